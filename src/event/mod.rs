@@ -1,0 +1,148 @@
+//! One audit event: its raw line, where it stands, and the fields that other rooms ask for, found without parsing a body.
+//!
+//! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
+//! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
+//! format, `text.rs` undoes the escapes of both, `time.rs` reads time stamps.
+
+use std::borrow::Cow;
+
+mod decode;
+mod legacy;
+mod position;
+mod text;
+mod time;
+
+pub(crate) use decode::{Piece, pieces};
+pub(crate) use position::{Fingerprint, Position, Whole};
+pub(crate) use time::{Nanos, rfc3339};
+
+/// A stretch of a line, in bytes from the line's start. Empty stretches stand for what is absent.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Span {
+    pub(crate) fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+}
+
+/// How the line is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    /// A JSON object: `audit.k8s.io` v1, v1beta1 or v1alpha1.
+    Json,
+    /// `--audit-log-format=legacy`: strings are quoted as Go does it.
+    Legacy,
+    /// Neither: the remains of an event, or something that is none.
+    Unreadable,
+}
+
+/// Where the fields of an event stand in its line.
+///
+/// For strings the span is the text between the quotes, escapes undone by [`Record::text`]; for objects, arrays and
+/// numbers it is the value as written, braces included. Names are those of `audit.k8s.io/v1`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Fields {
+    pub(crate) level: Span,
+    pub(crate) audit_id: Span,
+    pub(crate) stage: Span,
+    pub(crate) request_uri: Span,
+    pub(crate) verb: Span,
+    /// The object.
+    pub(crate) user: Span,
+    /// `user.username`.
+    pub(crate) username: Span,
+    /// The object.
+    pub(crate) impersonated_user: Span,
+    /// The array; in legacy lines the one address, without brackets.
+    pub(crate) source_ips: Span,
+    pub(crate) user_agent: Span,
+    /// The object.
+    pub(crate) object_ref: Span,
+    /// `objectRef.resource` and its neighbours.
+    pub(crate) resource: Span,
+    pub(crate) subresource: Span,
+    pub(crate) namespace: Span,
+    pub(crate) name: Span,
+    /// The object.
+    pub(crate) response_status: Span,
+    /// `responseStatus.code`: digits.
+    pub(crate) code: Span,
+    /// The body, any JSON value.
+    pub(crate) request_object: Span,
+    /// The body, any JSON value.
+    pub(crate) response_object: Span,
+    /// `requestReceivedTimestamp`, or `timestamp` of older versions.
+    pub(crate) received: Span,
+    /// `stageTimestamp`, or `metadata.creationTimestamp` of older versions.
+    pub(crate) stage_time: Span,
+    /// The object.
+    pub(crate) annotations: Span,
+}
+
+/// One event of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event {
+    /// Decompressed bytes of its generation before its first byte.
+    pub(crate) offset: u64,
+    pub(crate) whole: Whole,
+    pub(crate) form: Form,
+    /// Where its line stands in the batch's bytes, newline not included.
+    pub(crate) line: Span,
+    /// Event time: its stage time, or that of the event before it where it has none of its own.
+    pub(crate) time: Nanos,
+    pub(crate) fields: Fields,
+    /// Deepest nesting of objects and arrays in the line.
+    pub(crate) depth: u32,
+}
+
+/// Consecutive events of one generation, together with the bytes they stand in.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) generation: Fingerprint,
+    /// Decompressed offset at which the batch begins and, one past its last newline, ends.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Batch {
+    /// The event at an index below `events.len()`, with its line.
+    pub(crate) fn record(&self, index: usize) -> Record<'_> {
+        let event = &self.events[index];
+        Record { event, line: &self.bytes[event.line.start as usize..event.line.end as usize] }
+    }
+
+    /// The identity of the event at an index.
+    pub(crate) fn position(&self, index: usize) -> Position {
+        let event = &self.events[index];
+        Position { generation: self.generation, offset: event.offset, whole: event.whole }
+    }
+}
+
+/// An event with its line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) event: &'a Event,
+    pub(crate) line: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// The bytes of a field as written, `None` where it is absent.
+    pub(crate) fn raw(&self, span: Span) -> Option<&'a [u8]> {
+        if span.is_empty() { None } else { self.line.get(span.start as usize..span.end as usize) }
+    }
+
+    /// The text of a field, escapes undone and broken UTF-8 repaired, `None` where it is absent.
+    pub(crate) fn text(&self, span: Span) -> Option<Cow<'a, str>> {
+        let raw = self.raw(span)?;
+        Some(match self.event.form {
+            Form::Legacy => text::go(raw),
+            Form::Json | Form::Unreadable => text::json(raw),
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! Where an event stands: words that input, pipeline and checkpoint share.
+//!
+//! A *generation* is the bytes written between two renames of the log. Its [`Fingerprint`] depends on its
+//! content only, and an offset counts decompressed bytes, so a [`Position`] means the same in the live
+//! file, in the backup, in the `.gz` and in a copy on another disk. It is the event's identity.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Identity of a generation: 128 bits of SHA-256 over what the server wrote about its first readable event.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Fingerprint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a fingerprint of 32 hexadecimal digits");
+        let number = u128::from_str_radix(text, 16).map_err(|_| wrong())?;
+        if text.len() == 32 { Ok(Self(number.to_be_bytes())) } else { Err(wrong()) }
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What stands at a position. Damage has ids of its own, so that an event which later fills its place is new.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Whole {
+    /// A complete line, or the readable rest of a torn one.
+    Yes,
+    /// The remains of an event whose end was never written.
+    Torn,
+}
+
+/// The identity of one event: the same from the live file, the backup, the `.gz` and a replay.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Position {
+    pub(crate) generation: Fingerprint,
+    /// Decompressed bytes before the event's first byte; below 2^56.
+    pub(crate) offset: u64,
+    pub(crate) whole: Whole,
+}
+
+impl Position {
+    /// The id under which the event is stored: 32 characters of base64url.
+    pub(crate) fn id(&self) -> String {
+        let mut raw = [0; 24];
+        raw[..16].copy_from_slice(&self.generation.0);
+        raw[16..].copy_from_slice(&self.offset.to_be_bytes());
+        raw[16] = match self.whole {
+            Whole::Yes => 0,
+            Whole::Torn => 1,
+        };
+        URL_SAFE_NO_PAD.encode(raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_32_characters_and_differs_for_damage_at_the_same_place() {
+        let whole = Position { generation: Fingerprint([7; 16]), offset: 1, whole: Whole::Yes };
+        let torn = Position { whole: Whole::Torn, ..whole };
+        assert_eq!(whole.id().len(), 32);
+        assert_ne!(whole.id(), torn.id());
+        assert_ne!(whole.id(), Position { offset: 2, ..whole }.id());
+    }
+
+    #[test]
+    fn a_fingerprint_reads_what_it_prints() {
+        let print = Fingerprint([0x0a; 16]);
+        assert_eq!(print.to_string().parse(), Ok(print));
+        assert!("0a".parse::<Fingerprint>().is_err());
+    }
+}
