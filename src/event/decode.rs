@@ -1,1 +1,337 @@
-//! (skeleton)
+//! Finds the events in a line and the fields in an event. Bodies are stepped over, never parsed.
+//!
+//! Every line that a reader can find comes out, whatever it holds: [`pieces`] cuts a line in which a torn event is
+//! glued to the next one, and what cannot be read is a piece of its own. A body that JSON parsers refuse (broken
+//! UTF-8, lone surrogates, 1e999999, repeated keys, ten thousand levels) reads like any other, for a client may write
+//! one in order not to be seen.
+//!
+//! No recursion and no allocation: hostile lines cost what their length costs.
+
+use super::{Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
+
+/// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
+const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
+/// Marks tried in one damaged line; hostile lines could hold a million.
+const MARKS_TRIED: usize = 64;
+
+/// A stretch of a line that is one event, or what is left of one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Piece {
+    /// In bytes from the line's start; the spans in `fields` count from the piece's start.
+    pub(crate) at: Span,
+    pub(crate) whole: Whole,
+    pub(crate) form: Form,
+    pub(crate) fields: Fields,
+    pub(crate) time: Option<Nanos>,
+    /// Deepest nesting of objects and arrays.
+    pub(crate) depth: u32,
+}
+
+/// Cuts a line, given without its newline, into its events.
+///
+/// `ended` says that a newline was there. A line without one is a tail that was never finished: if it is not whole,
+/// nothing in it is believed to be an event, since a client can choose what a torn body ends with.
+pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
+    let mut at = 0;
+    loop {
+        let rest = &line[at..];
+        match object(rest) {
+            Some(found) if found.end == rest.len() => return each(event(found, at)),
+            // An event whose newline was lost, and whatever follows it.
+            Some(found) if rest.get(found.end) == Some(&b'{') => {
+                let end = found.end;
+                each(event(found, at));
+                at += end;
+            }
+            _ => break,
+        }
+    }
+    let rest = &line[at..];
+    if let Some(fields) = legacy::fields(rest) {
+        return each(legacy_event(rest, fields, at));
+    }
+    match if ended { resynchronise(rest) } else { None } {
+        Some((start, piece)) => {
+            each(unreadable(&rest[..start], at, Whole::Torn));
+            each(Piece { at: Span { start: offset(at + start), end: offset(line.len()) }, ..piece });
+        }
+        None => {
+            let torn = !ended || rest.starts_with(b"{");
+            each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
+        }
+    }
+}
+
+/// Finds the event that ends a damaged line: the first mark from which an object reaches exactly to the line's end.
+/// An object inside a body never does, for the server writes its own fields after the bodies.
+fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
+    let marks = memchr::memmem::find_iter(line, MARK).filter(|start| *start > 0).take(MARKS_TRIED);
+    for start in marks {
+        match object(&line[start..]) {
+            Some(found) if start + found.end == line.len() => return Some((start, event(found, start))),
+            _ => {}
+        }
+    }
+    let start = legacy::find(line).filter(|start| *start > 0)?;
+    Some((start, legacy_event(&line[start..], legacy::fields(&line[start..])?, start)))
+}
+
+/// A JSON object at the beginning of some bytes.
+struct Object {
+    fields: Fields,
+    time: Option<Nanos>,
+    end: usize,
+    depth: u32,
+}
+
+fn event(found: Object, at: usize) -> Piece {
+    Piece {
+        at: Span { start: offset(at), end: offset(at + found.end) },
+        whole: Whole::Yes,
+        form: Form::Json,
+        fields: found.fields,
+        time: found.time,
+        depth: found.depth,
+    }
+}
+
+fn legacy_event(line: &[u8], fields: Fields, at: usize) -> Piece {
+    let time = rfc3339(&line[..fields.stage_time.end as usize]);
+    let at = Span { start: offset(at), end: offset(at + line.len()) };
+    Piece { at, whole: Whole::Yes, form: Form::Legacy, fields, time, depth: 0 }
+}
+
+fn unreadable(line: &[u8], at: usize, whole: Whole) -> Piece {
+    let at = Span { start: offset(at), end: offset(at + line.len()) };
+    // The fields that stand before the tear are worth having; those of something that was never JSON are none.
+    let mut fields = Fields::default();
+    members(line, 0, |key, value| top(line, &mut fields, key, value));
+    Piece { at, whole, form: Form::Unreadable, fields, time: None, depth: 0 }
+}
+
+/// Reads the object that `line` begins with, if it is complete.
+fn object(line: &[u8]) -> Option<Object> {
+    let mut fields = Fields::default();
+    let mut deepest = 0;
+    let end = members(line, 0, |key, value| {
+        deepest = deepest.max(value.depth);
+        top(line, &mut fields, key, value);
+    })?;
+    let stamp = |span: Span| rfc3339(line.get(span.start as usize..span.end as usize)?);
+    let time = stamp(fields.stage_time).or_else(|| stamp(fields.received));
+    // Hand-edited files have spaces or a carriage return at the end; the server writes neither.
+    let blank = line[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    Some(Object { fields, time, end: end + blank, depth: deepest + 1 })
+}
+
+/// A value: where it stands (between the quotes, for a string), and how deep it goes.
+#[derive(Clone, Copy)]
+struct Value {
+    at: Span,
+    string: bool,
+    depth: u32,
+}
+
+/// Takes one member of the event. Of repeated keys the first counts; the server writes none.
+fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
+    let slot = match key {
+        b"level" => &mut fields.level,
+        b"auditID" => &mut fields.audit_id,
+        b"stage" => &mut fields.stage,
+        b"requestURI" => &mut fields.request_uri,
+        b"verb" => &mut fields.verb,
+        b"userAgent" => &mut fields.user_agent,
+        b"requestReceivedTimestamp" => return stamp(&mut fields.received, value),
+        b"stageTimestamp" => return stamp(&mut fields.stage_time, value),
+        // audit.k8s.io/v1beta1 and v1alpha1, in that case before the stamps of the same name in v1beta1.
+        b"timestamp" => return absent(&mut fields.received, value),
+        b"metadata" => {
+            return inner(line, value, |key, value| {
+                if key == b"creationTimestamp" {
+                    absent(&mut fields.stage_time, value);
+                }
+            });
+        }
+        b"sourceIPs" => return structure(&mut fields.source_ips, value),
+        b"requestObject" => return structure(&mut fields.request_object, value),
+        b"responseObject" => return structure(&mut fields.response_object, value),
+        b"annotations" => return structure(&mut fields.annotations, value),
+        b"impersonatedUser" => return structure(&mut fields.impersonated_user, value),
+        b"user" => {
+            structure(&mut fields.user, value);
+            return inner(line, value, |key, value| {
+                if key == b"username" {
+                    absent(&mut fields.username, value);
+                }
+            });
+        }
+        b"objectRef" => {
+            structure(&mut fields.object_ref, value);
+            return inner(line, value, |key, value| match key {
+                b"resource" => absent(&mut fields.resource, value),
+                b"subresource" => absent(&mut fields.subresource, value),
+                b"namespace" => absent(&mut fields.namespace, value),
+                b"name" => absent(&mut fields.name, value),
+                _ => {}
+            });
+        }
+        b"responseStatus" => {
+            structure(&mut fields.response_status, value);
+            return inner(line, value, |key, value| {
+                if key == b"code" && !value.string && value.depth == 0 {
+                    fields.code = value.at;
+                }
+            });
+        }
+        _ => return,
+    };
+    absent(slot, value);
+}
+
+/// Sets a string field that has no value yet.
+fn absent(slot: &mut Span, value: Value) {
+    if value.string && slot.is_empty() {
+        *slot = value.at;
+    }
+}
+
+/// Sets a time stamp, over one that an older version's key gave.
+fn stamp(slot: &mut Span, value: Value) {
+    if value.string {
+        *slot = value.at;
+    }
+}
+
+/// Sets a field whose value is kept as written; for a string that means with its quotes.
+fn structure(slot: &mut Span, value: Value) {
+    if slot.is_empty() {
+        let quotes = u32::from(value.string);
+        *slot = Span { start: value.at.start - quotes, end: value.at.end + quotes };
+    }
+}
+
+fn inner(line: &[u8], value: Value, each: impl FnMut(&[u8], Value)) {
+    if value.depth > 0 {
+        members(line, value.at.start as usize, each);
+    }
+}
+
+/// Walks the members of the object that begins at `from`; answers where it ends, or `None` if it does not.
+fn members(line: &[u8], from: usize, mut each: impl FnMut(&[u8], Value)) -> Option<usize> {
+    if line.get(from) != Some(&b'{') {
+        return None;
+    }
+    let mut at = blank(line, from + 1);
+    if line.get(at) == Some(&b'}') {
+        return Some(at + 1);
+    }
+    loop {
+        if line.get(at) != Some(&b'"') {
+            return None;
+        }
+        let key_end = string_end(line, at + 1)?;
+        let key = &line[at + 1..key_end];
+        at = blank(line, key_end + 1);
+        if line.get(at) != Some(&b':') {
+            return None;
+        }
+        let (value, end) = value(line, blank(line, at + 1))?;
+        each(key, value);
+        at = blank(line, end);
+        match line.get(at)? {
+            b',' => at = blank(line, at + 1),
+            b'}' => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// Steps over the value that begins at `from`; `None` if the line ends first.
+fn value(line: &[u8], from: usize) -> Option<(Value, usize)> {
+    let (string, depth, start, end, after) = match line.get(from)? {
+        b'"' => {
+            let end = string_end(line, from + 1)?;
+            (true, 0, from + 1, end, end + 1)
+        }
+        b'{' | b'[' => {
+            let (end, depth) = container_end(line, from)?;
+            (false, depth, from, end, end)
+        }
+        b',' | b'}' | b']' | b':' => return None,
+        _ => {
+            let length = line[from..].iter().position(|byte| b",}] \t\r".contains(byte))?;
+            (false, 0, from, from + length, from + length)
+        }
+    };
+    Some((Value { at: Span { start: offset(start), end: offset(end) }, string, depth }, after))
+}
+
+/// The index of the quote that ends the string whose first byte is at `from`.
+#[inline]
+fn string_end(line: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        // Most strings are short: a call to memchr costs more than looking at a few bytes.
+        let near = line.get(at..)?;
+        let found = match near.iter().take(16).position(|byte| *byte == b'"' || *byte == b'\\') {
+            Some(found) => found,
+            None => 16 + memchr::memchr2(b'"', b'\\', near.get(16..)?)?,
+        };
+        at += found;
+        if line[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+/// Bytes that matter when stepping over a container: quotes and brackets.
+const STRUCTURE: [bool; 256] = {
+    let mut table = [false; 256];
+    table[b'"' as usize] = true;
+    table[b'{' as usize] = true;
+    table[b'}' as usize] = true;
+    table[b'[' as usize] = true;
+    table[b']' as usize] = true;
+    table
+};
+
+/// Where the object or array that begins at `from` ends, and how deep it goes.
+fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
+    let (mut depth, mut deepest) = (0_u32, 0_u32);
+    let mut at = from;
+    loop {
+        at += line.get(at..)?.iter().position(|byte| STRUCTURE[usize::from(*byte)])?;
+        match line[at] {
+            b'"' => at = string_end(line, at + 1)?,
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            _ => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some((at + 1, deepest));
+                }
+            }
+        }
+        at += 1;
+    }
+}
+
+#[inline]
+fn blank(line: &[u8], mut at: usize) -> usize {
+    while matches!(line.get(at), Some(b' ' | b'\t' | b'\r')) {
+        at += 1;
+    }
+    at
+}
+
+fn offset(at: usize) -> u32 {
+    // The input hands out no line of 4 GiB.
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;
