@@ -53,7 +53,7 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     match if ended { resynchronise(rest) } else { None } {
         Some((start, piece)) => {
             each(unreadable(&rest[..start], at, Whole::Torn));
-            each(Piece { at: Span { start: offset(at + start), end: offset(line.len()) }, ..piece });
+            each(Piece { at: Span::new(at + start, line.len()), ..piece });
         }
         None => {
             let torn = !ended || rest.starts_with(b"{");
@@ -68,7 +68,9 @@ fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
     let marks = memchr::memmem::find_iter(line, MARK).filter(|start| *start > 0).take(MARKS_TRIED);
     for start in marks {
         match object(&line[start..]) {
-            Some(found) if start + found.end == line.len() => return Some((start, event(found, start))),
+            Some(found) if start + found.end == line.len() => {
+                return Some((start, event(found, start)));
+            }
             _ => {}
         }
     }
@@ -86,7 +88,7 @@ struct Object {
 
 fn event(found: Object, at: usize) -> Piece {
     Piece {
-        at: Span { start: offset(at), end: offset(at + found.end) },
+        at: Span::new(at, at + found.end),
         whole: Whole::Yes,
         form: Form::Json,
         fields: found.fields,
@@ -97,12 +99,12 @@ fn event(found: Object, at: usize) -> Piece {
 
 fn legacy_event(line: &[u8], fields: Fields, at: usize) -> Piece {
     let time = rfc3339(&line[..fields.stage_time.end as usize]);
-    let at = Span { start: offset(at), end: offset(at + line.len()) };
+    let at = Span::new(at, at + line.len());
     Piece { at, whole: Whole::Yes, form: Form::Legacy, fields, time, depth: 0 }
 }
 
 fn unreadable(line: &[u8], at: usize, whole: Whole) -> Piece {
-    let at = Span { start: offset(at), end: offset(at + line.len()) };
+    let at = Span::new(at, at + line.len());
     // The fields that stand before the tear are worth having; those of something that was never JSON are none.
     let mut fields = Fields::default();
     members(line, 0, |key, value| top(line, &mut fields, key, value));
@@ -117,7 +119,7 @@ fn object(line: &[u8]) -> Option<Object> {
         deepest = deepest.max(value.depth);
         top(line, &mut fields, key, value);
     })?;
-    let stamp = |span: Span| rfc3339(line.get(span.start as usize..span.end as usize)?);
+    let stamp = |span: Span| rfc3339(line.get(span.range())?);
     let time = stamp(fields.stage_time).or_else(|| stamp(fields.received));
     // Hand-edited files have spaces or a carriage return at the end; the server writes neither.
     let blank = line[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -263,7 +265,7 @@ fn value(line: &[u8], from: usize) -> Option<(Value, usize)> {
             (false, 0, from, from + length, from + length)
         }
     };
-    Some((Value { at: Span { start: offset(start), end: offset(end) }, string, depth }, after))
+    Some((Value { at: Span::new(start, end), string, depth }, after))
 }
 
 /// The index of the quote that ends the string whose first byte is at `from`.
@@ -325,11 +327,6 @@ fn blank(line: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-fn offset(at: usize) -> u32 {
-    // The input hands out no line of 4 GiB.
-    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -16,7 +16,16 @@ fn text<'a>(line: &'a str, piece: &Piece, span: Span) -> &'a str {
 
 /// What kinds of pieces a line has, and the text of each.
 fn shape(line: &str, ended: bool) -> Vec<(Form, Whole, &str)> {
-    cut(line, ended).iter().map(|piece| (piece.form, piece.whole, text(line, piece, Span { start: 0, end: piece.at.end - piece.at.start }))).collect()
+    cut(line, ended)
+        .iter()
+        .map(|piece| {
+            (
+                piece.form,
+                piece.whole,
+                text(line, piece, Span { start: 0, end: piece.at.end - piece.at.start }),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -48,7 +57,8 @@ fn the_fields_of_an_event_are_found() {
 fn events_of_older_versions_have_their_time() {
     let beta = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1beta1","metadata":{"creationTimestamp":"2018-01-01T00:00:01Z"},"level":"Metadata","timestamp":"2018-01-01T00:00:00Z","auditID":"x","stage":"ResponseComplete"}"#;
     assert_eq!(cut(beta, true)[0].time, rfc3339(b"2018-01-01T00:00:01Z"));
-    let micro = beta.replace("\"auditID\"", "\"stageTimestamp\":\"2018-01-01T00:00:01.500000Z\",\"auditID\"");
+    let micro = beta
+        .replace("\"auditID\"", "\"stageTimestamp\":\"2018-01-01T00:00:01.500000Z\",\"auditID\"");
     assert_eq!(cut(&micro, true)[0].time, rfc3339(b"2018-01-01T00:00:01.500000Z"));
     let alpha = r#"{"kind":"Event","metadata":{"creationTimestamp":null},"timestamp":"2018-01-01T00:00:00Z"}"#;
     assert_eq!(cut(alpha, true)[0].time, rfc3339(b"2018-01-01T00:00:00Z"));
@@ -58,7 +68,10 @@ fn events_of_older_versions_have_their_time() {
 fn an_event_glued_to_a_torn_one_is_delivered_and_the_torn_one_told_apart() {
     let torn = &EVENT[..300];
     let line = format!("{torn}{EVENT}");
-    assert_eq!(shape(&line, true), [(Form::Unreadable, Whole::Torn, torn), (Form::Json, Whole::Yes, EVENT)]);
+    assert_eq!(
+        shape(&line, true),
+        [(Form::Unreadable, Whole::Torn, torn), (Form::Json, Whole::Yes, EVENT)]
+    );
     assert_eq!(text(&line, &cut(&line, true)[0], cut(&line, true)[0].fields.verb), "get");
 }
 
@@ -70,10 +83,14 @@ fn two_events_without_a_newline_between_them_are_two() {
 
 #[test]
 fn a_client_cannot_forge_an_event_inside_a_torn_one() {
-    let forged = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","requestObject":{EVENT}"#);
+    let forged =
+        format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","requestObject":{EVENT}"#);
     assert_eq!(shape(&forged, false), [(Form::Unreadable, Whole::Torn, forged.as_str())]);
     let glued = format!("{forged}{EVENT}");
-    assert_eq!(shape(&glued, true), [(Form::Unreadable, Whole::Torn, forged.as_str()), (Form::Json, Whole::Yes, EVENT)]);
+    assert_eq!(
+        shape(&glued, true),
+        [(Form::Unreadable, Whole::Torn, forged.as_str()), (Form::Json, Whole::Yes, EVENT)]
+    );
 }
 
 #[test]
@@ -94,8 +111,11 @@ fn a_legacy_line_after_a_torn_event_is_delivered() {
 #[test]
 fn bodies_that_parsers_refuse_are_events_all_the_same() {
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
-    for body in ["1e999999", r#"{"a":1,"a":2}"#, r#""\ud800""#, "99999999999999999999999999", deep.as_str()] {
-        let line = EVENT.replace("\"responseObject\"", &format!("\"requestObject\":{body},\"responseObject\""));
+    for body in
+        ["1e999999", r#"{"a":1,"a":2}"#, r#""\ud800""#, "99999999999999999999999999", deep.as_str()]
+    {
+        let line = EVENT
+            .replace("\"responseObject\"", &format!("\"requestObject\":{body},\"responseObject\""));
         let [piece] = cut(&line, true)[..] else { panic!("one event for {body:.20}") };
         assert_eq!(text(&line, &piece, piece.fields.request_object), body);
         assert!(piece.time.is_some());

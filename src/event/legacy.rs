@@ -11,7 +11,11 @@ const MARK: &[u8] = b" AUDIT: ";
 pub(super) fn fields(line: &[u8]) -> Option<Fields> {
     let mark = memchr::memmem::find(line.get(..line.len().min(64))?, MARK)?;
     super::rfc3339(&line[..mark])?;
-    let mut fields = Fields { received: span(0, mark), stage_time: span(0, mark), ..Fields::default() };
+    let mut fields = Fields {
+        received: Span::new(0, mark),
+        stage_time: Span::new(0, mark),
+        ..Fields::default()
+    };
     let mut at = mark + MARK.len();
     while at < line.len() {
         let equals = at + memchr::memchr(b'=', &line[at..])?;
@@ -20,7 +24,7 @@ pub(super) fn fields(line: &[u8]) -> Option<Fields> {
             return None;
         }
         let close = close(line, open + 1)?;
-        set(&mut fields, &line[at..equals], &line[open + 1..close], span(open + 1, close));
+        set(&mut fields, &line[at..equals], &line[open + 1..close], Span::new(open + 1, close));
         at = match line.get(close + 1) {
             None => return Some(fields),
             Some(b' ') => close + 2,
@@ -35,7 +39,9 @@ pub(super) fn find(line: &[u8]) -> Option<usize> {
     let mark = memchr::memmem::rfind(line, MARK)?;
     // RFC 3339: 20 bytes at the least, 35 with nine digits and a zone.
     (20..=35.min(mark)).rev().map(|length| mark - length).find(|start| {
-        line[*start].is_ascii_digit() && super::rfc3339(&line[*start..mark]).is_some() && fields(&line[*start..]).is_some()
+        line[*start].is_ascii_digit()
+            && super::rfc3339(&line[*start..mark]).is_some()
+            && fields(&line[*start..]).is_some()
     })
 }
 
@@ -70,11 +76,6 @@ fn set(fields: &mut Fields, key: &[u8], value: &[u8], at: Span) {
     }
 }
 
-fn span(start: usize, end: usize) -> Span {
-    // A line is at most some hundred megabytes: the input refuses longer ones.
-    Span { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +83,7 @@ mod tests {
     const LINE: &str = r#"2017-03-21T03:57:09.106841886-04:00 AUDIT: id="c939d2a7-1c37-4ef1-b2f7-4ba9b1e43b53" stage="ResponseComplete" ip="127.0.0.1" method="get" user="admin" groups="\"system:masters\",\"system:authenticated\"" as="<self>" asgroups="<lookup>" user-agent="kubectl/\x41" namespace="default" uri="/api/v1/namespaces/default/pods" response="200""#;
 
     fn text(line: &str, span: Span) -> &str {
-        &line[span.start as usize..span.end as usize]
+        &line[span.range()]
     }
 
     #[test]

@@ -2,16 +2,19 @@
 //!
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `text.rs` undoes the escapes of both, `time.rs` reads time stamps.
+//! format, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs` and `cursor.rs` hold the
+//! words that input, pipeline and checkpoint share.
 
 use std::borrow::Cow;
 
+mod cursor;
 mod decode;
 mod legacy;
 mod position;
 mod text;
 mod time;
 
+pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces};
 pub(crate) use position::{Fingerprint, Position, Whole};
 pub(crate) use time::{Nanos, rfc3339};
@@ -24,6 +27,16 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// A stretch of a line or buffer; none is 4 GiB long, since the input hands out no such line.
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        let cut = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { start: cut(start), end: cut(end) }
+    }
+
+    pub(crate) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.start >= self.end
     }
@@ -114,7 +127,7 @@ impl Batch {
     /// The event at an index below `events.len()`, with its line.
     pub(crate) fn record(&self, index: usize) -> Record<'_> {
         let event = &self.events[index];
-        Record { event, line: &self.bytes[event.line.start as usize..event.line.end as usize] }
+        Record { event, line: &self.bytes[event.line.range()] }
     }
 
     /// The identity of the event at an index.
@@ -134,7 +147,7 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     /// The bytes of a field as written, `None` where it is absent.
     pub(crate) fn raw(&self, span: Span) -> Option<&'a [u8]> {
-        if span.is_empty() { None } else { self.line.get(span.start as usize..span.end as usize) }
+        if span.is_empty() { None } else { self.line.get(span.range()) }
     }
 
     /// The text of a field, escapes undone and broken UTF-8 repaired, `None` where it is absent.

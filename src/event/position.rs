@@ -14,6 +14,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
+impl Fingerprint {
+    /// The first 128 bits of a longer hash.
+    pub(crate) fn cut(hash: &[u8]) -> Self {
+        let mut cut = [0; 16];
+        cut.iter_mut().zip(hash).for_each(|(to, from)| *to = *from);
+        Self(cut)
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -29,7 +29,9 @@ pub(crate) fn json(raw: &[u8]) -> Cow<'_, str> {
 /// The text of a string as Go's `strconv.Quote` writes it, given without its quotes.
 pub(crate) fn go(raw: &[u8]) -> Cow<'_, str> {
     unescape(raw, |tail, out| match tail {
-        [b'x', hex @ ..] => numeric(hex, 2, 16, |code| out.push(u8::try_from(code).unwrap_or(b'?'))),
+        [b'x', hex @ ..] => {
+            numeric(hex, 2, 16, |code| out.push(u8::try_from(code).unwrap_or(b'?')))
+        }
         [b'u', hex @ ..] => numeric(hex, 4, 16, |code| push(out, code)),
         [b'U', hex @ ..] => numeric(hex, 8, 16, |code| push(out, code)),
         [b'a', ..] => {
@@ -61,7 +63,10 @@ fn unescape(raw: &[u8], escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> Cow<'_
         next = memchr::memchr(b'\\', &raw[at..]).map(|more| at + more);
     }
     out.extend_from_slice(&raw[at..]);
-    Cow::Owned(String::from_utf8(out).unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned()))
+    Cow::Owned(
+        String::from_utf8(out)
+            .unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned()),
+    )
 }
 
 /// The escapes that both notations share.
@@ -94,7 +99,9 @@ fn code_unit(hex: &[u8]) -> Option<u32> {
 }
 
 fn parse(digits: &[u8], radix: u32) -> Option<u32> {
-    digits.iter().try_fold(0_u32, |sum, digit| Some((sum << 4) | char::from(*digit).to_digit(radix)?))
+    digits
+        .iter()
+        .try_fold(0_u32, |sum, digit| Some((sum << 4) | char::from(*digit).to_digit(radix)?))
 }
 
 fn push(out: &mut Vec<u8>, code: u32) {

@@ -16,8 +16,30 @@ pub(crate) fn rfc3339(text: &[u8]) -> Option<Nanos> {
 
 /// Reads `2006-01-02T15:04:05.000000Z` and nothing else.
 fn micro_time(text: &[u8]) -> Option<Nanos> {
-    let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', ref micros @ .., b'Z'] =
-        text
+    let &[
+        y0,
+        y1,
+        y2,
+        y3,
+        b'-',
+        m0,
+        m1,
+        b'-',
+        d0,
+        d1,
+        b'T',
+        h0,
+        h1,
+        b':',
+        n0,
+        n1,
+        b':',
+        s0,
+        s1,
+        b'.',
+        ref micros @ ..,
+        b'Z',
+    ] = text
     else {
         return None;
     };
@@ -38,7 +60,9 @@ fn micro_time(text: &[u8]) -> Option<Nanos> {
     if !plausible && (hour > 23 || minute > 59 || second > 59) {
         return None;
     }
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000 + number(micros)? * 1000)
+    Some(
+        (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000 + number(micros)? * 1000,
+    )
 }
 
 fn library_days(text: &[u8]) -> Option<i64> {
@@ -78,7 +102,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_time() {
-        for text in ["", "null", "2026-02-30T00:00:00.000000Z", "2026-11-21T25:00:00.000000Z", "2026-11-21"] {
+        for text in
+            ["", "null", "2026-02-30T00:00:00.000000Z", "2026-11-21T25:00:00.000000Z", "2026-11-21"]
+        {
             assert_eq!(rfc3339(text.as_bytes()), None, "{text}");
         }
     }

@@ -1,1 +1,308 @@
-//! (skeleton)
+//! Follows one audit log through rename and gzip and hands out whole events in the order written.
+//!
+//! The bytes written between two renames are a *generation*. Offsets count decompressed bytes, so a position means the
+//! same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`catalogue.rs`: which
+//! generations there are; `names.rs` and `head.rs`: how they are recognised); each output has a [`Reader`] on a thread
+//! of its own, so that none waits for another, and the files are the only buffer.
+//!
+//! Promised: lines are whole; an older generation is finished before a newer one is begun, unless it comes to light
+//! later; what cannot be read is told as a [`Gap`], never skipped in silence.
+//! Not promised: lines of a backup deleted before it was opened. They are counted, never guessed.
+//!
+//! Read [`Reader`] first. Files are opened in `catalogue.rs` and `reader.rs`, read in `source.rs`.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+mod assembly;
+mod catalogue;
+mod head;
+mod large;
+mod lines;
+mod names;
+mod reader;
+mod shared;
+mod shorten;
+mod skim;
+mod source;
+mod start;
+mod watch;
+
+pub(crate) use assembly::{Limits, Told};
+pub(crate) use large::Large;
+pub(crate) use reader::{Chunk, Gap, News, Reader};
+
+use crate::config::FileInput;
+use crate::event::{Cursor, Key, Nanos};
+use crate::telemetry::{Heart, InputState, InputStats, Watch as WatchKind};
+use catalogue::{Catalogue, Found};
+use shared::Shared;
+use watch::{Hint, Watch};
+
+/// Shortest time between two listings, so that a storm of changes costs little.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Time between two listings where the kernel reports nothing.
+const POLL: Duration = Duration::from_secs(1);
+/// A listing is made after this in any case.
+const SURE: Duration = Duration::from_secs(60);
+
+/// One followed log.
+pub(crate) struct Input {
+    config: FileInput,
+    key: Key,
+    shared: Arc<Shared>,
+    started: Nanos,
+    thread: Option<(JoinHandle<()>, SyncSender<Hint>)>,
+}
+
+impl Input {
+    pub(crate) fn new(config: FileInput, key: Key) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
+        Self { config, key, shared: Arc::default(), started, thread: None }
+    }
+
+    /// A reader that goes on from a cursor, or where `start_at` says if there is none. Readers are made before
+    /// [`Input::start`], so that no file is let go which one of them still needs.
+    pub(crate) fn reader(
+        &self,
+        cursor: Option<Cursor>,
+        limits: Limits,
+        max_age: Duration,
+        large: Large,
+    ) -> Reader {
+        let start_at = if cursor.is_none() { Some(self.config.start_at) } else { None };
+        let reader = Reader::new(
+            Arc::clone(&self.shared),
+            self.key.clone(),
+            limits,
+            max_age,
+            large,
+            cursor,
+            start_at,
+            self.started,
+        );
+        self.shared.register(reader.reading());
+        reader
+    }
+
+    /// Begins to follow the log.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub(crate) fn start(&mut self, stats: Arc<InputStats>, heart: Heart) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let watch = Watch::new(Arc::new(move || shared.nudge()));
+        let waker = watch.waker();
+        let mut follower = Follower {
+            directory: self.config.path.parent().map(PathBuf::from).unwrap_or_default(),
+            catalogue: Catalogue::new(&self.config.path, self.key.clone()),
+            config: self.config.clone(),
+            shared: Arc::clone(&self.shared),
+            watch,
+            watched: None,
+            looked: None,
+            stats,
+            heart,
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("input-{}", self.config.name))
+            .spawn(move || follower.run())?;
+        self.thread = Some((thread, waker));
+        Ok(())
+    }
+
+    /// Decompressed bytes on disk that a cursor has not passed; of compressed files an estimate.
+    pub(crate) fn backlog(&self, cursor: &Cursor) -> u64 {
+        let (view, _) = self.shared.view();
+        let behind = view.generations.iter().map(|generation| {
+            match cursor.generations.get(&generation.print) {
+                Some(progress) if progress.complete => 0,
+                Some(progress) => generation.length.saturating_sub(progress.offset),
+                None => generation.length,
+            }
+        });
+        behind.sum()
+    }
+
+    /// Whether a listing shows a generation; `None` before the first.
+    pub(crate) fn shows(&self, print: crate::event::Fingerprint) -> Option<bool> {
+        let (view, _) = self.shared.view();
+        (view.looks > 0)
+            .then(|| view.generations.iter().any(|generation| generation.print == print))
+    }
+
+    /// Whether these bytes of a generation are read for the first time, by whichever reader.
+    pub(crate) fn is_news(&self, print: crate::event::Fingerprint, end: u64) -> bool {
+        self.shared.is_news(print, end)
+    }
+
+    /// Stops following and ends every reader's wait.
+    pub(crate) fn stop(&self) {
+        self.shared.stop();
+        if let Some((_, waker)) = &self.thread {
+            // Full means that it is awake already.
+            let _ = waker.try_send(Hint::Names);
+        }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some((thread, _)) = self.thread.take() {
+            // A panic there has been printed; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread that keeps the catalogue.
+struct Follower {
+    config: FileInput,
+    directory: PathBuf,
+    catalogue: Catalogue,
+    shared: Arc<Shared>,
+    watch: Watch,
+    /// The directory (device, inode) that the kernel watches.
+    watched: Option<(u64, u64)>,
+    looked: Option<Looked>,
+    stats: Arc<InputStats>,
+    heart: Heart,
+}
+
+/// What the last listing found, to see that another is not needed.
+struct Looked {
+    at: Instant,
+    /// The directory's time of change, if that was long enough ago to tell later changes apart.
+    settled: Option<SystemTime>,
+    live_length: Option<u64>,
+}
+
+impl Follower {
+    fn run(&mut self) {
+        let mut timeout = Duration::ZERO;
+        let mut hint = Some(Hint::Names);
+        while !self.shared.is_stopped() {
+            self.heart.beat();
+            self.follow_directory();
+            if hint.is_some() || timeout < self.config.rescan || !self.is_unchanged() {
+                timeout = self.look();
+                self.shared.pause(Instant::now() + PAUSE);
+            }
+            hint = self.watch.wait(timeout);
+        }
+    }
+
+    /// Watches the directory that is there now, which may be another one than before.
+    fn follow_directory(&mut self) {
+        let Ok(meta) = fs::metadata(&self.directory) else {
+            self.watched = None;
+            return;
+        };
+        let id = (meta.dev(), meta.ino());
+        if self.watched == Some(id) {
+            return;
+        }
+        match self.watch.set(&self.directory) {
+            Ok(()) => self.watched = Some(id),
+            Err(error) if self.stats.watch() == WatchKind::Inotify || self.looked.is_none() => {
+                let hint = "raise fs.inotify.max_user_instances or max_user_watches";
+                tracing::warn!(path = %self.directory.display(), %error, hint, "changes are not reported by the kernel, polling instead");
+            }
+            Err(_) => {}
+        }
+        self.stats.set_watch(if self.watch.is_notified() {
+            WatchKind::Inotify
+        } else {
+            WatchKind::Polling
+        });
+    }
+
+    /// Whether names and the live file's length are as they were, so that a listing would find nothing new.
+    fn is_unchanged(&self) -> bool {
+        let Some(looked) = &self.looked else { return false };
+        let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified());
+        let length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
+        looked.at.elapsed() < SURE
+            && looked.settled.is_some_and(|settled| modified.is_ok_and(|time| time == settled))
+            && length == looked.live_length
+    }
+
+    /// Lists the directory; answers when to do so again at the latest.
+    fn look(&mut self) -> Duration {
+        let now = SystemTime::now();
+        let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified()).ok();
+        let live_length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
+        let long_ago = |time: &SystemTime| {
+            now.duration_since(*time).is_ok_and(|age| age > Duration::from_secs(2))
+        };
+        self.looked =
+            Some(Looked { at: Instant::now(), settled: modified.filter(long_ago), live_length });
+        let found = self.catalogue.look(Instant::now(), |print| self.shared.is_wanted(print));
+        let usual = if self.watch.is_notified() {
+            self.config.rescan
+        } else {
+            self.config.rescan.min(POLL)
+        };
+        match found {
+            Ok(found) => {
+                self.tell(&found);
+                let again = found.again.map_or(usual, |again| again.min(usual));
+                self.shared.publish(found.generations);
+                again
+            }
+            Err(error) => {
+                let path = self.directory.clone();
+                self.set_state(if error.kind() == io::ErrorKind::NotFound {
+                    InputState::Missing { path }
+                } else {
+                    InputState::Unreadable { path, error: error.to_string() }
+                });
+                usual
+            }
+        }
+    }
+
+    fn tell(&self, found: &Found) {
+        self.stats.generations.set(found.generations.len() as u64);
+        self.stats.backups.set(found.backups as u64);
+        self.set_state(match found.unreadable.first() {
+            Some((path, error)) => {
+                InputState::Unreadable { path: path.clone(), error: error.to_string() }
+            }
+            None if found.live_exists || found.backups > 0 => InputState::Ok,
+            None => InputState::Missing { path: self.config.path.clone() },
+        });
+    }
+
+    /// Says what changed, once.
+    fn set_state(&self, state: InputState) {
+        if state == self.stats.state() {
+            return;
+        }
+        let input = &*self.config.name;
+        match &state {
+            InputState::Ok => {
+                tracing::info!(input, path = %self.config.path.display(), "log can be read")
+            }
+            InputState::Missing { path } => {
+                tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it")
+            }
+            InputState::Unreadable { path, error } => {
+                let hint = "run as root, give CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
+                tracing::error!(input, path = %path.display(), error, hint, "log cannot be read");
+            }
+        }
+        self.stats.set_state(state);
+    }
+}
+
+#[cfg(test)]
+mod tests;

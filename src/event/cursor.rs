@@ -1,0 +1,104 @@
+//! How far an output has come in an input: what the reader starts from, the pipeline moves and the checkpoint keeps.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::{Fingerprint, Nanos};
+
+/// What one output has acknowledged of one input: in each generation the contiguous prefix only.
+///
+/// Generations that are neither on disk nor held open any more are forgotten.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Cursor {
+    pub(crate) generations: BTreeMap<Fingerprint, Progress>,
+    /// Events older than this are passed over: `start_at` with an age, fixed at the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<Nanos>,
+}
+
+/// How far one generation has been acknowledged.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Progress {
+    /// Decompressed bytes; the end of a line.
+    pub(crate) offset: u64,
+    /// Nothing is missing at its end, torn tail included.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) complete: bool,
+    /// Time of the last event before `offset` that has one: what an undated event after it inherits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time: Option<Nanos>,
+    /// The bytes just before `offset`; `None` at 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<Mark>,
+    /// How often the file was found changed below `offset`, and so read again from its beginning under other ids.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) altered: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Recognises the bytes just before an offset, so that a file which shrank or was replaced is not read on.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Mark {
+    /// How many bytes, at most 4096.
+    pub(crate) length: u32,
+    /// Keyed hash of them.
+    pub(crate) hash: Fingerprint,
+}
+
+impl Mark {
+    /// Bytes looked at: the end of the last line, which holds its time stamps.
+    pub(crate) const LENGTH: usize = 4096;
+
+    /// The mark of an offset that `before` leads up to.
+    pub(crate) fn of(before: &[u8], key: &Key) -> Option<Self> {
+        let bytes = &before[before.len().saturating_sub(Self::LENGTH)..];
+        let length = u32::try_from(bytes.len()).ok().filter(|length| *length > 0)?;
+        Some(Self { length, hash: key.hash(bytes) })
+    }
+}
+
+/// A secret of this node, so that a hash on disk lets nobody guess what a line held.
+#[derive(Clone)]
+pub(crate) struct Key(pub(crate) [u8; 32]);
+
+impl Key {
+    /// 128 bits of HMAC-SHA-256.
+    pub(crate) fn hash(&self, bytes: &[u8]) -> Fingerprint {
+        // A key of any length is a valid one for HMAC.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
+            return Fingerprint([0; 16]);
+        };
+        mac.update(bytes);
+        Fingerprint::cut(&mac.finalize().into_bytes())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_depends_on_the_bytes_and_on_the_key() {
+        let (key, other) = (Key([1; 32]), Key([2; 32]));
+        let mark = Mark::of(b"line\n", &key).unwrap();
+        assert_eq!(Mark::of(b"line\n", &key), Some(mark));
+        assert_ne!(Mark::of(b"lime\n", &key), Some(mark));
+        assert_ne!(Mark::of(b"line\n", &other), Some(mark));
+        assert_eq!(Mark::of(b"", &key), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Turns bytes, as they are read, into a batch of whole events.
+
+use super::lines::{Cut, cut};
+use super::skim::Skim;
+use crate::event::{Event, Fields, Form, Nanos, Piece, Span, Whole, pieces};
+
+/// When a batch is full, and what is too long for one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_bytes: usize,
+    pub(crate) max_events: usize,
+    /// Longest line kept whole; at most 1 GiB.
+    pub(crate) max_line_bytes: usize,
+}
+
+/// What was met that is no event, to be counted and said.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Told {
+    /// Remains of events that were never finished.
+    pub(crate) torn: u32,
+    pub(crate) torn_bytes: u64,
+    /// NUL bytes where text should be.
+    pub(crate) hole_bytes: u64,
+    /// Lines shipped without their bodies, for their length.
+    pub(crate) over_long: u32,
+    pub(crate) over_long_bytes: u64,
+    /// Whole lines that are no events.
+    pub(crate) unreadable: u32,
+}
+
+/// A batch in the making: bytes that were read, and the events found so far.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    pub(super) bytes: Vec<u8>,
+    pub(super) events: Vec<Event>,
+    /// Offset in the generation of `bytes[0]`, without what `skipped` says.
+    start: u64,
+    /// By how many bytes offsets are ahead of `bytes`: of an over-long line more was read than is kept.
+    skipped: i64,
+    /// The bytes up to here are dealt with.
+    pub(super) done: usize,
+    /// So many bytes after `done` hold no end of line.
+    seen: usize,
+    /// Time of the last event that has one.
+    pub(super) time: Option<Nanos>,
+    /// Events older than this are passed over.
+    since: Option<Nanos>,
+    pub(super) told: Told,
+    skim: Option<Skim>,
+}
+
+impl Assembly {
+    /// `bytes` are the rest of an earlier reading, which begin at the offset `start`.
+    pub(super) fn new(
+        bytes: Vec<u8>,
+        start: u64,
+        time: Option<Nanos>,
+        since: Option<Nanos>,
+    ) -> Self {
+        let (events, told) = (Vec::new(), Told::default());
+        Self { bytes, events, start, skipped: 0, done: 0, seen: 0, time, since, told, skim: None }
+    }
+
+    /// The offset one past what is dealt with.
+    pub(super) fn end(&self) -> u64 {
+        (self.start + self.done as u64).saturating_add_signed(self.skipped)
+    }
+
+    /// Bytes of a line whose end has not been read.
+    pub(super) fn unfinished(&self) -> usize {
+        self.bytes.len() - self.done
+    }
+
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        self.done >= limits.max_bytes || self.events.len() >= limits.max_events
+    }
+
+    /// Nothing to send and nothing to step over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.done == 0 && self.skipped == 0
+    }
+
+    /// Deals with every line that has been read to its end, until the batch is full.
+    pub(super) fn take_lines(&mut self, limits: &Limits) {
+        while !self.is_full(limits) {
+            let Some(found) = cut(&self.bytes[self.done..], self.seen) else {
+                self.seen = self.unfinished();
+                return;
+            };
+            self.seen = 0;
+            match found {
+                Cut::Line(length) => {
+                    self.take(length, true);
+                    self.done += length + 1;
+                }
+                Cut::Broken(length) => {
+                    self.take(length, false);
+                    self.done += length;
+                }
+                Cut::Hole(length) => {
+                    self.told.hole_bytes += length as u64;
+                    self.done += length;
+                }
+            }
+        }
+    }
+
+    /// Deals with a tail that will never be finished.
+    pub(super) fn take_tail(&mut self) {
+        let length = self.unfinished();
+        self.take(length, false);
+        self.done += length;
+    }
+
+    /// Passes over a line that is longer than allowed: called with more of it each time, until its end has been read.
+    /// What is kept of it takes its place. Answers whether the end has come; `last` says that nothing follows.
+    pub(super) fn skim(&mut self, last: bool) -> bool {
+        let rest = &self.bytes[self.done..];
+        let end = memchr::memchr(b'\n', rest);
+        let skim = self.skim.get_or_insert_default();
+        skim.push(&rest[..end.unwrap_or(rest.len())]);
+        if end.is_none() && !last {
+            self.skipped += signed(rest.len());
+            self.bytes.truncate(self.done);
+            self.seen = 0;
+            return false;
+        }
+        let rest = self.bytes.split_off(self.done);
+        let (kept, length) = self.skim.take().unwrap_or_default().finish();
+        // The position of the line is where it began.
+        let begin = self.end() - (length - end.unwrap_or(rest.len()) as u64);
+        self.told.over_long += 1;
+        self.told.over_long_bytes += length;
+        let line = super::shorten::shortened(&kept, length);
+        self.bytes.extend_from_slice(&line);
+        self.push_line(line.len(), end.is_some(), begin);
+        self.done += line.len();
+        // Offsets count what stood in the file, not what took its place.
+        let consumed = end.map_or(rest.len(), |newline| newline + 1);
+        self.skipped += signed(consumed) - signed(line.len());
+        self.bytes.extend_from_slice(&rest[consumed..]);
+        true
+    }
+
+    fn take(&mut self, length: usize, ended: bool) {
+        let begin = self.end();
+        self.push_line(length, ended, begin);
+    }
+
+    /// Finds the events in the next `length` bytes, which stand at the offset `begin` of their generation.
+    fn push_line(&mut self, length: usize, ended: bool, begin: u64) {
+        let line = &self.bytes[self.done..self.done + length];
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        pieces(line, ended, |piece| {
+            self.time = piece.time.or(self.time);
+            match (piece.form, piece.whole) {
+                (_, Whole::Torn) => {
+                    self.told.torn += 1;
+                    self.told.torn_bytes += u64::from(piece.at.end - piece.at.start);
+                }
+                (Form::Unreadable, Whole::Yes) => self.told.unreadable += 1,
+                _ => {}
+            }
+            let time = self.time.unwrap_or_default();
+            if self.since.is_none_or(|since| time >= since) {
+                self.events.push(event(piece, self.done, begin, time));
+            }
+        });
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Places a piece of a line that begins at index `at` of the batch and offset `begin` of the generation.
+fn event(piece: Piece, at: usize, begin: u64, time: Nanos) -> Event {
+    let Piece { form, whole, depth, .. } = piece;
+    let line = Span::new(at + piece.at.start as usize, at + piece.at.end as usize);
+    let fields: Fields = piece.fields;
+    Event { offset: begin + u64::from(piece.at.start), whole, form, line, time, fields, depth }
+}

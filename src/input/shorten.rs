@@ -1,0 +1,52 @@
+//! The line that takes the place of one longer than `max_line_bytes`.
+
+/// Puts into an envelope that its bodies were left out for the line's length of so many bytes.
+///
+/// The event says so itself, in an annotation: whoever searches for it must see that it is not whole.
+pub(super) fn shortened(envelope: &[u8], length: u64) -> Vec<u8> {
+    let note = format!(r#""auditrail.io/over-long-line-bytes":"{length}""#);
+    let mut line = Vec::with_capacity(envelope.len() + note.len() + 20);
+    match memchr::memmem::rfind(envelope, br#""annotations":{"#) {
+        Some(at) => {
+            let inside = at + br#""annotations":{"#.len();
+            line.extend_from_slice(&envelope[..inside]);
+            line.extend_from_slice(note.as_bytes());
+            if envelope.get(inside) != Some(&b'}') {
+                line.push(b',');
+            }
+            line.extend_from_slice(&envelope[inside..]);
+        }
+        None => {
+            let body = envelope.strip_suffix(b"}").unwrap_or(envelope);
+            line.extend_from_slice(if body.is_empty() { b"{" } else { body });
+            if body.len() > 1 {
+                line.push(b',');
+            }
+            line.extend_from_slice(format!(r#""annotations":{{{note}}}}}"#).as_bytes());
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortened_event_says_how_long_it_was() {
+        for envelope in [
+            r#"{"a":1}"#,
+            "{}",
+            r#"{"a":1,"annotations":{}}"#,
+            r#"{"annotations":{"x":"y"},"z":2}"#,
+            "",
+        ] {
+            let line = shortened(envelope.as_bytes(), 7);
+            let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(
+                value["annotations"]["auditrail.io/over-long-line-bytes"], "7",
+                "{envelope}"
+            );
+        }
+    }
+}

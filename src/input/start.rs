@@ -1,0 +1,65 @@
+//! Where an output begins that knows nothing of an input: `start_at`.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use super::catalogue::{Generation, Place};
+use crate::config::StartAt;
+use crate::event::{Cursor, Key, Mark, Nanos, Progress};
+
+/// The cursor that leaves out what is not wanted.
+pub(super) fn cursor(
+    start_at: StartAt,
+    generations: &[Arc<Generation>],
+    now: Nanos,
+    key: &Key,
+) -> Cursor {
+    let mut cursor = Cursor::default();
+    let since = match start_at {
+        StartAt::Age(age) => {
+            Some(now.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)))
+        }
+        _ => None,
+    };
+    for generation in generations {
+        let passed = match start_at {
+            StartAt::Beginning => false,
+            StartAt::CurrentFile | StartAt::End => !generation.live,
+            // Everything in a backup is older than its rotation.
+            StartAt::Age(_) => {
+                generation.rotated.zip(since).is_some_and(|(rotated, since)| rotated < since)
+            }
+        };
+        if passed {
+            let progress =
+                Progress { offset: generation.length, complete: true, ..Progress::default() };
+            cursor.generations.insert(generation.print, progress);
+        } else if start_at == StartAt::End
+            && let Place::Held(file) = &generation.place
+        {
+            let progress = end(file, generation.length, key).unwrap_or_default();
+            cursor.generations.insert(generation.print, progress);
+        }
+    }
+    cursor.since = since;
+    cursor
+}
+
+/// The end of the last whole line.
+fn end(file: &File, length: u64, key: &Key) -> io::Result<Progress> {
+    let mut window = vec![0; 64 << 10];
+    let mut to = length;
+    while to > 0 {
+        let from = to.saturating_sub(window.len() as u64);
+        let part = &mut window[..usize::try_from(to - from).unwrap_or_default()];
+        file.read_exact_at(part, from)?;
+        if let Some(newline) = memchr::memrchr(b'\n', part) {
+            let mark = Mark::of(&part[..=newline], key);
+            return Ok(Progress { offset: from + newline as u64 + 1, mark, ..Progress::default() });
+        }
+        to = from;
+    }
+    Ok(Progress::default())
+}
