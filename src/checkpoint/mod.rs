@@ -1,1 +1,64 @@
-//! (skeleton)
+//! What must survive the process: how far each output has come, and how far beyond that something may have been sent.
+//!
+//! `format.rs` is the file's framing, `store.rs` the directory with its lock and keys, `ledger.rs` what one pipeline and
+//! the keeper share, `keeper.rs` the task that writes, `budget.rs` the bounds on disk space.
+//!
+//! Promised: an error never moves a cursor; nothing is sent beyond what the last written checkpoint reserves; one write
+//! serves all pipelines, none happens more often than `checkpoint_interval`, and none at all when nothing moved.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Cursor;
+
+mod budget;
+mod format;
+mod keeper;
+mod ledger;
+mod store;
+
+pub(crate) use budget::Budget;
+pub(crate) use keeper::Keeper;
+pub(crate) use ledger::Ledger;
+pub(crate) use store::{CheckpointError, Loaded, Origin, Store};
+
+/// Everything that is kept.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct State {
+    /// The node's name as of the first start: it is a label, so it must not change in silence.
+    pub(crate) node: String,
+    pub(crate) pairs: Vec<Pair>,
+}
+
+/// One output's progress in one input.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Pair {
+    pub(crate) input: String,
+    pub(crate) output: String,
+    pub(crate) cursor: Cursor,
+    /// Nothing was sent further than so many bytes beyond the cursor, in any generation. [`ALL`]: no such bound is known.
+    pub(crate) reserved: u64,
+    /// Where the output put what it sent: where to look for what is in doubt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scopes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<FileMark>,
+}
+
+/// Everything that exists may have been sent.
+pub(crate) const ALL: u64 = u64::MAX;
+
+/// How long a file output's file was, and which of its files, when the cursor stood where it stands.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct FileMark {
+    /// Counts rotations.
+    pub(crate) sequence: u64,
+    /// Bytes.
+    pub(crate) length: u64,
+}
+
+impl State {
+    /// What is known of a pair.
+    pub(crate) fn pair(&self, input: &str, output: &str) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.input == input && pair.output == output)
+    }
+}

@@ -1,0 +1,79 @@
+//! The bounds on disk space: etcd's disk is often the same.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Disk, MinFree};
+
+/// `disk`: how much may lie below the state directory, and how much must stay free on its file system.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    directory: PathBuf,
+    limits: Disk,
+}
+
+/// What the state directory holds and what its file system has left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) used: u64,
+    pub(crate) free: u64,
+    pub(crate) total: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(directory: &Path, limits: Disk) -> Self {
+        Self { directory: directory.to_owned(), limits }
+    }
+
+    /// Looks at the disk.
+    ///
+    /// # Errors
+    /// If the directory or its file system cannot be examined.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let space = rustix::fs::statvfs(&self.directory)?;
+        let (free, total) = (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize);
+        Ok(Usage { used: bytes_below(&self.directory)?, free, total })
+    }
+
+    /// Whether so many more bytes fit; otherwise what is spent and what to do.
+    ///
+    /// # Errors
+    /// If the disk cannot be examined.
+    pub(crate) fn room(&self, more: u64) -> io::Result<Result<(), String>> {
+        let usage = self.usage()?;
+        let at = self.directory.display();
+        if usage.used + more > self.limits.max_bytes {
+            return Ok(Err(format!(
+                "{at} holds {} bytes of the {} that `disk.max_bytes` allows: deal with the refused events there, or raise it",
+                usage.used, self.limits.max_bytes
+            )));
+        }
+        let min_free = match self.limits.min_free {
+            MinFree::Bytes(bytes) => bytes,
+            MinFree::Percent(percent) => usage.total / 100 * u64::from(percent),
+        };
+        if usage.free < min_free.saturating_add(more) {
+            return Ok(Err(format!(
+                "the file system of {at} has {} bytes free and `disk.min_free` asks for {min_free}: make room, or lower it",
+                usage.free
+            )));
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Bytes of all files below a directory.
+fn bytes_below(directory: &Path) -> io::Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let meta = match entry.metadata() {
+            // Files come and go while this is counted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        sum += if meta.is_dir() { bytes_below(&entry.path())? } else { meta.len() };
+    }
+    Ok(sum)
+}

@@ -1,0 +1,110 @@
+//! The framing of the checkpoint file: a line that says version, length and checksum, then the state as JSON. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+
+/// The format that this build writes, and the newest that it reads.
+pub(super) const VERSION: u32 = 1;
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Frame {
+    version: u32,
+    /// Bytes after this line.
+    length: usize,
+    /// Of those bytes, in hexadecimal.
+    crc32: String,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FormatError {
+    /// Any sort of damage; what is said is for people.
+    #[error("{0}")]
+    Damaged(String),
+    #[error("it is of version {0}, and this build reads up to {VERSION}")]
+    Newer(u32),
+}
+
+/// The bytes of a checkpoint file.
+pub(super) fn write(state: &State) -> serde_json::Result<Vec<u8>> {
+    let body = serde_json::to_vec(state)?;
+    let crc32 = format!("{:08x}", crc32fast::hash(&body));
+    let mut file = serde_json::to_vec(&Frame { version: VERSION, length: body.len(), crc32 })?;
+    file.push(b'\n');
+    file.extend_from_slice(&body);
+    file.push(b'\n');
+    Ok(file)
+}
+
+/// Reads a checkpoint file.
+///
+/// # Errors
+/// If it is cut, changed in any byte, or of a newer version.
+pub(super) fn read(file: &[u8]) -> Result<State, FormatError> {
+    let damaged = |what: String| FormatError::Damaged(what);
+    let newline = memchr::memchr(b'\n', file).ok_or_else(|| damaged("it has no first line".into()))?;
+    let frame: Frame = serde_json::from_slice(&file[..newline]).map_err(|error| damaged(format!("its first line does not read: {error}")))?;
+    if frame.version > VERSION {
+        return Err(FormatError::Newer(frame.version));
+    }
+    let rest = &file[newline + 1..];
+    if Some(rest.len()) != frame.length.checked_add(1) || rest.last() != Some(&b'\n') {
+        return Err(damaged(format!("it holds {} bytes of {}", rest.len().saturating_sub(1), frame.length)));
+    }
+    let body = &rest[..frame.length];
+    let found = format!("{:08x}", crc32fast::hash(body));
+    if found != frame.crc32 {
+        return Err(damaged(format!("its crc32 is {found}, and {:.8} was written", frame.crc32)));
+    }
+    serde_json::from_slice(body).map_err(|error| damaged(format!("it does not read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::checkpoint::Pair;
+    use crate::event::{Cursor, Fingerprint, Key, Mark, Progress};
+
+    fn state() -> State {
+        let mark = Mark::of(b"line", &Key([1; 32]));
+        let progress = Progress { offset: 7, complete: true, time: Some(-3), mark, altered: 1 };
+        let cursor = Cursor { generations: [(Fingerprint([9; 16]), progress)].into(), since: Some(5) };
+        let pair = Pair { input: "a".into(), output: "b".into(), cursor, reserved: super::super::ALL, scopes: vec!["s".into()], file: None };
+        State { node: "cp-1".into(), pairs: vec![pair] }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        assert_eq!(read(&write(&state()).unwrap()).unwrap(), state());
+    }
+
+    #[test]
+    fn a_change_of_any_bit_and_a_cut_anywhere_is_noticed() {
+        let whole = write(&state()).unwrap();
+        for at in 0..whole.len() {
+            assert!(read(&whole[..at]).is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 1 << bit;
+                // Only the upper and lower case of the checksum's digits mean the same, and those are compared as text.
+                assert!(read(&flipped).is_err(), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one() {
+        let text = String::from_utf8(write(&state()).unwrap()).unwrap().replace("\"version\":1", "\"version\":2");
+        assert!(matches!(read(text.as_bytes()), Err(FormatError::Newer(2))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_cause_a_panic(bytes in any::<Vec<u8>>()) {
+            let _ = read(&bytes);
+        }
+    }
+}

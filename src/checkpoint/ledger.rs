@@ -1,0 +1,223 @@
+//! What one pipeline has done, shared with the keeper that writes it down.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{ALL, FileMark, Pair};
+use crate::event::{Cursor, Fingerprint, Progress};
+
+/// Bytes that may be sent beyond the saved cursor: enough that saving once an interval seldom makes a pipeline wait,
+/// and few enough that looking them up after a kill takes moments.
+const RESERVE: u64 = 64 << 20;
+
+/// The books of one pipeline.
+pub(crate) struct Ledger {
+    books: Mutex<Books>,
+    /// The keeper saved: reservations may have grown.
+    granted: Notify,
+    /// Shared by all ledgers: something is to be saved.
+    moved: Arc<Notify>,
+    /// Makes durable what the cursor stands on, where the output is a file.
+    sync: Option<Box<dyn Fn() -> std::io::Result<()> + Send + Sync>>,
+}
+
+struct Books {
+    pair: Pair,
+    /// The output's present scope.
+    scope: String,
+    /// Bytes acknowledged and handed out, since the start.
+    acked: u64,
+    /// Sending is allowed up to here, counted like `acked`.
+    grant: u64,
+    /// How much to reserve at the next save.
+    reserve: u64,
+    /// What an earlier process may have sent beyond the cursor, as long as it has not been passed.
+    old: u64,
+    changed: bool,
+    waiting: bool,
+}
+
+/// A copy of the books at one moment, to be written down.
+pub(super) struct Entry {
+    pub(super) pair: Pair,
+    acked: u64,
+}
+
+impl Ledger {
+    /// The books of a pair that starts from `pair`, whose `reserved` bytes are in doubt.
+    pub(crate) fn new(pair: Pair, scope: String, moved: Arc<Notify>) -> Self {
+        let old = pair.reserved;
+        let books = Books { pair, scope, acked: 0, grant: 0, reserve: RESERVE, old, changed: false, waiting: false };
+        Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: None }
+    }
+
+    /// The books of a file output. Its file is cut back to the mark at start, so that nothing is ever in doubt, and
+    /// `sync` is called before its cursor is written down.
+    pub(crate) fn of_file(pair: Pair, moved: Arc<Notify>, sync: impl Fn() -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        let books = Books { pair, scope: String::new(), acked: 0, grant: u64::MAX, reserve: 0, old: 0, changed: false, waiting: false };
+        Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: Some(Box::new(sync)) }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // Between two statements the books may not agree, but no statement in between can panic.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.books().pair.cursor.clone()
+    }
+
+    /// Sets the cursor from which a pipeline starts that knew nothing.
+    pub(crate) fn start(&self, cursor: Cursor) {
+        let mut books = self.books();
+        books.pair.cursor = cursor;
+        books.changed = true;
+        self.moved.notify_one();
+    }
+
+    /// Moves the cursor: everything up to `progress` is delivered, or durably refused.
+    pub(crate) fn advance(&self, generation: Fingerprint, progress: Progress, bytes: u64, file: Option<FileMark>) {
+        let mut books = self.books();
+        books.pair.cursor.generations.insert(generation, progress);
+        books.pair.file = file.or(books.pair.file);
+        books.acked += bytes;
+        if books.old != ALL {
+            books.old = books.old.saturating_sub(bytes);
+        }
+        books.changed = true;
+        self.moved.notify_one();
+    }
+
+    /// Forgets generations that exist no more.
+    pub(crate) fn forget(&self, gone: impl Fn(&Fingerprint) -> bool) {
+        self.books().pair.cursor.generations.retain(|print, _| !gone(print));
+    }
+
+    /// Nothing is left that an earlier process may have sent.
+    pub(crate) fn doubt_passed(&self) {
+        self.books().old = 0;
+    }
+
+    /// Waits until sending up to `end`, counted in bytes since the start, is written down as possible.
+    pub(crate) async fn granted(&self, end: u64) {
+        loop {
+            let saved = self.granted.notified();
+            {
+                let mut books = self.books();
+                if end <= books.grant {
+                    return;
+                }
+                let needed = end - books.acked;
+                // Twice, so that a fast back end waits for few saves.
+                books.reserve = books.reserve.max(needed.saturating_mul(2));
+                books.changed = true;
+                books.waiting = true;
+                self.moved.notify_one();
+            }
+            saved.await;
+        }
+    }
+
+    /// Everything that was sent is acknowledged: nothing is in doubt until something is sent again.
+    pub(crate) fn settle(&self) {
+        let mut books = self.books();
+        (books.reserve, books.grant) = (0, books.acked);
+        books.changed |= books.pair.reserved > 0;
+    }
+
+    /// Whether a save is needed, and whether a pipeline waits for it.
+    pub(super) fn is_due(&self) -> (bool, bool) {
+        let books = self.books();
+        (books.changed, books.waiting)
+    }
+
+    /// What is to be saved now.
+    pub(super) fn entry(&self) -> Entry {
+        let mut books = self.books();
+        books.changed = false;
+        let reserved = books.reserve.max(books.old);
+        if books.old == 0 {
+            books.pair.scopes.clear();
+        }
+        let scope = books.scope.clone();
+        if !scope.is_empty() && !books.pair.scopes.contains(&scope) {
+            books.pair.scopes.push(scope);
+        }
+        books.pair.reserved = reserved;
+        Entry { pair: books.pair.clone(), acked: books.acked }
+    }
+
+    /// Makes durable what an entry taken before stands on.
+    pub(super) fn sync(&self) -> std::io::Result<()> {
+        self.sync.as_ref().map_or(Ok(()), |sync| sync())
+    }
+
+    /// An entry was saved.
+    pub(super) fn saved(&self, entry: &Entry) {
+        let mut books = self.books();
+        if self.sync.is_none() {
+            books.grant = entry.acked.saturating_add(entry.pair.reserved);
+        }
+        books.waiting = false;
+        drop(books);
+        self.granted.notify_waiters();
+    }
+
+    /// An entry could not be saved: it is still due.
+    pub(super) fn not_saved(&self) {
+        self.books().changed = true;
+    }
+}
+
+/// Longest wait of a pipeline for a reservation before it is worth saying.
+pub(crate) const GRANT_PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(reserved: u64) -> Ledger {
+        let pair = Pair { reserved, scopes: vec!["old".into()], ..Pair::default() };
+        Ledger::new(pair, "new".into(), Arc::default())
+    }
+
+    fn advance(ledger: &Ledger, bytes: u64) {
+        ledger.advance(Fingerprint([1; 16]), Progress::default(), bytes, None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_before_it_is_written_down_that_it_may_be() {
+        let ledger = ledger(0);
+        let wait = tokio::time::timeout(Duration::from_millis(20), ledger.granted(10));
+        assert!(wait.await.is_err());
+        assert_eq!(ledger.is_due(), (true, true));
+        let entry = ledger.entry();
+        ledger.saved(&entry);
+        ledger.granted(entry.pair.reserved).await;
+        let wait = tokio::time::timeout(Duration::from_millis(20), ledger.granted(entry.pair.reserved + 1));
+        assert!(wait.await.is_err());
+    }
+
+    #[test]
+    fn what_an_earlier_process_may_have_sent_stays_in_doubt_until_it_is_passed() {
+        let ledger = ledger(RESERVE * 3);
+        advance(&ledger, RESERVE);
+        let entry = ledger.entry();
+        assert_eq!(entry.pair.reserved, RESERVE * 2);
+        assert_eq!(entry.pair.scopes, ["old", "new"]);
+        advance(&ledger, RESERVE * 2);
+        assert_eq!(ledger.entry().pair.reserved, RESERVE);
+        assert_eq!(ledger.entry().pair.scopes, ["new"]);
+    }
+
+    #[test]
+    fn after_a_clean_end_nothing_is_in_doubt() {
+        let ledger = ledger(5);
+        ledger.entry();
+        advance(&ledger, 5);
+        ledger.settle();
+        assert_eq!(ledger.entry().pair.reserved, 0);
+    }
+}

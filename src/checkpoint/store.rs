@@ -1,0 +1,244 @@
+//! The state directory: its lock, the node's key, and the checkpoint file, written beside and renamed into place.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::format::{self, FormatError};
+use super::State;
+use crate::event::Key;
+
+const CURRENT: &str = "checkpoint.json";
+const NEXT: &str = "checkpoint.json.new";
+const PREVIOUS: &str = "checkpoint.json.previous";
+
+/// What can be wrong with the state directory.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointError {
+    #[error("cannot create the state directory {path}: create it, or set `state_dir` to a place that the agent's user may write to")]
+    Create { path: PathBuf, source: io::Error },
+    #[error("another auditrail uses {path}: stop it, or give this one a `state_dir` of its own")]
+    Locked { path: PathBuf },
+    #[error("cannot open {path}: make it readable and writable by the agent's user")]
+    Open { path: PathBuf, source: io::Error },
+    #[error("{path} holds {found} bytes instead of 32: restore it, or move the whole state directory away to begin anew")]
+    Key { path: PathBuf, found: usize },
+    #[error("{path} was written by a newer auditrail (version {version}): run that one, or move the file away to read all logs again")]
+    Newer { path: PathBuf, version: u32 },
+    #[error("cannot write {path}: make `state_dir` writable by the agent's user, and see that its disk has room")]
+    Write { path: PathBuf, source: io::Error },
+}
+
+/// Where a loaded state came from, which decides how much is in doubt.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Origin {
+    /// There has never been one.
+    First,
+    /// The last one written.
+    Current,
+    /// An older one; the reason says what is wrong with the last.
+    Previous(String),
+    /// There was one, and nothing can be read of it.
+    Lost(String),
+}
+
+/// A state and where it came from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) state: State,
+    pub(crate) origin: Origin,
+}
+
+/// The state directory, locked as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Store {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// Creates the directory where it is missing, and takes its lock.
+    ///
+    /// # Errors
+    /// If that is impossible, or another process has the lock.
+    pub(crate) fn open(directory: &Path) -> Result<Self, CheckpointError> {
+        let path = || directory.to_owned();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|source| CheckpointError::Create { path: path(), source })?;
+        let lock = directory.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock)
+            .map_err(|source| CheckpointError::Open { path: lock.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { directory: path(), _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: path() }),
+            Err(TryLockError::Error(source)) => Err(CheckpointError::Open { path: lock, source }),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The node's secret, made at the first start.
+    ///
+    /// # Errors
+    /// If it cannot be read or made, or is not whole.
+    pub(crate) fn key(&self) -> Result<Key, CheckpointError> {
+        let path = self.directory.join("node.key");
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let found = bytes.len();
+                bytes.try_into().map(Key).map_err(|_| CheckpointError::Key { path, found })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key: [u8; 32] = rand::random();
+                self.replace(&path, &self.directory.join("node.key.new"), &key)?;
+                Ok(Key(key))
+            }
+            Err(source) => Err(CheckpointError::Open { path, source }),
+        }
+    }
+
+    /// Reads the last checkpoint, or what comes closest to it.
+    ///
+    /// # Errors
+    /// If one is there that a newer version wrote, or that may not be read: starting anew would repeat everything.
+    pub(crate) fn load(directory: &Path) -> Result<Loaded, CheckpointError> {
+        let current = read(&directory.join(CURRENT))?;
+        // Killed between the two renames of a save: the next one is whole, and is the last.
+        let next = if matches!(current, Found::Nothing) { read(&directory.join(NEXT))? } else { Found::Nothing };
+        let damage = match (current, next) {
+            (Found::State(state), _) | (_, Found::State(state)) => return Ok(Loaded { state, origin: Origin::Current }),
+            (Found::Damaged(why), _) => Some(why),
+            (Found::Nothing, _) => None,
+        };
+        match (read(&directory.join(PREVIOUS))?, damage) {
+            (Found::State(state), why) => {
+                Ok(Loaded { state, origin: Origin::Previous(why.unwrap_or_else(|| "the last one is gone".into())) })
+            }
+            (Found::Nothing, None) => Ok(Loaded { state: State::default(), origin: Origin::First }),
+            (Found::Damaged(why), _) | (Found::Nothing, Some(why)) => Ok(Loaded { state: State::default(), origin: Origin::Lost(why) }),
+        }
+    }
+
+    /// Writes a checkpoint: beside, synced, the old one kept as the previous, renamed, directory synced.
+    ///
+    /// # Errors
+    /// If any of that fails; then the old one stands.
+    pub(crate) fn save(&self, state: &State) -> Result<(), CheckpointError> {
+        let current = self.directory.join(CURRENT);
+        let wrong = |source: io::Error| CheckpointError::Write { path: self.directory.join(CURRENT), source };
+        let bytes = format::write(state).map_err(|error| wrong(error.into()))?;
+        let next = self.directory.join(NEXT);
+        write_synced(&next, &bytes).map_err(wrong)?;
+        match fs::rename(&current, self.directory.join(PREVIOUS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
+            _ => {}
+        }
+        fs::rename(&next, &current).and_then(|()| sync(&self.directory)).map_err(wrong)
+    }
+
+    fn replace(&self, path: &Path, beside: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+        let done = write_synced(beside, bytes).and_then(|()| fs::rename(beside, path)).and_then(|()| sync(&self.directory));
+        done.map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+    }
+}
+
+/// What a checkpoint file holds.
+enum Found {
+    State(State),
+    Damaged(String),
+    Nothing,
+}
+
+fn read(path: &Path) -> Result<Found, CheckpointError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(source) => return Err(CheckpointError::Open { path: path.to_owned(), source }),
+    };
+    match format::read(&bytes) {
+        Ok(state) => Ok(Found::State(state)),
+        Err(FormatError::Newer(version)) => Err(CheckpointError::Newer { path: path.to_owned(), version }),
+        Err(FormatError::Damaged(why)) => Ok(Found::Damaged(format!("{} is damaged: {why}", path.display()))),
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(node: &str) -> State {
+        State { node: node.into(), pairs: Vec::new() }
+    }
+
+    fn load(directory: &Path) -> (String, Origin) {
+        let loaded = Store::load(directory).unwrap();
+        (loaded.state.node, loaded.origin)
+    }
+
+    #[test]
+    fn the_last_checkpoint_is_read_and_the_one_before_when_it_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(load(dir.path()), (String::new(), Origin::First));
+        store.save(&named("one")).unwrap();
+        store.save(&named("two")).unwrap();
+        assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
+        fs::write(dir.path().join(CURRENT), "junk").unwrap();
+        let (node, origin) = load(dir.path());
+        assert!(node == "one" && matches!(origin, Origin::Previous(why) if why.contains("checkpoint.json is damaged")));
+        fs::write(dir.path().join(PREVIOUS), "junk").unwrap();
+        assert!(matches!(load(dir.path()).1, Origin::Lost(_)));
+    }
+
+    #[test]
+    fn a_kill_between_the_two_renames_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.save(&named("one")).unwrap();
+        fs::write(dir.path().join(NEXT), format::write(&named("two")).unwrap()).unwrap();
+        assert_eq!(load(dir.path()).0, "one");
+        fs::rename(dir.path().join(CURRENT), dir.path().join(PREVIOUS)).unwrap();
+        assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
+    }
+
+    #[test]
+    fn a_second_agent_is_kept_out_and_told_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Store::open(dir.path()).unwrap();
+        let error = Store::open(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with("another auditrail uses"), "{error}");
+        drop(first);
+        Store::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_key_stays_and_a_cut_one_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = store.key().unwrap();
+        assert_eq!(store.key().unwrap().0, key.0);
+        fs::write(dir.path().join("node.key"), "short").unwrap();
+        assert!(matches!(store.key(), Err(CheckpointError::Key { found: 5, .. })));
+    }
+}
