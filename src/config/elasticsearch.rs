@@ -1,11 +1,11 @@
-//! `type = "elasticsearch"`: Elasticsearch, OpenSearch, VictoriaLogs.
+//! `type = "elasticsearch"`: Elasticsearch, and the stores that take its `_bulk` requests.
 
 use super::ConfigError;
 use super::http::{Http, endpoint};
 use super::item::Item;
 use super::raw::Table;
 
-/// `type = "elasticsearch"`: Elasticsearch, OpenSearch, VictoriaLogs.
+/// `type = "elasticsearch"`: Elasticsearch, and the stores that take its `_bulk` requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Elasticsearch {
     pub(crate) http: Http,

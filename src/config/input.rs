@@ -88,10 +88,10 @@ fn start_at(item: &Item<'_>) -> Result<StartAt, ConfigError> {
 
 /// Refuses a `type` that only a later version will know.
 pub(super) fn later(kind: &Item<'_>, types: &[&str]) -> Result<(), ConfigError> {
-    match types.contains(&kind.text()?.as_str()) {
-        true => Err(kind.wrong("not supported by this version: remove this table")),
-        false => Ok(()),
+    if types.contains(&kind.text()?.as_str()) {
+        return Err(kind.wrong("not supported by this version: remove this table"));
     }
+    Ok(())
 }
 
 /// A name that may stand in a label, a metric and a file name.

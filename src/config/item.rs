@@ -162,16 +162,19 @@ impl<'a> Item<'a> {
             return Ok(*meaning);
         }
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let mut accepted = match words.split_last() {
+        let accepted = match words.split_last() {
             Some((last, [])) => format!("write \"{last}\""),
-            Some((last, others)) => format!("write \"{}\" or \"{last}\"", others.join("\", \"")),
+            Some((last, others)) => {
+                let near =
+                    nearest(&typed, &words).map(|near| format!("; did you mean \"{near}\"?"));
+                format!(
+                    "write \"{}\" or \"{last}\"{}",
+                    others.join("\", \""),
+                    near.unwrap_or_default()
+                )
+            }
             None => String::new(),
         };
-        if words.len() > 1
-            && let Some(near) = nearest(&typed, &words)
-        {
-            accepted += &format!("; did you mean \"{near}\"?");
-        }
         Err(self.wrong(accepted))
     }
 

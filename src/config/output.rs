@@ -29,6 +29,7 @@ pub(crate) struct Output {
 }
 
 /// When a batch is full: whichever comes first.
+#[expect(clippy::struct_field_names, reason = "the names of the keys")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
     /// Log bytes; a longer line goes alone.

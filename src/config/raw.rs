@@ -5,9 +5,9 @@
 //! its nearest neighbour, which a derived `Deserialize` cannot do.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
+use memchr::memchr_iter;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -39,7 +39,7 @@ impl<'a> Source<'a> {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         ConfigError::At {
             file: self.name.into(),
-            line: 1 + before.iter().filter(|b| **b == b'\n').count(),
+            line: 1 + memchr_iter(b'\n', before).count(),
             what,
         }
     }
@@ -90,14 +90,13 @@ impl<'a> Table<'a> {
             return Ok(item);
         }
         // A misspelt key is the likelier cause.
-        match self.items.iter().find(|(typed, _)| nearest(typed, &[key]).is_some()) {
-            Some((typed, item)) => Err(self.unknown(typed, item)),
-            None => {
-                let what =
-                    format!("`{key}` is missing {}: add a line such as `{example}`", self.place());
-                Err(self.source.error(self.at, what))
-            }
+        if let Some((typed, item)) =
+            self.items.iter().find(|(typed, _)| nearest(typed, &[key]).is_some())
+        {
+            return Err(self.unknown(typed, item));
         }
+        let what = format!("`{key}` is missing {}: add a line such as `{example}`", self.place());
+        Err(self.source.error(self.at, what))
     }
 
     /// A table under a key, empty where it is left out.
@@ -111,13 +110,9 @@ impl<'a> Table<'a> {
     /// Refuses a key that the design knows and this version does not.
     pub(super) fn not_yet(&mut self, key: &'static str) -> Result<(), ConfigError> {
         // Not counted as asked for: it should not be proposed instead of another.
-        match self.items.get(key) {
-            None => Ok(()),
-            Some(item) => Err(item.error(format!(
-                "`{key}` {} is not supported by this version: remove it",
-                self.place()
-            ))),
-        }
+        let Some(item) = self.items.get(key) else { return Ok(()) };
+        Err(item
+            .error(format!("`{key}` {} is not supported by this version: remove it", self.place())))
     }
 
     /// All keys with their values, for a table whose keys the operator chooses.
@@ -147,12 +142,11 @@ impl<'a> Table<'a> {
     }
 
     fn unknown(&self, key: &str, item: &Item<'_>) -> ConfigError {
-        let mut what = format!("unknown key `{}` {}", key.escape_debug(), self.place());
-        match nearest(key, &self.asked) {
-            Some(near) => what += &format!(": did you mean `{near}`?"),
-            None => what += &format!(": known are {}", list(&self.asked)),
-        }
-        item.error(what)
+        let way_out = match nearest(key, &self.asked) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", list(&self.asked)),
+        };
+        item.error(format!("unknown key `{}` {}: {way_out}", key.escape_debug(), self.place()))
     }
 }
 
@@ -168,9 +162,5 @@ pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
 pub(super) fn list(words: &[&str]) -> String {
     let mut words = words.to_vec();
     words.sort_unstable();
-    words.iter().enumerate().fold(String::new(), |mut out, (index, word)| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{}`{word}`", if index == 0 { "" } else { ", " });
-        out
-    })
+    format!("`{}`", words.join("`, `"))
 }

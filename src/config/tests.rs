@@ -31,7 +31,10 @@ fn what_is_left_out_takes_the_documented_default() {
     assert_eq!(config.state_dir, Path::new("/var/lib/auditrail"));
     assert_eq!((config.disk.max_bytes, config.disk.min_free), (1 << 30, MinFree::Percent(20)));
     assert_eq!(config.checkpoint_interval, Duration::from_secs(1));
-    assert_eq!((config.drain_timeout, config.unready_after), (Duration::from_secs(10), Duration::from_secs(60)));
+    assert_eq!(
+        (config.drain_timeout, config.unready_after),
+        (Duration::from_secs(10), Duration::from_mins(1))
+    );
     assert_eq!(config.server.listen.as_deref(), Some("127.0.0.1:9885"));
     let [input] = config.inputs.as_slice() else { panic!("one input: {:?}", config.inputs) };
     assert_eq!((input.start_at, input.max_line_bytes), (StartAt::Beginning, 100 << 20));
@@ -40,7 +43,10 @@ fn what_is_left_out_takes_the_documented_default() {
     assert_eq!(output.inputs, vec![input.name.clone()]);
     assert_eq!((output.batch.max_bytes, output.batch.max_events), (1 << 20, 5000));
     assert_eq!((output.batch.max_age, output.in_flight), (Duration::from_millis(200), 4));
-    assert_eq!((output.retry.min, output.retry.max), (Duration::from_millis(500), Duration::from_secs(60)));
+    assert_eq!(
+        (output.retry.min, output.retry.max),
+        (Duration::from_millis(500), Duration::from_mins(1))
+    );
     assert_eq!(output.max_bytes_per_second, None);
     let OutputKind::Loki(loki) = &output.kind else { panic!("{:?}", output.kind) };
     assert_eq!(loki.labels, [("job".to_owned(), "kubernetes-audit".to_owned())]);
@@ -114,15 +120,23 @@ fn what_is_written_is_taken() {
     assert_eq!(file.path, Path::new("/archive/{input}.ndjson"));
     assert_eq!(file.rotate.map(|rotate| (rotate.max_bytes, rotate.max_files)), Some((10 << 20, 3)));
     let OutputKind::Loki(loki) = &other.kind else { panic!("{other:?}") };
-    assert_eq!((loki.labels.len(), loki.metadata.as_slice()), (0, [MetadataField::Subresource].as_slice()));
+    assert_eq!(
+        (loki.labels.len(), loki.metadata.as_slice()),
+        (0, [MetadataField::Subresource].as_slice())
+    );
     assert!(!format!("{config:?}").contains("s3cret"));
     let OutputKind::Elasticsearch(elastic) = &search.kind else { panic!("{search:?}") };
     assert_eq!(search.inputs, vec![config.inputs[1].name.clone()]);
-    assert_eq!((search.retry.min, search.retry.max), (Duration::from_mins(2), Duration::from_mins(2)));
+    assert_eq!(
+        (search.retry.min, search.retry.max),
+        (Duration::from_mins(2), Duration::from_mins(2))
+    );
     assert_eq!(elastic.target, Target::Index("audit-%Y.%m.%d-%H".into()));
     assert_eq!(elastic.query, [("_msg_field".to_owned(), "event.original".to_owned())]);
     assert_eq!(elastic.http.tls.client, Some(("/cert".into(), "/key".into())));
-    assert!(matches!(&elastic.http.auth, Auth::ApiKey(SecretSource::File(path)) if path == Path::new("/keys/es")));
+    assert!(
+        matches!(&elastic.http.auth, Auth::ApiKey(SecretSource::File(path)) if path == Path::new("/keys/es"))
+    );
     assert_eq!(elastic.http.headers.len(), 2);
 }
 
@@ -146,7 +160,9 @@ fn a_configuration_that_is_missing_is_named() {
 fn toml_files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    let own = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let own = files
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
     own.chain(dirs.iter().flat_map(|dir| toml_files(dir))).collect()
 }
 
@@ -164,10 +180,12 @@ fn every_configuration_that_ships_is_accepted() {
 /// What stands in the manifest's config map, without its four spaces.
 #[test]
 fn the_configuration_in_the_daemon_set_is_accepted() {
-    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/etc/kubernetes/daemonset.yaml")).unwrap();
+    let manifest =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/etc/kubernetes/daemonset.yaml"))
+            .unwrap();
     let (_, after) = manifest.split_once("  auditrail.toml: |\n").unwrap();
     let lines = after.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
-    let config = parse(&lines.map(|line| format!("{}\n", line.trim_start())).collect::<String>());
+    let config = parse(&lines.map(str::trim_start).collect::<Vec<_>>().join("\n"));
     assert_eq!(config.node.as_deref(), Some("cp-1"));
 }
 
@@ -194,9 +212,12 @@ proptest! {
             "endpoint", "tenant", "labels", "metadata", "batch", "retry", "timeout", "proxy", "headers", "tls",
             "basic_auth", "bearer_token", "inputs", "in_flight", "max_bytes_per_second", "type",
         ];
-        let rest = [("type", "\"loki\""), ("endpoint", "\"http://h\"")].into_iter().filter(|(name, _)| *name != KEYS[key]);
-        let rest: String = rest.map(|(name, value)| format!("{name} = {value}\n")).collect();
-        let text = format!("[inputs.a]\ntype = \"file\"\npath = \"/a\"\n[outputs.o]\n{rest}{} = {value}\n", KEYS[key]);
+        let mut text = format!("[inputs.a]\ntype = \"file\"\npath = \"/a\"\n[outputs.o]\n{} = {value}\n", KEYS[key]);
+        for (name, line) in [("type", "type = \"loki\"\n"), ("endpoint", "endpoint = \"http://h\"\n")] {
+            if name != KEYS[key] {
+                text += line;
+            }
+        }
         let _ = Config::parse(&text, Path::new("f"), &|_| None);
     }
 }

@@ -61,7 +61,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 
 /// A size in the largest binary unit that says it exactly.
 pub(super) fn show_size(bytes: u64) -> String {
-    let fits = |(_, factor): &&(&str, u64)| bytes >= *factor && bytes % factor == 0;
+    let fits = |(_, factor): &&(&str, u64)| bytes >= *factor && bytes.is_multiple_of(*factor);
     match SIZES[..4].iter().find(fits) {
         Some((name, factor)) => format!("\"{}{name}\"", bytes / factor),
         None => format!("{bytes}"),
@@ -71,7 +71,7 @@ pub(super) fn show_size(bytes: u64) -> String {
 /// A duration in the largest unit that says it exactly, below a millisecond rounded down.
 pub(super) fn show_duration(time: Duration) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    match TIMES.iter().find(|(_, factor)| millis >= *factor && millis % factor == 0) {
+    match TIMES.iter().find(|(_, factor)| millis >= *factor && millis.is_multiple_of(*factor)) {
         Some((name, factor)) => format!("\"{}{name}\"", millis / factor),
         None => "\"0s\"".into(),
     }

@@ -104,7 +104,9 @@ fn refused(form: &str, block: &str) {
 
 #[test]
 fn a_file_that_is_no_configuration_says_what_to_add() {
-    refused("@", r#"
+    refused(
+        "@",
+        r#"
 
 > f:1: `inputs` is missing at the top of the file: add a line such as `[inputs.apiserver]`
 node = "a
@@ -161,12 +163,15 @@ path = "/l/audit.log"
 type = "loki"
 endpoint = "http://h:3100"
 > f:1: unknown key `zebra` at the top of the file: known are `checkpoint_interval`, `cluster`, `disk`, `drain_timeout`, `inputs`, `node`, `outputs`, `server`, `state_dir`, `unready_after`
-"#);
+"#,
+    );
 }
 
 #[test]
 fn a_wrong_value_is_told_with_what_would_do() {
-    refused(TOP, r#"
+    refused(
+        TOP,
+        r#"
 node = 1
 > f:1: node = 1: write a text in quotes
 node = ""
@@ -209,12 +214,15 @@ server = { listen = "a:99999" }
 > f:1: server.listen = "a:99999": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
 server = { listen_address = "a:1" }
 > f:1: unknown key `listen_address` in [server]: did you mean `listen`?
-"#);
+"#,
+    );
 }
 
 #[test]
 fn a_variable_that_cannot_be_filled_in_is_named() {
-    refused(TOP, r#"
+    refused(
+        TOP,
+        r#"
 node = "${NODE}"
 > f:1: node = "${NODE}": the variable NODE is not set: set it, or write `${NODE:-default}`
 node = "${NODE"
@@ -225,12 +233,15 @@ node = "${NO DE}"
 > f:1: node = "${NO DE}": `${NO DE}` is no name of a variable: letters, digits and `_` are, as in `${NODE_NAME}`
 disk = { max_bytes = "${PASSWORD}" }
 > f:1: disk.max_bytes = "${PASSWORD}": write a size such as "10MiB", "10MB" or a number of bytes
-"#);
+"#,
+    );
 }
 
 #[test]
 fn an_input_that_cannot_be_followed_says_why() {
-    refused(SECOND_INPUT, r#"
+    refused(
+        SECOND_INPUT,
+        r#"
 
 > f:4: `type` is missing in [inputs.b]: add a line such as `type = "file"`
 type = "files"
@@ -268,12 +279,15 @@ rescan = "1ms"
 type = "file"
 path = "/l/../l/./audit.log"
 > f:6: inputs.b.path = "/l/../l/./audit.log": the input `a` follows it already: remove one of the two
-"#);
+"#,
+    );
 }
 
 #[test]
 fn what_loki_would_refuse_is_told_before_the_first_push() {
-    refused(LOKI, r#"
+    refused(
+        LOKI,
+        r#"
 endpont = "x"
 > f:7: unknown key `endpont` in [outputs.o]: did you mean `endpoint`?
 tenent = "x"
@@ -346,12 +360,15 @@ api_key_file = "/k"
 > f:7: unknown key `api_key_file` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `in_flight`, `inputs`, `labels`, `max_bytes_per_second`, `metadata`, `proxy`, `retry`, `stream_per_hour`, `tenant`, `timeout`, `tls`, `type`
 tls = { ca_file = "/ca" }
 > f:7: outputs.o.tls: has no effect on a http:// URL: write https://, or remove it
-"#);
+"#,
+    );
 }
 
 #[test]
 fn a_url_that_leads_nowhere_is_told_without_its_password() {
-    refused(LOKI_AT, r#"
+    refused(
+        LOKI_AT,
+        r#"
 "h:3100"
 > f:6: outputs.o.endpoint = "h:3100": write a URL that begins with http:// or https:// and names a host
 "ftp://h"
@@ -372,12 +389,15 @@ fn a_url_that_leads_nowhere_is_told_without_its_password() {
 > f:6: outputs.o.endpoint = "": write a URL such as "http://127.0.0.1:3100"
 3100
 > f:6: outputs.o.endpoint = 3100: write a text in quotes
-"#);
+"#,
+    );
 }
 
 #[test]
 fn credentials_that_do_not_fit_are_told_and_never_shown() {
-    refused(LOKI, r#"
+    refused(
+        LOKI,
+        r#"
 basic_auth = "u:s3cret"
 > f:7: outputs.o.basic_auth = ***: write a table, as `[outputs.o.basic_auth]` or in braces
 basic_auth = { username = "u" }
@@ -417,12 +437,15 @@ headers = { X = { path = "/s3cret" } }
 bearer_token = "s3cret"
 headers = { authorization = "s3cret" }
 > f:8: outputs.o.headers.authorization = ***: credentials are given twice in this table: keep one of them
-"#);
+"#,
+    );
 }
 
 #[test]
 fn half_a_client_certificate_is_told() {
-    refused(LOKI_TLS, r#"
+    refused(
+        LOKI_TLS,
+        r#"
 tls = { cert_file = "/c" }
 > f:7: outputs.o.tls.cert_file = "/c": `key_file` is missing beside it
 tls = { key_file = "/c" }
@@ -431,12 +454,15 @@ tls = { ca = "/c" }
 > f:7: unknown key `ca` in [outputs.o.tls]: did you mean `ca_file`?
 tls = { ca_file = "" }
 > f:7: outputs.o.tls.ca_file = "": must not be empty
-"#);
+"#,
+    );
 }
 
 #[test]
 fn what_elasticsearch_would_refuse_is_told_before_the_first_bulk() {
-    refused(ELASTICSEARCH_AT, r#"
+    refused(
+        ELASTICSEARCH_AT,
+        r#"
 endpoint = "http://h"
 > f:6: unknown key `endpoint` in [outputs.o]: did you mean `endpoints`?
 endpoints = []
@@ -447,8 +473,11 @@ endpoints = ["http://h", "http://h/"]
 > f:6: outputs.o.endpoints[1] = "http://h/": named twice: remove one
 endpoints = ["http://h/?a=b"]
 > f:6: outputs.o.endpoints[0] = "http://h/?a=b": must hold no query: write `query = { key = "value" }` beside it
-"#);
-    refused(ELASTICSEARCH, r#"
+"#,
+    );
+    refused(
+        ELASTICSEARCH,
+        r#"
 data_stream = "audit"
 > f:7: outputs.o.data_stream = "audit": must be type-dataset-namespace, as in "logs-kubernetes.audit_logs-default", or write `layout = "flat"` for another name
 data_stream = "logs-Audit-x"
@@ -473,12 +502,15 @@ setup_template = "always"
 > f:7: outputs.o.setup_template = "always": write "auto" or "never"
 batch = { max_bytes = "1GiB" }
 > f:7: outputs.o.batch.max_bytes = "1GiB": write a size from "1KiB" to "64MiB"
-"#);
+"#,
+    );
 }
 
 #[test]
 fn a_file_output_that_would_be_in_the_way_is_told() {
-    refused(FILE, r#"
+    refused(
+        FILE,
+        r#"
 
 > f:4: `path` is missing in [outputs.o]: add a line such as `path = "/var/lib/auditrail/archive.ndjson"`
 path = "/o/"
@@ -505,12 +537,15 @@ path = "/l/{input}udit.log.1"
 path = "/o/x"
 timeout = "5s"
 > f:7: unknown key `timeout` in [outputs.o]: known are `batch`, `inputs`, `max_bytes_per_second`, `path`, `retry`, `rotate`, `type`
-"#);
+"#,
+    );
 }
 
 #[test]
 fn two_tables_that_do_not_go_together_are_told() {
-    refused("@", r#"
+    refused(
+        "@",
+        r#"
 [inputs.a]
 type = "file"
 path = "/l/audit.log"
@@ -580,5 +615,6 @@ outputs = []
 type = "file"
 path = "/l/audit.log"
 > f:1: outputs = []: write a table, as `[outputs]` or in braces
-"#);
+"#,
+    );
 }
