@@ -1,14 +1,45 @@
-//! What the operator wrote, checked: the rooms receive the types of this file and nothing else of the configuration.
+//! What the operator wrote, checked: the rooms receive the types of this room and nothing else of the configuration.
 //!
-//! [`Config::load`] is the only constructor. `raw.rs` is the TOML as typed, `secret.rs` keeps what must not be printed.
+//! [`Config::load`] is the only constructor. The TOML becomes a `raw.rs` table, whose keys are taken one by one by the
+//! file that knows their meaning (`input.rs`, `output.rs` and one for each kind of output, `http.rs`); `item.rs` and
+//! `value.rs` read single values, `expand.rs` fills in variables, `paths.rs` sees that no two write one file, and
+//! `secret.rs` keeps what must not be printed. An error names the file, the line, what stands there and what would do.
+//!
+//! Not done here: looking whether files exist, names resolve or back ends answer. That is `auditrail check`.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod elasticsearch;
+mod error;
+mod expand;
+mod file;
+mod http;
+mod input;
+mod item;
+mod loki;
+mod output;
+mod paths;
+mod raw;
 mod secret;
+#[cfg(test)]
+mod tests;
+mod value;
 
+pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate, Target};
+pub(crate) use error::ConfigError;
+pub(crate) use file::{FileOutput, Rotate};
+pub(crate) use http::{Auth, Http, Tls};
+pub(crate) use input::{FileInput, StartAt};
+pub(crate) use loki::{Loki, MetadataField};
+pub(crate) use output::{Batch, Output, OutputKind, Retry};
 pub(crate) use secret::SecretSource;
+
+use item::Item;
+use paths::Paths;
+use raw::{Source, Table};
 
 /// The whole configuration, every value checked and every default filled in.
 #[derive(Clone, Debug)]
@@ -16,17 +47,18 @@ pub(crate) struct Config {
     /// Name of this node, as it appears in labels; `None`: the host name, kept in the checkpoint from the first start.
     pub(crate) node: Option<String>,
     pub(crate) cluster: Option<String>,
+    /// Absolute.
     pub(crate) state_dir: PathBuf,
     pub(crate) disk: Disk,
-    /// Shortest time between two writes of the checkpoint.
+    /// Shortest time between two writes of the checkpoint. Default 1 s.
     pub(crate) checkpoint_interval: Duration,
     /// Longest wait for acknowledgements after SIGTERM. Default 10 s.
     pub(crate) drain_timeout: Duration,
-    /// How long an output may be unreachable before `/readyz` turns red. Default 60 s.
+    /// How long an output may be unreachable before `/readyz` turns red. Default 60 s; [`Duration::MAX`] for "off".
     pub(crate) unready_after: Duration,
-    /// In the order of their names.
+    /// At least one, in the order of their names.
     pub(crate) inputs: Vec<FileInput>,
-    /// In the order of their names.
+    /// At least one, in the order of their names.
     pub(crate) outputs: Vec<Output>,
     pub(crate) server: Server,
 }
@@ -34,7 +66,9 @@ pub(crate) struct Config {
 /// `disk`: bounds on all that the agent writes below `state_dir`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Disk {
+    /// Default 1 GiB.
     pub(crate) max_bytes: u64,
+    /// Default 20 %.
     pub(crate) min_free: MinFree,
 }
 
@@ -46,195 +80,136 @@ pub(crate) enum MinFree {
     Percent(u8),
 }
 
-/// `[inputs.NAME]` with `type = "file"`: one audit log to follow.
-#[derive(Clone, Debug)]
-pub(crate) struct FileInput {
-    pub(crate) name: Arc<str>,
-    /// The live log; its backups lie beside it.
-    pub(crate) path: PathBuf,
-    pub(crate) start_at: StartAt,
-    /// Longest line shipped whole, in bytes. Default 100 MiB, the server's own longest.
-    pub(crate) max_line_bytes: u64,
-    /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
-    pub(crate) rescan: Duration,
-}
-
-/// `start_at`: where an input begins when the checkpoint knows nothing of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum StartAt {
-    Beginning,
-    CurrentFile,
-    End,
-    /// Events not older than this.
-    Age(Duration),
-}
-
-/// `[outputs.NAME]`: where events go.
-#[derive(Clone, Debug)]
-pub(crate) struct Output {
-    pub(crate) name: Arc<str>,
-    /// Names of the inputs it takes; every one exists.
-    pub(crate) inputs: Vec<Arc<str>>,
-    pub(crate) batch: Batch,
-    /// Requests under way at once, at least 1.
-    pub(crate) in_flight: usize,
-    pub(crate) retry: Retry,
-    /// Uncompressed log bytes a second; `None`: no limit.
-    pub(crate) max_bytes_per_second: Option<u64>,
-    pub(crate) kind: OutputKind,
-}
-
-/// When a batch is full: whichever comes first.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Batch {
-    /// Log bytes; a longer line goes alone.
-    pub(crate) max_bytes: usize,
-    pub(crate) max_events: usize,
-    pub(crate) max_age: Duration,
-}
-
-/// Bounds of the pause between two tries; tries never end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Retry {
-    pub(crate) min: Duration,
-    pub(crate) max: Duration,
-}
-
-/// What kind of back end an output is.
-#[derive(Clone, Debug)]
-pub(crate) enum OutputKind {
-    Loki(Loki),
-    Elasticsearch(Elasticsearch),
-    File(FileOutput),
-}
-
-/// `type = "loki"`.
-#[derive(Clone, Debug)]
-pub(crate) struct Loki {
-    pub(crate) http: Http,
-    /// As written: a base URL, perhaps with a path prefix, or a full push URL.
-    pub(crate) endpoint: String,
-    /// `X-Scope-OrgID`; empty: none is sent.
-    pub(crate) tenant: String,
-    /// As configured; `cluster`, `node` and `input` are added by the output.
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) metadata: Vec<MetadataField>,
-    pub(crate) stream_per_hour: bool,
-}
-
-/// A field of the event that Loki keeps as structured metadata, under this name in snake case.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum MetadataField {
-    AuditLevel,
-    Stage,
-    Verb,
-    User,
-    Resource,
-    Subresource,
-    Namespace,
-    Name,
-    Code,
-}
-
-/// `type = "elasticsearch"`: Elasticsearch, OpenSearch, VictoriaLogs.
-#[derive(Clone, Debug)]
-pub(crate) struct Elasticsearch {
-    pub(crate) http: Http,
-    /// At least one.
-    pub(crate) endpoints: Vec<String>,
-    pub(crate) target: Target,
-    pub(crate) layout: Layout,
-    pub(crate) compression: Compression,
-    /// Added to every URL.
-    pub(crate) query: Vec<(String, String)>,
-    pub(crate) setup_template: SetupTemplate,
-}
-
-/// Where documents go.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Target {
-    /// A data stream, by name.
-    DataStream(String),
-    /// An index name with `%Y`, `%m`, `%d`, `%H` by event time.
-    Index(String),
-}
-
-/// The shape of a document.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Layout {
-    /// Field for field what Elastic's Kubernetes integration makes.
-    Elastic,
-    /// The event's own fields at the top, beside `@timestamp`.
-    Flat,
-}
-
-/// Content encoding of a request body.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Compression {
-    Gzip,
-    None,
-}
-
-/// Whether the index template is installed at start.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum SetupTemplate {
-    /// Only where no template above the built-in `logs-*-*` matches.
-    Auto,
-    Never,
-}
-
-/// `type = "file"`.
-#[derive(Clone, Debug)]
-pub(crate) struct FileOutput {
-    /// May hold `{input}`, and does where the output takes several inputs; `-` is standard output.
-    pub(crate) path: PathBuf,
-    pub(crate) rotate: Option<Rotate>,
-}
-
-/// `rotate`: when the file output begins a new file, and how many old ones it keeps.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rotate {
-    pub(crate) max_bytes: u64,
-    pub(crate) max_files: usize,
-}
-
-/// What every HTTP output takes.
-#[derive(Clone, Debug)]
-pub(crate) struct Http {
-    pub(crate) tls: Tls,
-    pub(crate) auth: Auth,
-    /// Of one request, from connecting to the last byte of the answer. Default 10 s.
-    pub(crate) timeout: Duration,
-    /// URL of an HTTP proxy.
-    pub(crate) proxy: Option<String>,
-    pub(crate) headers: Vec<(String, SecretSource)>,
-}
-
-/// `tls`: the files are read again when they change.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tls {
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Both or neither.
-    pub(crate) client: Option<(PathBuf, PathBuf)>,
-}
-
-/// Credentials sent with every request.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Auth {
-    #[default]
-    None,
-    Basic {
-        username: String,
-        password: SecretSource,
-    },
-    Bearer(SecretSource),
-    /// Elasticsearch's `Authorization: ApiKey`.
-    ApiKey(SecretSource),
-}
-
 /// `[server]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    /// `host:port`; `None`: no server.
+    /// `host:port`, by default `127.0.0.1:9885`; `None`: no server.
     pub(crate) listen: Option<String>,
+}
+
+const DISK: RangeInclusive<u64> = 1 << 20..=1 << 50;
+const CHECKPOINT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
+const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
+const UNREADY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(168);
+
+impl Config {
+    /// Reads a configuration file; `${NAME}` is a variable of this process.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in it is not accepted; the first such thing is named.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::parse(&text, path, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a configuration from a text; `name` is for errors, `env` gives the value of a variable, if it is set.
+    ///
+    /// # Errors
+    /// Something in it is not accepted; the first such thing is named.
+    pub(crate) fn parse(
+        text: &str,
+        name: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let source = Source { name, text, env };
+        let mut document = source.table()?;
+        document.not_yet("transform")?;
+        document.not_yet("detect")?;
+        let mut paths = Paths::default();
+        let node = document.get("node").map(|item| label(&item)).transpose()?;
+        let cluster = document.get("cluster").map(|item| label(&item)).transpose()?;
+        let state_dir = document.get("state_dir");
+        let disk = Disk::read(document.table("disk")?)?;
+        let mut time = |key, default, bounds| {
+            document.get(key).map_or(Ok(default), |item| item.duration(bounds))
+        };
+        let checkpoint_interval = time("checkpoint_interval", Duration::from_secs(1), CHECKPOINT)?;
+        let drain_timeout = time("drain_timeout", Duration::from_secs(10), DRAIN)?;
+        let unready_after = match document.get("unready_after") {
+            None => Duration::from_mins(1),
+            Some(item) if item.is_off() => Duration::MAX,
+            Some(item) => item.duration(UNREADY)?,
+        };
+        let server = Server::read(document.table("server")?)?;
+        let inputs = input::read_all(&mut document, &mut paths)?;
+        let outputs = output::read_all(&mut document, &inputs, &mut paths)?;
+        document.finish()?;
+        Ok(Self {
+            node,
+            cluster,
+            state_dir: state_dir
+                .map_or(Ok(PathBuf::from("/var/lib/auditrail")), |item| item.path())?,
+            disk,
+            checkpoint_interval,
+            drain_timeout,
+            unready_after,
+            inputs,
+            outputs,
+            server,
+        })
+    }
+}
+
+impl Disk {
+    fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
+        let max_bytes = table.get("max_bytes").map_or(Ok(1 << 30), |item| item.size(DISK))?;
+        let min_free = match table.get("min_free") {
+            None => MinFree::Percent(20),
+            Some(item) => min_free(&item)?,
+        };
+        table.finish()?;
+        Ok(Self { max_bytes, min_free })
+    }
+}
+
+/// A share of the file system, or a size.
+fn min_free(item: &Item<'_>) -> Result<MinFree, ConfigError> {
+    if let Ok(text) = item.text()
+        && text.contains('%')
+    {
+        let percent = value::percent(&text)
+            .ok_or_else(|| item.wrong("write a share from \"0%\" to \"100%\""))?;
+        return Ok(MinFree::Percent(percent));
+    }
+    Ok(MinFree::Bytes(item.size(0..=1 << 50)?))
+}
+
+impl Server {
+    fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
+        let listen = match table.get("listen") {
+            None => Some("127.0.0.1:9885".into()),
+            Some(item) if item.is_off() => None,
+            Some(item) => Some(listen(&item)?),
+        };
+        table.finish()?;
+        Ok(Self { listen })
+    }
+}
+
+/// A `host:port`.
+fn listen(item: &Item<'_>) -> Result<String, ConfigError> {
+    let text = item.text()?;
+    let (host, port) = text.rsplit_once(':').unwrap_or((&text, ""));
+    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    if host.is_empty()
+        || bare_v6
+        || host.contains(char::is_whitespace)
+        || port.parse::<u16>().is_err()
+    {
+        let forms = "\"127.0.0.1:9885\", \"0.0.0.0:9885\" for every address, or \"[::1]:9885\"";
+        return Err(
+            item.wrong(format!("write a host and a port, such as {forms}; \"off\" for no server"))
+        );
+    }
+    Ok(text)
+}
+
+/// A text that becomes the value of a label.
+fn label(item: &Item<'_>) -> Result<String, ConfigError> {
+    let text = item.filled()?;
+    if text.len() > 253 || text.contains(char::is_control) {
+        return Err(item.wrong("write up to 253 bytes without control characters"));
+    }
+    Ok(text)
 }

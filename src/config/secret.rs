@@ -1,7 +1,7 @@
 //! Text that must not be printed, and where it comes from.
 
-use std::fmt;
 use std::path::PathBuf;
+use std::{fmt, fs, io};
 
 /// A secret given in the configuration (through `${NAME}`) or in a file that is read again when it changes.
 #[derive(Clone)]
@@ -11,11 +11,68 @@ pub(crate) enum SecretSource {
     File(PathBuf),
 }
 
+impl SecretSource {
+    /// The secret as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not UTF-8, or holds nothing but white space; the error names the file, which
+    /// [`fs::read_to_string`] alone would not do.
+    pub(crate) fn read(&self) -> io::Result<String> {
+        let path = match self {
+            Self::Inline(text) => return Ok(text.clone()),
+            Self::File(path) => path,
+        };
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let text = fs::read_to_string(path).map_err(named)?;
+        match text.trim() {
+            "" => Err(named(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file is empty; it should hold a secret",
+            ))),
+            secret => Ok(secret.to_owned()),
+        }
+    }
+}
+
 impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inline(_) => f.write_str("***"),
             Self::File(path) => write!(f, "*** from {}", path.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_read_without_its_last_newline() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        fs::write(&path, " s3cret\r\n").unwrap();
+        assert_eq!(SecretSource::File(path).read().unwrap(), "s3cret");
+        assert_eq!(SecretSource::Inline(" kept ".into()).read().unwrap(), " kept ");
+    }
+
+    #[test]
+    fn a_secret_file_that_is_empty_or_missing_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let read = || SecretSource::File(path.clone()).read().unwrap_err();
+        assert_eq!(read().kind(), io::ErrorKind::NotFound);
+        assert!(read().to_string().starts_with(&format!("{}: ", path.display())));
+        fs::write(&path, "\n").unwrap();
+        assert_eq!(
+            read().to_string(),
+            format!("{}: the file is empty; it should hold a secret", path.display())
+        );
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        assert_eq!(format!("{:?}", SecretSource::Inline("s3cret".into())), "***");
     }
 }

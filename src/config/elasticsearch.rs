@@ -1,0 +1,156 @@
+//! `type = "elasticsearch"`: Elasticsearch, and the stores that take its `_bulk` requests.
+
+use super::ConfigError;
+use super::http::{Http, endpoint};
+use super::item::Item;
+use super::raw::Table;
+
+/// `type = "elasticsearch"`: Elasticsearch, and the stores that take its `_bulk` requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Elasticsearch {
+    pub(crate) http: Http,
+    /// At least one, without a query.
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) target: Target,
+    pub(crate) layout: Layout,
+    pub(crate) compression: Compression,
+    /// Added to every URL.
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) setup_template: SetupTemplate,
+}
+
+/// Where documents go.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Target {
+    /// A data stream, by name.
+    DataStream(String),
+    /// An index name with `%Y`, `%m`, `%d`, `%H` by event time.
+    Index(String),
+}
+
+/// The shape of a document.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Layout {
+    /// Field for field what Elastic's Kubernetes integration makes.
+    Elastic,
+    /// The event's own fields at the top, beside `@timestamp`.
+    Flat,
+}
+
+/// Content encoding of a request body.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Compression {
+    Gzip,
+    None,
+}
+
+/// Whether the index template is installed at start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum SetupTemplate {
+    /// Only where no template above the built-in `logs-*-*` matches.
+    Auto,
+    Never,
+}
+
+const LAYOUTS: [(&str, Layout); 2] = [("elastic", Layout::Elastic), ("flat", Layout::Flat)];
+const COMPRESSIONS: [(&str, Compression); 2] =
+    [("gzip", Compression::Gzip), ("none", Compression::None)];
+const TEMPLATES: [(&str, SetupTemplate); 2] =
+    [("auto", SetupTemplate::Auto), ("never", SetupTemplate::Never)];
+
+impl Elasticsearch {
+    pub(super) fn read(table: &mut Table<'_>) -> Result<Self, ConfigError> {
+        let list = table.need("endpoints", "endpoints = [\"http://127.0.0.1:9200\"]")?;
+        let (mut endpoints, mut urls) = (Vec::new(), Vec::new());
+        for item in list.list()? {
+            let url = endpoint(&item)?;
+            if url.query().is_some() {
+                return Err(
+                    item.wrong("must hold no query: write `query = { key = \"value\" }` beside it")
+                );
+            }
+            if urls.contains(&url) {
+                return Err(item.wrong("named twice: remove one"));
+            }
+            endpoints.push(item.text()?);
+            urls.push(url);
+        }
+        if endpoints.is_empty() {
+            return Err(list.wrong("name at least one URL, as in `[\"http://127.0.0.1:9200\"]`"));
+        }
+        let layout =
+            table.get("layout").map_or(Ok(Layout::Elastic), |item| item.choice(&LAYOUTS))?;
+        Ok(Self {
+            http: Http::read(table, &urls, true)?,
+            endpoints,
+            target: Target::read(table, layout)?,
+            layout,
+            compression: table
+                .get("compression")
+                .map_or(Ok(Compression::Gzip), |item| item.choice(&COMPRESSIONS))?,
+            query: table.get("query").map_or(Ok(Vec::new()), |item| query(&item))?,
+            setup_template: table
+                .get("setup_template")
+                .map_or(Ok(SetupTemplate::Auto), |item| item.choice(&TEMPLATES))?,
+        })
+    }
+}
+
+impl Target {
+    fn read(table: &mut Table<'_>, layout: Layout) -> Result<Self, ConfigError> {
+        match (table.get("data_stream"), table.get("index")) {
+            (Some(_), Some(index)) => {
+                Err(index.wrong("`data_stream` stands beside it: keep one of the two"))
+            }
+            (None, None) => Ok(Self::DataStream("logs-kubernetes.audit_logs-default".into())),
+            (Some(item), None) => {
+                let name = item.filled()?;
+                index_name(&item, &name)?;
+                // `data_stream.*` in every document repeats the three parts, and Elasticsearch compares them.
+                let parts: Vec<&str> = name.splitn(3, '-').collect();
+                if layout == Layout::Elastic && (parts.len() < 3 || parts.contains(&"")) {
+                    let way_out = "or write `layout = \"flat\"` for another name";
+                    return Err(item.wrong(format!("must be type-dataset-namespace, as in \"logs-kubernetes.audit_logs-default\", {way_out}")));
+                }
+                Ok(Self::DataStream(name))
+            }
+            (None, Some(item)) => {
+                let pattern = item.filled()?;
+                // A pattern is right when what it makes is.
+                let mut name = pattern.clone();
+                for (field, example) in [("%Y", "2026"), ("%m", "11"), ("%d", "21"), ("%H", "07")] {
+                    name = name.replace(field, example);
+                }
+                if name.contains('%') {
+                    return Err(item.wrong("`%` is followed by `Y`, `m`, `d` or `H`, as in \"kubernetes-audit-%Y.%m.%d\""));
+                }
+                index_name(&item, &name)?;
+                Ok(Self::Index(pattern))
+            }
+        }
+    }
+}
+
+/// The rules of Elasticsearch for the name of an index.
+fn index_name(item: &Item<'_>, name: &str) -> Result<(), ConfigError> {
+    let refused = |c: char| {
+        c.is_uppercase() || c.is_whitespace() || c.is_control() || "\\/*?\"<>|,#:".contains(c)
+    };
+    if name.contains(refused) || name.starts_with(['-', '_', '+', '.']) || name.len() > 255 {
+        let what =
+            "a name is lower case, up to 255 bytes, without white space or any of \\/*?\"<>|,#:";
+        return Err(item.wrong(format!("{what}, and does not begin with - _ + or .")));
+    }
+    Ok(())
+}
+
+fn query(item: &Item<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut pairs = Vec::new();
+    for (key, value) in item.table()?.entries() {
+        if key == "filter_path" {
+            return Err(value.wrong("must stay out: auditrail needs an answer for every event"));
+        }
+        pairs.push((key, value.text()?));
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,102 @@
+//! Fills variables of the environment into a text of the configuration.
+//!
+//! It is done to values after the TOML was understood, so whatever a variable holds, it stays one value, and comments
+//! and keys are left alone.
+
+/// Replaces `${NAME}`, `${NAME:-default}` (where unset or empty) and `$$` (one dollar sign).
+///
+/// # Errors
+/// Says what is wrong and the way out, in words that hold names of variables but none of their values.
+pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let Some(inside) = rest.strip_prefix('{') else {
+            return Err("a single `$` has no meaning: write `$$` for a dollar sign, `${NAME}` for a variable".into());
+        };
+        let Some((reference, after)) = inside.split_once('}') else {
+            return Err(
+                "`${` is never closed: write `${NAME}`, or `$${` for the characters themselves"
+                    .into(),
+            );
+        };
+        out.push_str(&value(reference, env)?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// The value of what stands between the braces.
+fn value(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let (name, default) = match reference.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (reference, None),
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(fits)
+    {
+        return Err(format!(
+            "`${{{name}}}` is no name of a variable: letters, digits and `_` are, as in `${{NODE_NAME}}`"
+        ));
+    }
+    match (env(name), default) {
+        (Some(set), None) => Ok(set),
+        (Some(set), Some(_)) if !set.is_empty() => Ok(set),
+        (_, Some(default)) => Ok(default.to_owned()),
+        (None, None) => {
+            Err(format!("the variable {name} is not set: set it, or write `${{{name}:-default}}`"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expand;
+
+    /// `Err` where the text is refused.
+    fn filled(text: &str) -> Result<String, String> {
+        expand(text, &|name| match name {
+            "NODE" => Some("cp-1".into()),
+            "EMPTY" => Some(String::new()),
+            "NESTED" => Some("${NODE} \" \n [x]".into()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn variables_and_defaults_are_filled_in_once() {
+        for (text, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("${NODE}", "cp-1"),
+            ("a${NODE}b${NODE}", "acp-1bcp-1"),
+            ("${NONE:-x}", "x"),
+            ("${NONE:-}", ""),
+            ("${NONE:-a:-b}", "a:-b"),
+            ("${EMPTY}", ""),
+            ("${EMPTY:-x}", "x"),
+            ("${NODE:-x}", "cp-1"),
+            ("$$", "$"),
+            ("$${NODE}", "${NODE}"),
+            ("é$$é", "é$é"),
+            ("${NESTED}", "${NODE} \" \n [x]"),
+        ] {
+            assert_eq!(filled(text), Ok(expected.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_half_a_variable_is_refused() {
+        for text in ["$", "a$b", "${NODE", "${}", "${A B}", "${1A}", "${:-x}", "${NONE}", "$$$"] {
+            assert!(filled(text).is_err(), "{text}");
+        }
+    }
+}

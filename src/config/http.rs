@@ -1,0 +1,233 @@
+//! What every HTTP output takes: TLS, credentials, time-out, proxy, headers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
+
+use super::item::Item;
+use super::raw::Table;
+use super::{ConfigError, SecretSource};
+
+/// What every HTTP output takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pub(crate) tls: Tls,
+    pub(crate) auth: Auth,
+    /// Of one request, from connecting to the last byte of the answer. Default 10 s.
+    pub(crate) timeout: Duration,
+    /// URL of an HTTP proxy.
+    pub(crate) proxy: Option<String>,
+    pub(crate) headers: Vec<(String, SecretSource)>,
+}
+
+/// `tls`: the files are read again when they change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tls {
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Certificate and key; both or neither.
+    pub(crate) client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Credentials sent with every request.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Auth {
+    #[default]
+    None,
+    Basic {
+        username: String,
+        password: SecretSource,
+    },
+    Bearer(SecretSource),
+    /// Elasticsearch's `Authorization: ApiKey`.
+    ApiKey(SecretSource),
+}
+
+const TIMEOUT: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_mins(10);
+
+/// Headers that the outputs write themselves, and the key that sets each, if one does.
+const OWN_HEADERS: [(&str, &str); 8] = [
+    ("x-scope-orgid", "set `tenant`"),
+    ("content-type", ""),
+    ("content-encoding", ""),
+    ("content-length", ""),
+    ("transfer-encoding", ""),
+    ("connection", ""),
+    ("host", ""),
+    ("accept-encoding", ""),
+];
+
+impl Http {
+    /// `api_keys`: this back end knows them.
+    pub(super) fn read(
+        table: &mut Table<'_>,
+        urls: &[Url],
+        api_keys: bool,
+    ) -> Result<Self, ConfigError> {
+        let tls = table.get("tls");
+        if let Some(item) = tls.as_ref().filter(|_| urls.iter().all(|url| url.scheme() != "https"))
+        {
+            return Err(item.wrong("has no effect on a http:// URL: write https://, or remove it"));
+        }
+        let auth = Auth::read(table, api_keys)?;
+        Ok(Self {
+            tls: tls.map_or(Ok(Tls::default()), |item| Tls::read(&item))?,
+            timeout: table
+                .get("timeout")
+                .map_or(Ok(Duration::from_secs(10)), |item| item.duration(TIMEOUT))?,
+            proxy: match table.get("proxy") {
+                None => None,
+                Some(item) => Some(proxy(&item)?),
+            },
+            headers: match table.get("headers") {
+                None => Vec::new(),
+                Some(item) => headers(item, !matches!(auth, Auth::None))?,
+            },
+            auth,
+        })
+    }
+}
+
+impl Tls {
+    fn read(item: &Item<'_>) -> Result<Self, ConfigError> {
+        let mut table = item.table()?;
+        let ca_file = table.get("ca_file").map(|item| item.path()).transpose()?;
+        let client = match (table.get("cert_file"), table.get("key_file")) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some((cert.path()?, key.path()?)),
+            (Some(cert), None) => return Err(cert.wrong("`key_file` is missing beside it")),
+            (None, Some(key)) => return Err(key.wrong("`cert_file` is missing beside it")),
+        };
+        table.finish()?;
+        Ok(Self { ca_file, client })
+    }
+}
+
+impl Auth {
+    fn read(table: &mut Table<'_>, api_keys: bool) -> Result<Self, ConfigError> {
+        let mut found = Vec::new();
+        if let Some(item) = table.get("basic_auth") {
+            let item = item.hide();
+            found.push((Self::basic(&item)?, item));
+        }
+        if let Some((token, item)) = secret(table, "bearer_token", "bearer_token_file")? {
+            found.push((Self::Bearer(token), item));
+        }
+        if api_keys && let Some((key, item)) = secret(table, "api_key", "api_key_file")? {
+            found.push((Self::ApiKey(key), item));
+        }
+        match found.get(1) {
+            Some((_, second)) => {
+                Err(second.wrong("credentials are given twice in this table: keep one of them"))
+            }
+            None => Ok(found.pop().map_or(Self::None, |(auth, _)| auth)),
+        }
+    }
+
+    fn basic(item: &Item<'_>) -> Result<Self, ConfigError> {
+        let mut table = item.table()?;
+        let name = table.need("username", "username = \"auditrail\"")?;
+        let username = name.filled()?;
+        if username.contains(':') {
+            return Err(name.wrong("a user name of basic authentication cannot hold a colon"));
+        }
+        let Some((password, _)) = secret(&mut table, "password", "password_file")? else {
+            // Asking again finds a misspelt key, or says what is missing.
+            return Err(
+                match table.need("password_file", "password_file = \"/etc/auditrail/password\"") {
+                    Ok(item) => item.wrong("must not be empty"),
+                    Err(error) => error,
+                },
+            );
+        };
+        table.finish()?;
+        Ok(Self::Basic { username, password })
+    }
+}
+
+/// A secret given in the file or by the name of another.
+fn secret<'a>(
+    table: &mut Table<'a>,
+    key: &'static str,
+    file_key: &'static str,
+) -> Result<Option<(SecretSource, Item<'a>)>, ConfigError> {
+    match (table.get(key).map(Item::hide), table.get(file_key)) {
+        (None, None) => Ok(None),
+        (Some(item), None) => Ok(Some((SecretSource::Inline(item.filled()?), item))),
+        (None, Some(item)) => Ok(Some((SecretSource::File(item.path()?), item))),
+        (Some(item), Some(_)) => {
+            Err(item.wrong(format!("`{file_key}` stands beside it: keep one of the two")))
+        }
+    }
+}
+
+/// A URL to which requests can go.
+pub(super) fn endpoint(item: &Item<'_>) -> Result<Url, ConfigError> {
+    let text = item.text()?;
+    let Ok(url) = Url::parse(&text) else {
+        return Err(item.wrong("write a URL such as \"http://127.0.0.1:3100\""));
+    };
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(item.wrong("write a URL that begins with http:// or https:// and names a host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let way_out = "write `basic_auth = { username = \"…\", password_file = \"…\" }` beside it";
+        return Err(item.wrong(format!("must hold no user and password: {way_out}")));
+    }
+    if url.fragment().is_some() || text.contains(char::is_whitespace) {
+        return Err(item.wrong("a URL of a back end holds no white space and no `#`"));
+    }
+    Ok(url)
+}
+
+fn proxy(item: &Item<'_>) -> Result<String, ConfigError> {
+    let text = item.text()?;
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            if url.username().is_empty() && url.password().is_none() {
+                return Ok(text);
+            }
+            Err(item
+                .wrong("credentials for a proxy are not supported by this version: remove them"))
+        }
+        _ => Err(item.wrong("write the URL of an HTTP proxy, such as \"http://10.0.0.1:3128\"")),
+    }
+}
+
+/// `headers`, each a text or `{ file = "…" }`. Their values count as secrets.
+fn headers(
+    item: Item<'_>,
+    authenticated: bool,
+) -> Result<Vec<(String, SecretSource)>, ConfigError> {
+    let mut headers = Vec::new();
+    for (name, value) in item.hide().table()?.entries() {
+        let Ok(known) = HeaderName::from_bytes(name.as_bytes()) else {
+            return Err(value.wrong("this is no name of an HTTP header"));
+        };
+        if let Some((_, hint)) = OWN_HEADERS.iter().find(|(own, _)| *own == known.as_str()) {
+            let way_out = if hint.is_empty() { "remove it" } else { hint };
+            return Err(value.wrong(format!("auditrail sets this header itself: {way_out}")));
+        }
+        if authenticated && known == reqwest::header::AUTHORIZATION {
+            return Err(value.wrong("credentials are given twice in this table: keep one of them"));
+        }
+        let source = if value.is_table() {
+            let mut table = value.table()?;
+            let path = table.need("file", "file = \"/etc/auditrail/token\"")?.path()?;
+            table.finish()?;
+            SecretSource::File(path)
+        } else {
+            let text = value.text()?;
+            if HeaderValue::from_str(&text).is_err() {
+                return Err(
+                    value.wrong("the value of a header is one line without control characters")
+                );
+            }
+            SecretSource::Inline(text)
+        };
+        headers.push((name, source));
+    }
+    Ok(headers)
+}

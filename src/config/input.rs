@@ -1,0 +1,157 @@
+//! `[inputs.NAME]`: the logs to follow.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ConfigError;
+use super::item::Item;
+use super::paths::Paths;
+use super::raw::{Table, list};
+
+/// `[inputs.NAME]` with `type = "file"`: one audit log to follow.
+#[derive(Clone, Debug)]
+pub(crate) struct FileInput {
+    pub(crate) name: Arc<str>,
+    /// The live log, absolute; its backups lie beside it.
+    pub(crate) path: PathBuf,
+    pub(crate) start_at: StartAt,
+    /// Longest line shipped whole, in bytes. Default 100 MiB, the server's own longest.
+    pub(crate) max_line_bytes: u64,
+    /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
+    pub(crate) rescan: Duration,
+}
+
+/// `start_at`: where an input begins when the checkpoint knows nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum StartAt {
+    Beginning,
+    CurrentFile,
+    End,
+    /// Events not older than this.
+    Age(Duration),
+}
+
+/// Offsets within a line are 32 bits wide, so this is well below their end.
+const LINE: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
+
+const RESCAN: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_mins(10);
+
+/// What the design knows and this version does not.
+const LATER: &[&str] = &["webhook"];
+
+impl FileInput {
+    /// Reads one input from its table.
+    pub(super) fn read(
+        name: &str,
+        item: &Item<'_>,
+        paths: &mut Paths,
+    ) -> Result<Self, ConfigError> {
+        let mut table = item.table()?;
+        let kind = table.need("type", "type = \"file\"")?;
+        later(&kind, LATER)?;
+        kind.choice(&[("file", ())])?;
+        table.not_yet("hold")?;
+        let path = table.need("path", "path = \"/var/log/kubernetes/audit/audit.log\"")?;
+        let input = Self {
+            name: named(name, item)?,
+            path: path.path()?,
+            start_at: table
+                .get("start_at")
+                .map_or(Ok(StartAt::Beginning), |item| start_at(&item))?,
+            max_line_bytes: table
+                .get("max_line_bytes")
+                .map_or(Ok(100 << 20), |item| item.size(LINE))?,
+            rescan: table
+                .get("rescan")
+                .map_or(Ok(Duration::from_secs(5)), |item| item.duration(RESCAN))?,
+        };
+        paths.follow(&input, &path)?;
+        table.finish()?;
+        Ok(input)
+    }
+}
+
+fn start_at(item: &Item<'_>) -> Result<StartAt, ConfigError> {
+    match item.text()?.as_str() {
+        "beginning" => Ok(StartAt::Beginning),
+        "current_file" => Ok(StartAt::CurrentFile),
+        "end" => Ok(StartAt::End),
+        text => match super::value::duration(text) {
+            Some(age) => Ok(StartAt::Age(age)),
+            None => Err(item
+                .wrong("write \"beginning\", \"current_file\", \"end\" or an age such as \"24h\"")),
+        },
+    }
+}
+
+/// Refuses a `type` that only a later version will know.
+pub(super) fn later(kind: &Item<'_>, types: &[&str]) -> Result<(), ConfigError> {
+    if types.contains(&kind.text()?.as_str()) {
+        return Err(kind.wrong("not supported by this version: remove this table"));
+    }
+    Ok(())
+}
+
+/// A name that may stand in a label, a metric and a file name.
+pub(super) fn named(name: &str, item: &Item<'_>) -> Result<Arc<str>, ConfigError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 63 || !name.chars().all(fits) {
+        let what = "a name is made of up to 63 letters, digits, `-` and `_`";
+        return Err(item.error(format!("`{}`: {what}", name.escape_debug())));
+    }
+    Ok(name.into())
+}
+
+/// Reads `[inputs]`, in the order of the names.
+pub(super) fn read_all(
+    document: &mut Table<'_>,
+    paths: &mut Paths,
+) -> Result<Vec<FileInput>, ConfigError> {
+    let item = document.need("inputs", "[inputs.apiserver]")?;
+    let mut inputs = Vec::new();
+    for (name, item) in item.table()?.entries() {
+        inputs.push(FileInput::read(&name, &item, paths)?);
+    }
+    if inputs.is_empty() {
+        return Err(
+            item.wrong("nothing to follow: add `[inputs.apiserver]` with `type` and `path`")
+        );
+    }
+    Ok(inputs)
+}
+
+/// The inputs that an output takes: all of them, or those it names.
+pub(super) fn chosen(
+    item: Option<Item<'_>>,
+    inputs: &[FileInput],
+) -> Result<Vec<Arc<str>>, ConfigError> {
+    let Some(item) = item else {
+        return Ok(inputs.iter().map(|input| input.name.clone()).collect());
+    };
+    let names: Vec<&str> = inputs.iter().map(|input| &*input.name).collect();
+    let mut taken: Vec<Arc<str>> = Vec::new();
+    for element in item.list()? {
+        let typed = element.text()?;
+        let Some(name) = names.iter().find(|name| **name == typed) else {
+            return Err(match super::raw::nearest(&typed, &names) {
+                Some(near) => {
+                    element.wrong(format!("there is no such input: did you mean \"{near}\"?"))
+                }
+                None => {
+                    element.wrong(format!("there is no such input: known are {}", list(&names)))
+                }
+            });
+        };
+        if taken.iter().any(|other| **other == **name) {
+            return Err(element.wrong("named twice: remove one"));
+        }
+        taken.push((*name).into());
+    }
+    if taken.is_empty() {
+        return Err(item.wrong("name at least one input, or leave `inputs` out to take all"));
+    }
+    taken.sort_unstable();
+    Ok(taken)
+}

@@ -1,0 +1,211 @@
+//! One value of the file, and the readings of it: text, size, duration, choice.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::ConfigError;
+use super::expand::expand;
+use super::raw::{Source, Table, nearest};
+use super::value::{self, show_duration, show_size};
+
+/// Longest stretch of the file that an error repeats, in characters.
+const SHOWN: usize = 60;
+
+/// A value, and where it stands.
+pub(super) struct Item<'a> {
+    pub(super) source: &'a Source<'a>,
+    /// Dotted, as in `outputs.loki.batch`.
+    name: String,
+    /// Byte of the file at which its key begins.
+    pub(super) at: usize,
+    /// Not to be shown in an error.
+    hidden: bool,
+    value: Spanned<DeValue<'a>>,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn new(
+        source: &'a Source<'a>,
+        name: String,
+        at: usize,
+        hidden: bool,
+        value: Spanned<DeValue<'a>>,
+    ) -> Self {
+        Self { source, name, at, hidden, value }
+    }
+
+    /// Keeps it, and all below it, out of errors.
+    pub(super) fn hide(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    /// An error at this value.
+    pub(super) fn error(&self, what: String) -> ConfigError {
+        self.source.error(self.at, what)
+    }
+
+    /// The error that this value is not what is accepted: shown as typed, with variables unfilled.
+    pub(super) fn wrong(&self, accepted: impl Display) -> ConfigError {
+        let name = self.name.escape_debug();
+        if self.is_table() {
+            return self.error(format!("{name}: {accepted}"));
+        }
+        self.error(format!("{name} = {}: {accepted}", self.typed()))
+    }
+
+    fn typed(&self) -> String {
+        let text = self.source.text.get(self.value.span()).unwrap_or_default();
+        // A password may stand in a URL.
+        if self.hidden || (text.contains("://") && text.contains('@')) {
+            return "***".into();
+        }
+        let mut shown: String = text.chars().take_while(|c| !c.is_control()).take(SHOWN).collect();
+        if shown.len() < text.len() {
+            shown.push('…');
+        }
+        shown
+    }
+
+    /// A text, its variables filled in.
+    pub(super) fn text(&self) -> Result<String, ConfigError> {
+        match self.value.get_ref() {
+            DeValue::String(text) => expand(text, self.source.env).map_err(|what| self.wrong(what)),
+            _ => Err(self.wrong("write a text in quotes")),
+        }
+    }
+
+    /// A text that is not empty.
+    pub(super) fn filled(&self) -> Result<String, ConfigError> {
+        let text = self.text()?;
+        if text.trim().is_empty() { Err(self.wrong("must not be empty")) } else { Ok(text) }
+    }
+
+    /// A path that is not empty; relative ones count from the working directory.
+    pub(super) fn path(&self) -> Result<PathBuf, ConfigError> {
+        let path = PathBuf::from(self.filled()?);
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(self.wrong("a path cannot hold a NUL"));
+        }
+        // Fails only where the working directory is gone.
+        std::path::absolute(&path).map_err(|error| {
+            self.wrong(format!("cannot be made absolute ({error}): write an absolute path"))
+        })
+    }
+
+    /// Is it the word `off`?
+    pub(super) fn is_off(&self) -> bool {
+        self.text().is_ok_and(|text| text == "off")
+    }
+
+    pub(super) fn flag(&self) -> Result<bool, ConfigError> {
+        self.value.get_ref().as_bool().ok_or_else(|| self.wrong("write true or false"))
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn count(&self, bounds: RangeInclusive<usize>) -> Result<usize, ConfigError> {
+        let count =
+            self.integer().and_then(|n| usize::try_from(n).ok()).filter(|n| bounds.contains(n));
+        count.ok_or_else(|| {
+            self.wrong(format!("write a number from {} to {}", bounds.start(), bounds.end()))
+        })
+    }
+
+    /// A number of bytes within bounds.
+    pub(super) fn size(&self, bounds: RangeInclusive<u64>) -> Result<u64, ConfigError> {
+        let bytes = match self.value.get_ref() {
+            DeValue::String(_) => value::size(&self.text()?),
+            _ => self.integer(),
+        };
+        match bytes {
+            None => {
+                Err(self.wrong("write a size such as \"10MiB\", \"10MB\" or a number of bytes"))
+            }
+            Some(bytes) if bounds.contains(&bytes) => Ok(bytes),
+            Some(_) => Err(self.wrong(format!(
+                "write a size from {} to {}",
+                show_size(*bounds.start()),
+                show_size(*bounds.end())
+            ))),
+        }
+    }
+
+    /// A duration within bounds.
+    pub(super) fn duration(
+        &self,
+        bounds: RangeInclusive<Duration>,
+    ) -> Result<Duration, ConfigError> {
+        let time = match self.value.get_ref() {
+            DeValue::String(_) => value::duration(&self.text()?),
+            _ => None,
+        };
+        match time {
+            None => Err(self.wrong("write a duration such as \"200ms\", \"5s\" or \"1h30m\"")),
+            Some(time) if bounds.contains(&time) => Ok(time),
+            Some(_) => Err(self.wrong(format!(
+                "write a duration from {} to {}",
+                show_duration(*bounds.start()),
+                show_duration(*bounds.end())
+            ))),
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
+        let typed = self.text()?;
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == typed) {
+            return Ok(*meaning);
+        }
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let accepted = match words.split_last() {
+            Some((last, [])) => format!("write \"{last}\""),
+            Some((last, others)) => {
+                let near =
+                    nearest(&typed, &words).map(|near| format!("; did you mean \"{near}\"?"));
+                format!(
+                    "write \"{}\" or \"{last}\"{}",
+                    others.join("\", \""),
+                    near.unwrap_or_default()
+                )
+            }
+            None => String::new(),
+        };
+        Err(self.wrong(accepted))
+    }
+
+    pub(super) fn table(&self) -> Result<Table<'a>, ConfigError> {
+        match self.value.get_ref() {
+            DeValue::Table(table) => {
+                Ok(Table::new(self.source, self.name.clone(), self.at, self.hidden, table.clone()))
+            }
+            _ => Err(self.wrong(format!("write a table, as `[{}]` or in braces", self.name))),
+        }
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(&self) -> Result<Vec<Item<'a>>, ConfigError> {
+        let DeValue::Array(array) = self.value.get_ref() else {
+            return Err(self.wrong("write a list in brackets, as in `[\"a\", \"b\"]`"));
+        };
+        let element = |(index, value): (usize, &Spanned<DeValue<'a>>)| {
+            let name = format!("{}[{index}]", self.name);
+            Item::new(self.source, name, value.span().start, self.hidden, value.clone())
+        };
+        Ok(array.iter().enumerate().map(element).collect())
+    }
+
+    /// Is it a table?
+    pub(super) fn is_table(&self) -> bool {
+        self.value.get_ref().is_table()
+    }
+
+    fn integer(&self) -> Option<u64> {
+        let integer = self.value.get_ref().as_integer()?;
+        u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+    }
+}

@@ -1,0 +1,154 @@
+//! `type = "loki"`.
+
+use super::ConfigError;
+use super::http::{Http, endpoint};
+use super::item::Item;
+use super::raw::{Table, list, nearest};
+
+/// `type = "loki"`.
+#[derive(Clone, Debug)]
+pub(crate) struct Loki {
+    pub(crate) http: Http,
+    /// As written: a base URL, perhaps with a path prefix, or a full push URL, which alone may hold a query.
+    pub(crate) endpoint: String,
+    /// `X-Scope-OrgID`; empty: none is sent.
+    pub(crate) tenant: String,
+    /// As configured; `cluster`, `node` and `input` are added by the output.
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) metadata: Vec<MetadataField>,
+    pub(crate) stream_per_hour: bool,
+}
+
+/// A field of the event that Loki keeps as structured metadata, under this name in snake case.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum MetadataField {
+    AuditLevel,
+    Stage,
+    Verb,
+    User,
+    Resource,
+    Subresource,
+    Namespace,
+    Name,
+    Code,
+}
+
+const METADATA: [(&str, MetadataField); 9] = [
+    ("audit_level", MetadataField::AuditLevel),
+    ("stage", MetadataField::Stage),
+    ("verb", MetadataField::Verb),
+    ("user", MetadataField::User),
+    ("resource", MetadataField::Resource),
+    ("namespace", MetadataField::Namespace),
+    ("name", MetadataField::Name),
+    ("code", MetadataField::Code),
+    // The last one is not among the defaults.
+    ("subresource", MetadataField::Subresource),
+];
+
+/// The labels that the output adds itself.
+const OWN_LABELS: &[&str] = &["cluster", "node", "input", "hour"];
+
+/// Loki takes 15 labels a stream by default, and four are ours.
+const LABELS: usize = 11;
+
+/// The path to which Loki's clients push.
+const PUSH: &str = "/loki/api/v1/push";
+
+impl Loki {
+    pub(super) fn read(table: &mut Table<'_>) -> Result<Self, ConfigError> {
+        let at = table.need("endpoint", "endpoint = \"http://127.0.0.1:3100\"")?;
+        let url = endpoint(&at)?;
+        if url.query().is_some() && !url.path().ends_with(PUSH) {
+            return Err(at.wrong(format!("a query is understood after a full push URL only: write it out, as in `…{PUSH}?key=value`")));
+        }
+        Ok(Self {
+            endpoint: at.text()?,
+            http: Http::read(table, &[url], false)?,
+            tenant: table.get("tenant").map_or(Ok(String::new()), |item| tenant(&item))?,
+            labels: match table.get("labels") {
+                Some(item) => labels(&item)?,
+                None => vec![("job".into(), "kubernetes-audit".into())],
+            },
+            metadata: match table.get("metadata") {
+                Some(item) => metadata(&item)?,
+                None => METADATA[..8].iter().map(|(_, field)| *field).collect(),
+            },
+            stream_per_hour: table.get("stream_per_hour").map_or(Ok(false), |item| item.flag())?,
+        })
+    }
+}
+
+/// `batch.max_bytes`, which for Loki has a bound of its own.
+pub(super) fn batch_bytes(item: &Item<'_>) -> Result<u64, ConfigError> {
+    if item.size(0..=u64::MAX)? >= 3 << 20 {
+        let why = "Loki never takes a push above 4 MiB once decoded, and metadata needs room beside the lines";
+        return Err(item.wrong(format!("must stay below \"3MiB\": {why}")));
+    }
+    item.size(1 << 10..=3 << 20)
+}
+
+/// The characters and lengths that Loki itself accepts.
+fn tenant(item: &Item<'_>) -> Result<String, ConfigError> {
+    let tenant = item.text()?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "!-_.*'()".contains(c);
+    if tenant.len() > 150 || tenant == "." || tenant == ".." || !tenant.chars().all(fits) {
+        return Err(item.wrong(
+            "a tenant is made of up to 150 letters, digits and `!-_.*'()`, and is not `.` or `..`",
+        ));
+    }
+    Ok(tenant)
+}
+
+fn labels(item: &Item<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut labels = Vec::new();
+    for (name, value) in item.table()?.entries() {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if OWN_LABELS.contains(&name.as_str()) {
+            return Err(value.wrong("this label is set by auditrail itself: choose another name"));
+        }
+        if name.is_empty()
+            || name.starts_with(|c: char| c.is_ascii_digit())
+            || !name.chars().all(fits)
+        {
+            return Err(value
+                .wrong("a label is named with letters, digits and `_`, and begins with no digit"));
+        }
+        if name.starts_with("__") || name.len() > 1024 {
+            return Err(value
+                .wrong("a label's name has up to 1024 characters and does not begin with `__`"));
+        }
+        let text = value.filled()?;
+        if text.len() > 2048 {
+            return Err(value.wrong("Loki takes up to 2048 bytes in a label"));
+        }
+        labels.push((name, text));
+    }
+    if labels.len() > LABELS {
+        return Err(item
+            .wrong(format!("{} labels: Loki takes 15, of which auditrail needs 4", labels.len())));
+    }
+    Ok(labels)
+}
+
+fn metadata(item: &Item<'_>) -> Result<Vec<MetadataField>, ConfigError> {
+    let mut fields = Vec::new();
+    for element in item.list()? {
+        let typed = element.text()?;
+        let Some((_, field)) = METADATA.iter().find(|(name, _)| *name == typed) else {
+            let names = METADATA.map(|(name, _)| name);
+            return Err(match nearest(&typed, &names) {
+                _ if typed == "level" => {
+                    element.wrong("Loki would take it for a severity: write \"audit_level\"")
+                }
+                Some(near) => element.wrong(format!("no such field: did you mean \"{near}\"?")),
+                None => element.wrong(format!("no such field: known are {}", list(&names))),
+            });
+        };
+        if fields.contains(field) {
+            return Err(element.wrong("named twice: remove one"));
+        }
+        fields.push(*field);
+    }
+    Ok(fields)
+}

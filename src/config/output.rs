@@ -1,0 +1,172 @@
+//! `[outputs.NAME]`: where events go, and how fast.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ConfigError;
+use super::elasticsearch::Elasticsearch;
+use super::file::FileOutput;
+use super::input::{FileInput, chosen, later, named};
+use super::item::Item;
+use super::loki::{self, Loki};
+use super::paths::Paths;
+use super::raw::Table;
+
+/// `[outputs.NAME]`: where events go.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    pub(crate) name: Arc<str>,
+    /// Names of the inputs it takes; every one exists.
+    pub(crate) inputs: Vec<Arc<str>>,
+    pub(crate) batch: Batch,
+    /// Requests under way at once, at least 1; a file takes one after the other.
+    pub(crate) in_flight: usize,
+    pub(crate) retry: Retry,
+    /// Uncompressed log bytes a second; `None`: no limit.
+    pub(crate) max_bytes_per_second: Option<u64>,
+    pub(crate) kind: OutputKind,
+}
+
+/// When a batch is full: whichever comes first.
+#[expect(clippy::struct_field_names, reason = "the names of the keys")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch {
+    /// Log bytes; a longer line goes alone.
+    pub(crate) max_bytes: usize,
+    pub(crate) max_events: usize,
+    pub(crate) max_age: Duration,
+}
+
+/// Bounds of the pause between two tries; tries never end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retry {
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+}
+
+/// What kind of back end an output is.
+#[derive(Clone, Debug)]
+pub(crate) enum OutputKind {
+    Loki(Loki),
+    Elasticsearch(Elasticsearch),
+    File(FileOutput),
+}
+
+/// The word after `type`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Loki,
+    Elasticsearch,
+    File,
+}
+
+const KINDS: [(&str, Kind); 3] =
+    [("loki", Kind::Loki), ("elasticsearch", Kind::Elasticsearch), ("file", Kind::File)];
+
+/// What the design knows and this version does not.
+const LATER: &[&str] = &["falco", "alertmanager", "webhook"];
+
+const BATCH_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
+const BATCH_AGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+const SPEED: RangeInclusive<u64> = 1 << 10..=1 << 40;
+
+impl Output {
+    /// Reads one output from its table.
+    fn read(
+        name: &str,
+        item: &Item<'_>,
+        inputs: &[FileInput],
+        paths: &mut Paths,
+    ) -> Result<Self, ConfigError> {
+        let mut table = item.table()?;
+        let kind = table.need("type", "type = \"loki\"")?;
+        later(&kind, LATER)?;
+        let kind = kind.choice(&KINDS)?;
+        table.not_yet("transform")?;
+        let inputs = chosen(table.get("inputs"), inputs)?;
+        let in_flight = match kind {
+            Kind::File => 1,
+            Kind::Loki | Kind::Elasticsearch => {
+                table.get("in_flight").map_or(Ok(4), |item| item.count(1..=64))?
+            }
+        };
+        let output = Self {
+            name: named(name, item)?,
+            batch: Batch::read(table.table("batch")?, kind)?,
+            in_flight,
+            retry: Retry::read(table.table("retry")?)?,
+            max_bytes_per_second: match table.get("max_bytes_per_second") {
+                None => None,
+                Some(item) if item.is_off() => None,
+                Some(item) => Some(item.size(SPEED)?),
+            },
+            kind: match kind {
+                Kind::Loki => OutputKind::Loki(Loki::read(&mut table)?),
+                Kind::Elasticsearch => OutputKind::Elasticsearch(Elasticsearch::read(&mut table)?),
+                Kind::File => OutputKind::File(FileOutput::read(&mut table, &inputs, paths)?),
+            },
+            inputs,
+        };
+        table.finish()?;
+        Ok(output)
+    }
+}
+
+impl Batch {
+    fn read(mut table: Table<'_>, kind: Kind) -> Result<Self, ConfigError> {
+        let max_bytes = match (table.get("max_bytes"), kind) {
+            (None, Kind::Elasticsearch) => 4 << 20,
+            (None, Kind::Loki | Kind::File) => 1 << 20,
+            (Some(item), Kind::Loki) => loki::batch_bytes(&item)?,
+            (Some(item), _) => item.size(BATCH_BYTES)?,
+        };
+        let batch = Self {
+            max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
+            max_events: table.get("max_events").map_or(Ok(5000), |item| item.count(1..=100_000))?,
+            max_age: table
+                .get("max_age")
+                .map_or(Ok(Duration::from_millis(200)), |item| item.duration(BATCH_AGE))?,
+        };
+        table.finish()?;
+        Ok(batch)
+    }
+}
+
+impl Retry {
+    fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
+        let min =
+            table.get("min").map_or(Ok(Duration::from_millis(500)), |item| item.duration(PAUSE))?;
+        let max = match table.get("max") {
+            None => min.max(Duration::from_mins(1)),
+            Some(item) => match item.duration(PAUSE)? {
+                max if max < min => {
+                    return Err(item.wrong("must not be shorter than `min` beside it"));
+                }
+                max => max,
+            },
+        };
+        table.finish()?;
+        Ok(Self { min, max })
+    }
+}
+
+/// Reads `[outputs]`, in the order of the names.
+pub(super) fn read_all(
+    document: &mut Table<'_>,
+    inputs: &[FileInput],
+    paths: &mut Paths,
+) -> Result<Vec<Output>, ConfigError> {
+    let item = document.need("outputs", "[outputs.loki]")?;
+    let mut outputs = Vec::new();
+    for (name, item) in item.table()?.entries() {
+        outputs.push(Output::read(&name, &item, inputs, paths)?);
+    }
+    if outputs.is_empty() {
+        return Err(
+            item.wrong("nowhere to deliver to: add `[outputs.loki]` with `type` and `endpoint`")
+        );
+    }
+    Ok(outputs)
+}

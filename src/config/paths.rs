@@ -1,0 +1,121 @@
+//! Who reads and who writes which file, so that no two do.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::ConfigError;
+use super::input::FileInput;
+use super::item::Item;
+
+/// The paths that are spoken for, `.` and `..` resolved as written; symbolic links are not followed.
+#[derive(Default)]
+pub(super) struct Paths {
+    /// The input that follows a path.
+    followed: BTreeMap<PathBuf, Arc<str>>,
+    written: Vec<PathBuf>,
+}
+
+impl Paths {
+    /// Notes a followed log, which no other input follows.
+    pub(super) fn follow(&mut self, input: &FileInput, item: &Item<'_>) -> Result<(), ConfigError> {
+        match self.followed.insert(plain(&input.path), input.name.clone()) {
+            None => Ok(()),
+            Some(other) => Err(item
+                .wrong(format!("the input `{other}` follows it already: remove one of the two"))),
+        }
+    }
+
+    /// Notes the files of an output, which no other output writes and no input would take for a log.
+    pub(super) fn write(
+        &mut self,
+        path: &Path,
+        inputs: &[Arc<str>],
+        item: &Item<'_>,
+    ) -> Result<(), ConfigError> {
+        let mut own: Vec<PathBuf> = inputs.iter().map(|input| fill(path, input)).collect();
+        own.dedup();
+        for path in own {
+            if self.written.contains(&path) {
+                return Err(item.wrong("another output writes it: choose another path"));
+            }
+            let reader = self.followed.iter().find(|(log, _)| would_follow(log, &path));
+            if let Some((log, input)) = reader {
+                let log = log.display();
+                return Err(item.wrong(format!(
+                    "the input `{input}` would take it for a backup of {log}: write to another directory"
+                )));
+            }
+            self.written.push(path);
+        }
+        Ok(())
+    }
+}
+
+/// The file that one input's events go to.
+fn fill(path: &Path, input: &str) -> PathBuf {
+    match path.to_str() {
+        Some(text) => plain(Path::new(&text.replace("{input}", input))),
+        None => plain(path),
+    }
+}
+
+/// The path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut out, part| {
+        match part {
+            Component::ParentDir => drop(out.pop()),
+            Component::CurDir => {}
+            part => out.push(part),
+        }
+        out
+    })
+}
+
+/// Could a file of this name be the log or one of its backups? Wider than the names that rotation makes, since the
+/// output's own rotation appends to its name too.
+fn would_follow(log: &Path, path: &Path) -> bool {
+    let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
+    let (name, stem, typed) =
+        (bytes(log.file_name()), bytes(log.file_stem()), bytes(path.file_name()));
+    let begins = |with: &[u8], joint: &[u8]| {
+        typed
+            .strip_prefix(with)
+            .is_some_and(|rest| rest.first().is_some_and(|byte| joint.contains(byte)))
+    };
+    log.parent() == path.parent() && (typed == name || begins(&name, b".-") || begins(&stem, b"-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_is_known_by_its_name() {
+        let log = Path::new("/var/log/audit.log");
+        for name in [
+            "audit.log",
+            "audit.log.1",
+            "audit.log-20261121",
+            "audit-2026-11-21T07-29-04.227.log",
+            "audit-x",
+        ] {
+            assert!(would_follow(log, &Path::new("/var/log").join(name)), "{name}");
+        }
+        for path in [
+            "/var/log/audit.ndjson",
+            "/var/log/other.log",
+            "/var/log/auditrail.log",
+            "/var/audit.log.1",
+        ] {
+            assert!(!would_follow(log, Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_compared_without_its_detours() {
+        assert_eq!(plain(Path::new("/a/./b/../c")), Path::new("/a/c"));
+        assert_eq!(plain(Path::new("/../../a")), Path::new("/a"));
+    }
+}

@@ -1,0 +1,166 @@
+//! The TOML as typed: tables and values that know where they stand, so that every error can name its line.
+//!
+//! A [`Table`] remembers which keys it was asked for, and [`Table::finish`] refuses the others. So there is no list of
+//! known keys to keep in step with the code that reads them, and a wrong key is reported with its table, its line and
+//! its nearest neighbour, which a derived `Deserialize` cannot do.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use memchr::memchr_iter;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::ConfigError;
+use super::item::Item;
+
+/// A configuration file, and what its variables stand for.
+pub(super) struct Source<'a> {
+    pub(super) name: &'a Path,
+    pub(super) text: &'a str,
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl<'a> Source<'a> {
+    /// The whole document.
+    pub(super) fn table(&'a self) -> Result<Table<'a>, ConfigError> {
+        match DeTable::parse(self.text) {
+            Ok(document) => Ok(Table::new(self, String::new(), 0, false, document.into_inner())),
+            // The error's own `Display` quotes the line, which may hold a secret.
+            Err(error) => {
+                let at = error.span().map_or(self.text.len(), |span| span.start);
+                Err(self.error(at, format!("not TOML: {}", error.message())))
+            }
+        }
+    }
+
+    /// An error at a byte of the file.
+    pub(super) fn error(&self, at: usize, what: String) -> ConfigError {
+        let before = &self.text.as_bytes()[..at.min(self.text.len())];
+        ConfigError::At {
+            file: self.name.into(),
+            line: 1 + memchr_iter(b'\n', before).count(),
+            what,
+        }
+    }
+}
+
+/// A table, its keys taken out one by one.
+pub(super) struct Table<'a> {
+    source: &'a Source<'a>,
+    /// Dotted; empty for the document.
+    path: String,
+    at: usize,
+    items: BTreeMap<String, Item<'a>>,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    /// `hidden`: its values are not shown in errors.
+    pub(super) fn new(
+        source: &'a Source<'a>,
+        path: String,
+        at: usize,
+        hidden: bool,
+        table: DeTable<'a>,
+    ) -> Self {
+        let item = |(key, value): (Spanned<DeString<'a>>, Spanned<DeValue<'a>>)| {
+            let at = key.span().start;
+            let key = key.into_inner().into_owned();
+            let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            (key, Item::new(source, name, at, hidden, value))
+        };
+        let items = table.into_iter().map(item).collect();
+        Self { source, path, at, items, asked: Vec::new() }
+    }
+
+    /// The value of a key, which is thereby known.
+    pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
+        self.asked.push(key);
+        self.items.remove(key)
+    }
+
+    /// The value of a key that cannot be left out; `example` is a whole line that would do.
+    pub(super) fn need(
+        &mut self,
+        key: &'static str,
+        example: &str,
+    ) -> Result<Item<'a>, ConfigError> {
+        if let Some(item) = self.get(key) {
+            return Ok(item);
+        }
+        // A misspelt key is the likelier cause.
+        if let Some((typed, item)) =
+            self.items.iter().find(|(typed, _)| nearest(typed, &[key]).is_some())
+        {
+            return Err(self.unknown(typed, item));
+        }
+        let what = format!("`{key}` is missing {}: add a line such as `{example}`", self.place());
+        Err(self.source.error(self.at, what))
+    }
+
+    /// A table under a key, empty where it is left out.
+    pub(super) fn table(&mut self, key: &'static str) -> Result<Table<'a>, ConfigError> {
+        match self.get(key) {
+            Some(item) => item.table(),
+            None => Ok(Self::new(self.source, self.name(key), self.at, false, DeTable::new())),
+        }
+    }
+
+    /// Refuses a key that the design knows and this version does not.
+    pub(super) fn not_yet(&mut self, key: &'static str) -> Result<(), ConfigError> {
+        // Not counted as asked for: it should not be proposed instead of another.
+        let Some(item) = self.items.get(key) else { return Ok(()) };
+        Err(item
+            .error(format!("`{key}` {} is not supported by this version: remove it", self.place())))
+    }
+
+    /// All keys with their values, for a table whose keys the operator chooses.
+    pub(super) fn entries(self) -> impl Iterator<Item = (String, Item<'a>)> {
+        self.items.into_iter()
+    }
+
+    /// Refuses the keys nobody asked for, the first in the file first.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        match self.items.iter().min_by_key(|(_, item)| item.at) {
+            None => Ok(()),
+            Some((key, item)) => Err(self.unknown(key, item)),
+        }
+    }
+
+    /// Where the table is, as it is written in the file.
+    fn place(&self) -> String {
+        if self.path.is_empty() {
+            "at the top of the file".into()
+        } else {
+            format!("in [{}]", self.path.escape_debug())
+        }
+    }
+
+    fn name(&self, key: &str) -> String {
+        if self.path.is_empty() { key.into() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn unknown(&self, key: &str, item: &Item<'_>) -> ConfigError {
+        let way_out = match nearest(key, &self.asked) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", list(&self.asked)),
+        };
+        item.error(format!("unknown key `{}` {}: {way_out}", key.escape_debug(), self.place()))
+    }
+}
+
+/// The word most like the one typed, if one is like it at all.
+pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
+    let likeness = |word: &str| strsim::jaro_winkler(typed, word);
+    let best = words.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    // Found by trial: `tenent`, `endpont`, `max_event` and `listen_addr` pass, `colour` for `cluster` does not.
+    (likeness(best) > 0.8).then_some(best)
+}
+
+/// The words in backquotes, sorted, with commas.
+pub(super) fn list(words: &[&str]) -> String {
+    let mut words = words.to_vec();
+    words.sort_unstable();
+    format!("`{}`", words.join("`, `"))
+}

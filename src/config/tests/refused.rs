@@ -1,0 +1,623 @@
+//! What is refused, and in which words: they are part of what an operator sees.
+//!
+//! A block holds pieces of TOML, each followed by the error it gets after `> `; the forms put a piece where it belongs.
+
+use std::path::Path;
+
+use super::super::Config;
+
+const TOP: &str = r#"@
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+"#;
+
+const SECOND_INPUT: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[inputs.b]
+@
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+"#;
+
+const LOKI: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+@
+"#;
+
+const LOKI_AT: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = @
+"#;
+
+const LOKI_TLS: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "https://h:3100"
+@
+"#;
+
+const ELASTICSEARCH_AT: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "elasticsearch"
+@
+"#;
+
+const ELASTICSEARCH: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "elasticsearch"
+endpoints = ["http://h:9200"]
+@
+"#;
+
+const FILE: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "file"
+@
+"#;
+
+/// Every piece of the block, put in place of the form's `@`, gets exactly the error after it. No error shows `s3cret`.
+#[track_caller]
+fn refused(form: &str, block: &str) {
+    let env = |name: &str| match name {
+        "PASSWORD" => Some("s3cret".to_owned()),
+        "URL" => Some("http://u:s3cret@h".to_owned()),
+        _ => None,
+    };
+    let mut piece = String::new();
+    for line in block.trim_start().lines() {
+        let Some(expected) = line.strip_prefix("> ") else {
+            piece += line;
+            piece += "\n";
+            continue;
+        };
+        let text = form.replace('@', piece.trim_end_matches('\n'));
+        match Config::parse(&text, Path::new("f"), &env) {
+            Ok(config) => panic!("accepted:\n{text}\nas {config:?}"),
+            Err(error) => assert_eq!(error.to_string(), expected, "for\n{text}"),
+        }
+        assert!(!expected.contains("s3cret"), "{expected}");
+        piece.clear();
+    }
+    assert!(piece.is_empty(), "without an error: {piece}");
+}
+
+#[test]
+fn a_file_that_is_no_configuration_says_what_to_add() {
+    refused(
+        "@",
+        r#"
+
+> f:1: `inputs` is missing at the top of the file: add a line such as `[inputs.apiserver]`
+node = "a
+> f:1: not TOML: invalid basic string, expected `"`
+node = "a"
+node = "b"
+> f:2: not TOML: duplicate key
+listen = "x"
+> f:1: `inputs` is missing at the top of the file: add a line such as `[inputs.apiserver]`
+nodes = "x"
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+> f:1: unknown key `nodes` at the top of the file: did you mean `node`?
+input.a.type = "file"
+> f:1: unknown key `input` at the top of the file: did you mean `inputs`?
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+> f:1: `outputs` is missing at the top of the file: add a line such as `[outputs.loki]`
+[inputs]
+> f:1: inputs: nothing to follow: add `[inputs.apiserver]` with `type` and `path`
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs]
+> f:4: outputs: nowhere to deliver to: add `[outputs.loki]` with `type` and `endpoint`
+[transform]
+redact = "off"
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+> f:1: `transform` at the top of the file is not supported by this version: remove it
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+[detect]
+> f:7: `detect` at the top of the file is not supported by this version: remove it
+zebra = 1
+quokka = 2
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+> f:1: unknown key `zebra` at the top of the file: known are `checkpoint_interval`, `cluster`, `disk`, `drain_timeout`, `inputs`, `node`, `outputs`, `server`, `state_dir`, `unready_after`
+"#,
+    );
+}
+
+#[test]
+fn a_wrong_value_is_told_with_what_would_do() {
+    refused(
+        TOP,
+        r#"
+node = 1
+> f:1: node = 1: write a text in quotes
+node = ""
+> f:1: node = "": must not be empty
+cluster = "a\nb"
+> f:1: cluster = "a\nb": write up to 253 bytes without control characters
+state_dir = ""
+> f:1: state_dir = "": must not be empty
+checkpoint_interval = 1
+> f:1: checkpoint_interval = 1: write a duration such as "200ms", "5s" or "1h30m"
+checkpoint_interval = "off"
+> f:1: checkpoint_interval = "off": write a duration such as "200ms", "5s" or "1h30m"
+drain_timeout = "1 hour"
+> f:1: drain_timeout = "1 hour": write a duration such as "200ms", "5s" or "1h30m"
+drain_timeout = "1h"
+> f:1: drain_timeout = "1h": write a duration from "0s" to "10m"
+unready_after = "0s"
+> f:1: unready_after = "0s": write a duration from "1s" to "7d"
+disk = "1GiB"
+> f:1: disk = "1GiB": write a table, as `[disk]` or in braces
+disk = { max_bytes = "ten" }
+> f:1: disk.max_bytes = "ten": write a size such as "10MiB", "10MB" or a number of bytes
+disk = { max_bytes = "10 KiB" }
+> f:1: disk.max_bytes = "10 KiB": write a size from "1MiB" to "1024TiB"
+disk = { max_bytes = -1 }
+> f:1: disk.max_bytes = -1: write a size such as "10MiB", "10MB" or a number of bytes
+disk = { min_free = "120%" }
+> f:1: disk.min_free = "120%": write a share from "0%" to "100%"
+disk = { min_free = 0.2 }
+> f:1: disk.min_free = 0.2: write a size such as "10MiB", "10MB" or a number of bytes
+disk = { max_size = "1GiB" }
+> f:1: unknown key `max_size` in [disk]: did you mean `max_bytes`?
+server = { listen = "9885" }
+> f:1: server.listen = "9885": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
+server = { listen = "::1:9885" }
+> f:1: server.listen = "::1:9885": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
+server = { listen = ":9885" }
+> f:1: server.listen = ":9885": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
+server = { listen = "a:99999" }
+> f:1: server.listen = "a:99999": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
+server = { listen_address = "a:1" }
+> f:1: unknown key `listen_address` in [server]: did you mean `listen`?
+"#,
+    );
+}
+
+#[test]
+fn a_variable_that_cannot_be_filled_in_is_named() {
+    refused(
+        TOP,
+        r#"
+node = "${NODE}"
+> f:1: node = "${NODE}": the variable NODE is not set: set it, or write `${NODE:-default}`
+node = "${NODE"
+> f:1: node = "${NODE": `${` is never closed: write `${NAME}`, or `$${` for the characters themselves
+node = "$NODE"
+> f:1: node = "$NODE": a single `$` has no meaning: write `$$` for a dollar sign, `${NAME}` for a variable
+node = "${NO DE}"
+> f:1: node = "${NO DE}": `${NO DE}` is no name of a variable: letters, digits and `_` are, as in `${NODE_NAME}`
+disk = { max_bytes = "${PASSWORD}" }
+> f:1: disk.max_bytes = "${PASSWORD}": write a size such as "10MiB", "10MB" or a number of bytes
+"#,
+    );
+}
+
+#[test]
+fn an_input_that_cannot_be_followed_says_why() {
+    refused(
+        SECOND_INPUT,
+        r#"
+
+> f:4: `type` is missing in [inputs.b]: add a line such as `type = "file"`
+type = "files"
+> f:5: inputs.b.type = "files": write "file"
+type = "webhook"
+> f:5: inputs.b.type = "webhook": not supported by this version: remove this table
+type = "file"
+> f:4: `path` is missing in [inputs.b]: add a line such as `path = "/var/log/kubernetes/audit/audit.log"`
+type = "file"
+path = ""
+> f:6: inputs.b.path = "": must not be empty
+type = "file"
+paths = "/l/audit.log"
+> f:6: unknown key `paths` in [inputs.b]: did you mean `path`?
+type = "file"
+path = "/l/b.log"
+start_at = "start"
+> f:7: inputs.b.start_at = "start": write "beginning", "current_file", "end" or an age such as "24h"
+type = "file"
+path = "/l/b.log"
+hold = { max_bytes = 0 }
+> f:7: `hold` in [inputs.b] is not supported by this version: remove it
+type = "file"
+path = "/l/b.log"
+max_line_bytes = "1B"
+> f:7: inputs.b.max_line_bytes = "1B": write a size from "4KiB" to "1GiB"
+type = "file"
+path = "/l/b.log"
+max_line = "1MiB"
+> f:7: unknown key `max_line` in [inputs.b]: did you mean `max_line_bytes`?
+type = "file"
+path = "/l/b.log"
+rescan = "1ms"
+> f:7: inputs.b.rescan = "1ms": write a duration from "100ms" to "10m"
+type = "file"
+path = "/l/../l/./audit.log"
+> f:6: inputs.b.path = "/l/../l/./audit.log": the input `a` follows it already: remove one of the two
+"#,
+    );
+}
+
+#[test]
+fn what_loki_would_refuse_is_told_before_the_first_push() {
+    refused(
+        LOKI,
+        r#"
+endpont = "x"
+> f:7: unknown key `endpont` in [outputs.o]: did you mean `endpoint`?
+tenent = "x"
+> f:7: unknown key `tenent` in [outputs.o]: did you mean `tenant`?
+tenant = "a|b"
+> f:7: outputs.o.tenant = "a|b": a tenant is made of up to 150 letters, digits and `!-_.*'()`, and is not `.` or `..`
+inputs = "a"
+> f:7: outputs.o.inputs = "a": write a list in brackets, as in `["a", "b"]`
+inputs = []
+> f:7: outputs.o.inputs = []: name at least one input, or leave `inputs` out to take all
+inputs = ["b"]
+> f:7: outputs.o.inputs[0] = "b": there is no such input: known are `a`
+inputs = ["a", "a"]
+> f:7: outputs.o.inputs[1] = "a": named twice: remove one
+inputs = ["apiserver"]
+> f:7: outputs.o.inputs[0] = "apiserver": there is no such input: known are `a`
+batch = { max_bytes = "3MiB" }
+> f:7: outputs.o.batch.max_bytes = "3MiB": must stay below "3MiB": Loki never takes a push above 4 MiB once decoded, and metadata needs room beside the lines
+batch = { max_bytes = 10 }
+> f:7: outputs.o.batch.max_bytes = 10: write a size from "1KiB" to "3MiB"
+batch = { max_events = 0 }
+> f:7: outputs.o.batch.max_events = 0: write a number from 1 to 100000
+batch = { max_evnts = 5 }
+> f:7: unknown key `max_evnts` in [outputs.o.batch]: did you mean `max_events`?
+batch = { max_age = "2m" }
+> f:7: outputs.o.batch.max_age = "2m": write a duration from "1ms" to "1m"
+in_flight = 0
+> f:7: outputs.o.in_flight = 0: write a number from 1 to 64
+in_flight = "4"
+> f:7: outputs.o.in_flight = "4": write a number from 1 to 64
+retry = { min = "5s", max = "1s" }
+> f:7: outputs.o.retry.max = "1s": must not be shorter than `min` beside it
+max_bytes_per_second = "fast"
+> f:7: outputs.o.max_bytes_per_second = "fast": write a size such as "10MiB", "10MB" or a number of bytes
+labels = { node = "x" }
+> f:7: outputs.o.labels.node = "x": this label is set by auditrail itself: choose another name
+labels = { "a-b" = "x" }
+> f:7: outputs.o.labels.a-b = "x": a label is named with letters, digits and `_`, and begins with no digit
+labels = { 9a = "x" }
+> f:7: outputs.o.labels.9a = "x": a label is named with letters, digits and `_`, and begins with no digit
+labels = { __a = "x" }
+> f:7: outputs.o.labels.__a = "x": a label's name has up to 1024 characters and does not begin with `__`
+labels = { a = "" }
+> f:7: outputs.o.labels.a = "": must not be empty
+labels = { a = 1 }
+> f:7: outputs.o.labels.a = 1: write a text in quotes
+labels = { l0 = "x", l1 = "x", l2 = "x", l3 = "x", l4 = "x", l5 = "x", l6 = "x", l7 = "x", l8 = "x", l9 = "x", l10 = "x", l11 = "x" }
+> f:7: outputs.o.labels: 12 labels: Loki takes 15, of which auditrail needs 4
+metadata = ["level"]
+> f:7: outputs.o.metadata[0] = "level": Loki would take it for a severity: write "audit_level"
+metadata = ["verbs"]
+> f:7: outputs.o.metadata[0] = "verbs": no such field: did you mean "verb"?
+metadata = ["x"]
+> f:7: outputs.o.metadata[0] = "x": no such field: known are `audit_level`, `code`, `name`, `namespace`, `resource`, `stage`, `subresource`, `user`, `verb`
+metadata = ["verb", "verb"]
+> f:7: outputs.o.metadata[1] = "verb": named twice: remove one
+stream_per_hour = "yes"
+> f:7: outputs.o.stream_per_hour = "yes": write true or false
+transform = { redact = "off" }
+> f:7: `transform` in [outputs.o] is not supported by this version: remove it
+timeout = "1h"
+> f:7: outputs.o.timeout = "1h": write a duration from "100ms" to "10m"
+proxy = "10.0.0.1:3128"
+> f:7: outputs.o.proxy = "10.0.0.1:3128": write the URL of an HTTP proxy, such as "http://10.0.0.1:3128"
+proxy = "http://u:s3cret@p"
+> f:7: outputs.o.proxy = ***: credentials for a proxy are not supported by this version: remove them
+compression = "gzip"
+> f:7: unknown key `compression` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `in_flight`, `inputs`, `labels`, `max_bytes_per_second`, `metadata`, `proxy`, `retry`, `stream_per_hour`, `tenant`, `timeout`, `tls`, `type`
+api_key_file = "/k"
+> f:7: unknown key `api_key_file` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `in_flight`, `inputs`, `labels`, `max_bytes_per_second`, `metadata`, `proxy`, `retry`, `stream_per_hour`, `tenant`, `timeout`, `tls`, `type`
+tls = { ca_file = "/ca" }
+> f:7: outputs.o.tls: has no effect on a http:// URL: write https://, or remove it
+"#,
+    );
+}
+
+#[test]
+fn a_url_that_leads_nowhere_is_told_without_its_password() {
+    refused(
+        LOKI_AT,
+        r#"
+"h:3100"
+> f:6: outputs.o.endpoint = "h:3100": write a URL that begins with http:// or https:// and names a host
+"ftp://h"
+> f:6: outputs.o.endpoint = "ftp://h": write a URL that begins with http:// or https:// and names a host
+"http://"
+> f:6: outputs.o.endpoint = "http://": write a URL such as "http://127.0.0.1:3100"
+"http://u:s3cret@h"
+> f:6: outputs.o.endpoint = ***: must hold no user and password: write `basic_auth = { username = "…", password_file = "…" }` beside it
+"http://u:s3cret@h:99999"
+> f:6: outputs.o.endpoint = ***: write a URL such as "http://127.0.0.1:3100"
+"${URL}"
+> f:6: outputs.o.endpoint = "${URL}": must hold no user and password: write `basic_auth = { username = "…", password_file = "…" }` beside it
+"http://h/#x"
+> f:6: outputs.o.endpoint = "http://h/#x": a URL of a back end holds no white space and no `#`
+"http://h/?a=b"
+> f:6: outputs.o.endpoint = "http://h/?a=b": a query is understood after a full push URL only: write it out, as in `…/loki/api/v1/push?key=value`
+""
+> f:6: outputs.o.endpoint = "": write a URL such as "http://127.0.0.1:3100"
+3100
+> f:6: outputs.o.endpoint = 3100: write a text in quotes
+"#,
+    );
+}
+
+#[test]
+fn credentials_that_do_not_fit_are_told_and_never_shown() {
+    refused(
+        LOKI,
+        r#"
+basic_auth = "u:s3cret"
+> f:7: outputs.o.basic_auth = ***: write a table, as `[outputs.o.basic_auth]` or in braces
+basic_auth = { username = "u" }
+> f:7: `password_file` is missing in [outputs.o.basic_auth]: add a line such as `password_file = "/etc/auditrail/password"`
+basic_auth = { username = "u", passwrd_file = "/p" }
+> f:7: unknown key `passwrd_file` in [outputs.o.basic_auth]: did you mean `password_file`?
+basic_auth = { username = "a:b", password = "s3cret" }
+> f:7: outputs.o.basic_auth.username = ***: a user name of basic authentication cannot hold a colon
+basic_auth = { username = "u", password = "" }
+> f:7: outputs.o.basic_auth.password = ***: must not be empty
+basic_auth = { username = "u", password = ["s3cret"] }
+> f:7: outputs.o.basic_auth.password = ***: write a text in quotes
+basic_auth = { username = "u", password = "s3cret", password_file = "/p" }
+> f:7: outputs.o.basic_auth.password = ***: `password_file` stands beside it: keep one of the two
+basic_auth = { username = "u", password = "s3$cret" }
+> f:7: outputs.o.basic_auth.password = ***: a single `$` has no meaning: write `$$` for a dollar sign, `${NAME}` for a variable
+basic_auth = { username = "u", password = "s3cret" }
+bearer_token = "s3cret"
+> f:8: outputs.o.bearer_token = ***: credentials are given twice in this table: keep one of them
+bearer_token = "s3cret"
+bearer_token_file = "/t"
+> f:7: outputs.o.bearer_token = ***: `bearer_token_file` stands beside it: keep one of the two
+bearer_token = s3cret
+> f:7: not TOML: string values must be quoted, expected literal string
+headers = { "a b" = "s3cret" }
+> f:7: outputs.o.headers.a b = ***: this is no name of an HTTP header
+headers = { X-Scope-OrgID = "s3cret" }
+> f:7: outputs.o.headers.X-Scope-OrgID = ***: auditrail sets this header itself: set `tenant`
+headers = { Host = "s3cret" }
+> f:7: outputs.o.headers.Host = ***: auditrail sets this header itself: remove it
+headers = { X = "s3\ncret" }
+> f:7: outputs.o.headers.X = ***: the value of a header is one line without control characters
+headers = { X = 1 }
+> f:7: outputs.o.headers.X = ***: write a text in quotes
+headers = { X = { path = "/s3cret" } }
+> f:7: `file` is missing in [outputs.o.headers.X]: add a line such as `file = "/etc/auditrail/token"`
+bearer_token = "s3cret"
+headers = { authorization = "s3cret" }
+> f:8: outputs.o.headers.authorization = ***: credentials are given twice in this table: keep one of them
+"#,
+    );
+}
+
+#[test]
+fn half_a_client_certificate_is_told() {
+    refused(
+        LOKI_TLS,
+        r#"
+tls = { cert_file = "/c" }
+> f:7: outputs.o.tls.cert_file = "/c": `key_file` is missing beside it
+tls = { key_file = "/c" }
+> f:7: outputs.o.tls.key_file = "/c": `cert_file` is missing beside it
+tls = { ca = "/c" }
+> f:7: unknown key `ca` in [outputs.o.tls]: did you mean `ca_file`?
+tls = { ca_file = "" }
+> f:7: outputs.o.tls.ca_file = "": must not be empty
+"#,
+    );
+}
+
+#[test]
+fn what_elasticsearch_would_refuse_is_told_before_the_first_bulk() {
+    refused(
+        ELASTICSEARCH_AT,
+        r#"
+endpoint = "http://h"
+> f:6: unknown key `endpoint` in [outputs.o]: did you mean `endpoints`?
+endpoints = []
+> f:6: outputs.o.endpoints = []: name at least one URL, as in `["http://127.0.0.1:9200"]`
+endpoints = "http://h"
+> f:6: outputs.o.endpoints = "http://h": write a list in brackets, as in `["a", "b"]`
+endpoints = ["http://h", "http://h/"]
+> f:6: outputs.o.endpoints[1] = "http://h/": named twice: remove one
+endpoints = ["http://h/?a=b"]
+> f:6: outputs.o.endpoints[0] = "http://h/?a=b": must hold no query: write `query = { key = "value" }` beside it
+"#,
+    );
+    refused(
+        ELASTICSEARCH,
+        r#"
+data_stream = "audit"
+> f:7: outputs.o.data_stream = "audit": must be type-dataset-namespace, as in "logs-kubernetes.audit_logs-default", or write `layout = "flat"` for another name
+data_stream = "logs-Audit-x"
+> f:7: outputs.o.data_stream = "logs-Audit-x": a name is lower case, up to 255 bytes, without white space or any of \/*?"<>|,#:, and does not begin with - _ + or .
+data_stream = "audit"
+layout = "flatt"
+> f:8: outputs.o.layout = "flatt": write "elastic" or "flat"; did you mean "flat"?
+index = "a"
+data_stream = "b"
+> f:7: outputs.o.index = "a": `data_stream` stands beside it: keep one of the two
+index = "audit-%y"
+> f:7: outputs.o.index = "audit-%y": `%` is followed by `Y`, `m`, `d` or `H`, as in "kubernetes-audit-%Y.%m.%d"
+index = "_audit"
+> f:7: outputs.o.index = "_audit": a name is lower case, up to 255 bytes, without white space or any of \/*?"<>|,#:, and does not begin with - _ + or .
+compression = "zstd"
+> f:7: outputs.o.compression = "zstd": write "gzip" or "none"
+query = { filter_path = "took" }
+> f:7: outputs.o.query.filter_path = "took": must stay out: auditrail needs an answer for every event
+query = { a = 1 }
+> f:7: outputs.o.query.a = 1: write a text in quotes
+setup_template = "always"
+> f:7: outputs.o.setup_template = "always": write "auto" or "never"
+batch = { max_bytes = "1GiB" }
+> f:7: outputs.o.batch.max_bytes = "1GiB": write a size from "1KiB" to "64MiB"
+"#,
+    );
+}
+
+#[test]
+fn a_file_output_that_would_be_in_the_way_is_told() {
+    refused(
+        FILE,
+        r#"
+
+> f:4: `path` is missing in [outputs.o]: add a line such as `path = "/var/lib/auditrail/archive.ndjson"`
+path = "/o/"
+> f:6: outputs.o.path = "/o/": must name a file, not a directory
+path = ""
+> f:6: outputs.o.path = "": must not be empty
+path = "/o/{date}"
+> f:6: outputs.o.path = "/o/{date}": `{input}` is the only thing in braces that is filled in
+path = "-"
+rotate = {}
+> f:7: outputs.o.rotate: standard output cannot be rotated: remove it
+path = "/o/x"
+rotate = { max_files = 0 }
+> f:7: outputs.o.rotate.max_files = 0: write a number from 1 to 10000
+path = "/o/x"
+rotate = { max_size = 1 }
+> f:7: unknown key `max_size` in [outputs.o.rotate]: did you mean `max_files`?
+path = "/l/audit.log"
+> f:6: outputs.o.path = "/l/audit.log": the input `a` would take it for a backup of /l/audit.log: write to another directory
+path = "/l/audit-archive.ndjson"
+> f:6: outputs.o.path = "/l/audit-archive.ndjson": the input `a` would take it for a backup of /l/audit.log: write to another directory
+path = "/l/{input}udit.log.1"
+> f:6: outputs.o.path = "/l/{input}udit.log.1": the input `a` would take it for a backup of /l/audit.log: write to another directory
+path = "/o/x"
+timeout = "5s"
+> f:7: unknown key `timeout` in [outputs.o]: known are `batch`, `inputs`, `max_bytes_per_second`, `path`, `retry`, `rotate`, `type`
+"#,
+    );
+}
+
+#[test]
+fn two_tables_that_do_not_go_together_are_told() {
+    refused(
+        "@",
+        r#"
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[inputs.b]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "loki"
+endpoint = "http://h:3100"
+> f:6: inputs.b.path = "/l/audit.log": the input `a` follows it already: remove one of the two
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[inputs.b]
+type = "file"
+path = "/l/b.log"
+[outputs.o]
+type = "file"
+path = "/o/e.ndjson"
+> f:9: outputs.o.path = "/o/e.ndjson": 2 inputs cannot share a file: put `{input}` into the path, or name one input in `inputs`
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "file"
+path = "/o/e.ndjson"
+[outputs.p]
+type = "file"
+path = "/o/e.ndjson"
+> f:9: outputs.p.path = "/o/e.ndjson": another output writes it: choose another path
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "file"
+path = "-"
+[outputs.p]
+type = "file"
+path = "-"
+> f:9: outputs.p.path = "-": another output writes it: choose another path
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "falco"
+> f:5: outputs.o.type = "falco": not supported by this version: remove this table
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "lokki"
+> f:5: outputs.o.type = "lokki": write "loki", "elasticsearch" or "file"; did you mean "loki"?
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs."a b"]
+type = "loki"
+endpoint = "http://h"
+> f:4: `a b`: a name is made of up to 63 letters, digits, `-` and `_`
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+xoutputs = 5
+> f:4: unknown key `xoutputs` in [inputs.a]: known are `max_line_bytes`, `path`, `rescan`, `start_at`, `type`
+outputs = []
+[inputs.a]
+type = "file"
+path = "/l/audit.log"
+> f:1: outputs = []: write a table, as `[outputs]` or in braces
+[[inputs]]
+type = "file"
+> f:1: inputs = [[inputs]]: write a table, as `[inputs]` or in braces
+"#,
+    );
+}
