@@ -23,7 +23,7 @@ const ANSWER: usize = 64 * 1024;
 /// Most bytes of an answer that are shown to people.
 const SHOWN: usize = 512;
 /// Longest wait that a server may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// Shortest time between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -125,7 +125,7 @@ impl Client {
         while body.len() < bound {
             match response.chunk().await.map_err(failed)? {
                 Some(chunk) => {
-                    body.extend_from_slice(&chunk[..chunk.len().min(bound - body.len())])
+                    body.extend_from_slice(&chunk[..chunk.len().min(bound - body.len())]);
                 }
                 None => break,
             }
@@ -143,7 +143,7 @@ impl Client {
                 match build(&self.config) {
                     Ok(ready) => state.ready = ready,
                     Err(failure) => {
-                        warn!(%failure, "new credentials not usable, keeping the old ones")
+                        warn!(%failure, "new credentials not usable, keeping the old ones");
                     }
                 }
             }
@@ -252,12 +252,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// Seconds or an HTTP date, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) has it.
 fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
     let value = value.trim();
-    let wait = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-            Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO)
-        }
+    let wait = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+        Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO)
     };
     Some(wait.min(LONGEST_WAIT))
 }

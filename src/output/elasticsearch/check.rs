@@ -85,6 +85,12 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
     }
 }
 
+/// The part of Elasticsearch's answer about rights that matters.
+#[derive(Deserialize)]
+struct Rights {
+    has_all_requested: bool,
+}
+
 /// May these credentials create documents in the target?
 async fn may_create(store: &Elasticsearch, flavour: &Flavour) -> Finding {
     let scope = store.scope();
@@ -107,10 +113,6 @@ async fn may_create(store: &Elasticsearch, flavour: &Flavour) -> Finding {
         Ok(response) => response,
         Err(failure) => return unknown(&failure.to_string()),
     };
-    #[derive(Deserialize)]
-    struct Rights {
-        has_all_requested: bool,
-    }
     match (status, serde_json::from_slice::<Rights>(&body)) {
         (200, Ok(Rights { has_all_requested: true })) => {
             Finding::ok(format!("documents may be created in {scope}"))
@@ -151,7 +153,7 @@ async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
             Finding::ok(format!("index template `{name}` is in force and left alone"))
         }
         Ok(Plan::Unknown(answer)) => Finding::warn(
-            format!("index templates cannot be listed: {}", answer),
+            format!("index templates cannot be listed: {answer}"),
             "install etc/elasticsearch-template.json by hand, or grant manage_index_templates",
         ),
         Err(verdict) => Finding::warn(

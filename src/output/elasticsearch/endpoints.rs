@@ -9,7 +9,7 @@ use reqwest::Url;
 use crate::output::http::{Failure, shown_url};
 
 /// How long an endpoint that failed is left alone while another works.
-const COME_BACK: Duration = Duration::from_secs(60);
+const COME_BACK: Duration = Duration::from_mins(1);
 
 pub(super) struct Endpoints {
     urls: Vec<Url>,
@@ -25,7 +25,7 @@ impl Endpoints {
         for endpoint in endpoints {
             match Url::parse(endpoint) {
                 Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                    urls.push(url)
+                    urls.push(url);
                 }
                 _ => {
                     let answer =

@@ -1,4 +1,4 @@
-//! Elasticsearch, OpenSearch and VictoriaLogs: documents by `_bulk`, each under an id that is the event's position.
+//! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
 //!
 //! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` finds out what is
 //! stored already, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.

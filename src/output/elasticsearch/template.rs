@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 use super::target::{Naming, scope};
-use super::{Elasticsearch, unanswered};
+use super::{Elasticsearch, unanswered, verdict};
 use crate::config::{Layout, SetupTemplate, Target};
-use crate::output::http::{Request, excerpt};
+use crate::output::http::{Failure, Request, excerpt};
 use crate::output::{Reason, Verdict};
 
 const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
@@ -64,6 +64,12 @@ struct Listed {
     index_template: Pattern,
 }
 
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    index_templates: Vec<Listed>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Pattern {
     #[serde(default)]
@@ -94,16 +100,11 @@ pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Pla
     }
     let wanted = "index_templates.name,index_templates.index_template.index_patterns,index_templates.index_template.priority";
     let response =
-        store.get("_index_template", &[("filter_path", wanted)]).await.map_err(unanswered)?;
+        store.get("_index_template", &[("filter_path", wanted)]).await.map_err(unasked)?;
     match response.status {
         200 => (),
         429 | 500.. => return Err(later(response.status, &response.body)),
         status => return Ok(Plan::Unknown(format!("{status} {}", excerpt(&response.body)))),
-    }
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(default)]
-        index_templates: Vec<Listed>,
     }
     Ok(match serde_json::from_slice::<List>(&response.body) {
         Ok(list) => choose(&list.index_templates, &store.config.target),
@@ -134,24 +135,32 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     if store.config.setup_template == SetupTemplate::Never {
         return Ok(());
     }
-    let root = store.get("", &[]).await.map_err(unanswered)?;
-    if root.status == 429 || root.status >= 500 {
-        return Err(later(root.status, &root.body));
+    let root = store.get("", &[]).await.map_err(unasked)?;
+    match root.status {
+        429 | 500.. => return Err(later(root.status, &root.body)),
+        // Bulk requests will fare no better; once they do, the template is still to come.
+        401 => return Err(refused(root.status, &root.body)),
+        _ => (),
     }
     // Credentials may be good for documents only, and a proxy may let nothing else pass.
     let unknown = Flavour::Elasticsearch { version: String::new() };
     let flavour = Flavour::of(&root.body).unwrap_or(unknown);
     match plan(store, &flavour).await? {
         Plan::Install => (),
-        Plan::Nothing(why) => return Ok(info!(why, "index template not touched")),
+        Plan::Nothing(why) => {
+            info!(why, "index template not touched");
+            return Ok(());
+        }
         Plan::Theirs(template) => {
-            return Ok(info!(template, "index template of others in force, left alone"));
+            info!(template, "index template of others in force, left alone");
+            return Ok(());
         }
         Plan::Unknown(answer) => {
-            return Ok(warn!(
+            warn!(
                 answer,
                 "index templates cannot be listed, none installed: see etc/elasticsearch-template.json"
-            ));
+            );
+            return Ok(());
         }
     }
     let template = name(&store.config.target);
@@ -163,7 +172,7 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         body: body.clone(),
     };
     let path = format!("_index_template/{template}");
-    let response = store.anywhere(&path, &[], request, 64 * 1024).await.map_err(unanswered)?;
+    let response = store.anywhere(&path, &[], request, 64 * 1024).await.map_err(unasked)?;
     match response.status {
         200 => info!(template, "index template installed"),
         429 | 500.. => return Err(later(response.status, &response.body)),
@@ -180,7 +189,19 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     Ok(())
 }
 
-/// Nothing of ours was sent yet, so there is no doubt about it.
+/// Nothing of the batch was sent yet, so there is no doubt about it.
+fn unasked(failure: Failure) -> Verdict {
+    match unanswered(failure) {
+        Verdict::Doubt { reason, answer } => Verdict::Retry { after: None, reason, answer },
+        verdict => verdict,
+    }
+}
+
+fn refused(status: u16, body: &[u8]) -> Verdict {
+    let answer = format!("{status} {}", excerpt(body));
+    Verdict::Stop { answer, hint: verdict::CREDENTIALS.to_owned() }
+}
+
 fn later(status: u16, body: &[u8]) -> Verdict {
     let reason = if status == 429 { Reason::Throttled } else { Reason::ServerError };
     Verdict::Retry { after: None, reason, answer: format!("{status} {}", excerpt(body)) }
@@ -224,7 +245,7 @@ fn flat(elastic: &Value) -> Value {
     top
 }
 
-/// OpenSearch has the same type under another name.
+/// `OpenSearch` has the same type under another name.
 fn rename_flattened(value: &mut Value) {
     match value {
         Value::Object(members) => members.values_mut().for_each(rename_flattened),

@@ -1,4 +1,4 @@
-//! What an answer to `_bulk` means: one table for Elasticsearch, OpenSearch and VictoriaLogs.
+//! What an answer to `_bulk` means: one table for Elasticsearch, `OpenSearch` and `VictoriaLogs`.
 //!
 //! Two questions decide. *Was it stored?* If nobody can say, it is looked up before it is sent again. *Whose fault is
 //! it?* An event's content leads to the safe form and then to a dead letter; the configuration's, here or on the
@@ -15,7 +15,7 @@ use crate::output::{Answer, Reason, Verdict};
 /// Most bytes of an answer that are read. One that reaches it was cut.
 pub(super) const MOST: usize = 16 * 1024 * 1024;
 
-const CREDENTIALS: &str = "check api_key_file, basic_auth or bearer_token_file: the server does not know these credentials";
+pub(super) const CREDENTIALS: &str = "check api_key_file, basic_auth or bearer_token_file: the server does not know these credentials";
 const RIGHTS: &str = "give these credentials create_doc (and auto_configure) on the target, and read and maintenance for look-ups";
 
 /// The part of a bulk answer that `filter_path` lets through.
@@ -24,7 +24,7 @@ struct Bulk {
     items: Vec<Item>,
 }
 
-/// One key, the operation. VictoriaLogs answers with the same shape.
+/// One key, the operation. `VictoriaLogs` answers with the same shape.
 #[derive(Deserialize)]
 struct Item {
     #[serde(alias = "index")]
@@ -37,7 +37,7 @@ struct Outcome {
     error: Option<Error>,
 }
 
-/// Why something was refused, as Elasticsearch and OpenSearch put it.
+/// Why something was refused, as Elasticsearch and `OpenSearch` put it.
 #[derive(Default, Deserialize)]
 pub(super) struct Error {
     #[serde(default, rename = "type")]
@@ -201,6 +201,19 @@ fn block_hint(reason: &str) -> &'static str {
     }
 }
 
+/// Is the request alone above the bound on bytes being indexed at once? Then no wait helps. The server's words are
+/// `rejected execution of coordinating operation [… coordinating_operation_bytes=60001302, max_coordinating_bytes=51897958]`,
+/// in `OpenSearch` and before Elasticsearch 8.19 with `max_coordinating_and_primary_bytes`.
+fn never_fits(reason: &str) -> bool {
+    let number = |name: &str| {
+        let (_, rest) = reason.split_once(name)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
+    };
+    let most =
+        number("max_coordinating_bytes=").or_else(|| number("max_coordinating_and_primary_bytes="));
+    number("coordinating_operation_bytes=").zip(most).is_some_and(|(asked, most)| asked > most)
+}
+
 fn stop(answer: String, hint: &str) -> Verdict {
     Verdict::Stop { answer, hint: hint.to_owned() }
 }
@@ -214,6 +227,7 @@ fn whole(status: u16, after: Option<Duration>, body: &[u8]) -> Verdict {
     let answer = format!("{status} {said}").trim_end().to_owned();
     match (status, kind) {
         (429 | 403, "cluster_block_exception") => stop(answer, block_hint(reason)),
+        (429, _) if never_fits(reason) => Verdict::TooLarge { answer },
         (429, _) => Verdict::Retry { after, reason: Reason::Throttled, answer },
         (413, _) => Verdict::TooLarge { answer },
         // Blocks are looked at before anything is done: no master yet, state not recovered.
