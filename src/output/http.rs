@@ -1,18 +1,44 @@
 //! The one HTTP client: TLS, credentials, time-outs, bounded answers.
+//!
+//! A request goes out once: nothing is retried and no redirect is followed here. What matters to the callers is how
+//! sure one can be that nothing was processed, and [`Failure`] says it. Proxies named in the environment are not used.
+//!
+//! Secrets are in no error and no `Debug`; what a server said is shown through [`excerpt`], since it may echo a log.
 
-use std::time::Duration;
+use std::error::Error as _;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use reqwest::header::RETRY_AFTER;
+use tracing::warn;
 
 use super::Reason;
+use super::credentials::{Material, Watched};
+use crate::config;
+
+/// Most bytes kept of an answer where the caller does not say.
+const ANSWER: usize = 64 * 1024;
+/// Most bytes of an answer that are shown to people.
+const SHOWN: usize = 512;
+/// Longest wait that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// Shortest time between two looks at the files.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request, complete but for credentials.
-#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: reqwest::Method,
     pub(crate) url: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({} bytes)", self.method, shown_url(&self.url), self.body.len())
+    }
 }
 
 /// An answer, its body cut at a bound.
@@ -26,10 +52,239 @@ pub(crate) struct Response {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Nothing was sent.
+    /// Nothing was sent, or nothing that the server would look at.
     NotSent { answer: String },
     /// Something was sent; what became of it is unknown.
     Lost { reason: Reason, answer: String },
     /// A file that the configuration names cannot be used.
     Setup { answer: String, hint: String },
 }
+
+/// Sends requests as one output is configured to.
+pub(crate) struct Client {
+    config: config::Http,
+    // The std lock: held for a look at a few files once a second, never across an await.
+    state: Mutex<State>,
+}
+
+struct State {
+    ready: Ready,
+    watched: Watched,
+    looked: Instant,
+}
+
+/// Everything a request needs, cheap to clone.
+#[derive(Clone)]
+struct Ready {
+    client: reqwest::Client,
+    headers: Arc<reqwest::header::HeaderMap>,
+    rootless: bool,
+}
+
+impl Client {
+    /// Reads every file that the configuration names; the error is always [`Failure::Setup`].
+    pub(crate) fn new(config: &config::Http) -> Result<Self, Failure> {
+        // The look comes before the reading, so that a change between the two is noticed later.
+        let watched = Watched::new(config);
+        let ready = build(config)?;
+        let state = Mutex::new(State { ready, watched, looked: Instant::now() });
+        Ok(Self { config: config.clone(), state })
+    }
+
+    /// One request and its answer, whatever the status; at most 64 KiB of the body are kept.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, Failure> {
+        self.send_keeping(request, ANSWER).await
+    }
+
+    /// The same with another bound, in bytes. A body of just that length may have been cut.
+    pub(crate) async fn send_keeping(
+        &self,
+        request: Request,
+        bound: usize,
+    ) -> Result<Response, Failure> {
+        let ready = self.ready();
+        if ready.rootless && request.url.starts_with("https:") {
+            return Err(Failure::Setup {
+                answer: format!("no CA certificates to trust {} by", shown_url(&request.url)),
+                hint: "set `tls.ca_file`, or install the system's CA certificates and restart"
+                    .to_owned(),
+            });
+        }
+        let target = shown_url(&request.url);
+        let mut outgoing =
+            ready.client.request(request.method, &request.url).headers((*ready.headers).clone());
+        for (name, value) in request.headers {
+            outgoing = outgoing.header(name, value);
+        }
+        let failed = |error: reqwest::Error| failure(error, &target);
+        let mut response = outgoing.body(request.body).send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = wait.and_then(|value| retry_after(value, jiff::Timestamp::now()));
+        let mut body = BytesMut::new();
+        while body.len() < bound {
+            match response.chunk().await.map_err(failed)? {
+                Some(chunk) => {
+                    body.extend_from_slice(&chunk[..chunk.len().min(bound - body.len())]);
+                }
+                None => break,
+            }
+        }
+        Ok(Response { status, retry_after, body: body.freeze() })
+    }
+
+    /// The present client, built anew when a file has changed. A file that cannot be used leaves the old one at work.
+    fn ready(&self) -> Ready {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.elapsed() >= LOOK_AGAIN {
+            state.looked = Instant::now();
+            // Said once a change, since the look is remembered even where the file is no good.
+            if state.watched.changed() {
+                match build(&self.config) {
+                    Ok(ready) => state.ready = ready,
+                    Err(failure) => {
+                        warn!(%failure, "new credentials not usable, keeping the old ones");
+                    }
+                }
+            }
+        }
+        state.ready.clone()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("timeout", &self.config.timeout).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent { answer } | Self::Lost { answer, .. } => f.write_str(answer),
+            Self::Setup { answer, hint } => write!(f, "{answer}: {hint}"),
+        }
+    }
+}
+
+fn build(config: &config::Http) -> Result<Ready, Failure> {
+    let Material { headers, tls, rootless } = Material::read(config)?;
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent(concat!("auditrail/", env!("CARGO_PKG_VERSION")))
+        .timeout(config.timeout)
+        // Shorter than the whole, so that a time-out while connecting is known to be one.
+        .connect_timeout(config.timeout / 2);
+    if let Some(proxy) = &config.proxy {
+        // The URL is in neither message: it may carry a password.
+        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| Failure::Setup {
+            answer: "`proxy` is not a URL".to_owned(),
+            hint: "write it like http://proxy.example.org:3128".to_owned(),
+        })?);
+    }
+    let client = builder.build().map_err(|error| Failure::Setup {
+        answer: format!("no HTTP client: {}", chain(&error.without_url())),
+        hint: "check `tls` and `proxy`".to_owned(),
+    })?;
+    Ok(Ready { client, headers: Arc::new(headers), rootless })
+}
+
+fn failure(error: reqwest::Error, target: &str) -> Failure {
+    let error = error.without_url();
+    let answer = format!("{target}: {}", chain(&error));
+    if error.is_builder() {
+        let hint = "write the endpoint like https://logs.example.org:9200".to_owned();
+        return Failure::Setup { answer, hint };
+    }
+    if error.is_connect() || turned_away(&error) {
+        return Failure::NotSent { answer };
+    }
+    let reason = if error.is_timeout() { Reason::Timeout } else { Reason::ConnectionLost };
+    Failure::Lost { reason, answer }
+}
+
+/// Did the server's TLS refuse our certificate? In TLS 1.3 that comes after the request was written, but before any
+/// of it is looked at.
+fn turned_away(error: &reqwest::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let mut source = error.source();
+    while let Some(at) = source {
+        let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(alert)) = tls {
+            return matches!(
+                alert,
+                Alert::CertificateRequired
+                    | Alert::BadCertificate
+                    | Alert::UnsupportedCertificate
+                    | Alert::CertificateRevoked
+                    | Alert::CertificateExpired
+                    | Alert::CertificateUnknown
+                    | Alert::UnknownCA
+                    | Alert::AccessDenied
+                    | Alert::HandshakeFailure
+            );
+        }
+        source = at.source();
+    }
+    false
+}
+
+/// An error with its causes, repeats left out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(at) = source {
+        let cause = at.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = at.source();
+    }
+    text
+}
+
+/// Seconds or an HTTP date, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) has it.
+fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+        Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO)
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+/// A URL without user, password and query, for people.
+pub(crate) fn shown_url(url: &str) -> String {
+    let Ok(mut url) = reqwest::Url::parse(url) else { return "(not a URL)".to_owned() };
+    url.set_query(None);
+    url.set_fragment(None);
+    if url.set_username("").and_then(|()| url.set_password(None)).is_err() {
+        return format!("{}:", url.scheme());
+    }
+    url.to_string()
+}
+
+/// The beginning of an answer's body on one line, for people.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    // A little more than is shown, so that a character cut in two is not seen.
+    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN + 4)]);
+    let end = text.floor_char_boundary(SHOWN);
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let shown: String = text[..end].chars().map(|c| if odd(c) { ' ' } else { c }).collect();
+    let shown = shown.trim();
+    if body.len() > SHOWN { format!("{shown}…") } else { shown.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! What a client proves itself with and whom it trusts: headers, client certificate, roots.
+//!
+//! All of it may lie in files that are replaced while the agent runs (mounted secrets, rotated tokens, cert-manager).
+//! [`Material`] is what was read; [`Watched`] tells cheaply whether any file is another one now.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::http::Failure;
+use crate::config::{Auth, Http, SecretSource, Tls};
+
+/// What was read from the configuration and its files. Never printed.
+pub(super) struct Material {
+    /// Configured headers and credentials, all marked sensitive.
+    pub(super) headers: HeaderMap,
+    pub(super) tls: ClientConfig,
+    /// There is nobody to trust: neither `ca_file` nor a store of the system.
+    pub(super) rootless: bool,
+}
+
+impl Material {
+    pub(super) fn read(config: &Http) -> Result<Self, Failure> {
+        let roots = roots(&config.tls)?;
+        let rootless = roots.is_empty();
+        Ok(Self { headers: headers(config)?, tls: tls(&config.tls, roots)?, rootless })
+    }
+}
+
+/// The files behind a configuration and how each looked when last asked.
+pub(super) struct Watched {
+    files: Vec<PathBuf>,
+    looks: Vec<Option<Look>>,
+}
+
+/// Device, inode, length and time of modification: enough to see a file replaced, or rewritten in place.
+type Look = (u64, u64, u64, i64, i64);
+
+impl Watched {
+    pub(super) fn new(config: &Http) -> Self {
+        let mut files: Vec<PathBuf> = config.tls.ca_file.iter().cloned().collect();
+        if let Some((certificate, key)) = &config.tls.client {
+            files.extend([certificate.clone(), key.clone()]);
+        }
+        let secret = match &config.auth {
+            Auth::None => None,
+            Auth::Basic { password, .. } => Some(password),
+            Auth::Bearer(token) | Auth::ApiKey(token) => Some(token),
+        };
+        for source in secret.into_iter().chain(config.headers.iter().map(|(_, value)| value)) {
+            if let SecretSource::File(path) = source {
+                files.push(path.clone());
+            }
+        }
+        let looks = files.iter().map(|path| look(path)).collect();
+        Self { files, looks }
+    }
+
+    /// Whether any file looks different from the last time this was asked.
+    pub(super) fn changed(&mut self) -> bool {
+        let now: Vec<_> = self.files.iter().map(|path| look(path)).collect();
+        std::mem::replace(&mut self.looks, now) != self.looks
+    }
+}
+
+fn look(path: &Path) -> Option<Look> {
+    let data = fs::metadata(path).ok()?;
+    Some((data.dev(), data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
+}
+
+fn setup(answer: String, hint: &str) -> Failure {
+    Failure::Setup { answer, hint: hint.to_owned() }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| {
+        setup(
+            format!("cannot read {}: {error}", path.display()),
+            "make the file readable by the agent's user",
+        )
+    })
+}
+
+fn secret(source: &SecretSource) -> Result<String, Failure> {
+    let path = match source {
+        SecretSource::Inline(text) => return Ok(text.clone()),
+        SecretSource::File(path) => path,
+    };
+    let text = String::from_utf8(read(path)?).map_err(|_| {
+        setup(format!("{} is not text", path.display()), "put the bare secret there")
+    })?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(setup(format!("{} is empty", path.display()), "put the bare secret there"));
+    }
+    Ok(text.to_owned())
+}
+
+fn headers(config: &Http) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| {
+            setup(format!("`{name}` is not a header name"), "correct it under `headers`")
+        })?;
+        let value = header(secret(value)?, name.as_str())?;
+        headers.insert(name, value);
+    }
+    let credentials = match &config.auth {
+        Auth::None => return Ok(headers),
+        Auth::Basic { username, password } => {
+            let pair = format!("{username}:{}", secret(password)?);
+            format!("Basic {}", STANDARD.encode(pair))
+        }
+        Auth::Bearer(token) => format!("Bearer {}", secret(token)?),
+        Auth::ApiKey(key) => format!("ApiKey {}", encoded(secret(key)?)),
+    };
+    headers.insert(AUTHORIZATION, header(credentials, "Authorization")?);
+    Ok(headers)
+}
+
+/// An API key as the header wants it. `id:api_key`, as Elasticsearch's answer to its creation shows it beside the
+/// encoded one, is encoded here; base64 has no colon.
+fn encoded(key: String) -> String {
+    if key.contains(':') { STANDARD.encode(key) } else { key }
+}
+
+fn header(value: String, name: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        setup(
+            format!("the value of header {name} has characters that no header takes"),
+            "check the file or variable it comes from",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// `ca_file` alone where it is given, otherwise what the system has; that may be nothing.
+fn roots(tls: &Tls) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = &tls.ca_file else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| {
+            setup(format!("{}: {error}", path.display()), "`tls.ca_file` must hold CA certificates")
+        })?;
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(setup(
+            format!("no certificate can be read from {}", path.display()),
+            "it must be PEM, with BEGIN CERTIFICATE lines",
+        )),
+    }
+}
+
+fn tls(tls: &Tls, roots: RootCertStore) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| setup(format!("TLS: {error}"), "this is a fault of the program"))?
+        .with_root_certificates(roots);
+    let Some((certificate, key)) = &tls.client else {
+        return Ok(builder.with_no_client_auth());
+    };
+    // The parser's error is not shown: it may quote the key.
+    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| {
+        setup(
+            format!("no private key can be read from {}", key.display()),
+            "it must be PEM and not encrypted",
+        )
+    })?;
+    builder.with_client_auth_cert(certificates(certificate)?, private).map_err(|error| {
+        setup(
+            format!("{} and {}: {error}", certificate.display(), key.display()),
+            "`tls.cert_file` and `tls.key_file` must belong together",
+        )
+    })
+}

@@ -1,0 +1,164 @@
+//! What `check` says about this output. Nothing is written to the server, neither documents nor a template.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::template::{Flavour, Plan, plan};
+use super::{Elasticsearch, lookup};
+use crate::output::LookUp;
+use crate::output::finding::Finding;
+use crate::output::http::{Failure, Request, Response, excerpt, shown_url};
+
+pub(super) async fn check(store: &Elasticsearch) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut present = None;
+    for at in 0..store.endpoints.len() {
+        let (finding, flavour) = reach(store, at).await;
+        findings.push(finding);
+        present = present.or(flavour);
+    }
+    if let Some(flavour) = present {
+        findings.push(may_create(store, &flavour).await);
+        findings.push(may_look_up(store).await);
+        findings.push(template(store, &flavour).await);
+    }
+    findings
+}
+
+/// Is this endpoint there, does it know us, and what is it?
+async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
+    let url = store.endpoints.url(at, "", &[]);
+    let shown = shown_url(&url);
+    let request =
+        Request { method: reqwest::Method::GET, url, headers: Vec::new(), body: Bytes::new() };
+    let response = match store.client.send(request).await {
+        Ok(response) => response,
+        Err(Failure::Setup { answer, hint }) => return (Finding::fail(answer, hint), None),
+        Err(failure) => {
+            return (
+                Finding::fail(failure.to_string(), "check the address, the network and `tls`"),
+                None,
+            );
+        }
+    };
+    let answer = format!("{shown} answers {} {}", response.status, excerpt(&response.body));
+    match (response.status, Flavour::of(&response.body)) {
+        (200, Some(Flavour::VictoriaLogs)) => {
+            let finding = Finding::warn(
+                format!(
+                    "{shown} is VictoriaLogs: it keeps repeats and drops documents over 256 KiB"
+                ),
+                "events are stored at least once there; for exactly once use Elasticsearch or OpenSearch",
+            );
+            (finding, Some(Flavour::VictoriaLogs))
+        }
+        (200, Some(flavour)) => {
+            let (name, version, tried) = match &flavour {
+                Flavour::OpenSearch { version } => ("OpenSearch", version, 2),
+                Flavour::Elasticsearch { version } => ("Elasticsearch", version, 8),
+                Flavour::VictoriaLogs => ("VictoriaLogs", &String::new(), 0),
+            };
+            let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+            let what = format!("{shown} is {name} {version}");
+            let finding = if major.is_some_and(|major| major >= tried) {
+                Finding::ok(what)
+            } else {
+                Finding::warn(what, format!("auditrail is tested with {name} {tried} and later"))
+            };
+            (finding, Some(flavour))
+        }
+        (401, _) => {
+            (Finding::fail(answer, "check api_key_file, basic_auth or bearer_token_file"), None)
+        }
+        // A key that may create documents need not be allowed to ask what the server is.
+        (403, _) => {
+            let hint = "the cluster privilege `monitor` lets `check` say more";
+            (Finding::warn(answer, hint), Some(Flavour::Elasticsearch { version: String::new() }))
+        }
+        _ => (
+            Finding::fail(
+                answer,
+                "the endpoint must be the base URL of Elasticsearch, OpenSearch or VictoriaLogs",
+            ),
+            None,
+        ),
+    }
+}
+
+/// The part of Elasticsearch's answer about rights that matters.
+#[derive(Deserialize)]
+struct Rights {
+    has_all_requested: bool,
+}
+
+/// May these credentials create documents in the target?
+async fn may_create(store: &Elasticsearch, flavour: &Flavour) -> Finding {
+    let scope = store.scope();
+    let unknown = |why: &str| {
+        Finding::warn(
+            format!("whether documents may be created in {scope} is not known: {why}"),
+            "the first event shows it",
+        )
+    };
+    match flavour {
+        Flavour::VictoriaLogs => return Finding::ok("VictoriaLogs asks for no rights"),
+        Flavour::OpenSearch { .. } => return unknown("OpenSearch has no question for it"),
+        Flavour::Elasticsearch { .. } => (),
+    }
+    let question = serde_json::json!({ "index": [{ "names": [scope], "privileges": ["create_doc", "auto_configure"] }] });
+    let answer = store
+        .ask("_security/user/_has_privileges", &[], question.to_string().into(), 64 * 1024)
+        .await;
+    let Response { status, body, .. } = match answer {
+        Ok(response) => response,
+        Err(failure) => return unknown(&failure.to_string()),
+    };
+    match (status, serde_json::from_slice::<Rights>(&body)) {
+        (200, Ok(Rights { has_all_requested: true })) => {
+            Finding::ok(format!("documents may be created in {scope}"))
+        }
+        (200, Ok(_)) => Finding::fail(
+            format!("no right to create documents in {scope}"),
+            "grant the index privileges create_doc and auto_configure",
+        ),
+        (400 | 404 | 405, _) => Finding::ok("security is off: everybody may create documents"),
+        _ => unknown(&format!("{status} {}", excerpt(&body))),
+    }
+}
+
+/// May what is in doubt be looked up? It is tried with an id that no event has.
+async fn may_look_up(store: &Elasticsearch) -> Finding {
+    match lookup::look_up(store, &store.scope(), &["auditrail-check".to_owned()]).await {
+        LookUp::Found(_) => Finding::ok(
+            "what is in doubt after a lost answer can be looked up: events are stored exactly once",
+        ),
+        LookUp::Unavailable { answer } => Finding::warn(
+            format!(
+                "what is in doubt cannot be looked up ({answer}): events are stored at least once"
+            ),
+            "grant the index privileges read and maintenance on the target",
+        ),
+        LookUp::Retry { answer, .. } => Finding::warn(
+            format!("a look-up failed: {answer}"),
+            "see to the cluster's health and run `check` again",
+        ),
+    }
+}
+
+async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
+    match plan(store, flavour).await {
+        Ok(Plan::Install) => Finding::ok("the index template will be installed at the first start"),
+        Ok(Plan::Nothing(why)) => Finding::ok(format!("index template: {why}")),
+        Ok(Plan::Theirs(name)) => {
+            Finding::ok(format!("index template `{name}` is in force and left alone"))
+        }
+        Ok(Plan::Unknown(answer)) => Finding::warn(
+            format!("index templates cannot be listed: {answer}"),
+            "install etc/elasticsearch-template.json by hand, or grant manage_index_templates",
+        ),
+        Err(verdict) => Finding::warn(
+            format!("index templates cannot be listed: {verdict:?}"),
+            "run `check` again",
+        ),
+    }
+}

@@ -1,0 +1,318 @@
+//! An event as the document that is stored.
+//!
+//! `layout = "elastic"` makes the fields that Elastic's Kubernetes integration makes of an audit event (its ingest
+//! pipeline `audit_logs`, as of 2025), so that detection rules and dashboards find what they look for:
+//!
+//! | field | from |
+//! |---|---|
+//! | `@timestamp` | the event's stage time |
+//! | `event.kind`, `.dataset`, `.action`, `.outcome` | `event`, the data set, `verb`, the authorization decision |
+//! | `user.name`, `user.id`, `user_agent.original` | `user.username`, `user.uid`, `userAgent` |
+//! | `source.ip`, `client.ip` | the last of `sourceIPs`; the ones before it are the client's word |
+//! | `related.user`, `related.ip` | the same again |
+//! | `orchestrator.*` | `apiVersion`, `objectRef`, the configured cluster |
+//! | `kubernetes.audit` | the event, dots in annotation names turned into underscores |
+//!
+//! Two differences, neither of which a search can see: empty members stay, and so does `metadata` of the bodies,
+//! which is not indexed. The line is spliced in around the annotations; bodies are neither parsed nor written anew.
+//! What belongs to the agent and not to the event (`host`, `agent`, `data_stream`) is written once, in [`Frame`].
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use super::body::Body;
+use super::json::{escaped, members, string};
+use crate::config::{Layout, Target};
+use crate::event::{Form, Nanos, Record, Whole};
+
+/// Nesting beyond which Elasticsearch refuses a document (at 1000), with room for what is put around the line.
+const DEEPEST: u32 = 900;
+/// The schema that the field names are from.
+const ECS: &str = "8.11.0";
+
+/// What is the same in every document of an output.
+pub(super) struct Frame {
+    layout: Layout,
+    /// From after the time up to where the event's own fields begin.
+    head: Vec<u8>,
+    /// `"cluster":{"name":…},`, or nothing.
+    cluster: Vec<u8>,
+}
+
+impl Frame {
+    pub(super) fn new(layout: Layout, target: &Target, node: &str, cluster: Option<&str>) -> Self {
+        let mut head = Vec::new();
+        let mut own = Vec::new();
+        let node = escaped(node);
+        let mut put =
+            |pieces: &[&[u8]]| pieces.iter().for_each(|piece| head.extend_from_slice(piece));
+        match layout {
+            Layout::Elastic => {
+                put(&[b"\",\"ecs\":{\"version\":\"", ECS.as_bytes(), b"\"},"]);
+                if let Some((kind, set, space)) = parts(target) {
+                    let [kind, set, space] = [kind, set, space].map(escaped);
+                    put(&[b"\"data_stream\":{\"type\":\"", &kind, b"\",\"dataset\":\"", &set]);
+                    put(&[b"\",\"namespace\":\"", &space, b"\"},"]);
+                }
+                put(&[b"\"host\":{\"name\":\"", &node, b"\"},\"agent\":{\"type\":\"auditrail\"},"]);
+                let set = parts(target).map_or("kubernetes.audit_logs", |(_, set, _)| set);
+                put(&[b"\"event\":{\"kind\":\"event\",\"dataset\":\"", &escaped(set), b"\""]);
+                if let Some(cluster) = cluster {
+                    own = [b"\"cluster\":{\"name\":\"", &*escaped(cluster), b"\"},"].concat();
+                }
+            }
+            Layout::Flat => {
+                if let Some(cluster) = cluster {
+                    put(&[b"\",\"cluster\":\"", &escaped(cluster)]);
+                }
+                put(&[b"\",\"node\":\"", &node, b"\","]);
+            }
+        }
+        Self { layout, head, cluster: own }
+    }
+
+    /// Writes the document of an event, without a newline. Says whether it is in safe form: asked for, or because the
+    /// line would be refused as it is.
+    pub(super) fn write(&self, record: Record<'_>, safe: bool, out: &mut Body) -> bool {
+        let safe = safe || !presentable(record);
+        out.put(b"{\"@timestamp\":\"");
+        write_time(record.event.time, out);
+        out.put(&self.head);
+        match self.layout {
+            Layout::Elastic => {
+                let facts = if safe { super::safe::facts(record) } else { facts(record) };
+                facts.write(&self.cluster, safe.then_some(record.line), out);
+                out.put(b",\"log\":{\"offset\":");
+                number(record.event.offset, out);
+                out.put(b"},\"kubernetes\":{\"audit\":");
+                if safe {
+                    out.put(b"{");
+                    super::safe::envelope(record, out);
+                    out.put(b"}");
+                } else {
+                    splice(record, out);
+                }
+                out.put(b"}}");
+            }
+            Layout::Flat if safe => {
+                super::safe::envelope(record, out);
+                out.put(b",\"event\":{\"original\":\"");
+                super::safe::original(record.line, out);
+                out.put(b"\"}}");
+            }
+            Layout::Flat => out.put(&record.line.trim_ascii_start()[1..]),
+        }
+        safe
+    }
+}
+
+/// Type, data set and namespace in the name of a data stream that is made of them.
+fn parts(target: &Target) -> Option<(&str, &str, &str)> {
+    let Target::DataStream(name) = target else { return None };
+    let (kind, rest) = name.split_once('-')?;
+    let (set, space) = rest.split_once('-')?;
+    Some((kind, set, space))
+}
+
+/// Can the line stand in a document as it is? Duplicate keys and the like are left to the store to find.
+fn presentable(record: Record<'_>) -> bool {
+    record.event.form == Form::Json
+        && record.event.whole == Whole::Yes
+        && record.event.depth <= DEEPEST
+        && record.line.trim_ascii_start().starts_with(b"{")
+        && std::str::from_utf8(record.line).is_ok()
+}
+
+/// What the integration says twice: once in the event, once under a common name. Insides of JSON strings.
+#[derive(Default)]
+pub(super) struct Facts<'a> {
+    pub(super) api_version: Cow<'a, [u8]>,
+    pub(super) verb: Cow<'a, [u8]>,
+    pub(super) outcome: &'static str,
+    pub(super) username: Cow<'a, [u8]>,
+    pub(super) uid: Cow<'a, [u8]>,
+    pub(super) user_agent: Cow<'a, [u8]>,
+    pub(super) ip: Option<IpAddr>,
+    pub(super) resource: Cow<'a, [u8]>,
+    pub(super) namespace: Cow<'a, [u8]>,
+    pub(super) name: Cow<'a, [u8]>,
+}
+
+fn facts(record: Record<'_>) -> Facts<'_> {
+    let fields = &record.event.fields;
+    let raw = |span| Cow::Borrowed(record.raw(span).unwrap_or_default());
+    let uid = record.raw(fields.user).and_then(|user| member(user, b"uid"));
+    Facts {
+        // Third at the latest in what a server writes; absent in what came by webhook.
+        api_version: Cow::Borrowed(
+            members(record.line)
+                .take(3)
+                .find(|(name, _)| name == b"apiVersion")
+                .and_then(|(_, value)| string(value))
+                .unwrap_or_default(),
+        ),
+        verb: raw(fields.verb),
+        outcome: outcome(record),
+        username: raw(fields.username),
+        uid: Cow::Borrowed(uid.unwrap_or_default()),
+        user_agent: raw(fields.user_agent),
+        ip: source_ip(record),
+        resource: raw(fields.resource),
+        namespace: raw(fields.namespace),
+        name: raw(fields.name),
+    }
+}
+
+/// The inside of a string member of an object.
+pub(super) fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    members(object).find(|(found, _)| *found == name).and_then(|(_, value)| string(value))
+}
+
+/// The address that the server itself saw, where it is one.
+pub(super) fn source_ip(record: Record<'_>) -> Option<IpAddr> {
+    let raw = record.raw(record.event.fields.source_ips)?;
+    let last = match members(raw).last() {
+        Some((_, value)) => string(value)?,
+        None => raw,
+    };
+    std::str::from_utf8(last).ok()?.parse().ok()
+}
+
+pub(super) fn outcome(record: Record<'_>) -> &'static str {
+    let annotations = record.raw(record.event.fields.annotations).unwrap_or_default();
+    match member(annotations, b"authorization.k8s.io/decision") {
+        Some(b"allow") => "success",
+        Some(b"forbid") => "failure",
+        _ => "",
+    }
+}
+
+impl Facts<'_> {
+    /// Goes on inside the object `event`. The whole line follows there in safe form.
+    fn write(&self, cluster: &[u8], original: Option<&[u8]>, out: &mut Body) {
+        field(b",\"action\":\"", &self.verb, b"\"", out);
+        field(b",\"outcome\":\"", self.outcome.as_bytes(), b"\"", out);
+        if let Some(line) = original {
+            out.put(b",\"original\":\"");
+            super::safe::original(line, out);
+            out.put(b"\"");
+        }
+        out.put(b"},\"orchestrator\":{");
+        out.put(cluster);
+        field(b"\"api_version\":\"", &self.api_version, b"\",", out);
+        field(b"\"namespace\":\"", &self.namespace, b"\",", out);
+        match (self.resource.is_empty(), self.name.is_empty()) {
+            (true, true) => (),
+            (false, true) => field(b"\"resource\":{\"type\":\"", &self.resource, b"\"},", out),
+            (true, false) => field(b"\"resource\":{\"name\":\"", &self.name, b"\"},", out),
+            (false, false) => {
+                field(b"\"resource\":{\"type\":\"", &self.resource, b"\",\"name\":\"", out);
+                field(b"", &self.name, b"\"},", out);
+            }
+        }
+        out.put(b"\"type\":\"kubernetes\"}");
+        self.write_who(out);
+    }
+
+    fn write_who(&self, out: &mut Body) {
+        match (self.username.is_empty(), self.uid.is_empty()) {
+            (true, true) => (),
+            (false, true) => field(b",\"user\":{\"name\":\"", &self.username, b"\"}", out),
+            (true, false) => field(b",\"user\":{\"id\":\"", &self.uid, b"\"}", out),
+            (false, false) => {
+                field(b",\"user\":{\"name\":\"", &self.username, b"\",\"id\":\"", out);
+                field(b"", &self.uid, b"\"}", out);
+            }
+        }
+        field(b",\"user_agent\":{\"original\":\"", &self.user_agent, b"\"}", out);
+        let ip = self.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let ip = ip.as_bytes();
+        field(b",\"source\":{\"ip\":\"", ip, b"\"}", out);
+        field(b",\"client\":{\"ip\":\"", ip, b"\"}", out);
+        if self.username.is_empty() && self.uid.is_empty() && ip.is_empty() {
+            return;
+        }
+        out.put(b",\"related\":{");
+        let mut before: &[u8] = b"";
+        let uid: &[u8] = if self.uid == self.username { b"" } else { &self.uid };
+        if !(uid.is_empty() && self.username.is_empty()) {
+            out.put(b"\"user\":[");
+            field(b"\"", uid, b"\"", out);
+            if !uid.is_empty() && !self.username.is_empty() {
+                out.put(b",");
+            }
+            field(b"\"", &self.username, b"\"", out);
+            out.put(b"]");
+            before = b",";
+        }
+        if !ip.is_empty() {
+            out.put(before);
+            field(b"\"ip\":[\"", ip, b"\"]", out);
+        }
+        out.put(b"}");
+    }
+}
+
+/// A value between what stands around it, or nothing at all where it is empty.
+fn field(before: &[u8], value: &[u8], after: &[u8], out: &mut Body) {
+    if !value.is_empty() {
+        out.put(before);
+        out.put(value);
+        out.put(after);
+    }
+}
+
+/// The line, with underscores for the dots in the names of its annotations.
+fn splice(record: Record<'_>, out: &mut Body) {
+    let span = record.event.fields.annotations;
+    let Some(annotations) = record.raw(span) else { return out.put(record.line) };
+    out.put(&record.line[..span.start as usize]);
+    let mut done = 0;
+    for (name, value) in members(annotations) {
+        // Where the member stands, from where its slices do.
+        let start = offset_in(annotations, name);
+        out.put(&annotations[done..start]);
+        let mut rest = name;
+        while let Some(dot) = memchr::memchr(b'.', rest) {
+            out.put(&rest[..dot]);
+            out.put(b"_");
+            rest = &rest[dot + 1..];
+        }
+        out.put(rest);
+        let end = start + name.len();
+        done = offset_in(annotations, value) + value.len();
+        out.put(&annotations[end..done]);
+    }
+    out.put(&annotations[done..]);
+    out.put(&record.line[span.end as usize..]);
+}
+
+/// How far into a slice a slice of it begins.
+pub(super) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr() - whole.as_ptr().addr()
+}
+
+/// UTC to the digit that was given.
+pub(super) fn write_time(time: Nanos, out: &mut Body) {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(time)).unwrap_or_default();
+    let mut text = [0_u8; 40];
+    let mut rest = &mut text[..];
+    if write!(rest, "{time}").is_ok() {
+        let left = rest.len();
+        out.put(&text[..40 - left]);
+    }
+}
+
+fn number(number: u64, out: &mut Body) {
+    let mut text = [0_u8; 20];
+    let mut rest = &mut text[..];
+    if write!(rest, "{number}").is_ok() {
+        let left = rest.len();
+        out.put(&text[..20 - left]);
+    }
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;

@@ -1,0 +1,235 @@
+//! Our documents against a slow, independent reading of what the integration's pipeline does.
+
+use std::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+
+use super::super::tests::{RECORDED, batch};
+use super::*;
+use crate::config::Compression;
+use crate::event::Batch;
+
+fn stream() -> Target {
+    Target::DataStream("logs-kubernetes.audit_logs-default".to_owned())
+}
+
+fn written(batch: &Batch, index: usize, layout: Layout, safe: bool) -> (bool, Vec<u8>) {
+    let mut out = Body::new(Compression::None, 0);
+    let frame = Frame::new(layout, &stream(), "cp-\"1\"", Some("prod"));
+    let safe = frame.write(batch.record(index), safe, &mut out);
+    (safe, out.finish().unwrap().to_vec())
+}
+
+#[track_caller]
+fn document(line: &[u8], layout: Layout, safe: bool) -> (bool, Value) {
+    let (safe, bytes) = written(&batch(&[line]), 0, layout, safe);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    (safe, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// What the pipeline makes of a line, step by step, by name.
+fn pipeline(line: &str) -> Value {
+    let mut audit: Value = serde_json::from_str(line).unwrap();
+    let mut event =
+        json!({ "kind": "event", "dataset": "kubernetes.audit_logs", "action": audit["verb"] });
+    if let Some(annotations) = audit.get("annotations").cloned() {
+        match annotations["authorization.k8s.io/decision"].as_str() {
+            Some("allow") => event["outcome"] = "success".into(),
+            Some("forbid") => event["outcome"] = "failure".into(),
+            _ => (),
+        }
+        let renamed: Map<_, _> = annotations
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, value)| (key.replace('.', "_"), value.clone()))
+            .collect();
+        audit["annotations"] = renamed.into();
+    }
+    let ip = audit["sourceIPs"].as_array().and_then(|ips| ips.last()).cloned().unwrap_or_default();
+    let ip =
+        ip.as_str().filter(|ip| ip.parse::<IpAddr>().is_ok()).map(Value::from).unwrap_or_default();
+    let mut related: Vec<Value> = Vec::new();
+    for user in [&audit["user"]["uid"], &audit["user"]["username"]] {
+        if !related.contains(user) {
+            related.push(user.clone());
+        }
+    }
+    let time: jiff::Timestamp = audit["stageTimestamp"].as_str().unwrap().parse().unwrap();
+    let mut document = json!({
+        "@timestamp": time.to_string(),
+        "ecs": { "version": "8.11.0" },
+        "data_stream": { "type": "logs", "dataset": "kubernetes.audit_logs", "namespace": "default" },
+        "host": { "name": "cp-\"1\"" },
+        "agent": { "type": "auditrail" },
+        "log": { "offset": 0 },
+        "event": event,
+        "orchestrator": {
+            "type": "kubernetes",
+            "cluster": { "name": "prod" },
+            "api_version": audit["apiVersion"],
+            "namespace": audit["objectRef"]["namespace"],
+            "resource": { "type": audit["objectRef"]["resource"], "name": audit["objectRef"]["name"] },
+        },
+        "user": { "name": audit["user"]["username"], "id": audit["user"]["uid"] },
+        "user_agent": { "original": audit["userAgent"] },
+        "source": { "ip": ip },
+        "client": { "ip": ip },
+        "related": { "user": related, "ip": [ip] },
+        "kubernetes": { "audit": audit },
+    });
+    without_empty(&mut document);
+    document
+}
+
+/// The last step of the pipeline.
+fn without_empty(value: &mut Value) {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+        _ => false,
+    };
+    match value {
+        Value::Object(all) => {
+            all.values_mut().for_each(without_empty);
+            all.retain(|_, value| !empty(value));
+        }
+        Value::Array(all) => {
+            all.iter_mut().for_each(without_empty);
+            all.retain(|value| !empty(value));
+        }
+        _ => (),
+    }
+}
+
+#[test]
+fn recorded_events_become_what_the_integration_makes_of_them() {
+    for line in RECORDED.lines() {
+        let (safe, mut document) = document(line.as_bytes(), Layout::Elastic, false);
+        without_empty(&mut document);
+        assert!(!safe);
+        assert_eq!(document, pipeline(line), "from {line}");
+    }
+}
+
+#[test]
+fn bodies_and_all_else_of_the_line_are_the_same_bytes() {
+    for line in RECORDED.lines() {
+        let (_, bytes) = written(&batch(&[line.as_bytes()]), 0, Layout::Elastic, false);
+        let text = String::from_utf8(bytes).unwrap();
+        let until = line.find("\"annotations\":").unwrap_or(line.len());
+        assert!(text.contains(&line[..until]), "{text}");
+        let (_, flat) = written(&batch(&[line.as_bytes()]), 0, Layout::Flat, false);
+        assert!(flat.ends_with(&line.as_bytes()[1..]));
+    }
+}
+
+#[test]
+fn a_flat_document_has_the_events_fields_at_the_top() {
+    for line in RECORDED.lines() {
+        let (_, mut document) = document(line.as_bytes(), Layout::Flat, false);
+        let top = document.as_object_mut().unwrap();
+        assert_eq!(top.remove("cluster"), Some(json!("prod")));
+        assert_eq!(top.remove("node"), Some(json!("cp-\"1\"")));
+        assert!(top.remove("@timestamp").is_some());
+        assert_eq!(document, serde_json::from_str::<Value>(line).unwrap());
+    }
+}
+
+#[test]
+fn only_the_address_that_the_server_saw_counts() {
+    let seen = |ips: &str| {
+        let line = format!(
+            r#"{{"kind":"Event","sourceIPs":{ips},"stageTimestamp":"2026-01-01T00:00:00Z"}}"#
+        );
+        document(line.as_bytes(), Layout::Elastic, false).1["source"]["ip"].clone()
+    };
+    assert_eq!(seen(r#"["8.8.8.8","10.0.0.7"]"#), "10.0.0.7");
+    assert_eq!(seen(r#"["8.8.8.8","fd00::7"]"#), "fd00::7");
+    assert_eq!(seen(r#"["8.8.8.8","junk"]"#), Value::Null);
+    assert_eq!(seen("[]"), Value::Null);
+}
+
+#[test]
+fn events_with_next_to_nothing_in_them_are_still_documents() {
+    for line in [
+        r#"{"user":{}}"#,
+        r#"{"annotations":{}}"#,
+        r#"{"user":{"uid":"u"},"objectRef":{"name":"n"}}"#,
+        "{\"annotations\":{\"a.b\":\"c.d\"}}",
+    ] {
+        for layout in [Layout::Elastic, Layout::Flat] {
+            for safe in [false, true] {
+                document(line.as_bytes(), layout, safe);
+            }
+        }
+    }
+}
+
+/// Reference section 1.2: none of these may be lost, and none may be refused.
+#[test]
+fn a_hostile_line_goes_out_in_safe_form_with_its_fields_and_its_whole_text() {
+    let bodies: [&[u8]; 3] = [
+        b"{\"a\":\"\xff\xfe\"}",
+        &[b"[".repeat(2000), b"]".repeat(2000)].concat(),
+        b"\"\xed\xa0\x80\"",
+    ];
+    for body in bodies {
+        let head = br#"{"kind":"Event","verb":"patch","user":{"username":"eve\"\u0001","groups":["a","b"]},"requestObject":"#;
+        let tail = br#","responseStatus":{"code":403},"stageTimestamp":"2026-01-01T00:00:00Z","annotations":{"authorization.k8s.io/decision":"forbid"}}"#;
+        let line = [&head[..], body, tail].concat();
+        for layout in [Layout::Elastic, Layout::Flat] {
+            let (safe, document) = document(&line, layout, false);
+            let audit = if layout == Layout::Elastic {
+                &document["kubernetes"]["audit"]
+            } else {
+                &document
+            };
+            assert!(safe);
+            assert_eq!(audit["user"], json!({ "username": "eve\"\u{1}", "groups": ["a", "b"] }));
+            assert_eq!(
+                (&audit["verb"], &audit["responseStatus"]["code"]),
+                (&json!("patch"), &json!(403))
+            );
+            assert_eq!(audit.get("requestObject"), None);
+            assert_eq!(document["event"]["original"], String::from_utf8_lossy(&line).as_ref());
+            if layout == Layout::Elastic {
+                assert_eq!(
+                    (&document["event"]["outcome"], &document["user"]["name"]),
+                    (&json!("failure"), &json!("eve\"\u{1}"))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn in_safe_form_no_string_is_longer_than_an_index_takes_but_the_line_itself() {
+    let long = "é".repeat(40_000);
+    let line = format!(
+        r#"{{"kind":"Event","requestURI":"{long}","auditID":"{long}","stageTimestamp":"not a time"}}"#
+    );
+    let (_, document) = document(line.as_bytes(), Layout::Elastic, true);
+    let audit = &document["kubernetes"]["audit"];
+    assert_eq!(audit["requestURI"].as_str().unwrap().len(), 1024);
+    assert_eq!(audit.get("stageTimestamp"), None);
+    assert_eq!(document["event"]["original"], line);
+}
+
+#[test]
+fn what_is_no_event_is_kept_as_text() {
+    let (safe, document) = document(b"E1121 panic: \xc3\x28 {\"kind\":", Layout::Elastic, false);
+    assert!(safe);
+    assert_eq!(document["event"]["original"], "E1121 panic: \u{fffd}( {\"kind\":");
+}
+
+proptest::proptest! {
+    /// No line makes it panic, and whatever is in safe form is JSON.
+    #[test]
+    fn the_safe_form_of_anything_is_json(line in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        document(&line, Layout::Elastic, true);
+        document(&[b"{\"verb\":\"", &line[..], b"\"}"].concat(), Layout::Flat, true);
+    }
+}

@@ -1,0 +1,218 @@
+//! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
+//!
+//! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` finds out what is
+//! stored already, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.
+//!
+//! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
+//! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
+
+use bytes::Bytes;
+use reqwest::Method;
+use tokio::sync::OnceCell;
+
+mod body;
+mod check;
+mod document;
+mod endpoints;
+mod json;
+mod lookup;
+mod safe;
+mod target;
+mod template;
+mod verdict;
+
+use super::finding::Finding;
+use super::http::{Client, Failure, Request, Response};
+use super::{Answer, LookUp, Pick, Reason, Verdict};
+use crate::config::{self, Compression};
+use crate::event::Batch;
+use body::Body;
+use document::Frame;
+use endpoints::Endpoints;
+use target::Naming;
+
+/// What is asked for of a bulk answer: enough for the verdicts.
+const BULK: [(&str, &str); 1] = [("filter_path", "took,errors,items.*.error,items.*.status")];
+/// Bytes that a document has beside its line, about.
+const AROUND: usize = 900;
+
+/// One output of this kind, for one input.
+pub(crate) struct Elasticsearch {
+    config: config::Elasticsearch,
+    client: Client,
+    endpoints: Endpoints,
+    frame: Frame,
+    prepared: OnceCell<()>,
+}
+
+impl Elasticsearch {
+    /// Fails with [`Failure::Setup`] only: an endpoint that is no URL, a file that cannot be used.
+    pub(crate) fn new(
+        config: &config::Elasticsearch,
+        node: &str,
+        cluster: Option<&str>,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            client: Client::new(&config.http)?,
+            endpoints: Endpoints::new(&config.endpoints, &config.query)?,
+            frame: Frame::new(config.layout, &config.target, node, cluster),
+            prepared: OnceCell::new(),
+            config: config.clone(),
+        })
+    }
+
+    /// Where a look-up has to search for what is sent under this configuration.
+    pub(crate) fn scope(&self) -> String {
+        target::scope(&self.config.target)
+    }
+
+    /// Sees to the index template, once. [`Elasticsearch::send`] does it too; an error is the verdict on whatever
+    /// waits to be sent. A server that does not let us, or has no templates, is no error.
+    pub(crate) async fn prepare(&self) -> Result<(), Verdict> {
+        self.prepared.get_or_try_init(|| template::install(self)).await.copied()
+    }
+
+    /// One bulk request.
+    pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+        if picks.is_empty() {
+            return Answer::Each(Vec::new());
+        }
+        if let Err(verdict) = self.prepare().await {
+            return Answer::Whole(verdict);
+        }
+        let (body, safe) = match self.body(batch, picks) {
+            Ok(made) => made,
+            Err(error) => {
+                let hint = "this is a fault of the program; try compression = \"none\"".to_owned();
+                return Answer::Whole(Verdict::Stop {
+                    answer: format!("cannot compress: {error}"),
+                    hint,
+                });
+            }
+        };
+        let mut headers = vec![("content-type", "application/x-ndjson".to_owned())];
+        if self.config.compression == Compression::Gzip {
+            headers.push(("content-encoding", "gzip".to_owned()));
+        }
+        match self.post("_bulk", &BULK, headers, body, verdict::MOST).await {
+            Ok(response) => {
+                verdict::judge(response.status, response.retry_after, &response.body, &safe)
+            }
+            Err(failure) => Answer::Whole(unanswered(failure)),
+        }
+    }
+
+    /// The body of a bulk request, and which documents in it are in safe form.
+    fn body(&self, batch: &Batch, picks: &[Pick]) -> std::io::Result<(Bytes, Vec<bool>)> {
+        let lines: usize =
+            picks.iter().map(|pick| batch.record(pick.event as usize).line.len()).sum();
+        let mut body = Body::new(self.config.compression, lines + picks.len() * AROUND);
+        let mut naming = Naming::new(&self.config.target);
+        let mut safe = Vec::with_capacity(picks.len());
+        for pick in picks {
+            let index = pick.event as usize;
+            let record = batch.record(index);
+            body.put(b"{\"create\":{\"_index\":\"");
+            body.put(naming.name(record.event.time).as_bytes());
+            body.put(b"\",\"_id\":\"");
+            body.put(batch.position(index).id().as_bytes());
+            body.put(b"\"}}\n");
+            safe.push(self.frame.write(record, pick.safe, &mut body));
+            body.put(b"\n");
+        }
+        Ok((body.finish()?, safe))
+    }
+
+    /// Which picks are stored in `scope`, under whatever backing index.
+    pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+        let ids: Vec<_> =
+            picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
+        lookup::look_up(self, scope, &ids).await
+    }
+
+    /// What would go wrong, and what to do about it. Writes nothing.
+    pub(crate) async fn check(&self) -> Vec<Finding> {
+        check::check(self).await
+    }
+
+    /// A question in JSON, by `POST`; without a body it has no content type either.
+    async fn ask(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Bytes,
+        bound: usize,
+    ) -> Result<Response, Failure> {
+        let headers = if body.is_empty() {
+            Vec::new()
+        } else {
+            vec![("content-type", "application/json".to_owned())]
+        };
+        self.post(path, query, headers, body, bound).await
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Response, Failure> {
+        let request =
+            |url| Request { method: Method::GET, url, headers: Vec::new(), body: Bytes::new() };
+        self.anywhere(path, query, request, 4 * 1024 * 1024).await
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: Vec<(&'static str, String)>,
+        body: Bytes,
+        bound: usize,
+    ) -> Result<Response, Failure> {
+        let request = |url| Request {
+            method: Method::POST,
+            url,
+            headers: headers.clone(),
+            body: body.clone(),
+        };
+        self.anywhere(path, query, request, bound).await
+    }
+
+    /// Sends to the present endpoint, and on to the next ones as long as nothing was sent. An endpoint that answers
+    /// with 5xx or not at all is left too, but only for what comes after.
+    async fn anywhere(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        request: impl Fn(String) -> Request,
+        bound: usize,
+    ) -> Result<Response, Failure> {
+        let mut tries = 1;
+        loop {
+            let at = self.endpoints.present();
+            let result =
+                self.client.send_keeping(request(self.endpoints.url(at, path, query)), bound).await;
+            match &result {
+                Ok(response) if response.status < 500 => return result,
+                Err(Failure::Setup { .. }) => return result,
+                Err(Failure::NotSent { .. }) if tries < self.endpoints.len() => tries += 1,
+                _ => {
+                    self.endpoints.leave(at);
+                    return result;
+                }
+            }
+            self.endpoints.leave(at);
+        }
+    }
+}
+
+/// The verdict where there is no answer.
+fn unanswered(failure: Failure) -> Verdict {
+    match failure {
+        Failure::NotSent { answer } => {
+            Verdict::Retry { after: None, reason: Reason::Connect, answer }
+        }
+        Failure::Lost { reason, answer } => Verdict::Doubt { reason, answer },
+        Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

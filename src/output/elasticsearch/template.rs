@@ -1,0 +1,350 @@
+//! The index template: installed where the target would otherwise be mapped by guesswork, left alone where somebody
+//! has thought about it.
+//!
+//! What is indexed of the bodies is what Elastic's integration indexes, and `dynamic` is off everywhere, so that no
+//! client of the API server can add fields until the index takes no more. `etc/elasticsearch-template.json` is the
+//! template for a data stream in Elastic's layout; the other combinations are derived from it.
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tracing::{info, warn};
+
+use super::target::{Naming, scope};
+use super::{Elasticsearch, unanswered, verdict};
+use crate::config::{Layout, SetupTemplate, Target};
+use crate::output::http::{Failure, Request, excerpt};
+use crate::output::{Reason, Verdict};
+
+const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
+/// The catch-all that Elasticsearch brings along, and its priority.
+const BUILT_IN: (&str, i64) = ("logs", 100);
+
+/// What answers at the endpoint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Flavour {
+    Elasticsearch {
+        version: String,
+    },
+    OpenSearch {
+        version: String,
+    },
+    /// It takes `_bulk` and answers everything else with something empty.
+    VictoriaLogs,
+}
+
+impl Flavour {
+    /// From the answer to `GET /`; `None` where that is of no known server.
+    pub(super) fn of(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Root {
+            cluster_name: Option<String>,
+            version: Version,
+        }
+        #[derive(Deserialize)]
+        struct Version {
+            number: String,
+            distribution: Option<String>,
+        }
+        let Root { cluster_name, version: Version { number: version, distribution } } =
+            serde_json::from_slice(body).ok()?;
+        Some(match (cluster_name, distribution.as_deref()) {
+            (None, _) => Self::VictoriaLogs,
+            (_, Some("opensearch")) => Self::OpenSearch { version },
+            _ => Self::Elasticsearch { version },
+        })
+    }
+}
+
+/// A template as `GET _index_template` lists it.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    name: String,
+    index_template: Pattern,
+}
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    index_templates: Vec<Listed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pattern {
+    #[serde(default)]
+    index_patterns: Vec<String>,
+    #[serde(default)]
+    priority: i64,
+}
+
+/// What is to be done about the template.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Plan {
+    Install,
+    /// Ours is there, or the configuration or the server wants none.
+    Nothing(&'static str),
+    /// Somebody else's template, by name, is in force.
+    Theirs(String),
+    /// The server does not say which templates there are.
+    Unknown(String),
+}
+
+/// Looks at what is there. Fails where the server cannot be reached or is not well.
+pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Plan, Verdict> {
+    if store.config.setup_template == SetupTemplate::Never {
+        return Ok(Plan::Nothing("setup_template is never"));
+    }
+    if *flavour == Flavour::VictoriaLogs {
+        return Ok(Plan::Nothing("VictoriaLogs has no templates"));
+    }
+    let wanted = "index_templates.name,index_templates.index_template.index_patterns,index_templates.index_template.priority";
+    let response =
+        store.get("_index_template", &[("filter_path", wanted)]).await.map_err(unasked)?;
+    match response.status {
+        200 => (),
+        429 | 500.. => return Err(later(response.status, &response.body)),
+        status => return Ok(Plan::Unknown(format!("{status} {}", excerpt(&response.body)))),
+    }
+    Ok(match serde_json::from_slice::<List>(&response.body) {
+        Ok(list) => choose(&list.index_templates, &store.config.target),
+        Err(_) => Plan::Unknown(excerpt(&response.body)),
+    })
+}
+
+fn choose(templates: &[Listed], target: &Target) -> Plan {
+    let mut naming = Naming::new(target);
+    // Any time will do for a pattern.
+    let index = naming.name(0);
+    let ours = name(target);
+    let matching = templates.iter().filter(|listed| {
+        listed.index_template.index_patterns.iter().any(|pattern| matches(pattern, index))
+    });
+    match matching.max_by_key(|listed| listed.index_template.priority) {
+        None => Plan::Install,
+        Some(best) if best.name == ours => Plan::Nothing("installed earlier"),
+        Some(best) if (best.name.as_str(), best.index_template.priority) == BUILT_IN => {
+            Plan::Install
+        }
+        Some(best) => Plan::Theirs(best.name.clone()),
+    }
+}
+
+/// Installs the template if the plan says so.
+pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
+    if store.config.setup_template == SetupTemplate::Never {
+        return Ok(());
+    }
+    let root = store.get("", &[]).await.map_err(unasked)?;
+    match root.status {
+        429 | 500.. => return Err(later(root.status, &root.body)),
+        // Bulk requests will fare no better; once they do, the template is still to come.
+        401 => return Err(refused(root.status, &root.body)),
+        _ => (),
+    }
+    // Credentials may be good for documents only, and a proxy may let nothing else pass.
+    let unknown = Flavour::Elasticsearch { version: String::new() };
+    let flavour = Flavour::of(&root.body).unwrap_or(unknown);
+    match plan(store, &flavour).await? {
+        Plan::Install => (),
+        Plan::Nothing(why) => {
+            info!(why, "index template not touched");
+            return Ok(());
+        }
+        Plan::Theirs(template) => {
+            info!(template, "index template of others in force, left alone");
+            return Ok(());
+        }
+        Plan::Unknown(answer) => {
+            warn!(
+                answer,
+                "index templates cannot be listed, none installed: see etc/elasticsearch-template.json"
+            );
+            return Ok(());
+        }
+    }
+    let template = name(&store.config.target);
+    let body: Bytes = made(store.config.layout, &store.config.target, &flavour).to_string().into();
+    let request = |url| Request {
+        method: Method::PUT,
+        url,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: body.clone(),
+    };
+    let path = format!("_index_template/{template}");
+    let response = store.anywhere(&path, &[], request, 64 * 1024).await.map_err(unasked)?;
+    match response.status {
+        200 => info!(template, "index template installed"),
+        429 | 500.. => return Err(later(response.status, &response.body)),
+        status => {
+            let answer = excerpt(&response.body);
+            warn!(
+                template,
+                status,
+                answer,
+                "index template refused: install etc/elasticsearch-template.json by hand"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Nothing of the batch was sent yet, so there is no doubt about it.
+fn unasked(failure: Failure) -> Verdict {
+    match unanswered(failure) {
+        Verdict::Doubt { reason, answer } => Verdict::Retry { after: None, reason, answer },
+        verdict => verdict,
+    }
+}
+
+fn refused(status: u16, body: &[u8]) -> Verdict {
+    let answer = format!("{status} {}", excerpt(body));
+    Verdict::Stop { answer, hint: verdict::CREDENTIALS.to_owned() }
+}
+
+fn later(status: u16, body: &[u8]) -> Verdict {
+    let reason = if status == 429 { Reason::Throttled } else { Reason::ServerError };
+    Verdict::Retry { after: None, reason, answer: format!("{status} {}", excerpt(body)) }
+}
+
+pub(super) fn name(target: &Target) -> String {
+    let scope = scope(target);
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    format!("auditrail-{}", scope.chars().filter(plain).collect::<String>())
+}
+
+/// The template for a layout, a target and a server.
+pub(super) fn made(layout: Layout, target: &Target, flavour: &Flavour) -> Value {
+    let mut template: Value = serde_json::from_str(TEMPLATE).unwrap_or_default();
+    template["index_patterns"] = Value::from(vec![scope(target)]);
+    if let (Target::Index(_), Some(top)) = (target, template.as_object_mut()) {
+        top.remove("data_stream");
+    }
+    let properties = template["template"]["mappings"]["properties"].take();
+    let mut properties = if layout == Layout::Flat { flat(&properties) } else { properties };
+    if matches!(flavour, Flavour::OpenSearch { .. }) {
+        rename_flattened(&mut properties);
+    }
+    template["template"]["mappings"]["properties"] = properties;
+    template
+}
+
+/// The event's fields at the top, annotations under the names that the server gave them.
+fn flat(elastic: &Value) -> Value {
+    let mut top = elastic["kubernetes"]["properties"]["audit"]["properties"].clone();
+    if let Some(annotations) = top["annotations"]["properties"].as_object_mut() {
+        let named = std::mem::take(annotations).into_iter();
+        *annotations =
+            named.map(|(name, value)| (name.replace('_', "."), value)).collect::<Map<_, _>>();
+    }
+    top["@timestamp"] = elastic["@timestamp"].clone();
+    for name in ["cluster", "node"] {
+        top[name] = elastic["host"]["properties"]["name"].clone();
+    }
+    top["event"]["properties"]["original"] = elastic["event"]["properties"]["original"].clone();
+    top
+}
+
+/// `OpenSearch` has the same type under another name.
+fn rename_flattened(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(rename_flattened),
+        Value::String(text) if text == "flattened" => "flat_object".clone_into(text),
+        _ => (),
+    }
+}
+
+/// Does an index pattern, with stars, match a name?
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, rest)) => name.strip_prefix(head).is_some_and(|left| {
+            (0..=left.len()).any(|at| left.is_char_boundary(at) && matches(rest, &left[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(templates: &[(&str, &str, i64)], expected: &Plan) {
+        let listed: Vec<_> = templates
+            .iter()
+            .map(|&(name, pattern, priority)| Listed {
+                name: name.to_owned(),
+                index_template: Pattern { index_patterns: vec![pattern.to_owned()], priority },
+            })
+            .collect();
+        let target = Target::DataStream("logs-kubernetes.audit_logs-default".to_owned());
+        assert_eq!(&choose(&listed, &target), expected, "with {templates:?}");
+    }
+
+    #[test]
+    fn a_template_is_installed_only_over_the_built_in_one() {
+        check(&[], &Plan::Install);
+        check(&[("logs", "logs-*-*", 100), ("metrics", "metrics-*-*", 500)], &Plan::Install);
+        let fleet = ("logs-kubernetes.audit_logs", "logs-kubernetes.audit_logs-*", 200);
+        check(&[("logs", "logs-*-*", 100), fleet], &Plan::Theirs(fleet.0.to_owned()));
+        check(&[("mine", "logs-*", 0)], &Plan::Theirs("mine".to_owned()));
+        check(
+            &[("auditrail-logs-kubernetes.audit_logs-default", "logs-k*", 200)],
+            &Plan::Nothing("installed earlier"),
+        );
+    }
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, name, expected) in [
+            ("a-*-c", "a-b-b-c", true),
+            ("*", "", true),
+            ("a*", "b", false),
+            ("a", "ab", false),
+            ("*a*", "bab", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_template_follows_layout_target_and_server() {
+        let index = Target::Index("audit-%Y.%m".to_owned());
+        let open = Flavour::OpenSearch { version: "2.19.1".to_owned() };
+        let flat = made(Layout::Flat, &index, &open);
+        let mapped = &flat["template"]["mappings"]["properties"];
+        assert_eq!(flat["index_patterns"], serde_json::json!(["audit-*.*"]));
+        assert!(flat.get("data_stream").is_none());
+        assert_eq!(mapped["user"]["properties"]["extra"]["type"], "flat_object");
+        assert_eq!(
+            mapped["annotations"]["properties"]["authorization.k8s.io/decision"]["type"],
+            "keyword"
+        );
+        let stream = Target::DataStream("logs-a-b".to_owned());
+        let elastic =
+            made(Layout::Elastic, &stream, &Flavour::Elasticsearch { version: String::new() });
+        assert!(elastic["data_stream"].is_object() && elastic["priority"] == 200);
+        assert_eq!(
+            elastic["template"]["mappings"]["properties"]["source"]["properties"]["ip"]["type"],
+            "ip"
+        );
+        assert_eq!(elastic["template"]["mappings"]["dynamic"], false);
+    }
+
+    #[test]
+    fn servers_are_told_apart() {
+        let elastic = br#"{"name":"n1","cluster_name":"ci","version":{"number":"8.19.21"},"tagline":"You Know, for Search"}"#;
+        assert_eq!(
+            Flavour::of(elastic),
+            Some(Flavour::Elasticsearch { version: "8.19.21".to_owned() })
+        );
+        let open =
+            br#"{"cluster_name":"ci","version":{"distribution":"opensearch","number":"2.19.1"}}"#;
+        assert_eq!(Flavour::of(open), Some(Flavour::OpenSearch { version: "2.19.1".to_owned() }));
+        assert_eq!(
+            Flavour::of(br#"{ "version": { "number": "8.9.0" } }"#),
+            Some(Flavour::VictoriaLogs)
+        );
+        assert_eq!(Flavour::of(b"<html>"), None);
+    }
+}
