@@ -1,0 +1,8 @@
+//! (skeleton)
+#![allow(dead_code)]
+mod checkpoint;
+mod config;
+mod event;
+mod input;
+mod output;
+mod telemetry;

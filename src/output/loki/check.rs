@@ -1,0 +1,70 @@
+//! What an operator should know before Loki is relied on. Nothing is written: a push without streams is refused with
+//! 422 by a Loki that would have taken one.
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use super::{Loki, lookup, verdict};
+use crate::event::{Batch, Event, Fields, Fingerprint, Form, Span, Whole};
+use crate::output::finding::Finding;
+use crate::output::http::{Failure, Request, Response, excerpt};
+use crate::output::{LookUp, Pick, Verdict};
+
+/// See the module.
+pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
+    let mut findings = vec![push(loki).await];
+    if findings.iter().all(|finding| !finding.is_failure()) {
+        findings.push(read(loki).await);
+        findings.extend(limits(loki).await);
+    }
+    findings
+}
+
+async fn push(loki: &Loki) -> Finding {
+    let nothing = snap::raw::Encoder::new().compress_vec(&[]).unwrap_or_default();
+    match loki.push(nothing.into()).await {
+        Ok(Response { status: 422 | 200..=299, .. }) => Finding::ok("takes pushes"),
+        Ok(response) => match verdict::judge(response.status, None, &response.body) {
+            Verdict::Stop { answer, hint } => Finding::fail(format!("refuses pushes: {answer}"), hint),
+            // Other makes say 400 to a push without streams.
+            _ if response.status < 500 && response.status != 429 => Finding::ok("answers pushes"),
+            _ => Finding::fail(format!("cannot take pushes now: {} {}", response.status, excerpt(&response.body)), "see Loki's own log"),
+        },
+        Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => {
+            Finding::fail(format!("cannot be reached: {answer}"), "check `endpoint`, `tls` and that Loki runs; the agent waits for it")
+        }
+        Err(Failure::Setup { answer, hint }) => Finding::fail(answer, hint),
+    }
+}
+
+/// Whether what is in doubt could be looked up.
+async fn read(loki: &Loki) -> Finding {
+    let event = Event { offset: 0, whole: Whole::Yes, form: Form::Unreadable, line: Span::default(), time: 0, fields: Fields::default(), depth: 0 };
+    let batch = Batch { generation: Fingerprint([0; 16]), start: 0, end: 0, bytes: Vec::new(), events: vec![event] };
+    match lookup::look_up(loki, &loki.scope(), &batch, &[Pick { event: 0, safe: false }]).await {
+        LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
+        LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
+            format!("does not answer queries, so delivery is at least once: {answer}"),
+            "give these credentials the right to query, or accept repeats after a lost answer or a kill",
+        ),
+    }
+}
+
+/// Settings that would refuse or hide events, where Loki shows its configuration.
+async fn limits(loki: &Loki) -> Vec<Finding> {
+    let request = Request { method: Method::GET, url: format!("{}/config", loki.base), headers: Vec::new(), body: Bytes::new() };
+    let Ok(Response { status: 200, body, .. }) = loki.client.send_keeping(request, 1 << 20).await else { return Vec::new() };
+    let text = String::from_utf8_lossy(&body);
+    let value = |key: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix(": ").map(str::to_owned));
+    let mut findings = Vec::new();
+    if let Some(within) = value("query_ingesters_within").filter(|within| !within.starts_with('0')) {
+        findings.push(Finding::warn(
+            format!("queries do not see events older than {within} before they are flushed"),
+            "set `querier.query_ingesters_within: 0` in Loki if repeats of old events after a kill matter",
+        ));
+    }
+    if let Some(size) = value("max_line_size") {
+        findings.push(Finding::ok(format!("takes lines up to {size}; longer ones are refused and kept in the state directory")));
+    }
+    findings
+}

@@ -1,0 +1,254 @@
+//! Which of some events are stored already: `query_range` over their times, compared as a multiset.
+//!
+//! Loki hides repeats in log queries only and counts them in metrics, so what may have been stored is looked up before
+//! it is sent again. Two events are the same if stageTimestamp, requestReceivedTimestamp, auditID and stage are, all
+//! of which the server wrote; what has none of these is compared whole.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use bytes::Bytes;
+use reqwest::{Method, Url};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Loki;
+use crate::event::{Batch, Fields, Fingerprint, Key, Nanos, pieces};
+use crate::output::http::{Failure, Request, excerpt};
+use crate::output::{LookUp, Pick, Reason, unanswered};
+
+/// Loki's default for `max_entries_limit_per_query`.
+const MOST: usize = 5000;
+/// Bytes of an answer that are held.
+const HELD: usize = 8 << 20;
+/// Bytes of lines that one page is meant to bring.
+const PAGE: usize = 2 << 20;
+/// Events further apart than this are asked for one by one: what lies between may be much.
+const APART: Nanos = 60_000_000_000;
+
+/// Where something was sent to.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Scope {
+    pub(super) tenant: String,
+    pub(super) selector: String,
+}
+
+impl Scope {
+    pub(super) fn to_text(&self) -> String {
+        // A struct of two strings is always JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Why a page could not be had.
+enum Trouble {
+    Unavailable(String),
+    Later(LookUp),
+    /// It was larger than is held, or than Loki gives: ask for less.
+    TooLarge,
+}
+
+/// See the module.
+pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+    let Ok(scope) = serde_json::from_str::<Scope>(scope) else {
+        return LookUp::Unavailable { answer: format!("the checkpoint names an unknown scope: {}", excerpt(scope.as_bytes())) };
+    };
+    let mut stored: HashMap<Fingerprint, u32> = HashMap::new();
+    for (from, to) in windows(batch, picks) {
+        match window(loki, &scope, from, to, page_limit(batch), &mut stored).await {
+            Ok(()) => {}
+            Err(Trouble::Later(later)) => return later,
+            Err(Trouble::Unavailable(answer)) => return LookUp::Unavailable { answer },
+            Err(Trouble::TooLarge) => {
+                return LookUp::Unavailable { answer: "a single entry is larger than can be held".to_owned() };
+            }
+        }
+    }
+    let found = picks.iter().map(|pick| {
+        let record = batch.record(pick.event as usize);
+        let text = Cow::from(String::from_utf8_lossy(record.line));
+        match stored.get_mut(&identity(&text, &record.event.fields, record.line)) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
+    });
+    LookUp::Found(found.collect())
+}
+
+/// Stretches of time that hold the picks, both ends included.
+fn windows(batch: &Batch, picks: &[Pick]) -> Vec<(Nanos, Nanos)> {
+    let mut times: Vec<_> = picks.iter().map(|pick| batch.events[pick.event as usize].time).collect();
+    times.sort_unstable();
+    let mut windows: Vec<(Nanos, Nanos)> = Vec::new();
+    for time in times {
+        match windows.last_mut() {
+            Some((_, to)) if time - *to <= APART => *to = time,
+            _ => windows.push((time, time)),
+        }
+    }
+    windows
+}
+
+fn page_limit(batch: &Batch) -> usize {
+    let mean = batch.bytes.len() / batch.events.len().max(1) + 300;
+    (PAGE / mean).clamp(20, MOST)
+}
+
+/// Counts what is stored in a stretch of time, page by page.
+async fn window(
+    loki: &Loki,
+    scope: &Scope,
+    mut from: Nanos,
+    to: Nanos,
+    mut limit: usize,
+    stored: &mut HashMap<Fingerprint, u32>,
+) -> Result<(), Trouble> {
+    loop {
+        let page = match page(loki, scope, from, to, limit).await {
+            Err(Trouble::TooLarge) if limit > 1 => {
+                limit /= 2;
+                continue;
+            }
+            other => other?,
+        };
+        let full = page.len() >= limit;
+        let last = page.iter().map(|(time, _)| *time).max().unwrap_or(to);
+        // The next page begins with the last moment of this one, so that none of its entries is missed or counted twice.
+        let counted = page.iter().filter(|(time, _)| !full || *time < last);
+        if full && last <= from {
+            if limit >= MOST {
+                return Err(Trouble::Unavailable(format!("more than {MOST} entries at one moment")));
+            }
+            limit = (limit * 2).min(MOST);
+            continue;
+        }
+        for (_, identity) in counted {
+            *stored.entry(*identity).or_default() += 1;
+        }
+        if !full {
+            return Ok(());
+        }
+        from = last;
+    }
+}
+
+/// The earliest entries of a stretch of time, at most `limit`: when, and which.
+async fn page(loki: &Loki, scope: &Scope, from: Nanos, to: Nanos, limit: usize) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
+    let query = [
+        ("query", scope.selector.clone()),
+        ("start", from.to_string()),
+        // Loki's end is exclusive.
+        ("end", to.saturating_add(1).to_string()),
+        ("limit", limit.to_string()),
+        ("direction", "forward".to_owned()),
+    ];
+    let url = Url::parse_with_params(&format!("{}/loki/api/v1/query_range", loki.base), &query);
+    let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();
+    // The cache of the query front end remembers for how long there was nothing.
+    let mut headers = vec![("cache-control", "no-cache".to_owned())];
+    loki.add_tenant(&mut headers, &scope.tenant);
+    let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
+    let later = |reason, answer| Trouble::Later(LookUp::Retry { after: None, reason, answer });
+    let response = loki.client.send_keeping(request, HELD).await.map_err(|failure| match failure {
+        Failure::Setup { answer, .. } | Failure::NotSent { answer } => later(Reason::Connect, answer),
+        lost @ Failure::Lost { .. } => match unanswered(lost) {
+            crate::output::Verdict::Doubt { reason, answer } => later(reason, answer),
+            other => later(Reason::ConnectionLost, format!("{other:?}")),
+        },
+    })?;
+    let answer = || format!("{} {}", response.status, excerpt(&response.body));
+    match response.status {
+        200 if response.body.len() >= HELD => Err(Trouble::TooLarge),
+        200 => parse(&response.body).map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}"))),
+        429 => Err(Trouble::Later(LookUp::Retry { after: response.retry_after, reason: Reason::Throttled, answer: answer() })),
+        400 if limit > 1 && memchr::memmem::find(&response.body, b"max entries limit").is_some() => Err(Trouble::TooLarge),
+        500 if limit > 1 && memchr::memmem::find(&response.body, b"larger than max").is_some() => Err(Trouble::TooLarge),
+        408 | 500..=599 => Err(later(Reason::ServerError, answer())),
+        _ => Err(Trouble::Unavailable(answer())),
+    }
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Stream>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    values: Vec<Entry>,
+}
+
+fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
+    let reply: Reply = serde_json::from_slice(body)?;
+    Ok(reply.data.result.into_iter().flat_map(|stream| stream.values).map(|Entry(time, identity)| (time, identity)).collect())
+}
+
+/// One value of an answer; its line is dropped as soon as it is known which event it is.
+struct Entry(Nanos, Fingerprint);
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[time stamp, line]")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
+        let missing = || serde::de::Error::invalid_length(0, &self);
+        let time: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
+        let time = time.parse().map_err(serde::de::Error::custom)?;
+        let line: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        let mut fields = None;
+        pieces(line.as_bytes(), true, |piece| fields = Some(piece.fields));
+        let identity = identity(&line, &fields.unwrap_or_default(), line.as_bytes());
+        Ok(Entry(time, identity))
+    }
+}
+
+/// What tells one event from another, as a hash. `line` is the text, and `raw` the bytes that the fields stand in.
+fn identity(line: &str, fields: &Fields, raw: &[u8]) -> Fingerprint {
+    // Not a secret: the hash never leaves the process.
+    const PLAIN: Key = Key([0; 32]);
+    let parts = [fields.stage_time, fields.received, fields.audit_id, fields.stage];
+    if parts.iter().any(|part| part.is_empty()) {
+        return PLAIN.hash(repaired(line).as_bytes());
+    }
+    let mut text = String::new();
+    for part in parts {
+        text.push_str(&repaired(&String::from_utf8_lossy(raw.get(part.range()).unwrap_or_default())));
+        text.push('\0');
+    }
+    PLAIN.hash(text.as_bytes())
+}
+
+/// Loki's encoder writes one U+FFFD for each broken byte, ours one for each broken sequence: runs count as one.
+fn repaired(text: &str) -> Cow<'_, str> {
+    if !text.contains("\u{fffd}\u{fffd}") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char != '\u{fffd}' || !out.ends_with('\u{fffd}') {
+            out.push(char);
+        }
+    }
+    Cow::Owned(out)
+}

@@ -1,0 +1,142 @@
+//! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
+//!
+//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already,
+//! `check.rs` tells an operator what would go wrong.
+//!
+//! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
+//! one stream: of several, Loki's ingester reports the last one's error only (`instance.Push`), so that lines could be
+//! lost behind a 204.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use reqwest::Method;
+
+mod check;
+mod lookup;
+mod push;
+mod verdict;
+
+use super::finding::Finding;
+use super::http::{Client, Failure, Request, Response};
+use super::{Answer, LookUp, Pick, unanswered};
+use crate::config;
+use crate::event::{Batch, Nanos};
+use push::Labels;
+
+const PUSH: &str = "/loki/api/v1/push";
+const HOUR: Nanos = 3_600_000_000_000;
+
+/// One output of this kind, for one input.
+pub(crate) struct Loki {
+    config: config::Loki,
+    client: Client,
+    /// What stands before `/loki/api/v1/push`.
+    base: String,
+    push_url: String,
+    labels: Labels,
+    /// Reused: it holds tables.
+    snappy: Mutex<Option<snap::raw::Encoder>>,
+}
+
+impl Loki {
+    /// Fails with [`Failure::Setup`] only: a file that cannot be used.
+    pub(crate) fn new(config: &config::Loki, node: &str, cluster: Option<&str>, input: &str) -> Result<Self, Failure> {
+        let (base, push_url) = urls(&config.endpoint);
+        let own = [("node", Some(node)), ("cluster", cluster), ("input", Some(input))];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let labels = Labels::new(config.labels.iter().cloned().chain(own));
+        Ok(Self { client: Client::new(&config.http)?, config: config.clone(), base, push_url, labels, snappy: Mutex::default() })
+    }
+
+    /// Where a look-up has to search for what is sent under this configuration.
+    pub(crate) fn scope(&self) -> String {
+        lookup::Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None) }.to_text()
+    }
+
+    /// The picks that may share a request: those of one stream.
+    pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<Pick>> {
+        let mut groups: Vec<(Nanos, Vec<Pick>)> = Vec::new();
+        for (index, event) in (0..).zip(&batch.events) {
+            let hour = self.hour(event.time);
+            let pick = Pick { event: index, safe: false };
+            match groups.iter_mut().find(|(other, _)| *other == hour) {
+                Some((_, picks)) => picks.push(pick),
+                None => groups.push((hour, vec![pick])),
+            }
+        }
+        groups.into_iter().map(|(_, picks)| picks).collect()
+    }
+
+    /// Hours since 1970 where those are a label, 0 elsewhere.
+    fn hour(&self, time: Nanos) -> Nanos {
+        if self.config.stream_per_hour { time.div_euclid(HOUR) } else { 0 }
+    }
+
+    /// One push.
+    pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+        let Some(first) = picks.first() else { return Answer::Each(Vec::new()) };
+        let hour = self.config.stream_per_hour.then(|| self.hour(batch.events[first.event as usize].time));
+        let body = push::body(&self.labels.text(hour), batch, picks, &self.config.metadata);
+        let encoder = self.snappy.lock().ok().and_then(|mut slot| slot.take());
+        let mut encoder = encoder.unwrap_or_default();
+        // Fails only for bodies of 4 GiB and more.
+        let body = encoder.compress_vec(&body).unwrap_or_default();
+        if let Ok(mut slot) = self.snappy.lock() {
+            *slot = Some(encoder);
+        }
+        Answer::Whole(match self.push(body.into()).await {
+            Ok(response) => verdict::judge(response.status, response.retry_after, &response.body),
+            Err(failure) => unanswered(failure),
+        })
+    }
+
+    async fn push(&self, body: Bytes) -> Result<Response, Failure> {
+        let mut headers = vec![("content-type", "application/x-protobuf".to_owned())];
+        self.add_tenant(&mut headers, &self.config.tenant);
+        self.client.send(Request { method: Method::POST, url: self.push_url.clone(), headers, body }).await
+    }
+
+    fn add_tenant(&self, headers: &mut Vec<(&'static str, String)>, tenant: &str) {
+        if !tenant.is_empty() {
+            headers.push(("x-scope-orgid", tenant.to_owned()));
+        }
+    }
+
+    /// Which picks are stored in `scope`.
+    pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+        lookup::look_up(self, scope, batch, picks).await
+    }
+
+    /// What would go wrong, and what to do about it. Writes nothing.
+    pub(crate) async fn check(&self) -> Vec<Finding> {
+        check::check(self).await
+    }
+}
+
+/// The base and the push URL of an endpoint that may be either.
+fn urls(endpoint: &str) -> (String, String) {
+    let (path, query) = endpoint.split_once('?').map_or((endpoint, ""), |(path, query)| (path, query));
+    let path = path.trim_end_matches('/');
+    let base = path.strip_suffix(PUSH).unwrap_or(path).to_owned();
+    let push = format!("{base}{PUSH}{}{query}", if query.is_empty() { "" } else { "?" });
+    (base, push)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_a_prefix_and_a_push_url_are_understood() {
+        let table = [
+            ("http://l:3100", "http://l:3100", "http://l:3100/loki/api/v1/push"),
+            ("http://l:3100/", "http://l:3100", "http://l:3100/loki/api/v1/push"),
+            ("https://g/logs", "https://g/logs", "https://g/logs/loki/api/v1/push"),
+            ("http://v/insert/loki/api/v1/push?_x=1", "http://v/insert", "http://v/insert/loki/api/v1/push?_x=1"),
+        ];
+        for (endpoint, base, push) in table {
+            assert_eq!(urls(endpoint), (base.to_owned(), push.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The body of a push: `logproto.PushRequest`, written straight from the batch so that a line is copied once.
+//!
+//! The messages are those of grafana/loki `pkg/push/push.proto`:
+//! PushRequest { streams = 1 }, Stream { labels = 1, entries = 2 }, Entry { timestamp = 1, line = 2,
+//! structuredMetadata = 3 }, LabelPair { name = 1, value = 2 }, Timestamp { seconds = 1, nanos = 2 }.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::config::MetadataField;
+use crate::event::{Batch, Nanos, Record};
+use crate::output::Pick;
+
+/// Longest metadata value in bytes. Names in URLs can be of any length; Loki takes 64 KiB of metadata for an entry.
+const VALUE: usize = 1024;
+/// Bytes that an entry has beside its line, about.
+const AROUND: usize = 256;
+
+/// The labels of the stream, without the hour.
+pub(super) struct Labels(BTreeMap<String, String>);
+
+impl Labels {
+    pub(super) fn new(labels: impl Iterator<Item = (String, String)>) -> Self {
+        Self(labels.collect())
+    }
+
+    /// The labels as a selector, which is also how a push names its stream; with the hour given since 1970.
+    pub(super) fn text(&self, hour: Option<Nanos>) -> String {
+        let hour = hour.and_then(|hour| jiff::Timestamp::from_second(hour * 3600).ok());
+        let hour = hour.map(|stamp| ("hour".to_owned(), stamp.strftime("%Y-%m-%dT%H").to_string()));
+        let all: BTreeMap<_, _> = self.0.clone().into_iter().chain(hour).collect();
+        let mut text = String::from("{");
+        for (name, value) in &all {
+            let comma = if text.len() > 1 { ", " } else { "" };
+            // Loki reads label values as Go strings.
+            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            let _ = write!(text, "{comma}{name}=\"{value}\"");
+        }
+        text.push('}');
+        text
+    }
+}
+
+/// One push of the picked events, uncompressed.
+pub(super) fn body(labels: &str, batch: &Batch, picks: &[Pick], metadata: &[MetadataField]) -> Vec<u8> {
+    let lines: usize = picks.iter().map(|pick| batch.events[pick.event as usize].line.range().len()).sum();
+    let mut head = Vec::with_capacity(labels.len() + 8);
+    field(&mut head, 1, labels.as_bytes());
+    // The stream's header holds its length, which is known at the end: room for it is left in front.
+    let room = head.len() + 12;
+    let mut body = vec![0; room];
+    body.reserve(lines + picks.len() * AROUND);
+    let mut scratch = Vec::with_capacity(2 * AROUND);
+    for pick in picks {
+        entry(&mut body, &mut scratch, batch.record(pick.event as usize), metadata);
+    }
+    let mut front = Vec::with_capacity(room);
+    front.push(1 << 3 | 2);
+    varint(&mut front, (head.len() + body.len() - room) as u64);
+    front.extend_from_slice(&head);
+    let start = room - front.len();
+    body[start..room].copy_from_slice(&front);
+    body.drain(..start);
+    body
+}
+
+fn entry(body: &mut Vec<u8>, scratch: &mut Vec<u8>, record: Record<'_>, metadata: &[MetadataField]) {
+    scratch.clear();
+    let time = record.event.time;
+    let (seconds, nanos) = (time.div_euclid(1_000_000_000), time.rem_euclid(1_000_000_000));
+    let mut stamp = Vec::with_capacity(20);
+    stamp.push(1 << 3);
+    // int64: a negative number is written as its two's complement.
+    varint(&mut stamp, seconds.cast_unsigned());
+    if nanos > 0 {
+        stamp.push(2 << 3);
+        varint(&mut stamp, nanos.cast_unsigned());
+    }
+    field(scratch, 1, &stamp);
+    let before_line = scratch.len();
+    for which in metadata {
+        let (name, value) = value(record, *which);
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        let value = &value[..value.floor_char_boundary(VALUE)];
+        scratch.push(3 << 3 | 2);
+        varint(scratch, (2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len()) as u64);
+        field(scratch, 1, name.as_bytes());
+        field(scratch, 2, value.as_bytes());
+    }
+    let line = record.line;
+    body.push(2 << 3 | 2);
+    varint(body, (scratch.len() + 1 + varint_len(line.len()) + line.len()) as u64);
+    body.extend_from_slice(&scratch[..before_line]);
+    field(body, 2, line);
+    body.extend_from_slice(&scratch[before_line..]);
+}
+
+fn value(record: Record<'_>, which: MetadataField) -> (&'static str, Option<Cow<'_, str>>) {
+    let fields = &record.event.fields;
+    let (name, span) = match which {
+        MetadataField::AuditLevel => ("audit_level", fields.level),
+        MetadataField::Stage => ("stage", fields.stage),
+        MetadataField::Verb => ("verb", fields.verb),
+        MetadataField::User => ("user", fields.username),
+        MetadataField::Resource => ("resource", fields.resource),
+        MetadataField::Subresource => ("subresource", fields.subresource),
+        MetadataField::Namespace => ("namespace", fields.namespace),
+        MetadataField::Name => ("name", fields.name),
+        MetadataField::Code => ("code", fields.code),
+    };
+    (name, record.text(span))
+}
+
+/// A length-delimited field.
+fn field(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    to.push(number << 3 | 2);
+    varint(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
+}
+
+fn varint(to: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        to.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push((number & 0x7f) as u8);
+}
+
+fn varint_len(number: usize) -> usize {
+    (usize::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::event::{Event, Fingerprint, Form, Span, Whole, pieces};
+
+    #[derive(Clone, PartialEq, Message)]
+    struct PushRequest {
+        #[prost(message, repeated, tag = "1")]
+        streams: Vec<Stream>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Stream {
+        #[prost(string, tag = "1")]
+        labels: String,
+        #[prost(message, repeated, tag = "2")]
+        entries: Vec<Entry>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Entry {
+        #[prost(message, optional, tag = "1")]
+        timestamp: Option<Timestamp>,
+        #[prost(bytes = "vec", tag = "2")]
+        line: Vec<u8>,
+        #[prost(message, repeated, tag = "3")]
+        metadata: Vec<LabelPair>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct LabelPair {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(string, tag = "2")]
+        value: String,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Timestamp {
+        #[prost(int64, tag = "1")]
+        seconds: i64,
+        #[prost(int32, tag = "2")]
+        nanos: i32,
+    }
+
+    fn batch(lines: &[&[u8]]) -> Batch {
+        let mut batch = Batch { generation: Fingerprint([0; 16]), start: 0, end: 0, bytes: Vec::new(), events: Vec::new() };
+        for line in lines {
+            let at = batch.bytes.len();
+            batch.bytes.extend_from_slice(line);
+            pieces(line, true, |piece| {
+                let line = Span::new(at, at + line.len());
+                let (form, fields) = (piece.form, piece.fields);
+                let time = piece.time.unwrap_or(-1);
+                batch.events.push(Event { offset: at as u64, whole: Whole::Yes, form, line, time, fields, depth: 1 });
+            });
+        }
+        batch
+    }
+
+    #[test]
+    fn an_independent_decoder_reads_what_was_written() {
+        let long = format!(r#"{{"auditID":"a","verb":"ge\u0074","objectRef":{{"name":"{}"}},"stageTimestamp":"2026-11-21T06:25:22.000001Z"}}"#, "é".repeat(3000));
+        let batch = batch(&[long.as_bytes(), b"\xff not an event", br#"{"verb":"","level":"Metadata"}"#]);
+        let picks = [0, 1, 2].map(|event| Pick { event, safe: false });
+        let metadata = [MetadataField::Verb, MetadataField::Name, MetadataField::AuditLevel];
+        let push = PushRequest::decode(&*body("{a=\"b\"}", &batch, &picks, &metadata)).unwrap();
+        let [stream] = &push.streams[..] else { panic!("one stream") };
+        assert_eq!(stream.labels, "{a=\"b\"}");
+        let [first, second, third] = &stream.entries[..] else { panic!("three entries") };
+        assert_eq!(first.line, long.as_bytes());
+        assert_eq!(first.timestamp, Some(Timestamp { seconds: 1_795_242_322, nanos: 1000 }));
+        let pairs: Vec<_> = first.metadata.iter().map(|pair| (pair.name.as_str(), pair.value.len())).collect();
+        assert_eq!(pairs, [("verb", 3), ("name", 1024)]);
+        assert_eq!((second.line.as_slice(), second.metadata.len()), (&b"\xff not an event"[..], 0));
+        assert_eq!(second.timestamp, Some(Timestamp { seconds: -1, nanos: 999_999_999 }));
+        assert_eq!(third.metadata.len(), 1);
+    }
+
+    #[test]
+    fn labels_are_sorted_and_quoted_and_the_hour_is_one_of_them() {
+        let labels = Labels::new([("node", "a\"\\\n"), ("job", "k")].map(|(name, value)| (name.into(), value.into())).into_iter());
+        assert_eq!(labels.text(None), r#"{job="k", node="a\"\\\n"}"#);
+        assert_eq!(labels.text(Some(498_678)), r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#);
+    }
+
+    #[test]
+    fn a_varint_is_as_long_as_foreseen() {
+        for number in [0, 1, 127, 128, 16383, 16384, 1 << 20, 1 << 31] {
+            let mut out = Vec::new();
+            varint(&mut out, number as u64);
+            assert_eq!(out.len(), varint_len(number), "{number}");
+        }
+    }
+}
