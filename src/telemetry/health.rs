@@ -12,7 +12,7 @@ use super::pair::{PairState, PairStats};
 use super::time::Time;
 
 /// A loop that has not come round for so long is stuck. The longest request and the longest wait are well below.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,4 +1,4 @@
-//! Every number and its help text, one line a metric, in the OpenMetrics text format.
+//! Every number and its help text, one line a metric, in the text format of `OpenMetrics`.
 //!
 //! A counter is named without `_total`; the encoding adds it. Label values are members of closed sets or names from the
 //! configuration, never a path, a user, or anything that a client of the API server can choose.
@@ -119,10 +119,11 @@ impl Collector for Scrape {
         self.rows(&mut encoder, INPUT, &inputs)?;
         self.rows(&mut encoder, PAIR, &pairs)?;
         self.rows(&mut encoder, AGENT, &[(vec![], &self.telemetry)])?;
-        let (build, version) = ("auditrail_build", ("version", self.telemetry.0.identity.version));
-        encoder
-            .encode_descriptor(build, "What runs here.", None, MetricType::Info)?
-            .encode_info(&[version])?;
+        // A gauge, not an `info`: the older text format, which some scrapers still assume, has no such type.
+        let build = ("auditrail_build_info", "1; the label says what runs here.");
+        let version = [("version", self.telemetry.0.identity.version)];
+        let mut build = encoder.encode_descriptor(build.0, build.1, None, MetricType::Gauge)?;
+        build.encode_family(&version)?.encode_gauge(&1_u32)?;
         self.rows(&mut encoder, PROCESS, &[(vec![], &self.process)])
     }
 }
@@ -224,7 +225,7 @@ mod tests {
         assert_eq!(found.lines().count(), wanted.lines().count());
     }
 
-    /// https://prometheus.io/docs/practices/naming/: one prefix, base units as suffix, `_total` on counters alone.
+    /// <https://prometheus.io/docs/practices/naming/>: one prefix, base units as suffix, `_total` on counters alone.
     #[test]
     fn names_follow_the_rules_of_prometheus() {
         let text = busy().metrics(at(60)).unwrap();
@@ -237,7 +238,7 @@ mod tests {
             let odd_units =
                 ["milli", "micro", "minutes", "hours", "kib", "kilo", "mega", "percent"];
             assert!(!odd_units.iter().any(|unit| name.contains(unit)), "{name}");
-            let suffixes = ["_total", "_count", "_sum", "_bucket", "_info"];
+            let suffixes = ["_total", "_count", "_sum", "_bucket"];
             assert!(
                 !suffixes.iter().any(|suffix| name.ends_with(suffix)),
                 "{name} ends as the encoding does"

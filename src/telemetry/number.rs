@@ -29,6 +29,12 @@ macro_rules! labels {
             fn text(self) -> &'static str { match self { $(Self::$member => $text,)* } }
             fn index(self) -> usize { self as usize }
         }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad($crate::telemetry::number::Label::text(*self))
+            }
+        }
     };
 }
 pub(super) use labels;

@@ -41,7 +41,7 @@ mod tests {
             Up,
             Down,
         }
-        let mut say = Say::every(Duration::from_secs(300));
+        let mut say = Say::every(Duration::from_mins(5));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(say.now(State::Down, at(0)), Some(0));

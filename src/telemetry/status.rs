@@ -192,14 +192,14 @@ mod tests {
 
     #[test]
     fn a_status_survives_the_way_through_the_socket() {
-        let snapshot = busy().snapshot(at(60), Duration::from_secs(60));
+        let snapshot = busy().snapshot(at(60), Duration::from_mins(1));
         let text = serde_json::to_string(&snapshot).unwrap();
         assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
     }
 
     #[test]
     fn the_json_names_states_reasons_and_cursors_as_a_script_would_look_for_them() {
-        let snapshot = busy().snapshot(at(60), Duration::from_secs(60));
+        let snapshot = busy().snapshot(at(60), Duration::from_mins(1));
         let json = serde_json::to_value(&snapshot).unwrap();
         assert_eq!(json["ready"], false);
         assert_eq!(json["inputs"][0]["state"], "ok");

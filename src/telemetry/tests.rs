@@ -3,7 +3,7 @@
 use super::*;
 
 const SECOND: i64 = 1_000_000_000;
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// 2025-11-21T08:00:00Z and so many seconds.
 pub(crate) fn at(seconds: i64) -> Time {
@@ -55,6 +55,8 @@ pub(crate) fn busy() -> Telemetry {
     });
 
     let archive = telemetry.pair("apiserver", "archive");
+    archive.oldest_pending.set(Some(at(-4_000)));
+    archive.lag_bytes.set(734_003_200);
     archive.stopped(at(0), "No space left on device", "free space under /var/lib/auditrail");
 
     telemetry.disk().saved(at(59));
