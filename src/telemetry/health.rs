@@ -11,7 +11,7 @@ use super::number::Label as _;
 use super::pair::{PairState, PairStats};
 use super::time::Time;
 
-/// A loop that has not come round for so long is stuck. The longest request and the longest wait are well below.
+/// A loop that has not come round for so long is stuck: each waits for requests and files beside a timer, never alone.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 /// One thing that was looked at.

@@ -1,7 +1,6 @@
 //! The log on standard error: text for people, JSON lines for machines.
 
-use std::fmt;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::Targets;
@@ -86,6 +85,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
