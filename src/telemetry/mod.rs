@@ -1,1 +1,134 @@
-//! (skeleton)
+//! What the agent knows of itself, and how others learn it: metrics, readiness, status, logs, systemd.
+//!
+//! [`Telemetry`] is made once and cloned into every room; nothing is global but the log, as `tracing` wants it. Rooms write
+//! into [`InputStats`], [`PairStats`] and [`DiskStats`], and beat a [`Heart`]; `server` and `cli` read a
+//! [`Snapshot`], the checks and the metrics. What is written for each event is an atomic, without lock or allocation.
+//!
+//! This room imports no other. Its closed sets of label values are its own, and the rooms that count translate.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+mod disk;
+mod health;
+pub(crate) mod human;
+mod input;
+pub(crate) mod log;
+mod metrics;
+mod number;
+mod pair;
+mod process;
+mod say;
+mod status;
+pub(crate) mod systemd;
+mod time;
+
+pub(crate) use disk::DiskStats;
+pub(crate) use health::{Check, Heart};
+pub(crate) use input::{GapReason, InputState, InputStats, Watch};
+pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
+pub(crate) use pair::{Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason};
+pub(crate) use say::Say;
+pub(crate) use status::{CursorView, DiskView, InputView, PairView, Snapshot};
+pub(crate) use time::Time;
+
+/// Who this agent is.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) node: String,
+    pub(crate) cluster: Option<String>,
+    pub(crate) version: &'static str,
+}
+
+/// A handle on all that is counted and known; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Telemetry(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    identity: Identity,
+    started: Time,
+    /// Locked when a room begins and when someone looks; in the order in which they were first named.
+    inputs: Mutex<Vec<Arc<InputStats>>>,
+    pairs: Mutex<Vec<Arc<PairStats>>>,
+    disk: DiskStats,
+    hearts: health::Hearts,
+}
+
+impl Telemetry {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self(Arc::new(Shared {
+            identity,
+            started: Time::now(),
+            inputs: Mutex::default(),
+            pairs: Mutex::default(),
+            disk: DiskStats::default(),
+            hearts: health::Hearts::new(),
+        }))
+    }
+
+    /// The numbers of an input, made when first asked for.
+    pub(crate) fn input(&self, name: &str) -> Arc<InputStats> {
+        let is_it = |input: &InputStats| *input.name == *name;
+        find_or_add(&self.0.inputs, is_it, || InputStats::new(name))
+    }
+
+    /// The numbers of a pipeline, made when first asked for.
+    pub(crate) fn pair(&self, input: &str, output: &str) -> Arc<PairStats> {
+        let is_it = |pair: &PairStats| *pair.input == *input && *pair.output == *output;
+        find_or_add(&self.0.pairs, is_it, || PairStats::new(input, output))
+    }
+
+    /// The checkpoint and the state directory.
+    pub(crate) fn disk(&self) -> &DiskStats {
+        &self.0.disk
+    }
+
+    /// A loop begins that comes round at least once in 60 seconds, under a name that an operator understands.
+    pub(crate) fn heart(&self, name: impl Into<String>) -> Heart {
+        self.0.hearts.begin(name.into())
+    }
+
+    /// Everything that readiness depends on. An output may be unreachable for `unready_after` before it counts.
+    pub(crate) fn checks(&self, now: Time, unready_after: Duration) -> Vec<Check> {
+        let inputs = self.inputs().into_iter().map(|input| Check::input(&input));
+        let pairs = self.pairs().into_iter().map(|pair| Check::pair(&pair, now, unready_after));
+        let disk = [Check::checkpoint(&self.0.disk), Check::budget(&self.0.disk)];
+        inputs.chain(pairs).chain(disk).collect()
+    }
+
+    /// Why the agent is not ready, one sentence each with the way out; empty: it is.
+    pub(crate) fn readiness(&self, now: Time, unready_after: Duration) -> Vec<String> {
+        self.checks(now, unready_after).into_iter().filter_map(|check| check.problem).collect()
+    }
+
+    /// Which loops are stuck; empty: the agent is alive.
+    pub(crate) fn liveness(&self, now: Instant) -> Vec<String> {
+        self.0.hearts.stuck(now)
+    }
+
+    fn inputs(&self) -> Vec<Arc<InputStats>> {
+        self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn pairs(&self) -> Vec<Arc<PairStats>> {
+        self.0.pairs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn find_or_add<T>(
+    all: &Mutex<Vec<Arc<T>>>,
+    is_it: impl Fn(&T) -> bool,
+    new: impl FnOnce() -> T,
+) -> Arc<T> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = all.iter().find(|one| is_it(one)) {
+        return Arc::clone(known);
+    }
+    let new = Arc::new(new());
+    all.push(Arc::clone(&new));
+    new
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

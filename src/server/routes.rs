@@ -1,0 +1,107 @@
+//! The routes: `/metrics`, `/livez`, `/readyz`, `/status`, and the page at `/`. Each answers GET and HEAD.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::page;
+use crate::telemetry::{METRICS_CONTENT_TYPE, Telemetry, Time};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+#[derive(Clone)]
+struct Asked {
+    telemetry: Telemetry,
+    unready_after: Duration,
+}
+
+pub(super) fn router(telemetry: Telemetry, unready_after: Duration) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/metrics", get(metrics))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/status", get(status))
+        .method_not_allowed_fallback(|| async {
+            answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".into())
+        })
+        .fallback(|| async {
+            let paths = "not found: there are / /metrics /livez /readyz /status\n";
+            answer(StatusCode::NOT_FOUND, TEXT, paths.into())
+        })
+        .with_state(Asked { telemetry, unready_after })
+}
+
+async fn page(State(asked): State<Asked>) -> Response {
+    let snapshot = asked.telemetry.snapshot(Time::now(), asked.unready_after);
+    answer(StatusCode::OK, "text/html; charset=utf-8", page::html(&snapshot))
+}
+
+async fn metrics(State(asked): State<Asked>) -> Response {
+    match asked.telemetry.metrics(Time::now()) {
+        Ok(body) => answer(StatusCode::OK, METRICS_CONTENT_TYPE, body),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn status(State(asked): State<Asked>) -> Response {
+    let snapshot = asked.telemetry.snapshot(Time::now(), asked.unready_after);
+    match serde_json::to_string_pretty(&snapshot) {
+        Ok(body) => answer(StatusCode::OK, "application/json", body + "\n"),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Red only when the agent itself is stuck: what it waits for is the business of `/readyz`.
+async fn livez(State(asked): State<Asked>) -> Response {
+    let stuck = asked.telemetry.liveness(Instant::now());
+    if stuck.is_empty() {
+        return answer(StatusCode::OK, TEXT, "ok\n".into());
+    }
+    answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, stuck.join("\n") + "\n")
+}
+
+/// `?verbose` lists what was looked at, as the API server's own `/readyz` does.
+async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
+    let checks = asked.telemetry.checks(Time::now(), asked.unready_after);
+    let verbose =
+        uri.query().is_some_and(|query| query.split('&').any(|key| key.starts_with("verbose")));
+    let mut body = String::new();
+    for check in &checks {
+        // Writing to a String cannot fail.
+        let _ = match &check.problem {
+            Some(problem) if verbose => writeln!(body, "[-]{}: {problem}", check.name),
+            Some(problem) => writeln!(body, "{problem}"),
+            None if verbose => writeln!(body, "[+]{} ok", check.name),
+            None => Ok(()),
+        };
+    }
+    if checks.iter().any(|check| check.problem.is_some()) {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, body);
+    }
+    answer(StatusCode::OK, TEXT, body + "ok\n")
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n"))
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
+    // The page runs nothing and loads nothing, and a browser holds it to that.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
+    let headers = [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CONTENT_SECURITY_POLICY, policy),
+    ];
+    (status, headers, body).into_response()
+}

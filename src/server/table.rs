@@ -1,0 +1,145 @@
+//! The status for a terminal: aligned columns, no colour needed, nothing that a terminal would obey.
+
+use std::fmt::Write as _;
+
+use super::view;
+use crate::telemetry::{InputView, PairView, Snapshot, Time, human};
+
+/// What `auditrail status` prints.
+pub(crate) fn table(snapshot: &Snapshot) -> String {
+    let now = snapshot.taken;
+    let mut text = heading(snapshot);
+    if !snapshot.inputs.is_empty() {
+        let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "WATCH", "GAPS"];
+        let rows = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
+        columns(&mut text, &titles, rows);
+    }
+    if !snapshot.pairs.is_empty() {
+        let titles = [
+            "INPUT",
+            "OUTPUT",
+            "STATE",
+            "DELIVERED",
+            "REFUSED",
+            "WAITING",
+            "LAG",
+            "LAST SUCCESS",
+            "CURSOR",
+        ];
+        let rows = snapshot.pairs.iter().map(|pair| pair_row(pair, now)).collect();
+        columns(&mut text, &titles, rows);
+    }
+    let disk = &snapshot.disk;
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "\ncheckpoint saved {}, {} in the state directory\n",
+        view::ago(disk.checkpoint_saved, now),
+        human::size(disk.state_bytes)
+    );
+    text
+}
+
+fn heading(snapshot: &Snapshot) -> String {
+    let mut text =
+        format!("auditrail {} on {}", snapshot.version, human::line(&snapshot.node, 200));
+    if let Some(cluster) = &snapshot.cluster {
+        let _ = write!(text, " of {}", human::line(cluster, 200));
+    }
+    if !snapshot.running {
+        return text + ": not running; what follows is from the last checkpoint\n";
+    }
+    let age = human::duration(snapshot.taken.since(snapshot.started));
+    if snapshot.ready {
+        let _ = writeln!(text, ": ready, up {age}");
+        return text;
+    }
+    let _ = writeln!(text, ": NOT READY, up {age}");
+    for reason in &snapshot.reasons {
+        let _ = writeln!(text, "  - {}", human::line(reason, 1000));
+    }
+    text
+}
+
+fn input_row(input: &InputView, now: Time) -> [String; 8] {
+    [
+        human::line(&input.name, 60),
+        view::input_state(&input.state).into(),
+        human::size(input.bytes),
+        human::count(input.events),
+        view::ago(input.last_event, now),
+        human::count(input.backups),
+        input.watch.to_string(),
+        view::gaps(input),
+    ]
+}
+
+fn pair_row(pair: &PairView, now: Time) -> [String; 9] {
+    [
+        human::line(&pair.input, 60),
+        human::line(&pair.output, 60),
+        view::pair_state(&pair.state).into(),
+        human::count(pair.delivered),
+        human::count(pair.refused),
+        human::size(pair.lag_bytes),
+        view::lag(pair),
+        view::ago(pair.last_success, now),
+        pair.cursor.as_ref().map_or_else(|| "none".into(), view::place),
+    ]
+}
+
+/// Columns two spaces apart, numbers to the right, below an empty line.
+fn columns<const N: usize>(text: &mut String, titles: &[&str; N], rows: Vec<[String; N]>) {
+    let lines: Vec<_> = std::iter::once(titles.map(String::from)).chain(rows).collect();
+    let wide =
+        |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(wide);
+    text.push('\n');
+    for line in &lines {
+        let mut row = String::new();
+        for ((cell, title), width) in line.iter().zip(titles).zip(widths) {
+            let _ = match *title {
+                "READ" | "EVENTS" | "DELIVERED" | "REFUSED" | "BACKUPS" | "WAITING" => {
+                    write!(row, "{cell:>width$}  ")
+                }
+                _ => write!(row, "{cell:<width$}  "),
+            };
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::tests::{at, busy};
+    use std::time::Duration;
+
+    #[test]
+    fn the_table_shows_what_is_wrong_first_and_aligns_its_columns() {
+        let mut snapshot = busy().snapshot(at(60), Duration::from_mins(1));
+        snapshot.started = at(-11_000);
+        assert_eq!(table(&snapshot), include_str!("table.txt"));
+    }
+
+    #[test]
+    fn without_an_agent_the_table_says_so_and_claims_no_readiness() {
+        let mut snapshot = busy().snapshot(at(60), Duration::from_mins(1));
+        snapshot.running = false;
+        let text = table(&snapshot);
+        assert!(
+            text.starts_with("auditrail 0.1.0 on cp-1 of prod: not running; what follows"),
+            "{text}"
+        );
+        assert!(!text.to_lowercase().contains("ready"), "{text}");
+    }
+
+    #[test]
+    fn a_file_name_cannot_move_the_cursor_of_the_terminal() {
+        let mut snapshot = busy().snapshot(at(60), Duration::from_mins(1));
+        snapshot.pairs[0].cursor.as_mut().unwrap().file = Some("a\u{1b}[2J\n".into());
+        snapshot.reasons[0] = "bad\u{1b}]0;title\u{7}".into();
+        assert!(!table(&snapshot).contains(|c: char| c.is_control() && c != '\n'));
+    }
+}

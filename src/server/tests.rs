@@ -1,0 +1,169 @@
+//! The server as a probe, a scraper and a browser meet it, over real connections.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::serve;
+use crate::telemetry::tests::busy;
+use crate::telemetry::{Identity, InputState, Telemetry};
+
+struct Running {
+    at: SocketAddr,
+    end: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+async fn start(telemetry: Telemetry) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let (end, ended) = oneshot::channel::<()>();
+    let shutdown = async move {
+        let _ = ended.await;
+    };
+    let served = tokio::spawn(serve(listener, telemetry, Duration::from_mins(1), shutdown));
+    Running { at, end, served }
+}
+
+/// Sends one request and reads until the server closes: head and body.
+async fn ask(at: SocketAddr, method: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    (head.to_lowercase(), body.into())
+}
+
+fn idle() -> Telemetry {
+    Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0.1.0" })
+}
+
+#[tokio::test]
+async fn every_route_answers_what_its_reader_expects() {
+    let server = start(busy()).await;
+    for (path, status, kind, part) in [
+        (
+            "/",
+            200,
+            "text/html; charset=utf-8",
+            "<h3>apiserver <i aria-label=\"to\">→</i> loki</h3>",
+        ),
+        (
+            "/metrics",
+            200,
+            "application/openmetrics-text; version=1.0.0",
+            "auditrail_output_lag_bytes{",
+        ),
+        ("/livez", 200, "text/plain", "ok\n"),
+        ("/readyz", 503, "text/plain", "output archive of input apiserver has stopped"),
+        (
+            "/readyz?verbose",
+            503,
+            "text/plain",
+            "[-]output archive of input apiserver: output archive",
+        ),
+        ("/readyz?verbose=1", 503, "text/plain", "[+]checkpoint ok\n"),
+        ("/status", 200, "application/json", "\"node\": \"cp-1\""),
+        ("/favicon.ico", 404, "text/plain", "not found"),
+        ("/metrics/", 404, "text/plain", "not found"),
+    ] {
+        let (head, body) = ask(server.at, "GET", path).await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{path}: {head}");
+        assert!(head.contains(&format!("content-type: {kind}")), "{path}: {head}");
+        assert!(head.contains("content-security-policy: default-src 'none'"), "{path}: {head}");
+        assert!(body.contains(part), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_well_is_ready_and_says_what_it_looked_at() {
+    let telemetry = idle();
+    telemetry.input("apiserver").set_state(InputState::Missing { path: "/nowhere".into() });
+    let server = start(telemetry).await;
+    let (head, body) = ask(server.at, "GET", "/readyz").await;
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    assert_eq!(body, "ok\n");
+    let (_, body) = ask(server.at, "GET", "/readyz?verbose").await;
+    assert_eq!(body, "[+]input apiserver ok\n[+]checkpoint ok\n[+]disk budget ok\nok\n");
+    let (_, body) = ask(server.at, "GET", "/").await;
+    assert!(body.contains("/nowhere is not there yet"), "{body}");
+}
+
+#[tokio::test]
+async fn head_has_the_same_head_without_a_body_and_nothing_else_is_allowed() {
+    let server = start(busy()).await;
+    for path in ["/", "/metrics", "/livez", "/readyz", "/status"] {
+        let (got, _) = ask(server.at, "GET", path).await;
+        let (head, body) = ask(server.at, "HEAD", path).await;
+        assert_eq!(head.lines().next(), got.lines().next(), "{path}");
+        assert_eq!(body, "", "{path}");
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let (head, _) = ask(server.at, method, path).await;
+            assert!(head.starts_with("http/1.1 405 "), "{method} {path}: {head}");
+            assert!(head.contains("allow: get,head"), "{method} {path}: {head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_an_endless_head_is_refused() {
+    let server = start(idle()).await;
+    let mut stream = TcpStream::connect(server.at).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let line = format!("X-Filler: {}\r\n", "a".repeat(8000));
+    let mut sent = 0;
+    while sent < 4 << 20 && stream.write_all(line.as_bytes()).await.is_ok() {
+        sent += line.len();
+    }
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(sent < 4 << 20 || answer.starts_with(b"HTTP/1.1 431"), "took {sent} bytes of headers");
+}
+
+/// The clock is the real one, since the kernel's side of a connection knows no other; hence one test for all of it.
+#[tokio::test]
+async fn who_sends_nothing_or_a_trickle_is_cut_off_and_keeps_nobody_else_out() {
+    let server = start(busy()).await;
+    let began = Instant::now();
+    let mut held = Vec::new();
+    for _ in 0..super::bounded::CONNECTIONS {
+        held.push(TcpStream::connect(server.at).await.unwrap());
+    }
+    let (reader, mut writer) = held.pop().unwrap().into_split();
+    let trickle = tokio::spawn(async move {
+        while writer.write_all(b"G").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    // All places are taken: this one waits until they are cleared, and no longer.
+    let (answer, _) = ask(server.at, "GET", "/livez").await;
+    let took = began.elapsed();
+    assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+    assert!((9..14).contains(&took.as_secs()), "{took:?}");
+    for mut stream in held {
+        let closed = tokio::time::timeout(Duration::from_secs(2), stream.read_u8()).await;
+        assert!(closed.expect("still open").is_err());
+    }
+    let mut reader = reader;
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(4), reader.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "a trickle keeps its connection");
+    trickle.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_connection_that_says_nothing() {
+    let server = start(idle()).await;
+    let mut silent = TcpStream::connect(server.at).await.unwrap();
+    silent.write_all(b"GET / HT").await.unwrap();
+    ask(server.at, "GET", "/livez").await; // Both have been accepted by now.
+    server.end.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(3), server.served).await;
+    ended.expect("did not end").unwrap().unwrap();
+}

@@ -1,0 +1,89 @@
+//! Words that the page and the table share: the same snapshot reads the same in both.
+
+use std::time::Duration;
+
+use crate::telemetry::{CursorView, InputState, InputView, PairState, PairView, Time, human};
+
+/// `3s ago`; `never` where it has not happened.
+pub(super) fn ago(time: Option<Time>, now: Time) -> String {
+    time.map_or_else(|| "never".into(), |time| format!("{} ago", human::duration(now.since(time))))
+}
+
+/// One word for a state.
+pub(super) fn pair_state(state: &PairState) -> &'static str {
+    match state {
+        PairState::Running => "running",
+        PairState::Retrying { .. } => "retrying",
+        PairState::Stopped { .. } => "stopped",
+        PairState::Draining => "draining",
+    }
+}
+
+/// One word for a state.
+pub(super) fn input_state(state: &InputState) -> &'static str {
+    match state {
+        InputState::Ok => "ok",
+        InputState::Missing { .. } => "missing",
+        InputState::Unreadable { .. } => "unreadable",
+    }
+}
+
+/// Age of the oldest event that waits; `none` once everything is acknowledged.
+pub(super) fn lag(pair: &PairView) -> String {
+    if pair.lag_bytes == 0 {
+        return "none".into();
+    }
+    // What is no duration can come only from a damaged answer.
+    human::duration(Duration::try_from_secs_f64(pair.lag_seconds).unwrap_or_default())
+}
+
+/// `audit.log at 48,211,033`; the generation stands in where no file of it is known.
+pub(super) fn place(cursor: &CursorView) -> String {
+    let file = cursor.file.as_deref().unwrap_or(&cursor.generation);
+    format!("{} at {}", human::line(file, 200), human::count(cursor.offset))
+}
+
+/// `none`, or `2 (1.5 KiB)`.
+pub(super) fn gaps(input: &InputView) -> String {
+    let (count, bytes) = input.gaps.iter().fold((0_u64, 0_u64), |(count, bytes), gap| {
+        (count.saturating_add(gap.count), bytes.saturating_add(gap.bytes))
+    });
+    if count == 0 {
+        return "none".into();
+    }
+    format!("{} ({})", human::count(count), human::size(bytes))
+}
+
+/// What someone should know or do about an input.
+pub(super) fn input_remark(input: &InputView) -> Option<String> {
+    match &input.state {
+        InputState::Ok => None,
+        InputState::Missing { path } => Some(format!(
+            "{} is not there yet: is the audit log of the API server switched on?",
+            human::line(&path.to_string_lossy(), 200)
+        )),
+        InputState::Unreadable { path, error } => Some(format!(
+            "cannot read {}: {}",
+            human::line(&path.to_string_lossy(), 200),
+            human::line(error, 300)
+        )),
+    }
+}
+
+/// What someone should know or do about a pipeline.
+pub(super) fn pair_remark(pair: &PairView, now: Time) -> Option<String> {
+    match &pair.state {
+        PairState::Running | PairState::Draining => None,
+        PairState::Retrying { since, answer, .. } => Some(format!(
+            "nothing taken for {}: {}",
+            human::duration(now.since(*since)),
+            human::line(answer, 300)
+        )),
+        PairState::Stopped { since, answer, hint } => Some(format!(
+            "stopped {} ({}): {}",
+            ago(Some(*since), now),
+            human::line(answer, 300),
+            human::line(hint, 300)
+        )),
+    }
+}

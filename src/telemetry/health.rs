@@ -1,0 +1,124 @@
+//! Is the agent ready, is it alive: one check for each thing that can keep it from its work.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::DiskStats;
+use super::human;
+use super::input::{InputState, InputStats};
+use super::number::Label as _;
+use super::pair::{PairState, PairStats};
+use super::time::Time;
+
+/// A loop that has not come round for so long is stuck: each waits for requests and files beside a timer, never alone.
+const STUCK_AFTER: Duration = Duration::from_mins(1);
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Check {
+    pub(crate) name: String,
+    /// One sentence with the way out; `None`: all is well.
+    pub(crate) problem: Option<String>,
+}
+
+impl Check {
+    pub(super) fn pair(pair: &PairStats, now: Time, unready_after: Duration) -> Self {
+        let name = format!("output {} of input {}", pair.output, pair.input);
+        let problem = match pair.state() {
+            PairState::Running | PairState::Draining => None,
+            PairState::Retrying { since, reason, answer } => {
+                let long = now.since(since);
+                (long > unready_after).then(|| {
+                    format!(
+                        "{name} has taken nothing for {} ({}: {answer}): \
+                         see that the back end is up and can be reached from this node",
+                        human::duration(long),
+                        reason.text()
+                    )
+                })
+            }
+            PairState::Stopped { answer, hint, .. } => {
+                Some(format!("{name} has stopped ({answer}): {hint}"))
+            }
+        };
+        Self { name, problem }
+    }
+
+    pub(super) fn input(input: &InputStats) -> Self {
+        let name = format!("input {}", input.name);
+        let problem = match input.state() {
+            InputState::Ok | InputState::Missing { .. } => None,
+            InputState::Unreadable { path, error } => Some(format!(
+                "{name} cannot read {} ({error}): let the agent's user read the file and its directory",
+                path.display()
+            )),
+        };
+        Self { name, problem }
+    }
+
+    pub(super) fn checkpoint(disk: &DiskStats) -> Self {
+        let problem = disk.checkpoint_error().map(|error| {
+            format!("the checkpoint cannot be saved ({error}): make `state_dir` writable and see that its disk has room")
+        });
+        Self { name: "checkpoint".into(), problem }
+    }
+
+    pub(super) fn budget(disk: &DiskStats) -> Self {
+        let problem = disk.spent().map(|spent| {
+            format!("the disk budget is spent ({spent}): free space below `state_dir` or raise `disk.max_bytes`")
+        });
+        Self { name: "disk budget".into(), problem }
+    }
+}
+
+/// The loops that must keep turning.
+#[derive(Debug)]
+pub(super) struct Hearts {
+    began: Instant,
+    /// Locked when a loop begins or ends and when someone asks, never for a beat.
+    loops: Mutex<Vec<(String, Arc<AtomicU64>)>>,
+}
+
+impl Hearts {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), loops: Mutex::default() }
+    }
+
+    pub(super) fn begin(&self, name: String) -> Heart {
+        let heart = Heart { began: self.began, last_millis: Arc::default() };
+        heart.beat();
+        let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        // A loop that has ended dropped its half.
+        loops.retain(|(_, last)| Arc::strong_count(last) > 1);
+        loops.push((name, Arc::clone(&heart.last_millis)));
+        heart
+    }
+
+    pub(super) fn stuck(&self, now: Instant) -> Vec<String> {
+        let now = now.saturating_duration_since(self.began);
+        let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        let living = loops.iter().filter(|(_, last)| Arc::strong_count(last) > 1);
+        let silent =
+            |last: &AtomicU64| now.saturating_sub(Duration::from_millis(last.load(Relaxed)));
+        living
+            .map(|(name, last)| (name, silent(last)))
+            .filter(|&(_, silent)| silent > STUCK_AFTER)
+            .map(|(name, silent)| format!("{name} has not moved for {}", human::duration(silent)))
+            .collect()
+    }
+}
+
+/// Held by a loop that must come round at least once in 60 seconds; dropped when the loop ends.
+#[derive(Debug)]
+pub(crate) struct Heart {
+    began: Instant,
+    last_millis: Arc<AtomicU64>,
+}
+
+impl Heart {
+    pub(crate) fn beat(&self) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_millis.store(millis, Relaxed);
+    }
+}

@@ -1,0 +1,118 @@
+//! What is counted of one input, and the state it is in.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::number::{Count, Counts, Level, Stamp, labels};
+
+labels! {
+    /// Why a stretch of the log can no longer be read.
+    GapReason {
+        /// A backup was deleted before all of it was delivered.
+        BackupGone = "backup_gone",
+        /// A member of a `.gz` that cannot be decompressed.
+        DamagedGzip = "damaged_gzip",
+        /// An event whose end was never written.
+        TornLine = "torn_line",
+        /// NUL bytes where a crash lost what had been written.
+        NulHole = "nul_hole",
+        /// A line beyond `max_line_bytes`.
+        OverLongLine = "over_long_line",
+        /// The file shrank, or was replaced, below what had been read.
+        Truncated = "truncated",
+    }
+}
+
+labels! {
+    /// How an input learns that its log has grown.
+    Watch {
+        /// By a timer: the file system reports nothing, or nothing is watched yet.
+        Polling = "polling",
+        Inotify = "inotify",
+    }
+}
+
+/// Whether an input can read its log.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum InputState {
+    #[default]
+    Ok,
+    /// Nothing is there. The server may not have started yet, so this is shown but is no failure.
+    Missing {
+        path: PathBuf,
+    },
+    Unreadable {
+        path: PathBuf,
+        error: String,
+    },
+}
+
+/// Counted since the process began. Bytes are decompressed.
+#[derive(Debug)]
+pub(crate) struct InputStats {
+    pub(super) name: Arc<str>,
+    pub(crate) bytes: Count,
+    pub(crate) events: Count,
+    pub(crate) torn_lines: Count,
+    pub(crate) hole_bytes: Count,
+    pub(crate) over_long_lines: Count,
+    /// Lines that are no event.
+    pub(crate) unreadable_lines: Count,
+    pub(super) gaps: Counts<GapReason>,
+    pub(super) gap_bytes: Counts<GapReason>,
+    /// Event time of the last event read.
+    pub(crate) last_event: Stamp,
+    /// Generations that are known: the live one, and those whose backups are there or still open.
+    pub(crate) generations: Level,
+    /// Backups, plain or compressed, beside the log.
+    pub(crate) backups: Level,
+    watch: Level,
+    /// Locked when the state changes and when it is shown, never for an event.
+    state: Mutex<InputState>,
+}
+
+impl InputStats {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            bytes: Count::default(),
+            events: Count::default(),
+            torn_lines: Count::default(),
+            hole_bytes: Count::default(),
+            over_long_lines: Count::default(),
+            unreadable_lines: Count::default(),
+            gaps: Counts::default(),
+            gap_bytes: Counts::default(),
+            last_event: Stamp::default(),
+            generations: Level::default(),
+            backups: Level::default(),
+            watch: Level::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Counts a gap. `bytes` is the least it can be where nobody saw the file.
+    pub(crate) fn gap(&self, reason: GapReason, bytes: u64) {
+        self.gaps.of(reason).inc();
+        self.gap_bytes.of(reason).add(bytes);
+    }
+
+    pub(crate) fn set_watch(&self, watch: Watch) {
+        self.watch.set(u64::from(watch == Watch::Inotify));
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        if self.watch.get() == 1 { Watch::Inotify } else { Watch::Polling }
+    }
+
+    pub(crate) fn set_state(&self, state: InputState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    pub(crate) fn state(&self) -> InputState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

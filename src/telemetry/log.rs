@@ -1,0 +1,155 @@
+//! The log on standard error: text for people, JSON lines for machines.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt as lines, registry};
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    /// One object a line: `timestamp`, `level`, `target`, `fields`, the message among these.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    /// Neither a level nor a list of targets with levels.
+    #[error(
+        "{source_of} `{text}` is not a log level: write error, warn, info, debug, trace or off, or a list such as \
+         `info,auditrail::input=debug`"
+    )]
+    Level {
+        /// The flag or variable it came from.
+        source_of: &'static str,
+        text: String,
+    },
+    /// A second call in one process.
+    #[error("logging was set up before")]
+    Twice,
+}
+
+/// Sets up logging for the rest of the process. `level` is `--log-level`, before `AUDITRAIL_LOG`, before `info`.
+pub(crate) fn init(format: LogFormat, level: Option<&str>) -> Result<(), LogError> {
+    let variable = std::env::var("AUDITRAIL_LOG").ok();
+    let wanted = targets(level, variable.as_deref())?;
+    // https://no-color.org: present and not empty, whatever its value.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = !plain && io::stderr().is_terminal();
+    subscriber(format, wanted, colour, io::stderr).try_init().map_err(|_| LogError::Twice)
+}
+
+fn targets(flag: Option<&str>, variable: Option<&str>) -> Result<Targets, LogError> {
+    let (source_of, text) = match (flag, variable.filter(|text| !text.is_empty())) {
+        (Some(text), _) => ("--log-level", text),
+        (None, Some(text)) => ("AUDITRAIL_LOG", text),
+        (None, None) => ("the default", "info"),
+    };
+    let wrong = || LogError::Level { source_of, text: text.into() };
+    // `Targets` takes a lone word that is no level for the name of a target, and so would log nothing at all.
+    let known = |word: &str| {
+        word.contains('=') || word.trim().parse::<tracing::level_filters::LevelFilter>().is_ok()
+    };
+    if !text.split(',').all(known) {
+        return Err(wrong());
+    }
+    text.replace(' ', "").parse().map_err(|_| wrong())
+}
+
+fn subscriber<W>(
+    format: LogFormat,
+    wanted: Targets,
+    colour: bool,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = lines::layer().with_ansi(colour).with_writer(writer);
+    match format {
+        LogFormat::Text => Box::new(registry().with(wanted).with(layer)),
+        LogFormat::Json => {
+            let layer = layer.json().with_current_span(false).with_span_list(false);
+            Box::new(registry().with(wanted).with(layer))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, level: &str) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            subscriber(format, targets(Some(level), None).unwrap(), false, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "auditrail::input", path = "/var/log/audit.log", bytes = 7, "backup lost");
+            tracing::info!(target: "hyper", "noise");
+        });
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_has_time_level_target_and_fields() {
+        let text = logged(LogFormat::Json, "warn,auditrail=info");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let keys: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["fields", "level", "target", "timestamp"]);
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["target"], "auditrail::input");
+        let fields =
+            serde_json::json!({"message": "backup lost", "path": "/var/log/audit.log", "bytes": 7});
+        assert_eq!(line["fields"], fields);
+    }
+
+    #[test]
+    fn text_without_colour_has_no_escape_codes_and_a_level_silences_what_is_below() {
+        let text = logged(LogFormat::Text, "info");
+        assert!(
+            text.contains("auditrail::input: backup lost path=\"/var/log/audit.log\" bytes=7\n"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'));
+        assert_eq!(text.lines().count(), 2);
+        assert_eq!(logged(LogFormat::Text, "error"), "");
+    }
+
+    #[test]
+    fn a_misspelt_level_is_an_error_that_names_where_it_was_written() {
+        let error = targets(None, Some("debgu")).unwrap_err().to_string();
+        assert!(error.starts_with("AUDITRAIL_LOG `debgu` is not a log level"), "{error}");
+        assert!(
+            targets(Some("auditrail=loud"), Some("info"))
+                .unwrap_err()
+                .to_string()
+                .starts_with("--log-level")
+        );
+        assert!(targets(Some("info, auditrail::input=debug"), None).is_ok());
+        assert!(targets(None, Some("")).is_ok());
+    }
+}

@@ -1,0 +1,162 @@
+//! Numbers that many threads count and a scrape reads: atomics only, no lock and no allocation on the way.
+//!
+//! Orderings are relaxed throughout: a scrape wants each number, not a moment at which all of them held.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::time::Time;
+
+/// The members of a closed set of label values.
+pub(crate) trait Label: Copy + 'static {
+    /// Every member, in the order of their indexes.
+    const ALL: &'static [Self];
+    /// As it stands in a label.
+    fn text(self) -> &'static str;
+    fn index(self) -> usize;
+}
+
+/// An enum that is a set of label values: each member with its text, in metrics and in JSON.
+macro_rules! labels {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $member:ident = $text:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+        pub(crate) enum $name { $($(#[$doc])* #[serde(rename = $text)] $member,)* }
+
+        impl $crate::telemetry::number::Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$member,)*];
+            fn text(self) -> &'static str { match self { $(Self::$member => $text,)* } }
+            fn index(self) -> usize { self as usize }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad($crate::telemetry::number::Label::text(*self))
+            }
+        }
+    };
+}
+pub(super) use labels;
+
+/// Only ever grows.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn inc(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Goes up and down; never below zero.
+#[derive(Debug, Default)]
+pub(crate) struct Level(AtomicU64);
+
+impl Level {
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A time that may not have come yet.
+#[derive(Debug)]
+pub(crate) struct Stamp(AtomicI64);
+
+impl Default for Stamp {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl Stamp {
+    pub(crate) fn set(&self, time: Option<Time>) {
+        self.0.store(time.map_or(i64::MIN, Time::nanos), Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<Time> {
+        Some(self.0.load(Relaxed)).filter(|&nanos| nanos != i64::MIN).map(Time::from_nanos)
+    }
+}
+
+/// One [`Count`] for each member of a closed set.
+#[derive(Debug)]
+pub(crate) struct Counts<L>(Box<[Count]>, PhantomData<L>);
+
+impl<L: Label> Default for Counts<L> {
+    fn default() -> Self {
+        Self(L::ALL.iter().map(|_| Count::default()).collect(), PhantomData)
+    }
+}
+
+impl<L: Label> Counts<L> {
+    pub(crate) fn of(&self, label: L) -> &Count {
+        &self.0[label.index()]
+    }
+}
+
+/// How many observations were at most so long.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    /// Not cumulative; the last is for what exceeds every bound.
+    buckets: [Count; BOUNDS.len() + 1],
+    sum_micros: Count,
+}
+
+/// Upper bounds in seconds: from a local back end that answers at once to a backlog of an hour.
+const BOUNDS: [f64; 16] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+];
+
+impl Histogram {
+    pub(crate) fn observe(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        self.buckets[BOUNDS.partition_point(|&bound| bound < seconds)].inc();
+        self.sum_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Upper bound and own count of each bucket, and the sum in seconds.
+    pub(crate) fn read(&self) -> ([(f64, u64); BOUNDS.len() + 1], f64) {
+        let mut bounds = BOUNDS.iter().copied();
+        let buckets =
+            self.buckets.each_ref().map(|n| (bounds.next().unwrap_or(f64::INFINITY), n.get()));
+        (buckets, Duration::from_micros(self.sum_micros.get()).as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_on_a_bound_counts_below_it_and_one_beyond_all_bounds_is_kept() {
+        let histogram = Histogram::default();
+        for millis in [5, 6, 3_600_000, 3_600_001] {
+            histogram.observe(Duration::from_millis(millis));
+        }
+        let (buckets, sum) = histogram.read();
+        let filled: Vec<_> = buckets.into_iter().filter(|&(_, n)| n > 0).collect();
+        assert_eq!(filled, [(0.005, 1), (0.01, 1), (3600.0, 1), (f64::INFINITY, 1)]);
+        assert!((sum - 7200.012).abs() < 1e-9, "{sum}");
+    }
+
+    #[test]
+    fn a_stamp_that_was_never_set_is_not_1970() {
+        let stamp = Stamp::default();
+        assert_eq!(stamp.get(), None);
+        stamp.set(Some(Time::from_nanos(0)));
+        assert_eq!(stamp.get(), Some(Time::from_nanos(0)));
+    }
+}

@@ -1,0 +1,203 @@
+//! What is counted of one pipeline, which joins one input to one output, and the state it is in.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::human;
+use super::number::{Counts, Histogram, Level, Stamp, labels};
+use super::time::Time;
+
+/// Longest answer of a back end that a status shows, in characters.
+const ANSWER_MAX: usize = 300;
+
+labels! {
+    /// What became of an event.
+    EventResult {
+        Delivered = "delivered",
+        /// The output will never take it; it is kept on disk with the answer.
+        Refused = "refused",
+        /// Left out because the configuration says so.
+        Dropped = "dropped",
+    }
+}
+
+labels! {
+    /// Why something is tried again.
+    RetryReason {
+        /// No connection, so nothing was sent.
+        Connect = "connect",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// The connection ended before the answer did.
+        ConnectionLost = "connection_lost",
+        /// The back end asked for a pause: 429.
+        Throttled = "throttled",
+        /// 5xx.
+        ServerError = "server_error",
+        /// An answer that cannot be understood.
+        BadAnswer = "bad_answer",
+        /// An earlier process ended before the answer came.
+        Restart = "restart",
+    }
+}
+
+labels! {
+    /// What a look-up of something in doubt found.
+    LookupResult {
+        /// The event is stored.
+        Found = "found",
+        /// The event is not stored, and is sent again.
+        Missing = "missing",
+        /// The back end cannot be asked; the event is sent again and may be stored twice.
+        Unavailable = "unavailable",
+    }
+}
+
+/// What a pipeline is doing.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum PairState {
+    #[default]
+    Running,
+    /// The output takes nothing at the moment.
+    Retrying { since: Time, reason: RetryReason, answer: String },
+    /// Nothing is sent before someone does what the hint says.
+    Stopped { since: Time, answer: String, hint: String },
+    /// The agent is ending and waits for the last answers.
+    Draining,
+}
+
+/// What an output has acknowledged of an input: everything before this place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Cursor {
+    /// The fingerprint of the generation.
+    pub(crate) generation: [u8; 16],
+    /// Name of the file that holds it, where one is known.
+    pub(crate) file: Option<Arc<str>>,
+    /// Decompressed bytes.
+    pub(crate) offset: u64,
+    /// Event time of the last acknowledged event.
+    pub(crate) event_time: Option<Time>,
+}
+
+/// Counted since the process began.
+#[derive(Debug)]
+pub(crate) struct PairStats {
+    pub(super) input: Arc<str>,
+    pub(super) output: Arc<str>,
+    pub(crate) events: Counts<EventResult>,
+    pub(crate) retries: Counts<RetryReason>,
+    pub(crate) lookups: Counts<LookupResult>,
+    /// Decompressed bytes on disk that are not acknowledged.
+    pub(crate) lag_bytes: Level,
+    /// Event time of the oldest event that is not acknowledged.
+    pub(crate) oldest_pending: Stamp,
+    pub(crate) last_success: Stamp,
+    /// From event time to acknowledgement.
+    pub(crate) latency: Histogram,
+    pub(crate) in_flight: Level,
+    /// Size on disk of the refused events.
+    pub(crate) refused_bytes: Level,
+    /// Both locks are taken once a request and when shown, never for an event, and only to move a value.
+    state: Mutex<PairState>,
+    cursor: Mutex<Option<Cursor>>,
+}
+
+impl PairStats {
+    pub(super) fn new(input: &str, output: &str) -> Self {
+        Self {
+            input: input.into(),
+            output: output.into(),
+            events: Counts::default(),
+            retries: Counts::default(),
+            lookups: Counts::default(),
+            lag_bytes: Level::default(),
+            oldest_pending: Stamp::default(),
+            last_success: Stamp::default(),
+            latency: Histogram::default(),
+            in_flight: Level::default(),
+            refused_bytes: Level::default(),
+            state: Mutex::default(),
+            cursor: Mutex::default(),
+        }
+    }
+
+    /// The output took something.
+    pub(crate) fn running(&self) {
+        *held(&self.state) = PairState::Running;
+    }
+
+    /// Counts a retry. The state remembers since when there was nothing but retries.
+    pub(crate) fn retrying(&self, now: Time, reason: RetryReason, answer: &str) {
+        self.retries.of(reason).inc();
+        let mut state = held(&self.state);
+        let since = match *state {
+            PairState::Retrying { since, .. } => since,
+            _ => now,
+        };
+        *state = PairState::Retrying { since, reason, answer: human::line(answer, ANSWER_MAX) };
+    }
+
+    pub(crate) fn stopped(&self, now: Time, answer: &str, hint: &str) {
+        let (answer, hint) = (human::line(answer, ANSWER_MAX), human::line(hint, ANSWER_MAX));
+        *held(&self.state) = PairState::Stopped { since: now, answer, hint };
+    }
+
+    pub(crate) fn draining(&self) {
+        *held(&self.state) = PairState::Draining;
+    }
+
+    pub(crate) fn state(&self) -> PairState {
+        held(&self.state).clone()
+    }
+
+    pub(crate) fn set_cursor(&self, cursor: Cursor) {
+        *held(&self.cursor) = Some(cursor);
+    }
+
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        held(&self.cursor).clone()
+    }
+
+    /// Age of the oldest event that is not acknowledged; zero where there is none.
+    pub(crate) fn lag(&self, now: Time) -> Duration {
+        let oldest = self.oldest_pending.get().filter(|_| self.lag_bytes.get() > 0);
+        oldest.map_or(Duration::ZERO, |oldest| now.since(oldest))
+    }
+}
+
+/// A value that a panicking holder left is still whole: holders only move values.
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_counts_from_its_first_retry_and_ends_with_a_success() {
+        let pair = PairStats::new("apiserver", "loki");
+        let at = |second: i64| Time::from_nanos(second * 1_000_000_000);
+        pair.retrying(at(1), RetryReason::Connect, "refused");
+        pair.retrying(at(9), RetryReason::Timeout, "no answer");
+        let PairState::Retrying { since, reason, .. } = pair.state() else { panic!("{pair:?}") };
+        assert_eq!((since, reason), (at(1), RetryReason::Timeout));
+        pair.running();
+        pair.retrying(at(20), RetryReason::Connect, "refused");
+        assert!(matches!(pair.state(), PairState::Retrying { since, .. } if since == at(20)));
+        assert_eq!(pair.retries.of(RetryReason::Connect).get(), 2);
+    }
+
+    #[test]
+    fn lag_is_zero_once_nothing_is_pending_even_if_the_last_event_was_long_ago() {
+        let pair = PairStats::new("apiserver", "loki");
+        pair.oldest_pending.set(Some(Time::from_nanos(0)));
+        pair.lag_bytes.set(1);
+        assert_eq!(pair.lag(Time::from_nanos(3_000_000_000)), Duration::from_secs(3));
+        pair.lag_bytes.set(0);
+        assert_eq!(pair.lag(Time::from_nanos(3_000_000_000)), Duration::ZERO);
+    }
+}

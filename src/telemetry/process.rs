@@ -1,0 +1,83 @@
+//! The numbers that every Prometheus client gives of its process, read from `/proc` when asked.
+//!
+//! Formats: proc(5). What cannot be read is left out, not guessed.
+
+use std::fs;
+
+/// Ticks a second in `/proc/PID/stat`: `USER_HZ`, 100 on every architecture that Rust's Linux targets name.
+const TICKS: f64 = 100.0;
+
+/// `process_*`, in seconds and bytes.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Process {
+    pub(super) cpu_seconds: Option<f64>,
+    pub(super) start_seconds: Option<f64>,
+    pub(super) resident_bytes: Option<u64>,
+    pub(super) virtual_bytes: Option<u64>,
+    pub(super) threads: Option<u64>,
+    pub(super) open_fds: Option<u64>,
+    pub(super) max_fds: Option<u64>,
+}
+
+impl Process {
+    pub(super) fn read() -> Self {
+        let text = |path| fs::read_to_string(path).unwrap_or_default();
+        let (stat, status, system) =
+            (text("/proc/self/stat"), text("/proc/self/status"), text("/proc/stat"));
+        let kib = |name| word(&status, name).map(|kib| kib * 1024);
+        Self {
+            cpu_seconds: ticks(&stat, 14).zip(ticks(&stat, 15)).map(|(user, kernel)| user + kernel),
+            start_seconds: ticks(&stat, 22).zip(word(&system, "btime")).map(|(after, boot)| {
+                // Whole seconds since 1970, below 2^53.
+                after + f64::from(u32::try_from(boot).unwrap_or(u32::MAX))
+            }),
+            resident_bytes: kib("VmRSS:"),
+            virtual_bytes: kib("VmSize:"),
+            threads: word(&status, "Threads:"),
+            // The listing itself holds one.
+            open_fds: fs::read_dir("/proc/self/fd")
+                .ok()
+                .map(|fds| (fds.count() as u64).saturating_sub(1)),
+            max_fds: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        }
+    }
+}
+
+/// The number after a name at the start of a line.
+fn word(text: &str, name: &str) -> Option<u64> {
+    let mut words = text.lines().find(|line| line.starts_with(name))?.split_ascii_whitespace();
+    words.nth(1)?.parse().ok()
+}
+
+/// A field of `/proc/self/stat`, counted from 1 as in proc(5), in seconds.
+fn ticks(stat: &str, field: usize) -> Option<f64> {
+    // The second field is the program's name in parentheses and may hold anything, more parentheses included.
+    let rest = &stat[stat.rfind(')')? + 1..];
+    Some(rest.split_ascii_whitespace().nth(field - 3)?.parse::<f64>().ok()? / TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn this_process_has_started_already_and_holds_memory_and_files() {
+        let process = Process::read();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        let age = now - process.start_seconds.unwrap();
+        assert!((-2.0..3600.0).contains(&age), "{age} seconds old");
+        assert!(process.cpu_seconds.unwrap() < 3600.0);
+        assert!(process.resident_bytes.unwrap() > 1 << 20);
+        assert!(process.virtual_bytes > process.resident_bytes);
+        assert!(process.threads.unwrap() >= 1 && process.open_fds.unwrap() >= 3);
+        assert!(process.max_fds > process.open_fds);
+    }
+
+    #[test]
+    fn a_program_named_like_the_end_of_its_own_field_is_read_all_the_same() {
+        let stat = "7 (a) S 1 (b) S 1 7 7 0 -1 0 0 0 0 0 150 50 0 0 20 0 3 0 900 1 2";
+        assert_eq!((ticks(stat, 14), ticks(stat, 22)), (Some(1.5), Some(9.0)));
+        assert_eq!(ticks("", 14), None);
+    }
+}

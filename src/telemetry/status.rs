@@ -1,0 +1,216 @@
+//! The whole status as data: what `/status` answers, and what `auditrail status` reads from the running agent.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::number::{Counts, Label};
+use super::{
+    Cursor, EventResult, GapReason, InputState, InputStats, LookupResult, PairState, PairStats,
+    RetryReason, Telemetry, Time, Watch,
+};
+
+/// Everything there is to tell, at one time. Counts are since the process began.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Snapshot {
+    pub(crate) node: String,
+    pub(crate) cluster: Option<String>,
+    pub(crate) version: String,
+    /// False in what `status` puts together from the checkpoint because no agent runs.
+    pub(crate) running: bool,
+    pub(crate) started: Time,
+    pub(crate) taken: Time,
+    pub(crate) ready: bool,
+    /// Why it is not ready, one sentence each.
+    pub(crate) reasons: Vec<String>,
+    pub(crate) inputs: Vec<InputView>,
+    pub(crate) pairs: Vec<PairView>,
+    pub(crate) disk: DiskView,
+}
+
+/// One input.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct InputView {
+    pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) state: InputState,
+    pub(crate) watch: Watch,
+    pub(crate) bytes: u64,
+    pub(crate) events: u64,
+    pub(crate) last_event: Option<Time>,
+    pub(crate) generations: u64,
+    pub(crate) backups: u64,
+    pub(crate) torn_lines: u64,
+    pub(crate) over_long_lines: u64,
+    pub(crate) unreadable_lines: u64,
+    pub(crate) hole_bytes: u64,
+    /// Those reasons that have occurred.
+    pub(crate) gaps: Vec<GapView>,
+}
+
+/// The gaps of one reason.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct GapView {
+    pub(crate) reason: GapReason,
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+}
+
+/// One pipeline.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct PairView {
+    pub(crate) input: String,
+    pub(crate) output: String,
+    #[serde(flatten)]
+    pub(crate) state: PairState,
+    pub(crate) delivered: u64,
+    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+    pub(crate) refused_bytes: u64,
+    pub(crate) lag_bytes: u64,
+    pub(crate) lag_seconds: f64,
+    pub(crate) last_success: Option<Time>,
+    pub(crate) in_flight: u64,
+    /// Those reasons that have occurred.
+    pub(crate) retries: Vec<(RetryReason, u64)>,
+    /// Those results that have occurred.
+    pub(crate) lookups: Vec<(LookupResult, u64)>,
+    pub(crate) cursor: Option<CursorView>,
+}
+
+/// What an output has acknowledged: everything before this place.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct CursorView {
+    /// Fingerprint of the generation: 32 hexadecimal digits.
+    pub(crate) generation: String,
+    pub(crate) file: Option<String>,
+    pub(crate) offset: u64,
+    pub(crate) event_time: Option<Time>,
+}
+
+/// The checkpoint and the state directory.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct DiskView {
+    pub(crate) checkpoint_saved: Option<Time>,
+    pub(crate) checkpoint_error: Option<String>,
+    pub(crate) checkpoint_errors: u64,
+    pub(crate) state_bytes: u64,
+    pub(crate) spent: Option<String>,
+}
+
+impl Telemetry {
+    /// The status at `now`, which the caller takes from the clock.
+    pub(crate) fn snapshot(&self, now: Time, unready_after: Duration) -> Snapshot {
+        let identity = &self.0.identity;
+        let disk = self.disk();
+        let reasons = self.readiness(now, unready_after);
+        Snapshot {
+            node: identity.node.clone(),
+            cluster: identity.cluster.clone(),
+            version: identity.version.into(),
+            running: true,
+            started: self.0.started,
+            taken: now,
+            ready: reasons.is_empty(),
+            reasons,
+            inputs: self.inputs().iter().map(|input| InputView::of(input)).collect(),
+            pairs: self.pairs().iter().map(|pair| PairView::of(pair, now)).collect(),
+            disk: DiskView {
+                checkpoint_saved: disk.checkpoint_saved.get(),
+                checkpoint_error: disk.checkpoint_error(),
+                checkpoint_errors: disk.checkpoint_errors.get(),
+                state_bytes: disk.state_bytes.get(),
+                spent: disk.spent(),
+            },
+        }
+    }
+}
+
+impl InputView {
+    fn of(input: &InputStats) -> Self {
+        let gaps = occurred(&input.gaps).into_iter();
+        let gap =
+            |(reason, count)| GapView { reason, count, bytes: input.gap_bytes.of(reason).get() };
+        Self {
+            name: input.name.as_ref().into(),
+            state: input.state(),
+            watch: input.watch(),
+            bytes: input.bytes.get(),
+            events: input.events.get(),
+            last_event: input.last_event.get(),
+            generations: input.generations.get(),
+            backups: input.backups.get(),
+            torn_lines: input.torn_lines.get(),
+            over_long_lines: input.over_long_lines.get(),
+            unreadable_lines: input.unreadable_lines.get(),
+            hole_bytes: input.hole_bytes.get(),
+            gaps: gaps.map(gap).collect(),
+        }
+    }
+}
+
+impl PairView {
+    fn of(pair: &PairStats, now: Time) -> Self {
+        Self {
+            input: pair.input.as_ref().into(),
+            output: pair.output.as_ref().into(),
+            state: pair.state(),
+            delivered: pair.events.of(EventResult::Delivered).get(),
+            refused: pair.events.of(EventResult::Refused).get(),
+            dropped: pair.events.of(EventResult::Dropped).get(),
+            refused_bytes: pair.refused_bytes.get(),
+            lag_bytes: pair.lag_bytes.get(),
+            lag_seconds: pair.lag(now).as_secs_f64(),
+            last_success: pair.last_success.get(),
+            in_flight: pair.in_flight.get(),
+            retries: occurred(&pair.retries),
+            lookups: occurred(&pair.lookups),
+            cursor: pair.cursor().map(CursorView::from),
+        }
+    }
+}
+
+impl From<Cursor> for CursorView {
+    fn from(cursor: Cursor) -> Self {
+        Self {
+            generation: format!("{:032x}", u128::from_be_bytes(cursor.generation)),
+            file: cursor.file.map(|file| file.as_ref().into()),
+            offset: cursor.offset,
+            event_time: cursor.event_time,
+        }
+    }
+}
+
+fn occurred<L: Label>(counts: &Counts<L>) -> Vec<(L, u64)> {
+    L::ALL.iter().map(|&label| (label, counts.of(label).get())).filter(|&(_, n)| n > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, busy};
+    use super::*;
+
+    #[test]
+    fn a_status_survives_the_way_through_the_socket() {
+        let snapshot = busy().snapshot(at(60), Duration::from_mins(1));
+        let text = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn the_json_names_states_reasons_and_cursors_as_a_script_would_look_for_them() {
+        let snapshot = busy().snapshot(at(60), Duration::from_mins(1));
+        let json = serde_json::to_value(&snapshot).unwrap();
+        assert_eq!(json["ready"], false);
+        assert_eq!(json["inputs"][0]["state"], "ok");
+        assert_eq!(json["inputs"][0]["gaps"][0]["reason"], "torn_line");
+        assert_eq!(json["pairs"][0]["state"], "running");
+        assert_eq!(json["pairs"][0]["lag_seconds"], 1.0);
+        assert_eq!(json["pairs"][0]["cursor"]["generation"], "a7".repeat(16));
+        assert_eq!(json["pairs"][0]["cursor"]["event_time"], "2025-11-21T08:00:59Z");
+        assert_eq!(json["pairs"][1]["state"], "retrying");
+        assert_eq!(json["pairs"][1]["reason"], "connect");
+        assert_eq!(json["pairs"][1]["retries"], serde_json::json!([["connect", 1]]));
+        assert_eq!(json["pairs"][2]["state"], "stopped");
+    }
+}

@@ -1,0 +1,138 @@
+//! Tells systemd that the agent is ready, how it is, that it is ending, and that it is alive. Without systemd, nothing.
+//!
+//! Protocol: `sd_notify(3)`. A message that cannot be sent is logged once; the agent works on without.
+
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+
+use super::{Say, Snapshot, Telemetry, Time, human};
+
+/// How often the status line is brought up to date where no watchdog asks for more.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// Everything is open and followed; units ordered after this one may start.
+pub(crate) fn ready() {
+    send(&[NotifyState::Ready]);
+}
+
+/// The end has begun; it may take as long as draining does.
+pub(crate) fn stopping() {
+    send(&[NotifyState::Stopping]);
+}
+
+/// Sends the status line when it changes, and the watchdog its pings, as long as no loop is stuck. Never returns.
+pub(crate) async fn report(telemetry: Telemetry, unready_after: Duration) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return std::future::pending().await;
+    }
+    let watchdog = sd_notify::watchdog_enabled();
+    // Half of it, as `sd_watchdog_enabled(3)` advises; never so short that the timer spins.
+    let pause =
+        watchdog.map_or(REFRESH, |limit| (limit / 2).clamp(Duration::from_millis(10), REFRESH));
+    let mut ticks = tokio::time::interval(pause);
+    let mut said = String::new();
+    let mut stuck_said = Say::every(Duration::from_mins(5));
+    loop {
+        ticks.tick().await;
+        let mut news = Vec::with_capacity(2);
+        let stuck = telemetry.liveness(Instant::now());
+        if watchdog.is_some() && stuck.is_empty() {
+            news.push(NotifyState::Watchdog);
+        }
+        if stuck_said.now(!stuck.is_empty(), Instant::now()).is_some() && !stuck.is_empty() {
+            tracing::error!(stuck = stuck.join("; "), "the agent is stuck, systemd gets no ping");
+        }
+        let status = line(&telemetry.snapshot(Time::now(), unready_after));
+        if status != said {
+            news.push(NotifyState::Status(&status));
+        }
+        if !news.is_empty() {
+            send(&news);
+        }
+        said = status;
+    }
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "cannot reach systemd");
+    }
+}
+
+/// What `systemctl status` shows.
+fn line(snapshot: &Snapshot) -> String {
+    let lag = snapshot.pairs.iter().map(|pair| pair.lag_bytes).max().unwrap_or(0);
+    match snapshot.reasons.as_slice() {
+        [] => format!(
+            "ready, {} waiting at most for {} pipelines",
+            human::size(lag),
+            snapshot.pairs.len()
+        ),
+        [only] => format!("not ready: {only}"),
+        [first, rest @ ..] => format!("not ready: {first} (and {} more)", rest.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, busy};
+    use super::*;
+
+    /// Runs in a process of its own, for `NOTIFY_SOCKET` belongs to the whole process.
+    #[tokio::test]
+    #[ignore = "started by the test below"]
+    async fn unit() {
+        let telemetry = busy();
+        let _turning = telemetry.heart("pipeline");
+        ready();
+        let reports = report(telemetry, Duration::from_mins(1));
+        assert!(tokio::time::timeout(Duration::from_secs(1), reports).await.is_err());
+        stopping();
+    }
+
+    #[test]
+    fn systemd_hears_ready_then_status_and_pings_at_half_the_watchdog_then_stopping() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        let unit = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "telemetry::systemd::tests::unit"])
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "400000")
+            .env_remove("WATCHDOG_PID")
+            .output()
+            .unwrap();
+        assert!(unit.status.success(), "{unit:?}");
+        socket.set_nonblocking(true).unwrap();
+        let mut heard = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(length) = socket.recv(&mut buffer) {
+            heard.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+        }
+        assert_eq!(heard[0], "READY=1\n");
+        assert!(heard[1].contains("STATUS=not ready: output search"), "{heard:?}");
+        assert_eq!(heard.last().unwrap(), "STOPPING=1\n");
+        let pings = heard.iter().filter(|message| message.contains("WATCHDOG=1")).count();
+        assert!((3..=6).contains(&pings), "{pings} pings in a second: {heard:?}");
+        let statuses = heard.iter().filter(|message| message.contains("STATUS=")).count();
+        assert!(statuses < pings, "a status is sent when it changes: {heard:?}");
+    }
+
+    #[test]
+    fn systemctl_status_says_the_first_thing_that_is_wrong_and_how_many_there_are() {
+        let minute = Duration::from_mins(1);
+        let telemetry = busy();
+        let status = line(&telemetry.snapshot(at(60), minute));
+        assert!(
+            status.starts_with("not ready: output search of input apiserver has taken nothing"),
+            "{status}"
+        );
+        assert!(status.ends_with("(and 1 more)"), "{status}");
+        for output in ["search", "archive"] {
+            telemetry.pair("apiserver", output).running();
+        }
+        let status = line(&telemetry.snapshot(at(60), minute));
+        assert_eq!(status, "ready, 700 MiB waiting at most for 3 pipelines");
+    }
+}

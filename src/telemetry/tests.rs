@@ -1,0 +1,136 @@
+//! Readiness and liveness as an operator meets them, and an agent in the middle of its work for other tests to show.
+
+use super::*;
+
+const SECOND: i64 = 1_000_000_000;
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// 2025-11-21T08:00:00Z and so many seconds.
+pub(crate) fn at(seconds: i64) -> Time {
+    Time::from_nanos((1_763_712_000 + seconds) * SECOND)
+}
+
+/// One input followed for a while, one output that is well, one that cannot be reached, one that has stopped.
+pub(crate) fn busy() -> Telemetry {
+    let identity = Identity { node: "cp-1".into(), cluster: Some("prod".into()), version: "0.1.0" };
+    let telemetry = Telemetry::new(identity);
+    let input = telemetry.input("apiserver");
+    input.bytes.add(734_003_200);
+    input.events.add(412_345);
+    input.torn_lines.inc();
+    input.last_event.set(Some(at(60)));
+    input.generations.set(8);
+    input.backups.set(7);
+    input.set_watch(Watch::Inotify);
+    input.gap(GapReason::TornLine, 120);
+
+    let loki = telemetry.pair("apiserver", "loki");
+    loki.events.of(EventResult::Delivered).add(412_300);
+    loki.last_success.set(Some(at(60)));
+    loki.oldest_pending.set(Some(at(59)));
+    loki.lag_bytes.set(90_112);
+    loki.in_flight.set(2);
+    loki.latency.observe(Duration::from_millis(180));
+    loki.lookups.of(LookupResult::Found).inc();
+    loki.set_cursor(Cursor {
+        generation: [0xa7; 16],
+        file: Some("audit.log".into()),
+        offset: 48_211_033,
+        event_time: Some(at(59)),
+    });
+
+    let search = telemetry.pair("apiserver", "search");
+    search.events.of(EventResult::Delivered).add(398_111);
+    search.events.of(EventResult::Refused).add(2);
+    search.refused_bytes.set(4_096);
+    search.last_success.set(Some(at(-65)));
+    search.oldest_pending.set(Some(at(-66)));
+    search.lag_bytes.set(25_165_824);
+    search.retrying(at(-65), RetryReason::Connect, "connection refused by 10.0.0.7:9200");
+    search.set_cursor(Cursor {
+        generation: [0x3c; 16],
+        file: Some("audit-2025-11-21T07-40-00.000.log.gz".into()),
+        offset: 9_000,
+        event_time: Some(at(-66)),
+    });
+
+    let archive = telemetry.pair("apiserver", "archive");
+    archive.oldest_pending.set(Some(at(-4_000)));
+    archive.lag_bytes.set(734_003_200);
+    archive.stopped(at(0), "No space left on device", "free space under /var/lib/auditrail");
+
+    telemetry.disk().saved(at(59));
+    telemetry.disk().state_bytes.set(12_288);
+    telemetry
+}
+
+#[test]
+fn an_outage_makes_unready_only_once_it_lasts_and_a_stop_does_at_once() {
+    let telemetry = busy();
+    let early = telemetry.readiness(at(-10), MINUTE);
+    assert_eq!(
+        early,
+        [
+            "output archive of input apiserver has stopped (No space left on device): free space under /var/lib/auditrail"
+        ]
+    );
+    let late = telemetry.readiness(at(60), MINUTE);
+    assert_eq!(late.len(), 2);
+    assert_eq!(
+        late[0],
+        "output search of input apiserver has taken nothing for 2m 5s (connect: connection refused by 10.0.0.7:9200): \
+         see that the back end is up and can be reached from this node"
+    );
+}
+
+#[test]
+fn a_log_that_is_not_there_yet_is_no_failure_but_one_that_cannot_be_read_is() {
+    let telemetry = Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
+    let input = telemetry.input("apiserver");
+    let path = || "/var/log/audit.log".into();
+    input.set_state(InputState::Missing { path: path() });
+    assert_eq!(telemetry.readiness(at(0), MINUTE), [""; 0]);
+    input.set_state(InputState::Unreadable { path: path(), error: "Permission denied".into() });
+    assert_eq!(
+        telemetry.readiness(at(0), MINUTE),
+        ["input apiserver cannot read /var/log/audit.log (Permission denied): \
+          let the agent's user read the file and its directory"]
+    );
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_saved_and_a_spent_budget_are_unready_until_they_are_mended() {
+    let telemetry = Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
+    telemetry.disk().save_failed("Read-only file system".into());
+    telemetry.disk().set_spent(Some("1 GiB of 1 GiB used".into()));
+    let reasons = telemetry.readiness(at(0), MINUTE);
+    assert!(reasons[0].contains("(Read-only file system)"), "{reasons:?}");
+    assert!(reasons[1].contains("(1 GiB of 1 GiB used)"), "{reasons:?}");
+    telemetry.disk().saved(at(1));
+    telemetry.disk().set_spent(None);
+    assert_eq!(telemetry.readiness(at(2), MINUTE), [""; 0]);
+    assert_eq!(telemetry.disk().checkpoint_errors.get(), 1);
+}
+
+#[test]
+fn a_loop_that_stops_turning_is_named_and_one_that_ended_is_not() {
+    let telemetry = Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
+    let now = Instant::now();
+    let reader = telemetry.heart("reader of input apiserver");
+    let ended = telemetry.heart("pipeline to loki");
+    assert_eq!(telemetry.liveness(now + Duration::from_secs(59)), [""; 0]);
+    drop(ended);
+    let stuck = telemetry.liveness(now + Duration::from_secs(62));
+    assert_eq!(stuck, ["reader of input apiserver has not moved for 1m 2s"]);
+    reader.beat();
+    assert_eq!(telemetry.liveness(now + Duration::from_secs(59)), [""; 0]);
+}
+
+#[test]
+fn the_same_name_gives_the_same_numbers() {
+    let telemetry = busy();
+    telemetry.clone().input("apiserver").events.inc();
+    assert_eq!(telemetry.input("apiserver").events.get(), 412_346);
+    telemetry.pair("apiserver", "loki").in_flight.set(3);
+    assert_eq!(telemetry.snapshot(at(60), MINUTE).pairs.len(), 3);
+}
