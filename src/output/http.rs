@@ -196,7 +196,10 @@ fn build(config: &config::Http) -> Result<Ready, Failure> {
 
 fn failure(error: reqwest::Error, target: &str) -> Failure {
     let error = error.without_url();
-    let answer = format!("{target}: {}", chain(&error));
+    let mut answer = format!("{target}: {}", chain(&error));
+    if answer.contains("CaUsedAsEndEntity") {
+        answer.push_str(" (the server shows a CA's own certificate: give it one with basicConstraints=CA:FALSE)");
+    }
     if error.is_builder() {
         let hint = "write the endpoint like https://logs.example.org:9200".to_owned();
         return Failure::Setup { answer, hint };

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::template::{Flavour, Plan, plan};
+use super::flavour::Flavour;
+use super::template::{Plan, plan};
+use super::verdict::said;
 use super::{Elasticsearch, lookup};
 use crate::output::LookUp;
 use crate::output::finding::Finding;
-use crate::output::http::{Failure, Request, Response, excerpt, shown_url};
+use crate::output::http::{Failure, Request, Response, shown_url};
 
 pub(super) async fn check(store: &Elasticsearch) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -41,7 +43,7 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
             );
         }
     };
-    let answer = format!("{shown} answers {} {}", response.status, excerpt(&response.body));
+    let answer = format!("{shown} answers {} {}", response.status, said(&response.body));
     match (response.status, Flavour::of(&response.body)) {
         (200, Some(Flavour::VictoriaLogs)) => {
             let finding = Finding::warn(
@@ -105,24 +107,27 @@ async fn may_create(store: &Elasticsearch, flavour: &Flavour) -> Finding {
         Flavour::OpenSearch { .. } => return unknown("OpenSearch has no question for it"),
         Flavour::Elasticsearch { .. } => (),
     }
-    let question = serde_json::json!({ "index": [{ "names": [scope], "privileges": ["create_doc", "auto_configure"] }] });
-    let answer = store
-        .ask("_security/user/_has_privileges", &[], question.to_string().into(), 64 * 1024)
-        .await;
-    let Response { status, body, .. } = match answer {
-        Ok(response) => response,
-        Err(failure) => return unknown(&failure.to_string()),
-    };
-    match (status, serde_json::from_slice::<Rights>(&body)) {
-        (200, Ok(Rights { has_all_requested: true })) => {
-            Finding::ok(format!("documents may be created in {scope}"))
-        }
-        (200, Ok(_)) => Finding::fail(
+    let wanted = serde_json::json!({ "index": [{ "names": [scope], "privileges": ["create_doc", "auto_configure"] }] });
+    match has(store, &wanted).await {
+        Ok(Some(true)) => Finding::ok(format!("documents may be created in {scope}")),
+        Ok(Some(false)) => Finding::fail(
             format!("no right to create documents in {scope}"),
             "grant the index privileges create_doc and auto_configure",
         ),
-        (400 | 404 | 405, _) => Finding::ok("security is off: everybody may create documents"),
-        _ => unknown(&format!("{status} {}", excerpt(&body))),
+        Ok(None) => Finding::ok("security is off: everybody may create documents"),
+        Err(why) => unknown(&why),
+    }
+}
+
+/// Do these credentials have all of the privileges? `None` where the server knows no rights.
+async fn has(store: &Elasticsearch, wanted: &serde_json::Value) -> Result<Option<bool>, String> {
+    let path = "_security/user/_has_privileges";
+    let answer = store.ask(path, &[], wanted.to_string().into(), 64 * 1024).await;
+    let Response { status, body, .. } = answer.map_err(|failure| failure.to_string())?;
+    match (status, serde_json::from_slice::<Rights>(&body)) {
+        (200, Ok(rights)) => Ok(Some(rights.has_all_requested)),
+        (400 | 404 | 405, _) => Ok(None),
+        _ => Err(format!("{status} {}", said(&body))),
     }
 }
 
@@ -147,6 +152,11 @@ async fn may_look_up(store: &Elasticsearch) -> Finding {
 
 async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
     match plan(store, flavour).await {
+        Ok(Plan::Install) if may_install(store, flavour).await == Ok(Some(false)) => Finding::warn(
+            "the target has no index template, and there is no right to install one",
+            "grant the cluster privilege manage_index_templates, or have etc/elasticsearch-template.json installed: \
+             with a mapping by guesswork many bodies are refused and go out in safe form",
+        ),
         Ok(Plan::Install) => Finding::ok("the index template will be installed at the first start"),
         Ok(Plan::Nothing(why)) => Finding::ok(format!("index template: {why}")),
         Ok(Plan::Theirs(name)) => {
@@ -160,5 +170,14 @@ async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
             format!("index templates cannot be listed: {verdict:?}"),
             "run `check` again",
         ),
+    }
+}
+
+async fn may_install(store: &Elasticsearch, flavour: &Flavour) -> Result<Option<bool>, String> {
+    match flavour {
+        Flavour::Elasticsearch { .. } => {
+            has(store, &serde_json::json!({ "cluster": ["manage_index_templates"] })).await
+        }
+        Flavour::OpenSearch { .. } | Flavour::VictoriaLogs => Ok(None),
     }
 }

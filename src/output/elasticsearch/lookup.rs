@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::Elasticsearch;
-use super::verdict::error_of;
+use super::verdict::{error_of, said};
 use crate::output::http::{Failure, Response, excerpt};
 use crate::output::{LookUp, Reason};
 
@@ -132,7 +132,7 @@ fn usable(answer: Result<Response, Failure>) -> Result<Option<Bytes>, LookUp> {
             return Err(retry(None, Reason::Connect, format!("{answer}: {hint}")));
         }
     };
-    let answer = format!("{} {}", response.status, excerpt(&response.body)).trim_end().to_owned();
+    let answer = format!("{} {}", response.status, said(&response.body)).trim_end().to_owned();
     match response.status {
         200 if response.body.trim_ascii().is_empty() => {
             Err(LookUp::Unavailable { answer: "an empty answer".to_owned() })

@@ -14,6 +14,7 @@ mod body;
 mod check;
 mod document;
 mod endpoints;
+mod flavour;
 mod json;
 mod lookup;
 mod safe;

@@ -11,51 +11,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
+use super::flavour::Flavour;
 use super::target::{Naming, scope};
-use super::{Elasticsearch, unanswered, verdict};
+use super::verdict::{self, said};
+use super::{Elasticsearch, unanswered};
 use crate::config::{Layout, SetupTemplate, Target};
-use crate::output::http::{Failure, Request, excerpt};
+use crate::output::http::{Failure, Request};
 use crate::output::{Reason, Verdict};
 
 const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
 /// The catch-all that Elasticsearch brings along, and its priority.
 const BUILT_IN: (&str, i64) = ("logs", 100);
-
-/// What answers at the endpoint.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Flavour {
-    Elasticsearch {
-        version: String,
-    },
-    OpenSearch {
-        version: String,
-    },
-    /// It takes `_bulk` and answers everything else with something empty.
-    VictoriaLogs,
-}
-
-impl Flavour {
-    /// From the answer to `GET /`; `None` where that is of no known server.
-    pub(super) fn of(body: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Root {
-            cluster_name: Option<String>,
-            version: Version,
-        }
-        #[derive(Deserialize)]
-        struct Version {
-            number: String,
-            distribution: Option<String>,
-        }
-        let Root { cluster_name, version: Version { number: version, distribution } } =
-            serde_json::from_slice(body).ok()?;
-        Some(match (cluster_name, distribution.as_deref()) {
-            (None, _) => Self::VictoriaLogs,
-            (_, Some("opensearch")) => Self::OpenSearch { version },
-            _ => Self::Elasticsearch { version },
-        })
-    }
-}
 
 /// A template as `GET _index_template` lists it.
 #[derive(Debug, Deserialize)]
@@ -104,11 +70,11 @@ pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Pla
     match response.status {
         200 => (),
         429 | 500.. => return Err(later(response.status, &response.body)),
-        status => return Ok(Plan::Unknown(format!("{status} {}", excerpt(&response.body)))),
+        status => return Ok(Plan::Unknown(format!("{status} {}", said(&response.body)))),
     }
     Ok(match serde_json::from_slice::<List>(&response.body) {
         Ok(list) => choose(&list.index_templates, &store.config.target),
-        Err(_) => Plan::Unknown(excerpt(&response.body)),
+        Err(_) => Plan::Unknown(said(&response.body)),
     })
 }
 
@@ -177,7 +143,7 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         200 => info!(template, "index template installed"),
         429 | 500.. => return Err(later(response.status, &response.body)),
         status => {
-            let answer = excerpt(&response.body);
+            let answer = said(&response.body);
             warn!(
                 template,
                 status,
@@ -197,14 +163,15 @@ fn unasked(failure: Failure) -> Verdict {
     }
 }
 
+/// No bulk request will fare better.
 fn refused(status: u16, body: &[u8]) -> Verdict {
-    let answer = format!("{status} {}", excerpt(body));
+    let answer = format!("{status} {}", said(body));
     Verdict::Stop { answer, hint: verdict::CREDENTIALS.to_owned() }
 }
 
 fn later(status: u16, body: &[u8]) -> Verdict {
     let reason = if status == 429 { Reason::Throttled } else { Reason::ServerError };
-    Verdict::Retry { after: None, reason, answer: format!("{status} {}", excerpt(body)) }
+    Verdict::Retry { after: None, reason, answer: format!("{status} {}", said(body)) }
 }
 
 pub(super) fn name(target: &Target) -> String {
@@ -329,22 +296,5 @@ mod tests {
             "ip"
         );
         assert_eq!(elastic["template"]["mappings"]["dynamic"], false);
-    }
-
-    #[test]
-    fn servers_are_told_apart() {
-        let elastic = br#"{"name":"n1","cluster_name":"ci","version":{"number":"8.19.21"},"tagline":"You Know, for Search"}"#;
-        assert_eq!(
-            Flavour::of(elastic),
-            Some(Flavour::Elasticsearch { version: "8.19.21".to_owned() })
-        );
-        let open =
-            br#"{"cluster_name":"ci","version":{"distribution":"opensearch","number":"2.19.1"}}"#;
-        assert_eq!(Flavour::of(open), Some(Flavour::OpenSearch { version: "2.19.1".to_owned() }));
-        assert_eq!(
-            Flavour::of(br#"{ "version": { "number": "8.9.0" } }"#),
-            Some(Flavour::VictoriaLogs)
-        );
-        assert_eq!(Flavour::of(b"<html>"), None);
     }
 }

@@ -71,6 +71,11 @@ pub(super) fn error_of(body: &[u8]) -> Option<Error> {
     serde_json::from_slice::<Refusal>(body).ok().map(|refusal| refusal.error)
 }
 
+/// What an answer says, for people.
+pub(super) fn said(body: &[u8]) -> String {
+    error_of(body).as_ref().map_or_else(|| excerpt(body), Error::shown)
+}
+
 /// The verdicts on what was sent. `safe` says for each document whether it was in safe form.
 pub(super) fn judge(
     status: u16,
