@@ -5,4 +5,5 @@ mod config;
 mod event;
 mod input;
 mod output;
+mod server;
 mod telemetry;

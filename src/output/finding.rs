@@ -32,4 +32,9 @@ impl Finding {
     pub(crate) fn fail(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { state: State::Fail, what: what.into(), hint: hint.into() }
     }
+
+    /// Events do not get through.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.state == State::Fail
+    }
 }

@@ -5,7 +5,19 @@
 
 use std::time::Duration;
 
+use crate::event::Batch;
+
+mod credentials;
+mod elasticsearch;
+mod file;
+mod finding;
 mod http;
+mod loki;
+
+pub(crate) use elasticsearch::Elasticsearch;
+pub(crate) use file::File;
+pub(crate) use finding::{Finding, State as FindingState};
+pub(crate) use loki::Loki;
 
 /// One event of a batch that is to be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,4 +88,66 @@ pub(crate) enum LookUp {
     Unavailable { answer: String },
     /// Ask again.
     Retry { after: Option<Duration>, reason: Reason, answer: String },
+}
+
+/// One output for one input.
+pub(crate) enum Output {
+    Loki(Loki),
+    Elasticsearch(Elasticsearch),
+    File(File),
+}
+
+impl Output {
+    /// Where a look-up has to search for what is sent under this configuration.
+    pub(crate) fn scope(&self) -> String {
+        match self {
+            Self::Loki(loki) => loki.scope(),
+            Self::Elasticsearch(elasticsearch) => elasticsearch.scope(),
+            Self::File(_) => String::new(),
+        }
+    }
+
+    /// The events of a batch, in groups that may share a request.
+    pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<Pick>> {
+        if let Self::Loki(loki) = self {
+            return loki.groups(batch);
+        }
+        vec![(0..).zip(&batch.events).map(|(event, _)| Pick { event, safe: false }).collect()]
+    }
+
+    /// One request.
+    pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+        match self {
+            Self::Loki(loki) => loki.send(batch, picks).await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.send(batch, picks).await,
+            Self::File(file) => file.send(batch, picks).await,
+        }
+    }
+
+    /// Which picks are stored in `scope`.
+    pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+        match self {
+            Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.look_up(scope, batch, picks).await,
+            Self::File(_) => LookUp::Unavailable { answer: "a file is cut back instead".to_owned() },
+        }
+    }
+
+    /// What would go wrong, and what to do about it.
+    pub(crate) async fn check(&self) -> Vec<Finding> {
+        match self {
+            Self::Loki(loki) => loki.check().await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.check().await,
+            Self::File(file) => file.check(),
+        }
+    }
+}
+
+/// The verdict where there is no answer.
+fn unanswered(failure: http::Failure) -> Verdict {
+    match failure {
+        http::Failure::NotSent { answer } => Verdict::Retry { after: None, reason: Reason::Connect, answer },
+        http::Failure::Lost { reason, answer } => Verdict::Doubt { reason, answer },
+        http::Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },
+    }
 }

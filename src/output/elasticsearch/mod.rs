@@ -24,7 +24,7 @@ mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, LookUp, Pick, Reason, Verdict};
+use super::{Answer, LookUp, Pick, Verdict, unanswered};
 use crate::config::{self, Compression};
 use crate::event::Batch;
 use body::Body;
@@ -204,16 +204,6 @@ impl Elasticsearch {
 }
 
 /// The verdict where there is no answer.
-fn unanswered(failure: Failure) -> Verdict {
-    match failure {
-        Failure::NotSent { answer } => {
-            Verdict::Retry { after: None, reason: Reason::Connect, answer }
-        }
-        Failure::Lost { reason, answer } => Verdict::Doubt { reason, answer },
-        Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },
-    }
-}
-
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

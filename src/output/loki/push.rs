@@ -136,7 +136,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::event::{Event, Fingerprint, Form, Span, Whole, pieces};
+    use crate::event::{Event, Fingerprint, Span, Whole, pieces};
 
     #[derive(Clone, PartialEq, Message)]
     struct PushRequest {

@@ -1,0 +1,254 @@
+//! What becomes of one chunk: sent, looked up, halved, recorded as refused, until nothing of it is left.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::backoff::Backoff;
+use super::refused::{Refused, RefusedError};
+use super::tell::Tell;
+use crate::event::Batch;
+use crate::output::{Answer, LookUp, Output, Pick, Reason, Verdict};
+
+/// Requests answered "slow down" in a row, after which a part is halved: it may be larger than what is ever let through.
+const PATIENCE: u32 = 4;
+
+/// What all deliveries of a pipeline share.
+pub(super) struct Context {
+    pub(super) output: Output,
+    pub(super) refused: Refused,
+    pub(super) tell: Tell,
+    /// Of one request: when it has passed, the request cannot be under way any more.
+    pub(super) timeout: Duration,
+}
+
+/// A chunk being delivered. It holds no events, only which of them are left.
+pub(super) struct Delivery {
+    parts: Vec<Part>,
+    backoff: Backoff,
+}
+
+/// Events that are sent together.
+struct Part {
+    picks: Vec<Pick>,
+    doubt: Option<Doubt>,
+    throttled: u32,
+}
+
+/// Why a part has to be looked up first.
+#[derive(Clone)]
+struct Doubt {
+    /// Not before: until then the attempt may still arrive.
+    until: Instant,
+    scopes: Arc<[String]>,
+    then: Then,
+}
+
+/// What is done with the events that a look-up does not find.
+#[derive(Clone)]
+enum Then {
+    Send,
+    /// They are among those of which some were refused: a single one is the culprit, several are sent by halves.
+    Halve { answer: String },
+    Refuse { answer: String },
+}
+
+/// How far a delivery came.
+pub(super) enum Step {
+    Done,
+    /// Nothing to do before this.
+    Wait(Instant),
+}
+
+impl Delivery {
+    /// `earlier` are the scopes to which an earlier process may have sent the chunk, and when its attempts are over.
+    pub(super) fn new(output: &Output, batch: &Batch, backoff: Backoff, earlier: Option<(Arc<[String]>, Instant)>) -> Self {
+        let doubt = earlier.map(|(scopes, until)| Doubt { until, scopes, then: Then::Send });
+        let parts = output.groups(batch).into_iter().filter(|picks| !picks.is_empty());
+        let parts = parts.map(|picks| Part { picks, doubt: doubt.clone(), throttled: 0 }).collect();
+        Self { parts, backoff }
+    }
+
+    /// Goes on until everything is settled or there is something to wait for.
+    pub(super) async fn step(&mut self, context: &Context, batch: &Batch) -> Step {
+        while let Some(part) = self.parts.pop() {
+            let wait = match &part.doubt {
+                Some(doubt) if doubt.until > Instant::now() => {
+                    let until = doubt.until;
+                    self.parts.push(part);
+                    return Step::Wait(until);
+                }
+                Some(_) => self.look_up(context, batch, part).await,
+                None => self.send(context, batch, part).await,
+            };
+            if let Some(wait) = wait {
+                return Step::Wait(Instant::now() + wait);
+            }
+        }
+        Step::Done
+    }
+
+    /// Looks up a part; answers how long to wait, if anything has to be waited for.
+    async fn look_up(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
+        let Part { picks, doubt: Some(doubt), throttled } = part else { return None };
+        let mut found = vec![false; picks.len()];
+        let mut unavailable = false;
+        for scope in doubt.scopes.iter() {
+            match context.output.look_up(scope, batch, &picks).await {
+                LookUp::Found(here) => found.iter_mut().zip(here).for_each(|(found, here)| *found |= here),
+                LookUp::Unavailable { answer } => {
+                    unavailable = true;
+                    context.tell.cannot_look_up(&answer);
+                }
+                LookUp::Retry { after, reason, answer } => {
+                    context.tell.retrying(reason, &answer);
+                    self.parts.push(Part { picks, doubt: Some(doubt), throttled });
+                    return Some(self.backoff.pause(after));
+                }
+            }
+        }
+        let (there, missing): (Vec<_>, Vec<_>) = picks.into_iter().zip(found).partition(|(_, found)| *found);
+        let missing: Vec<_> = missing.into_iter().map(|(pick, _)| pick).collect();
+        let there: Vec<_> = there.into_iter().map(|(pick, _)| pick).collect();
+        context.tell.looked_up(there.len(), missing.len(), unavailable);
+        context.tell.delivered(batch, &there);
+        match doubt.then {
+            _ if missing.is_empty() => None,
+            Then::Send => {
+                self.parts.push(Part { picks: missing, doubt: None, throttled });
+                None
+            }
+            Then::Refuse { answer } => self.refuse(context, batch, missing, &answer).await,
+            Then::Halve { answer } if missing.len() == 1 => self.refuse(context, batch, missing, &answer).await,
+            Then::Halve { .. } => {
+                self.halve(missing);
+                None
+            }
+        }
+    }
+
+    async fn send(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
+        let sent = Instant::now();
+        match context.output.send(batch, &part.picks).await {
+            Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent).await,
+            Answer::Each(verdicts) => {
+                let mut wait = None;
+                for (picks, verdict) in alike(&part.picks, verdicts) {
+                    let some = Part { picks, doubt: None, throttled: part.throttled };
+                    wait = self.judge(context, batch, some, verdict, sent).await.max(wait);
+                }
+                wait
+            }
+        }
+    }
+
+    /// Acts on the verdict on a part that was sent at `sent`.
+    async fn judge(&mut self, context: &Context, batch: &Batch, mut part: Part, verdict: Verdict, sent: Instant) -> Option<Duration> {
+        match verdict {
+            Verdict::Delivered => {
+                self.backoff.reset();
+                context.tell.delivered(batch, &part.picks);
+                None
+            }
+            Verdict::Retry { after, reason, answer } => {
+                context.tell.retrying(reason, &answer);
+                part.throttled = if reason == Reason::Throttled { part.throttled + 1 } else { 0 };
+                if part.throttled >= PATIENCE && part.picks.len() > 1 {
+                    self.halve(part.picks);
+                } else {
+                    self.parts.push(part);
+                }
+                Some(self.backoff.pause(after))
+            }
+            Verdict::Doubt { reason, answer } => {
+                context.tell.retrying(reason, &answer);
+                // An answer that was heard, if not understood, ends the attempt.
+                let answered = matches!(reason, Reason::Throttled | Reason::ServerError | Reason::BadAnswer);
+                let until = if answered { Instant::now() } else { sent + context.timeout };
+                part.doubt = Some(self.doubt(context, until, Then::Send));
+                self.parts.push(part);
+                Some(self.backoff.pause(None))
+            }
+            Verdict::Split { answer } => self.narrow(context, batch, part, answer, false).await,
+            Verdict::OutOfRange { answer } => self.narrow(context, batch, part, answer, true).await,
+            Verdict::TooLarge { answer } if part.picks.len() == 1 => self.refuse(context, batch, part.picks, &answer).await,
+            Verdict::TooLarge { .. } => {
+                self.halve(part.picks);
+                None
+            }
+            Verdict::Safe { answer } if part.picks.iter().all(|pick| pick.safe) => {
+                self.refuse(context, batch, part.picks, &answer).await
+            }
+            Verdict::Safe { .. } => {
+                part.picks.iter_mut().for_each(|pick| pick.safe = true);
+                self.parts.push(part);
+                None
+            }
+            Verdict::Refuse { answer } => self.refuse(context, batch, part.picks, &answer).await,
+            Verdict::Stop { answer, hint } => {
+                context.tell.stopped(&answer, &hint);
+                self.parts.push(part);
+                Some(self.backoff.longest())
+            }
+        }
+    }
+
+    /// Some of a part were refused and the others may have been stored: finds out which.
+    async fn narrow(&mut self, context: &Context, batch: &Batch, mut part: Part, answer: String, all: bool) -> Option<Duration> {
+        if part.picks.len() == 1 {
+            return self.refuse(context, batch, part.picks, &answer).await;
+        }
+        let then = if all { Then::Refuse { answer } } else { Then::Halve { answer } };
+        part.doubt = Some(self.doubt(context, Instant::now(), then));
+        self.parts.push(part);
+        None
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
+    fn doubt(&self, context: &Context, until: Instant, then: Then) -> Doubt {
+        Doubt { until, scopes: [context.output.scope()].into(), then }
+    }
+
+    fn halve(&mut self, mut picks: Vec<Pick>) {
+        let second = picks.split_off(picks.len() / 2);
+        for picks in [second, picks] {
+            self.parts.push(Part { picks, doubt: None, throttled: 0 });
+        }
+    }
+
+    /// Records events as refused; answers how long to wait if there is no room for that.
+    async fn refuse(&mut self, context: &Context, batch: &Batch, picks: Vec<Pick>, answer: &str) -> Option<Duration> {
+        let events: Vec<_> = picks.iter().map(|pick| pick.event).collect();
+        // Rare, and nothing else of this pipeline may go on before it is on disk.
+        let recorded = tokio::task::block_in_place(|| context.refused.record(batch, &events, answer));
+        let (what, hint) = match recorded {
+            Ok(()) => {
+                context.tell.refused(&events, answer, context.refused.bytes());
+                return None;
+            }
+            Err(RefusedError::Full(hint)) => ("no room is left for refused events".to_owned(), hint),
+            Err(RefusedError::Io(error)) => {
+                (format!("refused events cannot be written down: {error}"), "see that the disk of `state_dir` has room and can be written to".to_owned())
+            }
+        };
+        context.tell.stopped(&what, &hint);
+        context.tell.budget_spent(&hint);
+        // Tried again as a part of its own: by then there may be room, or the output may take it.
+        self.parts.push(Part { picks, doubt: None, throttled: 0 });
+        Some(self.backoff.longest())
+    }
+}
+
+/// Groups picks that have the same verdict, so that they go on together.
+fn alike(picks: &[Pick], verdicts: Vec<Verdict>) -> Vec<(Vec<Pick>, Verdict)> {
+    let mut groups: Vec<(Vec<Pick>, Verdict)> = Vec::new();
+    for (pick, verdict) in picks.iter().zip(verdicts) {
+        // What is refused is told one by one, with its own answer.
+        let same = |other: &Verdict| std::mem::discriminant(other) == std::mem::discriminant(&verdict);
+        let joins = !matches!(verdict, Verdict::Refuse { .. } | Verdict::Stop { .. });
+        match groups.iter_mut().find(|(_, other)| joins && same(other)) {
+            Some((group, _)) => group.push(*pick),
+            None => groups.push((vec![*pick], verdict)),
+        }
+    }
+    groups
+}
