@@ -5,5 +5,6 @@ mod config;
 mod event;
 mod input;
 mod output;
+mod pipeline;
 mod server;
 mod telemetry;

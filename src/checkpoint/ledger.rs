@@ -1,8 +1,6 @@
 //! What one pipeline has done, shared with the keeper that writes it down.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
 use tokio::sync::Notify;
 
 use super::{ALL, FileMark, Pair};
@@ -95,9 +93,12 @@ impl Ledger {
         self.books().pair.cursor.generations.retain(|print, _| !gone(print));
     }
 
-    /// Nothing is left that an earlier process may have sent.
-    pub(crate) fn doubt_passed(&self) {
-        self.books().old = 0;
+    /// Reading has passed everything that an earlier process may have sent, where no bound of that was known.
+    pub(crate) fn doubt_passed_unless_bounded(&self) {
+        let mut books = self.books();
+        if books.old == ALL {
+            books.old = 0;
+        }
     }
 
     /// Waits until sending up to `end`, counted in bytes since the start, is written down as possible.
@@ -171,11 +172,10 @@ impl Ledger {
     }
 }
 
-/// Longest wait of a pipeline for a reservation before it is worth saying.
-pub(crate) const GRANT_PATIENCE: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn ledger(reserved: u64) -> Ledger {

@@ -22,6 +22,12 @@ impl<T> Acks<T> {
         self.first + self.waiting.len() as u64 - 1
     }
 
+    /// A chunk under way, by its ticket.
+    pub(super) fn at(&mut self, ticket: u64) -> Option<&mut T> {
+        let index = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
+        self.waiting.get_mut(index).map(|(chunk, _)| chunk)
+    }
+
     /// Acknowledges a chunk; answers what leaves, in order.
     pub(super) fn acknowledge(&mut self, ticket: u64) -> Vec<T> {
         let index = usize::try_from(ticket.saturating_sub(self.first)).unwrap_or(usize::MAX);

@@ -57,11 +57,14 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
     let text = String::from_utf8_lossy(&body);
     let value = |key: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix(": ").map(str::to_owned));
     let mut findings = Vec::new();
-    if let Some(within) = value("query_ingesters_within").filter(|within| !within.starts_with('0')) {
-        findings.push(Finding::warn(
-            format!("queries do not see events older than {within} before they are flushed"),
-            "set `querier.query_ingesters_within: 0` in Loki if repeats of old events after a kill matter",
-        ));
+    // What is older is asked of the store alone, where it stands only once its chunk is flushed.
+    for key in ["query_ingesters_within", "query_store_max_look_back_period"] {
+        if let Some(within) = value(key).filter(|within| !within.starts_with('0')) {
+            findings.push(Finding::warn(
+                format!("{key} is {within}: queries do not see older events before their chunk is flushed, so old ones may be repeated after a kill"),
+                format!("raise `{key}` in Loki while old logs are delivered, if repeats matter there"),
+            ));
+        }
     }
     if let Some(size) = value("max_line_size") {
         findings.push(Finding::ok(format!("takes lines up to {size}; longer ones are refused and kept in the state directory")));

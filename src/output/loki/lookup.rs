@@ -22,7 +22,8 @@ use crate::output::{LookUp, Pick, Reason, unanswered};
 const MOST: usize = 5000;
 /// Bytes of an answer that are held.
 const HELD: usize = 8 << 20;
-/// Bytes of lines that one page is meant to bring.
+/// Bytes of lines that one question is meant to bring. Loki's own parts send each other 4 MiB at the most, and it tries
+/// for long before it says so.
 const PAGE: usize = 2 << 20;
 /// Events further apart than this are asked for one by one: what lies between may be much.
 const APART: Nanos = 60_000_000_000;
@@ -56,7 +57,7 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
     };
     let mut stored: HashMap<Fingerprint, u32> = HashMap::new();
     for (from, to) in windows(batch, picks) {
-        match window(loki, &scope, from, to, page_limit(batch), &mut stored).await {
+        match window(loki, &scope, from, to, &mut stored).await {
             Ok(()) => {}
             Err(Trouble::Later(later)) => return later,
             Err(Trouble::Unavailable(answer)) => return LookUp::Unavailable { answer },
@@ -79,23 +80,25 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
     LookUp::Found(found.collect())
 }
 
-/// Stretches of time that hold the picks, both ends included.
+/// Stretches of time that hold the picks, both ends included, none with more than some megabytes of them.
 fn windows(batch: &Batch, picks: &[Pick]) -> Vec<(Nanos, Nanos)> {
-    let mut times: Vec<_> = picks.iter().map(|pick| batch.events[pick.event as usize].time).collect();
-    times.sort_unstable();
+    let event = |pick: &Pick| &batch.events[pick.event as usize];
+    let mut events: Vec<_> = picks.iter().map(|pick| (event(pick).time, event(pick).line.range().len())).collect();
+    events.sort_unstable();
     let mut windows: Vec<(Nanos, Nanos)> = Vec::new();
-    for time in times {
+    let mut bytes = 0;
+    for (time, length) in events {
+        bytes += length;
         match windows.last_mut() {
-            Some((_, to)) if time - *to <= APART => *to = time,
-            _ => windows.push((time, time)),
+            // What stands at one moment stays together: a question has no finer bounds.
+            Some((_, to)) if time == *to || (time - *to <= APART && bytes <= PAGE) => *to = time,
+            _ => {
+                windows.push((time, time));
+                bytes = length;
+            }
         }
     }
     windows
-}
-
-fn page_limit(batch: &Batch) -> usize {
-    let mean = batch.bytes.len() / batch.events.len().max(1) + 300;
-    (PAGE / mean).clamp(20, MOST)
 }
 
 /// Counts what is stored in a stretch of time, page by page.
@@ -104,13 +107,13 @@ async fn window(
     scope: &Scope,
     mut from: Nanos,
     to: Nanos,
-    mut limit: usize,
     stored: &mut HashMap<Fingerprint, u32>,
 ) -> Result<(), Trouble> {
+    let mut limit = MOST;
     loop {
         let page = match page(loki, scope, from, to, limit).await {
             Err(Trouble::TooLarge) if limit > 1 => {
-                limit /= 2;
+                limit = (limit / 4).max(1);
                 continue;
             }
             other => other?,
@@ -120,11 +123,7 @@ async fn window(
         // The next page begins with the last moment of this one, so that none of its entries is missed or counted twice.
         let counted = page.iter().filter(|(time, _)| !full || *time < last);
         if full && last <= from {
-            if limit >= MOST {
-                return Err(Trouble::Unavailable(format!("more than {MOST} entries at one moment")));
-            }
-            limit = (limit * 2).min(MOST);
-            continue;
+            return Err(Trouble::Unavailable(format!("more than {limit} entries at one moment")));
         }
         for (_, identity) in counted {
             *stored.entry(*identity).or_default() += 1;

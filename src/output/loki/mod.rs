@@ -79,7 +79,7 @@ impl Loki {
         let hour = self.config.stream_per_hour.then(|| self.hour(batch.events[first.event as usize].time));
         let body = push::body(&self.labels.text(hour), batch, picks, &self.config.metadata);
         let encoder = self.snappy.lock().ok().and_then(|mut slot| slot.take());
-        let mut encoder = encoder.unwrap_or_default();
+        let mut encoder = encoder.unwrap_or_else(snap::raw::Encoder::new);
         // Fails only for bodies of 4 GiB and more.
         let body = encoder.compress_vec(&body).unwrap_or_default();
         if let Ok(mut slot) = self.snappy.lock() {

@@ -1,0 +1,48 @@
+//! The thread behind a pipeline: reads one chunk ahead, and waits while the pipeline is busy.
+
+use std::io;
+use std::sync::mpsc;
+
+use tokio::sync::mpsc as tokio_mpsc;
+
+use crate::event::{Fingerprint, Progress};
+use crate::input::{News, Reader};
+
+/// What the reader does after a chunk that holds the process's one large buffer.
+pub(super) enum Reply {
+    Settled,
+    /// It was given back while there is something to wait for: read the same again.
+    Again(Fingerprint, Progress),
+}
+
+/// The reading side as the pipeline sees it.
+pub(super) struct Reading {
+    pub(super) news: tokio_mpsc::Receiver<News>,
+    pub(super) replies: mpsc::Sender<Reply>,
+}
+
+/// Starts the thread. It ends when the input is stopped or the pipeline is gone.
+///
+/// # Errors
+/// If it cannot be started.
+pub(super) fn start(name: &str, mut reader: Reader) -> io::Result<Reading> {
+    let (sender, news) = tokio_mpsc::channel(1);
+    let (replies, answers) = mpsc::channel();
+    let thread = std::thread::Builder::new().name(format!("read-{name}"));
+    thread.spawn(move || {
+        while let Some(something) = reader.next() {
+            let large = matches!(&something, News::Chunk(chunk) if chunk.permit.is_some());
+            if sender.blocking_send(something).is_err() {
+                return;
+            }
+            if large {
+                match answers.recv() {
+                    Ok(Reply::Settled) => {}
+                    Ok(Reply::Again(generation, progress)) => reader.rewind(generation, progress),
+                    Err(_) => return,
+                }
+            }
+        }
+    })?;
+    Ok(Reading { news, replies })
+}

@@ -1,0 +1,117 @@
+//! Everything a pipeline counts and says. A thing is said once, and again only when it changed or after minutes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::event::{Batch, Nanos};
+use crate::output::{Pick, Reason};
+use crate::telemetry::{EventResult, LookupResult, PairStats, RetryReason, Say, Telemetry, Time};
+
+/// See the module.
+pub(super) struct Tell {
+    pub(super) input: Arc<str>,
+    pub(super) output: Arc<str>,
+    pub(super) stats: Arc<PairStats>,
+    telemetry: Telemetry,
+    said: Mutex<Said>,
+}
+
+struct Said {
+    state: Say<State>,
+    lookups: Say<bool>,
+    refused: Say<()>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Running,
+    Retrying(Reason),
+    Stopped,
+}
+
+impl Tell {
+    pub(super) fn new(input: Arc<str>, output: Arc<str>, telemetry: Telemetry) -> Self {
+        let stats = telemetry.pair(&input, &output);
+        let every = |seconds| Duration::from_secs(seconds);
+        let mut state = Say::every(every(300));
+        // Running is the state to begin with and needs no word.
+        state.now(State::Running, Instant::now());
+        let said = Said { state, lookups: Say::every(every(3600)), refused: Say::every(every(60)) };
+        Self { input, output, stats, telemetry, said: Mutex::new(said) }
+    }
+
+    fn said(&self, what: impl FnOnce(&mut Said) -> Option<u64>) -> Option<u64> {
+        what(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn delivered(&self, batch: &Batch, picks: &[Pick]) {
+        if picks.is_empty() {
+            return;
+        }
+        let now = Time::now();
+        self.stats.events.of(EventResult::Delivered).add(picks.len() as u64);
+        for pick in picks {
+            let time: Nanos = batch.events[pick.event as usize].time;
+            self.stats.latency.observe(now.since(Time::from_nanos(time)));
+        }
+        self.stats.last_success.set(Some(now));
+        self.stats.running();
+        if self.said(|said| said.state.now(State::Running, Instant::now())).is_some() {
+            tracing::info!(input = &*self.input, output = &*self.output, "output takes events again");
+        }
+    }
+
+    pub(super) fn retrying(&self, reason: Reason, answer: &str) {
+        self.stats.retrying(Time::now(), label(reason), answer);
+        if let Some(unsaid) = self.said(|said| said.state.now(State::Retrying(reason), Instant::now())) {
+            let reason = format!("{reason:?}");
+            tracing::warn!(input = &*self.input, output = &*self.output, reason, answer, unsaid, "output does not take events, trying again");
+        }
+    }
+
+    pub(super) fn stopped(&self, answer: &str, hint: &str) {
+        self.stats.stopped(Time::now(), answer, hint);
+        if let Some(unsaid) = self.said(|said| said.state.now(State::Stopped, Instant::now())) {
+            tracing::error!(input = &*self.input, output = &*self.output, answer, hint, unsaid, "output is stopped until this is mended");
+        }
+    }
+
+    pub(super) fn budget_spent(&self, hint: &str) {
+        self.telemetry.disk().set_spent(Some(hint.to_owned()));
+    }
+
+    pub(super) fn refused(&self, events: &[u32], answer: &str, bytes: u64) {
+        self.telemetry.disk().set_spent(None);
+        self.stats.events.of(EventResult::Refused).add(events.len() as u64);
+        self.stats.refused_bytes.set(bytes);
+        if let Some(unsaid) = self.said(|said| said.refused.now((), Instant::now())) {
+            let count = events.len();
+            tracing::error!(input = &*self.input, output = &*self.output, count, answer, unsaid, "events are refused for their content, kept in the state directory");
+        }
+    }
+
+    pub(super) fn looked_up(&self, found: usize, missing: usize, unavailable: bool) {
+        self.stats.lookups.of(LookupResult::Found).add(found as u64);
+        let rest = if unavailable { LookupResult::Unavailable } else { LookupResult::Missing };
+        self.stats.lookups.of(rest).add(missing as u64);
+        tracing::debug!(input = &*self.input, output = &*self.output, found, missing, "looked up what was in doubt");
+    }
+
+    pub(super) fn cannot_look_up(&self, answer: &str) {
+        if self.said(|said| said.lookups.now(true, Instant::now())).is_some() {
+            tracing::warn!(input = &*self.input, output = &*self.output, answer, "output cannot be asked what it holds, what is in doubt is sent again");
+        }
+    }
+}
+
+fn label(reason: Reason) -> RetryReason {
+    match reason {
+        Reason::Connect => RetryReason::Connect,
+        Reason::Timeout => RetryReason::Timeout,
+        Reason::ConnectionLost => RetryReason::ConnectionLost,
+        Reason::Throttled => RetryReason::Throttled,
+        Reason::ServerError => RetryReason::ServerError,
+        Reason::BadAnswer => RetryReason::BadAnswer,
+        Reason::Restart => RetryReason::Restart,
+    }
+}
