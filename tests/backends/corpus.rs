@@ -80,10 +80,13 @@ pub(crate) fn plain_file(dir: &Path) -> PathBuf {
     plain
 }
 
-/// Oldest first: `audit-<stamp>` sorts before `audit.log`.
+/// Oldest first: `audit-<stamp>` sorts before `audit.log`. A note beside the log is no part of it.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains(".log"))
+        .collect();
     files.sort();
     files
 }
