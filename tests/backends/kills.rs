@@ -1,8 +1,10 @@
 //! The agent dies, again and again, while events stream in.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tempfile::TempDir;
 
 use crate::corpus;
@@ -11,7 +13,7 @@ use crate::loki::Loki;
 use crate::rotating_writer::Writer;
 use crate::servers::{Server, have};
 use crate::support::agent::Agent;
-use crate::support::events::expected;
+use crate::support::events::{Expected, Maker, expected, log_of};
 use crate::support::tables;
 
 /// How long the agent lives each time: sometimes long enough to settle what was in doubt, sometimes not.
@@ -60,4 +62,32 @@ fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
     agent.stop_done();
     loki.assert_holds("{job=\"kills\"}", &events);
     elastic.assert_holds(stream, &events);
+}
+
+/// Loki gives at most 4 MiB in one answer, and above that takes a quarter of a minute to say no: what is in doubt among
+/// lines of megabytes must be looked up in small stretches.
+#[test]
+fn kills_among_lines_of_megabytes_lose_nothing_and_double_nothing() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::raised(&[]);
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<Expected> =
+        (0..300).map(|n| maker.event(if n % 10 == 9 { 1_500_000 } else { 2000 })).collect();
+    fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
+    let more = "timeout = \"2s\"\nmax_bytes_per_second = \"8MiB\"";
+    let config = tables::input("apiserver", &dir.path().join("audit.log"))
+        + &tables::loki(&loki.url(), "megabytes", more);
+
+    let mut agent = Agent::start(dir.path(), &config);
+    for life in [700, 1500, 3500, 1200] {
+        thread::sleep(Duration::from_millis(life));
+        agent.kill();
+        agent.resume();
+    }
+    loki.wait_count("{job=\"megabytes\"}", &events, Duration::from_secs(90));
+    agent.stop_done();
+    loki.assert_holds("{job=\"megabytes\"}", &events);
 }
