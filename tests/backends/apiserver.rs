@@ -1,0 +1,144 @@
+//! A real kube-apiserver on a real etcd, and kubectl to drive it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::corpus::read;
+use crate::servers::{Process, built, source};
+use crate::support::events::{Expected, expected};
+use crate::support::{free_port, wait_for};
+
+/// Password of the user who may do everything, in a server that lives for seconds on loopback.
+const TOKEN: &str = "only-for-tests";
+
+pub(crate) struct ApiServer {
+    server: Process,
+    _etcd: Process,
+    dir: TempDir,
+    port: u16,
+}
+
+impl ApiServer {
+    /// Audits everything with bodies, rotates at 1 MB and compresses, keeps all backups.
+    pub(crate) fn start() -> Self {
+        let dir = TempDir::new().unwrap();
+        let (etcd, store) = start_etcd(dir.path());
+        let port = free_port();
+        let key = dir.path().join("sa.key");
+        let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").output();
+        success(&made.unwrap()).unwrap();
+        fs::write(dir.path().join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))
+            .unwrap();
+        let mut command = Command::new(built("bin/kube-apiserver"));
+        command.current_dir(dir.path()).args([
+            &format!("--etcd-servers={store}"),
+            &format!("--secure-port={port}"),
+            &format!("--audit-policy-file={}", source("kubernetes/policy.yaml").display()),
+            "--bind-address=127.0.0.1",
+            "--cert-dir=pki",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--service-account-key-file=sa.key",
+            "--service-account-signing-key-file=sa.key",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            "--authorization-mode=Node,RBAC",
+            "--token-auth-file=tokens.csv",
+            "--audit-log-path=audit/audit.log",
+            "--audit-log-maxsize=1",
+            "--audit-log-maxbackup=1000",
+            "--audit-log-compress",
+        ]);
+        let server = Process::start("kube-apiserver", &mut command, dir.path());
+        let mut started = Self { server, _etcd: etcd, dir, port };
+        wait_for("kube-apiserver to be ready", Duration::from_secs(90), || {
+            started.server.alive()?;
+            started.kubectl(&["get", "--raw", "/readyz"])
+        });
+        started
+    }
+
+    /// Runs kubectl as the administrator; `Err` with what it printed when it fails.
+    pub(crate) fn kubectl(&self, args: &[&str]) -> Result<String, String> {
+        let output = Command::new(built("bin/kubectl"))
+            .current_dir(self.dir.path())
+            .env("HOME", self.dir.path())
+            .arg(format!("--server=https://127.0.0.1:{}", self.port))
+            .arg(format!("--token={TOKEN}"))
+            .args(["--certificate-authority=pki/apiserver.crt", "--request-timeout=20s"])
+            .args(args)
+            .stdin(Stdio::null())
+            .output();
+        success(&output.unwrap())
+    }
+
+    /// Ends the server, so that its log says no more. The log stays.
+    pub(crate) fn stop(&mut self) {
+        self.server.kill();
+    }
+
+    /// A file in the folder in which kubectl runs.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.dir.path().join("audit/audit.log")
+    }
+
+    /// `apiserver_audit_event_total`: how many events the server says that it made.
+    pub(crate) fn counted(&self) -> Result<usize, String> {
+        let metrics = self.kubectl(&["get", "--raw", "/metrics"])?;
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix("apiserver_audit_event_total "));
+        line.and_then(|count| count.parse().ok()).ok_or_else(|| "no such metric".to_owned())
+    }
+
+    /// Every event in the log and its backups; `Err` while the server is moving files.
+    pub(crate) fn logged(&self) -> Result<Vec<Expected>, String> {
+        let folder = self.dir.path().join("audit");
+        let files: BTreeSet<PathBuf> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut events = Vec::new();
+        for file in &files {
+            // Beside its plain file a `.gz` is still being written.
+            if !files.contains(&file.with_extension("")) {
+                events.extend(expected(&read(file).map_err(|error| error.to_string())?));
+            }
+        }
+        Ok(events)
+    }
+
+    /// Every event in the log, at a moment when the server counts as many before and after.
+    pub(crate) fn logged_and_counted(&self) -> Vec<Expected> {
+        wait_for("as many events in the log as the server counts", Duration::from_mins(1), || {
+            let before = self.counted()?;
+            let logged = self.logged()?;
+            match (before, logged.len(), self.counted()?) {
+                (a, b, c) if a == b && b == c => Ok(logged),
+                found => Err(format!("counted, logged, counted: {found:?}")),
+            }
+        })
+    }
+}
+
+fn start_etcd(dir: &Path) -> (Process, String) {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let (clients, peers) = (url(free_port()), url(free_port()));
+    let mut command = Command::new("etcd");
+    command.arg("--data-dir").arg(dir.join("etcd"));
+    command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+    command.args(["--listen-peer-urls", &peers, "--unsafe-no-fsync"]);
+    (Process::start("etcd", &mut command, dir), clients)
+}
+
+fn success(output: &Output) -> Result<String, String> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    Err(format!("{}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr)))
+}

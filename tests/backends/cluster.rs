@@ -1,0 +1,73 @@
+//! End to end: a real API server, its audit log, the agent, both back ends.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::apiserver::ApiServer;
+use crate::elastic::Elastic;
+use crate::loki::Loki;
+use crate::servers::{Server, have};
+use crate::support::agent::Agent;
+use crate::support::tables;
+
+/// Every event that kube-apiserver counts in `apiserver_audit_event_total` while kubectl keeps it busy, its log is
+/// rotated every megabyte and compressed, and the agent is killed once on the way.
+#[test]
+fn every_event_that_a_real_api_server_counts_is_found_exactly_once() {
+    if !have(&[Server::KubeApi, Server::Loki, Server::Elasticsearch]) {
+        return;
+    }
+    let (loki, elastic) = (Loki::raised(&[]), Elastic::shared());
+    let mut cluster = ApiServer::start();
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-cluster";
+    let config = tables::input("apiserver", &cluster.audit_log())
+        + &tables::loki(&loki.url(), "cluster", "timeout = \"2s\"")
+        + &tables::elasticsearch(&elastic.url(), stream, "timeout = \"2s\"");
+    let mut agent = Agent::start(dir.path(), &config);
+
+    busy(&cluster, "first");
+    agent.kill();
+    busy(&cluster, "second");
+    agent.resume();
+    busy(&cluster, "third");
+    let events = cluster.logged_and_counted();
+    cluster.stop();
+    let all = cluster.logged().unwrap();
+    assert!(events.len() > 1000, "only {} events: kubectl did not do its part", events.len());
+
+    loki.wait_count("{job=\"cluster\"}", &all, Duration::from_mins(1));
+    elastic.wait_count(stream, all.len(), Duration::from_mins(1));
+    agent.stop_done();
+    loki.assert_holds("{job=\"cluster\"}", &all);
+    elastic.assert_holds(stream, &all);
+}
+
+/// A few hundred requests: create, list, patch and delete, a big object among them.
+fn busy(cluster: &ApiServer, namespace: &str) {
+    let run = |args: &[&str]| cluster.kubectl(args).unwrap();
+    run(&["create", "namespace", namespace]);
+    let mut objects = String::new();
+    for n in 0..60 {
+        let padding = "x".repeat(if n == 30 { 250_000 } else { 4000 });
+        write!(
+            objects,
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-{n}, namespace: {namespace}}}\ndata: {{pad: {padding}}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: secret-{n}, namespace: {namespace}}}\nstringData: {{pad: {padding}}}\n---\n"
+        )
+        .unwrap();
+    }
+    cluster.write("objects.yaml", &objects);
+    run(&["create", "-f", "objects.yaml"]);
+    run(&["get", "configmaps,secrets", "--all-namespaces"]);
+    for n in 0..5 {
+        let patch = format!("{{\"data\":{{\"more\":\"{n}\"}}}}");
+        run(&["-n", namespace, "patch", "configmap", "map-1", "-p", &patch]);
+        // A refusal is an event too.
+        cluster.kubectl(&["-n", namespace, "get", "configmap", "no-such-map"]).unwrap_err();
+    }
+    run(&["delete", "-f", "objects.yaml", "--wait=false"]);
+    run(&["delete", "namespace", namespace, "--wait=false"]);
+}

@@ -1,0 +1,196 @@
+//! One node of Elasticsearch or `OpenSearch`, and questions to it.
+
+use std::fs;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::servers::{Process, built};
+use crate::support::events::{Expected, assert_exactly_once, nanoseconds};
+use crate::support::{free_port, http, wait_for};
+
+/// Password of the user `elastic` where security is on.
+const PASSWORD: &str = "only-for-tests";
+
+/// Starting on a machine that does much else takes long.
+const START: Duration = Duration::from_mins(2);
+
+pub(crate) struct Elastic {
+    process: Process,
+    _dir: TempDir,
+    port: u16,
+    secure: bool,
+}
+
+/// One stored document.
+pub(crate) struct Document {
+    pub(crate) id: String,
+    pub(crate) source: Value,
+}
+
+impl Elastic {
+    /// A node without security, shared by the tests that run at the same time; each writes a data stream of its own.
+    pub(crate) fn shared() -> Arc<Self> {
+        static NODE: Mutex<Weak<Elastic>> = Mutex::new(Weak::new());
+        let mut node = NODE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = node.upgrade() {
+            return running;
+        }
+        let started = Arc::new(Self::with(&[]));
+        *node = Arc::downgrade(&started);
+        started
+    }
+
+    /// A node without security, with these settings.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        let security = "xpack.security.enabled=false";
+        Self::elasticsearch(&[settings, &[security][..]].concat(), false)
+    }
+
+    /// A node that asks for credentials.
+    pub(crate) fn secure() -> Self {
+        let settings =
+            ["xpack.security.enabled=true", "xpack.security.autoconfiguration.enabled=false"];
+        Self::elasticsearch(&settings, true)
+    }
+
+    fn elasticsearch(settings: &[&str], secure: bool) -> Self {
+        let dir = TempDir::new().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir_all(&home).unwrap();
+        let mut command = java("elasticsearch");
+        command.arg("-Dlog4j2.disable.jmx=true");
+        command.arg(format!("-Des.path.home={}", home.display()));
+        command.arg("EsNode").arg(&home).arg(built("elasticsearch/lib")).args(settings);
+        if secure {
+            command.env("ES_PASSWORD", PASSWORD);
+        }
+        Self::launch("elasticsearch", command, dir, secure)
+    }
+
+    /// A node of `OpenSearch`.
+    pub(crate) fn open_search() -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut command = java("opensearch");
+        command.arg("OsNode").arg(dir.path().join("home"));
+        Self::launch("opensearch", command, dir, false)
+    }
+
+    fn launch(name: &'static str, mut command: Command, dir: TempDir, secure: bool) -> Self {
+        let port = free_port();
+        command.args([format!("http.port={port}"), format!("transport.port={}", free_port())]);
+        command.current_dir(dir.path());
+        let process = Process::start(name, &mut command, dir.path());
+        let mut node = Self { process, _dir: dir, port, secure };
+        wait_for(&format!("{name} to be usable"), START, || {
+            node.process.alive()?;
+            node.ask("GET", "/_cluster/health", "")
+        });
+        node
+    }
+
+    /// What goes into `endpoints`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// One request as an administrator; `Err` unless it succeeds.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
+        let credentials = BASE64_STANDARD.encode(format!("elastic:{PASSWORD}"));
+        let credentials = format!("Basic {credentials}");
+        let mut headers = vec![("Content-Type", "application/json")];
+        if self.secure {
+            headers.push(("Authorization", &credentials));
+        }
+        http::send(method, &format!("{}{path}", self.url()), &headers, body.into())?.json()
+    }
+
+    /// How many documents a search would find; 0 while the target does not exist.
+    pub(crate) fn count(&self, target: &str) -> Result<usize, String> {
+        self.ask("POST", &format!("/{target}/_refresh?ignore_unavailable=true"), "")?;
+        let answer = self.ask("GET", &format!("/{target}/_count?ignore_unavailable=true"), "")?;
+        Ok(usize::try_from(answer["count"].as_u64().ok_or("no count")?).unwrap())
+    }
+
+    /// Waits until as many documents are counted.
+    pub(crate) fn wait_count(&self, target: &str, documents: usize, limit: Duration) {
+        wait_for("Elasticsearch to count all events", limit, || match self.count(target)? {
+            found if found >= documents => Ok(()),
+            found => Err(format!("{found} of {documents}")),
+        });
+    }
+
+    /// Every document, with the named fields of its source.
+    pub(crate) fn documents(&self, target: &str, fields: &[&str]) -> Vec<Document> {
+        self.ask("POST", &format!("/{target}/_refresh"), "").unwrap();
+        let body = serde_json::json!({"size": 5000, "sort": ["_doc"], "_source": fields});
+        let mut page =
+            self.ask("POST", &format!("/{target}/_search?scroll=1m"), &body.to_string()).unwrap();
+        let mut all = Vec::new();
+        loop {
+            let hits = page["hits"]["hits"].as_array_mut().unwrap();
+            if hits.is_empty() {
+                return all;
+            }
+            all.extend(hits.iter_mut().map(|hit| Document {
+                id: hit["_id"].as_str().unwrap().to_owned(),
+                source: hit["_source"].take(),
+            }));
+            let next = serde_json::json!({"scroll": "1m", "scroll_id": page["_scroll_id"]});
+            page = self.ask("POST", "/_search/scroll", &next.to_string()).unwrap();
+        }
+    }
+
+    /// What a search for one value of a field finds, whole.
+    pub(crate) fn search(&self, target: &str, field: &str, value: &str) -> Vec<Document> {
+        let body = serde_json::json!({"query": {"term": {field: value}}});
+        let mut answer =
+            self.ask("POST", &format!("/{target}/_search"), &body.to_string()).unwrap();
+        let hits = answer["hits"]["hits"].as_array_mut().unwrap();
+        hits.iter_mut()
+            .map(|hit| Document {
+                id: hit["_id"].as_str().unwrap().to_owned(),
+                source: hit["_source"].take(),
+            })
+            .collect()
+    }
+
+    /// Fails unless exactly these events are there, each once, under an id of its own, at its own time.
+    pub(crate) fn assert_holds(&self, target: &str, events: &[Expected]) {
+        let fields = ["@timestamp", "kubernetes.audit.auditID", "kubernetes.audit.stage"];
+        let documents = self.documents(target, &fields);
+        let found = documents.iter().map(|document| {
+            let audit = &document.source["kubernetes"]["audit"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let at = nanoseconds(document.source["@timestamp"].as_str().unwrap());
+            (at, text(&audit["auditID"]), text(&audit["stage"]))
+        });
+        let wanted = events.iter().map(|e| (e.ns, e.audit_id.clone(), e.stage.clone()));
+        assert_exactly_once(&format!("Elasticsearch {target}"), found, wanted);
+        let mut ids: Vec<&str> = documents.iter().map(|document| document.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), events.len(), "two documents of {target} share an id");
+        assert_eq!(self.count(target).unwrap(), events.len(), "count of {target}");
+    }
+
+    /// Lets the data stream go on in a new backing index, where a `create` does not see what the old one holds.
+    pub(crate) fn rollover(&self, target: &str) {
+        let answer = self.ask("POST", &format!("/{target}/_rollover"), "").unwrap();
+        assert_eq!(answer["rolled_over"], true, "{answer}");
+    }
+}
+
+/// Java with little memory and a compiler that gets to work at once: the servers live for seconds.
+fn java(server: &str) -> Command {
+    let classpath = fs::read_to_string(built(&format!("{server}/classpath"))).unwrap();
+    let mut command = Command::new("java");
+    command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command.arg("-cp").arg(classpath);
+    command
+}

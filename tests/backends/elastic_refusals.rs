@@ -1,0 +1,196 @@
+//! What Elasticsearch refuses, and what that must not cost: the rows of its answers that decide loss or doubling.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::elastic::Elastic;
+use crate::servers::{Server, have};
+use crate::support::agent::Agent;
+use crate::support::events::{Expected, Maker, log_of};
+use crate::support::{tables, wait_for};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// Writes the log and starts an agent that follows it. `more` are further keys of the output.
+fn follow(dir: &Path, events: &[Expected], elastic: &Elastic, stream: &str, more: &str) -> Agent {
+    fs::write(dir.join("audit.log"), log_of(events)).unwrap();
+    let config = tables::input("apiserver", &dir.join("audit.log"))
+        + &tables::elasticsearch(&elastic.url(), stream, more);
+    Agent::start(dir, &config)
+}
+
+fn made(count: usize, bytes: usize) -> Vec<Expected> {
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    (0..count).map(|_| maker.event(bytes)).collect()
+}
+
+/// With one writer thread and a queue of one, some items of a bulk answer 429 and some 201: only those come again.
+#[test]
+fn a_full_queue_delays_events_but_neither_loses_nor_doubles_them() {
+    if !have(&[Server::Elasticsearch]) {
+        return;
+    }
+    let elastic = Elastic::with(&["thread_pool.write.size=1", "thread_pool.write.queue_size=1"]);
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-queue";
+    let events = made(5000, 500);
+    let more = "in_flight = 16\nbatch = { max_events = 50 }";
+    let mut agent = follow(dir.path(), &events, &elastic, stream, more);
+
+    elastic.wait_count(stream, events.len(), LIMIT);
+    assert!(agent.retries("elasticsearch") > 0, "the queue was never full, so nothing was shown");
+    agent.stop_done();
+    elastic.assert_holds(stream, &events);
+}
+
+/// 413 counts the body unzipped. Halves fit; a line that is too large alone is put aside.
+#[test]
+fn a_body_too_large_for_the_server_is_halved_and_only_a_line_too_large_alone_is_put_aside() {
+    if !have(&[Server::Elasticsearch]) {
+        return;
+    }
+    let elastic = Elastic::with(&["http.max_content_length=1mb"]);
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-large";
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<Expected> =
+        (0..2000).map(|n| maker.event(if n == 700 { 1_500_000 } else { 2000 })).collect();
+    let more = "batch = { max_bytes = \"4MiB\" }";
+    let mut agent = follow(dir.path(), &events, &elastic, stream, more);
+
+    let (large, rest): (Vec<Expected>, Vec<Expected>) =
+        events.into_iter().partition(|event| event.line.len() > 1_000_000);
+    elastic.wait_count(stream, rest.len(), LIMIT);
+    wait_for("the large event to be counted as refused", LIMIT, || {
+        let refused = agent.events("elasticsearch", "refused");
+        if refused == 1 { Ok(()) } else { Err(refused.to_string()) }
+    });
+    agent.stop();
+    elastic.assert_holds(stream, &rest);
+    assert!(agent.state().contains(&large[0].audit_id), "the state directory keeps the event");
+}
+
+/// 403 on the items of a blocked index is for the operator to mend; when it is mended, delivery goes on by itself.
+#[test]
+fn a_write_block_turns_readyz_red_and_nothing_is_lost_when_it_is_lifted() {
+    if !have(&[Server::Elasticsearch]) {
+        return;
+    }
+    let elastic = Elastic::shared();
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-block";
+    let mut events = made(400, 500);
+    let later = events.split_off(200);
+    let mut agent = follow(dir.path(), &events, &elastic, stream, "");
+    elastic.wait_count(stream, events.len(), LIMIT);
+
+    let block = |on: bool| {
+        let setting = json!({"index.blocks.write": on}).to_string();
+        elastic.ask("PUT", &format!("/{stream}/_settings"), &setting).unwrap();
+    };
+    block(true);
+    let mut log = File::options().append(true).open(dir.path().join("audit.log")).unwrap();
+    log.write_all(&log_of(&later)).unwrap();
+    let red = agent.wait_readyz(503, LIMIT);
+    assert!(red.contains("elasticsearch"), "/readyz names the output: {red}");
+    block(false);
+    events.extend(later);
+    elastic.wait_count(stream, events.len(), Duration::from_secs(90));
+    agent.wait_readyz(200, LIMIT);
+    agent.stop_done();
+    elastic.assert_holds(stream, &events);
+}
+
+/// A wrong API key is named on `/readyz`; the right one in the same file is taken up without a restart.
+#[test]
+fn a_wrong_api_key_turns_readyz_red_and_the_right_one_in_its_file_delivers_everything() {
+    if !have(&[Server::Elasticsearch]) {
+        return;
+    }
+    let elastic = Elastic::secure();
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-secure";
+    let rights = json!({"name": "auditrail", "role_descriptors": {"writer": {
+        "cluster": ["monitor", "manage_index_templates"],
+        "indices": [{"names": ["logs-*"], "privileges": ["auto_configure", "create_doc", "read", "view_index_metadata", "maintenance"]}],
+    }}});
+    let made_key = elastic.ask("POST", "/_security/api_key", &rights.to_string()).unwrap();
+    let key = dir.path().join("api-key");
+    fs::write(&key, "d3Jvbmc6d3Jvbmc=\n").unwrap();
+    let events = made(300, 500);
+    let more = format!("api_key_file = {key:?}");
+    let mut agent = follow(dir.path(), &events, &elastic, stream, &more);
+
+    let red = agent.wait_readyz(503, LIMIT);
+    assert!(red.contains("elasticsearch"), "/readyz names the output: {red}");
+    fs::write(&key, made_key["encoded"].as_str().unwrap()).unwrap();
+    elastic.wait_count(stream, events.len(), Duration::from_secs(90));
+    agent.wait_readyz(200, LIMIT);
+    agent.stop_done();
+    elastic.assert_holds(stream, &events);
+}
+
+/// With nothing remembered all is sent again, under the same ids: 409, which means delivered.
+#[test]
+fn an_agent_that_lost_its_state_sends_again_and_nothing_is_doubled() {
+    if !have(&[Server::Elasticsearch]) {
+        return;
+    }
+    let elastic = Elastic::shared();
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-again";
+    let events = made(1000, 500);
+    let mut agent = follow(dir.path(), &events, &elastic, stream, "");
+    elastic.wait_count(stream, events.len(), LIMIT);
+
+    agent.kill();
+    fs::remove_dir_all(agent.state_dir()).unwrap();
+    fs::create_dir(agent.state_dir()).unwrap();
+    agent.resume();
+    wait_for("everything to be delivered again", LIMIT, || {
+        let delivered = agent.events("elasticsearch", "delivered");
+        if delivered == events.len() { Ok(()) } else { Err(delivered.to_string()) }
+    });
+    agent.stop_done();
+    elastic.assert_holds(stream, &events);
+}
+
+/// A damaged checkpoint puts everything in doubt: after a rollover only a look-up over the whole data stream shows
+/// what is stored, for the new backing index takes every id once more.
+#[test]
+fn a_damaged_checkpoint_after_a_rollover_doubles_nothing() {
+    if !have(&[Server::Elasticsearch]) {
+        return;
+    }
+    let elastic = Elastic::shared();
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-damaged";
+    let events = made(1000, 500);
+    let mut agent = follow(dir.path(), &events, &elastic, stream, "timeout = \"2s\"");
+    elastic.wait_count(stream, events.len(), LIMIT);
+
+    agent.kill();
+    elastic.rollover(stream);
+    let mut damaged = 0;
+    for entry in fs::read_dir(agent.state_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("checkpoint") {
+            fs::write(&path, "damaged").unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0, "no checkpoint found to damage");
+    agent.resume();
+    wait_for("everything to be settled again", LIMIT, || {
+        let delivered = agent.events("elasticsearch", "delivered");
+        if delivered >= events.len() { Ok(()) } else { Err(delivered.to_string()) }
+    });
+    agent.stop_done();
+    elastic.assert_holds(stream, &events);
+}

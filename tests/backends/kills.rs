@@ -1,0 +1,93 @@
+//! The agent dies, again and again, while events stream in.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tempfile::TempDir;
+
+use crate::corpus;
+use crate::elastic::Elastic;
+use crate::loki::Loki;
+use crate::rotating_writer::Writer;
+use crate::servers::{Server, have};
+use crate::support::agent::Agent;
+use crate::support::events::{Expected, Maker, expected, log_of};
+use crate::support::tables;
+
+/// How long the agent lives each time: sometimes long enough to settle what was in doubt, sometimes not.
+const LIVES_MS: [u64; 10] = [1500, 400, 3200, 900, 2600, 4100, 150, 2900, 3600, 1100];
+
+/// Promises 1 and 2 under SIGKILL, against Loki as it comes, above the rate from which it splits a stream into shards,
+/// and a data stream that goes on in a new backing index between two kills, where `create` finds no earlier copy.
+#[test]
+fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
+    if !have(&[Server::Loki, Server::Elasticsearch, Server::Lumberjack]) {
+        return;
+    }
+    let (loki, elastic) = (Loki::defaults(), Elastic::shared());
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-kills";
+    let mut config = tables::input("apiserver", &dir.path().join("audit/audit.log"));
+    // A short time-out, for the agent waits it out before it looks up what was under way when it was killed.
+    config += &tables::loki(&loki.url(), "kills", "timeout = \"2s\"");
+    config += &tables::elasticsearch(&elastic.url(), stream, "timeout = \"2s\"");
+    let writer = Writer::start(
+        &corpus::plain_file(dir.path()),
+        dir.path(),
+        &[
+            "-events=60000",
+            "-megabytes-per-second=2.5",
+            "-max-size=10",
+            "-max-line=200000",
+            "-compress",
+            "-redate",
+            "-fresh-ids",
+        ],
+    );
+
+    let mut agent = Agent::start(dir.path(), &config);
+    for (kill, life) in LIVES_MS.into_iter().enumerate() {
+        thread::sleep(Duration::from_millis(life));
+        agent.kill();
+        if kill == 3 || kill == 7 {
+            elastic.rollover(stream);
+        }
+        agent.resume();
+    }
+    let events = expected(&writer.written());
+    loki.wait_count("{job=\"kills\"}", &events, Duration::from_secs(90));
+    elastic.wait_count(stream, events.len(), Duration::from_secs(90));
+    agent.stop_done();
+    loki.assert_holds("{job=\"kills\"}", &events);
+    elastic.assert_holds(stream, &events);
+}
+
+/// Loki gives at most 4 MiB in one answer, and above that takes a quarter of a minute to say no: what is in doubt among
+/// lines of megabytes must be looked up in small stretches.
+#[test]
+fn kills_among_lines_of_megabytes_lose_nothing_and_double_nothing() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::raised(&[]);
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<Expected> =
+        (0..300).map(|n| maker.event(if n % 10 == 9 { 1_500_000 } else { 2000 })).collect();
+    fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
+    let more = "timeout = \"2s\"\nmax_bytes_per_second = \"8MiB\"";
+    let config = tables::input("apiserver", &dir.path().join("audit.log"))
+        + &tables::loki(&loki.url(), "megabytes", more);
+
+    let mut agent = Agent::start(dir.path(), &config);
+    for life in [700, 1500, 3500, 1200] {
+        thread::sleep(Duration::from_millis(life));
+        agent.kill();
+        agent.resume();
+    }
+    loki.wait_count("{job=\"megabytes\"}", &events, Duration::from_secs(90));
+    agent.stop_done();
+    loki.assert_holds("{job=\"megabytes\"}", &events);
+}

@@ -1,0 +1,156 @@
+//! What Loki refuses, and what that must not cost: the rows of its answers that decide loss or doubling.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tempfile::TempDir;
+
+use crate::loki::Loki;
+use crate::servers::{Server, have};
+use crate::support::agent::Agent;
+use crate::support::events::{Expected, Maker, log_of};
+use crate::support::{tables, wait_for};
+
+const LIMIT: Duration = Duration::from_mins(1);
+const SELECTOR: &str = "{job=\"refusals\"}";
+
+/// Writes the log and starts an agent that follows it. `more` are further keys of the output.
+fn follow(dir: &Path, log: &[u8], loki: &Loki, more: &str) -> Agent {
+    fs::write(dir.join("audit.log"), log).unwrap();
+    Agent::start(dir, &config(dir, loki, more))
+}
+
+fn config(dir: &Path, loki: &Loki, more: &str) -> String {
+    tables::input("apiserver", &dir.join("audit.log"))
+        + &tables::loki(&loki.url(), "refusals", more)
+}
+
+fn wait_refused(agent: &Agent, count: usize) {
+    wait_for("the refused events to be counted", LIMIT, || {
+        let refused = agent.events("loki", "refused");
+        if refused == count { Ok(()) } else { Err(format!("{refused} of {count}")) }
+    });
+}
+
+/// A line over `max_line_size` costs a batch nothing: Loki stores the good lines of a push that it answers with 400,
+/// so that sending them again would double them.
+#[test]
+fn a_line_too_long_for_loki_is_put_aside_and_its_batch_arrives_once() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::raised(&[("MAX_LINE", "64KB")]);
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let poison = [100, 101, 250];
+    let all: Vec<Expected> =
+        (0..300).map(|n| maker.event(if poison.contains(&n) { 90_000 } else { 500 })).collect();
+    let mut agent = follow(dir.path(), &log_of(&all), &loki, "");
+
+    let (bad, good): (Vec<Expected>, Vec<Expected>) =
+        all.into_iter().partition(|event| event.line.len() > 65_536);
+    wait_refused(&agent, poison.len());
+    loki.wait_count(SELECTOR, &good, LIMIT);
+    agent.stop();
+    loki.assert_holds(SELECTOR, &good);
+    let state = agent.state();
+    assert!(state.contains("max entry size"), "the state directory keeps the answer");
+    for event in bad {
+        assert!(state.contains(&event.audit_id), "the state directory keeps {}", event.audit_id);
+    }
+}
+
+/// Older than `reject_old_samples_max_age`: the answer is about a range of time, and the rest of the push is stored.
+#[test]
+fn events_too_old_for_loki_are_put_aside_and_the_recent_ones_arrive_once() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::raised(&[("REJECT_OLD", "true")]);
+    let dir = TempDir::new().unwrap();
+    let mut old = Maker::from_ago(SignedDuration::from_hours(24 * 30));
+    let mut recent = Maker::from_ago(SignedDuration::from_mins(10));
+    let old: Vec<Expected> = (0..200).map(|_| old.event(500)).collect();
+    let recent: Vec<Expected> = (0..200).map(|_| recent.event(500)).collect();
+    let mut agent = follow(dir.path(), &log_of(old.iter().chain(&recent)), &loki, "");
+
+    wait_refused(&agent, old.len());
+    loki.wait_count(SELECTOR, &recent, LIMIT);
+    agent.stop();
+    loki.assert_holds(SELECTOR, &recent);
+    assert!(agent.state().contains("timestamp too old"), "the state directory keeps the answer");
+}
+
+/// 429 stores nothing: the same push is sent again until it fits the rate.
+#[test]
+fn a_throttling_loki_gets_everything_once_only_later() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::raised(&[("RATE_MB", "0.3"), ("BURST_MB", "0.5")]);
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<Expected> = (0..1500).map(|_| maker.event(500)).collect();
+    let more = "batch = { max_bytes = \"128KiB\" }";
+    let mut agent = follow(dir.path(), &log_of(&events), &loki, more);
+
+    loki.wait_count(SELECTOR, &events, LIMIT);
+    assert!(agent.retries("loki") > 0, "Loki never throttled, so nothing was shown");
+    agent.stop_done();
+    loki.assert_holds(SELECTOR, &events);
+}
+
+/// 401 is for the operator to mend; nothing is thrown away meanwhile.
+#[test]
+fn a_missing_tenant_turns_readyz_red_and_naming_it_delivers_everything() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let mut loki = Loki::raised(&[("AUTH", "true")]);
+    loki.tenant = "team-a";
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<Expected> = (0..200).map(|_| maker.event(500)).collect();
+    let mut agent = follow(dir.path(), &log_of(&events), &loki, "");
+
+    let red = agent.wait_readyz(503, LIMIT);
+    assert!(red.contains("loki"), "/readyz names the output: {red}");
+    assert_eq!(agent.events("loki", "refused"), 0, "a missing tenant refuses nothing");
+    agent.stop();
+    agent.configure(&config(dir.path(), &loki, "tenant = \"team-a\""));
+    agent.resume();
+    loki.wait_count(SELECTOR, &events, LIMIT);
+    agent.wait_readyz(200, LIMIT);
+    agent.stop_done();
+    loki.assert_holds(SELECTOR, &events);
+}
+
+/// What was under way when Loki died may be stored or not: it is looked up before it is sent again.
+#[test]
+fn a_loki_that_dies_twice_on_the_way_has_everything_once_in_the_end() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let mut loki = Loki::raised(&[]);
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<Expected> = (0..20_000).map(|_| maker.event(500)).collect();
+    let more = "batch = { max_events = 100 }\ntimeout = \"2s\"\nmax_bytes_per_second = \"3MiB\"";
+    let mut agent = follow(dir.path(), &log_of(&events), &loki, more);
+
+    for share in [4, 2] {
+        wait_for("a part to be delivered", LIMIT, || match loki.count(SELECTOR, &events)? {
+            found if found >= events.len() / share => Ok(()),
+            found => Err(found.to_string()),
+        });
+        loki.kill();
+        thread::sleep(Duration::from_secs(1));
+        loki.resume();
+    }
+    loki.wait_count(SELECTOR, &events, LIMIT);
+    agent.stop_done();
+    loki.assert_holds(SELECTOR, &events);
+}

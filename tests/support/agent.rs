@@ -1,0 +1,162 @@
+//! The built binary as an operator runs it: a TOML file, `auditrail run -c FILE`, signals, its own HTTP pages.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{contents, free_port, http, listing, tail, wait_for};
+
+/// One agent and the folder in which it lives. Dropped, it is killed; on the way out of a failing test it says all
+/// that it knows.
+pub(crate) struct Agent {
+    dir: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Agent {
+    /// Starts `auditrail run` with state below `dir`. `tables` are the `[inputs.*]` and `[outputs.*]` of its file.
+    pub(crate) fn start(dir: &Path, tables: &str) -> Self {
+        let mut agent = Self { dir: dir.to_owned(), port: free_port(), child: None };
+        agent.configure(tables);
+        agent.resume();
+        agent
+    }
+
+    /// Writes another configuration, for the next [`Agent::resume`].
+    pub(crate) fn configure(&self, tables: &str) {
+        let state = self.state_dir();
+        let text = format!(
+            "node = \"cp-1\"\ncluster = \"test\"\nstate_dir = \"{}\"\n\
+             disk = {{ max_bytes = \"1GiB\", min_free = \"1MiB\" }}\nunready_after = \"5s\"\n\
+             [server]\nlisten = \"127.0.0.1:{}\"\n{tables}",
+            state.display(),
+            self.port
+        );
+        fs::create_dir_all(&state).unwrap();
+        fs::write(self.dir.join("auditrail.toml"), text).unwrap();
+    }
+
+    /// Starts it again after [`Agent::kill`] or [`Agent::stop`], on the same state.
+    pub(crate) fn resume(&mut self) {
+        assert!(self.child.is_none(), "the agent still runs");
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_auditrail"))
+            .args(["run", "-c"])
+            .arg(self.dir.join("auditrail.toml"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// SIGKILL: no instruction of the agent runs any more when this returns.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("the agent runs");
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("the agent ended by itself: {status}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, and how it ended: within its drain time-out and a little.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        let pid = Pid::from_child(self.child.as_ref().expect("the agent runs"));
+        kill_process(pid, Signal::TERM).unwrap();
+        let child = self.child.as_mut().expect("the agent runs");
+        let status = wait_for("the agent to end after SIGTERM", Duration::from_secs(30), || {
+            child.try_wait().unwrap().ok_or_else(|| "still running".to_owned())
+        });
+        self.child = None;
+        status
+    }
+
+    /// SIGTERM once everything was delivered: it must end well.
+    pub(crate) fn stop_done(&mut self) {
+        let status = self.stop();
+        assert!(status.success(), "ended with {status} although all was delivered");
+    }
+
+    /// Where it keeps what it remembers.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// Everything in the state directory, as text.
+    pub(crate) fn state(&self) -> String {
+        contents(&self.state_dir())
+    }
+
+    /// Status and text of `/readyz`; `Err` while nothing answers.
+    pub(crate) fn readyz(&self) -> Result<(u16, String), String> {
+        self.page("/readyz").map(|answer| (answer.status, answer.text()))
+    }
+
+    /// Waits until `/readyz` has this status, and returns what it says.
+    pub(crate) fn wait_readyz(&self, status: u16, limit: Duration) -> String {
+        wait_for(&format!("/readyz to answer {status}"), limit, || match self.readyz()? {
+            (found, text) if found == status => Ok(text),
+            (found, text) => Err(format!("{found}: {text}")),
+        })
+    }
+
+    /// Sum of the series of a counter that carry all these labels; 0 when there is none.
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let Ok(page) = self.page("/metrics") else { return 0 };
+        let text = String::from_utf8_lossy(&page.body).into_owned();
+        let wanted: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
+        text.lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+            .filter(|line| wanted.iter().all(|label| line.contains(label.as_str())))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+
+    /// Events of an output with this result, since the agent was last started.
+    pub(crate) fn events(&self, output: &str, result: &str) -> usize {
+        let labels = [("output", output), ("result", result)];
+        usize::try_from(self.count("auditrail_output_events_total", &labels)).unwrap()
+    }
+
+    /// How often an output tried again, since the agent was last started.
+    pub(crate) fn retries(&self, output: &str) -> u64 {
+        self.count("auditrail_output_retries_total", &[("output", output)])
+    }
+
+    fn page(&self, path: &str) -> Result<http::Answer, String> {
+        http::get(&format!("http://127.0.0.1:{}{path}", self.port))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("agent.log")
+    }
+
+    fn explain(&self) {
+        let shown = |path| self.page(path).map_or_else(|why| why, |answer| answer.text());
+        eprintln!("--- auditrail run -c {}", self.dir.join("auditrail.toml").display());
+        eprintln!("{}", tail(&self.dir.join("auditrail.toml"), 80));
+        eprintln!("--- files\n{}", listing(&self.dir));
+        eprintln!("--- /readyz\n{}", shown("/readyz"));
+        eprintln!("--- /status\n{}", shown("/status"));
+        eprintln!("--- log, its end\n{}", tail(&self.log(), 60));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.explain();
+        }
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

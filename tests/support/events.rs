@@ -1,0 +1,134 @@
+//! Audit events for tests: made ones, shaped as the API server writes them, and what a test expects of any event.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+/// What must be found of one event: its line and what identifies it.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    /// Without the newline; invalid UTF-8 as U+FFFD, which is how JSON answers show it.
+    pub(crate) line: String,
+    pub(crate) audit_id: String,
+    pub(crate) stage: String,
+    /// As written, e.g. `2026-11-21T06:25:22.533537Z`.
+    pub(crate) stage_timestamp: String,
+    /// The same in nanoseconds since 1970.
+    pub(crate) ns: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    #[serde(rename = "auditID")]
+    audit_id: String,
+    stage: String,
+    stage_timestamp: String,
+}
+
+/// Reads the events of whole lines.
+pub(crate) fn expected(bytes: &[u8]) -> Vec<Expected> {
+    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let envelope: Envelope = serde_json::from_slice(line).unwrap();
+            Expected {
+                line: String::from_utf8_lossy(line).into_owned(),
+                ns: nanoseconds(&envelope.stage_timestamp),
+                audit_id: envelope.audit_id,
+                stage: envelope.stage,
+                stage_timestamp: envelope.stage_timestamp,
+            }
+        })
+        .collect()
+}
+
+/// An RFC 3339 time in nanoseconds since 1970.
+pub(crate) fn nanoseconds(time: &str) -> i64 {
+    i64::try_from(time.parse::<Timestamp>().unwrap().as_nanosecond()).unwrap()
+}
+
+/// Makes events, each a millisecond after the one before.
+pub(crate) struct Maker {
+    at: Timestamp,
+    made: usize,
+}
+
+impl Maker {
+    /// The first event will be this long ago.
+    pub(crate) fn from_ago(ago: SignedDuration) -> Self {
+        Self { at: Timestamp::now() - ago, made: 0 }
+    }
+
+    /// One event whose `requestObject` is `{"pad":"xxx..."}` of about this many bytes.
+    pub(crate) fn event(&mut self, bytes: usize) -> Expected {
+        self.event_with(format!("{{\"pad\":\"{}\"}}", "x".repeat(bytes)).as_bytes()).0
+    }
+
+    /// One event with these bytes as its `requestObject`: what is expected, and the line itself, for they differ where
+    /// the bytes are not UTF-8.
+    pub(crate) fn event_with(&mut self, request_object: &[u8]) -> (Expected, Vec<u8>) {
+        self.made += 1;
+        self.at += SignedDuration::from_millis(1);
+        let audit_id = format!("00000000-0000-4000-8000-{:012}", self.made);
+        let time = self.at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+        let mut line = format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"{audit_id}","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/default/configmaps/made-{n}?fieldManager=test","verb":"patch","user":{{"username":"alice","groups":["dev","system:authenticated"]}},"sourceIPs":["198.51.100.7"],"userAgent":"kubectl/v1.34.4","objectRef":{{"resource":"configmaps","namespace":"default","name":"made-{n}","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":200}},"requestObject":"#,
+            n = self.made
+        )
+        .into_bytes();
+        line.extend_from_slice(request_object);
+        line.extend_from_slice(
+            format!(r#","requestReceivedTimestamp":"{time}","stageTimestamp":"{time}","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}}}"#)
+                .as_bytes(),
+        );
+        let expected = Expected {
+            line: String::from_utf8_lossy(&line).into_owned(),
+            audit_id,
+            stage: "ResponseComplete".to_owned(),
+            ns: nanoseconds(&time),
+            stage_timestamp: time,
+        };
+        line.push(b'\n');
+        (expected, line)
+    }
+}
+
+/// The lines of events as they stand in a log.
+pub(crate) fn log_of<'a>(events: impl IntoIterator<Item = &'a Expected>) -> Vec<u8> {
+    events.into_iter().flat_map(|event| format!("{}\n", event.line).into_bytes()).collect()
+}
+
+/// Fails unless both hold the same things equally often; says how many are lost and how many are there too often.
+pub(crate) fn assert_exactly_once<T: Debug + Eq + Hash>(
+    place: &str,
+    found: impl IntoIterator<Item = T>,
+    wanted: impl IntoIterator<Item = T>,
+) {
+    let mut balance: HashMap<T, i64> = HashMap::new();
+    for item in wanted {
+        *balance.entry(item).or_default() += 1;
+    }
+    let total = balance.len();
+    for item in found {
+        *balance.entry(item).or_default() -= 1;
+    }
+    let lost: Vec<&T> = balance.iter().filter(|(_, n)| **n > 0).map(|(item, _)| item).collect();
+    let extra: Vec<&T> = balance.iter().filter(|(_, n)| **n < 0).map(|(item, _)| item).collect();
+    let sample = |items: &[&T]| {
+        let shown =
+            items.iter().take(3).map(|item| format!("{item:?}").chars().take(300).collect());
+        shown.collect::<Vec<String>>().join("\n    ")
+    };
+    assert!(
+        lost.is_empty() && extra.is_empty(),
+        "{place}: of {total} events {} are lost and {} are there that should not be, or too often\n  lost:\n    {}\n  extra:\n    {}",
+        lost.len(),
+        extra.len(),
+        sample(&lost),
+        sample(&extra)
+    );
+}

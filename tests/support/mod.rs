@@ -1,0 +1,76 @@
+//! What the integration tests share: running the built binary, asking it and servers over HTTP, making events, waiting.
+//!
+//! Both test binaries include this folder, and neither uses all of it.
+#![allow(dead_code)]
+
+pub(crate) mod agent;
+pub(crate) mod events;
+pub(crate) mod http;
+pub(crate) mod tables;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A loopback port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks again until the answer is `Ok`, and fails with the last `Err` once `limit` has passed.
+pub(crate) fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<T, String>,
+) -> T {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match ask() {
+            Ok(value) => return value,
+            Err(why) if start.elapsed() > limit => {
+                panic!("waited {limit:?} in vain for {what}: {why}")
+            }
+            Err(_) => thread::sleep(pause),
+        }
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// All files below a folder, by path with their length: what a failing test shows of a directory.
+pub(crate) fn listing(dir: &Path) -> String {
+    let mut lines = Vec::new();
+    visit(dir, &mut |path, len| {
+        lines.push(format!("{len:>12}  {}", path.strip_prefix(dir).unwrap_or(path).display()));
+    });
+    lines.sort_by(|a, b| a[12..].cmp(&b[12..]));
+    lines.join("\n")
+}
+
+/// The bytes of all files below a folder, one after the other, for looking for something that must or must not be there.
+pub(crate) fn contents(dir: &Path) -> String {
+    let mut all = String::new();
+    visit(dir, &mut |path, _| {
+        all.push_str(&String::from_utf8_lossy(&fs::read(path).unwrap_or_default()));
+    });
+    all
+}
+
+/// The end of a file of text, for showing what led to a failure.
+pub(crate) fn tail(path: &Path, lines: usize) -> String {
+    let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+fn visit(dir: &Path, found: &mut impl FnMut(&Path, u64)) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => visit(&entry.path(), found),
+            Ok(meta) => found(&entry.path(), meta.len()),
+            Err(_) => {} // Renamed since it was listed.
+        }
+    }
+}
