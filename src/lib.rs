@@ -1,6 +1,30 @@
-//! (skeleton)
-#![allow(dead_code)]
+//! Follows the Kubernetes audit log and delivers every event to Loki, Elasticsearch or a file: whole, once, in event time.
+//!
+//! Data flows one way, and acknowledgements come back:
+//!
+//! ```text
+//! followed file → input → event → pipeline → output → Loki, Elasticsearch, file
+//!                   ↑ cursor         │ acknowledged
+//!                   └── checkpoint ──┘
+//! ```
+//!
+//! | room | holds |
+//! |---|---|
+//! | `event` | an event's line, its fields and its position; words that other rooms share |
+//! | `config` | the TOML file, checked |
+//! | `telemetry` | every number, state and log line |
+//! | `input` | files into whole events, through rename and gzip |
+//! | `output` | events into requests, answers into verdicts |
+//! | `checkpoint` | what survives the process |
+//! | `pipeline` | joins an input to an output: batches, retries, acknowledgements |
+//! | `server` | `/metrics`, the probes and the status page |
+//! | `cli` | the subcommands; the only room that sees every other |
+//!
+//! A reading order: `event/mod.rs`, `input/mod.rs`, `pipeline/mod.rs`, `pipeline/delivery.rs`, `output/mod.rs`,
+//! `checkpoint/mod.rs`, then `cli/run.rs`, which builds the house. `ARCHITECTURE.md` has the invariants.
+
 mod checkpoint;
+mod cli;
 mod config;
 mod event;
 mod input;
@@ -8,3 +32,5 @@ mod output;
 mod pipeline;
 mod server;
 mod telemetry;
+
+pub use cli::main;

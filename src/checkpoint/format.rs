@@ -45,6 +45,9 @@ pub(super) fn read(file: &[u8]) -> Result<State, FormatError> {
     let damaged = |what: String| FormatError::Damaged(what);
     let newline = memchr::memchr(b'\n', file).ok_or_else(|| damaged("it has no first line".into()))?;
     let frame: Frame = serde_json::from_slice(&file[..newline]).map_err(|error| damaged(format!("its first line does not read: {error}")))?;
+    if frame.version == 0 {
+        return Err(damaged("its version is 0".into()));
+    }
     if frame.version > VERSION {
         return Err(FormatError::Newer(frame.version));
     }

@@ -1,1 +1,141 @@
-//! (skeleton)
+//! The command line: what the user typed, and what the process says when it ends.
+
+use std::path::PathBuf;
+use std::process;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+mod check;
+mod run;
+mod start;
+mod status;
+
+use crate::config::{Config, ConfigError};
+use crate::telemetry::log::{self, LogFormat};
+
+/// Follows the Kubernetes audit log and delivers every event to Loki, Elasticsearch or a file: whole, once, in event
+/// time.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines are written to standard error
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+    /// error, warn, info, debug or trace, or a list such as `info,auditrail::pipeline=debug`; beats AUDITRAIL_LOG
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Follow the audit log and deliver it until SIGTERM or Ctrl-C
+    Run(Configured),
+    /// Look at configuration, permissions and back ends: a line each, and what to do about each failure
+    #[command(visible_alias = "validate")]
+    Check(Configured),
+    /// Show cursors, lag and states, whether or not the agent runs
+    Status {
+        #[command(flatten)]
+        configured: Configured,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct Configured {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/auditrail/auditrail.toml")]
+    config: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum ExitCode {
+    Done = 0,
+    /// Something is undelivered, missing or unreachable.
+    Failed = 1,
+    /// Wrong usage, or a configuration that is not accepted.
+    Usage = 2,
+}
+
+impl From<ExitCode> for process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Runs the program as the process's arguments say.
+#[must_use]
+pub fn main() -> process::ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to standard output and are no failure; clap knows.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Done.into() };
+        }
+    };
+    let format = match arguments.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    if let Err(error) = log::init(format, arguments.log_level.as_deref()) {
+        return fail(&error, ExitCode::Usage).into();
+    }
+    let code = match arguments.command {
+        Command::Run(Configured { config }) => with_config(&config, run::run),
+        Command::Check(Configured { config }) => check::check(&config),
+        Command::Status { configured, json } => with_config(&configured.config, |config| status::status(&config, json)),
+    };
+    code.into()
+}
+
+fn with_config(path: &std::path::Path, command: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(error) => return fail::<ConfigError>(&error, ExitCode::Usage),
+    };
+    command(config).unwrap_or_else(|error| fail(&*error, ExitCode::Failed))
+}
+
+/// Prints an error with its sources to standard error.
+#[expect(clippy::print_stderr, reason = "the last word of a process that fails, whatever the log level")]
+fn fail<E: std::error::Error + ?Sized>(error: &E, code: ExitCode) -> ExitCode {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    eprintln!("auditrail: {text}");
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_agree_with_one_another() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_may_be_left_to_its_usual_place() {
+        let arguments = Arguments::try_parse_from(["auditrail", "run", "--log-format", "json"]).unwrap();
+        let Command::Run(Configured { config }) = arguments.command else { panic!("run") };
+        assert_eq!(config, PathBuf::from("/etc/auditrail/auditrail.toml"));
+    }
+}

@@ -14,7 +14,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
@@ -116,6 +116,29 @@ impl Input {
             .spawn(move || follower.run())?;
         self.thread = Some((thread, waker));
         Ok(())
+    }
+
+    /// Lists the directory once, without following it.
+    ///
+    /// # Errors
+    /// If it cannot be listed.
+    pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
+        let found = Catalogue::new(&self.config.path, self.key.clone()).look(Instant::now(), |_| false)?;
+        stats.generations.set(found.generations.len() as u64);
+        stats.backups.set(found.backups as u64);
+        stats.set_state(state_of(&found, &self.config.path));
+        self.shared.publish(found.generations);
+        Ok(())
+    }
+
+    /// Name of the file that holds a generation, as of the last listing.
+    pub(crate) fn file_of(&self, print: crate::event::Fingerprint) -> Option<Arc<str>> {
+        let (view, _) = self.shared.view();
+        view.generations.iter().find(|generation| generation.print == print).map(|generation| Arc::clone(&generation.name))
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.shared.is_stopped()
     }
 
     /// Decompressed bytes on disk that a cursor has not passed; of compressed files an estimate.
@@ -301,6 +324,14 @@ impl Follower {
             }
         }
         self.stats.set_state(state);
+    }
+}
+
+fn state_of(found: &Found, live: &Path) -> InputState {
+    match found.unreadable.first() {
+        Some((path, error)) => InputState::Unreadable { path: path.clone(), error: error.to_string() },
+        None if found.live_exists || found.backups > 0 => InputState::Ok,
+        None => InputState::Missing { path: live.to_owned() },
     }
 }
 

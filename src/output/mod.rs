@@ -15,7 +15,7 @@ mod http;
 mod loki;
 
 pub(crate) use elasticsearch::Elasticsearch;
-pub(crate) use file::File;
+pub(crate) use file::{File, Mark as FileMark};
 pub(crate) use finding::{Finding, State as FindingState};
 pub(crate) use loki::Loki;
 

@@ -149,9 +149,11 @@ impl Pipeline {
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
         let mut reading = reading::start(&name, reader)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let stopped = async move { drop(stop.wait_for(|stop| *stop).await.is_ok()) };
+        tokio::pin!(stopped);
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return Ok(self.drain().await),
+                () = &mut stopped => return Ok(self.drain().await),
                 news = reading.news.recv(), if self.tasks.len() < self.settings.in_flight => match news {
                     Some(news) => self.take(news),
                     // The reader ends when the input is stopped, which happens after this is told to stop.

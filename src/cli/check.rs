@@ -1,0 +1,175 @@
+//! `check`: what would go wrong, before it does. One line for each thing looked at, and what to do about a failure.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use super::ExitCode;
+use super::start::{inputs_of, node_name, output};
+use crate::checkpoint::{Budget, CheckpointError, Loaded, Store};
+use crate::config::{Config, FileInput};
+use crate::input::Input;
+use crate::output::{Finding, FindingState};
+use crate::server;
+use crate::telemetry::{InputState, Telemetry, Identity};
+
+/// See the module.
+pub(super) fn check(path: &Path) -> ExitCode {
+    let mut report = Report::default();
+    match Config::load(path) {
+        Ok(config) => {
+            report.add("configuration", Finding::ok(format!("{} is accepted", path.display())));
+            everything(&config, &mut report);
+        }
+        Err(error) => {
+            report.add("configuration", Finding::fail(error.to_string(), ""));
+            report.print();
+            return ExitCode::Usage;
+        }
+    }
+    report.print();
+    if report.failed { ExitCode::Failed } else { ExitCode::Done }
+}
+
+fn everything(config: &Config, report: &mut Report) {
+    let running = matches!(server::local::ask(&super::run::socket(config)), Ok(Some(_)));
+    let loaded = state(config, running, report);
+    for input in &config.inputs {
+        for finding in look_at(input, &config.state_dir) {
+            report.add(&format!("inputs.{}", input.name), finding);
+        }
+    }
+    let kept = loaded.map(|loaded| loaded.state.node).unwrap_or_default();
+    let node = match node_name(config, &kept) {
+        Ok(node) => node,
+        Err(error) => return report.add("node", Finding::fail(error.to_string(), "")),
+    };
+    report.add("node", Finding::ok(format!("{node:?}")));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report.add("runtime", Finding::fail(error.to_string(), "")),
+    };
+    for to in &config.outputs {
+        let name = format!("outputs.{}", to.name);
+        // The back end is the same for every input but for a label: one stands for all.
+        let Some(input) = inputs_of(config, to).next() else { continue };
+        match output(config, to, &node, &input.name) {
+            Ok(output) => runtime.block_on(output.check()).into_iter().for_each(|finding| report.add(&name, finding)),
+            Err(error) => report.add(&name, Finding::fail(format!("{error:#}"), "")),
+        }
+    }
+    if let Some(listen) = config.server.listen.as_ref().filter(|_| !running) {
+        report.add("server", match std::net::TcpListener::bind(listen) {
+            Ok(_) => Finding::ok(format!("{listen} is free")),
+            Err(error) => Finding::fail(format!("cannot listen on {listen}: {error}"), "free the port, or set `listen` in [server]"),
+        });
+    }
+}
+
+/// The state directory: whether it can be used, what it holds, how much room there is.
+fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> {
+    let shown = config.state_dir.display();
+    match fs::metadata(&config.state_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            report.add("state_dir", Finding::ok(format!("{shown} is not there yet, `run` makes it")));
+            return None;
+        }
+        _ if running => report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent"))),
+        _ => match Store::open(&config.state_dir).and_then(|store| store.key()) {
+            Ok(_) => report.add("state_dir", Finding::ok(format!("{shown} can be used"))),
+            Err(error) => report.add("state_dir", from_error(&error)),
+        },
+    }
+    let budget = Budget::new(&config.state_dir, config.disk);
+    match budget.room(0) {
+        Ok(Ok(())) => {}
+        Ok(Err(spent)) => report.add("disk", Finding::fail(spent, "")),
+        Err(error) => report.add("disk", Finding::fail(format!("cannot look at the disk of {shown}: {error}"), "")),
+    }
+    match Store::load(&config.state_dir) {
+        Ok(loaded) => Some(loaded),
+        Err(error) => {
+            report.add("checkpoint", from_error(&error));
+            None
+        }
+    }
+}
+
+fn from_error(error: &CheckpointError) -> Finding {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    Finding::fail(format!("{error}{source}"), "")
+}
+
+/// The log: whether it is there and can be read.
+fn look_at(config: &FileInput, state_dir: &Path) -> Vec<Finding> {
+    let telemetry = Telemetry::new(Identity { node: String::new(), cluster: None, version: "" });
+    let stats = telemetry.input(&config.name);
+    let input = Input::new(config.clone(), Store::key_of(state_dir));
+    let shown = config.path.display();
+    let rights = "run as root, give the agent CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
+    let mut findings = vec![match input.look_once(&stats).map(|()| stats.state()) {
+        Ok(InputState::Ok) => Finding::ok(format!("{shown} can be read, with {} backups beside it", stats.backups.get())),
+        Ok(InputState::Missing { .. }) => Finding::warn(
+            format!("{shown} is not there"),
+            "check --audit-log-path of kube-apiserver, and that its directory, not the file alone, is mounted; the agent waits for it",
+        ),
+        Ok(InputState::Unreadable { path, error }) => Finding::fail(format!("{} cannot be read: {error}", path.display()), rights),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::warn(
+            format!("the directory of {shown} is not there"),
+            "check --audit-log-path of kube-apiserver and its volume mounts; the agent waits for it",
+        ),
+        Err(error) => Finding::fail(format!("the directory of {shown} cannot be listed: {error}"), rights),
+    }];
+    if let Some(finding) = mounted_alone(&config.path) {
+        findings.push(finding);
+    }
+    findings
+}
+
+/// A file that is itself a mount point cannot be renamed: the server's rotation fails, and events are lost from then on
+/// (kubernetes/website pull request 30712).
+fn mounted_alone(path: &Path) -> Option<Finding> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let path = path.to_str()?;
+    let mounted = mounts.lines().any(|line| line.split(' ').nth(4) == Some(path));
+    mounted.then(|| {
+        Finding::warn(
+            format!("{path} is mounted as a single file: kube-apiserver cannot rotate it, and loses events once it is full"),
+            "mount its directory instead, here and in the server's manifest",
+        )
+    })
+}
+
+/// What is printed.
+#[derive(Default)]
+struct Report {
+    lines: Vec<(String, Finding)>,
+    failed: bool,
+}
+
+impl Report {
+    fn add(&mut self, subject: &str, finding: Finding) {
+        self.failed |= finding.is_failure();
+        self.lines.push((subject.to_owned(), finding));
+    }
+
+    fn print(&self) {
+        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let width = self.lines.iter().map(|(subject, _)| subject.len()).max().unwrap_or_default();
+        let mut text = String::new();
+        for (subject, finding) in &self.lines {
+            let (word, code) = match finding.state {
+                FindingState::Ok => ("ok  ", 32),
+                FindingState::Warn => ("warn", 33),
+                FindingState::Fail => ("FAIL", 31),
+            };
+            let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
+            text.push_str(&format!("{word} {subject:width$}  {}\n", finding.what));
+            if !finding.hint.is_empty() {
+                text.push_str(&format!("     {:width$}  hint: {}\n", "", finding.hint));
+            }
+        }
+        // A closed pipe is no failure.
+        let _ = io::stdout().write_all(text.as_bytes());
+    }
+}
