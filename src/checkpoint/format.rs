@@ -43,8 +43,10 @@ pub(super) fn write(state: &State) -> serde_json::Result<Vec<u8>> {
 /// If it is cut, changed in any byte, or of a newer version.
 pub(super) fn read(file: &[u8]) -> Result<State, FormatError> {
     let damaged = |what: String| FormatError::Damaged(what);
-    let newline = memchr::memchr(b'\n', file).ok_or_else(|| damaged("it has no first line".into()))?;
-    let frame: Frame = serde_json::from_slice(&file[..newline]).map_err(|error| damaged(format!("its first line does not read: {error}")))?;
+    let newline =
+        memchr::memchr(b'\n', file).ok_or_else(|| damaged("it has no first line".into()))?;
+    let frame: Frame = serde_json::from_slice(&file[..newline])
+        .map_err(|error| damaged(format!("its first line does not read: {error}")))?;
     if frame.version == 0 {
         return Err(damaged("its version is 0".into()));
     }
@@ -53,7 +55,11 @@ pub(super) fn read(file: &[u8]) -> Result<State, FormatError> {
     }
     let rest = &file[newline + 1..];
     if Some(rest.len()) != frame.length.checked_add(1) || rest.last() != Some(&b'\n') {
-        return Err(damaged(format!("it holds {} bytes of {}", rest.len().saturating_sub(1), frame.length)));
+        return Err(damaged(format!(
+            "it holds {} bytes of {}",
+            rest.len().saturating_sub(1),
+            frame.length
+        )));
     }
     let body = &rest[..frame.length];
     let found = format!("{:08x}", crc32fast::hash(body));
@@ -74,8 +80,16 @@ mod tests {
     fn state() -> State {
         let mark = Mark::of(b"line", &Key([1; 32]));
         let progress = Progress { offset: 7, complete: true, time: Some(-3), mark, altered: 1 };
-        let cursor = Cursor { generations: [(Fingerprint([9; 16]), progress)].into(), since: Some(5) };
-        let pair = Pair { input: "a".into(), output: "b".into(), cursor, reserved: super::super::ALL, scopes: vec!["s".into()], file: None };
+        let cursor =
+            Cursor { generations: [(Fingerprint([9; 16]), progress)].into(), since: Some(5) };
+        let pair = Pair {
+            input: "a".into(),
+            output: "b".into(),
+            cursor,
+            reserved: super::super::ALL,
+            scopes: vec!["s".into()],
+            file: None,
+        };
         State { node: "cp-1".into(), pairs: vec![pair] }
     }
 
@@ -100,7 +114,9 @@ mod tests {
 
     #[test]
     fn a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one() {
-        let text = String::from_utf8(write(&state()).unwrap()).unwrap().replace("\"version\":1", "\"version\":2");
+        let text = String::from_utf8(write(&state()).unwrap())
+            .unwrap()
+            .replace("\"version\":1", "\"version\":2");
         assert!(matches!(read(text.as_bytes()), Err(FormatError::Newer(2))));
     }
 

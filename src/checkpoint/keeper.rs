@@ -20,12 +20,29 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// `state` holds the node's name, and pairs of earlier configurations, which are kept.
-    pub(crate) fn new(store: Arc<Store>, state: State, ledgers: Vec<Arc<Ledger>>, interval: Duration, telemetry: Telemetry) -> Self {
-        Self { store, state, ledgers, interval, telemetry, said: Say::every(Duration::from_secs(60)) }
+    pub(crate) fn new(
+        store: Arc<Store>,
+        state: State,
+        ledgers: Vec<Arc<Ledger>>,
+        interval: Duration,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self {
+            store,
+            state,
+            ledgers,
+            interval,
+            telemetry,
+            said: Say::every(Duration::from_secs(60)),
+        }
     }
 
     /// Saves whenever something moved, until `stop` is notified; then once more.
-    pub(crate) async fn run(mut self, moved: Arc<Notify>, stop: Arc<Notify>) -> Result<(), CheckpointError> {
+    pub(crate) async fn run(
+        mut self,
+        moved: Arc<Notify>,
+        stop: Arc<Notify>,
+    ) -> Result<(), CheckpointError> {
         loop {
             tokio::select! {
                 () = moved.notified() => {}
@@ -51,12 +68,18 @@ impl Keeper {
         let entries: Vec<_> = self.ledgers.iter().map(|ledger| ledger.entry()).collect();
         for entry in &entries {
             let pair = &entry.pair;
-            match self.state.pairs.iter_mut().find(|old| old.input == pair.input && old.output == pair.output) {
+            match self
+                .state
+                .pairs
+                .iter_mut()
+                .find(|old| old.input == pair.input && old.output == pair.output)
+            {
                 Some(old) => *old = pair.clone(),
                 None => self.state.pairs.push(pair.clone()),
             }
         }
-        let (store, state, ledgers) = (Arc::clone(&self.store), self.state.clone(), self.ledgers.clone());
+        let (store, state, ledgers) =
+            (Arc::clone(&self.store), self.state.clone(), self.ledgers.clone());
         let written = tokio::task::spawn_blocking(move || {
             for ledger in &ledgers {
                 let path = store.directory().to_owned();
@@ -82,14 +105,18 @@ impl Keeper {
         match result {
             Ok(()) => self.telemetry.disk().saved(Time::now()),
             Err(error) => {
-                let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+                let source = std::error::Error::source(error)
+                    .map(|source| format!(": {source}"))
+                    .unwrap_or_default();
                 self.telemetry.disk().save_failed(format!("{error}{source}"));
             }
         }
         if self.said.now(result.is_ok(), Instant::now()).is_some() {
             match result {
                 Ok(()) => tracing::debug!("checkpoint is written"),
-                Err(error) => tracing::error!(%error, source = std::error::Error::source(error), "checkpoint cannot be written, outputs stop when what is reserved is sent"),
+                Err(error) => {
+                    tracing::error!(%error, source = std::error::Error::source(error), "checkpoint cannot be written, outputs stop when what is reserved is sent")
+                }
             }
         }
     }

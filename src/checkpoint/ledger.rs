@@ -47,14 +47,36 @@ impl Ledger {
     /// The books of a pair that starts from `pair`, whose `reserved` bytes are in doubt.
     pub(crate) fn new(pair: Pair, scope: String, moved: Arc<Notify>) -> Self {
         let old = pair.reserved;
-        let books = Books { pair, scope, acked: 0, grant: 0, reserve: RESERVE, old, changed: false, waiting: false };
+        let books = Books {
+            pair,
+            scope,
+            acked: 0,
+            grant: 0,
+            reserve: RESERVE,
+            old,
+            changed: false,
+            waiting: false,
+        };
         Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: None }
     }
 
     /// The books of a file output. Its file is cut back to the mark at start, so that nothing is ever in doubt, and
     /// `sync` is called before its cursor is written down.
-    pub(crate) fn of_file(pair: Pair, moved: Arc<Notify>, sync: impl Fn() -> std::io::Result<()> + Send + Sync + 'static) -> Self {
-        let books = Books { pair, scope: String::new(), acked: 0, grant: u64::MAX, reserve: 0, old: 0, changed: false, waiting: false };
+    pub(crate) fn of_file(
+        pair: Pair,
+        moved: Arc<Notify>,
+        sync: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let books = Books {
+            pair,
+            scope: String::new(),
+            acked: 0,
+            grant: u64::MAX,
+            reserve: 0,
+            old: 0,
+            changed: false,
+            waiting: false,
+        };
         Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: Some(Box::new(sync)) }
     }
 
@@ -76,7 +98,13 @@ impl Ledger {
     }
 
     /// Moves the cursor: everything up to `progress` is delivered, or durably refused.
-    pub(crate) fn advance(&self, generation: Fingerprint, progress: Progress, bytes: u64, file: Option<FileMark>) {
+    pub(crate) fn advance(
+        &self,
+        generation: Fingerprint,
+        progress: Progress,
+        bytes: u64,
+        file: Option<FileMark>,
+    ) {
         let mut books = self.books();
         books.pair.cursor.generations.insert(generation, progress);
         books.pair.file = file.or(books.pair.file);
@@ -196,7 +224,10 @@ mod tests {
         let entry = ledger.entry();
         ledger.saved(&entry);
         ledger.granted(entry.pair.reserved).await;
-        let wait = tokio::time::timeout(Duration::from_millis(20), ledger.granted(entry.pair.reserved + 1));
+        let wait = tokio::time::timeout(
+            Duration::from_millis(20),
+            ledger.granted(entry.pair.reserved + 1),
+        );
         assert!(wait.await.is_err());
     }
 

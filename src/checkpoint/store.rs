@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::format::{self, FormatError};
 use super::State;
+use super::format::{self, FormatError};
 use crate::event::Key;
 
 const CURRENT: &str = "checkpoint.json";
@@ -16,17 +16,25 @@ const PREVIOUS: &str = "checkpoint.json.previous";
 /// What can be wrong with the state directory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
-    #[error("cannot create the state directory {path}: create it, or set `state_dir` to a place that the agent's user may write to")]
+    #[error(
+        "cannot create the state directory {path}: create it, or set `state_dir` to a place that the agent's user may write to"
+    )]
     Create { path: PathBuf, source: io::Error },
     #[error("another auditrail uses {path}: stop it, or give this one a `state_dir` of its own")]
     Locked { path: PathBuf },
     #[error("cannot open {path}: make it readable and writable by the agent's user")]
     Open { path: PathBuf, source: io::Error },
-    #[error("{path} holds {found} bytes instead of 32: restore it, or move the whole state directory away to begin anew")]
+    #[error(
+        "{path} holds {found} bytes instead of 32: restore it, or move the whole state directory away to begin anew"
+    )]
     Key { path: PathBuf, found: usize },
-    #[error("{path} was written by a newer auditrail (version {version}): run that one, or move the file away to read all logs again")]
+    #[error(
+        "{path} was written by a newer auditrail (version {version}): run that one, or move the file away to read all logs again"
+    )]
     Newer { path: PathBuf, version: u32 },
-    #[error("cannot write {path}: make `state_dir` writable by the agent's user, and see that its disk has room")]
+    #[error(
+        "cannot write {path}: make `state_dir` writable by the agent's user, and see that its disk has room"
+    )]
     Write { path: PathBuf, source: io::Error },
 }
 
@@ -121,18 +129,27 @@ impl Store {
     pub(crate) fn load(directory: &Path) -> Result<Loaded, CheckpointError> {
         let current = read(&directory.join(CURRENT))?;
         // Killed between the two renames of a save: the next one is whole, and is the last.
-        let next = if matches!(current, Found::Nothing) { read(&directory.join(NEXT))? } else { Found::Nothing };
+        let next = if matches!(current, Found::Nothing) {
+            read(&directory.join(NEXT))?
+        } else {
+            Found::Nothing
+        };
         let damage = match (current, next) {
-            (Found::State(state), _) | (_, Found::State(state)) => return Ok(Loaded { state, origin: Origin::Current }),
+            (Found::State(state), _) | (_, Found::State(state)) => {
+                return Ok(Loaded { state, origin: Origin::Current });
+            }
             (Found::Damaged(why), _) => Some(why),
             (Found::Nothing, _) => None,
         };
         match (read(&directory.join(PREVIOUS))?, damage) {
-            (Found::State(state), why) => {
-                Ok(Loaded { state, origin: Origin::Previous(why.unwrap_or_else(|| "the last one is gone".into())) })
-            }
+            (Found::State(state), why) => Ok(Loaded {
+                state,
+                origin: Origin::Previous(why.unwrap_or_else(|| "the last one is gone".into())),
+            }),
             (Found::Nothing, None) => Ok(Loaded { state: State::default(), origin: Origin::First }),
-            (Found::Damaged(why), _) | (Found::Nothing, Some(why)) => Ok(Loaded { state: State::default(), origin: Origin::Lost(why) }),
+            (Found::Damaged(why), _) | (Found::Nothing, Some(why)) => {
+                Ok(Loaded { state: State::default(), origin: Origin::Lost(why) })
+            }
         }
     }
 
@@ -142,7 +159,10 @@ impl Store {
     /// If any of that fails; then the old one stands.
     pub(crate) fn save(&self, state: &State) -> Result<(), CheckpointError> {
         let current = self.directory.join(CURRENT);
-        let wrong = |source: io::Error| CheckpointError::Write { path: self.directory.join(CURRENT), source };
+        let wrong = |source: io::Error| CheckpointError::Write {
+            path: self.directory.join(CURRENT),
+            source,
+        };
         let bytes = format::write(state).map_err(|error| wrong(error.into()))?;
         let next = self.directory.join(NEXT);
         write_synced(&next, &bytes).map_err(wrong)?;
@@ -154,7 +174,9 @@ impl Store {
     }
 
     fn replace(&self, path: &Path, beside: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-        let done = write_synced(beside, bytes).and_then(|()| fs::rename(beside, path)).and_then(|()| sync(&self.directory));
+        let done = write_synced(beside, bytes)
+            .and_then(|()| fs::rename(beside, path))
+            .and_then(|()| sync(&self.directory));
         done.map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
     }
 }
@@ -174,13 +196,18 @@ fn read(path: &Path) -> Result<Found, CheckpointError> {
     };
     match format::read(&bytes) {
         Ok(state) => Ok(Found::State(state)),
-        Err(FormatError::Newer(version)) => Err(CheckpointError::Newer { path: path.to_owned(), version }),
-        Err(FormatError::Damaged(why)) => Ok(Found::Damaged(format!("{} is damaged: {why}", path.display()))),
+        Err(FormatError::Newer(version)) => {
+            Err(CheckpointError::Newer { path: path.to_owned(), version })
+        }
+        Err(FormatError::Damaged(why)) => {
+            Ok(Found::Damaged(format!("{} is damaged: {why}", path.display())))
+        }
     }
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    let mut file =
+        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -212,7 +239,10 @@ mod tests {
         assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
         fs::write(dir.path().join(CURRENT), "junk").unwrap();
         let (node, origin) = load(dir.path());
-        assert!(node == "one" && matches!(origin, Origin::Previous(why) if why.contains("checkpoint.json is damaged")));
+        assert!(
+            node == "one"
+                && matches!(origin, Origin::Previous(why) if why.contains("checkpoint.json is damaged"))
+        );
         fs::write(dir.path().join(PREVIOUS), "junk").unwrap();
         assert!(matches!(load(dir.path()).1, Origin::Lost(_)));
     }

@@ -11,7 +11,7 @@ use crate::config::{Config, FileInput};
 use crate::input::Input;
 use crate::output::{Finding, FindingState};
 use crate::server;
-use crate::telemetry::{InputState, Telemetry, Identity};
+use crate::telemetry::{Identity, InputState, Telemetry};
 
 /// See the module.
 pub(super) fn check(path: &Path) -> ExitCode {
@@ -54,15 +54,24 @@ fn everything(config: &Config, report: &mut Report) {
         // The back end is the same for every input but for a label: one stands for all.
         let Some(input) = inputs_of(config, to).next() else { continue };
         match output(config, to, &node, &input.name) {
-            Ok(output) => runtime.block_on(output.check()).into_iter().for_each(|finding| report.add(&name, finding)),
+            Ok(output) => runtime
+                .block_on(output.check())
+                .into_iter()
+                .for_each(|finding| report.add(&name, finding)),
             Err(error) => report.add(&name, Finding::fail(format!("{error:#}"), "")),
         }
     }
     if let Some(listen) = config.server.listen.as_ref().filter(|_| !running) {
-        report.add("server", match std::net::TcpListener::bind(listen) {
-            Ok(_) => Finding::ok(format!("{listen} is free")),
-            Err(error) => Finding::fail(format!("cannot listen on {listen}: {error}"), "free the port, or set `listen` in [server]"),
-        });
+        report.add(
+            "server",
+            match std::net::TcpListener::bind(listen) {
+                Ok(_) => Finding::ok(format!("{listen} is free")),
+                Err(error) => Finding::fail(
+                    format!("cannot listen on {listen}: {error}"),
+                    "free the port, or set `listen` in [server]",
+                ),
+            },
+        );
     }
 }
 
@@ -71,10 +80,13 @@ fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> 
     let shown = config.state_dir.display();
     match fs::metadata(&config.state_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            report.add("state_dir", Finding::ok(format!("{shown} is not there yet, `run` makes it")));
+            report
+                .add("state_dir", Finding::ok(format!("{shown} is not there yet, `run` makes it")));
             return None;
         }
-        _ if running => report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent"))),
+        _ if running => {
+            report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")))
+        }
         _ => match Store::open(&config.state_dir).and_then(|store| store.key()) {
             Ok(_) => report.add("state_dir", Finding::ok(format!("{shown} can be used"))),
             Err(error) => report.add("state_dir", from_error(&error)),
@@ -84,7 +96,8 @@ fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> 
     match budget.room(0) {
         Ok(Ok(())) => {}
         Ok(Err(spent)) => report.add("disk", Finding::fail(spent, "")),
-        Err(error) => report.add("disk", Finding::fail(format!("cannot look at the disk of {shown}: {error}"), "")),
+        Err(error) => report
+            .add("disk", Finding::fail(format!("cannot look at the disk of {shown}: {error}"), "")),
     }
     match Store::load(&config.state_dir) {
         Ok(loaded) => Some(loaded),
@@ -96,7 +109,8 @@ fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> 
 }
 
 fn from_error(error: &CheckpointError) -> Finding {
-    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    let source =
+        std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     Finding::fail(format!("{error}{source}"), "")
 }
 
@@ -108,17 +122,24 @@ fn look_at(config: &FileInput, state_dir: &Path) -> Vec<Finding> {
     let shown = config.path.display();
     let rights = "run as root, give the agent CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
     let mut findings = vec![match input.look_once(&stats).map(|()| stats.state()) {
-        Ok(InputState::Ok) => Finding::ok(format!("{shown} can be read, with {} backups beside it", stats.backups.get())),
+        Ok(InputState::Ok) => Finding::ok(format!(
+            "{shown} can be read, with {} backups beside it",
+            stats.backups.get()
+        )),
         Ok(InputState::Missing { .. }) => Finding::warn(
             format!("{shown} is not there"),
             "check --audit-log-path of kube-apiserver, and that its directory, not the file alone, is mounted; the agent waits for it",
         ),
-        Ok(InputState::Unreadable { path, error }) => Finding::fail(format!("{} cannot be read: {error}", path.display()), rights),
+        Ok(InputState::Unreadable { path, error }) => {
+            Finding::fail(format!("{} cannot be read: {error}", path.display()), rights)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::warn(
             format!("the directory of {shown} is not there"),
             "check --audit-log-path of kube-apiserver and its volume mounts; the agent waits for it",
         ),
-        Err(error) => Finding::fail(format!("the directory of {shown} cannot be listed: {error}"), rights),
+        Err(error) => {
+            Finding::fail(format!("the directory of {shown} cannot be listed: {error}"), rights)
+        }
     }];
     if let Some(finding) = mounted_alone(&config.path) {
         findings.push(finding);

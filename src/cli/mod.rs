@@ -95,12 +95,17 @@ pub fn main() -> process::ExitCode {
     let code = match arguments.command {
         Command::Run(Configured { config }) => with_config(&config, run::run),
         Command::Check(Configured { config }) => check::check(&config),
-        Command::Status { configured, json } => with_config(&configured.config, |config| status::status(&config, json)),
+        Command::Status { configured, json } => {
+            with_config(&configured.config, |config| status::status(&config, json))
+        }
     };
     code.into()
 }
 
-fn with_config(path: &std::path::Path, command: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
+fn with_config(
+    path: &std::path::Path,
+    command: impl FnOnce(Config) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => return fail::<ConfigError>(&error, ExitCode::Usage),
@@ -109,7 +114,10 @@ fn with_config(path: &std::path::Path, command: impl FnOnce(Config) -> anyhow::R
 }
 
 /// Prints an error with its sources to standard error.
-#[expect(clippy::print_stderr, reason = "the last word of a process that fails, whatever the log level")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a process that fails, whatever the log level"
+)]
 fn fail<E: std::error::Error + ?Sized>(error: &E, code: ExitCode) -> ExitCode {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -134,7 +142,8 @@ mod tests {
 
     #[test]
     fn the_configuration_may_be_left_to_its_usual_place() {
-        let arguments = Arguments::try_parse_from(["auditrail", "run", "--log-format", "json"]).unwrap();
+        let arguments =
+            Arguments::try_parse_from(["auditrail", "run", "--log-format", "json"]).unwrap();
         let Command::Run(Configured { config }) = arguments.command else { panic!("run") };
         assert_eq!(config, PathBuf::from("/etc/auditrail/auditrail.toml"));
     }

@@ -44,26 +44,51 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     let loaded = Store::load(store.directory())?;
     tell_origin(&loaded.origin);
     let node = node_name(&config, &loaded.state.node)?;
-    let telemetry = Telemetry::new(Identity { node: node.clone(), cluster: config.cluster.clone(), version: env!("CARGO_PKG_VERSION") });
+    let telemetry = Telemetry::new(Identity {
+        node: node.clone(),
+        cluster: config.cluster.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    });
     let (stop, stopped) = watch::channel(false);
     let signals = signals(stop.clone())?;
     let page = serve(&config, &telemetry, stopped.clone()).await?;
 
     let moved = Arc::<Notify>::default();
-    let house = House { config: &config, key, loaded: &loaded, node: &node, telemetry: &telemetry, store: &store, moved: &moved };
+    let house = House {
+        config: &config,
+        key,
+        loaded: &loaded,
+        node: &node,
+        telemetry: &telemetry,
+        store: &store,
+        moved: &moved,
+    };
     let (inputs, pipelines, ledgers) = house.build()?;
     let mut state = loaded.state.clone();
     state.node.clone_from(&node);
-    let keeper = Keeper::new(Arc::clone(&store), state, ledgers, config.checkpoint_interval, telemetry.clone());
+    let keeper = Keeper::new(
+        Arc::clone(&store),
+        state,
+        ledgers,
+        config.checkpoint_interval,
+        telemetry.clone(),
+    );
     let keeper_stop = Arc::<Notify>::default();
     let keeper = tokio::spawn(keeper.run(Arc::clone(&moved), Arc::clone(&keeper_stop)));
-    let disk = tokio::spawn(watch_disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
+    let disk =
+        tokio::spawn(watch_disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
 
     let mut running = JoinSet::new();
     for pipeline in pipelines {
         running.spawn(pipeline.run(stopped.clone()));
     }
-    tracing::info!(node, version = env!("CARGO_PKG_VERSION"), inputs = inputs.len(), pipelines = running.len(), "started");
+    tracing::info!(
+        node,
+        version = env!("CARGO_PKG_VERSION"),
+        inputs = inputs.len(),
+        pipelines = running.len(),
+        "started"
+    );
     if let Some(page) = page {
         tracing::info!(page, "status page");
     }
@@ -76,7 +101,10 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     for task in [signals, disk, report] {
         task.abort();
     }
-    let clean = ended? && saved.map_err(|error| tracing::error!(%error, "the last checkpoint could not be written")).is_ok();
+    let clean = ended?
+        && saved
+            .map_err(|error| tracing::error!(%error, "the last checkpoint could not be written"))
+            .is_ok();
     tracing::info!(clean, "ended");
     Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
 }
@@ -101,7 +129,11 @@ async fn wait_for_end(
             match ended.map_err(anyhow::Error::from).and_then(|ended| Ok(ended?)) {
                 Ok(Ended::Drained) => {}
                 Ok(Ended::TimedOut) => clean = false,
-                Ok(Ended::Broken) => broken = broken.or(Some(anyhow::anyhow!("a pipeline broke, which is a fault of the program: see the log"))),
+                Ok(Ended::Broken) => {
+                    broken = broken.or(Some(anyhow::anyhow!(
+                        "a pipeline broke, which is a fault of the program: see the log"
+                    )))
+                }
                 Err(error) => broken = broken.or(Some(error)),
             }
             // One that ended by itself ends all: a restart is the way to begin again.
@@ -135,13 +167,20 @@ impl House<'_> {
         let large = Large::default();
         for input_config in &self.config.inputs {
             let mut input = Input::new(input_config.clone(), self.key.clone());
-            let outputs = self.config.outputs.iter().filter(|output| output.inputs.contains(&input_config.name));
-            let readers: Vec<_> = outputs.map(|output| (output, self.reader(&input, input_config, output, &large))).collect();
+            let outputs = self
+                .config
+                .outputs
+                .iter()
+                .filter(|output| output.inputs.contains(&input_config.name));
+            let readers: Vec<_> = outputs
+                .map(|output| (output, self.reader(&input, input_config, output, &large)))
+                .collect();
             let heart = self.telemetry.heart(format!("the input {}", input_config.name));
             input.start(self.telemetry.input(&input_config.name), heart)?;
             let input = Arc::new(input);
             for (output_config, reader) in readers {
-                let (pipeline, ledger) = self.pipeline(&input, reader, &input_config.name, output_config)?;
+                let (pipeline, ledger) =
+                    self.pipeline(&input, reader, &input_config.name, output_config)?;
                 pipelines.push(pipeline);
                 ledgers.push(ledger);
             }
@@ -150,14 +189,25 @@ impl House<'_> {
         Ok((inputs, pipelines, ledgers))
     }
 
-    fn reader(&self, input: &Input, input_config: &config::FileInput, output: &config::Output, large: &Large) -> Reader {
+    fn reader(
+        &self,
+        input: &Input,
+        input_config: &config::FileInput,
+        output: &config::Output,
+        large: &Large,
+    ) -> Reader {
         let known = self.loaded.state.pair(&input_config.name, &output.name);
         let limits = Limits {
             max_bytes: output.batch.max_bytes,
             max_events: output.batch.max_events,
             max_line_bytes: usize::try_from(input_config.max_line_bytes).unwrap_or(usize::MAX),
         };
-        input.reader(known.map(|pair| pair.cursor.clone()), limits, output.batch.max_age, large.clone())
+        input.reader(
+            known.map(|pair| pair.cursor.clone()),
+            limits,
+            output.batch.max_age,
+            large.clone(),
+        )
     }
 
     fn pipeline(
@@ -169,10 +219,19 @@ impl House<'_> {
     ) -> anyhow::Result<(Pipeline, Arc<Ledger>)> {
         let names = (Arc::clone(input_name), Arc::clone(&output_config.name));
         let known = self.loaded.state.pair(&names.0, &names.1).cloned();
-        let pair = known.unwrap_or_else(|| Pair { input: names.0.to_string(), output: names.1.to_string(), ..Pair::default() });
+        let pair = known.unwrap_or_else(|| Pair {
+            input: names.0.to_string(),
+            output: names.1.to_string(),
+            ..Pair::default()
+        });
         let output = output(self.config, output_config, self.node, &names.0)?;
         let settings = settings(self.config, output_config);
-        let doubts = Doubts::new(&pair, &self.loaded.origin, &output.scope(), Instant::now() + settings.timeout);
+        let doubts = Doubts::new(
+            &pair,
+            &self.loaded.origin,
+            &output.scope(),
+            Instant::now() + settings.timeout,
+        );
         let mut books = Pair { reserved: doubts.reserved(), ..pair };
         let (ledger, doubts) = match &output {
             Output::File(file) => {
@@ -186,9 +245,20 @@ impl House<'_> {
         let ledger = Arc::new(ledger);
         let budget = Budget::new(self.store.directory(), self.config.disk);
         let refused = Refused::open(self.store.directory(), &names.0, &names.1, budget)
-            .with_context(|| format!("cannot open the refused events below {}", self.store.directory().display()))?;
-        let pipeline =
-            Pipeline::new(Arc::clone(input), reader, output, names, refused, Arc::clone(&ledger), doubts, settings, self.telemetry);
+            .with_context(|| {
+                format!("cannot open the refused events below {}", self.store.directory().display())
+            })?;
+        let pipeline = Pipeline::new(
+            Arc::clone(input),
+            reader,
+            output,
+            names,
+            refused,
+            Arc::clone(&ledger),
+            doubts,
+            settings,
+            self.telemetry,
+        );
         Ok((pipeline, ledger))
     }
 }
@@ -220,20 +290,37 @@ fn tell_origin(origin: &Origin) {
     match origin {
         Origin::First => tracing::info!("first start in this state directory"),
         Origin::Current => {}
-        Origin::Previous(why) => tracing::error!(why, "the last checkpoint is unusable, going on from the one before; what may have been sent is looked up"),
-        Origin::Lost(why) => tracing::error!(why, "no checkpoint is usable, reading everything again; what may have been sent is looked up"),
+        Origin::Previous(why) => tracing::error!(
+            why,
+            "the last checkpoint is unusable, going on from the one before; what may have been sent is looked up"
+        ),
+        Origin::Lost(why) => tracing::error!(
+            why,
+            "no checkpoint is usable, reading everything again; what may have been sent is looked up"
+        ),
     }
 }
 
 /// Starts the page and the socket for `status`; answers the page's address.
-async fn serve(config: &Config, telemetry: &Telemetry, stopped: watch::Receiver<bool>) -> anyhow::Result<Option<String>> {
+async fn serve(
+    config: &Config,
+    telemetry: &Telemetry,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<Option<String>> {
     let socket = socket(config);
-    let local = server::local::bind(&socket).with_context(|| format!("cannot listen on {}: choose a shorter `state_dir`", socket.display()))?;
-    tokio::spawn(server::answer_locally(local, telemetry.clone(), config.unready_after, until(stopped.clone())));
+    let local = server::local::bind(&socket).with_context(|| {
+        format!("cannot listen on {}: choose a shorter `state_dir`", socket.display())
+    })?;
+    tokio::spawn(server::answer_locally(
+        local,
+        telemetry.clone(),
+        config.unready_after,
+        until(stopped.clone()),
+    ));
     let Some(listen) = &config.server.listen else { return Ok(None) };
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}: free the port, or set `listen` in [server]"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}: free the port, or set `listen` in [server]")
+    })?;
     let page = format!("http://{}/", listener.local_addr()?);
     tokio::spawn(server::serve(listener, telemetry.clone(), config.unready_after, until(stopped)));
     Ok(Some(page))
@@ -252,8 +339,11 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 /// Turns SIGTERM and Ctrl-C into a stop; a second one ends the process at once.
 fn signals(stop: watch::Sender<bool>) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
-    let (mut terminate, mut interrupt, mut hang_up) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
+    let (mut terminate, mut interrupt, mut hang_up) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::hangup())?,
+    );
     Ok(tokio::spawn(async move {
         loop {
             tokio::select! {

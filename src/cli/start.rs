@@ -26,7 +26,11 @@ pub(super) fn node_name(config: &Config, kept: &str) -> anyhow::Result<String> {
 }
 
 fn host_name() -> anyhow::Result<String> {
-    let name = rustix::system::uname().nodename().to_str().context("the host name is not UTF-8: set `node`")?.to_owned();
+    let name = rustix::system::uname()
+        .nodename()
+        .to_str()
+        .context("the host name is not UTF-8: set `node`")?
+        .to_owned();
     if name.is_empty() {
         bail!("the host has no name: set `node`");
     }
@@ -34,7 +38,10 @@ fn host_name() -> anyhow::Result<String> {
 }
 
 /// The inputs that an output takes.
-pub(super) fn inputs_of<'a>(config: &'a Config, output: &'a config::Output) -> impl Iterator<Item = &'a FileInput> {
+pub(super) fn inputs_of<'a>(
+    config: &'a Config,
+    output: &'a config::Output,
+) -> impl Iterator<Item = &'a FileInput> {
     config.inputs.iter().filter(|input| output.inputs.contains(&input.name))
 }
 
@@ -42,11 +49,18 @@ pub(super) fn inputs_of<'a>(config: &'a Config, output: &'a config::Output) -> i
 ///
 /// # Errors
 /// If a file that its configuration names cannot be used.
-pub(super) fn output(config: &Config, output: &config::Output, node: &str, input: &Arc<str>) -> anyhow::Result<Output> {
+pub(super) fn output(
+    config: &Config,
+    output: &config::Output,
+    node: &str,
+    input: &Arc<str>,
+) -> anyhow::Result<Output> {
     let cluster = config.cluster.as_deref();
     let made = match &output.kind {
         OutputKind::Loki(loki) => Loki::new(loki, node, cluster, input).map(Output::Loki),
-        OutputKind::Elasticsearch(elasticsearch) => Elasticsearch::new(elasticsearch, node, cluster).map(Output::Elasticsearch),
+        OutputKind::Elasticsearch(elasticsearch) => {
+            Elasticsearch::new(elasticsearch, node, cluster).map(Output::Elasticsearch)
+        }
         OutputKind::File(file) => Ok(Output::File(File::new(&file.path, file.rotate, input))),
     };
     made.map_err(|failure| anyhow::anyhow!("outputs.{}: {failure}", output.name))

@@ -17,12 +17,17 @@ use crate::telemetry::{Cursor, Identity, InputState, Snapshot, Telemetry, Time};
 /// See the module.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let path = socket(config);
-    let running = server::local::ask(&path).with_context(|| format!("cannot ask the agent through {}", path.display()))?;
+    let running = server::local::ask(&path)
+        .with_context(|| format!("cannot ask the agent through {}", path.display()))?;
     let snapshot = match running {
         Some(snapshot) => snapshot,
         None => from_disk(config)?,
     };
-    let text = if json { serde_json::to_string_pretty(&snapshot)? + "\n" } else { server::table(&snapshot) };
+    let text = if json {
+        serde_json::to_string_pretty(&snapshot)? + "\n"
+    } else {
+        server::table(&snapshot)
+    };
     // A closed pipe (`| head`) is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(if snapshot.ready || !snapshot.running { ExitCode::Done } else { ExitCode::Failed })
@@ -31,8 +36,15 @@ pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
 /// The status of an agent that does not run.
 fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
     let loaded = Store::load(&config.state_dir)?;
-    let node = Some(loaded.state.node.clone()).filter(|node| !node.is_empty()).or(config.node.clone()).unwrap_or_default();
-    let telemetry = Telemetry::new(Identity { node, cluster: config.cluster.clone(), version: env!("CARGO_PKG_VERSION") });
+    let node = Some(loaded.state.node.clone())
+        .filter(|node| !node.is_empty())
+        .or(config.node.clone())
+        .unwrap_or_default();
+    let telemetry = Telemetry::new(Identity {
+        node,
+        cluster: config.cluster.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    });
     for output in &config.outputs {
         for input_config in inputs_of(config, output) {
             let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));
@@ -41,13 +53,19 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
                 let path = input_config.path.clone();
                 stats.set_state(InputState::Unreadable { path, error: error.to_string() });
             }
-            let pair = loaded.state.pair(&input_config.name, &output.name).cloned().unwrap_or_default();
+            let pair =
+                loaded.state.pair(&input_config.name, &output.name).cloned().unwrap_or_default();
             let stats = telemetry.pair(&input_config.name, &output.name);
             stats.lag_bytes.set(input.backlog(&pair.cursor));
             let latest = pair.cursor.generations.iter().max_by_key(|(_, progress)| progress.time);
             if let Some((print, progress)) = latest {
                 let event_time = progress.time.map(Time::from_nanos);
-                stats.set_cursor(Cursor { generation: print.0, file: input.file_of(*print), offset: progress.offset, event_time });
+                stats.set_cursor(Cursor {
+                    generation: print.0,
+                    file: input.file_of(*print),
+                    offset: progress.offset,
+                    event_time,
+                });
                 stats.oldest_pending.set(event_time);
             }
         }

@@ -117,8 +117,7 @@ impl Output {
 impl Batch {
     fn read(mut table: Table<'_>, kind: Kind) -> Result<Self, ConfigError> {
         let max_bytes = match (table.get("max_bytes"), kind) {
-            (None, Kind::Elasticsearch) => 4 << 20,
-            (None, Kind::Loki | Kind::File) => 1 << 20,
+            (None, _) => 1 << 20,
             (Some(item), Kind::Loki) => loki::batch_bytes(&item)?,
             (Some(item), _) => item.size(BATCH_BYTES)?,
         };

@@ -123,7 +123,8 @@ impl Input {
     /// # Errors
     /// If it cannot be listed.
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
-        let found = Catalogue::new(&self.config.path, self.key.clone()).look(Instant::now(), |_| false)?;
+        let found =
+            Catalogue::new(&self.config.path, self.key.clone()).look(Instant::now(), |_| false)?;
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
         stats.set_state(state_of(&found, &self.config.path));
@@ -134,7 +135,10 @@ impl Input {
     /// Name of the file that holds a generation, as of the last listing.
     pub(crate) fn file_of(&self, print: crate::event::Fingerprint) -> Option<Arc<str>> {
         let (view, _) = self.shared.view();
-        view.generations.iter().find(|generation| generation.print == print).map(|generation| Arc::clone(&generation.name))
+        view.generations
+            .iter()
+            .find(|generation| generation.print == print)
+            .map(|generation| Arc::clone(&generation.name))
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -329,7 +333,9 @@ impl Follower {
 
 fn state_of(found: &Found, live: &Path) -> InputState {
     match found.unreadable.first() {
-        Some((path, error)) => InputState::Unreadable { path: path.clone(), error: error.to_string() },
+        Some((path, error)) => {
+            InputState::Unreadable { path: path.clone(), error: error.to_string() }
+        }
         None if found.live_exists || found.backups > 0 => InputState::Ok,
         None => InputState::Missing { path: live.to_owned() },
     }

@@ -76,7 +76,10 @@ impl File {
         let length = file.metadata()?.len();
         let mark = mark.unwrap_or(Mark { sequence: 0, length });
         if length < mark.length {
-            let what = format!("it holds {length} bytes, and {} were written: restore it, or move it and the state directory away", mark.length);
+            let what = format!(
+                "it holds {length} bytes, and {} were written: restore it, or move it and the state directory away",
+                mark.length
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         file.set_len(mark.length)?;
@@ -143,7 +146,9 @@ impl File {
                 let answer = format!("{}: {error}", self.path.display());
                 let hint = "see that the disk has room and the path can be written to".to_owned();
                 match error.kind() {
-                    io::ErrorKind::Interrupted => Verdict::Retry { after: None, reason: Reason::ServerError, answer },
+                    io::ErrorKind::Interrupted => {
+                        Verdict::Retry { after: None, reason: Reason::ServerError, answer }
+                    }
                     _ => Verdict::Stop { answer, hint },
                 }
             }
@@ -177,7 +182,8 @@ impl File {
             file.sync_data()?;
         }
         fs::rename(&self.path, self.rotated(open.mark.sequence))?;
-        open.file = Some(OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?);
+        open.file =
+            Some(OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?);
         open.mark = Mark { sequence: open.mark.sequence + 1, length: 0 };
         if let Some(oldest) = open.mark.sequence.checked_sub(rotate.max_files as u64 + 1) {
             match fs::remove_file(self.rotated(oldest)) {
@@ -191,7 +197,10 @@ impl File {
     /// Whether the file can be written to.
     pub(super) fn check(&self) -> Vec<Finding> {
         if self.is_stdout() {
-            return vec![Finding::warn("standard output: lines may come twice after a kill", "write to a file for exactly once")];
+            return vec![Finding::warn(
+                "standard output: lines may come twice after a kill",
+                "write to a file for exactly once",
+            )];
         }
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         let nearest = directory.ancestors().find(|path| path.is_dir()).unwrap_or(directory);
@@ -199,7 +208,10 @@ impl File {
         let shown = self.path.display();
         vec![match rustix::fs::access(existing, rustix::fs::Access::WRITE_OK) {
             Ok(()) => Finding::ok(format!("{shown} can be written to")),
-            Err(error) => Finding::fail(format!("{shown} cannot be written to: {error}"), "change its mode or owner, or `path`"),
+            Err(error) => Finding::fail(
+                format!("{shown} cannot be written to: {error}"),
+                "change its mode or owner, or `path`",
+            ),
         }]
     }
 }
@@ -210,19 +222,35 @@ mod tests {
     use crate::event::{Event, Fields, Fingerprint, Form, Span, Whole};
 
     fn batch(lines: &[&str]) -> Batch {
-        let mut batch = Batch { generation: Fingerprint([0; 16]), start: 0, end: 0, bytes: Vec::new(), events: Vec::new() };
+        let mut batch = Batch {
+            generation: Fingerprint([0; 16]),
+            start: 0,
+            end: 0,
+            bytes: Vec::new(),
+            events: Vec::new(),
+        };
         for line in lines {
             let at = batch.bytes.len();
             batch.bytes.extend_from_slice(line.as_bytes());
             let line = Span::new(at, batch.bytes.len());
-            batch.events.push(Event { offset: 0, whole: Whole::Yes, form: Form::Json, line, time: 0, fields: Fields::default(), depth: 0 });
+            batch.events.push(Event {
+                offset: 0,
+                whole: Whole::Yes,
+                form: Form::Json,
+                line,
+                time: 0,
+                fields: Fields::default(),
+                depth: 0,
+            });
         }
         batch
     }
 
     async fn write(file: &File, lines: &[&str]) {
         let batch = batch(lines);
-        let picks: Vec<_> = (0..lines.len()).map(|index| Pick { event: u32::try_from(index).unwrap(), safe: false }).collect();
+        let picks: Vec<_> = (0..lines.len())
+            .map(|index| Pick { event: u32::try_from(index).unwrap(), safe: false })
+            .collect();
         assert_eq!(file.send(&batch, &picks).await, Answer::Whole(Verdict::Delivered));
     }
 
@@ -238,7 +266,10 @@ mod tests {
         let again = File::new(&path, None, "a");
         again.open(Some(mark)).unwrap();
         write(&again, &["two", "three"]).await;
-        assert_eq!(fs::read_to_string(dir.path().join("sub/out-a.ndjson")).unwrap(), "one\ntwo\nthree\n");
+        assert_eq!(
+            fs::read_to_string(dir.path().join("sub/out-a.ndjson")).unwrap(),
+            "one\ntwo\nthree\n"
+        );
     }
 
     #[tokio::test]
@@ -265,7 +296,10 @@ mod tests {
             write(&file, &[line]).await;
         }
         let names = || {
-            let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            let mut names: Vec<_> = fs::read_dir(dir.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
             names.sort();
             names
         };
@@ -278,7 +312,8 @@ mod tests {
     #[tokio::test]
     async fn no_more_old_files_are_kept_than_asked_for() {
         let dir = tempfile::tempdir().unwrap();
-        let file = File::new(&dir.path().join("out"), Some(Rotate { max_bytes: 4, max_files: 1 }), "a");
+        let file =
+            File::new(&dir.path().join("out"), Some(Rotate { max_bytes: 4, max_files: 1 }), "a");
         file.open(None).unwrap();
         for line in ["one", "two", "abc"] {
             write(&file, &[line]).await;

@@ -129,7 +129,9 @@ impl Output {
         match self {
             Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.look_up(scope, batch, picks).await,
-            Self::File(_) => LookUp::Unavailable { answer: "a file is cut back instead".to_owned() },
+            Self::File(_) => {
+                LookUp::Unavailable { answer: "a file is cut back instead".to_owned() }
+            }
         }
     }
 
@@ -146,7 +148,9 @@ impl Output {
 /// The verdict where there is no answer.
 fn unanswered(failure: http::Failure) -> Verdict {
     match failure {
-        http::Failure::NotSent { answer } => Verdict::Retry { after: None, reason: Reason::Connect, answer },
+        http::Failure::NotSent { answer } => {
+            Verdict::Retry { after: None, reason: Reason::Connect, answer }
+        }
         http::Failure::Lost { reason, answer } => Verdict::Doubt { reason, answer },
         http::Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },
     }

@@ -48,8 +48,12 @@ struct Doubt {
 enum Then {
     Send,
     /// They are among those of which some were refused: a single one is the culprit, several are sent by halves.
-    Halve { answer: String },
-    Refuse { answer: String },
+    Halve {
+        answer: String,
+    },
+    Refuse {
+        answer: String,
+    },
 }
 
 /// How far a delivery came.
@@ -61,7 +65,12 @@ pub(super) enum Step {
 
 impl Delivery {
     /// `earlier` are the scopes to which an earlier process may have sent the chunk, and when its attempts are over.
-    pub(super) fn new(output: &Output, batch: &Batch, backoff: Backoff, earlier: Option<(Arc<[String]>, Instant)>) -> Self {
+    pub(super) fn new(
+        output: &Output,
+        batch: &Batch,
+        backoff: Backoff,
+        earlier: Option<(Arc<[String]>, Instant)>,
+    ) -> Self {
         let doubt = earlier.map(|(scopes, until)| Doubt { until, scopes, then: Then::Send });
         let parts = output.groups(batch).into_iter().filter(|picks| !picks.is_empty());
         let parts = parts.map(|picks| Part { picks, doubt: doubt.clone(), throttled: 0 }).collect();
@@ -94,7 +103,9 @@ impl Delivery {
         let mut unavailable = false;
         for scope in doubt.scopes.iter() {
             match context.output.look_up(scope, batch, &picks).await {
-                LookUp::Found(here) => found.iter_mut().zip(here).for_each(|(found, here)| *found |= here),
+                LookUp::Found(here) => {
+                    found.iter_mut().zip(here).for_each(|(found, here)| *found |= here)
+                }
                 LookUp::Unavailable { answer } => {
                     unavailable = true;
                     context.tell.cannot_look_up(&answer);
@@ -106,7 +117,8 @@ impl Delivery {
                 }
             }
         }
-        let (there, missing): (Vec<_>, Vec<_>) = picks.into_iter().zip(found).partition(|(_, found)| *found);
+        let (there, missing): (Vec<_>, Vec<_>) =
+            picks.into_iter().zip(found).partition(|(_, found)| *found);
         let missing: Vec<_> = missing.into_iter().map(|(pick, _)| pick).collect();
         let there: Vec<_> = there.into_iter().map(|(pick, _)| pick).collect();
         context.tell.looked_up(there.len(), missing.len(), unavailable);
@@ -118,7 +130,9 @@ impl Delivery {
                 None
             }
             Then::Refuse { answer } => self.refuse(context, batch, missing, &answer).await,
-            Then::Halve { answer } if missing.len() == 1 => self.refuse(context, batch, missing, &answer).await,
+            Then::Halve { answer } if missing.len() == 1 => {
+                self.refuse(context, batch, missing, &answer).await
+            }
             Then::Halve { .. } => {
                 self.halve(missing);
                 None
@@ -142,7 +156,14 @@ impl Delivery {
     }
 
     /// Acts on the verdict on a part that was sent at `sent`.
-    async fn judge(&mut self, context: &Context, batch: &Batch, mut part: Part, verdict: Verdict, sent: Instant) -> Option<Duration> {
+    async fn judge(
+        &mut self,
+        context: &Context,
+        batch: &Batch,
+        mut part: Part,
+        verdict: Verdict,
+        sent: Instant,
+    ) -> Option<Duration> {
         match verdict {
             Verdict::Delivered => {
                 self.backoff.reset();
@@ -162,7 +183,8 @@ impl Delivery {
             Verdict::Doubt { reason, answer } => {
                 context.tell.retrying(reason, &answer);
                 // An answer that was heard, if not understood, ends the attempt.
-                let answered = matches!(reason, Reason::Throttled | Reason::ServerError | Reason::BadAnswer);
+                let answered =
+                    matches!(reason, Reason::Throttled | Reason::ServerError | Reason::BadAnswer);
                 let until = if answered { Instant::now() } else { sent + context.timeout };
                 part.doubt = Some(self.doubt(context, until, Then::Send));
                 self.parts.push(part);
@@ -170,7 +192,9 @@ impl Delivery {
             }
             Verdict::Split { answer } => self.narrow(context, batch, part, answer, false).await,
             Verdict::OutOfRange { answer } => self.narrow(context, batch, part, answer, true).await,
-            Verdict::TooLarge { answer } if part.picks.len() == 1 => self.refuse(context, batch, part.picks, &answer).await,
+            Verdict::TooLarge { answer } if part.picks.len() == 1 => {
+                self.refuse(context, batch, part.picks, &answer).await
+            }
             Verdict::TooLarge { .. } => {
                 self.halve(part.picks);
                 None
@@ -193,7 +217,14 @@ impl Delivery {
     }
 
     /// Some of a part were refused and the others may have been stored: finds out which.
-    async fn narrow(&mut self, context: &Context, batch: &Batch, mut part: Part, answer: String, all: bool) -> Option<Duration> {
+    async fn narrow(
+        &mut self,
+        context: &Context,
+        batch: &Batch,
+        mut part: Part,
+        answer: String,
+        all: bool,
+    ) -> Option<Duration> {
         if part.picks.len() == 1 {
             return self.refuse(context, batch, part.picks, &answer).await;
         }
@@ -216,19 +247,29 @@ impl Delivery {
     }
 
     /// Records events as refused; answers how long to wait if there is no room for that.
-    async fn refuse(&mut self, context: &Context, batch: &Batch, picks: Vec<Pick>, answer: &str) -> Option<Duration> {
+    async fn refuse(
+        &mut self,
+        context: &Context,
+        batch: &Batch,
+        picks: Vec<Pick>,
+        answer: &str,
+    ) -> Option<Duration> {
         let events: Vec<_> = picks.iter().map(|pick| pick.event).collect();
         // Rare, and nothing else of this pipeline may go on before it is on disk.
-        let recorded = tokio::task::block_in_place(|| context.refused.record(batch, &events, answer));
+        let recorded =
+            tokio::task::block_in_place(|| context.refused.record(batch, &events, answer));
         let (what, hint) = match recorded {
             Ok(()) => {
                 context.tell.refused(&events, answer, context.refused.bytes());
                 return None;
             }
-            Err(RefusedError::Full(hint)) => ("no room is left for refused events".to_owned(), hint),
-            Err(RefusedError::Io(error)) => {
-                (format!("refused events cannot be written down: {error}"), "see that the disk of `state_dir` has room and can be written to".to_owned())
+            Err(RefusedError::Full(hint)) => {
+                ("no room is left for refused events".to_owned(), hint)
             }
+            Err(RefusedError::Io(error)) => (
+                format!("refused events cannot be written down: {error}"),
+                "see that the disk of `state_dir` has room and can be written to".to_owned(),
+            ),
         };
         context.tell.stopped(&what, &hint);
         context.tell.budget_spent(&hint);
@@ -243,7 +284,8 @@ fn alike(picks: &[Pick], verdicts: Vec<Verdict>) -> Vec<(Vec<Pick>, Verdict)> {
     let mut groups: Vec<(Vec<Pick>, Verdict)> = Vec::new();
     for (pick, verdict) in picks.iter().zip(verdicts) {
         // What is refused is told one by one, with its own answer.
-        let same = |other: &Verdict| std::mem::discriminant(other) == std::mem::discriminant(&verdict);
+        let same =
+            |other: &Verdict| std::mem::discriminant(other) == std::mem::discriminant(&verdict);
         let joins = !matches!(verdict, Verdict::Refuse { .. } | Verdict::Stop { .. });
         match groups.iter_mut().find(|(_, other)| joins && same(other)) {
             Some((group, _)) => group.push(*pick),

@@ -19,7 +19,10 @@ impl Rate {
     pub(super) fn wait(&mut self, bytes: u64, now: Instant) -> Duration {
         let Some(per_second) = self.per_second else { return Duration::ZERO };
         let wait = self.paid.saturating_duration_since(now);
-        let cost = Duration::from_nanos(u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(per_second.max(1))).unwrap_or(u64::MAX));
+        let cost = Duration::from_nanos(
+            u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(per_second.max(1)))
+                .unwrap_or(u64::MAX),
+        );
         self.paid = self.paid.max(now) + cost;
         wait
     }

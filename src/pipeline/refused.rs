@@ -63,7 +63,12 @@ impl Refused {
     ///
     /// # Errors
     /// If the file or its directory cannot be read or made.
-    pub(crate) fn open(state_dir: &Path, input: &str, output: &str, budget: Budget) -> io::Result<Self> {
+    pub(crate) fn open(
+        state_dir: &Path,
+        input: &str,
+        output: &str,
+        budget: Budget,
+    ) -> io::Result<Self> {
         let directory = state_dir.join("refused");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let path = directory.join(format!("{input}.{output}.ndjson"));
@@ -82,7 +87,12 @@ impl Refused {
     }
 
     /// Records events of a batch, and returns when they are on disk. Blocks.
-    pub(super) fn record(&self, batch: &Batch, events: &[u32], answer: &str) -> Result<(), RefusedError> {
+    pub(super) fn record(
+        &self,
+        batch: &Batch,
+        events: &[u32],
+        answer: &str,
+    ) -> Result<(), RefusedError> {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lines = Vec::new();
         let mut ids = Vec::new();
@@ -90,26 +100,46 @@ impl Refused {
             let index = *event as usize;
             let id = batch.position(index).id();
             if !books.ids.contains(&id) {
-                write_entry(&mut lines, batch, index, id.clone(), answer).map_err(|error| RefusedError::Io(error.into()))?;
+                write_entry(&mut lines, batch, index, id.clone(), answer)
+                    .map_err(|error| RefusedError::Io(error.into()))?;
                 ids.push(id);
             }
         }
         if lines.is_empty() {
             return Ok(());
         }
-        books.budget.room(lines.len() as u64).map_err(RefusedError::Io)?.map_err(RefusedError::Full)?;
+        books
+            .budget
+            .room(lines.len() as u64)
+            .map_err(RefusedError::Io)?
+            .map_err(RefusedError::Full)?;
         books.append(&lines).map_err(RefusedError::Io)?;
         books.ids.extend(ids);
         Ok(())
     }
 }
 
-fn write_entry(to: &mut Vec<u8>, batch: &Batch, index: usize, id: String, answer: &str) -> serde_json::Result<()> {
+fn write_entry(
+    to: &mut Vec<u8>,
+    batch: &Batch,
+    index: usize,
+    id: String,
+    answer: &str,
+) -> serde_json::Result<()> {
     let record = batch.record(index);
     let line = std::str::from_utf8(record.line).ok();
     let line_base64 = line.is_none().then(|| STANDARD.encode(record.line));
-    let time = jiff::Timestamp::from_nanosecond(record.event.time.into()).unwrap_or_default().to_string();
-    let entry = Entry { id, time, generation: batch.generation, offset: record.event.offset, answer, line, line_base64 };
+    let time =
+        jiff::Timestamp::from_nanosecond(record.event.time.into()).unwrap_or_default().to_string();
+    let entry = Entry {
+        id,
+        time,
+        generation: batch.generation,
+        offset: record.event.offset,
+        answer,
+        line,
+        line_base64,
+    };
     serde_json::to_writer(&mut *to, &entry)?;
     to.push(b'\n');
     Ok(())
@@ -168,7 +198,13 @@ mod tests {
             fields: Fields::default(),
             depth: 0,
         };
-        Batch { generation: Fingerprint([1; 16]), start: 0, end: 4, bytes, events: vec![event(0, 0, 3), event(3, 3, 4)] }
+        Batch {
+            generation: Fingerprint([1; 16]),
+            start: 0,
+            end: 4,
+            bytes,
+            events: vec![event(0, 0, 3), event(3, 3, 4)],
+        }
     }
 
     fn open(directory: &Path, max_bytes: u64) -> Refused {
@@ -186,7 +222,8 @@ mod tests {
         let again = open(dir.path(), 1 << 20);
         again.record(&batch(), &[0, 1], "400 no").unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2, "{text}");
         assert_eq!((&lines[0]["line"], &lines[0]["answer"]), (&"one".into(), &"400 no".into()));
         assert_eq!(lines[1]["line_base64"], "/w==");
@@ -197,7 +234,9 @@ mod tests {
     fn when_the_budget_is_spent_nothing_is_thrown_away() {
         let dir = tempfile::tempdir().unwrap();
         let refused = open(dir.path(), 10);
-        assert!(matches!(refused.record(&batch(), &[0], "400 no"), Err(RefusedError::Full(hint)) if hint.contains("disk.max_bytes")));
+        assert!(
+            matches!(refused.record(&batch(), &[0], "400 no"), Err(RefusedError::Full(hint)) if hint.contains("disk.max_bytes"))
+        );
         assert_eq!(refused.bytes(), 0);
     }
 }

@@ -185,7 +185,10 @@ impl Pipeline {
     fn deliver(&mut self, chunk: Chunk) {
         let before = self.read.insert(chunk.generation, chunk.progress.clone()).unwrap_or_default();
         let (ticket, delivery) = match self.returned.take() {
-            Some(returned) if (returned.generation, returned.start) == (chunk.generation, chunk.batch.start) => {
+            Some(returned)
+                if (returned.generation, returned.start)
+                    == (chunk.generation, chunk.batch.start) =>
+            {
                 (returned.ticket, returned.delivery)
             }
             other => {
@@ -194,7 +197,8 @@ impl Pipeline {
                 self.enter(&chunk)
             }
         };
-        let (context, ledger, end) = (Arc::clone(&self.context), Arc::clone(&self.ledger), self.taken);
+        let (context, ledger, end) =
+            (Arc::clone(&self.context), Arc::clone(&self.ledger), self.taken);
         let wait = self.rate.wait(chunk.batch.end - chunk.batch.start, Instant::now());
         self.tasks.spawn(async move {
             ledger.granted(end).await;
@@ -207,11 +211,13 @@ impl Pipeline {
     /// Gives a new chunk its place in the order.
     fn enter(&mut self, chunk: &Chunk) -> (u64, Delivery) {
         let batch = &chunk.batch;
-        let earlier = self.doubts.holds(chunk).then(|| (Arc::clone(&self.scopes), self.doubts.until));
+        let earlier =
+            self.doubts.holds(chunk).then(|| (Arc::clone(&self.scopes), self.doubts.until));
         if earlier.is_none() {
             self.ledger.doubt_passed_unless_bounded();
         }
-        let delivery = Delivery::new(&self.context.output, batch, Backoff::new(self.settings.retry), earlier);
+        let delivery =
+            Delivery::new(&self.context.output, batch, Backoff::new(self.settings.retry), earlier);
         self.taken += batch.end - batch.start;
         let ticket = self.acks.enter(Passing {
             generation: chunk.generation,
@@ -247,7 +253,15 @@ impl Pipeline {
         for (reason, bytes, times) in gaps.into_iter().filter(|(_, _, times)| *times > 0) {
             stats.gap(reason, bytes);
             let (input, file) = (&*self.context.tell.input, &*chunk.file);
-            tracing::warn!(input, file, offset = chunk.batch.start, ?reason, bytes, times, "log is damaged here");
+            tracing::warn!(
+                input,
+                file,
+                offset = chunk.batch.start,
+                ?reason,
+                bytes,
+                times,
+                "log is damaged here"
+            );
         }
     }
 
@@ -263,7 +277,14 @@ impl Pipeline {
         );
         self.read.insert(gap.generation, gap.progress.clone());
         let (generation, progress) = (gap.generation, Some(gap.progress));
-        let ticket = self.acks.enter(Passing { generation, progress, bytes: 0, file: gap.file, first_event: None, mark: None });
+        let ticket = self.acks.enter(Passing {
+            generation,
+            progress,
+            bytes: 0,
+            file: gap.file,
+            first_event: None,
+            mark: None,
+        });
         self.pass(ticket);
     }
 
@@ -305,7 +326,8 @@ impl Pipeline {
 
     /// Acknowledges a chunk and moves the cursor over what is contiguous.
     fn pass(&mut self, ticket: u64) {
-        for Passing { generation, progress, bytes, file, mark, .. } in self.acks.acknowledge(ticket) {
+        for Passing { generation, progress, bytes, file, mark, .. } in self.acks.acknowledge(ticket)
+        {
             let Some(progress) = progress else { continue };
             self.context.tell.stats.set_cursor(CursorView {
                 generation: generation.0,
@@ -334,7 +356,9 @@ impl Pipeline {
                 None => {}
             }
         }
-        if self.absent.values().all(|since| now.duration_since(*since) < FORGET) && self.absent.len() <= GONE {
+        if self.absent.values().all(|since| now.duration_since(*since) < FORGET)
+            && self.absent.len() <= GONE
+        {
             return;
         }
         // The directory itself may be away: then nothing is shown, and nothing is forgotten.
@@ -362,7 +386,9 @@ impl Pipeline {
     async fn drain(mut self) -> Ended {
         self.context.tell.stats.draining();
         let deadline = tokio::time::Instant::now() + self.settings.drain_timeout;
-        while let Ok(Some(outcome)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
+        while let Ok(Some(outcome)) =
+            tokio::time::timeout_at(deadline, self.tasks.join_next()).await
+        {
             match outcome {
                 // What has to be read again will be, by the next process.
                 Ok(Outcome::Settled(..)) => drop(outcome.map(|outcome| self.settle(outcome))),
@@ -379,7 +405,13 @@ impl Pipeline {
 }
 
 /// Delivers one chunk. One that holds the large buffer is given back whenever there is something to wait for.
-async fn carry_out(context: Arc<Context>, chunk: Chunk, ticket: u64, mut delivery: Delivery, before: Progress) -> Outcome {
+async fn carry_out(
+    context: Arc<Context>,
+    chunk: Chunk,
+    ticket: u64,
+    mut delivery: Delivery,
+    before: Progress,
+) -> Outcome {
     loop {
         match delivery.step(&context, &chunk.batch).await {
             Step::Done => {
@@ -387,12 +419,16 @@ async fn carry_out(context: Arc<Context>, chunk: Chunk, ticket: u64, mut deliver
                     Output::File(file) => Some(file.mark()),
                     Output::Loki(_) | Output::Elasticsearch(_) => None,
                 };
-                let mark = mark.map(|mark| FileMark { sequence: mark.sequence, length: mark.length });
+                let mark =
+                    mark.map(|mark| FileMark { sequence: mark.sequence, length: mark.length });
                 return Outcome::Settled(ticket, mark, chunk.permit.is_some());
             }
             Step::Wait(until) if chunk.permit.is_some() => {
                 let (generation, start) = (chunk.generation, chunk.batch.start);
-                return Outcome::Deferred(Returned { ticket, delivery, generation, start, before }, until);
+                return Outcome::Deferred(
+                    Returned { ticket, delivery, generation, start, before },
+                    until,
+                );
             }
             Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
         }

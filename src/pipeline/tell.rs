@@ -57,22 +57,42 @@ impl Tell {
         self.stats.last_success.set(Some(now));
         self.stats.running();
         if self.said(|said| said.state.now(State::Running, Instant::now())).is_some() {
-            tracing::info!(input = &*self.input, output = &*self.output, "output takes events again");
+            tracing::info!(
+                input = &*self.input,
+                output = &*self.output,
+                "output takes events again"
+            );
         }
     }
 
     pub(super) fn retrying(&self, reason: Reason, answer: &str) {
         self.stats.retrying(Time::now(), label(reason), answer);
-        if let Some(unsaid) = self.said(|said| said.state.now(State::Retrying(reason), Instant::now())) {
+        if let Some(unsaid) =
+            self.said(|said| said.state.now(State::Retrying(reason), Instant::now()))
+        {
             let reason = format!("{reason:?}");
-            tracing::warn!(input = &*self.input, output = &*self.output, reason, answer, unsaid, "output does not take events, trying again");
+            tracing::warn!(
+                input = &*self.input,
+                output = &*self.output,
+                reason,
+                answer,
+                unsaid,
+                "output does not take events, trying again"
+            );
         }
     }
 
     pub(super) fn stopped(&self, answer: &str, hint: &str) {
         self.stats.stopped(Time::now(), answer, hint);
         if let Some(unsaid) = self.said(|said| said.state.now(State::Stopped, Instant::now())) {
-            tracing::error!(input = &*self.input, output = &*self.output, answer, hint, unsaid, "output is stopped until this is mended");
+            tracing::error!(
+                input = &*self.input,
+                output = &*self.output,
+                answer,
+                hint,
+                unsaid,
+                "output is stopped until this is mended"
+            );
         }
     }
 
@@ -86,7 +106,14 @@ impl Tell {
         self.stats.refused_bytes.set(bytes);
         if let Some(unsaid) = self.said(|said| said.refused.now((), Instant::now())) {
             let count = events.len();
-            tracing::error!(input = &*self.input, output = &*self.output, count, answer, unsaid, "events are refused for their content, kept in the state directory");
+            tracing::error!(
+                input = &*self.input,
+                output = &*self.output,
+                count,
+                answer,
+                unsaid,
+                "events are refused for their content, kept in the state directory"
+            );
         }
     }
 
@@ -94,12 +121,23 @@ impl Tell {
         self.stats.lookups.of(LookupResult::Found).add(found as u64);
         let rest = if unavailable { LookupResult::Unavailable } else { LookupResult::Missing };
         self.stats.lookups.of(rest).add(missing as u64);
-        tracing::debug!(input = &*self.input, output = &*self.output, found, missing, "looked up what was in doubt");
+        tracing::debug!(
+            input = &*self.input,
+            output = &*self.output,
+            found,
+            missing,
+            "looked up what was in doubt"
+        );
     }
 
     pub(super) fn cannot_look_up(&self, answer: &str) {
         if self.said(|said| said.lookups.now(true, Instant::now())).is_some() {
-            tracing::warn!(input = &*self.input, output = &*self.output, answer, "output cannot be asked what it holds, what is in doubt is sent again");
+            tracing::warn!(
+                input = &*self.input,
+                output = &*self.output,
+                answer,
+                "output cannot be asked what it holds, what is in doubt is sent again"
+            );
         }
     }
 }

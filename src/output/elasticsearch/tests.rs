@@ -11,8 +11,8 @@ use super::document::offset_in;
 use super::json::{members, string};
 use super::*;
 use crate::config::{Auth, Http, Layout, SetupTemplate, Target, Tls};
-use crate::output::Reason;
 use crate::event::{Event, Fields, Fingerprint, Form, Span, Whole, rfc3339};
+use crate::output::Reason;
 
 pub(super) const RECORDED: &str = include_str!("../../../tests/data/audit-events.ndjson");
 

@@ -25,22 +25,42 @@ async fn push(loki: &Loki) -> Finding {
     match loki.push(nothing.into()).await {
         Ok(Response { status: 422 | 200..=299, .. }) => Finding::ok("takes pushes"),
         Ok(response) => match verdict::judge(response.status, None, &response.body) {
-            Verdict::Stop { answer, hint } => Finding::fail(format!("refuses pushes: {answer}"), hint),
+            Verdict::Stop { answer, hint } => {
+                Finding::fail(format!("refuses pushes: {answer}"), hint)
+            }
             // Other makes say 400 to a push without streams.
             _ if response.status < 500 && response.status != 429 => Finding::ok("answers pushes"),
-            _ => Finding::fail(format!("cannot take pushes now: {} {}", response.status, excerpt(&response.body)), "see Loki's own log"),
+            _ => Finding::fail(
+                format!("cannot take pushes now: {} {}", response.status, excerpt(&response.body)),
+                "see Loki's own log",
+            ),
         },
-        Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => {
-            Finding::fail(format!("cannot be reached: {answer}"), "check `endpoint`, `tls` and that Loki runs; the agent waits for it")
-        }
+        Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => Finding::fail(
+            format!("cannot be reached: {answer}"),
+            "check `endpoint`, `tls` and that Loki runs; the agent waits for it",
+        ),
         Err(Failure::Setup { answer, hint }) => Finding::fail(answer, hint),
     }
 }
 
 /// Whether what is in doubt could be looked up.
 async fn read(loki: &Loki) -> Finding {
-    let event = Event { offset: 0, whole: Whole::Yes, form: Form::Unreadable, line: Span::default(), time: 0, fields: Fields::default(), depth: 0 };
-    let batch = Batch { generation: Fingerprint([0; 16]), start: 0, end: 0, bytes: Vec::new(), events: vec![event] };
+    let event = Event {
+        offset: 0,
+        whole: Whole::Yes,
+        form: Form::Unreadable,
+        line: Span::default(),
+        time: 0,
+        fields: Fields::default(),
+        depth: 0,
+    };
+    let batch = Batch {
+        generation: Fingerprint([0; 16]),
+        start: 0,
+        end: 0,
+        bytes: Vec::new(),
+        events: vec![event],
+    };
     match lookup::look_up(loki, &loki.scope(), &batch, &[Pick { event: 0, safe: false }]).await {
         LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
         LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
@@ -52,10 +72,22 @@ async fn read(loki: &Loki) -> Finding {
 
 /// Settings that would refuse or hide events, where Loki shows its configuration.
 async fn limits(loki: &Loki) -> Vec<Finding> {
-    let request = Request { method: Method::GET, url: format!("{}/config", loki.base), headers: Vec::new(), body: Bytes::new() };
-    let Ok(Response { status: 200, body, .. }) = loki.client.send_keeping(request, 1 << 20).await else { return Vec::new() };
+    let request = Request {
+        method: Method::GET,
+        url: format!("{}/config", loki.base),
+        headers: Vec::new(),
+        body: Bytes::new(),
+    };
+    let Ok(Response { status: 200, body, .. }) = loki.client.send_keeping(request, 1 << 20).await
+    else {
+        return Vec::new();
+    };
     let text = String::from_utf8_lossy(&body);
-    let value = |key: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix(": ").map(str::to_owned));
+    let value = |key: &str| {
+        text.lines().find_map(|line| {
+            line.trim_start().strip_prefix(key)?.strip_prefix(": ").map(str::to_owned)
+        })
+    };
     let mut findings = Vec::new();
     // What is older is asked of the store alone, where it stands only once its chunk is flushed.
     for key in ["query_ingesters_within", "query_store_max_look_back_period"] {
@@ -67,7 +99,9 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
         }
     }
     if let Some(size) = value("max_line_size") {
-        findings.push(Finding::ok(format!("takes lines up to {size}; longer ones are refused and kept in the state directory")));
+        findings.push(Finding::ok(format!(
+            "takes lines up to {size}; longer ones are refused and kept in the state directory"
+        )));
     }
     findings
 }

@@ -53,7 +53,9 @@ enum Trouble {
 /// See the module.
 pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
     let Ok(scope) = serde_json::from_str::<Scope>(scope) else {
-        return LookUp::Unavailable { answer: format!("the checkpoint names an unknown scope: {}", excerpt(scope.as_bytes())) };
+        return LookUp::Unavailable {
+            answer: format!("the checkpoint names an unknown scope: {}", excerpt(scope.as_bytes())),
+        };
     };
     let mut stored: HashMap<Fingerprint, u32> = HashMap::new();
     for (from, to) in windows(batch, picks) {
@@ -62,7 +64,9 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
             Err(Trouble::Later(later)) => return later,
             Err(Trouble::Unavailable(answer)) => return LookUp::Unavailable { answer },
             Err(Trouble::TooLarge) => {
-                return LookUp::Unavailable { answer: "a single entry is larger than can be held".to_owned() };
+                return LookUp::Unavailable {
+                    answer: "a single entry is larger than can be held".to_owned(),
+                };
             }
         }
     }
@@ -83,7 +87,8 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
 /// Stretches of time that hold the picks, both ends included, none with more than some megabytes of them.
 fn windows(batch: &Batch, picks: &[Pick]) -> Vec<(Nanos, Nanos)> {
     let event = |pick: &Pick| &batch.events[pick.event as usize];
-    let mut events: Vec<_> = picks.iter().map(|pick| (event(pick).time, event(pick).line.range().len())).collect();
+    let mut events: Vec<_> =
+        picks.iter().map(|pick| (event(pick).time, event(pick).line.range().len())).collect();
     events.sort_unstable();
     let mut windows: Vec<(Nanos, Nanos)> = Vec::new();
     let mut bytes = 0;
@@ -136,7 +141,13 @@ async fn window(
 }
 
 /// The earliest entries of a stretch of time, at most `limit`: when, and which.
-async fn page(loki: &Loki, scope: &Scope, from: Nanos, to: Nanos, limit: usize) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
+async fn page(
+    loki: &Loki,
+    scope: &Scope,
+    from: Nanos,
+    to: Nanos,
+    limit: usize,
+) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
     let query = [
         ("query", scope.selector.clone()),
         ("start", from.to_string()),
@@ -152,20 +163,34 @@ async fn page(loki: &Loki, scope: &Scope, from: Nanos, to: Nanos, limit: usize) 
     loki.add_tenant(&mut headers, &scope.tenant);
     let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
     let later = |reason, answer| Trouble::Later(LookUp::Retry { after: None, reason, answer });
-    let response = loki.client.send_keeping(request, HELD).await.map_err(|failure| match failure {
-        Failure::Setup { answer, .. } | Failure::NotSent { answer } => later(Reason::Connect, answer),
-        lost @ Failure::Lost { .. } => match unanswered(lost) {
-            crate::output::Verdict::Doubt { reason, answer } => later(reason, answer),
-            other => later(Reason::ConnectionLost, format!("{other:?}")),
-        },
-    })?;
+    let response =
+        loki.client.send_keeping(request, HELD).await.map_err(|failure| match failure {
+            Failure::Setup { answer, .. } | Failure::NotSent { answer } => {
+                later(Reason::Connect, answer)
+            }
+            lost @ Failure::Lost { .. } => match unanswered(lost) {
+                crate::output::Verdict::Doubt { reason, answer } => later(reason, answer),
+                other => later(Reason::ConnectionLost, format!("{other:?}")),
+            },
+        })?;
     let answer = || format!("{} {}", response.status, excerpt(&response.body));
     match response.status {
         200 if response.body.len() >= HELD => Err(Trouble::TooLarge),
-        200 => parse(&response.body).map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}"))),
-        429 => Err(Trouble::Later(LookUp::Retry { after: response.retry_after, reason: Reason::Throttled, answer: answer() })),
-        400 if limit > 1 && memchr::memmem::find(&response.body, b"max entries limit").is_some() => Err(Trouble::TooLarge),
-        500 if limit > 1 && memchr::memmem::find(&response.body, b"larger than max").is_some() => Err(Trouble::TooLarge),
+        200 => parse(&response.body)
+            .map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}"))),
+        429 => Err(Trouble::Later(LookUp::Retry {
+            after: response.retry_after,
+            reason: Reason::Throttled,
+            answer: answer(),
+        })),
+        400 if limit > 1
+            && memchr::memmem::find(&response.body, b"max entries limit").is_some() =>
+        {
+            Err(Trouble::TooLarge)
+        }
+        500 if limit > 1 && memchr::memmem::find(&response.body, b"larger than max").is_some() => {
+            Err(Trouble::TooLarge)
+        }
         408 | 500..=599 => Err(later(Reason::ServerError, answer())),
         _ => Err(Trouble::Unavailable(answer())),
     }
@@ -188,7 +213,13 @@ struct Stream {
 
 fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
     let reply: Reply = serde_json::from_slice(body)?;
-    Ok(reply.data.result.into_iter().flat_map(|stream| stream.values).map(|Entry(time, identity)| (time, identity)).collect())
+    Ok(reply
+        .data
+        .result
+        .into_iter()
+        .flat_map(|stream| stream.values)
+        .map(|Entry(time, identity)| (time, identity))
+        .collect())
 }
 
 /// One value of an answer; its line is dropped as soon as it is known which event it is.
@@ -232,7 +263,9 @@ fn identity(line: &str, fields: &Fields, raw: &[u8]) -> Fingerprint {
     }
     let mut text = String::new();
     for part in parts {
-        text.push_str(&repaired(&String::from_utf8_lossy(raw.get(part.range()).unwrap_or_default())));
+        text.push_str(&repaired(&String::from_utf8_lossy(
+            raw.get(part.range()).unwrap_or_default(),
+        )));
         text.push('\0');
     }
     PLAIN.hash(text.as_bytes())

@@ -41,17 +41,31 @@ pub(crate) struct Loki {
 
 impl Loki {
     /// Fails with [`Failure::Setup`] only: a file that cannot be used.
-    pub(crate) fn new(config: &config::Loki, node: &str, cluster: Option<&str>, input: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        config: &config::Loki,
+        node: &str,
+        cluster: Option<&str>,
+        input: &str,
+    ) -> Result<Self, Failure> {
         let (base, push_url) = urls(&config.endpoint);
         let own = [("node", Some(node)), ("cluster", cluster), ("input", Some(input))];
-        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let own =
+            own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         let labels = Labels::new(config.labels.iter().cloned().chain(own));
-        Ok(Self { client: Client::new(&config.http)?, config: config.clone(), base, push_url, labels, snappy: Mutex::default() })
+        Ok(Self {
+            client: Client::new(&config.http)?,
+            config: config.clone(),
+            base,
+            push_url,
+            labels,
+            snappy: Mutex::default(),
+        })
     }
 
     /// Where a look-up has to search for what is sent under this configuration.
     pub(crate) fn scope(&self) -> String {
-        lookup::Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None) }.to_text()
+        lookup::Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None) }
+            .to_text()
     }
 
     /// The picks that may share a request: those of one stream.
@@ -76,7 +90,8 @@ impl Loki {
     /// One push.
     pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
         let Some(first) = picks.first() else { return Answer::Each(Vec::new()) };
-        let hour = self.config.stream_per_hour.then(|| self.hour(batch.events[first.event as usize].time));
+        let hour =
+            self.config.stream_per_hour.then(|| self.hour(batch.events[first.event as usize].time));
         let body = push::body(&self.labels.text(hour), batch, picks, &self.config.metadata);
         let encoder = self.snappy.lock().ok().and_then(|mut slot| slot.take());
         let mut encoder = encoder.unwrap_or_else(snap::raw::Encoder::new);
@@ -94,7 +109,9 @@ impl Loki {
     async fn push(&self, body: Bytes) -> Result<Response, Failure> {
         let mut headers = vec![("content-type", "application/x-protobuf".to_owned())];
         self.add_tenant(&mut headers, &self.config.tenant);
-        self.client.send(Request { method: Method::POST, url: self.push_url.clone(), headers, body }).await
+        self.client
+            .send(Request { method: Method::POST, url: self.push_url.clone(), headers, body })
+            .await
     }
 
     fn add_tenant(&self, headers: &mut Vec<(&'static str, String)>, tenant: &str) {
@@ -116,7 +133,8 @@ impl Loki {
 
 /// The base and the push URL of an endpoint that may be either.
 fn urls(endpoint: &str) -> (String, String) {
-    let (path, query) = endpoint.split_once('?').map_or((endpoint, ""), |(path, query)| (path, query));
+    let (path, query) =
+        endpoint.split_once('?').map_or((endpoint, ""), |(path, query)| (path, query));
     let path = path.trim_end_matches('/');
     let base = path.strip_suffix(PUSH).unwrap_or(path).to_owned();
     let push = format!("{base}{PUSH}{}{query}", if query.is_empty() { "" } else { "?" });
@@ -133,7 +151,11 @@ mod tests {
             ("http://l:3100", "http://l:3100", "http://l:3100/loki/api/v1/push"),
             ("http://l:3100/", "http://l:3100", "http://l:3100/loki/api/v1/push"),
             ("https://g/logs", "https://g/logs", "https://g/logs/loki/api/v1/push"),
-            ("http://v/insert/loki/api/v1/push?_x=1", "http://v/insert", "http://v/insert/loki/api/v1/push?_x=1"),
+            (
+                "http://v/insert/loki/api/v1/push?_x=1",
+                "http://v/insert",
+                "http://v/insert/loki/api/v1/push?_x=1",
+            ),
         ];
         for (endpoint, base, push) in table {
             assert_eq!(urls(endpoint), (base.to_owned(), push.to_owned()));

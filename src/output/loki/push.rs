@@ -43,8 +43,14 @@ impl Labels {
 }
 
 /// One push of the picked events, uncompressed.
-pub(super) fn body(labels: &str, batch: &Batch, picks: &[Pick], metadata: &[MetadataField]) -> Vec<u8> {
-    let lines: usize = picks.iter().map(|pick| batch.events[pick.event as usize].line.range().len()).sum();
+pub(super) fn body(
+    labels: &str,
+    batch: &Batch,
+    picks: &[Pick],
+    metadata: &[MetadataField],
+) -> Vec<u8> {
+    let lines: usize =
+        picks.iter().map(|pick| batch.events[pick.event as usize].line.range().len()).sum();
     let mut head = Vec::with_capacity(labels.len() + 8);
     field(&mut head, 1, labels.as_bytes());
     // The stream's header holds its length, which is known at the end: room for it is left in front.
@@ -65,7 +71,12 @@ pub(super) fn body(labels: &str, batch: &Batch, picks: &[Pick], metadata: &[Meta
     body
 }
 
-fn entry(body: &mut Vec<u8>, scratch: &mut Vec<u8>, record: Record<'_>, metadata: &[MetadataField]) {
+fn entry(
+    body: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    record: Record<'_>,
+    metadata: &[MetadataField],
+) {
     scratch.clear();
     let time = record.event.time;
     let (seconds, nanos) = (time.div_euclid(1_000_000_000), time.rem_euclid(1_000_000_000));
@@ -84,7 +95,11 @@ fn entry(body: &mut Vec<u8>, scratch: &mut Vec<u8>, record: Record<'_>, metadata
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
         let value = &value[..value.floor_char_boundary(VALUE)];
         scratch.push(3 << 3 | 2);
-        varint(scratch, (2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len()) as u64);
+        varint(
+            scratch,
+            (2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len())
+                as u64,
+        );
         field(scratch, 1, name.as_bytes());
         field(scratch, 2, value.as_bytes());
     }
@@ -179,7 +194,13 @@ mod tests {
     }
 
     fn batch(lines: &[&[u8]]) -> Batch {
-        let mut batch = Batch { generation: Fingerprint([0; 16]), start: 0, end: 0, bytes: Vec::new(), events: Vec::new() };
+        let mut batch = Batch {
+            generation: Fingerprint([0; 16]),
+            start: 0,
+            end: 0,
+            bytes: Vec::new(),
+            events: Vec::new(),
+        };
         for line in lines {
             let at = batch.bytes.len();
             batch.bytes.extend_from_slice(line);
@@ -187,7 +208,15 @@ mod tests {
                 let line = Span::new(at, at + line.len());
                 let (form, fields) = (piece.form, piece.fields);
                 let time = piece.time.unwrap_or(-1);
-                batch.events.push(Event { offset: at as u64, whole: Whole::Yes, form, line, time, fields, depth: 1 });
+                batch.events.push(Event {
+                    offset: at as u64,
+                    whole: Whole::Yes,
+                    form,
+                    line,
+                    time,
+                    fields,
+                    depth: 1,
+                });
             });
         }
         batch
@@ -195,8 +224,12 @@ mod tests {
 
     #[test]
     fn an_independent_decoder_reads_what_was_written() {
-        let long = format!(r#"{{"auditID":"a","verb":"ge\u0074","objectRef":{{"name":"{}"}},"stageTimestamp":"2026-11-21T06:25:22.000001Z"}}"#, "é".repeat(3000));
-        let batch = batch(&[long.as_bytes(), b"\xff not an event", br#"{"verb":"","level":"Metadata"}"#]);
+        let long = format!(
+            r#"{{"auditID":"a","verb":"ge\u0074","objectRef":{{"name":"{}"}},"stageTimestamp":"2026-11-21T06:25:22.000001Z"}}"#,
+            "é".repeat(3000)
+        );
+        let batch =
+            batch(&[long.as_bytes(), b"\xff not an event", br#"{"verb":"","level":"Metadata"}"#]);
         let picks = [0, 1, 2].map(|event| Pick { event, safe: false });
         let metadata = [MetadataField::Verb, MetadataField::Name, MetadataField::AuditLevel];
         let push = PushRequest::decode(&*body("{a=\"b\"}", &batch, &picks, &metadata)).unwrap();
@@ -205,7 +238,8 @@ mod tests {
         let [first, second, third] = &stream.entries[..] else { panic!("three entries") };
         assert_eq!(first.line, long.as_bytes());
         assert_eq!(first.timestamp, Some(Timestamp { seconds: 1_795_242_322, nanos: 1000 }));
-        let pairs: Vec<_> = first.metadata.iter().map(|pair| (pair.name.as_str(), pair.value.len())).collect();
+        let pairs: Vec<_> =
+            first.metadata.iter().map(|pair| (pair.name.as_str(), pair.value.len())).collect();
         assert_eq!(pairs, [("verb", 3), ("name", 1024)]);
         assert_eq!((second.line.as_slice(), second.metadata.len()), (&b"\xff not an event"[..], 0));
         assert_eq!(second.timestamp, Some(Timestamp { seconds: -1, nanos: 999_999_999 }));
@@ -214,9 +248,16 @@ mod tests {
 
     #[test]
     fn labels_are_sorted_and_quoted_and_the_hour_is_one_of_them() {
-        let labels = Labels::new([("node", "a\"\\\n"), ("job", "k")].map(|(name, value)| (name.into(), value.into())).into_iter());
+        let labels = Labels::new(
+            [("node", "a\"\\\n"), ("job", "k")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into_iter(),
+        );
         assert_eq!(labels.text(None), r#"{job="k", node="a\"\\\n"}"#);
-        assert_eq!(labels.text(Some(498_678)), r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#);
+        assert_eq!(
+            labels.text(Some(498_678)),
+            r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#
+        );
     }
 
     #[test]

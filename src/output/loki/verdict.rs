@@ -10,9 +10,12 @@ use crate::output::{Reason, Verdict};
 
 const LABELS: &str = "change `labels` of this output, or Loki's limits on label names and values";
 const TENANT: &str = "set `tenant`, or the credentials that the gateway turns into one";
-const METADATA: &str = "set `limits_config.allow_structured_metadata: true` in Loki, or `metadata = []` here";
-const PATH: &str = "check `endpoint`: a base URL, to which /loki/api/v1/push is added, or the full push URL";
-const RIGHTS: &str = "check basic_auth or bearer_token_file, and that they may write to this tenant";
+const METADATA: &str =
+    "set `limits_config.allow_structured_metadata: true` in Loki, or `metadata = []` here";
+const PATH: &str =
+    "check `endpoint`: a base URL, to which /loki/api/v1/push is added, or the full push URL";
+const RIGHTS: &str =
+    "check basic_auth or bearer_token_file, and that they may write to this tenant";
 const BODY: &str = "something between here and Loki changes the body, or this is no Loki: check `endpoint` and `proxy`";
 
 /// What part of a body says which kind of refusal it is. The first match counts.
@@ -74,7 +77,8 @@ pub(super) fn judge(status: u16, after: Option<Duration>, body: &[u8]) -> Verdic
 }
 
 fn refused(body: &[u8], answer: String) -> Verdict {
-    let kind = REFUSALS.iter().find(|(part, _)| memchr::memmem::find(body, part.as_bytes()).is_some());
+    let kind =
+        REFUSALS.iter().find(|(part, _)| memchr::memmem::find(body, part.as_bytes()).is_some());
     match kind.map(|(_, kind)| *kind) {
         Some(Kind::Setup(hint)) => Verdict::Stop { answer, hint: hint.to_owned() },
         Some(Kind::Range) => Verdict::OutOfRange { answer },
@@ -87,7 +91,11 @@ fn refused(body: &[u8], answer: String) -> Verdict {
 fn all_ignored(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let Some((_, counts)) = text.rsplit_once("total ignored: ") else { return false };
-    let number = |text: &str| text.split(|char: char| !char.is_ascii_digit()).next().and_then(|digits| digits.parse::<u64>().ok());
+    let number = |text: &str| {
+        text.split(|char: char| !char.is_ascii_digit())
+            .next()
+            .and_then(|digits| digits.parse::<u64>().ok())
+    };
     match counts.split_once(" out of ") {
         Some((ignored, all)) => number(ignored).is_some_and(|ignored| Some(ignored) == number(all)),
         None => false,
