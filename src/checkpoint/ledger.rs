@@ -60,8 +60,8 @@ impl Ledger {
         Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: None }
     }
 
-    /// The books of a file output. Its file is cut back to the mark at start, so that nothing is ever in doubt, and
-    /// `sync` is called before its cursor is written down.
+    /// The books of a file output. Its file is cut back to the mark at start, so that nothing is ever in doubt: once the
+    /// mark is written down, which is waited for. `sync` is called before its cursor is written down.
     pub(crate) fn of_file(
         pair: Pair,
         moved: Arc<Notify>,
@@ -71,10 +71,10 @@ impl Ledger {
             pair,
             scope: String::new(),
             acked: 0,
-            grant: u64::MAX,
+            grant: 0,
             reserve: 0,
             old: 0,
-            changed: false,
+            changed: true,
             waiting: false,
         };
         Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: Some(Box::new(sync)) }
@@ -139,8 +139,10 @@ impl Ledger {
                     return;
                 }
                 let needed = end - books.acked;
-                // Twice, so that a fast back end waits for few saves.
-                books.reserve = books.reserve.max(needed.saturating_mul(2));
+                if self.sync.is_none() {
+                    // Twice, so that a fast back end waits for few saves.
+                    books.reserve = books.reserve.max(needed.saturating_mul(2));
+                }
                 books.changed = true;
                 books.waiting = true;
                 self.moved.notify_one();
@@ -186,9 +188,8 @@ impl Ledger {
     /// An entry was saved.
     pub(super) fn saved(&self, entry: &Entry) {
         let mut books = self.books();
-        if self.sync.is_none() {
-            books.grant = entry.acked.saturating_add(entry.pair.reserved);
-        }
+        let reserved = if self.sync.is_some() { u64::MAX } else { entry.pair.reserved };
+        books.grant = entry.acked.saturating_add(reserved);
         books.waiting = false;
         drop(books);
         self.granted.notify_waiters();

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::ExitCode;
 use super::start::{node_name, output};
-use crate::checkpoint::{Budget, Keeper, Ledger, Loaded, Origin, Pair, Store};
+use crate::checkpoint::{Budget, FileMark, Keeper, Ledger, Loaded, Origin, Pair, Store};
 use crate::config::{self, Config, OutputKind};
 use crate::event::Key;
 use crate::input::{Input, Large, Limits, Reader};
@@ -267,7 +267,8 @@ impl House<'_> {
 fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
     let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
     file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;
-    books.reserved = 0;
+    let OutputMark { sequence, length } = file.mark();
+    (books.reserved, books.file) = (0, Some(FileMark { sequence, length }));
     Ok(())
 }
 

@@ -153,10 +153,11 @@ impl Pipeline {
         tokio::pin!(stopped);
         loop {
             tokio::select! {
+                // The stop comes before the end of the reader, which follows from it.
+                biased;
                 () = &mut stopped => return Ok(self.drain().await),
                 news = reading.news.recv(), if self.tasks.len() < self.settings.in_flight => match news {
                     Some(news) => self.take(news),
-                    // The reader ends when the input is stopped, which happens after this is told to stop.
                     None => return Ok(Ended::Broken),
                 },
                 Some(outcome) = self.tasks.join_next() => {

@@ -146,9 +146,16 @@ impl Elastic {
         }
     }
 
-    /// What a search for one value of a field finds, whole.
-    pub(crate) fn search(&self, target: &str, field: &str, value: &str) -> Vec<Document> {
-        let body = serde_json::json!({"query": {"term": {field: value}}});
+    /// What a search for one value of a field finds, without some fields: what stands there may be no JSON to others.
+    pub(crate) fn search(
+        &self,
+        target: &str,
+        field: &str,
+        value: &str,
+        without: &[&str],
+    ) -> Vec<Document> {
+        let query = serde_json::json!({"term": {field: value}});
+        let body = serde_json::json!({"query": query, "_source": {"excludes": without}});
         let mut answer =
             self.ask("POST", &format!("/{target}/_search"), &body.to_string()).unwrap();
         let hits = answer["hits"]["hits"].as_array_mut().unwrap();

@@ -11,12 +11,23 @@ pub(crate) mod tables;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A loopback port that was free a moment ago.
+///
+/// Counted up, not chosen by the kernel: it would give the same port to two tests that have not bound theirs yet. Below
+/// 32768, where the kernel takes ports for outgoing connections from.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 2000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Asks again until the answer is `Ok`, and fails with the last `Err` once `limit` has passed.
