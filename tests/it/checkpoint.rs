@@ -1,0 +1,61 @@
+//! How often the checkpoint is written: etcd's disk is next door.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use rustix::process::Signal;
+
+use crate::command::Place;
+use crate::support::events::Maker;
+
+/// How often the checkpoint is replaced within this time, while `work` is done again and again.
+fn writes(path: &Path, time: Duration, mut work: impl FnMut()) -> usize {
+    let identity =
+        || fs::metadata(path).ok().map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec()));
+    let (start, mut last, mut writes) = (Instant::now(), identity(), 0);
+    while start.elapsed() < time {
+        work();
+        thread::sleep(Duration::from_millis(5));
+        // Between two renames there is none.
+        let now = identity();
+        if now.is_some() && now != last {
+            writes += 1;
+            last = now;
+        }
+    }
+    writes
+}
+
+#[test]
+fn the_checkpoint_is_written_once_a_second_at_most_and_never_when_nothing_moves() {
+    let place = Place::following_recorded();
+    let log = place.path("audit.log");
+    place.configure("cp-1", &log, place.port);
+    let mut maker = Maker::from_ago(SignedDuration::from_secs(60));
+    let mut file = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+    let mut bytes = 0;
+    let mut append = || {
+        let line = maker.event(200).line + "\n";
+        file.write_all(line.as_bytes()).unwrap();
+        bytes += line.len();
+    };
+    let checkpoint = place.state_dir().join("checkpoint.json");
+    append();
+    let running = place.start();
+    // The first write is over.
+    thread::sleep(Duration::from_millis(1500));
+    let busy = writes(&checkpoint, Duration::from_secs(4), append);
+    assert!((2..=5).contains(&busy), "{busy} writes in 4 seconds of steady work");
+
+    place.wait_for_bytes(bytes);
+    // The last of the work is written down.
+    thread::sleep(Duration::from_millis(2500));
+    let idle = writes(&checkpoint, Duration::from_secs(3), || {});
+    assert_eq!(idle, 0, "writes in 3 seconds without work");
+    assert!(running.end(Signal::TERM).0.success());
+}

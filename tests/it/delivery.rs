@@ -1,0 +1,219 @@
+//! A log that grows, rotates and is compressed while the agent runs, and is killed: what arrives is what was written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::agent::Agent;
+use crate::support::events::Maker;
+use crate::support::{tables, wait_for};
+
+/// Writes events as kube-apiserver does: appended to one file, renamed to a stamp, compressed later.
+struct Server {
+    dir: PathBuf,
+    maker: Maker,
+    /// Everything ever written.
+    written: Vec<u8>,
+    rotations: i64,
+    began: Timestamp,
+}
+
+impl Server {
+    fn new(dir: &Path) -> Self {
+        fs::create_dir(dir).unwrap();
+        let maker = Maker::from_ago(SignedDuration::from_mins(5));
+        let began = Timestamp::now();
+        Self { dir: dir.to_owned(), maker, written: Vec::new(), rotations: 0, began }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("audit.log")
+    }
+
+    /// Appends events, in pieces that end anywhere.
+    fn write(&mut self, events: usize, bytes: usize) {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        for _ in 0..events {
+            let line = self.maker.event(bytes).line + "\n";
+            let (first, second) = line.as_bytes().split_at(line.len() / 3);
+            file.write_all(first).unwrap();
+            file.write_all(second).unwrap();
+            self.written.extend_from_slice(line.as_bytes());
+        }
+    }
+
+    /// Renames the log; the name under which it goes on.
+    fn rotate(&mut self) -> PathBuf {
+        self.rotations += 1;
+        let stamp = self.began + SignedDuration::from_secs(self.rotations);
+        let name = stamp.strftime("audit-%Y-%m-%dT%H-%M-%S.000.log").to_string();
+        let to = self.dir.join(name);
+        fs::rename(self.log(), &to).unwrap();
+        to
+    }
+}
+
+/// As the rotation library does it: into a file of its own, under its final name, and then the plain one goes.
+fn compress(backup: &Path) {
+    let to = PathBuf::from(format!("{}.gz", backup.display()));
+    let mut encoder = GzEncoder::new(File::create(to).unwrap(), Compression::fast());
+    encoder.write_all(&fs::read(backup).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    fs::remove_file(backup).unwrap();
+}
+
+struct Stage {
+    dir: tempfile::TempDir,
+    server: Server,
+    tables: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::new(&dir.path().join("audit"));
+        let tables =
+            tables::input("apiserver", &server.log()) + &tables::archive(&dir.path().join("out"));
+        Self { dir, server, tables }
+    }
+
+    fn start(&self) -> Agent {
+        Agent::start(self.dir.path(), &self.tables)
+    }
+
+    fn wait(&self) {
+        let out = self.dir.path().join("out");
+        wait_for("every byte to arrive", Duration::from_secs(40), || {
+            let found = fs::metadata(&out).map_or(0, |meta| meta.len());
+            let wanted = self.server.written.len() as u64;
+            if found >= wanted { Ok(()) } else { Err(format!("{found} of {wanted} bytes")) }
+        });
+    }
+
+    /// What arrived is byte for byte what was written.
+    fn check(&self) {
+        let found = fs::read(self.dir.path().join("out")).unwrap();
+        let wanted = &self.server.written;
+        let same = found.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+        assert!(
+            found == *wanted,
+            "{} bytes of {}, the same up to {same}",
+            found.len(),
+            wanted.len()
+        );
+    }
+}
+
+#[test]
+fn a_log_that_grows_rotates_and_is_compressed_arrives_byte_for_byte() {
+    let mut stage = Stage::new();
+    stage.server.write(50, 300);
+    let mut agent = stage.start();
+    for round in 0..8 {
+        stage.server.write(200, 400);
+        thread::sleep(Duration::from_millis(30));
+        let backup = stage.server.rotate();
+        // The next file begins at once, in a while, or only after the backup was compressed.
+        match round % 3 {
+            0 => stage.server.write(1, 100),
+            1 => thread::sleep(Duration::from_millis(100)),
+            _ => {}
+        }
+        compress(&backup);
+    }
+    stage.server.write(20, 300);
+    stage.wait();
+    agent.stop_done();
+    stage.check();
+}
+
+#[test]
+fn rotations_while_the_agent_is_down_are_made_good() {
+    let mut stage = Stage::new();
+    stage.server.write(100, 400);
+    let mut agent = stage.start();
+    stage.wait();
+    agent.stop_done();
+    for _ in 0..4 {
+        stage.server.write(150, 400);
+        let backup = stage.server.rotate();
+        compress(&backup);
+    }
+    stage.server.write(150, 400);
+    agent.resume();
+    stage.wait();
+    agent.stop_done();
+    stage.check();
+}
+
+#[test]
+fn sigkill_in_the_middle_of_rotations_loses_and_doubles_nothing() {
+    let mut stage = Stage::new();
+    stage.server.write(100, 400);
+    let mut agent = stage.start();
+    let mut uncompressed: Option<PathBuf> = None;
+    for round in 0..24 {
+        stage.server.write(120, 600);
+        if round % 3 == 1 {
+            if let Some(backup) = uncompressed.replace(stage.server.rotate()) {
+                compress(&backup);
+            }
+        }
+        thread::sleep(Duration::from_millis(60));
+        if round % 4 == 3 {
+            agent.kill();
+            agent.resume();
+        }
+    }
+    stage.wait();
+    agent.stop_done();
+    stage.check();
+}
+
+#[test]
+fn a_deleted_backup_is_counted_and_the_rest_arrives() {
+    let mut stage = Stage::new();
+    stage.server.write(50, 300);
+    let mut agent = stage.start();
+    stage.wait();
+    // What was begun is in the checkpoint.
+    agent.stop_done();
+    // The end of what was begun is gone before anybody read it.
+    stage.server.write(50, 300);
+    let kept = stage.server.written.clone();
+    let backup = stage.server.rotate();
+    fs::remove_file(backup).unwrap();
+    stage.server.write(50, 300);
+    let after = stage.server.written[kept.len()..].to_vec();
+    agent.resume();
+    let found = wait_for("the new file to arrive", Duration::from_secs(20), || {
+        let found = fs::read(stage.dir.path().join("out")).unwrap();
+        if found.ends_with(&after) { Ok(found) } else { Err(format!("{} bytes", found.len())) }
+    });
+    assert!(kept.starts_with(&found[..found.len() - after.len()]), "something else was delivered");
+    wait_for("the gap to be counted", Duration::from_secs(20), || {
+        match agent.count("auditrail_gaps_total", &[("reason", "backup_gone")]) {
+            1 => Ok(()),
+            other => Err(format!("{other} gaps")),
+        }
+    });
+    agent.stop_done();
+}
+
+#[test]
+fn a_line_of_megabytes_passes_whole() {
+    let mut stage = Stage::new();
+    stage.server.write(5, 300);
+    stage.server.write(2, 6 << 20);
+    stage.server.write(5, 300);
+    let mut agent = stage.start();
+    stage.wait();
+    agent.stop_done();
+    stage.check();
+}

@@ -1,0 +1,152 @@
+//! What the documents say is true: configurations load, paths exist, commands and metrics are called so.
+
+use std::fs;
+
+use crate::command::{auditrail, finish, root, run};
+use crate::sources::{blocks, documents, files, read, spans};
+
+/// `status` reads a configuration and asks nobody for anything: 2 would be one that is not accepted.
+fn accepted(what: &str, text: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("auditrail.toml");
+    fs::write(&path, text).unwrap();
+    let ran = finish(
+        auditrail()
+            .args(["status", "--json", "-c"])
+            .arg(path)
+            .env("NODE_NAME", "cp-1")
+            .env("LOKI_PASSWORD", "not-one"),
+    );
+    assert_eq!(ran.code, Some(0), "{what}: {}\n{text}", ran.stderr);
+}
+
+#[test]
+fn every_configuration_in_the_documents_is_accepted() {
+    let mut count = 0;
+    for document in documents() {
+        for block in blocks(&read(&document), &["toml"]) {
+            accepted(&document.display().to_string(), &block);
+            count += 1;
+        }
+    }
+    assert!(count > 1);
+}
+
+#[test]
+fn every_configuration_that_ships_is_accepted() {
+    for path in files("etc", "toml") {
+        accepted(&path.display().to_string(), &read(&path));
+    }
+    let manifest = read("etc/kubernetes/daemonset.yaml");
+    let embedded = manifest.split("auditrail.toml: |\n").nth(1).unwrap();
+    let embedded = embedded.split("\n---").next().unwrap();
+    accepted("the DaemonSet's ConfigMap", embedded);
+}
+
+/// Checks a subcommand and its flags, where a line runs the program, on its own or through Cargo.
+fn check_command(place: &str, line: &str) -> bool {
+    let words: Vec<_> = line.split_whitespace().skip_while(|word| *word == "sudo").collect();
+    let rest = match words.as_slice() {
+        ["cargo", "run", rest @ ..] => match rest.iter().position(|word| *word == "--") {
+            Some(at) => &rest[at + 1..],
+            None => return false,
+        },
+        [program, rest @ ..] if *program == "auditrail" || program.ends_with("/bin/auditrail") => {
+            rest
+        }
+        _ => return false,
+    };
+    let Some(command) = rest.first().filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+    else {
+        return false;
+    };
+    let help = run(&[command, "--help"]);
+    assert_eq!(help.code, Some(0), "{place}: there is no `{command}` in: {line}");
+    for flag in rest.iter().take_while(|word| **word != "#").filter(|word| word.starts_with('-')) {
+        let flag = flag.trim_end_matches([',', '.', ')', ';']);
+        let known = help.stdout.split_whitespace().any(|word| word.trim_end_matches(',') == flag);
+        assert!(known, "{place}: `{command}` knows no {flag}: {line}");
+    }
+    true
+}
+
+#[test]
+fn every_command_in_the_documents_exists_with_its_flags() {
+    let mut count = 0;
+    for document in documents() {
+        let (place, text) = (document.display().to_string(), read(&document));
+        let code = blocks(&text, &["sh", "text"]);
+        let lines = code.iter().flat_map(|block| block.lines()).map(str::to_owned);
+        for line in lines.chain(spans(&text)) {
+            count += usize::from(check_command(&place, &line));
+        }
+    }
+    assert!(count > 5);
+    let unit = read("systemd/auditrail.service");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    assert!(check_command("the unit", start));
+}
+
+#[test]
+fn every_path_in_the_documents_exists() {
+    let tops = ["src/", "etc/", "tests/", "systemd/", "benches/", ".ci/"];
+    for document in documents() {
+        let text = read(&document);
+        let folder = document.parent().unwrap();
+        let links = text.split("](").skip(1).map(|after| after.split(')').next().unwrap());
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let path = root().join(folder).join(link);
+            assert!(path.try_exists().unwrap(), "{}: {link}", document.display());
+        }
+        for span in spans(&text) {
+            if tops.iter().any(|top| span.starts_with(top)) {
+                let path = root().join(span.split(' ').next().unwrap());
+                assert!(path.try_exists().unwrap(), "{}: {span}", document.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_that_a_room_s_description_names_is_in_that_room() {
+    let text = read("ARCHITECTURE.md");
+    for part in text.split("\n**`src/").skip(1) {
+        let (room, rest) = part.split_once('`').unwrap();
+        let description = rest.split("\n\n").next().unwrap();
+        let names = description.split('`').skip(1).step_by(2);
+        for name in names.filter(|name| name.ends_with(".rs") && !name.contains('/')) {
+            let mut inside = files("src", "rs").into_iter().filter(|path| {
+                path.starts_with(format!("src/{room}")) && path.file_name().unwrap() == name
+            });
+            assert!(inside.next().is_some(), "src/{room} has no {name}");
+        }
+    }
+}
+
+#[test]
+fn every_metric_in_the_documents_is_exposed_under_that_name() {
+    let exposed = read("src/telemetry/metrics.txt");
+    let mut count = 0;
+    for document in documents() {
+        for after in read(&document).split("auditrail_").skip(1) {
+            let name: String =
+                after.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let series = format!("\nauditrail_{name}{{");
+            let plain = format!("\nauditrail_{name} ");
+            let known = exposed.contains(&series) || exposed.contains(&plain);
+            assert!(known, "{}: auditrail_{name}", document.display());
+            count += 1;
+        }
+    }
+    assert!(count > 5);
+}
+
+#[test]
+fn the_documents_name_no_machine_and_no_person() {
+    for document in documents() {
+        let text = read(&document);
+        for mark in ["/work/", "/root/", "/home/", "localhost:"] {
+            assert!(!text.contains(mark), "{}: {mark}", document.display());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The project's files as text, for the tests that read them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::command::root;
+
+/// Files below a folder of the project with this extension, by their path from the root, sorted.
+pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    visit(&root().join(folder), extension, &mut found);
+    let mut found: Vec<_> =
+        found.iter().map(|path| path.strip_prefix(root()).unwrap().to_owned()).collect();
+    found.sort();
+    assert!(!found.is_empty(), "no .{extension} below {folder}");
+    found
+}
+
+fn visit(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, extension, found);
+        } else if path.extension().is_some_and(|other| other == extension) {
+            found.push(path);
+        }
+    }
+}
+
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A source file without its inline tests, which stand at its end.
+pub(crate) fn without_tests(text: &str) -> &str {
+    let mark = "#[cfg(test)]\nmod tests {";
+    text.find(mark).map_or(text, |at| &text[..at])
+}
+
+/// Whether a whole file is tests.
+pub(crate) fn is_tests(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap().to_str().unwrap();
+    stem == "tests" || stem.ends_with("_tests") || path.parent().unwrap().ends_with("tests")
+}
+
+/// The documents at the root and those below `etc`.
+pub(crate) fn documents() -> Vec<PathBuf> {
+    let mut all = files("etc", "md");
+    let names = ["ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "README", "SECURITY"];
+    all.extend(names.map(|name| PathBuf::from(format!("{name}.md"))));
+    all
+}
+
+/// The code blocks of a document in one of these languages.
+pub(crate) fn blocks(text: &str, languages: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Option<(bool, String)> = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(language), None) => open = Some((languages.contains(&language), String::new())),
+            (Some(_), Some(_)) => {
+                let (wanted, block) = open.take().unwrap();
+                found.extend(wanted.then_some(block));
+            }
+            (None, Some((_, block))) => *block += &format!("{line}\n"),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    found
+}
+
+/// What stands between backquotes in a document, outside of its blocks.
+pub(crate) fn spans(text: &str) -> Vec<String> {
+    let mut prose = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if !inside {
+            prose += &format!("{line}\n");
+        }
+    }
+    prose.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " ")).collect()
+}

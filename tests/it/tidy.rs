@@ -1,0 +1,173 @@
+//! The house rules as code. `CONTRIBUTING.md` says them, `ARCHITECTURE.md` has the table of rooms.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::sources::{files, is_tests, read, without_tests};
+
+/// The only files that touch the file system, so that it is known what is read and written where.
+const TOUCH_FILES: &[(&str, &str)] = &[
+    ("src/checkpoint/budget.rs", "how much the state directory holds"),
+    ("src/checkpoint/store.rs", "lock, key, checkpoint"),
+    ("src/cli/check.rs", "is the state directory there, is the log mounted alone"),
+    ("src/config/mod.rs", "the configuration"),
+    ("src/config/secret.rs", "secrets in files"),
+    ("src/input/catalogue.rs", "the directory and the heads of its files"),
+    ("src/input/mod.rs", "has the directory changed"),
+    ("src/input/reader.rs", "backups that were not held open"),
+    ("src/input/source.rs", "compressed backups"),
+    ("src/output/credentials.rs", "credentials that may change"),
+    ("src/output/file.rs", "the file output"),
+    ("src/pipeline/refused.rs", "refused events"),
+    ("src/server/local.rs", "the socket in the state directory"),
+    ("src/telemetry/process.rs", "/proc/self"),
+];
+
+/// Files with more than one idea in them, which nobody has taken apart yet. This list may only become shorter.
+const TOO_LONG: &[&str] =
+    &["src/config/tests/refused.rs", "src/input/reader.rs", "src/pipeline/run.rs"];
+
+const LONGEST: usize = 400;
+
+/// Room, and the rooms it imports, as `ARCHITECTURE.md` has them.
+fn may_import() -> BTreeMap<String, BTreeSet<String>> {
+    let text = read("ARCHITECTURE.md");
+    let table = text.split("| room | imports |").nth(1).expect("ARCHITECTURE.md has the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let words = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').collect();
+        (words(cells[1]).remove(0), words(cells[2]).into_iter().collect())
+    })
+    .collect()
+}
+
+#[test]
+fn rooms_import_exactly_what_the_table_in_architecture_md_says() {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in files("src", "rs") {
+        let parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
+        let &["src", room, _, ..] = parts.as_slice() else { continue };
+        let imports = found.entry(room.to_owned()).or_default();
+        let text = read(&path);
+        // A line of `use crate::{…}` would hide what it imports.
+        assert!(!text.contains("crate::{"), "{}: name one room a line", path.display());
+        for after in text.split("crate::").skip(1) {
+            let name: String =
+                after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            if name != room {
+                imports.insert(name);
+            }
+        }
+    }
+    assert_eq!(found, may_import());
+}
+
+#[test]
+fn the_room_table_of_the_library_names_every_room() {
+    let text = read("src/lib.rs");
+    for room in may_import().keys() {
+        assert!(text.contains(&format!("//! | `{room}` |")), "{room} is not in the table");
+        assert!(text.contains(&format!("mod {room};")), "{room} is not in the library");
+    }
+}
+
+#[test]
+fn only_the_files_named_here_touch_the_file_system() {
+    const MARKS: &[&str] = &[
+        "File::open(",
+        "File::create(",
+        "OpenOptions::new(",
+        "DirBuilder::new(",
+        "fs::read",
+        "fs::write(",
+        "fs::rename(",
+        "fs::remove_",
+        "fs::create_dir",
+        "fs::metadata(",
+        "fs::copy(",
+        "fs::hard_link(",
+        "fs::symlink_metadata(",
+        "fs::set_permissions(",
+    ];
+    let touching: Vec<_> = files("src", "rs")
+        .into_iter()
+        .filter(|path| !is_tests(path))
+        .filter(|path| {
+            let text = read(path);
+            MARKS.iter().any(|mark| without_tests(&text).contains(mark))
+        })
+        .map(|path| path.to_str().unwrap().to_owned())
+        .collect();
+    let named: Vec<_> = TOUCH_FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(touching, named);
+}
+
+#[test]
+fn only_one_file_sends_requests() {
+    for path in files("src", "rs") {
+        let text = read(&path);
+        if path.to_str() != Some("src/output/http.rs") && !is_tests(&path) {
+            let text = without_tests(&text);
+            assert!(!text.contains("reqwest::Client"), "{}: that is http.rs's", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_file_has_one_idea() {
+    let mut long = Vec::new();
+    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")) {
+        if read(&path).lines().count() > LONGEST {
+            long.push(path.to_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(
+        long, TOO_LONG,
+        "files over {LONGEST} lines; one that is short again leaves the list"
+    );
+}
+
+#[test]
+fn nothing_is_left_for_later_and_nothing_unwraps_outside_of_tests() {
+    // In two halves, so that this file does not hold what it looks for.
+    let later = ["TO", "FIX", "XX"].iter().zip(["DO", "ME", "X"]).map(|(a, b)| format!("{a}{b}"));
+    let later: Vec<_> =
+        later.chain(["todo", "unimplemented"].map(|name| format!("{name}!("))).collect();
+    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")) {
+        let text = read(&path);
+        for mark in &later {
+            assert!(!text.contains(mark.as_str()), "{}: {mark}", path.display());
+        }
+        if path.starts_with("src") && !is_tests(&path) {
+            let text = without_tests(&text);
+            for mark in [".unwrap()", ".expect(\"", "panic!(", "unreachable!("] {
+                assert!(!text.contains(mark), "{}: {mark}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")) {
+        // Tests of one file may stand beside it; that file's header is theirs.
+        let beside = path.starts_with("src") && is_tests(&path);
+        assert!(
+            beside || read(&path).starts_with("//! "),
+            "{}: open with a header",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn names_of_tests_are_sentences() {
+    for path in ["src", "tests"].iter().flat_map(|folder| files(folder, "rs")) {
+        for after in read(&path).split("#[test]\n").skip(1) {
+            let name = after.trim_start().trim_start_matches("fn ").split('(').next().unwrap();
+            assert!(name.matches('_').count() >= 2, "{}: {name}", path.display());
+        }
+    }
+}
