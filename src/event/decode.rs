@@ -36,12 +36,11 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     loop {
         let rest = &line[at..];
         match object(rest) {
-            Some(found) if found.end == rest.len() => return each(event(found, at)),
+            Some(found) if found.end == rest.len() => return each(event(&found, at)),
             // An event whose newline was lost, and whatever follows it.
             Some(found) if rest.get(found.end) == Some(&b'{') => {
-                let end = found.end;
-                each(event(found, at));
-                at += end;
+                each(event(&found, at));
+                at += found.end;
             }
             _ => break,
         }
@@ -50,15 +49,12 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     if let Some(fields) = legacy::fields(rest) {
         return each(legacy_event(rest, fields, at));
     }
-    match if ended { resynchronise(rest) } else { None } {
-        Some((start, piece)) => {
-            each(unreadable(&rest[..start], at, Whole::Torn));
-            each(Piece { at: Span::new(at + start, line.len()), ..piece });
-        }
-        None => {
-            let torn = !ended || rest.starts_with(b"{");
-            each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
-        }
+    if let Some((start, piece)) = if ended { resynchronise(rest) } else { None } {
+        each(unreadable(&rest[..start], at, Whole::Torn));
+        each(Piece { at: Span::new(at + start, line.len()), ..piece });
+    } else {
+        let torn = !ended || rest.starts_with(b"{");
+        each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
     }
 }
 
@@ -67,11 +63,9 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
 fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
     let marks = memchr::memmem::find_iter(line, MARK).filter(|start| *start > 0).take(MARKS_TRIED);
     for start in marks {
-        match object(&line[start..]) {
-            Some(found) if start + found.end == line.len() => {
-                return Some((start, event(found, start)));
-            }
-            _ => {}
+        let found = object(&line[start..]).filter(|found| start + found.end == line.len());
+        if let Some(found) = found {
+            return Some((start, event(&found, start)));
         }
     }
     let start = legacy::find(line).filter(|start| *start > 0)?;
@@ -86,7 +80,7 @@ struct Object {
     depth: u32,
 }
 
-fn event(found: Object, at: usize) -> Piece {
+fn event(found: &Object, at: usize) -> Piece {
     Piece {
         at: Span::new(at, at + found.end),
         whole: Whole::Yes,
