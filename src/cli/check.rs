@@ -86,7 +86,7 @@ fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> 
             return None;
         }
         _ if running => {
-            report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")))
+            report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")));
         }
         _ => match Store::open(&config.state_dir).and_then(|store| store.key()) {
             Ok(_) => report.add("state_dir", Finding::ok(format!("{shown} can be used"))),

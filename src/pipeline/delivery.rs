@@ -104,7 +104,7 @@ impl Delivery {
         for scope in doubt.scopes.iter() {
             match context.output.look_up(scope, batch, &picks).await {
                 LookUp::Found(here) => {
-                    found.iter_mut().zip(here).for_each(|(found, here)| *found |= here)
+                    found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
                 }
                 LookUp::Unavailable { answer } => {
                     unavailable = true;
@@ -143,12 +143,12 @@ impl Delivery {
     async fn send(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
         let sent = Instant::now();
         match context.output.send(batch, &part.picks).await {
-            Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent).await,
+            Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent),
             Answer::Each(verdicts) => {
                 let mut wait = None;
                 for (picks, verdict) in alike(&part.picks, verdicts) {
                     let some = Part { picks, doubt: None, throttled: part.throttled };
-                    wait = self.judge(context, batch, some, verdict, sent).await.max(wait);
+                    wait = self.judge(context, batch, some, verdict, sent).max(wait);
                 }
                 wait
             }
@@ -156,7 +156,7 @@ impl Delivery {
     }
 
     /// Acts on the verdict on a part that was sent at `sent`.
-    async fn judge(
+    fn judge(
         &mut self,
         context: &Context,
         batch: &Batch,

@@ -194,7 +194,9 @@ impl Pipeline {
                 (returned.ticket, returned.delivery)
             }
             other => {
-                self.give_up(other);
+                if let Some(returned) = other {
+                    self.give_up(returned.ticket);
+                }
                 self.count(&chunk);
                 self.enter(&chunk)
             }
@@ -270,8 +272,9 @@ impl Pipeline {
 
     /// A stretch that nobody can read any more: counted, said, and passed over in its turn.
     fn pass_gap(&mut self, gap: Gap) {
-        let returned = self.returned.take();
-        self.give_up(returned);
+        if let Some(returned) = self.returned.take() {
+            self.give_up(returned.ticket);
+        }
         self.input_stats.gap(gap.reason, gap.bytes);
         let tell = &self.context.tell;
         tracing::error!(
@@ -295,13 +298,11 @@ impl Pipeline {
     }
 
     /// A large chunk whose file was gone when it was to be read again.
-    fn give_up(&mut self, returned: Option<Returned>) {
-        if let Some(Returned { ticket, .. }) = returned {
-            if let Some(passing) = self.acks.at(ticket) {
-                passing.progress = None;
-            }
-            self.pass(ticket);
+    fn give_up(&mut self, ticket: u64) {
+        if let Some(passing) = self.acks.at(ticket) {
+            passing.progress = None;
         }
+        self.pass(ticket);
     }
 
     fn settle(&mut self, outcome: Outcome) -> Option<Reply> {
