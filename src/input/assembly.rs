@@ -99,7 +99,9 @@ impl Assembly {
                 }
                 Cut::Hole(length) => {
                     self.told.hole_bytes += length as u64;
-                    self.done += length;
+                    // A hole can be as large as the log: it is not kept, so that it is told as one.
+                    self.bytes.drain(self.done..self.done + length);
+                    self.skipped += signed(length);
                 }
             }
         }

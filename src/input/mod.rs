@@ -9,11 +9,10 @@
 //! later; what cannot be read is told as a [`Gap`], never skipped in silence.
 //! Not promised: lines of a backup deleted before it was opened. They are counted, never guessed.
 //!
-//! Read [`Reader`] first. Files are opened in `catalogue.rs` and `reader.rs`, read in `source.rs`.
+//! Read [`Reader`] first. Files are opened in `files.rs`, `hold.rs` and `generation.rs`, read in `head.rs` and `source.rs`.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -22,10 +21,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 mod assembly;
 mod catalogue;
+mod files;
+mod generation;
 mod head;
+mod hold;
 mod large;
 mod lines;
+mod loss;
 mod names;
+mod now;
+mod open;
 mod reader;
 mod shared;
 mod shorten;
@@ -42,6 +47,8 @@ use crate::config::FileInput;
 use crate::event::{Cursor, Key, Nanos};
 use crate::telemetry::{Heart, InputState, InputStats, Watch as WatchKind};
 use catalogue::{Catalogue, Found};
+use generation::{FileId, file_id};
+use now::Now;
 use shared::Shared;
 use watch::{Hint, Watch};
 
@@ -101,7 +108,7 @@ impl Input {
         let watch = Watch::new(Arc::new(move || shared.nudge()));
         let waker = watch.waker();
         let mut follower = Follower {
-            directory: self.config.path.parent().map(PathBuf::from).unwrap_or_default(),
+            directory: catalogue::directory(&self.config.path),
             catalogue: Catalogue::new(&self.config.path, self.key.clone()),
             config: self.config.clone(),
             shared: Arc::clone(&self.shared),
@@ -170,8 +177,8 @@ struct Follower {
     catalogue: Catalogue,
     shared: Arc<Shared>,
     watch: Watch,
-    /// The directory (device, inode) that the kernel watches.
-    watched: Option<(u64, u64)>,
+    /// The directory that the kernel watches, and when it was made: inodes are used again.
+    watched: Option<(FileId, Option<SystemTime>)>,
     looked: Option<Looked>,
     stats: Arc<InputStats>,
     heart: Heart,
@@ -206,7 +213,7 @@ impl Follower {
             self.watched = None;
             return;
         };
-        let id = (meta.dev(), meta.ino());
+        let id = (file_id(&meta), meta.created().ok());
         if self.watched == Some(id) {
             return;
         }
@@ -231,6 +238,7 @@ impl Follower {
         let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified());
         let length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
         looked.at.elapsed() < SURE
+            && !self.catalogue.has_grown()
             && looked.settled.is_some_and(|settled| modified.is_ok_and(|time| time == settled))
             && length == looked.live_length
     }
@@ -245,7 +253,7 @@ impl Follower {
         };
         self.looked =
             Some(Looked { at: Instant::now(), settled: modified.filter(long_ago), live_length });
-        let found = self.catalogue.look(Instant::now(), |print| self.shared.is_wanted(print));
+        let found = self.catalogue.look(Now::now(), |print| self.shared.is_wanted(print));
         let usual = if self.watch.is_notified() {
             self.config.rescan
         } else {
@@ -255,7 +263,7 @@ impl Follower {
             Ok(found) => {
                 self.tell(&found);
                 let again = found.again.map_or(usual, |again| again.min(usual));
-                self.shared.publish(found.generations);
+                self.shared.publish(found.generations, found.awaited);
                 again
             }
             Err(error) => {
