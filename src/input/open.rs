@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::assembly::Assembly;
 use super::files::is_settled;
-use super::generation::{FileId, Generation};
+use super::generation::Generation;
 use super::large::{LARGE, Permit};
 use super::now::Now;
 use super::reader::{Chunk, Gap, Reader, Rest};
@@ -22,7 +22,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The generation being read.
 pub(super) struct Open {
     print: Fingerprint,
-    id: FileId,
     source: Source,
     /// Read, but not part of a whole line yet.
     rest: Vec<u8>,
@@ -59,21 +58,26 @@ impl Reader {
         if self.rests(generation, length, now) {
             return Filled::Drained;
         }
-        let filled = match self.open(generation, length, &progress) {
-            Ok(None) => self.read(generation, length, &progress, now),
-            Ok(Some(filled)) => Ok(filled),
-            Err(trouble) => Err(trouble),
-        };
-        filled.unwrap_or_else(|trouble| {
-            self.open = None;
-            match trouble {
-                Trouble::Damaged { error, rest } => {
-                    self.damaged(generation, progress, &error, rest, now)
+        loop {
+            let was_open = self.is_open(generation.print);
+            let filled = match self.open(generation, length, &progress) {
+                Ok(None) => self.read(generation, length, &progress, now),
+                Ok(Some(filled)) => Ok(filled),
+                Err(trouble) => Err(trouble),
+            };
+            return match filled {
+                Ok(filled) => filled,
+                Err(Trouble::Replaced) if was_open => {
+                    self.open = None;
+                    continue;
                 }
-                // The next look tells what became of it.
-                Trouble::Replaced | Trouble::Io(_) => Filled::Drained,
-            }
-        })
+                Err(trouble) => self.failed(generation, progress, trouble, now),
+            };
+        }
+    }
+
+    fn is_open(&self, print: Fingerprint) -> bool {
+        self.open.as_ref().is_some_and(|open| open.print == print)
     }
 
     fn rests(&mut self, generation: &Generation, length: u64, now: Now) -> bool {
@@ -81,7 +85,6 @@ impl Reader {
             None => return false,
             Some(Rest::Until(until)) => now.steady < *until,
             Some(Rest::Length(before)) => *before == length && !generation.closed,
-            Some(Rest::Copy(_)) => return false,
         };
         if !rests {
             self.resting.remove(&generation.print);
@@ -97,24 +100,15 @@ impl Reader {
         progress: &Progress,
     ) -> Result<Option<Filled>, Trouble> {
         let compressed = generation.is_compressed();
-        let shorter = !compressed && length < progress.offset;
-        if let Some(open) = self.open.as_ref().filter(|open| open.print == generation.print) {
-            // From an open plain file to its `.gz` there is no need to change over.
-            let id = generation.held.as_ref().filter(|_| !compressed).map(|held| held.id);
-            let other = id.filter(|id| *id != open.id);
-            match other {
-                None if !shorter => return Ok(None),
-                Some(id) if length <= progress.offset => {
-                    self.resting.insert(generation.print, Rest::Copy(id));
-                }
-                _ => {}
-            }
+        let before = self.files.get(&generation.print).copied();
+        let other = |id| !compressed && before.is_some_and(|before| before != id);
+        let moved = generation.held.as_ref().is_some_and(|held| other(held.id));
+        // From an open plain file to its `.gz` there is no need to change over.
+        if self.is_open(generation.print) && (compressed || (!moved && length >= progress.offset)) {
+            return Ok(None);
         }
         let held = generation.open()?;
-        if let Some(Rest::Copy(id)) = self.resting.get(&generation.print)
-            && *id == held.id
-            && length <= progress.offset
-        {
+        if other(held.id) && length <= progress.offset {
             return Ok(Some(self.end_of_copy(generation, progress)));
         }
         let id = held.id;
@@ -124,7 +118,10 @@ impl Reader {
         {
             return Ok(Some(Filled::Gap(self.altered(generation, length, progress))));
         }
-        self.open = Some(Open { print: generation.print, id, source, rest: Vec::new() });
+        if !compressed {
+            self.files.insert(generation.print, id);
+        }
+        self.open = Some(Open { print: generation.print, source, rest: Vec::new() });
         Ok(None)
     }
 
@@ -153,14 +150,16 @@ impl Reader {
         }
     }
 
-    fn damaged(
+    fn failed(
         &mut self,
         generation: &Generation,
         progress: Progress,
-        error: &std::io::Error,
-        bytes: u64,
+        trouble: Trouble,
         now: Now,
     ) -> Filled {
+        self.open = None;
+        // What is no damage, the next look tells more of.
+        let Trouble::Damaged { error, rest } = trouble else { return Filled::Drained };
         if !settled(generation, now) {
             self.resting.insert(generation.print, Rest::Until(now.steady + AGAIN));
             return Filled::Drained;
@@ -175,7 +174,7 @@ impl Reader {
             file: Arc::clone(&generation.name),
             offset,
             // Compressed, so at least so many.
-            bytes,
+            bytes: rest,
             progress,
         })
     }
@@ -277,9 +276,7 @@ impl Reader {
         permit: Option<Permit>,
     ) -> Chunk {
         let end = assembly.end();
-        let mark = match Mark::of(&assembly.bytes, &self.key) {
-            // A shortened line is not what the file holds.
-            _ if assembly.told.over_long > 0 => None,
+        let mark = match Mark::of(assembly.tail(), &self.key) {
             None if end == from.offset => from.mark,
             mark => mark,
         };

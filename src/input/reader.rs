@@ -1,6 +1,6 @@
 //! Reads the generations of one input for one output: each from where that output stands, oldest first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,8 @@ pub(crate) struct Reader {
     /// The generations of the last look that may hold something to read, oldest first, and which look that was.
     pending: (u64, Vec<Arc<Generation>>),
     pub(super) open: Option<Open>,
+    /// The plain file in which each generation was last read: to tell a copy, which may be shorter.
+    pub(super) files: HashMap<Fingerprint, FileId>,
     /// Generations that are of no use before a moment.
     pub(super) resting: HashMap<Fingerprint, Rest>,
 }
@@ -84,8 +86,6 @@ pub(super) enum Rest {
     Until(Instant),
     /// It ends in a large line whose end is not there yet: nothing to be done while it has this length.
     Length(u64),
-    /// The file is a copy that holds no more than what was read of the original.
-    Copy(FileId),
 }
 
 impl Reader {
@@ -119,6 +119,7 @@ impl Reader {
             losses: Losses::default(),
             pending: (0, Vec::new()),
             open: None,
+            files: HashMap::new(),
             resting: HashMap::new(),
         }
     }
@@ -203,9 +204,9 @@ impl Reader {
             !generation.is_compressed() || !done(&generation.print)
         });
         self.pending = (view.looks, pending.cloned().collect());
-        self.resting.retain(|print, _| {
-            view.generations.iter().any(|generation| generation.print == *print)
-        });
+        let prints: HashSet<_> = view.generations.iter().map(|one| one.print).collect();
+        self.resting.retain(|print, _| prints.contains(print));
+        self.files.retain(|print, _| prints.contains(print));
     }
 
     fn lost(&mut self, view: &View, now: Now) -> Option<Gap> {

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::StartAt;
 use crate::event::{Cursor, Form, Key, Nanos, Whole};
 use crate::input::catalogue::Catalogue;
+use crate::input::generation::Generation;
 use crate::input::now::Now;
 use crate::input::shared::Shared;
 use crate::input::{Chunk, Large, Limits, News, Reader};
@@ -55,7 +56,7 @@ pub(super) struct Play {
     stamp: u64,
     limits: Limits,
     start_at: StartAt,
-    started: Nanos,
+    pub(super) started: Nanos,
     catalogue: Catalogue,
     shared: Arc<Shared>,
     pub(super) reader: Reader,
@@ -65,7 +66,9 @@ pub(super) struct Play {
     past: Duration,
     /// The id under which each event was read, whichever file it came from.
     ids: HashMap<String, String>,
-    /// How often each id was read since it was last given up.
+    /// The events of each chunk, and what was said to have existed of its generation.
+    existed: Vec<(String, u64)>,
+    /// Files that the last look could not read.
     pub(super) unreadable: Vec<PathBuf>,
 }
 
@@ -90,8 +93,13 @@ impl Play {
             clock: Instant::now(),
             past: Duration::ZERO,
             ids: HashMap::new(),
+            existed: Vec::new(),
             unreadable: Vec::new(),
         }
+    }
+
+    pub(super) fn existed(&self) -> Vec<(String, u64)> {
+        self.existed.clone()
     }
 
     /// What the readings of a script found.
@@ -161,7 +169,7 @@ impl Play {
     }
 
     /// The server opens its log where it ends, keeps its place, and knows nothing of what others do.
-    fn append(&mut self, bytes: &[u8]) {
+    pub(super) fn append(&mut self, bytes: &[u8]) {
         let path = self.path("live");
         let (file, at) = self.server.get_or_insert_with(|| {
             let mut options = File::options();
@@ -217,6 +225,29 @@ impl Play {
         Now { steady: self.clock + self.past, wall: SystemTime::now() + self.past }
     }
 
+    /// Does something of which the reader's view knows nothing yet.
+    pub(super) fn without_look(&mut self, change: impl FnOnce(&mut Self)) {
+        let (view, _) = self.shared.view();
+        let generations = view.generations.iter().map(|generation| {
+            let unheld = Generation { held: None, ..(**generation).clone() };
+            Arc::new(unheld)
+        });
+        let generations = generations.collect();
+        change(self);
+        self.shared.publish(generations, false);
+        let (view, _) = self.shared.view();
+        let mut words = Vec::new();
+        while let Some(news) = self.reader.poll(&view, self.now()) {
+            self.take(news, true, &mut words);
+        }
+        assert_eq!(words, Vec::<String>::new());
+    }
+
+    pub(super) fn restart_with(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.restart();
+    }
+
     pub(super) fn restart(&mut self) {
         let json = serde_json::to_string(&self.cursor).unwrap();
         let cursor = serde_json::from_str(&json).unwrap();
@@ -259,7 +290,9 @@ impl Play {
                 if acknowledge {
                     cursor.generations.insert(chunk.generation, chunk.progress.clone());
                 }
+                let before = words.len();
                 self.describe(&chunk, words);
+                self.existed.push((words[before..].join(" "), chunk.existed));
                 !chunk.batch.events.is_empty()
             }
         }
