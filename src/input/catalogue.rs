@@ -54,6 +54,8 @@ pub(super) struct Found {
     /// A file is there that does not yet hold what tells whose it is.
     pub(super) awaited: bool,
     pub(super) live_exists: bool,
+    /// The log was moved or deleted, not by its server, which goes on writing to it.
+    pub(super) moved: bool,
     pub(super) backups: usize,
 }
 
@@ -103,6 +105,8 @@ impl Catalogue {
         if next.iter().any(|tracked| !tracked.generation.closed && !tracked.generation.live) {
             found.again = Some(found.again.map_or(GRACE, |again| again.min(GRACE)));
         }
+        found.moved =
+            !live_exists && next.iter().any(|old| !old.named && !old.generation.closed);
         found.generations = next.iter().map(|tracked| Arc::clone(&tracked.generation)).collect();
         self.tracked = next;
         Ok(found)

@@ -285,7 +285,7 @@ impl Follower {
             Some((path, error)) => {
                 InputState::Unreadable { path: path.clone(), error: error.to_string() }
             }
-            None if found.live_exists || found.backups > 0 => InputState::Ok,
+            None if !found.moved && (found.live_exists || found.backups > 0) => InputState::Ok,
             None => InputState::Missing { path: self.config.path.clone() },
         });
     }
@@ -299,6 +299,10 @@ impl Follower {
         match &state {
             InputState::Ok => {
                 tracing::info!(input, path = %self.config.path.display(), "log can be read")
+            }
+            InputState::Missing { path } if self.stats.generations.get() > 0 => {
+                let hint = "restart the API server to make it open a new one";
+                tracing::warn!(input, path = %path.display(), hint, "log was moved or deleted, its open file is followed");
             }
             InputState::Missing { path } => {
                 tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it")

@@ -68,6 +68,8 @@ pub(super) struct Play {
     ids: HashMap<String, String>,
     /// The events of each chunk, and what was said to have existed of its generation.
     existed: Vec<(String, u64)>,
+    /// The last look found the log moved away.
+    pub(super) moved: bool,
     /// Files that the last look could not read.
     pub(super) unreadable: Vec<PathBuf>,
 }
@@ -94,6 +96,7 @@ impl Play {
             past: Duration::ZERO,
             ids: HashMap::new(),
             existed: Vec::new(),
+            moved: false,
             unreadable: Vec::new(),
         }
     }
@@ -216,6 +219,7 @@ impl Play {
         let now = self.now();
         let shared = Arc::clone(&self.shared);
         if let Ok(found) = self.catalogue.look(now, |print| shared.is_wanted(print)) {
+            self.moved = found.moved;
             self.unreadable = found.unreadable.into_iter().map(|(path, _)| path).collect();
             self.shared.publish(found.generations, found.awaited);
         }

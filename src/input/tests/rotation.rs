@@ -98,6 +98,20 @@ fn a_deleted_log_is_read_until_the_server_has_another() {
     check(script, "a | b | c | d | ");
 }
 
+/// Peers: the live file deleted from outside and never noticed.
+#[test]
+fn a_log_that_was_deleted_or_moved_away_is_noticed() {
+    for gone in ["delete live", "move live elsewhere"] {
+        let mut play = Play::new(LIMITS, StartAt::Beginning);
+        play.script("append a | read | rotate | append b | read");
+        assert!(!play.moved);
+        play.script(&format!("{gone} | read"));
+        assert!(play.moved, "{gone}");
+        play.script("reopen | append c | read");
+        assert!(!play.moved, "{gone}");
+    }
+}
+
 /// Peers: inode reuse loses data, or files under 1 KiB are never read.
 #[test]
 fn small_files_on_reused_inodes_are_read() {
