@@ -51,15 +51,12 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     if let Some(fields) = legacy::fields(rest) {
         return each(legacy_event(rest, fields, at));
     }
-    match if ended { resynchronise(rest) } else { None } {
-        Some((start, piece)) => {
-            each(unreadable(&rest[..start], at, Whole::Torn));
-            each(Piece { at: Span::new(at + start, line.len()), ..piece });
-        }
-        None => {
-            let torn = !ended || rest.starts_with(b"{");
-            each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
-        }
+    if let Some((start, piece)) = if ended { resynchronise(rest) } else { None } {
+        each(unreadable(&rest[..start], at, Whole::Torn));
+        each(Piece { at: Span::new(at + start, line.len()), ..piece });
+    } else {
+        let torn = !ended || rest.starts_with(b"{");
+        each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
     }
 }
 
@@ -80,6 +77,7 @@ fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
 }
 
 /// A JSON object at the beginning of some bytes.
+#[derive(Clone, Copy)]
 struct Object {
     fields: Fields,
     time: Option<Nanos>,

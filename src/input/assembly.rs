@@ -6,6 +6,7 @@ use crate::event::{Event, Fields, Form, Nanos, Piece, Span, Whole, pieces};
 
 /// When a batch is full, and what is too long for one.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "as the configuration calls them")]
 pub(crate) struct Limits {
     pub(crate) max_bytes: usize,
     pub(crate) max_events: usize,

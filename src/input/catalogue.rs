@@ -105,8 +105,7 @@ impl Catalogue {
         if next.iter().any(|tracked| !tracked.generation.closed && !tracked.generation.live) {
             found.again = Some(found.again.map_or(GRACE, |again| again.min(GRACE)));
         }
-        found.moved =
-            !live_exists && next.iter().any(|old| !old.named && !old.generation.closed);
+        found.moved = !live_exists && next.iter().any(|old| !old.named && !old.generation.closed);
         found.generations = next.iter().map(|tracked| Arc::clone(&tracked.generation)).collect();
         self.tracked = next;
         Ok(found)
@@ -114,9 +113,8 @@ impl Catalogue {
 
     /// Whether a file that is held open is no longer as long as at the last look.
     pub(super) fn has_grown(&self) -> bool {
-        let grown = |tracked: &Tracked| {
-            tracked.generation.length_now() != tracked.generation.length
-        };
+        let grown =
+            |tracked: &Tracked| tracked.generation.length_now() != tracked.generation.length;
         self.tracked.iter().any(grown)
     }
 
@@ -213,7 +211,7 @@ impl Next {
                 hold::prefer_open(&mut self.tracked[*at], &old);
                 place = at + 1;
             } else if wanted(old.generation.print)
-                && let Some(old) = still_there(old, now, live_exists)
+                && let Some(old) = still_there(&old, now, live_exists)
             {
                 nameless.push((place, old));
             }
@@ -232,7 +230,7 @@ impl Next {
 }
 
 /// A generation without a name, if its open file still holds it.
-fn still_there(old: Tracked, now: Now, live_exists: bool) -> Option<Tracked> {
+fn still_there(old: &Tracked, now: Now, live_exists: bool) -> Option<Tracked> {
     let held = old.generation.held.as_ref()?;
     let (length, closed, grown) = if held.gzip {
         (old.generation.length, true, old.grown)
@@ -246,7 +244,7 @@ fn still_there(old: Tracked, now: Now, live_exists: bool) -> Option<Tracked> {
         (length, live_exists && now.steady.duration_since(grown) >= GRACE, grown)
     };
     let generation = Generation { length, live: false, closed, ..(*old.generation).clone() };
-    Some(Tracked { generation: Arc::new(generation), grown, named: false, ..old })
+    Some(Tracked { generation: Arc::new(generation), id: old.id, grown, named: false })
 }
 
 fn file_name(name: &Name) -> Arc<str> {

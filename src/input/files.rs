@@ -124,8 +124,8 @@ impl Files {
             (head::read(&*file, name.stamp.is_some(), &self.key)?, meta.len())
         };
         let id = file_id(&meta);
-        let held = Some(Held { file, gzip: name.gzip, id });
-        Ok(head.map(|head| (Known { id, head, length, held }, meta)))
+        let open = Held { file, gzip: name.gzip, id };
+        Ok(head.map(|head| (Known { id, head, length, held: Some(open) }, meta)))
     }
 
     /// The head of a compressed file; one that cannot be read at all is known by its name and size.
@@ -149,9 +149,8 @@ impl Files {
 /// Whether nobody has written to a file for long enough.
 pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
     // A time in the future tells nothing.
-    meta.modified().map_or(true, |time| {
-        now.wall.duration_since(time).map_or(true, |age| age >= SETTLED)
-    })
+    meta.modified()
+        .map_or(true, |time| now.wall.duration_since(time).map_or(true, |age| age >= SETTLED))
 }
 
 /// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB.

@@ -50,7 +50,10 @@ fn within_bytes(next: &mut [Tracked]) {
         bytes += held.file.metadata().map_or(0, |meta| meta.blocks() * 512);
         if bytes > BYTES {
             let name = &*tracked.generation.name;
-            tracing::warn!(file = name, "deleted before it was read, and let go: too many are held open");
+            tracing::warn!(
+                file = name,
+                "deleted before it was read, and let go: too many are held open"
+            );
             tracked.generation =
                 Arc::new(Generation { held: None, ..(*tracked.generation).clone() });
         }

@@ -11,7 +11,7 @@ use crate::event::{Cursor, Fingerprint};
 /// A generation that no listing shows is lost after this; renames take less.
 const LOST: Duration = Duration::from_secs(3);
 /// What was read to its end and is gone is remembered for so long, in case somebody puts it back.
-const FORGOTTEN: Duration = Duration::from_secs(3600);
+const FORGOTTEN: Duration = Duration::from_hours(1);
 /// Stands for the name of a file that was gone before this process saw it.
 const UNSEEN: &str = "?";
 

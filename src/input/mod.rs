@@ -57,7 +57,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Time between two listings where the kernel reports nothing.
 const POLL: Duration = Duration::from_secs(1);
 /// A listing is made after this in any case.
-const SURE: Duration = Duration::from_secs(60);
+const SURE: Duration = Duration::from_mins(1);
 
 /// One followed log.
 pub(crate) struct Input {
@@ -298,14 +298,14 @@ impl Follower {
         let input = &*self.config.name;
         match &state {
             InputState::Ok => {
-                tracing::info!(input, path = %self.config.path.display(), "log can be read")
+                tracing::info!(input, path = %self.config.path.display(), "log can be read");
             }
             InputState::Missing { path } if self.stats.generations.get() > 0 => {
                 let hint = "restart the API server to make it open a new one";
                 tracing::warn!(input, path = %path.display(), hint, "log was moved or deleted, its open file is followed");
             }
             InputState::Missing { path } => {
-                tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it")
+                tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it");
             }
             InputState::Unreadable { path, error } => {
                 let hint = "run as root, give CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";

@@ -71,7 +71,7 @@ impl Reader {
                     self.open = None;
                     continue;
                 }
-                Err(trouble) => self.failed(generation, progress, trouble, now),
+                Err(trouble) => self.failed(generation, &progress, trouble, now),
             };
         }
     }
@@ -153,7 +153,7 @@ impl Reader {
     fn failed(
         &mut self,
         generation: &Generation,
-        progress: Progress,
+        progress: &Progress,
         trouble: Trouble,
         now: Now,
     ) -> Filled {
@@ -166,7 +166,7 @@ impl Reader {
         }
         let offset = progress.offset;
         tracing::warn!(file = %generation.path.display(), offset, %error, "backup is damaged, the rest of it is lost");
-        let progress = Progress { complete: true, ..progress };
+        let progress = Progress { complete: true, ..progress.clone() };
         self.advance(generation.print, progress.clone());
         Filled::Gap(Gap {
             reason: GapReason::DamagedGzip,
@@ -324,11 +324,7 @@ fn settled(generation: &Generation, now: Now) -> bool {
 }
 
 /// Reads a line that is too long to its end, keeping only its envelope; `false` if its end is not there yet.
-fn pass_over(
-    assembly: &mut Assembly,
-    source: &mut Source,
-    closed: bool,
-) -> Result<bool, Trouble> {
+fn pass_over(assembly: &mut Assembly, source: &mut Source, closed: bool) -> Result<bool, Trouble> {
     let mut last = false;
     while !assembly.skim(last) {
         last = source.read(&mut assembly.bytes, STRIDE)? == 0;

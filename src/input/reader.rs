@@ -178,9 +178,8 @@ impl Reader {
     fn first_look(&mut self, view: &View) -> Option<News> {
         if self.existed.is_none() {
             // Of a compressed file nobody knows the length before its end.
-            let length = |generation: &Generation| match generation.is_compressed() {
-                true => u64::MAX,
-                false => generation.length,
+            let length = |generation: &Generation| {
+                if generation.is_compressed() { u64::MAX } else { generation.length }
             };
             let existed = view.generations.iter();
             self.existed =
@@ -200,9 +199,10 @@ impl Reader {
             return;
         }
         let done = |print| self.cursor.generations.get(print).is_some_and(|done| done.complete);
-        let pending = view.generations.iter().filter(|generation| {
-            !generation.is_compressed() || !done(&generation.print)
-        });
+        let pending = view
+            .generations
+            .iter()
+            .filter(|generation| !generation.is_compressed() || !done(&generation.print));
         self.pending = (view.looks, pending.cloned().collect());
         let prints: HashSet<_> = view.generations.iter().map(|one| one.print).collect();
         self.resting.retain(|print, _| prints.contains(print));

@@ -18,7 +18,7 @@ const WINDOW: usize = 64 << 10;
 /// A generation opened for reading.
 pub(super) enum Source {
     Plain(Plain),
-    Gzip(Gzip),
+    Gzip(Box<Gzip>),
 }
 
 /// A file that is written to, or was.
@@ -65,7 +65,7 @@ impl Source {
     /// Opens a file that begins with `probe` at a decompressed offset.
     pub(super) fn open(held: Held, at: u64, probe: &Arc<[u8]>) -> Result<Self, Trouble> {
         if held.gzip {
-            return Ok(Self::Gzip(Gzip::open(held.file, at, probe)?));
+            return Ok(Self::Gzip(Box::new(Gzip::open(held.file, at, probe)?)));
         }
         if !begins_with(&held.file, probe)? {
             return Err(Trouble::Replaced);
@@ -323,8 +323,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         std::fs::write(&path, "first\nsecond\n").unwrap();
-        let mut source =
-            Source::open(held(&path, false), 6, &Arc::from(*b"first\n")).ok().unwrap();
+        let mut source = Source::open(held(&path, false), 6, &Arc::from(*b"first\n")).ok().unwrap();
         let mut buffer = Vec::new();
         assert!(matches!(source.read(&mut buffer, 3), Ok(3)));
         std::fs::write(&path, "other\nsecond third\n").unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use notify::event::ModifyKind;
@@ -65,9 +65,6 @@ impl Watch {
 
     /// Waits for a hint; `None` after the time is up.
     pub(super) fn wait(&self, timeout: Duration) -> Option<Hint> {
-        match self.hints.recv_timeout(timeout) {
-            Ok(hint) => Some(hint),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.hints.recv_timeout(timeout).ok()
     }
 }

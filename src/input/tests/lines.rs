@@ -39,7 +39,10 @@ fn lines_that_end_where_a_buffer_ends_are_read() {
 #[test]
 fn events_of_many_megabytes_pass() {
     check("append a*5242880 b c*9000000 | rotate | append d*5000000 | gzip | read", "a b c d");
-    check("append a b*5242880 | read 1 | restart | read | rotate | gzip | restart | read", "a | b | ");
+    check(
+        "append a b*5242880 | read 1 | restart | read | rotate | gzip | restart | read",
+        "a | b | ",
+    );
 }
 
 #[test]
@@ -86,7 +89,10 @@ fn an_unfinished_line_of_many_megabytes_is_read_once_it_is_finished() {
     play.append(&line.as_bytes()[7_000_000..]);
     assert_eq!(play.script("read"), "b");
     play.append(&line.as_bytes()[..7_000_000]);
-    assert_eq!(play.script("read | rotate | append c | read | wait 3 | read | read"), " | c | ~b | ");
+    assert_eq!(
+        play.script("read | rotate | append c | read | wait 3 | read | read"),
+        " | c | ~b | "
+    );
 }
 
 #[test]

@@ -281,14 +281,14 @@ impl Play {
         match news {
             News::Started(start) => {
                 *cursor = start;
-                return false;
+                false
             }
             News::Gap(gap) => {
                 words.push(format!("{}:{}", gap.reason, gap.bytes));
                 if acknowledge {
                     cursor.generations.insert(gap.generation, gap.progress);
                 }
-                return false;
+                false
             }
             News::Chunk(chunk) => {
                 if acknowledge {
@@ -405,13 +405,17 @@ fn text(word: &str) -> Vec<u8> {
     }
     if let Some((id, size)) = word.split_once('*') {
         let size = size.parse().unwrap();
-        return if id == "0" { vec![0; size] } else { format!("{}\n", event(id, size)).into_bytes() };
+        return if id == "0" {
+            vec![0; size]
+        } else {
+            format!("{}\n", event(id, size)).into_bytes()
+        };
     }
     match word.split_once(':') {
-        Some(("old", id)) => format!(
-            "2026-11-21T07:25:22.6+01:00 AUDIT: id=\"{id}\" stage=\"ResponseComplete\"\n"
-        )
-        .into_bytes(),
+        Some(("old", id)) => {
+            format!("2026-11-21T07:25:22.6+01:00 AUDIT: id=\"{id}\" stage=\"ResponseComplete\"\n")
+                .into_bytes()
+        }
         Some((_, id)) => format!("{{\"auditID\":\"{id}\"}}\n").into_bytes(),
         None if word == "blank" => b"\n".to_vec(),
         None if word == "junk" => b"junk\n".to_vec(),

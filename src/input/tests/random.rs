@@ -176,7 +176,11 @@ impl Model {
     fn pick(&mut self, index: Index, fit: impl Fn(&Written) -> bool) -> Option<&mut Written> {
         let fits = |backup: &&mut Written| !backup.events.is_empty() && fit(backup);
         let mut backups: Vec<_> = self.backups.iter_mut().filter(fits).collect();
-        if backups.is_empty() { None } else { Some(backups.swap_remove(index.index(backups.len()))) }
+        if backups.is_empty() {
+            None
+        } else {
+            Some(backups.swap_remove(index.index(backups.len())))
+        }
     }
 
     fn command(&mut self, command: &str) {
@@ -232,7 +236,9 @@ proptest! {
     ) {
         let limits = if small { Limits { max_bytes: 500, ..LIMITS } } else { LIMITS };
         let mut model = Model::new(limits);
-        acts.into_iter().for_each(|act| model.act(act));
+        for act in acts {
+            model.act(act);
+        }
         model.end();
     }
 }

@@ -8,7 +8,10 @@ use crate::config::StartAt;
 #[test]
 fn copytruncate_loses_and_doubles_nothing_that_was_copied() {
     check("append a b c | read 1 | copytruncate | append d | read", "a | b c hole:636 d");
-    check("append a b | read | copytruncate | append c | read | wait 3 | read", "a b | hole:424 c | ");
+    check(
+        "append a b | read | copytruncate | append c | read | wait 3 | read",
+        "a b | hole:424 c | ",
+    );
     let restarted = "append a b c | read 1 | copytruncate | reopen | append d | restart | read";
     check(restarted, "a | b c d");
 }
@@ -54,14 +57,19 @@ fn a_name_that_became_anothers_is_not_read_under_the_wrong_identity() {
     assert_eq!(play.script("read 1"), "a");
     // Moved while the reader has a view in which they are where they were.
     play.without_look(|play| {
-        play.script("restart | move audit.log.2.gz audit.log.3.gz | move audit.log.1.gz audit.log.2.gz");
+        play.script(
+            "restart | move audit.log.2.gz audit.log.3.gz | move audit.log.1.gz audit.log.2.gz",
+        );
     });
     assert_eq!(play.script("read"), "b c d");
 }
 
 #[test]
 fn rotations_within_one_millisecond_lose_nothing_that_was_seen() {
-    check("append a | rotate 5 | append b | rotate 6 | append c | rotate 7 | append d | read", "a b c d");
+    check(
+        "append a | rotate 5 | append b | rotate 6 | append c | rotate 7 | append d | read",
+        "a b c d",
+    );
     check("append a | look | rotate 5 | append b | look | rotate 5 | append c | read", "a b c");
 }
 
@@ -70,7 +78,10 @@ fn a_backup_with_an_older_stamp_than_finished_ones_is_read() {
     let script = "append a | rotate 9 | append b | read | wait 3 | read | append c | rotate 2 | append d | read | \
                   gzip 2 | wait 3 | restart | read";
     check(script, "a b |  | c d | ");
-    check("append a | rotate 9 | read | wait 3 | restart | append b | rotate 2 | append c | read", "a | b c");
+    check(
+        "append a | rotate 9 | read | wait 3 | restart | append b | rotate 2 | append c | read",
+        "a | b c",
+    );
 }
 
 /// Peers: in an outage new files are never opened.
@@ -132,7 +143,10 @@ fn a_live_log_behind_a_link_is_read_and_rotated() {
 #[test]
 fn a_restored_directory_is_read_on() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
-    assert_eq!(play.script("append a b | rotate | gzip | append c d | rotate | append e | read 3"), "a b");
+    assert_eq!(
+        play.script("append a b | rotate | gzip | append c d | rotate | append e | read 3"),
+        "a b"
+    );
     assert_eq!(play.script("read 1"), "c");
     let audit = play.path("live").parent().unwrap().to_owned();
     let old = audit.with_file_name("old");
@@ -150,5 +164,8 @@ fn a_restored_directory_is_read_on() {
 /// Decided by content: a copy of a finished backup, under a name that counts, is nothing new.
 #[test]
 fn a_second_copy_of_a_backup_is_not_read() {
-    check("append a b | rotate | copy 1 7 | append c | read | wait 3 | read | gzip 1 | read", "a b c |  | ");
+    check(
+        "append a b | rotate | copy 1 7 | append c | read | wait 3 | read | gzip 1 | read",
+        "a b c |  | ",
+    );
 }

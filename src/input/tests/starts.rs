@@ -18,8 +18,8 @@ fn each_form_of_start_at_begins_where_it_says() {
     assert_eq!(play(StartAt::Beginning, script), "a b c d | e f g | ");
     assert_eq!(play(StartAt::CurrentFile, script), "d | e f g | ");
     assert_eq!(play(StartAt::End, script), " | e f g | ");
-    assert_eq!(play(StartAt::Age(Duration::from_secs(60)), script), " |  | ");
-    assert_eq!(play(StartAt::Age(Duration::from_secs(600)), script), "a b c d | e f g | ");
+    assert_eq!(play(StartAt::Age(Duration::from_mins(1)), script), " |  | ");
+    assert_eq!(play(StartAt::Age(Duration::from_mins(10)), script), "a b c d | e f g | ");
 }
 
 #[test]

@@ -87,7 +87,10 @@ fn several_backups_are_read_oldest_first() {
 fn a_gzip_beside_its_backup_is_not_read() {
     check("append a b | rotate | gzip-begun | append c | read | wait 3 | read", "a b c | ");
     check("append a b | rotate | gzip-beside | append c | read | wait 3 | read", "a b c | ");
-    check("append a b c | read 1 | rotate | gzip-begun | read 1 | gzip | restart | read", "a | b | c");
+    check(
+        "append a b c | read 1 | rotate | gzip-begun | read 1 | gzip | restart | read",
+        "a | b | c",
+    );
 }
 
 /// State 11.
@@ -203,7 +206,8 @@ fn files_of_others_are_left_alone() {
 /// State 22.
 #[test]
 fn a_gzip_that_is_never_finished_does_not_matter() {
-    let script = "append a b | rotate | gzip-begun | read | wait 60 | restart | read | wait 60 | read";
+    let script =
+        "append a b | rotate | gzip-begun | read | wait 60 | restart | read | wait 60 | read";
     check(script, "a b |  | ");
 }
 
