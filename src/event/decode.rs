@@ -7,6 +7,7 @@
 //!
 //! No recursion and no allocation: hostile lines cost what their length costs.
 
+use super::block::container_end;
 use super::{Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
 
 /// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
@@ -73,6 +74,7 @@ fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
 }
 
 /// A JSON object at the beginning of some bytes.
+#[derive(Clone, Copy)]
 struct Object {
     fields: Fields,
     time: Option<Nanos>,
@@ -278,40 +280,6 @@ fn string_end(line: &[u8], from: usize) -> Option<usize> {
             return Some(at);
         }
         at += 2;
-    }
-}
-
-/// Bytes that matter when stepping over a container: quotes and brackets.
-const STRUCTURE: [bool; 256] = {
-    let mut table = [false; 256];
-    table[b'"' as usize] = true;
-    table[b'{' as usize] = true;
-    table[b'}' as usize] = true;
-    table[b'[' as usize] = true;
-    table[b']' as usize] = true;
-    table
-};
-
-/// Where the object or array that begins at `from` ends, and how deep it goes.
-fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
-    let (mut depth, mut deepest) = (0_u32, 0_u32);
-    let mut at = from;
-    loop {
-        at += line.get(at..)?.iter().position(|byte| STRUCTURE[usize::from(*byte)])?;
-        match line[at] {
-            b'"' => at = string_end(line, at + 1)?,
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            _ => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some((at + 1, deepest));
-                }
-            }
-        }
-        at += 1;
     }
 }
 
