@@ -33,7 +33,7 @@ impl Keeper {
             ledgers,
             interval,
             telemetry,
-            said: Say::every(Duration::from_secs(60)),
+            said: Say::every(Duration::from_mins(1)),
         }
     }
 
@@ -115,7 +115,10 @@ impl Keeper {
             match result {
                 Ok(()) => tracing::debug!("checkpoint is written"),
                 Err(error) => {
-                    tracing::error!(%error, source = std::error::Error::source(error), "checkpoint cannot be written, outputs stop when what is reserved is sent")
+                    let source = std::error::Error::source(error);
+                    let what =
+                        "checkpoint cannot be written, outputs stop when what is reserved is sent";
+                    tracing::error!(%error, source, "{what}");
                 }
             }
         }

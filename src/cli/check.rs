@@ -1,5 +1,6 @@
 //! `check`: what would go wrong, before it does. One line for each thing looked at, and what to do about a failure.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -85,7 +86,7 @@ fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> 
             return None;
         }
         _ if running => {
-            report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")))
+            report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")));
         }
         _ => match Store::open(&config.state_dir).and_then(|store| store.key()) {
             Ok(_) => report.add("state_dir", Finding::ok(format!("{shown} can be used"))),
@@ -185,9 +186,9 @@ impl Report {
                 FindingState::Fail => ("FAIL", 31),
             };
             let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
-            text.push_str(&format!("{word} {subject:width$}  {}\n", finding.what));
+            let _ = writeln!(text, "{word} {subject:width$}  {}", finding.what);
             if !finding.hint.is_empty() {
-                text.push_str(&format!("     {:width$}  hint: {}\n", "", finding.hint));
+                let _ = writeln!(text, "     {:width$}  hint: {}", "", finding.hint);
             }
         }
         // A closed pipe is no failure.

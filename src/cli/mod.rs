@@ -23,7 +23,7 @@ struct Arguments {
     /// How log lines are written to standard error
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     log_format: Format,
-    /// error, warn, info, debug or trace, or a list such as `info,auditrail::pipeline=debug`; beats AUDITRAIL_LOG
+    /// error, warn, info, debug or trace, or a list such as `info,auditrail::pipeline=debug`; beats `AUDITRAIL_LOG`
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
 }

@@ -120,8 +120,10 @@ async fn wait_for_end(
         until(stopped).await;
         systemd::stopping();
         tracing::info!("stopping, waiting for what is under way");
-        inputs.iter().for_each(|input| input.stop());
-        std::future::pending().await
+        for input in inputs {
+            input.stop();
+        }
+        std::future::pending::<()>().await;
     };
     let all = async {
         let (mut clean, mut broken) = (true, None);
@@ -130,9 +132,8 @@ async fn wait_for_end(
                 Ok(Ended::Drained) => {}
                 Ok(Ended::TimedOut) => clean = false,
                 Ok(Ended::Broken) => {
-                    broken = broken.or(Some(anyhow::anyhow!(
-                        "a pipeline broke, which is a fault of the program: see the log"
-                    )))
+                    let what = "a pipeline broke, which is a fault of the program: see the log";
+                    broken = broken.or(Some(anyhow::anyhow!(what)));
                 }
                 Err(error) => broken = broken.or(Some(error)),
             }

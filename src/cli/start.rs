@@ -57,9 +57,12 @@ pub(super) fn output(
 ) -> anyhow::Result<Output> {
     let cluster = config.cluster.as_deref();
     let made = match &output.kind {
-        OutputKind::Loki(loki) => Loki::new(loki, node, cluster, input).map(Output::Loki),
+        OutputKind::Loki(loki) => {
+            Loki::new(loki, node, cluster, input).map(|loki| Output::Loki(Box::new(loki)))
+        }
         OutputKind::Elasticsearch(elasticsearch) => {
-            Elasticsearch::new(elasticsearch, node, cluster).map(Output::Elasticsearch)
+            Elasticsearch::new(elasticsearch, node, cluster)
+                .map(|elasticsearch| Output::Elasticsearch(Box::new(elasticsearch)))
         }
         OutputKind::File(file) => Ok(Output::File(File::new(&file.path, file.rotate, input))),
     };

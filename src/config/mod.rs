@@ -30,11 +30,11 @@ mod value;
 
 pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate, Target};
 pub(crate) use error::ConfigError;
-pub(crate) use file::{FileOutput, Rotate};
+pub(crate) use file::Rotate;
 pub(crate) use http::{Auth, Http, Tls};
 pub(crate) use input::{FileInput, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
-pub(crate) use output::{Batch, Output, OutputKind, Retry};
+pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use secret::SecretSource;
 
 use item::Item;

@@ -63,7 +63,7 @@ fn elasticsearch_has_its_own_defaults() {
         r#"endpoints = ["http://127.0.0.1:9200", "https://es/prefix"]"#,
     ));
     let output = &config.outputs[0];
-    assert_eq!((output.batch.max_bytes, output.batch.max_events), (4 << 20, 5000));
+    assert_eq!((output.batch.max_bytes, output.batch.max_events), (1 << 20, 5000));
     let OutputKind::Elasticsearch(elastic) = &output.kind else { panic!("{:?}", output.kind) };
     assert_eq!(elastic.endpoints, ["http://127.0.0.1:9200", "https://es/prefix"]);
     assert_eq!(elastic.target, Target::DataStream("logs-kubernetes.audit_logs-default".into()));

@@ -7,6 +7,7 @@
 //!
 //! No recursion and no allocation: hostile lines cost what their length costs.
 
+use super::block::container_end;
 use super::{Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
 
 /// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
@@ -36,12 +37,11 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     loop {
         let rest = &line[at..];
         match object(rest) {
-            Some(found) if found.end == rest.len() => return each(event(found, at)),
+            Some(found) if found.end == rest.len() => return each(event(&found, at)),
             // An event whose newline was lost, and whatever follows it.
             Some(found) if rest.get(found.end) == Some(&b'{') => {
-                let end = found.end;
-                each(event(found, at));
-                at += end;
+                each(event(&found, at));
+                at += found.end;
             }
             _ => break,
         }
@@ -50,15 +50,12 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     if let Some(fields) = legacy::fields(rest) {
         return each(legacy_event(rest, fields, at));
     }
-    match if ended { resynchronise(rest) } else { None } {
-        Some((start, piece)) => {
-            each(unreadable(&rest[..start], at, Whole::Torn));
-            each(Piece { at: Span::new(at + start, line.len()), ..piece });
-        }
-        None => {
-            let torn = !ended || rest.starts_with(b"{");
-            each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
-        }
+    if let Some((start, piece)) = if ended { resynchronise(rest) } else { None } {
+        each(unreadable(&rest[..start], at, Whole::Torn));
+        each(Piece { at: Span::new(at + start, line.len()), ..piece });
+    } else {
+        let torn = !ended || rest.starts_with(b"{");
+        each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
     }
 }
 
@@ -67,11 +64,9 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
 fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
     let marks = memchr::memmem::find_iter(line, MARK).filter(|start| *start > 0).take(MARKS_TRIED);
     for start in marks {
-        match object(&line[start..]) {
-            Some(found) if start + found.end == line.len() => {
-                return Some((start, event(found, start)));
-            }
-            _ => {}
+        let found = object(&line[start..]).filter(|found| start + found.end == line.len());
+        if let Some(found) = found {
+            return Some((start, event(&found, start)));
         }
     }
     let start = legacy::find(line).filter(|start| *start > 0)?;
@@ -79,6 +74,7 @@ fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
 }
 
 /// A JSON object at the beginning of some bytes.
+#[derive(Clone, Copy)]
 struct Object {
     fields: Fields,
     time: Option<Nanos>,
@@ -86,7 +82,7 @@ struct Object {
     depth: u32,
 }
 
-fn event(found: Object, at: usize) -> Piece {
+fn event(found: &Object, at: usize) -> Piece {
     Piece {
         at: Span::new(at, at + found.end),
         whole: Whole::Yes,
@@ -284,40 +280,6 @@ fn string_end(line: &[u8], from: usize) -> Option<usize> {
             return Some(at);
         }
         at += 2;
-    }
-}
-
-/// Bytes that matter when stepping over a container: quotes and brackets.
-const STRUCTURE: [bool; 256] = {
-    let mut table = [false; 256];
-    table[b'"' as usize] = true;
-    table[b'{' as usize] = true;
-    table[b'}' as usize] = true;
-    table[b'[' as usize] = true;
-    table[b']' as usize] = true;
-    table
-};
-
-/// Where the object or array that begins at `from` ends, and how deep it goes.
-fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
-    let (mut depth, mut deepest) = (0_u32, 0_u32);
-    let mut at = from;
-    loop {
-        at += line.get(at..)?.iter().position(|byte| STRUCTURE[usize::from(*byte)])?;
-        match line[at] {
-            b'"' => at = string_end(line, at + 1)?,
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            _ => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some((at + 1, deepest));
-                }
-            }
-        }
-        at += 1;
     }
 }
 

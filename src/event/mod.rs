@@ -2,11 +2,12 @@
 //!
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs` and `cursor.rs` hold the
+//! format, `block.rs` steps over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs` and `cursor.rs` hold the
 //! words that input, pipeline and checkpoint share.
 
 use std::borrow::Cow;
 
+mod block;
 mod cursor;
 mod decode;
 mod legacy;

@@ -6,16 +6,15 @@ use std::borrow::Cow;
 pub(crate) fn json(raw: &[u8]) -> Cow<'_, str> {
     unescape(raw, |tail, out| match tail {
         [b'u', hex @ ..] => match (code_unit(hex), hex.get(4..)) {
-            (Some(high @ 0xd800..=0xdbff), Some([b'\\', b'u', low @ ..])) => match code_unit(low) {
-                Some(low @ 0xdc00..=0xdfff) => {
+            (Some(high @ 0xd800..=0xdbff), Some([b'\\', b'u', low @ ..])) => {
+                if let Some(low @ 0xdc00..=0xdfff) = code_unit(low) {
                     push(out, 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
                     11
-                }
-                _ => {
+                } else {
                     push(out, high);
                     5
                 }
-            },
+            }
             (Some(unit), _) => {
                 push(out, unit);
                 5

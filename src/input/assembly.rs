@@ -6,12 +6,16 @@ use crate::event::{Event, Fields, Form, Nanos, Piece, Span, Whole, pieces};
 
 /// When a batch is full, and what is too long for one.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "as the configuration calls them")]
 pub(crate) struct Limits {
     pub(crate) max_bytes: usize,
     pub(crate) max_events: usize,
     /// Longest line kept whole; at most 1 GiB.
     pub(crate) max_line_bytes: usize,
 }
+
+/// NUL bytes in a row that are worth the copying of what follows them.
+const HOLE: usize = 4096;
 
 /// What was met that is no event, to be counted and said.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -39,6 +43,8 @@ pub(super) struct Assembly {
     skipped: i64,
     /// The bytes up to here are dealt with.
     pub(super) done: usize,
+    /// From here up to `done` nothing was left out.
+    solid: usize,
     /// So many bytes after `done` hold no end of line.
     seen: usize,
     /// Time of the last event that has one.
@@ -58,7 +64,8 @@ impl Assembly {
         since: Option<Nanos>,
     ) -> Self {
         let (events, told) = (Vec::new(), Told::default());
-        Self { bytes, events, start, skipped: 0, done: 0, seen: 0, time, since, told, skim: None }
+        let (skipped, done, solid, seen, skim) = (0, 0, 0, 0, None);
+        Self { bytes, events, start, skipped, done, solid, seen, time, since, told, skim }
     }
 
     /// The offset one past what is dealt with.
@@ -99,10 +106,26 @@ impl Assembly {
                 }
                 Cut::Hole(length) => {
                     self.told.hole_bytes += length as u64;
-                    self.done += length;
+                    self.step_over(length);
                 }
             }
         }
+    }
+
+    /// A hole can be as large as the log: a large one is not kept, so that it is told as one.
+    fn step_over(&mut self, length: usize) {
+        if length < HOLE {
+            self.done += length;
+            return;
+        }
+        self.bytes.drain(self.done..self.done + length);
+        self.skipped += signed(length);
+        self.solid = self.done;
+    }
+
+    /// The bytes dealt with that stand in the file just so before [`Assembly::end`].
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.bytes[self.solid..self.done]
     }
 
     /// Deals with a tail that will never be finished.
@@ -135,6 +158,8 @@ impl Assembly {
         self.bytes.extend_from_slice(&line);
         self.push_line(line.len(), end.is_some(), begin);
         self.done += line.len();
+        // A shortened line is not what the file holds.
+        self.solid = self.done;
         // Offsets count what stood in the file, not what took its place.
         let consumed = end.map_or(rest.len(), |newline| newline + 1);
         self.skipped += signed(consumed) - signed(line.len());

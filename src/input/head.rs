@@ -5,6 +5,7 @@
 //! count; of a file that has none at all, the first line is hashed with the node's key.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,14 +27,14 @@ pub(super) struct Head {
     /// Time of the first readable event.
     pub(super) time: Option<Nanos>,
     /// The first bytes as they were, up to [`PROBE`] but not beyond the first line.
-    pub(super) probe: Vec<u8>,
+    pub(super) probe: Arc<[u8]>,
 }
 
 /// Reads the head; `None` if nothing that identifies the generation has been written yet.
 ///
 /// `closed` says that nothing more will be written, so that a file without a readable event is not waited for.
 pub(super) fn read(mut source: impl Read, closed: bool, key: &Key) -> io::Result<Option<Head>> {
-    let mut walk = Walk { probe: Vec::new(), first: None, lines: 0 };
+    let mut walk = Walk { probe: Vec::new(), first: None, lines: 0, hole: 0 };
     let mut buffer = Vec::new();
     let mut seen = 0;
     let mut skim: Option<Skim> = None;
@@ -54,7 +55,10 @@ pub(super) fn read(mut source: impl Read, closed: bool, key: &Key) -> io::Result
             let (length, next, ended) = match found {
                 Cut::Line(length) => (length, length + 1, true),
                 Cut::Broken(length) => (length, length, false),
-                Cut::Hole(length) => (0, length, false),
+                Cut::Hole(length) => {
+                    walk.hole += length;
+                    (0, length, false)
+                }
             };
             let line = &buffer[at..at + length];
             let head = match skim.take() {
@@ -86,6 +90,8 @@ struct Walk {
     /// Keyed hash of the first line.
     first: Option<Fingerprint>,
     lines: usize,
+    /// NUL bytes.
+    hole: usize,
 }
 
 impl Walk {
@@ -111,14 +117,18 @@ impl Walk {
 
     /// The file ends here, with a line that was never finished or with none.
     fn end(mut self, tail: &[u8], key: &Key) -> Option<Head> {
-        self.line(tail, false, key)
-            .or_else(|| Some(Head { print: self.first?, time: None, probe: self.probe() }))
+        let hole = self.hole;
+        // A file of nothing but NULs is a loss to be told, so it needs a name.
+        let nothing = || (hole > 0).then(|| key.hash(format!("{hole} NUL bytes").as_bytes()));
+        self.line(tail, false, key).or_else(|| {
+            Some(Head { print: self.first.or_else(nothing)?, time: None, probe: self.probe() })
+        })
     }
 
-    fn probe(&self) -> Vec<u8> {
+    fn probe(&self) -> Arc<[u8]> {
         let end =
             memchr::memchr(b'\n', &self.probe).map_or(self.probe.len(), |newline| newline + 1);
-        self.probe[..end].to_vec()
+        self.probe[..end].into()
     }
 }
 

@@ -9,11 +9,10 @@
 //! later; what cannot be read is told as a [`Gap`], never skipped in silence.
 //! Not promised: lines of a backup deleted before it was opened. They are counted, never guessed.
 //!
-//! Read [`Reader`] first. Files are opened in `catalogue.rs` and `reader.rs`, read in `source.rs`.
+//! Read [`Reader`] first. Files are opened in `files.rs`, `hold.rs` and `generation.rs`, read in `head.rs` and `source.rs`.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -22,10 +21,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 mod assembly;
 mod catalogue;
+mod files;
+mod generation;
 mod head;
+mod hold;
 mod large;
 mod lines;
+mod loss;
 mod names;
+mod now;
+mod open;
 mod reader;
 mod shared;
 mod shorten;
@@ -34,7 +39,7 @@ mod source;
 mod start;
 mod watch;
 
-pub(crate) use assembly::{Limits, Told};
+pub(crate) use assembly::Limits;
 pub(crate) use large::Large;
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
@@ -42,6 +47,8 @@ use crate::config::FileInput;
 use crate::event::{Cursor, Key, Nanos};
 use crate::telemetry::{Heart, InputState, InputStats, Watch as WatchKind};
 use catalogue::{Catalogue, Found};
+use generation::{FileId, file_id};
+use now::Now;
 use shared::Shared;
 use watch::{Hint, Watch};
 
@@ -49,8 +56,10 @@ use watch::{Hint, Watch};
 const PAUSE: Duration = Duration::from_millis(10);
 /// Time between two listings where the kernel reports nothing.
 const POLL: Duration = Duration::from_secs(1);
+/// Longest time without a sign of life.
+const BEAT: Duration = Duration::from_secs(20);
 /// A listing is made after this in any case.
-const SURE: Duration = Duration::from_secs(60);
+const SURE: Duration = Duration::from_mins(1);
 
 /// One followed log.
 pub(crate) struct Input {
@@ -101,7 +110,7 @@ impl Input {
         let watch = Watch::new(Arc::new(move || shared.nudge()));
         let waker = watch.waker();
         let mut follower = Follower {
-            directory: self.config.path.parent().map(PathBuf::from).unwrap_or_default(),
+            directory: catalogue::directory(&self.config.path),
             catalogue: Catalogue::new(&self.config.path, self.key.clone()),
             config: self.config.clone(),
             shared: Arc::clone(&self.shared),
@@ -124,11 +133,11 @@ impl Input {
     /// If it cannot be listed.
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
         let found =
-            Catalogue::new(&self.config.path, self.key.clone()).look(Instant::now(), |_| false)?;
+            Catalogue::new(&self.config.path, self.key.clone()).look(Now::now(), |_| false)?;
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
         stats.set_state(state_of(&found, &self.config.path));
-        self.shared.publish(found.generations);
+        self.shared.publish(found.generations, found.awaited);
         Ok(())
     }
 
@@ -139,10 +148,6 @@ impl Input {
             .iter()
             .find(|generation| generation.print == print)
             .map(|generation| Arc::clone(&generation.name))
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.shared.is_stopped()
     }
 
     /// Decompressed bytes on disk that a cursor has not passed; of compressed files an estimate.
@@ -197,8 +202,8 @@ struct Follower {
     catalogue: Catalogue,
     shared: Arc<Shared>,
     watch: Watch,
-    /// The directory (device, inode) that the kernel watches.
-    watched: Option<(u64, u64)>,
+    /// The directory that the kernel watches, and when it was made: inodes are used again.
+    watched: Option<(FileId, Option<SystemTime>)>,
     looked: Option<Looked>,
     stats: Arc<InputStats>,
     heart: Heart,
@@ -223,7 +228,7 @@ impl Follower {
                 timeout = self.look();
                 self.shared.pause(Instant::now() + PAUSE);
             }
-            hint = self.watch.wait(timeout);
+            hint = self.watch.wait(timeout.min(BEAT));
         }
     }
 
@@ -233,7 +238,7 @@ impl Follower {
             self.watched = None;
             return;
         };
-        let id = (meta.dev(), meta.ino());
+        let id = (file_id(&meta), meta.created().ok());
         if self.watched == Some(id) {
             return;
         }
@@ -258,6 +263,7 @@ impl Follower {
         let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified());
         let length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
         looked.at.elapsed() < SURE
+            && !self.catalogue.has_grown()
             && looked.settled.is_some_and(|settled| modified.is_ok_and(|time| time == settled))
             && length == looked.live_length
     }
@@ -272,7 +278,7 @@ impl Follower {
         };
         self.looked =
             Some(Looked { at: Instant::now(), settled: modified.filter(long_ago), live_length });
-        let found = self.catalogue.look(Instant::now(), |print| self.shared.is_wanted(print));
+        let found = self.catalogue.look(Now::now(), |print| self.shared.is_wanted(print));
         let usual = if self.watch.is_notified() {
             self.config.rescan
         } else {
@@ -282,7 +288,7 @@ impl Follower {
             Ok(found) => {
                 self.tell(&found);
                 let again = found.again.map_or(usual, |again| again.min(usual));
-                self.shared.publish(found.generations);
+                self.shared.publish(found.generations, found.awaited);
                 again
             }
             Err(error) => {
@@ -300,13 +306,7 @@ impl Follower {
     fn tell(&self, found: &Found) {
         self.stats.generations.set(found.generations.len() as u64);
         self.stats.backups.set(found.backups as u64);
-        self.set_state(match found.unreadable.first() {
-            Some((path, error)) => {
-                InputState::Unreadable { path: path.clone(), error: error.to_string() }
-            }
-            None if found.live_exists || found.backups > 0 => InputState::Ok,
-            None => InputState::Missing { path: self.config.path.clone() },
-        });
+        self.set_state(state_of(found, &self.config.path));
     }
 
     /// Says what changed, once.
@@ -317,10 +317,14 @@ impl Follower {
         let input = &*self.config.name;
         match &state {
             InputState::Ok => {
-                tracing::info!(input, path = %self.config.path.display(), "log can be read")
+                tracing::info!(input, path = %self.config.path.display(), "log can be read");
+            }
+            InputState::Missing { path } if self.stats.generations.get() > 0 => {
+                let hint = "restart the API server to make it open a new one";
+                tracing::warn!(input, path = %path.display(), hint, "log was moved or deleted, its open file is followed");
             }
             InputState::Missing { path } => {
-                tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it")
+                tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it");
             }
             InputState::Unreadable { path, error } => {
                 let hint = "run as root, give CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
@@ -336,7 +340,7 @@ fn state_of(found: &Found, live: &Path) -> InputState {
         Some((path, error)) => {
             InputState::Unreadable { path: path.clone(), error: error.to_string() }
         }
-        None if found.live_exists || found.backups > 0 => InputState::Ok,
+        None if !found.moved && (found.live_exists || found.backups > 0) => InputState::Ok,
         None => InputState::Missing { path: live.to_owned() },
     }
 }

@@ -50,10 +50,10 @@ fn backup(live: &str, stem: &str) -> Option<Stamp> {
     let middle = |prefix: &str, suffix: &str| -> Option<String> {
         stem.strip_prefix(prefix)?.strip_suffix(suffix).map(str::to_owned)
     };
-    if let Some(text) = middle(&format!("{base}-"), extension) {
-        if let Some(time) = lumberjack(&text).or_else(|| dated(&text)) {
-            return Some(Stamp::Time(time));
-        }
+    if let Some(text) = middle(&format!("{base}-"), extension)
+        && let Some(time) = lumberjack(&text).or_else(|| dated(&text))
+    {
+        return Some(Stamp::Time(time));
     }
     if let Some(text) = middle(&format!("{live}-"), "") {
         return dated(&text).map(Stamp::Time);
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn time(text: &str) -> Option<Stamp> {
-        Some(Stamp::Time(rfc3339(text.as_bytes()).unwrap()))
+        rfc3339(text.as_bytes()).map(Stamp::Time)
     }
 
     #[test]
@@ -147,7 +147,11 @@ mod tests {
         ];
         for (live, name, stamp) in table {
             let read = parse(live, name).unwrap_or_else(|| panic!("{name} is a backup of {live}"));
-            assert_eq!((read.stamp, read.gzip), (stamp, name.ends_with(".gz")), "{name}");
+            assert_eq!(
+                (read.stamp, read.gzip),
+                (stamp, name.strip_suffix(".gz").is_some()),
+                "{name}"
+            );
         }
         assert_eq!(parse("audit.log", "audit.log").unwrap().stamp, None);
     }

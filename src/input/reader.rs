@@ -1,32 +1,20 @@
 //! Reads the generations of one input for one output: each from where that output stands, oldest first.
 
-use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
-
-use super::assembly::{Assembly, Limits, Told};
-use super::catalogue::{Generation, Place};
-use super::large::{LARGE, Large, Permit};
+use super::assembly::{Limits, Told};
+use super::generation::{FileId, Generation};
+use super::large::{Large, Permit};
+use super::loss::{Gone, Losses};
+use super::now::Now;
+use super::open::{Filled, Open};
 use super::shared::{Reading, Shared, View};
-use super::source::{Source, Trouble};
 use super::start;
 use crate::config::StartAt;
-use crate::event::{Batch, Cursor, Fingerprint, Key, Mark, Nanos, Progress};
+use crate::event::{Batch, Cursor, Fingerprint, Key, Nanos, Progress};
 use crate::telemetry::GapReason;
-
-/// A gzip file that breaks off may still be on its way here; it is damaged once nobody wrote to it for so long.
-const SETTLED: Duration = Duration::from_secs(10);
-/// Bytes read at once of a line that is longer than a batch.
-const STRIDE: usize = 1 << 20;
-/// A generation that no listing shows is lost after this; renames take less.
-const LOST: Duration = Duration::from_secs(3);
-
-/// Stands for the name of a file that was gone before this process saw it.
-const UNSEEN: &str = "?";
 
 /// What a reader has to say.
 #[derive(Debug)]
@@ -68,54 +56,40 @@ pub(crate) struct Gap {
 
 /// See the module.
 pub(crate) struct Reader {
-    shared: Arc<Shared>,
-    key: Key,
-    limits: Limits,
-    max_age: Duration,
-    large: Large,
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: Key,
+    pub(super) limits: Limits,
+    pub(super) max_age: Duration,
+    pub(super) large: Large,
     reading: Reading,
-    cursor: Cursor,
+    pub(super) cursor: Cursor,
     /// What to do at the first look; `None` once it is done.
     start_at: Option<StartAt>,
     /// When this process began.
     started: Nanos,
     /// Bytes of each generation at the first look.
     existed: Option<HashMap<Fingerprint, u64>>,
-    known: HashMap<Fingerprint, Known>,
-    /// Looks that `known` has taken in; it is gone through again only after another, or while something is missed.
-    looked: u64,
-    missing: bool,
-    open: Option<Open>,
+    losses: Losses,
+    /// The generations of the last look that may hold something to read, oldest first, and which look that was.
+    pending: (u64, Vec<Arc<Generation>>),
+    pub(super) open: Option<Open>,
+    /// The plain file in which each generation was last read: to tell a copy, which may be shorter.
+    pub(super) files: HashMap<Fingerprint, FileId>,
+    /// Generations that are of no use before a moment.
+    pub(super) resting: HashMap<Fingerprint, Rest>,
 }
 
-/// What is remembered of a generation in case it is lost.
-struct Known {
-    name: Arc<str>,
-    length: u64,
-    missed: Option<Instant>,
-}
-
-/// The generation being read.
-struct Open {
-    print: Fingerprint,
-    source: Source,
-    /// Read, but not part of a whole line yet.
-    rest: Vec<u8>,
-}
-
-/// How far the reading of one generation went.
-enum Filled {
-    Chunk(Box<Chunk>),
-    Gap(Gap),
-    /// Nothing more for now.
-    Drained,
+/// Why a generation is not read for now.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rest {
+    /// Its `.gz` may still be on its way here.
+    Until(Instant),
+    /// It ends in a large line whose end is not there yet: nothing to be done while it has this length.
+    Length(u64),
 }
 
 impl Reader {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called once, by `Input::reader`, which names each"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "only `Input::reader` calls it")]
     pub(super) fn new(
         shared: Arc<Shared>,
         key: Key,
@@ -131,23 +105,22 @@ impl Reader {
             .generations
             .iter()
             .map(|(print, progress)| (*print, (progress.offset, progress.complete)));
-        let reading = Arc::new(Mutex::new(reading.collect()));
-        let (existed, known, open) = (None, HashMap::new(), None);
         Self {
             shared,
             key,
             limits,
             max_age,
             large,
-            reading,
+            reading: Arc::new(Mutex::new(reading.collect())),
             cursor,
             start_at,
             started,
-            existed,
-            known,
-            looked: 0,
-            missing: false,
-            open,
+            existed: None,
+            losses: Losses::default(),
+            pending: (0, Vec::new()),
+            open: None,
+            files: HashMap::new(),
+            resting: HashMap::new(),
         }
     }
 
@@ -162,7 +135,7 @@ impl Reader {
             if self.shared.is_stopped() {
                 return None;
             }
-            if let Some(something) = self.poll(&view) {
+            if let Some(something) = self.poll(&view, Now::now()) {
                 return Some(something);
             }
             if !self.shared.wait(news, Duration::from_secs(1)) {
@@ -172,18 +145,20 @@ impl Reader {
     }
 
     /// One pass over the generations; `None` if there is nothing new in any.
-    fn poll(&mut self, view: &View) -> Option<News> {
+    pub(super) fn poll(&mut self, view: &View, now: Now) -> Option<News> {
         if view.looks == 0 {
             return None;
         }
         if let Some(started) = self.first_look(view) {
             return Some(started);
         }
-        if let Some(gap) = self.lost(view) {
+        if let Some(gap) = self.lost(view, now) {
             return Some(News::Gap(gap));
         }
-        for generation in view.generations.iter() {
-            match self.fill(generation) {
+        self.list(view);
+        for at in 0..self.pending.1.len() {
+            let generation = Arc::clone(&self.pending.1[at]);
+            match self.fill(&generation, now) {
                 Filled::Chunk(chunk) => return Some(News::Chunk(chunk)),
                 Filled::Gap(gap) => return Some(News::Gap(gap)),
                 Filled::Drained => {}
@@ -195,22 +170,20 @@ impl Reader {
     /// Reads a stretch again that was given up half-way: nothing after it has been read.
     pub(crate) fn rewind(&mut self, generation: Fingerprint, progress: Progress) {
         self.open = None;
+        self.resting.remove(&generation);
+        self.pending.0 = 0;
         self.advance(generation, progress);
     }
 
     fn first_look(&mut self, view: &View) -> Option<News> {
         if self.existed.is_none() {
             // Of a compressed file nobody knows the length before its end.
-            let length = |generation: &Generation| match generation.place {
-                Place::Gzip => u64::MAX,
-                Place::Held(_) | Place::Plain => generation.length,
+            let length = |generation: &Generation| {
+                if generation.is_compressed() { u64::MAX } else { generation.length }
             };
-            self.existed = Some(
-                view.generations
-                    .iter()
-                    .map(|generation| (generation.print, length(generation)))
-                    .collect(),
-            );
+            let existed = view.generations.iter();
+            self.existed =
+                Some(existed.map(|generation| (generation.print, length(generation))).collect());
         }
         let start_at = self.start_at.take()?;
         self.cursor = start::cursor(start_at, &view.generations, self.started, &self.key);
@@ -220,295 +193,56 @@ impl Reader {
         Some(News::Started(self.cursor.clone()))
     }
 
-    /// Looks for a generation that was begun, or at least seen, and can be read nowhere any more.
-    fn lost(&mut self, view: &View) -> Option<Gap> {
-        if self.looked == view.looks && !self.missing {
-            return None;
+    /// Leaves out, until the next look, what needs no second thought: there may be a thousand old backups.
+    fn list(&mut self, view: &View) {
+        if self.pending.0 == view.looks {
+            return;
         }
-        self.looked = view.looks;
-        for generation in view.generations.iter() {
-            let known = Known {
-                name: Arc::clone(&generation.name),
-                length: generation.length,
-                missed: None,
-            };
-            self.known.insert(generation.print, known);
-        }
-        for (print, progress) in &self.cursor.generations {
-            if !progress.complete && !self.known.contains_key(print) {
-                self.known.insert(
-                    *print,
-                    Known { name: Arc::from(UNSEEN), length: progress.offset, missed: None },
-                );
-            }
-        }
-        let mut lost = None;
-        self.missing = false;
-        let (cursor, missing) = (&self.cursor, &mut self.missing);
-        self.known.retain(|print, known| {
-            if view.generations.iter().any(|generation| generation.print == *print) {
-                return true;
-            }
-            let progress = cursor.generations.get(print).cloned().unwrap_or_default();
-            if progress.complete {
-                return false;
-            }
-            *missing = true;
-            if known.missed.get_or_insert_with(Instant::now).elapsed() < LOST || lost.is_some() {
-                return true;
-            }
-            let bytes = known.length.saturating_sub(progress.offset);
-            lost = Some((*print, Arc::clone(&known.name), bytes, progress));
-            false
-        });
-        let (generation, file, bytes, progress) = lost?;
-        let offset = progress.offset;
-        let progress = Progress { complete: true, ..progress };
-        self.advance(generation, progress.clone());
-        // What was read to its last byte while it was there had no more.
-        (bytes > 0 || &*file == UNSEEN).then_some(Gap {
-            reason: GapReason::BackupGone,
-            generation,
-            file,
-            offset,
-            bytes,
-            progress,
-        })
+        let done = |print| self.cursor.generations.get(print).is_some_and(|done| done.complete);
+        let pending = view
+            .generations
+            .iter()
+            .filter(|generation| !generation.is_compressed() || !done(&generation.print));
+        self.pending = (view.looks, pending.cloned().collect());
+        let prints: HashSet<_> = view.generations.iter().map(|one| one.print).collect();
+        self.resting.retain(|print, _| prints.contains(print));
+        self.files.retain(|print, _| prints.contains(print));
     }
 
-    fn advance(&mut self, print: Fingerprint, progress: Progress) {
+    fn lost(&mut self, view: &View, now: Now) -> Option<Gap> {
+        loop {
+            let (generation, lost) = match self.losses.next(view, &self.cursor, now)? {
+                Gone::Forgotten { print } => {
+                    self.cursor.generations.remove(&print);
+                    self.reading.lock().unwrap_or_else(PoisonError::into_inner).remove(&print);
+                    continue;
+                }
+                Gone::Read { print } => (print, None),
+                Gone::Lost { print, name, bytes } => (print, Some((name, bytes))),
+            };
+            let progress = self.cursor.generations.get(&generation).cloned().unwrap_or_default();
+            let progress = Progress { complete: true, ..progress };
+            let offset = progress.offset;
+            self.advance(generation, progress.clone());
+            if let Some((file, bytes)) = lost {
+                let reason = GapReason::BackupGone;
+                return Some(Gap { reason, generation, file, offset, bytes, progress });
+            }
+        }
+    }
+
+    pub(super) fn advance(&mut self, print: Fingerprint, progress: Progress) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.insert(print, (progress.offset, progress.complete));
         drop(reading);
         self.cursor.generations.insert(print, progress);
     }
 
-    /// Reads on in one generation.
-    fn fill(&mut self, generation: &Generation) -> Filled {
-        let progress = self.cursor.generations.get(&generation.print);
-        if progress
-            .is_some_and(|progress| progress.complete && generation.length <= progress.offset)
-        {
-            return Filled::Drained;
-        }
-        let progress = progress.cloned().unwrap_or_default();
-        let plain = !matches!(generation.place, Place::Gzip);
-        // A finished file that grew has a second writer; what it wrote is as good as the rest.
-        let nothing_new = generation.length <= progress.offset && !generation.live;
-        if (progress.complete && !plain)
-            || (nothing_new && plain && (progress.complete || !generation.closed))
-        {
-            return Filled::Drained;
-        }
-        match self.read(generation, progress.clone()) {
-            Ok(filled) => filled,
-            Err(Trouble::Damaged(error)) => self.damaged(generation, progress, &error),
-            // The next look tells what became of it.
-            Err(Trouble::Replaced | Trouble::Io(_)) => {
-                self.open = None;
-                Filled::Drained
-            }
-        }
-    }
-
-    fn damaged(
-        &mut self,
-        generation: &Generation,
-        progress: Progress,
-        error: &io::Error,
-    ) -> Filled {
-        self.open = None;
-        let modified = fs::metadata(&generation.path).and_then(|meta| meta.modified());
-        if modified
-            .is_ok_and(|time| SystemTime::now().duration_since(time).unwrap_or_default() < SETTLED)
-        {
-            return Filled::Drained;
-        }
-        tracing::warn!(file = %generation.path.display(), offset = progress.offset, %error, "backup is damaged, the rest of it is lost");
-        let offset = progress.offset;
-        let bytes = generation.length.saturating_sub(offset);
-        let progress = Progress { complete: true, ..progress };
-        self.advance(generation.print, progress.clone());
-        let (generation, file) = (generation.print, Arc::clone(&generation.name));
-        Filled::Gap(Gap {
-            reason: GapReason::DamagedGzip,
-            generation,
-            file,
-            offset,
-            bytes,
-            progress,
-        })
-    }
-
-    /// Opens a generation, unless it is open; says so if it is not what it was.
-    fn open(
-        &mut self,
-        generation: &Generation,
-        progress: &Progress,
-    ) -> Result<Option<Gap>, Trouble> {
-        let shrunk = match &generation.place {
-            Place::Held(file) if generation.length < progress.offset => {
-                file.metadata()?.len() < progress.offset
-            }
-            _ => false,
-        };
-        if self.open.as_ref().is_some_and(|open| open.print == generation.print) && !shrunk {
-            return Ok(None);
-        }
-        let at = progress.offset;
-        let plain = |file| Source::plain(file, at, generation.probe.clone());
-        let source = match &generation.place {
-            Place::Held(file) => plain(Arc::clone(file)),
-            Place::Plain => plain(Arc::new(fs::File::open(&generation.path)?)),
-            Place::Gzip => Source::gzip(&generation.path, at)?,
-        };
-        if let Some(mark) = progress.mark
-            && !source.matches(mark, &self.key)?
-        {
-            return Ok(Some(self.altered(generation, progress)));
-        }
-        self.open = Some(Open { print: generation.print, source, rest: Vec::new() });
-        Ok(None)
-    }
-
-    /// The file no longer holds what was acknowledged: it is read anew, under ids of its own.
-    fn altered(&mut self, generation: &Generation, progress: &Progress) -> Gap {
-        self.open = None;
-        let again = Progress { altered: progress.altered + 1, ..Progress::default() };
-        self.advance(generation.print, again.clone());
-        let bytes = progress.offset.saturating_sub(generation.length);
-        let (file, generation) = (Arc::clone(&generation.name), generation.print);
-        Gap {
-            reason: GapReason::Truncated,
-            generation,
-            file,
-            offset: progress.offset,
-            bytes,
-            progress: again,
-        }
-    }
-
-    fn read(&mut self, generation: &Generation, progress: Progress) -> Result<Filled, Trouble> {
-        if let Some(gap) = self.open(generation, &progress)? {
-            return Ok(Filled::Gap(gap));
-        }
-        let Some(Open { source, rest, .. }) = &mut self.open else { return Ok(Filled::Drained) };
-        let time = progress.time.or(generation.time);
-        let mut assembly =
-            Assembly::new(std::mem::take(rest), progress.offset, time, self.cursor.since);
-        let (limits, mut permit, mut lingered, mut complete) = (self.limits, None, false, false);
-        loop {
-            assembly.take_lines(&limits);
-            let unfinished = assembly.unfinished();
-            if assembly.is_full(&limits) || (unfinished > LARGE && !assembly.is_empty()) {
-                break;
-            }
-            if unfinished > LARGE && permit.is_none() {
-                let Some(got) = self.large.take(&self.shared) else { return Ok(Filled::Drained) };
-                permit = Some(got);
-            }
-            if unfinished > limits.max_line_bytes {
-                pass_over(&mut assembly, source)?;
-                break;
-            }
-            let room = limits
-                .max_bytes
-                .saturating_sub(assembly.bytes.len())
-                .max(if unfinished > limits.max_bytes { STRIDE } else { 4096 });
-            let got = match source.read(&mut assembly.bytes, room) {
-                // Whole lines before the damage go first; the next reading meets it again.
-                Err(Trouble::Damaged(_)) if !assembly.is_empty() => break,
-                Err(Trouble::Damaged(error)) => {
-                    assembly.take_tail();
-                    if assembly.is_empty() {
-                        return Err(Trouble::Damaged(error));
-                    }
-                    break;
-                }
-                other => other?,
-            };
-            if got > 0 {
-                continue;
-            }
-            if generation.closed {
-                assembly.take_tail();
-                complete = true;
-                break;
-            }
-            if assembly.is_empty() {
-                *rest = assembly.bytes;
-                return Ok(Filled::Drained);
-            }
-            if lingered || !generation.live {
-                break;
-            }
-            // More is likely to come: one request for all of it is cheaper than one for each event.
-            lingered = true;
-            self.shared.pause(Instant::now() + self.max_age);
-        }
-        *rest = assembly.bytes.split_off(assembly.done);
-        Ok(Filled::Chunk(Box::new(self.chunk(generation, &progress, assembly, complete, permit))))
-    }
-
-    fn chunk(
-        &mut self,
-        generation: &Generation,
-        from: &Progress,
-        assembly: Assembly,
-        complete: bool,
-        permit: Option<Permit>,
-    ) -> Chunk {
-        let end = assembly.end();
-        let mark = Mark::of(&assembly.bytes, &self.key);
-        // A shortened line is not what the file holds.
-        let mark = if assembly.told.over_long > 0 { None } else { mark.or(from.mark) };
-        let progress =
-            Progress { offset: end, complete, time: assembly.time, mark, altered: from.altered };
-        self.advance(generation.print, progress.clone());
-        if complete {
-            self.open = None;
-        }
-        let batch = Batch {
-            generation: altered_print(generation.print, from.altered),
-            start: from.offset,
-            end,
-            bytes: assembly.bytes,
-            events: assembly.events,
-        };
-        Chunk {
-            batch,
-            generation: generation.print,
-            progress,
-            told: assembly.told,
-            file: Arc::clone(&generation.name),
-            existed: self.existed(generation),
-            permit,
-        }
-    }
-
-    /// A generation that came to light later is new only if its first event is.
-    fn existed(&self, generation: &Generation) -> u64 {
+    /// Bytes of a generation that an earlier process may have seen. One that came to light later is new only if its
+    /// first event is.
+    pub(super) fn existed(&self, generation: &Generation) -> u64 {
         let first = self.existed.as_ref().and_then(|existed| existed.get(&generation.print));
         let old = generation.time.is_none_or(|time| time < self.started);
         first.copied().unwrap_or(if old { u64::MAX } else { 0 })
     }
-}
-
-/// Reads a line that is too long to its end, keeping only its envelope.
-fn pass_over(assembly: &mut Assembly, source: &mut Source) -> Result<(), Trouble> {
-    let mut last = false;
-    while !assembly.skim(last) {
-        last = source.read(&mut assembly.bytes, STRIDE)? == 0;
-    }
-    Ok(())
-}
-
-/// The fingerprint that positions are given under.
-fn altered_print(print: Fingerprint, altered: u32) -> Fingerprint {
-    if altered == 0 {
-        return print;
-    }
-    Fingerprint::cut(
-        &Sha256::new().chain_update(print.0).chain_update(altered.to_be_bytes()).finalize(),
-    )
 }

@@ -1,10 +1,10 @@
 //! What the thread that looks at the directory and the threads that read tell each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::catalogue::Generation;
+use super::generation::Generation;
 use crate::event::Fingerprint;
 
 /// How far a reader has come in each generation: its offset, and whether it wants no more of it.
@@ -22,6 +22,8 @@ struct State {
     view: View,
     /// Counts everything that may have brought something to read.
     news: u64,
+    /// Some file does not yet hold what tells whose it is.
+    awaited: bool,
     stopped: bool,
     readers: Vec<Reading>,
     /// Threads in [`Shared::wait`]: without any, appended bytes need no waking.
@@ -50,23 +52,25 @@ impl Shared {
         (state.view.clone(), state.news)
     }
 
-    pub(super) fn publish(&self, generations: Vec<Arc<Generation>>) {
+    /// `awaited`: a file is there that does not yet hold what tells whose it is.
+    pub(super) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool) {
+        let prints: HashSet<_> = generations.iter().map(|generation| generation.print).collect();
         let mut state = self.lock();
-        state
-            .furthest
-            .retain(|print, _| generations.iter().any(|generation| generation.print == *print));
+        state.furthest.retain(|print, _| prints.contains(print));
+        state.awaited = awaited;
         state.view = View { generations: generations.into(), looks: state.view.looks + 1 };
         state.news += 1;
         self.changed.notify_all();
     }
 
-    /// Bytes may have been appended.
-    pub(super) fn nudge(&self) {
+    /// Bytes may have been appended. Answers whether the directory has to be looked at again for that.
+    pub(super) fn nudge(&self) -> bool {
         let mut state = self.lock();
         state.news += 1;
         if state.waiting > 0 {
             self.changed.notify_all();
         }
+        state.awaited
     }
 
     /// Ends every wait, now and later.

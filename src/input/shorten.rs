@@ -6,24 +6,21 @@
 pub(super) fn shortened(envelope: &[u8], length: u64) -> Vec<u8> {
     let note = format!(r#""auditrail.io/over-long-line-bytes":"{length}""#);
     let mut line = Vec::with_capacity(envelope.len() + note.len() + 20);
-    match memchr::memmem::rfind(envelope, br#""annotations":{"#) {
-        Some(at) => {
-            let inside = at + br#""annotations":{"#.len();
-            line.extend_from_slice(&envelope[..inside]);
-            line.extend_from_slice(note.as_bytes());
-            if envelope.get(inside) != Some(&b'}') {
-                line.push(b',');
-            }
-            line.extend_from_slice(&envelope[inside..]);
+    if let Some(at) = memchr::memmem::rfind(envelope, br#""annotations":{"#) {
+        let inside = at + br#""annotations":{"#.len();
+        line.extend_from_slice(&envelope[..inside]);
+        line.extend_from_slice(note.as_bytes());
+        if envelope.get(inside) != Some(&b'}') {
+            line.push(b',');
         }
-        None => {
-            let body = envelope.strip_suffix(b"}").unwrap_or(envelope);
-            line.extend_from_slice(if body.is_empty() { b"{" } else { body });
-            if body.len() > 1 {
-                line.push(b',');
-            }
-            line.extend_from_slice(format!(r#""annotations":{{{note}}}}}"#).as_bytes());
+        line.extend_from_slice(&envelope[inside..]);
+    } else {
+        let body = envelope.strip_suffix(b"}").unwrap_or(envelope);
+        line.extend_from_slice(if body.is_empty() { b"{" } else { body });
+        if body.len() > 1 {
+            line.push(b',');
         }
+        line.extend_from_slice(format!(r#""annotations":{{{note}}}}}"#).as_bytes());
     }
     line
 }

@@ -7,6 +7,7 @@ const KEPT: usize = 1 << 20;
 
 /// A line seen through a window.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 pub(super) struct Skim {
     kept: Vec<u8>,
     depth: u32,

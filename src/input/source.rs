@@ -3,22 +3,22 @@
 //! Offsets count decompressed bytes in both, so the reader above need not know which it has.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::generation::Held;
 use crate::event::{Key, Mark};
 
-/// Compressed bytes read at once.
+/// Bytes decompressed or, compressed, read at once.
 const WINDOW: usize = 64 << 10;
 
 /// A generation opened for reading.
 pub(super) enum Source {
     Plain(Plain),
-    Gzip(Gzip),
+    Gzip(Box<Gzip>),
 }
 
 /// A file that is written to, or was.
@@ -26,14 +26,16 @@ pub(super) struct Plain {
     file: Arc<File>,
     at: u64,
     /// What the file begins with. Once that has changed, nothing in it is what it was.
-    probe: Vec<u8>,
+    probe: Arc<[u8]>,
 }
 
 /// A compressed backup. Several joined members are one stream.
 pub(super) struct Gzip {
-    path: PathBuf,
-    decoder: MultiGzDecoder<BufReader<File>>,
+    file: Arc<File>,
+    decoder: Decoder,
     at: u64,
+    /// The last bytes before the offset at which it was opened.
+    before: Vec<u8>,
     /// Bytes asked of the decoder at once. After damage it goes byte by byte, for what is decoded in the same call as
     /// the damage is lost.
     step: usize,
@@ -42,10 +44,14 @@ pub(super) struct Gzip {
 /// Why reading ended early.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The file begins with something else than when it was opened: it was truncated or written over.
+    /// The file begins with something else than it should: it was truncated, written over, or its name is another's.
     Replaced,
     /// A gzip stream that breaks off or does not add up. Everything before it has been read.
-    Damaged(io::Error),
+    Damaged {
+        error: io::Error,
+        /// Compressed bytes behind the damage.
+        rest: u64,
+    },
     Io(io::Error),
 }
 
@@ -56,25 +62,22 @@ impl From<io::Error> for Trouble {
 }
 
 impl Source {
-    pub(super) fn plain(file: Arc<File>, at: u64, probe: Vec<u8>) -> Self {
-        Self::Plain(Plain { file, at, probe })
-    }
-
-    /// Opens a compressed file and decompresses it up to `at`.
-    pub(super) fn gzip(path: &Path, at: u64) -> Result<Self, Trouble> {
-        let mut gzip = Gzip {
-            path: path.to_owned(),
-            decoder: decoder(File::open(path)?),
-            at: 0,
-            step: WINDOW,
-        };
-        gzip.skip(at)?;
-        Ok(Self::Gzip(gzip))
+    /// Opens a file that begins with `probe` at a decompressed offset.
+    pub(super) fn open(held: Held, at: u64, probe: &Arc<[u8]>) -> Result<Self, Trouble> {
+        if held.gzip {
+            return Ok(Self::Gzip(Box::new(Gzip::open(held.file, at, probe)?)));
+        }
+        if !begins_with(&held.file, probe)? {
+            return Err(Trouble::Replaced);
+        }
+        Ok(Self::Plain(Plain { file: held.file, at, probe: Arc::clone(probe) }))
     }
 
     /// Appends up to `room` bytes to `buffer`; 0 is the end, for now.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>, room: usize) -> Result<usize, Trouble> {
         let start = buffer.len();
+        // Exactly: a line of many megabytes must not take twice its length.
+        buffer.reserve_exact(room);
         buffer.resize(start + room, 0);
         let got = match self {
             Self::Plain(plain) => plain.read(&mut buffer[start..]),
@@ -84,34 +87,26 @@ impl Source {
         got
     }
 
-    /// Whether the bytes before the offset are those that were once acknowledged. A damaged stream says no.
+    /// Whether the bytes before the offset at which it was opened are those that were once acknowledged.
     pub(super) fn matches(&self, mark: Mark, key: &Key) -> io::Result<bool> {
-        let length = u64::from(mark.length);
-        let mut before = vec![0; mark.length as usize];
         match self {
-            Self::Plain(plain) => {
-                let Some(from) = plain.at.checked_sub(length) else { return Ok(false) };
-                match plain.file.read_exact_at(&mut before, from) {
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                    other => other?,
-                }
-            }
+            Self::Plain(plain) => holds(&plain.file, plain.at, mark, key),
             Self::Gzip(gzip) => {
-                let Some(from) = gzip.at.checked_sub(length) else { return Ok(false) };
-                let mut again = Gzip {
-                    path: gzip.path.clone(),
-                    decoder: decoder(File::open(&gzip.path)?),
-                    at: 0,
-                    step: WINDOW,
-                };
-                let read =
-                    again.skip(from).and_then(|()| Ok(again.decoder.read_exact(&mut before)?));
-                if read.is_err() {
-                    return Ok(false);
-                }
+                let from = gzip.before.len().checked_sub(mark.length as usize);
+                Ok(from.is_some_and(|from| Mark::of(&gzip.before[from..], key) == Some(mark)))
             }
         }
-        Ok(Mark::of(&before, key) == Some(mark))
+    }
+}
+
+/// Whether a mark fits the bytes of a plain file before an offset.
+pub(super) fn holds(file: &File, at: u64, mark: Mark, key: &Key) -> io::Result<bool> {
+    let Some(from) = at.checked_sub(mark.length.into()) else { return Ok(false) };
+    let mut before = vec![0; (mark.length as usize).min(Mark::LENGTH)];
+    match file.read_exact_at(&mut before, from) {
+        Ok(()) => Ok(Mark::of(&before, key) == Some(mark)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -123,8 +118,8 @@ impl Plain {
                 other => break other?,
             }
         };
-        // Looked at after the reading: if the beginning still stands, so did what was read.
-        if got > 0 && !begins_with(&self.file, &self.probe)? {
+        // Looked at after the reading: if the beginning still stands, so did what was read, and the end is one.
+        if !begins_with(&self.file, &self.probe)? {
             return Err(Trouble::Replaced);
         }
         self.at += got as u64;
@@ -144,6 +139,19 @@ pub(super) fn begins_with(file: &File, probe: &[u8]) -> io::Result<bool> {
 }
 
 impl Gzip {
+    fn open(file: Arc<File>, at: u64, probe: &[u8]) -> Result<Self, Trouble> {
+        // The name may be another file's since the look; a damaged beginning is as good as what there is of it.
+        let mut head = Vec::new();
+        let _ = decoder(Arc::clone(&file)).take(probe.len() as u64).read_to_end(&mut head);
+        if !probe.starts_with(&head) {
+            return Err(Trouble::Replaced);
+        }
+        let decoder = decoder(Arc::clone(&file));
+        let mut gzip = Self { file, decoder, at: 0, before: Vec::new(), step: WINDOW };
+        gzip.skip(at)?;
+        Ok(gzip)
+    }
+
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
         let mut got = 0;
         while got < into.len() {
@@ -158,44 +166,77 @@ impl Gzip {
                 // What was read before the damage is handed out first; the next call meets it again.
                 Err(_) if got > 0 => break,
                 Err(_) if self.step > 1 => self.restart_slowly()?,
-                Err(error) => return Err(Trouble::Damaged(error)),
+                Err(error) => return Err(self.damaged(error)),
             }
         }
         Ok(got)
     }
 
+    fn damaged(&self, error: io::Error) -> Trouble {
+        let buffer = self.decoder.get_ref();
+        let consumed = buffer.get_ref().at - buffer.buffer().len() as u64;
+        let length = self.file.metadata().map_or(0, |meta| meta.len());
+        Trouble::Damaged { error, rest: length.saturating_sub(consumed) }
+    }
+
     fn restart_slowly(&mut self) -> Result<(), Trouble> {
         let at = self.at;
-        (self.decoder, self.at) = (decoder(File::open(&self.path)?), 0);
+        (self.decoder, self.at) = (decoder(Arc::clone(&self.file)), 0);
         self.skip(at)?;
         self.step = 1;
         Ok(())
     }
 
-    /// Decompresses up to `target` and throws it away.
+    /// Decompresses up to `target` and keeps only the last of it.
     fn skip(&mut self, target: u64) -> Result<(), Trouble> {
-        let mut scratch = vec![0; WINDOW];
+        let mut scratch = vec![0; WINDOW.min(usize::try_from(target).unwrap_or(WINDOW))];
+        let kept = target.saturating_sub(Mark::LENGTH as u64);
+        self.before.clear();
         while self.at < target {
-            let room = usize::try_from(target - self.at).unwrap_or(WINDOW).min(WINDOW);
+            let until = if self.at < kept { kept } else { target };
+            let room = usize::try_from(until - self.at).unwrap_or(WINDOW).min(WINDOW);
             match self.decoder.read(&mut scratch[..room]) {
-                Ok(0) => return Err(Trouble::Damaged(io::ErrorKind::UnexpectedEof.into())),
-                Ok(got) => self.at += got as u64,
+                Ok(0) => return Err(self.damaged(io::ErrorKind::UnexpectedEof.into())),
+                Ok(got) => {
+                    if self.at >= kept {
+                        self.before.extend_from_slice(&scratch[..got]);
+                    }
+                    self.at += got as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Trouble::Damaged(error)),
+                Err(error) => return Err(self.damaged(error)),
             }
         }
         Ok(())
     }
 }
 
-/// A decompressing reader from a file's beginning.
-pub(super) fn decoder(file: File) -> MultiGzDecoder<BufReader<File>> {
-    MultiGzDecoder::new(BufReader::with_capacity(WINDOW, file))
+/// Decompresses a file from its beginning.
+pub(super) type Decoder = MultiGzDecoder<BufReader<FromStart>>;
+
+/// See [`Decoder`]. Whoever else reads the file does not disturb it.
+pub(super) fn decoder(file: Arc<File>) -> Decoder {
+    MultiGzDecoder::new(BufReader::with_capacity(WINDOW, FromStart { file, at: 0 }))
+}
+
+/// Reads a shared file with a place of its own in it.
+pub(super) struct FromStart {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read_at(into, self.at)?;
+        self.at += got as u64;
+        Ok(got)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::path::Path;
 
     use super::*;
 
@@ -205,11 +246,15 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn held(path: &Path, gzip: bool) -> Held {
+        Held { file: Arc::new(File::open(path).unwrap()), gzip, id: (0, 0) }
+    }
+
     /// Everything that can be read from an offset, and whether the end was damage.
     fn drain(path: &Path, at: u64) -> (Vec<u8>, bool) {
-        let mut source = match Source::gzip(path, at) {
+        let mut source = match Source::open(held(path, true), at, &Arc::default()) {
             Ok(source) => source,
-            Err(Trouble::Damaged(_)) => return (Vec::new(), true),
+            Err(Trouble::Damaged { .. }) => return (Vec::new(), true),
             Err(other) => panic!("{other:?}"),
         };
         let mut all = Vec::new();
@@ -217,7 +262,7 @@ mod tests {
             match source.read(&mut all, 1000) {
                 Ok(0) => return (all, false),
                 Ok(_) => {}
-                Err(Trouble::Damaged(_)) => return (all, true),
+                Err(Trouble::Damaged { .. }) => return (all, true),
                 Err(other) => panic!("{other:?}"),
             }
         }
@@ -278,8 +323,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         std::fs::write(&path, "first\nsecond\n").unwrap();
-        let mut source =
-            Source::plain(Arc::new(File::open(&path).unwrap()), 6, b"first\n".to_vec());
+        let mut source = Source::open(held(&path, false), 6, &Arc::from(*b"first\n")).ok().unwrap();
         let mut buffer = Vec::new();
         assert!(matches!(source.read(&mut buffer, 3), Ok(3)));
         std::fs::write(&path, "other\nsecond third\n").unwrap();
@@ -292,7 +336,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, key) = (dir.path().join("a.gz"), Key([1; 32]));
         std::fs::write(&path, gz(b"first\nsecond\n")).unwrap();
-        let source = Source::gzip(&path, 6).ok().unwrap();
+        let source = Source::open(held(&path, true), 6, &Arc::default()).ok().unwrap();
         assert!(source.matches(Mark::of(b"first\n", &key).unwrap(), &key).unwrap());
         assert!(!source.matches(Mark::of(b"other\n", &key).unwrap(), &key).unwrap());
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use super::catalogue::{Generation, Place};
+use super::generation::Generation;
 use crate::config::StartAt;
 use crate::event::{Cursor, Key, Mark, Nanos, Progress};
 
@@ -37,9 +37,9 @@ pub(super) fn cursor(
                 Progress { offset: generation.length, complete: true, ..Progress::default() };
             cursor.generations.insert(generation.print, progress);
         } else if start_at == StartAt::End
-            && let Place::Held(file) = &generation.place
+            && let Some(held) = &generation.held
         {
-            let progress = end(file, generation.length, key).unwrap_or_default();
+            let progress = end(&held.file, generation.length, key).unwrap_or_default();
             cursor.generations.insert(generation.print, progress);
         }
     }

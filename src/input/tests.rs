@@ -1,1 +1,11 @@
+//! Scripts played on real files; see `play.rs` for their words.
 
+mod follow;
+mod lines;
+mod play;
+mod random;
+mod rotation;
+mod starts;
+mod states;
+
+use play::check;

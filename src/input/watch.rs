@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use notify::event::ModifyKind;
@@ -21,13 +21,14 @@ pub(super) enum Hint {
 pub(super) struct Watch {
     hints: Receiver<Hint>,
     sender: SyncSender<Hint>,
-    /// Called from the kernel's side at once when bytes were appended, without waiting for a look.
-    data: Arc<dyn Fn() + Send + Sync>,
+    /// Called from the kernel's side at once when bytes were appended, without waiting for a look; answers whether one
+    /// is needed all the same.
+    data: Arc<dyn Fn() -> bool + Send + Sync>,
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    pub(super) fn new(data: Arc<dyn Fn() + Send + Sync>) -> Self {
+    pub(super) fn new(data: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
         // One waiting hint is as good as many.
         let (sender, hints) = sync_channel(1);
         Self { hints, sender, data, watcher: None }
@@ -51,7 +52,8 @@ impl Watch {
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 match event.map(|event| event.kind) {
                     Ok(EventKind::Access(_)) => {}
-                    Ok(EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))) => data(),
+                    Ok(EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)))
+                        if !data() => {}
                     // Everything else, an overflow of the queue included, may concern names.
                     _ => drop(sender.try_send(Hint::Names)),
                 }
@@ -63,9 +65,6 @@ impl Watch {
 
     /// Waits for a hint; `None` after the time is up.
     pub(super) fn wait(&self, timeout: Duration) -> Option<Hint> {
-        match self.hints.recv_timeout(timeout) {
-            Ok(hint) => Some(hint),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.hints.recv_timeout(timeout).ok()
     }
 }

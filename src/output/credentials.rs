@@ -90,18 +90,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn secret(source: &SecretSource) -> Result<String, Failure> {
-    let path = match source {
-        SecretSource::Inline(text) => return Ok(text.clone()),
-        SecretSource::File(path) => path,
-    };
-    let text = String::from_utf8(read(path)?).map_err(|_| {
-        setup(format!("{} is not text", path.display()), "put the bare secret there")
-    })?;
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(setup(format!("{} is empty", path.display()), "put the bare secret there"));
-    }
-    Ok(text.to_owned())
+    let hint = "put the bare secret there, in a file that the agent's user can read";
+    source.read().map_err(|error| setup(error.to_string(), hint))
 }
 
 fn headers(config: &Http) -> Result<HeaderMap, Failure> {

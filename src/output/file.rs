@@ -126,8 +126,8 @@ impl File {
         file.sync_data()
     }
 
-    /// Appends the lines.
-    pub(super) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+    /// Appends the lines. Blocks.
+    pub(super) fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffer = std::mem::take(&mut open.buffer);
         buffer.clear();
@@ -246,54 +246,54 @@ mod tests {
         batch
     }
 
-    async fn write(file: &File, lines: &[&str]) {
+    fn write(file: &File, lines: &[&str]) {
         let batch = batch(lines);
         let picks: Vec<_> = (0..lines.len())
             .map(|index| Pick { event: u32::try_from(index).unwrap(), safe: false })
             .collect();
-        assert_eq!(file.send(&batch, &picks).await, Answer::Whole(Verdict::Delivered));
+        assert_eq!(file.send(&batch, &picks), Answer::Whole(Verdict::Delivered));
     }
 
-    #[tokio::test]
-    async fn after_a_kill_the_file_is_cut_back_to_what_the_checkpoint_knows() {
+    #[test]
+    fn after_a_kill_the_file_is_cut_back_to_what_the_checkpoint_knows() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub/out-{input}.ndjson");
         let file = File::new(&path, None, "a");
         file.open(None).unwrap();
-        write(&file, &["one"]).await;
+        write(&file, &["one"]);
         let mark = file.mark();
-        write(&file, &["two"]).await;
+        write(&file, &["two"]);
         let again = File::new(&path, None, "a");
         again.open(Some(mark)).unwrap();
-        write(&again, &["two", "three"]).await;
+        write(&again, &["two", "three"]);
         assert_eq!(
             fs::read_to_string(dir.path().join("sub/out-a.ndjson")).unwrap(),
             "one\ntwo\nthree\n"
         );
     }
 
-    #[tokio::test]
-    async fn a_file_that_lost_lines_is_not_written_on() {
+    #[test]
+    fn a_file_that_lost_lines_is_not_written_on() {
         let dir = tempfile::tempdir().unwrap();
         let file = File::new(&dir.path().join("out"), None, "a");
         file.open(None).unwrap();
-        write(&file, &["one"]).await;
+        write(&file, &["one"]);
         let mark = file.mark();
         fs::write(file.path(), "on").unwrap();
         let error = file.open(Some(mark)).unwrap_err().to_string();
         assert!(error.contains("it holds 2 bytes, and 4 were written"), "{error}");
     }
 
-    #[tokio::test]
-    async fn rotations_after_the_checkpoint_are_taken_back() {
+    #[test]
+    fn rotations_after_the_checkpoint_are_taken_back() {
         let dir = tempfile::tempdir().unwrap();
         let rotate = Some(Rotate { max_bytes: 8, max_files: 10 });
         let file = File::new(&dir.path().join("out"), rotate, "a");
         file.open(None).unwrap();
-        write(&file, &["one"]).await;
+        write(&file, &["one"]);
         let mark = file.mark();
         for line in ["two", "three", "four", "five"] {
-            write(&file, &[line]).await;
+            write(&file, &[line]);
         }
         let names = || {
             let mut names: Vec<_> = fs::read_dir(dir.path())
@@ -309,14 +309,14 @@ mod tests {
         assert_eq!(fs::read_to_string(file.path()).unwrap(), "one\n");
     }
 
-    #[tokio::test]
-    async fn no_more_old_files_are_kept_than_asked_for() {
+    #[test]
+    fn no_more_old_files_are_kept_than_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let file =
             File::new(&dir.path().join("out"), Some(Rotate { max_bytes: 4, max_files: 1 }), "a");
         file.open(None).unwrap();
         for line in ["one", "two", "abc"] {
-            write(&file, &[line]).await;
+            write(&file, &[line]);
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         assert_eq!(fs::read_to_string(dir.path().join("out.000001")).unwrap(), "two\n");

@@ -66,8 +66,6 @@ pub(crate) enum Reason {
     ServerError,
     /// An answer that could not be understood.
     BadAnswer,
-    /// An earlier process ended before the answer came.
-    Restart,
 }
 
 /// The answer to one request.
@@ -92,8 +90,8 @@ pub(crate) enum LookUp {
 
 /// One output for one input.
 pub(crate) enum Output {
-    Loki(Loki),
-    Elasticsearch(Elasticsearch),
+    Loki(Box<Loki>),
+    Elasticsearch(Box<Elasticsearch>),
     File(File),
 }
 
@@ -120,7 +118,7 @@ impl Output {
         match self {
             Self::Loki(loki) => loki.send(batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.send(batch, picks).await,
-            Self::File(file) => file.send(batch, picks).await,
+            Self::File(file) => tokio::task::block_in_place(|| file.send(batch, picks)),
         }
     }
 

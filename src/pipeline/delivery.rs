@@ -104,7 +104,7 @@ impl Delivery {
         for scope in doubt.scopes.iter() {
             match context.output.look_up(scope, batch, &picks).await {
                 LookUp::Found(here) => {
-                    found.iter_mut().zip(here).for_each(|(found, here)| *found |= here)
+                    found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
                 }
                 LookUp::Unavailable { answer } => {
                     unavailable = true;
@@ -129,9 +129,9 @@ impl Delivery {
                 self.parts.push(Part { picks: missing, doubt: None, throttled });
                 None
             }
-            Then::Refuse { answer } => self.refuse(context, batch, missing, &answer).await,
+            Then::Refuse { answer } => self.refuse(context, batch, missing, &answer),
             Then::Halve { answer } if missing.len() == 1 => {
-                self.refuse(context, batch, missing, &answer).await
+                self.refuse(context, batch, missing, &answer)
             }
             Then::Halve { .. } => {
                 self.halve(missing);
@@ -143,12 +143,12 @@ impl Delivery {
     async fn send(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
         let sent = Instant::now();
         match context.output.send(batch, &part.picks).await {
-            Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent).await,
+            Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent),
             Answer::Each(verdicts) => {
                 let mut wait = None;
                 for (picks, verdict) in alike(&part.picks, verdicts) {
                     let some = Part { picks, doubt: None, throttled: part.throttled };
-                    wait = self.judge(context, batch, some, verdict, sent).await.max(wait);
+                    wait = self.judge(context, batch, some, verdict, sent).max(wait);
                 }
                 wait
             }
@@ -156,7 +156,7 @@ impl Delivery {
     }
 
     /// Acts on the verdict on a part that was sent at `sent`.
-    async fn judge(
+    fn judge(
         &mut self,
         context: &Context,
         batch: &Batch,
@@ -190,24 +190,24 @@ impl Delivery {
                 self.parts.push(part);
                 Some(self.backoff.pause(None))
             }
-            Verdict::Split { answer } => self.narrow(context, batch, part, answer, false).await,
-            Verdict::OutOfRange { answer } => self.narrow(context, batch, part, answer, true).await,
+            Verdict::Split { answer } => self.narrow(context, batch, part, answer, false),
+            Verdict::OutOfRange { answer } => self.narrow(context, batch, part, answer, true),
             Verdict::TooLarge { answer } if part.picks.len() == 1 => {
-                self.refuse(context, batch, part.picks, &answer).await
+                self.refuse(context, batch, part.picks, &answer)
             }
             Verdict::TooLarge { .. } => {
                 self.halve(part.picks);
                 None
             }
             Verdict::Safe { answer } if part.picks.iter().all(|pick| pick.safe) => {
-                self.refuse(context, batch, part.picks, &answer).await
+                self.refuse(context, batch, part.picks, &answer)
             }
             Verdict::Safe { .. } => {
                 part.picks.iter_mut().for_each(|pick| pick.safe = true);
                 self.parts.push(part);
                 None
             }
-            Verdict::Refuse { answer } => self.refuse(context, batch, part.picks, &answer).await,
+            Verdict::Refuse { answer } => self.refuse(context, batch, part.picks, &answer),
             Verdict::Stop { answer, hint } => {
                 context.tell.stopped(&answer, &hint);
                 self.parts.push(part);
@@ -217,7 +217,7 @@ impl Delivery {
     }
 
     /// Some of a part were refused and the others may have been stored: finds out which.
-    async fn narrow(
+    fn narrow(
         &mut self,
         context: &Context,
         batch: &Batch,
@@ -226,7 +226,7 @@ impl Delivery {
         all: bool,
     ) -> Option<Duration> {
         if part.picks.len() == 1 {
-            return self.refuse(context, batch, part.picks, &answer).await;
+            return self.refuse(context, batch, part.picks, &answer);
         }
         let then = if all { Then::Refuse { answer } } else { Then::Halve { answer } };
         part.doubt = Some(self.doubt(context, Instant::now(), then));
@@ -247,7 +247,7 @@ impl Delivery {
     }
 
     /// Records events as refused; answers how long to wait if there is no room for that.
-    async fn refuse(
+    fn refuse(
         &mut self,
         context: &Context,
         batch: &Batch,

@@ -3,6 +3,7 @@
 //! The checkpoint reserves so many bytes beyond each cursor before they are sent, so after a kill just these are in
 //! doubt, as far as they existed when this process began. Events written since cannot have been sent.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use crate::checkpoint::{ALL, Origin, Pair};
@@ -21,6 +22,8 @@ pub(crate) struct Doubts {
     pub(super) scopes: Vec<String>,
     /// The earlier attempts have passed their own time-outs by then.
     pub(super) until: Instant,
+    /// Files that are read from their beginning again, because they are not what they were.
+    again: HashSet<Fingerprint>,
 }
 
 impl Doubts {
@@ -36,12 +39,24 @@ impl Doubts {
         if !scopes.iter().any(|other| other == scope) {
             scopes.push(scope.to_owned());
         }
-        Self { cursor: pair.cursor.clone(), reserved, unbegun: reserved, scopes, until }
+        Self {
+            cursor: pair.cursor.clone(),
+            reserved,
+            unbegun: reserved,
+            scopes,
+            until,
+            again: HashSet::new(),
+        }
     }
 
     /// How much is in doubt, at most, beyond each cursor.
     pub(crate) fn reserved(&self) -> u64 {
         self.reserved
+    }
+
+    /// All that is read of this generation from now on may have been sent before, under other positions.
+    pub(super) fn read_again(&mut self, generation: Fingerprint) {
+        self.again.insert(generation);
     }
 
     /// Whether a chunk may have been sent before.
@@ -51,6 +66,9 @@ impl Doubts {
     }
 
     fn holds_range(&mut self, generation: Fingerprint, start: u64, end: u64, existed: u64) -> bool {
+        if self.again.contains(&generation) {
+            return true;
+        }
         if self.reserved == 0 || start >= existed {
             return false;
         }

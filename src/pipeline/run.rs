@@ -24,7 +24,7 @@ use crate::output::Output;
 use crate::telemetry::{Cursor as CursorView, GapReason, Heart, InputStats, Telemetry, Time};
 
 /// A generation that no listing has shown for so long is forgotten; a directory may be unmounted for a while.
-const FORGET: Duration = Duration::from_secs(600);
+const FORGET: Duration = Duration::from_mins(10);
 /// Generations that are gone but not forgotten, at most.
 const GONE: usize = 1000;
 
@@ -149,7 +149,8 @@ impl Pipeline {
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
         let mut reading = reading::start(&name, reader)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let stopped = async move { drop(stop.wait_for(|stop| *stop).await.is_ok()) };
+        // The other side goes away only when the process ends.
+        let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
         tokio::pin!(stopped);
         loop {
             tokio::select! {
@@ -193,7 +194,9 @@ impl Pipeline {
                 (returned.ticket, returned.delivery)
             }
             other => {
-                self.give_up(other);
+                if let Some(returned) = other {
+                    self.give_up(returned.ticket);
+                }
                 self.count(&chunk);
                 self.enter(&chunk)
             }
@@ -214,8 +217,9 @@ impl Pipeline {
         let batch = &chunk.batch;
         let earlier =
             self.doubts.holds(chunk).then(|| (Arc::clone(&self.scopes), self.doubts.until));
-        if earlier.is_none() {
-            self.ledger.doubt_passed_unless_bounded();
+        match earlier {
+            Some(_) => self.context.tell.begins_in_doubt(),
+            None => self.ledger.doubt_passed_unless_bounded(),
         }
         let delivery =
             Delivery::new(&self.context.output, batch, Backoff::new(self.settings.retry), earlier);
@@ -268,8 +272,9 @@ impl Pipeline {
 
     /// A stretch that nobody can read any more: counted, said, and passed over in its turn.
     fn pass_gap(&mut self, gap: Gap) {
-        let returned = self.returned.take();
-        self.give_up(returned);
+        if let Some(returned) = self.returned.take() {
+            self.give_up(returned.ticket);
+        }
         self.input_stats.gap(gap.reason, gap.bytes);
         let tell = &self.context.tell;
         tracing::error!(
@@ -277,6 +282,9 @@ impl Pipeline {
             reason = ?gap.reason, "a part of the log is lost to this output"
         );
         self.read.insert(gap.generation, gap.progress.clone());
+        if gap.reason == GapReason::Truncated {
+            self.doubts.read_again(gap.generation);
+        }
         let (generation, progress) = (gap.generation, Some(gap.progress));
         let ticket = self.acks.enter(Passing {
             generation,
@@ -290,13 +298,11 @@ impl Pipeline {
     }
 
     /// A large chunk whose file was gone when it was to be read again.
-    fn give_up(&mut self, returned: Option<Returned>) {
-        if let Some(Returned { ticket, .. }) = returned {
-            if let Some(passing) = self.acks.at(ticket) {
-                passing.progress = None;
-            }
-            self.pass(ticket);
+    fn give_up(&mut self, ticket: u64) {
+        if let Some(passing) = self.acks.at(ticket) {
+            passing.progress = None;
         }
+        self.pass(ticket);
     }
 
     fn settle(&mut self, outcome: Outcome) -> Option<Reply> {
@@ -317,10 +323,10 @@ impl Pipeline {
                 None
             }
             Outcome::Again(returned) => {
-                let reply = Reply::Again(returned.generation, returned.before.clone());
-                self.read.insert(returned.generation, returned.before.clone());
+                let (generation, before) = (returned.generation, returned.before.clone());
+                self.read.insert(generation, before.clone());
                 self.returned = Some(returned);
-                Some(reply)
+                Some(Reply::Again(generation, before))
             }
         }
     }

@@ -32,11 +32,14 @@ enum State {
 impl Tell {
     pub(super) fn new(input: Arc<str>, output: Arc<str>, telemetry: Telemetry) -> Self {
         let stats = telemetry.pair(&input, &output);
-        let every = |seconds| Duration::from_secs(seconds);
-        let mut state = Say::every(every(300));
+        let minutes = Duration::from_mins;
+        let mut said = Said {
+            state: Say::every(minutes(5)),
+            lookups: Say::every(minutes(60)),
+            refused: Say::every(minutes(1)),
+        };
         // Running is the state to begin with and needs no word.
-        state.now(State::Running, Instant::now());
-        let said = Said { state, lookups: Say::every(every(3600)), refused: Say::every(every(60)) };
+        said.state.now(State::Running, Instant::now());
         Self { input, output, stats, telemetry, said: Mutex::new(said) }
     }
 
@@ -80,6 +83,11 @@ impl Tell {
                 "output does not take events, trying again"
             );
         }
+    }
+
+    /// A chunk that an earlier process may have sent is taken up.
+    pub(super) fn begins_in_doubt(&self) {
+        self.stats.retries.of(RetryReason::Restart).inc();
     }
 
     pub(super) fn stopped(&self, answer: &str, hint: &str) {
@@ -150,6 +158,5 @@ fn label(reason: Reason) -> RetryReason {
         Reason::Throttled => RetryReason::Throttled,
         Reason::ServerError => RetryReason::ServerError,
         Reason::BadAnswer => RetryReason::BadAnswer,
-        Reason::Restart => RetryReason::Restart,
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use input::{GapReason, InputState, InputStats, Watch};
 pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub(crate) use pair::{Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason};
 pub(crate) use say::Say;
-pub(crate) use status::{CursorView, DiskView, InputView, PairView, Snapshot};
+pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
 
 /// Who this agent is.

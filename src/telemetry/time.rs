@@ -1,7 +1,7 @@
 //! A point in time as a status carries it: nanoseconds since the Unix epoch inside, RFC 3339 outside.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,16 +17,6 @@ impl Time {
 
     pub(crate) const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
-    }
-
-    /// Of a file, say; times outside the range are cut to it.
-    pub(crate) fn from_system(time: SystemTime) -> Self {
-        match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => Self(i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)),
-            Err(before) => {
-                Self(i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n))
-            }
-        }
     }
 
     pub(crate) const fn nanos(self) -> i64 {

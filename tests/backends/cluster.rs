@@ -71,3 +71,18 @@ fn busy(cluster: &ApiServer, namespace: &str) {
     run(&["delete", "-f", "objects.yaml", "--wait=false"]);
     run(&["delete", "namespace", namespace, "--wait=false"]);
 }
+
+/// What the README tells a user to apply on RKE2, K3s or kubeadm is taken by a real API server, down to each field name.
+#[test]
+fn the_daemonset_is_accepted_by_a_real_api_server() {
+    if !have(&[Server::KubeApi]) {
+        return;
+    }
+    let cluster = ApiServer::start();
+    // A dry run creates no namespace for what is to go into it.
+    cluster.kubectl(&["create", "namespace", "auditrail"]).unwrap();
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/kubernetes/daemonset.yaml");
+    let apply = ["apply", "--dry-run=server", "--validate=strict", "-f", manifest];
+    let answer = cluster.kubectl(&apply).unwrap();
+    assert!(answer.contains("daemonset.apps/auditrail created (server dry run)"), "{answer}");
+}

@@ -72,7 +72,7 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
     }
     let found = picks.iter().map(|pick| {
         let record = batch.record(pick.event as usize);
-        let text = Cow::from(String::from_utf8_lossy(record.line));
+        let text = String::from_utf8_lossy(record.line);
         match stored.get_mut(&identity(&text, &record.event.fields, record.line)) {
             Some(times) if *times > 0 => {
                 *times -= 1;
@@ -160,7 +160,7 @@ async fn page(
     let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();
     // The cache of the query front end remembers for how long there was nothing.
     let mut headers = vec![("cache-control", "no-cache".to_owned())];
-    loki.add_tenant(&mut headers, &scope.tenant);
+    Loki::add_tenant(&mut headers, &scope.tenant);
     let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
     let later = |reason, answer| Trouble::Later(LookUp::Retry { after: None, reason, answer });
     let response =

@@ -108,13 +108,13 @@ impl Loki {
 
     async fn push(&self, body: Bytes) -> Result<Response, Failure> {
         let mut headers = vec![("content-type", "application/x-protobuf".to_owned())];
-        self.add_tenant(&mut headers, &self.config.tenant);
+        Self::add_tenant(&mut headers, &self.config.tenant);
         self.client
             .send(Request { method: Method::POST, url: self.push_url.clone(), headers, body })
             .await
     }
 
-    fn add_tenant(&self, headers: &mut Vec<(&'static str, String)>, tenant: &str) {
+    fn add_tenant(headers: &mut Vec<(&'static str, String)>, tenant: &str) {
         if !tenant.is_empty() {
             headers.push(("x-scope-orgid", tenant.to_owned()));
         }

@@ -1,8 +1,8 @@
 //! The body of a push: `logproto.PushRequest`, written straight from the batch so that a line is copied once.
 //!
 //! The messages are those of grafana/loki `pkg/push/push.proto`:
-//! PushRequest { streams = 1 }, Stream { labels = 1, entries = 2 }, Entry { timestamp = 1, line = 2,
-//! structuredMetadata = 3 }, LabelPair { name = 1, value = 2 }, Timestamp { seconds = 1, nanos = 2 }.
+//! `PushRequest { streams = 1 }`, `Stream { labels = 1, entries = 2 }`, `Entry { timestamp = 1, line = 2,
+//! structuredMetadata = 3 }`, `LabelPair { name = 1, value = 2 }`, `Timestamp { seconds = 1, nanos = 2 }`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

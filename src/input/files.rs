@@ -1,0 +1,180 @@
+//! Which generation a file is: its head, read once and remembered as long as the file stays what it was.
+
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::generation::{FileId, Held, file_id};
+use super::head::{self, Head};
+use super::names::Name;
+use super::now::Now;
+use super::source::{begins_with, decoder};
+use crate::event::Key;
+
+/// A gzip file that breaks off may still be on its way here; it is damaged once nobody wrote to it for so long.
+pub(super) const SETTLED: Duration = Duration::from_secs(10);
+
+/// What is known of a file.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) id: FileId,
+    pub(super) head: Head,
+    /// Decompressed bytes, as far as known.
+    pub(super) length: u64,
+    /// The file, if it has just been opened or was open before.
+    pub(super) held: Option<Held>,
+}
+
+/// A head that need not be read again.
+#[derive(Debug)]
+struct Cached {
+    size: u64,
+    modified: (i64, i64),
+    head: Head,
+    length: u64,
+    /// Listed since the last [`Files::sweep`].
+    listed: bool,
+}
+
+/// The heads of all files that the last look listed.
+#[derive(Debug)]
+pub(super) struct Files {
+    key: Key,
+    heads: HashMap<FileId, Cached>,
+}
+
+impl Files {
+    pub(super) fn new(key: Key) -> Self {
+        Self { key, heads: HashMap::new() }
+    }
+
+    /// Finds out what a file is; `None` while it holds nothing that tells. `held` finds a descriptor kept of it.
+    pub(super) fn identify(
+        &mut self,
+        name: &Name,
+        path: &Path,
+        now: Now,
+        held: impl FnOnce(FileId) -> Option<Held>,
+    ) -> io::Result<Option<Known>> {
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_file() {
+            return Ok(None);
+        }
+        let (known, meta) = match self.same(&meta, name.gzip, held)? {
+            Some(known) => (known, meta),
+            None => match self.read_head(name, path, now)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let cached = Cached {
+            size: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            head: known.head.clone(),
+            length: known.length,
+            listed: true,
+        };
+        self.heads.insert(known.id, cached);
+        Ok(Some(known))
+    }
+
+    /// Forgets the files that were not listed since the last time.
+    pub(super) fn sweep(&mut self) {
+        self.heads.retain(|_, cached| std::mem::take(&mut cached.listed));
+    }
+
+    /// What is known of a file that is surely the one seen before. As long as it is held open its inode cannot be
+    /// given to another.
+    fn same(
+        &self,
+        meta: &Metadata,
+        gzip: bool,
+        held: impl FnOnce(FileId) -> Option<Held>,
+    ) -> io::Result<Option<Known>> {
+        let id = file_id(meta);
+        let Some(cached) = self.heads.get(&id) else { return Ok(None) };
+        let held = held(id).filter(|held| held.gzip == gzip);
+        let modified = (meta.mtime(), meta.mtime_nsec());
+        let untouched = cached.size == meta.len() && cached.modified == modified;
+        // Only a plain file grows, and of that the size is the length.
+        let grew = |held: &Held| Ok(!gzip && begins_with(&held.file, &cached.head.probe)?);
+        if !untouched && !held.as_ref().map_or(io::Result::Ok(false), grew)? {
+            return Ok(None);
+        }
+        let length = if untouched { cached.length } else { meta.len() };
+        Ok(Some(Known { id, head: cached.head.clone(), length, held }))
+    }
+
+    fn read_head(
+        &self,
+        name: &Name,
+        path: &Path,
+        now: Now,
+    ) -> io::Result<Option<(Known, Metadata)>> {
+        let file = Arc::new(File::open(path)?);
+        // Asked of the open file: the path may be another's by now.
+        let meta = file.metadata()?;
+        let (head, length) = if name.gzip {
+            (self.gzip_head(name, &file, &meta, now)?, gzip_length(&file, &meta)?)
+        } else {
+            (head::read(&*file, name.stamp.is_some(), &self.key)?, meta.len())
+        };
+        let id = file_id(&meta);
+        let open = Held { file, gzip: name.gzip, id };
+        Ok(head.map(|head| (Known { id, head, length, held: Some(open) }, meta)))
+    }
+
+    /// The head of a compressed file; one that cannot be read at all is known by its name and size.
+    fn gzip_head(
+        &self,
+        name: &Name,
+        file: &Arc<File>,
+        meta: &Metadata,
+        now: Now,
+    ) -> io::Result<Option<Head>> {
+        let mut stream = Lenient { inner: decoder(Arc::clone(file)), damaged: meta.len() == 0 };
+        let head = head::read(&mut stream, true, &self.key)?;
+        if head.is_some() || !stream.damaged || !is_settled(meta, now) {
+            return Ok(head);
+        }
+        let print = self.key.hash(format!("{} {}", name.stem, meta.len()).as_bytes());
+        Ok(Some(Head { print, time: None, probe: Arc::default() }))
+    }
+}
+
+/// Whether nobody has written to a file for long enough.
+pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
+    // A time in the future tells nothing.
+    meta.modified()
+        .map_or(true, |time| now.wall.duration_since(time).map_or(true, |age| age >= SETTLED))
+}
+
+/// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB.
+fn gzip_length(file: &File, meta: &Metadata) -> io::Result<u64> {
+    let Some(from) = meta.len().checked_sub(4) else { return Ok(0) };
+    let mut trailer = [0; 4];
+    file.read_exact_at(&mut trailer, from)?;
+    Ok(u32::from_le_bytes(trailer).into())
+}
+
+/// Reads a damaged stream as one that ends where the damage begins: the reader will meet it and say so.
+struct Lenient<R> {
+    inner: R,
+    damaged: bool,
+}
+
+impl<R: io::Read> io::Read for Lenient<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(into) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.damaged = true;
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! One generation, as the last look at the directory found it.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::event::{Fingerprint, Nanos};
+
+/// Identity of a file as long as it exists: (device, inode).
+pub(super) type FileId = (u64, u64);
+
+pub(super) fn file_id(meta: &Metadata) -> FileId {
+    (meta.dev(), meta.ino())
+}
+
+/// An open file. Its path may be gone or be another's.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) file: Arc<File>,
+    pub(super) gzip: bool,
+    pub(super) id: FileId,
+}
+
+/// The bytes between two renames, and where they can be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Generation {
+    pub(super) print: Fingerprint,
+    /// The file's name, for people.
+    pub(super) name: Arc<str>,
+    pub(super) path: PathBuf,
+    /// The file of that name is compressed.
+    pub(super) gzip: bool,
+    /// What to read, where it is open; else it is opened by its path.
+    pub(super) held: Option<Held>,
+    /// Decompressed bytes; of a `.gz` what its trailer says, which is an estimate.
+    pub(super) length: u64,
+    /// It stands under the live name.
+    pub(super) live: bool,
+    /// Nothing will be appended any more.
+    pub(super) closed: bool,
+    /// Time of its first event.
+    pub(super) time: Option<Nanos>,
+    /// When it was rotated, if its name tells.
+    pub(super) rotated: Option<Nanos>,
+    /// What it begins with.
+    pub(super) probe: Arc<[u8]>,
+}
+
+impl Generation {
+    /// Whether it is read through the decompressor.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.held.as_ref().map_or(self.gzip, |held| held.gzip)
+    }
+
+    /// Its length at this moment: an open file may have grown since the look.
+    pub(super) fn length_now(&self) -> u64 {
+        match &self.held {
+            Some(held) if !held.gzip => held.file.metadata().map_or(self.length, |meta| meta.len()),
+            _ => self.length,
+        }
+    }
+
+    /// The open file to read it from.
+    pub(super) fn open(&self) -> io::Result<Held> {
+        if let Some(held) = &self.held {
+            return Ok(held.clone());
+        }
+        let file = Arc::new(File::open(&self.path)?);
+        let id = file_id(&file.metadata()?);
+        Ok(Held { file, gzip: self.gzip, id })
+    }
+}

@@ -1,0 +1,84 @@
+//! Which files are held open: those that somebody still reads, for the server deletes and compresses without asking.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+
+use super::catalogue::Tracked;
+use super::generation::{Generation, Held, file_id};
+use super::source::begins_with;
+use crate::event::Fingerprint;
+
+/// Files held open at most, oldest first.
+const FILES: usize = 256;
+/// Bytes of deleted files kept from being freed at most; the oldest go first.
+const BYTES: u64 = 2 << 30;
+
+/// Opens what is wanted and lets go of the rest, within the bounds.
+pub(super) fn hold(next: &mut Vec<Tracked>, wanted: &impl Fn(Fingerprint) -> bool) {
+    within_bytes(next);
+    // What the newest backup's last writer may still append is seen in its open file.
+    let newest = next.iter().rposition(|tracked| !tracked.generation.live);
+    let mut open = 0;
+    for (at, tracked) in next.iter_mut().enumerate() {
+        let generation = &tracked.generation;
+        let plain = tracked.named && !generation.gzip;
+        let keep = generation.live
+            || (Some(at) == newest && plain)
+            || (open < FILES && wanted(generation.print));
+        let held = match &generation.held {
+            _ if !keep => None,
+            None => reopen(tracked),
+            some => some.clone(),
+        };
+        open += usize::from(held.is_some());
+        if held.is_some() != generation.held.is_some() {
+            tracked.generation = Arc::new(Generation { held, ..(**generation).clone() });
+        }
+    }
+    next.retain(|tracked| tracked.named || tracked.generation.held.is_some());
+}
+
+/// Lets go of the oldest files that only we keep on disk.
+fn within_bytes(next: &mut [Tracked]) {
+    let mut bytes = 0_u64;
+    for tracked in next.iter_mut().rev() {
+        let Some(held) = &tracked.generation.held else { continue };
+        if tracked.named && held.id == tracked.id {
+            continue;
+        }
+        bytes += held.file.metadata().map_or(0, |meta| meta.blocks() * 512);
+        if bytes > BYTES {
+            let name = &*tracked.generation.name;
+            tracing::warn!(
+                file = name,
+                "deleted before it was read, and let go: too many are held open"
+            );
+            tracked.generation =
+                Arc::new(Generation { held: None, ..(*tracked.generation).clone() });
+        }
+    }
+}
+
+fn reopen(tracked: &Tracked) -> Option<Held> {
+    let file = File::open(&tracked.generation.path).ok()?;
+    let id = file_id(&file.metadata().ok()?);
+    // By another file of that name nobody is helped.
+    (id == tracked.id).then(|| Held { file: Arc::new(file), gzip: tracked.generation.gzip, id })
+}
+
+/// Where a plain file was open and only its `.gz` is left, that will do if it is as long; else the open file is read.
+pub(super) fn prefer_open(new: &mut Tracked, old: &Tracked) {
+    let Some(held) = old.generation.held.as_ref().filter(|held| !held.gzip) else { return };
+    let Ok(length) = held.file.metadata().map(|meta| meta.len()) else { return };
+    // The trailer counts modulo 2^32.
+    if !new.generation.gzip || new.generation.length == length & u64::from(u32::MAX) {
+        return;
+    }
+    if length >= old.generation.length
+        && begins_with(&held.file, &old.generation.probe).unwrap_or(false)
+    {
+        let held = Some(held.clone());
+        new.generation = Arc::new(Generation { held, length, ..(*new.generation).clone() });
+    }
+}

@@ -1,0 +1,346 @@
+//! Reads on in one generation.
+
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::assembly::Assembly;
+use super::files::is_settled;
+use super::generation::Generation;
+use super::large::{LARGE, Permit};
+use super::now::Now;
+use super::reader::{Chunk, Gap, Reader, Rest};
+use super::source::{Source, Trouble};
+use crate::event::{Batch, Fingerprint, Mark, Progress};
+use crate::telemetry::GapReason;
+
+/// Bytes read at once of a line that is longer than a batch.
+const STRIDE: usize = 1 << 20;
+/// A damaged file that may not be complete yet is tried again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The generation being read.
+pub(super) struct Open {
+    print: Fingerprint,
+    source: Source,
+    /// Read, but not part of a whole line yet.
+    rest: Vec<u8>,
+}
+
+/// How far the reading of one generation went.
+pub(super) enum Filled {
+    Chunk(Box<Chunk>),
+    Gap(Gap),
+    /// Nothing more for now.
+    Drained,
+}
+
+/// Why reading stopped.
+enum End {
+    /// What was found is to be sent.
+    Found,
+    /// Nothing more will come, ever.
+    Complete,
+    /// No whole line is there yet.
+    Nothing,
+    /// A large line is not whole yet: it is not kept, but read again when there is more of it.
+    TooLarge,
+}
+
+impl Reader {
+    pub(super) fn fill(&mut self, generation: &Arc<Generation>, now: Now) -> Filled {
+        let progress = self.cursor.generations.get(&generation.print);
+        let length = generation.length_now();
+        if !has_more(generation, length, progress) {
+            return Filled::Drained;
+        }
+        let progress = progress.cloned().unwrap_or_default();
+        if self.rests(generation, length, now) {
+            return Filled::Drained;
+        }
+        loop {
+            let was_open = self.is_open(generation.print);
+            let filled = match self.open(generation, length, &progress) {
+                Ok(None) => self.read(generation, length, &progress, now),
+                Ok(Some(filled)) => Ok(filled),
+                Err(trouble) => Err(trouble),
+            };
+            return match filled {
+                Ok(filled) => filled,
+                Err(Trouble::Replaced) if was_open => {
+                    self.open = None;
+                    continue;
+                }
+                Err(trouble) => self.failed(generation, &progress, trouble, now),
+            };
+        }
+    }
+
+    fn is_open(&self, print: Fingerprint) -> bool {
+        self.open.as_ref().is_some_and(|open| open.print == print)
+    }
+
+    fn rests(&mut self, generation: &Generation, length: u64, now: Now) -> bool {
+        let rests = match self.resting.get(&generation.print) {
+            None => return false,
+            Some(Rest::Until(until)) => now.steady < *until,
+            Some(Rest::Length(before)) => *before == length && !generation.closed,
+        };
+        if !rests {
+            self.resting.remove(&generation.print);
+        }
+        rests
+    }
+
+    /// Opens a generation, unless it is open; answers at once if there is nothing to be read in it.
+    fn open(
+        &mut self,
+        generation: &Generation,
+        length: u64,
+        progress: &Progress,
+    ) -> Result<Option<Filled>, Trouble> {
+        let compressed = generation.is_compressed();
+        let before = self.files.get(&generation.print).copied();
+        let other = |id| !compressed && before.is_some_and(|before| before != id);
+        let moved = generation.held.as_ref().is_some_and(|held| other(held.id));
+        // From an open plain file to its `.gz` there is no need to change over.
+        if self.is_open(generation.print) && (compressed || (!moved && length >= progress.offset)) {
+            return Ok(None);
+        }
+        let held = generation.open()?;
+        if other(held.id) && length <= progress.offset {
+            return Ok(Some(self.end_of_copy(generation, progress)));
+        }
+        let id = held.id;
+        let source = Source::open(held, progress.offset, &generation.probe)?;
+        if let Some(mark) = progress.mark
+            && !source.matches(mark, &self.key)?
+        {
+            return Ok(Some(Filled::Gap(self.altered(generation, length, progress))));
+        }
+        if !compressed {
+            self.files.insert(generation.print, id);
+        }
+        self.open = Some(Open { print: generation.print, source, rest: Vec::new() });
+        Ok(None)
+    }
+
+    /// Somebody copied the log and truncated it; what was read of the original is all there is, or more.
+    fn end_of_copy(&mut self, generation: &Generation, progress: &Progress) -> Filled {
+        self.open = None;
+        if !generation.closed {
+            return Filled::Drained;
+        }
+        let assembly = Assembly::new(Vec::new(), progress.offset, progress.time, None);
+        Filled::Chunk(Box::new(self.chunk(generation, progress, assembly, true, None)))
+    }
+
+    /// The file no longer holds what was acknowledged: it is read anew, under ids of its own.
+    fn altered(&mut self, generation: &Generation, length: u64, progress: &Progress) -> Gap {
+        self.open = None;
+        let again = Progress { altered: progress.altered + 1, ..Progress::default() };
+        self.advance(generation.print, again.clone());
+        Gap {
+            reason: GapReason::Truncated,
+            generation: generation.print,
+            file: Arc::clone(&generation.name),
+            offset: progress.offset,
+            bytes: progress.offset.saturating_sub(length),
+            progress: again,
+        }
+    }
+
+    fn failed(
+        &mut self,
+        generation: &Generation,
+        progress: &Progress,
+        trouble: Trouble,
+        now: Now,
+    ) -> Filled {
+        self.open = None;
+        // What is no damage, the next look tells more of.
+        let Trouble::Damaged { error, rest } = trouble else { return Filled::Drained };
+        if !settled(generation, now) {
+            self.resting.insert(generation.print, Rest::Until(now.steady + AGAIN));
+            return Filled::Drained;
+        }
+        let offset = progress.offset;
+        tracing::warn!(file = %generation.path.display(), offset, %error, "backup is damaged, the rest of it is lost");
+        let progress = Progress { complete: true, ..progress.clone() };
+        self.advance(generation.print, progress.clone());
+        Filled::Gap(Gap {
+            reason: GapReason::DamagedGzip,
+            generation: generation.print,
+            file: Arc::clone(&generation.name),
+            offset,
+            // Compressed, so at least so many.
+            bytes: rest,
+            progress,
+        })
+    }
+
+    fn read(
+        &mut self,
+        generation: &Generation,
+        length: u64,
+        progress: &Progress,
+        now: Now,
+    ) -> Result<Filled, Trouble> {
+        let Some(mut open) = self.open.take() else { return Ok(Filled::Drained) };
+        let time = progress.time.or(generation.time);
+        let rest = std::mem::take(&mut open.rest);
+        let mut assembly = Assembly::new(rest, progress.offset, time, self.cursor.since);
+        let mut permit = None;
+        let complete = match self.gather(&mut open, &mut assembly, &mut permit, generation, now)? {
+            End::Found => false,
+            End::Complete => true,
+            End::Nothing => {
+                open.rest = assembly.bytes;
+                self.open = Some(open);
+                return Ok(Filled::Drained);
+            }
+            End::TooLarge => {
+                self.resting.insert(generation.print, Rest::Length(length));
+                return Ok(Filled::Drained);
+            }
+        };
+        open.rest = assembly.bytes.split_off(assembly.done);
+        self.open = (!complete).then_some(open);
+        Ok(Filled::Chunk(Box::new(self.chunk(generation, progress, assembly, complete, permit))))
+    }
+
+    /// Reads until the batch is full or the file ends.
+    fn gather(
+        &self,
+        open: &mut Open,
+        assembly: &mut Assembly,
+        permit: &mut Option<Permit>,
+        generation: &Generation,
+        now: Now,
+    ) -> Result<End, Trouble> {
+        let limits = &self.limits;
+        let mut lingered = false;
+        loop {
+            assembly.take_lines(limits);
+            let unfinished = assembly.unfinished();
+            if assembly.is_full(limits) || (unfinished > LARGE && !assembly.is_empty()) {
+                return Ok(End::Found);
+            }
+            if unfinished > LARGE && permit.is_none() {
+                *permit = self.large.take(&self.shared);
+                if permit.is_none() {
+                    return Ok(End::TooLarge);
+                }
+            }
+            if unfinished > limits.max_line_bytes {
+                let passed = pass_over(assembly, &mut open.source, generation.closed)?;
+                return Ok(if passed { End::Found } else { End::TooLarge });
+            }
+            let least = if unfinished > limits.max_bytes { STRIDE } else { 4096 };
+            let room = limits.max_bytes.saturating_sub(assembly.bytes.len()).max(least);
+            match open.source.read(&mut assembly.bytes, room) {
+                Ok(0) => {}
+                Ok(_) => continue,
+                // Whole lines before the damage go first; the next reading meets it again.
+                Err(Trouble::Damaged { .. }) if !assembly.is_empty() => return Ok(End::Found),
+                Err(Trouble::Damaged { .. })
+                    if assembly.unfinished() > 0 && settled(generation, now) =>
+                {
+                    assembly.take_tail();
+                    return Ok(End::Found);
+                }
+                Err(other) => return Err(other),
+            }
+            if generation.closed {
+                assembly.take_tail();
+                return Ok(End::Complete);
+            }
+            if assembly.is_empty() {
+                return Ok(if unfinished > LARGE { End::TooLarge } else { End::Nothing });
+            }
+            if lingered || !generation.live {
+                return Ok(End::Found);
+            }
+            // More is likely to come: one request for all of it is cheaper than one for each event.
+            lingered = true;
+            self.shared.pause(Instant::now() + self.max_age);
+        }
+    }
+
+    fn chunk(
+        &mut self,
+        generation: &Generation,
+        from: &Progress,
+        assembly: Assembly,
+        complete: bool,
+        permit: Option<Permit>,
+    ) -> Chunk {
+        let end = assembly.end();
+        let mark = match Mark::of(assembly.tail(), &self.key) {
+            None if end == from.offset => from.mark,
+            mark => mark,
+        };
+        let progress =
+            Progress { offset: end, complete, time: assembly.time, mark, altered: from.altered };
+        self.advance(generation.print, progress.clone());
+        let batch = Batch {
+            generation: altered_print(generation.print, from.altered),
+            start: from.offset,
+            end,
+            bytes: assembly.bytes,
+            events: assembly.events,
+        };
+        Chunk {
+            batch,
+            generation: generation.print,
+            progress,
+            told: assembly.told,
+            file: Arc::clone(&generation.name),
+            existed: self.existed(generation),
+            permit,
+        }
+    }
+}
+
+/// Whether a generation can have anything that is not read yet.
+fn has_more(generation: &Generation, length: u64, progress: Option<&Progress>) -> bool {
+    let (offset, complete) = progress.map_or((0, false), |done| (done.offset, done.complete));
+    if generation.is_compressed() {
+        return !complete;
+    }
+    // A finished file that grew has a second writer; what it wrote is as good as the rest. A live one that shrank was
+    // truncated.
+    length > offset || (!complete && (generation.closed || (generation.live && length < offset)))
+}
+
+/// Whether a damaged file will stay as it is.
+fn settled(generation: &Generation, now: Now) -> bool {
+    let meta = match &generation.held {
+        Some(held) => held.file.metadata(),
+        None => std::fs::metadata(&generation.path),
+    };
+    // Of a file that is gone the next look tells more.
+    meta.is_ok_and(|meta| is_settled(&meta, now))
+}
+
+/// Reads a line that is too long to its end, keeping only its envelope; `false` if its end is not there yet.
+fn pass_over(assembly: &mut Assembly, source: &mut Source, closed: bool) -> Result<bool, Trouble> {
+    let mut last = false;
+    while !assembly.skim(last) {
+        last = source.read(&mut assembly.bytes, STRIDE)? == 0;
+        if last && !closed {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The fingerprint that positions are given under.
+fn altered_print(print: Fingerprint, altered: u32) -> Fingerprint {
+    if altered == 0 {
+        return print;
+    }
+    Fingerprint::cut(
+        &Sha256::new().chain_update(print.0).chain_update(altered.to_be_bytes()).finalize(),
+    )
+}

@@ -1,0 +1,424 @@
+//! Plays a script: what the server and people do to the files, and what a reader then finds.
+//!
+//! Commands are parted by `|`. What each reading found is parted by `|` in the expectation too.
+//!
+//! ```text
+//! append a b-        the server writes: `a` an event; `a-` its first half, `-a` its second half and the newline,
+//!                    `a.` all but the newline, `a~` with CRLF, `a*9` with a body of 9 bytes, `0*9` nine NULs,
+//!                    `junk` `blank` `old:a`(text format) `undated:a`
+//! rotate [N]         rename to the stamp N (by default the next), open a new file; `gzip [N]` compress and unlink
+//! gzip-begun [N]     a partial .gz beside the plain file; `gzip-beside` a whole one
+//! delete NAME        `cut NAME BYTES`, `move NAME NAME`, `copy NAME NAME`, `put NAME words`
+//! copytruncate, logrotate, reopen
+//! look               only a listing; `wait SECONDS` two of them with time between; `restart` from what is acknowledged
+//! read [N]           all there is, or one chunk of at most N events; `peek` the same without acknowledging
+//! ```
+//! `N` stands for the backup with that stamp, `live` for the log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::config::StartAt;
+use crate::event::{Cursor, Form, Key, Nanos, Whole};
+use crate::input::catalogue::Catalogue;
+use crate::input::generation::Generation;
+use crate::input::now::Now;
+use crate::input::shared::Shared;
+use crate::input::{Chunk, Large, Limits, News, Reader};
+
+const KEY: Key = Key([5; 32]);
+pub(super) const LIMITS: Limits =
+    Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 100 << 20 };
+
+/// Plays a script; what was read is compared with what was expected.
+#[track_caller]
+pub(super) fn check(script: &str, expected: &str) {
+    check_with(LIMITS, script, expected);
+}
+
+#[track_caller]
+pub(super) fn check_with(limits: Limits, script: &str, expected: &str) {
+    let mut play = Play::new(limits, StartAt::Beginning);
+    let found = play.script(script);
+    assert_eq!(found, expected, "\n{script}\n{}", play.listing());
+}
+
+pub(super) struct Play {
+    dir: tempfile::TempDir,
+    /// What the server has open, and where it writes next.
+    server: Option<(File, u64)>,
+    stamp: u64,
+    limits: Limits,
+    start_at: StartAt,
+    pub(super) started: Nanos,
+    catalogue: Catalogue,
+    shared: Arc<Shared>,
+    pub(super) reader: Reader,
+    /// What was acknowledged, and whether the first look has been.
+    pub(super) cursor: Option<Cursor>,
+    clock: Instant,
+    past: Duration,
+    /// The id under which each event was read, whichever file it came from.
+    ids: HashMap<String, String>,
+    /// The events of each chunk, and what was said to have existed of its generation.
+    existed: Vec<(String, u64)>,
+    /// The last look found the log moved away.
+    pub(super) moved: bool,
+    /// Files that the last look could not read.
+    pub(super) unreadable: Vec<PathBuf>,
+}
+
+impl Play {
+    pub(super) fn new(limits: Limits, start_at: StartAt) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("audit")).unwrap();
+        let started = nanos("2026-11-21T06:30:00.000000Z");
+        let (catalogue, shared, reader) =
+            begin(&dir.path().join("audit/audit.log"), limits, None, start_at, started);
+        Self {
+            dir,
+            server: None,
+            stamp: 0,
+            limits,
+            start_at,
+            started,
+            catalogue,
+            shared,
+            reader,
+            cursor: None,
+            clock: Instant::now(),
+            past: Duration::ZERO,
+            ids: HashMap::new(),
+            existed: Vec::new(),
+            moved: false,
+            unreadable: Vec::new(),
+        }
+    }
+
+    pub(super) fn existed(&self) -> Vec<(String, u64)> {
+        self.existed.clone()
+    }
+
+    /// What the readings of a script found.
+    pub(super) fn script(&mut self, script: &str) -> String {
+        let mut found = Vec::new();
+        for command in script.split('|') {
+            if let Some(read) = self.command(command.trim()) {
+                found.push(read.join(" "));
+            }
+        }
+        found.join(" | ")
+    }
+
+    pub(super) fn command(&mut self, command: &str) -> Option<Vec<String>> {
+        let mut words = command.split_whitespace();
+        let verb = words.next().unwrap();
+        let rest: Vec<&str> = words.collect();
+        let first = rest.first().copied();
+        let number = first.and_then(|text| text.parse::<u64>().ok());
+        match verb {
+            "append" => rest.iter().for_each(|word| self.append(&text(word))),
+            "rotate" => self.rotate(number),
+            "gzip" => self.gzip(number, |plain, gz, bytes| {
+                fs::write(gz, bytes).unwrap();
+                fs::remove_file(plain).unwrap();
+            }),
+            "gzip-beside" => self.gzip(number, |_, gz, bytes| fs::write(gz, bytes).unwrap()),
+            "gzip-begun" => {
+                self.gzip(number, |_, gz, bytes| fs::write(gz, &bytes[..bytes.len() / 2]).unwrap());
+            }
+            "delete" => fs::remove_file(self.path(rest[0])).unwrap(),
+            "cut" => {
+                let file = File::options().write(true).open(self.path(rest[0])).unwrap();
+                let length = file.metadata().unwrap().len();
+                file.set_len(length - rest[1].parse::<u64>().unwrap()).unwrap();
+            }
+            "move" => fs::rename(self.path(rest[0]), self.path(rest[1])).unwrap(),
+            "copy" => drop(fs::copy(self.path(rest[0]), self.path(rest[1])).unwrap()),
+            "put" => {
+                let bytes: Vec<u8> = rest[1..].iter().flat_map(|word| text(word)).collect();
+                fs::write(self.path(rest[0]), bytes).unwrap();
+            }
+            "copytruncate" => self.copytruncate(),
+            "logrotate" => self.logrotate(),
+            "reopen" => self.server = None,
+            "look" => self.look(),
+            "wait" => {
+                self.look();
+                self.past += Duration::from_secs(number.unwrap());
+                self.look();
+            }
+            "restart" => self.restart(),
+            "read" | "peek" => return Some(self.read(number, verb == "read")),
+            _ => panic!("no such command: {command}"),
+        }
+        None
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        let name = match name {
+            "live" => "audit.log".to_owned(),
+            _ => name.parse().map_or(name.to_owned(), |stamp: u64| {
+                format!("audit-2026-11-21T06-28-{:02}.{:03}.log", stamp / 1000, stamp % 1000)
+            }),
+        };
+        self.dir.path().join("audit").join(name)
+    }
+
+    /// The server opens its log where it ends, keeps its place, and knows nothing of what others do.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        let path = self.path("live");
+        let (file, at) = self.server.get_or_insert_with(|| {
+            let mut options = File::options();
+            let file = options.create(true).write(true).truncate(false).open(path).unwrap();
+            let length = file.metadata().unwrap().len();
+            (file, length)
+        });
+        file.write_all_at(bytes, *at).unwrap();
+        *at += bytes.len() as u64;
+    }
+
+    fn rotate(&mut self, stamp: Option<u64>) {
+        self.stamp = stamp.unwrap_or(self.stamp + 1);
+        fs::rename(self.path("live"), self.path(&self.stamp.to_string())).unwrap();
+        self.server = Some((File::create(self.path("live")).unwrap(), 0));
+    }
+
+    fn gzip(&self, stamp: Option<u64>, then: impl FnOnce(&PathBuf, &PathBuf, &[u8])) {
+        let plain = self.path(&stamp.unwrap_or(self.stamp).to_string());
+        let gz = PathBuf::from(format!("{}.gz", plain.display()));
+        then(&plain, &gz, &gz_of(&fs::read(&plain).unwrap()));
+    }
+
+    fn copytruncate(&self) {
+        fs::copy(self.path("live"), self.path("audit.log.1")).unwrap();
+        File::options().write(true).open(self.path("live")).unwrap().set_len(0).unwrap();
+    }
+
+    /// Numbered backups move up; the server goes on with the file that it has open.
+    fn logrotate(&self) {
+        for number in (1..9).rev() {
+            for end in ["", ".gz"] {
+                let from = self.path(&format!("audit.log.{number}{end}"));
+                if from.try_exists().unwrap() {
+                    fs::rename(from, self.path(&format!("audit.log.{}{end}", number + 1))).unwrap();
+                }
+            }
+        }
+        fs::rename(self.path("live"), self.path("audit.log.1")).unwrap();
+        File::create(self.path("live")).unwrap();
+    }
+
+    pub(super) fn look(&mut self) {
+        let now = self.now();
+        let shared = Arc::clone(&self.shared);
+        if let Ok(found) = self.catalogue.look(now, |print| shared.is_wanted(print)) {
+            self.moved = found.moved;
+            self.unreadable = found.unreadable.into_iter().map(|(path, _)| path).collect();
+            self.shared.publish(found.generations, found.awaited);
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { steady: self.clock + self.past, wall: SystemTime::now() + self.past }
+    }
+
+    /// Does something of which the reader's view knows nothing yet.
+    pub(super) fn without_look(&mut self, change: impl FnOnce(&mut Self)) {
+        let (view, _) = self.shared.view();
+        let generations = view.generations.iter().map(|generation| {
+            let unheld = Generation { held: None, ..(**generation).clone() };
+            Arc::new(unheld)
+        });
+        let generations = generations.collect();
+        change(self);
+        self.shared.publish(generations, false);
+        let (view, _) = self.shared.view();
+        let mut words = Vec::new();
+        while let Some(news) = self.reader.poll(&view, self.now()) {
+            self.take(news, true, &mut words);
+        }
+        assert_eq!(words, Vec::<String>::new());
+    }
+
+    pub(super) fn restart_with(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.restart();
+    }
+
+    pub(super) fn restart(&mut self) {
+        let json = serde_json::to_string(&self.cursor).unwrap();
+        let cursor = serde_json::from_str(&json).unwrap();
+        (self.catalogue, self.shared, self.reader) =
+            begin(&self.path("live"), self.limits, cursor, self.start_at, self.started);
+    }
+
+    /// Reads all there is, or one chunk.
+    fn read(&mut self, events: Option<u64>, acknowledge: bool) -> Vec<String> {
+        self.look();
+        self.reader.limits.max_events =
+            events.map_or(self.limits.max_events, |events| usize::try_from(events).unwrap());
+        let mut words = Vec::new();
+        loop {
+            let (view, _) = self.shared.view();
+            let Some(news) = self.reader.poll(&view, self.now()) else { break };
+            if self.take(news, acknowledge, &mut words) && events.is_some() {
+                break;
+            }
+        }
+        words
+    }
+
+    /// Notes what was read; `true` if there was an event in it.
+    fn take(&mut self, news: News, acknowledge: bool, words: &mut Vec<String>) -> bool {
+        let cursor = self.cursor.get_or_insert_default();
+        match news {
+            News::Started(start) => {
+                *cursor = start;
+                false
+            }
+            News::Gap(gap) => {
+                words.push(format!("{}:{}", gap.reason, gap.bytes));
+                if acknowledge {
+                    cursor.generations.insert(gap.generation, gap.progress);
+                }
+                false
+            }
+            News::Chunk(chunk) => {
+                if acknowledge {
+                    cursor.generations.insert(chunk.generation, chunk.progress.clone());
+                }
+                let before = words.len();
+                self.describe(&chunk, words);
+                self.existed.push((words[before..].join(" "), chunk.existed));
+                !chunk.batch.events.is_empty()
+            }
+        }
+    }
+
+    fn describe(&mut self, chunk: &Chunk, words: &mut Vec<String>) {
+        let told = chunk.told;
+        if told.hole_bytes > 0 {
+            words.push(format!("hole:{}", told.hole_bytes));
+        }
+        for index in 0..chunk.batch.events.len() {
+            let record = chunk.batch.record(index);
+            let id = record.text(record.event.fields.audit_id).map(String::from);
+            let raw = || String::from_utf8_lossy(record.line).into_owned();
+            let mut word = match (record.event.whole, record.event.form) {
+                (Whole::Torn, _) => format!("~{}", id.unwrap_or_default()),
+                (_, Form::Unreadable) => format!("?{}", raw()),
+                _ => id.unwrap_or_else(raw),
+            };
+            if told.over_long > 0 {
+                word.push('!');
+            }
+            let position = chunk.batch.position(index).id();
+            let same = chunk.progress.altered > 0
+                || *self.ids.entry(word.clone()).or_insert_with(|| position.clone()) == position;
+            if !same {
+                word.push_str("(other id)");
+            }
+            words.push(word);
+        }
+    }
+
+    pub(super) fn listing(&self) -> String {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(self.dir.path().join("audit")).unwrap() {
+            let entry = entry.unwrap();
+            files.insert(entry.file_name(), entry.metadata().unwrap().len());
+        }
+        let mut out = String::new();
+        for (name, length) in files {
+            writeln!(out, "{:>9} {}", length, name.display()).unwrap();
+        }
+        writeln!(out, "{}", serde_json::to_string_pretty(&self.cursor).unwrap()).unwrap();
+        out
+    }
+}
+
+fn begin(
+    live: &std::path::Path,
+    limits: Limits,
+    cursor: Option<Cursor>,
+    start_at: StartAt,
+    started: Nanos,
+) -> (Catalogue, Arc<Shared>, Reader) {
+    let shared = Arc::<Shared>::default();
+    let start_at = cursor.is_none().then_some(start_at);
+    let reader = Reader::new(
+        Arc::clone(&shared),
+        KEY,
+        limits,
+        Duration::ZERO,
+        Large::default(),
+        cursor,
+        start_at,
+        started,
+    );
+    shared.register(reader.reading());
+    (Catalogue::new(live, KEY), shared, reader)
+}
+
+pub(super) fn nanos(text: &str) -> Nanos {
+    crate::event::rfc3339(text.as_bytes()).unwrap()
+}
+
+pub(super) fn gz_of(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gz.write_all(bytes).unwrap();
+    gz.finish().unwrap()
+}
+
+/// An event, as the server writes it.
+pub(super) fn event(id: &str, body: usize) -> String {
+    let body = match body {
+        0 => String::new(),
+        body => format!(r#","requestObject":"{}""#, "x".repeat(body)),
+    };
+    format!(
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete"{body},"requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z"}}"#
+    )
+}
+
+/// What a word of `append` stands for.
+fn text(word: &str) -> Vec<u8> {
+    let half = 100;
+    if let Some(id) = word.strip_prefix('-') {
+        return [&event(id, 0).as_bytes()[half..], b"\n"].concat();
+    }
+    if let Some(id) = word.strip_suffix('-') {
+        return event(id, 0).as_bytes()[..half].to_vec();
+    }
+    if let Some(id) = word.strip_suffix('.') {
+        return event(id, 0).into_bytes();
+    }
+    if let Some(id) = word.strip_suffix('~') {
+        return format!("{}\r\n", event(id, 0)).into_bytes();
+    }
+    if let Some((id, size)) = word.split_once('*') {
+        let size = size.parse().unwrap();
+        return if id == "0" {
+            vec![0; size]
+        } else {
+            format!("{}\n", event(id, size)).into_bytes()
+        };
+    }
+    match word.split_once(':') {
+        Some(("old", id)) => {
+            format!("2026-11-21T07:25:22.6+01:00 AUDIT: id=\"{id}\" stage=\"ResponseComplete\"\n")
+                .into_bytes()
+        }
+        Some((_, id)) => format!("{{\"auditID\":\"{id}\"}}\n").into_bytes(),
+        None if word == "blank" => b"\n".to_vec(),
+        None if word == "junk" => b"junk\n".to_vec(),
+        None => format!("{}\n", event(word, 0)).into_bytes(),
+    }
+}
