@@ -217,3 +217,19 @@ fn a_line_of_megabytes_passes_whole() {
     agent.stop_done();
     stage.check();
 }
+
+/// The file that a rotation begins is empty for a moment, and has no identity before its first line.
+#[test]
+fn the_first_event_of_an_empty_log_does_not_wait_for_the_next_rescan() {
+    let mut stage = Stage::new();
+    fs::write(stage.server.log(), "").unwrap();
+    stage.tables = stage.tables.replace("\"500ms\"", "\"10m\"");
+    let mut agent = stage.start();
+    agent.wait_readyz(200, Duration::from_secs(10));
+    // By now it has looked, and found nothing that tells one log from another.
+    thread::sleep(Duration::from_millis(500));
+    stage.server.write(1, 200);
+    stage.wait();
+    agent.stop_done();
+    stage.check();
+}
