@@ -20,7 +20,7 @@ fn help_is_what_it_was() {
     let pages = [&["--help"][..], &["run", "--help"], &["check", "--help"], &["status", "--help"]];
     let mut found = String::new();
     for page in pages {
-        found += &format!("$ auditrail {}\n{}\n", page.join(" "), run(page).expect(0).stdout);
+        found.extend(["$ auditrail ", &page.join(" "), "\n", &run(page).expect(0).stdout, "\n"]);
     }
     let path = root().join("tests/it/help.txt");
     if std::env::var_os("AUDITRAIL_BLESS").is_some() {

@@ -160,10 +160,10 @@ fn sigkill_in_the_middle_of_rotations_loses_and_doubles_nothing() {
     let mut uncompressed: Option<PathBuf> = None;
     for round in 0..24 {
         stage.server.write(120, 600);
-        if round % 3 == 1 {
-            if let Some(backup) = uncompressed.replace(stage.server.rotate()) {
-                compress(&backup);
-            }
+        if round % 3 == 1
+            && let Some(backup) = uncompressed.replace(stage.server.rotate())
+        {
+            compress(&backup);
         }
         thread::sleep(Duration::from_millis(60));
         if round % 4 == 3 {

@@ -114,7 +114,9 @@ fn every_file_that_a_room_s_description_names_is_in_that_room() {
         let (room, rest) = part.split_once('`').unwrap();
         let description = rest.split("\n\n").next().unwrap();
         let names = description.split('`').skip(1).step_by(2);
-        for name in names.filter(|name| name.ends_with(".rs") && !name.contains('/')) {
+        let sources =
+            |name: &&str| name.strip_suffix(".rs").is_some_and(|stem| !stem.contains('/'));
+        for name in names.filter(sources) {
             let mut inside = files("src", "rs").into_iter().filter(|path| {
                 path.starts_with(format!("src/{room}")) && path.file_name().unwrap() == name
             });

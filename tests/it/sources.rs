@@ -63,7 +63,7 @@ pub(crate) fn blocks(text: &str, languages: &[&str]) -> Vec<String> {
                 let (wanted, block) = open.take().unwrap();
                 found.extend(wanted.then_some(block));
             }
-            (None, Some((_, block))) => *block += &format!("{line}\n"),
+            (None, Some((_, block))) => block.extend([line, "\n"]),
             (None, None) => {}
         }
     }
@@ -79,7 +79,7 @@ pub(crate) fn spans(text: &str) -> Vec<String> {
         if line.starts_with("```") {
             inside = !inside;
         } else if !inside {
-            prose += &format!("{line}\n");
+            prose.extend([line, "\n"]);
         }
     }
     prose.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " ")).collect()
