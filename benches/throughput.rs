@@ -1,0 +1,279 @@
+//! How much log the agent delivers in a second of CPU time, and with how much memory: `cargo bench`.
+//!
+//! The recorded log, repeated with fresh audit ids and dates until it has some 200 MB, is delivered by the real binary to a
+//! tiny server in this process that takes everything, to a file, and from gzip backups. Beside these stands the floor:
+//! what reading costs alone. Only the agent's own CPU time counts, not the server's. Nothing can fail for being slow.
+//!
+//! `AUDITRAIL_BENCH_MB=1000 cargo bench` takes a longer log.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+mod sink;
+
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/recorded/audit");
+/// Decompressed bytes of a backup, as `--audit-log-maxsize=100` makes them.
+const BACKUP: usize = 100_000_000;
+/// Ticks of a second in `/proc/PID/stat`: 100 for programs, whatever the kernel's own clock does (proc(5)).
+const USER_HZ: f64 = 100.0;
+/// A case that has not ended by then is given up.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+fn main() {
+    let megabytes = std::env::var("AUDITRAIL_BENCH_MB").ok().and_then(|text| text.parse().ok());
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::write(dir.path(), megabytes.unwrap_or(200) * 1_000_000);
+    println!("{} events, {} MB\n", log.events, log.bytes / 1_000_000);
+    println!("{:46}{:>8}{:>12}{:>14}{:>10}", "", "CPU s", "MB / CPU s", "of the floor", "peak MiB");
+
+    let floor = reading_alone(&log);
+    row("reading alone", &floor, log.bytes, &floor);
+    for (name, output) in outputs(dir.path()) {
+        row(
+            &format!("to {name}"),
+            &deliver(dir.path(), &log.plain, &output, log.events),
+            log.bytes,
+            &floor,
+        );
+    }
+    for (name, output) in outputs(dir.path()) {
+        let name = format!("from .gz backups to {name}");
+        row(&name, &deliver(dir.path(), &log.gzip, &output, log.events), log.bytes, &floor);
+    }
+}
+
+fn row(name: &str, cost: &Cost, bytes: usize, floor: &Cost) {
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred megabytes")]
+    let speed = bytes as f64 / 1e6 / cost.cpu;
+    let share = 100.0 * floor.cpu / cost.cpu;
+    let peak = cost.peak.map_or_else(|| "-".to_owned(), |mib| format!("{mib:.1}"));
+    println!("{name:46}{:>8.2}{speed:>12.0}{share:>12.1} %{peak:>10}", cost.cpu);
+}
+
+/// What a case took.
+struct Cost {
+    /// Seconds of user and system time.
+    cpu: f64,
+    /// `VmHWM` in MiB.
+    peak: Option<f64>,
+}
+
+/// The same events as one plain file and as backups that end in an empty live file.
+struct Log {
+    plain: PathBuf,
+    gzip: PathBuf,
+    events: u64,
+    bytes: usize,
+}
+
+impl Log {
+    fn write(dir: &Path, wanted: usize) -> Self {
+        let lines = recorded();
+        let (plain, gzip) = (dir.join("plain/audit.log"), dir.join("gzip/audit.log"));
+        for log in [&plain, &gzip] {
+            fs::create_dir_all(log.parent().unwrap()).unwrap();
+        }
+        let mut out = BufWriter::new(File::create(&plain).unwrap());
+        let (mut events, mut bytes, mut round) = (0, 0, 0);
+        let mut backup = Backup::begin(&gzip, 0);
+        while bytes < wanted {
+            for line in &lines {
+                let line = fresh(line, round);
+                out.write_all(&line).unwrap();
+                if backup.bytes + line.len() > BACKUP {
+                    backup = backup.next(&gzip);
+                }
+                backup.write(&line);
+                (events, bytes) = (events + 1, bytes + line.len());
+            }
+            round += 1;
+        }
+        out.flush().unwrap();
+        backup.end();
+        File::create(&gzip).unwrap();
+        Self { plain, gzip, events, bytes }
+    }
+}
+
+/// A backup in the making.
+struct Backup {
+    number: u32,
+    bytes: usize,
+    encoder: GzEncoder<File>,
+}
+
+impl Backup {
+    fn begin(live: &Path, number: u32) -> Self {
+        let name = format!("audit-2026-11-22T00-{:02}-00.000.log.gz", number % 60);
+        let file = File::create(live.with_file_name(name)).unwrap();
+        Self { number, bytes: 0, encoder: GzEncoder::new(file, Compression::new(6)) }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        self.encoder.write_all(line).unwrap();
+        self.bytes += line.len();
+    }
+
+    fn end(self) -> u32 {
+        self.encoder.finish().unwrap();
+        self.number
+    }
+
+    fn next(self, live: &Path) -> Self {
+        let number = self.end();
+        Self::begin(live, number + 1)
+    }
+}
+
+/// The lines of the recorded log, newlines included, oldest first.
+fn recorded() -> Vec<Vec<u8>> {
+    let mut paths: Vec<_> =
+        fs::read_dir(RECORDED).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The live file's name sorts after those of its backups.
+    paths.sort();
+    let mut bytes = Vec::new();
+    for path in paths {
+        let file = BufReader::new(File::open(&path).unwrap());
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => drop(MultiGzDecoder::new(file).read_to_end(&mut bytes).unwrap()),
+            Some("log") => bytes.extend(fs::read(&path).unwrap()),
+            _ => {}
+        }
+    }
+    bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+/// The event as another round of the same traffic would have written it: a minute later, under another audit id.
+fn fresh(line: &[u8], round: u32) -> Vec<u8> {
+    let mut line = line.to_vec();
+    let id = b"\"auditID\":\"";
+    if let Some(at) = memchr::memmem::find(&line, id) {
+        line[at + id.len()..][..8].copy_from_slice(format!("{round:08x}").as_bytes());
+    }
+    for stamp in [&b"\"requestReceivedTimestamp\":\""[..], b"\"stageTimestamp\":\""] {
+        if let Some(at) = memchr::memmem::rfind(&line, stamp) {
+            // 2026-11-21T07:30:32.986633Z: hour and minute count the rounds.
+            let clock = format!("{:02}:{:02}", round / 60 % 24, round % 60);
+            line[at + stamp.len() + 11..][..5].copy_from_slice(clock.as_bytes());
+        }
+    }
+    line
+}
+
+/// An output of the configuration, and how to see that everything has arrived.
+struct Output {
+    table: String,
+    arrived: Box<dyn Fn() -> u64>,
+}
+
+fn outputs(dir: &Path) -> [(&'static str, Output); 3] {
+    let server = sink::start();
+    let url = format!("http://{}", server.address);
+    let loki = server.clone();
+    let file = dir.join("out.ndjson");
+    let _ = fs::remove_file(&file);
+    let table = |kind: &str, rest: String| format!("[outputs.out]\ntype = \"{kind}\"\n{rest}\n");
+    [
+        (
+            "Loki, 8 fields of metadata",
+            Output {
+                table: table("loki", format!("endpoint = \"{url}\"")),
+                arrived: Box::new(move || loki.loki_events()),
+            },
+        ),
+        (
+            "Elasticsearch, gzip",
+            Output {
+                table: table("elasticsearch", format!("endpoints = [\"{url}\"]")),
+                arrived: Box::new(move || server.elasticsearch_events()),
+            },
+        ),
+        (
+            "a file",
+            Output {
+                table: table("file", format!("path = \"{}\"", file.display())),
+                // Counting its lines would cost the machine more than writing them: its length says as much.
+                arrived: Box::new(move || fs::metadata(&file).map_or(0, |meta| meta.len())),
+            },
+        ),
+    ]
+}
+
+/// Runs the agent until everything has arrived.
+fn deliver(dir: &Path, log: &Path, output: &Output, events: u64) -> Cost {
+    let state = dir.join("state");
+    let _ = fs::remove_dir_all(&state);
+    let config = dir.join("auditrail.toml");
+    let text = format!(
+        "node = \"bench\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n[server]\nlisten = \"off\"\n\
+         [inputs.apiserver]\ntype = \"file\"\npath = \"{}\"\n{}",
+        state.display(),
+        log.display(),
+        output.table
+    );
+    fs::write(&config, text).unwrap();
+    let wanted = if output.table.contains("type = \"file\"") { bytes_of(dir) } else { events };
+    let before = (output.arrived)();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_auditrail"))
+        .args(["run", "--log-level", "error", "-c"])
+        .arg(&config)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while (output.arrived)() - before < wanted {
+        assert!(start.elapsed() < PATIENCE, "{} of {wanted} arrived", (output.arrived)() - before);
+        assert!(child.try_wait().unwrap().is_none(), "the agent ended");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let cost = cost_of(&child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let _ = fs::remove_file(dir.join("out.ndjson"));
+    cost
+}
+
+fn bytes_of(dir: &Path) -> u64 {
+    fs::metadata(dir.join("plain/audit.log")).unwrap().len()
+}
+
+/// User and system time, and peak memory, of a running process.
+fn cost_of(child: &Child) -> Cost {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
+    let status = read("status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kib: f64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    Cost { cpu: cpu_seconds(&read("stat")), peak: Some(kib / 1024.0) }
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat`, in seconds. The second field is a name in brackets that can hold anything.
+fn cpu_seconds(stat: &str) -> f64 {
+    let after = stat.rsplit(')').next().unwrap();
+    let ticks: f64 =
+        after.split_whitespace().skip(11).take(2).map(|text| text.parse::<f64>().unwrap()).sum();
+    ticks / USER_HZ
+}
+
+/// What `cat` would cost: read to the end through one buffer, and nothing else.
+fn reading_alone(log: &Log) -> Cost {
+    let own = || cpu_seconds(&fs::read_to_string("/proc/self/stat").unwrap());
+    let before = own();
+    // A tick is 10 ms: enough rounds to see some.
+    let rounds = 10_u32;
+    for _ in 0..rounds {
+        let mut file = File::open(&log.plain).unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        while file.read(&mut buffer).unwrap() > 0 {}
+        io::sink().write_all(&buffer).unwrap();
+    }
+    Cost { cpu: (own() - before) / f64::from(rounds), peak: None }
+}
