@@ -180,7 +180,7 @@ impl Input {
         self.shared.stop();
         if let Some((_, waker)) = &self.thread {
             // Full means that it is awake already.
-            let _ = waker.try_send(Hint::Names);
+            let _ = waker.try_send(Hint);
         }
     }
 }
@@ -220,7 +220,7 @@ struct Looked {
 impl Follower {
     fn run(&mut self) {
         let mut timeout = Duration::ZERO;
-        let mut hint = Some(Hint::Names);
+        let mut hint = Some(Hint);
         while !self.shared.is_stopped() {
             self.heart.beat();
             self.follow_directory();

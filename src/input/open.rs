@@ -1,8 +1,10 @@
 //! Reads on in one generation.
 
-use sha2::{Digest as _, Sha256};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
 
 use super::assembly::Assembly;
 use super::files::is_settled;
@@ -150,6 +152,18 @@ impl Reader {
         }
     }
 
+    /// A disk that cannot be read is tried again for ever, but not in silence.
+    fn tell_unreadable(&mut self, generation: &Generation, error: &io::Error, now: Now) {
+        // Renamed or compressed between look and opening.
+        if error.kind() == io::ErrorKind::NotFound {
+            return;
+        }
+        if let Some(unsaid) = self.unreadable.now(error.kind(), now.steady) {
+            let file = generation.path.display();
+            tracing::error!(%file, %error, unsaid, "log cannot be read, trying again");
+        }
+    }
+
     fn failed(
         &mut self,
         generation: &Generation,
@@ -158,8 +172,15 @@ impl Reader {
         now: Now,
     ) -> Filled {
         self.open = None;
-        // What is no damage, the next look tells more of.
-        let Trouble::Damaged { error, rest } = trouble else { return Filled::Drained };
+        let (error, rest) = match trouble {
+            Trouble::Damaged { error, rest } => (error, rest),
+            // The next look tells what became of it.
+            Trouble::Replaced => return Filled::Drained,
+            Trouble::Io(error) => {
+                self.tell_unreadable(generation, &error, now);
+                return Filled::Drained;
+            }
+        };
         if !settled(generation, now) {
             self.resting.insert(generation.print, Rest::Until(now.steady + AGAIN));
             return Filled::Drained;

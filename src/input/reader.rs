@@ -1,6 +1,7 @@
 //! Reads the generations of one input for one output: each from where that output stands, oldest first.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::shared::{Reading, Shared, View};
 use super::start;
 use crate::config::StartAt;
 use crate::event::{Batch, Cursor, Fingerprint, Key, Nanos, Progress};
-use crate::telemetry::GapReason;
+use crate::telemetry::{GapReason, Say};
 
 /// What a reader has to say.
 #[derive(Debug)]
@@ -77,6 +78,8 @@ pub(crate) struct Reader {
     pub(super) files: HashMap<Fingerprint, FileId>,
     /// Generations that are of no use before a moment.
     pub(super) resting: HashMap<Fingerprint, Rest>,
+    /// Errors of the disk that were said.
+    pub(super) unreadable: Say<io::ErrorKind>,
 }
 
 /// Why a generation is not read for now.
@@ -121,6 +124,7 @@ impl Reader {
             open: None,
             files: HashMap::new(),
             resting: HashMap::new(),
+            unreadable: Say::every(Duration::from_mins(5)),
         }
     }
 

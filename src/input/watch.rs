@@ -8,14 +8,9 @@ use std::time::Duration;
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// What may have changed.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Hint {
-    /// Bytes were appended somewhere.
-    Data,
-    /// Names came, went or changed.
-    Names,
-}
+/// Names came, went or changed, perhaps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hint;
 
 /// Watches one directory.
 pub(super) struct Watch {
@@ -55,7 +50,7 @@ impl Watch {
                     Ok(EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)))
                         if !data() => {}
                     // Everything else, an overflow of the queue included, may concern names.
-                    _ => drop(sender.try_send(Hint::Names)),
+                    _ => drop(sender.try_send(Hint)),
                 }
             })?;
         watcher.watch(directory, RecursiveMode::NonRecursive)?;
