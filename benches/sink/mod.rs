@@ -68,7 +68,7 @@ async fn push(State(counts): State<Arc<Counts>>, body: Bytes) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Entries of a push: PushRequest { streams = 1 }, Stream { labels = 1, entries = 2 }.
+/// Entries of a push: `PushRequest { streams = 1 }`, `Stream { labels = 1, entries = 2 }`.
 fn entries(body: &[u8]) -> u64 {
     let streams = fields(body).filter(|(number, _)| *number == 1);
     streams
