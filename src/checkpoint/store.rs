@@ -4,10 +4,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::State;
 use super::format::{self, FormatError};
-use crate::event::Key;
+use crate::event::{Key, Nanos};
 
 const CURRENT: &str = "checkpoint.json";
 const NEXT: &str = "checkpoint.json.new";
@@ -120,6 +121,13 @@ impl Store {
     pub(crate) fn key_of(directory: &Path) -> Key {
         let bytes = fs::read(directory.join("node.key")).unwrap_or_default();
         Key(bytes.try_into().unwrap_or([0; 32]))
+    }
+
+    /// When the last checkpoint was written, if there is one.
+    pub(crate) fn saved(directory: &Path) -> Option<Nanos> {
+        let written =
+            fs::metadata(directory.join(CURRENT)).and_then(|meta| meta.modified()).ok()?;
+        Nanos::try_from(written.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
     }
 
     /// Reads the last checkpoint, or what comes closest to it.

@@ -88,7 +88,7 @@ fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> 
         _ if running => {
             report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")));
         }
-        _ => match Store::open(&config.state_dir).and_then(|store| store.key()) {
+        _ => match Store::open(&config.state_dir) {
             Ok(_) => report.add("state_dir", Finding::ok(format!("{shown} can be used"))),
             Err(error) => report.add("state_dir", from_error(&error)),
         },

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::ExitCode;
 use super::run::socket;
 use super::start::inputs_of;
-use crate::checkpoint::{Origin, Store};
+use crate::checkpoint::{Budget, Origin, Store};
 use crate::config::Config;
 use crate::input::Input;
 use crate::server;
@@ -69,6 +69,11 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
                 stats.oldest_pending.set(event_time);
             }
         }
+    }
+    let budget = Budget::new(&config.state_dir, config.disk);
+    telemetry.disk().state_bytes.set(budget.usage().map_or(0, |usage| usage.used));
+    if let Some(time) = Store::saved(&config.state_dir) {
+        telemetry.disk().saved(Time::from_nanos(time));
     }
     if let Origin::Previous(why) | Origin::Lost(why) = loaded.origin {
         telemetry.disk().save_failed(why);

@@ -149,6 +149,7 @@ impl Pipeline {
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
         let mut reading = reading::start(&name, reader)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let told = stop.clone();
         // The other side goes away only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
         tokio::pin!(stopped);
@@ -159,6 +160,8 @@ impl Pipeline {
                 () = &mut stopped => return Ok(self.drain().await),
                 news = reading.news.recv(), if self.tasks.len() < self.settings.in_flight => match news {
                     Some(news) => self.take(news),
+                    // The reader ends when the input is stopped, which may be seen here before the stop itself is.
+                    None if *told.borrow() => return Ok(self.drain().await),
                     None => return Ok(Ended::Broken),
                 },
                 Some(outcome) = self.tasks.join_next() => {

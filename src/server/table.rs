@@ -26,7 +26,15 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
             "LAST SUCCESS",
             "CURSOR",
         ];
-        let rows = snapshot.pairs.iter().map(|pair| pair_row(pair, now)).collect();
+        let mut rows: Vec<_> = snapshot.pairs.iter().map(|pair| pair_row(pair, now)).collect();
+        if !snapshot.running {
+            // State and counts belong to a process, and there is none.
+            for row in &mut rows {
+                for column in [2, 3, 4, 7] {
+                    row[column] = "-".into();
+                }
+            }
+        }
         columns(&mut text, &titles, rows);
     }
     let disk = &snapshot.disk;
