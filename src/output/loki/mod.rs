@@ -131,6 +131,11 @@ impl Loki {
     }
 }
 
+/// A push without streams: refused with 422 by a Loki that would take one.
+fn nothing() -> Bytes {
+    snap::raw::Encoder::new().compress_vec(&[]).unwrap_or_default().into()
+}
+
 /// The base and the push URL of an endpoint that may be either.
 fn urls(endpoint: &str) -> (String, String) {
     let (path, query) =
