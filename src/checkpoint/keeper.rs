@@ -119,8 +119,7 @@ impl Keeper {
                 Ok(()) => tracing::debug!("checkpoint is written"),
                 Err(error) => {
                     let source = std::error::Error::source(error);
-                    let what =
-                        "checkpoint cannot be written whole, outputs stop when what is reserved is sent";
+                    let what = "checkpoint cannot be written whole, outputs stop when what is reserved is sent";
                     tracing::error!(%error, source, "{what}");
                 }
             }

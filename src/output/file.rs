@@ -48,7 +48,9 @@ impl Open {
 
     /// Nothing goes into this file any more; the next start cuts it back to what was synced for sure.
     fn break_with(&mut self, error: io::Error) -> io::Error {
-        self.broken = Some(format!("a sync failed ({error}), so lines may be lost: restart the agent, which writes them again"));
+        self.broken = Some(format!(
+            "a sync failed ({error}), so lines may be lost: restart the agent, which writes them again"
+        ));
         error
     }
 }
@@ -122,7 +124,12 @@ impl File {
         let is_there = marked.try_exists()?;
         if !is_there {
             // So many rotations that the marked file was let go: what follows it is written anew, as the first.
-            OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&self.path)?;
+            OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&self.path)?;
         }
         // The latest first, so that a kill in between leaves something to go by.
         for sequence in later.iter().rev().filter(|sequence| **sequence > mark.sequence) {
@@ -379,7 +386,8 @@ mod tests {
     }
 
     #[test]
-    fn many_rotations_within_one_checkpoint_leave_no_line_twice_even_when_the_first_files_are_gone() {
+    fn many_rotations_within_one_checkpoint_leave_no_line_twice_even_when_the_first_files_are_gone()
+    {
         let dir = tempfile::tempdir().unwrap();
         let rotate = Some(Rotate { max_bytes: 4, max_files: 2 });
         let file = File::new(&dir.path().join("out"), rotate, "a");
@@ -394,8 +402,7 @@ mod tests {
         let mut names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
-        let mut all: Vec<_> =
-            names.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        let mut all: Vec<_> = names.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         all.sort();
         assert_eq!(all, ["333\n", "444\n", "555\n"], "{names:?}");
     }

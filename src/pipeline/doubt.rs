@@ -107,7 +107,8 @@ impl Doubts {
         }
         let holds = self.unbegun > 0;
         // An old file that was restored in between does not use up what is reserved for those that followed.
-        let restored = start == 0 && first.zip(self.latest).is_some_and(|(first, latest)| first < latest);
+        let restored =
+            start == 0 && first.zip(self.latest).is_some_and(|(first, latest)| first < latest);
         if restored {
             self.restored.insert(generation);
         }

@@ -237,7 +237,8 @@ impl Pipeline {
     fn deliver(&mut self, chunk: Chunk) {
         let before = self.read.insert(chunk.generation, chunk.progress.clone()).unwrap_or_default();
         let (start, end) = (chunk.batch.start, chunk.batch.end);
-        let (ticket, delivery, grant, wait) = match self.returned.remove(&(chunk.generation, start)) {
+        let (ticket, delivery, grant, wait) = match self.returned.remove(&(chunk.generation, start))
+        {
             Some(returned) if returned.stretch.end == end => {
                 (returned.ticket, returned.delivery, returned.grant, Duration::ZERO)
             }
