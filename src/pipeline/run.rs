@@ -176,11 +176,12 @@ impl Pipeline {
                 let _ = reading.replies.send(reply);
             }
             tokio::select! {
-                // The stop comes before the end of the reader, which follows from it.
                 biased;
                 () = &mut stopped => return Ok(self.drain().await),
                 news = reading.news.recv(), if self.parked.is_none() => match news {
                     Some(news) => self.park(news),
+                    // The reader can hear of the stop first.
+                    None if self.input.is_stopped() => return Ok(self.drain().await),
                     None => return Ok(Ended::Broken),
                 },
                 Some(outcome) = self.tasks.join_next() => {

@@ -161,6 +161,25 @@ fn a_second_kill_while_the_first_is_still_in_doubt_doubles_nothing() {
 }
 
 #[test]
+fn a_request_of_a_killed_process_that_arrives_after_the_restart_is_waited_for() {
+    for output in [loki, elasticsearch] {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        node.write(40);
+        fake.state().always = Some(Do::TakeAfter(LATER));
+        let outputs = output(&fake, TENS);
+        let process = node.start(&outputs);
+        until("all slots are taken", || fake.state().writes.len() == 4);
+        process.kill();
+        fake.state().always = None;
+        let _process = node.start(&outputs);
+        node.all_once(&fake);
+        let name = if outputs.contains("loki") { "loki" } else { "es" };
+        until("all is acknowledged", || node.is_all_acknowledged(name));
+        node.all_once(&fake);
+    }
+}
+
+#[test]
 fn labels_changed_between_a_kill_and_the_restart_double_nothing() {
     let (fake, mut node) = (Fake::new(), Node::new());
     node.write(40);
