@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::{CheckpointError, Ledger, State, Store};
+use super::{CheckpointError, Ledger, Pair, State, Store};
 use crate::telemetry::{Say, Telemetry, Time};
 
 /// Owns the state directory and writes what the ledgers say.
@@ -66,38 +66,41 @@ impl Keeper {
     /// Writes one checkpoint.
     async fn save(&mut self) -> Result<(), CheckpointError> {
         let entries: Vec<_> = self.ledgers.iter().map(|ledger| ledger.entry()).collect();
-        for entry in &entries {
-            let pair = &entry.pair;
-            match self
-                .state
-                .pairs
-                .iter_mut()
-                .find(|old| old.input == pair.input && old.output == pair.output)
-            {
-                Some(old) => *old = pair.clone(),
-                None => self.state.pairs.push(pair.clone()),
-            }
-        }
-        let (store, state, ledgers) =
-            (Arc::clone(&self.store), self.state.clone(), self.ledgers.clone());
+        let store = Arc::clone(&self.store);
+        let (mut state, ledgers) = (self.state.clone(), self.ledgers.clone());
         let written = tokio::task::spawn_blocking(move || {
-            for ledger in &ledgers {
-                let path = store.directory().to_owned();
-                ledger.sync().map_err(|source| CheckpointError::Write { path, source })?;
+            // An output whose file cannot be synced stays where it was written down last; the others go on.
+            let synced: Vec<_> = ledgers.iter().map(|ledger| ledger.sync()).collect();
+            for (entry, synced) in entries.iter().zip(&synced) {
+                if synced.is_ok() {
+                    put(&mut state, &entry.pair);
+                }
             }
-            store.save(&state)
+            let saved = store.save(&state);
+            for ((ledger, entry), synced) in ledgers.iter().zip(&entries).zip(&synced) {
+                match (&saved, synced) {
+                    (Ok(()), Ok(())) => ledger.saved(entry),
+                    _ => ledger.not_saved(),
+                }
+            }
+            let unsynced = entries.into_iter().zip(synced).find_map(|(entry, synced)| {
+                let Pair { input, output, .. } = entry.pair;
+                synced.err().map(|source| CheckpointError::Sync { input, output, source })
+            });
+            (state, saved.and(unsynced.map_or(Ok(()), Err)))
         });
-        let result = written.await.unwrap_or_else(|error| {
-            let path = self.store.directory().to_owned();
-            Err(CheckpointError::Write { path, source: std::io::Error::other(error) })
-        });
+        let result = match written.await {
+            Ok((state, result)) => {
+                self.state = state;
+                result
+            }
+            Err(error) => {
+                let path = self.store.directory().to_owned();
+                self.ledgers.iter().for_each(|ledger| ledger.not_saved());
+                Err(CheckpointError::Write { path, source: std::io::Error::other(error) })
+            }
+        };
         self.tell(&result);
-        for (ledger, entry) in self.ledgers.iter().zip(&entries) {
-            match result {
-                Ok(()) => ledger.saved(entry),
-                Err(_) => ledger.not_saved(),
-            }
-        }
         result
     }
 
@@ -116,11 +119,20 @@ impl Keeper {
                 Ok(()) => tracing::debug!("checkpoint is written"),
                 Err(error) => {
                     let source = std::error::Error::source(error);
-                    let what =
-                        "checkpoint cannot be written, outputs stop when what is reserved is sent";
+                    let what = "checkpoint cannot be written whole, outputs stop when what is reserved is sent";
                     tracing::error!(%error, source, "{what}");
                 }
             }
         }
+    }
+}
+
+/// Enters what is to be written down of a pair.
+fn put(state: &mut State, pair: &Pair) {
+    let known =
+        state.pairs.iter_mut().find(|old| old.input == pair.input && old.output == pair.output);
+    match known {
+        Some(old) => *old = pair.clone(),
+        None => state.pairs.push(pair.clone()),
     }
 }

@@ -8,7 +8,7 @@ use crate::event::{Cursor, Fingerprint, Progress};
 
 /// Bytes that may be sent beyond the saved cursor: enough that saving once an interval seldom makes a pipeline wait,
 /// and few enough that looking them up after a kill takes moments.
-const RESERVE: u64 = 64 << 20;
+pub(crate) const RESERVE: u64 = 64 << 20;
 
 /// The books of one pipeline.
 pub(crate) struct Ledger {
@@ -29,6 +29,8 @@ struct Books {
     acked: u64,
     /// Sending is allowed up to here, counted like `acked`.
     grant: u64,
+    /// Sending was allowed, and so may have happened, up to here.
+    used: u64,
     /// How much to reserve at the next save.
     reserve: u64,
     /// What an earlier process may have sent beyond the cursor, as long as it has not been passed.
@@ -43,6 +45,17 @@ pub(super) struct Entry {
     acked: u64,
 }
 
+impl Books {
+    /// Takes the grant up to `end`, if it reaches so far.
+    fn use_grant(&mut self, end: u64) -> bool {
+        let granted = end <= self.grant;
+        if granted {
+            self.used = self.used.max(end);
+        }
+        granted
+    }
+}
+
 impl Ledger {
     /// The books of a pair that starts from `pair`, whose `reserved` bytes are in doubt.
     pub(crate) fn new(pair: Pair, scope: String, moved: Arc<Notify>) -> Self {
@@ -52,6 +65,7 @@ impl Ledger {
             scope,
             acked: 0,
             grant: 0,
+            used: 0,
             reserve: RESERVE,
             old,
             changed: false,
@@ -72,6 +86,7 @@ impl Ledger {
             scope: String::new(),
             acked: 0,
             grant: 0,
+            used: 0,
             reserve: 0,
             old: 0,
             changed: true,
@@ -87,6 +102,11 @@ impl Ledger {
 
     pub(crate) fn cursor(&self) -> Cursor {
         self.books().pair.cursor.clone()
+    }
+
+    /// Looks at the cursor without copying it.
+    pub(crate) fn with_cursor<T>(&self, look: impl FnOnce(&Cursor) -> T) -> T {
+        look(&self.books().pair.cursor)
     }
 
     /// Sets the cursor from which a pipeline starts that knew nothing.
@@ -135,7 +155,7 @@ impl Ledger {
             let saved = self.granted.notified();
             {
                 let mut books = self.books();
-                if end <= books.grant {
+                if books.use_grant(end) {
                     return;
                 }
                 let needed = end - books.acked;
@@ -151,10 +171,15 @@ impl Ledger {
         }
     }
 
+    /// Whether sending up to `end` is allowed already.
+    pub(crate) fn is_granted(&self, end: u64) -> bool {
+        self.books().use_grant(end)
+    }
+
     /// Everything that was sent is acknowledged: nothing is in doubt until something is sent again.
     pub(crate) fn settle(&self) {
         let mut books = self.books();
-        (books.reserve, books.grant) = (0, books.acked);
+        (books.reserve, books.grant, books.used) = (0, books.acked, books.acked);
         books.changed |= books.pair.reserved > 0;
     }
 
@@ -168,7 +193,13 @@ impl Ledger {
     pub(super) fn entry(&self) -> Entry {
         let mut books = self.books();
         books.changed = false;
-        let reserved = books.reserve.max(books.old);
+        let mut reserved = 0;
+        if self.sync.is_none() {
+            let used = books.used.saturating_sub(books.acked);
+            reserved = books.reserve.max(books.old).max(used);
+            // From now on the file may say this and no more, whether or not anyone hears that it was written.
+            books.grant = books.grant.min(books.acked.saturating_add(reserved));
+        }
         if books.old == 0 {
             books.pair.scopes.clear();
         }
@@ -242,6 +273,19 @@ mod tests {
         advance(&ledger, RESERVE * 2);
         assert_eq!(ledger.entry().pair.reserved, RESERVE);
         assert_eq!(ledger.entry().pair.scopes, ["new"]);
+    }
+
+    #[test]
+    fn a_save_that_reserves_less_than_the_one_before_takes_the_rest_back_before_it_is_written() {
+        let ledger = ledger(ALL);
+        ledger.saved(&ledger.entry());
+        assert!(ledger.is_granted(RESERVE * 2));
+        ledger.doubt_passed_unless_bounded();
+        // What was allowed already may be on its way: the next save covers it, and nothing more is allowed meanwhile.
+        assert_eq!(ledger.entry().pair.reserved, RESERVE * 2);
+        assert!(!ledger.is_granted(RESERVE * 2 + 1));
+        advance(&ledger, RESERVE * 2);
+        assert_eq!(ledger.entry().pair.reserved, RESERVE);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod store;
 
 pub(crate) use budget::Budget;
 pub(crate) use keeper::Keeper;
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Ledger, RESERVE};
 pub(crate) use store::{CheckpointError, Loaded, Origin, Store};
 
 /// Everything that is kept.

@@ -37,6 +37,10 @@ pub(crate) enum CheckpointError {
         "cannot write {path}: make `state_dir` writable by the agent's user, and see that its disk has room"
     )]
     Write { path: PathBuf, source: io::Error },
+    #[error(
+        "the file of the output {output} for {input} cannot be synced: see to its disk, then restart the agent"
+    )]
+    Sync { input: String, output: String, source: io::Error },
 }
 
 /// Where a loaded state came from, which decides how much is in doubt.

@@ -1,8 +1,8 @@
-//! `run`: builds the rooms from a configuration, starts them, waits for a signal, drains.
+//! `run`: builds the rooms from a configuration (`run/house.rs`), starts them, waits for a signal, drains.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -10,16 +10,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+mod house;
+#[cfg(test)]
+mod tests;
+
 use super::ExitCode;
-use super::start::{node_name, output};
-use crate::checkpoint::{Budget, FileMark, Keeper, Ledger, Loaded, Origin, Pair, Store};
-use crate::config::{self, Config, OutputKind};
+use super::start::node_name;
+use crate::checkpoint::{Budget, CheckpointError, Keeper, Loaded, Origin, State, Store};
+use crate::config::Config;
 use crate::event::Key;
-use crate::input::{Input, Large, Limits, Reader};
-use crate::output::{File, FileMark as OutputMark, Output};
-use crate::pipeline::{Doubts, Ended, Pipeline, Refused, Settings};
+use crate::input::Input;
+use crate::pipeline::Ended;
 use crate::server;
 use crate::telemetry::{Identity, Telemetry, systemd};
+use house::House;
 
 /// Between two looks at the disk.
 const LOOK_AT_DISK: Duration = Duration::from_secs(10);
@@ -39,54 +43,19 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn follow(config: Config) -> anyhow::Result<ExitCode> {
-    let store = Arc::new(Store::open(&config.state_dir)?);
-    let key = store.key()?;
-    let loaded = Store::load(store.directory())?;
-    tell_origin(&loaded.origin);
-    let node = node_name(&config, &loaded.state.node)?;
-    let telemetry = Telemetry::new(Identity {
-        node: node.clone(),
-        cluster: config.cluster.clone(),
-        version: env!("CARGO_PKG_VERSION"),
-    });
+    let open = Opened::new(&config)?;
+    let telemetry = open.telemetry(&config);
     let (stop, stopped) = watch::channel(false);
     let signals = signals(stop.clone())?;
     let page = serve(&config, &telemetry, stopped.clone()).await?;
-
-    let moved = Arc::<Notify>::default();
-    let house = House {
-        config: &config,
-        key,
-        loaded: &loaded,
-        node: &node,
-        telemetry: &telemetry,
-        store: &store,
-        moved: &moved,
-    };
-    let (inputs, pipelines, ledgers) = house.build()?;
-    let mut state = loaded.state.clone();
-    state.node.clone_from(&node);
-    let keeper = Keeper::new(
-        Arc::clone(&store),
-        state,
-        ledgers,
-        config.checkpoint_interval,
-        telemetry.clone(),
-    );
-    let keeper_stop = Arc::<Notify>::default();
-    let keeper = tokio::spawn(keeper.run(Arc::clone(&moved), Arc::clone(&keeper_stop)));
+    let agent = Agent::start(&config, open, &telemetry, &stopped)?;
     let disk =
         tokio::spawn(watch_disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
-
-    let mut running = JoinSet::new();
-    for pipeline in pipelines {
-        running.spawn(pipeline.run(stopped.clone()));
-    }
     tracing::info!(
-        node,
+        node = agent.node,
         version = env!("CARGO_PKG_VERSION"),
-        inputs = inputs.len(),
-        pipelines = running.len(),
+        inputs = agent.inputs.len(),
+        pipelines = agent.running.len(),
         "started"
     );
     if let Some(page) = page {
@@ -94,19 +63,91 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     }
     systemd::ready();
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
-
-    let ended = wait_for_end(&mut running, stopped, &stop, &inputs).await;
-    keeper_stop.notify_one();
-    let saved = keeper.await.context("the task that writes the checkpoint broke")?;
+    let ended = agent.end(&stop).await;
     for task in [signals, disk, report] {
         task.abort();
     }
-    let clean = ended?
-        && saved
-            .map_err(|error| tracing::error!(%error, "the last checkpoint could not be written"))
-            .is_ok();
+    let clean = ended?;
     tracing::info!(clean, "ended");
     Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
+}
+
+/// The state directory, and what was found there.
+struct Opened {
+    store: Arc<Store>,
+    key: Key,
+    loaded: Loaded,
+    node: String,
+}
+
+impl Opened {
+    fn new(config: &Config) -> anyhow::Result<Self> {
+        let store = Arc::new(Store::open(&config.state_dir)?);
+        let key = store.key()?;
+        let loaded = Store::load(store.directory())?;
+        tell_origin(&loaded.origin);
+        let node = node_name(config, &loaded.state.node)?;
+        Ok(Self { store, key, loaded, node })
+    }
+
+    fn telemetry(&self, config: &Config) -> Telemetry {
+        Telemetry::new(Identity {
+            node: self.node.clone(),
+            cluster: config.cluster.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        })
+    }
+}
+
+/// Everything that is under way.
+struct Agent {
+    node: String,
+    inputs: Vec<Arc<Input>>,
+    running: JoinSet<std::io::Result<Ended>>,
+    stopped: watch::Receiver<bool>,
+    keeper: tokio::task::JoinHandle<Result<(), CheckpointError>>,
+    keeper_stop: Arc<Notify>,
+}
+
+impl Agent {
+    fn start(
+        config: &Config,
+        Opened { store, key, loaded, node }: Opened,
+        telemetry: &Telemetry,
+        stopped: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let moved = Arc::<Notify>::default();
+        let house = House {
+            config,
+            key,
+            loaded: &loaded,
+            node: &node,
+            telemetry,
+            store: &store,
+            moved: &moved,
+        };
+        let (inputs, pipelines, ledgers) = house.build()?;
+        let state = State { node: node.clone(), ..loaded.state };
+        let interval = config.checkpoint_interval;
+        let keeper = Keeper::new(store, state, ledgers, interval, telemetry.clone());
+        let keeper_stop = Arc::<Notify>::default();
+        let keeper = tokio::spawn(keeper.run(moved, Arc::clone(&keeper_stop)));
+        let mut running = JoinSet::new();
+        for pipeline in pipelines {
+            running.spawn(pipeline.run(stopped.clone()));
+        }
+        Ok(Self { node, inputs, running, stopped: stopped.clone(), keeper, keeper_stop })
+    }
+
+    /// Waits until it is told to stop and has; whether everything that was sent is acknowledged and written down.
+    async fn end(mut self, stop: &watch::Sender<bool>) -> anyhow::Result<bool> {
+        let ended = wait_for_end(&mut self.running, self.stopped, stop, &self.inputs).await;
+        self.keeper_stop.notify_one();
+        let saved = self.keeper.await.context("the task that writes the checkpoint broke")?;
+        let saved = saved
+            .map_err(|error| tracing::error!(%error, "the last checkpoint could not be written"));
+        Ok(ended? && saved.is_ok())
+    }
 }
 
 /// Waits until all pipelines have ended; whether everything that was sent is acknowledged.
@@ -145,146 +186,6 @@ async fn wait_for_end(
     tokio::select! {
         ended = all => ended,
         () = told => Ok(false),
-    }
-}
-
-/// What the rooms are built from.
-struct House<'a> {
-    config: &'a Config,
-    key: Key,
-    loaded: &'a Loaded,
-    node: &'a str,
-    telemetry: &'a Telemetry,
-    store: &'a Arc<Store>,
-    moved: &'a Arc<Notify>,
-}
-
-type Rooms = (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>);
-
-impl House<'_> {
-    /// Makes every input and pipeline. An input is started when all its readers are known.
-    fn build(&self) -> anyhow::Result<Rooms> {
-        let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
-        let large = Large::default();
-        for input_config in &self.config.inputs {
-            let mut input = Input::new(input_config.clone(), self.key.clone());
-            let outputs = self
-                .config
-                .outputs
-                .iter()
-                .filter(|output| output.inputs.contains(&input_config.name));
-            let readers: Vec<_> = outputs
-                .map(|output| (output, self.reader(&input, input_config, output, &large)))
-                .collect();
-            let heart = self.telemetry.heart(format!("the input {}", input_config.name));
-            input.start(self.telemetry.input(&input_config.name), heart)?;
-            let input = Arc::new(input);
-            for (output_config, reader) in readers {
-                let (pipeline, ledger) =
-                    self.pipeline(&input, reader, &input_config.name, output_config)?;
-                pipelines.push(pipeline);
-                ledgers.push(ledger);
-            }
-            inputs.push(input);
-        }
-        Ok((inputs, pipelines, ledgers))
-    }
-
-    fn reader(
-        &self,
-        input: &Input,
-        input_config: &config::FileInput,
-        output: &config::Output,
-        large: &Large,
-    ) -> Reader {
-        let known = self.loaded.state.pair(&input_config.name, &output.name);
-        let limits = Limits {
-            max_bytes: output.batch.max_bytes,
-            max_events: output.batch.max_events,
-            max_line_bytes: usize::try_from(input_config.max_line_bytes).unwrap_or(usize::MAX),
-        };
-        input.reader(
-            known.map(|pair| pair.cursor.clone()),
-            limits,
-            output.batch.max_age,
-            large.clone(),
-        )
-    }
-
-    fn pipeline(
-        &self,
-        input: &Arc<Input>,
-        reader: Reader,
-        input_name: &Arc<str>,
-        output_config: &config::Output,
-    ) -> anyhow::Result<(Pipeline, Arc<Ledger>)> {
-        let names = (Arc::clone(input_name), Arc::clone(&output_config.name));
-        let known = self.loaded.state.pair(&names.0, &names.1).cloned();
-        let pair = known.unwrap_or_else(|| Pair {
-            input: names.0.to_string(),
-            output: names.1.to_string(),
-            ..Pair::default()
-        });
-        let output = output(self.config, output_config, self.node, &names.0)?;
-        let settings = settings(self.config, output_config);
-        let doubts = Doubts::new(
-            &pair,
-            &self.loaded.origin,
-            &output.scope(),
-            Instant::now() + settings.timeout,
-        );
-        let mut books = Pair { reserved: doubts.reserved(), ..pair };
-        let (ledger, doubts) = match &output {
-            Output::File(file) => {
-                open_file(file, &mut books)?;
-                let file = file.clone();
-                let doubts = Doubts::new(&books, &Origin::Current, "", Instant::now());
-                (Ledger::of_file(books, Arc::clone(self.moved), move || file.sync()), doubts)
-            }
-            _ => (Ledger::new(books, output.scope(), Arc::clone(self.moved)), doubts),
-        };
-        let ledger = Arc::new(ledger);
-        let budget = Budget::new(self.store.directory(), self.config.disk);
-        let refused = Refused::open(self.store.directory(), &names.0, &names.1, budget)
-            .with_context(|| {
-                format!("cannot open the refused events below {}", self.store.directory().display())
-            })?;
-        let pipeline = Pipeline::new(
-            Arc::clone(input),
-            reader,
-            output,
-            names,
-            refused,
-            Arc::clone(&ledger),
-            doubts,
-            settings,
-            self.telemetry,
-        );
-        Ok((pipeline, ledger))
-    }
-}
-
-/// Opens a file output where its checkpoint says; nothing of it is in doubt then.
-fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
-    let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
-    file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;
-    let OutputMark { sequence, length } = file.mark();
-    (books.reserved, books.file) = (0, Some(FileMark { sequence, length }));
-    Ok(())
-}
-
-fn settings(config: &Config, output: &config::Output) -> Settings {
-    let timeout = match &output.kind {
-        OutputKind::Loki(loki) => loki.http.timeout,
-        OutputKind::Elasticsearch(elasticsearch) => elasticsearch.http.timeout,
-        OutputKind::File(_) => Duration::ZERO,
-    };
-    Settings {
-        in_flight: output.in_flight,
-        retry: output.retry,
-        max_bytes_per_second: output.max_bytes_per_second,
-        timeout,
-        drain_timeout: config.drain_timeout,
     }
 }
 

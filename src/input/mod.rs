@@ -150,6 +150,11 @@ impl Input {
             .map(|generation| Arc::clone(&generation.name))
     }
 
+    /// Whether [`Input::stop`] was called: its readers end then.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.shared.is_stopped()
+    }
+
     /// Decompressed bytes on disk that a cursor has not passed; of compressed files an estimate.
     pub(crate) fn backlog(&self, cursor: &Cursor) -> u64 {
         let (view, _) = self.shared.view();

@@ -37,6 +37,22 @@ struct Open {
     file: Option<StdFile>,
     mark: Mark,
     buffer: Vec<u8>,
+    /// What was written may be lost: after a sync that failed the next one succeeds all the same.
+    broken: Option<String>,
+}
+
+impl Open {
+    fn whole(&self) -> io::Result<()> {
+        self.broken.clone().map_or(Ok(()), |why| Err(io::Error::other(why)))
+    }
+
+    /// Nothing goes into this file any more; the next start cuts it back to what was synced for sure.
+    fn break_with(&mut self, error: io::Error) -> io::Error {
+        self.broken = Some(format!(
+            "a sync failed ({error}), so lines may be lost: restart the agent, which writes them again"
+        ));
+        error
+    }
 }
 
 /// Standard output, as `path`.
@@ -46,7 +62,7 @@ impl File {
     /// The output for one input; `{input}` in the path is its name. Nothing is opened yet.
     pub(crate) fn new(path: &Path, rotate: Option<Rotate>, input: &str) -> Self {
         let path = PathBuf::from(path.to_string_lossy().replace("{input}", input));
-        let open = Open { file: None, mark: Mark::default(), buffer: Vec::new() };
+        let open = Open { file: None, mark: Mark::default(), buffer: Vec::new(), broken: None };
         Self { path, rotate, open: Arc::new(Mutex::new(open)) }
     }
 
@@ -69,12 +85,18 @@ impl File {
         if let Some(directory) = self.path.parent() {
             fs::create_dir_all(directory)?;
         }
-        if let Some(mark) = mark {
-            self.unrotate(mark)?;
-        }
+        let mark = match mark {
+            Some(mark) => Some(self.unrotate(mark)?),
+            None => None,
+        };
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
         let length = file.metadata()?.len();
-        let mark = mark.unwrap_or(Mark { sequence: 0, length });
+        // What an earlier life of the agent rotated stays.
+        let next = || Ok::<_, io::Error>(self.all_rotated()?.last().map_or(0, |last| last + 1));
+        let mark = match mark {
+            Some(mark) => mark,
+            None => Mark { sequence: next()?, length },
+        };
         if length < mark.length {
             let what = format!(
                 "it holds {length} bytes, and {} were written: restore it, or move it and the state directory away",
@@ -84,23 +106,63 @@ impl File {
         }
         file.set_len(mark.length)?;
         file.sync_all()?;
+        self.sync_directory()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        (open.file, open.mark) = (Some(file), mark);
+        (open.file, open.mark, open.broken) = (Some(file), mark, None);
         Ok(())
     }
 
-    /// Takes back the rotations that the checkpoint does not know of.
-    fn unrotate(&self, mark: Mark) -> io::Result<()> {
-        let rotated = self.rotated(mark.sequence);
-        if self.rotate.is_none() || !rotated.try_exists()? {
-            return Ok(());
+    /// Takes back the rotations that the checkpoint does not know of; answers the mark that holds then.
+    fn unrotate(&self, mark: Mark) -> io::Result<Mark> {
+        let mut later = self.all_rotated()?;
+        later.retain(|sequence| *sequence >= mark.sequence);
+        if later.is_empty() {
+            // A kill between the two steps of a rotation leaves no file by the name itself, but then it has a number.
+            return Ok(mark);
         }
-        let mut later = mark.sequence + 1;
-        while self.rotated(later).try_exists()? {
-            fs::remove_file(self.rotated(later))?;
-            later += 1;
+        let marked = self.rotated(mark.sequence);
+        let is_there = marked.try_exists()?;
+        if !is_there {
+            // So many rotations that the marked file was let go: what follows it is written anew, as the first.
+            OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&self.path)?;
         }
-        fs::rename(rotated, &self.path)
+        // The latest first, so that a kill in between leaves something to go by.
+        for sequence in later.iter().rev().filter(|sequence| **sequence > mark.sequence) {
+            fs::remove_file(self.rotated(*sequence))?;
+        }
+        if is_there {
+            fs::rename(marked, &self.path)?;
+            return Ok(mark);
+        }
+        Ok(Mark { length: 0, ..mark })
+    }
+
+    /// The numbers of the rotated files, in order.
+    fn all_rotated(&self) -> io::Result<Vec<u64>> {
+        let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+            return Ok(Vec::new());
+        };
+        let name = name.as_encoded_bytes();
+        let mut all = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?.file_name();
+            let digits = entry.as_encoded_bytes().strip_prefix(name);
+            let digits = digits.and_then(|rest| rest.strip_prefix(b"."));
+            let digits = digits.filter(|digits| digits.len() >= 6).map(<[u8]>::to_vec);
+            let text = digits.and_then(|digits| String::from_utf8(digits).ok());
+            all.extend(text.and_then(|text| text.parse::<u64>().ok()));
+        }
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), |directory| StdFile::open(directory)?.sync_all())
     }
 
     fn rotated(&self, sequence: u64) -> PathBuf {
@@ -119,11 +181,17 @@ impl File {
     /// # Errors
     /// As the disk has them.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let file = match &self.open.lock().unwrap_or_else(PoisonError::into_inner).file {
-            Some(file) => file.try_clone()?,
-            None => return Ok(()),
+        let file = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.whole()?;
+            match &open.file {
+                Some(file) => file.try_clone()?,
+                None => return Ok(()),
+            }
         };
-        file.sync_data()
+        file.sync_data().map_err(|error| {
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).break_with(error)
+        })
     }
 
     /// Appends the lines. Blocks.
@@ -166,6 +234,7 @@ impl File {
         {
             self.turn(open, rotate)?;
         }
+        open.whole()?;
         let Some(file) = &mut open.file else { return Err(io::ErrorKind::NotFound.into()) };
         if let Err(error) = file.write_all(lines) {
             // What was written of it is cut off, so that the next try does not stand behind half a line.
@@ -178,13 +247,20 @@ impl File {
 
     /// Begins a new file.
     fn turn(&self, open: &mut Open, rotate: Rotate) -> io::Result<()> {
-        if let Some(file) = &open.file {
-            file.sync_data()?;
+        open.whole()?;
+        if let Some(Err(error)) = open.file.as_ref().map(StdFile::sync_data) {
+            return Err(open.break_with(error));
         }
-        fs::rename(&self.path, self.rotated(open.mark.sequence))?;
+        let rotated = self.rotated(open.mark.sequence);
+        match fs::rename(&self.path, &rotated) {
+            // An earlier try came so far.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && rotated.try_exists()? => {}
+            other => other?,
+        }
         open.file =
             Some(OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?);
         open.mark = Mark { sequence: open.mark.sequence + 1, length: 0 };
+        self.sync_directory()?;
         if let Some(oldest) = open.mark.sequence.checked_sub(rotate.max_files as u64 + 1) {
             match fs::remove_file(self.rotated(oldest)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -307,6 +383,42 @@ mod tests {
         file.open(Some(mark)).unwrap();
         assert_eq!(names(), ["out"]);
         assert_eq!(fs::read_to_string(file.path()).unwrap(), "one\n");
+    }
+
+    #[test]
+    fn many_rotations_within_one_checkpoint_leave_no_line_twice_even_when_the_first_files_are_gone()
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let rotate = Some(Rotate { max_bytes: 4, max_files: 2 });
+        let file = File::new(&dir.path().join("out"), rotate, "a");
+        file.open(None).unwrap();
+        write(&file, &["000"]);
+        let mark = file.mark();
+        let lines = ["111", "222", "333", "444", "555"];
+        lines.iter().for_each(|line| write(&file, &[line]));
+        let again = File::new(&dir.path().join("out"), rotate, "a");
+        again.open(Some(mark)).unwrap();
+        lines.iter().for_each(|line| write(&again, &[line]));
+        let mut names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        let mut all: Vec<_> = names.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        all.sort();
+        assert_eq!(all, ["333\n", "444\n", "555\n"], "{names:?}");
+    }
+
+    #[test]
+    fn an_archive_of_an_earlier_life_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let rotate = Some(Rotate { max_bytes: 4, max_files: 9 });
+        for line in ["old", "new"] {
+            // Each with a state directory of its own.
+            let file = File::new(&dir.path().join("out"), rotate, "a");
+            file.open(None).unwrap();
+            write(&file, &[line]);
+            write(&file, &["xxx"]);
+        }
+        assert_eq!(fs::read_to_string(dir.path().join("out.000000")).unwrap(), "old\n");
     }
 
     #[test]

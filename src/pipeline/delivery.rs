@@ -144,6 +144,11 @@ impl Delivery {
         let sent = Instant::now();
         match context.output.send(batch, &part.picks).await {
             Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent),
+            Answer::Each(verdicts) if verdicts.len() != part.picks.len() => {
+                let answer = format!("{} verdicts on {} events", verdicts.len(), part.picks.len());
+                let doubt = Verdict::Doubt { reason: Reason::BadAnswer, answer };
+                self.judge(context, batch, part, doubt, sent)
+            }
             Answer::Each(verdicts) => {
                 let mut wait = None;
                 for (picks, verdict) in alike(&part.picks, verdicts) {
@@ -182,10 +187,13 @@ impl Delivery {
             }
             Verdict::Doubt { reason, answer } => {
                 context.tell.retrying(reason, &answer);
-                // An answer that was heard, if not understood, ends the attempt.
-                let answered =
-                    matches!(reason, Reason::Throttled | Reason::ServerError | Reason::BadAnswer);
-                let until = if answered { Instant::now() } else { sent + context.timeout };
+                let until = match reason {
+                    // An answer that was heard, if not understood, ends the attempt.
+                    Reason::Throttled | Reason::ServerError | Reason::BadAnswer => Instant::now(),
+                    // It may have begun later than `sent`, at another endpoint.
+                    Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
+                    Reason::Timeout => sent + context.timeout,
+                };
                 part.doubt = Some(self.doubt(context, until, Then::Send));
                 self.parts.push(part);
                 Some(self.backoff.pause(None))

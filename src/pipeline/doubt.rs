@@ -4,10 +4,11 @@
 //! doubt, as far as they existed when this process began. Events written since cannot have been sent.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::time::Instant;
 
 use crate::checkpoint::{ALL, Origin, Pair};
-use crate::event::{Cursor, Fingerprint};
+use crate::event::{Cursor, Fingerprint, Nanos};
 use crate::input::Chunk;
 
 /// The stretches in doubt of one pair.
@@ -22,8 +23,13 @@ pub(crate) struct Doubts {
     pub(super) scopes: Vec<String>,
     /// The earlier attempts have passed their own time-outs by then.
     pub(super) until: Instant,
+    /// Event time that it had reached: what is older and not begun came to light since, or was passed over.
+    latest: Option<Nanos>,
+    restored: HashSet<Fingerprint>,
     /// Files that are read from their beginning again, because they are not what they were.
     again: HashSet<Fingerprint>,
+    /// Stretches that this process sent some of and then gave up, to take them up as something new.
+    given_up: Vec<(Fingerprint, Range<u64>)>,
 }
 
 impl Doubts {
@@ -45,7 +51,10 @@ impl Doubts {
             unbegun: reserved,
             scopes,
             until,
+            latest: pair.cursor.generations.values().filter_map(|progress| progress.time).max(),
+            restored: HashSet::new(),
             again: HashSet::new(),
+            given_up: Vec::new(),
         }
     }
 
@@ -59,14 +68,35 @@ impl Doubts {
         self.again.insert(generation);
     }
 
+    /// Some of this stretch may have been sent by this process, with attempts that are over at `until`.
+    pub(super) fn give_up(&mut self, generation: Fingerprint, stretch: Range<u64>, until: Instant) {
+        self.until = self.until.max(until);
+        self.given_up.push((generation, stretch));
+    }
+
     /// Whether a chunk may have been sent before.
     pub(super) fn holds(&mut self, chunk: &Chunk) -> bool {
         let (start, end) = (chunk.batch.start, chunk.batch.end);
-        self.holds_range(chunk.generation, start, end, chunk.existed)
+        let first = chunk.batch.events.first().map(|event| event.time);
+        self.holds_range(chunk.generation, start..end, chunk.existed, first)
     }
 
-    fn holds_range(&mut self, generation: Fingerprint, start: u64, end: u64, existed: u64) -> bool {
+    fn holds_range(
+        &mut self,
+        generation: Fingerprint,
+        Range { start, end }: Range<u64>,
+        existed: u64,
+        first: Option<Nanos>,
+    ) -> bool {
         if self.again.contains(&generation) {
+            return true;
+        }
+        let given_up = |(print, range): &(Fingerprint, Range<u64>)| {
+            *print == generation && range.start < end && start < range.end
+        };
+        if self.given_up.iter().any(given_up) {
+            // Chunks come in order: what ends here does not come again.
+            self.given_up.retain(|(print, range)| *print != generation || range.end > end);
             return true;
         }
         if self.reserved == 0 || start >= existed {
@@ -76,7 +106,13 @@ impl Doubts {
             return start < progress.offset.saturating_add(self.reserved);
         }
         let holds = self.unbegun > 0;
-        if self.unbegun != ALL {
+        // An old file that was restored in between does not use up what is reserved for those that followed.
+        let restored =
+            start == 0 && first.zip(self.latest).is_some_and(|(first, latest)| first < latest);
+        if restored {
+            self.restored.insert(generation);
+        }
+        if self.unbegun != ALL && !self.restored.contains(&generation) {
             self.unbegun = self.unbegun.saturating_sub(end - start);
         }
         holds
@@ -101,24 +137,48 @@ mod tests {
     #[test]
     fn just_what_was_reserved_and_existed_is_in_doubt() {
         let mut doubts = doubts(50, &Origin::Current);
-        assert!(doubts.holds_range(BEGUN, 100, 120, 1000));
-        assert!(doubts.holds_range(BEGUN, 140, 160, 1000));
-        assert!(!doubts.holds_range(BEGUN, 150, 160, 1000));
-        assert!(!doubts.holds_range(BEGUN, 120, 140, 120));
-        assert!(doubts.holds_range(NEW, 0, 40, 1000));
-        assert!(doubts.holds_range(NEW, 40, 80, 1000));
-        assert!(!doubts.holds_range(NEW, 80, 90, 1000));
+        assert!(doubts.holds_range(BEGUN, 100..120, 1000, None));
+        assert!(doubts.holds_range(BEGUN, 140..160, 1000, None));
+        assert!(!doubts.holds_range(BEGUN, 150..160, 1000, None));
+        assert!(!doubts.holds_range(BEGUN, 120..140, 120, None));
+        assert!(doubts.holds_range(NEW, 0..40, 1000, None));
+        assert!(doubts.holds_range(NEW, 40..80, 1000, None));
+        assert!(!doubts.holds_range(NEW, 80..90, 1000, None));
         assert_eq!(doubts.scopes, ["old", "new"]);
     }
 
     #[test]
+    fn an_old_file_restored_while_nothing_ran_does_not_hide_what_was_under_way() {
+        let progress = Progress { offset: 100, time: Some(7), ..Progress::default() };
+        let cursor = Cursor { generations: [(BEGUN, progress)].into(), since: None };
+        let pair = Pair { cursor, reserved: 50, ..Pair::default() };
+        let mut doubts = Doubts::new(&pair, &Origin::Current, "", Instant::now());
+        let restored = Fingerprint([3; 16]);
+        assert!(doubts.holds_range(restored, 0..40, 1000, Some(3)));
+        assert!(doubts.holds_range(restored, 40..90, 1000, Some(3)));
+        assert!(doubts.holds_range(NEW, 0..40, 1000, Some(8)));
+        assert!(doubts.holds_range(NEW, 40..80, 1000, Some(9)));
+        assert!(!doubts.holds_range(NEW, 80..90, 1000, Some(9)));
+    }
+
+    #[test]
+    fn what_this_process_gave_up_is_in_doubt_until_it_has_been_read_again() {
+        let mut doubts = doubts(0, &Origin::Current);
+        doubts.give_up(NEW, 10..30, Instant::now());
+        assert!(!doubts.holds_range(NEW, 0..10, 0, None));
+        assert!(doubts.holds_range(NEW, 10..20, 0, None));
+        assert!(doubts.holds_range(NEW, 20..40, 0, None));
+        assert!(!doubts.holds_range(NEW, 20..40, 0, None));
+    }
+
+    #[test]
     fn nothing_is_in_doubt_after_a_clean_end_and_everything_after_a_damaged_checkpoint() {
-        assert!(!doubts(0, &Origin::Current).holds_range(BEGUN, 100, 120, 1000));
-        assert!(!doubts(50, &Origin::First).holds_range(NEW, 0, 120, 1000));
+        assert!(!doubts(0, &Origin::Current).holds_range(BEGUN, 100..120, 1000, None));
+        assert!(!doubts(50, &Origin::First).holds_range(NEW, 0..120, 1000, None));
         let mut all = doubts(0, &Origin::Lost(String::new()));
         for start in [0, 1 << 40] {
-            assert!(all.holds_range(NEW, start, start + 1, u64::MAX));
+            assert!(all.holds_range(NEW, start..start + 1, u64::MAX, None));
         }
-        assert!(!all.holds_range(NEW, 10, 20, 10));
+        assert!(!all.holds_range(NEW, 10..20, 10, None));
     }
 }

@@ -26,15 +26,16 @@ pub(super) struct Reading {
 /// # Errors
 /// If it cannot be started.
 pub(super) fn start(name: &str, mut reader: Reader) -> io::Result<Reading> {
+    let runtime = tokio::runtime::Handle::current();
     let (sender, news) = tokio_mpsc::channel(1);
     let (replies, answers) = mpsc::channel();
     let thread = std::thread::Builder::new().name(format!("read-{name}"));
     thread.spawn(move || {
-        while let Some(something) = reader.next() {
+        // Room first, reading second: so what is read ahead is one chunk and no more.
+        while let Ok(room) = runtime.block_on(sender.reserve()) {
+            let Some(something) = reader.next() else { return };
             let large = matches!(&something, News::Chunk(chunk) if chunk.permit.is_some());
-            if sender.blocking_send(something).is_err() {
-                return;
-            }
+            room.send(something);
             if large {
                 match answers.recv() {
                     Ok(Reply::Settled) => {}

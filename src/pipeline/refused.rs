@@ -3,7 +3,7 @@
 //! One JSON object a line, synced before the cursor passes. An event that is refused again after a kill stands there
 //! once all the same.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::Budget;
 use crate::event::{Batch, Fingerprint};
 
+/// Ids that are remembered: about what is under way at a kill. One that was forgotten may stand in the file twice.
+const REMEMBERED: usize = 50_000;
+
 /// The refused events of one pair.
 #[derive(Clone)]
 pub(crate) struct Refused(Arc<Mutex<Books>>);
@@ -24,8 +27,9 @@ pub(crate) struct Refused(Arc<Mutex<Books>>);
 struct Books {
     path: PathBuf,
     budget: Budget,
-    /// Ids of what stands in the file.
+    /// Ids of what stands in the file, as far as it may be refused again: the latest.
     ids: HashSet<String>,
+    order: VecDeque<String>,
     bytes: u64,
 }
 
@@ -72,7 +76,8 @@ impl Refused {
         let directory = state_dir.join("refused");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let path = directory.join(format!("{input}.{output}.ndjson"));
-        let mut books = Books { path, budget, ids: HashSet::new(), bytes: 0 };
+        let mut books =
+            Books { path, budget, ids: HashSet::new(), order: VecDeque::new(), bytes: 0 };
         match File::open(&books.path) {
             Ok(file) => books.load(file)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -114,7 +119,7 @@ impl Refused {
             .map_err(RefusedError::Io)?
             .map_err(RefusedError::Full)?;
         books.append(&lines).map_err(RefusedError::Io)?;
-        books.ids.extend(ids);
+        ids.into_iter().for_each(|id| books.remember(id));
         Ok(())
     }
 }
@@ -157,11 +162,22 @@ impl Books {
             }
             // A line that does not read stays for people to look at; it only cannot be known again.
             if let Ok(known) = serde_json::from_slice::<Known>(&line) {
-                self.ids.insert(known.id);
+                self.remember(known.id);
             }
             self.bytes += length;
         }
         OpenOptions::new().write(true).open(&self.path)?.set_len(self.bytes)
+    }
+
+    fn remember(&mut self, id: String) {
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        if self.ids.insert(id.clone()) {
+            self.order.push_back(id);
+        }
     }
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,17 +17,17 @@ use super::rate::Rate;
 use super::reading::{self, Reply};
 use super::refused::Refused;
 use super::tell::Tell;
-use crate::checkpoint::{FileMark, Ledger};
+use crate::checkpoint::{FileMark, Ledger, RESERVE};
 use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
 use crate::input::{Chunk, Gap, Input, News, Reader};
 use crate::output::Output;
 use crate::telemetry::{Cursor as CursorView, GapReason, Heart, InputStats, Telemetry, Time};
 
-/// A generation that no listing has shown for so long is forgotten; a directory may be unmounted for a while.
-const FORGET: Duration = Duration::from_mins(10);
-/// Generations that are gone but not forgotten, at most.
-const GONE: usize = 1000;
+/// Chunks that wait for one before them, at most: while one is stuck the others go on so far.
+const AHEAD: usize = 256;
+
+mod tend;
 
 /// What a pipeline is made of.
 pub(crate) struct Pipeline {
@@ -43,11 +44,16 @@ pub(crate) struct Pipeline {
     rate: Rate,
     /// Bytes handed out since the start.
     taken: u64,
+    /// Bytes handed out that the cursor has not passed.
+    under_way: u64,
     /// Where reading stands in each generation, ahead of the cursor.
     read: BTreeMap<Fingerprint, Progress>,
-    /// A large chunk that was given back, to be read again.
-    returned: Option<Returned>,
+    /// What was read while there was no room for it.
+    parked: Option<Parked>,
+    /// Large chunks that were given back, to be read again: by generation and start.
+    returned: HashMap<(Fingerprint, u64), Returned>,
     absent: HashMap<Fingerprint, Instant>,
+    ticks: u64,
     scopes: Arc<[String]>,
 }
 
@@ -98,8 +104,17 @@ struct Returned {
     ticket: u64,
     delivery: Delivery,
     generation: Fingerprint,
-    start: u64,
+    stretch: Range<u64>,
+    /// Up to where sending has to be allowed for it.
+    grant: u64,
     before: Progress,
+}
+
+/// What was read and cannot be taken yet.
+enum Parked {
+    News(News),
+    /// A chunk that held the process's one large buffer, which another output may need: what to read again.
+    Large(Fingerprint, Progress),
 }
 
 impl Pipeline {
@@ -134,9 +149,12 @@ impl Pipeline {
             tasks: JoinSet::new(),
             rate: Rate::new(settings.max_bytes_per_second, Instant::now()),
             taken: 0,
+            under_way: 0,
             read,
-            returned: None,
+            parked: None,
+            returned: HashMap::new(),
             absent: HashMap::new(),
+            ticks: 0,
         }
     }
 
@@ -149,31 +167,61 @@ impl Pipeline {
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
         let mut reading = reading::start(&name, reader)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let told = stop.clone();
         // The other side goes away only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
         tokio::pin!(stopped);
         loop {
+            if let Some(reply) = self.unpark() {
+                // The reader is there as long as it waits for this.
+                let _ = reading.replies.send(reply);
+            }
             tokio::select! {
-                // The stop comes before the end of the reader, which follows from it.
                 biased;
                 () = &mut stopped => return Ok(self.drain().await),
-                news = reading.news.recv(), if self.tasks.len() < self.settings.in_flight => match news {
-                    Some(news) => self.take(news),
-                    // The reader ends when the input is stopped, which may be seen here before the stop itself is.
-                    None if *told.borrow() => return Ok(self.drain().await),
+                news = reading.news.recv(), if self.parked.is_none() => match news {
+                    Some(news) => self.park(news),
+                    // The reader can hear of the stop first.
+                    None if self.input.is_stopped() => return Ok(self.drain().await),
                     None => return Ok(Ended::Broken),
                 },
                 Some(outcome) = self.tasks.join_next() => {
                     let Ok(outcome) = outcome else { return Ok(Ended::Broken) };
                     if let Some(reply) = self.settle(outcome) {
-                        // The reader is there as long as it waits for this.
                         let _ = reading.replies.send(reply);
                     }
                 }
                 _ = tick.tick() => self.look_after(),
             }
         }
+    }
+
+    /// Whether another chunk may go under way. One that was given back holds up those behind it: what comes before it
+    /// is let through.
+    fn has_room(&self) -> bool {
+        let bounded = self.acks.len() < AHEAD && self.under_way < RESERVE;
+        self.tasks.len() < self.settings.in_flight && (bounded || !self.returned.is_empty())
+    }
+
+    fn park(&mut self, news: News) {
+        self.parked = Some(match news {
+            News::Chunk(chunk) if chunk.permit.is_some() && !self.has_room() => {
+                let before = self.read.get(&chunk.generation).cloned().unwrap_or_default();
+                Parked::Large(chunk.generation, before)
+            }
+            news => Parked::News(news),
+        });
+    }
+
+    /// Takes what is parked as soon as there is room.
+    fn unpark(&mut self) -> Option<Reply> {
+        if !self.has_room() {
+            return None;
+        }
+        match self.parked.take()? {
+            Parked::Large(generation, before) => return Some(Reply::Again(generation, before)),
+            Parked::News(news) => self.take(news),
+        }
+        None
     }
 
     fn take(&mut self, news: News) {
@@ -189,28 +237,31 @@ impl Pipeline {
 
     fn deliver(&mut self, chunk: Chunk) {
         let before = self.read.insert(chunk.generation, chunk.progress.clone()).unwrap_or_default();
-        let (ticket, delivery) = match self.returned.take() {
-            Some(returned)
-                if (returned.generation, returned.start)
-                    == (chunk.generation, chunk.batch.start) =>
-            {
-                (returned.ticket, returned.delivery)
+        let (start, end) = (chunk.batch.start, chunk.batch.end);
+        let (ticket, delivery, grant, wait) = match self.returned.remove(&(chunk.generation, start))
+        {
+            Some(returned) if returned.stretch.end == end => {
+                (returned.ticket, returned.delivery, returned.grant, Duration::ZERO)
             }
             other => {
+                // Read again, it ends elsewhere: its events are not those that the delivery knows.
                 if let Some(returned) = other {
-                    self.give_up(returned.ticket);
+                    self.give_up(returned);
                 }
                 self.count(&chunk);
-                self.enter(&chunk)
+                let (ticket, delivery) = self.enter(&chunk);
+                (ticket, delivery, self.taken, self.rate.wait(end - start, Instant::now()))
             }
         };
-        let (context, ledger, end) =
-            (Arc::clone(&self.context), Arc::clone(&self.ledger), self.taken);
-        let wait = self.rate.wait(chunk.batch.end - chunk.batch.start, Instant::now());
+        let (context, ledger) = (Arc::clone(&self.context), Arc::clone(&self.ledger));
         self.tasks.spawn(async move {
-            ledger.granted(end).await;
+            if chunk.permit.is_some() && !(wait.is_zero() && ledger.is_granted(grant)) {
+                let returned = give_back(&chunk, ticket, delivery, grant, before);
+                return Outcome::Deferred(returned, Instant::now() + wait);
+            }
+            ledger.granted(grant).await;
             tokio::time::sleep(wait).await;
-            carry_out(context, chunk, ticket, delivery, before).await
+            carry_out(context, chunk, ticket, delivery, grant, before).await
         });
         self.context.tell.stats.in_flight.set(self.tasks.len() as u64);
     }
@@ -227,6 +278,7 @@ impl Pipeline {
         let delivery =
             Delivery::new(&self.context.output, batch, Backoff::new(self.settings.retry), earlier);
         self.taken += batch.end - batch.start;
+        self.under_way += batch.end - batch.start;
         let ticket = self.acks.enter(Passing {
             generation: chunk.generation,
             progress: Some(chunk.progress.clone()),
@@ -238,46 +290,11 @@ impl Pipeline {
         (ticket, delivery)
     }
 
-    /// Counts what was read, if no other output's reader did.
-    fn count(&self, chunk: &Chunk) {
-        if !self.input.is_news(chunk.generation, chunk.batch.end) {
-            return;
-        }
-        let (stats, told) = (&self.input_stats, &chunk.told);
-        stats.bytes.add(chunk.batch.end - chunk.batch.start);
-        stats.events.add(chunk.batch.events.len() as u64);
-        stats.torn_lines.add(told.torn.into());
-        stats.hole_bytes.add(told.hole_bytes);
-        stats.over_long_lines.add(told.over_long.into());
-        stats.unreadable_lines.add(told.unreadable.into());
-        if let Some(event) = chunk.batch.events.last() {
-            stats.last_event.set(Some(Time::from_nanos(event.time)));
-        }
-        let gaps = [
-            (GapReason::TornLine, told.torn_bytes, u64::from(told.torn)),
-            (GapReason::NulHole, told.hole_bytes, u64::from(told.hole_bytes > 0)),
-            (GapReason::OverLongLine, told.over_long_bytes, u64::from(told.over_long)),
-        ];
-        for (reason, bytes, times) in gaps.into_iter().filter(|(_, _, times)| *times > 0) {
-            stats.gap(reason, bytes);
-            let (input, file) = (&*self.context.tell.input, &*chunk.file);
-            tracing::warn!(
-                input,
-                file,
-                offset = chunk.batch.start,
-                ?reason,
-                bytes,
-                times,
-                "log is damaged here"
-            );
-        }
-    }
-
     /// A stretch that nobody can read any more: counted, said, and passed over in its turn.
     fn pass_gap(&mut self, gap: Gap) {
-        if let Some(returned) = self.returned.take() {
-            self.give_up(returned.ticket);
-        }
+        let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == gap.generation;
+        let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
+        gone.into_iter().for_each(|(_, returned)| self.give_up(returned));
         self.input_stats.gap(gap.reason, gap.bytes);
         let tell = &self.context.tell;
         tracing::error!(
@@ -300,10 +317,15 @@ impl Pipeline {
         self.pass(ticket);
     }
 
-    /// A large chunk whose file was gone when it was to be read again.
-    fn give_up(&mut self, ticket: u64) {
+    /// A large chunk whose file was gone when it was to be read again, or ended elsewhere. Some of it may have been sent.
+    fn give_up(&mut self, returned: Returned) {
+        let Returned { ticket, generation, stretch, .. } = returned;
+        self.doubts.give_up(generation, stretch, Instant::now() + self.settings.timeout);
         if let Some(passing) = self.acks.at(ticket) {
             passing.progress = None;
+            let bytes = std::mem::take(&mut passing.bytes);
+            self.taken -= bytes;
+            self.under_way -= bytes;
         }
         self.pass(ticket);
     }
@@ -319,7 +341,9 @@ impl Pipeline {
                 large.then_some(Reply::Settled)
             }
             Outcome::Deferred(returned, until) => {
+                let ledger = Arc::clone(&self.ledger);
                 self.tasks.spawn(async move {
+                    ledger.granted(returned.grant).await;
                     tokio::time::sleep_until(until.into()).await;
                     Outcome::Again(returned)
                 });
@@ -328,7 +352,7 @@ impl Pipeline {
             Outcome::Again(returned) => {
                 let (generation, before) = (returned.generation, returned.before.clone());
                 self.read.insert(generation, before.clone());
-                self.returned = Some(returned);
+                self.returned.insert((generation, returned.stretch.start), returned);
                 Some(Reply::Again(generation, before))
             }
         }
@@ -338,6 +362,7 @@ impl Pipeline {
     fn pass(&mut self, ticket: u64) {
         for Passing { generation, progress, bytes, file, mark, .. } in self.acks.acknowledge(ticket)
         {
+            self.under_way -= bytes;
             let Some(progress) = progress else { continue };
             self.context.tell.stats.set_cursor(CursorView {
                 generation: generation.0,
@@ -349,60 +374,20 @@ impl Pipeline {
         }
     }
 
-    /// Once a second: how far behind, and what can be forgotten.
-    fn look_after(&mut self) {
-        self.heart.beat();
-        let cursor = self.ledger.cursor();
-        let stats = &self.context.tell.stats;
-        stats.lag_bytes.set(self.input.backlog(&cursor));
-        let latest = cursor.generations.values().filter_map(|progress| progress.time).max();
-        let oldest = self.acks.oldest().and_then(|passing| passing.first_event).or(latest);
-        stats.oldest_pending.set(oldest.map(Time::from_nanos));
-        let now = Instant::now();
-        for print in cursor.generations.keys() {
-            match self.input.shows(*print) {
-                Some(true) => drop(self.absent.remove(print)),
-                Some(false) => drop(self.absent.entry(*print).or_insert(now)),
-                None => {}
-            }
-        }
-        if self.absent.values().all(|since| now.duration_since(*since) < FORGET)
-            && self.absent.len() <= GONE
-        {
-            return;
-        }
-        // The directory itself may be away: then nothing is shown, and nothing is forgotten.
-        if cursor.generations.keys().any(|print| self.input.shows(*print) == Some(true)) {
-            self.forget(now);
-        }
-    }
-
-    fn forget(&mut self, now: Instant) {
-        let mut gone: Vec<_> = self.absent.iter().map(|(print, since)| (*since, *print)).collect();
-        gone.sort_unstable();
-        let excess = gone.len().saturating_sub(GONE);
-        let old = |(index, (since, print)): (usize, (Instant, Fingerprint))| {
-            (index < excess || now.duration_since(since) >= FORGET).then_some(print)
-        };
-        let gone: Vec<_> = gone.into_iter().enumerate().filter_map(old).collect();
-        self.ledger.forget(|print| gone.contains(print));
-        for print in gone {
-            self.absent.remove(&print);
-            self.read.remove(&print);
-        }
-    }
-
     /// Waits for what is under way, as long as is allowed.
     async fn drain(mut self) -> Ended {
         self.context.tell.stats.draining();
         let deadline = tokio::time::Instant::now() + self.settings.drain_timeout;
-        while let Ok(Some(outcome)) =
-            tokio::time::timeout_at(deadline, self.tasks.join_next()).await
-        {
-            match outcome {
+        loop {
+            // Comes round as often as ever, so that a long drain is not taken for a hang.
+            let next = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
+            match tokio::time::timeout_at(next, self.tasks.join_next()).await {
+                Ok(Some(Ok(outcome @ Outcome::Settled(..)))) => drop(self.settle(outcome)),
                 // What has to be read again will be, by the next process.
-                Ok(Outcome::Settled(..)) => drop(outcome.map(|outcome| self.settle(outcome))),
-                Ok(Outcome::Deferred(..) | Outcome::Again(_)) | Err(_) => {}
+                Ok(Some(Ok(Outcome::Deferred(..) | Outcome::Again(_)) | Err(_))) => {}
+                Ok(None) => break,
+                Err(_) if next == deadline => break,
+                Err(_) => self.heart.beat(),
             }
         }
         self.tasks.abort_all();
@@ -420,6 +405,7 @@ async fn carry_out(
     chunk: Chunk,
     ticket: u64,
     mut delivery: Delivery,
+    grant: u64,
     before: Progress,
 ) -> Outcome {
     loop {
@@ -434,13 +420,21 @@ async fn carry_out(
                 return Outcome::Settled(ticket, mark, chunk.permit.is_some());
             }
             Step::Wait(until) if chunk.permit.is_some() => {
-                let (generation, start) = (chunk.generation, chunk.batch.start);
-                return Outcome::Deferred(
-                    Returned { ticket, delivery, generation, start, before },
-                    until,
-                );
+                let returned = give_back(&chunk, ticket, delivery, grant, before);
+                return Outcome::Deferred(returned, until);
             }
             Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
         }
     }
+}
+
+fn give_back(
+    chunk: &Chunk,
+    ticket: u64,
+    delivery: Delivery,
+    grant: u64,
+    before: Progress,
+) -> Returned {
+    let (generation, stretch) = (chunk.generation, chunk.batch.start..chunk.batch.end);
+    Returned { ticket, delivery, generation, stretch, grant, before }
 }

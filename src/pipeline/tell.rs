@@ -58,6 +58,11 @@ impl Tell {
             self.stats.latency.observe(now.since(Time::from_nanos(time)));
         }
         self.stats.last_success.set(Some(now));
+        self.runs();
+    }
+
+    /// The output answers and nothing stands in the way.
+    fn runs(&self) {
         self.stats.running();
         if self.said(|said| said.state.now(State::Running, Instant::now())).is_some() {
             tracing::info!(
@@ -112,6 +117,7 @@ impl Tell {
         self.telemetry.disk().set_spent(None);
         self.stats.events.of(EventResult::Refused).add(events.len() as u64);
         self.stats.refused_bytes.set(bytes);
+        self.runs();
         if let Some(unsaid) = self.said(|said| said.refused.now((), Instant::now())) {
             let count = events.len();
             tracing::error!(

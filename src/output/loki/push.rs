@@ -42,24 +42,26 @@ impl Labels {
     }
 }
 
-/// One push of the picked events, uncompressed.
-pub(super) fn body(
+/// One push of the picked events, uncompressed, made in `body`.
+pub(super) fn body<'a>(
+    body: &'a mut Vec<u8>,
     labels: &str,
     batch: &Batch,
     picks: &[Pick],
     metadata: &[MetadataField],
-) -> Vec<u8> {
+) -> &'a [u8] {
     let lines: usize =
         picks.iter().map(|pick| batch.events[pick.event as usize].line.range().len()).sum();
     let mut head = Vec::with_capacity(labels.len() + 8);
     field(&mut head, 1, labels.as_bytes());
     // The stream's header holds its length, which is known at the end: room for it is left in front.
     let room = head.len() + 12;
-    let mut body = vec![0; room];
+    body.clear();
+    body.resize(room, 0);
     body.reserve(lines + picks.len() * AROUND);
     let mut scratch = Vec::with_capacity(2 * AROUND);
     for pick in picks {
-        entry(&mut body, &mut scratch, batch.record(pick.event as usize), metadata);
+        entry(body, &mut scratch, batch.record(pick.event as usize), metadata);
     }
     let mut front = Vec::with_capacity(room);
     front.push(1 << 3 | 2);
@@ -67,8 +69,7 @@ pub(super) fn body(
     front.extend_from_slice(&head);
     let start = room - front.len();
     body[start..room].copy_from_slice(&front);
-    body.drain(..start);
-    body
+    &body[start..]
 }
 
 fn entry(
@@ -80,15 +81,15 @@ fn entry(
     scratch.clear();
     let time = record.event.time;
     let (seconds, nanos) = (time.div_euclid(1_000_000_000), time.rem_euclid(1_000_000_000));
-    let mut stamp = Vec::with_capacity(20);
-    stamp.push(1 << 3);
+    // The stamp's length stands before it: one byte, filled in afterwards, since the stamp is shorter than 128.
+    scratch.extend_from_slice(&[1 << 3 | 2, 0, 1 << 3]);
     // int64: a negative number is written as its two's complement.
-    varint(&mut stamp, seconds.cast_unsigned());
+    varint(scratch, seconds.cast_unsigned());
     if nanos > 0 {
-        stamp.push(2 << 3);
-        varint(&mut stamp, nanos.cast_unsigned());
+        scratch.push(2 << 3);
+        varint(scratch, nanos.cast_unsigned());
     }
-    field(scratch, 1, &stamp);
+    scratch[1] = (scratch.len() - 2) as u8;
     let before_line = scratch.len();
     for which in metadata {
         let (name, value) = value(record, *which);
@@ -232,7 +233,10 @@ mod tests {
             batch(&[long.as_bytes(), b"\xff not an event", br#"{"verb":"","level":"Metadata"}"#]);
         let picks = [0, 1, 2].map(|event| Pick { event, safe: false });
         let metadata = [MetadataField::Verb, MetadataField::Name, MetadataField::AuditLevel];
-        let push = PushRequest::decode(&*body("{a=\"b\"}", &batch, &picks, &metadata)).unwrap();
+        // The room was used before.
+        let mut room = vec![7; 100];
+        let body = body(&mut room, "{a=\"b\"}", &batch, &picks, &metadata);
+        let push = PushRequest::decode(body).unwrap();
         let [stream] = &push.streams[..] else { panic!("one stream") };
         assert_eq!(stream.labels, "{a=\"b\"}");
         let [first, second, third] = &stream.entries[..] else { panic!("three entries") };

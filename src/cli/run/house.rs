@@ -1,0 +1,156 @@
+//! Builds the rooms from a configuration and what the checkpoint knows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::sync::Notify;
+
+use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, Store};
+use crate::cli::start::output;
+use crate::config::{self, Config, OutputKind};
+use crate::event::Key;
+use crate::input::{Input, Large, Limits, Reader};
+use crate::output::{File, FileMark as OutputMark, Output};
+use crate::pipeline::{Doubts, Pipeline, Refused, Settings};
+use crate::telemetry::Telemetry;
+
+/// What the rooms are built from.
+pub(super) struct House<'a> {
+    pub(super) config: &'a Config,
+    pub(super) key: Key,
+    pub(super) loaded: &'a Loaded,
+    pub(super) node: &'a str,
+    pub(super) telemetry: &'a Telemetry,
+    pub(super) store: &'a Arc<Store>,
+    pub(super) moved: &'a Arc<Notify>,
+}
+
+pub(super) type Rooms = (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>);
+
+impl House<'_> {
+    /// Makes every input and pipeline. An input is started when all its readers are known.
+    pub(super) fn build(&self) -> anyhow::Result<Rooms> {
+        let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
+        let large = Large::default();
+        for input_config in &self.config.inputs {
+            let mut input = Input::new(input_config.clone(), self.key.clone());
+            let outputs = self
+                .config
+                .outputs
+                .iter()
+                .filter(|output| output.inputs.contains(&input_config.name));
+            let readers: Vec<_> = outputs
+                .map(|output| (output, self.reader(&input, input_config, output, &large)))
+                .collect();
+            let heart = self.telemetry.heart(format!("the input {}", input_config.name));
+            input.start(self.telemetry.input(&input_config.name), heart)?;
+            let input = Arc::new(input);
+            for (output_config, reader) in readers {
+                let (pipeline, ledger) =
+                    self.pipeline(&input, reader, &input_config.name, output_config)?;
+                pipelines.push(pipeline);
+                ledgers.push(ledger);
+            }
+            inputs.push(input);
+        }
+        Ok((inputs, pipelines, ledgers))
+    }
+
+    fn reader(
+        &self,
+        input: &Input,
+        input_config: &config::FileInput,
+        output: &config::Output,
+        large: &Large,
+    ) -> Reader {
+        let known = self.loaded.state.pair(&input_config.name, &output.name);
+        let limits = Limits {
+            max_bytes: output.batch.max_bytes,
+            max_events: output.batch.max_events,
+            max_line_bytes: usize::try_from(input_config.max_line_bytes).unwrap_or(usize::MAX),
+        };
+        input.reader(
+            known.map(|pair| pair.cursor.clone()),
+            limits,
+            output.batch.max_age,
+            large.clone(),
+        )
+    }
+
+    fn pipeline(
+        &self,
+        input: &Arc<Input>,
+        reader: Reader,
+        input_name: &Arc<str>,
+        output_config: &config::Output,
+    ) -> anyhow::Result<(Pipeline, Arc<Ledger>)> {
+        let names = (Arc::clone(input_name), Arc::clone(&output_config.name));
+        let known = self.loaded.state.pair(&names.0, &names.1).cloned();
+        let pair = known.unwrap_or_else(|| Pair {
+            input: names.0.to_string(),
+            output: names.1.to_string(),
+            ..Pair::default()
+        });
+        let output = output(self.config, output_config, self.node, &names.0)?;
+        let settings = settings(self.config, output_config);
+        let doubts = Doubts::new(
+            &pair,
+            &self.loaded.origin,
+            &output.scope(),
+            Instant::now() + settings.timeout,
+        );
+        let mut books = Pair { reserved: doubts.reserved(), ..pair };
+        let (ledger, doubts) = match &output {
+            Output::File(file) => {
+                open_file(file, &mut books)?;
+                let file = file.clone();
+                let doubts = Doubts::new(&books, &Origin::Current, "", Instant::now());
+                (Ledger::of_file(books, Arc::clone(self.moved), move || file.sync()), doubts)
+            }
+            _ => (Ledger::new(books, output.scope(), Arc::clone(self.moved)), doubts),
+        };
+        let ledger = Arc::new(ledger);
+        let budget = Budget::new(self.store.directory(), self.config.disk);
+        let refused = Refused::open(self.store.directory(), &names.0, &names.1, budget)
+            .with_context(|| {
+                format!("cannot open the refused events below {}", self.store.directory().display())
+            })?;
+        let pipeline = Pipeline::new(
+            Arc::clone(input),
+            reader,
+            output,
+            names,
+            refused,
+            Arc::clone(&ledger),
+            doubts,
+            settings,
+            self.telemetry,
+        );
+        Ok((pipeline, ledger))
+    }
+}
+
+/// Opens a file output where its checkpoint says; nothing of it is in doubt then.
+fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
+    let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
+    file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;
+    let OutputMark { sequence, length } = file.mark();
+    (books.reserved, books.file) = (0, Some(FileMark { sequence, length }));
+    Ok(())
+}
+
+fn settings(config: &Config, output: &config::Output) -> Settings {
+    let timeout = match &output.kind {
+        OutputKind::Loki(loki) => loki.http.timeout,
+        OutputKind::Elasticsearch(elasticsearch) => elasticsearch.http.timeout,
+        OutputKind::File(_) => Duration::ZERO,
+    };
+    Settings {
+        in_flight: output.in_flight,
+        retry: output.retry,
+        max_bytes_per_second: output.max_bytes_per_second,
+        timeout,
+        drain_timeout: config.drain_timeout,
+    }
+}

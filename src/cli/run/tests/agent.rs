@@ -1,0 +1,190 @@
+//! An agent in a temporary directory that can be killed at any moment, and the log it follows.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::super::{Agent, Opened};
+use super::fake::Fake;
+use crate::checkpoint::{Pair, Store};
+use crate::config::Config;
+use crate::telemetry::{EventResult, PairState, Telemetry, Time};
+
+/// A log, a state directory, and the number of events written so far.
+pub(super) struct Node {
+    pub(super) dir: TempDir,
+    pub(super) written: usize,
+}
+
+/// One process.
+pub(super) struct Process {
+    runtime: Runtime,
+    pub(super) telemetry: Telemetry,
+    stop: watch::Sender<bool>,
+    ended: JoinHandle<anyhow::Result<bool>>,
+}
+
+/// `[outputs.loki]` towards a fake, small batches and short times; more keys may follow.
+pub(super) fn loki(fake: &Fake, more: &str) -> String {
+    format!("[outputs.loki]\ntype = \"loki\"\nendpoint = \"{}\"\n{COMMON}{more}\n", fake.url)
+}
+
+/// `[outputs.es]` likewise.
+pub(super) fn elasticsearch(fake: &Fake, more: &str) -> String {
+    format!(
+        "[outputs.es]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
+         compression = \"none\"\nlayout = \"flat\"\n{COMMON}{more}\n",
+        fake.url
+    )
+}
+
+const COMMON: &str = "timeout = \"800ms\"\nretry = { min = \"10ms\", max = \"40ms\" }\n";
+
+/// Lines small enough that a chunk holds ten of them.
+pub(super) const TENS: &str = "batch = { max_events = 10, max_age = \"1ms\" }";
+
+impl Node {
+    pub(super) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), written: 0 }
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.path().join("audit/audit.log")
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Appends so many events to the live log.
+    pub(super) fn write(&mut self, events: usize) {
+        (0..events).for_each(|_| self.write_with(""));
+    }
+
+    /// Appends an event with this in its body.
+    pub(super) fn write_with(&mut self, body: &str) {
+        let n = self.written;
+        self.written += 1;
+        // A microsecond apart, as the first events of a busy server.
+        let (seconds, micros) = (n / 1_000_000, n % 1_000_000);
+        let (hour, minute, second) = (6 + seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let time = format!("2026-11-21T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
+        let line = format!(
+            "{{\"kind\":\"Event\",\"auditID\":\"{n}\",\"stage\":\"ResponseComplete\",\"requestReceivedTimestamp\":\"{time}\",\"stageTimestamp\":\"{time}\",\"requestObject\":\"{body}\"}}\n"
+        );
+        fs::create_dir_all(self.log().parent().unwrap()).unwrap();
+        let mut file = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+
+    pub(super) fn start(&self, outputs: &str) -> Process {
+        self.start_with("", outputs)
+    }
+
+    /// `top` are keys before the first table.
+    pub(super) fn start_with(&self, top: &str, outputs: &str) -> Process {
+        let text = format!(
+            "node = \"n\"\nstate_dir = {:?}\ncheckpoint_interval = \"10ms\"\n{top}\n\
+             [server]\nlisten = \"off\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\n{outputs}",
+            self.state(),
+            self.log()
+        );
+        let config = Config::parse(&text, Path::new("test"), &|_| None).unwrap();
+        // The lock of a killed process goes when the last of its threads has ended.
+        let opened = eventually("the state directory is free", || Opened::new(&config).ok());
+        let telemetry = opened.telemetry(&config);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let (known, told) = (telemetry.clone(), stop.clone());
+        let ended = runtime.spawn(async move {
+            Agent::start(&config, opened, &known, &stopped)?.end(&told).await
+        });
+        Process { runtime, telemetry, stop, ended }
+    }
+
+    /// What the checkpoint says of an output.
+    pub(super) fn pair(&self, output: &str) -> Option<Pair> {
+        Store::load(&self.state()).ok()?.state.pair("api", output).cloned()
+    }
+
+    /// Decompressed bytes that the checkpoint says are acknowledged.
+    pub(super) fn acknowledged(&self, output: &str) -> u64 {
+        let pair = self.pair(output).unwrap_or_default();
+        pair.cursor.generations.values().map(|progress| progress.offset).sum()
+    }
+
+    pub(super) fn is_all_acknowledged(&self, output: &str) -> bool {
+        self.acknowledged(output) == fs::metadata(self.log()).unwrap().len()
+    }
+
+    /// Every event so far is there once.
+    pub(super) fn all_once(&self, fake: &Fake) {
+        eventually("all events have arrived", || {
+            (fake.counts().len() >= self.written).then_some(())
+        });
+        let doubled: Vec<_> = fake.counts().into_iter().filter(|(_, times)| *times > 1).collect();
+        assert!(doubled.is_empty(), "doubled: {doubled:?}");
+    }
+
+    pub(super) fn refused(&self, output: &str) -> Vec<serde_json::Value> {
+        let path = self.state().join(format!("refused/api.{output}.ndjson"));
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Process {
+    /// As SIGKILL: nothing more is sent, nothing more is written down.
+    pub(super) fn kill(self) {
+        drop(self.runtime);
+    }
+
+    /// As SIGTERM; whether it ended cleanly.
+    pub(super) fn stop(self) -> bool {
+        self.stop.send_replace(true);
+        self.runtime.block_on(self.ended).unwrap().unwrap()
+    }
+
+    pub(super) fn delivered(&self, output: &str) -> u64 {
+        self.telemetry.pair("api", output).events.of(EventResult::Delivered).get()
+    }
+
+    pub(super) fn refused(&self, output: &str) -> u64 {
+        self.telemetry.pair("api", output).events.of(EventResult::Refused).get()
+    }
+
+    pub(super) fn pair_state(&self, output: &str) -> PairState {
+        self.telemetry.pair("api", output).state()
+    }
+
+    /// What `/readyz` says.
+    pub(super) fn problems(&self) -> String {
+        self.telemetry.readiness(Time::now(), Duration::from_secs(60)).join("\n")
+    }
+}
+
+pub(super) fn eventually<T>(what: &str, mut is: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(it) = is() {
+            return it;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(super) fn until(what: &str, mut is: impl FnMut() -> bool) {
+    eventually(what, || is().then_some(()));
+}

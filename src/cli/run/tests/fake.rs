@@ -1,0 +1,402 @@
+//! A back end with a memory: stores what Loki's push and Elasticsearch's bulk bring, answers look-ups from that, and
+//! plays tricks as told. Written against plain sockets, since it has to break connections and stay silent.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use serde_json::{Value, json};
+
+/// What to do with one request.
+#[derive(Clone, Debug)]
+pub(super) enum Do {
+    Take,
+    /// Store it, and break the connection instead of answering.
+    TakeAndBreak,
+    /// Break the connection, and store it only so much later.
+    BreakAndTakeLater(Duration),
+    /// Answer after so long; the connection may be gone by then.
+    TakeAfter(Duration),
+    /// Never answer, and store nothing.
+    Hang,
+    Answer(u16, &'static str),
+    TakeAndAnswer(u16, &'static str),
+    /// 429 with `Retry-After`, in seconds.
+    Later(u64),
+    /// Bulk: store every other document and say 429 of the rest.
+    TakeHalf,
+    /// Bulk: store all and answer for one less.
+    ForgetOne,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// Labels of the stream, or id of the document.
+    pub(super) under: String,
+    pub(super) tenant: String,
+    pub(super) time: i64,
+    pub(super) line: String,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) stored: Vec<Stored>,
+    /// For the next writes, one each; then `always`.
+    pub(super) script: VecDeque<Do>,
+    pub(super) always: Option<Do>,
+    pub(super) look_ups: VecDeque<Do>,
+    pub(super) always_look_up: Option<Do>,
+    /// Lines with this are refused with 400, the others of the same push are stored.
+    pub(super) poison: Option<&'static str>,
+    /// Likewise, as too old.
+    pub(super) too_old: Option<&'static str>,
+    /// Requests with this get no answer and are not stored.
+    pub(super) hang: Option<&'static str>,
+    /// Larger requests get 413.
+    pub(super) max_body: Option<usize>,
+    /// Larger answers to look-ups get 500, as Loki's parts say it.
+    pub(super) max_answer: Option<usize>,
+    /// Writes: when, and how many events.
+    pub(super) writes: Vec<(Instant, usize)>,
+    pub(super) looked_up: Vec<Instant>,
+}
+
+pub(super) struct Fake {
+    pub(super) url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Fake {
+    pub(super) fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state: Arc<Mutex<State>> = Arc::default();
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || serve(stream, &state));
+            }
+        });
+        Self { url, state }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(super) fn script(&self, script: impl IntoIterator<Item = Do>) {
+        self.state().script.extend(script);
+    }
+
+    /// How often each event is stored, by its audit id.
+    pub(super) fn counts(&self) -> HashMap<String, usize> {
+        let mut counts = HashMap::new();
+        for stored in &self.state().stored {
+            *counts.entry(audit_id(&stored.line)).or_default() += 1;
+        }
+        counts
+    }
+}
+
+pub(super) fn audit_id(line: &str) -> String {
+    let (_, rest) =
+        line.split_once(r#""auditID":""#).unwrap_or_else(|| panic!("no id: {line:.200}"));
+    rest.split('"').next().unwrap().to_owned()
+}
+
+struct Request {
+    target: String,
+    tenant: String,
+    body: Vec<u8>,
+}
+
+fn read(stream: &mut TcpStream) -> Option<Request> {
+    let (mut all, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
+    let end = loop {
+        if let Some(at) = memchr::memmem::find(&all, b"\r\n\r\n") {
+            break at + 4;
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return None,
+            Ok(n) => all.extend_from_slice(&chunk[..n]),
+        }
+    };
+    let head = String::from_utf8(all[..end].to_vec()).unwrap();
+    let header = |name: &str| {
+        head.lines().find_map(|line| Some(line.split_once(": ").filter(|(n, _)| *n == name)?.1))
+    };
+    let length: usize = header("content-length").map_or(0, |text| text.parse().unwrap());
+    while all.len() < end + length {
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return None,
+            Ok(n) => all.extend_from_slice(&chunk[..n]),
+        }
+    }
+    let target = head.split(' ').nth(1)?.to_owned();
+    let tenant = header("x-scope-orgid").unwrap_or_default().to_owned();
+    Some(Request { target, tenant, body: all.split_off(end) })
+}
+
+fn answer(stream: &mut TcpStream, status: u16, extra: &str, body: &str) {
+    let head = format!("HTTP/1.1 {status} X\r\n{extra}content-length: {}\r\n\r\n", body.len());
+    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+}
+
+fn serve(mut stream: TcpStream, state: &Arc<Mutex<State>>) {
+    let _ = stream.set_nodelay(true);
+    while let Some(request) = read(&mut stream) {
+        let path = request.target.split('?').next().unwrap();
+        let go_on = match path {
+            "/loki/api/v1/push" => write(&mut stream, state, &request, pushed(&request)),
+            "/_bulk" => write(&mut stream, state, &request, bulked(&request)),
+            _ if path.ends_with("/_refresh") => {
+                answer(&mut stream, 200, "", r#"{"_shards":{"failed":0}}"#);
+                true
+            }
+            _ => look_up(&mut stream, state, &request),
+        };
+        if !go_on {
+            return;
+        }
+    }
+}
+
+/// Answers whether the connection stays.
+fn write(
+    stream: &mut TcpStream,
+    state: &Arc<Mutex<State>>,
+    request: &Request,
+    mut new: Vec<Stored>,
+) -> bool {
+    let bulk = request.target.starts_with("/_bulk");
+    let mut held = state.lock().unwrap();
+    if new.is_empty() {
+        let status = match held.script.front().or(held.always.as_ref()) {
+            Some(Do::Answer(status, _)) => *status,
+            _ => 422,
+        };
+        drop(held);
+        answer(stream, status, "", "no streams");
+        return true;
+    }
+    let hangs = held.hang.is_some_and(|mark| new.iter().any(|stored| stored.line.contains(mark)));
+    let act = if hangs { Some(Do::Hang) } else { held.script.pop_front() };
+    let act = act.or_else(|| held.always.clone()).unwrap_or(Do::Take);
+    held.writes.push((Instant::now(), new.len()));
+    let count = new.len();
+    if matches!(act, Do::Take) {
+        if held.max_body.is_some_and(|most| request.body.len() > most) {
+            drop(held);
+            answer(stream, 413, "", "too large");
+            return true;
+        }
+        for (mark, text) in [
+            (held.poison, "max entry size 5 bytes exceeded"),
+            (held.too_old, "entry has timestamp too old: 2020"),
+        ] {
+            let Some(mark) = mark else { continue };
+            if new.iter().any(|stored| stored.line.contains(mark)) {
+                new.retain(|stored| !stored.line.contains(mark));
+                held.stored.extend(new);
+                drop(held);
+                answer(stream, 400, "", text);
+                return true;
+            }
+        }
+    }
+    let items = |statuses: &mut dyn Iterator<Item = u16>| {
+        let item = |status| match status {
+            201 => json!({"create": {"status": 201}}),
+            _ => {
+                json!({"create": {"status": status, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}})
+            }
+        };
+        json!({"errors": true, "items": statuses.map(item).collect::<Vec<_>>()}).to_string()
+    };
+    let all = || if bulk { items(&mut (0..count).map(|_| 201)) } else { String::new() };
+    let ok = if bulk { 200 } else { 204 };
+    match act {
+        Do::Take => {
+            held.stored.extend(new);
+            drop(held);
+            answer(stream, ok, "", &all());
+            true
+        }
+        Do::TakeAndBreak => {
+            held.stored.extend(new);
+            false
+        }
+        Do::BreakAndTakeLater(after) => {
+            let state = Arc::clone(state);
+            thread::spawn(move || {
+                thread::sleep(after);
+                state.lock().unwrap().stored.extend(new);
+            });
+            false
+        }
+        Do::TakeAfter(after) => {
+            drop(held);
+            thread::sleep(after);
+            state.lock().unwrap().stored.extend(new);
+            answer(stream, ok, "", &all());
+            true
+        }
+        Do::Hang => {
+            drop(held);
+            // Until the other side has had enough.
+            let _ = stream.read(&mut [0]);
+            false
+        }
+        Do::Answer(status, text) => {
+            drop(held);
+            answer(stream, status, "", text);
+            true
+        }
+        Do::TakeAndAnswer(status, text) => {
+            held.stored.extend(new);
+            drop(held);
+            answer(stream, status, "", text);
+            true
+        }
+        Do::Later(seconds) => {
+            drop(held);
+            answer(stream, 429, &format!("retry-after: {seconds}\r\n"), "slow down");
+            true
+        }
+        Do::TakeHalf => {
+            held.stored.extend(new.into_iter().step_by(2));
+            drop(held);
+            let body = items(&mut (0..count).map(|at| if at % 2 == 0 { 201 } else { 429 }));
+            answer(stream, 200, "", &body);
+            true
+        }
+        Do::ForgetOne => {
+            held.stored.extend(new);
+            drop(held);
+            answer(stream, 200, "", &items(&mut (1..count).map(|_| 201)));
+            true
+        }
+    }
+}
+
+fn look_up(stream: &mut TcpStream, state: &Arc<Mutex<State>>, request: &Request) -> bool {
+    let mut held = state.lock().unwrap();
+    held.looked_up.push(Instant::now());
+    let act = held.look_ups.pop_front().or_else(|| held.always_look_up.clone());
+    if let Some(Do::Answer(status, text)) = act {
+        drop(held);
+        answer(stream, status, "", text);
+        return true;
+    }
+    let body = if request.target.contains("query_range") {
+        found_in_range(&held, request)
+    } else {
+        let asked: Value = serde_json::from_slice(&request.body).unwrap();
+        let ids = asked["query"]["ids"]["values"].as_array().unwrap();
+        let is_asked = |stored: &&Stored| ids.iter().any(|id| *id == *stored.under);
+        let hits: Vec<_> = held
+            .stored
+            .iter()
+            .filter(is_asked)
+            .map(|stored| json!({"_id": stored.under}))
+            .collect();
+        let hits = json!({"total": {"value": hits.len()}, "hits": hits});
+        json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}).to_string()
+    };
+    let too_large = held.max_answer.is_some_and(|most| body.len() > most);
+    drop(held);
+    if too_large {
+        answer(stream, 500, "", "rpc error: received message larger than max");
+    } else {
+        answer(stream, 200, "", &body);
+    }
+    true
+}
+
+fn found_in_range(state: &State, request: &Request) -> String {
+    let url = reqwest::Url::parse(&format!("http://x{}", request.target)).unwrap();
+    let asked: HashMap<_, _> = url.query_pairs().collect();
+    let number = |name: &str| asked[name].parse::<i64>().unwrap();
+    let (start, end) = (number("start"), number("end"));
+    let mut found: Vec<_> = state
+        .stored
+        .iter()
+        .filter(|stored| stored.tenant == request.tenant && stored.under == asked["query"])
+        .filter(|stored| (start..end).contains(&stored.time))
+        .collect();
+    found.sort_by_key(|stored| stored.time);
+    found.truncate(usize::try_from(number("limit")).unwrap());
+    let values: Vec<_> =
+        found.iter().map(|stored| json!([stored.time.to_string(), stored.line])).collect();
+    json!({"status": "success", "data": {"resultType": "streams", "result": [{"stream": {}, "values": values}]}})
+        .to_string()
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Push {
+    #[prost(message, repeated, tag = "1")]
+    streams: Vec<Stream>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Stream {
+    #[prost(string, tag = "1")]
+    labels: String,
+    #[prost(message, repeated, tag = "2")]
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(message, optional, tag = "1")]
+    time: Option<Time>,
+    #[prost(string, tag = "2")]
+    line: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Time {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+fn pushed(request: &Request) -> Vec<Stored> {
+    let plain = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
+    let push = Push::decode(&*plain).unwrap();
+    assert!(push.streams.len() <= 1, "one stream a push, or Loki loses lines behind a 204");
+    let mut all = Vec::new();
+    for stream in push.streams {
+        for entry in stream.entries {
+            let time = entry.time.unwrap();
+            all.push(Stored {
+                under: stream.labels.clone(),
+                tenant: request.tenant.clone(),
+                time: time.seconds * 1_000_000_000 + i64::from(time.nanos),
+                line: entry.line,
+            });
+        }
+    }
+    all
+}
+
+fn bulked(request: &Request) -> Vec<Stored> {
+    let text = std::str::from_utf8(&request.body).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let stored = |pair: &[&str]| {
+        let action: Value = serde_json::from_str(pair[0]).unwrap();
+        Stored {
+            under: action["create"]["_id"].as_str().unwrap().to_owned(),
+            tenant: String::new(),
+            time: 0,
+            line: pair[1].to_owned(),
+        }
+    };
+    lines.chunks(2).map(stored).collect()
+}

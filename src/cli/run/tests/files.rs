@@ -1,0 +1,73 @@
+//! A file as the output: kills anywhere leave every line in it once.
+
+use std::fs;
+use std::time::Duration;
+
+use super::agent::{Node, until};
+use super::fake::audit_id;
+
+fn archive(node: &Node, more: &str) -> String {
+    let path = node.dir.path().join("archive/out.ndjson");
+    format!(
+        "[outputs.archive]\ntype = \"file\"\npath = {path:?}\n{more}\nbatch = {{ max_events = 3, max_age = \"1ms\" }}\n"
+    )
+}
+
+fn lines(node: &Node) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(node.dir.path().join("archive"))
+        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+        .unwrap_or_default();
+    // Numbers first, then the present file, which has none.
+    names.sort_by_key(|path| (path.extension().unwrap() == "ndjson", path.clone()));
+    names
+        .iter()
+        .flat_map(|path| {
+            fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn kill_often(more: &str, body: usize) {
+    let mut node = Node::new();
+    let outputs = archive(&node, more);
+    for round in 0..12 {
+        (0..40).for_each(|_| node.write_with(&"x".repeat(body)));
+        let before = lines(&node).len();
+        let process = node.start(&outputs);
+        until("it wrote something", || {
+            lines(&node).len() > before + round % 5 * 8 || node.is_all_acknowledged("archive")
+        });
+        process.kill();
+    }
+    let process = node.start(&outputs);
+    until("all is acknowledged", || node.is_all_acknowledged("archive"));
+    assert!(process.stop());
+    let ids: Vec<usize> = lines(&node).iter().map(|line| audit_id(line).parse().unwrap()).collect();
+    assert!(ids.iter().copied().eq(0..node.written), "{ids:?}");
+}
+
+#[test]
+fn kills_at_any_moment_leave_each_line_once_and_in_order() {
+    kill_often("", 0);
+}
+
+#[test]
+fn kills_among_rotations_leave_each_line_once_and_in_order() {
+    kill_often("rotate = { max_bytes = \"64KiB\", max_files = 100 }", 2000);
+}
+
+#[test]
+fn nothing_is_written_before_its_mark_is() {
+    let mut node = Node::new();
+    assert!(node.start(&archive(&node, "")).stop());
+    node.write(10);
+    let in_the_way = node.state().join("checkpoint.json.new/x");
+    fs::create_dir_all(&in_the_way).unwrap();
+    let process = node.start(&archive(&node, ""));
+    until("it is said", || process.problems().contains("the checkpoint cannot be saved"));
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(lines(&node).len(), 0);
+    fs::remove_dir_all(in_the_way.parent().unwrap()).unwrap();
+    until("all is acknowledged", || node.is_all_acknowledged("archive"));
+    assert_eq!(lines(&node).len(), 10);
+}

@@ -1,0 +1,107 @@
+//! What a pipeline does beside delivering: counts what was read, looks how far behind it is, forgets what is gone.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::Pipeline;
+use crate::event::Fingerprint;
+use crate::input::Chunk;
+use crate::telemetry::{GapReason, Time};
+
+/// A generation that no listing has shown for so long is forgotten; a directory may be unmounted for a while.
+const FORGET: Duration = Duration::from_mins(10);
+/// Generations that are gone but not forgotten, at most.
+const GONE: usize = 1000;
+/// Ticks between two comparisons of the cursor with the listing, which cost something where there are many backups.
+const COMPARE: u64 = 10;
+
+impl Pipeline {
+    /// Counts what was read, if no other output's reader did.
+    pub(super) fn count(&self, chunk: &Chunk) {
+        if !self.input.is_news(chunk.generation, chunk.batch.end) {
+            return;
+        }
+        let (stats, told) = (&self.input_stats, &chunk.told);
+        stats.bytes.add(chunk.batch.end - chunk.batch.start);
+        stats.events.add(chunk.batch.events.len() as u64);
+        stats.torn_lines.add(told.torn.into());
+        stats.hole_bytes.add(told.hole_bytes);
+        stats.over_long_lines.add(told.over_long.into());
+        stats.unreadable_lines.add(told.unreadable.into());
+        if let Some(event) = chunk.batch.events.last() {
+            stats.last_event.set(Some(Time::from_nanos(event.time)));
+        }
+        let gaps = [
+            (GapReason::TornLine, told.torn_bytes, u64::from(told.torn)),
+            (GapReason::NulHole, told.hole_bytes, u64::from(told.hole_bytes > 0)),
+            (GapReason::OverLongLine, told.over_long_bytes, u64::from(told.over_long)),
+        ];
+        for (reason, bytes, times) in gaps.into_iter().filter(|(_, _, times)| *times > 0) {
+            stats.gap(reason, bytes);
+            let (input, file) = (&*self.context.tell.input, &*chunk.file);
+            tracing::warn!(
+                input,
+                file,
+                offset = chunk.batch.start,
+                ?reason,
+                bytes,
+                times,
+                "log is damaged here"
+            );
+        }
+    }
+
+    /// Once a second: how far behind, and what can be forgotten.
+    pub(super) fn look_after(&mut self) {
+        self.heart.beat();
+        let pending = self.acks.oldest().and_then(|passing| passing.first_event);
+        let (backlog, oldest) = self.ledger.with_cursor(|cursor| {
+            let latest = || cursor.generations.values().filter_map(|progress| progress.time).max();
+            (self.input.backlog(cursor), pending.or_else(latest))
+        });
+        let stats = &self.context.tell.stats;
+        stats.lag_bytes.set(backlog);
+        stats.oldest_pending.set(oldest.map(Time::from_nanos));
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(COMPARE) {
+            self.compare(Instant::now());
+        }
+    }
+
+    /// Notes which generations of the cursor are shown no more, and since when.
+    fn compare(&mut self, now: Instant) {
+        let prints: Vec<_> =
+            self.ledger.with_cursor(|cursor| cursor.generations.keys().copied().collect());
+        let mut any = false;
+        for print in prints {
+            match self.input.shows(print) {
+                Some(true) => {
+                    any = true;
+                    self.absent.remove(&print);
+                }
+                Some(false) => drop(self.absent.entry(print).or_insert(now)),
+                None => {}
+            }
+        }
+        let long = self.absent.values().any(|since| now.duration_since(*since) >= FORGET);
+        // The directory itself may be away: then nothing is shown, and nothing is forgotten.
+        if any && (long || self.absent.len() > GONE) {
+            self.forget(now);
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        let mut gone: Vec<_> = self.absent.iter().map(|(print, since)| (*since, *print)).collect();
+        gone.sort_unstable();
+        let excess = gone.len().saturating_sub(GONE);
+        let old = |(index, (since, print)): (usize, (Instant, Fingerprint))| {
+            (index < excess || now.duration_since(since) >= FORGET).then_some(print)
+        };
+        let gone: HashSet<_> = gone.into_iter().enumerate().filter_map(old).collect();
+        self.ledger.forget(|print| gone.contains(print));
+        for print in gone {
+            self.absent.remove(&print);
+            self.read.remove(&print);
+        }
+    }
+}
