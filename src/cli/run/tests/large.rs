@@ -1,5 +1,7 @@
 //! Lines of megabytes: one at a time through the one buffer of the process, which nobody keeps from another.
 
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::thread;
 use std::time::Duration;
 
@@ -52,11 +54,20 @@ fn a_large_line_whose_answer_was_lost_is_read_again_and_stored_once() {
 fn what_was_appended_behind_a_large_line_while_it_waited_is_delivered_too() {
     let (fake, mut node) = (Fake::new(), Node::new());
     fake.state().always = Some(Do::TakeAndBreak);
+    // Written in two goes, so that it is known to be large before its end is.
+    node.write(1);
     node.write_with(&"x".repeat(LARGE));
+    let whole = fs::read(node.log()).unwrap();
+    fs::write(node.log(), &whole[..whole.len() - 1000]).unwrap();
     // A batch has room for more than the large line.
     let process =
         node.start(&elasticsearch(&fake, "batch = { max_bytes = \"16MiB\", max_age = \"1ms\" }"));
-    until("it was sent", || fake.state().writes.len() == 1);
+    until("the first is sent", || !fake.state().writes.is_empty());
+    thread::sleep(Duration::from_millis(300));
+    let seen = fake.state().writes.len();
+    let mut file = OpenOptions::new().append(true).open(node.log()).unwrap();
+    file.write_all(&whole[whole.len() - 1000..]).unwrap();
+    until("the large one is sent", || fake.counts().len() == 2 && fake.state().writes.len() > seen);
     node.write(5);
     fake.state().always = None;
     until("all is acknowledged", || node.is_all_acknowledged("es"));
