@@ -149,6 +149,12 @@ impl Delivery {
                 let doubt = Verdict::Doubt { reason: Reason::BadAnswer, answer };
                 self.judge(context, batch, part, doubt, sent)
             }
+            // A fault of ours, and no reason to lose an event: what has no verdict is not known to be stored.
+            Answer::Each(verdicts) if verdicts.len() != part.picks.len() => {
+                let answer = format!("{} verdicts on {} events", verdicts.len(), part.picks.len());
+                let doubt = Verdict::Doubt { reason: Reason::BadAnswer, answer };
+                self.judge(context, batch, part, doubt, sent)
+            }
             Answer::Each(verdicts) => {
                 let mut wait = None;
                 for (picks, verdict) in alike(&part.picks, verdicts) {

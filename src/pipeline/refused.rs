@@ -119,7 +119,9 @@ impl Refused {
             .map_err(RefusedError::Io)?
             .map_err(RefusedError::Full)?;
         books.append(&lines).map_err(RefusedError::Io)?;
-        ids.into_iter().for_each(|id| books.remember(id));
+        for id in ids {
+            books.remember(id);
+        }
         Ok(())
     }
 }

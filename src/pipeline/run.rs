@@ -294,7 +294,9 @@ impl Pipeline {
     fn pass_gap(&mut self, gap: Gap) {
         let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == gap.generation;
         let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
-        gone.into_iter().for_each(|(_, returned)| self.give_up(returned));
+        for (_, returned) in gone {
+            self.give_up(returned);
+        }
         self.input_stats.gap(gap.reason, gap.bytes);
         let tell = &self.context.tell;
         tracing::error!(

@@ -255,5 +255,5 @@ fn after_a_clean_end_nothing_is_looked_up() {
     let _process = node.start(&loki(&fake, TENS));
     node.all_once(&fake);
     assert!(fake.state().looked_up.is_empty() && start.elapsed() < Duration::from_millis(800));
-    let _ = eventually("acknowledged", || node.is_all_acknowledged("loki").then_some(()));
+    eventually("acknowledged", || node.is_all_acknowledged("loki").then_some(()));
 }
