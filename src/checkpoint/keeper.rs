@@ -136,3 +136,39 @@ fn put(state: &mut State, pair: &Pair) {
         None => state.pairs.push(pair.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::event::{Fingerprint, Progress};
+    use crate::telemetry::Identity;
+
+    #[tokio::test]
+    async fn an_output_file_that_cannot_be_synced_holds_up_no_other_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let pair = |output: &str| Pair { output: output.into(), ..Pair::default() };
+        let broken = || Err(io::Error::other("no"));
+        let ledgers = vec![
+            Arc::new(Ledger::of_file(pair("broken"), Arc::default(), broken)),
+            Arc::new(Ledger::new(pair("well"), String::new(), Arc::default())),
+        ];
+        for ledger in &ledgers {
+            ledger.advance(Fingerprint([1; 16]), Progress::default(), 5, None);
+        }
+        let telemetry = Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0" });
+        let interval = Duration::from_millis(1);
+        let mut keeper =
+            Keeper::new(store, State::default(), ledgers.clone(), interval, telemetry.clone());
+        let error = keeper.save().await.unwrap_err().to_string();
+        assert!(error.contains("the output broken"), "{error}");
+        assert!(telemetry.disk().checkpoint_error().is_some());
+        let state = Store::load(dir.path()).unwrap().state;
+        let saved: Vec<_> = state.pairs.iter().map(|pair| pair.output.as_str()).collect();
+        assert_eq!(saved, ["well"]);
+        assert!(ledgers[1].is_granted(6) && !ledgers[0].is_granted(1));
+        assert!(ledgers[0].is_due().0 && !ledgers[1].is_due().0);
+    }
+}

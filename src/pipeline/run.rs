@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::acks::Acks;
 use super::backoff::Backoff;
-use super::delivery::{Context, Delivery, Step};
+use super::delivery::{Context, Delivery};
 use super::doubt::Doubts;
 use super::rate::Rate;
 use super::reading::{self, Reply};
@@ -22,12 +22,15 @@ use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
 use crate::input::{Chunk, Gap, Input, News, Reader};
 use crate::output::Output;
-use crate::telemetry::{Cursor as CursorView, GapReason, Heart, InputStats, Telemetry, Time};
+use crate::telemetry::{GapReason, Heart, InputStats, Telemetry};
 
 /// Chunks that wait for one before them, at most: while one is stuck the others go on so far.
 const AHEAD: usize = 256;
 
+mod settle;
 mod tend;
+
+use settle::{carry_out, give_back};
 
 /// What a pipeline is made of.
 pub(crate) struct Pipeline {
@@ -331,112 +334,4 @@ impl Pipeline {
         }
         self.pass(ticket);
     }
-
-    fn settle(&mut self, outcome: Outcome) -> Option<Reply> {
-        self.context.tell.stats.in_flight.set(self.tasks.len() as u64);
-        match outcome {
-            Outcome::Settled(ticket, mark, large) => {
-                if let Some(passing) = self.acks.at(ticket) {
-                    passing.mark = mark;
-                }
-                self.pass(ticket);
-                large.then_some(Reply::Settled)
-            }
-            Outcome::Deferred(returned, until) => {
-                let ledger = Arc::clone(&self.ledger);
-                self.tasks.spawn(async move {
-                    ledger.granted(returned.grant).await;
-                    tokio::time::sleep_until(until.into()).await;
-                    Outcome::Again(returned)
-                });
-                None
-            }
-            Outcome::Again(returned) => {
-                let (generation, before) = (returned.generation, returned.before.clone());
-                self.read.insert(generation, before.clone());
-                self.returned.insert((generation, returned.stretch.start), returned);
-                Some(Reply::Again(generation, before))
-            }
-        }
-    }
-
-    /// Acknowledges a chunk and moves the cursor over what is contiguous.
-    fn pass(&mut self, ticket: u64) {
-        for Passing { generation, progress, bytes, file, mark, .. } in self.acks.acknowledge(ticket)
-        {
-            self.under_way -= bytes;
-            let Some(progress) = progress else { continue };
-            self.context.tell.stats.set_cursor(CursorView {
-                generation: generation.0,
-                file: Some(file),
-                offset: progress.offset,
-                event_time: progress.time.map(Time::from_nanos),
-            });
-            self.ledger.advance(generation, progress, bytes, mark);
-        }
-    }
-
-    /// Waits for what is under way, as long as is allowed.
-    async fn drain(mut self) -> Ended {
-        self.context.tell.stats.draining();
-        let deadline = tokio::time::Instant::now() + self.settings.drain_timeout;
-        loop {
-            // Comes round as often as ever, so that a long drain is not taken for a hang.
-            let next = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
-            match tokio::time::timeout_at(next, self.tasks.join_next()).await {
-                Ok(Some(Ok(outcome @ Outcome::Settled(..)))) => drop(self.settle(outcome)),
-                // What has to be read again will be, by the next process.
-                Ok(Some(Ok(Outcome::Deferred(..) | Outcome::Again(_)) | Err(_))) => {}
-                Ok(None) => break,
-                Err(_) if next == deadline => break,
-                Err(_) => self.heart.beat(),
-            }
-        }
-        self.tasks.abort_all();
-        if self.acks.is_empty() {
-            self.ledger.settle();
-            return Ended::Drained;
-        }
-        Ended::TimedOut
-    }
-}
-
-/// Delivers one chunk. One that holds the large buffer is given back whenever there is something to wait for.
-async fn carry_out(
-    context: Arc<Context>,
-    chunk: Chunk,
-    ticket: u64,
-    mut delivery: Delivery,
-    grant: u64,
-    before: Progress,
-) -> Outcome {
-    loop {
-        match delivery.step(&context, &chunk.batch).await {
-            Step::Done => {
-                let mark = match &context.output {
-                    Output::File(file) => Some(file.mark()),
-                    Output::Loki(_) | Output::Elasticsearch(_) => None,
-                };
-                let mark =
-                    mark.map(|mark| FileMark { sequence: mark.sequence, length: mark.length });
-                return Outcome::Settled(ticket, mark, chunk.permit.is_some());
-            }
-            Step::Wait(until) if chunk.permit.is_some() => {
-                let returned = give_back(&chunk, ticket, delivery, grant, before);
-                return Outcome::Deferred(returned, until);
-            }
-            Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
-        }
-    }
-}
-
-fn give_back(
-    chunk: &Chunk,
-    ticket: u64,
-    delivery: Delivery,
-    grant: u64,
-    before: Progress,
-) -> Returned {
-    let (generation, stretch) = (chunk.generation, chunk.batch.start..chunk.batch.end);
-    Returned { ticket, delivery, generation, stretch, grant, before }
 }

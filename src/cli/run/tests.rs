@@ -8,3 +8,4 @@ mod files;
 mod large;
 mod refusals;
 mod waiting;
+mod wire;

@@ -32,11 +32,11 @@ impl Gzip {
     }
 
     fn finish(self) -> io::Result<Vec<u8>> {
-        // The length is that modulo 2^32, as the format wants it.
-        let length = u32::try_from(self.deflate.total_in() & 0xffff_ffff).unwrap_or_default();
+        let length = self.deflate.total_in();
         let mut out = self.deflate.finish()?;
         out.extend_from_slice(&self.crc.finalize().to_le_bytes());
-        out.extend_from_slice(&length.to_le_bytes());
+        // Modulo 2^32, as the format wants it.
+        out.extend_from_slice(&length.to_le_bytes()[..4]);
         Ok(out)
     }
 }

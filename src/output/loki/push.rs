@@ -89,7 +89,7 @@ fn entry(
         scratch.push(2 << 3);
         varint(scratch, nanos.cast_unsigned());
     }
-    scratch[1] = u8::try_from(scratch.len() - 2).unwrap_or(u8::MAX);
+    scratch[1] = u8::try_from(scratch.len() - 2).unwrap_or_default();
     let before_line = scratch.len();
     for which in metadata {
         let (name, value) = value(record, *which);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::agent::{Node, TENS, elasticsearch, eventually, loki, until};
+use super::agent::{Node, TENS, elasticsearch, loki, until};
 use super::fake::{Do, Fake};
 
 const LATER: Duration = Duration::from_millis(300);
@@ -255,5 +255,5 @@ fn after_a_clean_end_nothing_is_looked_up() {
     let _process = node.start(&loki(&fake, TENS));
     node.all_once(&fake);
     assert!(fake.state().looked_up.is_empty() && start.elapsed() < Duration::from_millis(800));
-    eventually("acknowledged", || node.is_all_acknowledged("loki").then_some(()));
+    until("all is acknowledged", || node.is_all_acknowledged("loki"));
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use prost::Message;
 use serde_json::{Value, json};
+
+use super::wire::{bulked, items, pushed};
 
 /// What to do with one request.
 #[derive(Clone, Debug)]
@@ -109,10 +110,10 @@ pub(super) fn audit_id(line: &str) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-struct Request {
-    target: String,
-    tenant: String,
-    body: Vec<u8>,
+pub(super) struct Request {
+    pub(super) target: String,
+    pub(super) tenant: String,
+    pub(super) body: Vec<u8>,
 }
 
 fn read(stream: &mut TcpStream) -> Option<Request> {
@@ -209,15 +210,6 @@ fn write(
             }
         }
     }
-    let items = |statuses: &mut dyn Iterator<Item = u16>| {
-        let item = |status| match status {
-            201 => json!({"create": {"status": 201}}),
-            _ => {
-                json!({"create": {"status": status, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}})
-            }
-        };
-        json!({"errors": true, "items": statuses.map(item).collect::<Vec<_>>()}).to_string()
-    };
     let all = || if bulk { items(&mut (0..count).map(|_| 201)) } else { String::new() };
     let ok = if bulk { 200 } else { 204 };
     match act {
@@ -335,68 +327,4 @@ fn found_in_range(state: &State, request: &Request) -> String {
         found.iter().map(|stored| json!([stored.time.to_string(), stored.line])).collect();
     json!({"status": "success", "data": {"resultType": "streams", "result": [{"stream": {}, "values": values}]}})
         .to_string()
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Push {
-    #[prost(message, repeated, tag = "1")]
-    streams: Vec<Stream>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Stream {
-    #[prost(string, tag = "1")]
-    labels: String,
-    #[prost(message, repeated, tag = "2")]
-    entries: Vec<Entry>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Entry {
-    #[prost(message, optional, tag = "1")]
-    time: Option<Time>,
-    #[prost(string, tag = "2")]
-    line: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Time {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
-
-fn pushed(request: &Request) -> Vec<Stored> {
-    let plain = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
-    let push = Push::decode(&*plain).unwrap();
-    assert!(push.streams.len() <= 1, "one stream a push, or Loki loses lines behind a 204");
-    let mut all = Vec::new();
-    for stream in push.streams {
-        for entry in stream.entries {
-            let time = entry.time.unwrap();
-            all.push(Stored {
-                under: stream.labels.clone(),
-                tenant: request.tenant.clone(),
-                time: time.seconds * 1_000_000_000 + i64::from(time.nanos),
-                line: entry.line,
-            });
-        }
-    }
-    all
-}
-
-fn bulked(request: &Request) -> Vec<Stored> {
-    let text = std::str::from_utf8(&request.body).unwrap();
-    let lines: Vec<_> = text.lines().collect();
-    let stored = |pair: &[&str]| {
-        let action: Value = serde_json::from_str(pair[0]).unwrap();
-        Stored {
-            under: action["create"]["_id"].as_str().unwrap().to_owned(),
-            tenant: String::new(),
-            time: 0,
-            line: pair[1].to_owned(),
-        }
-    };
-    lines.chunks(2).map(stored).collect()
 }
