@@ -11,6 +11,7 @@
 //! | room | holds |
 //! |---|---|
 //! | `event` | an event's line, its fields and its position; words that other rooms share |
+//! | `disk` | every change to the file system |
 //! | `config` | the TOML file, checked |
 //! | `telemetry` | every number, state and log line |
 //! | `input` | files into whole events, through rename and gzip |
@@ -26,6 +27,7 @@
 mod checkpoint;
 mod cli;
 mod config;
+mod disk;
 mod event;
 mod input;
 mod output;

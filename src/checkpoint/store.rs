@@ -1,13 +1,13 @@
 //! The state directory: its lock, the node's key, and the checkpoint file, written beside and renamed into place.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::State;
 use super::format::{self, FormatError};
+use crate::disk::{self, File};
 use crate::event::{Key, Nanos};
 
 const CURRENT: &str = "checkpoint.json";
@@ -77,20 +77,12 @@ impl Store {
     /// If that is impossible, or another process has the lock.
     pub(crate) fn open(directory: &Path) -> Result<Self, CheckpointError> {
         let path = || directory.to_owned();
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
+        disk::create_dir_all(directory)
             .map_err(|source| CheckpointError::Create { path: path(), source })?;
         let lock = directory.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&lock)
+        let file = File::append(&lock)
             .map_err(|source| CheckpointError::Open { path: lock.clone(), source })?;
-        match file.try_lock() {
+        match file.inner().try_lock() {
             Ok(()) => Ok(Self { directory: path(), _lock: file }),
             Err(TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: path() }),
             Err(TryLockError::Error(source)) => Err(CheckpointError::Open { path: lock, source }),
@@ -114,7 +106,8 @@ impl Store {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key: [u8; 32] = rand::random();
-                self.replace(&path, &self.directory.join("node.key.new"), &key)?;
+                let wrong = |source| CheckpointError::Write { path: path.clone(), source };
+                disk::replace(&path, &self.directory.join("node.key.new"), &key).map_err(wrong)?;
                 Ok(Key(key))
             }
             Err(source) => Err(CheckpointError::Open { path, source }),
@@ -177,19 +170,14 @@ impl Store {
         };
         let bytes = format::write(state).map_err(|error| wrong(error.into()))?;
         let next = self.directory.join(NEXT);
-        write_synced(&next, &bytes).map_err(wrong)?;
-        match fs::rename(&current, self.directory.join(PREVIOUS)) {
+        disk::write_synced(&next, &bytes).map_err(wrong)?;
+        match disk::rename(&current, &self.directory.join(PREVIOUS)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
             _ => {}
         }
-        fs::rename(&next, &current).and_then(|()| sync(&self.directory)).map_err(wrong)
-    }
-
-    fn replace(&self, path: &Path, beside: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-        let done = write_synced(beside, bytes)
-            .and_then(|()| fs::rename(beside, path))
-            .and_then(|()| sync(&self.directory));
-        done.map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+        disk::rename(&next, &current)
+            .and_then(|()| disk::sync_directory(&self.directory))
+            .map_err(wrong)
     }
 }
 
@@ -215,17 +203,6 @@ fn read(path: &Path) -> Result<Found, CheckpointError> {
             Ok(Found::Damaged(format!("{} is damaged: {why}", path.display())))
         }
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

@@ -5,15 +5,15 @@
 //!
 //! With `rotate`, a full file gets its number as a further extension (`archive.ndjson.000001`), and the oldest go.
 
-use std::fs::{self, File as StdFile, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::finding::Finding;
 use super::{Answer, Pick, Reason, Verdict};
 use crate::config::Rotate;
+use crate::disk;
 use crate::event::Batch;
 
 /// Where a file output stands: how often it has rotated, and how many bytes the present file has.
@@ -34,7 +34,7 @@ pub(crate) struct File {
 
 struct Open {
     /// `None`: standard output, or not opened yet.
-    file: Option<StdFile>,
+    file: Option<disk::File>,
     mark: Mark,
     buffer: Vec<u8>,
     /// What was written may be lost: after a sync that failed the next one succeeds all the same.
@@ -83,14 +83,14 @@ impl File {
             return Ok(());
         }
         if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory)?;
+            disk::create_dir_all(directory)?;
         }
         let mark = match mark {
             Some(mark) => Some(self.unrotate(mark)?),
             None => None,
         };
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
-        let length = file.metadata()?.len();
+        let file = disk::File::append(&self.path)?;
+        let length = file.length()?;
         // What an earlier life of the agent rotated stays.
         let next = || Ok::<_, io::Error>(self.all_rotated()?.last().map_or(0, |last| last + 1));
         let mark = match mark {
@@ -105,7 +105,7 @@ impl File {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         file.set_len(mark.length)?;
-        file.sync_all()?;
+        file.sync()?;
         self.sync_directory()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         (open.file, open.mark, open.broken) = (Some(file), mark, None);
@@ -124,19 +124,14 @@ impl File {
         let is_there = marked.try_exists()?;
         if !is_there {
             // So many rotations that the marked file was let go: what follows it is written anew, as the first.
-            OpenOptions::new()
-                .create(true)
-                .write(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&self.path)?;
+            disk::File::create(&self.path)?;
         }
         // The latest first, so that a kill in between leaves something to go by.
         for sequence in later.iter().rev().filter(|sequence| **sequence > mark.sequence) {
-            fs::remove_file(self.rotated(*sequence))?;
+            disk::remove_file(&self.rotated(*sequence))?;
         }
         if is_there {
-            fs::rename(marked, &self.path)?;
+            disk::rename(&marked, &self.path)?;
             return Ok(mark);
         }
         Ok(Mark { length: 0, ..mark })
@@ -162,7 +157,7 @@ impl File {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.path.parent().map_or(Ok(()), |directory| StdFile::open(directory)?.sync_all())
+        self.path.parent().map_or(Ok(()), disk::sync_directory)
     }
 
     fn rotated(&self, sequence: u64) -> PathBuf {
@@ -189,7 +184,7 @@ impl File {
                 None => return Ok(()),
             }
         };
-        file.sync_data().map_err(|error| {
+        file.sync().map_err(|error| {
             self.open.lock().unwrap_or_else(PoisonError::into_inner).break_with(error)
         })
     }
@@ -248,21 +243,20 @@ impl File {
     /// Begins a new file.
     fn turn(&self, open: &mut Open, rotate: Rotate) -> io::Result<()> {
         open.whole()?;
-        if let Some(Err(error)) = open.file.as_ref().map(StdFile::sync_data) {
+        if let Some(Err(error)) = open.file.as_ref().map(disk::File::sync) {
             return Err(open.break_with(error));
         }
         let rotated = self.rotated(open.mark.sequence);
-        match fs::rename(&self.path, &rotated) {
+        match disk::rename(&self.path, &rotated) {
             // An earlier try came so far.
             Err(error) if error.kind() == io::ErrorKind::NotFound && rotated.try_exists()? => {}
             other => other?,
         }
-        open.file =
-            Some(OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?);
+        open.file = Some(disk::File::append(&self.path)?);
         open.mark = Mark { sequence: open.mark.sequence + 1, length: 0 };
         self.sync_directory()?;
         if let Some(oldest) = open.mark.sequence.checked_sub(rotate.max_files as u64 + 1) {
-            match fs::remove_file(self.rotated(oldest)) {
+            match disk::remove_file(&self.rotated(oldest)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

@@ -17,6 +17,7 @@ use tracing::warn;
 use super::Reason;
 use super::credentials::{Material, Watched};
 use crate::config;
+use crate::disk::{Step, at};
 
 /// Most bytes kept of an answer where the caller does not say.
 const ANSWER: usize = 64 * 1024;
@@ -117,7 +118,9 @@ impl Client {
             outgoing = outgoing.header(name, value);
         }
         let failed = |error: reqwest::Error| failure(error, &target);
+        at(Step::Send);
         let mut response = outgoing.body(request.body).send().await.map_err(failed)?;
+        at(Step::Answer);
         let status = response.status().as_u16();
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = wait.and_then(|value| retry_after(value, jiff::Timestamp::now()));

@@ -4,9 +4,8 @@
 //! once all the same.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Budget;
+use crate::disk;
 use crate::event::{Batch, Fingerprint};
 
 /// Ids that are remembered: about what is under way at a kill. One that was forgotten may stand in the file twice.
@@ -74,7 +74,7 @@ impl Refused {
         budget: Budget,
     ) -> io::Result<Self> {
         let directory = state_dir.join("refused");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        disk::create_dir_all(&directory)?;
         let path = directory.join(format!("{input}.{output}.ndjson"));
         let mut books =
             Books { path, budget, ids: HashSet::new(), order: VecDeque::new(), bytes: 0 };
@@ -168,7 +168,7 @@ impl Books {
             }
             self.bytes += length;
         }
-        OpenOptions::new().write(true).open(&self.path)?.set_len(self.bytes)
+        disk::File::existing(&self.path)?.set_len(self.bytes)
     }
 
     fn remember(&mut self, id: String) {
@@ -183,8 +183,8 @@ impl Books {
     }
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
-        let written = file.write_all(lines).and_then(|()| file.sync_data());
+        let mut file = disk::File::append(&self.path)?;
+        let written = file.write_all(lines).and_then(|()| file.sync());
         if let Err(error) = written {
             file.set_len(self.bytes)?;
             return Err(error);
@@ -192,7 +192,7 @@ impl Books {
         if self.bytes == 0
             && let Some(directory) = self.path.parent()
         {
-            File::open(directory)?.sync_all()?;
+            disk::sync_directory(directory)?;
         }
         self.bytes += lines.len() as u64;
         Ok(())
@@ -201,6 +201,8 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::{Disk, MinFree};
     use crate::event::{Event, Fields, Form, Span, Whole};

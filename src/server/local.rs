@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::disk;
 use crate::telemetry::{Snapshot, Telemetry, Time};
 
 /// For the whole of an answer, on either side.
@@ -24,13 +25,13 @@ const ANSWER_MAX: u64 = 4 << 20;
 pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     // Made beside it and renamed, so that no one connects before the mode is set.
     let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
+    match disk::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let listener = UnixListener::bind(&beside)?;
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
-    fs::rename(&beside, path)?;
+    disk::rename(&beside, path)?;
     Ok(listener)
 }
 

@@ -11,6 +11,8 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/cli/check.rs", "is the state directory there, is the log mounted alone"),
     ("src/config/mod.rs", "the configuration"),
     ("src/config/secret.rs", "secrets in files"),
+    ("src/disk/mod.rs", "every change"),
+    ("src/disk/steps.rs", "the notes of a test build"),
     ("src/input/catalogue.rs", "the directory"),
     ("src/input/files.rs", "the heads of its files"),
     ("src/input/generation.rs", "backups that are not held open"),

@@ -1,0 +1,110 @@
+//! Every change that the agent makes to the file system.
+//!
+//! All writing goes through here, so that one place knows what is written: a test build can end the process before and
+//! after any of these steps, and note them down, so that what a power cut leaves can be worked out (`steps.rs`).
+//! Reading needs none of this and is done where it is needed.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+mod steps;
+
+use steps::step;
+pub(crate) use steps::{Step, at};
+
+/// A file that is written to. Made for the owner alone (0600).
+#[derive(Debug)]
+pub(crate) struct File {
+    inner: fs::File,
+    path: PathBuf,
+}
+
+impl File {
+    /// Opens a file to append to, made where it is missing.
+    pub(crate) fn append(path: &Path) -> io::Result<Self> {
+        Self::open(path, false, OpenOptions::new().create(true).append(true))
+    }
+
+    /// Opens an empty file, whatever was there.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        Self::open(path, true, OpenOptions::new().create(true).write(true).truncate(true))
+    }
+
+    /// Opens a file that must be there, to be cut or overwritten.
+    pub(crate) fn existing(path: &Path) -> io::Result<Self> {
+        Self::open(path, false, OpenOptions::new().write(true))
+    }
+
+    fn open(path: &Path, empty: bool, options: &mut OpenOptions) -> io::Result<Self> {
+        let inner = step(Step::Open(path, empty), || options.mode(0o600).open(path))?;
+        Ok(Self { inner, path: path.to_owned() })
+    }
+
+    /// Writes at the end, all or as much as fits before the error.
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        step(Step::Write(&self.path, bytes), || self.inner.write_all(bytes))
+    }
+
+    /// Cuts the file, or lengthens it with NUL bytes.
+    pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
+        step(Step::Cut(&self.path, length), || self.inner.set_len(length))
+    }
+
+    /// Makes content and length durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        step(Step::Sync(&self.path), || self.inner.sync_data())
+    }
+
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.inner.metadata()?.len())
+    }
+
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { inner: self.inner.try_clone()?, path: self.path.clone() })
+    }
+
+    /// For locks and descriptors; nothing is to be written through it.
+    pub(crate) fn inner(&self) -> &fs::File {
+        &self.inner
+    }
+}
+
+/// Makes a directory and those above it, for the owner alone (0700).
+pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
+    step(Step::Directory(path), || fs::DirBuilder::new().recursive(true).mode(0o700).create(path))
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    step(Step::Rename(from, to), || fs::rename(from, to))
+}
+
+#[expect(dead_code, reason = "for pins")]
+/// A second name, `to`, for a file on the same file system.
+pub(crate) fn hard_link(from: &Path, to: &Path) -> io::Result<()> {
+    step(Step::Link(from, to), || fs::hard_link(from, to))
+}
+
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    step(Step::Unlink(path), || fs::remove_file(path))
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    step(Step::Sync(path), || fs::File::open(path)?.sync_all())
+}
+
+/// Writes a whole file so that it is there with all its bytes or as before: beside it, synced, renamed, directory synced.
+pub(crate) fn replace(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_synced(beside, bytes)?;
+    rename(beside, path)?;
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Writes a new file, synced; its name may be lost until the directory is synced.
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync()
+}
