@@ -19,7 +19,6 @@ pub(crate) enum Step<'a> {
     Sync(&'a Path),
     Directory(&'a Path),
     Rename(&'a Path, &'a Path),
-    #[expect(dead_code, reason = "for pins")]
     Link(&'a Path, &'a Path),
     Unlink(&'a Path),
     /// A request leaves: what is written before cannot be taken back.
