@@ -148,6 +148,9 @@ impl Reader {
             file: Arc::clone(&generation.name),
             offset: progress.offset,
             bytes: progress.offset.saturating_sub(length),
+            at_least: true,
+            from: progress.time,
+            to: None,
             progress: again,
         }
     }
@@ -196,6 +199,9 @@ impl Reader {
             offset,
             // Compressed, so at least so many.
             bytes: rest,
+            at_least: true,
+            from: progress.time,
+            to: None,
             progress,
         })
     }

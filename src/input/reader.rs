@@ -50,8 +50,12 @@ pub(crate) struct Gap {
     pub(crate) file: Arc<str>,
     /// Where it begins.
     pub(crate) offset: u64,
-    /// At least so many bytes.
     pub(crate) bytes: u64,
+    /// More may be lost than `bytes` says.
+    pub(crate) at_least: bool,
+    /// Time of the last event before it and of the first after it, as far as known.
+    pub(crate) from: Option<Nanos>,
+    pub(crate) to: Option<Nanos>,
     pub(crate) progress: Progress,
 }
 
@@ -230,7 +234,10 @@ impl Reader {
             self.advance(generation, progress.clone());
             if let Some((file, bytes)) = lost {
                 let reason = GapReason::BackupGone;
-                return Some(Gap { reason, generation, file, offset, bytes, progress });
+                let (at_least, from, to) = (true, progress.time, None);
+                let gap =
+                    Gap { reason, generation, file, offset, bytes, at_least, from, to, progress };
+                return Some(gap);
             }
         }
     }

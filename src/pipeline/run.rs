@@ -304,7 +304,7 @@ impl Pipeline {
         let tell = &self.context.tell;
         tracing::error!(
             input = &*tell.input, output = &*tell.output, file = &*gap.file, offset = gap.offset, bytes = gap.bytes,
-            reason = ?gap.reason, "a part of the log is lost to this output"
+            at_least = gap.at_least, from = gap.from, to = gap.to, reason = ?gap.reason, "a part of the log is lost to this output"
         );
         self.read.insert(gap.generation, gap.progress.clone());
         if gap.reason == GapReason::Truncated {
