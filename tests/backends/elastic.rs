@@ -22,7 +22,9 @@ const START: Duration = Duration::from_mins(2);
 
 pub(crate) struct Elastic {
     process: Process,
-    _dir: TempDir,
+    name: &'static str,
+    command: Command,
+    dir: TempDir,
     port: u16,
     secure: bool,
 }
@@ -86,12 +88,27 @@ impl Elastic {
         command.args([format!("http.port={port}"), format!("transport.port={}", free_port())]);
         command.current_dir(dir.path());
         let process = Process::start(name, &mut command, dir.path());
-        let mut node = Self { process, _dir: dir, port, secure };
-        wait_for(&format!("{name} to be usable"), START, || {
-            node.process.alive()?;
-            node.ask("GET", "/_cluster/health", "")
-        });
+        let mut node = Self { process, name, command, dir, port, secure };
+        node.wait();
         node
+    }
+
+    fn wait(&mut self) {
+        wait_for(&format!("{} to be usable", self.name), START, || {
+            self.process.alive()?;
+            self.ask("GET", "/_cluster/health", "")
+        });
+    }
+
+    /// SIGKILL, as a node dies.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same data and port.
+    pub(crate) fn resume(&mut self) {
+        self.process = Process::start(self.name, &mut self.command, self.dir.path());
+        self.wait();
     }
 
     /// What goes into `endpoints`.

@@ -20,6 +20,7 @@ mod rotating_writer;
 mod servers;
 mod victoria;
 
+mod chaos;
 mod cluster;
 mod elastic_refusals;
 mod everything;

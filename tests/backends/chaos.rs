@@ -1,0 +1,102 @@
+//! Everything dies: the agent, Loki and Elasticsearch, in turns and together, while the log is written and rotated.
+
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::corpus;
+use crate::elastic::Elastic;
+use crate::loki::Loki;
+use crate::rotating_writer::Writer;
+use crate::servers::{Server, have};
+use crate::support::agent::Agent;
+use crate::support::events::expected;
+use crate::support::tables;
+
+/// What dies, and how long it stays dead.
+#[derive(Clone, Copy, Debug)]
+struct Death {
+    agent: bool,
+    loki: bool,
+    elastic: bool,
+    milliseconds: u64,
+}
+
+/// Each alone, each with another, all at once; and the agent while the others are down, so that it comes back to
+/// doubts that nobody can answer yet.
+const DEATHS: [Death; 7] = [
+    Death { agent: false, loki: true, elastic: false, milliseconds: 300 },
+    Death { agent: false, loki: false, elastic: true, milliseconds: 300 },
+    Death { agent: true, loki: true, elastic: false, milliseconds: 700 },
+    Death { agent: true, loki: false, elastic: true, milliseconds: 100 },
+    Death { agent: true, loki: true, elastic: true, milliseconds: 500 },
+    Death { agent: true, loki: false, elastic: false, milliseconds: 50 },
+    Death { agent: true, loki: true, elastic: true, milliseconds: 1500 },
+];
+
+/// Promises 1 and 2 when nothing can be relied on: Loki as it comes, above the rate from which it splits a stream into
+/// shards; a data stream that rolls over meanwhile; both killed and started again under load, and the agent too.
+#[test]
+fn back_ends_and_agent_killed_under_load_lose_nothing_and_double_nothing() {
+    if !have(&[Server::Loki, Server::Elasticsearch, Server::Lumberjack]) {
+        return;
+    }
+    let mut loki = Loki::defaults();
+    // A node of its own: others must not see it die.
+    let mut elastic = Elastic::with(&[]);
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-chaos";
+    let mut config = tables::input("apiserver", &dir.path().join("audit/audit.log"));
+    config += &tables::loki(&loki.url(), "chaos", "timeout = \"2s\"");
+    config += &tables::elasticsearch(&elastic.url(), stream, "timeout = \"2s\"");
+    let options = [
+        "-events=80000",
+        "-megabytes-per-second=2.5",
+        "-max-size=10",
+        "-max-line=200000",
+        "-compress",
+        "-redate",
+        "-fresh-ids",
+    ];
+    let mut agent = Agent::start(dir.path(), &config);
+    let writer = Writer::start(&corpus::plain_file(dir.path()), dir.path(), &options);
+    elastic.wait_count(stream, 1, Duration::from_mins(1));
+    for (number, death) in DEATHS.into_iter().enumerate() {
+        thread::sleep(Duration::from_millis(1200));
+        if number % 3 == 2 {
+            elastic.rollover(stream);
+        }
+        die(death, &mut agent, &mut loki, &mut elastic);
+    }
+    let events = expected(&writer.written());
+    loki.wait_count("{job=\"chaos\"}", &events, Duration::from_mins(2));
+    elastic.wait_count(stream, events.len(), Duration::from_mins(2));
+    agent.stop_done();
+    loki.assert_holds("{job=\"chaos\"}", &events);
+    elastic.assert_holds(stream, &events);
+}
+
+fn die(death: Death, agent: &mut Agent, loki: &mut Loki, elastic: &mut Elastic) {
+    println!("{death:?}");
+    if death.loki {
+        loki.kill();
+    }
+    if death.elastic {
+        elastic.kill();
+    }
+    if death.agent {
+        agent.kill();
+    }
+    thread::sleep(Duration::from_millis(death.milliseconds));
+    // The agent comes back first, to back ends that are not there or not ready yet.
+    if death.agent {
+        agent.resume();
+    }
+    if death.loki {
+        loki.resume();
+    }
+    if death.elastic {
+        elastic.resume();
+    }
+}
