@@ -121,7 +121,9 @@ impl GapRecord {
             .chain_update(place.altered.to_be_bytes())
             .chain_update(place.offset.to_be_bytes())
             .chain_update(now.to_be_bytes())
-            .chain_update([place.reason.as_bytes(), facts.input.as_bytes(), facts.output.as_bytes()].join(&0));
+            .chain_update(
+                [place.reason.as_bytes(), facts.input.as_bytes(), facts.output.as_bytes()].join(&0),
+            );
         let id = Fingerprint::cut(&hash.finalize());
         let stamp = &time_text(now);
         let bytes = (!facts.at_least).then_some(facts.bytes);
@@ -261,9 +263,13 @@ mod tests {
         assert_eq!(record.line, gap.line.as_bytes());
         assert_eq!(record.event.time, 1_795_242_322_533_537_000);
         assert_eq!(record.text(record.event.fields.stage).as_deref(), Some("Gap"));
-        let open = GapRecord::new(place(5, Extent::Rest), GapFacts { at_least: true, ..FACTS }, "", 0);
+        let open =
+            GapRecord::new(place(5, Extent::Rest), GapFacts { at_least: true, ..FACTS }, "", 0);
         let open: serde_json::Value = serde_json::from_str(&open.unwrap().line).unwrap();
-        assert_eq!((&open["gap"]["bytes_at_least"], &open["gap"]["bytes"]), (&7.into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&open["gap"]["bytes_at_least"], &open["gap"]["bytes"]),
+            (&7.into(), &serde_json::Value::Null)
+        );
     }
 
     #[test]
@@ -280,7 +286,12 @@ mod tests {
 
     #[test]
     fn a_gap_is_passed_when_its_cause_cannot_be_met_again() {
-        let at = |offset, complete, altered| Progress { offset, complete, altered, ..Progress::default() };
+        let at = |offset, complete, altered| Progress {
+            offset,
+            complete,
+            altered,
+            ..Progress::default()
+        };
         let stretch = place(5, Extent::To(12));
         assert!(!stretch.is_passed(&at(11, false, 0)) && stretch.is_passed(&at(12, false, 0)));
         let rest = place(5, Extent::Rest);
@@ -292,7 +303,9 @@ mod tests {
     #[test]
     fn what_a_gap_says_is_not_said_again_though_it_is_met_otherwise() {
         let known = place(5, Extent::To(12));
-        assert!(known.covers(&place(9, Extent::To(20))) && !known.covers(&place(12, Extent::To(20))));
+        assert!(
+            known.covers(&place(9, Extent::To(20))) && !known.covers(&place(12, Extent::To(20)))
+        );
         assert!(!known.covers(&GapPlace { reason: "nul_hole".into(), ..place(9, Extent::To(20)) }));
         assert!(!known.covers(&GapPlace { altered: 1, ..known.clone() }));
         let rest = place(5, Extent::Rest);

@@ -104,10 +104,28 @@ impl Tell {
         match reason {
             // Of these most is delivered, and they are said as the log's, not once for each output.
             GapReason::TornLine | GapReason::NulHole | GapReason::OverLongLine => {
-                tracing::debug!(input, output, file, offset, bytes, ?reason, times, "a gap in the log");
+                tracing::debug!(
+                    input,
+                    output,
+                    file,
+                    offset,
+                    bytes,
+                    ?reason,
+                    times,
+                    "a gap in the log"
+                );
             }
             _ => tracing::error!(
-                input, output, file, offset, bytes, at_least, from, to, ?reason, "a part of the log is lost to this output"
+                input,
+                output,
+                file,
+                offset,
+                bytes,
+                at_least,
+                from,
+                to,
+                ?reason,
+                "a part of the log is lost to this output"
             ),
         }
     }

@@ -23,6 +23,7 @@ mod victoria;
 mod cluster;
 mod elastic_refusals;
 mod everything;
+mod gaps;
 mod hostile;
 mod kills;
 mod loki_refusals;

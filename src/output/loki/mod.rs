@@ -75,8 +75,11 @@ impl Loki {
 
     /// Where a look-up has to search for what is sent under this configuration.
     pub(crate) fn scope(&self) -> String {
-        lookup::Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None, false) }
-            .to_text()
+        lookup::Scope {
+            tenant: self.config.tenant.clone(),
+            selector: self.labels.text(None, false),
+        }
+        .to_text()
     }
 
     /// The picks that may share a request: those of one stream.

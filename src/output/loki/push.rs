@@ -264,10 +264,7 @@ mod tests {
                 .into_iter(),
         );
         assert_eq!(labels.text(None, false), r#"{job="k", node="a\"\\\n"}"#);
-        assert_eq!(
-            labels.text(None, true),
-            r#"{auditrail="gap", job="k", node="a\"\\\n"}"#
-        );
+        assert_eq!(labels.text(None, true), r#"{auditrail="gap", job="k", node="a\"\\\n"}"#);
         assert_eq!(
             labels.text(Some(498_678), false),
             r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#

@@ -69,7 +69,8 @@ impl Pipeline {
             from: gap.from,
             to: gap.to,
         };
-        let known = self.unknown_part(place, what).and_then(|(place, what)| self.record(place, &what));
+        let known =
+            self.unknown_part(place, what).and_then(|(place, what)| self.record(place, &what));
         let ticket = self.acks.enter(Passing {
             generation: gap.generation,
             progress: Some(gap.progress),
@@ -145,7 +146,8 @@ impl Pipeline {
         let events = || chunk.batch.events.iter().filter(|event| event.whole == Whole::Yes);
         let before = events().take_while(|event| event.offset < damage.offset).last();
         let after = events().find(|event| event.offset >= damage.end);
-        let read = || self.read.get(&chunk.generation).and_then(|progress: &Progress| progress.time);
+        let read =
+            || self.read.get(&chunk.generation).and_then(|progress: &Progress| progress.time);
         (before.map(|event| event.time).or_else(read), after.map(|event| event.time))
     }
 
@@ -205,7 +207,12 @@ impl Pipeline {
     }
 
     /// The gaps that were under way are delivered.
-    pub(super) fn settle_gaps(&mut self, tickets: &[u64], ids: &[Fingerprint], mark: Option<crate::checkpoint::FileMark>) {
+    pub(super) fn settle_gaps(
+        &mut self,
+        tickets: &[u64],
+        ids: &[Fingerprint],
+        mark: Option<crate::checkpoint::FileMark>,
+    ) {
         self.gaps.under_way = false;
         self.ledger.gaps_delivered(ids);
         for ticket in tickets {
@@ -234,22 +241,34 @@ impl What {
         let least = if self.at_least { "at least " } else { "" };
         match self.reason {
             GapReason::BackupGone => {
-                format!("{file} was gone before all of it was delivered: {least}{bytes} bytes from offset {offset} on are lost")
+                format!(
+                    "{file} was gone before all of it was delivered: {least}{bytes} bytes from offset {offset} on are lost"
+                )
             }
             GapReason::DamagedGzip => {
-                format!("{file} is damaged: what follows offset {offset} cannot be decompressed, {least}{bytes} compressed bytes are lost")
+                format!(
+                    "{file} is damaged: what follows offset {offset} cannot be decompressed, {least}{bytes} compressed bytes are lost"
+                )
             }
             GapReason::TornLine => {
-                format!("the end of {times} lines of {file} was never written: of {bytes} bytes from offset {offset} on the rest is lost")
+                format!(
+                    "the end of {times} lines of {file} was never written: of {bytes} bytes from offset {offset} on the rest is lost"
+                )
             }
             GapReason::NulHole => {
-                format!("{file} has {bytes} NUL bytes where lines should be, from offset {offset} on")
+                format!(
+                    "{file} has {bytes} NUL bytes where lines should be, from offset {offset} on"
+                )
             }
             GapReason::OverLongLine => {
-                format!("{times} lines of {file} are longer than max_line_bytes: of {bytes} bytes from offset {offset} on the bodies are left out")
+                format!(
+                    "{times} lines of {file} are longer than max_line_bytes: of {bytes} bytes from offset {offset} on the bodies are left out"
+                )
             }
             GapReason::Truncated => {
-                format!("{file} shrank or was replaced below offset {offset}: {least}{bytes} bytes are lost, what it holds now is read anew")
+                format!(
+                    "{file} shrank or was replaced below offset {offset}: {least}{bytes} bytes are lost, what it holds now is read anew"
+                )
             }
         }
     }

@@ -71,9 +71,10 @@ impl Pipeline {
     fn compare(&mut self, now: Instant) {
         let mut prints: Vec<_> =
             self.ledger.with_cursor(|cursor| cursor.generations.keys().copied().collect());
-        prints.extend(self.ledger.with_gaps(|gaps| {
-            gaps.iter().map(|gap| gap.place.generation).collect::<Vec<_>>()
-        }));
+        prints.extend(
+            self.ledger
+                .with_gaps(|gaps| gaps.iter().map(|gap| gap.place.generation).collect::<Vec<_>>()),
+        );
         let mut any = false;
         for print in prints {
             match self.input.shows(print) {
