@@ -73,7 +73,8 @@ impl Pipeline {
             let next = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
             match tokio::time::timeout_at(next, self.tasks.join_next()).await {
                 Ok(Some(Ok(outcome @ (Outcome::Settled(..) | Outcome::Told(..))))) => {
-                    drop(self.settle(outcome));
+                    // Nobody reads any more.
+                    let _ = self.settle(outcome);
                 }
                 // What has to be read again will be, by the next process.
                 Ok(Some(Ok(Outcome::Deferred(..) | Outcome::Again(_)) | Err(_))) => {}

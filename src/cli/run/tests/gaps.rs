@@ -13,7 +13,9 @@ use super::agent::{Node, Process, TENS, elasticsearch, eventually, loki, until};
 use super::fake::{Do, Fake};
 use crate::telemetry::{GapReason, PairState};
 
-const BOTH: [(&str, fn(&Fake, &str) -> String); 2] = [("loki", loki), ("es", elasticsearch)];
+type Output = fn(&Fake, &str) -> String;
+
+const BOTH: [(&str, Output); 2] = [("loki", loki), ("es", elasticsearch)];
 
 /// The gap events that a back end holds, as they stand there.
 fn gaps(fake: &Fake) -> Vec<Value> {
@@ -150,6 +152,43 @@ fn a_file_deleted_while_the_output_was_down_is_told_when_it_is_back() {
         assert_eq!(events(&fake), 15);
         assert!(process.stop());
     }
+}
+
+/// More than are held open, so that some are lost; of each it is known how long it was.
+#[test]
+fn of_files_deleted_while_the_output_was_down_each_byte_arrives_or_is_told() {
+    let (fake, mut node) = (Fake::new(), Node::new());
+    for n in 0..300 {
+        node.write_with(&"x".repeat(100 + n));
+        rotate(&node, &format!("audit-2026-11-21T06-{:02}-{:02}.000.log", n / 60, n % 60));
+    }
+    node.write(1);
+    let files = || fs::read_dir(node.log().parent().unwrap()).unwrap().map(|file| file.unwrap());
+    let all: u64 = files().map(|file| file.metadata().unwrap().len()).sum();
+    fake.state().always = Some(Do::Answer(503, "down"));
+    let process = node.start(&loki(&fake, TENS));
+    until("all are seen", || process.telemetry.input("api").generations.get() == 301);
+    until("it is tried", || is_retrying(&process, "loki"));
+    for file in files().filter(|file| file.path() != node.log()) {
+        fs::remove_file(file.path()).unwrap();
+    }
+    fake.state().always = None;
+    until("each byte has arrived or is told", || {
+        let stored = || fake.state().stored.clone();
+        let is_gap = |line: &str| line.starts_with(r#"{"kind":"Gap""#);
+        let events = stored()
+            .iter()
+            .filter(|one| !is_gap(&one.line))
+            .map(|one| one.line.len() + 1)
+            .sum::<usize>();
+        let gaps = gaps(&fake);
+        let lost: u64 = gaps.iter().map(|gap| gap["gap"]["bytes_at_least"].as_u64().unwrap()).sum();
+        assert!(events as u64 + lost <= all, "{events} and {lost} of {all}: {gaps:#?}");
+        events as u64 + lost == all
+    });
+    until("no gap is left", || node.pair("loki").unwrap().gaps.is_empty());
+    events(&fake);
+    assert!(process.stop());
 }
 
 #[test]
