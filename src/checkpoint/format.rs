@@ -89,6 +89,7 @@ mod tests {
             reserved: super::super::ALL,
             scopes: vec!["s".into()],
             file: None,
+            gaps: Vec::new(),
         };
         State { node: "cp-1".into(), pairs: vec![pair] }
     }

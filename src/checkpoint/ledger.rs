@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::{ALL, FileMark, Pair};
-use crate::event::{Cursor, Fingerprint, Progress};
+use crate::event::{Cursor, Fingerprint, GapRecord, Progress};
 
 /// Bytes that may be sent beyond the saved cursor: enough that saving once an interval seldom makes a pipeline wait,
 /// and few enough that looking them up after a kill takes moments.
@@ -35,6 +35,9 @@ struct Books {
     reserve: u64,
     /// What an earlier process may have sent beyond the cursor, as long as it has not been passed.
     old: u64,
+    /// Gaps entered since the start, and how many of these are written down.
+    gaps: u64,
+    gaps_written: u64,
     changed: bool,
     waiting: bool,
 }
@@ -43,6 +46,7 @@ struct Books {
 pub(super) struct Entry {
     pub(super) pair: Pair,
     acked: u64,
+    gaps: u64,
 }
 
 impl Books {
@@ -54,12 +58,26 @@ impl Books {
         }
         granted
     }
+
+    /// Forgets the gaps that are delivered and that the cursor has passed, or whose generation is `gone`.
+    fn forget_gaps(&mut self, gone: impl Fn(&Fingerprint) -> bool) {
+        let Pair { cursor, gaps, .. } = &mut self.pair;
+        gaps.retain(|gap| {
+            let progress = cursor.generations.get(&gap.place.generation);
+            let passed = progress.is_some_and(|progress| gap.place.is_passed(progress));
+            !(gap.delivered && (passed || gone(&gap.place.generation)))
+        });
+    }
+
+    fn gaps_to_send(&self) -> usize {
+        self.pair.gaps.iter().filter(|gap| !gap.delivered).count()
+    }
 }
 
 impl Ledger {
     /// The books of a pair that starts from `pair`, whose `reserved` bytes are in doubt.
     pub(crate) fn new(pair: Pair, scope: String, moved: Arc<Notify>) -> Self {
-        let old = pair.reserved;
+        let (old, gaps) = (pair.reserved, u64::from(!pair.gaps.is_empty()));
         let books = Books {
             pair,
             scope,
@@ -68,6 +86,9 @@ impl Ledger {
             used: 0,
             reserve: RESERVE,
             old,
+            // Those that an earlier process entered wait for a save too, which says where they may be sent.
+            gaps,
+            gaps_written: 0,
             changed: false,
             waiting: false,
         };
@@ -89,6 +110,8 @@ impl Ledger {
             used: 0,
             reserve: 0,
             old: 0,
+            gaps: 0,
+            gaps_written: 0,
             changed: true,
             waiting: false,
         };
@@ -127,6 +150,7 @@ impl Ledger {
     ) {
         let mut books = self.books();
         books.pair.cursor.generations.insert(generation, progress);
+        books.forget_gaps(|_| false);
         books.pair.file = file.or(books.pair.file);
         books.acked += bytes;
         if books.old != ALL {
@@ -138,7 +162,9 @@ impl Ledger {
 
     /// Forgets generations that exist no more.
     pub(crate) fn forget(&self, gone: impl Fn(&Fingerprint) -> bool) {
-        self.books().pair.cursor.generations.retain(|print, _| !gone(print));
+        let mut books = self.books();
+        books.forget_gaps(&gone);
+        books.pair.cursor.generations.retain(|print, _| !gone(print));
     }
 
     /// Reading has passed everything that an earlier process may have sent, where no bound of that was known.
@@ -176,6 +202,57 @@ impl Ledger {
         self.books().use_grant(end)
     }
 
+    /// Enters a gap, before it is sent and before the cursor passes it.
+    pub(crate) fn enter_gap(&self, gap: GapRecord) {
+        let mut books = self.books();
+        books.pair.gaps.push(gap);
+        books.gaps += 1;
+        books.changed = true;
+        self.moved.notify_one();
+    }
+
+    /// Looks at the gaps that are known: those not delivered, and those that the cursor has not passed.
+    pub(crate) fn with_gaps<T>(&self, look: impl FnOnce(&[GapRecord]) -> T) -> T {
+        look(&self.books().pair.gaps)
+    }
+
+    /// Gaps that are not delivered.
+    pub(crate) fn gaps_to_send(&self) -> usize {
+        self.books().gaps_to_send()
+    }
+
+    /// Waits until every gap entered so far is written down, so that it can be sent.
+    pub(crate) async fn gaps_written(&self) {
+        let entered = self.books().gaps;
+        loop {
+            let saved = self.granted.notified();
+            {
+                let mut books = self.books();
+                // A file needs no more than its first mark.
+                let is_file = self.sync.is_some();
+                if if is_file { books.grant > 0 } else { books.gaps_written >= entered } {
+                    return;
+                }
+                books.changed = true;
+                books.waiting = true;
+                self.moved.notify_one();
+            }
+            saved.await;
+        }
+    }
+
+    /// These gaps are delivered. They are kept until the cursor has passed them, so that what is read again after a kill
+    /// is not told again.
+    pub(crate) fn gaps_delivered(&self, ids: &[Fingerprint]) {
+        let mut books = self.books();
+        for gap in &mut books.pair.gaps {
+            gap.delivered |= ids.contains(&gap.id);
+        }
+        books.forget_gaps(|_| false);
+        books.changed = true;
+        self.moved.notify_one();
+    }
+
     /// Everything that was sent is acknowledged: nothing is in doubt until something is sent again.
     pub(crate) fn settle(&self) {
         let mut books = self.books();
@@ -200,7 +277,7 @@ impl Ledger {
             // From now on the file may say this and no more, whether or not anyone hears that it was written.
             books.grant = books.grant.min(books.acked.saturating_add(reserved));
         }
-        if books.old == 0 {
+        if books.old == 0 && books.gaps_to_send() == 0 {
             books.pair.scopes.clear();
         }
         let scope = books.scope.clone();
@@ -208,7 +285,12 @@ impl Ledger {
             books.pair.scopes.push(scope);
         }
         books.pair.reserved = reserved;
-        Entry { pair: books.pair.clone(), acked: books.acked }
+        let mut pair = books.pair.clone();
+        if self.sync.is_some() {
+            // What a file holds beyond its mark is cut off, so the same gap is met again as if for the first time.
+            pair.gaps.clear();
+        }
+        Entry { pair, acked: books.acked, gaps: books.gaps }
     }
 
     /// Makes durable what an entry taken before stands on.
@@ -221,6 +303,7 @@ impl Ledger {
         let mut books = self.books();
         let reserved = if self.sync.is_some() { u64::MAX } else { entry.pair.reserved };
         books.grant = entry.acked.saturating_add(reserved);
+        books.gaps_written = entry.gaps;
         books.waiting = false;
         drop(books);
         self.granted.notify_waiters();
@@ -233,67 +316,5 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn ledger(reserved: u64) -> Ledger {
-        let pair = Pair { reserved, scopes: vec!["old".into()], ..Pair::default() };
-        Ledger::new(pair, "new".into(), Arc::default())
-    }
-
-    fn advance(ledger: &Ledger, bytes: u64) {
-        ledger.advance(Fingerprint([1; 16]), Progress::default(), bytes, None);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_sent_before_it_is_written_down_that_it_may_be() {
-        let ledger = ledger(0);
-        let wait = tokio::time::timeout(Duration::from_millis(20), ledger.granted(10));
-        assert!(wait.await.is_err());
-        assert_eq!(ledger.is_due(), (true, true));
-        let entry = ledger.entry();
-        ledger.saved(&entry);
-        ledger.granted(entry.pair.reserved).await;
-        let wait = tokio::time::timeout(
-            Duration::from_millis(20),
-            ledger.granted(entry.pair.reserved + 1),
-        );
-        assert!(wait.await.is_err());
-    }
-
-    #[test]
-    fn what_an_earlier_process_may_have_sent_stays_in_doubt_until_it_is_passed() {
-        let ledger = ledger(RESERVE * 3);
-        advance(&ledger, RESERVE);
-        let entry = ledger.entry();
-        assert_eq!(entry.pair.reserved, RESERVE * 2);
-        assert_eq!(entry.pair.scopes, ["old", "new"]);
-        advance(&ledger, RESERVE * 2);
-        assert_eq!(ledger.entry().pair.reserved, RESERVE);
-        assert_eq!(ledger.entry().pair.scopes, ["new"]);
-    }
-
-    #[test]
-    fn a_save_that_reserves_less_than_the_one_before_takes_the_rest_back_before_it_is_written() {
-        let ledger = ledger(ALL);
-        ledger.saved(&ledger.entry());
-        assert!(ledger.is_granted(RESERVE * 2));
-        ledger.doubt_passed_unless_bounded();
-        // What was allowed already may be on its way: the next save covers it, and nothing more is allowed meanwhile.
-        assert_eq!(ledger.entry().pair.reserved, RESERVE * 2);
-        assert!(!ledger.is_granted(RESERVE * 2 + 1));
-        advance(&ledger, RESERVE * 2);
-        assert_eq!(ledger.entry().pair.reserved, RESERVE);
-    }
-
-    #[test]
-    fn after_a_clean_end_nothing_is_in_doubt() {
-        let ledger = ledger(5);
-        ledger.entry();
-        advance(&ledger, 5);
-        ledger.settle();
-        assert_eq!(ledger.entry().pair.reserved, 0);
-    }
-}
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Cursor;
+use crate::event::{Cursor, GapRecord};
 
 mod budget;
 mod format;
@@ -42,6 +42,9 @@ pub(crate) struct Pair {
     pub(crate) scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<FileMark>,
+    /// Gaps that were detected and that the cursor has not passed: so many as may be under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gaps: Vec<GapRecord>,
 }
 
 /// Everything that exists may have been sent.

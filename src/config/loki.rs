@@ -47,10 +47,10 @@ const METADATA: [(&str, MetadataField); 9] = [
 ];
 
 /// The labels that the output adds itself.
-const OWN_LABELS: &[&str] = &["cluster", "node", "input", "hour"];
+const OWN_LABELS: &[&str] = &["cluster", "node", "input", "hour", "auditrail"];
 
-/// Loki takes 15 labels a stream by default, and four are ours.
-const LABELS: usize = 11;
+/// Loki takes 15 labels a stream by default, and up to five are ours.
+const LABELS: usize = 10;
 
 /// The path to which Loki's clients push.
 const PUSH: &str = "/loki/api/v1/push";

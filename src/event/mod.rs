@@ -3,13 +3,14 @@
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
 //! format, `block.rs` steps over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs` and `cursor.rs` hold the
-//! words that input, pipeline and checkpoint share.
+//! words that input, pipeline and checkpoint share; `gap.rs` is the event that says that some are lost.
 
 use std::borrow::Cow;
 
 mod block;
 mod cursor;
 mod decode;
+mod gap;
 mod legacy;
 mod position;
 mod text;
@@ -17,6 +18,7 @@ mod time;
 
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces};
+pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use position::{Fingerprint, Position, Whole};
 pub(crate) use time::{Nanos, rfc3339};
 
@@ -134,7 +136,17 @@ impl Batch {
     /// The identity of the event at an index.
     pub(crate) fn position(&self, index: usize) -> Position {
         let event = &self.events[index];
-        Position { generation: self.generation, offset: event.offset, whole: event.whole }
+        let generation = match event.whole {
+            Whole::Yes | Whole::Torn => self.generation,
+            // Its fingerprint is its own, and a batch may hold several.
+            Whole::Gap => self.own_print(index).unwrap_or(self.generation),
+        };
+        Position { generation, offset: event.offset, whole: event.whole }
+    }
+
+    fn own_print(&self, index: usize) -> Option<Fingerprint> {
+        let record = self.record(index);
+        record.text(record.event.fields.audit_id)?.parse().ok()
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) enum Whole {
     Yes,
     /// The remains of an event whose end was never written.
     Torn,
+    /// No event of a log, but word of a stretch that is lost.
+    Gap,
 }
 
 /// The identity of one event: the same from the live file, the backup, the `.gz` and a replay.
@@ -84,6 +86,7 @@ impl Position {
         raw[16] = match self.whole {
             Whole::Yes => 0,
             Whole::Torn => 1,
+            Whole::Gap => 2,
         };
         URL_SAFE_NO_PAD.encode(raw)
     }

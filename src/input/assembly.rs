@@ -3,6 +3,7 @@
 use super::lines::{Cut, cut};
 use super::skim::Skim;
 use crate::event::{Event, Fields, Form, Nanos, Piece, Span, Whole, pieces};
+use crate::telemetry::GapReason;
 
 /// When a batch is full, and what is too long for one.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,7 @@ pub(crate) struct Limits {
 const HOLE: usize = 4096;
 
 /// What was met that is no event, to be counted and said.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Told {
     /// Remains of events that were never finished.
     pub(crate) torn: u32,
@@ -30,6 +31,41 @@ pub(crate) struct Told {
     pub(crate) over_long_bytes: u64,
     /// Whole lines that are no events.
     pub(crate) unreadable: u32,
+    /// Where what is lost stood, in the order it was met.
+    pub(crate) damage: Vec<Damage>,
+}
+
+/// Stretches of one kind that are told apart in a batch, at most: a file can be made of nothing else.
+const APART: usize = 64;
+
+/// A stretch of which nothing, or not all, can be delivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Damage {
+    pub(crate) reason: GapReason,
+    /// In the generation, as is `end`.
+    pub(crate) offset: u64,
+    pub(crate) end: u64,
+    pub(crate) bytes: u64,
+    /// How many stretches this is.
+    pub(crate) times: u64,
+}
+
+impl Told {
+    fn damaged(&mut self, reason: GapReason, offset: u64, bytes: u64) {
+        let end = offset + bytes;
+        let new = Damage { reason, offset, end, bytes, times: 1 };
+        if self.damage.len() < APART {
+            return self.damage.push(new);
+        }
+        match self.damage.iter_mut().rev().find(|last| last.reason == reason) {
+            Some(last) => {
+                last.end = end;
+                last.bytes += bytes;
+                last.times += 1;
+            }
+            None => self.damage.push(new),
+        }
+    }
 }
 
 /// A batch in the making: bytes that were read, and the events found so far.
@@ -106,6 +142,7 @@ impl Assembly {
                 }
                 Cut::Hole(length) => {
                     self.told.hole_bytes += length as u64;
+                    self.told.damaged(GapReason::NulHole, self.end(), length as u64);
                     self.step_over(length);
                 }
             }
@@ -154,6 +191,7 @@ impl Assembly {
         let begin = self.end() - (length - end.unwrap_or(rest.len()) as u64);
         self.told.over_long += 1;
         self.told.over_long_bytes += length;
+        self.told.damaged(GapReason::OverLongLine, begin, length);
         let line = super::shorten::shortened(&kept, length);
         self.bytes.extend_from_slice(&line);
         self.push_line(line.len(), end.is_some(), begin);
@@ -182,8 +220,13 @@ impl Assembly {
             self.time = piece.time.or(self.time);
             match (piece.form, piece.whole) {
                 (_, Whole::Torn) => {
+                    let bytes = u64::from(piece.at.end - piece.at.start);
                     self.told.torn += 1;
-                    self.told.torn_bytes += u64::from(piece.at.end - piece.at.start);
+                    self.told.torn_bytes += bytes;
+                    if self.since.is_none_or(|since| self.time.unwrap_or_default() >= since) {
+                        let offset = begin + u64::from(piece.at.start);
+                        self.told.damaged(GapReason::TornLine, offset, bytes);
+                    }
                 }
                 (Form::Unreadable, Whole::Yes) => self.told.unreadable += 1,
                 _ => {}

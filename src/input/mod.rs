@@ -39,7 +39,7 @@ mod source;
 mod start;
 mod watch;
 
-pub(crate) use assembly::Limits;
+pub(crate) use assembly::{Damage, Limits};
 pub(crate) use large::Large;
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 

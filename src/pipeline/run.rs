@@ -20,17 +20,19 @@ use super::tell::Tell;
 use crate::checkpoint::{FileMark, Ledger, RESERVE};
 use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
-use crate::input::{Chunk, Gap, Input, News, Reader};
+use crate::input::{Chunk, Input, News, Reader};
 use crate::output::Output;
-use crate::telemetry::{GapReason, Heart, InputStats, Telemetry};
+use crate::telemetry::{Heart, InputStats, Telemetry};
 
-/// Chunks that wait for one before them, at most: while one is stuck the others go on so far.
+/// Chunks and gaps that wait for one before them, at most: while one is stuck the others go on so far.
 const AHEAD: usize = 256;
 
+mod gaps;
 mod settle;
 mod tend;
 
-use settle::{carry_out, give_back};
+use gaps::Gaps;
+use settle::{carry_out, file_mark, give_back};
 
 /// What a pipeline is made of.
 pub(crate) struct Pipeline {
@@ -55,6 +57,7 @@ pub(crate) struct Pipeline {
     parked: Option<Parked>,
     /// Large chunks that were given back, to be read again: by generation and start.
     returned: HashMap<(Fingerprint, u64), Returned>,
+    gaps: Gaps,
     absent: HashMap<Fingerprint, Instant>,
     ticks: u64,
     scopes: Arc<[String]>,
@@ -96,6 +99,8 @@ struct Passing {
 /// How a task ended.
 enum Outcome {
     Settled(u64, Option<FileMark>, bool),
+    /// Gaps are delivered: tickets and ids.
+    Told(Vec<u64>, Vec<Fingerprint>, Option<FileMark>),
     /// A large chunk has to wait, without its bytes.
     Deferred(Returned, Instant),
     /// The wait is over.
@@ -156,6 +161,7 @@ impl Pipeline {
             read,
             parked: None,
             returned: HashMap::new(),
+            gaps: Gaps::default(),
             absent: HashMap::new(),
             ticks: 0,
         }
@@ -173,11 +179,15 @@ impl Pipeline {
         // The other side goes away only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
         tokio::pin!(stopped);
+        self.take_up_gaps();
         loop {
+            self.ship_gaps();
             if let Some(reply) = self.unpark() {
                 // The reader is there as long as it waits for this.
                 let _ = reading.replies.send(reply);
             }
+            // Of what was taken just now.
+            self.ship_gaps();
             tokio::select! {
                 biased;
                 () = &mut stopped => return Ok(self.drain().await),
@@ -201,7 +211,9 @@ impl Pipeline {
     /// Whether another chunk may go under way. One that was given back holds up those behind it: what comes before it
     /// is let through.
     fn has_room(&self) -> bool {
-        let bounded = self.acks.len() < AHEAD && self.under_way < RESERVE;
+        let bounded = self.acks.len() < AHEAD
+            && self.under_way < RESERVE
+            && self.ledger.gaps_to_send() < AHEAD;
         self.tasks.len() < self.settings.in_flight && (bounded || !self.returned.is_empty())
     }
 
@@ -234,7 +246,15 @@ impl Pipeline {
                 self.ledger.start(cursor);
             }
             News::Gap(gap) => self.pass_gap(gap),
-            News::Chunk(chunk) => self.deliver(*chunk),
+            News::Chunk(mut chunk) => {
+                let damaged = self.pass_damage(&mut chunk);
+                if damaged && matches!(self.context.output, Output::File(_)) {
+                    // What stands in a file stands in order.
+                    self.parked = Some(Parked::News(News::Chunk(chunk)));
+                } else {
+                    self.deliver(*chunk);
+                }
+            }
         }
     }
 
@@ -293,33 +313,12 @@ impl Pipeline {
         (ticket, delivery)
     }
 
-    /// A stretch that nobody can read any more: counted, said, and passed over in its turn.
-    fn pass_gap(&mut self, gap: Gap) {
-        let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == gap.generation;
+    fn give_up_all(&mut self, generation: Fingerprint) {
+        let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == generation;
         let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
         for (_, returned) in gone {
             self.give_up(returned);
         }
-        self.input_stats.gap(gap.reason, gap.bytes);
-        let tell = &self.context.tell;
-        tracing::error!(
-            input = &*tell.input, output = &*tell.output, file = &*gap.file, offset = gap.offset, bytes = gap.bytes,
-            at_least = gap.at_least, from = gap.from, to = gap.to, reason = ?gap.reason, "a part of the log is lost to this output"
-        );
-        self.read.insert(gap.generation, gap.progress.clone());
-        if gap.reason == GapReason::Truncated {
-            self.doubts.read_again(gap.generation);
-        }
-        let (generation, progress) = (gap.generation, Some(gap.progress));
-        let ticket = self.acks.enter(Passing {
-            generation,
-            progress,
-            bytes: 0,
-            file: gap.file,
-            first_event: None,
-            mark: None,
-        });
-        self.pass(ticket);
     }
 
     /// A large chunk whose file was gone when it was to be read again, or ended elsewhere. Some of it may have been sent.

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Batch, Nanos};
+use crate::event::{Batch, GapFacts, Nanos};
 use crate::output::{Pick, Reason};
-use crate::telemetry::{EventResult, LookupResult, PairStats, RetryReason, Say, Telemetry, Time};
+use crate::telemetry::{
+    EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say, Telemetry, Time,
+};
 
 /// See the module.
 pub(super) struct Tell {
@@ -87,6 +89,44 @@ impl Tell {
                 unsaid,
                 "output does not take events, trying again"
             );
+        }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        self.telemetry.identity()
+    }
+
+    /// A part of the log is lost to this output.
+    pub(super) fn gap(&self, reason: GapReason, offset: u64, facts: GapFacts<'_>) {
+        let GapFacts { file, bytes, at_least, times, from, to, .. } = facts;
+        self.stats.gap(reason, bytes);
+        let (input, output) = (&*self.input, &*self.output);
+        match reason {
+            // Of these most is delivered, and they are said as the log's, not once for each output.
+            GapReason::TornLine | GapReason::NulHole | GapReason::OverLongLine => {
+                tracing::debug!(
+                    input,
+                    output,
+                    file,
+                    offset,
+                    bytes,
+                    ?reason,
+                    times,
+                    "a gap in the log"
+                );
+            }
+            _ => tracing::error!(
+                input,
+                output,
+                file,
+                offset,
+                bytes,
+                at_least,
+                from,
+                to,
+                ?reason,
+                "a part of the log is lost to this output"
+            ),
         }
     }
 

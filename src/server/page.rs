@@ -92,6 +92,9 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
     fact(page, "Waiting", &human::size(pair.lag_bytes))?;
     fact(page, "Last success", &Ago(pair.last_success, now))?;
     fact(page, "In flight", &human::count(pair.in_flight))?;
+    if !pair.gaps.is_empty() {
+        fact(page, "Gaps", &view::gaps(pair))?;
+    }
     if pair.refused > 0 || pair.refused_bytes > 0 {
         fact(page, "Refused", &human::count(pair.refused))?;
         fact(page, "Kept", &human::size(pair.refused_bytes))?;
@@ -139,7 +142,6 @@ fn input_card(page: &mut String, input: &InputView, now: Time) -> fmt::Result {
     fact(page, "Last event", &Ago(input.last_event, now))?;
     fact(page, "Backups", &human::count(input.backups))?;
     fact(page, "Watched by", &input.watch)?;
-    fact(page, "Gaps", &view::gaps(input))?;
     let odd = [
         ("Torn lines", input.torn_lines),
         ("Over-long lines", input.over_long_lines),

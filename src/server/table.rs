@@ -10,7 +10,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
     let now = snapshot.taken;
     let mut text = heading(snapshot);
     if !snapshot.inputs.is_empty() {
-        let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "WATCH", "GAPS"];
+        let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "WATCH"];
         let rows = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
         columns(&mut text, &titles, rows);
     }
@@ -24,13 +24,14 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
             "WAITING",
             "LAG",
             "LAST SUCCESS",
+            "GAPS",
             "CURSOR",
         ];
         let mut rows: Vec<_> = snapshot.pairs.iter().map(|pair| pair_row(pair, now)).collect();
         if !snapshot.running {
             // State and counts belong to a process, and there is none.
             for row in &mut rows {
-                for column in [2, 3, 4, 7] {
+                for column in [2, 3, 4, 7, 8] {
                     row[column] = "-".into();
                 }
             }
@@ -69,7 +70,7 @@ fn heading(snapshot: &Snapshot) -> String {
     text
 }
 
-fn input_row(input: &InputView, now: Time) -> [String; 8] {
+fn input_row(input: &InputView, now: Time) -> [String; 7] {
     [
         human::line(&input.name, 60),
         view::input_state(&input.state).into(),
@@ -78,11 +79,10 @@ fn input_row(input: &InputView, now: Time) -> [String; 8] {
         view::ago(input.last_event, now),
         human::count(input.backups),
         input.watch.to_string(),
-        view::gaps(input),
     ]
 }
 
-fn pair_row(pair: &PairView, now: Time) -> [String; 9] {
+fn pair_row(pair: &PairView, now: Time) -> [String; 10] {
     [
         human::line(&pair.input, 60),
         human::line(&pair.output, 60),
@@ -92,6 +92,7 @@ fn pair_row(pair: &PairView, now: Time) -> [String; 9] {
         human::size(pair.lag_bytes),
         view::lag(pair),
         view::ago(pair.last_success, now),
+        view::gaps(pair),
         pair.cursor.as_ref().map_or_else(|| "none".into(), view::place),
     ]
 }

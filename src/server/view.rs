@@ -44,8 +44,8 @@ pub(super) fn place(cursor: &CursorView) -> String {
 }
 
 /// `none`, or `2 (1.5 KiB)`.
-pub(super) fn gaps(input: &InputView) -> String {
-    let (count, bytes) = input.gaps.iter().fold((0_u64, 0_u64), |(count, bytes), gap| {
+pub(super) fn gaps(pair: &PairView) -> String {
+    let (count, bytes) = pair.gaps.iter().fold((0_u64, 0_u64), |(count, bytes), gap| {
         (count.saturating_add(gap.count), bytes.saturating_add(gap.bytes))
     });
     if count == 0 {

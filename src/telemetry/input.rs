@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::number::{Count, Counts, Level, Stamp, labels};
+use super::number::{Count, Level, Stamp, labels};
 
 labels! {
     /// Why a stretch of the log can no longer be read.
@@ -61,8 +61,6 @@ pub(crate) struct InputStats {
     pub(crate) over_long_lines: Count,
     /// Lines that are no event.
     pub(crate) unreadable_lines: Count,
-    pub(super) gaps: Counts<GapReason>,
-    pub(super) gap_bytes: Counts<GapReason>,
     /// Event time of the last event read.
     pub(crate) last_event: Stamp,
     /// Generations that are known: the live one, and those whose backups are there or still open.
@@ -84,20 +82,12 @@ impl InputStats {
             hole_bytes: Count::default(),
             over_long_lines: Count::default(),
             unreadable_lines: Count::default(),
-            gaps: Counts::default(),
-            gap_bytes: Counts::default(),
             last_event: Stamp::default(),
             generations: Level::default(),
             backups: Level::default(),
             watch: Level::default(),
             state: Mutex::default(),
         }
-    }
-
-    /// Counts a gap. `bytes` is the least it can be where nobody saw the file.
-    pub(crate) fn gap(&self, reason: GapReason, bytes: u64) {
-        self.gaps.of(reason).inc();
-        self.gap_bytes.of(reason).add(bytes);
     }
 
     pub(crate) fn set_watch(&self, watch: Watch) {

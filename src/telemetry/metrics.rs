@@ -47,8 +47,6 @@ const INPUT: &[Row<InputStats>] = &[
     Row("auditrail_input_backups", "Backups of the log on disk.", Gauge(|i| Some(i.backups.get()))),
     Row("auditrail_input_inotify", "1 while the kernel reports changes, 0 while the agent polls.", Gauge(|i| Some(i.watch().index() as u64))),
     Row("auditrail_input_readable", "1 while the log is there and can be read.", Gauge(|i| Some(u64::from(i.state() == InputState::Ok)))),
-    Row("auditrail_gaps", "Stretches of the log that no one can read any more.", Counters("reason", |i| each(&i.gaps))),
-    Row("auditrail_gap_bytes", "Bytes in gaps, at least.", Counters("reason", |i| each(&i.gap_bytes))),
 ];
 
 #[rustfmt::skip]
@@ -56,6 +54,8 @@ const PAIR: &[Row<PairStats>] = &[
     Row("auditrail_output_events", "Events by what became of them.", Counters("result", |p| each(&p.events))),
     Row("auditrail_output_retries", "Requests to be tried again.", Counters("reason", |p| each(&p.retries))),
     Row("auditrail_output_lookups", "Events in doubt, by what asking for them gave.", Counters("result", |p| each(&p.lookups))),
+    Row("auditrail_gaps", "Stretches of the log that no one can read any more.", Counters("reason", |p| each(&p.gaps))),
+    Row("auditrail_gap_bytes", "Bytes in gaps, at least.", Counters("reason", |p| each(&p.gap_bytes))),
     Row("auditrail_output_lag_bytes", "Decompressed bytes on disk not yet acknowledged.", Gauge(|p| Some(p.lag_bytes.get()))),
     Row("auditrail_output_lag_seconds", "Age of the oldest event not yet acknowledged.", Seconds(|p, now| Some(p.lag(now).as_secs_f64()))),
     Row("auditrail_output_last_success_timestamp_seconds", "Time of the last acknowledgement.", Seconds(|p, _| p.last_success.get().map(Time::seconds))),

@@ -67,6 +67,10 @@ impl Telemetry {
         }))
     }
 
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
     /// The numbers of an input, made when first asked for.
     pub(crate) fn input(&self, name: &str) -> Arc<InputStats> {
         let is_it = |input: &InputStats| *input.name == *name;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::human;
+use super::input::GapReason;
 use super::number::{Counts, Histogram, Level, Stamp, labels};
 use super::time::Time;
 
@@ -90,6 +91,8 @@ pub(crate) struct PairStats {
     pub(crate) events: Counts<EventResult>,
     pub(crate) retries: Counts<RetryReason>,
     pub(crate) lookups: Counts<LookupResult>,
+    pub(super) gaps: Counts<GapReason>,
+    pub(super) gap_bytes: Counts<GapReason>,
     /// Decompressed bytes on disk that are not acknowledged.
     pub(crate) lag_bytes: Level,
     /// Event time of the oldest event that is not acknowledged.
@@ -113,6 +116,8 @@ impl PairStats {
             events: Counts::default(),
             retries: Counts::default(),
             lookups: Counts::default(),
+            gaps: Counts::default(),
+            gap_bytes: Counts::default(),
             lag_bytes: Level::default(),
             oldest_pending: Stamp::default(),
             last_success: Stamp::default(),
@@ -122,6 +127,18 @@ impl PairStats {
             state: Mutex::default(),
             cursor: Mutex::default(),
         }
+    }
+
+    /// Counts a gap. `bytes` is the least it can be where nobody saw the file.
+    pub(crate) fn gap(&self, reason: GapReason, bytes: u64) {
+        self.gaps.of(reason).inc();
+        self.gap_bytes.of(reason).add(bytes);
+    }
+
+    /// How many gaps of a reason, and of how many bytes.
+    #[cfg(test)]
+    pub(crate) fn gap_count(&self, reason: GapReason) -> (u64, u64) {
+        (self.gaps.of(reason).get(), self.gap_bytes.of(reason).get())
     }
 
     /// The output took something.

@@ -44,8 +44,6 @@ pub(crate) struct InputView {
     pub(crate) over_long_lines: u64,
     pub(crate) unreadable_lines: u64,
     pub(crate) hole_bytes: u64,
-    /// Those reasons that have occurred.
-    pub(crate) gaps: Vec<GapView>,
 }
 
 /// The gaps of one reason.
@@ -75,6 +73,8 @@ pub(crate) struct PairView {
     pub(crate) retries: Vec<(RetryReason, u64)>,
     /// Those results that have occurred.
     pub(crate) lookups: Vec<(LookupResult, u64)>,
+    /// Those reasons that have occurred.
+    pub(crate) gaps: Vec<GapView>,
     pub(crate) cursor: Option<CursorView>,
 }
 
@@ -128,9 +128,6 @@ impl Telemetry {
 
 impl InputView {
     fn of(input: &InputStats) -> Self {
-        let gaps = occurred(&input.gaps).into_iter();
-        let gap =
-            |(reason, count)| GapView { reason, count, bytes: input.gap_bytes.of(reason).get() };
         Self {
             name: input.name.as_ref().into(),
             state: input.state(),
@@ -144,13 +141,16 @@ impl InputView {
             over_long_lines: input.over_long_lines.get(),
             unreadable_lines: input.unreadable_lines.get(),
             hole_bytes: input.hole_bytes.get(),
-            gaps: gaps.map(gap).collect(),
         }
     }
 }
 
 impl PairView {
     fn of(pair: &PairStats, now: Time) -> Self {
+        let gap = |(reason, count)| {
+            let bytes = pair.gap_bytes.of(reason).get();
+            GapView { reason, count, bytes }
+        };
         Self {
             input: pair.input.as_ref().into(),
             output: pair.output.as_ref().into(),
@@ -165,6 +165,7 @@ impl PairView {
             in_flight: pair.in_flight.get(),
             retries: occurred(&pair.retries),
             lookups: occurred(&pair.lookups),
+            gaps: occurred(&pair.gaps).into_iter().map(gap).collect(),
             cursor: pair.cursor().map(CursorView::from),
         }
     }
@@ -203,7 +204,7 @@ mod tests {
         let json = serde_json::to_value(&snapshot).unwrap();
         assert_eq!(json["ready"], false);
         assert_eq!(json["inputs"][0]["state"], "ok");
-        assert_eq!(json["inputs"][0]["gaps"][0]["reason"], "torn_line");
+        assert_eq!(json["pairs"][0]["gaps"][0]["reason"], "torn_line");
         assert_eq!(json["pairs"][0]["state"], "running");
         assert_eq!(json["pairs"][0]["lag_seconds"], 1.0);
         assert_eq!(json["pairs"][0]["cursor"]["generation"], "a7".repeat(16));

@@ -22,7 +22,6 @@ pub(crate) fn busy() -> Telemetry {
     input.generations.set(8);
     input.backups.set(7);
     input.set_watch(Watch::Inotify);
-    input.gap(GapReason::TornLine, 120);
 
     let loki = telemetry.pair("apiserver", "loki");
     loki.events.of(EventResult::Delivered).add(412_300);
@@ -30,6 +29,7 @@ pub(crate) fn busy() -> Telemetry {
     loki.oldest_pending.set(Some(at(59)));
     loki.lag_bytes.set(90_112);
     loki.in_flight.set(2);
+    loki.gap(GapReason::TornLine, 120);
     loki.latency.observe(Duration::from_millis(180));
     loki.lookups.of(LookupResult::Found).inc();
     loki.set_cursor(Cursor {

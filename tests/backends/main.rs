@@ -24,6 +24,7 @@ mod chaos;
 mod cluster;
 mod elastic_refusals;
 mod everything;
+mod gaps;
 mod hostile;
 mod kills;
 mod loki_refusals;

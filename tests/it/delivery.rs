@@ -204,6 +204,10 @@ fn a_deleted_backup_is_counted_and_the_rest_arrives() {
         }
     });
     agent.stop_done();
+    let all = fs::read_to_string(stage.dir.path().join("out")).unwrap();
+    let gap = &all[found.len()..];
+    assert!(gap.starts_with(r#"{"kind":"Gap","apiVersion":"auditrail/v1","#), "{gap}");
+    assert!(gap.contains(r#""reason":"backup_gone""#) && gap.lines().count() == 1, "{gap}");
 }
 
 #[test]

@@ -303,7 +303,7 @@ impl Play {
     }
 
     fn describe(&mut self, chunk: &Chunk, words: &mut Vec<String>) {
-        let told = chunk.told;
+        let told = &chunk.told;
         if told.hole_bytes > 0 {
             words.push(format!("hole:{}", told.hole_bytes));
         }

@@ -36,40 +36,19 @@ pub(super) struct Frame {
     layout: Layout,
     /// From after the time up to where the event's own fields begin.
     head: Vec<u8>,
+    /// The same for a gap.
+    gap_head: Vec<u8>,
     /// `"cluster":{"name":…},`, or nothing.
     cluster: Vec<u8>,
 }
 
 impl Frame {
     pub(super) fn new(layout: Layout, target: &Target, node: &str, cluster: Option<&str>) -> Self {
-        let mut head = Vec::new();
-        let mut own = Vec::new();
-        let node = escaped(node);
-        let mut put =
-            |pieces: &[&[u8]]| pieces.iter().for_each(|piece| head.extend_from_slice(piece));
-        match layout {
-            Layout::Elastic => {
-                put(&[b"\",\"ecs\":{\"version\":\"", ECS.as_bytes(), b"\"},"]);
-                if let Some((kind, set, space)) = parts(target) {
-                    let [kind, set, space] = [kind, set, space].map(escaped);
-                    put(&[b"\"data_stream\":{\"type\":\"", &kind, b"\",\"dataset\":\"", &set]);
-                    put(&[b"\",\"namespace\":\"", &space, b"\"},"]);
-                }
-                put(&[b"\"host\":{\"name\":\"", &node, b"\"},\"agent\":{\"type\":\"auditrail\"},"]);
-                let set = parts(target).map_or("kubernetes.audit_logs", |(_, set, _)| set);
-                put(&[b"\"event\":{\"kind\":\"event\",\"dataset\":\"", &escaped(set), b"\""]);
-                if let Some(cluster) = cluster {
-                    own = [b"\"cluster\":{\"name\":\"", &*escaped(cluster), b"\"},"].concat();
-                }
-            }
-            Layout::Flat => {
-                if let Some(cluster) = cluster {
-                    put(&[b"\",\"cluster\":\"", &escaped(cluster)]);
-                }
-                put(&[b"\",\"node\":\"", &node, b"\","]);
-            }
-        }
-        Self { layout, head, cluster: own }
+        let head = |kind| head(layout, target, kind, &escaped(node), cluster);
+        let own = |name| [b"\"cluster\":{\"name\":\"", &*escaped(name), b"\"},"].concat();
+        let cluster = cluster.filter(|_| layout == Layout::Elastic).map(own).unwrap_or_default();
+        // ECS: "an error occurred during the ingestion of this event".
+        Self { layout, head: head(b"event"), gap_head: head(b"pipeline_error"), cluster }
     }
 
     /// Writes the document of an event, without a newline. Says whether it is in safe form: asked for, or because the
@@ -78,10 +57,15 @@ impl Frame {
         let safe = safe || !presentable(record);
         out.put(b"{\"@timestamp\":\"");
         write_time(record.event.time, out);
-        out.put(&self.head);
+        let is_gap = record.event.whole == Whole::Gap;
+        out.put(if is_gap { &self.gap_head } else { &self.head });
         match self.layout {
             Layout::Elastic => {
-                let facts = if safe { super::safe::facts(record) } else { facts(record) };
+                let facts = match safe {
+                    _ if is_gap => Facts::of_gap(),
+                    true => super::safe::facts(record),
+                    false => facts(record),
+                };
                 facts.write(&self.cluster, safe.then_some(record.line), out);
                 out.put(b",\"log\":{\"offset\":");
                 number(record.event.offset, out);
@@ -107,6 +91,38 @@ impl Frame {
     }
 }
 
+/// From after the time up to where the event's own fields begin; `kind` is ECS's `event.kind`.
+fn head(
+    layout: Layout,
+    target: &Target,
+    kind: &[u8],
+    node: &[u8],
+    cluster: Option<&str>,
+) -> Vec<u8> {
+    let mut head = Vec::new();
+    let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| head.extend_from_slice(piece));
+    match layout {
+        Layout::Elastic => {
+            put(&[b"\",\"ecs\":{\"version\":\"", ECS.as_bytes(), b"\"},"]);
+            if let Some((kind, set, space)) = parts(target) {
+                let [kind, set, space] = [kind, set, space].map(escaped);
+                put(&[b"\"data_stream\":{\"type\":\"", &kind, b"\",\"dataset\":\"", &set]);
+                put(&[b"\",\"namespace\":\"", &space, b"\"},"]);
+            }
+            put(&[b"\"host\":{\"name\":\"", node, b"\"},\"agent\":{\"type\":\"auditrail\"},"]);
+            let set = parts(target).map_or("kubernetes.audit_logs", |(_, set, _)| set);
+            put(&[b"\"event\":{\"kind\":\"", kind, b"\",\"dataset\":\"", &escaped(set), b"\""]);
+        }
+        Layout::Flat => {
+            if let Some(cluster) = cluster {
+                put(&[b"\",\"cluster\":\"", &escaped(cluster)]);
+            }
+            put(&[b"\",\"node\":\"", node, b"\","]);
+        }
+    }
+    head
+}
+
 /// Type, data set and namespace in the name of a data stream that is made of them.
 fn parts(target: &Target) -> Option<(&str, &str, &str)> {
     let Target::DataStream(name) = target else { return None };
@@ -118,7 +134,7 @@ fn parts(target: &Target) -> Option<(&str, &str, &str)> {
 /// Can the line stand in a document as it is? Duplicate keys and the like are left to the store to find.
 fn presentable(record: Record<'_>) -> bool {
     record.event.form == Form::Json
-        && record.event.whole == Whole::Yes
+        && record.event.whole != Whole::Torn
         && record.event.depth <= DEEPEST
         && record.line.trim_ascii_start().starts_with(b"{")
         && std::str::from_utf8(record.line).is_ok()
@@ -189,6 +205,11 @@ pub(super) fn outcome(record: Record<'_>) -> &'static str {
 }
 
 impl Facts<'_> {
+    /// Nobody did anything, and no API server had a part in it.
+    fn of_gap() -> Self {
+        Self { verb: Cow::Borrowed(b"gap"), outcome: "failure", ..Self::default() }
+    }
+
     /// Goes on inside the object `event`. The whole line follows there in safe form.
     fn write(&self, cluster: &[u8], original: Option<&[u8]>, out: &mut Body) {
         field(b",\"action\":\"", &self.verb, b"\"", out);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::tests::{RECORDED, batch};
 use super::*;
 use crate::config::Compression;
-use crate::event::Batch;
+use crate::event::{Batch, Extent, Fingerprint, GapFacts, GapPlace, GapRecord};
 
 fn stream() -> Target {
     Target::DataStream("logs-kubernetes.audit_logs-default".to_owned())
@@ -216,6 +216,67 @@ fn in_safe_form_no_string_is_longer_than_an_index_takes_but_the_line_itself() {
     assert_eq!(audit["requestURI"].as_str().unwrap().len(), 1024);
     assert_eq!(audit.get("stageTimestamp"), None);
     assert_eq!(document["event"]["original"], line);
+}
+
+#[test]
+fn a_gap_is_told_from_events_in_each_layout_and_form() {
+    let place = GapPlace {
+        generation: Fingerprint([7; 16]),
+        altered: 0,
+        offset: 5,
+        extent: Extent::Rest,
+        reason: "backup_gone".to_owned(),
+    };
+    let facts = GapFacts {
+        node: "cp-1",
+        cluster: Some("prod"),
+        input: "api",
+        output: "es",
+        file: "audit.log",
+        bytes: 7,
+        at_least: true,
+        times: 1,
+        from: None,
+        to: None,
+    };
+    let gap = GapRecord::new(place, facts, "it is gone", 1_000).unwrap();
+    let batch = GapRecord::batch([&gap]);
+    for (layout, safe) in [
+        (Layout::Elastic, false),
+        (Layout::Elastic, true),
+        (Layout::Flat, false),
+        (Layout::Flat, true),
+    ] {
+        let (in_safe_form, bytes) = written(&batch, 0, layout, safe);
+        assert_eq!(in_safe_form, safe);
+        // Names that stand there twice would be refused.
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        let again = serde_json::to_vec(&document).unwrap();
+        assert_eq!(again.len(), bytes.len(), "{}", String::from_utf8_lossy(&bytes));
+        let audit = match layout {
+            Layout::Elastic => &document["kubernetes"]["audit"],
+            Layout::Flat => &document,
+        };
+        assert_eq!((&audit["kind"], &audit["stage"]), (&json!("Gap"), &json!("Gap")));
+        assert_eq!(audit["auditID"], gap.id.to_string());
+        assert_eq!(document["@timestamp"], "1970-01-01T00:00:00.000001Z");
+        if layout == Layout::Elastic {
+            let event = &document["event"];
+            assert_eq!(
+                (&event["kind"], &event["action"], &event["outcome"]),
+                (&json!("pipeline_error"), &json!("gap"), &json!("failure"))
+            );
+            assert_eq!(document["log"]["offset"], 5);
+        }
+        if safe {
+            assert_eq!(document["event"]["original"], gap.line);
+        } else {
+            assert_eq!(
+                (&audit["gap"]["bytes_at_least"], &audit["message"]),
+                (&json!(7), &json!("it is gone"))
+            );
+        }
+    }
 }
 
 #[test]

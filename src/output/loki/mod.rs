@@ -21,7 +21,7 @@ use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::{Answer, LookUp, Pick, unanswered};
 use crate::config;
-use crate::event::{Batch, Nanos};
+use crate::event::{Batch, Nanos, Whole};
 use push::Labels;
 
 const PUSH: &str = "/loki/api/v1/push";
@@ -75,19 +75,22 @@ impl Loki {
 
     /// Where a look-up has to search for what is sent under this configuration.
     pub(crate) fn scope(&self) -> String {
-        lookup::Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None) }
-            .to_text()
+        lookup::Scope {
+            tenant: self.config.tenant.clone(),
+            selector: self.labels.text(None, false),
+        }
+        .to_text()
     }
 
     /// The picks that may share a request: those of one stream.
     pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<Pick>> {
-        let mut groups: Vec<(Nanos, Vec<Pick>)> = Vec::new();
+        let mut groups: Vec<((Nanos, bool), Vec<Pick>)> = Vec::new();
         for (index, event) in (0..).zip(&batch.events) {
-            let hour = self.hour(event.time);
+            let stream = (self.hour(event.time), event.whole == Whole::Gap);
             let pick = Pick { event: index, safe: false };
-            match groups.iter_mut().find(|(other, _)| *other == hour) {
+            match groups.iter_mut().find(|(other, _)| *other == stream) {
                 Some((_, picks)) => picks.push(pick),
-                None => groups.push((hour, vec![pick])),
+                None => groups.push((stream, vec![pick])),
             }
         }
         groups.into_iter().map(|(_, picks)| picks).collect()
@@ -101,9 +104,10 @@ impl Loki {
     /// One push.
     pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
         let Some(first) = picks.first() else { return Answer::Each(Vec::new()) };
-        let hour =
-            self.config.stream_per_hour.then(|| self.hour(batch.events[first.event as usize].time));
-        let body = self.body(&self.labels.text(hour), batch, picks);
+        let first = &batch.events[first.event as usize];
+        let hour = self.config.stream_per_hour.then(|| self.hour(first.time));
+        let labels = self.labels.text(hour, first.whole == Whole::Gap);
+        let body = self.body(&labels, batch, picks);
         Answer::Whole(match self.push(body).await {
             Ok(response) => verdict::judge(response.status, response.retry_after, &response.body),
             Err(failure) => unanswered(failure),

@@ -17,6 +17,10 @@ const VALUE: usize = 1024;
 /// Bytes that an entry has beside its line, about.
 const AROUND: usize = 256;
 
+/// Gaps have a stream of their own: their time is when they were detected, and Loki refuses what is an hour older than
+/// the latest entry of its stream, so that in a backlog one of them would cost all events that follow.
+const GAP: (&str, &str) = ("auditrail", "gap");
+
 /// The labels of the stream, without the hour.
 pub(super) struct Labels(BTreeMap<String, String>);
 
@@ -25,11 +29,13 @@ impl Labels {
         Self(labels.collect())
     }
 
-    /// The labels as a selector, which is also how a push names its stream; with the hour given since 1970.
-    pub(super) fn text(&self, hour: Option<Nanos>) -> String {
+    /// The labels as a selector, which is also how a push names its stream; with the hour given since 1970. `gap`: of
+    /// the stream of gaps, which the selector without that finds too.
+    pub(super) fn text(&self, hour: Option<Nanos>, gap: bool) -> String {
         let hour = hour.and_then(|hour| jiff::Timestamp::from_second(hour * 3600).ok());
         let hour = hour.map(|stamp| ("hour".to_owned(), stamp.strftime("%Y-%m-%dT%H").to_string()));
-        let all: BTreeMap<_, _> = self.0.clone().into_iter().chain(hour).collect();
+        let gap = gap.then(|| (GAP.0.to_owned(), GAP.1.to_owned()));
+        let all: BTreeMap<_, _> = self.0.clone().into_iter().chain(hour).chain(gap).collect();
         let mut text = String::from("{");
         for (name, value) in &all {
             let comma = if text.len() > 1 { ", " } else { "" };
@@ -257,9 +263,10 @@ mod tests {
                 .map(|(name, value)| (name.into(), value.into()))
                 .into_iter(),
         );
-        assert_eq!(labels.text(None), r#"{job="k", node="a\"\\\n"}"#);
+        assert_eq!(labels.text(None, false), r#"{job="k", node="a\"\\\n"}"#);
+        assert_eq!(labels.text(None, true), r#"{auditrail="gap", job="k", node="a\"\\\n"}"#);
         assert_eq!(
-            labels.text(Some(498_678)),
+            labels.text(Some(498_678), false),
             r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#
         );
     }

@@ -25,6 +25,10 @@ impl Pipeline {
                 self.pass(ticket);
                 large.then_some(Reply::Settled)
             }
+            Outcome::Told(tickets, ids, mark) => {
+                self.settle_gaps(&tickets, &ids, mark);
+                None
+            }
             Outcome::Deferred(returned, until) => {
                 let ledger = Arc::clone(&self.ledger);
                 self.tasks.spawn(async move {
@@ -64,10 +68,14 @@ impl Pipeline {
         self.context.tell.stats.draining();
         let deadline = tokio::time::Instant::now() + self.settings.drain_timeout;
         loop {
+            self.ship_gaps();
             // Comes round as often as ever, so that a long drain is not taken for a hang.
             let next = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
             match tokio::time::timeout_at(next, self.tasks.join_next()).await {
-                Ok(Some(Ok(outcome @ Outcome::Settled(..)))) => drop(self.settle(outcome)),
+                Ok(Some(Ok(outcome @ (Outcome::Settled(..) | Outcome::Told(..))))) => {
+                    // Nobody reads any more.
+                    let _ = self.settle(outcome);
+                }
                 // What has to be read again will be, by the next process.
                 Ok(Some(Ok(Outcome::Deferred(..) | Outcome::Again(_)) | Err(_))) => {}
                 Ok(None) => break,
@@ -76,7 +84,7 @@ impl Pipeline {
             }
         }
         self.tasks.abort_all();
-        if self.acks.is_empty() {
+        if self.acks.is_empty() && self.gaps.is_empty() {
             self.ledger.settle();
             return Ended::Drained;
         }
@@ -96,12 +104,7 @@ pub(super) async fn carry_out(
     loop {
         match delivery.step(&context, &chunk.batch).await {
             Step::Done => {
-                let mark = match &context.output {
-                    Output::File(file) => Some(file.mark()),
-                    Output::Loki(_) | Output::Elasticsearch(_) => None,
-                };
-                let mark =
-                    mark.map(|mark| FileMark { sequence: mark.sequence, length: mark.length });
+                let mark = file_mark(&context.output);
                 return Outcome::Settled(ticket, mark, chunk.permit.is_some());
             }
             Step::Wait(until) if chunk.permit.is_some() => {
@@ -110,6 +113,17 @@ pub(super) async fn carry_out(
             }
             Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
         }
+    }
+}
+
+/// Where the file of a file output stands.
+pub(super) fn file_mark(output: &Output) -> Option<FileMark> {
+    match output {
+        Output::File(file) => {
+            let mark = file.mark();
+            Some(FileMark { sequence: mark.sequence, length: mark.length })
+        }
+        Output::Loki(_) | Output::Elasticsearch(_) => None,
     }
 }
 

@@ -37,7 +37,6 @@ impl Pipeline {
             (GapReason::OverLongLine, told.over_long_bytes, u64::from(told.over_long)),
         ];
         for (reason, bytes, times) in gaps.into_iter().filter(|(_, _, times)| *times > 0) {
-            stats.gap(reason, bytes);
             let (input, file) = (&*self.context.tell.input, &*chunk.file);
             tracing::warn!(
                 input,
@@ -70,8 +69,12 @@ impl Pipeline {
 
     /// Notes which generations of the cursor are shown no more, and since when.
     fn compare(&mut self, now: Instant) {
-        let prints: Vec<_> =
+        let mut prints: Vec<_> =
             self.ledger.with_cursor(|cursor| cursor.generations.keys().copied().collect());
+        prints.extend(
+            self.ledger
+                .with_gaps(|gaps| gaps.iter().map(|gap| gap.place.generation).collect::<Vec<_>>()),
+        );
         let mut any = false;
         for print in prints {
             match self.input.shows(print) {

@@ -310,6 +310,13 @@ fn look_up(stream: &mut TcpStream, state: &Arc<Mutex<State>>, request: &Request)
     true
 }
 
+/// A selector finds streams that have more labels, as Loki does it.
+fn is_selected(labels: &str, selector: &str) -> bool {
+    let inside = |text: &str| text[1..text.len() - 1].to_owned();
+    let labels: Vec<_> = inside(labels).split(", ").map(str::to_owned).collect();
+    inside(selector).split(", ").all(|matcher| labels.iter().any(|label| label == matcher))
+}
+
 fn found_in_range(state: &State, request: &Request) -> String {
     let url = reqwest::Url::parse(&format!("http://x{}", request.target)).unwrap();
     let asked: HashMap<_, _> = url.query_pairs().collect();
@@ -318,7 +325,8 @@ fn found_in_range(state: &State, request: &Request) -> String {
     let mut found: Vec<_> = state
         .stored
         .iter()
-        .filter(|stored| stored.tenant == request.tenant && stored.under == asked["query"])
+        .filter(|stored| stored.tenant == request.tenant)
+        .filter(|stored| is_selected(&stored.under, &asked["query"]))
         .filter(|stored| (start..end).contains(&stored.time))
         .collect();
     found.sort_by_key(|stored| stored.time);

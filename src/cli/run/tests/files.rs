@@ -1,6 +1,7 @@
 //! A file as the output: kills anywhere leave every line in it once.
 
 use std::fs;
+use std::io::Write as _;
 use std::time::Duration;
 
 use super::agent::{Node, until};
@@ -49,6 +50,35 @@ fn kill_often(more: &str, body: usize) {
 #[test]
 fn kills_at_any_moment_leave_each_line_once_and_in_order() {
     kill_often("", 0);
+}
+
+#[test]
+fn kills_at_any_moment_leave_each_gap_once_before_the_lines_that_follow_it() {
+    let mut node = Node::new();
+    let outputs = archive(&node, "");
+    let mut rounds = 0;
+    for round in 0..12 {
+        node.write(20);
+        let mut log = fs::OpenOptions::new().append(true).open(node.log()).unwrap();
+        log.write_all(&[0; 7]).unwrap();
+        node.write(20);
+        let before = lines(&node).len();
+        let process = node.start(&outputs);
+        until("it wrote something", || {
+            lines(&node).len() > before + round % 5 * 8 || node.is_all_acknowledged("archive")
+        });
+        process.kill();
+        rounds += 1;
+    }
+    let process = node.start(&outputs);
+    until("all is acknowledged", || node.is_all_acknowledged("archive"));
+    assert!(process.stop());
+    let (gaps, events): (Vec<_>, Vec<_>) =
+        lines(&node).into_iter().partition(|line| line.contains("\"kind\":\"Gap\""));
+    let ids: Vec<usize> = events.iter().map(|line| audit_id(line).parse().unwrap()).collect();
+    assert!(ids.iter().copied().eq(0..node.written), "{ids:?}");
+    let bytes = |line: &String| line.contains("\"bytes\":7,") && line.contains("nul_hole");
+    assert!(gaps.len() == rounds && gaps.iter().all(bytes), "{gaps:#?}");
 }
 
 #[test]

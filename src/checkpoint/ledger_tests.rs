@@ -1,0 +1,120 @@
+//! The books: what may be sent when, and what is kept for how long.
+
+use std::time::Duration;
+
+use super::*;
+use crate::event::{Extent, GapPlace};
+
+fn ledger(reserved: u64) -> Ledger {
+    let pair = Pair { reserved, scopes: vec!["old".into()], ..Pair::default() };
+    Ledger::new(pair, "new".into(), Arc::default())
+}
+
+fn advance(ledger: &Ledger, bytes: u64) {
+    ledger.advance(Fingerprint([1; 16]), Progress::default(), bytes, None);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_it_is_written_down_that_it_may_be() {
+    let ledger = ledger(0);
+    let wait = tokio::time::timeout(Duration::from_millis(20), ledger.granted(10));
+    assert!(wait.await.is_err());
+    assert_eq!(ledger.is_due(), (true, true));
+    let entry = ledger.entry();
+    ledger.saved(&entry);
+    ledger.granted(entry.pair.reserved).await;
+    let wait =
+        tokio::time::timeout(Duration::from_millis(20), ledger.granted(entry.pair.reserved + 1));
+    assert!(wait.await.is_err());
+}
+
+#[test]
+fn what_an_earlier_process_may_have_sent_stays_in_doubt_until_it_is_passed() {
+    let ledger = ledger(RESERVE * 3);
+    advance(&ledger, RESERVE);
+    let entry = ledger.entry();
+    assert_eq!(entry.pair.reserved, RESERVE * 2);
+    assert_eq!(entry.pair.scopes, ["old", "new"]);
+    advance(&ledger, RESERVE * 2);
+    assert_eq!(ledger.entry().pair.reserved, RESERVE);
+    assert_eq!(ledger.entry().pair.scopes, ["new"]);
+}
+
+#[test]
+fn a_save_that_reserves_less_than_the_one_before_takes_the_rest_back_before_it_is_written() {
+    let ledger = ledger(ALL);
+    ledger.saved(&ledger.entry());
+    assert!(ledger.is_granted(RESERVE * 2));
+    ledger.doubt_passed_unless_bounded();
+    // What was allowed already may be on its way: the next save covers it, and nothing more is allowed meanwhile.
+    assert_eq!(ledger.entry().pair.reserved, RESERVE * 2);
+    assert!(!ledger.is_granted(RESERVE * 2 + 1));
+    advance(&ledger, RESERVE * 2);
+    assert_eq!(ledger.entry().pair.reserved, RESERVE);
+}
+
+fn gap(end: u64) -> GapRecord {
+    let generation = Fingerprint([1; 16]);
+    let (offset, extent, reason) = (0, Extent::To(end), "torn_line".into());
+    let place = GapPlace { generation, altered: 0, offset, extent, reason };
+    GapRecord { id: Fingerprint([9; 16]), place, line: String::new(), delivered: false }
+}
+
+#[tokio::test]
+async fn a_gap_may_be_sent_once_it_is_written_down() {
+    let ledger = ledger(0);
+    ledger.saved(&ledger.entry());
+    let early = ledger.entry();
+    ledger.enter_gap(gap(5));
+    ledger.saved(&early);
+    let wait = tokio::time::timeout(Duration::from_millis(20), ledger.gaps_written());
+    assert!(wait.await.is_err());
+    let entry = ledger.entry();
+    assert_eq!(entry.pair.gaps, [gap(5)]);
+    ledger.saved(&entry);
+    ledger.gaps_written().await;
+}
+
+#[test]
+fn a_gap_is_kept_until_it_is_delivered_and_the_cursor_has_passed_it() {
+    let at = |offset| Progress { offset, ..Progress::default() };
+    let print = Fingerprint([1; 16]);
+    for delivered_first in [true, false] {
+        let ledger = ledger(0);
+        ledger.enter_gap(gap(5));
+        if delivered_first {
+            ledger.gaps_delivered(&[Fingerprint([9; 16])]);
+            ledger.advance(print, at(4), 4, None);
+        } else {
+            ledger.advance(print, at(5), 5, None);
+        }
+        assert_eq!(ledger.entry().pair.gaps.len(), 1);
+        assert_eq!(ledger.gaps_to_send(), usize::from(!delivered_first));
+        if delivered_first {
+            ledger.advance(print, at(5), 1, None);
+        } else {
+            ledger.gaps_delivered(&[Fingerprint([9; 16])]);
+        }
+        assert_eq!(ledger.entry().pair.gaps.len(), 0);
+    }
+}
+
+#[test]
+fn a_gap_whose_generation_is_forgotten_is_forgotten_when_it_is_delivered() {
+    let ledger = ledger(0);
+    ledger.enter_gap(gap(5));
+    ledger.forget(|_| true);
+    assert_eq!(ledger.entry().pair.gaps.len(), 1);
+    ledger.gaps_delivered(&[Fingerprint([9; 16])]);
+    ledger.forget(|_| true);
+    assert_eq!(ledger.entry().pair.gaps.len(), 0);
+}
+
+#[test]
+fn after_a_clean_end_nothing_is_in_doubt() {
+    let ledger = ledger(5);
+    ledger.entry();
+    advance(&ledger, 5);
+    ledger.settle();
+    assert_eq!(ledger.entry().pair.reserved, 0);
+}

@@ -1,0 +1,291 @@
+//! Gaps on their way out: each is entered in the ledger, written down, sent, and only then may the cursor pass it.
+//!
+//! They go in the order they were met, many in one request where many are waiting, so that ten thousand backups gone at
+//! once do not wait for ten thousand checkpoints. A file's gaps go one by one and before what follows them, since a file
+//! is cut back by its length.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::super::backoff::Backoff;
+use super::super::delivery::{Delivery, Step};
+use super::{AHEAD, Outcome, Passing, Pipeline, file_mark};
+use crate::event::{Extent, Fingerprint, GapFacts, GapPlace, GapRecord, Nanos, Progress, Whole};
+use crate::input::{Chunk, Damage, Gap};
+use crate::output::Output;
+use crate::telemetry::{GapReason, Time};
+
+/// Gaps that are entered and not sent yet.
+#[derive(Default)]
+pub(super) struct Gaps {
+    waiting: VecDeque<Waiting>,
+    /// One task at a time sends them.
+    under_way: bool,
+}
+
+struct Waiting {
+    gap: GapRecord,
+    /// `None`: the cursor does not wait for it.
+    ticket: Option<u64>,
+    /// An earlier process may have sent it.
+    doubt: bool,
+}
+
+impl Gaps {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && !self.under_way
+    }
+}
+
+impl Pipeline {
+    /// Takes up what an earlier process wrote down. Whether it is met again or not, it is sent just so.
+    pub(super) fn take_up_gaps(&mut self) {
+        let known = self.ledger.with_gaps(<[GapRecord]>::to_vec);
+        for gap in known.into_iter().filter(|gap| !gap.delivered) {
+            self.gaps.waiting.push_back(Waiting { gap, ticket: None, doubt: true });
+        }
+    }
+
+    /// A stretch that nobody can read any more: said, and passed over in its turn.
+    pub(super) fn pass_gap(&mut self, gap: Gap) {
+        self.give_up_all(gap.generation);
+        self.read.insert(gap.generation, gap.progress.clone());
+        let (extent, altered) = match gap.reason {
+            GapReason::Truncated => {
+                self.doubts.read_again(gap.generation);
+                (Extent::Replaced, gap.progress.altered.saturating_sub(1))
+            }
+            _ => (Extent::Rest, gap.progress.altered),
+        };
+        let reason = gap.reason.to_string();
+        let place =
+            GapPlace { generation: gap.generation, altered, offset: gap.offset, extent, reason };
+        let what = What {
+            reason: gap.reason,
+            file: Arc::clone(&gap.file),
+            bytes: gap.bytes,
+            at_least: gap.at_least,
+            times: 1,
+            from: gap.from,
+            to: gap.to,
+        };
+        let known =
+            self.unknown_part(place, what).and_then(|(place, what)| self.record(place, &what));
+        let ticket = self.acks.enter(Passing {
+            generation: gap.generation,
+            progress: Some(gap.progress),
+            bytes: 0,
+            file: gap.file,
+            first_event: None,
+            mark: None,
+        });
+        match known {
+            Some(gap) => self.enter_gap(gap, Some(ticket)),
+            // It was written down by an earlier process, which is all that the cursor has to wait for.
+            None => self.pass(ticket),
+        }
+    }
+
+    /// What is new of a gap that was met: with a kill in between, the earlier process may have told the end of it.
+    fn unknown_part(&self, place: GapPlace, what: What) -> Option<(GapPlace, What)> {
+        self.ledger.with_gaps(|gaps| {
+            if gaps.iter().any(|gap| gap.place.covers(&place)) {
+                return None;
+            }
+            let later = gaps.iter().map(|gap| &gap.place).filter(|known| {
+                (known.generation, known.altered) == (place.generation, place.altered)
+                    && (known.extent, place.extent) == (Extent::Rest, Extent::Rest)
+                    && known.offset > place.offset
+            });
+            let Some(end) = later.map(|known| known.offset).min() else {
+                return Some((place, what));
+            };
+            let what = What { bytes: end - place.offset, at_least: false, ..what };
+            Some((GapPlace { extent: Extent::To(end), ..place }, what))
+        })
+    }
+
+    /// Enters what is lost in a chunk, one gap a reason, before the chunk; answers whether anything is.
+    pub(super) fn pass_damage(&mut self, chunk: &mut Chunk) -> bool {
+        let mut damage = std::mem::take(&mut chunk.told.damage);
+        let (generation, altered) = (chunk.generation, chunk.progress.altered);
+        let place = |damage: &Damage| GapPlace {
+            generation,
+            altered,
+            offset: damage.offset,
+            extent: Extent::To(damage.end),
+            reason: damage.reason.to_string(),
+        };
+        self.ledger.with_gaps(|gaps| {
+            damage.retain(|damage| !gaps.iter().any(|gap| gap.place.covers(&place(damage))));
+        });
+        let mut any = false;
+        for one in coalesced(damage) {
+            let (from, to) = self.around(chunk, &one);
+            let Damage { reason, bytes, times, .. } = one;
+            let file = Arc::clone(&chunk.file);
+            let what = What { reason, file, bytes, at_least: false, times, from, to };
+            let Some(gap) = self.record(place(&one), &what) else { continue };
+            let ticket = self.acks.enter(Passing {
+                generation,
+                // The chunk that follows says how far the cursor goes.
+                progress: None,
+                bytes: 0,
+                file: Arc::clone(&chunk.file),
+                first_event: None,
+                mark: None,
+            });
+            self.enter_gap(gap, Some(ticket));
+            any = true;
+        }
+        any
+    }
+
+    /// Time of the last event before damage in a chunk, and of the first after it.
+    fn around(&self, chunk: &Chunk, damage: &Damage) -> (Option<Nanos>, Option<Nanos>) {
+        let events = || chunk.batch.events.iter().filter(|event| event.whole == Whole::Yes);
+        let before = events().take_while(|event| event.offset < damage.offset).last();
+        let after = events().find(|event| event.offset >= damage.end);
+        let read =
+            || self.read.get(&chunk.generation).and_then(|progress: &Progress| progress.time);
+        (before.map(|event| event.time).or_else(read), after.map(|event| event.time))
+    }
+
+    fn record(&self, place: GapPlace, what: &What) -> Option<GapRecord> {
+        let tell = &self.context.tell;
+        let facts = GapFacts {
+            node: &tell.identity().node,
+            cluster: tell.identity().cluster.as_deref(),
+            input: &tell.input,
+            output: &tell.output,
+            file: &what.file,
+            bytes: what.bytes,
+            at_least: what.at_least,
+            times: what.times,
+            from: what.from,
+            to: what.to,
+        };
+        tell.gap(what.reason, place.offset, facts);
+        let message = what.message(place.offset);
+        GapRecord::new(place, facts, &message, Time::now().nanos())
+            .inspect_err(|error| tracing::error!(%error, "a gap cannot be put into words"))
+            .ok()
+    }
+
+    fn enter_gap(&mut self, gap: GapRecord, ticket: Option<u64>) {
+        self.ledger.enter_gap(gap.clone());
+        self.gaps.waiting.push_back(Waiting { gap, ticket, doubt: false });
+    }
+
+    /// Sends the gaps that wait, as soon as there is a slot.
+    pub(super) fn ship_gaps(&mut self) {
+        let Some(doubt) = self.gaps.waiting.front().map(|first| first.doubt) else { return };
+        if self.gaps.under_way || self.tasks.len() >= self.settings.in_flight {
+            return;
+        }
+        let most = if matches!(self.context.output, Output::File(_)) { 1 } else { AHEAD };
+        let alike = self.gaps.waiting.iter().take_while(|gap| gap.doubt == doubt).count().min(most);
+        let (mut gaps, mut tickets) = (Vec::new(), Vec::new());
+        for Waiting { gap, ticket, .. } in self.gaps.waiting.drain(..alike) {
+            tickets.extend(ticket);
+            gaps.push(gap);
+        }
+        self.gaps.under_way = true;
+        let (context, ledger) = (Arc::clone(&self.context), Arc::clone(&self.ledger));
+        let earlier = doubt.then(|| (Arc::clone(&self.scopes), self.doubts.until));
+        let backoff = Backoff::new(self.settings.retry);
+        self.tasks.spawn(async move {
+            ledger.gaps_written().await;
+            let batch = GapRecord::batch(&gaps);
+            let mut delivery = Delivery::new(&context.output, &batch, backoff, earlier);
+            while let Step::Wait(until) = delivery.step(&context, &batch).await {
+                tokio::time::sleep_until(until.into()).await;
+            }
+            let ids = gaps.iter().map(|gap| gap.id).collect();
+            Outcome::Told(tickets, ids, file_mark(&context.output))
+        });
+    }
+
+    /// The gaps that were under way are delivered.
+    pub(super) fn settle_gaps(
+        &mut self,
+        tickets: &[u64],
+        ids: &[Fingerprint],
+        mark: Option<crate::checkpoint::FileMark>,
+    ) {
+        self.gaps.under_way = false;
+        self.ledger.gaps_delivered(ids);
+        for ticket in tickets {
+            if let Some(passing) = self.acks.at(*ticket) {
+                passing.mark = mark;
+            }
+            self.pass(*ticket);
+        }
+    }
+}
+
+/// A gap in words.
+struct What {
+    reason: GapReason,
+    file: Arc<str>,
+    bytes: u64,
+    at_least: bool,
+    times: u64,
+    from: Option<Nanos>,
+    to: Option<Nanos>,
+}
+
+impl What {
+    fn message(&self, offset: u64) -> String {
+        let Self { file, bytes, times, .. } = self;
+        let least = if self.at_least { "at least " } else { "" };
+        match self.reason {
+            GapReason::BackupGone => {
+                format!(
+                    "{file} was gone before all of it was delivered: {least}{bytes} bytes from offset {offset} on are lost"
+                )
+            }
+            GapReason::DamagedGzip => {
+                format!(
+                    "{file} is damaged: what follows offset {offset} cannot be decompressed, {least}{bytes} compressed bytes are lost"
+                )
+            }
+            GapReason::TornLine => {
+                format!(
+                    "the end of {times} lines of {file} was never written: of {bytes} bytes from offset {offset} on the rest is lost"
+                )
+            }
+            GapReason::NulHole => {
+                format!(
+                    "{file} has {bytes} NUL bytes where lines should be, from offset {offset} on"
+                )
+            }
+            GapReason::OverLongLine => {
+                format!(
+                    "{times} lines of {file} are longer than max_line_bytes: of {bytes} bytes from offset {offset} on the bodies are left out"
+                )
+            }
+            GapReason::Truncated => {
+                format!(
+                    "{file} shrank or was replaced below offset {offset}: {least}{bytes} bytes are lost, what it holds now is read anew"
+                )
+            }
+        }
+    }
+}
+
+/// One for each reason, from the first stretch to the last.
+fn coalesced(damage: Vec<Damage>) -> Vec<Damage> {
+    let mut all: Vec<Damage> = Vec::new();
+    for one in damage {
+        match all.iter_mut().find(|other| other.reason == one.reason) {
+            Some(other) => {
+                other.end = one.end;
+                other.bytes += one.bytes;
+                other.times += one.times;
+            }
+            None => all.push(one),
+        }
+    }
+    all
+}

@@ -1,0 +1,89 @@
+//! What is lost is told where people search.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::thread;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::elastic::Elastic;
+use crate::loki::Loki;
+use crate::servers::{Server, have};
+use crate::support::agent::Agent;
+use crate::support::events::{Expected, Maker, expected, log_of};
+use crate::support::{tables, wait_for};
+
+const LIMIT: Duration = Duration::from_mins(1);
+const EVENTS: &str = "{job=\"gaps\"}";
+const GAPS: &str = "{job=\"gaps\", auditrail=\"gap\"}";
+
+/// Promise 4, under kills, in a backlog of two hours: a gap is told as of now, and Loki as it comes refuses what is an
+/// hour older than the latest entry of its stream, so that the events after it would be lost if they shared one.
+#[test]
+fn a_hole_in_a_backlog_is_found_once_in_both_and_costs_no_event_after_it() {
+    if !have(&[Server::Loki, Server::Elasticsearch]) {
+        return;
+    }
+    let (loki, elastic) = (Loki::defaults(), Elastic::shared());
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_hours(2));
+    let events: Vec<Expected> = (0..400).map(|_| maker.event(500)).collect();
+    let log = dir.path().join("audit.log");
+    let mut first = log_of(&events[..200]);
+    let offset = first.len() as u64;
+    first.extend([0; 5000]);
+    first.push(b'\n');
+    fs::write(&log, first).unwrap();
+    let stream = "logs-kubernetes.audit_logs-gaps";
+    let config = tables::input("apiserver", &log)
+        + &tables::loki(&loki.url(), "gaps", "timeout = \"2s\"")
+        + &tables::elasticsearch(&elastic.url(), stream, "timeout = \"2s\"");
+    let mut agent = Agent::start(dir.path(), &config);
+    for life in [300, 900, 1500] {
+        thread::sleep(Duration::from_millis(life));
+        agent.kill();
+        agent.resume();
+    }
+    let now = Expected {
+        ns: i64::try_from(Timestamp::now().as_nanosecond()).unwrap(),
+        ..events[0].clone()
+    };
+    let found = wait_for("Loki to show the gap", LIMIT, || {
+        match &loki.lines(GAPS, std::slice::from_ref(&now))[..] {
+            [(_, line)] => Ok(line.clone()),
+            other => Err(format!("{} gaps", other.len())),
+        }
+    });
+    elastic.wait_count(stream, 201, LIMIT);
+    OpenOptions::new().append(true).open(&log).unwrap().write_all(&log_of(&events[200..])).unwrap();
+    loki.wait_count(EVENTS, &events, LIMIT);
+    elastic.wait_count(stream, events.len() + 1, LIMIT);
+    agent.stop_done();
+
+    let gap = &expected(found.as_bytes())[..];
+    loki.assert_holds(GAPS, gap);
+    loki.assert_holds(EVENTS, &events);
+    let line: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&line["kind"], &line["gap"]["reason"]), (&"Gap".into(), &"nul_hole".into()));
+    assert_eq!((&line["gap"]["bytes"], &line["gap"]["offset"]), (&5000.into(), &offset.into()));
+
+    for (field, value) in [
+        ("kubernetes.audit.kind", "Gap"),
+        ("event.kind", "pipeline_error"),
+        ("kubernetes.audit.gap.reason", "nul_hole"),
+        ("kubernetes.audit.gap.bytes", "5000"),
+    ] {
+        let documents = elastic.search(stream, field, value, &[]);
+        let [document] = &documents[..] else { panic!("{} found by {field}", documents.len()) };
+        let source = &document.source;
+        assert_eq!(source["event"]["original"], Value::Null, "in safe form");
+        assert_eq!(source["kubernetes"]["audit"]["gap"]["output"], "elasticsearch");
+    }
+    let is_event =
+        |document: &crate::elastic::Document| document.source["event"]["kind"] == "event";
+    let all = elastic.documents(stream, &["event.kind"]);
+    assert_eq!((all.len(), all.iter().filter(|one| is_event(one)).count()), (401, 400));
+}
