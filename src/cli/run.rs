@@ -44,6 +44,8 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
 
 async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     let open = Opened::new(&config)?;
+    // The directory stays locked until nothing of this process is left in it.
+    let store = Arc::clone(&open.store);
     let telemetry = open.telemetry(&config);
     let (stop, stopped) = watch::channel(false);
     let signals = signals(stop.clone())?;
@@ -64,6 +66,8 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     systemd::ready();
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
     let ended = agent.end(&stop).await;
+    server::local::unbind(&socket(&config));
+    drop(store);
     for task in [signals, disk, report] {
         task.abort();
     }

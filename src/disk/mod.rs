@@ -6,19 +6,21 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 mod steps;
 
-use steps::step;
 pub(crate) use steps::{Step, at};
+use steps::{number, parts, step};
 
 /// A file that is written to. Made for the owner alone (0600).
 #[derive(Debug)]
 pub(crate) struct File {
     inner: fs::File,
-    path: PathBuf,
+    /// Tells it from others in the notes of a test build.
+    number: u64,
 }
 
 impl File {
@@ -38,23 +40,26 @@ impl File {
     }
 
     fn open(path: &Path, empty: bool, options: &mut OpenOptions) -> io::Result<Self> {
-        let inner = step(Step::Open(path, empty), || options.mode(0o600).open(path))?;
-        Ok(Self { inner, path: path.to_owned() })
+        let number = number();
+        let inner = step(Step::Open(path, empty, number), || options.mode(0o600).open(path))?;
+        Ok(Self { inner, number })
     }
 
     /// Writes at the end, all or as much as fits before the error.
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        step(Step::Write(&self.path, bytes), || self.inner.write_all(bytes))
+        parts(bytes).try_for_each(|part| {
+            step(Step::Write(self.number, part), || self.inner.write_all(part))
+        })
     }
 
     /// Cuts the file, or lengthens it with NUL bytes.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
-        step(Step::Cut(&self.path, length), || self.inner.set_len(length))
+        step(Step::Cut(self.number, length), || self.inner.set_len(length))
     }
 
     /// Makes content and length durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        step(Step::Sync(&self.path), || self.inner.sync_data())
+        step(Step::Sync(self.number), || self.inner.sync_data())
     }
 
     pub(crate) fn length(&self) -> io::Result<u64> {
@@ -62,7 +67,7 @@ impl File {
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { inner: self.inner.try_clone()?, path: self.path.clone() })
+        Ok(Self { inner: self.inner.try_clone()?, number: self.number })
     }
 
     /// For locks and descriptors; nothing is to be written through it.
@@ -71,9 +76,28 @@ impl File {
     }
 }
 
-/// Makes a directory and those above it, for the owner alone (0700).
+/// Makes a directory and those above it, for the owner alone (0700), and their names durable.
 pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
-    step(Step::Directory(path), || fs::DirBuilder::new().recursive(true).mode(0o700).create(path))
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    if path.is_dir() {
+        // An earlier process may have made it and ended before it was durable. Above it another user may rule.
+        let _ = above.map(sync_directory);
+        return Ok(());
+    }
+    above.map_or(Ok(()), create_dir_all)?;
+    match step(Step::Directory(path), || fs::DirBuilder::new().mode(0o700).create(path)) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        other => other?,
+    }
+    above.map_or(Ok(()), sync_directory)
+}
+
+/// A socket that listens, for the owner alone (0600) once this returns.
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+    let listener = step(Step::Socket(path), || UnixListener::bind(path))?;
+    step(Step::Private(path), || fs::set_permissions(path, fs::Permissions::from_mode(0o600)))?;
+    Ok(listener)
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -92,7 +116,7 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    step(Step::Sync(path), || fs::File::open(path)?.sync_all())
+    step(Step::Names(path), || fs::File::open(path)?.sync_all())
 }
 
 /// Writes a whole file so that it is there with all its bytes or as before: beside it, synced, renamed, directory synced.

@@ -2,10 +2,8 @@
 //!
 //! No request is read: a connection gets the [`Snapshot`] as JSON and is closed.
 
-use std::fs;
 use std::future::Future;
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,10 +27,15 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&beside)?;
-    fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
+    let listener = disk::listen(&beside)?;
+    listener.set_nonblocking(true)?;
     disk::rename(&beside, path)?;
-    Ok(listener)
+    UnixListener::from_std(listener)
+}
+
+/// Takes the socket away when nobody answers any more. What remains of it does no harm.
+pub(crate) fn unbind(path: &Path) {
+    let _ = disk::remove_file(path);
 }
 
 /// Answers one connection after the other until `shutdown`.
@@ -81,6 +84,9 @@ pub(crate) fn ask(path: &Path) -> io::Result<Option<Snapshot>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::telemetry::tests::busy;
 

@@ -64,6 +64,10 @@ pub(super) struct State {
     /// Writes: when, and how many events.
     pub(super) writes: Vec<(Instant, usize)>,
     pub(super) looked_up: Vec<Instant>,
+    /// Tells the time in `arrivals`.
+    pub(super) clock: Option<Box<dyn Fn() -> usize + Send>>,
+    /// For each write, how many events were stored before it, and when it came.
+    pub(super) arrivals: Vec<(usize, usize)>,
 }
 
 pub(super) struct Fake {
@@ -189,6 +193,8 @@ fn write(
     let act = if hangs { Some(Do::Hang) } else { held.script.pop_front() };
     let act = act.or_else(|| held.always.clone()).unwrap_or(Do::Take);
     held.writes.push((Instant::now(), new.len()));
+    let arrival = (held.stored.len(), held.clock.as_ref().map_or(0, |clock| clock()));
+    held.arrivals.push(arrival);
     let count = new.len();
     if matches!(act, Do::Take) {
         if held.max_body.is_some_and(|most| request.body.len() > most) {

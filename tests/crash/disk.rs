@@ -1,0 +1,203 @@
+//! A disk on which the noted steps of an agent are done again, and what a power cut leaves of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// What a power cut does to what was not synced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Loss {
+    /// Nothing: as a kill.
+    None,
+    /// Content and names are as they were synced.
+    All,
+    /// Names are kept, content is as it was synced.
+    Content,
+    /// Likewise, and what was not synced reads as zeros.
+    Zeros,
+    /// Likewise, and half of what was not synced is there.
+    Half,
+    /// Names are as they were synced, content is kept.
+    Names,
+}
+
+/// Files by number, directories by path: what a process sees, and what is durable.
+#[derive(Default)]
+pub(crate) struct Disk {
+    files: Vec<Content>,
+    directories: BTreeMap<PathBuf, Names>,
+    /// Which file an open one is, by the number that its process gave it.
+    open: BTreeMap<u64, usize>,
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    now: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+#[derive(Clone, Default)]
+struct Names {
+    now: BTreeMap<String, Entry>,
+    synced: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Entry {
+    File(usize),
+    Directory,
+    /// A name that is nothing after a restart.
+    Socket,
+}
+
+/// Files with their content, by path; directories have none.
+pub(crate) type Image = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+impl Disk {
+    /// An empty disk with one directory, whose name is durable.
+    pub(crate) fn new(root: &Path) -> Self {
+        let directories = [(root.to_owned(), Names::default())].into();
+        Self { directories, ..Self::default() }
+    }
+
+    /// Does one noted step.
+    pub(crate) fn step(&mut self, note: &Value) {
+        let path = |at: usize| PathBuf::from(note[at].as_str().unwrap());
+        let number = |at: usize| note[at].as_u64().unwrap();
+        match note[1].as_str().unwrap() {
+            "open" => self.open(&path(2), note[3] == true, number(4)),
+            "write" => {
+                let bytes = STANDARD.decode(note[3].as_str().unwrap()).unwrap();
+                self.opened(number(2)).now.extend(bytes);
+            }
+            "cut" => {
+                let length = usize::try_from(number(3)).unwrap();
+                self.opened(number(2)).now.resize(length, 0);
+            }
+            "sync" => {
+                let file = self.opened(number(2));
+                file.synced.clone_from(&file.now);
+            }
+            "names" => {
+                // Directories of others are none of ours.
+                if let Some(names) = self.directories.get_mut(&path(2)) {
+                    names.synced.clone_from(&names.now);
+                }
+            }
+            "directory" => {
+                self.put(&path(2), Entry::Directory);
+                self.directories.entry(path(2)).or_default();
+            }
+            "socket" => self.put(&path(2), Entry::Socket),
+            "rename" => {
+                let entry = self.take(&path(2));
+                self.put(&path(3), entry);
+            }
+            "link" => {
+                let entry = self.at(&path(2));
+                self.put(&path(3), entry.expect("links are to what is ours"));
+            }
+            "unlink" => drop(self.take(&path(2))),
+            "private" | "send" | "answer" => {}
+            other => panic!("a step that is not known: {other}"),
+        }
+    }
+
+    fn open(&mut self, path: &Path, empty: bool, number: u64) {
+        let file = match self.at(path) {
+            Some(Entry::File(file)) => file,
+            _ => {
+                self.files.push(Content::default());
+                self.put(path, Entry::File(self.files.len() - 1));
+                self.files.len() - 1
+            }
+        };
+        if empty {
+            self.files[file].now.clear();
+        }
+        self.open.insert(number, file);
+    }
+
+    fn opened(&mut self, number: u64) -> &mut Content {
+        &mut self.files[self.open[&number]]
+    }
+
+    fn names(&mut self, path: &Path) -> (&mut BTreeMap<String, Entry>, String) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let names = self.directories.get_mut(path.parent().unwrap());
+        (&mut names.unwrap_or_else(|| panic!("no directory for {}", path.display())).now, name)
+    }
+
+    fn at(&mut self, path: &Path) -> Option<Entry> {
+        let (names, name) = self.names(path);
+        names.get(&name).copied()
+    }
+
+    fn put(&mut self, path: &Path, entry: Entry) {
+        let (names, name) = self.names(path);
+        names.insert(name, entry);
+    }
+
+    fn take(&mut self, path: &Path) -> Entry {
+        let (names, name) = self.names(path);
+        names.remove(&name).unwrap_or_else(|| panic!("nothing at {}", path.display()))
+    }
+
+    /// What is left below a directory, by paths relative to it. `loss` says it for each of the directories in it.
+    pub(crate) fn after_cut(&self, root: &Path, loss: &dyn Fn(&Path) -> Loss) -> Image {
+        let mut image = Image::new();
+        self.visit(root, root, loss, &mut image);
+        image
+    }
+
+    fn visit(&self, at: &Path, root: &Path, loss: &dyn Fn(&Path) -> Loss, image: &mut Image) {
+        let names = &self.directories[at];
+        for name in names.now.keys().chain(names.synced.keys()) {
+            let path = at.join(name);
+            let below = path.strip_prefix(root).unwrap();
+            let loss_here = loss(below);
+            let durable = matches!(loss_here, Loss::All | Loss::Names);
+            let entry = if durable { names.synced.get(name) } else { names.now.get(name) };
+            match entry {
+                None => {}
+                Some(Entry::Socket) => drop(image.insert(below.to_owned(), Some(Vec::new()))),
+                Some(Entry::Directory) => {
+                    image.insert(below.to_owned(), None);
+                    self.visit(&path, root, loss, image);
+                }
+                Some(Entry::File(file)) => {
+                    let content = self.files[*file].after_cut(loss_here);
+                    image.insert(below.to_owned(), Some(content));
+                }
+            }
+        }
+    }
+}
+
+impl Content {
+    fn after_cut(&self, loss: Loss) -> Vec<u8> {
+        let unsynced = self.now.get(self.synced.len()..).unwrap_or_default().len();
+        let mut left = self.synced.clone();
+        match loss {
+            Loss::None | Loss::Names => left.clone_from(&self.now),
+            Loss::All | Loss::Content => {}
+            Loss::Zeros => left.resize(left.len() + unsynced, 0),
+            Loss::Half => left.extend(&self.now[self.now.len() - unsynced..][..unsynced / 2]),
+        }
+        left
+    }
+}
+
+/// Writes an image into a directory.
+pub(crate) fn restore(image: &Image, root: &Path) {
+    for (path, content) in image {
+        match content {
+            None => fs::create_dir(root.join(path)).unwrap(),
+            Some(content) => fs::write(root.join(path), content).unwrap(),
+        }
+    }
+}

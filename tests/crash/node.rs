@@ -1,0 +1,206 @@
+//! The real binary in a directory of its own, with a log and three outputs.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::fake::{Fake, Stored};
+use crate::script::{BEFORE, Log, POISON, SCRIPT, When};
+use crate::tally;
+
+/// Longest wait for anything.
+const LIMIT: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// A machine with its log, and the back ends.
+pub(crate) struct Node {
+    pub(crate) dir: TempDir,
+    pub(crate) log: Log,
+    pub(crate) loki: Fake,
+    pub(crate) elasticsearch: Fake,
+    /// How many lines of notes there were when each step of the script was taken.
+    pub(crate) steps: Vec<usize>,
+    /// Whether a process ended before its time.
+    pub(crate) cut: bool,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// At the point it was to end at.
+    Killed,
+    /// By itself, after SIGTERM, with everything delivered and acknowledged.
+    Well,
+}
+
+impl Node {
+    pub(crate) fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap(), BEFORE, Vec::new(), Vec::new())
+    }
+
+    /// In this directory, with so many steps of the script taken, and what the back ends hold.
+    pub(crate) fn at(
+        dir: TempDir,
+        steps: usize,
+        loki: Vec<Stored>,
+        elasticsearch: Vec<Stored>,
+    ) -> Self {
+        let log = Log::new(dir.path(), steps);
+        let fake = |stored| {
+            let fake = Fake::new();
+            let notes = dir.path().join("notes");
+            let mut state = fake.state();
+            state.stored = stored;
+            state.clock = Some(Box::new(move || lines(&notes)));
+            drop(state);
+            fake
+        };
+        let (loki, elasticsearch) = (fake(loki), fake(elasticsearch));
+        loki.state().poison = Some(POISON);
+        let node = Self { log, loki, elasticsearch, steps: vec![0; steps], cut: false, dir };
+        fs::write(node.path("auditrail.toml"), node.config()).unwrap();
+        node
+    }
+
+    fn config(&self) -> String {
+        let path = |name| self.path(name).display().to_string();
+        let http = "timeout = \"250ms\"\nretry = { min = \"10ms\", max = \"40ms\" }\n\
+                    batch = { max_events = 4, max_age = \"1ms\" }\nin_flight = 2";
+        format!(
+            "node = \"n\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n\
+             checkpoint_interval = \"50ms\"\n[server]\nlisten = \"off\"\n\
+             [inputs.api]\ntype = \"file\"\npath = \"{}\"\nrescan = \"100ms\"\n\
+             [outputs.loki]\ntype = \"loki\"\nendpoint = \"{}\"\n{http}\n\
+             [outputs.es]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
+             compression = \"none\"\nlayout = \"flat\"\n{http}\n\
+             [outputs.archive]\ntype = \"file\"\npath = \"{}\"\n\
+             rotate = {{ max_bytes = \"64KiB\", max_files = 100 }}\n\
+             batch = {{ max_events = 4, max_age = \"1ms\" }}\n",
+            path("state/deep"),
+            self.log.path().display(),
+            self.loki.url,
+            self.elasticsearch.url,
+            path("archive/out.ndjson"),
+        )
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state/deep")
+    }
+
+    /// Lines of notes so far.
+    pub(crate) fn notes(&self) -> usize {
+        lines(&self.path("notes"))
+    }
+
+    /// Runs the agent to the end of the script and ends it, or to this point of it, where it is killed.
+    pub(crate) fn run(&mut self, end_at: Option<usize>) -> Ended {
+        let mut agent = self.start(end_at);
+        if self.log.next().is_none() {
+            // Something to wait for, so that it has time to do wrong.
+            self.step();
+        }
+        let (start, mut told) = (Instant::now(), false);
+        loop {
+            if let Some(status) = agent.0.try_wait().unwrap() {
+                match (status.signal(), status.code()) {
+                    (Some(9), _) if end_at.is_some() => {
+                        self.cut = true;
+                        return Ended::Killed;
+                    }
+                    (_, Some(0)) if told => return Ended::Well,
+                    _ => panic!("ended with {status}, told: {told}{}", self.explain()),
+                }
+            }
+            assert!(start.elapsed() < LIMIT, "it does not end, told: {told}{}", self.explain());
+            match self.log.next() {
+                Some(when) if self.is(when) => self.step(),
+                None if !told && self.is(When::Acknowledged) => {
+                    kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
+                    told = true;
+                }
+                _ => thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    fn start(&self, end_at: Option<usize>) -> Agent {
+        let log = File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
+        command.args(["run", "-c"]).arg(self.path("auditrail.toml")).stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        command.env("AUDITRAIL_STEPS", self.path("notes"));
+        if let Some(point) = end_at {
+            command.env("AUDITRAIL_END_AT", point.to_string());
+        }
+        Agent(command.spawn().unwrap())
+    }
+
+    /// Takes a step of the script.
+    pub(crate) fn step(&mut self) {
+        self.steps.push(self.notes());
+        self.log.step();
+    }
+
+    /// Takes steps, up to so many, whatever they wait for.
+    pub(crate) fn steps_while_down(&mut self, most: usize) {
+        for _ in 0..most.min(SCRIPT.len() - self.log.done.min(SCRIPT.len())) {
+            self.step();
+        }
+    }
+
+    fn is(&self, when: When) -> bool {
+        let written = self.log.events.len();
+        match when {
+            When::Now => true,
+            When::Archived => tally::archived(self).len() >= written,
+            When::Indexed => self.elasticsearch.counts().len() >= written,
+            When::Acknowledged => {
+                let Some(state) = tally::checkpoint(self) else { return false };
+                let pairs = state["pairs"].as_array().unwrap();
+                pairs.len() == 3 && pairs.iter().all(|pair| tally::passed(pair) >= self.log.bytes)
+            }
+        }
+    }
+
+    /// For failing tests: all that is known, and where it stays.
+    pub(crate) fn explain(&self) -> String {
+        let kept = std::env::temp_dir().join(format!("auditrail-crash-{}", std::process::id()));
+        let _ = fs::rename(self.dir.path(), &kept);
+        let log = fs::read_to_string(kept.join("agent.log")).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(40).collect();
+        let tail: Vec<_> = tail.into_iter().rev().collect();
+        format!(
+            "\n{} of {} steps taken, {} events written; kept in {}\n{}",
+            self.log.done,
+            SCRIPT.len(),
+            self.log.events.len(),
+            kept.display(),
+            tail.join("\n")
+        )
+    }
+}
+
+/// The process. Dropped, it is killed.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    fs::read(path).map_or(0, |notes| memchr::memchr_iter(b'\n', &notes).count())
+}

@@ -1,0 +1,138 @@
+//! The power is cut after every step: what was not synced is lost, and the back ends keep what they have.
+
+use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::disk::{Disk, Image, Loss, restore};
+use crate::fake::{Fake, Stored};
+use crate::node::{Ended, Node};
+use crate::{in_parallel, sample, tally};
+
+/// What each variant of a cut does to the state directory, and to the file output.
+const CUTS: &[(Loss, Loss)] = &[
+    (Loss::All, Loss::All),
+    (Loss::Content, Loss::Content),
+    (Loss::Zeros, Loss::Zeros),
+    (Loss::Half, Loss::Half),
+    (Loss::Names, Loss::Names),
+    (Loss::All, Loss::None),
+    (Loss::None, Loss::All),
+    (Loss::Content, Loss::Names),
+    (Loss::Names, Loss::Content),
+];
+
+/// A run that was noted down.
+struct Recorded {
+    node: Node,
+    notes: Vec<Value>,
+    root: PathBuf,
+}
+
+/// A moment of one.
+struct Case<'a> {
+    run: &'a Recorded,
+    after: usize,
+    cut: (Loss, Loss),
+    image: Image,
+}
+
+impl Recorded {
+    /// A run, killed at this point and resumed.
+    fn new(kill: Option<usize>) -> Self {
+        let mut node = Node::new();
+        if node.run(kill) == Ended::Killed {
+            assert_eq!(node.run(None), Ended::Well);
+        }
+        tally::check(&node, "the recorded run");
+        let text = fs::read_to_string(node.path("notes")).unwrap();
+        let notes = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let root = node.dir.path().to_owned();
+        Self { node, notes, root }
+    }
+
+    /// What every variant leaves after each step.
+    fn cases(&self) -> Vec<Case<'_>> {
+        let mut disk = Disk::new(&self.root);
+        let mut cases = Vec::new();
+        for (at, note) in self.notes.iter().enumerate() {
+            disk.step(note);
+            for cut in CUTS {
+                let loss = |path: &Path| if path.starts_with("archive") { cut.1 } else { cut.0 };
+                let image = disk.after_cut(&self.root, &loss);
+                cases.push(Case { run: self, after: at + 1, cut: *cut, image });
+            }
+        }
+        cases
+    }
+}
+
+impl Case<'_> {
+    /// What a back end had by then.
+    fn held(&self, fake: &Fake) -> Vec<Stored> {
+        let state = fake.state();
+        let later = state.arrivals.iter().find(|(_, notes)| *notes > self.after);
+        state.stored[..later.map_or(state.stored.len(), |(before, _)| *before)].to_vec()
+    }
+
+    fn steps(&self) -> usize {
+        self.run.node.steps.iter().filter(|notes| **notes <= self.after).count()
+    }
+
+    /// The same for cases of which one will do.
+    fn print(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let node = &self.run.node;
+        let held = [&node.loki, &node.elasticsearch].map(|fake| self.held(fake).len());
+        (&self.image, held, self.steps()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn test(&self) {
+        let dir = tempfile::tempdir().unwrap();
+        restore(&self.image, dir.path());
+        let node = &self.run.node;
+        let (loki, elasticsearch) = (self.held(&node.loki), self.held(&node.elasticsearch));
+        let mut again = Node::at(dir, self.steps(), loki, elasticsearch);
+        again.cut = true;
+        assert_eq!(again.run(None), Ended::Well);
+        let what = format!(
+            "cut after step {} of {}, {}: {:?}",
+            self.after,
+            self.run.notes.len(),
+            self.run.notes[self.after - 1].to_string().chars().take(150).collect::<String>(),
+            self.cut
+        );
+        tally::check(&again, &what);
+    }
+}
+
+fn cut_everywhere(runs: &[Recorded], about: usize) {
+    let all: Vec<_> = runs.iter().flat_map(Recorded::cases).collect();
+    let (count, mut seen) = (all.len(), HashSet::new());
+    let different: Vec<_> = all.into_iter().filter(|case| seen.insert(case.print())).collect();
+    let differing = different.len();
+    let tried = sample(different, about);
+    in_parallel(&tried, Case::test);
+    let steps: usize = runs.iter().map(|run| run.notes.len()).sum();
+    println!(
+        "tried {} of {differing} different states that {} kinds of power cut leave at {steps} points ({count} in all)",
+        tried.len(),
+        CUTS.len()
+    );
+}
+
+#[test]
+fn a_power_cut_after_any_step_loses_and_doubles_nothing() {
+    cut_everywhere(&[Recorded::new(None)], 60);
+}
+
+#[test]
+fn a_power_cut_after_a_kill_loses_and_doubles_nothing() {
+    let runs: Vec<_> = [5, 11, 60, 150].map(|point| Recorded::new(Some(point))).into();
+    cut_everywhere(&runs, 40);
+}

@@ -1,0 +1,134 @@
+//! What the outputs hold and what the agent has left on disk, counted after a clean end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::fake::{Fake, audit_id};
+use crate::node::Node;
+use crate::script::POISON;
+
+/// Fails unless every event is in every output once, or set aside once, and nothing is left over. `what` says what was tried.
+pub(crate) fn check(node: &Node, what: &str) {
+    let mut wrong = Vec::new();
+    let all: Vec<String> = node.log.events.iter().map(usize::to_string).collect();
+    let poison = node.log.poison.map(|number| number.to_string());
+    let taken: Vec<_> = all.iter().filter(|id| Some(*id) != poison.as_ref()).cloned().collect();
+    let mut compare = |output: &str, found: &[String], wanted: &[String]| {
+        let (found_times, wanted_times) = (times(found), times(wanted));
+        if found_times != wanted_times {
+            let lost: Vec<_> = wanted.iter().filter(|id| !found_times.contains_key(*id)).collect();
+            let often: Vec<_> =
+                found_times.iter().filter(|(id, n)| wanted_times.get(*id) != Some(n)).collect();
+            wrong.push(format!("{output}: lost {lost:?}, doubled or strange {often:?}"));
+        }
+    };
+    compare("loki", &events(&node.loki), &taken);
+    compare("elasticsearch", &events(&node.elasticsearch), &all);
+    compare("the file", &archived(node), &all);
+    let letters = dead_letters(&node.state());
+    if letters != usize::from(poison.is_some()) {
+        wrong.push(format!("{letters} dead letters"));
+    }
+    wrong.extend(left_over(node));
+    wrong.extend(checkpoint_is_sane(node).err());
+    assert!(wrong.is_empty(), "{what}: {wrong:#?}{}", node.explain());
+}
+
+fn times(ids: &[String]) -> BTreeMap<&String, usize> {
+    let mut times = BTreeMap::new();
+    for id in ids {
+        *times.entry(id).or_default() += 1;
+    }
+    times
+}
+
+fn events(fake: &Fake) -> Vec<String> {
+    fake.state().stored.iter().map(|stored| audit_id(&stored.line)).collect()
+}
+
+/// The ids in the file output, the rotated files first.
+pub(crate) fn archived(node: &Node) -> Vec<String> {
+    let text = files(&node.path("archive"))
+        .into_iter()
+        .map(|name| fs::read_to_string(node.path("archive").join(name)).unwrap_or_default());
+    // A line that is being written is none yet.
+    let whole = |text: &str| text[..text.rfind('\n').map_or(0, |at| at + 1)].to_owned();
+    text.flat_map(|text| whole(&text).lines().map(audit_id).collect::<Vec<_>>()).collect()
+}
+
+/// How often the refused event is set aside, whatever the form.
+fn dead_letters(state: &Path) -> usize {
+    let others = |name: &&String| !name.starts_with("checkpoint");
+    files(state)
+        .iter()
+        .filter(others)
+        .map(|name| memchr::memmem::find_iter(&fs::read(state.join(name)).unwrap(), POISON).count())
+        .sum()
+}
+
+/// Files that a clean end should not leave.
+fn left_over(node: &Node) -> Vec<String> {
+    let in_state = files(&node.state()).into_iter().filter(|name| {
+        let kept = ["checkpoint.json", "checkpoint.json.previous", "lock", "node.key"];
+        !kept.contains(&name.as_str()) && name != "refused/api.loki.ndjson"
+    });
+    let in_archive = files(&node.path("archive")).into_iter().filter(|name| {
+        let number = name.strip_prefix("out.ndjson").and_then(|rest| rest.strip_prefix('.'));
+        name != "out.ndjson" && number.is_none_or(|number| number.parse::<u64>().is_err())
+    });
+    // The log is the server's: a live file and its backups.
+    let beside_log = files(&node.path("audit")).into_iter().filter(|name| {
+        let stem = name.strip_suffix(".gz").unwrap_or(name);
+        !stem.starts_with("audit") || stem.strip_suffix(".log").is_none()
+    });
+    in_state.chain(in_archive).chain(beside_log).map(|name| format!("left over: {name}")).collect()
+}
+
+/// Paths of all that is no directory, in order.
+fn files(dir: &Path) -> Vec<String> {
+    fn visit(dir: &Path, below: &str, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = format!("{below}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                visit(&entry.path(), &format!("{name}/"), found);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    visit(dir, "", &mut found);
+    found.into_iter().collect()
+}
+
+/// The last checkpoint, if it can be read.
+pub(crate) fn checkpoint(node: &Node) -> Option<Value> {
+    let bytes = fs::read(node.state().join("checkpoint.json")).ok()?;
+    let (frame, body) = bytes.split_at(memchr::memchr(b'\n', &bytes)?);
+    let (frame, body): (Value, _) = (serde_json::from_slice(frame).ok()?, body.trim_ascii());
+    let crc = format!("{:08x}", crc32fast::hash(body));
+    (frame["crc32"] == *crc).then(|| serde_json::from_slice(body).unwrap())
+}
+
+/// Decompressed bytes that a pair has passed.
+pub(crate) fn passed(pair: &Value) -> u64 {
+    let generations = pair["cursor"]["generations"].as_object().unwrap();
+    generations.values().map(|progress| progress["offset"].as_u64().unwrap()).sum()
+}
+
+/// After a clean end every pair has passed everything. Nothing is in doubt, or the rest of what an earlier process had
+/// reserved.
+fn checkpoint_is_sane(node: &Node) -> Result<(), String> {
+    let state = checkpoint(node).ok_or("no checkpoint that can be read")?;
+    for pair in state["pairs"].as_array().unwrap() {
+        let passed = passed(pair);
+        let reserved = pair["reserved"].as_u64().unwrap();
+        if passed != node.log.bytes || reserved > if node.cut { 64 << 20 } else { 0 } {
+            return Err(format!("{} bytes were written: {pair:#}", node.log.bytes));
+        }
+    }
+    Ok(())
+}
