@@ -90,6 +90,9 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
     fact(page, "Delivered", &human::count(pair.delivered))?;
     fact(page, "Lag", &view::lag(pair))?;
     fact(page, "Waiting", &human::size(pair.lag_bytes))?;
+    if pair.time_to_loss_seconds.is_some() {
+        fact(page, "Loss in", &view::loss_in(pair))?;
+    }
     fact(page, "Last success", &Ago(pair.last_success, now))?;
     fact(page, "In flight", &human::count(pair.in_flight))?;
     if !pair.gaps.is_empty() {
@@ -141,6 +144,9 @@ fn input_card(page: &mut String, input: &InputView, now: Time) -> fmt::Result {
     fact(page, "Read", &human::size(input.bytes))?;
     fact(page, "Last event", &Ago(input.last_event, now))?;
     fact(page, "Backups", &human::count(input.backups))?;
+    if input.hold_bytes > 0 {
+        fact(page, "Held", &human::size(input.hold_bytes))?;
+    }
     fact(page, "Watched by", &input.watch)?;
     let odd = [
         ("Torn lines", input.torn_lines),

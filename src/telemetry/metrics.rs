@@ -45,6 +45,9 @@ const INPUT: &[Row<InputStats>] = &[
     Row("auditrail_input_last_event_timestamp_seconds", "Event time of the last event read.", Seconds(|i, _| i.last_event.get().map(Time::seconds))),
     Row("auditrail_input_generations", "Generations of the log that are known, the live one included.", Gauge(|i| Some(i.generations.get()))),
     Row("auditrail_input_backups", "Backups of the log on disk.", Gauge(|i| Some(i.backups.get()))),
+    Row("auditrail_hold_pins", "Generations of the log that a hard link keeps.", Gauge(|i| Some(i.pins.get()))),
+    Row("auditrail_hold_pinned_bytes", "Bytes on disk of all that a hard link keeps.", Gauge(|i| Some(i.pinned_bytes.get()))),
+    Row("auditrail_hold_bytes", "Bytes on disk that nothing but a hard link keeps: what counts against hold.max_bytes.", Gauge(|i| Some(i.hold_bytes.get()))),
     Row("auditrail_input_inotify", "1 while the kernel reports changes, 0 while the agent polls.", Gauge(|i| Some(i.watch().index() as u64))),
     Row("auditrail_input_readable", "1 while the log is there and can be read.", Gauge(|i| Some(u64::from(i.state() == InputState::Ok)))),
 ];
@@ -58,6 +61,7 @@ const PAIR: &[Row<PairStats>] = &[
     Row("auditrail_gap_bytes", "Bytes in gaps, at least.", Counters("reason", |p| each(&p.gap_bytes))),
     Row("auditrail_output_lag_bytes", "Decompressed bytes on disk not yet acknowledged.", Gauge(|p| Some(p.lag_bytes.get()))),
     Row("auditrail_output_lag_seconds", "Age of the oldest event not yet acknowledged.", Seconds(|p, now| Some(p.lag(now).as_secs_f64()))),
+    Row("auditrail_output_time_to_loss_seconds", "Until an unshipped backup is deleted, at the present write rate; absent while none waits.", Seconds(|p, _| p.time_to_loss().map(|left| left.as_secs_f64()))),
     Row("auditrail_output_last_success_timestamp_seconds", "Time of the last acknowledgement.", Seconds(|p, _| p.last_success.get().map(Time::seconds))),
     Row("auditrail_output_requests_in_flight", "Requests sent and not yet answered.", Gauge(|p| Some(p.in_flight.get()))),
     Row("auditrail_output_retrying", "1 while the output takes nothing and is tried again.", Gauge(|p| Some(matches!(p.state(), PairState::Retrying { .. }).into()))),
