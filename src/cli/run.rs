@@ -129,7 +129,9 @@ impl Agent {
         let (inputs, pipelines, ledgers) = house.build()?;
         let state = State { node: node.clone(), ..loaded.state };
         let interval = config.checkpoint_interval;
-        let keeper = Keeper::new(store, state, ledgers, interval, telemetry.clone());
+        let rolls = inputs.iter().map(|input| input.roll()).collect();
+        let keeper =
+            Keeper::new(store, state, ledgers, interval, telemetry.clone()).with_rolls(rolls);
         let keeper_stop = Arc::<Notify>::default();
         let keeper = tokio::spawn(keeper.run(moved, Arc::clone(&keeper_stop)));
         let mut running = JoinSet::new();

@@ -2,8 +2,8 @@
 //!
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `block.rs` steps over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs` and `cursor.rs` hold the
-//! words that input, pipeline and checkpoint share.
+//! format, `block.rs` steps over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`, `cursor.rs`, `marks.rs` and
+//! `sightings.rs` hold the words that input, pipeline and checkpoint share.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,17 @@ mod block;
 mod cursor;
 mod decode;
 mod legacy;
+mod marks;
 mod position;
+mod sightings;
 mod text;
 mod time;
 
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces};
+pub(crate) use marks::{Earlier, Marks};
 pub(crate) use position::{Fingerprint, Position, Whole};
+pub(crate) use sightings::{Roll, Sighting, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
 
 /// A stretch of a line, in bytes from the line's start. Empty stretches stand for what is absent.
@@ -117,6 +121,8 @@ pub(crate) struct Event {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) generation: Fingerprint,
+    /// Fingerprints under which the same bytes may have been delivered before their file was altered.
+    pub(crate) earlier: Vec<Fingerprint>,
     /// Decompressed offset at which the batch begins and, one past its last newline, ends.
     pub(crate) start: u64,
     pub(crate) end: u64,
@@ -135,6 +141,12 @@ impl Batch {
     pub(crate) fn position(&self, index: usize) -> Position {
         let event = &self.events[index];
         Position { generation: self.generation, offset: event.offset, whole: event.whole }
+    }
+
+    /// The identities that the same event may have had before its file was altered.
+    pub(crate) fn earlier_positions(&self, index: usize) -> impl Iterator<Item = Position> {
+        let position = self.position(index);
+        self.earlier.iter().map(move |print| Position { generation: *print, ..position })
     }
 }
 

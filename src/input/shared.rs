@@ -38,6 +38,8 @@ pub(super) struct View {
     pub(super) generations: Arc<[Arc<Generation>]>,
     /// Looks that succeeded so far; 0: nothing is known yet.
     pub(super) looks: u64,
+    /// What is not shown may be there all the same: there is no log at all, or a file that cannot be read.
+    pub(super) unsure: bool,
 }
 
 impl Shared {
@@ -52,13 +54,20 @@ impl Shared {
         (state.view.clone(), state.news)
     }
 
-    /// `awaited`: a file is there that does not yet hold what tells whose it is.
-    pub(super) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool) {
+    /// `awaited`: a file is there that does not yet hold what tells whose it is; `unreadable`: or cannot be read.
+    pub(super) fn publish(
+        &self,
+        generations: Vec<Arc<Generation>>,
+        awaited: bool,
+        unreadable: bool,
+    ) {
         let prints: HashSet<_> = generations.iter().map(|generation| generation.print).collect();
         let mut state = self.lock();
         state.furthest.retain(|print, _| prints.contains(print));
         state.awaited = awaited;
-        state.view = View { generations: generations.into(), looks: state.view.looks + 1 };
+        let unsure = unreadable || (generations.is_empty() && !awaited);
+        let looks = state.view.looks + 1;
+        state.view = View { generations: generations.into(), looks, unsure };
         state.news += 1;
         self.changed.notify_all();
     }

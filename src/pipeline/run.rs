@@ -217,7 +217,7 @@ impl Pipeline {
 
     /// Takes what is parked as soon as there is room.
     fn unpark(&mut self) -> Option<Reply> {
-        if !self.has_room() {
+        if !self.has_room() || self.waits_for_acks() {
             return None;
         }
         match self.parked.take()? {
@@ -225,6 +225,17 @@ impl Pipeline {
             Parked::News(news) => self.take(news),
         }
         None
+    }
+
+    /// What follows a change of a file is looked up, which tells nothing of what is still under way from before it.
+    fn waits_for_acks(&mut self) -> bool {
+        let Some(Parked::News(News::Gap(gap))) = &self.parked else { return false };
+        if gap.reason != GapReason::Truncated {
+            return false;
+        }
+        let generation = gap.generation;
+        self.give_up_returned(generation);
+        self.acks.any(|passing| passing.generation == generation)
     }
 
     fn take(&mut self, news: News) {
@@ -295,11 +306,7 @@ impl Pipeline {
 
     /// A stretch that nobody can read any more: counted, said, and passed over in its turn.
     fn pass_gap(&mut self, gap: Gap) {
-        let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == gap.generation;
-        let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
-        for (_, returned) in gone {
-            self.give_up(returned);
-        }
+        self.give_up_returned(gap.generation);
         self.input_stats.gap(gap.reason, gap.bytes);
         let tell = &self.context.tell;
         tracing::error!(
@@ -307,9 +314,6 @@ impl Pipeline {
             at_least = gap.at_least, from = gap.from, to = gap.to, reason = ?gap.reason, "a part of the log is lost to this output"
         );
         self.read.insert(gap.generation, gap.progress.clone());
-        if gap.reason == GapReason::Truncated {
-            self.doubts.read_again(gap.generation);
-        }
         let (generation, progress) = (gap.generation, Some(gap.progress));
         let ticket = self.acks.enter(Passing {
             generation,
@@ -320,6 +324,14 @@ impl Pipeline {
             mark: None,
         });
         self.pass(ticket);
+    }
+
+    fn give_up_returned(&mut self, generation: Fingerprint) {
+        let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == generation;
+        let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
+        for (_, returned) in gone {
+            self.give_up(returned);
+        }
     }
 
     /// A large chunk whose file was gone when it was to be read again, or ended elsewhere. Some of it may have been sent.
