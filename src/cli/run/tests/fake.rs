@@ -295,7 +295,10 @@ fn look_up(stream: &mut TcpStream, state: &Arc<Mutex<State>>, request: &Request)
             .stored
             .iter()
             .filter(is_asked)
-            .map(|stored| json!({"_id": stored.under}))
+            .map(|stored| match &asked["_source"] {
+                Value::Bool(false) => json!({"_id": stored.under}),
+                _ => json!({"_id": stored.under, "_source": document(&stored.line)}),
+            })
             .collect();
         let hits = json!({"total": {"value": hits.len()}, "hits": hits});
         json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}).to_string()
@@ -308,6 +311,10 @@ fn look_up(stream: &mut TcpStream, state: &Arc<Mutex<State>>, request: &Request)
         answer(stream, 200, "", &body);
     }
     true
+}
+
+fn document(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
 }
 
 fn found_in_range(state: &State, request: &Request) -> String {
