@@ -74,12 +74,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::checkpoint::Pair;
-    use crate::event::{Cursor, Fingerprint, Key, Mark, Progress};
+    use crate::checkpoint::{Pair, Seen};
+    use crate::event::{Cursor, Earlier, Fingerprint, Key, Mark, Marks, Progress, Sighting};
 
     fn state() -> State {
         let mark = Mark::of(b"line", &Key([1; 32]));
-        let progress = Progress { offset: 7, complete: true, time: Some(-3), mark, altered: 1 };
+        let marks = Marks::default().moved(
+            mark.map(|mark| Earlier { at: 5000, time: Some(-4), mark }),
+            9000,
+            b"",
+            &Key([1; 32]),
+        );
+        let progress = Progress {
+            offset: 9000,
+            complete: true,
+            time: Some(-3),
+            mark,
+            marks,
+            altered: 1,
+            again: 10_000,
+            followed: true,
+        };
         let cursor =
             Cursor { generations: [(Fingerprint([9; 16]), progress)].into(), since: Some(5) };
         let pair = Pair {
@@ -91,7 +106,16 @@ mod tests {
             file: None,
             gaps: Vec::new(),
         };
-        State { node: "cp-1".into(), pairs: vec![pair] }
+        let sighting = Sighting {
+            file: "audit.log".into(),
+            length: 9,
+            complete: true,
+            time: Some(1),
+            live: true,
+        };
+        let generations = [(Fingerprint([9; 16]), sighting)].into();
+        let inputs = vec![Seen { input: "a".into(), generations }];
+        State { node: "cp-1".into(), pairs: vec![pair], inputs }
     }
 
     #[test]

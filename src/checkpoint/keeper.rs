@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::{CheckpointError, Ledger, Pair, State, Store};
+use super::ledger::Entry;
+use super::{CheckpointError, Ledger, Pair, Seen, State, Store};
+use crate::event::Roll;
 use crate::telemetry::{Say, Telemetry, Time};
 
 /// Owns the state directory and writes what the ledgers say.
@@ -13,6 +15,7 @@ pub(crate) struct Keeper {
     store: Arc<Store>,
     state: State,
     ledgers: Vec<Arc<Ledger>>,
+    rolls: Vec<Arc<Roll>>,
     interval: Duration,
     telemetry: Telemetry,
     said: Say<bool>,
@@ -33,6 +36,7 @@ impl Keeper {
             store,
             state,
             ledgers,
+            rolls: Vec::new(),
             interval,
             telemetry,
             said: Say::every(Duration::from_mins(1)),
@@ -43,6 +47,11 @@ impl Keeper {
     /// Tells of each checkpoint once it is written.
     pub(crate) fn telling(self, told: impl Fn(&State) + Send + Sync + 'static) -> Self {
         Self { told: Arc::new(told), ..self }
+    }
+
+    /// Writes down what is seen of the inputs too.
+    pub(crate) fn with_rolls(self, rolls: Vec<Arc<Roll>>) -> Self {
+        Self { rolls, ..self }
     }
 
     /// Saves whenever something moved, until `stop` is notified; then once more.
@@ -56,7 +65,8 @@ impl Keeper {
                 () = moved.notified() => {}
                 () = stop.notified() => return self.save().await,
             }
-            if !self.ledgers.iter().any(|ledger| ledger.is_due().0) {
+            let due = self.ledgers.iter().any(|ledger| ledger.is_due().0);
+            if !due && !self.rolls.iter().any(|roll| roll.is_due()) {
                 continue;
             }
             // A failure has been counted and said, and what was due still is.
@@ -74,6 +84,9 @@ impl Keeper {
     /// Writes one checkpoint.
     async fn save(&mut self) -> Result<(), CheckpointError> {
         let entries: Vec<_> = self.ledgers.iter().map(|ledger| ledger.entry()).collect();
+        for roll in &self.rolls {
+            see(&mut self.state, roll, &entries);
+        }
         let store = Arc::clone(&self.store);
         let (mut state, ledgers) = (self.state.clone(), self.ledgers.clone());
         let told = Arc::clone(&self.told);
@@ -112,6 +125,9 @@ impl Keeper {
                 Err(CheckpointError::Write { path, source: std::io::Error::other(error) })
             }
         };
+        if result.is_err() {
+            self.rolls.iter().for_each(|roll| roll.not_saved());
+        }
         self.tell(&result);
         result
     }
@@ -146,6 +162,21 @@ fn put(state: &mut State, pair: &Pair) {
     match known {
         Some(old) => *old = pair.clone(),
         None => state.pairs.push(pair.clone()),
+    }
+}
+
+/// Enters what is to be written down of an input: what is there, and what some output has not passed.
+fn see(state: &mut State, roll: &Roll, entries: &[Entry]) {
+    let pairs = || entries.iter().map(|entry| &entry.pair);
+    let generations = roll.entry(|print| {
+        let passed = |pair: &Pair| {
+            pair.cursor.generations.get(print).is_some_and(|progress| progress.complete)
+        };
+        pairs().filter(|pair| pair.input == roll.input()).all(passed)
+    });
+    match state.inputs.iter_mut().find(|seen| seen.input == roll.input()) {
+        Some(seen) => seen.generations = generations,
+        None => state.inputs.push(Seen { input: roll.input().to_owned(), generations }),
     }
 }
 

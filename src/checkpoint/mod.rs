@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cursor, GapRecord};
+use crate::event::{Cursor, GapRecord, Sightings};
 
 mod budget;
 mod format;
@@ -27,6 +27,15 @@ pub(crate) struct State {
     /// The node's name as of the first start: it is a label, so it must not change in silence.
     pub(crate) node: String,
     pub(crate) pairs: Vec<Pair>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inputs: Vec<Seen>,
+}
+
+/// The generations that were seen of one input.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Seen {
+    pub(crate) input: String,
+    pub(crate) generations: Sightings,
 }
 
 /// One output's progress in one input.
@@ -63,5 +72,11 @@ impl State {
     /// What is known of a pair.
     pub(crate) fn pair(&self, input: &str, output: &str) -> Option<&Pair> {
         self.pairs.iter().find(|pair| pair.input == input && pair.output == output)
+    }
+
+    /// What was seen of an input.
+    pub(crate) fn seen(&self, input: &str) -> Sightings {
+        let seen = self.inputs.iter().find(|seen| seen.input == input);
+        seen.map(|seen| seen.generations.clone()).unwrap_or_default()
     }
 }

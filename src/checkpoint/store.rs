@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     fn named(node: &str) -> State {
-        State { node: node.into(), pairs: Vec::new() }
+        State { node: node.into(), ..State::default() }
     }
 
     fn load(directory: &Path) -> (String, Origin) {

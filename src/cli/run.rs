@@ -133,7 +133,9 @@ impl Agent {
         let (inputs, pipelines, ledgers) = house.build()?;
         let state = State { node: node.clone(), ..loaded.state };
         let interval = config.checkpoint_interval;
+        let rolls = inputs.iter().map(|input| input.roll()).collect();
         let keeper = Keeper::new(store, state, ledgers, interval, telemetry.clone())
+            .with_rolls(rolls)
             .telling(house::saved(config, &inputs));
         let keeper_stop = Arc::<Notify>::default();
         let keeper = tokio::spawn(keeper.run(moved, Arc::clone(&keeper_stop)));

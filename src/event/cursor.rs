@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{Fingerprint, Nanos};
+use super::{Fingerprint, Marks, Nanos};
 
 /// What one output has acknowledged of one input: in each generation the contiguous prefix only.
 ///
@@ -35,14 +35,22 @@ pub(crate) struct Progress {
     /// The bytes just before `offset`; `None` at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,
-    /// How often the file was found changed below `offset`, and so read again from its beginning under other ids.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    /// Places further back, as long as it is not complete.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub(crate) marks: Marks,
+    /// How often the file was found changed below `offset`, and what follows the change read under other ids.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) altered: u32,
+    /// What begins below this may have been delivered before the file was altered, under earlier ids.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) again: u64,
+    /// That something is missing after it was told.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) followed: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Recognises the bytes just before an offset, so that a file which shrank or was replaced is not read on.

@@ -158,6 +158,7 @@ impl GapRecord {
             end: 0,
             bytes: Vec::new(),
             events: Vec::new(),
+            earlier: Vec::new(),
         };
         for gap in gaps {
             let at = batch.bytes.len();

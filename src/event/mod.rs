@@ -2,8 +2,9 @@
 //!
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `block.rs` steps over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs` and `cursor.rs` hold the
-//! words that input, pipeline and checkpoint share; `gap.rs` is the event that says that some are lost.
+//! format, `block.rs` steps over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`,
+//! `cursor.rs`, `marks.rs` and `sightings.rs` hold the words that input, pipeline and checkpoint share; `gap.rs` is the
+//! event that says that some are lost.
 
 use std::borrow::Cow;
 
@@ -12,14 +13,18 @@ mod cursor;
 mod decode;
 mod gap;
 mod legacy;
+mod marks;
 mod position;
+mod sightings;
 mod text;
 mod time;
 
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces};
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
+pub(crate) use marks::{Earlier, Marks};
 pub(crate) use position::{Fingerprint, Position, Whole};
+pub(crate) use sightings::{Roll, Sighting, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
 
 /// A stretch of a line, in bytes from the line's start. Empty stretches stand for what is absent.
@@ -119,6 +124,8 @@ pub(crate) struct Event {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) generation: Fingerprint,
+    /// Fingerprints under which the same bytes may have been delivered before their file was altered.
+    pub(crate) earlier: Vec<Fingerprint>,
     /// Decompressed offset at which the batch begins and, one past its last newline, ends.
     pub(crate) start: u64,
     pub(crate) end: u64,
@@ -147,6 +154,12 @@ impl Batch {
     fn own_print(&self, index: usize) -> Option<Fingerprint> {
         let record = self.record(index);
         record.text(record.event.fields.audit_id)?.parse().ok()
+    }
+
+    /// The identities that the same event may have had before its file was altered.
+    pub(crate) fn earlier_positions(&self, index: usize) -> impl Iterator<Item = Position> {
+        let position = self.position(index);
+        self.earlier.iter().map(move |print| Position { generation: *print, ..position })
     }
 }
 

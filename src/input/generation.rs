@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::event::{Fingerprint, Nanos};
+use super::loss::is_complete;
+use crate::event::{Fingerprint, Nanos, Sighting};
 
 /// Identity of a file as long as it exists: (device, inode).
 pub(super) type FileId = (u64, u64);
@@ -52,6 +53,18 @@ impl Generation {
     /// Whether it is read through the decompressor.
     pub(super) fn is_compressed(&self) -> bool {
         self.held.as_ref().map_or(self.gzip, |held| held.gzip)
+    }
+
+    /// What is remembered of it in case it is gone before it is read.
+    pub(super) fn sighting(&self) -> (Fingerprint, Sighting) {
+        let sighting = Sighting {
+            file: Arc::clone(&self.name),
+            length: self.length,
+            complete: is_complete(self),
+            time: self.time,
+            live: self.live,
+        };
+        (self.print, sighting)
     }
 
     /// Its length at this moment: an open file may have grown since the look.

@@ -19,6 +19,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+mod altered;
 mod assembly;
 mod catalogue;
 mod files;
@@ -40,6 +41,7 @@ mod skim;
 mod source;
 mod spent;
 mod start;
+mod unseen;
 mod watch;
 
 pub(crate) use assembly::{Damage, Limits};
@@ -48,7 +50,7 @@ pub(crate) use pins::try_link;
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;
-use crate::event::{Cursor, Key, Nanos};
+use crate::event::{Cursor, Key, Nanos, Roll, Sightings};
 use crate::telemetry::{Heart, InputState, InputStats, Watch as WatchKind};
 use catalogue::{Catalogue, Found};
 use generation::{FileId, file_id};
@@ -71,6 +73,7 @@ pub(crate) struct Input {
     config: FileInput,
     key: Key,
     shared: Arc<Shared>,
+    roll: Arc<Roll>,
     started: Nanos,
     thread: Option<(JoinHandle<()>, SyncSender<Hint>)>,
 }
@@ -79,7 +82,18 @@ impl Input {
     pub(crate) fn new(config: FileInput, key: Key) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
-        Self { config, key, shared: Arc::default(), started, thread: None }
+        let roll = Arc::new(Roll::new(Arc::clone(&config.name), Sightings::new(), || {}));
+        Self { config, key, shared: Arc::default(), roll, started, thread: None }
+    }
+
+    /// Takes over what earlier processes have seen, and notes there what is seen. Before any reader is made.
+    pub(crate) fn remember(&mut self, roll: Arc<Roll>) {
+        self.roll = roll;
+    }
+
+    /// What has been seen, to be written down.
+    pub(crate) fn roll(&self) -> Arc<Roll> {
+        Arc::clone(&self.roll)
     }
 
     /// A reader that goes on from a cursor, or where `start_at` says if there is none. Readers are made before
@@ -92,7 +106,7 @@ impl Input {
         large: Large,
     ) -> Reader {
         let start_at = if cursor.is_none() { Some(self.config.start_at) } else { None };
-        let reader = Reader::new(
+        let mut reader = Reader::new(
             Arc::clone(&self.shared),
             self.key.clone(),
             limits,
@@ -102,6 +116,7 @@ impl Input {
             start_at,
             self.started,
         );
+        reader.remember(&self.roll.known());
         self.shared.register(reader.reading());
         reader
     }
@@ -135,6 +150,7 @@ impl Input {
             catalogue: Catalogue::new(&self.config.path, self.key.clone()).with_pins(pins),
             config: self.config.clone(),
             shared: Arc::clone(&self.shared),
+            roll: Arc::clone(&self.roll),
             watch,
             watched: None,
             looked: None,
@@ -158,7 +174,8 @@ impl Input {
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
         stats.set_state(state_of(&found, &self.config.path));
-        self.shared.publish(found.generations, found.awaited);
+        let unreadable = !found.unreadable.is_empty();
+        self.shared.publish(found.generations, found.awaited, unreadable);
         Ok(())
     }
 
@@ -197,11 +214,12 @@ impl Input {
         view.outlook.time_to_loss(&view.generations, cursor, now)
     }
 
-    /// Whether a listing shows a generation; `None` before the first.
+    /// Whether a listing shows a generation, or it is remembered because some output misses it; `None` before the first
+    /// listing.
     pub(crate) fn shows(&self, print: crate::event::Fingerprint) -> Option<bool> {
         let (view, _) = self.shared.view();
-        (view.looks > 0)
-            .then(|| view.generations.iter().any(|generation| generation.print == print))
+        let shown = || view.generations.iter().any(|generation| generation.print == print);
+        (view.looks > 0).then(|| shown() || self.roll.holds(print))
     }
 
     /// Whether these bytes of a generation are read for the first time, by whichever reader.
@@ -235,6 +253,7 @@ struct Follower {
     directory: PathBuf,
     catalogue: Catalogue,
     shared: Arc<Shared>,
+    roll: Arc<Roll>,
     watch: Watch,
     /// The directory that the kernel watches, and when it was made: inodes are used again.
     watched: Option<(FileId, Option<SystemTime>)>,
@@ -323,7 +342,9 @@ impl Follower {
                 self.tell(&found);
                 let again = found.again.map_or(usual, |again| again.min(usual));
                 self.shared.expect(self.catalogue.outlook());
-                self.shared.publish(found.generations, found.awaited);
+                self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
+                let unreadable = !found.unreadable.is_empty();
+                self.shared.publish(found.generations, found.awaited, unreadable);
                 again
             }
             Err(error) => {

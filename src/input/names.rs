@@ -76,6 +76,23 @@ fn lumberjack(text: &str) -> Option<Nanos> {
     rfc3339(format!("{date}T{}000Z", clock.replace('-', ":")).as_bytes())
 }
 
+/// The time of rotation in the name that the server gave to a backup: of the very write that began the next file, so
+/// that file's first event is hardly younger. Other programs rotate when they like.
+pub(super) fn server_stamp(name: &str) -> Option<Nanos> {
+    const LENGTH: usize = "2006-01-02T15-04-05.000".len();
+    let stem = name.strip_suffix(".gz").unwrap_or(name);
+    let dash = |at: &usize| stem.as_bytes()[*at] == b'-';
+    let places = (0..stem.len().saturating_sub(LENGTH)).filter(dash);
+    places.rev().find_map(|at| lumberjack(stem.get(at + 1..=at + LENGTH)?))
+}
+
+/// Whether a backup has a number in place of a time.
+pub(super) fn is_numbered(name: &str) -> bool {
+    let stem = name.strip_suffix(".gz").unwrap_or(name);
+    let digits = |end: &str| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit());
+    stem.rsplit_once('.').is_some_and(|(_, end)| digits(end))
+}
+
 /// `20060102`, then perhaps an hour, or after a dash a time of day or a Unix time.
 fn dated(text: &str) -> Option<Nanos> {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -154,6 +171,21 @@ mod tests {
             );
         }
         assert_eq!(parse("audit.log", "audit.log").unwrap().stamp, None);
+    }
+
+    #[test]
+    fn only_the_server_s_own_names_tell_when_the_next_file_began() {
+        let stamp = rfc3339(b"2026-11-21T06:28:01.678000Z");
+        for name in [
+            "audit-2026-11-21T06-28-01.678.log.gz",
+            "audit-log-2026-11-21T06-28-01.678.json",
+            "kube-apiserver-2026-11-21T06-28-01.678",
+        ] {
+            assert_eq!(server_stamp(name), stamp, "{name}");
+        }
+        for name in ["audit.log", "audit.log-20261121", "audit.log.1", "é-2026-11-21T06-28-01.6"] {
+            assert_eq!(server_stamp(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
-
+use super::altered::{altered_print, earlier_prints};
 use super::assembly::Assembly;
 use super::files::is_settled;
 use super::generation::Generation;
@@ -13,7 +12,7 @@ use super::large::{LARGE, Permit};
 use super::now::Now;
 use super::reader::{Chunk, Gap, Reader, Rest};
 use super::source::{Source, Trouble};
-use crate::event::{Batch, Fingerprint, Mark, Progress};
+use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Progress};
 use crate::telemetry::GapReason;
 
 /// Bytes read at once of a line that is longer than a batch.
@@ -114,12 +113,13 @@ impl Reader {
             return Ok(Some(self.end_of_copy(generation, progress)));
         }
         let id = held.id;
-        let source = Source::open(held, progress.offset, &generation.probe)?;
-        if let Some(mark) = progress.mark
-            && !source.matches(mark, &self.key)?
-        {
-            return Ok(Some(Filled::Gap(self.altered(generation, length, progress))));
-        }
+        let source = match Source::open(held.clone(), progress.offset, &generation.probe) {
+            Ok(source) if self.is_unaltered(&source, progress)? => source,
+            Ok(_) | Err(Trouble::Short) => {
+                return Ok(Some(Filled::Gap(self.altered(generation, &held, progress)?)));
+            }
+            Err(other) => return Err(other),
+        };
         if !compressed {
             self.files.insert(generation.print, id);
         }
@@ -135,24 +135,6 @@ impl Reader {
         }
         let assembly = Assembly::new(Vec::new(), progress.offset, progress.time, None);
         Filled::Chunk(Box::new(self.chunk(generation, progress, assembly, true, None)))
-    }
-
-    /// The file no longer holds what was acknowledged: it is read anew, under ids of its own.
-    fn altered(&mut self, generation: &Generation, length: u64, progress: &Progress) -> Gap {
-        self.open = None;
-        let again = Progress { altered: progress.altered + 1, ..Progress::default() };
-        self.advance(generation.print, again.clone());
-        Gap {
-            reason: GapReason::Truncated,
-            generation: generation.print,
-            file: Arc::clone(&generation.name),
-            offset: progress.offset,
-            bytes: progress.offset.saturating_sub(length),
-            at_least: true,
-            from: progress.time,
-            to: None,
-            progress: again,
-        }
     }
 
     /// A disk that cannot be read is tried again for ever, but not in silence.
@@ -178,7 +160,7 @@ impl Reader {
         let (error, rest) = match trouble {
             Trouble::Damaged { error, rest } => (error, rest),
             // The next look tells what became of it.
-            Trouble::Replaced => return Filled::Drained,
+            Trouble::Replaced | Trouble::Short => return Filled::Drained,
             Trouble::Io(error) => {
                 self.tell_unreadable(generation, &error, now);
                 return Filled::Drained;
@@ -307,11 +289,19 @@ impl Reader {
             None if end == from.offset => from.mark,
             mark => mark,
         };
-        let progress =
-            Progress { offset: end, complete, time: assembly.time, mark, altered: from.altered };
+        let passed = from.mark.map(|mark| Earlier { at: from.offset, time: from.time, mark });
+        // What is complete does not change any more.
+        let marks = if complete {
+            Marks::default()
+        } else {
+            from.marks.moved(passed, end, assembly.tail(), &self.key)
+        };
+        let time = assembly.time;
+        let progress = Progress { offset: end, complete, time, mark, marks, ..from.clone() };
         self.advance(generation.print, progress.clone());
         let batch = Batch {
             generation: altered_print(generation.print, from.altered),
+            earlier: earlier_prints(generation.print, from.altered),
             start: from.offset,
             end,
             bytes: assembly.bytes,
@@ -324,6 +314,7 @@ impl Reader {
             told: assembly.told,
             file: Arc::clone(&generation.name),
             existed: self.existed(generation),
+            again: from.offset < from.again,
             permit,
         }
     }
@@ -360,14 +351,4 @@ fn pass_over(assembly: &mut Assembly, source: &mut Source, closed: bool) -> Resu
         }
     }
     Ok(true)
-}
-
-/// The fingerprint that positions are given under.
-fn altered_print(print: Fingerprint, altered: u32) -> Fingerprint {
-    if altered == 0 {
-        return print;
-    }
-    Fingerprint::cut(
-        &Sha256::new().chain_update(print.0).chain_update(altered.to_be_bytes()).finalize(),
-    )
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::altered::altered_print;
 use super::assembly::{Limits, Told};
 use super::generation::{FileId, Generation};
 use super::large::{Large, Permit};
@@ -13,8 +14,9 @@ use super::now::Now;
 use super::open::{Filled, Open};
 use super::shared::{Reading, Shared, View};
 use super::start;
+use super::unseen::Unseen;
 use crate::config::StartAt;
-use crate::event::{Batch, Cursor, Fingerprint, Key, Nanos, Progress};
+use crate::event::{Batch, Cursor, Fingerprint, Key, Marks, Nanos, Progress, Sightings};
 use crate::telemetry::{GapReason, Say};
 
 /// What a reader has to say.
@@ -38,8 +40,27 @@ pub(crate) struct Chunk {
     pub(crate) file: Arc<str>,
     /// Bytes of the generation that an earlier process may have seen.
     pub(crate) existed: u64,
+    /// Its file was altered, and some of it may have been delivered before.
+    pub(crate) again: bool,
     /// Held by a line that needs the process's one large buffer.
     pub(crate) permit: Option<Permit>,
+}
+
+impl Chunk {
+    /// Nothing but the news that a generation was read to its end.
+    fn end(generation: Fingerprint, file: Arc<str>, progress: Progress) -> Self {
+        let offset = progress.offset;
+        let batch = Batch {
+            generation: altered_print(generation, progress.altered),
+            earlier: Vec::new(),
+            start: offset,
+            end: offset,
+            bytes: Vec::new(),
+            events: Vec::new(),
+        };
+        let (told, again, permit) = (Told::default(), false, None);
+        Self { batch, generation, progress, told, file, existed: 0, again, permit }
+    }
 }
 
 /// A stretch that is lost to this output.
@@ -74,7 +95,10 @@ pub(crate) struct Reader {
     started: Nanos,
     /// Bytes of each generation at the first look.
     existed: Option<HashMap<Fingerprint, u64>>,
-    losses: Losses,
+    pub(super) losses: Losses,
+    /// What earlier processes have seen, until the first look.
+    remembered: Sightings,
+    pub(super) unseen: Unseen,
     /// The generations of the last look that may hold something to read, oldest first, and which look that was.
     pending: (u64, Vec<Arc<Generation>>),
     pub(super) open: Option<Open>,
@@ -124,12 +148,19 @@ impl Reader {
             started,
             existed: None,
             losses: Losses::default(),
+            remembered: Sightings::new(),
+            unseen: Unseen::default(),
             pending: (0, Vec::new()),
             open: None,
             files: HashMap::new(),
             resting: HashMap::new(),
             unreadable: Say::every(Duration::from_mins(5)),
         }
+    }
+
+    /// Takes over what earlier processes have seen, to miss what is gone.
+    pub(super) fn remember(&mut self, sightings: &Sightings) {
+        self.remembered.clone_from(sightings);
     }
 
     pub(super) fn reading(&self) -> &Reading {
@@ -160,7 +191,13 @@ impl Reader {
         if let Some(started) = self.first_look(view) {
             return Some(started);
         }
-        if let Some(gap) = self.spent().or_else(|| self.lost(view, now)) {
+        if let Some(gap) = self.spent() {
+            return Some(News::Gap(gap));
+        }
+        if let Some(gone) = self.lost(view, now) {
+            return Some(gone);
+        }
+        if let Some(gap) = self.unseen(view) {
             return Some(News::Gap(gap));
         }
         self.list(view);
@@ -193,8 +230,21 @@ impl Reader {
             self.existed =
                 Some(existed.map(|generation| (generation.print, length(generation))).collect());
         }
-        let start_at = self.start_at.take()?;
+        let remembered = std::mem::take(&mut self.remembered);
+        let Some(start_at) = self.start_at.take() else {
+            self.unseen = Unseen::new(&remembered, view);
+            self.losses.remember(&remembered);
+            return None;
+        };
         self.cursor = start::cursor(start_at, &view.generations, self.started, &self.key);
+        // What was gone before an output was there is no loss to it.
+        for (print, sighting) in remembered {
+            if !view.generations.iter().any(|generation| generation.print == print) {
+                let offset = sighting.length;
+                let passed = Progress { offset, complete: true, ..Progress::default() };
+                self.cursor.generations.insert(print, passed);
+            }
+        }
         for (print, progress) in self.cursor.generations.clone() {
             self.advance(print, progress);
         }
@@ -217,28 +267,32 @@ impl Reader {
         self.files.retain(|print, _| prints.contains(print));
     }
 
-    fn lost(&mut self, view: &View, now: Now) -> Option<Gap> {
+    fn lost(&mut self, view: &View, now: Now) -> Option<News> {
         loop {
-            let (generation, lost) = match self.losses.next(view, &self.cursor, now)? {
+            let (generation, file, lost) = match self.losses.next(view, &self.cursor, now)? {
                 Gone::Forgotten { print } => {
                     self.cursor.generations.remove(&print);
                     self.reading.lock().unwrap_or_else(PoisonError::into_inner).remove(&print);
                     continue;
                 }
-                Gone::Read { print } => (print, None),
-                Gone::Lost { print, name, bytes } => (print, Some((name, bytes))),
+                Gone::Read { print, name } => (print, name, None),
+                Gone::Lost { print, name, bytes, at_least } => {
+                    (print, name, Some((bytes, at_least)))
+                }
             };
-            let progress = self.cursor.generations.get(&generation).cloned().unwrap_or_default();
-            let progress = Progress { complete: true, ..progress };
-            let offset = progress.offset;
+            let before = self.cursor.generations.get(&generation).cloned().unwrap_or_default();
+            let offset = before.offset;
+            let from = before.time.or_else(|| self.losses.first_event(generation));
+            let to = self.losses.after(generation, from);
+            let marks = Marks::default();
+            let progress = Progress { complete: true, followed: true, marks, ..before };
             self.advance(generation, progress.clone());
-            if let Some((file, bytes)) = lost {
-                let reason = GapReason::BackupGone;
-                let (at_least, from, to) = (true, progress.time, None);
-                let gap =
-                    Gap { reason, generation, file, offset, bytes, at_least, from, to, progress };
-                return Some(gap);
-            }
+            let Some((bytes, at_least)) = lost else {
+                return Some(News::Chunk(Box::new(Chunk::end(generation, file, progress))));
+            };
+            let reason = GapReason::BackupGone;
+            let gap = Gap { reason, generation, file, offset, bytes, at_least, from, to, progress };
+            return Some(News::Gap(gap));
         }
     }
 

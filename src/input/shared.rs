@@ -46,6 +46,8 @@ pub(super) struct View {
     /// Looks that succeeded so far; 0: nothing is known yet.
     pub(super) looks: u64,
     pub(super) outlook: Arc<Outlook>,
+    /// What is not shown may be there all the same: there is no log at all, or a file that cannot be read.
+    pub(super) unsure: bool,
 }
 
 impl Shared {
@@ -60,12 +62,18 @@ impl Shared {
         (state.view.clone(), state.news)
     }
 
-    /// `awaited`: a file is there that does not yet hold what tells whose it is.
-    pub(super) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool) {
+    /// `awaited`: a file is there that does not yet hold what tells whose it is; `unreadable`: or cannot be read.
+    pub(super) fn publish(
+        &self,
+        generations: Vec<Arc<Generation>>,
+        awaited: bool,
+        unreadable: bool,
+    ) {
         let prints: HashSet<_> = generations.iter().map(|generation| generation.print).collect();
         let mut state = self.lock();
         state.furthest.retain(|print, _| prints.contains(print));
         state.awaited = awaited;
+        state.view.unsure = unreadable || (generations.is_empty() && !awaited);
         state.view.generations = generations.into();
         state.view.looks += 1;
         state.news += 1;

@@ -14,6 +14,8 @@ use crate::event::{Key, Mark};
 
 /// Bytes decompressed or, compressed, read at once.
 const WINDOW: usize = 64 << 10;
+/// Bytes before the place read that are compared at each reading: a line's end with its time stamps.
+const TAIL: usize = 512;
 
 /// A generation opened for reading.
 pub(super) enum Source {
@@ -27,6 +29,8 @@ pub(super) struct Plain {
     at: u64,
     /// What the file begins with. Once that has changed, nothing in it is what it was.
     probe: Arc<[u8]>,
+    /// What stands before `at`. Once that has changed, the file was cut and has grown again.
+    tail: Vec<u8>,
 }
 
 /// A compressed backup. Several joined members are one stream.
@@ -52,6 +56,8 @@ pub(super) enum Trouble {
         /// Compressed bytes behind the damage.
         rest: u64,
     },
+    /// A whole gzip stream that ends before the offset.
+    Short,
     Io(io::Error),
 }
 
@@ -70,7 +76,9 @@ impl Source {
         if !begins_with(&held.file, probe)? {
             return Err(Trouble::Replaced);
         }
-        Ok(Self::Plain(Plain { file: held.file, at, probe: Arc::clone(probe) }))
+        let mut plain = Plain { file: held.file, at, probe: Arc::clone(probe), tail: Vec::new() };
+        plain.tail = plain.before()?;
+        Ok(Self::Plain(plain))
     }
 
     /// Appends up to `room` bytes to `buffer`; 0 is the end, for now.
@@ -111,6 +119,31 @@ pub(super) fn holds(file: &File, at: u64, mark: Mark, key: &Key) -> io::Result<b
 }
 
 impl Plain {
+    /// The bytes before `at`; fewer where the file does not reach so far, which the mark of that place will tell.
+    fn before(&self) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(self.at).unwrap_or(TAIL).min(TAIL);
+        let mut tail = vec![0; length];
+        match self.file.read_exact_at(&mut tail, self.at - length as u64) {
+            Ok(()) => Ok(tail),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_as_it_was(&self) -> io::Result<bool> {
+        if !begins_with(&self.file, &self.probe)? {
+            return Ok(false);
+        }
+        let from = self.at - self.tail.len() as u64;
+        let mut now = [0; TAIL];
+        let now = &mut now[..self.tail.len()];
+        match self.file.read_exact_at(now, from) {
+            Ok(()) => Ok(now == self.tail),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
         let got = loop {
             match self.file.read_at(into, self.at) {
@@ -118,11 +151,14 @@ impl Plain {
                 other => break other?,
             }
         };
-        // Looked at after the reading: if the beginning still stands, so did what was read, and the end is one.
-        if !begins_with(&self.file, &self.probe)? {
+        // Looked at after the reading: if what stood before still does, so did what was read, and the end is one.
+        if !self.is_as_it_was()? {
             return Err(Trouble::Replaced);
         }
         self.at += got as u64;
+        let kept = self.tail.len().min(TAIL.saturating_sub(got));
+        self.tail.drain(..self.tail.len() - kept);
+        self.tail.extend_from_slice(&into[got.saturating_sub(TAIL)..got]);
         Ok(got)
     }
 }
@@ -203,7 +239,7 @@ impl Gzip {
             let until = if self.at < kept { kept } else { target };
             let room = usize::try_from(until - self.at).unwrap_or(WINDOW).min(WINDOW);
             match self.decoder.read(&mut scratch[..room]) {
-                Ok(0) => return Err(self.damaged(io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(Trouble::Short),
                 Ok(got) => {
                     if self.at >= kept {
                         self.before.extend_from_slice(&scratch[..got]);

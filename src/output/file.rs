@@ -7,11 +7,13 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::file_tail::Tail;
 use super::finding::Finding;
-use super::{Answer, Pick, Reason, Verdict};
+use super::{Answer, LookUp, Pick, Reason, Verdict};
 use crate::config::Rotate;
 use crate::disk;
 use crate::event::Batch;
@@ -37,6 +39,8 @@ struct Open {
     file: Option<disk::File>,
     mark: Mark,
     buffer: Vec<u8>,
+    /// What is in it already of a log that was altered.
+    tail: Option<Tail>,
     /// What was written may be lost: after a sync that failed the next one succeeds all the same.
     broken: Option<String>,
 }
@@ -62,7 +66,8 @@ impl File {
     /// The output for one input; `{input}` in the path is its name. Nothing is opened yet.
     pub(crate) fn new(path: &Path, rotate: Option<Rotate>, input: &str) -> Self {
         let path = PathBuf::from(path.to_string_lossy().replace("{input}", input));
-        let open = Open { file: None, mark: Mark::default(), buffer: Vec::new(), broken: None };
+        let (mark, buffer) = (Mark::default(), Vec::new());
+        let open = Open { file: None, mark, buffer, tail: None, broken: None };
         Self { path, rotate, open: Arc::new(Mutex::new(open)) }
     }
 
@@ -192,6 +197,9 @@ impl File {
     /// Appends the lines. Blocks.
     pub(super) fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if batch.earlier.is_empty() {
+            open.tail = None;
+        }
         let mut buffer = std::mem::take(&mut open.buffer);
         buffer.clear();
         for pick in picks {
@@ -216,6 +224,26 @@ impl File {
                 }
             }
         })
+    }
+
+    /// Which picks are in the file already. It is asked only where a log was altered: otherwise a file is cut back.
+    pub(super) fn look_up(&self, batch: &Batch, picks: &[Pick]) -> LookUp {
+        if self.is_stdout() || batch.earlier.is_empty() {
+            return LookUp::Unavailable { answer: "a file is cut back instead".to_owned() };
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if !open.tail.as_ref().is_some_and(|tail| tail.is_of(batch)) {
+            let rotated = (0..open.mark.sequence).rev().map(|sequence| self.rotated(sequence));
+            match Tail::read(batch.generation, iter::once(self.path.clone()).chain(rotated)) {
+                Ok(tail) => open.tail = Some(tail),
+                Err(error) => {
+                    let answer = format!("{}: {error}", self.path.display());
+                    return LookUp::Retry { after: None, reason: Reason::ServerError, answer };
+                }
+            }
+        }
+        let found = open.tail.as_mut().map(|tail| tail.find(batch, picks));
+        LookUp::Found(found.unwrap_or_default())
     }
 
     fn append(&self, open: &mut Open, lines: &[u8]) -> io::Result<()> {

@@ -6,6 +6,7 @@ use crate::event::{Event, Fields, Fingerprint, Form, Span, Whole};
 fn batch(lines: &[&str]) -> Batch {
     let mut batch = Batch {
         generation: Fingerprint([0; 16]),
+        earlier: Vec::new(),
         start: 0,
         end: 0,
         bytes: Vec::new(),

@@ -10,6 +10,7 @@ use crate::event::Batch;
 mod credentials;
 mod elasticsearch;
 mod file;
+mod file_tail;
 mod finding;
 mod http;
 mod loki;
@@ -127,9 +128,7 @@ impl Output {
         match self {
             Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.look_up(scope, batch, picks).await,
-            Self::File(_) => {
-                LookUp::Unavailable { answer: "a file is cut back instead".to_owned() }
-            }
+            Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
         }
     }
 

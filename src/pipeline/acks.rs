@@ -42,6 +42,11 @@ impl<T> Acks<T> {
         leaving
     }
 
+    /// Whether one under way is such that.
+    pub(super) fn any(&self, such: impl Fn(&T) -> bool) -> bool {
+        self.waiting.iter().any(|(chunk, done)| !done && such(chunk))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

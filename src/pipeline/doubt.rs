@@ -26,8 +26,6 @@ pub(crate) struct Doubts {
     /// Event time that it had reached: what is older and not begun came to light since, or was passed over.
     latest: Option<Nanos>,
     restored: HashSet<Fingerprint>,
-    /// Files that are read from their beginning again, because they are not what they were.
-    again: HashSet<Fingerprint>,
     /// Stretches that this process sent some of and then gave up, to take them up as something new.
     given_up: Vec<(Fingerprint, Range<u64>)>,
 }
@@ -53,7 +51,6 @@ impl Doubts {
             until,
             latest: pair.cursor.generations.values().filter_map(|progress| progress.time).max(),
             restored: HashSet::new(),
-            again: HashSet::new(),
             given_up: Vec::new(),
         }
     }
@@ -61,11 +58,6 @@ impl Doubts {
     /// How much is in doubt, at most, beyond each cursor.
     pub(crate) fn reserved(&self) -> u64 {
         self.reserved
-    }
-
-    /// All that is read of this generation from now on may have been sent before, under other positions.
-    pub(super) fn read_again(&mut self, generation: Fingerprint) {
-        self.again.insert(generation);
     }
 
     /// Some of this stretch may have been sent by this process, with attempts that are over at `until`.
@@ -78,7 +70,7 @@ impl Doubts {
     pub(super) fn holds(&mut self, chunk: &Chunk) -> bool {
         let (start, end) = (chunk.batch.start, chunk.batch.end);
         let first = chunk.batch.events.first().map(|event| event.time);
-        self.holds_range(chunk.generation, start..end, chunk.existed, first)
+        self.holds_range(chunk.generation, start..end, chunk.existed, first) || chunk.again
     }
 
     fn holds_range(
@@ -88,9 +80,6 @@ impl Doubts {
         existed: u64,
         first: Option<Nanos>,
     ) -> bool {
-        if self.again.contains(&generation) {
-            return true;
-        }
         let given_up = |(print, range): &(Fingerprint, Range<u64>)| {
             *print == generation && range.start < end && start < range.end
         };

@@ -220,6 +220,7 @@ mod tests {
         };
         Batch {
             generation: Fingerprint([1; 16]),
+            earlier: Vec::new(),
             start: 0,
             end: 4,
             bytes,

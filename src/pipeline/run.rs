@@ -22,7 +22,7 @@ use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
 use crate::input::{Chunk, Input, News, Reader};
 use crate::output::Output;
-use crate::telemetry::{Heart, InputStats, Telemetry};
+use crate::telemetry::{GapReason, Heart, InputStats, Telemetry};
 
 /// Chunks and gaps that wait for one before them, at most: while one is stuck the others go on so far.
 const AHEAD: usize = 256;
@@ -229,7 +229,7 @@ impl Pipeline {
 
     /// Takes what is parked as soon as there is room.
     fn unpark(&mut self) -> Option<Reply> {
-        if !self.has_room() {
+        if !self.has_room() || self.waits_for_acks() {
             return None;
         }
         match self.parked.take()? {
@@ -237,6 +237,17 @@ impl Pipeline {
             Parked::News(news) => self.take(news),
         }
         None
+    }
+
+    /// What follows a change of a file is looked up, which tells nothing of what is still under way from before it.
+    fn waits_for_acks(&mut self) -> bool {
+        let Some(Parked::News(News::Gap(gap))) = &self.parked else { return false };
+        if gap.reason != GapReason::Truncated {
+            return false;
+        }
+        let generation = gap.generation;
+        self.give_up_returned(generation);
+        self.acks.any(|passing| passing.generation == generation)
     }
 
     fn take(&mut self, news: News) {
@@ -313,7 +324,7 @@ impl Pipeline {
         (ticket, delivery)
     }
 
-    fn give_up_all(&mut self, generation: Fingerprint) {
+    fn give_up_returned(&mut self, generation: Fingerprint) {
         let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == generation;
         let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
         for (_, returned) in gone {

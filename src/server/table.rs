@@ -84,7 +84,7 @@ fn input_row(input: &InputView, now: Time) -> [String; 8] {
     ]
 }
 
-fn pair_row(pair: &PairView, now: Time) -> [String; 10] {
+fn pair_row(pair: &PairView, now: Time) -> [String; 11] {
     [
         human::line(&pair.input, 60),
         human::line(&pair.output, 60),

@@ -21,6 +21,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/input/open.rs", "did a file change since"),
     ("src/output/credentials.rs", "credentials that may change"),
     ("src/output/file.rs", "the file output"),
+    ("src/output/file_tail.rs", "what is in it"),
     ("src/pipeline/refused.rs", "refused events"),
     ("src/telemetry/process.rs", "/proc/self"),
 ];

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::start::output;
 use crate::config::{self, Config, OutputKind};
-use crate::event::Key;
+use crate::event::{Key, Roll};
 use crate::input::{Input, Large, Limits, Reader};
 use crate::output::{File, FileMark as OutputMark, Output};
 use crate::pipeline::{Doubts, Pipeline, Refused, Settings};
@@ -35,6 +35,10 @@ impl House<'_> {
         let large = Large::default();
         for input_config in &self.config.inputs {
             let mut input = Input::new(input_config.clone(), self.key.clone());
+            let seen = self.loaded.state.seen(&input_config.name);
+            let moved = Arc::clone(self.moved);
+            let name = Arc::clone(&input_config.name);
+            input.remember(Arc::new(Roll::new(name, seen, move || moved.notify_one())));
             let outputs = self
                 .config
                 .outputs

@@ -2,6 +2,7 @@
 //! event arrives once.
 
 mod agent;
+mod altered;
 mod doubt;
 mod fake;
 mod files;

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::Config;
 use crate::config::FileInput;
 use crate::config::StartAt;
-use crate::event::{Cursor, Form, Key, Nanos, Whole};
+use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, Roll, Sightings, Whole};
 use crate::input::catalogue::Catalogue;
 use crate::input::generation::Generation;
 use crate::input::now::Now;
@@ -63,6 +63,7 @@ pub(super) struct Play {
     pub(super) started: Nanos,
     catalogue: Catalogue,
     shared: Arc<Shared>,
+    roll: Roll,
     pub(super) reader: Reader,
     /// What was acknowledged, and whether the first look has been.
     pub(super) cursor: Option<Cursor>,
@@ -86,8 +87,9 @@ impl Play {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("audit")).unwrap();
         let started = nanos("2026-11-21T06:30:00.000000Z");
+        let roll = roll(Sightings::new());
         let (catalogue, shared, reader) =
-            begin(&dir.path().join("audit/audit.log"), limits, None, start_at, started);
+            begin(&dir.path().join("audit/audit.log"), limits, None, &roll, start_at, started);
         Self {
             dir,
             server: None,
@@ -97,6 +99,7 @@ impl Play {
             started,
             catalogue,
             shared,
+            roll,
             reader,
             cursor: None,
             clock: Instant::now(),
@@ -275,7 +278,8 @@ impl Play {
         if let Ok(found) = self.catalogue.look(now, |print| shared.is_wanted(print)) {
             (self.moved, self.kept) = (found.moved, found.kept);
             self.unreadable = found.unreadable.into_iter().map(|(path, _)| path).collect();
-            self.shared.publish(found.generations, found.awaited);
+            self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
+            self.shared.publish(found.generations, found.awaited, !self.unreadable.is_empty());
         }
     }
 
@@ -292,7 +296,7 @@ impl Play {
         });
         let generations = generations.collect();
         change(self);
-        self.shared.publish(generations, false);
+        self.shared.publish(generations, false, false);
         let (view, _) = self.shared.view();
         let mut words = Vec::new();
         while let Some(news) = self.reader.poll(&view, self.now()) {
@@ -308,9 +312,15 @@ impl Play {
 
     pub(super) fn restart(&mut self) {
         let json = serde_json::to_string(&self.cursor).unwrap();
-        let cursor = serde_json::from_str(&json).unwrap();
+        let cursor: Option<Cursor> = serde_json::from_str(&json).unwrap();
+        let passed = |print: &Fingerprint| {
+            cursor.as_ref().and_then(|cursor| Some(cursor.generations.get(print)?.complete))
+        };
+        let seen = self.roll.entry(|print| passed(print) == Some(true));
+        let json = serde_json::to_string(&seen).unwrap();
+        self.roll = roll(serde_json::from_str(&json).unwrap());
         (self.catalogue, self.shared, self.reader) =
-            begin(&self.path("live"), self.limits, cursor, self.start_at, self.started);
+            begin(&self.path("live"), self.limits, cursor, &self.roll, self.start_at, self.started);
         self.hold_again();
     }
 
@@ -399,16 +409,21 @@ impl Play {
     }
 }
 
+fn roll(known: Sightings) -> Roll {
+    Roll::new("in".into(), known, || {})
+}
+
 fn begin(
     live: &std::path::Path,
     limits: Limits,
     cursor: Option<Cursor>,
+    roll: &Roll,
     start_at: StartAt,
     started: Nanos,
 ) -> (Catalogue, Arc<Shared>, Reader) {
     let shared = Arc::<Shared>::default();
     let start_at = cursor.is_none().then_some(start_at);
-    let reader = Reader::new(
+    let mut reader = Reader::new(
         Arc::clone(&shared),
         KEY,
         limits,
@@ -418,6 +433,7 @@ fn begin(
         start_at,
         started,
     );
+    reader.remember(&roll.known());
     shared.register(reader.reading());
     (Catalogue::new(live, KEY), shared, reader)
 }

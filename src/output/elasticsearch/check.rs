@@ -133,7 +133,7 @@ async fn has(store: &Elasticsearch, wanted: &serde_json::Value) -> Result<Option
 
 /// May what is in doubt be looked up? It is tried with an id that no event has.
 async fn may_look_up(store: &Elasticsearch) -> Finding {
-    match lookup::look_up(store, &store.scope(), &["auditrail-check".to_owned()]).await {
+    match lookup::try_out(store, &store.scope()).await {
         LookUp::Found(_) => Finding::ok(
             "what is in doubt after a lost answer can be looked up: events are stored exactly once",
         ),

@@ -2,6 +2,9 @@
 //!
 //! `create` guards one backing index only, and after a rollover an id is stored twice; a search sees them all. A
 //! refresh comes first, since a search sees nothing younger than the last one.
+//!
+//! Where a file was altered, its events may be stored under an earlier id, or another event may: what is found there
+//! counts only if it is the same event.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,9 +14,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::Elasticsearch;
+use super::stored::{self, Source};
 use super::verdict::{error_of, said};
+use crate::event::Batch;
 use crate::output::http::{Failure, Response, excerpt};
-use crate::output::{LookUp, Reason};
+use crate::output::{LookUp, Pick, Reason};
 
 /// Most ids of one search.
 const IDS: usize = 1000;
@@ -54,17 +59,63 @@ struct Total {
 struct Hit {
     #[serde(rename = "_id")]
     id: String,
+    #[serde(default, rename = "_source")]
+    source: Option<Source>,
 }
 
-/// Which of the ids are stored in `scope`.
-pub(super) async fn look_up(store: &Elasticsearch, scope: &str, ids: &[String]) -> LookUp {
-    match found(store, scope, ids).await {
-        Ok(found) => LookUp::Found(found),
-        Err(end) => end,
+/// One id of one event.
+struct Asked {
+    id: String,
+    pick: usize,
+    /// From before its file was altered.
+    earlier: bool,
+}
+
+/// Which of the picks are stored in `scope`.
+pub(super) async fn look_up(
+    store: &Elasticsearch,
+    scope: &str,
+    batch: &Batch,
+    picks: &[Pick],
+) -> LookUp {
+    let ids = asked(batch, picks);
+    let is_it =
+        |asked: &Asked, source: &Source| source.is(batch.record(picks[asked.pick].event as usize));
+    found(store, scope, &ids, !batch.earlier.is_empty(), is_it).await.map_or_else(
+        |end| end,
+        |stored| {
+            let mut found = vec![false; picks.len()];
+            ids.iter().zip(stored).for_each(|(asked, stored)| found[asked.pick] |= stored);
+            LookUp::Found(found)
+        },
+    )
+}
+
+/// Whether a look-up would be answered.
+pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> LookUp {
+    let id = Asked { id: "auditrail-check".to_owned(), pick: 0, earlier: false };
+    found(store, scope, &[id], false, |_, _| true).await.map_or_else(|end| end, LookUp::Found)
+}
+
+/// Every id under which the picks may be stored.
+fn asked(batch: &Batch, picks: &[Pick]) -> Vec<Asked> {
+    let mut asked = Vec::with_capacity(picks.len() * (1 + batch.earlier.len()));
+    for (pick, index) in picks.iter().map(|pick| pick.event as usize).enumerate() {
+        asked.push(Asked { id: batch.position(index).id(), pick, earlier: false });
+        let earlier = batch.earlier_positions(index);
+        asked.extend(earlier.map(|position| Asked { id: position.id(), pick, earlier: true }));
     }
+    asked
 }
 
-async fn found(store: &Elasticsearch, scope: &str, ids: &[String]) -> Result<Vec<bool>, LookUp> {
+/// Which of the ids are stored; `is_it` compares what stands under an earlier one.
+async fn found(
+    store: &Elasticsearch,
+    scope: &str,
+    ids: &[Asked],
+    compare: bool,
+    is_it: impl Fn(&Asked, &Source) -> bool,
+) -> Result<Vec<bool>, LookUp> {
     let mut found = vec![false; ids.len()];
     let answer = store
         .ask(&format!("{scope}/_refresh"), &[("ignore_unavailable", "false")], Bytes::new(), ANSWER)
@@ -73,23 +124,26 @@ async fn found(store: &Elasticsearch, scope: &str, ids: &[String]) -> Result<Vec
     let refreshed: Refreshed = read(&body)?;
     complete(refreshed.shards.failed == 0, &body)?;
     let place: HashMap<&str, usize> =
-        ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+        ids.iter().enumerate().map(|(at, asked)| (asked.id.as_str(), at)).collect();
     let mut open: Vec<Range<usize>> =
         (0..ids.len()).step_by(IDS).map(|at| at..(at + IDS).min(ids.len())).collect();
     while let Some(range) = open.pop() {
-        let (query, size) = question(&ids[range.clone()]);
+        let (query, size) = question(&ids[range.clone()], compare);
         let parameters = [
             ("allow_partial_search_results", "false"),
-            ("filter_path", "timed_out,_shards.failed,hits.total.value,hits.hits._id"),
+            (
+                "filter_path",
+                "timed_out,_shards.failed,hits.total.value,hits.hits._id,hits.hits._source",
+            ),
         ];
         let answer = store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await;
         let Some(body) = usable(answer)? else { return Ok(found) };
         let searched: Searched = read(&body)?;
         complete(!searched.timed_out && searched.shards.failed == 0, &body)?;
         for hit in &searched.hits.hits {
-            if let Some(&at) = place.get(hit.id.as_str()) {
-                found[at] = true;
-            }
+            let Some(&at) = place.get(hit.id.as_str()) else { continue };
+            found[at] |= !ids[at].earlier
+                || hit.source.as_ref().is_some_and(|source| is_it(&ids[at], source));
         }
         // Ids stored many times over can crowd others out: ask again for fewer.
         if searched.hits.total.value > size && range.len() > 1 {
@@ -101,10 +155,12 @@ async fn found(store: &Elasticsearch, scope: &str, ids: &[String]) -> Result<Vec
 }
 
 /// The body of a search for ids, and how many hits it asks for: twice as many, for those stored twice.
-fn question(ids: &[String]) -> (Bytes, usize) {
+fn question(ids: &[Asked], compare: bool) -> (Bytes, usize) {
     let size = ids.len() * 2;
+    let ids: Vec<_> = ids.iter().map(|asked| &asked.id).collect();
+    let source = if compare { serde_json::json!(stored::FIELDS) } else { false.into() };
     let query = serde_json::json!({
-        "query": { "ids": { "values": ids } }, "size": size, "_source": false, "track_total_hits": true, "sort": ["_doc"],
+        "query": { "ids": { "values": ids } }, "size": size, "_source": source, "track_total_hits": true, "sort": ["_doc"],
     });
     (query.to_string().into(), size)
 }

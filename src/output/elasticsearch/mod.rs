@@ -18,6 +18,7 @@ mod flavour;
 mod json;
 mod lookup;
 mod safe;
+mod stored;
 mod target;
 mod template;
 mod verdict;
@@ -126,9 +127,7 @@ impl Elasticsearch {
 
     /// Which picks are stored in `scope`, under whatever backing index.
     pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
-        let ids: Vec<_> =
-            picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
-        lookup::look_up(self, scope, &ids).await
+        lookup::look_up(self, scope, batch, picks).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.
@@ -203,7 +202,6 @@ impl Elasticsearch {
     }
 }
 
-/// The verdict where there is no answer.
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -42,7 +42,8 @@ pub(super) fn batch(lines: &[&[u8]]) -> Batch {
         bytes.push(b'\n');
     }
     let end = bytes.len() as u64;
-    Batch { generation: Fingerprint([7; 16]), start: 0, end, bytes, events }
+    let (generation, earlier) = (Fingerprint([7; 16]), Vec::new());
+    Batch { generation, earlier, start: 0, end, bytes, events }
 }
 
 fn deepest(line: &[u8]) -> u32 {

@@ -55,6 +55,7 @@ async fn read(loki: &Loki) -> Finding {
     };
     let batch = Batch {
         generation: Fingerprint([0; 16]),
+        earlier: Vec::new(),
         start: 0,
         end: 0,
         bytes: Vec::new(),

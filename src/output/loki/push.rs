@@ -203,6 +203,7 @@ mod tests {
     fn batch(lines: &[&[u8]]) -> Batch {
         let mut batch = Batch {
             generation: Fingerprint([0; 16]),
+            earlier: Vec::new(),
             start: 0,
             end: 0,
             bytes: Vec::new(),

@@ -48,13 +48,10 @@ impl Pipeline {
 
     /// A stretch that nobody can read any more: said, and passed over in its turn.
     pub(super) fn pass_gap(&mut self, gap: Gap) {
-        self.give_up_all(gap.generation);
+        self.give_up_returned(gap.generation);
         self.read.insert(gap.generation, gap.progress.clone());
         let (extent, altered) = match gap.reason {
-            GapReason::Truncated => {
-                self.doubts.read_again(gap.generation);
-                (Extent::Replaced, gap.progress.altered.saturating_sub(1))
-            }
+            GapReason::Truncated => (Extent::Replaced, gap.progress.altered.saturating_sub(1)),
             _ => (Extent::Rest, gap.progress.altered),
         };
         let reason = gap.reason.to_string();
@@ -243,6 +240,11 @@ impl What {
             GapReason::BackupGone => {
                 format!(
                     "{file} was gone before all of it was delivered: {least}{bytes} bytes from offset {offset} on are lost"
+                )
+            }
+            GapReason::BudgetSpent => {
+                format!(
+                    "{file} was let go when the room for pins was spent: {least}{bytes} bytes from offset {offset} on are lost"
                 )
             }
             GapReason::DamagedGzip => {

@@ -301,7 +301,10 @@ fn look_up(stream: &mut TcpStream, state: &Arc<Mutex<State>>, request: &Request)
             .stored
             .iter()
             .filter(is_asked)
-            .map(|stored| json!({"_id": stored.under}))
+            .map(|stored| match &asked["_source"] {
+                Value::Bool(false) => json!({"_id": stored.under}),
+                _ => json!({"_id": stored.under, "_source": document(&stored.line)}),
+            })
             .collect();
         let hits = json!({"total": {"value": hits.len()}, "hits": hits});
         json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}).to_string()
@@ -321,6 +324,10 @@ fn is_selected(labels: &str, selector: &str) -> bool {
     let inside = |text: &str| text[1..text.len() - 1].to_owned();
     let labels: Vec<_> = inside(labels).split(", ").map(str::to_owned).collect();
     inside(selector).split(", ").all(|matcher| labels.iter().any(|label| label == matcher))
+}
+
+fn document(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
 }
 
 fn found_in_range(state: &State, request: &Request) -> String {

@@ -2,20 +2,21 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use super::agent::{Node, until};
 use super::fake::audit_id;
 
-fn archive(node: &Node, more: &str) -> String {
+pub(super) fn archive(node: &Node, more: &str) -> String {
     let path = node.dir.path().join("archive/out.ndjson");
     format!(
         "[outputs.archive]\ntype = \"file\"\npath = {path:?}\n{more}\nbatch = {{ max_events = 3, max_age = \"1ms\" }}\n"
     )
 }
 
-fn lines(node: &Node) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(node.dir.path().join("archive"))
+pub(super) fn lines(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir.join("archive"))
         .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
         .unwrap_or_default();
     // Numbers first, then the present file, which has none.
@@ -33,17 +34,19 @@ fn kill_often(more: &str, body: usize) {
     let outputs = archive(&node, more);
     for round in 0..12 {
         (0..40).for_each(|_| node.write_with(&"x".repeat(body)));
-        let before = lines(&node).len();
+        let before = lines(node.dir.path()).len();
         let process = node.start(&outputs);
         until("it wrote something", || {
-            lines(&node).len() > before + round % 5 * 8 || node.is_all_acknowledged("archive")
+            lines(node.dir.path()).len() > before + round % 5 * 8
+                || node.is_all_acknowledged("archive")
         });
         process.kill();
     }
     let process = node.start(&outputs);
     until("all is acknowledged", || node.is_all_acknowledged("archive"));
     assert!(process.stop());
-    let ids: Vec<usize> = lines(&node).iter().map(|line| audit_id(line).parse().unwrap()).collect();
+    let ids: Vec<usize> =
+        lines(node.dir.path()).iter().map(|line| audit_id(line).parse().unwrap()).collect();
     assert!(ids.iter().copied().eq(0..node.written), "{ids:?}");
 }
 
@@ -62,10 +65,11 @@ fn kills_at_any_moment_leave_each_gap_once_before_the_lines_that_follow_it() {
         let mut log = fs::OpenOptions::new().append(true).open(node.log()).unwrap();
         log.write_all(&[0; 7]).unwrap();
         node.write(20);
-        let before = lines(&node).len();
+        let before = lines(node.dir.path()).len();
         let process = node.start(&outputs);
         until("it wrote something", || {
-            lines(&node).len() > before + round % 5 * 8 || node.is_all_acknowledged("archive")
+            lines(node.dir.path()).len() > before + round % 5 * 8
+                || node.is_all_acknowledged("archive")
         });
         process.kill();
         rounds += 1;
@@ -74,7 +78,7 @@ fn kills_at_any_moment_leave_each_gap_once_before_the_lines_that_follow_it() {
     until("all is acknowledged", || node.is_all_acknowledged("archive"));
     assert!(process.stop());
     let (gaps, events): (Vec<_>, Vec<_>) =
-        lines(&node).into_iter().partition(|line| line.contains("\"kind\":\"Gap\""));
+        lines(node.dir.path()).into_iter().partition(|line| line.contains("\"kind\":\"Gap\""));
     let ids: Vec<usize> = events.iter().map(|line| audit_id(line).parse().unwrap()).collect();
     assert!(ids.iter().copied().eq(0..node.written), "{ids:?}");
     let bytes = |line: &String| line.contains("\"bytes\":7,") && line.contains("nul_hole");
@@ -96,8 +100,8 @@ fn nothing_is_written_before_its_mark_is() {
     let process = node.start(&archive(&node, ""));
     until("it is said", || process.problems().contains("the checkpoint cannot be saved"));
     std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(lines(&node).len(), 0);
+    assert_eq!(lines(node.dir.path()).len(), 0);
     fs::remove_dir_all(in_the_way.parent().unwrap()).unwrap();
     until("all is acknowledged", || node.is_all_acknowledged("archive"));
-    assert_eq!(lines(&node).len(), 10);
+    assert_eq!(lines(node.dir.path()).len(), 10);
 }

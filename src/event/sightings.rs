@@ -1,0 +1,204 @@
+//! Which generations were ever seen of an input: what the input notes, and the checkpoint keeps, so that what is
+//! deleted while no agent runs is missed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fingerprint, Nanos};
+
+/// Generations that are gone but that some output has not passed, remembered at most: the oldest are forgotten first.
+const GONE: usize = 1000;
+
+/// What is known of a generation.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Sighting {
+    /// Name of its file.
+    pub(crate) file: Arc<str>,
+    /// Decompressed bytes when it was last seen.
+    pub(crate) length: u64,
+    /// That is all it will ever have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) complete: bool,
+    /// Time of its first event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time: Option<Nanos>,
+    /// It was the live log, and nobody saw what came after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) live: bool,
+}
+
+/// The generations of one input.
+pub(crate) type Sightings = BTreeMap<Fingerprint, Sighting>;
+
+/// The sightings of one input, shared by who sees and who writes down.
+pub(crate) struct Roll {
+    input: Arc<str>,
+    state: Mutex<State>,
+    /// Called when there is something to write down.
+    moved: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Sightings,
+    /// Those of the last look; `None` before the first.
+    present: Option<HashSet<Fingerprint>>,
+    /// Those that this process saw live.
+    own: HashSet<Fingerprint>,
+    changed: bool,
+}
+
+impl Roll {
+    /// Goes on from what an earlier process had seen.
+    pub(crate) fn new(
+        input: Arc<str>,
+        known: Sightings,
+        moved: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let state = State { known, ..State::default() };
+        Self { input, state: Mutex::new(state), moved: Box::new(moved) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whole between any two statements that could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn input(&self) -> &str {
+        &self.input
+    }
+
+    pub(crate) fn known(&self) -> Sightings {
+        self.lock().known.clone()
+    }
+
+    pub(crate) fn holds(&self, print: Fingerprint) -> bool {
+        self.lock().known.contains_key(&print)
+    }
+
+    /// Takes in all that a look found. Growth alone is no reason to write.
+    pub(crate) fn note(&self, seen: impl Iterator<Item = (Fingerprint, Sighting)>) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let mut present = HashSet::new();
+        let mut changed = false;
+        for (print, mut sighting) in seen {
+            present.insert(print);
+            if sighting.live {
+                state.own.insert(print);
+            }
+            let before = state.known.get(&print);
+            if let Some(before) = before {
+                sighting.live |= before.live && !state.own.contains(&print);
+                // What a `.gz` says of its length is less certain.
+                if before.complete && !sighting.complete {
+                    (sighting.complete, sighting.length) = (true, before.length);
+                }
+            }
+            let shape = |one: &Sighting| (Arc::clone(&one.file), one.complete, one.live);
+            changed |= before.is_none_or(|before| shape(before) != shape(&sighting));
+            state.known.insert(print, sighting);
+        }
+        changed |= state.present.as_ref().is_some_and(|before| !before.is_subset(&present));
+        state.own.retain(|print| present.contains(print));
+        state.present = Some(present);
+        if changed {
+            state.changed = true;
+            (self.moved)();
+        }
+    }
+
+    /// Whether something is to be written down.
+    pub(crate) fn is_due(&self) -> bool {
+        self.lock().changed
+    }
+
+    /// What is to be written down. Forgets what is gone and was passed by every output.
+    pub(crate) fn entry(&self, passed: impl Fn(&Fingerprint) -> bool) -> Sightings {
+        let mut state = self.lock();
+        state.changed = false;
+        let State { known, present: Some(present), .. } = &mut *state else {
+            return state.known.clone();
+        };
+        known.retain(|print, _| present.contains(print) || !passed(print));
+        let mut gone: Vec<_> = known
+            .iter()
+            .filter(|(print, _)| !present.contains(print))
+            .map(|(print, sighting)| (sighting.time, *print))
+            .collect();
+        gone.sort_unstable();
+        for (_, print) in gone.iter().take(gone.len().saturating_sub(GONE)) {
+            known.remove(print);
+        }
+        known.clone()
+    }
+
+    /// What was to be written down could not be.
+    pub(crate) fn not_saved(&self) {
+        self.lock().changed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roll(known: Sightings) -> Roll {
+        Roll::new("in".into(), known, || {})
+    }
+
+    fn print(number: u8) -> Fingerprint {
+        Fingerprint([number; 16])
+    }
+
+    fn seen(length: u64, complete: bool, live: bool) -> Sighting {
+        Sighting { file: "audit.log".into(), length, complete, time: None, live }
+    }
+
+    #[test]
+    fn growth_is_no_reason_to_write_and_a_rotation_is() {
+        let roll = roll(Sightings::new());
+        let due = |now: Vec<(Fingerprint, Sighting)>| {
+            roll.note(now.into_iter());
+            let due = roll.is_due();
+            roll.entry(|_| false);
+            due
+        };
+        assert!(due(vec![(print(1), seen(5, false, true))]));
+        assert!(!due(vec![(print(1), seen(9, false, true))]));
+        assert!(due(vec![(print(1), seen(9, false, false)), (print(2), seen(1, false, true))]));
+        assert!(due(vec![(print(1), seen(9, true, false)), (print(2), seen(2, false, true))]));
+        assert!(!due(vec![(print(1), seen(9, true, false)), (print(2), seen(3, false, true))]));
+        assert!(due(vec![(print(2), seen(3, false, true))]));
+        assert_eq!(roll.known()[&print(1)].length, 9);
+    }
+
+    #[test]
+    fn what_is_gone_is_kept_until_every_output_has_passed_it_and_no_more_than_a_bound() {
+        let roll = roll([(print(1), seen(5, true, false))].into());
+        // Before the first look nobody knows what is gone.
+        assert_eq!(roll.entry(|_| true).len(), 1);
+        roll.note([(print(2), seen(1, false, true))].into_iter());
+        assert_eq!(roll.entry(|_| false).len(), 2);
+        assert_eq!(roll.entry(|gone| *gone == print(1)).len(), 1);
+        let many = (0..2000_u16).map(|number| {
+            let mut print = [3; 16];
+            print[..2].copy_from_slice(&number.to_be_bytes());
+            (Fingerprint(print), seen(1, true, false))
+        });
+        roll.note(many);
+        roll.note([(print(2), seen(1, false, true))].into_iter());
+        assert_eq!(roll.entry(|_| false).len(), 1 + GONE);
+    }
+
+    #[test]
+    fn a_log_that_was_live_when_nobody_looked_any_more_stays_known_as_such() {
+        let roll = roll([(print(1), seen(5, false, true))].into());
+        roll.note([(print(1), seen(5, true, false)), (print(2), seen(5, false, true))].into_iter());
+        roll.note([(print(2), seen(5, true, false)), (print(3), seen(5, false, true))].into_iter());
+        let live: Vec<_> = roll.known().values().map(|sighting| sighting.live).collect();
+        assert_eq!(live, [true, false, true]);
+    }
+}
