@@ -8,6 +8,7 @@ use super::ConfigError;
 use super::item::Item;
 use super::paths::Paths;
 use super::raw::{Table, list};
+use super::waits::Waits;
 
 /// `[inputs.NAME]` with `type = "file"`: one audit log to follow.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct FileInput {
     pub(crate) max_line_bytes: u64,
     /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
     pub(crate) rescan: Duration,
+    pub(crate) waits: Waits,
 }
 
 /// `start_at`: where an input begins when the checkpoint knows nothing of it.
@@ -66,6 +68,7 @@ impl FileInput {
             rescan: table
                 .get("rescan")
                 .map_or(Ok(Duration::from_secs(5)), |item| item.duration(RESCAN))?,
+            waits: Waits::USUAL,
         };
         paths.follow(&input, &path)?;
         table.finish()?;

@@ -6,7 +6,6 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::generation::{FileId, Held, file_id};
 use super::head::{self, Head};
@@ -14,9 +13,6 @@ use super::names::Name;
 use super::now::Now;
 use super::source::{begins_with, decoder};
 use crate::event::Key;
-
-/// A gzip file that breaks off may still be on its way here; it is damaged once nobody wrote to it for so long.
-pub(super) const SETTLED: Duration = Duration::from_secs(10);
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -149,8 +145,9 @@ impl Files {
 /// Whether nobody has written to a file for long enough.
 pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
     // A time in the future tells nothing.
-    meta.modified()
-        .map_or(true, |time| now.wall.duration_since(time).map_or(true, |age| age >= SETTLED))
+    meta.modified().map_or(true, |time| {
+        now.wall.duration_since(time).map_or(true, |age| age >= now.waits.settled)
+    })
 }
 
 /// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB.

@@ -74,7 +74,8 @@ impl Input {
     pub(crate) fn new(config: FileInput, key: Key) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
-        Self { config, key, shared: Arc::default(), started, thread: None }
+        let shared = Arc::new(Shared::new(config.waits));
+        Self { config, key, shared, started, thread: None }
     }
 
     /// A reader that goes on from a cursor, or where `start_at` says if there is none. Readers are made before
@@ -132,8 +133,8 @@ impl Input {
     /// # Errors
     /// If it cannot be listed.
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
-        let found =
-            Catalogue::new(&self.config.path, self.key.clone()).look(Now::now(), |_| false)?;
+        let found = Catalogue::new(&self.config.path, self.key.clone())
+            .look(Now::now(self.config.waits), |_| false)?;
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
         stats.set_state(state_of(&found, &self.config.path));
@@ -283,7 +284,8 @@ impl Follower {
         };
         self.looked =
             Some(Looked { at: Instant::now(), settled: modified.filter(long_ago), live_length });
-        let found = self.catalogue.look(Now::now(), |print| self.shared.is_wanted(print));
+        let found =
+            self.catalogue.look(Now::now(self.config.waits), |print| self.shared.is_wanted(print));
         let usual = if self.watch.is_notified() {
             self.config.rescan
         } else {

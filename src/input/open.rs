@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,8 +18,6 @@ use crate::telemetry::GapReason;
 
 /// Bytes read at once of a line that is longer than a batch.
 const STRIDE: usize = 1 << 20;
-/// A damaged file that may not be complete yet is tried again after this.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// The generation being read.
 pub(super) struct Open {
@@ -185,7 +183,7 @@ impl Reader {
             }
         };
         if !settled(generation, now) {
-            self.resting.insert(generation.print, Rest::Until(now.steady + AGAIN));
+            self.resting.insert(generation.print, Rest::Until(now.steady + now.waits.again));
             return Filled::Drained;
         }
         let offset = progress.offset;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
+use crate::config::Waits;
 use crate::event::Fingerprint;
 
 /// How far a reader has come in each generation: its offset, and whether it wants no more of it.
@@ -15,6 +16,7 @@ pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    pub(super) waits: Waits,
 }
 
 #[derive(Default)]
@@ -41,6 +43,10 @@ pub(super) struct View {
 }
 
 impl Shared {
+    pub(super) fn new(waits: Waits) -> Self {
+        Self { waits, ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two statements: a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,6 +6,7 @@ mod doubt;
 mod fake;
 mod files;
 mod large;
+mod model;
 mod refusals;
 mod waiting;
 mod wire;

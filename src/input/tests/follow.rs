@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::play::{LIMITS, event};
-use crate::config::{FileInput, StartAt};
+use crate::config::{FileInput, StartAt, Waits};
 use crate::event::Key;
 use crate::input::{Input, Large, News};
 use crate::telemetry::{Identity, Telemetry};
@@ -28,6 +28,7 @@ impl Follow {
             start_at: StartAt::Beginning,
             max_line_bytes: 100 << 20,
             rescan,
+            waits: Waits::USUAL,
         };
         let mut input = Input::new(config, Key([5; 32]));
         let mut reader = input.reader(None, LIMITS, Duration::ZERO, Large::default());

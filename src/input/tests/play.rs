@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::StartAt;
+use crate::config::{StartAt, Waits};
 use crate::event::{Cursor, Form, Key, Nanos, Whole};
 use crate::input::catalogue::Catalogue;
 use crate::input::generation::Generation;
@@ -226,7 +226,11 @@ impl Play {
     }
 
     fn now(&self) -> Now {
-        Now { steady: self.clock + self.past, wall: SystemTime::now() + self.past }
+        Now {
+            steady: self.clock + self.past,
+            wall: SystemTime::now() + self.past,
+            waits: Waits::USUAL,
+        }
     }
 
     /// Does something of which the reader's view knows nothing yet.
