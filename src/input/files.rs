@@ -132,9 +132,17 @@ impl Files {
         meta: &Metadata,
         now: Now,
     ) -> io::Result<Option<Head>> {
-        let mut stream = Lenient { inner: decoder(Arc::clone(file)), damaged: meta.len() == 0 };
-        let head = head::read(&mut stream, true, &self.key)?;
-        if head.is_some() || !stream.damaged || !is_settled(meta, now) {
+        let read = |closed| {
+            let mut stream = Lenient { inner: decoder(Arc::clone(file)), damaged: meta.len() == 0 };
+            Ok::<_, io::Error>((head::read(&mut stream, closed, &self.key)?, stream.damaged))
+        };
+        let (head, damaged) = read(false)?;
+        // What breaks off within its first line may still be on its way: the piece of it that is there tells nothing.
+        if head.is_some() || (damaged && !is_settled(meta, now)) {
+            return Ok(head);
+        }
+        let (head, damaged) = read(true)?;
+        if head.is_some() || !damaged {
             return Ok(head);
         }
         let print = self.key.hash(format!("{} {}", name.stem, meta.len()).as_bytes());
