@@ -6,7 +6,8 @@
 //! seed; what is found stands in `model/found.rs` from then on. The moments at which threads come to run are the
 //! system's, so the same script need not fail each time.
 //!
-//! `step.rs`: what can happen; `ideal.rs`: the model; `disk.rs`, `store.rs`: the world; `play.rs`: one play.
+//! `step.rs`: what can happen; `ideal.rs`: the model; `told.rs`: the same for gaps; `disk.rs`, `store.rs`: the world;
+//! `play.rs`: one play.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -23,6 +24,7 @@ mod ideal;
 mod play;
 mod step;
 mod store;
+mod told;
 
 use step::Script;
 

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::step::{Gz, Step};
 
+/// Bytes of the first half of an event.
+pub(super) const TORN: u64 = 100;
+
 /// What one line, or what is left of it, is delivered as.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Item {
@@ -39,6 +42,8 @@ pub(super) struct Generation {
     gzip: bool,
     /// A `.gz` is beside it.
     beside: bool,
+    /// NUL bytes at its beginning.
+    hole: u64,
     /// With the bytes of each.
     pub(super) items: Vec<(Item, u64)>,
     /// Deleted; and whether something kept it.
@@ -52,6 +57,9 @@ pub(super) struct Ideal {
     live: Generation,
     /// An event that is half there; whether its rest may still come.
     half: Option<(usize, bool)>,
+    /// Where the server writes next, and whether it would rather append.
+    place: u64,
+    keeps_place: bool,
     /// Oldest first.
     backups: Vec<Generation>,
     deleted: Vec<Generation>,
@@ -67,12 +75,24 @@ pub(super) struct Expected {
     pub(super) may: Vec<BTreeMap<Item, u64>>,
     /// Refused by outputs that refuse.
     pub(super) venom: BTreeSet<Item>,
+    /// NUL bytes to be met, and those in backups that were deleted.
+    pub(super) holes: (u64, u64),
 }
 
 impl Ideal {
     /// The changes that a step stands for at a moment, in microseconds; none where it makes no sense now. A backup's
     /// deletion is told by [`Ideal::delete`].
     pub(super) fn step(&mut self, step: Step, now: u64) -> Vec<Change> {
+        let changes = self.changes(step, now);
+        let appended = changes.iter().map(|change| match change {
+            Change::Append(bytes) => bytes.len() as u64,
+            _ => 0,
+        });
+        self.place += appended.sum::<u64>();
+        changes
+    }
+
+    fn changes(&mut self, step: Step, now: u64) -> Vec<Change> {
         match step {
             Step::Append(events) => {
                 let mut changes = self.finish();
@@ -139,8 +159,10 @@ impl Ideal {
         for generation in self.generations() {
             if generation.gone == Some(false) {
                 expected.may.push(generation.items.iter().copied().collect());
+                expected.holes.1 += generation.hole;
                 continue;
             }
+            expected.holes.0 += generation.hole;
             for (item, _) in &generation.items {
                 let to = if is_venom(item) { &mut expected.venom } else { &mut expected.must };
                 to.insert(*item);
@@ -175,8 +197,7 @@ impl Ideal {
     }
 
     fn tear(&mut self, event: usize) {
-        let bytes = halves(&self.line(event, "", self.clock.0)).0.len();
-        self.live.items.push((Item::Torn(event), bytes as u64));
+        self.live.items.push((Item::Torn(event), TORN));
     }
 
     fn event(&mut self, verb: &str, now: u64) -> Change {
@@ -215,6 +236,7 @@ impl Ideal {
         let name = format!("audit-{}.log", &stamp[..stamp.len() - 4]);
         let generation = self.close();
         self.backups.push(Generation { name: name.clone(), ..generation });
+        (self.place, self.keeps_place) = (0, true);
         vec![Change::Rename("audit.log".into(), name), Change::Create]
     }
 
@@ -242,6 +264,11 @@ impl Ideal {
         let name = "audit.log.1".to_owned();
         let generation = self.close();
         self.backups.push(Generation { name: name.clone(), ..generation });
+        if self.keeps_place {
+            self.live.hole = self.place;
+        } else {
+            self.place = 0;
+        }
         changes.extend([Change::CopyLive(name), Change::Truncate]);
         changes
     }
@@ -261,7 +288,7 @@ impl Ideal {
 }
 
 fn halves(line: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let (first, second) = line.split_at(100);
+    let (first, second) = line.split_at(usize::try_from(TORN).unwrap());
     (first.to_vec(), second.to_vec())
 }
 

@@ -14,6 +14,7 @@ use super::disk::Disk;
 use super::ideal::{Expected, Ideal, Item};
 use super::step::{Kind, Script, Step};
 use super::store::Store;
+use super::told::{self, Told};
 use crate::config::{Config, OutputKind, Waits};
 use crate::telemetry::GapReason;
 
@@ -182,6 +183,9 @@ impl Play<'_> {
         };
         let arrived = self.arrived(kind)?;
         once(&arrived)?;
+        if told::SHIPPED {
+            told::compare(&self.told(kind), &arrived, &expected)?;
+        }
         if let Some(item) = arrived.iter().find(|item| !expected.must.contains(item) && !may(item))
         {
             return Err(format!("came, and should not: {item:?}"));
@@ -226,18 +230,23 @@ impl Play<'_> {
         }
     }
 
-    fn arrived(&self, kind: Kind) -> Result<Vec<Item>, String> {
-        let lines = match self.stores.get(&kind) {
+    fn lines(&self, kind: Kind) -> Vec<String> {
+        match self.stores.get(&kind) {
             Some(store) => store.state().stored.iter().map(|stored| stored.line.clone()).collect(),
-            None => match fs::read_to_string(self.archive()) {
-                Ok(text) => text.lines().map(str::to_owned).collect::<Vec<_>>(),
-                Err(_) => Vec::new(),
-            },
-        };
-        lines
-            .iter()
-            .map(|line| item(line).ok_or_else(|| format!("no event: {line:.300}")))
-            .collect()
+            None => fs::read_to_string(self.archive())
+                .map(|text| text.lines().map(str::to_owned).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn arrived(&self, kind: Kind) -> Result<Vec<Item>, String> {
+        let lines = self.lines(kind);
+        let events = lines.iter().filter(|line| told::told(line).is_none());
+        events.map(|line| item(line).ok_or_else(|| format!("no event: {line:.300}"))).collect()
+    }
+
+    fn told(&self, kind: Kind) -> Vec<Told> {
+        self.lines(kind).iter().filter_map(|line| told::told(line)).collect()
     }
 
     fn refused(&self, kind: Kind) -> Vec<Item> {
