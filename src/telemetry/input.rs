@@ -61,8 +61,8 @@ pub(crate) struct InputStats {
     pub(crate) over_long_lines: Count,
     /// Lines that are no event.
     pub(crate) unreadable_lines: Count,
-    pub(crate) gaps: Counts<GapReason>,
-    pub(crate) gap_bytes: Counts<GapReason>,
+    pub(super) gaps: Counts<GapReason>,
+    pub(super) gap_bytes: Counts<GapReason>,
     /// Event time of the last event read.
     pub(crate) last_event: Stamp,
     /// Generations that are known: the live one, and those whose backups are there or still open.

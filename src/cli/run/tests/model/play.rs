@@ -16,10 +16,10 @@ use super::step::{Kind, Script, Step};
 use super::store::Store;
 use super::told::{self, Told};
 use crate::config::{Config, OutputKind, Waits};
-use crate::telemetry::GapReason;
+use crate::telemetry::Time;
 
 /// Of a request.
-const TIMEOUT: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(120);
 /// As the agent's own, but of a world in which everything is quicker.
 const WAITS: Waits = Waits {
     closed: Duration::from_millis(30),
@@ -29,23 +29,23 @@ const WAITS: Waits = Waits {
 };
 /// Nothing happens any more.
 const IDLE: Duration = Duration::from_millis(40);
-/// All that must arrive has arrived long before.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One play under way.
 struct Play<'a> {
     script: &'a Script,
+    /// What must arrive and has not will not, if nothing else has for so long.
+    patience: Duration,
     node: Node,
     disk: Disk,
     ideal: Ideal,
     stores: BTreeMap<Kind, Store>,
     process: Option<Process>,
     /// Stretches that were told to be lost, with their bytes, by reason, over all processes.
-    gaps: BTreeMap<&'static str, (u64, u64)>,
+    gaps: BTreeMap<String, (u64, u64)>,
 }
 
 /// Plays a script; what was wrong in the end.
-pub(super) fn play(script: &Script) -> Result<(), String> {
+pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let node = Node { dir: dir.unwrap(), written: 0 };
@@ -53,6 +53,7 @@ pub(super) fn play(script: &Script) -> Result<(), String> {
     let over_http = script.outputs.iter().filter(|kind| **kind != Kind::Archive);
     let mut play = Play {
         script,
+        patience,
         disk: Disk::new(node.log().parent().unwrap().to_owned()),
         node,
         ideal: Ideal::default(),
@@ -150,28 +151,33 @@ impl Play<'_> {
     }
 
     fn all_arrived(&self) -> Result<(), String> {
-        let begun = Instant::now();
         for kind in &self.script.outputs {
-            let Expected { must, venom, .. } = self.ideal.expected(*kind != Kind::Archive);
+            let (mut since, mut missed) = (Instant::now(), usize::MAX);
             loop {
                 if let Some(process) = &self.process {
                     is_alive(process)?;
                 }
-                let missing = |expected: &std::collections::BTreeSet<Item>, there: Vec<Item>| {
-                    let missing: Vec<_> =
-                        expected.iter().filter(|item| !there.contains(item)).copied().collect();
-                    (!missing.is_empty()).then_some(missing)
-                };
-                let lost = missing(&must, self.arrived(*kind)?)
-                    .or_else(|| missing(&venom, self.refused(*kind)));
-                let Some(lost) = lost else { break };
-                if begun.elapsed() > PATIENCE {
-                    return Err(format!("{kind:?}: never came: {lost:?}"));
+                let missing = self.missing(*kind)?;
+                if missing.is_empty() {
+                    break;
+                }
+                if missing.len() != missed {
+                    (since, missed) = (Instant::now(), missing.len());
+                }
+                if since.elapsed() > self.patience {
+                    return Err(format!("{kind:?}: never came: {missing:?}"));
                 }
                 thread::sleep(Duration::from_millis(2));
             }
         }
         Ok(())
+    }
+
+    fn missing(&self, kind: Kind) -> Result<Vec<Item>, String> {
+        let Expected { must, venom, .. } = self.ideal.expected(kind != Kind::Archive);
+        let (arrived, refused) = (self.arrived(kind)?, self.refused(kind));
+        let missing = must.into_iter().filter(|item| !arrived.contains(item));
+        Ok(missing.chain(venom.into_iter().filter(|item| !refused.contains(item))).collect())
     }
 
     fn compare(&self, kind: Kind) -> Result<(), String> {
@@ -256,16 +262,14 @@ impl Play<'_> {
 
     /// Adds what a process told.
     fn note(&mut self, process: &Process) {
-        let stats = process.telemetry.input("api");
-        for (name, reason) in [
-            ("backup_gone", GapReason::BackupGone),
-            ("damaged_gzip", GapReason::DamagedGzip),
-            ("truncated", GapReason::Truncated),
-            ("over_long_line", GapReason::OverLongLine),
-        ] {
-            let (times, bytes) = self.gaps.entry(name).or_default();
-            *times += stats.gaps.of(reason).get();
-            *bytes += stats.gap_bytes.of(reason).get();
+        let metrics = process.telemetry.metrics(Time::now()).unwrap();
+        for line in metrics.lines() {
+            let Some((_, rest)) = line.split_once("auditrail_gap") else { continue };
+            let Some((_, rest)) = rest.split_once("reason=\"") else { continue };
+            let (reason, rest) = rest.split_once('"').unwrap();
+            let number: u64 = rest.split_whitespace().last().unwrap().parse().unwrap();
+            let (times, bytes) = self.gaps.entry(reason.to_owned()).or_default();
+            *if line.contains("_bytes_") { bytes } else { times } += number;
         }
     }
 

@@ -102,13 +102,24 @@ impl fmt::Display for Script {
 
 pub(super) fn script() -> impl Strategy<Value = Script> {
     let outputs = prop::sample::subsequence(vec![Loki, Elasticsearch, Archive], 1..=3);
-    let steps = prop::collection::vec(step(), 1..30);
-    (outputs, 1..5_u8, 1..4_u8, steps).prop_map(|(outputs, batch, in_flight, steps)| Script {
-        outputs,
-        batch,
-        in_flight,
-        steps,
-    })
+    // Most agents were there before.
+    let first = prop::sample::select(vec![Step::Append(1), Step::Start, Step::Start]);
+    let steps = prop::collection::vec(steps(), 1..25);
+    (outputs, 1..5_u8, 1..4_u8, first, steps).prop_map(
+        |(outputs, batch, in_flight, first, steps)| Script {
+            outputs,
+            batch,
+            in_flight,
+            steps: std::iter::once(first).chain(steps.into_iter().flatten()).collect(),
+        },
+    )
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop_oneof![
+        12 => step().prop_map(|step| vec![step]),
+        1 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Start]),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -124,8 +135,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => which().prop_map(Step::Return),
         3 => which().prop_map(Step::Delete),
         1 => Just(Step::CopyTruncate),
-        4 => Just(Step::Start),
-        3 => (0..4_u8).prop_map(Step::Kill),
+        6 => Just(Step::Start),
+        5 => (0..4_u8).prop_map(Step::Kill),
         1 => Just(Step::Stop),
         3 => (1..4_u8).prop_map(Step::Await),
         4 => (back_end(), weather(), 0..4_u8).prop_map(|(of, kind, times)| Step::Weather(of, kind, times)),

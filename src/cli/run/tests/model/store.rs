@@ -15,9 +15,9 @@ use super::super::wire::{bulked, pushed};
 use super::step::Weather;
 
 /// How late what is slow or late comes: well within the time-out of a request.
-const LATE: Duration = Duration::from_millis(15);
+const LATE: Duration = Duration::from_millis(45);
 /// What is later still for want of a processor counts as never having come.
-const TOO_LATE: Duration = Duration::from_millis(50);
+const TOO_LATE: Duration = Duration::from_millis(70);
 
 #[derive(Default)]
 pub(super) struct State {
