@@ -7,7 +7,7 @@
 //! system's, so the same script need not fail each time.
 //!
 //! `step.rs`: what can happen; `ideal.rs`: the model; `told.rs`: the same for gaps; `disk.rs`, `store.rs`: the world;
-//! `play.rs`: one play.
+//! `play.rs`, `setup.rs`, `end.rs`: one play.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -19,9 +19,11 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRng, TestRunner};
 
 mod disk;
+mod end;
 mod found;
 mod ideal;
 mod play;
+mod setup;
 mod step;
 mod store;
 mod told;
@@ -41,7 +43,7 @@ fn whatever_happens_in_whatever_order_each_line_arrives_once() {
     let (next, failed) = (AtomicU64::new(first), Mutex::new(None));
     let begun = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..number("THREADS", 8) {
+        for _ in 0..number("THREADS", 12) {
             scope.spawn(|| {
                 while failed.lock().unwrap().is_none() {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
@@ -103,7 +105,7 @@ fn any_outcome(script: &Script) -> Option<String> {
     thread::scope(|scope| {
         let plays: Vec<_> =
             (0..TRIES).map(|_| scope.spawn(|| outcome(script, PATIENCE / 3).err())).collect();
-        plays.into_iter().filter_map(|play| play.join().unwrap()).next()
+        plays.into_iter().find_map(|play| play.join().unwrap())
     })
 }
 

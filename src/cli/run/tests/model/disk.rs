@@ -96,14 +96,13 @@ impl Disk {
 
     /// Whether a second name keeps what these files of a backup hold.
     pub(super) fn is_pinned(&self, files: &[String]) -> bool {
-        let Ok(hold) = fs::read_dir(self.directory.join(".auditrail-hold")) else { return false };
-        let held: Vec<_> =
-            hold.flatten().filter_map(|entry| Some(entry.metadata().ok()?.ino())).collect();
+        let Ok(pins) = fs::read_dir(self.directory.join(".auditrail-hold")) else { return false };
+        let pins: Vec<_> =
+            pins.flatten().filter_map(|entry| Some(entry.metadata().ok()?.ino())).collect();
         let inodes = files
             .iter()
-            .filter_map(|name| self.inodes.get(name.strip_suffix(".gz").unwrap_or(name)))
-            .flatten();
-        inodes.into_iter().any(|inode| held.contains(inode))
+            .filter_map(|name| self.inodes.get(name.strip_suffix(".gz").unwrap_or(name)));
+        inodes.flatten().any(|inode| pins.contains(inode))
     }
 
     /// What is there, for people.
