@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proptest::strategy::{Strategy as _, ValueTree as _};
-use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 mod disk;
 mod end;
@@ -24,6 +24,7 @@ mod found;
 mod ideal;
 mod play;
 mod setup;
+mod shorten;
 mod step;
 mod store;
 mod told;
@@ -50,7 +51,7 @@ fn whatever_happens_in_whatever_order_each_line_arrives_once() {
                     if seed >= first + cases {
                         return;
                     }
-                    if let Err(what) = outcome(&script(seed).1, PATIENCE) {
+                    if let Err(what) = outcome(&script(seed), PATIENCE) {
                         let played = next.load(Ordering::SeqCst) - first;
                         failed.lock().unwrap().get_or_insert((seed, what, played, begun.elapsed()));
                     }
@@ -59,7 +60,7 @@ fn whatever_happens_in_whatever_order_each_line_arrives_once() {
         }
     });
     let Some((seed, what, played, after)) = failed.into_inner().unwrap() else { return };
-    let (shorter, why) = shorten(seed, what);
+    let (shorter, why) = shorten::shorten(script(seed), what, SHRINK, any_outcome);
     panic!(
         "{why}\nafter {played} scripts and {after:.1?}, with AUDITRAIL_MODEL_SEED={seed} AUDITRAIL_MODEL_CASES=1; made shorter:\n{shorter}"
     );
@@ -79,16 +80,12 @@ fn number(name: &str, usual: u64) -> u64 {
     set.map_or(usual, |text| text.parse().unwrap())
 }
 
-/// The script of a seed, with the ways to make it shorter.
-fn script(seed: u64) -> (impl proptest::strategy::ValueTree<Value = Script>, Script) {
+fn script(seed: u64) -> Script {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let config =
-        Config { failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..Config::default() };
-    let tree = step::script().new_tree(&mut TestRunner::new_with_rng(config, rng)).unwrap();
-    let script = tree.current();
-    (tree, script)
+    let config = Config { failure_persistence: None, ..Config::default() };
+    step::script().new_tree(&mut TestRunner::new_with_rng(config, rng)).unwrap().current()
 }
 
 fn outcome(script: &Script, patience: Duration) -> Result<(), String> {
@@ -107,20 +104,4 @@ fn any_outcome(script: &Script) -> Option<String> {
             (0..TRIES).map(|_| scope.spawn(|| outcome(script, PATIENCE / 3).err())).collect();
         plays.into_iter().find_map(|play| play.join().unwrap())
     })
-}
-
-fn shorten(seed: u64, mut why: String) -> (Script, String) {
-    let (mut tree, mut shortest) = script(seed);
-    let begun = Instant::now();
-    let mut shorter = tree.simplify();
-    while shorter && begun.elapsed() < SHRINK {
-        let script = tree.current();
-        shorter = if let Some(what) = any_outcome(&script) {
-            (shortest, why) = (script, what);
-            tree.simplify()
-        } else {
-            tree.complicate()
-        };
-    }
-    (shortest, why)
 }
