@@ -7,7 +7,11 @@ use std::time::Duration;
 use super::item::Item;
 use super::paths::Paths;
 use super::raw::{Table, list};
+<<<<<<< HEAD
 use super::{ConfigError, MinFree};
+=======
+use super::waits::Waits;
+>>>>>>> model
 
 /// `[inputs.NAME]` with `type = "file"`: one audit log to follow.
 #[derive(Clone, Debug)]
@@ -20,6 +24,7 @@ pub(crate) struct FileInput {
     pub(crate) max_line_bytes: u64,
     /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
     pub(crate) rescan: Duration,
+<<<<<<< HEAD
     pub(crate) hold: Hold,
 }
 
@@ -32,6 +37,9 @@ pub(crate) struct Hold {
     pub(crate) min_free: MinFree,
     /// Where the links are, in the same mount as the log. Default `.auditrail-hold` beside it.
     pub(crate) dir: PathBuf,
+=======
+    pub(crate) waits: Waits,
+>>>>>>> model
 }
 
 /// `start_at`: where an input begins when the checkpoint knows nothing of it.
@@ -79,6 +87,7 @@ impl FileInput {
             rescan: table
                 .get("rescan")
                 .map_or(Ok(Duration::from_secs(5)), |item| item.duration(RESCAN))?,
+            waits: Waits::USUAL,
         };
         paths.follow(&input, &path)?;
         table.finish()?;

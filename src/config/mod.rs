@@ -27,6 +27,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod value;
+mod waits;
 
 pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate, Target};
 pub(crate) use error::ConfigError;
@@ -36,6 +37,7 @@ pub(crate) use input::{FileInput, Hold, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use secret::SecretSource;
+pub(crate) use waits::Waits;
 
 use item::Item;
 use paths::Paths;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::files::{Files, Known, SETTLED};
+use super::files::{Files, Known};
 use super::generation::{FileId, Generation};
 use super::hold;
 use super::names::{self, Name, Stamp};
@@ -20,9 +20,6 @@ use super::outlook::Outlook;
 use super::pins::{self, Kept, Pins};
 use super::source::begins_with;
 use crate::event::{Fingerprint, Key};
-
-/// A rotated file that did not grow for so long is closed: a second writer would have shown itself.
-pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// A generation and what is needed to recognise its file at the next look.
 #[derive(Debug)]
@@ -113,7 +110,7 @@ impl Catalogue {
                 }
                 Ok(None) => {
                     found.awaited = true;
-                    found.again = found.again.or(name.gzip.then_some(SETTLED));
+                    found.again = found.again.or(name.gzip.then_some(now.waits.settled));
                 }
                 // Renamed or compressed since the listing: the next one settles it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -127,7 +124,8 @@ impl Catalogue {
         self.files.sweep();
         hold::hold(&mut next, &wanted, self.pins.as_ref());
         if next.iter().any(|tracked| !tracked.generation.closed && !tracked.generation.live) {
-            found.again = Some(found.again.map_or(GRACE, |again| again.min(GRACE)));
+            found.again =
+                Some(found.again.map_or(now.waits.closed, |again| again.min(now.waits.closed)));
         }
         found.moved = !live_exists && next.iter().any(|old| !old.named && !old.generation.closed);
         found.generations = next.iter().map(|tracked| Arc::clone(&tracked.generation)).collect();
@@ -235,7 +233,7 @@ fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now
         held: known.held,
         length: known.length,
         live,
-        closed: name.gzip || (!live && now.steady.duration_since(grown) >= GRACE),
+        closed: name.gzip || (!live && now.steady.duration_since(grown) >= now.waits.closed),
         time: known.head.time,
         rotated: match name.stamp {
             Some(Stamp::Time(time)) => Some(time),
@@ -338,7 +336,7 @@ fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) 
         }
         let grown = if length == old.generation.length { old.grown } else { now.steady };
         // A file that was moved away is written to until there is a new one.
-        (length, live_exists && now.steady.duration_since(grown) >= GRACE, grown)
+        (length, live_exists && now.steady.duration_since(grown) >= now.waits.closed, grown)
     };
     let id = held.id;
     let held = Some(held);

@@ -6,7 +6,6 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::generation::{FileId, Held, file_id};
 use super::head::{self, Head};
@@ -14,9 +13,6 @@ use super::names::Name;
 use super::now::Now;
 use super::source::{begins_with, decoder};
 use crate::event::Key;
-
-/// A gzip file that breaks off may still be on its way here; it is damaged once nobody wrote to it for so long.
-pub(super) const SETTLED: Duration = Duration::from_secs(10);
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -136,9 +132,17 @@ impl Files {
         meta: &Metadata,
         now: Now,
     ) -> io::Result<Option<Head>> {
-        let mut stream = Lenient { inner: decoder(Arc::clone(file)), damaged: meta.len() == 0 };
-        let head = head::read(&mut stream, true, &self.key)?;
-        if head.is_some() || !stream.damaged || !is_settled(meta, now) {
+        let read = |closed| {
+            let mut stream = Lenient { inner: decoder(Arc::clone(file)), damaged: meta.len() == 0 };
+            Ok::<_, io::Error>((head::read(&mut stream, closed, &self.key)?, stream.damaged))
+        };
+        let (head, damaged) = read(false)?;
+        // What breaks off within its first line may still be on its way: the piece of it that is there tells nothing.
+        if head.is_some() || (damaged && !is_settled(meta, now)) {
+            return Ok(head);
+        }
+        let (head, damaged) = read(true)?;
+        if head.is_some() || !damaged {
             return Ok(head);
         }
         let print = self.key.hash(format!("{} {}", name.stem, meta.len()).as_bytes());
@@ -149,8 +153,9 @@ impl Files {
 /// Whether nobody has written to a file for long enough.
 pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
     // A time in the future tells nothing.
-    meta.modified()
-        .map_or(true, |time| now.wall.duration_since(time).map_or(true, |age| age >= SETTLED))
+    meta.modified().map_or(true, |time| {
+        now.wall.duration_since(time).map_or(true, |age| age >= now.waits.settled)
+    })
 }
 
 /// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB.

@@ -9,8 +9,6 @@ use super::now::Now;
 use super::shared::View;
 use crate::event::{Cursor, Fingerprint, Nanos, Sightings};
 
-/// A generation that no listing shows is lost after this; renames take less.
-const LOST: Duration = Duration::from_secs(3);
 /// What was read to its end and is gone is remembered for so long, in case somebody puts it back.
 const FORGOTTEN: Duration = Duration::from_hours(1);
 /// Stands for the name of a file that was gone before any process noted it.
@@ -90,7 +88,7 @@ impl Losses {
             let complete = progress.is_some_and(|progress| progress.complete);
             self.missed |= !complete;
             let missed = now.steady.duration_since(*known.missed.get_or_insert(now.steady));
-            if missed < if complete { FORGOTTEN } else { LOST } {
+            if missed < if complete { FORGOTTEN } else { now.waits.lost } {
                 continue;
             }
             let offset = progress.map_or(0, |progress| progress.offset);

@@ -82,6 +82,7 @@ impl Input {
     pub(crate) fn new(config: FileInput, key: Key) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
+<<<<<<< HEAD
         let roll = Arc::new(Roll::new(Arc::clone(&config.name), Sightings::new(), || {}));
         Self { config, key, shared: Arc::default(), roll, started, thread: None }
     }
@@ -94,6 +95,10 @@ impl Input {
     /// What has been seen, to be written down.
     pub(crate) fn roll(&self) -> Arc<Roll> {
         Arc::clone(&self.roll)
+=======
+        let shared = Arc::new(Shared::new(config.waits));
+        Self { config, key, shared, started, thread: None }
+>>>>>>> model
     }
 
     /// A reader that goes on from a cursor, or where `start_at` says if there is none. Readers are made before
@@ -169,8 +174,8 @@ impl Input {
     /// # Errors
     /// If it cannot be listed.
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
-        let found =
-            Catalogue::new(&self.config.path, self.key.clone()).look(Now::now(), |_| false)?;
+        let found = Catalogue::new(&self.config.path, self.key.clone())
+            .look(Now::now(self.config.waits), |_| false)?;
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
         stats.set_state(state_of(&found, &self.config.path));
@@ -331,7 +336,8 @@ impl Follower {
         };
         self.looked =
             Some(Looked { at: Instant::now(), settled: modified.filter(long_ago), live_length });
-        let found = self.catalogue.look(Now::now(), |print| self.shared.is_wanted(print));
+        let found =
+            self.catalogue.look(Now::now(self.config.waits), |print| self.shared.is_wanted(print));
         let usual = if self.watch.is_notified() {
             self.config.rescan
         } else {

@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime};
 
+use crate::config::Waits;
+
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
@@ -9,11 +11,13 @@ pub(super) struct Now {
     pub(super) steady: Instant,
     /// To compare with the times of files.
     pub(super) wall: SystemTime,
+    /// How much of it has to pass for what.
+    pub(super) waits: Waits,
 }
 
 impl Now {
     #[expect(clippy::self_named_constructors, reason = "it is what it says")]
-    pub(super) fn now() -> Self {
-        Self { steady: Instant::now(), wall: SystemTime::now() }
+    pub(super) fn now(waits: Waits) -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now(), waits }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::altered::{altered_print, earlier_prints};
 use super::assembly::Assembly;
@@ -17,8 +17,6 @@ use crate::telemetry::GapReason;
 
 /// Bytes read at once of a line that is longer than a batch.
 const STRIDE: usize = 1 << 20;
-/// A damaged file that may not be complete yet is tried again after this.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// The generation being read.
 pub(super) struct Open {
@@ -167,7 +165,7 @@ impl Reader {
             }
         };
         if !settled(generation, now) {
-            self.resting.insert(generation.print, Rest::Until(now.steady + AGAIN));
+            self.resting.insert(generation.print, Rest::Until(now.steady + now.waits.again));
             return Filled::Drained;
         }
         let offset = progress.offset;

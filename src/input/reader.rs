@@ -174,7 +174,7 @@ impl Reader {
             if self.shared.is_stopped() {
                 return None;
             }
-            if let Some(something) = self.poll(&view, Now::now()) {
+            if let Some(something) = self.poll(&view, Now::now(self.shared.waits)) {
                 return Some(something);
             }
             if !self.shared.wait(news, Duration::from_secs(1)) {

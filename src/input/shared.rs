@@ -5,8 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
+<<<<<<< HEAD
 use super::outlook::Outlook;
 use crate::event::{Cursor, Fingerprint};
+=======
+use crate::config::Waits;
+use crate::event::Fingerprint;
+>>>>>>> model
 
 /// How far a reader has come in each generation: its offset, and whether it wants no more of it.
 pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
@@ -16,6 +21,7 @@ pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    pub(super) waits: Waits,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +57,10 @@ pub(super) struct View {
 }
 
 impl Shared {
+    pub(super) fn new(waits: Waits) -> Self {
+        Self { waits, ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two statements: a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -41,7 +41,8 @@ pub(crate) fn without_tests(text: &str) -> &str {
 /// Whether a whole file is tests.
 pub(crate) fn is_tests(path: &Path) -> bool {
     let stem = path.file_stem().unwrap().to_str().unwrap();
-    stem == "tests" || stem.ends_with("_tests") || path.parent().unwrap().ends_with("tests")
+    let below = path.parent().unwrap().components().any(|part| part.as_os_str() == "tests");
+    stem == "tests" || stem.ends_with("_tests") || below
 }
 
 /// The documents at the root and those below `etc`.

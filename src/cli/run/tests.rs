@@ -8,6 +8,7 @@ mod fake;
 mod files;
 mod gaps;
 mod large;
+mod model;
 mod refusals;
 mod waiting;
 mod wire;

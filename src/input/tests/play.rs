@@ -25,10 +25,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+<<<<<<< HEAD
 use crate::config::Config;
 use crate::config::FileInput;
 use crate::config::StartAt;
 use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, Roll, Sightings, Whole};
+=======
+use crate::config::{StartAt, Waits};
+use crate::event::{Cursor, Form, Key, Nanos, Whole};
+>>>>>>> model
 use crate::input::catalogue::Catalogue;
 use crate::input::generation::Generation;
 use crate::input::now::Now;
@@ -284,7 +289,11 @@ impl Play {
     }
 
     fn now(&self) -> Now {
-        Now { steady: self.clock + self.past, wall: SystemTime::now() + self.past }
+        Now {
+            steady: self.clock + self.past,
+            wall: SystemTime::now() + self.past,
+            waits: Waits::USUAL,
+        }
     }
 
     /// Does something of which the reader's view knows nothing yet.

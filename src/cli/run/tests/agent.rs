@@ -99,21 +99,7 @@ impl Node {
             self.state(),
             self.log()
         );
-        let config = Config::parse(&text, Path::new("test"), &|_| None).unwrap();
-        // The lock of a killed process goes when the last of its threads has ended.
-        let opened = eventually("the state directory is free", || Opened::new(&config).ok());
-        let telemetry = opened.telemetry(&config);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let (known, told) = (telemetry.clone(), stop.clone());
-        let ended = runtime.spawn(async move {
-            Agent::start(&config, opened, &known, &stopped)?.end(&told).await
-        });
-        Process { runtime, telemetry, stop, ended }
+        Process::start(Config::parse(&text, Path::new("test"), &|_| None).unwrap())
     }
 
     /// What the checkpoint says of an output.
@@ -148,6 +134,28 @@ impl Node {
 }
 
 impl Process {
+    pub(super) fn start(config: Config) -> Self {
+        // The lock of a killed process goes when the last of its threads has ended.
+        let opened = eventually("the state directory is free", || Opened::new(&config).ok());
+        let telemetry = opened.telemetry(&config);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let (known, told) = (telemetry.clone(), stop.clone());
+        let ended = runtime.spawn(async move {
+            Agent::start(&config, opened, &known, &stopped)?.end(&told).await
+        });
+        Self { runtime, telemetry, stop, ended }
+    }
+
+    /// Whether it came to its end without being told.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_finished()
+    }
+
     /// As SIGKILL: nothing more is sent, nothing more is written down.
     pub(super) fn kill(self) {
         drop(self.runtime);

@@ -120,7 +120,7 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-fn read(stream: &mut TcpStream) -> Option<Request> {
+pub(super) fn read(stream: &mut TcpStream) -> Option<Request> {
     let (mut all, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
     let end = loop {
         if let Some(at) = memchr::memmem::find(&all, b"\r\n\r\n") {
@@ -147,7 +147,7 @@ fn read(stream: &mut TcpStream) -> Option<Request> {
     Some(Request { target, tenant, body: all.split_off(end) })
 }
 
-fn answer(stream: &mut TcpStream, status: u16, extra: &str, body: &str) {
+pub(super) fn answer(stream: &mut TcpStream, status: u16, extra: &str, body: &str) {
     let head = format!("HTTP/1.1 {status} X\r\n{extra}content-length: {}\r\n\r\n", body.len());
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
@@ -291,24 +291,7 @@ fn look_up(stream: &mut TcpStream, state: &Arc<Mutex<State>>, request: &Request)
         answer(stream, status, "", text);
         return true;
     }
-    let body = if request.target.contains("query_range") {
-        found_in_range(&held, request)
-    } else {
-        let asked: Value = serde_json::from_slice(&request.body).unwrap();
-        let ids = asked["query"]["ids"]["values"].as_array().unwrap();
-        let is_asked = |stored: &&Stored| ids.iter().any(|id| *id == *stored.under);
-        let hits: Vec<_> = held
-            .stored
-            .iter()
-            .filter(is_asked)
-            .map(|stored| match &asked["_source"] {
-                Value::Bool(false) => json!({"_id": stored.under}),
-                _ => json!({"_id": stored.under, "_source": document(&stored.line)}),
-            })
-            .collect();
-        let hits = json!({"total": {"value": hits.len()}, "hits": hits});
-        json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}).to_string()
-    };
+    let body = found(&held.stored, request);
     let too_large = held.max_answer.is_some_and(|most| body.len() > most);
     drop(held);
     if too_large {
@@ -330,13 +313,32 @@ fn document(line: &str) -> Value {
     serde_json::from_str(line).unwrap()
 }
 
-fn found_in_range(state: &State, request: &Request) -> String {
+/// The answer to a look-up.
+pub(super) fn found(stored: &[Stored], request: &Request) -> String {
+    if request.target.contains("query_range") {
+        return found_in_range(stored, request);
+    }
+    let asked: Value = serde_json::from_slice(&request.body).unwrap();
+    let ids = asked["query"]["ids"]["values"].as_array().unwrap();
+    let is_asked = |stored: &&Stored| ids.iter().any(|id| *id == *stored.under);
+    let hits: Vec<_> = stored
+        .iter()
+        .filter(is_asked)
+        .map(|stored| match &asked["_source"] {
+            Value::Bool(false) => json!({"_id": stored.under}),
+            _ => json!({"_id": stored.under, "_source": document(&stored.line)}),
+        })
+        .collect();
+    let hits = json!({"total": {"value": hits.len()}, "hits": hits});
+    json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}).to_string()
+}
+
+fn found_in_range(stored: &[Stored], request: &Request) -> String {
     let url = reqwest::Url::parse(&format!("http://x{}", request.target)).unwrap();
     let asked: HashMap<_, _> = url.query_pairs().collect();
     let number = |name: &str| asked[name].parse::<i64>().unwrap();
     let (start, end) = (number("start"), number("end"));
-    let mut found: Vec<_> = state
-        .stored
+    let mut found: Vec<_> = stored
         .iter()
         .filter(|stored| stored.tenant == request.tenant)
         .filter(|stored| is_selected(&stored.under, &asked["query"]))

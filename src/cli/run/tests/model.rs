@@ -1,0 +1,107 @@
+//! Anything in any order, against a model: whatever happens to the log, the agent and the back ends, each line that
+//! could be read is at each output once.
+//!
+//! `AUDITRAIL_MODEL_CASES` sets how many scripts are played, `AUDITRAIL_MODEL_SEED` the first of their seeds,
+//! `AUDITRAIL_MODEL_THREADS` how many at once. A script that fails is made as short as it can be and printed with its
+//! seed; what is found stands in `model/found.rs` from then on. The moments at which threads come to run are the
+//! system's, so the same script need not fail each time.
+//!
+//! `step.rs`: what can happen; `ideal.rs`: the model; `told.rs`: the same for gaps; `disk.rs`, `store.rs`: the world;
+//! `play.rs`, `setup.rs`, `end.rs`: one play.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+mod disk;
+mod end;
+mod found;
+mod ideal;
+mod play;
+mod setup;
+mod shorten;
+mod step;
+mod store;
+mod told;
+
+use step::Script;
+
+/// A shorter script that fails one time in so many is still found.
+const TRIES: usize = 4;
+/// For making a script shorter.
+const SHRINK: Duration = Duration::from_mins(1);
+/// What has not come by then, with nothing else coming either, is lost.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+#[test]
+fn whatever_happens_in_whatever_order_each_line_arrives_once() {
+    let (cases, first) = (number("CASES", 100), number("SEED", 0));
+    let (next, failed) = (AtomicU64::new(first), Mutex::new(None));
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..number("THREADS", 12) {
+            scope.spawn(|| {
+                while failed.lock().unwrap().is_none() {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= first + cases {
+                        return;
+                    }
+                    if let Err(what) = outcome(&script(seed), PATIENCE) {
+                        let played = next.load(Ordering::SeqCst) - first;
+                        failed.lock().unwrap().get_or_insert((seed, what, played, begun.elapsed()));
+                    }
+                }
+            });
+        }
+    });
+    let Some((seed, what, played, after)) = failed.into_inner().unwrap() else { return };
+    let (shorter, why) = shorten::shorten(script(seed), what, SHRINK, any_outcome);
+    panic!(
+        "{why}\nafter {played} scripts and {after:.1?}, with AUDITRAIL_MODEL_SEED={seed} AUDITRAIL_MODEL_CASES=1; made shorter:\n{shorter}"
+    );
+}
+
+#[test]
+fn what_once_went_wrong_goes_well() {
+    for script in found::scripts() {
+        for _ in 0..TRIES {
+            outcome(&script, PATIENCE).unwrap_or_else(|what| panic!("{what}\n{script}"));
+        }
+    }
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    let set = std::env::var(format!("AUDITRAIL_MODEL_{name}")).ok();
+    set.map_or(usual, |text| text.parse().unwrap())
+}
+
+fn script(seed: u64) -> Script {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = Config { failure_persistence: None, ..Config::default() };
+    step::script().new_tree(&mut TestRunner::new_with_rng(config, rng)).unwrap().current()
+}
+
+fn outcome(script: &Script, patience: Duration) -> Result<(), String> {
+    let played = catch_unwind(AssertUnwindSafe(|| play::play(script, patience)));
+    played.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(text.unwrap_or_else(|| "a panic".to_owned()))
+    })
+}
+
+/// Plays a script a few times at once, less patiently; what was wrong in one of them.
+fn any_outcome(script: &Script) -> Option<String> {
+    thread::scope(|scope| {
+        let plays: Vec<_> =
+            (0..TRIES).map(|_| scope.spawn(|| outcome(script, PATIENCE / 3).err())).collect();
+        plays.into_iter().find_map(|play| play.join().unwrap())
+    })
+}

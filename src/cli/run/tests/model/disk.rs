@@ -1,0 +1,126 @@
+//! Makes the changes of files that the model's steps stand for, as the API server and people do.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::ideal::Change;
+use super::step::Gz;
+
+/// The directory of the log, and what the server has open.
+pub(super) struct Disk {
+    directory: PathBuf,
+    server: Server,
+    /// The files that each backup has been, by name.
+    inodes: HashMap<String, Vec<u64>>,
+}
+
+/// The first file is opened to append; after a rotation the server keeps its own place.
+enum Server {
+    Starting,
+    Appends(File),
+    Writes(File, u64),
+}
+
+impl Disk {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        fs::create_dir_all(&directory).unwrap();
+        Self { directory, server: Server::Starting, inodes: HashMap::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// `meanwhile`: what happens between the two parts of a file that returns.
+    pub(super) fn make(&mut self, change: Change, meanwhile: impl FnOnce()) {
+        match change {
+            Change::Append(bytes) => self.append(&bytes),
+            Change::Rename(from, to) => {
+                fs::rename(self.path(&from), self.path(&to)).unwrap();
+                let mut inodes = self.inodes.remove(&from).unwrap_or_default();
+                inodes.push(fs::metadata(self.path(&to)).unwrap().ino());
+                self.inodes.insert(to, inodes);
+            }
+            Change::Create => {
+                self.server = Server::Writes(File::create(self.path("audit.log")).unwrap(), 0);
+            }
+            Change::CopyLive(to) => {
+                fs::copy(self.path("audit.log"), self.path(&to)).unwrap();
+                let inode = fs::metadata(self.path(&to)).unwrap().ino();
+                self.inodes.insert(to, vec![inode]);
+            }
+            Change::Truncate => {
+                let live = OpenOptions::new().write(true).open(self.path("audit.log")).unwrap();
+                live.set_len(0).unwrap();
+            }
+            Change::Gzip(name, gz) => {
+                let bytes = compressed(&self.path(&name));
+                let until = match gz {
+                    Gz::Begun => 0,
+                    Gz::Half => bytes.len() / 2,
+                    Gz::Whole | Gz::Done => bytes.len(),
+                };
+                fs::write(self.path(&format!("{name}.gz")), &bytes[..until]).unwrap();
+            }
+            Change::Return(name) => {
+                let bytes = compressed(&self.path(&name));
+                let gz = self.path(&format!("{name}.gz"));
+                fs::write(&gz, &bytes[..bytes.len() / 2]).unwrap();
+                fs::remove_file(self.path(&name)).unwrap();
+                meanwhile();
+                let mut file = OpenOptions::new().append(true).open(&gz).unwrap();
+                file.write_all(&bytes[bytes.len() / 2..]).unwrap();
+            }
+            Change::Unlink(name) => fs::remove_file(self.path(&name)).unwrap(),
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if matches!(self.server, Server::Starting) {
+            let live = self.path("audit.log");
+            let file = OpenOptions::new().create(true).append(true).open(live).unwrap();
+            self.server = Server::Appends(file);
+        }
+        match &mut self.server {
+            Server::Appends(file) => file.write_all(bytes).unwrap(),
+            Server::Writes(file, at) => {
+                file.write_all_at(bytes, *at).unwrap();
+                *at += bytes.len() as u64;
+            }
+            Server::Starting => {}
+        }
+    }
+
+    /// Whether a second name keeps what these files of a backup hold.
+    pub(super) fn is_pinned(&self, files: &[String]) -> bool {
+        let Ok(pins) = fs::read_dir(self.directory.join(".auditrail-hold")) else { return false };
+        let pins: Vec<_> =
+            pins.flatten().filter_map(|entry| Some(entry.metadata().ok()?.ino())).collect();
+        let inodes = files
+            .iter()
+            .filter_map(|name| self.inodes.get(name.strip_suffix(".gz").unwrap_or(name)));
+        inodes.flatten().any(|inode| pins.contains(inode))
+    }
+
+    /// What is there, for people.
+    pub(super) fn listing(&self) -> String {
+        let mut entries: Vec<_> = fs::read_dir(&self.directory)
+            .map(|entries| entries.flatten().collect())
+            .unwrap_or_default();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        let line = |entry: &fs::DirEntry| {
+            let length = entry.metadata().map_or(0, |meta| meta.len());
+            format!("{length:>9} {}\n", entry.file_name().display())
+        };
+        entries.iter().map(line).collect()
+    }
+}
+
+fn compressed(plain: &Path) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gz.write_all(&fs::read(plain).unwrap()).unwrap();
+    gz.finish().unwrap()
+}

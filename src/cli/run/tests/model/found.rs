@@ -1,0 +1,17 @@
+//! Scripts that once failed, and why.
+
+use super::step::Kind::Elasticsearch;
+use super::step::Script;
+use super::step::Step::{Append, Return, Rotate, Start};
+
+pub(super) fn scripts() -> Vec<Script> {
+    vec![
+        // The beginning of a compressed file on its way here was taken for a generation of its own.
+        Script {
+            outputs: vec![Elasticsearch],
+            batch: 1,
+            in_flight: 1,
+            steps: vec![Append(1), Rotate, Start, Return(0)],
+        },
+    ]
+}

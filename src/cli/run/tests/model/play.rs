@@ -1,0 +1,149 @@
+//! Plays a script with the whole agent.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::agent::{Node, Process};
+use super::disk::Disk;
+use super::ideal::{Change, Ideal};
+use super::step::{Kind, Script, Step};
+use super::store::Store;
+use crate::telemetry::Time;
+
+/// Nothing happens any more.
+const IDLE: Duration = Duration::from_millis(40);
+
+/// One play under way.
+pub(super) struct Play<'a> {
+    pub(super) script: &'a Script,
+    /// What must arrive and has not will not, if nothing else has for so long.
+    pub(super) patience: Duration,
+    pub(super) node: Node,
+    pub(super) disk: Disk,
+    pub(super) ideal: Ideal,
+    pub(super) stores: BTreeMap<Kind, Store>,
+    pub(super) process: Option<Process>,
+    /// Stretches that were told to be lost, with their bytes, by reason, over all processes.
+    pub(super) gaps: BTreeMap<String, (u64, u64)>,
+}
+
+/// Plays a script; what was wrong in the end.
+pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let node = Node { dir: dir.unwrap(), written: 0 };
+    let arrived = Arc::<AtomicU64>::default();
+    let over_http = script.outputs.iter().filter(|kind| **kind != Kind::Archive);
+    let mut play = Play {
+        script,
+        patience,
+        disk: Disk::new(node.log().parent().unwrap().to_owned()),
+        node,
+        ideal: Ideal::default(),
+        stores: over_http.map(|kind| (*kind, Store::new(&arrived))).collect(),
+        process: None,
+        gaps: BTreeMap::new(),
+    };
+    for step in &script.steps {
+        play.step(*step)?;
+    }
+    play.end().map_err(|what| format!("{what}\n{}", play.disk.listing()))
+}
+
+impl Play<'_> {
+    pub(super) fn step(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Start => self.start(),
+            Step::Kill(requests) => {
+                self.wait(requests);
+                if let Some(process) = self.process.take() {
+                    is_alive(&process)?;
+                    self.note(&process);
+                    process.kill();
+                }
+            }
+            Step::Stop => drop(self.stop()),
+            Step::Await(requests) => self.wait(requests),
+            Step::Weather(of, weather, times) => {
+                if let Some(store) = self.stores.get(&of) {
+                    store.set(weather, times);
+                }
+            }
+            Step::Deaf(of, times) => {
+                if let Some(store) = self.stores.get(&of) {
+                    store.state().deaf = times;
+                }
+            }
+            Step::Delete(which) => self.delete(which),
+            step => {
+                let changes = self.ideal.step(step, micros());
+                let stores = &self.stores;
+                for change in changes {
+                    self.disk.make(change, || wait(stores, 1));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self) {
+        if self.process.is_none() {
+            self.process = Some(Process::start(self.config()));
+        }
+    }
+
+    /// Whether it ended with nothing under way.
+    pub(super) fn stop(&mut self) -> bool {
+        let Some(process) = self.process.take() else { return true };
+        self.note(&process);
+        process.stop()
+    }
+
+    fn delete(&mut self, which: u8) {
+        let Some(files) = self.ideal.files(which) else { return };
+        let kept = self.disk.is_pinned(&files);
+        for file in files {
+            self.disk.make(Change::Unlink(file), || {});
+        }
+        self.ideal.delete(which, kept);
+    }
+
+    fn wait(&self, requests: u8) {
+        wait(&self.stores, requests);
+    }
+
+    /// Adds what a process told.
+    fn note(&mut self, process: &Process) {
+        let metrics = process.telemetry.metrics(Time::now()).unwrap();
+        for line in metrics.lines() {
+            let Some((_, rest)) = line.split_once("auditrail_gap") else { continue };
+            let Some((_, rest)) = rest.split_once("reason=\"") else { continue };
+            let (reason, rest) = rest.split_once('"').unwrap();
+            let number: u64 = rest.split_whitespace().last().unwrap().parse().unwrap();
+            let (times, bytes) = self.gaps.entry(reason.to_owned()).or_default();
+            *if line.contains("_bytes_") { bytes } else { times } += number;
+        }
+    }
+}
+
+pub(super) fn is_alive(process: &Process) -> Result<(), String> {
+    if process.has_ended() { Err("the agent ended by itself".to_owned()) } else { Ok(()) }
+}
+
+/// Until so many requests have arrived, or it seems that none will.
+fn wait(stores: &BTreeMap<Kind, Store>, requests: u8) {
+    let arrived = || stores.values().next().map_or(0, Store::arrived);
+    let (begun, wanted) = (Instant::now(), arrived() + u64::from(requests));
+    while arrived() < wanted && begun.elapsed() < IDLE {
+        thread::sleep(Duration::from_micros(500));
+    }
+}
+
+fn micros() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_micros()).unwrap()
+}

@@ -1,0 +1,159 @@
+//! What can happen: to the log, to the agent, to the back ends. A script of it, made at random or written by hand.
+
+use std::fmt;
+
+use proptest::prelude::*;
+
+use Kind::{Archive, Elasticsearch, Loki};
+
+/// One thing that happens. Numbers that pick one of several count on from the oldest and start again at the end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// The API server writes so many events; the first finishes a line that was begun.
+    Append(u8),
+    /// An event that no HTTP output takes.
+    Venom,
+    /// The first half of an event.
+    Begin,
+    /// The server dies within a line: what comes next is glued to it.
+    Tear,
+    /// The server renames its log and opens a new one.
+    Rotate,
+    /// It compresses a backup, up to here.
+    Compress(u8, Gz),
+    /// A backup is moved away and comes back compressed, its first half first.
+    Return(u8),
+    Delete(u8),
+    /// Somebody copies the log and truncates it under the server.
+    CopyTruncate,
+    Start,
+    /// SIGKILL, on the arrival of the n-th request from now.
+    Kill(u8),
+    /// SIGTERM.
+    Stop,
+    /// Time passes: until so many requests have arrived, or none comes.
+    Await(u8),
+    /// A back end does this with the next n requests to write; 0: from now on.
+    Weather(Kind, Weather, u8),
+    /// A back end cannot be asked what it holds, n times.
+    Deaf(Kind, u8),
+}
+
+/// How far the compression of a backup comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Gz {
+    /// An empty file, with the backup beside it.
+    Begun,
+    Half,
+    Whole,
+    /// The backup itself is gone.
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Kind {
+    Loki,
+    Elasticsearch,
+    Archive,
+}
+
+/// What a back end does with requests to write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Weather {
+    Fair,
+    /// Stores nothing and says so.
+    Busy,
+    /// Breaks the connection; nothing is stored.
+    Broken,
+    /// Stores, and breaks the connection.
+    Mute,
+    /// Breaks the connection, and stores a little later.
+    Late,
+    /// Stores and answers a little later.
+    Slow,
+    /// Never answers, and stores nothing.
+    Hung,
+    /// Stores, and says that something went wrong.
+    Confused,
+    /// Stores every other event and says that there were too many.
+    Half,
+}
+
+/// A whole play.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) outputs: Vec<Kind>,
+    /// `batch.max_events` and `in_flight`.
+    pub(super) batch: u8,
+    pub(super) in_flight: u8,
+    pub(super) steps: Vec<Step>,
+}
+
+impl fmt::Display for Script {
+    /// As Rust, one step a line: to be read, and to be pasted among those that were found.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { outputs, batch, in_flight, steps } = self;
+        writeln!(f, "Script {{\n    outputs: vec!{outputs:?},")?;
+        writeln!(f, "    batch: {batch},\n    in_flight: {in_flight},\n    steps: vec![")?;
+        steps.iter().try_for_each(|step| writeln!(f, "        {step:?},"))?;
+        f.write_str("    ],\n}")
+    }
+}
+
+pub(super) fn script() -> impl Strategy<Value = Script> {
+    let outputs = prop::sample::subsequence(vec![Loki, Elasticsearch, Archive], 1..=3);
+    // Most agents were there before.
+    let first = prop::sample::select(vec![Step::Append(1), Step::Start, Step::Start]);
+    let steps = prop::collection::vec(steps(), 1..25);
+    (outputs, 1..5_u8, 1..4_u8, first, steps).prop_map(
+        |(outputs, batch, in_flight, first, steps)| Script {
+            outputs,
+            batch,
+            in_flight,
+            steps: std::iter::once(first).chain(steps.into_iter().flatten()).collect(),
+        },
+    )
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop_oneof![
+        12 => step().prop_map(|step| vec![step]),
+        1 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Start]),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = || 0..4_u8;
+    let back_end = || prop_oneof![Just(Loki), Just(Elasticsearch)];
+    prop_oneof![
+        10 => (1..6_u8).prop_map(Step::Append),
+        1 => Just(Step::Venom),
+        2 => Just(Step::Begin),
+        1 => Just(Step::Tear),
+        5 => Just(Step::Rotate),
+        4 => (which(), gz()).prop_map(|(which, gz)| Step::Compress(which, gz)),
+        1 => which().prop_map(Step::Return),
+        3 => which().prop_map(Step::Delete),
+        1 => Just(Step::CopyTruncate),
+        6 => Just(Step::Start),
+        5 => (0..4_u8).prop_map(Step::Kill),
+        1 => Just(Step::Stop),
+        3 => (1..4_u8).prop_map(Step::Await),
+        4 => (back_end(), weather(), 0..4_u8).prop_map(|(of, kind, times)| Step::Weather(of, kind, times)),
+        1 => (back_end(), 1..4_u8).prop_map(|(of, times)| Step::Deaf(of, times)),
+    ]
+}
+
+fn gz() -> impl Strategy<Value = Gz> {
+    prop_oneof![
+        1 => Just(Gz::Begun),
+        1 => Just(Gz::Half),
+        1 => Just(Gz::Whole),
+        4 => Just(Gz::Done),
+    ]
+}
+
+fn weather() -> impl Strategy<Value = Weather> {
+    use Weather::{Broken, Busy, Confused, Fair, Half, Hung, Late, Mute, Slow};
+    prop::sample::select(vec![Fair, Busy, Broken, Mute, Late, Slow, Hung, Confused, Half])
+}

@@ -1,0 +1,68 @@
+//! What was told to be lost: gap events, set apart from those of the log and compared with what the model knows.
+
+use std::collections::BTreeSet;
+
+use super::ideal::{Expected, Item, TORN};
+
+/// Whether this version ships gaps as events.
+pub(super) const SHIPPED: bool = false;
+
+/// One gap event.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    id: String,
+    reason: String,
+    bytes: u64,
+}
+
+/// Reads a stored line or document; `None` if it is an event of the log.
+pub(super) fn told(line: &str) -> Option<Told> {
+    // In a document that holds the line as a string its quotes are escaped.
+    let line = line.replace('\\', "");
+    if !line.contains(r#""kind":"Gap""#) {
+        return None;
+    }
+    let after = |key: &str| line.split_once(&format!("\"{key}\":")).map(|(_, rest)| rest);
+    let text = |key: &str| after(key)?.strip_prefix('"')?.split('"').next().map(str::to_owned);
+    let bytes = after("bytes").or_else(|| after("bytes_at_least"))?;
+    let bytes = bytes.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    Some(Told { id: text("auditID")?, reason: text("reason")?, bytes })
+}
+
+/// What is wrong with the gaps that one output was told of, given what arrived there.
+pub(super) fn compare(told: &[Told], arrived: &[Item], expected: &Expected) -> Result<(), String> {
+    let ids: BTreeSet<_> = told.iter().map(|told| &told.id).collect();
+    if ids.len() < told.len() {
+        return Err(format!("a gap was told twice: {told:?}"));
+    }
+    let there: BTreeSet<_> = arrived.iter().collect();
+    let torn = |item: &&&Item| matches!(item, Item::Torn(_));
+    let (sure, all) = (
+        there.iter().filter(|item| expected.must.contains(item)).filter(torn).count(),
+        there.iter().filter(torn).count(),
+    );
+    let lost: u64 = expected
+        .may
+        .iter()
+        .flatten()
+        .filter(|(item, _)| !there.contains(item))
+        .map(|(_, bytes)| bytes)
+        .sum();
+    let holes = expected.holes;
+    let bounds = [
+        ("torn_line", TORN * sure as u64, TORN * all as u64),
+        ("nul_hole", holes.0, holes.0 + holes.1),
+        ("backup_gone", 0, lost + holes.1),
+    ];
+    for (reason, least, most) in bounds {
+        let bytes: u64 =
+            told.iter().filter(|told| told.reason == reason).map(|told| told.bytes).sum();
+        if bytes < least || bytes > most {
+            return Err(format!("{reason}: {bytes} bytes instead of {least} to {most}: {told:?}"));
+        }
+    }
+    match told.iter().find(|told| bounds.iter().all(|(reason, ..)| told.reason != *reason)) {
+        Some(told) => Err(format!("nothing of the kind happened: {told:?}")),
+        None => Ok(()),
+    }
+}
