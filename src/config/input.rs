@@ -7,11 +7,8 @@ use std::time::Duration;
 use super::item::Item;
 use super::paths::Paths;
 use super::raw::{Table, list};
-<<<<<<< HEAD
-use super::{ConfigError, MinFree};
-=======
 use super::waits::Waits;
->>>>>>> model
+use super::{ConfigError, MinFree};
 
 /// `[inputs.NAME]` with `type = "file"`: one audit log to follow.
 #[derive(Clone, Debug)]
@@ -24,8 +21,8 @@ pub(crate) struct FileInput {
     pub(crate) max_line_bytes: u64,
     /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
     pub(crate) rescan: Duration,
-<<<<<<< HEAD
     pub(crate) hold: Hold,
+    pub(crate) waits: Waits,
 }
 
 /// `hold`: what is kept of backups that the server deletes while an output still needs them.
@@ -37,9 +34,6 @@ pub(crate) struct Hold {
     pub(crate) min_free: MinFree,
     /// Where the links are, in the same mount as the log. Default `.auditrail-hold` beside it.
     pub(crate) dir: PathBuf,
-=======
-    pub(crate) waits: Waits,
->>>>>>> model
 }
 
 /// `start_at`: where an input begins when the checkpoint knows nothing of it.

@@ -156,7 +156,7 @@ impl Catalogue {
                     }
                 }
                 // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
-                Ok(None) if gzip => found.again = found.again.or(Some(SETTLED)),
+                Ok(None) if gzip => found.again = found.again.or(Some(now.waits.settled)),
                 Ok(None) => pins.remove(named),
                 Err(error) => found.unreadable.push((path, error)),
             }

@@ -82,9 +82,9 @@ impl Input {
     pub(crate) fn new(config: FileInput, key: Key) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
-<<<<<<< HEAD
+        let shared = Arc::new(Shared::new(config.waits));
         let roll = Arc::new(Roll::new(Arc::clone(&config.name), Sightings::new(), || {}));
-        Self { config, key, shared: Arc::default(), roll, started, thread: None }
+        Self { config, key, shared, roll, started, thread: None }
     }
 
     /// Takes over what earlier processes have seen, and notes there what is seen. Before any reader is made.
@@ -95,10 +95,6 @@ impl Input {
     /// What has been seen, to be written down.
     pub(crate) fn roll(&self) -> Arc<Roll> {
         Arc::clone(&self.roll)
-=======
-        let shared = Arc::new(Shared::new(config.waits));
-        Self { config, key, shared, started, thread: None }
->>>>>>> model
     }
 
     /// A reader that goes on from a cursor, or where `start_at` says if there is none. Readers are made before

@@ -5,13 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
-<<<<<<< HEAD
 use super::outlook::Outlook;
-use crate::event::{Cursor, Fingerprint};
-=======
 use crate::config::Waits;
-use crate::event::Fingerprint;
->>>>>>> model
+use crate::event::{Cursor, Fingerprint};
 
 /// How far a reader has come in each generation: its offset, and whether it wants no more of it.
 pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;

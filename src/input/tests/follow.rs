@@ -8,11 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::play::{LIMITS, event};
-<<<<<<< HEAD
-use crate::config::{FileInput, Hold, MinFree, StartAt};
-=======
-use crate::config::{FileInput, StartAt, Waits};
->>>>>>> model
+use crate::config::{FileInput, Hold, MinFree, StartAt, Waits};
 use crate::event::Key;
 use crate::input::{Input, Large, News};
 use crate::telemetry::{Identity, Telemetry};
@@ -32,11 +28,8 @@ impl Follow {
             start_at: StartAt::Beginning,
             max_line_bytes: 100 << 20,
             rescan,
-<<<<<<< HEAD
             hold: Hold { max_bytes: 0, min_free: MinFree::Bytes(0), dir: directory.join("hold") },
-=======
             waits: Waits::USUAL,
->>>>>>> model
         };
         let mut input = Input::new(config, Key([5; 32]));
         let mut reader = input.reader(None, LIMITS, Duration::ZERO, Large::default());

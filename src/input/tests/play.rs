@@ -25,15 +25,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-<<<<<<< HEAD
-use crate::config::Config;
-use crate::config::FileInput;
-use crate::config::StartAt;
+use crate::config::{Config, FileInput, StartAt, Waits};
 use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, Roll, Sightings, Whole};
-=======
-use crate::config::{StartAt, Waits};
-use crate::event::{Cursor, Form, Key, Nanos, Whole};
->>>>>>> model
 use crate::input::catalogue::Catalogue;
 use crate::input::generation::Generation;
 use crate::input::now::Now;
