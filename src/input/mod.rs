@@ -22,6 +22,8 @@ use std::time::{Duration, Instant, SystemTime};
 mod assembly;
 mod catalogue;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz_tests;
 mod generation;
 mod head;
 mod hold;

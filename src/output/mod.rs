@@ -11,6 +11,8 @@ mod credentials;
 mod elasticsearch;
 mod file;
 mod finding;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz_tests;
 mod http;
 mod loki;
 

@@ -15,6 +15,8 @@ mod check;
 mod document;
 mod endpoints;
 mod flavour;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz_tests;
 mod json;
 mod lookup;
 mod safe;

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use reqwest::Method;
 
 mod check;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz_tests;
 mod lookup;
 mod push;
 mod verdict;
