@@ -22,7 +22,8 @@ pub(crate) fn gzip(data: &[u8]) {
     else {
         return;
     };
-    let (a, b) = (usize::from(u16::from_le_bytes([a0, a1])), usize::from(u16::from_le_bytes([b0, b1])));
+    let (a, b) =
+        (usize::from(u16::from_le_bytes([a0, a1])), usize::from(u16::from_le_bytes([b0, b1])));
     let file = match how % 4 {
         // As it is, or as the text of a backup that was cut, changed in a byte, or had something joined to it.
         0 => rest.to_vec(),

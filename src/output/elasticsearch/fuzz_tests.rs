@@ -82,7 +82,8 @@ fn document(record: Record<'_>, layout: Layout, safe: bool) {
     let Ok(document) = body.finish() else { return };
     assert!(!document.contains(&b'\n'), "a newline would end the document");
     let is_json = |bytes: &[u8]| {
-        std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+        std::str::from_utf8(bytes)
+            .is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
     };
     let shown = || String::from_utf8_lossy(&document);
     assert!(is_json(&document) || !(became_safe || is_json(record.line)), "{}", shown());

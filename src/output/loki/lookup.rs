@@ -279,9 +279,9 @@ fn identity(line: &str) -> Fingerprint {
         count += 1;
         fields = (piece.form != Form::Unreadable).then_some(piece.fields);
     });
-    let parts = fields.filter(|_| count == 1).map(|fields| {
-        [fields.stage_time, fields.received, fields.audit_id, fields.stage]
-    });
+    let parts = fields
+        .filter(|_| count == 1)
+        .map(|fields| [fields.stage_time, fields.received, fields.audit_id, fields.stage]);
     let Some(parts) = parts.filter(|parts| parts.iter().all(|part| !part.is_empty())) else {
         return PLAIN.hash(line.as_bytes());
     };
@@ -310,10 +310,12 @@ fn repaired(text: &str) -> Cow<'_, str> {
 /// Any body is understood or refused; a line that was sent is known again in the answer that holds it.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(body: &[u8]) {
-    if let (Ok(found), Ok(slow)) = (parse(body), serde_json::from_slice::<serde_json::Value>(body)) {
+    if let (Ok(found), Ok(slow)) = (parse(body), serde_json::from_slice::<serde_json::Value>(body))
+    {
         let streams = slow["data"]["result"].as_array().map_or(&[][..], Vec::as_slice);
         let values = streams.iter().filter_map(|stream| stream["values"].as_array()).flatten();
-        let times: Vec<_> = values.map(|value| value[0].as_str().map(str::parse::<Nanos>)).collect();
+        let times: Vec<_> =
+            values.map(|value| value[0].as_str().map(str::parse::<Nanos>)).collect();
         assert!(times.len() == found.len());
         assert!(times.into_iter().zip(&found).all(|(slow, (time, _))| slow == Some(Ok(*time))));
     }
