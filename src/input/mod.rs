@@ -42,7 +42,8 @@ mod start;
 mod watch;
 
 pub(crate) use assembly::Limits;
-pub(crate) use large::Large;
+pub(crate) use large::{LARGE, Large};
+pub(crate) use open::STRIDE;
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;

@@ -15,6 +15,7 @@ mod finding;
 pub(crate) mod fuzz_tests;
 mod http;
 mod loki;
+pub(crate) mod memory;
 
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use file::{File, Mark as FileMark};

@@ -21,7 +21,7 @@ use crate::output::{LookUp, Pick, Reason, unanswered};
 /// Loki's default for `max_entries_limit_per_query`.
 const MOST: usize = 5000;
 /// Bytes of an answer that are held.
-const HELD: usize = 8 << 20;
+pub(super) const HELD: usize = 8 << 20;
 /// Bytes of lines that one question is meant to bring. Loki's own parts send each other 4 MiB at the most, and it tries
 /// for long before it says so.
 const PAGE: usize = 2 << 20;
@@ -57,17 +57,18 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
             answer: format!("the checkpoint names an unknown scope: {}", excerpt(scope.as_bytes())),
         };
     };
+    let too_large =
+        || LookUp::Unavailable { answer: "a single entry is larger than can be held".to_owned() };
+    if picks.iter().any(|pick| batch.events[pick.event as usize].line.range().len() > HELD) {
+        return too_large();
+    }
     let mut stored: HashMap<Fingerprint, u32> = HashMap::new();
     for (from, to) in windows(batch, picks) {
         match window(loki, &scope, from, to, &mut stored).await {
             Ok(()) => {}
             Err(Trouble::Later(later)) => return later,
             Err(Trouble::Unavailable(answer)) => return LookUp::Unavailable { answer },
-            Err(Trouble::TooLarge) => {
-                return LookUp::Unavailable {
-                    answer: "a single entry is larger than can be held".to_owned(),
-                };
-            }
+            Err(Trouble::TooLarge) => return too_large(),
         }
     }
     let found = picks.iter().map(|pick| {
@@ -330,4 +331,29 @@ pub(super) fn fuzz(body: &[u8]) {
         let found = parse(values.to_string().as_bytes()).unwrap_or_default();
         assert!(found == [(1, identity(&sent))], "{sent}");
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMPS: &str =
+        r#""auditID":"a","stage":"Panic","requestReceivedTimestamp":"1","stageTimestamp":"2""#;
+
+    #[test]
+    fn the_remains_of_an_event_are_not_taken_for_the_event() {
+        let whole = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1",{STAMPS}}}"#);
+        let torn = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1",{STAMPS},"annot"#);
+        assert_ne!(identity(&whole), identity(&torn));
+        // A tail that nobody finished is one event when it is sent, whatever it holds.
+        fuzz(format!("{torn}{whole}").as_bytes());
+        assert_ne!(identity(&whole), identity(&format!("{torn}{whole}")));
+    }
+
+    #[test]
+    fn an_event_is_known_by_what_the_server_wrote_of_it() {
+        let (one, other) = (format!("{{{STAMPS}}}"), format!("{{{STAMPS},\"verb\":\"get\"}}"));
+        assert_eq!(identity(&one), identity(&other));
+        assert_ne!(identity(&one), identity(&one.replace("Panic", "ResponseComplete")));
+    }
 }

@@ -15,7 +15,7 @@ use crate::output::Pick;
 /// Longest metadata value in bytes. Names in URLs can be of any length; Loki takes 64 KiB of metadata for an entry.
 const VALUE: usize = 1024;
 /// Bytes that an entry has beside its line, about.
-const AROUND: usize = 256;
+pub(super) const AROUND: usize = 256;
 
 /// The labels of the stream, without the hour.
 pub(super) struct Labels(BTreeMap<String, String>);
