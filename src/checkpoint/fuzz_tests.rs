@@ -1,7 +1,7 @@
 //! Any bytes as a checkpoint, whole and as what a right frame holds: read or refused, and what is read is written back.
 
 use super::State;
-use super::format::{read, write};
+use super::format::{checksum, read, write};
 
 /// See the module.
 pub(crate) fn checkpoint(data: &[u8]) {
@@ -11,8 +11,8 @@ pub(crate) fn checkpoint(data: &[u8]) {
         changed(data, state);
     }
     // The checksum keeps random bytes out: here they have a right one.
-    let crc32 = crc32fast::hash(data);
-    let frame = format!("{{\"version\":1,\"length\":{},\"crc32\":\"{crc32:08x}\"}}\n", data.len());
+    let (length, crc32) = (data.len(), checksum(1, data));
+    let frame = format!("{{\"version\":1,\"length\":{length},\"crc32\":\"{crc32}\"}}\n");
     let framed = [frame.as_bytes(), data, b"\n"].concat();
     let inner = serde_json::from_slice::<State>(data).ok();
     assert_eq!(read(&framed).ok(), inner, "what is framed is what is read");
