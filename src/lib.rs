@@ -29,6 +29,9 @@ mod cli;
 mod config;
 mod disk;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod input;
 mod output;
 mod pipeline;

@@ -12,6 +12,8 @@ use crate::event::{Cursor, GapRecord, Sightings};
 
 mod budget;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz_tests;
 mod keeper;
 mod ledger;
 mod store;

@@ -237,6 +237,34 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_damaged_at_any_byte_falls_back_to_the_one_before_or_to_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.save(&named("one")).unwrap();
+        store.save(&named("two")).unwrap();
+        let (current, previous) = (dir.path().join(CURRENT), dir.path().join(PREVIOUS));
+        let (last, before) = (fs::read(&current).unwrap(), fs::read(&previous).unwrap());
+        for at in 0..last.len() {
+            let cut = last[..at].to_vec();
+            let changed = |bits: u8| {
+                let mut changed = last.clone();
+                changed[at] ^= bits;
+                changed
+            };
+            let zeros = [&last[..at], &vec![0; last.len() - at]].concat();
+            for damaged in [cut, changed(1), changed(2), changed(0x80), changed(0xff), zeros] {
+                fs::write(&current, &damaged).unwrap();
+                let (node, origin) = load(dir.path());
+                assert!(node == "one" && matches!(origin, Origin::Previous(_)), "byte {at}");
+            }
+            fs::write(&previous, &last[..at]).unwrap();
+            let (node, origin) = load(dir.path());
+            assert!(node.is_empty() && matches!(origin, Origin::Lost(_)), "byte {at}");
+            fs::write(&previous, &before).unwrap();
+        }
+    }
+
+    #[test]
     fn a_kill_between_the_two_renames_loses_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();

@@ -6,6 +6,7 @@ use std::process;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod memory;
 mod run;
 mod start;
 mod status;

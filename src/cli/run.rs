@@ -58,6 +58,7 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
         version = env!("CARGO_PKG_VERSION"),
         inputs = agent.inputs.len(),
         pipelines = agent.running.len(),
+        memory_bound_bytes = super::memory::bound(&config),
         "started"
     );
     if let Some(page) = page {
@@ -95,11 +96,13 @@ impl Opened {
     }
 
     fn telemetry(&self, config: &Config) -> Telemetry {
-        Telemetry::new(Identity {
+        let telemetry = Telemetry::new(Identity {
             node: self.node.clone(),
             cluster: config.cluster.clone(),
             version: env!("CARGO_PKG_VERSION"),
-        })
+        });
+        telemetry.set_memory_bound(super::memory::bound(config));
+        telemetry
     }
 }
 

@@ -45,6 +45,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         cluster: config.cluster.clone(),
         version: env!("CARGO_PKG_VERSION"),
     });
+    telemetry.set_memory_bound(super::memory::bound(config));
     for output in &config.outputs {
         for input_config in inputs_of(config, output) {
             let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));

@@ -15,6 +15,9 @@ const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
 /// Marks tried in one damaged line; hostile lines could hold a million.
 const MARKS_TRIED: usize = 64;
 
+/// Events cut from one line, beside what is left: an event takes more memory than the shortest object has bytes.
+const GLUED: usize = 64;
+
 /// A stretch of a line that is one event, or what is left of one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Piece {
@@ -34,7 +37,7 @@ pub(crate) struct Piece {
 /// nothing in it is believed to be an event, since a client can choose what a torn body ends with.
 pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     let mut at = 0;
-    loop {
+    for _ in 0..GLUED {
         let rest = &line[at..];
         match object(rest) {
             Some(found) if found.end == rest.len() => return each(event(&found, at)),

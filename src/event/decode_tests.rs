@@ -82,6 +82,14 @@ fn two_events_without_a_newline_between_them_are_two() {
 }
 
 #[test]
+fn a_line_of_a_million_objects_takes_no_memory_for_each() {
+    let line = format!("{}{EVENT}", "{}".repeat(1_000_000));
+    let found = shape(&line, true);
+    assert_eq!(found.len(), GLUED + 2);
+    assert_eq!(found.last(), Some(&(Form::Json, Whole::Yes, EVENT)));
+}
+
+#[test]
 fn a_client_cannot_forge_an_event_inside_a_torn_one() {
     let forged =
         format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","requestObject":{EVENT}"#);

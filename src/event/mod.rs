@@ -11,6 +11,8 @@ use std::borrow::Cow;
 mod block;
 mod cursor;
 mod decode;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz_tests;
 mod gap;
 mod legacy;
 mod marks;

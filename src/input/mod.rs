@@ -23,6 +23,8 @@ mod altered;
 mod assembly;
 mod catalogue;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz_tests;
 mod generation;
 mod head;
 mod hold;
@@ -45,7 +47,8 @@ mod unseen;
 mod watch;
 
 pub(crate) use assembly::{Damage, Limits};
-pub(crate) use large::Large;
+pub(crate) use large::{LARGE, Large};
+pub(crate) use open::STRIDE;
 pub(crate) use pins::try_link;
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 

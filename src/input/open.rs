@@ -16,7 +16,7 @@ use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Progress};
 use crate::telemetry::GapReason;
 
 /// Bytes read at once of a line that is longer than a batch.
-const STRIDE: usize = 1 << 20;
+pub(crate) const STRIDE: usize = 1 << 20;
 
 /// The generation being read.
 pub(super) struct Open {
@@ -212,6 +212,9 @@ impl Reader {
             }
         };
         open.rest = assembly.bytes.split_off(assembly.done);
+        // What is under way holds what it has, not what there was room for.
+        assembly.bytes.shrink_to_fit();
+        assembly.events.shrink_to_fit();
         self.open = (!complete).then_some(open);
         Ok(Filled::Chunk(Box::new(self.chunk(generation, progress, assembly, complete, permit))))
     }

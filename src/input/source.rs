@@ -43,6 +43,8 @@ pub(super) struct Gzip {
     /// Bytes asked of the decoder at once. After damage it goes byte by byte, for what is decoded in the same call as
     /// the damage is lost.
     step: usize,
+    /// The damage that was met. A decoder says it once, and then that the file ends here.
+    met: Option<(io::ErrorKind, String)>,
 }
 
 /// Why reading ended early.
@@ -190,7 +192,7 @@ impl Gzip {
             return Err(Trouble::Replaced);
         }
         let decoder = decoder(Arc::clone(&file));
-        let mut gzip = Self { file, decoder, at: 0, before: Vec::new(), step: WINDOW };
+        let mut gzip = Self { file, decoder, at: 0, before: Vec::new(), step: WINDOW, met: None };
         gzip.skip(at)?;
         Ok(gzip)
     }
@@ -199,7 +201,11 @@ impl Gzip {
         let mut got = 0;
         while got < into.len() {
             let end = into.len().min(got + self.step);
-            match self.decoder.read(&mut into[got..end]) {
+            let read = match self.met.take() {
+                Some((kind, what)) => Err(io::Error::new(kind, what)),
+                None => self.decoder.read(&mut into[got..end]),
+            };
+            match read {
                 Ok(0) => break,
                 Ok(more) => {
                     got += more;
@@ -207,7 +213,10 @@ impl Gzip {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // What was read before the damage is handed out first; the next call meets it again.
-                Err(_) if got > 0 => break,
+                Err(error) if got > 0 => {
+                    self.met = Some((error.kind(), error.to_string()));
+                    break;
+                }
                 Err(_) if self.step > 1 => self.restart_slowly()?,
                 Err(error) => return Err(self.damaged(error)),
             }
@@ -215,7 +224,8 @@ impl Gzip {
         Ok(got)
     }
 
-    fn damaged(&self, error: io::Error) -> Trouble {
+    fn damaged(&mut self, error: io::Error) -> Trouble {
+        self.met = Some((error.kind(), error.to_string()));
         let buffer = self.decoder.get_ref();
         let consumed = buffer.get_ref().at - buffer.buffer().len() as u64;
         let length = self.file.metadata().map_or(0, |meta| meta.len());

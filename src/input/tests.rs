@@ -1,5 +1,6 @@
 //! Scripts played on real files; see `play.rs` for their words.
 
+mod cuts;
 mod follow;
 mod lines;
 mod pins;

@@ -59,6 +59,9 @@ impl Open {
     }
 }
 
+/// A large line's room is not kept.
+pub(super) const KEPT: u64 = 8 << 20;
+
 /// Standard output, as `path`.
 const STDOUT: &str = "-";
 
@@ -207,8 +210,7 @@ impl File {
             buffer.push(b'\n');
         }
         let result = self.append(&mut open, &buffer);
-        // A large line's room is not kept.
-        if buffer.capacity() <= 8 << 20 {
+        if buffer.capacity() as u64 <= KEPT {
             open.buffer = buffer;
         }
         Answer::Whole(match result {

@@ -256,7 +256,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Seconds or an HTTP date, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) has it.
-fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
+pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if let Ok(seconds) = value.parse() {
         Duration::from_secs(seconds)

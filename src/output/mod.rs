@@ -12,8 +12,11 @@ mod elasticsearch;
 mod file;
 mod file_tail;
 mod finding;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz_tests;
 mod http;
 mod loki;
+pub(crate) mod memory;
 
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use file::{File, Mark as FileMark};

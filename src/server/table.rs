@@ -43,9 +43,10 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "\ncheckpoint saved {}, {} in the state directory\n",
+        "\ncheckpoint saved {}, {} in the state directory, at most {} of memory\n",
         view::ago(disk.checkpoint_saved, now),
-        human::size(disk.state_bytes)
+        human::size(disk.state_bytes),
+        human::size(snapshot.memory_bound_bytes)
     );
     text
 }

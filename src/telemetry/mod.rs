@@ -52,6 +52,8 @@ struct Shared {
     inputs: Mutex<Vec<Arc<InputStats>>>,
     pairs: Mutex<Vec<Arc<PairStats>>>,
     disk: DiskStats,
+    /// Bytes; see [`Telemetry::set_memory_bound`].
+    memory_bound: number::Level,
     hearts: health::Hearts,
 }
 
@@ -63,6 +65,7 @@ impl Telemetry {
             inputs: Mutex::default(),
             pairs: Mutex::default(),
             disk: DiskStats::default(),
+            memory_bound: number::Level::default(),
             hearts: health::Hearts::new(),
         }))
     }
@@ -86,6 +89,11 @@ impl Telemetry {
     /// The checkpoint and the state directory.
     pub(crate) fn disk(&self) -> &DiskStats {
         &self.0.disk
+    }
+
+    /// The most memory that the configuration allows, in bytes.
+    pub(crate) fn set_memory_bound(&self, bytes: u64) {
+        self.0.memory_bound.set(bytes);
     }
 
     /// A loop begins that comes round at least once in 60 seconds, under a name that an operator understands.

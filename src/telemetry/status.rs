@@ -26,6 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) inputs: Vec<InputView>,
     pub(crate) pairs: Vec<PairView>,
     pub(crate) disk: DiskView,
+    /// The most that the configuration allows.
+    pub(crate) memory_bound_bytes: u64,
 }
 
 /// One input.
@@ -128,6 +130,7 @@ impl Telemetry {
                 state_bytes: disk.state_bytes.get(),
                 spent: disk.spent(),
             },
+            memory_bound_bytes: self.0.memory_bound.get(),
         }
     }
 }

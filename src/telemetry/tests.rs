@@ -65,6 +65,7 @@ pub(crate) fn busy() -> Telemetry {
 
     telemetry.disk().saved(at(59));
     telemetry.disk().state_bytes.set(12_288);
+    telemetry.set_memory_bound(512 << 20);
     telemetry
 }
 

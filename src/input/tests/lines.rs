@@ -140,6 +140,20 @@ fn joined_members_are_read_and_garbage_behind_them_is_said() {
     assert_eq!(play.script("read | wait 11 | read | restart | read"), "a | damaged_gzip:30 | ");
 }
 
+/// The decoder says so once, and then that the file ends there.
+#[test]
+fn a_member_with_a_wrong_checksum_is_a_loss_that_is_said_and_not_the_end_of_the_file() {
+    let mut play = Play::new(LIMITS, StartAt::Beginning);
+    let member = |id| gz_of(format!("{}\n", event(id, 0)).as_bytes());
+    let path = play.path("1").with_extension("log.gz");
+    let (mut first, second) = (member("a"), member("b"));
+    let checksum = first.len() - 8;
+    first[checksum] ^= 1;
+    std::fs::write(&path, [first, second.clone()].concat()).unwrap();
+    let said = format!("a |  | damaged_gzip:{} | ", second.len());
+    assert_eq!(play.script("read | wait 1 | read | wait 11 | read | restart | read"), said);
+}
+
 /// Peers: errors swallowed in a partial gz, or the offset jumps to its end.
 #[test]
 fn a_backup_cut_anywhere_gives_a_prefix_and_goes_on_when_it_is_whole() {

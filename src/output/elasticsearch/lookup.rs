@@ -204,3 +204,17 @@ fn usable(answer: Result<Response, Failure>) -> Result<Option<Bytes>, LookUp> {
         _ => Err(LookUp::Unavailable { answer }),
     }
 }
+
+/// Any answer is understood or refused.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(response: Response) {
+    let status = response.status;
+    match usable(Ok(response)) {
+        Ok(None) => assert_eq!(status, 404, "only what is not there holds nothing"),
+        Ok(Some(body)) => {
+            assert_eq!(status, 200);
+            let _ = (read::<Refreshed>(&body).is_ok(), read::<Searched>(&body).is_ok());
+        }
+        Err(end) => assert!(!matches!(end, LookUp::Found(_))),
+    }
+}

@@ -15,6 +15,8 @@ mod check;
 mod document;
 mod endpoints;
 mod flavour;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz_tests;
 mod json;
 mod lookup;
 mod safe;
@@ -37,6 +39,13 @@ use target::Naming;
 const BULK: [(&str, &str); 1] = [("filter_path", "took,errors,items.*.error,items.*.status")];
 /// Bytes that a document has beside its line, about.
 const AROUND: usize = 900;
+
+pub(super) use verdict::most;
+
+/// Most bytes of bulk bodies: the safe form repeats the line as a string.
+pub(super) fn body_bytes(lines: u64, events: u64) -> u64 {
+    2 * lines + events * AROUND as u64
+}
 
 /// One output of this kind, for one input.
 pub(crate) struct Elasticsearch {
@@ -96,7 +105,7 @@ impl Elasticsearch {
         if self.config.compression == Compression::Gzip {
             headers.push(("content-encoding", "gzip".to_owned()));
         }
-        match self.post("_bulk", &BULK, headers, body, verdict::MOST).await {
+        match self.post("_bulk", &BULK, headers, body, most(picks.len() as u64)).await {
             Ok(response) => {
                 verdict::judge(response.status, response.retry_after, &response.body, &safe)
             }

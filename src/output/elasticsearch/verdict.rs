@@ -12,8 +12,10 @@ use serde::Deserialize;
 use crate::output::http::excerpt;
 use crate::output::{Answer, Reason, Verdict};
 
-/// Most bytes of an answer that are read. One that reaches it was cut.
-pub(super) const MOST: usize = 16 * 1024 * 1024;
+/// Most bytes that are read of an answer to so many documents. One that reaches it was cut: fewer are sent next time.
+pub(in crate::output) fn most(documents: u64) -> usize {
+    usize::try_from((1 << 20) + documents * 512).unwrap_or(usize::MAX)
+}
 
 pub(super) const CREDENTIALS: &str = "check api_key_file, basic_auth or bearer_token_file: the server does not know these credentials";
 const RIGHTS: &str = "give these credentials create_doc (and auto_configure) on the target, and read and maintenance for look-ups";
@@ -100,8 +102,9 @@ fn items(body: &[u8], safe: &[bool]) -> Answer {
             Verdict::Split { answer }
         });
     }
-    if body.len() >= MOST {
-        let answer = format!("an answer longer than {MOST} bytes");
+    let most = most(safe.len() as u64);
+    if body.len() >= most {
+        let answer = format!("an answer longer than {most} bytes");
         return Answer::Whole(Verdict::Split { answer });
     }
     let bulk = match serde_json::from_slice::<Bulk>(body) {

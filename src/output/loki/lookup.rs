@@ -14,14 +14,14 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Loki;
-use crate::event::{Batch, Fields, Fingerprint, Key, Nanos, pieces};
+use crate::event::{Batch, Fingerprint, Form, Key, Nanos, pieces};
 use crate::output::http::{Failure, Request, excerpt};
 use crate::output::{LookUp, Pick, Reason, unanswered};
 
 /// Loki's default for `max_entries_limit_per_query`.
 const MOST: usize = 5000;
 /// Bytes of an answer that are held.
-const HELD: usize = 8 << 20;
+pub(super) const HELD: usize = 8 << 20;
 /// Bytes of lines that one question is meant to bring. Loki's own parts send each other 4 MiB at the most, and it tries
 /// for long before it says so.
 const PAGE: usize = 2 << 20;
@@ -57,23 +57,24 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
             answer: format!("the checkpoint names an unknown scope: {}", excerpt(scope.as_bytes())),
         };
     };
+    let too_large =
+        || LookUp::Unavailable { answer: "a single entry is larger than can be held".to_owned() };
+    if picks.iter().any(|pick| batch.events[pick.event as usize].line.range().len() > HELD) {
+        return too_large();
+    }
     let mut stored: HashMap<Fingerprint, u32> = HashMap::new();
     for (from, to) in windows(batch, picks) {
         match window(loki, &scope, from, to, &mut stored).await {
             Ok(()) => {}
             Err(Trouble::Later(later)) => return later,
             Err(Trouble::Unavailable(answer)) => return LookUp::Unavailable { answer },
-            Err(Trouble::TooLarge) => {
-                return LookUp::Unavailable {
-                    answer: "a single entry is larger than can be held".to_owned(),
-                };
-            }
+            Err(Trouble::TooLarge) => return too_large(),
         }
     }
     let found = picks.iter().map(|pick| {
         let record = batch.record(pick.event as usize);
         let text = String::from_utf8_lossy(record.line);
-        match stored.get_mut(&identity(&text, &record.event.fields, record.line)) {
+        match stored.get_mut(&identity(&text)) {
             Some(times) if *times > 0 => {
                 *times -= 1;
                 true
@@ -264,29 +265,33 @@ impl<'de> Visitor<'de> for EntryVisitor {
         let time = time.parse().map_err(serde::de::Error::custom)?;
         let line: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        let mut fields = None;
-        pieces(line.as_bytes(), true, |piece| fields = Some(piece.fields));
-        let identity = identity(&line, &fields.unwrap_or_default(), line.as_bytes());
-        Ok(Entry(time, identity))
+        Ok(Entry(time, identity(&line)))
     }
 }
 
-/// What tells one event from another, as a hash. `line` is the text, and `raw` the bytes that the fields stand in.
-fn identity(line: &str, fields: &Fields, raw: &[u8]) -> Fingerprint {
+/// What tells one event from another, as a hash, found in the same way in what was sent and in what is stored: the
+/// remains of an event are compared whole, since what stands in them may be that of an event which came later.
+fn identity(line: &str) -> Fingerprint {
     // Not a secret: the hash never leaves the process.
     const PLAIN: Key = Key([0; 32]);
-    let parts = [fields.stage_time, fields.received, fields.audit_id, fields.stage];
-    if parts.iter().any(|part| part.is_empty()) {
-        return PLAIN.hash(repaired(line).as_bytes());
-    }
-    let mut text = String::new();
+    let line = repaired(line);
+    let (mut count, mut fields) = (0, None);
+    pieces(line.as_bytes(), true, |piece| {
+        count += 1;
+        fields = (piece.form != Form::Unreadable).then_some(piece.fields);
+    });
+    let parts = fields
+        .filter(|_| count == 1)
+        .map(|fields| [fields.stage_time, fields.received, fields.audit_id, fields.stage]);
+    let Some(parts) = parts.filter(|parts| parts.iter().all(|part| !part.is_empty())) else {
+        return PLAIN.hash(line.as_bytes());
+    };
+    let mut text = Vec::new();
     for part in parts {
-        text.push_str(&repaired(&String::from_utf8_lossy(
-            raw.get(part.range()).unwrap_or_default(),
-        )));
-        text.push('\0');
+        text.extend_from_slice(line.as_bytes().get(part.range()).unwrap_or_default());
+        text.push(0);
     }
-    PLAIN.hash(text.as_bytes())
+    PLAIN.hash(&text)
 }
 
 /// Loki's encoder writes one U+FFFD for each broken byte, ours one for each broken sequence: runs count as one.
@@ -301,4 +306,54 @@ fn repaired(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Any body is understood or refused; a line that was sent is known again in the answer that holds it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(body: &[u8]) {
+    if let (Ok(found), Ok(slow)) = (parse(body), serde_json::from_slice::<serde_json::Value>(body))
+    {
+        let streams = slow["data"]["result"].as_array().map_or(&[][..], Vec::as_slice);
+        let values = streams.iter().filter_map(|stream| stream["values"].as_array()).flatten();
+        let times: Vec<_> =
+            values.map(|value| value[0].as_str().map(str::parse::<Nanos>)).collect();
+        assert!(times.len() == found.len());
+        assert!(times.into_iter().zip(&found).all(|(slow, (time, _))| slow == Some(Ok(*time))));
+    }
+    pieces(body, false, |piece| {
+        let sent = String::from_utf8_lossy(&body[piece.at.range()]);
+        // Loki writes one U+FFFD for each broken byte.
+        let chunks = body[piece.at.range()].utf8_chunks();
+        let stored: String = chunks
+            .map(|chunk| format!("{}{}", chunk.valid(), "\u{fffd}".repeat(chunk.invalid().len())))
+            .collect();
+        let values = serde_json::json!({"data": {"result": [{"values": [["1", stored]]}]}});
+        let found = parse(values.to_string().as_bytes()).unwrap_or_default();
+        assert!(found == [(1, identity(&sent))], "{sent}");
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMPS: &str =
+        r#""auditID":"a","stage":"Panic","requestReceivedTimestamp":"1","stageTimestamp":"2""#;
+
+    #[test]
+    fn the_remains_of_an_event_are_not_taken_for_the_event() {
+        let whole = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1",{STAMPS}}}"#);
+        let torn = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1",{STAMPS},"annot"#);
+        assert_ne!(identity(&whole), identity(&torn));
+        // A tail that nobody finished is one event when it is sent, whatever it holds.
+        fuzz(format!("{torn}{whole}").as_bytes());
+        assert_ne!(identity(&whole), identity(&format!("{torn}{whole}")));
+    }
+
+    #[test]
+    fn an_event_is_known_by_what_the_server_wrote_of_it() {
+        let (one, other) = (format!("{{{STAMPS}}}"), format!("{{{STAMPS},\"verb\":\"get\"}}"));
+        assert_eq!(identity(&one), identity(&other));
+        assert_ne!(identity(&one), identity(&one.replace("Panic", "ResponseComplete")));
+    }
 }

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use reqwest::Method;
 
 mod check;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz_tests;
 mod lookup;
 mod push;
 mod verdict;
@@ -49,6 +51,15 @@ struct Scratch {
 /// Requests that are made at once, about, and how large they usually are.
 const KEPT: usize = 2;
 const USUAL: usize = 2 << 20;
+/// Most bytes that stay for requests to come.
+pub(super) const KEPT_BYTES: u64 = (KEPT * 2 * USUAL) as u64;
+/// Most bytes of an answer to a look-up.
+pub(super) const LOOK_UP: u64 = lookup::HELD as u64;
+
+/// Most bytes of a push before it is compressed: metadata repeats parts of the line.
+pub(super) fn plain_bytes(lines: u64, events: u64) -> u64 {
+    2 * lines + events * push::AROUND as u64
+}
 
 impl Loki {
     /// Fails with [`Failure::Setup`] only: a file that cannot be used.
@@ -130,12 +141,17 @@ impl Loki {
         }
         // Fails only for bodies of 4 GiB and more.
         let length = snappy.compress(plain, packed).unwrap_or_default();
-        let body = Bytes::copy_from_slice(&packed[..length]);
-        if scratch.plain.capacity().max(scratch.packed.capacity()) <= USUAL {
-            let mut kept = kept();
-            if kept.len() < KEPT {
-                kept.push(scratch);
-            }
+        if scratch.plain.capacity().max(scratch.packed.capacity()) > USUAL {
+            // The room for a large line is not kept, so neither is it copied.
+            let mut packed = scratch.packed;
+            packed.truncate(length);
+            packed.shrink_to_fit();
+            return packed.into();
+        }
+        let body = Bytes::copy_from_slice(&scratch.packed[..length]);
+        let mut kept = kept();
+        if kept.len() < KEPT {
+            kept.push(scratch);
         }
         body
     }

@@ -15,7 +15,7 @@ use crate::output::Pick;
 /// Longest metadata value in bytes. Names in URLs can be of any length; Loki takes 64 KiB of metadata for an entry.
 const VALUE: usize = 1024;
 /// Bytes that an entry has beside its line, about.
-const AROUND: usize = 256;
+pub(super) const AROUND: usize = 256;
 
 /// Gaps have a stream of their own: their time is when they were detected, and Loki refuses what is an hour older than
 /// the latest entry of its stream, so that in a backlog one of them would cost all events that follow.

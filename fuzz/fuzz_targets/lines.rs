@@ -1,0 +1,4 @@
+//! See `auditrail::fuzzing::lines`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| auditrail::fuzzing::lines(data));

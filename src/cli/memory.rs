@@ -1,0 +1,102 @@
+//! The most memory that a configuration allows: what `status` prints, and what a limit on the process must leave.
+//!
+//! | part | most |
+//! |---|---|
+//! | program, runtime, allocator | fixed |
+//! | each input | reading heads, what is known of 10,000 backups |
+//! | each pair | chunks under way and two read ahead, their events, their requests and answers (`output/memory.rs`) |
+//! | one line over 4 MiB | 3.5 times `max_line_bytes`, once in the process |
+//!
+//! A chunk ends with the line that fills it, and that may have up to 4 MiB. Of all chunks of a pair no more is under way
+//! than is reserved in the checkpoint.
+
+use crate::checkpoint::RESERVE;
+use crate::config::{Config, FileInput, Output};
+use crate::input::{LARGE, STRIDE};
+use crate::output::memory::{self, Load};
+
+const MIB: u64 = 1 << 20;
+/// The program's own pages, the runtime, TLS, pages and socket.
+const BASE: u64 = 32 * MIB;
+/// The head of a file is read in a buffer that grows to twice [`LARGE`]; 10,000 backups are remembered with some 2 KiB each.
+const INPUT: u64 = 32 * MIB;
+/// Threads, connections and the cursor.
+const PAIR: u64 = 6 * MIB;
+/// Chunks read and not taken: one waits for room, one is being read.
+const AHEAD: u64 = 2;
+/// Events that a line may hold beyond the batch's bound.
+const GLUED: u64 = 64;
+/// An event, and the pick that names it, once as it waits and once as it is sent.
+const EVENT: u64 = (size_of::<crate::event::Event>() + 24) as u64;
+
+/// In bytes.
+pub(super) fn bound(config: &Config) -> u64 {
+    let longest = config.inputs.iter().map(|input| input.max_line_bytes).max().unwrap_or_default();
+    let large = if longest > LARGE as u64 { memory::large(longest) } else { 0 };
+    let pairs: u64 = config
+        .outputs
+        .iter()
+        .flat_map(|output| {
+            super::start::inputs_of(config, output).map(move |input| (input, output))
+        })
+        .map(|(input, output)| pair(input, output))
+        .sum();
+    BASE + INPUT * config.inputs.len() as u64 + pairs + large
+}
+
+fn pair(input: &FileInput, output: &Output) -> u64 {
+    let line = input.max_line_bytes.min(LARGE as u64);
+    let longest = output.batch.max_bytes as u64 + line + STRIDE as u64;
+    let requests = output.in_flight as u64;
+    let most_events = output.batch.max_events as u64 + GLUED;
+    let bytes = (requests * longest).min(RESERVE + longest);
+    let ahead = AHEAD * longest + line;
+    let events = requests * most_events;
+    let load = Load { requests, bytes, events, longest, most_events };
+    let sent = memory::requests(&output.kind, &load);
+    PAIR + bytes + ahead + (events + AHEAD * most_events) * EVENT + sent
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn bound_of(outputs: &str) -> u64 {
+        let text = format!("[inputs.a]\ntype = \"file\"\npath = \"/a/audit.log\"\n{outputs}");
+        bound(&Config::parse(&text, Path::new("test"), &|_| None).unwrap())
+    }
+
+    const LOKI: &str = "[outputs.loki]\ntype = \"loki\"\nendpoint = \"http://l\"\n";
+
+    #[test]
+    fn more_outputs_longer_lines_and_more_requests_take_more() {
+        let one = bound_of(LOKI);
+        assert!(bound_of(&format!("{LOKI}in_flight = 5\n")) > one);
+        assert!(bound_of(&format!("{LOKI}batch = {{ max_events = 6000 }}\n")) > one);
+        assert!(bound_of(&format!("{LOKI}[outputs.f]\ntype = \"file\"\npath = \"/f\"\n")) > one);
+        assert!(
+            bound_of(&format!("{LOKI}[inputs.b]\ntype = \"file\"\npath = \"/b/audit.log\"\n"))
+                > one
+        );
+    }
+
+    #[test]
+    fn the_unit_and_the_manifest_leave_what_one_output_may_take() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let number = |text: &str, before: &str, after: &str| -> u64 {
+            text.split(before).nth(1).unwrap().split(after).next().unwrap().parse().unwrap()
+        };
+        let elasticsearch =
+            bound_of("[outputs.e]\ntype = \"elasticsearch\"\nendpoints = [\"http://e\"]\n");
+        let needed = bound_of(LOKI).max(elasticsearch);
+        assert!(
+            number(&read("systemd/auditrail.service"), "MemoryMax=", "M\n") * MIB >= needed,
+            "{needed}"
+        );
+        let manifest = read("etc/kubernetes/daemonset.yaml");
+        assert!(number(&manifest, "limits: { memory: ", "Mi") * MIB >= needed, "{needed}");
+    }
+}

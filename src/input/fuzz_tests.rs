@@ -1,0 +1,152 @@
+//! Any bytes as a compressed backup: it is read to its end or to the damage, the same from wherever reading begins.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use super::generation::Held;
+use super::head::{self, Head};
+use super::shorten::shortened;
+use super::skim::Skim;
+use super::source::{Source, Trouble};
+use crate::event::{Key, Mark};
+
+const KEY: Key = Key([3; 32]);
+/// Bytes decompressed at the most: one flip of a bit can make gigabytes.
+const MOST: usize = 1 << 20;
+
+/// The first eight bytes say how the rest becomes a file, where reading begins and in which steps.
+pub(crate) fn gzip(data: &[u8]) {
+    let Some((&[how, flip, a0, a1, b0, b1, step, room], rest)) = data.split_first_chunk::<8>()
+    else {
+        return;
+    };
+    let (a, b) =
+        (usize::from(u16::from_le_bytes([a0, a1])), usize::from(u16::from_le_bytes([b0, b1])));
+    let file = match how % 4 {
+        // As it is, or as the text of a backup that was cut, changed in a byte, or had something joined to it.
+        0 => rest.to_vec(),
+        1 => {
+            let whole = compressed(rest);
+            whole[..a % (whole.len() + 1)].to_vec()
+        }
+        2 => {
+            let mut whole = compressed(rest);
+            let at = a % whole.len();
+            whole[at] ^= flip;
+            whole
+        }
+        _ => {
+            let (first, second) = rest.split_at(a % (rest.len() + 1));
+            [compressed(first), compressed(second), vec![flip; usize::from(room)]].concat()
+        }
+    };
+    let Ok(held) = held(&file) else { return };
+    let (whole, damaged) = drain(&held, 0, 64 << 10);
+    if whole.len() >= MOST {
+        return;
+    }
+    if how % 4 == 1 {
+        assert!(rest.starts_with(&whole), "a cut gives a prefix");
+    }
+    // Another beginning, other steps: the same bytes and the same end.
+    let from = b % (whole.len() + 1);
+    let (again, damaged_again) = drain(&held, from, usize::from(step) * 16 + 1);
+    assert!(again == whole[from..], "{} bytes from {from}, of {}", again.len(), whole.len());
+    assert_eq!(damaged_again, damaged);
+    resumed(&held, &whole, from);
+    heads(&whole);
+    skims(&whole, usize::from(step) + 1);
+}
+
+/// What stands before an offset is recognised by its mark, and nothing else is.
+fn resumed(held: &Held, whole: &[u8], at: usize) {
+    let Ok(source) = Source::open(held.clone(), at as u64, &Arc::default()) else { return };
+    let Some(mark) = Mark::of(&whole[..at], &KEY) else { return };
+    assert!(source.matches(mark, &KEY).is_ok_and(|matches| matches));
+    assert!(source.matches(mark, &Key([4; 32])).is_ok_and(|matches| !matches));
+}
+
+/// Whose generation it is does not depend on how the bytes come, and is known while it grows.
+fn heads(text: &[u8]) {
+    // Byte by byte it is slow.
+    let text = &text[..text.len().min(1 << 10)];
+    let read = |closed| head::read(text, closed, &KEY).unwrap_or_default();
+    // How long the probe is depends on how much was read by then.
+    let named = |head: Option<Head>| {
+        assert!(head.as_ref().is_none_or(|head| text.starts_with(&head.probe)));
+        head.map(|Head { print, time, .. }| (print, time))
+    };
+    let closed = named(read(true));
+    assert_eq!(named(head::read(Slowly(text), true, &KEY).unwrap_or_default()), closed);
+    if let Some(live) = named(read(false)) {
+        assert_eq!(Some(live), closed, "a generation keeps its name when it is closed");
+    }
+}
+
+/// What is kept of an over-long line does not depend on how it comes; of JSON it is JSON.
+fn skims(text: &[u8], step: usize) {
+    for line in text.split(|byte| *byte == b'\n') {
+        let skim = |step: usize| {
+            let mut skim = Skim::default();
+            line.chunks(step).for_each(|bytes| skim.push(bytes));
+            skim.finish()
+        };
+        let (kept, length) = skim(step);
+        assert_eq!((&kept, length), (&skim(MOST).0, line.len() as u64));
+        if line.starts_with(b"{") && serde_json::from_slice::<serde_json::Value>(line).is_ok() {
+            let short = shortened(&kept, length);
+            let reads = serde_json::from_slice::<serde_json::Value>(&short).is_ok();
+            assert!(reads, "{}", String::from_utf8_lossy(&short));
+        }
+    }
+}
+
+/// Everything from an offset on, and whether it ends in damage.
+fn drain(held: &Held, at: usize, step: usize) -> (Vec<u8>, bool) {
+    let mut source = match Source::open(held.clone(), at as u64, &Arc::default()) {
+        Ok(source) => source,
+        Err(trouble) => {
+            assert!(matches!(trouble, Trouble::Damaged { .. }), "{trouble:?}");
+            return (Vec::new(), true);
+        }
+    };
+    let mut all = Vec::new();
+    while all.len() < MOST {
+        match source.read(&mut all, step) {
+            Ok(0) => return (all, false),
+            Ok(got) => assert!(got <= step),
+            Err(trouble) => {
+                assert!(matches!(trouble, Trouble::Damaged { .. }), "{trouble:?}");
+                return (all, true);
+            }
+        }
+    }
+    (all, false)
+}
+
+fn held(bytes: &[u8]) -> std::io::Result<Held> {
+    let memory = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let file = File::from(memory);
+    file.write_all_at(bytes, 0)?;
+    Ok(Held { file: Arc::new(file), gzip: true, id: (0, 0) })
+}
+
+fn compressed(text: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let written = gz.write_all(text).and_then(|()| gz.finish());
+    written.unwrap_or_default()
+}
+
+/// Hands out one byte at a time.
+struct Slowly<'a>(&'a [u8]);
+
+impl std::io::Read for Slowly<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+        let Some(place) = into.first_mut() else { return Ok(0) };
+        (*place, self.0) = (*first, rest);
+        Ok(1)
+    }
+}

@@ -1,0 +1,113 @@
+//! Any answer of an Elasticsearch, and any line as a document: what must hold.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::body::Body;
+use super::document::Frame;
+use super::{lookup, verdict};
+use crate::config::{Compression, Layout, Target};
+use crate::event::{Event, Record, pieces};
+use crate::output::http::Response;
+use crate::output::{Answer, Verdict};
+
+/// The verdicts on so many documents, those in safe form as the bits of `safe` say.
+pub(in crate::output) fn answer(
+    status: u16,
+    after: Option<Duration>,
+    body: &[u8],
+    safe: u8,
+) -> Answer {
+    let bytes = Bytes::copy_from_slice(body);
+    lookup::fuzz(Response { status, retry_after: after, body: bytes });
+    let safe: Vec<bool> = (0..safe % 5).map(|bit| safe >> 3 >> bit & 1 == 1).collect();
+    let answer = verdict::judge(status, after, body, &safe);
+    match &answer {
+        Answer::Whole(verdict) => assert!(
+            !matches!(verdict, Verdict::Delivered | Verdict::Refuse { .. }),
+            "each document has its own answer"
+        ),
+        Answer::Each(verdicts) => {
+            assert!((200..300).contains(&status) && verdicts.len() == safe.len());
+            for (verdict, safe) in verdicts.iter().zip(&safe) {
+                assert!(*safe || !matches!(verdict, Verdict::Refuse { .. }), "not tried safely");
+            }
+            slowly(body, verdicts);
+        }
+    }
+    answer
+}
+
+/// A document is delivered if its own item says so.
+fn slowly(body: &[u8], verdicts: &[Verdict]) {
+    let Ok(slow) = serde_json::from_slice::<Value>(body) else { return };
+    for (index, verdict) in verdicts.iter().enumerate() {
+        let item = &slow["items"][index];
+        let one = item.get("create").or_else(|| item.get("index"));
+        let Some(status) = one.and_then(|one| one["status"].as_u64()) else { continue };
+        let stored = (200..300).contains(&status) || status == 409;
+        assert_eq!(stored, *verdict == Verdict::Delivered, "{item}");
+    }
+}
+
+/// The document of any line, in each layout and form: JSON whenever the line is, and always in safe form.
+pub(in crate::output) fn documents(line: &[u8], ended: bool) {
+    pieces(line, ended, |piece| {
+        let event = Event {
+            offset: 7,
+            whole: piece.whole,
+            form: piece.form,
+            line: piece.at,
+            time: piece.time.unwrap_or_default(),
+            fields: piece.fields,
+            depth: piece.depth,
+        };
+        let record = Record { event: &event, line: &line[piece.at.range()] };
+        for layout in [Layout::Elastic, Layout::Flat] {
+            document(record, layout, false);
+            document(record, layout, true);
+        }
+    });
+}
+
+fn document(record: Record<'_>, layout: Layout, safe: bool) {
+    let target = Target::DataStream("logs-kubernetes.audit_logs-default".into());
+    let frame = Frame::new(layout, &target, "n\"1", Some("c"));
+    let mut body = Body::new(Compression::None, 0);
+    let became_safe = frame.write(record, safe, &mut body);
+    assert!(became_safe || !safe);
+    let Ok(document) = body.finish() else { return };
+    assert!(!document.contains(&b'\n'), "a newline would end the document");
+    let is_json = |bytes: &[u8]| {
+        std::str::from_utf8(bytes)
+            .is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+    };
+    let shown = || String::from_utf8_lossy(&document);
+    assert!(is_json(&document) || !(became_safe || is_json(record.line)), "{}", shown());
+    // The parser of values has a bound on depth.
+    let Ok(value) = serde_json::from_slice::<Value>(&document) else { return };
+    assert!(value["@timestamp"].is_string(), "{}", shown());
+    if became_safe {
+        let original = value["event"]["original"].as_str().unwrap_or_default();
+        assert_eq!(original, String::from_utf8_lossy(record.line));
+        return;
+    }
+    let Ok(mut line) = serde_json::from_slice::<Value>(record.line) else { return };
+    if layout == Layout::Elastic && underscored(&mut line) {
+        assert_eq!(value["kubernetes"]["audit"], line, "{}", shown());
+    }
+}
+
+/// Puts underscores for the dots in annotation names; `false` where two became one.
+fn underscored(line: &mut Value) -> bool {
+    let Some(annotations) = line.get_mut("annotations").and_then(Value::as_object_mut) else {
+        return true;
+    };
+    let before = std::mem::take(annotations);
+    let count = before.len();
+    annotations.extend(before.into_iter().map(|(name, value)| (name.replace('.', "_"), value)));
+    annotations.len() == count
+}

@@ -1,0 +1,57 @@
+//! Any bytes as what a back end answers, and as what it is sent.
+
+use super::http::{excerpt, retry_after};
+use super::{Answer, Verdict, elasticsearch, loki};
+
+/// The first four bytes say status, kind and which documents were in safe form; the rest is `Retry-After`, a newline,
+/// and the body.
+pub(crate) fn answers(data: &[u8]) {
+    let Some((&[kind, a, b, safe], rest)) = data.split_first_chunk::<4>() else { return };
+    let usual = [200, 204, 400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504];
+    let status = match usual.get(usize::from(a)) {
+        Some(status) => *status,
+        None => u16::from_le_bytes([a, b]) % 1000,
+    };
+    let (header, body) = match rest.iter().position(|byte| *byte == b'\n') {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => (&b""[..], rest),
+    };
+    let header = std::str::from_utf8(header).ok();
+    let after = header.and_then(|header| retry_after(header, jiff::Timestamp::UNIX_EPOCH));
+    assert!(after.is_none_or(|after| after.as_secs() <= 300));
+    shown(&excerpt(body));
+    if kind % 2 == 0 {
+        told(&loki::fuzz_tests::answer(status, after, body));
+    } else {
+        match elasticsearch::fuzz_tests::answer(status, after, body, safe) {
+            Answer::Whole(verdict) => told(&verdict),
+            Answer::Each(verdicts) => verdicts.iter().for_each(told),
+        }
+    }
+}
+
+/// The first byte says whether the line was ended; the lines of the rest are written as documents.
+pub(crate) fn documents(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else { return };
+    let lines = rest.split(|byte| *byte == b'\n');
+    lines.for_each(|line| elasticsearch::fuzz_tests::documents(line, first & 1 == 1));
+}
+
+/// What people are told is short and moves no terminal's cursor.
+fn told(verdict: &Verdict) {
+    match verdict {
+        Verdict::Delivered => {}
+        Verdict::Retry { answer, .. }
+        | Verdict::Doubt { answer, .. }
+        | Verdict::Split { answer }
+        | Verdict::TooLarge { answer }
+        | Verdict::Safe { answer }
+        | Verdict::Refuse { answer }
+        | Verdict::OutOfRange { answer }
+        | Verdict::Stop { answer, .. } => shown(answer),
+    }
+}
+
+fn shown(text: &str) {
+    assert!(text.len() < 2048 && !text.contains(char::is_control), "{text}");
+}
