@@ -21,6 +21,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
             "STATE",
             "DELIVERED",
             "REFUSED",
+            "DEAD LETTERS",
             "WAITING",
             "LAG",
             "LAST SUCCESS",
@@ -30,7 +31,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         if !snapshot.running {
             // State and counts belong to a process, and there is none.
             for row in &mut rows {
-                for column in [2, 3, 4, 7] {
+                for column in [2, 3, 4, 8] {
                     row[column] = "-".into();
                 }
             }
@@ -82,13 +83,14 @@ fn input_row(input: &InputView, now: Time) -> [String; 8] {
     ]
 }
 
-fn pair_row(pair: &PairView, now: Time) -> [String; 9] {
+fn pair_row(pair: &PairView, now: Time) -> [String; 10] {
     [
         human::line(&pair.input, 60),
         human::line(&pair.output, 60),
         view::pair_state(&pair.state).into(),
         human::count(pair.delivered),
         human::count(pair.refused),
+        view::letters(pair),
         human::size(pair.lag_bytes),
         view::lag(pair),
         view::ago(pair.last_success, now),

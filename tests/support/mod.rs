@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod agent;
+pub(crate) mod bulk;
 pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod tables;
