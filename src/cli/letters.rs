@@ -116,15 +116,16 @@ impl From<&Which> for desk::Which {
 fn ask(config: &Config, asking: &Asking) -> anyhow::Result<Vec<Done>> {
     let path = socket(config);
     let mut all = Vec::new();
-    let (mut failed, mut complete) = (None, false);
+    let (mut failed, mut complete, mut shown) = (None, false, 0);
     let mut each = |said: Said| match said {
-        Said::Progress { input, output, done, of } => {
+        Said::Progress { input, output, done, of } if done != shown => {
+            shown = done;
             say(&format!("{input} to {output}: {} of {}", human::count(done), human::count(of)));
         }
         Said::Pair(done) => all.push(done),
         Said::Failed { error } => failed = Some(error),
         Said::End => complete = true,
-        Said::Working => {}
+        Said::Progress { .. } | Said::Working => {}
     };
     let question = serde_json::to_value(asking)?;
     let mut odd = None;

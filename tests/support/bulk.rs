@@ -91,8 +91,7 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> Option<(u16, Value)> 
     if target.contains("/_bulk") {
         let text = std::str::from_utf8(body).unwrap();
         let lines: Vec<_> = text.lines().collect();
-        let items: Vec<_> =
-            lines.chunks(2).map(|pair| take(state, pair[0], pair[1])).collect();
+        let items: Vec<_> = lines.chunks(2).map(|pair| take(state, pair[0], pair[1])).collect();
         if state.swallow > 0 {
             state.swallow -= 1;
             return None;
