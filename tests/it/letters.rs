@@ -13,7 +13,7 @@ use crate::command::{Ran, auditrail, finish};
 use crate::support::agent::Agent;
 use crate::support::bulk::Bulk;
 use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{tables, wait_for};
+use crate::support::{copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -72,13 +72,17 @@ impl Stage {
     }
 
     fn letters_command(&self, arguments: &[&str]) -> Ran {
-        finish(
-            auditrail()
-                .arg("dead-letters")
-                .args(arguments)
-                .arg("-c")
-                .arg(self.dir.path().join("auditrail.toml")),
-        )
+        self.letters_to_point(arguments, None)
+    }
+
+    /// Ends with SIGKILL at this point, if there is one.
+    fn letters_to_point(&self, arguments: &[&str], point: Option<u32>) -> Ran {
+        let mut command = auditrail();
+        command.args(["dead-letters", "-c"]).arg(self.dir.path().join("auditrail.toml"));
+        if let Some(point) = point {
+            command.env("AUDITRAIL_END_AT", point.to_string());
+        }
+        finish(command.args(arguments))
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
@@ -215,25 +219,71 @@ fn while_the_output_is_down_or_turns_us_away_sending_again_fails_clearly_and_kee
     stage.assert_all_once();
 }
 
-/// The bulk is stored, its answer lost, and who sent it killed: it is looked up before it is sent again.
+/// Who sent a bulk is killed while it is under way, and it is stored only later: who comes next waits for that, and looks.
 #[test]
-fn a_resend_that_lost_its_answer_and_its_life_doubles_nothing() {
+fn a_resend_that_was_killed_with_a_request_under_way_doubles_nothing() {
     let mut stage = Stage::with_letters(2).settled();
     stage.agent.stop();
-    stage.bulk.state().longest = 1 << 20;
-    stage.bulk.state().swallow = 1;
+    let bulks = {
+        let mut state = stage.bulk.state();
+        (state.longest, state.late) = (1 << 20, Some(Duration::from_millis(250)));
+        state.bulks
+    };
     let mut child = stage.spawn(&["resend"]);
-    wait_for("the letters to be stored", LIMIT, || match stage.stored() {
-        all if all == stage.all => Ok(()),
-        some => Err(some.to_string()),
+    wait_for("the bulk to be under way", LIMIT, || {
+        if stage.bulk.state().bulks > bulks { Ok(()) } else { Err("no bulk".to_owned()) }
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    let look_ups = stage.bulk.state().look_ups;
     stage.letters_command(&["resend"]).expect(0);
-    assert!(stage.bulk.state().look_ups > look_ups);
+    wait_for("the late bulk to be stored", LIMIT, || {
+        if stage.bulk.state().bulks > bulks + 1 { Ok(()) } else { Err("it is not".to_owned()) }
+    });
     stage.assert_all_once();
     assert_eq!(stage.letters().len(), 0);
+}
+
+/// The process is ended before and after each change of a file and each request of a resend, and of a drop.
+#[test]
+fn a_kill_at_any_step_of_sending_again_or_dropping_loses_and_doubles_nothing() {
+    let mut stage = Stage::with_letters(3).settled();
+    stage.agent.stop();
+    let kept = stage.agent.state_dir().join("dead-letters");
+    let saved = stage.dir.path().join("saved");
+    copy(&kept, &saved);
+    let before = stage.bulk.state().stored.clone();
+    let ids: Vec<_> =
+        stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
+    // One that stays behind, so that its segment is written anew.
+    let (first, rest) = ids.split_first().unwrap();
+    for action in [&["resend"][..], &["drop"][..]] {
+        let command = [action, &rest.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+        for point in 1.. {
+            assert!(point < 200, "it never came to its end");
+            fs::remove_dir_all(&kept).unwrap();
+            copy(&saved, &kept);
+            stage.bulk.state().stored.clone_from(&before);
+            stage.bulk.state().longest = 1 << 20;
+            let ended = stage.letters_to_point(&command, Some(point));
+            let left = stage.letters().len();
+            assert!((1..=3).contains(&left), "{left} letters after point {point}");
+            let done = stage.letters_to_point(&[action[0], first], None);
+            assert_eq!(done.code, Some(0), "after point {point}: {}", done.stderr);
+            let done = stage.letters_to_point(
+                &[action[0], "--all"][..usize::from(action[0] == "drop") + 1],
+                None,
+            );
+            assert_eq!(done.code, Some(0), "after point {point}: {}", done.stderr);
+            assert_eq!(stage.letters().len(), 0, "after point {point}");
+            if action == ["resend"] {
+                stage.assert_all_once();
+            }
+            if ended.code.is_some() {
+                assert!(point > 8, "only {point} points");
+                break;
+            }
+        }
+    }
 }
 
 #[test]

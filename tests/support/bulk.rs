@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -23,8 +24,9 @@ pub(crate) struct State {
     pub(crate) longest: usize,
     /// Every request gets this status.
     pub(crate) down: Option<u16>,
-    /// The next bulks are stored, and get no answer.
-    pub(crate) swallow: usize,
+    /// The next bulk gets no answer and is stored only so much later.
+    pub(crate) late: Option<Duration>,
+    pub(crate) bulks: usize,
     pub(crate) look_ups: usize,
 }
 
@@ -51,14 +53,14 @@ impl Bulk {
     pub(crate) fn table(&self, more: &str) -> String {
         format!(
             "[outputs.search]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
-             compression = \"none\"\nlayout = \"flat\"\ntimeout = \"1s\"\nretry = {{ min = \"20ms\", max = \"200ms\" }}\n\
+             compression = \"none\"\nlayout = \"flat\"\ntimeout = \"300ms\"\nretry = {{ min = \"20ms\", max = \"200ms\" }}\n\
              batch = {{ max_age = \"5ms\" }}\n{more}\n",
             self.url
         )
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
+fn serve(stream: TcpStream, state: &Arc<Mutex<State>>) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let (mut length, mut target) = (0, String::new());
@@ -76,30 +78,36 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).ok()?;
-        let (status, answer) = answer(&mut state.lock().unwrap(), &target, &body)?;
+        let late = state.lock().unwrap().late.take_if(|_| target.contains("/_bulk"));
+        if let Some(late) = late {
+            state.lock().unwrap().bulks += 1;
+            let state = Arc::clone(state);
+            thread::spawn(move || {
+                thread::sleep(late);
+                answer(&mut state.lock().unwrap(), &target, &body)
+            });
+            return None;
+        }
+        let (status, answer) = answer(&mut state.lock().unwrap(), &target, &body);
         let answer = answer.to_string();
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", answer.len());
         stream.get_mut().write_all((head + &answer).as_bytes()).ok()?;
     }
 }
 
-/// `None`: the connection breaks.
-fn answer(state: &mut State, target: &str, body: &[u8]) -> Option<(u16, Value)> {
+fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
     if let Some(status) = state.down {
-        return Some((status, json!({"error": "down"})));
+        return (status, json!({"error": "down"}));
     }
     if target.contains("/_bulk") {
         let text = std::str::from_utf8(body).unwrap();
         let lines: Vec<_> = text.lines().collect();
         let items: Vec<_> = lines.chunks(2).map(|pair| take(state, pair[0], pair[1])).collect();
-        if state.swallow > 0 {
-            state.swallow -= 1;
-            return None;
-        }
-        return Some((200, json!({"errors": true, "items": items})));
+        state.bulks += 1;
+        return (200, json!({"errors": true, "items": items}));
     }
     if target.contains("/_refresh") {
-        return Some((200, json!({"_shards": {"failed": 0}})));
+        return (200, json!({"_shards": {"failed": 0}}));
     }
     if target.contains("/_search") {
         state.look_ups += 1;
@@ -111,9 +119,9 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> Option<(u16, Value)> 
             .map(|id| json!({"_id": id}))
             .collect();
         let hits = json!({"total": {"value": hits.len()}, "hits": hits});
-        return Some((200, json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits})));
+        return (200, json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}));
     }
-    Some((200, json!({})))
+    (200, json!({}))
 }
 
 /// Stores a document, as another backing index would: without a look at the ids of the others.
