@@ -17,6 +17,7 @@
 //! | `input` | files into whole events, through rename and gzip |
 //! | `output` | events into requests, answers into verdicts |
 //! | `checkpoint` | what survives the process |
+//! | `letters` | events that an output will never take |
 //! | `pipeline` | joins an input to an output: batches, retries, acknowledgements |
 //! | `server` | `/metrics`, the probes and the status page |
 //! | `cli` | the subcommands; the only room that sees every other |
@@ -33,6 +34,7 @@ mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
+mod letters;
 mod output;
 mod pipeline;
 mod server;

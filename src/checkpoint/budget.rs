@@ -45,7 +45,7 @@ impl Budget {
         let at = self.directory.display();
         if usage.used + more > self.limits.max_bytes {
             return Ok(Err(format!(
-                "{at} holds {} bytes of the {} that `disk.max_bytes` allows: deal with the refused events there, or raise it",
+                "{at} holds {} bytes of the {} that `disk.max_bytes` allows: resend or drop dead letters (`auditrail dead-letters`), or raise it",
                 usage.used, self.limits.max_bytes
             )));
         }

@@ -33,7 +33,7 @@ pub(super) fn check(path: &Path) -> ExitCode {
 }
 
 fn everything(config: &Config, report: &mut Report) {
-    let running = matches!(server::local::ask(&super::run::socket(config)), Ok(Some(_)));
+    let running = matches!(server::local::status(&super::run::socket(config)), Ok(Some(_)));
     let loaded = state(config, running, report);
     for input in &config.inputs {
         for finding in look_at(input, &config.state_dir) {

@@ -6,6 +6,7 @@ use std::process;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod letters;
 mod memory;
 mod run;
 mod start;
@@ -44,6 +45,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List, send again or drop the events that an output refused, whether or not the agent runs
+    #[command(visible_alias = "letters")]
+    DeadLetters(letters::Arguments),
 }
 
 #[derive(clap::Args, Debug)]
@@ -67,6 +71,8 @@ enum ExitCode {
     Failed = 1,
     /// Wrong usage, or a configuration that is not accepted.
     Usage = 2,
+    /// Finished, but with dead letters.
+    Letters = 3,
 }
 
 impl From<ExitCode> for process::ExitCode {
@@ -98,6 +104,9 @@ pub fn main() -> process::ExitCode {
         Command::Check(Configured { config }) => check::check(&config),
         Command::Status { configured, json } => {
             with_config(&configured.config, |config| status::status(&config, json))
+        }
+        Command::DeadLetters(arguments) => {
+            with_config(&arguments.config, |config| letters::letters(&config, &arguments))
         }
     };
     code.into()

@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-mod house;
+pub(super) mod house;
 #[cfg(test)]
 mod tests;
 
 use super::ExitCode;
+use super::letters::{Letterbox, answer_letters};
 use super::start::node_name;
 use crate::checkpoint::{Budget, CheckpointError, Keeper, Loaded, Origin, State, Store};
 use crate::config::Config;
@@ -49,8 +50,10 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     let telemetry = open.telemetry(&config);
     let (stop, stopped) = watch::channel(false);
     let signals = signals(stop.clone())?;
-    let page = serve(&config, &telemetry, stopped.clone()).await?;
+    let (asks, asked) = mpsc::channel(4);
+    let page = serve(&config, &telemetry, stopped.clone(), asks).await?;
     let agent = Agent::start(&config, open, &telemetry, &stopped)?;
+    let letters = tokio::spawn(answer_letters(agent.letterboxes.clone(), asked));
     let disk =
         tokio::spawn(watch_disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
     tracing::info!(
@@ -69,7 +72,7 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     let ended = agent.end(&stop).await;
     server::local::unbind(&socket(&config));
     drop(store);
-    for task in [signals, disk, report] {
+    for task in [signals, disk, report, letters] {
         task.abort();
     }
     let clean = ended?;
@@ -110,6 +113,7 @@ impl Opened {
 struct Agent {
     node: String,
     inputs: Vec<Arc<Input>>,
+    letterboxes: Arc<[Letterbox]>,
     running: JoinSet<std::io::Result<Ended>>,
     stopped: watch::Receiver<bool>,
     keeper: tokio::task::JoinHandle<Result<(), CheckpointError>>,
@@ -133,7 +137,7 @@ impl Agent {
             store: &store,
             moved: &moved,
         };
-        let (inputs, pipelines, ledgers) = house.build()?;
+        let (inputs, pipelines, ledgers, letterboxes) = house.build()?;
         let state = State { node: node.clone(), ..loaded.state };
         let interval = config.checkpoint_interval;
         let rolls = inputs.iter().map(|input| input.roll()).collect();
@@ -146,7 +150,8 @@ impl Agent {
         for pipeline in pipelines {
             running.spawn(pipeline.run(stopped.clone()));
         }
-        Ok(Self { node, inputs, running, stopped: stopped.clone(), keeper, keeper_stop })
+        let (letterboxes, stopped) = (letterboxes.into(), stopped.clone());
+        Ok(Self { node, inputs, letterboxes, running, stopped, keeper, keeper_stop })
     }
 
     /// Waits until it is told to stop and has; whether everything that was sent is acknowledged and written down.
@@ -214,11 +219,12 @@ fn tell_origin(origin: &Origin) {
     }
 }
 
-/// Starts the page and the socket for `status`; answers the page's address.
+/// Starts the page and the socket for `status` and `dead-letters`; answers the page's address.
 async fn serve(
     config: &Config,
     telemetry: &Telemetry,
     stopped: watch::Receiver<bool>,
+    asks: mpsc::Sender<server::Asked>,
 ) -> anyhow::Result<Option<String>> {
     let socket = socket(config);
     let local = server::local::bind(&socket).with_context(|| {
@@ -228,6 +234,7 @@ async fn serve(
         local,
         telemetry.clone(),
         config.unready_after,
+        asks,
         until(stopped.clone()),
     ));
     let Some(listen) = &config.server.listen else { return Ok(None) };
@@ -239,7 +246,7 @@ async fn serve(
     Ok(Some(page))
 }
 
-/// The socket through which `status` asks the running agent.
+/// The socket through which other commands ask the running agent.
 pub(super) fn socket(config: &Config) -> PathBuf {
     config.state_dir.join("agent.sock")
 }

@@ -11,13 +11,14 @@ use super::start::inputs_of;
 use crate::checkpoint::{Budget, Origin, Store};
 use crate::config::Config;
 use crate::input::Input;
+use crate::letters::{self, Found};
 use crate::server;
 use crate::telemetry::{Cursor, Identity, InputState, Snapshot, Telemetry, Time};
 
 /// See the module.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let path = socket(config);
-    let running = server::local::ask(&path)
+    let running = server::local::status(&path)
         .with_context(|| format!("cannot ask the agent through {}", path.display()))?;
     let snapshot = match running {
         Some(snapshot) => snapshot,
@@ -46,6 +47,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         version: env!("CARGO_PKG_VERSION"),
     });
     telemetry.set_memory_bound(super::memory::bound(config));
+    let found = letters::look(&config.state_dir).context("cannot read the dead letters")?;
     for output in &config.outputs {
         for input_config in inputs_of(config, output) {
             let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));
@@ -58,6 +60,12 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
                 loaded.state.pair(&input_config.name, &output.name).cloned().unwrap_or_default();
             let stats = telemetry.pair(&input_config.name, &output.name);
             stats.lag_bytes.set(input.backlog(&pair.cursor));
+            let is_it = |found: &&Found| {
+                *found.input == *input_config.name && *found.output == *output.name
+            };
+            if let Some(Found { count, .. }) = found.iter().find(is_it) {
+                stats.set_letters(count.letters, count.bytes, count.damaged);
+            }
             let latest = pair.cursor.generations.iter().max_by_key(|(_, progress)| progress.time);
             if let Some((print, progress)) = latest {
                 let event_time = progress.time.map(Time::from_nanos);

@@ -58,9 +58,11 @@ impl<'de> Deserialize<'de> for Fingerprint {
 }
 
 /// What stands at a position. Damage has ids of its own, so that an event which later fills its place is new.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Whole {
     /// A complete line, or the readable rest of a torn one.
+    #[default]
     Yes,
     /// The remains of an event whose end was never written.
     Torn,

@@ -1,10 +1,10 @@
-//! What becomes of one chunk: sent, looked up, halved, recorded as refused, until nothing of it is left.
+//! What becomes of one chunk: sent, looked up, halved, put aside as dead letters, until nothing of it is left.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::refused::{Refused, RefusedError};
+use super::fate::Fate;
 use super::tell::Tell;
 use crate::event::Batch;
 use crate::output::{Answer, LookUp, Output, Pick, Reason, Verdict};
@@ -15,7 +15,7 @@ const PATIENCE: u32 = 4;
 /// What all deliveries of a pipeline share.
 pub(super) struct Context {
     pub(super) output: Output,
-    pub(super) refused: Refused,
+    pub(super) fate: Fate,
     pub(super) tell: Tell,
     /// Of one request: when it has passed, the request cannot be under way any more.
     pub(super) timeout: Duration,
@@ -32,7 +32,12 @@ struct Part {
     picks: Vec<Pick>,
     doubt: Option<Doubt>,
     throttled: u32,
+    /// Others that were sent with these were taken: what is refused of these is refused for its content.
+    beside: bool,
 }
+
+/// Events that will never be taken, each with its answer.
+type Refused = Vec<(Pick, String)>;
 
 /// Why a part has to be looked up first.
 #[derive(Clone)]
@@ -73,7 +78,7 @@ impl Delivery {
     ) -> Self {
         let doubt = earlier.map(|(scopes, until)| Doubt { until, scopes, then: Then::Send });
         let parts = output.groups(batch).into_iter().filter(|picks| !picks.is_empty());
-        let parts = parts.map(|picks| Part { picks, doubt: doubt.clone(), throttled: 0 }).collect();
+        let parts = parts.map(|picks| Part::new(picks, doubt.clone())).collect();
         Self { parts, backoff }
     }
 
@@ -98,7 +103,7 @@ impl Delivery {
 
     /// Looks up a part; answers how long to wait, if anything has to be waited for.
     async fn look_up(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
-        let Part { picks, doubt: Some(doubt), throttled } = part else { return None };
+        let Part { picks, doubt: Some(doubt), throttled, mut beside } = part else { return None };
         let mut found = vec![false; picks.len()];
         let mut unavailable = false;
         for scope in doubt.scopes.iter() {
@@ -112,7 +117,7 @@ impl Delivery {
                 }
                 LookUp::Retry { after, reason, answer } => {
                     context.tell.retrying(reason, &answer);
-                    self.parts.push(Part { picks, doubt: Some(doubt), throttled });
+                    self.parts.push(Part { picks, doubt: Some(doubt), throttled, beside });
                     return Some(self.backoff.pause(after));
                 }
             }
@@ -122,19 +127,21 @@ impl Delivery {
         let missing: Vec<_> = missing.into_iter().map(|(pick, _)| pick).collect();
         let there: Vec<_> = there.into_iter().map(|(pick, _)| pick).collect();
         context.tell.looked_up(there.len(), missing.len(), unavailable);
-        context.tell.delivered(batch, &there);
+        context.delivered(batch, &there);
+        beside |= !there.is_empty();
         match doubt.then {
             _ if missing.is_empty() => None,
             Then::Send => {
-                self.parts.push(Part { picks: missing, doubt: None, throttled });
+                self.parts.push(Part { picks: missing, doubt: None, throttled, beside });
                 None
             }
-            Then::Refuse { answer } => self.refuse(context, batch, missing, &answer),
+            // All of a time range may be refused: that is no sign that nothing else would be taken.
+            Then::Refuse { answer } => self.refuse(context, batch, alone(missing, &answer), true),
             Then::Halve { answer } if missing.len() == 1 => {
-                self.refuse(context, batch, missing, &answer)
+                self.refuse(context, batch, alone(missing, &answer), beside)
             }
             Then::Halve { .. } => {
-                self.halve(missing);
+                self.halve(missing, beside);
                 None
             }
         }
@@ -149,19 +156,18 @@ impl Delivery {
                 let doubt = Verdict::Doubt { reason: Reason::BadAnswer, answer };
                 self.judge(context, batch, part, doubt, sent)
             }
-            // A fault of ours, and no reason to lose an event: what has no verdict is not known to be stored.
-            Answer::Each(verdicts) if verdicts.len() != part.picks.len() => {
-                let answer = format!("{} verdicts on {} events", verdicts.len(), part.picks.len());
-                let doubt = Verdict::Doubt { reason: Reason::BadAnswer, answer };
-                self.judge(context, batch, part, doubt, sent)
-            }
             Answer::Each(verdicts) => {
+                let beside = part.beside || verdicts.contains(&Verdict::Delivered);
+                let (groups, refused) = alike(&part.picks, verdicts);
                 let mut wait = None;
-                for (picks, verdict) in alike(&part.picks, verdicts) {
-                    let some = Part { picks, doubt: None, throttled: part.throttled };
+                for (picks, verdict) in groups {
+                    let some = Part { picks, doubt: None, throttled: part.throttled, beside };
                     wait = self.judge(context, batch, some, verdict, sent).max(wait);
                 }
-                wait
+                if refused.is_empty() {
+                    return wait;
+                }
+                self.refuse(context, batch, refused, beside).max(wait)
             }
         }
     }
@@ -178,14 +184,14 @@ impl Delivery {
         match verdict {
             Verdict::Delivered => {
                 self.backoff.reset();
-                context.tell.delivered(batch, &part.picks);
+                context.delivered(batch, &part.picks);
                 None
             }
             Verdict::Retry { after, reason, answer } => {
                 context.tell.retrying(reason, &answer);
                 part.throttled = if reason == Reason::Throttled { part.throttled + 1 } else { 0 };
                 if part.throttled >= PATIENCE && part.picks.len() > 1 {
-                    self.halve(part.picks);
+                    self.halve(part.picks, part.beside);
                 } else {
                     self.parts.push(part);
                 }
@@ -207,21 +213,23 @@ impl Delivery {
             Verdict::Split { answer } => self.narrow(context, batch, part, answer, false),
             Verdict::OutOfRange { answer } => self.narrow(context, batch, part, answer, true),
             Verdict::TooLarge { answer } if part.picks.len() == 1 => {
-                self.refuse(context, batch, part.picks, &answer)
+                self.refuse(context, batch, alone(part.picks, &answer), part.beside)
             }
             Verdict::TooLarge { .. } => {
-                self.halve(part.picks);
+                self.halve(part.picks, part.beside);
                 None
             }
             Verdict::Safe { answer } if part.picks.iter().all(|pick| pick.safe) => {
-                self.refuse(context, batch, part.picks, &answer)
+                self.refuse(context, batch, alone(part.picks, &answer), part.beside)
             }
             Verdict::Safe { .. } => {
                 part.picks.iter_mut().for_each(|pick| pick.safe = true);
                 self.parts.push(part);
                 None
             }
-            Verdict::Refuse { answer } => self.refuse(context, batch, part.picks, &answer),
+            Verdict::Refuse { answer } => {
+                self.refuse(context, batch, alone(part.picks, &answer), part.beside)
+            }
             Verdict::Stop { answer, hint } => {
                 context.tell.stopped(&answer, &hint);
                 self.parts.push(part);
@@ -240,7 +248,8 @@ impl Delivery {
         all: bool,
     ) -> Option<Duration> {
         if part.picks.len() == 1 {
-            return self.refuse(context, batch, part.picks, &answer);
+            // A time range is no sign that nothing else would be taken.
+            return self.refuse(context, batch, alone(part.picks, &answer), all || part.beside);
         }
         let then = if all { Then::Refuse { answer } } else { Then::Halve { answer } };
         part.doubt = Some(self.doubt(context, Instant::now(), then));
@@ -253,58 +262,71 @@ impl Delivery {
         Doubt { until, scopes: [context.output.scope()].into(), then }
     }
 
-    fn halve(&mut self, mut picks: Vec<Pick>) {
+    fn halve(&mut self, mut picks: Vec<Pick>, beside: bool) {
         let second = picks.split_off(picks.len() / 2);
         for picks in [second, picks] {
-            self.parts.push(Part { picks, doubt: None, throttled: 0 });
+            self.parts.push(Part { beside, ..Part::new(picks, None) });
         }
     }
 
-    /// Records events as refused; answers how long to wait if there is no room for that.
+    /// Puts events aside for good; answers how long to wait if that cannot be done.
     fn refuse(
         &mut self,
         context: &Context,
         batch: &Batch,
-        picks: Vec<Pick>,
-        answer: &str,
+        refused: Refused,
+        beside: bool,
     ) -> Option<Duration> {
-        let events: Vec<_> = picks.iter().map(|pick| pick.event).collect();
+        let events: Vec<_> =
+            refused.iter().map(|(pick, answer)| (pick.event, answer.as_str())).collect();
         // Rare, and nothing else of this pipeline may go on before it is on disk.
-        let recorded =
-            tokio::task::block_in_place(|| context.refused.record(batch, &events, answer));
-        let (what, hint) = match recorded {
-            Ok(()) => {
-                context.tell.refused(&events, answer, context.refused.bytes());
-                return None;
-            }
-            Err(RefusedError::Full(hint)) => {
-                ("no room is left for refused events".to_owned(), hint)
-            }
-            Err(RefusedError::Io(error)) => (
-                format!("refused events cannot be written down: {error}"),
-                "see that the disk of `state_dir` has room and can be written to".to_owned(),
-            ),
-        };
-        context.tell.stopped(&what, &hint);
-        context.tell.budget_spent(&hint);
+        let kept =
+            tokio::task::block_in_place(|| context.fate.refused(context, batch, &events, beside));
+        if kept.is_ok() {
+            return None;
+        }
         // Tried again as a part of its own: by then there may be room, or the output may take it.
-        self.parts.push(Part { picks, doubt: None, throttled: 0 });
+        let picks = refused.into_iter().map(|(pick, _)| pick).collect();
+        self.parts.push(Part { beside, ..Part::new(picks, None) });
         Some(self.backoff.longest())
     }
 }
 
-/// Groups picks that have the same verdict, so that they go on together.
-fn alike(picks: &[Pick], verdicts: Vec<Verdict>) -> Vec<(Vec<Pick>, Verdict)> {
+impl Part {
+    fn new(picks: Vec<Pick>, doubt: Option<Doubt>) -> Self {
+        Self { picks, doubt, throttled: 0, beside: false }
+    }
+}
+
+impl Context {
+    fn delivered(&self, batch: &Batch, picks: &[Pick]) {
+        if !picks.is_empty() {
+            self.fate.delivered(batch, picks);
+            self.tell.delivered(batch, picks);
+        }
+    }
+}
+
+/// Events that have one answer.
+fn alone(picks: Vec<Pick>, answer: &str) -> Refused {
+    picks.into_iter().map(|pick| (pick, answer.to_owned())).collect()
+}
+
+/// Groups picks that have the same verdict, so that they go on together. Those that are refused keep each its answer.
+fn alike(picks: &[Pick], verdicts: Vec<Verdict>) -> (Vec<(Vec<Pick>, Verdict)>, Refused) {
     let mut groups: Vec<(Vec<Pick>, Verdict)> = Vec::new();
+    let mut refused = Refused::new();
     for (pick, verdict) in picks.iter().zip(verdicts) {
-        // What is refused is told one by one, with its own answer.
+        if let Verdict::Refuse { answer } = verdict {
+            refused.push((*pick, answer));
+            continue;
+        }
         let same =
             |other: &Verdict| std::mem::discriminant(other) == std::mem::discriminant(&verdict);
-        let joins = !matches!(verdict, Verdict::Refuse { .. } | Verdict::Stop { .. });
-        match groups.iter_mut().find(|(_, other)| joins && same(other)) {
+        match groups.iter_mut().find(|(_, other)| same(other)) {
             Some((group, _)) => group.push(*pick),
             None => groups.push((vec![*pick], verdict)),
         }
     }
-    groups
+    (groups, refused)
 }

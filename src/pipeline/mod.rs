@@ -1,23 +1,25 @@
 //! Joins one input to one output: reads, delivers, and moves the cursor over what was acknowledged.
 //!
 //! A thread reads ahead by one chunk. Each chunk becomes a task (`delivery.rs`) that ends only when every event of it is
-//! delivered, or refused and durably recorded (`refused.rs`). Several are under way at once; `acks.rs` lets the cursor
-//! pass over the contiguous prefix only. `doubt.rs` knows what an earlier process may have sent already, `backoff.rs`
-//! and `rate.rs` say how long to wait.
+//! delivered, or refused and durably put aside (`fate.rs`, unless `circuit.rs` says that everything is refused). Several
+//! are under way at once; `acks.rs` lets the cursor pass over the contiguous prefix only. `doubt.rs` knows what an earlier
+//! process may have sent already, `backoff.rs` and `rate.rs` say how long to wait. `resend.rs` sends dead letters again.
 //!
 //! Promised: nothing is sent that the checkpoint has not reserved; an error never moves a cursor; what is in doubt is
 //! looked up before it is sent; memory is bounded by chunks under way, however long an output hangs.
 
 mod acks;
 mod backoff;
+mod circuit;
 mod delivery;
 mod doubt;
+mod fate;
 mod rate;
 mod reading;
-mod refused;
+mod resend;
 mod run;
 mod tell;
 
 pub(crate) use doubt::Doubts;
-pub(crate) use refused::Refused;
+pub(crate) use resend::{Ask, Resend, Sum};
 pub(crate) use run::{Ended, Pipeline, Settings};

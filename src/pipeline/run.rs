@@ -13,14 +13,15 @@ use super::acks::Acks;
 use super::backoff::Backoff;
 use super::delivery::{Context, Delivery};
 use super::doubt::Doubts;
+use super::fate::Fate;
 use super::rate::Rate;
 use super::reading::{self, Reply};
-use super::refused::Refused;
 use super::tell::Tell;
 use crate::checkpoint::{FileMark, Ledger, RESERVE};
 use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
 use crate::input::{Chunk, Input, News, Reader};
+use crate::letters::Letters;
 use crate::output::Output;
 use crate::telemetry::{GapReason, Heart, InputStats, Telemetry};
 
@@ -132,7 +133,7 @@ impl Pipeline {
         reader: Reader,
         output: Output,
         names: (Arc<str>, Arc<str>),
-        refused: Refused,
+        letters: Letters,
         ledger: Arc<Ledger>,
         doubts: Doubts,
         settings: Settings,
@@ -141,12 +142,17 @@ impl Pipeline {
         let heart = telemetry.heart(format!("the pipeline from {} to {}", names.0, names.1));
         let input_stats = telemetry.input(&names.0);
         let tell = Tell::new(names.0, names.1, telemetry.clone());
-        tell.stats.refused_bytes.set(refused.bytes());
+        tell.letters(letters.count());
         let read = ledger.cursor().generations;
         Self {
             input,
             reader: Some(reader),
-            context: Arc::new(Context { output, refused, tell, timeout: settings.timeout }),
+            context: Arc::new(Context {
+                output,
+                fate: Fate::keep(letters),
+                tell,
+                timeout: settings.timeout,
+            }),
             ledger,
             scopes: doubts.scopes.clone().into(),
             doubts,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::event::{Batch, GapFacts, Nanos};
+use crate::letters::Count;
 use crate::output::{Pick, Reason};
 use crate::telemetry::{
     EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say, Telemetry, Time,
@@ -153,22 +154,25 @@ impl Tell {
         self.telemetry.disk().set_spent(Some(hint.to_owned()));
     }
 
-    pub(super) fn refused(&self, events: &[u32], answer: &str, bytes: u64) {
+    pub(super) fn refused(&self, count: usize, answer: &str, letters: Count) {
         self.telemetry.disk().set_spent(None);
-        self.stats.events.of(EventResult::Refused).add(events.len() as u64);
-        self.stats.refused_bytes.set(bytes);
+        self.stats.events.of(EventResult::Refused).add(count as u64);
+        self.letters(letters);
         self.runs();
         if let Some(unsaid) = self.said(|said| said.refused.now((), Instant::now())) {
-            let count = events.len();
             tracing::error!(
                 input = &*self.input,
                 output = &*self.output,
                 count,
                 answer,
                 unsaid,
-                "events are refused for their content, kept in the state directory"
+                "events are refused for their content, kept as dead letters"
             );
         }
+    }
+
+    pub(super) fn letters(&self, count: Count) {
+        self.stats.set_letters(count.letters, count.bytes, count.damaged);
     }
 
     pub(super) fn looked_up(&self, found: usize, missing: usize, unavailable: bool) {

@@ -1,5 +1,6 @@
 //! Answers those who ask how the agent is: `/metrics`, `/livez`, `/readyz`, `/status` and the page at `/`, over HTTP, and
-//! the same status over a socket in the state directory. Reads telemetry, changes nothing.
+//! the same status over a socket in the state directory. Reads telemetry, changes nothing; what else is asked through the
+//! socket is handed on.
 //!
 //! Bounded: 64 connections, ten seconds to send a request and ten to take the answer (`bounded.rs`). Nothing here
 //! needs credentials: no answer holds an event or a secret.
@@ -22,7 +23,7 @@ mod routes;
 mod table;
 mod view;
 
-pub(crate) use local::answer_locally;
+pub(crate) use local::{Asked, answer_locally};
 pub(crate) use table::table;
 
 /// How long answers under way may take once the end has begun.

@@ -98,9 +98,9 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
     if !pair.gaps.is_empty() {
         fact(page, "Gaps", &view::gaps(pair))?;
     }
-    if pair.refused > 0 || pair.refused_bytes > 0 {
+    if pair.refused > 0 || pair.dead_letter_bytes > 0 {
         fact(page, "Refused", &human::count(pair.refused))?;
-        fact(page, "Kept", &human::size(pair.refused_bytes))?;
+        fact(page, "Dead letters", &view::letters(pair))?;
     }
     if pair.dropped > 0 {
         fact(page, "Dropped", &human::count(pair.dropped))?;

@@ -21,6 +21,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
             "STATE",
             "DELIVERED",
             "REFUSED",
+            "DEAD LETTERS",
             "WAITING",
             "LAG",
             "LOSS IN",
@@ -32,7 +33,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         if !snapshot.running {
             // State and counts belong to a process, and there is none.
             for row in &mut rows {
-                for column in [2, 3, 4, 7, 8] {
+                for column in [2, 3, 4, 8, 9, 10] {
                     row[column] = "-".into();
                 }
             }
@@ -85,13 +86,14 @@ fn input_row(input: &InputView, now: Time) -> [String; 8] {
     ]
 }
 
-fn pair_row(pair: &PairView, now: Time) -> [String; 11] {
+fn pair_row(pair: &PairView, now: Time) -> [String; 12] {
     [
         human::line(&pair.input, 60),
         human::line(&pair.output, 60),
         view::pair_state(&pair.state).into(),
         human::count(pair.delivered),
         human::count(pair.refused),
+        view::letters(pair),
         human::size(pair.lag_bytes),
         view::lag(pair),
         view::loss_in(pair),

@@ -60,6 +60,18 @@ pub(super) fn gaps(pair: &PairView) -> String {
     format!("{} ({})", human::count(count), human::size(bytes))
 }
 
+/// `none`, or `2 (1.5 KiB)`; damage is named.
+pub(super) fn letters(pair: &PairView) -> String {
+    if pair.dead_letter_bytes == 0 {
+        return "none".into();
+    }
+    let (count, size) = (human::count(pair.dead_letters), human::size(pair.dead_letter_bytes));
+    match pair.dead_letters_damaged {
+        0 => format!("{count} ({size})"),
+        damaged => format!("{count} ({size}, {} damaged)", human::count(damaged)),
+    }
+}
+
 /// What someone should know or do about an input.
 pub(super) fn input_remark(input: &InputView) -> Option<String> {
     match &input.state {

@@ -66,7 +66,9 @@ const PAIR: &[Row<PairStats>] = &[
     Row("auditrail_output_requests_in_flight", "Requests sent and not yet answered.", Gauge(|p| Some(p.in_flight.get()))),
     Row("auditrail_output_retrying", "1 while the output takes nothing and is tried again.", Gauge(|p| Some(matches!(p.state(), PairState::Retrying { .. }).into()))),
     Row("auditrail_output_stopped", "1 while nothing is sent before someone mends the configuration.", Gauge(|p| Some(matches!(p.state(), PairState::Stopped { .. }).into()))),
-    Row("auditrail_refused_bytes", "Bytes on disk of events that the output refused.", Gauge(|p| Some(p.refused_bytes.get()))),
+    Row("auditrail_dead_letters", "Events that the output refused for their content, kept on disk.", Gauge(|p| Some(p.dead_letters.get()))),
+    Row("auditrail_dead_letter_bytes", "Bytes on disk of dead letters.", Gauge(|p| Some(p.dead_letter_bytes.get()))),
+    Row("auditrail_dead_letters_damaged", "Stretches of the dead letters on disk that do not read.", Gauge(|p| Some(p.dead_letters_damaged.get()))),
     Row("auditrail_delivery_latency_seconds", "From event time to acknowledgement.", Values::Histogram(|p| &p.latency)),
 ];
 

@@ -103,8 +103,10 @@ pub(crate) struct PairStats {
     /// From event time to acknowledgement.
     pub(crate) latency: Histogram,
     pub(crate) in_flight: Level,
-    /// Size on disk of the refused events.
-    pub(crate) refused_bytes: Level,
+    /// Events that the output refused and that are kept: how many, their bytes on disk, and what of them does not read.
+    pub(crate) dead_letters: Level,
+    pub(crate) dead_letter_bytes: Level,
+    pub(crate) dead_letters_damaged: Level,
     /// Both locks are taken once a request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
     cursor: Mutex<Option<Cursor>>,
@@ -126,7 +128,9 @@ impl PairStats {
             time_to_loss: Level::of(u64::MAX),
             latency: Histogram::default(),
             in_flight: Level::default(),
-            refused_bytes: Level::default(),
+            dead_letters: Level::default(),
+            dead_letter_bytes: Level::default(),
+            dead_letters_damaged: Level::default(),
             state: Mutex::default(),
             cursor: Mutex::default(),
         }
@@ -142,6 +146,12 @@ impl PairStats {
     #[cfg(test)]
     pub(crate) fn gap_count(&self, reason: GapReason) -> (u64, u64) {
         (self.gaps.of(reason).get(), self.gap_bytes.of(reason).get())
+    }
+
+    pub(crate) fn set_letters(&self, letters: u64, bytes: u64, damaged: u64) {
+        self.dead_letters.set(letters);
+        self.dead_letter_bytes.set(bytes);
+        self.dead_letters_damaged.set(damaged);
     }
 
     /// The output took something.

@@ -45,7 +45,7 @@ pub(crate) fn busy() -> Telemetry {
     let search = telemetry.pair("apiserver", "search");
     search.events.of(EventResult::Delivered).add(398_111);
     search.events.of(EventResult::Refused).add(2);
-    search.refused_bytes.set(4_096);
+    search.set_letters(2, 4_096, 0);
     search.last_success.set(Some(at(-65)));
     search.oldest_pending.set(Some(at(-66)));
     search.lag_bytes.set(25_165_824);

@@ -13,7 +13,7 @@ use crate::elastic::Elastic;
 use crate::servers::{Server, have};
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{tables, wait_for};
+use crate::support::{copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -74,6 +74,49 @@ fn a_body_too_large_for_the_server_is_halved_and_only_a_line_too_large_alone_is_
     agent.stop();
     elastic.assert_holds(stream, &rest);
     assert!(agent.state().contains(&large[0].audit_id), "the state directory keeps the event");
+}
+
+/// A dead letter is sent again to a node with a higher limit, and a copy that comes back after a rollover, whose new index would
+/// take the id once more, is looked up and found.
+#[test]
+fn a_dead_letter_reaches_a_node_with_a_higher_limit_once_even_after_a_rollover() {
+    if !have(&[Server::Elasticsearch]) {
+        return;
+    }
+    let elastic = Elastic::with(&["http.max_content_length=1mb"]);
+    let dir = TempDir::new().unwrap();
+    let stream = "logs-kubernetes.audit_logs-letters";
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<Expected> =
+        (0..20).map(|n| maker.event(if n % 10 == 3 { 1_500_000 } else { 500 })).collect();
+    let mut agent = follow(dir.path(), &events, &elastic, stream, "");
+    let (large, rest): (Vec<Expected>, Vec<Expected>) =
+        events.into_iter().partition(|event| event.line.len() > 1_000_000);
+    elastic.wait_count(stream, rest.len(), LIMIT);
+    wait_for("the large events to be counted as refused", LIMIT, || {
+        let refused = agent.events("elasticsearch", "refused");
+        if refused == large.len() { Ok(()) } else { Err(refused.to_string()) }
+    });
+    agent.stop_done();
+    let (code, listed, said) = agent.command(&["dead-letters", "list"]);
+    assert_eq!((code, listed.matches("413").count()), (Some(0), large.len()), "{listed}{said}");
+
+    let raised = Elastic::shared();
+    let config = tables::input("apiserver", &dir.path().join("audit.log"))
+        + &tables::elasticsearch(&raised.url(), stream, "");
+    agent.configure(&config);
+    let (kept, saved) = (agent.state_dir().join("dead-letters"), dir.path().join("saved"));
+    copy(&kept, &saved);
+    for again in [false, true] {
+        if again {
+            copy(&saved, &kept);
+            raised.rollover(stream);
+        }
+        let (code, sent, said) = agent.command(&["dead-letters", "resend"]);
+        assert_eq!(code, Some(0), "{sent}{said}");
+        assert!(sent.contains("2 of 2 delivered"), "{sent}");
+        raised.assert_holds(stream, &large);
+    }
 }
 
 /// 403 on the items of a blocked index is for the operator to mend; when it is mended, delivery goes on by itself.

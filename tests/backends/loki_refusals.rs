@@ -12,7 +12,7 @@ use crate::loki::Loki;
 use crate::servers::{Server, have};
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{tables, wait_for};
+use crate::support::{copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const SELECTOR: &str = "{job=\"refusals\"}";
@@ -60,6 +60,51 @@ fn a_line_too_long_for_loki_is_put_aside_and_its_batch_arrives_once() {
     assert!(state.contains("max entry size"), "the state directory keeps the answer");
     for event in bad {
         assert!(state.contains(&event.audit_id), "the state directory keeps {}", event.audit_id);
+    }
+}
+
+/// A dead letter is listed, and once the limit is raised it is sent again, by a running agent or without one, and is
+/// there once: even where a copy of the letters comes back that were delivered already.
+#[test]
+fn a_dead_letter_reaches_a_loki_with_a_higher_limit_once_however_often_it_is_sent_again() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::raised(&[("MAX_LINE", "64KB")]);
+    let dir = TempDir::new().unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let all: Vec<Expected> =
+        (0..200).map(|n| maker.event(if n % 50 == 7 { 90_000 } else { 500 })).collect();
+    let mut agent = follow(dir.path(), &log_of(&all), &loki, "");
+    let (bad, good): (Vec<Expected>, Vec<Expected>) =
+        all.into_iter().partition(|event| event.line.len() > 65_536);
+    wait_refused(&agent, bad.len());
+    loki.wait_count(SELECTOR, &good, LIMIT);
+    agent.stop_done();
+
+    let (code, listed, said) = agent.command(&["dead-letters", "list"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(listed.matches("max entry size").count(), bad.len(), "{listed}");
+    let (code, sent, said) = agent.command(&["dead-letters", "resend"]);
+    assert_eq!((code, sent.contains("refused again and kept")), (Some(3), true), "{sent}{said}");
+
+    let raised = Loki::raised(&[]);
+    agent.configure(&config(dir.path(), &raised, ""));
+    let (kept, saved) = (agent.state_dir().join("dead-letters"), dir.path().join("saved"));
+    copy(&kept, &saved);
+    agent.resume();
+    agent.wait_readyz(200, LIMIT);
+    for runs in [true, false] {
+        if !runs {
+            agent.stop_done();
+            copy(&saved, &kept);
+        }
+        let (code, sent, said) = agent.command(&["dead-letters", "resend"]);
+        assert_eq!(code, Some(0), "{sent}{said}");
+        assert!(sent.contains("4 of 4 delivered"), "{sent}");
+        raised.assert_holds(SELECTOR, &bad);
+        let (_, listed, _) = agent.command(&["dead-letters", "list"]);
+        assert_eq!(listed, "there are no dead letters\n");
     }
 }
 

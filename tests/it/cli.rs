@@ -17,7 +17,16 @@ const NOBODY: u32 = 65534;
 /// To accept a change: `AUDITRAIL_BLESS=1 cargo test help`, and read the difference.
 #[test]
 fn help_is_what_it_was() {
-    let pages = [&["--help"][..], &["run", "--help"], &["check", "--help"], &["status", "--help"]];
+    let pages = [
+        &["--help"][..],
+        &["run", "--help"],
+        &["check", "--help"],
+        &["status", "--help"],
+        &["dead-letters", "--help"],
+        &["dead-letters", "list", "--help"],
+        &["dead-letters", "resend", "--help"],
+        &["dead-letters", "drop", "--help"],
+    ];
     let mut found = String::new();
     for page in pages {
         found.extend(["$ auditrail ", &page.join(" "), "\n", &run(page).expect(0).stdout, "\n"]);

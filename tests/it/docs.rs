@@ -56,11 +56,14 @@ fn check_command(place: &str, line: &str) -> bool {
         }
         _ => return false,
     };
-    let Some(command) = rest.first().filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
-    else {
-        return false;
+    let is_word = |word: &&&str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
     };
-    let help = run(&[command, "--help"]);
+    let Some(command) = rest.first().filter(is_word) else { return false };
+    let action = rest.get(1).filter(is_word).filter(|_| *command == "dead-letters");
+    let words: Vec<&str> = [*command].into_iter().chain(action.copied()).collect();
+    let help = run(&[&words[..], &["--help"]].concat());
     assert_eq!(help.code, Some(0), "{place}: there is no `{command}` in: {line}");
     for flag in rest.iter().take_while(|word| **word != "#").filter(|word| word.starts_with('-')) {
         let flag = flag.trim_end_matches([',', '.', ')', ';']);

@@ -19,10 +19,10 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/input/hold.rs", "files that are"),
     ("src/input/mod.rs", "has the directory changed"),
     ("src/input/open.rs", "did a file change since"),
+    ("src/letters/shelf.rs", "dead letters"),
     ("src/output/credentials.rs", "credentials that may change"),
     ("src/output/file.rs", "the file output"),
     ("src/output/file_tail.rs", "what is in it"),
-    ("src/pipeline/refused.rs", "refused events"),
     ("src/telemetry/process.rs", "/proc/self"),
 ];
 

@@ -84,6 +84,18 @@ impl Agent {
         assert!(status.success(), "ended with {status} although all was delivered");
     }
 
+    /// Runs another command with its configuration: exit code, standard output and standard error.
+    pub(crate) fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_auditrail"))
+            .args(arguments)
+            .arg("-c")
+            .arg(self.dir.join("auditrail.toml"))
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
     /// Where it keeps what it remembers.
     pub(crate) fn state_dir(&self) -> PathBuf {
         self.dir.join("state")

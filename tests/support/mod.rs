@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod agent;
+pub(crate) mod bulk;
 pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod tables;
@@ -67,6 +68,20 @@ pub(crate) fn contents(dir: &Path) -> String {
         all.push_str(&String::from_utf8_lossy(&fs::read(path).unwrap_or_default()));
     });
     all
+}
+
+/// Copies a folder of plain files and folders.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let beside = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &beside);
+        } else {
+            fs::copy(path, beside).unwrap();
+        }
+    }
 }
 
 /// The end of a file of text, for showing what led to a failure.

@@ -1,5 +1,6 @@
 //! Builds the rooms from a configuration and what the checkpoint knows.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,12 +8,14 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
+use crate::cli::letters::Letterbox;
 use crate::cli::start::output;
 use crate::config::{self, Config, OutputKind};
 use crate::event::{Key, Roll};
 use crate::input::{Input, Large, Limits, Reader};
+use crate::letters::Letters;
 use crate::output::{File, FileMark as OutputMark, Output};
-use crate::pipeline::{Doubts, Pipeline, Refused, Settings};
+use crate::pipeline::{Doubts, Pipeline, Settings};
 use crate::telemetry::Telemetry;
 
 /// What the rooms are built from.
@@ -26,12 +29,13 @@ pub(super) struct House<'a> {
     pub(super) moved: &'a Arc<Notify>,
 }
 
-pub(super) type Rooms = (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>);
+pub(super) type Rooms = (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>, Vec<Letterbox>);
 
 impl House<'_> {
     /// Makes every input and pipeline. An input is started when all its readers are known.
     pub(super) fn build(&self) -> anyhow::Result<Rooms> {
         let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut letterboxes = Vec::new();
         let large = Large::default();
         for input_config in &self.config.inputs {
             let mut input = Input::new(input_config.clone(), self.key.clone());
@@ -59,14 +63,15 @@ impl House<'_> {
             input.start(&names, self.telemetry.input(&input_config.name), heart)?;
             let input = Arc::new(input);
             for (output_config, reader) in readers {
-                let (pipeline, ledger) =
+                let (pipeline, ledger, letterbox) =
                     self.pipeline(&input, reader, &input_config.name, output_config)?;
                 pipelines.push(pipeline);
                 ledgers.push(ledger);
+                letterboxes.push(letterbox);
             }
             inputs.push(input);
         }
-        Ok((inputs, pipelines, ledgers))
+        Ok((inputs, pipelines, ledgers, letterboxes))
     }
 
     fn reader(
@@ -96,7 +101,7 @@ impl House<'_> {
         reader: Reader,
         input_name: &Arc<str>,
         output_config: &config::Output,
-    ) -> anyhow::Result<(Pipeline, Arc<Ledger>)> {
+    ) -> anyhow::Result<(Pipeline, Arc<Ledger>, Letterbox)> {
         let names = (Arc::clone(input_name), Arc::clone(&output_config.name));
         let known = self.loaded.state.pair(&names.0, &names.1).cloned();
         let pair = known.unwrap_or_else(|| Pair {
@@ -123,23 +128,28 @@ impl House<'_> {
             _ => (Ledger::new(books, output.scope(), Arc::clone(self.moved)), doubts),
         };
         let ledger = Arc::new(ledger);
-        let budget = Budget::new(self.store.directory(), self.config.disk);
-        let refused = Refused::open(self.store.directory(), &names.0, &names.1, budget)
-            .with_context(|| {
-                format!("cannot open the refused events below {}", self.store.directory().display())
-            })?;
+        let letters = letters(self.store.directory(), self.config, &names.0, &names.1)?;
+        let letterbox = Letterbox::new(
+            self.config,
+            output_config,
+            self.node,
+            &names.0,
+            letters.clone(),
+            Some(Arc::clone(&ledger)),
+            self.telemetry,
+        )?;
         let pipeline = Pipeline::new(
             Arc::clone(input),
             reader,
             output,
             names,
-            refused,
+            letters,
             Arc::clone(&ledger),
             doubts,
             settings,
             self.telemetry,
         );
-        Ok((pipeline, ledger))
+        Ok((pipeline, ledger, letterbox))
     }
 }
 
@@ -178,7 +188,19 @@ fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(config: &Config, output: &config::Output) -> Settings {
+/// The dead letters of a pair.
+pub(in crate::cli) fn letters(
+    directory: &Path,
+    config: &Config,
+    input: &str,
+    output: &str,
+) -> anyhow::Result<Letters> {
+    let budget = Budget::new(directory, config.disk);
+    Letters::open(directory, input, output, budget)
+        .with_context(|| format!("cannot open the dead letters below {}", directory.display()))
+}
+
+pub(in crate::cli) fn settings(config: &Config, output: &config::Output) -> Settings {
     let timeout = match &output.kind {
         OutputKind::Loki(loki) => loki.http.timeout,
         OutputKind::Elasticsearch(elasticsearch) => elasticsearch.http.timeout,

@@ -3,7 +3,7 @@
 //! Two questions decide. *Was it stored?* If nobody can say, it is looked up before it is sent again. *Whose fault is
 //! it?* An event's content leads to the safe form and then to a dead letter; the configuration's, here or on the
 //! server, stops the pipeline. Unknown refusals of a document count as content: otherwise one odd event could stop
-//! everything. Reasons may quote the event, so they are compared from their beginning only.
+//! everything; where every document is refused so, the pipeline's circuit stops it. Reasons may quote the event, so they are compared from their beginning only.
 
 use std::time::Duration;
 
@@ -121,20 +121,8 @@ fn items(body: &[u8], safe: &[bool]) -> Answer {
             });
         }
     };
-    let mut verdicts: Vec<_> =
-        bulk.items.iter().zip(safe).map(|(item, &safe)| one(&item.create, safe)).collect();
-    // Nothing is wrong with the content of the safe form: if all of several are refused, it is the index.
-    if verdicts.len() > 1
-        && verdicts.iter().all(|verdict| matches!(verdict, Verdict::Refuse { .. }))
-    {
-        for verdict in &mut verdicts {
-            if let Verdict::Refuse { answer } = verdict {
-                let hint = "the index refuses every document, even in safe form: check its mapping and template".to_owned();
-                *verdict = Verdict::Stop { answer: std::mem::take(answer), hint };
-            }
-        }
-    }
-    Answer::Each(verdicts)
+    let items = bulk.items.iter().zip(safe);
+    Answer::Each(items.map(|(item, &safe)| one(&item.create, safe)).collect())
 }
 
 fn one(outcome: &Outcome, safe: bool) -> Verdict {

@@ -270,12 +270,3 @@ fn the_good_neighbours_of_an_odd_event_are_delivered() {
         }
     );
 }
-
-#[test]
-fn several_safe_forms_all_refused_are_the_fault_of_the_index() {
-    let item =
-        r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"x"}}}"#;
-    let body = format!(r#"{{"items":[{item},{item}]}}"#);
-    let Answer::Each(verdicts) = judge(200, None, body.as_bytes(), &[true, true]) else { panic!() };
-    assert!(verdicts.iter().all(|verdict| word(verdict).starts_with("stop: the index refuses")));
-}

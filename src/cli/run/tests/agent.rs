@@ -15,6 +15,7 @@ use super::super::{Agent, Opened};
 use super::fake::Fake;
 use crate::checkpoint::{Pair, Store};
 use crate::config::Config;
+use crate::letters::{self, Kept};
 use crate::telemetry::{EventResult, PairState, Telemetry, Time};
 
 /// A log, a state directory, and the number of events written so far.
@@ -126,10 +127,20 @@ impl Node {
         assert!(doubled.is_empty(), "doubled: {doubled:?}");
     }
 
-    pub(super) fn refused(&self, output: &str) -> Vec<serde_json::Value> {
-        let path = self.state().join(format!("refused/api.{output}.ndjson"));
-        let text = fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    /// The dead letters of an output: event and answer.
+    pub(super) fn letters(&self, output: &str) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for found in letters::look(&self.state()).unwrap() {
+            if found.output == output {
+                let take = |kept: Kept| {
+                    let line = String::from_utf8(kept.line).unwrap();
+                    all.push((line, kept.letter.answer));
+                    true
+                };
+                letters::each(&self.state(), &found, |_| true, take).unwrap();
+            }
+        }
+        all
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) poison: Option<&'static str>,
     /// Likewise, as too old.
     pub(super) too_old: Option<&'static str>,
+    /// Bulk: documents with this are refused with 400, the others of the same bulk are stored.
+    pub(super) odd: Option<&'static str>,
     /// Requests with this get no answer and are not stored.
     pub(super) hang: Option<&'static str>,
     /// Larger requests get 413.
@@ -171,6 +173,37 @@ fn serve(mut stream: TcpStream, state: &Arc<Mutex<State>>) {
     }
 }
 
+/// What is refused of a write leaves `new`; the answer then.
+fn refusal(
+    state: &mut State,
+    new: &mut Vec<Stored>,
+    length: usize,
+    bulk: bool,
+) -> Option<(u16, String)> {
+    if state.max_body.is_some_and(|most| length > most) {
+        new.clear();
+        return Some((413, "too large".to_owned()));
+    }
+    if let Some(mark) = state.odd.filter(|_| bulk) {
+        let is_odd = |stored: &Stored| stored.line.contains(mark);
+        let statuses: Vec<_> =
+            new.iter().map(|stored| if is_odd(stored) { 400 } else { 201 }).collect();
+        new.retain(|stored| !is_odd(stored));
+        return Some((200, items(&mut statuses.into_iter())));
+    }
+    let marks = [
+        (state.poison, "max entry size 5 bytes exceeded"),
+        (state.too_old, "entry has timestamp too old: 2020"),
+    ];
+    for (mark, text) in marks {
+        if let Some(mark) = mark.filter(|mark| new.iter().any(|one| one.line.contains(mark))) {
+            new.retain(|stored| !stored.line.contains(mark));
+            return Some((400, text.to_owned()));
+        }
+    }
+    None
+}
+
 /// Answers whether the connection stays.
 fn write(
     stream: &mut TcpStream,
@@ -196,25 +229,13 @@ fn write(
     let arrival = (held.stored.len(), held.clock.as_ref().map_or(0, |clock| clock()));
     held.arrivals.push(arrival);
     let count = new.len();
-    if matches!(act, Do::Take) {
-        if held.max_body.is_some_and(|most| request.body.len() > most) {
-            drop(held);
-            answer(stream, 413, "", "too large");
-            return true;
-        }
-        for (mark, text) in [
-            (held.poison, "max entry size 5 bytes exceeded"),
-            (held.too_old, "entry has timestamp too old: 2020"),
-        ] {
-            let Some(mark) = mark else { continue };
-            if new.iter().any(|stored| stored.line.contains(mark)) {
-                new.retain(|stored| !stored.line.contains(mark));
-                held.stored.extend(new);
-                drop(held);
-                answer(stream, 400, "", text);
-                return true;
-            }
-        }
+    if matches!(act, Do::Take)
+        && let Some((status, body)) = refusal(&mut held, &mut new, request.body.len(), bulk)
+    {
+        held.stored.extend(new);
+        drop(held);
+        answer(stream, status, "", &body);
+        return true;
     }
     let all = || if bulk { items(&mut (0..count).map(|_| 201)) } else { String::new() };
     let ok = if bulk { 200 } else { 204 };

@@ -378,9 +378,9 @@ fn a_gap_that_the_output_refuses_is_kept_as_any_event_and_passed() {
     let process = node.start(&loki(&fake, TENS));
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     until("no gap is left", || node.pair("loki").unwrap().gaps.is_empty());
-    let refused = node.refused("loki");
+    let refused = node.letters("loki");
     assert_eq!(refused.len(), 1);
-    assert!(refused[0]["line"].as_str().unwrap().contains("\"kind\":\"Gap\""), "{refused:?}");
+    assert!(refused[0].0.contains("\"kind\":\"Gap\""), "{refused:?}");
     assert!(process.stop());
 }
 

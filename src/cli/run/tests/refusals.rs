@@ -18,12 +18,89 @@ fn one_poisonous_line_is_refused_and_its_neighbours_are_delivered_once() {
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     let counts = fake.counts();
     assert!(counts.len() == 19 && counts.values().all(|times| *times == 1), "{counts:?}");
-    let refused = node.refused("loki");
-    assert_eq!(refused.len(), 1);
-    assert!(refused[0]["line"].as_str().unwrap().contains("venom"));
-    assert!(refused[0]["answer"].as_str().unwrap().starts_with("400 max entry size"));
+    let letters = node.letters("loki");
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].0.contains("venom"));
+    assert!(letters[0].1.starts_with("400 max entry size"));
     assert_eq!((process.delivered("loki"), process.refused("loki")), (19, 1));
     assert_eq!(process.pair_state("loki"), PairState::Running);
+}
+
+#[test]
+fn a_batch_in_which_a_few_events_are_poison_and_no_other_is_there_costs_no_more_than_these() {
+    for output in [loki, elasticsearch] {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        (fake.state().poison, fake.state().odd) = (Some("venom"), Some("venom"));
+        if output(&fake, "").contains("elastic") {
+            fake.state().poison = None;
+        }
+        (0..7).for_each(|_| node.write_with("venom"));
+        let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
+        let process = node.start(&output(&fake, TENS));
+        until("all is acknowledged", || node.is_all_acknowledged(name));
+        node.write(10);
+        until("all is acknowledged", || node.is_all_acknowledged(name));
+        assert_eq!((process.delivered(name), process.refused(name)), (10, 7));
+        assert_eq!((node.letters(name).len(), process.pair_state(name)), (7, PairState::Running));
+    }
+}
+
+/// A wrong mapping, limit or path: whatever is sent is refused, event by event.
+#[test]
+fn where_everything_is_refused_the_pipeline_stops_and_shouts_and_once_it_is_mended_the_rest_arrives()
+ {
+    for output in [loki, elasticsearch] {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        (fake.state().poison, fake.state().odd) = (Some("auditID"), Some("auditID"));
+        let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
+        if name == "es" {
+            fake.state().poison = None;
+        }
+        node.write(500);
+        let process = node.start(&output(&fake, TENS));
+        until("it is said", || matches!(process.pair_state(name), PairState::Stopped { .. }));
+        assert!(process.problems().contains("nothing is taken any more"), "{}", process.problems());
+        let writes = fake.state().writes.len();
+        until("it was tried again", || fake.state().writes.len() > writes + 20);
+        let letters = node.letters(name).len();
+        assert!((80..=100).contains(&letters), "{letters} dead letters");
+        (fake.state().poison, fake.state().odd) = (None, None);
+        until("all is acknowledged", || node.is_all_acknowledged(name));
+        assert_eq!((node.letters(name).len(), fake.counts().len()), (letters, 500 - letters));
+        assert!(process.problems().is_empty(), "{}", process.problems());
+    }
+}
+
+/// Elasticsearch with a batch of more events than may be put aside in a row: not one of them is.
+#[test]
+fn a_whole_large_batch_that_is_refused_leaves_no_dead_letter() {
+    let (fake, mut node) = (Fake::new(), Node::new());
+    fake.state().odd = Some("auditID");
+    node.write(150);
+    let process = node.start(&elasticsearch(&fake, ""));
+    until("it is said", || matches!(process.pair_state("es"), PairState::Stopped { .. }));
+    assert_eq!(node.letters("es").len(), 0);
+    fake.state().odd = None;
+    until("all is acknowledged", || node.is_all_acknowledged("es"));
+    node.all_once(&fake);
+}
+
+/// However many are refused of a batch of which some are taken.
+#[test]
+fn poison_among_good_events_never_stops_the_pipeline() {
+    for output in [loki, elasticsearch] {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        (fake.state().poison, fake.state().odd) = (Some("venom"), Some("venom"));
+        let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
+        if name == "es" {
+            fake.state().poison = None;
+        }
+        (0..150).for_each(|_| node.write_with("venom"));
+        node.write(1);
+        let process = node.start(&output(&fake, "in_flight = 1"));
+        until("all is acknowledged", || node.is_all_acknowledged(name));
+        assert_eq!((process.delivered(name), node.letters(name).len()), (1, 150));
+    }
 }
 
 #[test]
@@ -35,7 +112,7 @@ fn events_too_old_for_the_store_are_refused_without_halving() {
     let process = node.start(&loki(&fake, TENS));
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     assert_eq!((process.delivered("loki"), process.refused("loki")), (12, 8));
-    assert_eq!((node.refused("loki").len(), fake.counts().len()), (8, 12));
+    assert_eq!((node.letters("loki").len(), fake.counts().len()), (8, 12));
     assert_eq!(fake.state().writes.len(), 2);
 }
 
@@ -115,7 +192,7 @@ fn when_there_is_no_room_for_refused_events_the_pipeline_stops_within_bounds_and
     fs::remove_file(filler).unwrap();
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     assert!(fake.counts().len() == 2000 && fake.counts().values().all(|times| *times == 1));
-    assert_eq!(node.refused("loki").len(), 1);
+    assert_eq!(node.letters("loki").len(), 1);
 }
 
 #[test]
@@ -150,7 +227,7 @@ fn a_kill_among_refusals_records_each_once() {
     }
     let _process = node.start(&outputs);
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
-    assert_eq!(node.refused("loki").len(), 7);
+    assert_eq!(node.letters("loki").len(), 7);
     assert!(fake.counts().len() == 60 && fake.counts().values().all(|times| *times == 1));
 }
 

@@ -140,8 +140,8 @@ impl Play<'_> {
     }
 
     fn refused(&self, kind: Kind) -> Vec<Item> {
-        let letters = self.node.refused(name(kind));
-        letters.iter().filter_map(|letter| item(letter["line"].as_str()?)).collect()
+        let letters = self.node.letters(name(kind));
+        letters.iter().filter_map(|letter| item(&letter.0)).collect()
     }
 }
 

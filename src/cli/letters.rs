@@ -1,0 +1,256 @@
+//! `dead-letters`: what an output refused is listed, sent again or dropped, whether or not the agent runs.
+//!
+//! Listing reads the files. To send again or to drop, the running agent is asked (`letters/desk.rs` is its side); where
+//! none runs, this process takes the lock and does it itself.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use tokio::sync::mpsc;
+
+mod desk;
+mod list;
+
+use super::ExitCode;
+use super::run::{house, socket};
+use super::start::{inputs_of, node_name};
+use crate::checkpoint::{CheckpointError, Store};
+use crate::config::Config;
+use crate::letters as room;
+use crate::server;
+use crate::telemetry::{Identity, Telemetry, human};
+use desk::{Asking, Done, Said};
+pub(super) use desk::{Letterbox, answer_letters};
+
+/// More than this without a word, and the agent is taken for hung.
+const SILENCE: Duration = Duration::from_secs(30);
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        global = true,
+        default_value = "/etc/auditrail/auditrail.toml"
+    )]
+    pub(super) config: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show them, the oldest first: a line each, or one of them whole
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// Print a line of JSON for each, with the event
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look each one up and send it if it is not stored; what is taken goes, what is refused again stays
+    Resend {
+        #[command(flatten)]
+        which: Which,
+        /// The longest wait for the output to take something, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        timeout: u64,
+    },
+    /// Delete them, and the events in them, for good
+    Drop {
+        #[command(flatten)]
+        which: Which,
+        /// All that the other options leave, and what is damaged
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+struct Which {
+    /// Only of this input
+    #[arg(long, value_name = "NAME")]
+    input: Option<String>,
+    /// Only of this output
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+    /// Only these, as `list` names them
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+}
+
+/// See the module.
+pub(super) fn letters(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.action {
+        Action::List { which, json } => list::list(config, which, *json),
+        Action::Resend { which, timeout } => {
+            let asking = Asking::Resend { which: which.into(), patience: *timeout };
+            done(ask(config, &asking)?, which, "sent again", "delivered")
+        }
+        Action::Drop { which, all } => {
+            if which.ids.is_empty() && !all {
+                say(
+                    "auditrail: name the dead letters to drop by their ids (`auditrail dead-letters list`), or say --all",
+                );
+                return Ok(ExitCode::Usage);
+            }
+            done(ask(config, &Asking::Drop { which: which.into() })?, which, "dropped", "dropped")
+        }
+    }
+}
+
+impl From<&Which> for desk::Which {
+    fn from(which: &Which) -> Self {
+        let ids = Some(which.ids.clone()).filter(|ids| !ids.is_empty());
+        Self { input: which.input.clone(), output: which.output.clone(), ids }
+    }
+}
+
+/// Has it done by the agent, or by this process; what came of it.
+fn ask(config: &Config, asking: &Asking) -> anyhow::Result<Vec<Done>> {
+    let path = socket(config);
+    let mut all = Vec::new();
+    let (mut failed, mut complete, mut shown) = (None, false, 0);
+    let mut each = |said: Said| match said {
+        Said::Progress { input, output, done, of } if done != shown => {
+            shown = done;
+            say(&format!("{input} to {output}: {} of {}", human::count(done), human::count(of)));
+        }
+        Said::Pair(done) => all.push(done),
+        Said::Failed { error } => failed = Some(error),
+        Said::End => complete = true,
+        Said::Progress { .. } | Said::Working => {}
+    };
+    let question = serde_json::to_value(asking)?;
+    let mut odd = None;
+    let asked = server::local::ask(&path, &question, SILENCE, |line| {
+        serde_json::from_value(line).map_or_else(|error| odd = Some(error), &mut each);
+    });
+    let asked = asked.with_context(|| {
+        format!("the agent does not answer through {}: see its log; nothing that is not delivered has gone", path.display())
+    })?;
+    if asked.is_none() {
+        here(config, asking, &mut each)?;
+    }
+    if let Some(error) = odd {
+        return Err(error)
+            .context("the agent's answer is not understood: is it of another version?");
+    }
+    if let Some(error) = failed {
+        bail!(error);
+    }
+    if !complete {
+        bail!("the agent ended meanwhile: see what is left with `auditrail dead-letters list`");
+    }
+    Ok(all)
+}
+
+/// Without an agent, under its lock.
+fn here(config: &Config, asking: &Asking, each: &mut dyn FnMut(Said)) -> anyhow::Result<()> {
+    if room::look(&config.state_dir).context("cannot read the dead letters")?.is_empty() {
+        each(Said::End);
+        return Ok(());
+    }
+    let _lock = match Store::open(&config.state_dir) {
+        Err(CheckpointError::Locked { path }) => bail!(
+            "an agent uses {} and does not answer (it may be starting or ending): try again",
+            path.display()
+        ),
+        other => other?,
+    };
+    let boxes = boxes(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let (answers, mut said) = mpsc::channel(16);
+        let work = desk::serve(&boxes, asking, &answers);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                Some(said) = said.recv() => each(said),
+                () = &mut work => break,
+            }
+        }
+        while let Ok(rest) = said.try_recv() {
+            each(rest);
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// A letterbox for each pair of the configuration.
+fn boxes(config: &Config) -> anyhow::Result<Arc<[Letterbox]>> {
+    let loaded = Store::load(&config.state_dir)?;
+    let node = node_name(config, &loaded.state.node)?;
+    let cluster = config.cluster.clone();
+    let identity = Identity { node: node.clone(), cluster, version: env!("CARGO_PKG_VERSION") };
+    let telemetry = Telemetry::new(identity);
+    let mut boxes = Vec::new();
+    for output in &config.outputs {
+        for input in inputs_of(config, output) {
+            let letters = house::letters(&config.state_dir, config, &input.name, &output.name)?;
+            let letterbox =
+                Letterbox::new(config, output, &node, &input.name, letters, None, &telemetry)?;
+            boxes.push(letterbox);
+        }
+    }
+    Ok(boxes.into())
+}
+
+/// Says what was done with how many, and turns that into an exit code.
+fn done(all: Vec<Done>, which: &Which, deed: &str, word: &str) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::Done;
+    let (mut lines, mut problems) = (Vec::new(), Vec::new());
+    let mut unknown = which.ids.clone();
+    for pair in all {
+        unknown.retain(|id| pair.unknown.contains(id));
+        if pair.of + pair.damaged == 0 {
+            continue;
+        }
+        if pair.gone < pair.of {
+            code = ExitCode::Letters;
+        }
+        let name = format!("{} to {}", pair.input, pair.output);
+        let (gone, of) = (human::count(pair.gone), human::count(pair.of));
+        let counted = |number: u64, what: &str| match number {
+            0 => String::new(),
+            _ => format!(", {} {what}", human::count(number)),
+        };
+        let again = counted(pair.refused, "refused again and kept");
+        let damaged = counted(pair.damaged, "damaged stretches deleted");
+        lines.push(format!("{name}: {gone} of {of} {word}{again}{damaged}\n"));
+        problems.extend(pair.problem.map(|problem| format!("{name}: {problem}")));
+    }
+    if lines.is_empty() && unknown.is_empty() {
+        lines.push("there are no dead letters\n".to_owned());
+    }
+    // A closed pipe is no failure.
+    let _ = std::io::stdout().write_all(lines.concat().as_bytes());
+    problems.extend(unknown.iter().map(|id| format!("there is no dead letter {id}")));
+    if !problems.is_empty() {
+        bail!("not all could be {deed}: {}", problems.join("; "));
+    }
+    Ok(code)
+}
+
+#[expect(clippy::print_stderr, reason = "how far it is, for a person who waits")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// How a pair is called on the command line.
+fn pair_matches(which: (&Option<String>, &Option<String>), input: &str, output: &str) -> bool {
+    which.0.as_deref().is_none_or(|name| name == input)
+        && which.1.as_deref().is_none_or(|name| name == output)
+}

@@ -1,0 +1,249 @@
+//! The side that holds the dead letters: the agent's, or that of a command which runs without one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::pair_matches;
+use crate::checkpoint::Ledger;
+use crate::cli::run::house;
+use crate::cli::start::output;
+use crate::config::{self, Config, OutputKind};
+use crate::letters::Letters;
+use crate::pipeline::{Ask, Resend, Sum};
+use crate::server::Asked;
+use crate::telemetry::{PairStats, Telemetry};
+
+/// Between two words on how far it is.
+const WORD: Duration = Duration::from_secs(2);
+
+/// What is asked, as it goes through the socket.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub(super) enum Asking {
+    Resend {
+        #[serde(flatten)]
+        which: Which,
+        /// Seconds.
+        patience: u64,
+    },
+    Drop {
+        #[serde(flatten)]
+        which: Which,
+    },
+}
+
+/// Which letters. `None`: any.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Which {
+    pub(super) input: Option<String>,
+    pub(super) output: Option<String>,
+    pub(super) ids: Option<Vec<String>>,
+}
+
+/// One line of the answer.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "said", rename_all = "snake_case")]
+pub(super) enum Said {
+    Progress {
+        input: String,
+        output: String,
+        done: u64,
+        of: u64,
+    },
+    /// Nothing new, but it goes on.
+    Working,
+    Pair(Done),
+    Failed {
+        error: String,
+    },
+    End,
+}
+
+/// What was done with the letters of one pair.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(super) struct Done {
+    pub(super) input: String,
+    pub(super) output: String,
+    /// Delivered, or dropped.
+    pub(super) gone: u64,
+    pub(super) refused: u64,
+    /// Stretches that did not read, dropped.
+    pub(super) damaged: u64,
+    pub(super) of: u64,
+    pub(super) unknown: Vec<String>,
+    pub(super) problem: Option<String>,
+}
+
+/// The letters of one pair, and the way to send them again.
+pub(in crate::cli) struct Letterbox {
+    input: Arc<str>,
+    output: Arc<str>,
+    letters: Letters,
+    /// `None`: a file, which refuses nothing.
+    resend: Option<Resend>,
+    stats: Arc<PairStats>,
+}
+
+impl Letterbox {
+    pub(in crate::cli) fn new(
+        config: &Config,
+        output_config: &config::Output,
+        node: &str,
+        input: &Arc<str>,
+        letters: Letters,
+        ledger: Option<Arc<Ledger>>,
+        telemetry: &Telemetry,
+    ) -> anyhow::Result<Self> {
+        let names = (Arc::clone(input), Arc::clone(&output_config.name));
+        let stats = telemetry.pair(&names.0, &names.1);
+        let resend = if matches!(output_config.kind, OutputKind::File(_)) {
+            None
+        } else {
+            let output = output(config, output_config, node, input)?;
+            let limits = (output_config.batch.max_bytes, output_config.batch.max_events);
+            let settings = house::settings(config, output_config);
+            let (names, letters) = (names.clone(), letters.clone());
+            Some(Resend::new(output, names, letters, settings, limits, ledger, telemetry))
+        };
+        Ok(Self { input: names.0, output: names.1, letters, resend, stats })
+    }
+
+    fn tell(&self) {
+        let count = self.letters.count();
+        self.stats.set_letters(count.letters, count.bytes, count.damaged);
+    }
+
+    fn done(&self) -> Done {
+        let (input, output) = (self.input.to_string(), self.output.to_string());
+        Done { input, output, ..Done::default() }
+    }
+
+    async fn resend(
+        &self,
+        ids: Option<&[String]>,
+        patience: Duration,
+        said: &mpsc::Sender<Said>,
+    ) -> Done {
+        let Some(resend) = &self.resend else { return self.done() };
+        let go_on = |sum: &Sum| {
+            let (input, output) = (self.input.to_string(), self.output.to_string());
+            let done = (sum.delivered + sum.refused) as u64;
+            let progress = Said::Progress { input, output, done, of: sum.of as u64 };
+            // Who does not listen closely misses some.
+            !matches!(said.try_send(progress), Err(mpsc::error::TrySendError::Closed(_)))
+        };
+        let sum = resend.run(&Ask { ids, patience, go_on: &go_on }).await;
+        self.tell();
+        let (input, output) = (&*self.input, &*self.output);
+        let (delivered, refused, of) = (sum.delivered, sum.refused, sum.of);
+        tracing::info!(
+            input,
+            output,
+            delivered,
+            refused,
+            of,
+            problem = sum.problem,
+            "dead letters sent again"
+        );
+        Done {
+            gone: delivered as u64,
+            refused: refused as u64,
+            of: of as u64,
+            unknown: sum.unknown,
+            problem: sum.problem,
+            ..self.done()
+        }
+    }
+
+    async fn drop(&self, ids: Option<&[String]>) -> Done {
+        let _turn = self.letters.turn().await;
+        let (gone, unknown) = self.letters.select(ids);
+        let of = gone.len() as u64;
+        let settled = tokio::task::block_in_place(|| {
+            self.letters.settle(&gone, &HashMap::new())?;
+            if ids.is_none() { self.letters.drop_damaged() } else { Ok(0) }
+        });
+        self.tell();
+        let dropped =
+            of.saturating_sub(self.letters.select(None).0.intersection(&gone).count() as u64);
+        let damaged = *settled.as_ref().unwrap_or(&0);
+        if dropped + damaged > 0 {
+            let (input, output) = (&*self.input, &*self.output);
+            let ids = ids.map(|ids| ids.join(" "));
+            tracing::warn!(
+                input,
+                output,
+                dropped,
+                damaged,
+                ids,
+                "dead letters dropped by an operator"
+            );
+        }
+        let problem = settled
+            .err()
+            .map(|error| format!("the dead letters on disk cannot be changed: {error}"));
+        Done { gone: dropped, damaged, of, unknown, problem, ..self.done() }
+    }
+}
+
+/// Answers the questions that come through the agent's socket.
+pub(in crate::cli) async fn answer_letters(
+    boxes: Arc<[Letterbox]>,
+    mut asked: mpsc::Receiver<Asked>,
+) {
+    while let Some(Asked { question, answers }) = asked.recv().await {
+        let boxes = Arc::clone(&boxes);
+        tokio::spawn(async move {
+            let (say, mut said) = mpsc::channel(16);
+            let work = async move {
+                match serde_json::from_value(question) {
+                    Ok(asking) => serve(&boxes, &asking, &say).await,
+                    Err(error) => {
+                        let error = format!("the agent does not understand this: {error}");
+                        let _ = say.send(Said::Failed { error }).await;
+                    }
+                }
+            };
+            let pass_on = async {
+                loop {
+                    let next = match tokio::time::timeout(WORD, said.recv()).await {
+                        Ok(Some(next)) => next,
+                        Ok(None) => return,
+                        Err(_) => Said::Working,
+                    };
+                    let Ok(line) = serde_json::to_value(&next) else { return };
+                    if answers.send(line).await.is_err() {
+                        // Nobody listens: the work hears of it when it next says something.
+                        return said.close();
+                    }
+                }
+            };
+            tokio::join!(work, pass_on);
+        });
+    }
+}
+
+/// Does what is asked, pair by pair.
+pub(super) async fn serve(boxes: &[Letterbox], asking: &Asking, say: &mpsc::Sender<Said>) {
+    let (Asking::Resend { which, .. } | Asking::Drop { which }) = asking;
+    let ids = which.ids.as_deref();
+    let fits = |letterbox: &&Letterbox| {
+        pair_matches((&which.input, &which.output), &letterbox.input, &letterbox.output)
+    };
+    for letterbox in boxes.iter().filter(fits) {
+        let done = match asking {
+            Asking::Resend { patience, .. } => {
+                letterbox.resend(ids, Duration::from_secs(*patience), say).await
+            }
+            Asking::Drop { .. } => letterbox.drop(ids).await,
+        };
+        if say.send(Said::Pair(done)).await.is_err() {
+            return;
+        }
+    }
+    let _ = say.send(Said::End).await;
+}

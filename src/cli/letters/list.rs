@@ -1,0 +1,120 @@
+//! What `dead-letters list` prints: a line for each, all of one, or JSON with the events.
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Which, pair_matches, say};
+use crate::cli::ExitCode;
+use crate::config::Config;
+use crate::event::Whole;
+use crate::letters::{self, Found, Kept, Letter};
+use crate::telemetry::human;
+
+/// Characters of an answer in the table.
+const EXCERPT: usize = 80;
+
+pub(super) fn list(config: &Config, which: &Which, json: bool) -> anyhow::Result<ExitCode> {
+    let mut all = letters::look(&config.state_dir).context("cannot read the dead letters")?;
+    all.retain(|found| pair_matches((&which.input, &which.output), &found.input, &found.output));
+    for found in &all {
+        if found.count.damaged > 0 {
+            say(&format!(
+                "{} to {}: {} stretches of the segments are damaged and cannot be shown",
+                found.input, found.output, found.count.damaged
+            ));
+        }
+    }
+    if let Some(id) = which.ids.iter().find(|id| !all.iter().any(|found| has(found, id))) {
+        bail!("there is no dead letter {id}");
+    }
+    // A closed pipe (`| head`) is no failure.
+    let mut out = std::io::stdout().lock();
+    if !json && which.ids.is_empty() {
+        let _ = out.write_all(table(&all).as_bytes());
+        return Ok(ExitCode::Done);
+    }
+    for found in &all {
+        let wanted = |letter: &Letter| which.ids.is_empty() || which.ids.contains(&letter.id);
+        let take = |kept: Kept| {
+            let text = if json { as_json(found, &kept) } else { whole(found, &kept) };
+            out.write_all(&text).is_ok()
+        };
+        letters::each(&config.state_dir, found, wanted, take)
+            .context("cannot read the dead letters")?;
+    }
+    Ok(ExitCode::Done)
+}
+
+fn has(found: &Found, id: &str) -> bool {
+    found.letters.iter().any(|(letter, _)| letter.id == id)
+}
+
+fn table(all: &[Found]) -> String {
+    let mut rows =
+        vec![["ID", "EVENT TIME", "INPUT", "OUTPUT", "SIZE", "ANSWER"].map(String::from)];
+    for found in all {
+        for (letter, size) in &found.letters {
+            rows.push([
+                letter.id.clone(),
+                format!("{:.3}", letter.time),
+                found.input.clone(),
+                found.output.clone(),
+                human::size(*size),
+                human::line(&letter.answer, EXCERPT),
+            ]);
+        }
+    }
+    if rows.len() == 1 {
+        return "there are no dead letters\n".to_owned();
+    }
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let line = |row: &[String; 6]| {
+        let cells: Vec<_> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// For a person: what is known of it, an empty line, and the event as it was.
+fn whole(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
+    let Letter { id, generation, offset, whole, time, refused, answer, scope } = letter;
+    let whole = match whole {
+        Whole::Yes => "",
+        Whole::Torn => ", torn",
+        Whole::Gap => ", a gap",
+    };
+    let mut text = format!(
+        "id         {id}\ninput      {}\noutput     {} ({})\nevent time {time}\nrefused    {refused}\n\
+         stood      at {offset} of generation {generation}{whole}\nanswer     {answer}\n\n",
+        found.input, found.output, human::line(scope, 300)
+    )
+    .into_bytes();
+    text.extend(
+        String::from_utf8_lossy(line)
+            .chars()
+            .filter(|c| !c.is_control() || *c == '\t')
+            .collect::<String>()
+            .into_bytes(),
+    );
+    text.push(b'\n');
+    text
+}
+
+fn as_json(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
+    let Letter { id, generation, offset, whole, time, refused, answer, scope } = letter;
+    let mut value = serde_json::json!({
+        "id": id, "input": found.input, "output": found.output, "generation": generation, "offset": offset, "whole": whole,
+        "time": time, "refused": refused, "answer": answer, "scope": scope,
+    });
+    match std::str::from_utf8(line) {
+        Ok(line) => value["line"] = line.into(),
+        Err(_) => value["line_base64"] = STANDARD.encode(line).into(),
+    }
+    format!("{value}\n").into_bytes()
+}

@@ -1,0 +1,133 @@
+//! One dead letter: an event that an output will never take, where it stood, and the answer that says why.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Batch, Event, Fields, Fingerprint, Form, Position, Span, Whole, pieces};
+use crate::telemetry::{Time, human};
+
+/// Longest answer that is kept, in characters.
+const ANSWER_MAX: usize = 1000;
+
+/// All that is kept beside the event's line.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Letter {
+    /// The id under which the event is stored where it is taken.
+    pub(crate) id: String,
+    pub(crate) generation: Fingerprint,
+    pub(crate) offset: u64,
+    pub(crate) whole: Whole,
+    /// Event time.
+    pub(crate) time: Time,
+    pub(crate) refused: Time,
+    pub(crate) answer: String,
+    /// Where the output would have put it.
+    pub(crate) scope: String,
+}
+
+/// A letter with its line.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) letter: Letter,
+    pub(crate) line: Vec<u8>,
+}
+
+impl Letter {
+    pub(super) fn of(batch: &Batch, index: usize, answer: &str, scope: &str) -> Self {
+        let position = batch.position(index);
+        Self {
+            id: position.id(),
+            generation: position.generation,
+            offset: position.offset,
+            whole: position.whole,
+            time: Time::from_nanos(batch.events[index].time),
+            refused: Time::now(),
+            answer: human::line(answer, ANSWER_MAX),
+            scope: scope.to_owned(),
+        }
+    }
+
+    /// What its event is known by.
+    pub(crate) fn position(&self) -> Position {
+        Position { generation: self.generation, offset: self.offset, whole: self.whole }
+    }
+
+    /// The same with what was answered now.
+    pub(super) fn answered(self, answer: &str) -> Self {
+        Self { refused: Time::now(), answer: human::line(answer, ANSWER_MAX), ..self }
+    }
+}
+
+/// The letters of one generation as the events that they were.
+pub(crate) fn batch(letters: Vec<Kept>) -> Option<Batch> {
+    let generation = letters.first()?.letter.generation;
+    let (mut bytes, mut events) = (Vec::new(), Vec::with_capacity(letters.len()));
+    for Kept { letter, line } in letters {
+        events.push(event(&letter, &line, bytes.len()));
+        if bytes.is_empty() {
+            // One large line is not copied.
+            bytes = line;
+        } else {
+            bytes.extend_from_slice(&line);
+        }
+        bytes.push(b'\n');
+    }
+    let start = events.iter().map(|event: &Event| event.offset).min().unwrap_or_default();
+    let end = events.iter().map(|event| event.offset + 1).max().unwrap_or_default();
+    Some(Batch { generation, start, end, bytes, events, earlier: Vec::new() })
+}
+
+/// An event whose line stands at index `at` of its batch. Position and time are those under which it was sent.
+fn event(letter: &Letter, line: &[u8], at: usize) -> Event {
+    let Position { offset, whole, .. } = letter.position();
+    let span = Span::new(at, at + line.len());
+    let time = letter.time.nanos();
+    let (form, fields, depth) = (Form::Unreadable, Fields::default(), 0);
+    let mut event = Event { offset, whole, form, line: span, time, fields, depth };
+    let mut first = true;
+    pieces(line, whole != Whole::Torn, |piece| {
+        if std::mem::take(&mut first) && piece.at == Span::new(0, line.len()) {
+            (event.form, event.fields, event.depth) = (piece.form, piece.fields, piece.depth);
+        }
+    });
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_becomes_the_event_that_it_was() {
+        let time = "2026-11-21T06:00:00.000001Z";
+        let whole = format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"Panic","requestReceivedTimestamp":"{time}","stageTimestamp":"{time}","verb":"get"}}"#
+        );
+        let torn = r#"{"kind":"Event","auditID":"b","verb":"li"#;
+        let line = format!("{whole}{torn}");
+        let mut events = Vec::new();
+        pieces(line.as_bytes(), false, |piece| {
+            let time = piece.time.unwrap_or(-7);
+            let crate::event::Piece { at, whole, form, fields, depth, .. } = piece;
+            let offset = 70 + u64::from(at.start);
+            events.push(Event { offset, whole, form, line: at, time, fields, depth });
+        });
+        let generation = Fingerprint([3; 16]);
+        let bytes = line.into_bytes();
+        let was = Batch { generation, start: 70, end: 999, bytes, events, earlier: Vec::new() };
+        assert_eq!(was.events.len(), 2);
+        let kept = (0..2).map(|index| {
+            let letter = Letter::of(&was, index, "400\nno", "scope");
+            let text = serde_json::to_string(&letter).unwrap();
+            let letter = serde_json::from_str(&text).unwrap();
+            Kept { letter, line: was.record(index).line.to_vec() }
+        });
+        let is = batch(kept.collect()).unwrap();
+        for index in 0..2 {
+            let (was_event, is_event) = (was.record(index), is.record(index));
+            assert_eq!(is_event.line, was_event.line);
+            assert_eq!(is.position(index), was.position(index));
+            let facts = |event: &Event| (event.time, event.form, event.fields, event.depth);
+            assert_eq!(facts(is_event.event), facts(was_event.event));
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Dead letters: events that an output will never take, kept in the state directory with the answer that says why.
+//!
+//! ```text
+//! STATE/dead-letters/INPUT.OUTPUT/000001.seg    letters, a line each (`frame.rs`), the oldest first
+//!                                 resending     there while letters are sent again
+//! ```
+//!
+//! Promised: a letter is synced before the cursor passes its event; an event stands there once, however often it is
+//! refused; none is thrown away: when they are full, recording fails and the pipeline waits. A last letter that a kill
+//! left unfinished is cut off; what is damaged is passed over, counted and kept, and takes no other letter with it.
+//! Not promised: that a letter which was removed never comes back. After a kill it may, and is looked up before it is
+//! sent.
+//!
+//! `letter.rs` is what is kept of an event, `shelf.rs` the files.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::checkpoint::Budget;
+use crate::disk;
+use crate::event::{Batch, Position};
+
+mod frame;
+mod letter;
+mod shelf;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use letter::{Kept, Letter, batch};
+use shelf::{Fate, Shelf};
+
+/// Letters of one pair at most: their ids are held in memory.
+pub(crate) const MOST: usize = 100_000;
+
+const DIRECTORY: &str = "dead-letters";
+
+/// The dead letters of one pair. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Letters {
+    books: Arc<Mutex<Books>>,
+    /// Held by who sends letters again or drops some.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct Books {
+    shelf: Shelf,
+    budget: Budget,
+    /// The segment of each letter.
+    known: HashMap<Position, u32>,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Count {
+    pub(crate) letters: u64,
+    /// On disk.
+    pub(crate) bytes: u64,
+    /// Stretches of segments that do not read.
+    pub(crate) damaged: u64,
+}
+
+/// Why nothing could be recorded.
+#[derive(Debug)]
+pub(crate) enum LettersError {
+    /// There is no room; the text says what to do.
+    Full(String),
+    Io(io::Error),
+}
+
+/// The letters of a pair as they lie there.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) input: String,
+    pub(crate) output: String,
+    pub(crate) count: Count,
+    /// With their bytes on disk.
+    pub(crate) letters: Vec<(Letter, u64)>,
+}
+
+impl Letters {
+    /// Opens the letters of a pair. Nothing is made before there is one.
+    ///
+    /// # Errors
+    /// If what is there cannot be read or mended.
+    pub(crate) fn open(
+        state_dir: &Path,
+        input: &str,
+        output: &str,
+        budget: Budget,
+    ) -> io::Result<Self> {
+        let directory = state_dir.join(DIRECTORY).join(format!("{input}.{output}"));
+        let mut known = HashMap::new();
+        let shelf = Shelf::open(directory, true, |number, letter, _| {
+            known.insert(letter.position(), number);
+        })?;
+        let damaged: u64 = shelf.segments.values().map(|segment| segment.damaged).sum();
+        if damaged > 0 {
+            let at = shelf.directory.display().to_string();
+            tracing::error!(
+                input,
+                output,
+                damaged,
+                at,
+                "dead letters are damaged, the others are whole"
+            );
+        }
+        let books = Books { shelf, budget, known };
+        Ok(Self { books: Arc::new(Mutex::new(books)), turn: Arc::default() })
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn count(&self) -> Count {
+        let books = self.books();
+        books.shelf.count(books.known.len())
+    }
+
+    /// Records events of a batch with their answers, and returns when they are on disk. Blocks.
+    pub(crate) fn record(
+        &self,
+        batch: &Batch,
+        refused: &[(u32, &str)],
+        scope: &str,
+    ) -> Result<(), LettersError> {
+        let mut books = self.books();
+        let (mut letters, mut positions) = (Vec::new(), Vec::new());
+        let mut new = HashSet::new();
+        for (event, answer) in refused {
+            let index = *event as usize;
+            let position = batch.position(index);
+            if books.known.contains_key(&position) || !new.insert(position) {
+                continue;
+            }
+            let letter = Letter::of(batch, index, answer, scope);
+            let meta =
+                serde_json::to_vec(&letter).map_err(|error| LettersError::Io(error.into()))?;
+            letters.push((meta, batch.record(index).line));
+            positions.push(position);
+        }
+        if letters.is_empty() {
+            return Ok(());
+        }
+        if books.known.len() + letters.len() > MOST {
+            return Err(LettersError::Full(format!(
+                "{} holds {} of {MOST} dead letters: see `auditrail dead-letters list`, then resend or drop some",
+                books.shelf.directory.display(),
+                books.known.len()
+            )));
+        }
+        let more = letters.iter().map(|(meta, line)| frame::size(meta, line)).sum();
+        books.budget.room(more).map_err(LettersError::Io)?.map_err(LettersError::Full)?;
+        let numbers = books.shelf.append(&letters).map_err(LettersError::Io)?;
+        books.known.extend(positions.into_iter().zip(numbers));
+        Ok(())
+    }
+
+    /// Waits until nobody else sends letters again or drops some.
+    pub(crate) async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// The letters with these ids, all for `None`; the ids that there are not.
+    pub(crate) fn select(&self, ids: Option<&[String]>) -> (HashSet<Position>, Vec<String>) {
+        let books = self.books();
+        let Some(ids) = ids else { return (books.known.keys().copied().collect(), Vec::new()) };
+        let mut missing: HashSet<_> = ids.iter().cloned().collect();
+        let is_asked = |position: &&Position| missing.remove(&position.id());
+        let found = books.known.keys().filter(is_asked).copied().collect();
+        (found, missing.into_iter().collect())
+    }
+
+    /// The segments, by number.
+    pub(crate) fn segments(&self) -> Vec<u32> {
+        self.books().shelf.segments.keys().copied().collect()
+    }
+
+    /// Some of the wanted letters of a segment, all of one generation and scope, within these bytes and events.
+    ///
+    /// # Errors
+    /// If the segment cannot be read.
+    pub(crate) fn page(
+        &self,
+        segment: u32,
+        limits: (usize, usize),
+        wanted: impl Fn(&Position) -> bool,
+    ) -> io::Result<Vec<Kept>> {
+        let books = self.books();
+        if !books.shelf.segments.contains_key(&segment) {
+            return Ok(Vec::new());
+        }
+        books.shelf.page(segment, limits, wanted)
+    }
+
+    /// Removes letters, and gives others their new answer. Durable when it returns.
+    ///
+    /// # Errors
+    /// If a segment cannot be written anew. Then it is as it was.
+    pub(crate) fn settle(
+        &self,
+        gone: &HashSet<Position>,
+        answers: &HashMap<Position, String>,
+    ) -> io::Result<()> {
+        let mut books = self.books();
+        let touched: HashSet<u32> = gone
+            .iter()
+            .chain(answers.keys())
+            .filter_map(|at| books.known.get(at).copied())
+            .collect();
+        let fate = |letter: &Letter| {
+            let position = letter.position();
+            if gone.contains(&position) {
+                return Fate::Remove;
+            }
+            answers.get(&position).map_or(Fate::Keep, |answer| Fate::Answer(answer.clone()))
+        };
+        for number in touched {
+            books.shelf.rewrite(number, false, fate)?;
+            books.known.retain(|position, at| *at != number || !gone.contains(position));
+        }
+        Ok(())
+    }
+
+    /// Removes what does not read.
+    ///
+    /// # Errors
+    /// As [`Letters::settle`].
+    pub(crate) fn drop_damaged(&self) -> io::Result<u64> {
+        let mut books = self.books();
+        let damaged: Vec<_> =
+            books.shelf.segments.iter().filter(|(_, segment)| segment.damaged > 0).collect();
+        let numbers: Vec<_> = damaged.iter().map(|(number, _)| **number).collect();
+        let sum = damaged.iter().map(|(_, segment)| segment.damaged).sum();
+        for number in numbers {
+            books.shelf.rewrite(number, true, |_| Fate::Keep)?;
+        }
+        Ok(sum)
+    }
+
+    /// Letters are about to be sent again. Answers whether an earlier attempt did not end, and may be under way.
+    ///
+    /// # Errors
+    /// If that cannot be written down.
+    pub(crate) fn begin_resend(&self) -> io::Result<bool> {
+        let path = self.resending();
+        let under_way = path.try_exists()?;
+        if !under_way {
+            disk::write_synced(&path, b"")?;
+            path.parent().map_or(Ok(()), disk::sync_directory)?;
+        }
+        Ok(under_way)
+    }
+
+    /// Everything that was sent is answered.
+    ///
+    /// # Errors
+    /// If that cannot be written down; the next time is only slower then.
+    pub(crate) fn end_resend(&self) -> io::Result<()> {
+        disk::remove_file(&self.resending())
+    }
+
+    fn resending(&self) -> PathBuf {
+        self.books().shelf.directory.join("resending")
+    }
+}
+
+/// The letters of all pairs that have any, for those who only look, whether or not an agent runs.
+///
+/// # Errors
+/// If they cannot be read.
+pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
+    let mut all = Vec::new();
+    for name in shelf::names(&state_dir.join(DIRECTORY))? {
+        // No name of an input or output has a dot in it.
+        let Some((input, output)) = name.split_once('.') else { continue };
+        let mut letters = Vec::new();
+        let directory = state_dir.join(DIRECTORY).join(&name);
+        let shelf = Shelf::open(directory, false, |_, letter, size| letters.push((letter, size)))?;
+        let count = shelf.count(letters.len());
+        if count != Count::default() {
+            all.push(Found { input: input.to_owned(), output: output.to_owned(), count, letters });
+        }
+    }
+    Ok(all)
+}
+
+/// Hands out letters of a pair with their lines, for those who only look, until `take` says that it is enough.
+///
+/// # Errors
+/// If they cannot be read.
+pub(crate) fn each(
+    state_dir: &Path,
+    found: &Found,
+    wanted: impl Fn(&Letter) -> bool,
+    take: impl FnMut(Kept) -> bool,
+) -> io::Result<()> {
+    let name = format!("{}.{}", found.input, found.output);
+    shelf::each(&state_dir.join(DIRECTORY).join(name), wanted, take)
+}

@@ -1,0 +1,365 @@
+//! The segments of one pair on disk. What is appended is synced before it counts; what is removed is gone for good
+//! when the segment without it has taken the old one's place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::Count;
+use super::frame::{self, Found, Place};
+use super::letter::{Kept, Letter};
+use crate::disk;
+use crate::event::Position;
+
+/// A segment is closed at this size, so that few bytes are written again when a letter goes. A larger letter has one
+/// for itself.
+const SEGMENT: u64 = 4 << 20;
+
+/// Segments by their number.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) directory: PathBuf,
+    pub(super) segments: BTreeMap<u32, Segment>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Segment {
+    pub(super) bytes: u64,
+    /// Stretches that do not read.
+    pub(super) damaged: u64,
+}
+
+/// What is to become of a letter.
+pub(super) enum Fate {
+    Keep,
+    Remove,
+    Answer(String),
+}
+
+impl Shelf {
+    /// Finds the segments and hands out their letters. With `mend`, what a kill left unfinished is taken away.
+    pub(super) fn open(
+        directory: PathBuf,
+        mend: bool,
+        mut each: impl FnMut(u32, Letter, u64),
+    ) -> io::Result<Self> {
+        let mut shelf = Self { directory, segments: BTreeMap::new() };
+        let numbers = shelf.numbers(mend)?;
+        for number in &numbers {
+            let mut segment = Segment::default();
+            let torn = shelf.scan(*number, |found, length| {
+                segment.bytes = length;
+                match found {
+                    Found::Letter(place) => {
+                        let size = place.end() - place.at;
+                        match serde_json::from_slice(&place.meta) {
+                            Ok(letter) => each(*number, letter, size),
+                            // Written whole by another version: left alone, and said.
+                            Err(_) => segment.damaged += 1,
+                        }
+                    }
+                    Found::Damaged(..) => segment.damaged += 1,
+                }
+                Ok(())
+            });
+            let (torn, length) = match torn {
+                // Taken away by the agent while somebody else only looks.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !mend => continue,
+                other => other?,
+            };
+            segment.bytes = torn.unwrap_or(length);
+            let is_last = Some(number) == numbers.last();
+            if let Some(at) = torn.filter(|_| mend && is_last) {
+                disk::File::existing(&shelf.path(*number))?.set_len(at)?;
+            } else if torn.is_some() && !is_last {
+                segment.bytes = length;
+                segment.damaged += 1;
+            }
+            shelf.segments.insert(*number, segment);
+        }
+        Ok(shelf)
+    }
+
+    fn numbers(&self, mend: bool) -> io::Result<Vec<u32>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if mend && name.strip_suffix(".new").is_some() {
+                disk::remove_file(&path)?;
+            }
+            numbers.extend(name.strip_suffix(".seg").and_then(|digits| digits.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    pub(super) fn count(&self, letters: usize) -> Count {
+        let segments = self.segments.values();
+        let empty = Count { letters: letters as u64, ..Count::default() };
+        segments.fold(empty, |count, segment| Count {
+            bytes: count.bytes + segment.bytes,
+            damaged: count.damaged + segment.damaged,
+            ..count
+        })
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.directory.join(format!("{number:06}.seg"))
+    }
+
+    /// Goes over a segment; answers where a torn end begins, and how long it is.
+    fn scan(
+        &self,
+        number: u32,
+        mut each: impl FnMut(Found, u64) -> io::Result<()>,
+    ) -> io::Result<(Option<u64>, u64)> {
+        let mut file = fs::File::open(self.path(number))?;
+        let length = file.metadata()?.len();
+        Ok((frame::scan(&mut file, length, |found| each(found, length))?, length))
+    }
+
+    /// Appends letters and returns when they are on disk; answers the segment of each. After an error none of them counts.
+    pub(super) fn append(&mut self, letters: &[(Vec<u8>, &[u8])]) -> io::Result<Vec<u32>> {
+        let before = self.segments.clone();
+        let appended = self.try_append(letters);
+        if appended.is_err() {
+            // What was written is cut off now, or else before the next letter.
+            for (number, segment) in &self.segments {
+                let length = before.get(number).map_or(0, |segment| segment.bytes);
+                if length < segment.bytes
+                    && let Ok(file) = disk::File::existing(&self.path(*number))
+                {
+                    let _ = file.set_len(length);
+                }
+            }
+            let made = self.segments.keys().filter(|number| !before.contains_key(number));
+            made.for_each(|number| drop(disk::remove_file(&self.path(*number))));
+            self.segments = before;
+        }
+        appended
+    }
+
+    fn try_append(&mut self, letters: &[(Vec<u8>, &[u8])]) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::with_capacity(letters.len());
+        let mut open: Option<(u32, disk::File)> = None;
+        for (meta, line) in letters {
+            let size = frame::size(meta, line);
+            let last = self.segments.last_key_value().map(|(number, segment)| (*number, *segment));
+            let fits = |segment: Segment| segment.bytes == 0 || segment.bytes + size <= SEGMENT;
+            let (number, is_new) = match last {
+                Some((number, segment)) if fits(segment) => (number, false),
+                Some((number, _)) => (number + 1, true),
+                None => (1, true),
+            };
+            let file = match &mut open {
+                Some((present, file)) if *present == number => file,
+                other => {
+                    if let Some((_, full)) = other {
+                        full.sync()?;
+                    }
+                    let file = self.begin(number, is_new)?;
+                    &mut other.insert((number, file)).1
+                }
+            };
+            self.segments.entry(number).or_default().bytes += size;
+            write(file, meta, line)?;
+            numbers.push(number);
+        }
+        open.map_or(Ok(()), |(_, file)| file.sync())?;
+        Ok(numbers)
+    }
+
+    /// Opens a segment to append to, with no more in it than counts.
+    fn begin(&mut self, number: u32, is_new: bool) -> io::Result<disk::File> {
+        if self.segments.is_empty() {
+            disk::create_dir_all(&self.directory)?;
+            for above in self.directory.ancestors().skip(1).take(2) {
+                disk::sync_directory(above)?;
+            }
+        }
+        let file = disk::File::append(&self.path(number))?;
+        let bytes = self.segments.entry(number).or_default().bytes;
+        if file.length()? != bytes {
+            file.set_len(bytes)?;
+        }
+        if is_new {
+            disk::sync_directory(&self.directory)?;
+        }
+        Ok(file)
+    }
+
+    /// Writes a segment anew with what is to become of its letters; `damaged`: without what does not read. A letter
+    /// too large to be written again keeps its first answer.
+    pub(super) fn rewrite(
+        &mut self,
+        number: u32,
+        damaged: bool,
+        fate: impl Fn(&Letter) -> Fate,
+    ) -> io::Result<()> {
+        let (mut kept, mut changed) = (Vec::new(), false);
+        let mut segment = Segment::default();
+        self.scan(number, |found, _| {
+            match found {
+                Found::Letter(place) => match read(&place).map(|letter| (fate(&letter), letter)) {
+                    Some((Fate::Remove, _)) => changed = true,
+                    Some((Fate::Answer(answer), letter)) if u64::from(place.line) <= SEGMENT => {
+                        changed = true;
+                        kept.push((place.at, place.end(), Some((letter.answered(&answer), place))));
+                    }
+                    None if damaged => changed = true,
+                    None => {
+                        segment.damaged += 1;
+                        kept.push((place.at, place.end(), None));
+                    }
+                    Some(_) => kept.push((place.at, place.end(), None)),
+                },
+                Found::Damaged(..) if damaged => changed = true,
+                Found::Damaged(from, to) => {
+                    segment.damaged += 1;
+                    kept.push((from, to, None));
+                }
+            }
+            Ok(())
+        })?;
+        if !changed {
+            return Ok(());
+        }
+        let path = self.path(number);
+        if kept.is_empty() {
+            disk::remove_file(&path)?;
+            disk::sync_directory(&self.directory)?;
+            self.segments.remove(&number);
+            return Ok(());
+        }
+        let mut file = fs::File::open(&path)?;
+        let mut bytes = Vec::new();
+        for (from, to, answered) in kept {
+            if let Some((letter, place)) = answered {
+                let line = line(&mut file, &place)?;
+                bytes.extend(frame::opening(&serde_json::to_vec(&letter)?, &line));
+                bytes.extend(line);
+            } else {
+                file.seek(SeekFrom::Start(from))?;
+                let end = bytes.len() as u64 + (to - from);
+                (&file).take(to - from).read_to_end(&mut bytes)?;
+                if bytes.len() as u64 != end {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                bytes.pop();
+            }
+            // Where this byte is damaged it is mended.
+            bytes.push(b'\n');
+        }
+        disk::replace(&path, &path.with_extension("new"), &bytes)?;
+        segment.bytes = bytes.len() as u64;
+        self.segments.insert(number, segment);
+        Ok(())
+    }
+
+    /// Letters of one segment that are wanted, as many as fit; at least one if there is any. All are of one generation and scope.
+    pub(super) fn page(
+        &self,
+        number: u32,
+        (max_bytes, max_events): (usize, usize),
+        wanted: impl Fn(&Position) -> bool,
+    ) -> io::Result<Vec<Kept>> {
+        let mut places: Vec<(Letter, Place)> = Vec::new();
+        let mut bytes = 0_u64;
+        self.scan(number, |found, _| {
+            let Found::Letter(place) = found else { return Ok(()) };
+            let Some(letter) = read(&place) else { return Ok(()) };
+            let joins = places.first().is_none_or(|(first, _)| {
+                (first.generation, &first.scope) == (letter.generation, &letter.scope)
+                    && bytes + u64::from(place.line) <= max_bytes as u64
+                    && places.len() < max_events
+            });
+            if joins && wanted(&letter.position()) {
+                bytes += u64::from(place.line);
+                places.push((letter, place));
+            }
+            Ok(())
+        })?;
+        let mut file = fs::File::open(self.path(number))?;
+        let kept = places.into_iter().map(|(letter, place)| {
+            let line = line(&mut file, &place)?;
+            Ok(Kept { letter, line })
+        });
+        kept.collect()
+    }
+}
+
+fn read(place: &Place) -> Option<Letter> {
+    serde_json::from_slice(&place.meta).ok()
+}
+
+fn line(file: &mut fs::File, place: &Place) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(place.line_at()))?;
+    let mut line = vec![0; place.line as usize];
+    file.read_exact(&mut line)?;
+    Ok(line)
+}
+
+fn write(file: &mut disk::File, meta: &[u8], line: &[u8]) -> io::Result<()> {
+    let mut bytes = frame::opening(meta, line);
+    // A large line is not copied.
+    if line.len() as u64 > SEGMENT {
+        file.write_all(&bytes)?;
+        file.write_all(line)?;
+        return file.write_all(b"\n");
+    }
+    bytes.extend_from_slice(line);
+    bytes.push(b'\n');
+    file.write_all(&bytes)
+}
+
+/// The names in a directory that may be missing, in order.
+pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Hands out wanted letters of a shelf that somebody else may be changing, until it is told to stop.
+pub(super) fn each(
+    directory: &Path,
+    wanted: impl Fn(&Letter) -> bool,
+    mut take: impl FnMut(Kept) -> bool,
+) -> io::Result<()> {
+    let shelf = Shelf { directory: directory.to_owned(), segments: BTreeMap::new() };
+    for number in shelf.numbers(false)? {
+        let mut file = match fs::File::open(shelf.path(number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        let length = file.metadata()?.len();
+        let mut places = Vec::new();
+        frame::scan(&mut file, length, |found| {
+            if let Found::Letter(place) = found
+                && let Some(letter) = read(&place).filter(&wanted)
+            {
+                places.push((letter, place));
+            }
+            Ok(())
+        })?;
+        for (letter, place) in places {
+            let line = line(&mut file, &place)?;
+            if !take(Kept { letter, line }) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}

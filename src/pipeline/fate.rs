@@ -1,0 +1,104 @@
+//! What becomes of events that were delivered, or will never be: a pipeline puts the refused aside as dead letters; who
+//! sends those again only notes what was answered now.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::circuit::{self, Circuit};
+use super::delivery::Context;
+use crate::event::{Batch, Position};
+use crate::letters::{Letters, LettersError};
+use crate::output::Pick;
+
+/// See the module.
+pub(super) enum Fate {
+    Keep { letters: Letters, circuit: Circuit },
+    Note(Mutex<Noted>),
+}
+
+/// What became of letters that were sent again.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    pub(super) delivered: HashSet<Position>,
+    pub(super) refused: HashMap<Position, String>,
+}
+
+/// The events are not put aside, and that was said.
+pub(super) struct Stopped;
+
+impl Fate {
+    pub(super) fn keep(letters: Letters) -> Self {
+        Self::Keep { letters, circuit: Circuit::default() }
+    }
+
+    pub(super) fn note() -> Self {
+        Self::Note(Mutex::default())
+    }
+
+    /// What was noted since this was last asked.
+    pub(super) fn noted(&self) -> Noted {
+        match self {
+            Self::Keep { .. } => Noted::default(),
+            Self::Note(noted) => std::mem::take(&mut *held(noted)),
+        }
+    }
+
+    pub(super) fn delivered(&self, batch: &Batch, picks: &[Pick]) {
+        match self {
+            Self::Keep { circuit, .. } => circuit.delivered(),
+            Self::Note(noted) => {
+                let positions = picks.iter().map(|pick| batch.position(pick.event as usize));
+                held(noted).delivered.extend(positions);
+            }
+        }
+    }
+
+    /// `beside`: others that were sent with them were taken. Blocks.
+    pub(super) fn refused(
+        &self,
+        context: &Context,
+        batch: &Batch,
+        events: &[(u32, &str)],
+        beside: bool,
+    ) -> Result<(), Stopped> {
+        let (letters, circuit) = match self {
+            Self::Keep { letters, circuit } => (letters, circuit),
+            Self::Note(noted) => {
+                let refused = events
+                    .iter()
+                    .map(|(event, answer)| (batch.position(*event as usize), (*answer).to_owned()));
+                held(noted).refused.extend(refused);
+                return Ok(());
+            }
+        };
+        let tell = &context.tell;
+        let answer = events.first().map_or("", |(_, answer)| answer);
+        if !beside && !circuit.admits(events.len()) {
+            let hint = format!(
+                "nothing is taken any more, which is rarely the events' own fault: see to the mapping, template or limits there, and to the \
+                 path of the endpoint; if they shall be dead letters all the same, each restart of the agent puts up to {} of them aside",
+                circuit::MOST
+            );
+            tell.stopped(answer, &hint);
+            return Err(Stopped);
+        }
+        let (what, hint) = match letters.record(batch, events, &context.output.scope()) {
+            Ok(()) => {
+                tell.refused(events.len(), answer, letters.count());
+                return Ok(());
+            }
+            Err(LettersError::Full(hint)) => ("no room is left for dead letters".to_owned(), hint),
+            Err(LettersError::Io(error)) => (
+                format!("dead letters cannot be written down: {error}"),
+                "see that the disk of `state_dir` has room and can be written to".to_owned(),
+            ),
+        };
+        tell.stopped(&what, &hint);
+        tell.budget_spent(&hint);
+        Err(Stopped)
+    }
+}
+
+fn held(noted: &Mutex<Noted>) -> MutexGuard<'_, Noted> {
+    noted.lock().unwrap_or_else(PoisonError::into_inner)
+}

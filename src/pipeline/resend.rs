@@ -1,0 +1,193 @@
+//! Sends dead letters again: through the same delivery, under the same ids, and never unseen. What was refused may be
+//! stored since, so all of it is looked up first.
+//!
+//! A letter goes when its event is acknowledged; one that is refused again stays, with the new answer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::backoff::Backoff;
+use super::delivery::{Context, Delivery, Step};
+use super::fate::Fate;
+use super::run::Settings;
+use super::tell::Tell;
+use crate::checkpoint::Ledger;
+use crate::event::Position;
+use crate::letters::{Kept, Letters, batch};
+use crate::output::Output;
+use crate::telemetry::{PairState, Telemetry};
+
+/// Sends the letters of one pair again.
+pub(crate) struct Resend {
+    context: Context,
+    letters: Letters,
+    settings: Settings,
+    /// Of one request: bytes and events.
+    limits: (usize, usize),
+    /// Where an agent runs: what it has not passed yet it may itself be sending.
+    ledger: Option<Arc<Ledger>>,
+}
+
+/// What is asked for.
+pub(crate) struct Ask<'a> {
+    /// `None`: all.
+    pub(crate) ids: Option<&'a [String]>,
+    /// The longest wait for the output to take something.
+    pub(crate) patience: Duration,
+    /// Called now and then; false: nobody waits for the end any more.
+    pub(crate) go_on: &'a (dyn Fn(&Sum) -> bool + Send + Sync),
+}
+
+/// What became of the letters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sum {
+    pub(crate) delivered: usize,
+    pub(crate) refused: usize,
+    /// All that were asked for.
+    pub(crate) of: usize,
+    /// Ids that there are not.
+    pub(crate) unknown: Vec<String>,
+    /// Why it ended before all were tried.
+    pub(crate) problem: Option<String>,
+}
+
+impl Resend {
+    /// `names` are those of input and output.
+    pub(crate) fn new(
+        output: Output,
+        names: (Arc<str>, Arc<str>),
+        letters: Letters,
+        settings: Settings,
+        limits: (usize, usize),
+        ledger: Option<Arc<Ledger>>,
+        telemetry: &Telemetry,
+    ) -> Self {
+        // Numbers of its own: how this goes says nothing of the pipeline.
+        let tell = Tell::new(names.0, names.1, telemetry.another());
+        let context = Context { output, fate: Fate::note(), tell, timeout: settings.timeout };
+        Self { context, letters, settings, limits, ledger }
+    }
+
+    pub(crate) async fn run(&self, ask: &Ask<'_>) -> Sum {
+        let _turn = self.letters.turn().await;
+        let (mut wanted, unknown) = self.letters.select(ask.ids);
+        let mut sum = Sum { of: wanted.len(), unknown, ..Sum::default() };
+        wanted.retain(|position| self.is_passed(position));
+        let unpassed = sum.of - wanted.len();
+        sum.problem = match self.all(wanted, ask, &mut sum).await {
+            Err(problem) => Some(problem),
+            Ok(()) if unpassed > 0 => Some(format!(
+                "{unpassed} were refused a moment ago and the agent is not past them yet: try again"
+            )),
+            Ok(()) => None,
+        };
+        sum
+    }
+
+    fn is_passed(&self, position: &Position) -> bool {
+        let Some(ledger) = &self.ledger else { return true };
+        ledger.with_cursor(|cursor| {
+            let progress = cursor.generations.get(&position.generation);
+            progress.is_none_or(|progress| progress.offset > position.offset)
+        })
+    }
+
+    async fn all(
+        &self,
+        mut wanted: HashSet<Position>,
+        ask: &Ask<'_>,
+        sum: &mut Sum,
+    ) -> Result<(), String> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let under_way = self.letters.begin_resend().map_err(unwritten)?;
+        let pause = if under_way { self.context.timeout } else { Duration::ZERO };
+        let until = Instant::now() + pause;
+        for segment in self.letters.segments() {
+            loop {
+                let page = self.letters.page(segment, self.limits, |at| wanted.contains(at));
+                let page = page.map_err(|error| format!("dead letters cannot be read: {error}"))?;
+                if page.is_empty() {
+                    break;
+                }
+                for kept in &page {
+                    wanted.remove(&kept.letter.position());
+                }
+                let ended = self.page(page, until, ask, sum).await;
+                self.settle(sum)?;
+                ended?;
+                if !(ask.go_on)(sum) {
+                    return Err("nobody waits for it any more".to_owned());
+                }
+            }
+        }
+        self.letters.end_resend().map_err(unwritten)
+    }
+
+    async fn page(
+        &self,
+        page: Vec<Kept>,
+        until: Instant,
+        ask: &Ask<'_>,
+        sum: &Sum,
+    ) -> Result<(), String> {
+        let scopes: Vec<_> =
+            page.first().map(|kept| kept.letter.scope.clone()).into_iter().collect();
+        let Some(batch) = batch(page) else { return Ok(()) };
+        let mut scopes = scopes;
+        if !scopes.contains(&self.context.output.scope()) {
+            scopes.push(self.context.output.scope());
+        }
+        let backoff = Backoff::new(self.settings.retry);
+        let earlier = Some((scopes.into(), until));
+        let mut delivery = Delivery::new(&self.context.output, &batch, backoff, earlier);
+        let deadline = until.max(Instant::now()) + ask.patience;
+        loop {
+            match delivery.step(&self.context, &batch).await {
+                Step::Done => return Ok(()),
+                Step::Wait(until) => {
+                    let stopped =
+                        matches!(self.context.tell.stats.state(), PairState::Stopped { .. });
+                    if stopped || until > deadline {
+                        return Err(self.trouble());
+                    }
+                    if !(ask.go_on)(sum) {
+                        return Err("nobody waits for it any more".to_owned());
+                    }
+                    tokio::time::sleep_until(until.into()).await;
+                }
+            }
+        }
+    }
+
+    /// What the output said last.
+    fn trouble(&self) -> String {
+        match self.context.tell.stats.state() {
+            PairState::Stopped { answer, hint, .. } => format!("{answer}: {hint}"),
+            PairState::Retrying { answer, .. } => {
+                format!(
+                    "the output takes nothing ({answer}): see that it is up and can be reached from this node"
+                )
+            }
+            PairState::Running | PairState::Draining => {
+                "an earlier attempt may still be under way: try again".to_owned()
+            }
+        }
+    }
+
+    fn settle(&self, sum: &mut Sum) -> Result<(), String> {
+        let noted = self.context.fate.noted();
+        tokio::task::block_in_place(|| self.letters.settle(&noted.delivered, &noted.refused))
+            .map_err(unwritten)?;
+        sum.delivered += noted.delivered.len();
+        sum.refused += noted.refused.len();
+        Ok(())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unwritten(error: std::io::Error) -> String {
+    format!("the dead letters on disk cannot be changed: {error}")
+}

@@ -1,0 +1,315 @@
+//! Dead letters as an operator meets them: listed, sent again and dropped, with an agent and without.
+
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{Ran, auditrail, finish};
+use crate::support::agent::Agent;
+use crate::support::bulk::Bulk;
+use crate::support::events::{Expected, Maker, log_of};
+use crate::support::{copy, tables, wait_for};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// An agent whose back end takes documents of up to 4,000 bytes, with a log of which some lines are longer.
+struct Stage {
+    dir: TempDir,
+    bulk: Bulk,
+    agent: Agent,
+    long: Vec<Expected>,
+    all: usize,
+}
+
+impl Stage {
+    /// Everything is settled when this returns: the long events are dead letters.
+    fn with_letters(count: usize) -> Self {
+        Self::with(count, |_| {})
+    }
+
+    fn with(count: usize, change: impl FnOnce(&Path)) -> Self {
+        let (dir, bulk) = (TempDir::new().unwrap(), Bulk::taking(4000));
+        let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+        let events: Vec<_> =
+            (0..count * 3).map(|n| maker.event(if n % 3 == 1 { 5000 } else { 100 })).collect();
+        fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
+        let config = tables::input("api", &dir.path().join("audit.log")) + &bulk.table("");
+        let mut agent = Agent::start(dir.path(), &config);
+        agent.wait_readyz(200, LIMIT);
+        agent.stop();
+        change(&dir.path().join("auditrail.toml"));
+        agent.resume();
+        let all = events.len();
+        let long = events.into_iter().filter(|event| event.line.len() > 5000).collect();
+        Self { dir, bulk, agent, long, all }
+    }
+
+    fn settled(self) -> Self {
+        wait_for("the long events to be dead letters", LIMIT, || {
+            let (letters, stored) = (self.letters().len(), self.stored());
+            let done = letters == self.long.len() && stored == self.all - letters;
+            if done { Ok(()) } else { Err(format!("{letters} letters, {stored} stored")) }
+        });
+        self.wait_passed();
+        self
+    }
+
+    /// Waits until the cursor stands at the log's end.
+    fn wait_passed(&self) {
+        let config = self.dir.path().join("auditrail.toml");
+        let length = fs::metadata(self.dir.path().join("audit.log")).unwrap().len();
+        wait_for("the agent to be past all events", LIMIT, || {
+            let ran = finish(auditrail().args(["status", "--json", "-c"]).arg(&config));
+            let status: Value = serde_json::from_str(&ran.stdout).unwrap();
+            let offset = &status["pairs"][0]["cursor"]["offset"];
+            if *offset == length { Ok(()) } else { Err(offset.to_string()) }
+        });
+    }
+
+    fn letters_command(&self, arguments: &[&str]) -> Ran {
+        self.letters_to_point(arguments, None)
+    }
+
+    /// Ends with SIGKILL at this point, if there is one.
+    fn letters_to_point(&self, arguments: &[&str], point: Option<u32>) -> Ran {
+        let mut command = auditrail();
+        command.args(["dead-letters", "-c"]).arg(self.dir.path().join("auditrail.toml"));
+        if let Some(point) = point {
+            command.env("AUDITRAIL_END_AT", point.to_string());
+        }
+        finish(command.args(arguments))
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = auditrail();
+        command.arg("letters").arg("-c").arg(self.dir.path().join("auditrail.toml"));
+        command.args(arguments).spawn().unwrap()
+    }
+
+    /// As `list --json` has them.
+    fn letters(&self) -> Vec<Value> {
+        let ran = self.letters_command(&["list", "--json"]).expect(0);
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn stored(&self) -> usize {
+        self.bulk.state().stored.len()
+    }
+
+    /// Every event is stored, and none twice.
+    fn assert_all_once(&self) {
+        let state = self.bulk.state();
+        assert_eq!(state.stored.len(), self.all);
+        let doubled: Vec<_> = state.stored.iter().filter(|(_, (_, times))| *times > 1).collect();
+        assert!(doubled.is_empty(), "doubled: {doubled:?}");
+    }
+
+    fn counted(&self) -> u64 {
+        self.agent.count("auditrail_dead_letters", &[("input", "api"), ("output", "search")])
+    }
+}
+
+#[test]
+fn a_refused_event_is_listed_with_its_answer_and_shown_whole() {
+    let stage = Stage::with_letters(1).settled();
+    let table = stage.letters_command(&["list"]).expect(0).stdout;
+    let letter = &stage.letters()[0];
+    let id = letter["id"].as_str().unwrap();
+    for part in ["ANSWER", id, "api", "search", "too long for us", "5.", "KiB"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert_eq!(letter["line"], stage.long[0].line.as_str());
+    assert_eq!((&letter["input"], &letter["output"]), (&"api".into(), &"search".into()));
+    let whole = stage.letters_command(&["list", id]).expect(0).stdout;
+    assert!(whole.contains(&stage.long[0].line) && whole.contains("too long for us"), "{whole}");
+    let none = stage.letters_command(&["list", "--output", "other"]).expect(0);
+    assert_eq!(none.stdout, "there are no dead letters\n");
+    let unknown = stage.letters_command(&["list", "nonsense"]).expect(1);
+    assert!(unknown.stderr.contains("there is no dead letter nonsense"), "{}", unknown.stderr);
+    assert_eq!(stage.counted(), 1);
+    let config = stage.dir.path().join("auditrail.toml");
+    let status = finish(auditrail().args(["status", "-c"]).arg(config)).expect(0).stdout;
+    assert!(status.contains("DEAD LETTERS") && status.contains("1 (5."), "{status}");
+}
+
+#[test]
+fn letters_are_sent_again_by_the_running_agent_and_go_when_they_are_taken() {
+    let stage = Stage::with_letters(3).settled();
+    let again = stage.letters_command(&["resend"]).expect(3);
+    assert_eq!(again.stdout, "api to search: 0 of 3 delivered, 3 refused again and kept\n");
+    assert_eq!(stage.letters().len(), 3);
+    // One of them is stored since: it is found and not sent.
+    let ids: Vec<_> =
+        stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
+    stage.bulk.state().longest = 1 << 20;
+    stage.bulk.state().stored.insert(ids[0].clone(), (String::new(), 1));
+    let one = stage.letters_command(&["resend", &ids[1]]).expect(0);
+    assert_eq!(one.stdout, "api to search: 1 of 1 delivered\n");
+    assert_eq!((stage.letters().len(), stage.counted()), (2, 2));
+    let rest = stage.letters_command(&["resend", "--input", "api"]).expect(0);
+    assert_eq!(rest.stdout, "api to search: 2 of 2 delivered\n");
+    assert_eq!((stage.letters().len(), stage.counted()), (0, 0));
+    stage.assert_all_once();
+    assert_eq!(stage.letters_command(&["resend"]).expect(0).stdout, "there are no dead letters\n");
+}
+
+#[test]
+fn letters_are_sent_again_and_dropped_without_an_agent_too() {
+    let mut stage = Stage::with_letters(3).settled();
+    stage.agent.stop();
+    stage.letters_command(&["resend"]).expect(3);
+    let letters = stage.letters();
+    let id = letters[0]["id"].as_str().unwrap();
+    let dropped = stage.letters_command(&["drop", id]).expect(0);
+    assert_eq!(dropped.stdout, "api to search: 1 of 1 dropped\n");
+    stage.bulk.state().longest = 1 << 20;
+    let sent = stage.letters_command(&["resend"]).expect(0);
+    assert_eq!(sent.stdout, "api to search: 2 of 2 delivered\n");
+    assert_eq!((stage.letters().len(), stage.stored()), (0, stage.all - 1));
+    // What was dropped is not sent by the agent either.
+    stage.agent.resume();
+    stage.agent.wait_readyz(200, LIMIT);
+    stage.agent.stop_done();
+    assert_eq!(stage.stored(), stage.all - 1);
+}
+
+#[test]
+fn dropping_asks_for_ids_or_all_and_says_what_it_did() {
+    let stage = Stage::with_letters(2).settled();
+    let neither = stage.letters_command(&["drop"]).expect(2);
+    assert!(neither.stderr.contains("--all"), "{}", neither.stderr);
+    let both = stage.letters_command(&["drop", "--all", "x"]).expect(2);
+    assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
+    let unknown = stage.letters_command(&["drop", "nonsense"]).expect(1);
+    assert!(unknown.stderr.contains("there is no dead letter nonsense"), "{}", unknown.stderr);
+    assert_eq!(stage.letters().len(), 2);
+    let all = stage.letters_command(&["drop", "--all"]).expect(0);
+    assert_eq!(all.stdout, "api to search: 2 of 2 dropped\n");
+    assert_eq!((stage.letters().len(), stage.counted()), (0, 0));
+    let log = fs::read_to_string(stage.dir.path().join("agent.log")).unwrap();
+    assert!(log.contains("dropped by an operator") && log.contains("dropped=2"), "{log}");
+}
+
+#[test]
+fn while_the_output_is_down_or_turns_us_away_sending_again_fails_clearly_and_keeps_all() {
+    let mut stage = Stage::with_letters(2).settled();
+    for runs in [true, false] {
+        if !runs {
+            stage.agent.stop();
+        }
+        stage.bulk.state().down = Some(503);
+        let began = Instant::now();
+        let down = stage.letters_command(&["resend", "--timeout", "1"]).expect(1);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(down.stderr.contains("api to search: the output takes nothing"), "{}", down.stderr);
+        assert!(down.stderr.contains("503"), "{}", down.stderr);
+        stage.bulk.state().down = Some(401);
+        let away = stage.letters_command(&["resend"]).expect(1);
+        assert!(away.stderr.contains("api_key_file"), "{}", away.stderr);
+        assert_eq!(stage.letters().len(), 2);
+    }
+    (stage.bulk.state().down, stage.bulk.state().longest) = (None, 1 << 20);
+    stage.letters_command(&["resend"]).expect(0);
+    stage.assert_all_once();
+}
+
+/// Who sent a bulk is killed while it is under way, and it is stored only later: who comes next waits for that, and looks.
+#[test]
+fn a_resend_that_was_killed_with_a_request_under_way_doubles_nothing() {
+    let mut stage = Stage::with_letters(2).settled();
+    stage.agent.stop();
+    let bulks = {
+        let mut state = stage.bulk.state();
+        (state.longest, state.late) = (1 << 20, Some(Duration::from_millis(250)));
+        state.bulks
+    };
+    let mut child = stage.spawn(&["resend"]);
+    wait_for("the bulk to be under way", LIMIT, || {
+        if stage.bulk.state().bulks > bulks { Ok(()) } else { Err("no bulk".to_owned()) }
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.letters_command(&["resend"]).expect(0);
+    wait_for("the late bulk to be stored", LIMIT, || {
+        if stage.bulk.state().bulks > bulks + 1 { Ok(()) } else { Err("it is not".to_owned()) }
+    });
+    stage.assert_all_once();
+    assert_eq!(stage.letters().len(), 0);
+}
+
+/// The process is ended before and after each change of a file and each request of a resend, and of a drop.
+#[test]
+fn a_kill_at_any_step_of_sending_again_or_dropping_loses_and_doubles_nothing() {
+    let mut stage = Stage::with_letters(3).settled();
+    stage.agent.stop();
+    let kept = stage.agent.state_dir().join("dead-letters");
+    let saved = stage.dir.path().join("saved");
+    copy(&kept, &saved);
+    let before = stage.bulk.state().stored.clone();
+    let ids: Vec<_> =
+        stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
+    // One that stays behind, so that its segment is written anew.
+    let (first, rest) = ids.split_first().unwrap();
+    for action in [&["resend"][..], &["drop"][..]] {
+        let command = [action, &rest.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+        for point in 1.. {
+            assert!(point < 200, "it never came to its end");
+            fs::remove_dir_all(&kept).unwrap();
+            copy(&saved, &kept);
+            stage.bulk.state().stored.clone_from(&before);
+            stage.bulk.state().longest = 1 << 20;
+            let ended = stage.letters_to_point(&command, Some(point));
+            let left = stage.letters().len();
+            assert!((1..=3).contains(&left), "{left} letters after point {point}");
+            let done = stage.letters_to_point(&[action[0], first], None);
+            assert_eq!(done.code, Some(0), "after point {point}: {}", done.stderr);
+            let done = stage.letters_to_point(
+                &[action[0], "--all"][..usize::from(action[0] == "drop") + 1],
+                None,
+            );
+            assert_eq!(done.code, Some(0), "after point {point}: {}", done.stderr);
+            assert_eq!(stage.letters().len(), 0, "after point {point}");
+            if action == ["resend"] {
+                stage.assert_all_once();
+            }
+            if ended.code.is_some() {
+                assert!(point > 8, "only {point} points");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn full_dead_letters_stop_the_pipeline_and_dropping_some_lets_it_go_on_by_itself() {
+    // 300 letters of 5 KB do not fit into one MiB.
+    let stage = Stage::with(300, |config| {
+        let text = fs::read_to_string(config).unwrap();
+        fs::write(config, text.replace("1GiB", "1MiB")).unwrap();
+    });
+    let red = stage.agent.wait_readyz(503, LIMIT);
+    assert!(red.contains("no room is left for dead letters"), "{red}");
+    assert!(red.contains("disk.max_bytes"), "{red}");
+    let held = stage.letters().len();
+    assert!((100..300).contains(&held), "{held}");
+    wait_for("everything to be settled", LIMIT, || {
+        stage.letters_command(&["drop", "--all"]).expect(0);
+        match stage.stored() {
+            600 => Ok(()),
+            stored => Err(stored.to_string()),
+        }
+    });
+    wait_for("the rest to be put aside", LIMIT, || {
+        stage.letters_command(&["drop", "--all"]).expect(0);
+        let (status, text) = stage.agent.readyz()?;
+        if status == 200 { Ok(()) } else { Err(text) }
+    });
+    stage.wait_passed();
+    stage.bulk.state().stored.values().for_each(|(_, times)| assert_eq!(*times, 1));
+}

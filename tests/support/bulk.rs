@@ -1,0 +1,137 @@
+//! An Elasticsearch as far as the agent needs one: takes bulks, refuses documents that are too long, answers look-ups
+//! by id. What is stored under an id once more is counted.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// The server. It ends with the process.
+pub(crate) struct Bulk {
+    pub(crate) url: String,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// Documents by id, and how often each was stored.
+    pub(crate) stored: HashMap<String, (String, usize)>,
+    /// Longer documents are refused with 400.
+    pub(crate) longest: usize,
+    /// Every request gets this status.
+    pub(crate) down: Option<u16>,
+    /// The next bulk gets no answer and is stored only so much later.
+    pub(crate) late: Option<Duration>,
+    pub(crate) bulks: usize,
+    pub(crate) look_ups: usize,
+}
+
+impl Bulk {
+    pub(crate) fn taking(longest: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State { longest, ..State::default() }));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || serve(stream, &state));
+            }
+        });
+        Self { url, state }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// `[outputs.search]` towards it. `more` are further keys.
+    pub(crate) fn table(&self, more: &str) -> String {
+        format!(
+            "[outputs.search]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
+             compression = \"none\"\nlayout = \"flat\"\ntimeout = \"300ms\"\nretry = {{ min = \"20ms\", max = \"200ms\" }}\n\
+             batch = {{ max_age = \"5ms\" }}\n{more}\n",
+            self.url
+        )
+    }
+}
+
+fn serve(stream: TcpStream, state: &Arc<Mutex<State>>) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut length, mut target) = (0, String::new());
+        stream.read_line(&mut target).ok().filter(|read| *read > 0)?;
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).ok()?;
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(number) = line.strip_prefix("content-length: ") {
+                length = number.parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).ok()?;
+        let late = state.lock().unwrap().late.take_if(|_| target.contains("/_bulk"));
+        if let Some(late) = late {
+            state.lock().unwrap().bulks += 1;
+            let state = Arc::clone(state);
+            thread::spawn(move || {
+                thread::sleep(late);
+                answer(&mut state.lock().unwrap(), &target, &body)
+            });
+            return None;
+        }
+        let (status, answer) = answer(&mut state.lock().unwrap(), &target, &body);
+        let answer = answer.to_string();
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", answer.len());
+        stream.get_mut().write_all((head + &answer).as_bytes()).ok()?;
+    }
+}
+
+fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
+    if let Some(status) = state.down {
+        return (status, json!({"error": "down"}));
+    }
+    if target.contains("/_bulk") {
+        let text = std::str::from_utf8(body).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        let items: Vec<_> = lines.chunks(2).map(|pair| take(state, pair[0], pair[1])).collect();
+        state.bulks += 1;
+        return (200, json!({"errors": true, "items": items}));
+    }
+    if target.contains("/_refresh") {
+        return (200, json!({"_shards": {"failed": 0}}));
+    }
+    if target.contains("/_search") {
+        state.look_ups += 1;
+        let asked: Value = serde_json::from_slice(body).unwrap();
+        let ids = asked["query"]["ids"]["values"].as_array().unwrap();
+        let hits: Vec<_> = ids
+            .iter()
+            .filter(|id| state.stored.contains_key(id.as_str().unwrap()))
+            .map(|id| json!({"_id": id}))
+            .collect();
+        let hits = json!({"total": {"value": hits.len()}, "hits": hits});
+        return (200, json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}));
+    }
+    (200, json!({}))
+}
+
+/// Stores a document, as another backing index would: without a look at the ids of the others.
+fn take(state: &mut State, action: &str, document: &str) -> Value {
+    if document.len() > state.longest {
+        let error = json!({"type": "document_parsing_exception", "reason": "too long for us"});
+        return json!({"create": {"status": 400, "error": error}});
+    }
+    let action: Value = serde_json::from_str(action).unwrap();
+    let id = action["create"]["_id"].as_str().unwrap().to_owned();
+    state.stored.entry(id).or_insert_with(|| (document.to_owned(), 0)).1 += 1;
+    json!({"create": {"status": 201}})
+}
