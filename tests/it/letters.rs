@@ -222,22 +222,23 @@ fn while_the_output_is_down_or_turns_us_away_sending_again_fails_clearly_and_kee
 /// Who sent a bulk is killed while it is under way, and it is stored only later: who comes next waits for that, and looks.
 #[test]
 fn a_resend_that_was_killed_with_a_request_under_way_doubles_nothing() {
-    let mut stage = Stage::with_letters(2).settled();
+    let mut stage = Stage::with(2, |config| {
+        let text = fs::read_to_string(config).unwrap();
+        fs::write(config, text.replace("300ms", "2500ms")).unwrap();
+    })
+    .settled();
     stage.agent.stop();
-    let bulks = {
-        let mut state = stage.bulk.state();
-        (state.longest, state.late) = (1 << 20, Some(Duration::from_millis(250)));
-        state.bulks
-    };
+    stage.bulk.state().longest = 1 << 20;
+    stage.bulk.state().late = Some(Duration::from_secs(2));
     let mut child = stage.spawn(&["resend"]);
     wait_for("the bulk to be under way", LIMIT, || {
-        if stage.bulk.state().bulks > bulks { Ok(()) } else { Err("no bulk".to_owned()) }
+        if stage.bulk.state().was_late.0 { Ok(()) } else { Err("no bulk".to_owned()) }
     });
     child.kill().unwrap();
     child.wait().unwrap();
     stage.letters_command(&["resend"]).expect(0);
     wait_for("the late bulk to be stored", LIMIT, || {
-        if stage.bulk.state().bulks > bulks + 1 { Ok(()) } else { Err("it is not".to_owned()) }
+        if stage.bulk.state().was_late.1 { Ok(()) } else { Err("it is not".to_owned()) }
     });
     stage.assert_all_once();
     assert_eq!(stage.letters().len(), 0);
@@ -269,10 +270,8 @@ fn a_kill_at_any_step_of_sending_again_or_dropping_loses_and_doubles_nothing() {
             assert!((1..=3).contains(&left), "{left} letters after point {point}");
             let done = stage.letters_to_point(&[action[0], first], None);
             assert_eq!(done.code, Some(0), "after point {point}: {}", done.stderr);
-            let done = stage.letters_to_point(
-                &[action[0], "--all"][..usize::from(action[0] == "drop") + 1],
-                None,
-            );
+            let others = if action == ["drop"] { &["drop", "--all"][..] } else { action };
+            let done = stage.letters_to_point(others, None);
             assert_eq!(done.code, Some(0), "after point {point}: {}", done.stderr);
             assert_eq!(stage.letters().len(), 0, "after point {point}");
             if action == ["resend"] {

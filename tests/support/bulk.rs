@@ -26,7 +26,8 @@ pub(crate) struct State {
     pub(crate) down: Option<u16>,
     /// The next bulk gets no answer and is stored only so much later.
     pub(crate) late: Option<Duration>,
-    pub(crate) bulks: usize,
+    /// It came, and was stored.
+    pub(crate) was_late: (bool, bool),
     pub(crate) look_ups: usize,
 }
 
@@ -80,11 +81,13 @@ fn serve(stream: TcpStream, state: &Arc<Mutex<State>>) -> Option<()> {
         stream.read_exact(&mut body).ok()?;
         let late = state.lock().unwrap().late.take_if(|_| target.contains("/_bulk"));
         if let Some(late) = late {
-            state.lock().unwrap().bulks += 1;
+            state.lock().unwrap().was_late.0 = true;
             let state = Arc::clone(state);
             thread::spawn(move || {
                 thread::sleep(late);
-                answer(&mut state.lock().unwrap(), &target, &body)
+                let mut state = state.lock().unwrap();
+                answer(&mut state, &target, &body);
+                state.was_late.1 = true;
             });
             return None;
         }
@@ -103,7 +106,6 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
         let text = std::str::from_utf8(body).unwrap();
         let lines: Vec<_> = text.lines().collect();
         let items: Vec<_> = lines.chunks(2).map(|pair| take(state, pair[0], pair[1])).collect();
-        state.bulks += 1;
         return (200, json!({"errors": true, "items": items}));
     }
     if target.contains("/_refresh") {
