@@ -6,6 +6,7 @@ mod doubt;
 mod fake;
 mod files;
 mod gaps;
+mod journal;
 mod large;
 mod refusals;
 mod waiting;
