@@ -70,6 +70,30 @@ fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
 }
 
 #[test]
+fn a_gap_that_was_delivered_before_the_cursor_could_pass_it_is_not_told_again() {
+    for (name, output) in BOTH {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        node.write(3);
+        tear(&mut node);
+        node.write_with("hangs");
+        fake.state().hang = Some("hangs");
+        let outputs = output(&fake, TENS);
+        let process = node.start(&outputs);
+        until("it is written down as delivered, and kept", || {
+            let gaps = node.pair(name).unwrap_or_default().gaps;
+            let told = !super::gaps::gaps(&fake).is_empty();
+            told && gaps.first().is_none_or(|gap| gap.delivered)
+        });
+        process.kill();
+        fake.state().hang = None;
+        let process = node.start(&outputs);
+        until("all is acknowledged", || node.is_all_acknowledged(name));
+        told(&node, &fake, name, &[("torn_line", "bytes", TORN)]);
+        assert!(process.stop());
+    }
+}
+
+#[test]
 fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
     for (name, output) in BOTH {
         let (fake, mut node) = (Fake::new(), Node::new());
