@@ -1,11 +1,11 @@
 //! A file as the output: kills anywhere leave every line in it once.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::agent::{Node, until};
+use super::agent::{Node, eventually, until};
 use super::fake::audit_id;
 
 pub(super) fn archive(node: &Node, more: &str) -> String {
@@ -16,17 +16,21 @@ pub(super) fn archive(node: &Node, more: &str) -> String {
 }
 
 pub(super) fn lines(dir: &Path) -> Vec<String> {
+    // A file can be rotated away between listing and reading.
+    eventually("all that is listed can be read", || read_lines(dir).ok())
+}
+
+fn read_lines(dir: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<_> = fs::read_dir(dir.join("archive"))
         .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
         .unwrap_or_default();
     // Numbers first, then the present file, which has none.
     names.sort_by_key(|path| (path.extension().unwrap() == "ndjson", path.clone()));
-    names
-        .iter()
-        .flat_map(|path| {
-            fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
-        })
-        .collect()
+    let mut lines = Vec::new();
+    for path in names {
+        lines.extend(fs::read_to_string(path)?.lines().map(str::to_owned));
+    }
+    Ok(lines)
 }
 
 fn kill_often(more: &str, body: usize) {

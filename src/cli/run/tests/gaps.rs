@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -13,19 +13,19 @@ use super::agent::{Node, Process, TENS, elasticsearch, eventually, loki, until};
 use super::fake::{Do, Fake};
 use crate::telemetry::{GapReason, PairState};
 
-type Output = fn(&Fake, &str) -> String;
+pub(super) type Output = fn(&Fake, &str) -> String;
 
-const BOTH: [(&str, Output); 2] = [("loki", loki), ("es", elasticsearch)];
+pub(super) const BOTH: [(&str, Output); 2] = [("loki", loki), ("es", elasticsearch)];
 
 /// The gap events that a back end holds, as they stand there.
-fn gaps(fake: &Fake) -> Vec<Value> {
+pub(super) fn gaps(fake: &Fake) -> Vec<Value> {
     let lines: Vec<_> = fake.state().stored.iter().map(|stored| stored.line.clone()).collect();
     let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     parsed.filter(|event| event["kind"] == "Gap").collect()
 }
 
 /// Audit ids of the events, without the gaps, each with how often it is there.
-fn events(fake: &Fake) -> usize {
+pub(super) fn events(fake: &Fake) -> usize {
     let ids: Vec<_> = gaps(fake).iter().map(|gap| gap["auditID"].clone()).collect();
     let counts = fake.counts();
     assert!(counts.values().all(|times| *times == 1), "doubled: {counts:?}");
@@ -33,7 +33,12 @@ fn events(fake: &Fake) -> usize {
 }
 
 /// Waits until just this is there, and nothing is left to be told.
-fn told(node: &Node, fake: &Fake, name: &str, expected: &[(&str, &str, u64)]) -> Vec<Value> {
+pub(super) fn told(
+    node: &Node,
+    fake: &Fake,
+    name: &str,
+    expected: &[(&str, &str, u64)],
+) -> Vec<Value> {
     until("the gaps are told", || gaps(fake).len() >= expected.len());
     until("nothing is left of them", || node.pair(name).is_some_and(|pair| pair.gaps.is_empty()));
     let gaps = gaps(fake);
@@ -51,14 +56,14 @@ fn told(node: &Node, fake: &Fake, name: &str, expected: &[(&str, &str, u64)]) ->
     gaps
 }
 
-fn append(node: &Node, bytes: &[u8]) {
+pub(super) fn append(node: &Node, bytes: &[u8]) {
     fs::create_dir_all(node.log().parent().unwrap()).unwrap();
     let mut file = OpenOptions::new().create(true).append(true).open(node.log()).unwrap();
     file.write_all(bytes).unwrap();
 }
 
 /// The beginning of an event whose end was never written; `TORN` bytes without its newline.
-fn tear(node: &mut Node) {
+pub(super) fn tear(node: &mut Node) {
     node.written += 1;
     let id = node.written - 1;
     append(
@@ -67,9 +72,9 @@ fn tear(node: &mut Node) {
     );
 }
 
-const TORN: u64 = 44;
+pub(super) const TORN: u64 = 44;
 
-fn rotate(node: &Node, to: &str) -> std::path::PathBuf {
+pub(super) fn rotate(node: &Node, to: &str) -> std::path::PathBuf {
     let backup = node.log().with_file_name(to);
     fs::rename(node.log(), &backup).unwrap();
     backup
@@ -234,196 +239,4 @@ fn a_truncation_from_outside_is_told_and_the_new_content_arrives() {
         told(&node, &fake, name, &[("truncated", "bytes_at_least", before - line as u64)]);
         assert!(process.stop());
     }
-}
-
-/// Rounds of kills, each a little later in the life of a gap: before and after the save, with and without an answer.
-#[test]
-fn kills_at_any_moment_tell_each_gap_once() {
-    for (name, output) in BOTH {
-        for round in 0..6_u64 {
-            let (fake, mut node) = (Fake::new(), Node::new());
-            for _ in 0..4 {
-                node.write(7);
-                tear(&mut node);
-            }
-            node.write(7);
-            let outputs = output(&fake, TENS);
-            let slow = Do::TakeAfter(Duration::from_millis(30));
-            fake.script([Do::TakeAndBreak, slow.clone(), Do::Take, slow, Do::TakeAndBreak]);
-            for life in 0..3 {
-                let process = node.start(&outputs);
-                thread::sleep(Duration::from_millis(5 + round * 20 + life * 7));
-                process.kill();
-            }
-            let process = node.start(&outputs);
-            until("all is acknowledged", || node.is_all_acknowledged(name));
-            until("no gap is left", || node.pair(name).unwrap().gaps.is_empty());
-            let found = gaps(&fake);
-            let sum =
-                |key: &str| found.iter().map(|gap| gap["gap"][key].as_u64().unwrap()).sum::<u64>();
-            assert_eq!((sum("times"), sum("bytes")), (4, 4 * TORN), "round {round}: {found:#?}");
-            assert_eq!(events(&fake), node.written);
-            assert!(process.stop());
-        }
-    }
-}
-
-#[test]
-fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
-    for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
-        node.write(3);
-        tear(&mut node);
-        node.write(3);
-        // Everything is stored, and nothing is heard of it.
-        fake.state().always = Some(Do::TakeAfter(Duration::from_secs(5)));
-        let outputs = output(&fake, TENS);
-        let process = node.start(&outputs);
-        until("gap and events are sent", || {
-            fake.state().writes.iter().map(|(_, events)| events).sum::<usize>() == 8
-        });
-        process.kill();
-        fake.state().always = None;
-        until("they are stored", || fake.state().stored.len() == 8);
-        let before = gaps(&fake);
-        assert_eq!(node.pair(name).unwrap().gaps.len(), 1, "written down before it was sent");
-        let process = node.start(&outputs);
-        until("all is acknowledged", || node.is_all_acknowledged(name));
-        let after = told(&node, &fake, name, &[("torn_line", "bytes", TORN)]);
-        assert_eq!(before, after);
-        assert!(!fake.state().looked_up.is_empty());
-        assert!(process.stop());
-    }
-}
-
-#[test]
-fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
-    for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
-        node.write(5);
-        let outputs = output(&fake, TENS);
-        let process = node.start(&outputs);
-        until("all is acknowledged", || node.is_all_acknowledged(name));
-        fake.state().always = Some(Do::Hang);
-        tear(&mut node);
-        node.write(1);
-        let journalled =
-            eventually("it is written down", || node.pair(name).unwrap().gaps.first().cloned());
-        process.kill();
-        // Its cause cannot be met any more.
-        fs::remove_file(node.log()).unwrap();
-        node.write(1);
-        fake.state().always = None;
-        let process = node.start(&outputs);
-        until("it is told", || {
-            fake.state()
-                .stored
-                .iter()
-                .any(|stored| stored.line.contains(&journalled.id.to_string()))
-        });
-        if name == "loki" {
-            assert!(fake.state().stored.iter().any(|stored| stored.line == journalled.line));
-        }
-        until("the rest is told too", || gaps(&fake).len() == 2);
-        until("no gap is left", || node.pair(name).unwrap().gaps.is_empty());
-        assert!(process.stop());
-    }
-}
-
-#[test]
-fn a_gap_is_not_sent_before_it_is_written_down() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    node.write(5);
-    let process = node.start(&loki(&fake, TENS));
-    until("all is acknowledged", || node.is_all_acknowledged("loki"));
-    let in_the_way = node.state().join("checkpoint.json.new");
-    fs::create_dir_all(in_the_way.join("x")).unwrap();
-    tear(&mut node);
-    node.write(5);
-    until("it is said", || process.problems().contains("the checkpoint cannot be saved"));
-    until("the events arrive, for which enough is reserved", || fake.counts().len() >= 10);
-    thread::sleep(Duration::from_millis(100));
-    assert_eq!(gaps(&fake).len(), 0);
-    fs::remove_dir_all(in_the_way).unwrap();
-    told(&node, &fake, "loki", &[("torn_line", "bytes", TORN)]);
-    until("all is acknowledged", || node.is_all_acknowledged("loki"));
-    assert!(process.stop());
-}
-
-#[test]
-fn the_cursor_waits_for_the_gap_while_it_is_not_delivered() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    node.write(5);
-    let before = fs::metadata(node.log()).unwrap().len();
-    tear(&mut node);
-    node.write(5);
-    fake.state().hang = Some("\"kind\":\"Gap\"");
-    let process = node.start(&loki(&fake, "batch = { max_events = 5, max_age = \"1ms\" }"));
-    until("the events arrive", || fake.counts().len() >= 11);
-    thread::sleep(Duration::from_millis(100));
-    assert_eq!(node.acknowledged("loki"), before);
-    fake.state().hang = None;
-    told(&node, &fake, "loki", &[("torn_line", "bytes", TORN)]);
-    until("all is acknowledged", || node.is_all_acknowledged("loki"));
-    assert!(process.stop());
-}
-
-#[test]
-fn a_gap_that_the_output_refuses_is_kept_as_any_event_and_passed() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    node.write(5);
-    tear(&mut node);
-    fake.state().poison = Some("\"kind\":\"Gap\"");
-    node.write(5);
-    let process = node.start(&loki(&fake, TENS));
-    until("all is acknowledged", || node.is_all_acknowledged("loki"));
-    until("no gap is left", || node.pair("loki").unwrap().gaps.is_empty());
-    let refused = node.letters("loki");
-    assert_eq!(refused.len(), 1);
-    assert!(refused[0].0.contains("\"kind\":\"Gap\""), "{refused:?}");
-    assert!(process.stop());
-}
-
-#[test]
-fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    let outputs = loki(&fake, TENS);
-    // Nothing that this process reads is acknowledged, so all is gone unread for the next.
-    for n in 0..60 {
-        node.write(1);
-        rotate(&node, &format!("audit-2026-11-21T06-00-{n:02}.000.log"));
-    }
-    node.write(1);
-    let process = node.start(&outputs);
-    until("all are begun", || {
-        node.pair("loki").is_some_and(|pair| pair.cursor.generations.len() == 61)
-    });
-    until("all have arrived", || fake.counts().len() == 61);
-    assert!(process.stop());
-    unfinish(&node);
-    for entry in fs::read_dir(node.log().parent().unwrap()).unwrap() {
-        let path = entry.unwrap().path();
-        if path != node.log() {
-            fs::remove_file(path).unwrap();
-        }
-    }
-    let process = node.start_with("", &outputs);
-    until("the first is told", || !gaps(&fake).is_empty());
-    let start = Instant::now();
-    until("all are told", || gaps(&fake).len() == 60);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    assert!(fake.state().writes.iter().any(|(_, events)| *events > 10), "several in one request");
-    until("no gap is left", || node.pair("loki").unwrap().gaps.is_empty());
-    assert!(process.stop());
-}
-
-/// Takes the word back that the backups were read to their end.
-fn unfinish(node: &Node) {
-    use crate::checkpoint::Store;
-    let store = Store::open(&node.state()).unwrap();
-    let mut state = Store::load(&node.state()).unwrap().state;
-    for progress in state.pairs[0].cursor.generations.values_mut() {
-        progress.complete = false;
-    }
-    store.save(&state).unwrap();
 }
