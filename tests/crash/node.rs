@@ -17,7 +17,7 @@ use crate::tally;
 
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// A machine with its log, and the back ends.
 pub(crate) struct Node {
