@@ -83,7 +83,10 @@ impl Store {
         let file = File::append(&lock)
             .map_err(|source| CheckpointError::Open { path: lock.clone(), source })?;
         match file.inner().try_lock() {
-            Ok(()) => Ok(Self { directory: path(), _lock: file }),
+            Ok(()) => {
+                finish_save(directory)?;
+                Ok(Self { directory: path(), _lock: file })
+            }
             Err(TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: path() }),
             Err(TryLockError::Error(source)) => Err(CheckpointError::Open { path: lock, source }),
         }
@@ -181,6 +184,18 @@ impl Store {
     }
 }
 
+/// Where a kill fell between the two renames of a save, the next save would write over the only copy of the last state.
+fn finish_save(directory: &Path) -> Result<(), CheckpointError> {
+    let (current, next) = (directory.join(CURRENT), directory.join(NEXT));
+    let is_between =
+        matches!(read(&current)?, Found::Nothing) && matches!(read(&next), Ok(Found::State(_)));
+    if is_between {
+        disk::rename(&next, &current)
+            .map_err(|source| CheckpointError::Write { path: current, source })?;
+    }
+    Ok(())
+}
+
 /// What a checkpoint file holds.
 enum Found {
     State(State),
@@ -272,6 +287,11 @@ mod tests {
         fs::write(dir.path().join(NEXT), format::write(&named("two")).unwrap()).unwrap();
         assert_eq!(load(dir.path()).0, "one");
         fs::rename(dir.path().join(CURRENT), dir.path().join(PREVIOUS)).unwrap();
+        assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
+        // And a second one in the middle of the next save.
+        drop(store);
+        let _store = Store::open(dir.path()).unwrap();
+        fs::write(dir.path().join(NEXT), "torn").unwrap();
         assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
     }
 

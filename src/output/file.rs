@@ -129,20 +129,27 @@ impl File {
             return Ok(mark);
         }
         let marked = self.rotated(mark.sequence);
-        let is_there = marked.try_exists()?;
-        if !is_there {
-            // So many rotations that the marked file was let go: what follows it is written anew, as the first.
-            disk::File::create(&self.path)?;
+        if !marked.try_exists()? {
+            return self.begin_anew(&later);
         }
         // The latest first, so that a kill in between leaves something to go by.
         for sequence in later.iter().rev().filter(|sequence| **sequence > mark.sequence) {
             disk::remove_file(&self.rotated(*sequence))?;
         }
-        if is_there {
-            disk::rename(&marked, &self.path)?;
-            return Ok(mark);
+        disk::rename(&marked, &self.path)?;
+        Ok(mark)
+    }
+
+    /// So many rotations that the marked file was let go: what follows it is written anew, as a file of its own.
+    fn begin_anew(&self, later: &[u64]) -> io::Result<Mark> {
+        disk::File::create(&self.path)?;
+        let Some((last, others)) = later.split_last() else { return Ok(Mark::default()) };
+        for sequence in others {
+            disk::remove_file(&self.rotated(*sequence))?;
         }
-        Ok(Mark { length: 0, ..mark })
+        // This one stays, empty: until the new mark is written down, it says that the old one no longer holds.
+        disk::File::create(&self.rotated(*last))?.sync()?;
+        Ok(Mark { sequence: last + 1, length: 0 })
     }
 
     /// The numbers of the rotated files, in order.

@@ -50,7 +50,7 @@ fn a_kill_before_or_after_any_step_loses_and_doubles_nothing() {
 fn a_second_kill_while_it_recovers_from_the_first_loses_and_doubles_nothing() {
     let points = points();
     let pairs: Vec<(usize, usize)> = (1..=points)
-        .step_by(points / 40)
+        .step_by(points / 15)
         // What follows a start, and a few further on.
         .flat_map(|first| [3, 9, 14, 21, 30, 45, 70].map(|second| (first, second + first % 7)))
         .collect();

@@ -28,11 +28,11 @@ mod power;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Tries each case on one of a few threads: most of a case is waiting.
+/// Tries each case on one of some threads: most of a case is waiting.
 fn in_parallel<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..8)
+        let workers: Vec<_> = (0..16)
             .map(|_| {
                 scope.spawn(|| {
                     while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::tally;
 
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// A machine with its log, and the back ends.
 pub(crate) struct Node {
@@ -70,7 +71,8 @@ impl Node {
 
     fn config(&self) -> String {
         let path = |name| self.path(name).display().to_string();
-        let http = "timeout = \"250ms\"\nretry = { min = \"10ms\", max = \"40ms\" }\n\
+        // A request that was sent is taken within the time-out, however busy this machine is.
+        let http = "timeout = \"1500ms\"\nretry = { min = \"10ms\", max = \"40ms\" }\n\
                     batch = { max_events = 4, max_age = \"1ms\" }\nin_flight = 2";
         format!(
             "node = \"n\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n\
@@ -175,7 +177,10 @@ impl Node {
 
     /// For failing tests: all that is known, and where it stays.
     pub(crate) fn explain(&self) -> String {
-        let kept = std::env::temp_dir().join(format!("auditrail-crash-{}", std::process::id()));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let kept = format!("auditrail-crash-{}-{number}", std::process::id());
+        let kept = std::env::temp_dir().join(kept);
         let _ = fs::rename(self.dir.path(), &kept);
         let log = fs::read_to_string(kept.join("agent.log")).unwrap_or_default();
         let tail: Vec<_> = log.lines().rev().take(40).collect();
