@@ -16,6 +16,8 @@ pub(crate) struct Keeper {
     interval: Duration,
     telemetry: Telemetry,
     said: Say<bool>,
+    /// Hears of each checkpoint that was written.
+    told: Arc<dyn Fn(&State) + Send + Sync>,
 }
 
 impl Keeper {
@@ -34,7 +36,13 @@ impl Keeper {
             interval,
             telemetry,
             said: Say::every(Duration::from_mins(1)),
+            told: Arc::new(|_| {}),
         }
+    }
+
+    /// Tells of each checkpoint once it is written.
+    pub(crate) fn telling(self, told: impl Fn(&State) + Send + Sync + 'static) -> Self {
+        Self { told: Arc::new(told), ..self }
     }
 
     /// Saves whenever something moved, until `stop` is notified; then once more.
@@ -68,6 +76,7 @@ impl Keeper {
         let entries: Vec<_> = self.ledgers.iter().map(|ledger| ledger.entry()).collect();
         let store = Arc::clone(&self.store);
         let (mut state, ledgers) = (self.state.clone(), self.ledgers.clone());
+        let told = Arc::clone(&self.told);
         let written = tokio::task::spawn_blocking(move || {
             // An output whose file cannot be synced stays where it was written down last; the others go on.
             let synced: Vec<_> = ledgers.iter().map(|ledger| ledger.sync()).collect();
@@ -77,6 +86,9 @@ impl Keeper {
                 }
             }
             let saved = store.save(&state);
+            if saved.is_ok() {
+                told(&state);
+            }
             for ((ledger, entry), synced) in ledgers.iter().zip(&entries).zip(&synced) {
                 match (&saved, synced) {
                     (Ok(()), Ok(())) => ledger.saved(entry),

@@ -9,7 +9,7 @@ use super::ExitCode;
 use super::start::{inputs_of, node_name, output};
 use crate::checkpoint::{Budget, CheckpointError, Loaded, Store};
 use crate::config::{Config, FileInput};
-use crate::input::Input;
+use crate::input::{Input, try_link};
 use crate::output::{Finding, FindingState};
 use crate::server;
 use crate::telemetry::{Identity, InputState, Telemetry};
@@ -142,10 +142,32 @@ fn look_at(config: &FileInput, state_dir: &Path) -> Vec<Finding> {
             Finding::fail(format!("the directory of {shown} cannot be listed: {error}"), rights)
         }
     }];
+    findings.extend(link(config));
     if let Some(finding) = mounted_alone(&config.path) {
         findings.push(finding);
     }
     findings
+}
+
+/// Whether backups can be kept by a hard link, where that is asked for and there is a log to try it with.
+fn link(config: &FileInput) -> Option<Finding> {
+    if config.hold.max_bytes == 0 {
+        let cost = "nothing keeps a backup that the server deletes while the agent is down";
+        return Some(Finding::ok(format!("`hold` is off: {cost}")));
+    }
+    if !config.path.is_file() {
+        return None;
+    }
+    let shown = config.hold.dir.display();
+    Some(match try_link(&config.path, &config.hold.dir) {
+        Ok(()) => Finding::ok(format!("backups that are needed are kept by links in {shown}")),
+        Err((error, hint)) => Finding::warn(
+            format!(
+                "no link can be made in {shown} ({error}): backups are kept by open files only, and what the server deletes while the agent is down is lost"
+            ),
+            hint,
+        ),
+    })
 }
 
 /// A file that is itself a mount point cannot be renamed: the server's rotation fails, and events are lost from then on

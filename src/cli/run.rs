@@ -129,7 +129,8 @@ impl Agent {
         let (inputs, pipelines, ledgers) = house.build()?;
         let state = State { node: node.clone(), ..loaded.state };
         let interval = config.checkpoint_interval;
-        let keeper = Keeper::new(store, state, ledgers, interval, telemetry.clone());
+        let keeper = Keeper::new(store, state, ledgers, interval, telemetry.clone())
+            .telling(house::saved(config, &inputs));
         let keeper_stop = Arc::<Notify>::default();
         let keeper = tokio::spawn(keeper.run(moved, Arc::clone(&keeper_stop)));
         let mut running = JoinSet::new();

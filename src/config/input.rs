@@ -1,14 +1,14 @@
 //! `[inputs.NAME]`: the logs to follow.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ConfigError;
 use super::item::Item;
 use super::paths::Paths;
 use super::raw::{Table, list};
 use super::waits::Waits;
+use super::{ConfigError, MinFree};
 
 /// `[inputs.NAME]` with `type = "file"`: one audit log to follow.
 #[derive(Clone, Debug)]
@@ -22,6 +22,18 @@ pub(crate) struct FileInput {
     /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
     pub(crate) rescan: Duration,
     pub(crate) waits: Waits,
+    pub(crate) hold: Hold,
+}
+
+/// `hold`: what is kept of backups that the server deletes while an output still needs them.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    /// Bytes on disk that nothing else keeps. Default 2 GiB; 0: nothing is kept.
+    pub(crate) max_bytes: u64,
+    /// Default 20 %, of the file system that `dir` is on.
+    pub(crate) min_free: MinFree,
+    /// Where the links are, in the same mount as the log. Default `.auditrail-hold` beside it.
+    pub(crate) dir: PathBuf,
 }
 
 /// `start_at`: where an input begins when the checkpoint knows nothing of it.
@@ -54,11 +66,12 @@ impl FileInput {
         let kind = table.need("type", "type = \"file\"")?;
         later(&kind, LATER)?;
         kind.choice(&[("file", ())])?;
-        table.not_yet("hold")?;
         let path = table.need("path", "path = \"/var/log/kubernetes/audit/audit.log\"")?;
+        let log = path.path()?;
         let input = Self {
             name: named(name, item)?,
-            path: path.path()?,
+            hold: Hold::read(table.table("hold")?, &log)?,
+            path: log,
             start_at: table
                 .get("start_at")
                 .map_or(Ok(StartAt::Beginning), |item| start_at(&item))?,
@@ -73,6 +86,31 @@ impl FileInput {
         paths.follow(&input, &path)?;
         table.finish()?;
         Ok(input)
+    }
+}
+
+impl Hold {
+    fn read(mut table: Table<'_>, log: &Path) -> Result<Self, ConfigError> {
+        let max_bytes =
+            table.get("max_bytes").map_or(Ok(2 << 30), |item| item.size(0..=1 << 50))?;
+        let min_free = table
+            .get("min_free")
+            .map_or(Ok(MinFree::Percent(20)), |item| super::min_free(&item))?;
+        let beside = log.parent().unwrap_or(Path::new("/"));
+        let dir = match table.get("dir") {
+            None => beside.join(".auditrail-hold"),
+            Some(item) => {
+                let dir = item.path()?;
+                if dir.components().eq(beside.components()) {
+                    return Err(item.wrong(
+                        "the log is in it: choose a directory of its own, below that of the log",
+                    ));
+                }
+                dir
+            }
+        };
+        table.finish()?;
+        Ok(Self { max_bytes, min_free, dir })
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate
 pub(crate) use error::ConfigError;
 pub(crate) use file::Rotate;
 pub(crate) use http::{Auth, Http, Tls};
-pub(crate) use input::{FileInput, StartAt};
+pub(crate) use input::{FileInput, Hold, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use secret::SecretSource;

@@ -80,7 +80,6 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step(Step::Rename(from, to), || fs::rename(from, to))
 }
 
-#[expect(dead_code, reason = "for pins")]
 /// A second name, `to`, for a file on the same file system.
 pub(crate) fn hard_link(from: &Path, to: &Path) -> io::Result<()> {
     step(Step::Link(from, to), || fs::hard_link(from, to))

@@ -16,6 +16,8 @@ use super::generation::{FileId, Generation};
 use super::hold;
 use super::names::{self, Name, Stamp};
 use super::now::Now;
+use super::outlook::Outlook;
+use super::pins::{self, Kept, Pins};
 use super::source::begins_with;
 use crate::event::{Fingerprint, Key};
 
@@ -37,6 +39,10 @@ pub(super) struct Catalogue {
     live: String,
     files: Files,
     tracked: Vec<Tracked>,
+    pins: Option<Pins>,
+    /// No look has been.
+    first: bool,
+    outlook: Arc<Outlook>,
 }
 
 /// What one look found.
@@ -54,13 +60,27 @@ pub(super) struct Found {
     /// The log was moved or deleted, not by its server, which goes on writing to it.
     pub(super) moved: bool,
     pub(super) backups: usize,
+    pub(super) kept: Kept,
 }
 
 impl Catalogue {
     pub(super) fn new(path: &Path, key: Key) -> Self {
         let live =
             path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Self { directory: directory(path), live, files: Files::new(key), tracked: Vec::new() }
+        Self {
+            directory: directory(path),
+            live,
+            files: Files::new(key),
+            tracked: Vec::new(),
+            pins: None,
+            first: true,
+            outlook: Arc::default(),
+        }
+    }
+
+    /// Keeps what is needed by links.
+    pub(super) fn with_pins(self, pins: Pins) -> Self {
+        Self { pins: Some(pins), ..self }
     }
 
     /// Lists the directory and brings the catalogue up to date. `wanted` says whether somebody still reads a
@@ -71,6 +91,9 @@ impl Catalogue {
         wanted: impl Fn(Fingerprint) -> bool,
     ) -> io::Result<Found> {
         let names = self.list()?;
+        if let Some(pins) = &mut self.pins {
+            pins.look(now);
+        }
         let live_exists = names.iter().any(|name| name.stamp.is_none());
         let backups = names.len() - usize::from(live_exists);
         let mut found = Found { live_exists, backups, ..Found::default() };
@@ -96,9 +119,10 @@ impl Catalogue {
                 Err(error) => found.unreadable.push((path, error)),
             }
         }
+        let mut next = next.with_nameless(before, now, live_exists, &wanted, self.pins.as_ref());
+        self.keep(&mut next, now, &mut found);
         self.files.sweep();
-        let mut next = next.with_nameless(before, now, live_exists, &wanted);
-        hold::hold(&mut next, &wanted);
+        hold::hold(&mut next, &wanted, self.pins.as_ref());
         if next.iter().any(|tracked| !tracked.generation.closed && !tracked.generation.live) {
             found.again =
                 Some(found.again.map_or(now.waits.closed, |again| again.min(now.waits.closed)));
@@ -107,6 +131,58 @@ impl Catalogue {
         found.generations = next.iter().map(|tracked| Arc::clone(&tracked.generation)).collect();
         self.tracked = next;
         Ok(found)
+    }
+
+    /// Links what has to be kept, adds what only a link keeps, and lets go of what there is no room for.
+    fn keep(&mut self, next: &mut Vec<Tracked>, now: Now, found: &mut Found) {
+        let Some(pins) = &mut self.pins else { return };
+        for (named, path, gzip) in pins.unknown(next) {
+            let stem = format!("{named}.log");
+            let name = Name { stem, gzip, stamp: Some(Stamp::Number(0)) };
+            match self.files.identify(&name, &path, now, |_| None) {
+                Ok(Some(mut known)) => {
+                    if known.head.probe.is_empty() {
+                        // Nothing of it can be read: there is its name to go by.
+                        known.head.print = named;
+                    }
+                    let print = known.head.print;
+                    let elsewhere = next.iter().any(|other| other.generation.print == print);
+                    if elsewhere && print != named {
+                        pins.remove(named);
+                    } else if pins.is_of(named, print).is_err() {
+                        found.again = Some(pins::SOON);
+                    } else if !elsewhere {
+                        insert(next, nameless(&name, path, known, now));
+                    }
+                }
+                // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
+                Ok(None) if gzip => found.again = found.again.or(Some(now.waits.settled)),
+                Ok(None) => pins.remove(named),
+                Err(error) => found.unreadable.push((path, error)),
+            }
+        }
+        // What goes has been shown once, so that it is known what is lost.
+        let first = self.first;
+        self.first = false;
+        if pins.keep(next, now) || first || pins.within_budget(next) {
+            found.again = Some(pins::SOON);
+        }
+        found.kept = pins.kept();
+    }
+
+    /// What can be expected of the backups, as of the last look.
+    pub(super) fn outlook(&mut self) -> Arc<Outlook> {
+        let pins = self.pins.as_ref();
+        let backups = self.tracked.iter().filter(|one| one.named && !one.generation.live);
+        let files = backups.map(|one| {
+            let meta = fs::metadata(&one.generation.path);
+            let generation = &one.generation;
+            (generation.print, generation.length, meta.map_or(0, |meta| meta.len()))
+        });
+        let mut outlook = (*self.outlook).clone();
+        outlook.take_in(files, pins.and_then(Pins::room));
+        self.outlook = Arc::new(outlook);
+        Arc::clone(&self.outlook)
     }
 
     /// Whether a file that is held open is no longer as long as at the last look.
@@ -168,6 +244,24 @@ fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now
     Tracked { generation: Arc::new(generation), id: known.id, grown, named: true }
 }
 
+/// A generation that only a link keeps.
+fn nameless(name: &Name, path: PathBuf, known: Known, now: Now) -> Tracked {
+    let mut tracked = track(name, path, known, None, now);
+    tracked.named = false;
+    tracked
+}
+
+/// Puts a generation where the time of its first event says.
+fn insert(all: &mut Vec<Tracked>, tracked: Tracked) {
+    let time = tracked.generation.time;
+    let later = |other: &Tracked| {
+        let generation = &other.generation;
+        generation.live || generation.time > time || (generation.time == time && other.named)
+    };
+    let at = all.iter().position(later).unwrap_or(all.len());
+    all.insert(at, tracked);
+}
+
 /// The generations of a look in the making.
 #[derive(Default)]
 struct Next {
@@ -201,15 +295,17 @@ impl Next {
         now: Now,
         live_exists: bool,
         wanted: &impl Fn(Fingerprint) -> bool,
+        pins: Option<&Pins>,
     ) -> Vec<Tracked> {
+        let pinned = |old: &Tracked| pins.is_some_and(|pins| pins.has(old.generation.print));
         let mut nameless: Vec<(usize, Tracked)> = Vec::new();
         let mut place = 0;
         for old in before {
             if let Some(at) = self.places.get(&old.generation.print) {
                 hold::prefer_open(&mut self.tracked[*at], &old);
                 place = at + 1;
-            } else if wanted(old.generation.print)
-                && let Some(old) = still_there(&old, now, live_exists)
+            } else if (wanted(old.generation.print) || pinned(&old))
+                && let Some(old) = still_there(&old, now, live_exists, pins)
             {
                 nameless.push((place, old));
             }
@@ -228,8 +324,9 @@ impl Next {
 }
 
 /// A generation without a name, if its open file still holds it.
-fn still_there(old: &Tracked, now: Now, live_exists: bool) -> Option<Tracked> {
-    let held = old.generation.held.as_ref()?;
+fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) -> Option<Tracked> {
+    let linked = pins.and_then(|pins| pins.file_of(&old.generation));
+    let held = linked.or_else(|| old.generation.held.clone())?;
     let (length, closed, grown) = if held.gzip {
         (old.generation.length, true, old.grown)
     } else {
@@ -241,8 +338,10 @@ fn still_there(old: &Tracked, now: Now, live_exists: bool) -> Option<Tracked> {
         // A file that was moved away is written to until there is a new one.
         (length, live_exists && now.steady.duration_since(grown) >= now.waits.closed, grown)
     };
-    let generation = Generation { length, live: false, closed, ..(*old.generation).clone() };
-    Some(Tracked { generation: Arc::new(generation), id: old.id, grown, named: false })
+    let id = held.id;
+    let held = Some(held);
+    let generation = Generation { length, live: false, closed, held, ..(*old.generation).clone() };
+    Some(Tracked { generation: Arc::new(generation), id, grown, named: false })
 }
 
 fn file_name(name: &Name) -> Arc<str> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::catalogue::Tracked;
 use super::generation::{Generation, Held, file_id};
+use super::pins::Pins;
 use super::source::begins_with;
 use crate::event::Fingerprint;
 
@@ -15,8 +16,13 @@ const FILES: usize = 256;
 const BYTES: u64 = 2 << 30;
 
 /// Opens what is wanted and lets go of the rest, within the bounds.
-pub(super) fn hold(next: &mut Vec<Tracked>, wanted: &impl Fn(Fingerprint) -> bool) {
-    within_bytes(next);
+pub(super) fn hold(
+    next: &mut Vec<Tracked>,
+    wanted: &impl Fn(Fingerprint) -> bool,
+    pins: Option<&Pins>,
+) {
+    let pinned = |tracked: &Tracked| pins.is_some_and(|pins| pins.has(tracked.generation.print));
+    within_bytes(next, pins);
     // What the newest backup's last writer may still append is seen in its open file.
     let newest = next.iter().rposition(|tracked| !tracked.generation.live);
     let mut open = 0;
@@ -36,15 +42,16 @@ pub(super) fn hold(next: &mut Vec<Tracked>, wanted: &impl Fn(Fingerprint) -> boo
             tracked.generation = Arc::new(Generation { held, ..(**generation).clone() });
         }
     }
-    next.retain(|tracked| tracked.named || tracked.generation.held.is_some());
+    next.retain(|tracked| tracked.named || tracked.generation.held.is_some() || pinned(tracked));
 }
 
-/// Lets go of the oldest files that only we keep on disk.
-fn within_bytes(next: &mut [Tracked]) {
+/// Lets go of the oldest files that only we keep on disk, but for those that have a budget of their own.
+fn within_bytes(next: &mut [Tracked], pins: Option<&Pins>) {
     let mut bytes = 0_u64;
     for tracked in next.iter_mut().rev() {
         let Some(held) = &tracked.generation.held else { continue };
-        if tracked.named && held.id == tracked.id {
+        let pinned = pins.is_some_and(|pins| pins.has(tracked.generation.print));
+        if pinned || (tracked.named && held.id == tracked.id) {
             continue;
         }
         bytes += held.file.metadata().map_or(0, |meta| meta.blocks() * 512);
@@ -56,6 +63,9 @@ fn within_bytes(next: &mut [Tracked]) {
             );
             tracked.generation =
                 Arc::new(Generation { held: None, ..(*tracked.generation).clone() });
+            if let Some(pins) = pins.filter(|_| !tracked.named) {
+                pins.tell_let_go(&tracked.generation);
+            }
         }
     }
 }

@@ -31,16 +31,20 @@ mod loss;
 mod names;
 mod now;
 mod open;
+mod outlook;
+mod pins;
 mod reader;
 mod shared;
 mod shorten;
 mod skim;
 mod source;
+mod spent;
 mod start;
 mod watch;
 
 pub(crate) use assembly::Limits;
 pub(crate) use large::Large;
+pub(crate) use pins::try_link;
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;
@@ -49,6 +53,7 @@ use crate::telemetry::{Heart, InputState, InputStats, Watch as WatchKind};
 use catalogue::{Catalogue, Found};
 use generation::{FileId, file_id};
 use now::Now;
+use pins::Pins;
 use shared::Shared;
 use watch::{Hint, Watch};
 
@@ -102,17 +107,33 @@ impl Input {
         reader
     }
 
-    /// Begins to follow the log.
+    /// A checkpoint holds these cursors of all outputs that take this input, each where one is known: what they have
+    /// passed need not be kept. To be called before [`Input::start`] too, with what was loaded.
+    pub(crate) fn saved(&self, cursors: &[Option<&Cursor>]) {
+        if self.shared.saved(cursors)
+            && let Some((_, waker)) = &self.thread
+        {
+            let _ = waker.try_send(Hint);
+        }
+    }
+
+    /// Begins to follow the log. `inputs` are the names of all that are followed.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(crate) fn start(&mut self, stats: Arc<InputStats>, heart: Heart) -> io::Result<()> {
+    pub(crate) fn start(
+        &mut self,
+        inputs: &[Arc<str>],
+        stats: Arc<InputStats>,
+        heart: Heart,
+    ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let watch = Watch::new(Arc::new(move || shared.nudge()));
         let waker = watch.waker();
+        let pins = Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared));
         let mut follower = Follower {
             directory: catalogue::directory(&self.config.path),
-            catalogue: Catalogue::new(&self.config.path, self.key.clone()),
+            catalogue: Catalogue::new(&self.config.path, self.key.clone()).with_pins(pins),
             config: self.config.clone(),
             shared: Arc::clone(&self.shared),
             watch,
@@ -167,6 +188,14 @@ impl Input {
             }
         });
         behind.sum()
+    }
+
+    /// Until a backup that a cursor has not passed is deleted, at the present write rate; `None` while none waits.
+    pub(crate) fn time_to_loss(&self, cursor: &Cursor) -> Option<Duration> {
+        let (view, _) = self.shared.view();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
+        view.outlook.time_to_loss(&view.generations, cursor, now)
     }
 
     /// Whether a listing shows a generation; `None` before the first.
@@ -295,6 +324,7 @@ impl Follower {
             Ok(found) => {
                 self.tell(&found);
                 let again = found.again.map_or(usual, |again| again.min(usual));
+                self.shared.expect(self.catalogue.outlook());
                 self.shared.publish(found.generations, found.awaited);
                 again
             }
@@ -311,6 +341,9 @@ impl Follower {
     }
 
     fn tell(&self, found: &Found) {
+        self.stats.pins.set(found.kept.pins);
+        self.stats.pinned_bytes.set(found.kept.bytes);
+        self.stats.hold_bytes.set(found.kept.alone);
         self.stats.generations.set(found.generations.len() as u64);
         self.stats.backups.set(found.backups as u64);
         self.set_state(state_of(found, &self.config.path));

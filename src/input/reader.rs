@@ -160,7 +160,7 @@ impl Reader {
         if let Some(started) = self.first_look(view) {
             return Some(started);
         }
-        if let Some(gap) = self.lost(view, now) {
+        if let Some(gap) = self.spent().or_else(|| self.lost(view, now)) {
             return Some(News::Gap(gap));
         }
         self.list(view);

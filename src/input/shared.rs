@@ -1,25 +1,26 @@
 //! What the thread that looks at the directory and the threads that read tell each other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
+use super::outlook::Outlook;
 use crate::config::Waits;
-use crate::event::Fingerprint;
+use crate::event::{Cursor, Fingerprint};
 
 /// How far a reader has come in each generation: its offset, and whether it wants no more of it.
 pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 
 /// The state of one input.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     pub(super) waits: Waits,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     view: View,
     /// Counts everything that may have brought something to read.
@@ -32,14 +33,21 @@ struct State {
     waiting: usize,
     /// How far each generation has been read by whichever reader is ahead.
     furthest: HashMap<Fingerprint, u64>,
+    /// What every output had passed in the last checkpoint that was written, and in the one before.
+    passed: [HashSet<Fingerprint>; 2],
+    /// Nobody takes this input.
+    unread: bool,
+    /// Generations that the hold budget had no room for, as long as somebody may have to hear of it.
+    let_go: BTreeMap<Fingerprint, Arc<Generation>>,
 }
 
 /// The generations at the last look, oldest first.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct View {
     pub(super) generations: Arc<[Arc<Generation>]>,
     /// Looks that succeeded so far; 0: nothing is known yet.
     pub(super) looks: u64,
+    pub(super) outlook: Arc<Outlook>,
 }
 
 impl Shared {
@@ -64,9 +72,15 @@ impl Shared {
         let mut state = self.lock();
         state.furthest.retain(|print, _| prints.contains(print));
         state.awaited = awaited;
-        state.view = View { generations: generations.into(), looks: state.view.looks + 1 };
+        state.view.generations = generations.into();
+        state.view.looks += 1;
         state.news += 1;
         self.changed.notify_all();
+    }
+
+    /// What the last look says of losses to come.
+    pub(super) fn expect(&self, outlook: Arc<Outlook>) {
+        self.lock().view.outlook = outlook;
     }
 
     /// Bytes may have been appended. Answers whether the directory has to be looked at again for that.
@@ -120,6 +134,53 @@ impl Shared {
         let news = *furthest < end;
         *furthest = end.max(*furthest);
         news
+    }
+
+    /// A checkpoint was written, with these cursors of all outputs that take this input. Answers whether some
+    /// generation is needed no more.
+    pub(super) fn saved(&self, cursors: &[Option<&Cursor>]) -> bool {
+        let complete = |cursor: &Cursor, print| {
+            cursor.generations.get(print).is_some_and(|progress| progress.complete)
+        };
+        let first = cursors.first().copied().flatten();
+        let candidates = first.into_iter().flat_map(|cursor| cursor.generations.keys());
+        let passed: HashSet<Fingerprint> = candidates
+            .filter(|print| {
+                cursors.iter().all(|cursor| cursor.is_some_and(|cursor| complete(cursor, print)))
+            })
+            .copied()
+            .collect();
+        let mut state = self.lock();
+        let [last, before] = &state.passed;
+        let released = passed.iter().any(|print| last.contains(print) && !before.contains(print));
+        state.unread = cursors.is_empty();
+        state.let_go.retain(|print, _| !passed.contains(print));
+        let last = std::mem::replace(&mut state.passed[0], passed);
+        state.passed[1] = last;
+        released
+    }
+
+    /// Whether no output will ask for this generation again, even if the last checkpoint turns out to be damaged.
+    pub(super) fn is_passed(&self, print: Fingerprint) -> bool {
+        let state = self.lock();
+        state.unread || state.passed.iter().all(|passed| passed.contains(&print))
+    }
+
+    /// A generation is kept no longer, whoever has not read it.
+    pub(super) fn let_go(&self, generation: &Arc<Generation>) {
+        let mut state = self.lock();
+        let generation = Arc::new(Generation { held: None, ..(**generation).clone() });
+        state.let_go.insert(generation.print, generation);
+        state.news += 1;
+        self.changed.notify_all();
+    }
+
+    /// The first generation that was let go and is not among those that a reader is done with.
+    pub(super) fn spent(&self, done: impl Fn(Fingerprint) -> bool) -> Option<Arc<Generation>> {
+        let state = self.lock();
+        let mut spent: Vec<_> = state.let_go.values().filter(|one| !done(one.print)).collect();
+        spent.sort_by_key(|one| (one.time, one.rotated));
+        spent.first().map(|generation| Arc::clone(generation))
     }
 
     /// Whether some reader has not finished with a generation.

@@ -138,6 +138,13 @@ pub(super) fn begins_with(file: &File, probe: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Whether a compressed file holds exactly so many bytes, with no damage.
+pub(super) fn is_whole(file: Arc<File>, length: u64) -> bool {
+    // One more than there should be, so that what is longer shows.
+    let mut stream = decoder(file).take(length.saturating_add(1));
+    io::copy(&mut stream, &mut io::sink()).is_ok_and(|read| read == length)
+}
+
 impl Gzip {
     fn open(file: Arc<File>, at: u64, probe: &[u8]) -> Result<Self, Trouble> {
         // The name may be another file's since the look; a damaged beginning is as good as what there is of it.

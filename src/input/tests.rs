@@ -2,6 +2,7 @@
 
 mod follow;
 mod lines;
+mod pins;
 mod play;
 mod random;
 mod rotation;

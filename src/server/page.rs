@@ -90,6 +90,9 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
     fact(page, "Delivered", &human::count(pair.delivered))?;
     fact(page, "Lag", &view::lag(pair))?;
     fact(page, "Waiting", &human::size(pair.lag_bytes))?;
+    if pair.time_to_loss_seconds.is_some() {
+        fact(page, "Loss in", &view::loss_in(pair))?;
+    }
     fact(page, "Last success", &Ago(pair.last_success, now))?;
     fact(page, "In flight", &human::count(pair.in_flight))?;
     if pair.refused > 0 || pair.refused_bytes > 0 {
@@ -138,6 +141,9 @@ fn input_card(page: &mut String, input: &InputView, now: Time) -> fmt::Result {
     fact(page, "Read", &human::size(input.bytes))?;
     fact(page, "Last event", &Ago(input.last_event, now))?;
     fact(page, "Backups", &human::count(input.backups))?;
+    if input.hold_bytes > 0 {
+        fact(page, "Held", &human::size(input.hold_bytes))?;
+    }
     fact(page, "Watched by", &input.watch)?;
     fact(page, "Gaps", &view::gaps(input))?;
     let odd = [

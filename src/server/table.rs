@@ -10,7 +10,8 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
     let now = snapshot.taken;
     let mut text = heading(snapshot);
     if !snapshot.inputs.is_empty() {
-        let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "WATCH", "GAPS"];
+        let titles =
+            ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "HELD", "WATCH", "GAPS"];
         let rows = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
         columns(&mut text, &titles, rows);
     }
@@ -23,6 +24,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
             "REFUSED",
             "WAITING",
             "LAG",
+            "LOSS IN",
             "LAST SUCCESS",
             "CURSOR",
         ];
@@ -30,7 +32,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         if !snapshot.running {
             // State and counts belong to a process, and there is none.
             for row in &mut rows {
-                for column in [2, 3, 4, 7] {
+                for column in [2, 3, 4, 7, 8] {
                     row[column] = "-".into();
                 }
             }
@@ -69,7 +71,7 @@ fn heading(snapshot: &Snapshot) -> String {
     text
 }
 
-fn input_row(input: &InputView, now: Time) -> [String; 8] {
+fn input_row(input: &InputView, now: Time) -> [String; 9] {
     [
         human::line(&input.name, 60),
         view::input_state(&input.state).into(),
@@ -77,12 +79,13 @@ fn input_row(input: &InputView, now: Time) -> [String; 8] {
         human::count(input.events),
         view::ago(input.last_event, now),
         human::count(input.backups),
+        human::size(input.hold_bytes),
         input.watch.to_string(),
         view::gaps(input),
     ]
 }
 
-fn pair_row(pair: &PairView, now: Time) -> [String; 9] {
+fn pair_row(pair: &PairView, now: Time) -> [String; 10] {
     [
         human::line(&pair.input, 60),
         human::line(&pair.output, 60),
@@ -91,6 +94,7 @@ fn pair_row(pair: &PairView, now: Time) -> [String; 9] {
         human::count(pair.refused),
         human::size(pair.lag_bytes),
         view::lag(pair),
+        view::loss_in(pair),
         view::ago(pair.last_success, now),
         pair.cursor.as_ref().map_or_else(|| "none".into(), view::place),
     ]
@@ -107,7 +111,7 @@ fn columns<const N: usize>(text: &mut String, titles: &[&str; N], rows: Vec<[Str
         let mut row = String::new();
         for ((cell, title), width) in line.iter().zip(titles).zip(widths) {
             let _ = match *title {
-                "READ" | "EVENTS" | "DELIVERED" | "REFUSED" | "BACKUPS" | "WAITING" => {
+                "READ" | "EVENTS" | "DELIVERED" | "REFUSED" | "BACKUPS" | "HELD" | "WAITING" => {
                     write!(row, "{cell:>width$}  ")
                 }
                 _ => write!(row, "{cell:<width$}  "),

@@ -37,6 +37,12 @@ pub(super) fn lag(pair: &PairView) -> String {
     human::duration(Duration::try_from_secs_f64(pair.lag_seconds).unwrap_or_default())
 }
 
+/// Until a backup that waits is deleted; `-` while none does.
+pub(super) fn loss_in(pair: &PairView) -> String {
+    let left = pair.time_to_loss_seconds.map(Duration::try_from_secs_f64);
+    left.map_or_else(|| "-".into(), |left| human::duration(left.unwrap_or_default()))
+}
+
 /// `audit.log at 48,211,033`; the generation stands in where no file of it is known.
 pub(super) fn place(cursor: &CursorView) -> String {
     let file = cursor.file.as_deref().unwrap_or(&cursor.generation);

@@ -12,6 +12,8 @@ labels! {
     GapReason {
         /// A backup was deleted before all of it was delivered.
         BackupGone = "backup_gone",
+        /// The hold budget had no room for a backup that was deleted before all of it was delivered.
+        BudgetSpent = "budget_spent",
         /// A member of a `.gz` that cannot be decompressed.
         DamagedGzip = "damaged_gzip",
         /// An event whose end was never written.
@@ -69,6 +71,11 @@ pub(crate) struct InputStats {
     pub(crate) generations: Level,
     /// Backups, plain or compressed, beside the log.
     pub(crate) backups: Level,
+    /// Links in the hold directory.
+    pub(crate) pins: Level,
+    /// Bytes on disk of all that they keep, and of what nothing else keeps.
+    pub(crate) pinned_bytes: Level,
+    pub(crate) hold_bytes: Level,
     watch: Level,
     /// Locked when the state changes and when it is shown, never for an event.
     state: Mutex<InputState>,
@@ -89,6 +96,9 @@ impl InputStats {
             last_event: Stamp::default(),
             generations: Level::default(),
             backups: Level::default(),
+            pins: Level::default(),
+            pinned_bytes: Level::default(),
+            hold_bytes: Level::default(),
             watch: Level::default(),
             state: Mutex::default(),
         }

@@ -62,6 +62,10 @@ impl Count {
 pub(crate) struct Level(AtomicU64);
 
 impl Level {
+    pub(crate) const fn of(n: u64) -> Self {
+        Self(AtomicU64::new(n))
+    }
+
     pub(crate) fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
     }

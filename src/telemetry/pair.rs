@@ -95,6 +95,8 @@ pub(crate) struct PairStats {
     /// Event time of the oldest event that is not acknowledged.
     pub(crate) oldest_pending: Stamp,
     pub(crate) last_success: Stamp,
+    /// In seconds; [`u64::MAX`]: nothing is at risk.
+    time_to_loss: Level,
     /// From event time to acknowledgement.
     pub(crate) latency: Histogram,
     pub(crate) in_flight: Level,
@@ -116,6 +118,7 @@ impl PairStats {
             lag_bytes: Level::default(),
             oldest_pending: Stamp::default(),
             last_success: Stamp::default(),
+            time_to_loss: Level::of(u64::MAX),
             latency: Histogram::default(),
             in_flight: Level::default(),
             refused_bytes: Level::default(),
@@ -159,6 +162,15 @@ impl PairStats {
 
     pub(crate) fn cursor(&self) -> Option<Cursor> {
         held(&self.cursor).clone()
+    }
+
+    /// Until a backup that is not acknowledged is deleted, at the present write rate; `None` while none waits.
+    pub(crate) fn set_time_to_loss(&self, left: Option<Duration>) {
+        self.time_to_loss.set(left.map_or(u64::MAX, |left| left.as_secs()));
+    }
+
+    pub(crate) fn time_to_loss(&self) -> Option<Duration> {
+        Some(self.time_to_loss.get()).filter(|&left| left != u64::MAX).map(Duration::from_secs)
     }
 
     /// Age of the oldest event that is not acknowledged; zero where there is none.

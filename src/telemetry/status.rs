@@ -40,6 +40,10 @@ pub(crate) struct InputView {
     pub(crate) last_event: Option<Time>,
     pub(crate) generations: u64,
     pub(crate) backups: u64,
+    /// Links in the hold directory, bytes on disk of all that they keep, and of what nothing else keeps.
+    pub(crate) pins: u64,
+    pub(crate) pinned_bytes: u64,
+    pub(crate) hold_bytes: u64,
     pub(crate) torn_lines: u64,
     pub(crate) over_long_lines: u64,
     pub(crate) unreadable_lines: u64,
@@ -69,6 +73,8 @@ pub(crate) struct PairView {
     pub(crate) refused_bytes: u64,
     pub(crate) lag_bytes: u64,
     pub(crate) lag_seconds: f64,
+    /// Until a backup that is not acknowledged is deleted; absent while none waits.
+    pub(crate) time_to_loss_seconds: Option<f64>,
     pub(crate) last_success: Option<Time>,
     pub(crate) in_flight: u64,
     /// Those reasons that have occurred.
@@ -140,6 +146,9 @@ impl InputView {
             last_event: input.last_event.get(),
             generations: input.generations.get(),
             backups: input.backups.get(),
+            pins: input.pins.get(),
+            pinned_bytes: input.pinned_bytes.get(),
+            hold_bytes: input.hold_bytes.get(),
             torn_lines: input.torn_lines.get(),
             over_long_lines: input.over_long_lines.get(),
             unreadable_lines: input.unreadable_lines.get(),
@@ -161,6 +170,7 @@ impl PairView {
             refused_bytes: pair.refused_bytes.get(),
             lag_bytes: pair.lag_bytes.get(),
             lag_seconds: pair.lag(now).as_secs_f64(),
+            time_to_loss_seconds: pair.time_to_loss().map(|left| left.as_secs_f64()),
             last_success: pair.last_success.get(),
             in_flight: pair.in_flight.get(),
             retries: occurred(&pair.retries),

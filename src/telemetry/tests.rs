@@ -21,6 +21,9 @@ pub(crate) fn busy() -> Telemetry {
     input.last_event.set(Some(at(60)));
     input.generations.set(8);
     input.backups.set(7);
+    input.pins.set(3);
+    input.pinned_bytes.set(157_286_400);
+    input.hold_bytes.set(52_428_800);
     input.set_watch(Watch::Inotify);
     input.gap(GapReason::TornLine, 120);
 
@@ -46,6 +49,7 @@ pub(crate) fn busy() -> Telemetry {
     search.last_success.set(Some(at(-65)));
     search.oldest_pending.set(Some(at(-66)));
     search.lag_bytes.set(25_165_824);
+    search.set_time_to_loss(Some(Duration::from_secs(5_400)));
     search.retrying(at(-65), RetryReason::Connect, "connection refused by 10.0.0.7:9200");
     search.set_cursor(Cursor {
         generation: [0x3c; 16],

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::sync::Notify;
 
-use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, Store};
+use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::start::output;
 use crate::config::{self, Config, OutputKind};
 use crate::event::Key;
@@ -44,7 +44,15 @@ impl House<'_> {
                 .map(|output| (output, self.reader(&input, input_config, output, &large)))
                 .collect();
             let heart = self.telemetry.heart(format!("the input {}", input_config.name));
-            input.start(self.telemetry.input(&input_config.name), heart)?;
+            tell_saved(
+                &input,
+                &input_config.name,
+                &takers(self.config, input_config),
+                &self.loaded.state,
+            );
+            let names: Vec<_> =
+                self.config.inputs.iter().map(|one| Arc::clone(&one.name)).collect();
+            input.start(&names, self.telemetry.input(&input_config.name), heart)?;
             let input = Arc::new(input);
             for (output_config, reader) in readers {
                 let (pipeline, ledger) =
@@ -129,6 +137,32 @@ impl House<'_> {
         );
         Ok((pipeline, ledger))
     }
+}
+
+/// The names of the outputs that take an input.
+fn takers(config: &Config, input: &config::FileInput) -> Vec<Arc<str>> {
+    let takers = config.outputs.iter().filter(|output| output.inputs.contains(&input.name));
+    takers.map(|output| Arc::clone(&output.name)).collect()
+}
+
+/// Tells each input what a checkpoint says that its outputs have passed.
+pub(super) fn saved(
+    config: &Config,
+    inputs: &[Arc<Input>],
+) -> impl Fn(&State) + Send + Sync + use<> {
+    let named = config.inputs.iter().zip(inputs);
+    let all: Vec<_> = named
+        .map(|(known, input)| (Arc::clone(input), Arc::clone(&known.name), takers(config, known)))
+        .collect();
+    move |state| {
+        all.iter().for_each(|(input, name, outputs)| tell_saved(input, name, outputs, state));
+    }
+}
+
+fn tell_saved(input: &Input, name: &str, outputs: &[Arc<str>], state: &State) {
+    let cursors: Vec<_> =
+        outputs.iter().map(|output| state.pair(name, output).map(|pair| &pair.cursor)).collect();
+    input.saved(&cursors);
 }
 
 /// Opens a file output where its checkpoint says; nothing of it is in doubt then.

@@ -262,8 +262,8 @@ start_at = "start"
 > f:7: inputs.b.start_at = "start": write "beginning", "current_file", "end" or an age such as "24h"
 type = "file"
 path = "/l/b.log"
-hold = { max_bytes = 0 }
-> f:7: `hold` in [inputs.b] is not supported by this version: remove it
+hold = { max_byte = 0 }
+> f:7: unknown key `max_byte` in [inputs.b.hold]: did you mean `max_bytes`?
 type = "file"
 path = "/l/b.log"
 max_line_bytes = "1B"
@@ -609,7 +609,7 @@ endpoint = "http://h"
 type = "file"
 path = "/l/audit.log"
 xoutputs = 5
-> f:4: unknown key `xoutputs` in [inputs.a]: known are `max_line_bytes`, `path`, `rescan`, `start_at`, `type`
+> f:4: unknown key `xoutputs` in [inputs.a]: known are `hold`, `max_line_bytes`, `path`, `rescan`, `start_at`, `type`
 outputs = []
 [inputs.a]
 type = "file"

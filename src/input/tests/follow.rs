@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::play::{LIMITS, event};
-use crate::config::{FileInput, StartAt, Waits};
+use crate::config::{FileInput, Hold, MinFree, StartAt, Waits};
 use crate::event::Key;
 use crate::input::{Input, Large, News};
 use crate::telemetry::{Identity, Telemetry};
@@ -29,12 +29,13 @@ impl Follow {
             max_line_bytes: 100 << 20,
             rescan,
             waits: Waits::USUAL,
+            hold: Hold { max_bytes: 0, min_free: MinFree::Bytes(0), dir: directory.join("hold") },
         };
         let mut input = Input::new(config, Key([5; 32]));
         let mut reader = input.reader(None, LIMITS, Duration::ZERO, Large::default());
         let telemetry =
             Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0.0.0" });
-        input.start(telemetry.input("test"), telemetry.heart("test")).unwrap();
+        input.start(&[], telemetry.input("test"), telemetry.heart("test")).unwrap();
         let (sender, ids) = channel();
         let thread = std::thread::spawn(move || {
             while let Some(news) = reader.next() {

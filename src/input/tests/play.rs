@@ -11,6 +11,7 @@
 //! delete NAME        `cut NAME BYTES`, `move NAME NAME`, `copy NAME NAME`, `put NAME words`
 //! copytruncate, logrotate, reopen
 //! look               only a listing; `wait SECONDS` two of them with time between; `restart` from what is acknowledged
+//! save       a checkpoint is written with what is acknowledged
 //! read [N]           all there is, or one chunk of at most N events; `peek` the same without acknowledging
 //! ```
 //! `N` stands for the backup with that stamp, `live` for the log.
@@ -24,11 +25,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::{StartAt, Waits};
+use crate::config::{Config, FileInput, StartAt, Waits};
 use crate::event::{Cursor, Form, Key, Nanos, Whole};
 use crate::input::catalogue::Catalogue;
 use crate::input::generation::Generation;
 use crate::input::now::Now;
+use crate::input::pins::{Kept, Pins};
 use crate::input::shared::Shared;
 use crate::input::{Chunk, Large, Limits, News, Reader};
 
@@ -72,6 +74,9 @@ pub(super) struct Play {
     pub(super) moved: bool,
     /// Files that the last look could not read.
     pub(super) unreadable: Vec<PathBuf>,
+    /// What is kept by links, where a test wants any.
+    hold: Option<FileInput>,
+    pub(super) kept: Kept,
 }
 
 impl Play {
@@ -98,7 +103,49 @@ impl Play {
             existed: Vec::new(),
             moved: false,
             unreadable: Vec::new(),
+            hold: None,
+            kept: Kept::default(),
         }
+    }
+
+    /// Keeps what is needed by links. Nothing is passed before [`Play::save`] was called twice.
+    pub(super) fn holding(mut self, max_bytes: u64) -> Self {
+        let text = format!(
+            "node = \"n\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\n\
+             hold = {{ max_bytes = {max_bytes}, min_free = \"0%\" }}\n\
+             [outputs.o]\ntype = \"loki\"\nendpoint = \"http://h\"\n",
+            self.path("live")
+        );
+        let config = Config::parse(&text, std::path::Path::new("t"), &|_| None).unwrap();
+        self.hold = config.inputs.into_iter().next();
+        self.hold_again();
+        self
+    }
+
+    fn hold_again(&mut self) {
+        if let Some(config) = &self.hold {
+            let cursor = self.cursor.clone();
+            self.shared.saved(&[cursor.as_ref()]);
+            let names = [Arc::clone(&config.name)];
+            let pins = Pins::new(config, &KEY, &names, Arc::clone(&self.shared));
+            self.catalogue = Catalogue::new(&config.path, KEY).with_pins(pins);
+        }
+    }
+
+    /// A checkpoint is written with what is acknowledged.
+    pub(super) fn save(&self) {
+        self.shared.saved(&[self.cursor.as_ref()]);
+    }
+
+    /// The files in the hold directory, without the agent's and the input's name.
+    pub(super) fn links(&self) -> Vec<String> {
+        let Ok(listing) = fs::read_dir(self.path(".auditrail-hold")) else { return Vec::new() };
+        let name = |entry: std::io::Result<fs::DirEntry>| {
+            entry.unwrap().file_name().into_string().unwrap()
+        };
+        let mut names: Vec<_> = listing.map(name).collect();
+        names.sort();
+        names
     }
 
     pub(super) fn existed(&self) -> Vec<(String, u64)> {
@@ -154,6 +201,7 @@ impl Play {
                 self.past += Duration::from_secs(number.unwrap());
                 self.look();
             }
+            "save" => self.save(),
             "restart" => self.restart(),
             "read" | "peek" => return Some(self.read(number, verb == "read")),
             _ => panic!("no such command: {command}"),
@@ -164,6 +212,10 @@ impl Play {
     pub(super) fn path(&self, name: &str) -> PathBuf {
         let name = match name {
             "live" => "audit.log".to_owned(),
+            _ if name.ends_with("_gz") => {
+                let plain = self.path(name.trim_end_matches("_gz"));
+                format!("{}.gz", plain.file_name().unwrap().display())
+            }
             _ => name.parse().map_or(name.to_owned(), |stamp: u64| {
                 format!("audit-2026-11-21T06-28-{:02}.{:03}.log", stamp / 1000, stamp % 1000)
             }),
@@ -219,7 +271,7 @@ impl Play {
         let now = self.now();
         let shared = Arc::clone(&self.shared);
         if let Ok(found) = self.catalogue.look(now, |print| shared.is_wanted(print)) {
-            self.moved = found.moved;
+            (self.moved, self.kept) = (found.moved, found.kept);
             self.unreadable = found.unreadable.into_iter().map(|(path, _)| path).collect();
             self.shared.publish(found.generations, found.awaited);
         }
@@ -261,6 +313,7 @@ impl Play {
         let cursor = serde_json::from_str(&json).unwrap();
         (self.catalogue, self.shared, self.reader) =
             begin(&self.path("live"), self.limits, cursor, self.start_at, self.started);
+        self.hold_again();
     }
 
     /// Reads all there is, or one chunk.
@@ -387,8 +440,10 @@ pub(super) fn event(id: &str, body: usize) -> String {
         0 => String::new(),
         body => format!(r#","requestObject":"{}""#, "x".repeat(body)),
     };
+    // `a` is the first letter and the oldest event.
+    let micros = 612_771 - u32::from(b'a') + u32::from(*id.as_bytes().first().unwrap_or(&b'a'));
     format!(
-        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete"{body},"requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z"}}"#
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete"{body},"requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.{micros}Z"}}"#
     )
 }
 

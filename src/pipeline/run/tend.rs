@@ -61,6 +61,8 @@ impl Pipeline {
         });
         let stats = &self.context.tell.stats;
         stats.lag_bytes.set(backlog);
+        let left = self.ledger.with_cursor(|cursor| self.input.time_to_loss(cursor));
+        stats.set_time_to_loss(left);
         stats.oldest_pending.set(oldest.map(Time::from_nanos));
         self.ticks += 1;
         if self.ticks.is_multiple_of(COMPARE) {

@@ -1,0 +1,413 @@
+//! Hard links that keep generations on disk while an output needs them, whatever the server deletes or compresses.
+//!
+//! One link a generation, in a directory beside the log: made when its file is first seen, gone once two checkpoints in a
+//! row say that every output has passed it, for a damaged checkpoint falls back to the one before. A plain file whose
+//! `.gz` stands beside the log gives way to that, if it is whole. What only a link keeps counts against a budget; when
+//! that is spent the oldest goes, and its unread rest is a gap.
+//!
+//! Promised: a link of this agent is never left behind, and a file of anybody else never touched. Where no link can be
+//! made, files that are read stay open all the same (`hold.rs`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::catalogue::Tracked;
+use super::generation::{FileId, Generation, Held, file_id};
+use super::now::Now;
+use super::shared::Shared;
+use super::source::{begins_with, is_whole};
+use crate::config::{FileInput, Hold};
+use crate::disk;
+use crate::event::{Fingerprint, Key};
+use crate::telemetry::Say;
+
+mod budget;
+mod name;
+
+pub(crate) use name::try_link;
+use name::{Naming, Whose};
+
+/// What was done is looked at again after this.
+pub(super) const SOON: Duration = Duration::from_millis(5);
+
+/// The links of one input.
+#[derive(Debug)]
+pub(super) struct Pins {
+    directory: PathBuf,
+    hold: Hold,
+    naming: Naming,
+    shared: Arc<Shared>,
+    pins: BTreeMap<Fingerprint, Pin>,
+    /// What an earlier process left was taken over.
+    adopted: bool,
+    /// The failure that was said.
+    failed: Say<Option<io::ErrorKind>>,
+    /// The last link could not be made.
+    failing: bool,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+struct Pin {
+    path: PathBuf,
+    gzip: bool,
+    id: FileId,
+    /// Bytes that it takes on disk.
+    bytes: u64,
+    /// Since when no other name was left.
+    alone: Option<Instant>,
+    /// When it was last written to.
+    written: (i64, i64),
+    /// That it holds what its name says is known from its head.
+    verified: bool,
+    /// The `.gz` beside the log that was found not to be whole, and its size.
+    broken: Option<(FileId, u64)>,
+}
+
+/// What the links keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Kept {
+    pub(super) pins: u64,
+    /// Bytes on disk of all of them.
+    pub(super) bytes: u64,
+    /// Of those, what only the links keep.
+    pub(super) alone: u64,
+}
+
+impl Pins {
+    /// `inputs` are the names of all that are followed: links of others were left by an earlier configuration.
+    pub(super) fn new(
+        config: &FileInput,
+        key: &Key,
+        inputs: &[Arc<str>],
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            directory: config.hold.dir.clone(),
+            hold: config.hold.clone(),
+            naming: Naming::new(key, &config.name, inputs),
+            shared,
+            pins: BTreeMap::new(),
+            adopted: false,
+            failed: Say::every(Duration::from_hours(1)),
+            failing: false,
+        }
+    }
+
+    /// Takes over what is there at first, sees what became of each link since, and removes those that are of no more use.
+    pub(super) fn look(&mut self, now: Now) {
+        if !self.adopted {
+            self.adopt();
+        }
+        let mut gone = Vec::new();
+        for (print, pin) in &mut self.pins {
+            match fs::symlink_metadata(&pin.path) {
+                Ok(meta) => {
+                    (pin.id, pin.bytes) = (file_id(&meta), meta.blocks() * 512);
+                    pin.written = (meta.mtime(), meta.mtime_nsec());
+                    let since = || pin.alone.unwrap_or(now.steady);
+                    pin.alone = (meta.nlink() == 1).then(since);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*print),
+                // A disk that cannot be read for a while.
+                Err(_) => {}
+            }
+        }
+        gone.iter().for_each(|print| drop(self.pins.remove(print)));
+        let useless = |print: Fingerprint, pin: &Pin| {
+            let off = self.hold.max_bytes == 0 && pin.alone.is_none();
+            (off || self.shared.is_passed(print)).then_some(print)
+        };
+        let useless: Vec<_> =
+            self.pins.iter().filter_map(|(print, pin)| useless(*print, pin)).collect();
+        useless.into_iter().for_each(|print| self.remove(print));
+    }
+
+    /// Reads the directory that an earlier process left. What its names say is verified before it is read.
+    fn adopt(&mut self) {
+        let listing = match fs::read_dir(&self.directory) {
+            Ok(listing) => listing,
+            Err(error) => {
+                // Without a directory there is nothing to take over.
+                self.adopted = error.kind() == io::ErrorKind::NotFound;
+                return;
+            }
+        };
+        self.adopted = true;
+        let (mut foreign, mut left) = (Vec::new(), 0);
+        for entry in listing.flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            match self.naming.whose(&name.to_string_lossy()) {
+                Whose::Own { print, gzip } => self.found(print, path, gzip),
+                Whose::Left => {
+                    left += u64::from(disk::remove_file(&path).is_ok());
+                }
+                Whose::Sibling => {}
+                Whose::Foreign => foreign.push(name.to_string_lossy().into_owned()),
+            }
+        }
+        let input = self.naming.input();
+        if left > 0 {
+            tracing::info!(
+                input,
+                left,
+                "links of an input that is no longer configured are removed"
+            );
+        }
+        if let Some(first) = foreign.first() {
+            let (path, files) = (self.directory.display(), foreign.len());
+            let hint = "if no other auditrail follows this log, remove them";
+            tracing::warn!(input, %path, files, first, hint, "the hold directory has files that are not of this agent, they are left alone");
+        }
+    }
+
+    /// Of a plain file and its `.gz` the plain one is whole: it is removed last.
+    fn found(&mut self, print: Fingerprint, path: PathBuf, gzip: bool) {
+        let pin = Pin::new(path, gzip);
+        if let Some(other) = self.pins.insert(print, pin.clone()) {
+            let (keep, drop) = if gzip { (other, pin) } else { (pin, other) };
+            let _ = disk::remove_file(&drop.path);
+            self.pins.insert(print, keep);
+        }
+    }
+
+    pub(super) fn has(&self, print: Fingerprint) -> bool {
+        self.pins.contains_key(&print)
+    }
+
+    /// The file to read a generation from that has no other name: its link, where there is one.
+    pub(super) fn file_of(&self, generation: &Generation) -> Option<Held> {
+        let pin = self.pins.get(&generation.print)?;
+        if let Some(held) = generation.held.as_ref().filter(|held| held.id == pin.id) {
+            return Some(held.clone());
+        }
+        pin.open().ok()
+    }
+
+    /// Links that stand for no generation of the catalogue, or of which only the name says so: an earlier process made
+    /// them. In the order in which they were written.
+    pub(super) fn unknown(&self, known: &[Tracked]) -> Vec<(Fingerprint, PathBuf, bool)> {
+        if self.pins.is_empty() {
+            return Vec::new();
+        }
+        let files: HashMap<_, _> =
+            known.iter().map(|tracked| (tracked.generation.print, tracked.id)).collect();
+        let unknown = |print: &Fingerprint, pin: &Pin| match files.get(print) {
+            None => true,
+            Some(id) => !pin.verified && *id != pin.id,
+        };
+        let mut unknown: Vec<_> =
+            self.pins.iter().filter(|(print, pin)| unknown(print, pin)).collect();
+        unknown.sort_by_key(|(_, pin)| pin.written);
+        unknown.into_iter().map(|(print, pin)| (*print, pin.path.clone(), pin.gzip)).collect()
+    }
+
+    /// The file of a link turned out to be this generation: it is named so.
+    pub(super) fn is_of(&mut self, named: Fingerprint, print: Fingerprint) -> io::Result<()> {
+        let Some(mut pin) = self.pins.remove(&named) else { return Ok(()) };
+        if named != print {
+            let path = self.directory.join(self.naming.name(print, pin.gzip));
+            disk::rename(&pin.path, &path)?;
+            pin.path = path;
+        }
+        pin.verified = true;
+        self.pins.insert(print, pin);
+        Ok(())
+    }
+
+    /// Removes a link. What it kept may be lost.
+    pub(super) fn remove(&mut self, print: Fingerprint) {
+        let Some(pin) = self.pins.get(&print) else { return };
+        match disk::remove_file(&pin.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => self.tell(&error),
+            _ => drop(self.pins.remove(&print)),
+        }
+    }
+
+    /// Links what is needed and has no link yet, and points each generation at the file to read. Answers whether
+    /// something is left to be done.
+    pub(super) fn keep(&mut self, all: &mut [Tracked], now: Now) -> bool {
+        let (mut unsettled, mut linked, mut verified) = (false, false, false);
+        for tracked in all.iter_mut() {
+            let print = tracked.generation.print;
+            if self.shared.is_passed(print) {
+                continue;
+            }
+            let pin = self.pins.get(&print).cloned();
+            match pin {
+                None if tracked.named && self.hold.max_bytes > 0 => match self.link(tracked) {
+                    Ok(done) => {
+                        linked |= done;
+                        unsettled |= !done;
+                    }
+                    Err(error) => self.tell(&error),
+                },
+                None => {}
+                Some(pin) if !tracked.named => point(tracked, &pin),
+                Some(pin) if pin.id == tracked.id => {}
+                Some(pin) => {
+                    let wait = pin.alone.is_none_or(|since| {
+                        now.steady.duration_since(since) < now.waits.two_copies || verified
+                    });
+                    match self.other_file(tracked, &pin, wait) {
+                        Ok(done) => {
+                            linked |= done;
+                            verified |= !wait && tracked.generation.gzip;
+                        }
+                        Err(error) => self.tell(&error),
+                    }
+                }
+            }
+        }
+        if linked {
+            // So that a power cut does not take a link that the server's own removal relies on.
+            match disk::sync_directory(&self.directory) {
+                Ok(()) => {
+                    self.failing = false;
+                    self.failed.now(None, now.steady);
+                }
+                Err(error) => self.tell(&error),
+            }
+        }
+        unsettled
+    }
+
+    /// The name beside the log is of another file than the link: the server compressed it, or somebody copied it.
+    fn other_file(&mut self, tracked: &mut Tracked, pin: &Pin, wait: bool) -> io::Result<bool> {
+        let generation = &tracked.generation;
+        let replace = match (pin.gzip, generation.gzip) {
+            (false, true) => {
+                if wait || !self.is_whole(tracked, pin)? {
+                    point(tracked, pin);
+                    return Ok(false);
+                }
+                true
+            }
+            // A copy; the link's own file may have been cut short since.
+            (false, false) => {
+                let file = pin.open()?.file;
+                file.metadata()?.len() < generation.length
+                    || !begins_with(&file, &generation.probe)?
+            }
+            // Compressed again, or decompressed: what is kept is as good.
+            (true, _) => false,
+        };
+        if replace { self.link(tracked) } else { Ok(false) }
+    }
+
+    /// Whether the `.gz` beside the log holds all that the plain file does. It is read through once.
+    fn is_whole(&mut self, tracked: &Tracked, pin: &Pin) -> io::Result<bool> {
+        let file = fs::File::open(&tracked.generation.path)?;
+        let meta = file.metadata()?;
+        let seen = (file_id(&meta), meta.len());
+        if seen.0 != tracked.id || pin.broken == Some(seen) {
+            return Ok(false);
+        }
+        let whole = is_whole(Arc::new(file), fs::metadata(&pin.path)?.len());
+        if !whole && let Some(pin) = self.pins.get_mut(&tracked.generation.print) {
+            pin.broken = Some(seen);
+        }
+        Ok(whole)
+    }
+
+    /// Makes the link of a named file, in place of an older one; `false` if the name is another file's by now.
+    fn link(&mut self, tracked: &Tracked) -> io::Result<bool> {
+        let generation = &tracked.generation;
+        let name = self.naming.name(generation.print, generation.gzip);
+        let (path, beside) = (self.directory.join(&name), self.directory.join(name + ".new"));
+        make_directory(&self.directory)?;
+        let _ = fs::symlink_metadata(&beside).and_then(|_| disk::remove_file(&beside));
+        disk::hard_link(&generation.path, &beside)?;
+        let meta = fs::symlink_metadata(&beside)?;
+        if file_id(&meta) != tracked.id {
+            disk::remove_file(&beside)?;
+            return Ok(false);
+        }
+        disk::rename(&beside, &path)?;
+        let pin = Pin {
+            id: tracked.id,
+            bytes: meta.blocks() * 512,
+            verified: true,
+            ..Pin::new(path.clone(), generation.gzip)
+        };
+        let before = self.pins.insert(generation.print, pin);
+        if let Some(before) = before.filter(|before| before.path != path) {
+            // The new one first, durably.
+            disk::sync_directory(&self.directory)?;
+            disk::remove_file(&before.path)?;
+        }
+        Ok(true)
+    }
+
+    /// Says that links fail, once for each kind of failure.
+    fn tell(&mut self, error: &io::Error) {
+        // The file was renamed or removed since the listing.
+        if error.kind() == io::ErrorKind::NotFound {
+            return;
+        }
+        self.failing = true;
+        if self.failed.now(Some(error.kind()), Instant::now()).is_some() {
+            let (input, path) = (self.naming.input(), self.directory.display());
+            let hint = name::way_out(error);
+            tracing::warn!(input, %path, %error, hint, "backups cannot be kept by a hard link, only by open files: what is deleted while the agent is down is lost");
+        }
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        let mut kept = Kept::default();
+        for pin in self.pins.values() {
+            kept.pins += 1;
+            kept.bytes += pin.bytes;
+            kept.alone += if pin.alone.is_some() { pin.bytes } else { 0 };
+        }
+        kept
+    }
+}
+
+impl Pin {
+    fn new(path: PathBuf, gzip: bool) -> Self {
+        let (written, alone, broken) = ((0, 0), None, None);
+        Self { path, gzip, id: (0, 0), bytes: 0, alone, written, verified: false, broken }
+    }
+
+    fn open(&self) -> io::Result<Held> {
+        let file = Arc::new(fs::File::open(&self.path)?);
+        let id = file_id(&file.metadata()?);
+        Ok(Held { file, gzip: self.gzip, id })
+    }
+}
+
+/// Has a generation read from its link.
+fn point(tracked: &mut Tracked, pin: &Pin) {
+    let old = &tracked.generation;
+    if old.path == pin.path && tracked.id == pin.id {
+        return;
+    }
+    let same = old.held.as_ref().filter(|held| held.id == pin.id).cloned();
+    let held = same.or_else(|| pin.open().ok());
+    let length = match &held {
+        Some(held) if !held.gzip => held.file.metadata().map_or(old.length, |meta| meta.len()),
+        _ => old.length,
+    };
+    let (path, gzip) = (pin.path.clone(), pin.gzip);
+    tracked.id = pin.id;
+    tracked.generation = Arc::new(Generation { path, gzip, held, length, ..(**old).clone() });
+}
+
+/// Makes the directory, and takes no link to elsewhere for it.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            disk::create_dir_all(path)?;
+            path.parent().map_or(Ok(()), disk::sync_directory)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,145 @@
+//! Names of links, which say whose they are, and what to do where none can be made.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::make_directory;
+use crate::disk;
+use crate::event::{Fingerprint, Key};
+
+/// `AGENT-INPUT-FINGERPRINT.log`, and `.gz` behind it: the agent is known by the key in its state directory.
+#[derive(Debug)]
+pub(super) struct Naming {
+    agent: String,
+    input: Arc<str>,
+    inputs: Vec<Arc<str>>,
+}
+
+/// Who made a file in the hold directory.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Whose {
+    Own {
+        print: Fingerprint,
+        gzip: bool,
+    },
+    /// Of another input of this agent.
+    Sibling,
+    /// Of this agent and of no more use: its input is gone, or it was never finished.
+    Left,
+    Foreign,
+}
+
+impl Naming {
+    pub(super) fn new(key: &Key, input: &Arc<str>, inputs: &[Arc<str>]) -> Self {
+        let agent = key.hash(b"hold").to_string()[..8].to_owned();
+        Self { agent, input: Arc::clone(input), inputs: inputs.to_vec() }
+    }
+
+    pub(super) fn input(&self) -> &str {
+        &self.input
+    }
+
+    pub(super) fn name(&self, print: Fingerprint, gzip: bool) -> String {
+        format!("{}-{}-{print}.log{}", self.agent, self.input, if gzip { ".gz" } else { "" })
+    }
+
+    pub(super) fn whose(&self, name: &str) -> Whose {
+        let parts = || {
+            let rest = name.strip_prefix(&*self.agent)?.strip_prefix('-')?;
+            let (rest, unfinished) = match rest.strip_suffix(".new") {
+                Some(rest) => (rest, true),
+                None => (rest, false),
+            };
+            let (rest, gzip) = match rest.strip_suffix(".gz") {
+                Some(rest) => (rest, true),
+                None => (rest, false),
+            };
+            let (input, print) = rest.strip_suffix(".log")?.rsplit_once('-')?;
+            Some((input, print.parse().ok()?, gzip, unfinished))
+        };
+        match parts() {
+            None => Whose::Foreign,
+            Some((input, print, gzip, unfinished)) if input == &*self.input => {
+                if unfinished {
+                    Whose::Left
+                } else {
+                    Whose::Own { print, gzip }
+                }
+            }
+            Some((input, ..)) if self.inputs.iter().any(|known| **known == *input) => {
+                Whose::Sibling
+            }
+            Some(_) => Whose::Left,
+        }
+    }
+}
+
+/// What to do where a link cannot be made.
+pub(super) fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::CrossesDevices => {
+            "`hold.dir` and the log must be in one mount: open the log's whole directory for writing, with one ReadWritePaths= or one volume"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "run as the owner of the log and its directory, or give CAP_FOWNER and a `hold.dir` of the agent's own in the same mount"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount the log's directory for writing, or with ReadWritePaths= in the unit; `hold = { max_bytes = 0 }` does without"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room on the file system of the log"
+        }
+        io::ErrorKind::NotADirectory => {
+            "something else stands at `hold.dir`: move it away, or choose another"
+        }
+        _ => {
+            "set `hold.dir` to a directory in the same mount as the log that the agent may write to"
+        }
+    }
+}
+
+/// Tries a link of the log in the hold directory, and removes it.
+///
+/// # Errors
+/// The failure and the way out.
+pub(crate) fn try_link(log: &Path, directory: &Path) -> Result<(), (io::Error, &'static str)> {
+    // `run` makes the directory, as another user perhaps: where it is not there yet, its parent tells as much.
+    let there = std::fs::symlink_metadata(directory).is_ok();
+    let place = if there { Some(directory) } else { directory.parent() };
+    let trial = place.unwrap_or(directory).join(format!(".auditrail-check-{}", std::process::id()));
+    let ready = if there { make_directory(directory) } else { Ok(()) };
+    let tried = ready.and_then(|()| {
+        disk::hard_link(log, &trial)?;
+        disk::remove_file(&trial)
+    });
+    tried.map_err(|error| {
+        let hint = way_out(&error);
+        (error, hint)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_tells_whose_it_is_and_files_of_others_are_foreign() {
+        let names = ["api".into(), "api-2".into()];
+        let naming = Naming::new(&Key([1; 32]), &names[0], &names);
+        let print = Fingerprint([0xab; 16]);
+        for gzip in [false, true] {
+            assert_eq!(naming.whose(&naming.name(print, gzip)), Whose::Own { print, gzip });
+        }
+        let of = |key: u8, input: &str| {
+            Naming::new(&Key([key; 32]), &Arc::from(input), &[]).name(print, false)
+        };
+        assert_eq!(naming.whose(&of(1, "api-2")), Whose::Sibling);
+        assert_eq!(naming.whose(&of(1, "removed")), Whose::Left);
+        assert_eq!(naming.whose(&(of(1, "api") + ".new")), Whose::Left);
+        assert_eq!(naming.whose(&of(2, "api")), Whose::Foreign);
+        for name in ["", "audit.log", "readme.txt", "00000000-api-x.log"] {
+            assert_eq!(naming.whose(name), Whose::Foreign, "{name}");
+        }
+    }
+}
