@@ -11,6 +11,9 @@ pub(crate) struct Waits {
     pub(crate) settled: Duration,
     /// A generation that no listing shows is lost after this; renames take less.
     pub(crate) lost: Duration,
+    /// A pinned plain file and its `.gz` are both kept for so long: most are passed by then, and nothing need be
+    /// decompressed.
+    pub(crate) two_copies: Duration,
     /// A damaged file that may not be complete yet is tried again after this.
     pub(crate) again: Duration,
 }
@@ -21,6 +24,7 @@ impl Waits {
         closed: Duration::from_secs(2),
         settled: Duration::from_secs(10),
         lost: Duration::from_secs(3),
+        two_copies: Duration::from_secs(10),
         again: Duration::from_secs(1),
     };
 }

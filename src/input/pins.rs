@@ -32,8 +32,6 @@ mod name;
 pub(crate) use name::try_link;
 use name::{Naming, Whose};
 
-/// A plain file and its `.gz` are both kept for so long: most are passed by then, and nothing need be decompressed.
-const TWO_COPIES: Duration = Duration::from_secs(10);
 /// What was done is looked at again after this.
 pub(super) const SOON: Duration = Duration::from_millis(5);
 
@@ -254,7 +252,7 @@ impl Pins {
                 Some(pin) if pin.id == tracked.id => {}
                 Some(pin) => {
                     let wait = pin.alone.is_none_or(|since| {
-                        now.steady.duration_since(since) < TWO_COPIES || verified
+                        now.steady.duration_since(since) < now.waits.two_copies || verified
                     });
                     match self.other_file(tracked, &pin, wait) {
                         Ok(done) => {

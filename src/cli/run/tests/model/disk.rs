@@ -63,12 +63,15 @@ impl Disk {
                     Gz::Half => bytes.len() / 2,
                     Gz::Whole | Gz::Done => bytes.len(),
                 };
-                fs::write(self.path(&format!("{name}.gz")), &bytes[..until]).unwrap();
+                let gz = self.path(&format!("{name}.gz"));
+                fs::write(&gz, &bytes[..until]).unwrap();
+                self.note(&name, &gz);
             }
             Change::Return(name) => {
                 let bytes = compressed(&self.path(&name));
                 let gz = self.path(&format!("{name}.gz"));
                 fs::write(&gz, &bytes[..bytes.len() / 2]).unwrap();
+                self.note(&name, &gz);
                 fs::remove_file(self.path(&name)).unwrap();
                 meanwhile();
                 let mut file = OpenOptions::new().append(true).open(&gz).unwrap();
@@ -76,6 +79,11 @@ impl Disk {
             }
             Change::Unlink(name) => fs::remove_file(self.path(&name)).unwrap(),
         }
+    }
+
+    fn note(&mut self, name: &str, file: &Path) {
+        let inode = fs::metadata(file).unwrap().ino();
+        self.inodes.entry(name.to_owned()).or_default().push(inode);
     }
 
     fn append(&mut self, bytes: &[u8]) {

@@ -57,6 +57,18 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// Whether every output has all of a backup.
+    pub(super) fn is_everywhere(&mut self, which: u8) -> Result<bool, String> {
+        let items = self.ideal.items_of(which);
+        for kind in &self.script.outputs {
+            let (arrived, refused) = (self.arrived(*kind)?, self.refused(*kind));
+            if items.iter().any(|item| !arrived.contains(item) && !refused.contains(item)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn missing(&self, kind: Kind) -> Result<Vec<Item>, String> {
         let Expected { must, venom, .. } = self.ideal.expected(kind != Kind::Archive);
         let (arrived, refused) = (self.arrived(kind)?, self.refused(kind));

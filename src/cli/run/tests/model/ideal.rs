@@ -148,6 +148,12 @@ impl Ideal {
         self.deleted.push(Generation { gone: Some(kept), ..backup });
     }
 
+    /// The items of a backup.
+    pub(super) fn items_of(&mut self, which: u8) -> Vec<Item> {
+        let items = |backup: &mut Generation| backup.items.iter().map(|(item, _)| *item).collect();
+        self.pick(which).map(items).unwrap_or_default()
+    }
+
     pub(super) fn generations(&self) -> impl Iterator<Item = &Generation> {
         self.backups.iter().chain([&self.live]).chain(&self.deleted)
     }

@@ -14,6 +14,8 @@ use super::step::{Kind, Script, Step};
 use super::store::Store;
 use crate::telemetry::Time;
 
+/// A link has been made long before.
+const PIN: Duration = Duration::from_secs(3);
 /// Nothing happens any more.
 const IDLE: Duration = Duration::from_millis(40);
 
@@ -78,7 +80,8 @@ impl Play<'_> {
                     store.state().deaf = times;
                 }
             }
-            Step::Delete(which) => self.delete(which),
+            Step::Delete(which) => self.delete(which, true)?,
+            Step::Snatch(which) => self.delete(which, false)?,
             step => {
                 let changes = self.ideal.step(step, micros());
                 let stores = &self.stores;
@@ -103,13 +106,26 @@ impl Play<'_> {
         process.stop()
     }
 
-    fn delete(&mut self, which: u8) {
-        let Some(files) = self.ideal.files(which) else { return };
+    /// `seen`: not before the agent, if there is one, keeps it or needs it no more.
+    fn delete(&mut self, which: u8, seen: bool) -> Result<(), String> {
+        let Some(files) = self.ideal.files(which) else { return Ok(()) };
+        let begun = Instant::now();
+        while let Some(process) = self.process.as_ref().filter(|_| seen) {
+            is_alive(process)?;
+            if self.disk.is_pinned(&files) || self.is_everywhere(which)? {
+                break;
+            }
+            if begun.elapsed() > PIN {
+                return Err(format!("no link keeps {files:?}\n{}", self.disk.listing()));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
         let kept = self.disk.is_pinned(&files);
         for file in files {
             self.disk.make(Change::Unlink(file), || {});
         }
         self.ideal.delete(which, kept);
+        Ok(())
     }
 
     fn wait(&self, requests: u8) {

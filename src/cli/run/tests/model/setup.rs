@@ -16,6 +16,7 @@ const WAITS: Waits = Waits {
     closed: Duration::from_millis(30),
     settled: Duration::from_millis(600),
     lost: Duration::from_millis(300),
+    two_copies: Duration::from_millis(60),
     again: Duration::from_millis(20),
 };
 impl Play<'_> {
@@ -26,7 +27,8 @@ impl Play<'_> {
     pub(super) fn config(&self) -> Config {
         let mut text = format!(
             "disk = {{ min_free = \"0%\" }}\nnode = \"n\"\nstate_dir = {:?}\ndrain_timeout = \"5s\"\n[server]\n\
-             listen = \"off\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\n",
+             listen = \"off\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\n\
+             hold = {{ min_free = \"0%\" }}\n",
             self.node.state(),
             self.node.log()
         );

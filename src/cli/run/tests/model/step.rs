@@ -23,7 +23,10 @@ pub(super) enum Step {
     Compress(u8, Gz),
     /// A backup is moved away and comes back compressed, its first half first.
     Return(u8),
+    /// Of what the agent, if it runs, has seen.
     Delete(u8),
+    /// Before anybody can have seen it.
+    Snatch(u8),
     /// Somebody copies the log and truncates it under the server.
     CopyTruncate,
     Start,
@@ -118,13 +121,24 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![
         12 => step().prop_map(|step| vec![step]),
-        1 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Start]),
+        2 => killed().prop_map(|steps| steps.to_vec()),
     ]
+}
+
+/// A kill while requests are under way.
+fn killed() -> impl Strategy<Value = [Step; 5]> {
+    (back_end(), weather(), 1..3_u8, 1..6_u8).prop_map(|(of, weather, requests, events)| {
+        let weather = Step::Weather(of, weather, requests);
+        [Step::Start, weather, Step::Append(events), Step::Kill(requests), Step::Start]
+    })
+}
+
+fn back_end() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Loki), Just(Elasticsearch)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let which = || 0..4_u8;
-    let back_end = || prop_oneof![Just(Loki), Just(Elasticsearch)];
     prop_oneof![
         10 => (1..6_u8).prop_map(Step::Append),
         1 => Just(Step::Venom),
@@ -134,6 +148,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (which(), gz()).prop_map(|(which, gz)| Step::Compress(which, gz)),
         1 => which().prop_map(Step::Return),
         3 => which().prop_map(Step::Delete),
+        1 => which().prop_map(Step::Snatch),
         1 => Just(Step::CopyTruncate),
         6 => Just(Step::Start),
         5 => (0..4_u8).prop_map(Step::Kill),
