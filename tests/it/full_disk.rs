@@ -1,7 +1,7 @@
 //! Disks that are full for real, or read-only: a small tmpfs as state directory, as place of the file output, and under
 //! the log. What stops says so, and nothing is lost or doubled once there is room.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,7 +47,7 @@ impl Tmpfs {
     /// Writes until there is no room; removing the file makes it again.
     fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
-        let mut file = File::create(&path).unwrap();
+        let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
         while file.write_all(&[7; 4096]).is_ok() {}
         while file.write_all(b"7").is_ok() {}
         path
@@ -160,7 +160,12 @@ fn check_state(spoil: impl Fn(&Tmpfs), mend: impl Fn(&Tmpfs), kill: bool) {
 
 #[test]
 fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
-    let filler = |disk: &Tmpfs| drop(disk.fill());
+    let filler = |disk: &Tmpfs| {
+        disk.fill();
+        // A checkpoint that was being written has made room for the next one, by taking the place of another.
+        thread::sleep(Duration::from_millis(2500));
+        disk.fill();
+    };
     check_state(filler, |disk| fs::remove_file(disk.0.join("filler")).unwrap(), true);
 }
 
