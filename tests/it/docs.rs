@@ -129,6 +129,22 @@ fn every_file_that_a_room_s_description_names_is_in_that_room() {
 }
 
 #[test]
+fn every_test_that_the_documents_name_exists() {
+    let sources: String =
+        ["src", "tests"].iter().flat_map(|folder| files(folder, "rs")).map(read).collect();
+    let mut count = 0;
+    for name in documents().iter().flat_map(|document| spans(&read(document))) {
+        let sentence =
+            name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+        if sentence && name.matches('_').count() >= 5 {
+            assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
+            count += 1;
+        }
+    }
+    assert!(count > 5);
+}
+
+#[test]
 fn every_metric_in_the_documents_is_exposed_under_that_name() {
     let exposed = read("src/telemetry/metrics.txt");
     let mut count = 0;

@@ -1,7 +1,7 @@
 //! Tests of the built binary, seen as an operator sees it, and of the house rules.
 //!
-//! `command.rs` runs the binary. `cli.rs`, `starting.rs`, `pages.rs`, `delivery.rs`, `letters.rs` and `checkpoint.rs` are what a user would
-//! notice; `docs.rs` checks the documents against the program, `tidy.rs` the sources against the house rules. Everything
+//! `command.rs` runs the binary. `cli.rs`, `starting.rs`, `pages.rs`, `delivery.rs`, `letters.rs`, `checkpoint.rs`, `state.rs`,
+//! `full_disk.rs` and `memory.rs` are what a user would notice; `docs.rs` checks the documents against the program, `tidy.rs` the sources against the house rules. Everything
 //! here needs Rust alone; the tests against real servers are in `tests/backends`.
 // The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -16,7 +16,10 @@ mod checkpoint;
 mod cli;
 mod delivery;
 mod docs;
+mod full_disk;
 mod letters;
+mod memory;
 mod pages;
 mod starting;
+mod state;
 mod tidy;

@@ -142,6 +142,14 @@ impl Agent {
         self.count("auditrail_output_retries_total", &[("output", output)])
     }
 
+    /// A number of `/proc/PID/status` that is given in kB, in bytes.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let id = self.child.as_ref().expect("the agent runs").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     fn page(&self, path: &str) -> Result<http::Answer, String> {
         http::get(&format!("http://127.0.0.1:{}{path}", self.port))
     }

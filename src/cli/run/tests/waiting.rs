@@ -59,6 +59,19 @@ fn no_more_requests_are_under_way_than_configured_however_long_an_output_hangs()
     assert_eq!(fake.state().writes.len(), 3);
 }
 
+/// Others give up after ten tries, five minutes or one; here tries have no end.
+#[test]
+fn an_output_that_fails_for_long_gets_everything_in_the_end_and_once() {
+    for output in [loki, elasticsearch] {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        node.write(25);
+        fake.script((0..50).map(|n| if n % 2 == 0 { Do::Answer(503, "no") } else { Do::Later(0) }));
+        let process = node.start(&output(&fake, TENS));
+        node.all_once(&fake);
+        assert!(fake.state().script.is_empty() && process.stop());
+    }
+}
+
 #[test]
 fn nothing_is_sent_before_the_checkpoint_can_be_written() {
     let (fake, mut node) = (Fake::new(), Node::new());

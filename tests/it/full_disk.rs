@@ -1,0 +1,236 @@
+//! Disks that are full for real, or read-only: a small tmpfs as state directory, as place of the file output, and under
+//! the log. What stops says so, and nothing is lost or doubled once there is room.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::support::agent::Agent;
+use crate::support::events::Maker;
+use crate::support::{tables, wait_for};
+
+/// Long enough for a slow machine.
+const SOON: Duration = Duration::from_secs(150);
+
+/// A file system of its own, unmounted when dropped.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    /// `None`, said loudly, where mounting is not allowed; in CI that is a failure.
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let options = format!("size={size},mode=700");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at.to_owned())),
+            other => {
+                let why = format!("NOT TESTED: a tmpfs cannot be mounted here: {other:?}");
+                assert!(std::env::var_os("CI").is_none(), "{why}");
+                eprintln!("{why}");
+                None
+            }
+        }
+    }
+
+    fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Writes until there is no room; removing the file makes it again.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        while file.write_all(b"7").is_ok() {}
+        path
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// A log that is followed into a file.
+struct Stage {
+    dir: tempfile::TempDir,
+    maker: Maker,
+    written: Vec<u8>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let maker = Maker::from_ago(SignedDuration::from_mins(5));
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("audit")).unwrap();
+        Self { dir, maker, written: Vec::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn start(&self, out: &Path) -> Agent {
+        let tables =
+            tables::input("apiserver", &self.path("audit/audit.log")) + &tables::archive(out);
+        Agent::start(self.dir.path(), &tables)
+    }
+
+    fn write(&mut self, events: usize, bytes: usize) {
+        let path = self.path("audit/audit.log");
+        let mut log = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        for _ in 0..events {
+            let line = self.maker.event(bytes).line + "\n";
+            log.write_all(line.as_bytes()).unwrap();
+            self.written.extend_from_slice(line.as_bytes());
+        }
+    }
+
+    fn wait(&self, out: &Path) {
+        wait_for("every byte to arrive", SOON, || {
+            let (found, wanted) = (length(out), self.written.len());
+            if found >= wanted { Ok(()) } else { Err(format!("{found} of {wanted} bytes")) }
+        });
+    }
+
+    /// What arrived is byte for byte what was written.
+    fn check(&self, out: &Path) {
+        assert!(
+            fs::read(out).unwrap() == self.written,
+            "{} of {}",
+            length(out),
+            self.written.len()
+        );
+    }
+}
+
+fn length(path: &Path) -> usize {
+    fs::metadata(path).map_or(0, |meta| usize::try_from(meta.len()).unwrap())
+}
+
+/// Waits until a file grows no more, and says how long it is.
+fn rest(path: &Path) -> usize {
+    let mut last = length(path);
+    wait_for("the output to stand still", SOON, || {
+        thread::sleep(Duration::from_millis(700));
+        let now = length(path);
+        if std::mem::replace(&mut last, now) == now { Ok(now) } else { Err(format!("{now}")) }
+    })
+}
+
+/// Whatever keeps the checkpoint from being written: sending stops within what is reserved, and goes on without a loss.
+fn check_state(spoil: impl Fn(&Tmpfs), mend: impl Fn(&Tmpfs), kill: bool) {
+    let mut stage = Stage::new();
+    let (out, state) = (stage.path("out"), stage.path("state"));
+    let Some(disk) = Tmpfs::mount(&state, "8m") else { return };
+    stage.write(20, 300);
+    let mut agent = stage.start(&out);
+    stage.wait(&out);
+    agent.wait_readyz(200, SOON);
+    spoil(&disk);
+    // Two reservations of 64 MiB are more than can be handed out before the next one is written down.
+    stage.write(150, 1 << 20);
+    let said = agent.wait_readyz(503, SOON);
+    assert!(said.contains("checkpoint"), "{said}");
+    let sent = rest(&out);
+    assert!(sent <= 129 << 20 && sent < stage.written.len(), "{sent} bytes were sent all the same");
+    let said = agent.wait_readyz(503, SOON);
+    assert!(said.contains("checkpoint.json") && said.contains("state_dir"), "{said}");
+    if kill {
+        agent.kill();
+    }
+    mend(&disk);
+    if kill {
+        agent.resume();
+    }
+    stage.wait(&out);
+    agent.wait_readyz(200, SOON);
+    agent.stop_done();
+    stage.check(&out);
+}
+
+#[test]
+fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
+    let filler = |disk: &Tmpfs| {
+        disk.fill();
+        // A checkpoint that was being written has made room for the next one, by taking the place of another.
+        thread::sleep(Duration::from_millis(2500));
+        disk.fill();
+    };
+    check_state(filler, |disk| fs::remove_file(disk.0.join("filler")).unwrap(), true);
+}
+
+#[test]
+fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_written_again() {
+    // A mount that has files open for writing stays writable: another one is put over it.
+    let mount = |arguments: &[&str], disk: &Tmpfs| {
+        assert!(Command::new("mount").args(arguments).arg(&disk.0).status().unwrap().success());
+    };
+    check_state(
+        |disk| {
+            mount(&["--bind", disk.0.to_str().unwrap()], disk);
+            mount(&["-o", "remount,bind,ro"], disk);
+        },
+        |disk| assert!(Command::new("umount").arg(&disk.0).status().unwrap().success()),
+        false,
+    );
+}
+
+#[test]
+fn a_file_output_without_room_stops_and_goes_on_where_it_was() {
+    let mut stage = Stage::new();
+    let Some(disk) = Tmpfs::mount(&stage.path("disk"), "3m") else { return };
+    let out = stage.path("disk/out");
+    stage.write(60, 100_000);
+    let mut agent = stage.start(&out);
+    let said = wait_for("the output to have stopped", SOON, || match agent.readyz()? {
+        (503, text) if text.contains("No space left") => Ok(text),
+        (status, text) => Err(format!("{status}: {text}")),
+    });
+    assert!(said.contains("output archive") && said.contains("disk/out"), "{said}");
+    let whole = fs::read(&out).unwrap();
+    assert!(stage.written.starts_with(&whole), "half a line is left in the file");
+    agent.kill();
+    disk.remount("size=32m");
+    agent.resume();
+    stage.write(5, 100);
+    stage.wait(&out);
+    agent.stop_done();
+    stage.check(&out);
+}
+
+/// State 6: the server's line is torn where the disk was full, and the next event stands in the same line.
+#[test]
+fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered() {
+    let mut stage = Stage::new();
+    let Some(disk) = Tmpfs::mount(&stage.path("audit"), "1m") else { return };
+    let out = stage.path("out");
+    stage.write(20, 1000);
+    let mut agent = stage.start(&out);
+    stage.wait(&out);
+    let filler = disk.fill();
+    // Half a page is left of the last one of the log, and no other.
+    let mut log = OpenOptions::new().append(true).open(stage.path("audit/audit.log")).unwrap();
+    let torn = stage.maker.event(20_000).line;
+    let error = log.write_all(torn.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    let left = length(&stage.path("audit/audit.log")) - stage.written.len();
+    assert!((1..torn.len()).contains(&left), "{left} bytes of {}", torn.len());
+    fs::remove_file(filler).unwrap();
+    // What is delivered has a newline where the torn one ends.
+    stage.written.extend_from_slice(format!("{}\n", &torn[..left]).as_bytes());
+    stage.write(3, 500);
+    stage.wait(&out);
+    assert_eq!(agent.count("auditrail_input_torn_lines_total", &[]), 1);
+    agent.stop_done();
+    stage.check(&out);
+}
