@@ -1,11 +1,14 @@
 //! Scripts played on real files; see `play.rs` for their words.
 
+mod cut;
 mod follow;
+mod gone;
 mod lines;
 mod play;
 mod random;
 mod rotation;
 mod starts;
 mod states;
+mod table;
 
 use play::check;

@@ -62,7 +62,7 @@ fn a_log_that_lost_its_end_below_what_was_sent_is_read_on_and_nothing_is_stored_
 
 #[test]
 fn a_log_that_lost_its_end_leaves_no_line_twice_in_a_file() {
-    for more in ["", "rotate = { max_bytes = \"16KiB\", max_files = 100 }"] {
+    for more in ["", "rotate = { max_bytes = \"64KiB\", max_files = 100 }"] {
         let node = Node::new();
         let path = node.dir.path().to_owned();
         let arrived =
