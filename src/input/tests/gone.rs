@@ -6,8 +6,11 @@ use crate::config::StartAt;
 
 const FIRST: &str = "2026-11-21T06:25:22.612771Z";
 
-/// Plays a script; the gaps as (file, offset, bytes, at least, seconds from, seconds to) after the first event.
-fn gaps(script: &str) -> Vec<(String, u64, u64, bool, Option<i64>, Option<i64>)> {
+/// File, offset, bytes, at least, seconds from, seconds to.
+type Told = (String, u64, u64, bool, Option<i64>, Option<i64>);
+
+/// Plays a script; the gaps that were told, with times after the first event.
+fn gaps(script: &str) -> Vec<Told> {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
     play.script(script);
     let seconds = |time: i64| (time - nanos(FIRST)) / 1_000_000_000;
