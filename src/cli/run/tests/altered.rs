@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::agent::{Node, TENS, elasticsearch, loki, until};
 use super::fake::{Do, Fake, audit_id};
@@ -83,9 +83,12 @@ fn a_log_cut_while_its_end_is_under_way_is_stored_once() {
     for output in [loki, elasticsearch] {
         let (fake, mut node) = (Fake::new(), Node::new());
         node.write(200);
+        let started = Instant::now();
         let process = node.start(&output(&fake, TENS));
         until("it has arrived", || fake.counts().len() == 200);
-        fake.script([Do::TakeAfter(Duration::from_millis(400))]);
+        // Until then no look-up is made anyway, for the sake of an earlier process.
+        until("its first time-out has passed", || started.elapsed() > Duration::from_millis(1000));
+        fake.script([Do::TakeAfter(Duration::from_millis(500))]);
         let before = fake.state().writes.len();
         node.write(10);
         until("it is under way", || fake.state().writes.len() > before);
