@@ -119,6 +119,7 @@ mod tests {
             file: "audit.log".into(),
             length: 9,
             complete: true,
+            cut: 12,
             time: Some(1),
             live: true,
         };

@@ -109,4 +109,14 @@ mod tests {
         assert_ne!(Mark::of(b"line\n", &other), Some(mark));
         assert_eq!(Mark::of(b"", &key), None);
     }
+
+    #[test]
+    fn a_cursor_of_an_earlier_version_is_understood() {
+        let text = r#"{"generations":{"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a":{"offset":7,"mark":{"length":5,"hash":"0b0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}}}}"#;
+        let cursor: Cursor = serde_json::from_str(text).unwrap();
+        let progress = &cursor.generations[&Fingerprint([10; 16])];
+        assert_eq!((progress.offset, progress.again, progress.marks.is_empty()), (7, 0, true));
+        // And writes nothing that was not there.
+        assert_eq!(serde_json::to_string(&cursor).unwrap(), text);
+    }
 }

@@ -92,7 +92,7 @@ fn thinned(all: &[Earlier], end: u64) -> Vec<Earlier> {
     let mut kept: Vec<Earlier> = Vec::new();
     for (index, earlier) in all.iter().enumerate().rev() {
         let further = index.checked_sub(1).map(|index| distance(&all[index]));
-        let nearer = kept.last().map_or(Marks::NEAREST, distance);
+        let nearer = kept.last().map_or(Marks::NEAREST / Marks::RATIO, distance);
         // The furthest stays.
         if further.is_none_or(|further| further > nearer.saturating_mul(Marks::RATIO)) {
             kept.push(*earlier);
@@ -125,9 +125,11 @@ mod tests {
 
     #[test]
     fn marks_stand_at_growing_distances_and_are_few() {
-        for (line, lines) in [(300, 1), (5000, 1), (700, 1500), (1_500_000, 1)] {
+        for (line, lines, length) in
+            [(3000, 1, 10_000_000), (700, 1500, 100_000_000), (1_500_000, 1, 300_000_000)]
+        {
             let mut marks = Marks::default();
-            let end = pass(&mut marks, 200_000_000, line, lines);
+            let end = pass(&mut marks, length, line, lines);
             let distances: Vec<_> = marks.iter().rev().map(|earlier| end - earlier.at).collect();
             assert!(distances.len() <= 16, "{distances:?}");
             let nearest = 2 * Marks::NEAREST.max(line as u64) + Marks::NEAREST;

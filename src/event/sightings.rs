@@ -21,12 +21,20 @@ pub(crate) struct Sighting {
     /// That is all it will ever have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) complete: bool,
+    /// How long it was before it became shorter, as long as it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) cut: u64,
     /// Time of its first event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) time: Option<Nanos>,
     /// It was the live log, and nobody saw what came after it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) live: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The generations of one input.
@@ -45,7 +53,8 @@ struct State {
     known: Sightings,
     /// Those of the last look; `None` before the first.
     present: Option<HashSet<Fingerprint>>,
-    /// Those that this process saw live.
+    /// Those that this process saw at all, and those that it saw live.
+    seen: HashSet<Fingerprint>,
     own: HashSet<Fingerprint>,
     changed: bool,
 }
@@ -74,6 +83,14 @@ impl Roll {
         self.lock().known.clone()
     }
 
+    /// Goes over all that is known, and whether this process has seen it.
+    pub(crate) fn each(&self, mut visit: impl FnMut(Fingerprint, &Sighting, bool)) {
+        let state = self.lock();
+        for (print, sighting) in &state.known {
+            visit(*print, sighting, state.seen.contains(print));
+        }
+    }
+
     pub(crate) fn holds(&self, print: Fingerprint) -> bool {
         self.lock().known.contains_key(&print)
     }
@@ -96,12 +113,18 @@ impl Roll {
                 if before.complete && !sighting.complete {
                     (sighting.complete, sighting.length) = (true, before.length);
                 }
+                if sighting.length < before.length {
+                    sighting.cut = before.length;
+                } else if sighting.length < before.cut {
+                    sighting.cut = before.cut;
+                }
             }
             let shape = |one: &Sighting| (Arc::clone(&one.file), one.complete, one.live);
             changed |= before.is_none_or(|before| shape(before) != shape(&sighting));
             state.known.insert(print, sighting);
         }
         changed |= state.present.as_ref().is_some_and(|before| !before.is_subset(&present));
+        state.seen.extend(&present);
         state.own.retain(|print| present.contains(print));
         state.present = Some(present);
         if changed {
@@ -119,7 +142,7 @@ impl Roll {
     pub(crate) fn entry(&self, passed: impl Fn(&Fingerprint) -> bool) -> Sightings {
         let mut state = self.lock();
         state.changed = false;
-        let State { known, present: Some(present), .. } = &mut *state else {
+        let State { known, seen, present: Some(present), .. } = &mut *state else {
             return state.known.clone();
         };
         known.retain(|print, _| present.contains(print) || !passed(print));
@@ -132,6 +155,7 @@ impl Roll {
         for (_, print) in gone.iter().take(gone.len().saturating_sub(GONE)) {
             known.remove(print);
         }
+        seen.retain(|print| known.contains_key(print));
         known.clone()
     }
 
@@ -154,7 +178,7 @@ mod tests {
     }
 
     fn seen(length: u64, complete: bool, live: bool) -> Sighting {
-        Sighting { file: "audit.log".into(), length, complete, time: None, live }
+        Sighting { file: "audit.log".into(), length, complete, cut: 0, time: None, live }
     }
 
     #[test]

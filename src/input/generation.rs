@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::loss::is_complete;
 use crate::event::{Fingerprint, Nanos, Sighting};
 
 /// Identity of a file as long as it exists: (device, inode).
@@ -60,7 +59,9 @@ impl Generation {
         let sighting = Sighting {
             file: Arc::clone(&self.name),
             length: self.length,
-            complete: is_complete(self),
+            // Of a `.gz` the length is an estimate.
+            complete: self.closed && !self.is_compressed(),
+            cut: 0,
             time: self.time,
             live: self.live,
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::generation::Generation;
 use super::now::Now;
 use super::shared::View;
-use crate::event::{Cursor, Fingerprint, Nanos, Sightings};
+use crate::event::{Cursor, Fingerprint, Nanos, Progress, Roll};
 
 /// What was read to its end and is gone is remembered for so long, in case somebody puts it back.
 const FORGOTTEN: Duration = Duration::from_hours(1);
@@ -15,18 +15,23 @@ const FORGOTTEN: Duration = Duration::from_hours(1);
 const UNSEEN: &str = "?";
 
 /// What is remembered of a generation in case it is lost.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
-    name: Arc<str>,
-    /// At the last look.
+    /// `None`: it was gone before any process noted it.
+    name: Option<Arc<str>>,
+    /// When it was last seen.
     length: u64,
     /// How long it was before it became shorter.
-    longest: u64,
+    cut: u64,
     /// Nothing can have been added since.
     complete: bool,
     /// Time of its first event.
     time: Option<Nanos>,
-    /// The last look that showed it; 0: none of this process.
+    /// This process has seen it.
+    seen: bool,
+    /// It is still remembered, so that it has to be known here as well.
+    rolled: bool,
+    /// The last look that showed it.
     looks: u64,
     missed: Option<Instant>,
 }
@@ -52,33 +57,23 @@ pub(super) enum Gone {
 }
 
 impl Losses {
-    /// Takes over what earlier processes have seen.
-    pub(super) fn remember(&mut self, sightings: &Sightings) {
-        for (print, sighting) in sightings {
-            let known = Known {
-                name: Arc::clone(&sighting.file),
-                length: sighting.length,
-                longest: sighting.length,
-                complete: sighting.complete,
-                time: sighting.time,
-                looks: 0,
-                missed: None,
-            };
-            self.known.insert(*print, known);
-        }
-    }
-
     /// The next generation to be given up, if there is one.
-    pub(super) fn next(&mut self, view: &View, cursor: &Cursor, now: Now) -> Option<Gone> {
+    pub(super) fn next(
+        &mut self,
+        view: &View,
+        roll: &Roll,
+        cursor: &Cursor,
+        now: Now,
+    ) -> Option<Gone> {
         // Where nothing is shown, or something cannot be read, the disk may be another one, or come later.
         if view.unsure || (self.looks == view.looks && !self.missed) {
             return None;
         }
         if self.looks != view.looks {
-            self.take_in(view, cursor);
+            self.take_in(view, roll, cursor);
         }
         self.missed = false;
-        let mut gone = None;
+        let mut gone: Option<((Option<Nanos>, Fingerprint), Gone)> = None;
         for (print, known) in &mut self.known {
             if known.looks == view.looks {
                 known.missed = None;
@@ -88,23 +83,17 @@ impl Losses {
             let complete = progress.is_some_and(|progress| progress.complete);
             self.missed |= !complete;
             let missed = now.steady.duration_since(*known.missed.get_or_insert(now.steady));
-            if missed < if complete { FORGOTTEN } else { now.waits.lost } {
+            let patience = if complete { FORGOTTEN } else { now.waits.lost };
+            if missed < patience || (complete && known.rolled) {
                 continue;
             }
-            let offset = progress.map_or(0, |progress| progress.offset);
-            let bytes = known.longest.max(known.length).saturating_sub(offset);
-            // Of a file that was live when it was last seen by an earlier process nobody knows whether it held more.
-            let unknown = known.looks == 0 && !known.complete;
-            let (print, name) = (*print, Arc::clone(&known.name));
-            gone = Some(if complete {
-                Gone::Forgotten { print }
-            } else if bytes > 0 || unknown {
-                Gone::Lost { print, name, bytes, at_least: !known.complete }
-            } else {
-                Gone::Read { print, name }
-            });
-            break;
+            // Of several the oldest first.
+            let place = (known.time, *print);
+            if gone.as_ref().is_none_or(|(other, _)| place < *other) {
+                gone = Some((place, known.gone(*print, progress)));
+            }
         }
+        let gone = gone.map(|(_, gone)| gone);
         if let Some(Gone::Forgotten { print }) = &gone {
             self.known.remove(print);
         }
@@ -125,64 +114,52 @@ impl Losses {
         others.filter_map(|(_, known)| known.time).filter(|time| *time > last).min()
     }
 
-    /// A file is found cut or altered: answers how long it was, as far as known.
+    /// A file is found cut or altered: answers how long it was, as far as known. Of one that only grew nobody can tell
+    /// that it was cut in between, so only what became shorter is sure.
     pub(super) fn cut(&mut self, generation: &Generation) -> u64 {
-        let Some(known) = self.known.get_mut(&generation.print) else { return 0 };
-        known.shrink(generation.length_now());
-        std::mem::take(&mut known.longest)
+        let Some(known) = self.known.get(&generation.print) else { return 0 };
+        if generation.length_now() < known.length { known.length } else { known.cut }
     }
 
-    fn take_in(&mut self, view: &View, cursor: &Cursor) {
+    fn take_in(&mut self, view: &View, roll: &Roll, cursor: &Cursor) {
         self.looks = view.looks;
-        for generation in view.generations.iter() {
-            let name = Arc::clone(&generation.name);
-            let complete = is_complete(generation);
-            match self.known.get_mut(&generation.print) {
-                Some(known) => {
-                    // What a `.gz` says of its length is less certain than what was seen.
-                    if !(known.complete && generation.is_compressed()) {
-                        known.shrink(generation.length);
-                        known.complete = complete;
-                    }
-                    (known.name, known.time) = (name, generation.time.or(known.time));
-                    (known.looks, known.missed) = (view.looks, None);
-                }
-                None => {
-                    let (length, time) = (generation.length, generation.time);
-                    let (looks, missed) = (view.looks, None);
-                    let known = Known { name, length, longest: 0, complete, time, looks, missed };
-                    self.known.insert(generation.print, known);
-                }
+        self.known.values_mut().for_each(|known| known.rolled = false);
+        // What came and went while this reader was busy is there too.
+        roll.each(|print, sighting, seen| {
+            let known = self.known.entry(print).or_default();
+            if known.name.as_ref() != Some(&sighting.file) {
+                known.name = Some(Arc::clone(&sighting.file));
             }
+            (known.length, known.cut) = (sighting.length, sighting.cut);
+            (known.complete, known.time) = (sighting.complete, sighting.time);
+            (known.seen, known.rolled) = (seen, true);
+        });
+        for generation in view.generations.iter() {
+            let known = self.known.entry(generation.print).or_default();
+            (known.looks, known.missed) = (view.looks, None);
         }
         for (print, progress) in &cursor.generations {
-            let unseen = || Known {
-                name: Arc::from(UNSEEN),
-                length: progress.offset,
-                longest: 0,
-                complete: false,
-                time: None,
-                looks: 0,
-                missed: None,
-            };
-            self.known.entry(*print).or_insert_with(unseen);
+            let length = progress.offset;
+            self.known.entry(*print).or_insert_with(|| Known { length, ..Known::default() });
         }
     }
 }
 
 impl Known {
-    /// Of a file that only grew nobody can tell that it was cut in between, so only what became shorter is sure.
-    fn shrink(&mut self, length: u64) {
-        if length < self.length {
-            self.longest = self.longest.max(self.length);
-        } else if length >= self.longest {
-            self.longest = 0;
+    /// What became of it, now that it is gone.
+    fn gone(&self, print: Fingerprint, progress: Option<&Progress>) -> Gone {
+        if progress.is_some_and(|progress| progress.complete) {
+            return Gone::Forgotten { print };
         }
-        self.length = length;
+        let offset = progress.map_or(0, |progress| progress.offset);
+        let bytes = self.cut.max(self.length).saturating_sub(offset);
+        // Of a file that was live when an earlier process last saw it nobody knows whether it held more.
+        let unknown = !self.seen && !self.complete;
+        let name = self.name.clone().unwrap_or_else(|| Arc::from(UNSEEN));
+        if bytes > 0 || unknown {
+            Gone::Lost { print, name, bytes, at_least: !self.complete }
+        } else {
+            Gone::Read { print, name }
+        }
     }
-}
-
-/// Whether its length is certain and final.
-pub(super) fn is_complete(generation: &Generation) -> bool {
-    generation.closed && !generation.is_compressed()
 }

@@ -110,8 +110,9 @@ impl Input {
         large: Large,
     ) -> Reader {
         let start_at = if cursor.is_none() { Some(self.config.start_at) } else { None };
-        let mut reader = Reader::new(
+        let reader = Reader::new(
             Arc::clone(&self.shared),
+            Arc::clone(&self.roll),
             self.key.clone(),
             limits,
             max_age,
@@ -120,7 +121,6 @@ impl Input {
             start_at,
             self.started,
         );
-        reader.remember(&self.roll.known());
         self.shared.register(reader.reading());
         reader
     }

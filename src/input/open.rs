@@ -181,7 +181,7 @@ impl Reader {
             bytes: rest,
             at_least: true,
             from: progress.time,
-            to: None,
+            to: self.losses.after(generation.print, progress.time),
             progress,
         })
     }

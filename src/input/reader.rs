@@ -16,7 +16,7 @@ use super::shared::{Reading, Shared, View};
 use super::start;
 use super::unseen::Unseen;
 use crate::config::StartAt;
-use crate::event::{Batch, Cursor, Fingerprint, Key, Marks, Nanos, Progress, Sightings};
+use crate::event::{Batch, Cursor, Fingerprint, Key, Marks, Nanos, Progress, Roll, Sightings};
 use crate::telemetry::{GapReason, Say};
 
 /// What a reader has to say.
@@ -96,7 +96,9 @@ pub(crate) struct Reader {
     /// Bytes of each generation at the first look.
     existed: Option<HashMap<Fingerprint, u64>>,
     pub(super) losses: Losses,
-    /// What earlier processes have seen, until the first look.
+    /// What was ever seen of the input.
+    roll: Arc<Roll>,
+    /// What earlier processes have seen of it.
     remembered: Sightings,
     pub(super) unseen: Unseen,
     /// The generations of the last look that may hold something to read, oldest first, and which look that was.
@@ -123,6 +125,7 @@ impl Reader {
     #[expect(clippy::too_many_arguments, reason = "only `Input::reader` calls it")]
     pub(super) fn new(
         shared: Arc<Shared>,
+        roll: Arc<Roll>,
         key: Key,
         limits: Limits,
         max_age: Duration,
@@ -148,7 +151,8 @@ impl Reader {
             started,
             existed: None,
             losses: Losses::default(),
-            remembered: Sightings::new(),
+            remembered: roll.known(),
+            roll,
             unseen: Unseen::default(),
             pending: (0, Vec::new()),
             open: None,
@@ -156,11 +160,6 @@ impl Reader {
             resting: HashMap::new(),
             unreadable: Say::every(Duration::from_mins(5)),
         }
-    }
-
-    /// Takes over what earlier processes have seen, to miss what is gone.
-    pub(super) fn remember(&mut self, sightings: &Sightings) {
-        self.remembered.clone_from(sightings);
     }
 
     pub(super) fn reading(&self) -> &Reading {
@@ -221,19 +220,19 @@ impl Reader {
     }
 
     fn first_look(&mut self, view: &View) -> Option<News> {
-        if self.existed.is_none() {
-            // Of a compressed file nobody knows the length before its end.
-            let length = |generation: &Generation| {
-                if generation.is_compressed() { u64::MAX } else { generation.length }
-            };
-            let existed = view.generations.iter();
-            self.existed =
-                Some(existed.map(|generation| (generation.print, length(generation))).collect());
+        if self.existed.is_some() {
+            return None;
         }
+        // Of a compressed file nobody knows the length before its end.
+        let length = |generation: &Generation| {
+            if generation.is_compressed() { u64::MAX } else { generation.length }
+        };
+        let existed = view.generations.iter();
+        self.existed =
+            Some(existed.map(|generation| (generation.print, length(generation))).collect());
         let remembered = std::mem::take(&mut self.remembered);
         let Some(start_at) = self.start_at.take() else {
             self.unseen = Unseen::new(&remembered, view);
-            self.losses.remember(&remembered);
             return None;
         };
         self.cursor = start::cursor(start_at, &view.generations, self.started, &self.key);
@@ -269,17 +268,18 @@ impl Reader {
 
     fn lost(&mut self, view: &View, now: Now) -> Option<News> {
         loop {
-            let (generation, file, lost) = match self.losses.next(view, &self.cursor, now)? {
-                Gone::Forgotten { print } => {
-                    self.cursor.generations.remove(&print);
-                    self.reading.lock().unwrap_or_else(PoisonError::into_inner).remove(&print);
-                    continue;
-                }
-                Gone::Read { print, name } => (print, name, None),
-                Gone::Lost { print, name, bytes, at_least } => {
-                    (print, name, Some((bytes, at_least)))
-                }
-            };
+            let (generation, file, lost) =
+                match self.losses.next(view, &self.roll, &self.cursor, now)? {
+                    Gone::Forgotten { print } => {
+                        self.cursor.generations.remove(&print);
+                        self.reading.lock().unwrap_or_else(PoisonError::into_inner).remove(&print);
+                        continue;
+                    }
+                    Gone::Read { print, name } => (print, name, None),
+                    Gone::Lost { print, name, bytes, at_least } => {
+                        (print, name, Some((bytes, at_least)))
+                    }
+                };
             let before = self.cursor.generations.get(&generation).cloned().unwrap_or_default();
             let offset = before.offset;
             let from = before.time.or_else(|| self.losses.first_event(generation));

@@ -1,7 +1,9 @@
 //! Scripts played on real files; see `play.rs` for their words.
 
+mod cut;
 mod cuts;
 mod follow;
+mod gone;
 mod lines;
 mod pins;
 mod play;
@@ -9,5 +11,6 @@ mod random;
 mod rotation;
 mod starts;
 mod states;
+mod table;
 
 use play::check;

@@ -81,12 +81,67 @@ fn next(generation: &Generation, view: &View) -> Option<Nanos> {
 
 /// Whether something is missing between the last event of a generation and the next event there is.
 fn is_hole(generation: &Generation, last: Nanos, next: Nanos) -> bool {
-    if let Some(stamp) = server_stamp(&generation.name) {
-        return next > stamp.max(last).saturating_add(SLACK);
+    match (server_stamp(&generation.name), generation.rotated) {
+        (Some(stamp), _) => next > stamp.max(last).saturating_add(SLACK),
+        // Others rotate when they like.
+        (None, Some(_)) => false,
+        (None, None) if is_numbered(&generation.name) => false,
+        (None, None) => {
+            let filled = generation.time.map_or(0, |first| last.saturating_sub(first));
+            next.saturating_sub(last) > SLACK.max(filled / FASTER)
+        }
     }
-    if generation.rotated.is_some() || is_numbered(&generation.name) {
-        return false;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const SECOND: Nanos = 1_000_000_000;
+    /// 2026-11-21T06:28:00.
+    const STAMP: Nanos = 1_795_242_480 * SECOND;
+
+    /// Of a file that was filled from `first` to `last`, in seconds before the stamp; the next one begins so many after.
+    fn hole(name: &str, rotated: bool, first: i64, last: i64, next: i64) -> bool {
+        let time = |before: i64| STAMP - before * SECOND;
+        let generation = Generation {
+            print: Fingerprint([1; 16]),
+            name: name.into(),
+            path: PathBuf::new(),
+            gzip: false,
+            held: None,
+            length: 1,
+            live: false,
+            closed: true,
+            time: Some(time(first)),
+            rotated: rotated.then_some(STAMP),
+            probe: Arc::default(),
+        };
+        is_hole(&generation, time(last), time(-next))
     }
-    let filled = generation.time.map_or(0, |first| last.saturating_sub(first));
-    next.saturating_sub(last) > SLACK.max(filled / FASTER)
+
+    #[test]
+    fn a_server_that_was_idle_or_stopped_leaves_no_hole() {
+        let name = "audit-2026-11-21T06-28-00.000.log";
+        assert!(!hole(name, true, 7200, 3600, 0));
+        assert!(!hole(name, true, 7200, 3600, -30));
+        assert!(!hole(name, true, 7200, 0, 9));
+        assert!(hole(name, true, 7200, 0, 11));
+    }
+
+    #[test]
+    fn other_programs_rotate_when_they_like() {
+        assert!(!hole("audit.log-20261121", true, 7200, 3600, 7200));
+        assert!(!hole("audit.log.1", false, 7200, 3600, 7200));
+    }
+
+    #[test]
+    fn after_a_file_without_a_name_a_hole_is_as_long_as_it_takes_to_fill_one() {
+        assert!(!hole("audit.log", false, 7200, 0, 1799));
+        assert!(hole("audit.log", false, 7200, 0, 1801));
+        assert!(!hole("audit.log", false, 4, 0, 9));
+        assert!(hole("audit.log", false, 4, 0, 11));
+    }
 }

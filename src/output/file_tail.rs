@@ -58,11 +58,11 @@ impl Tail {
 
     /// Which picks are there. Each line counts for one of them.
     pub(super) fn find(&mut self, batch: &Batch, picks: &[Pick]) -> Vec<bool> {
-        let mut found = |pick: &Pick| {
+        let found = |pick: &Pick| {
             let line = PLAIN.hash(batch.record(pick.event as usize).line);
             let left = self.lines.get_mut(&line).filter(|left| **left > 0);
             left.map(|left| *left -= 1).is_some()
         };
-        picks.iter().map(|pick| found(pick)).collect()
+        picks.iter().map(found).collect()
     }
 }

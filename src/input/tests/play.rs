@@ -5,7 +5,7 @@
 //! ```text
 //! append a b-        the server writes: `a` an event; `a-` its first half, `-a` its second half and the newline,
 //!                    `a.` all but the newline, `a~` with CRLF, `a*9` with a body of 9 bytes, `0*9` nine NULs,
-//!                    `junk` `blank` `old:a`(text format) `undated:a`
+//!                    `junk` `blank` `old:a`(text format) `undated:a`, `a@9` nine seconds after the others
 //! rotate [N]         rename to the stamp N (by default the next), open a new file; `gzip [N]` compress and unlink
 //! gzip-begun [N]     a partial .gz beside the plain file; `gzip-beside` a whole one
 //! delete NAME        `cut NAME BYTES`, `move NAME NAME`, `copy NAME NAME`, `put NAME words`
@@ -32,7 +32,7 @@ use crate::input::generation::Generation;
 use crate::input::now::Now;
 use crate::input::pins::{Kept, Pins};
 use crate::input::shared::Shared;
-use crate::input::{Chunk, Large, Limits, News, Reader};
+use crate::input::{Chunk, Gap, Large, Limits, News, Reader};
 
 const KEY: Key = Key([5; 32]);
 pub(super) const LIMITS: Limits =
@@ -61,7 +61,7 @@ pub(super) struct Play {
     pub(super) started: Nanos,
     catalogue: Catalogue,
     shared: Arc<Shared>,
-    roll: Roll,
+    roll: Arc<Roll>,
     pub(super) reader: Reader,
     /// What was acknowledged, and whether the first look has been.
     pub(super) cursor: Option<Cursor>,
@@ -71,6 +71,10 @@ pub(super) struct Play {
     ids: HashMap<String, String>,
     /// The events of each chunk, and what was said to have existed of its generation.
     existed: Vec<(String, u64)>,
+    /// Of each chunk with events: whether it may have been delivered before its file was altered.
+    pub(super) again: Vec<bool>,
+    /// Every gap that was told.
+    pub(super) gaps: Vec<Gap>,
     /// The last look found the log moved away.
     pub(super) moved: bool,
     /// Files that the last look could not read.
@@ -104,6 +108,8 @@ impl Play {
             past: Duration::ZERO,
             ids: HashMap::new(),
             existed: Vec::new(),
+            again: Vec::new(),
+            gaps: Vec::new(),
             moved: false,
             unreadable: Vec::new(),
             hold: None,
@@ -149,6 +155,11 @@ impl Play {
         let mut names: Vec<_> = listing.map(name).collect();
         names.sort();
         names
+    }
+
+    /// Names of the files that would be remembered over a restart.
+    pub(super) fn known(&self) -> Vec<String> {
+        self.roll.known().values().map(|sighting| sighting.file.to_string()).collect()
     }
 
     pub(super) fn existed(&self) -> Vec<(String, u64)> {
@@ -352,6 +363,7 @@ impl Play {
             }
             News::Gap(gap) => {
                 words.push(format!("{}:{}", gap.reason, gap.bytes));
+                self.gaps.push(gap.clone());
                 if acknowledge {
                     cursor.generations.insert(gap.generation, gap.progress);
                 }
@@ -364,6 +376,9 @@ impl Play {
                 let before = words.len();
                 self.describe(&chunk, words);
                 self.existed.push((words[before..].join(" "), chunk.existed));
+                if !chunk.batch.events.is_empty() {
+                    self.again.push(chunk.again);
+                }
                 !chunk.batch.events.is_empty()
             }
         }
@@ -411,22 +426,23 @@ impl Play {
     }
 }
 
-fn roll(known: Sightings) -> Roll {
-    Roll::new("in".into(), known, || {})
+fn roll(known: Sightings) -> Arc<Roll> {
+    Arc::new(Roll::new("in".into(), known, || {}))
 }
 
 fn begin(
     live: &std::path::Path,
     limits: Limits,
     cursor: Option<Cursor>,
-    roll: &Roll,
+    roll: &Arc<Roll>,
     start_at: StartAt,
     started: Nanos,
 ) -> (Catalogue, Arc<Shared>, Reader) {
     let shared = Arc::<Shared>::default();
     let start_at = cursor.is_none().then_some(start_at);
-    let mut reader = Reader::new(
+    let reader = Reader::new(
         Arc::clone(&shared),
+        Arc::clone(roll),
         KEY,
         limits,
         Duration::ZERO,
@@ -435,7 +451,6 @@ fn begin(
         start_at,
         started,
     );
-    reader.remember(&roll.known());
     shared.register(reader.reading());
     (Catalogue::new(live, KEY), shared, reader)
 }
@@ -452,14 +467,25 @@ pub(super) fn gz_of(bytes: &[u8]) -> Vec<u8> {
 
 /// An event, as the server writes it.
 pub(super) fn event(id: &str, body: usize) -> String {
+    event_at(id, body, 0)
+}
+
+/// So many seconds after the others.
+fn event_at(id: &str, body: usize, seconds: u64) -> String {
+    let clock = |seconds: u64| format!("06:{:02}:{:02}", 25 + seconds / 60, seconds % 60);
+    let time = clock(22 + seconds);
     let body = match body {
         0 => String::new(),
-        body => format!(r#","requestObject":"{}""#, "x".repeat(body)),
+        // No two of them end alike.
+        body => {
+            let text: String = id.chars().cycle().take(body).collect();
+            format!(r#","requestObject":"{text}""#)
+        }
     };
     // `a` is the first letter and the oldest event.
     let micros = 612_771 - u32::from(b'a') + u32::from(*id.as_bytes().first().unwrap_or(&b'a'));
     format!(
-        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete"{body},"requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.{micros}Z"}}"#
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete"{body},"requestReceivedTimestamp":"2026-11-21T{time}.533537Z","stageTimestamp":"2026-11-21T{time}.{micros}Z"}}"#
     )
 }
 
@@ -485,6 +511,9 @@ fn text(word: &str) -> Vec<u8> {
         } else {
             format!("{}\n", event(id, size)).into_bytes()
         };
+    }
+    if let Some((id, seconds)) = word.split_once('@') {
+        return format!("{}\n", event_at(id, 0, seconds.parse().unwrap())).into_bytes();
     }
     match word.split_once(':') {
         Some(("old", id)) => {

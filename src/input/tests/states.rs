@@ -1,4 +1,4 @@
-//! The states of a log on disk, numbered as in section 3.2 of the Kubernetes reference.
+//! The states of a log on disk, numbered as in section 3.2 of the Kubernetes reference; `table.rs` lists all their tests.
 
 use super::check;
 
@@ -70,6 +70,14 @@ fn what_a_second_writer_appends_to_a_backup_is_read() {
     let script = "append a | read | logrotate | append b | read | wait 3 | read | append c | read | \
                   look | wait 3 | read | append d | read";
     check(script, "a | b |  | c |  | d");
+}
+
+/// State 8: and somebody compresses it under that server, or deletes it.
+#[test]
+fn a_backup_deleted_under_a_second_server_is_followed() {
+    let script = "append a | read | logrotate | append b | look | delete audit.log.1 | append c | read | wait 1 | \
+                  append d | read";
+    check(script, "a | b c | d");
 }
 
 /// State 9.

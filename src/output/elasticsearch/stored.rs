@@ -73,3 +73,43 @@ fn matches(stored: Option<&str>, record: Record<'_>, span: Span) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::batch;
+    use super::*;
+
+    const EVENT: &[u8] = br#"{"kind":"Event","auditID":"a","stage":"Panic","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z"}"#;
+
+    fn is(document: &str, event: &[u8]) -> bool {
+        let source: Source = serde_json::from_str(document).unwrap();
+        source.is(batch(&[event]).record(0))
+    }
+
+    #[test]
+    fn an_event_is_recognised_in_every_layout_and_another_in_its_place_is_not_taken_for_it() {
+        let event = std::str::from_utf8(EVENT).unwrap();
+        let layouts =
+            |event: &str| [event.to_owned(), format!(r#"{{"kubernetes":{{"audit":{event}}}}}"#)];
+        assert!(layouts(event).iter().all(|document| is(document, EVENT)));
+        for (from, to) in [
+            ("\"a\"", "\"b\""),
+            ("Panic", "ResponseComplete"),
+            ("533537", "533538"),
+            ("612771", "612772"),
+        ] {
+            let other = event.replace(from, to);
+            assert!(!layouts(&other).iter().any(|document| is(document, EVENT)), "{other}");
+        }
+        assert!(!is("{}", EVENT) && !is("{}", b"{}") && !is(event, b"{}"));
+    }
+
+    #[test]
+    fn what_the_safe_form_shortened_is_the_same_event() {
+        let long = "x".repeat(1500);
+        let event = format!(r#"{{"auditID":"{long}","stage":"Panic"}}"#);
+        let short = format!(r#"{{"auditID":"{}","stage":"Panic"}}"#, &long[..1024]);
+        assert!(is(&short, event.as_bytes()));
+        assert!(!is(r#"{"auditID":"xx","stage":"Panic"}"#, event.as_bytes()));
+    }
+}

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
+use std::time::{Duration, Instant};
 
 use super::agent::{Node, TENS, elasticsearch, loki, until};
-use super::fake::{Fake, audit_id};
+use super::fake::{Do, Fake, audit_id};
 use super::files::{archive, lines};
+use crate::checkpoint::Store;
+use crate::telemetry::Time;
 
 impl Node {
     /// Takes so many bytes off the end of the log, and the line that this leaves unfinished.
@@ -62,7 +65,7 @@ fn a_log_that_lost_its_end_below_what_was_sent_is_read_on_and_nothing_is_stored_
 
 #[test]
 fn a_log_that_lost_its_end_leaves_no_line_twice_in_a_file() {
-    for more in ["", "rotate = { max_bytes = \"16KiB\", max_files = 100 }"] {
+    for more in ["", "rotate = { max_bytes = \"64KiB\", max_files = 100 }"] {
         let node = Node::new();
         let path = node.dir.path().to_owned();
         let arrived =
@@ -72,4 +75,61 @@ fn a_log_that_lost_its_end_leaves_no_line_twice_in_a_file() {
         let ids = lines.iter().map(|line| audit_id(line).parse().unwrap());
         assert_eq!(ids.collect::<Vec<usize>>(), (0..node.written).collect::<Vec<_>>());
     }
+}
+
+/// The look-up of what is read again has to wait for the answer on what was sent before the cut.
+#[test]
+fn a_log_cut_while_its_end_is_under_way_is_stored_once() {
+    for output in [loki, elasticsearch] {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        node.write(200);
+        let started = Instant::now();
+        let process = node.start(&output(&fake, TENS));
+        until("it has arrived", || fake.counts().len() == 200);
+        // Until then no look-up is made anyway, for the sake of an earlier process.
+        until("its first time-out has passed", || started.elapsed() > Duration::from_secs(1));
+        fake.script([Do::TakeAfter(Duration::from_millis(500))]);
+        let before = fake.state().writes.len();
+        node.write(10);
+        until("it is under way", || fake.state().writes.len() > before);
+        node.cut(500);
+        node.write(30);
+        node.all_once(&fake);
+        assert!(process.stop());
+        node.all_once(&fake);
+    }
+}
+
+/// No output had begun it, but the agent had seen it.
+#[test]
+fn a_backup_deleted_while_the_agent_was_down_is_counted_with_its_bytes() {
+    let (fake, mut node) = (Fake::new(), Node::new());
+    let output = loki(&fake, TENS);
+    node.write(20);
+    let process = node.start(&output);
+    node.all_once(&fake);
+    fake.state().always = Some(Do::Answer(503, "later"));
+    let backup = node.log().with_file_name("audit-2026-11-21T06-28-01.678.log");
+    for (name, events) in
+        [(&node.log().with_file_name("audit-2026-11-21T06-28-00.678.log"), 30), (&backup, 10)]
+    {
+        fs::rename(node.log(), name).unwrap();
+        node.write(events);
+    }
+    let bytes = fs::metadata(&backup).unwrap().len();
+    until("it is noted", || {
+        let state = Store::load(&node.state()).unwrap().state;
+        let seen = state.seen("api");
+        seen.values().any(|seen| seen.complete && seen.length == bytes) && seen.len() == 3
+    });
+    process.kill();
+    fs::remove_file(&backup).unwrap();
+    fake.state().always = None;
+    let process = node.start(&output);
+    let gap =
+        format!("auditrail_gap_bytes_total{{input=\"api\",reason=\"backup_gone\"}} {bytes}\n");
+    until("the gap is counted", || process.telemetry.metrics(Time::now()).unwrap().contains(&gap));
+    until("the rest arrives", || fake.counts().len() == 30);
+    until("it is forgotten", || Store::load(&node.state()).unwrap().state.seen("api").len() == 2);
+    assert!(process.stop());
 }
