@@ -47,6 +47,8 @@ pub(crate) struct Letters {
 struct Books {
     shelf: Shelf,
     budget: Budget,
+    /// [`MOST`], but for tests.
+    most: usize,
     /// The segment of each letter.
     known: HashMap<Position, u32>,
 }
@@ -106,7 +108,7 @@ impl Letters {
                 "dead letters are damaged, the others are whole"
             );
         }
-        let books = Books { shelf, budget, known };
+        let books = Books { shelf, budget, most: MOST, known };
         Ok(Self { books: Arc::new(Mutex::new(books)), turn: Arc::default() })
     }
 
@@ -144,11 +146,12 @@ impl Letters {
         if letters.is_empty() {
             return Ok(());
         }
-        if books.known.len() + letters.len() > MOST {
+        if books.known.len() + letters.len() > books.most {
             return Err(LettersError::Full(format!(
-                "{} holds {} of {MOST} dead letters: see `auditrail dead-letters list`, then resend or drop some",
+                "{} holds {} of {} dead letters: see `auditrail dead-letters list`, then resend or drop some",
                 books.shelf.directory.display(),
-                books.known.len()
+                books.known.len(),
+                books.most
             )));
         }
         let more = letters.iter().map(|(meta, line)| frame::size(meta, line)).sum();
