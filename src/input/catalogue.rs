@@ -126,6 +126,9 @@ impl Catalogue {
         self.keep(&mut next, now, &mut found);
         self.files.sweep();
         hold::hold(&mut next, &wanted, self.pins.as_ref());
+        if let Some(pins) = &mut self.pins {
+            pins.store(&next);
+        }
         if next.iter().any(|tracked| !tracked.generation.closed && !tracked.generation.live) {
             found.again = Some(found.again.map_or(GRACE, |again| again.min(GRACE)));
         }
@@ -162,6 +165,17 @@ impl Catalogue {
                 Ok(None) => pins.remove(named),
                 Err(error) => found.unreadable.push((path, error)),
             }
+        }
+        for (named, path, gzip, file) in pins.taken() {
+            let name = Name { stem: format!("{named}.log"), gzip, stamp: Some(Stamp::Number(0)) };
+            if let Ok(Some(known)) = self.files.identify(&name, &path, now, |_| None)
+                && next.iter().all(|other| other.generation.print != known.head.print)
+                && pins.is_bare(known.head.print)
+            {
+                insert(next, nameless(&name, path, known, now));
+            }
+            // Opened again by now.
+            drop(file);
         }
         // What goes has been shown once, so that it is known what is lost.
         let first = self.first;
@@ -299,7 +313,10 @@ impl Next {
         wanted: &impl Fn(Fingerprint) -> bool,
         pins: Option<&Pins>,
     ) -> Vec<Tracked> {
-        let pinned = |old: &Tracked| pins.is_some_and(|pins| pins.has(old.generation.print));
+        let pinned = |old: &Tracked| {
+            let print = old.generation.print;
+            pins.is_some_and(|pins| pins.has(print) || pins.is_bare(print))
+        };
         let mut nameless: Vec<(usize, Tracked)> = Vec::new();
         let mut place = 0;
         for old in before {

@@ -116,20 +116,23 @@ impl Input {
         }
     }
 
-    /// Begins to follow the log. `inputs` are the names of all that are followed.
+    /// Begins to follow the log. `inputs` are the names of all that are followed, `stored` what systemd kept open: the
+    /// files of this one are taken out.
     ///
     /// # Errors
     /// If the thread cannot be started.
     pub(crate) fn start(
         &mut self,
         inputs: &[Arc<str>],
+        stored: &mut Vec<(String, fs::File)>,
         stats: Arc<InputStats>,
         heart: Heart,
     ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let watch = Watch::new(Arc::new(move || shared.nudge()));
         let waker = watch.waker();
-        let pins = Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared));
+        let pins =
+            Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored);
         let mut follower = Follower {
             directory: catalogue::directory(&self.config.path),
             catalogue: Catalogue::new(&self.config.path, self.key.clone()).with_pins(pins),

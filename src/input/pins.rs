@@ -28,6 +28,7 @@ use crate::telemetry::Say;
 
 mod budget;
 mod name;
+mod store;
 
 pub(crate) use name::try_link;
 use name::{Naming, Whose};
@@ -51,6 +52,9 @@ pub(super) struct Pins {
     failed: Say<Option<io::ErrorKind>>,
     /// The last link could not be made.
     failing: bool,
+    /// What systemd keeps, under which name, and what it kept for this process.
+    stored: BTreeMap<Fingerprint, String>,
+    taken: Vec<(Fingerprint, bool, fs::File)>,
 }
 
 /// One link.
@@ -98,6 +102,8 @@ impl Pins {
             adopted: false,
             failed: Say::every(Duration::from_hours(1)),
             failing: false,
+            stored: BTreeMap::new(),
+            taken: Vec::new(),
         }
     }
 

@@ -110,6 +110,13 @@ impl InputStats {
         self.gap_bytes.of(reason).add(bytes);
     }
 
+    /// How many gaps of a reason there were, and their bytes; `None` where there was none.
+    #[cfg(test)]
+    pub(crate) fn snapshot_gap(&self, reason: GapReason) -> Option<(u64, u64)> {
+        let count = self.gaps.of(reason).get();
+        (count > 0).then(|| (count, self.gap_bytes.of(reason).get()))
+    }
+
     pub(crate) fn set_watch(&self, watch: Watch) {
         self.watch.set(u64::from(watch == Watch::Inotify));
     }

@@ -16,6 +16,7 @@ mod checkpoint;
 mod cli;
 mod delivery;
 mod docs;
+mod holding;
 mod pages;
 mod starting;
 mod tidy;

@@ -13,7 +13,7 @@ use crate::event::Key;
 use crate::input::{Input, Large, Limits, Reader};
 use crate::output::{File, FileMark as OutputMark, Output};
 use crate::pipeline::{Doubts, Pipeline, Refused, Settings};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, store};
 
 /// What the rooms are built from.
 pub(super) struct House<'a> {
@@ -33,6 +33,7 @@ impl House<'_> {
     pub(super) fn build(&self) -> anyhow::Result<Rooms> {
         let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
         let large = Large::default();
+        let mut stored = store::take();
         for input_config in &self.config.inputs {
             let mut input = Input::new(input_config.clone(), self.key.clone());
             let outputs = self
@@ -52,7 +53,7 @@ impl House<'_> {
             );
             let names: Vec<_> =
                 self.config.inputs.iter().map(|one| Arc::clone(&one.name)).collect();
-            input.start(&names, self.telemetry.input(&input_config.name), heart)?;
+            input.start(&names, &mut stored, self.telemetry.input(&input_config.name), heart)?;
             let input = Arc::new(input);
             for (output_config, reader) in readers {
                 let (pipeline, ledger) =
@@ -62,6 +63,8 @@ impl House<'_> {
             }
             inputs.push(input);
         }
+        // Of inputs that are no longer configured.
+        stored.iter().for_each(|(name, _)| store::remove(name));
         Ok((inputs, pipelines, ledgers))
     }
 

@@ -5,6 +5,7 @@ mod agent;
 mod doubt;
 mod fake;
 mod files;
+mod holding;
 mod large;
 mod refusals;
 mod waiting;
