@@ -180,7 +180,10 @@ impl Catalogue {
         // What goes has been shown once, so that it is known what is lost.
         let first = self.first;
         self.first = false;
-        if pins.keep(next, now) || first || pins.within_budget(next) {
+        if pins.keep(next, now) {
+            found.again = found.again.or(Some(pins::LATER));
+        }
+        if first || pins.within_budget(next) {
             found.again = Some(pins::SOON);
         }
         found.kept = pins.kept();
@@ -344,6 +347,14 @@ impl Next {
 
 /// A generation without a name, if its open file still holds it.
 fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) -> Option<Tracked> {
+    if old.generation.held.is_none()
+        && old.generation.closed
+        && pins.is_some_and(|pins| pins.has(old.generation.print))
+    {
+        // Its link was looked at; nobody reads it now, and there may be thousands.
+        let generation = Arc::clone(&old.generation);
+        return Some(Tracked { generation, id: old.id, grown: old.grown, named: false });
+    }
     let linked = pins.and_then(|pins| pins.file_of(&old.generation));
     let held = linked.or_else(|| old.generation.held.clone())?;
     let (length, closed, grown) = if held.gzip {

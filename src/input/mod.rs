@@ -192,14 +192,6 @@ impl Input {
         behind.sum()
     }
 
-    /// Until a backup that a cursor has not passed is deleted, at the present write rate; `None` while none waits.
-    pub(crate) fn time_to_loss(&self, cursor: &Cursor) -> Option<Duration> {
-        let (view, _) = self.shared.view();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
-        view.outlook.time_to_loss(&view.generations, cursor, now)
-    }
-
     /// Whether a listing shows a generation; `None` before the first.
     pub(crate) fn shows(&self, print: crate::event::Fingerprint) -> Option<bool> {
         let (view, _) = self.shared.view();
