@@ -148,6 +148,7 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
         if found == expected { Ok(()) } else { Err(format!("{found}\n{}", said())) }
     });
     // Read to its end, it is of no more use: neither is systemd asked to keep it, nor is it kept open.
+    place.notify.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     wait_for("systemd to be told", Duration::from_secs(20), || {
         place.append("more");
         let mut text = [0; 4096];
