@@ -123,6 +123,9 @@ impl Catalogue {
         self.keep(&mut next, now, &mut found);
         self.files.sweep();
         hold::hold(&mut next, &wanted, self.pins.as_ref());
+        if let Some(pins) = &mut self.pins {
+            pins.store(&next);
+        }
         if next.iter().any(|tracked| !tracked.generation.closed && !tracked.generation.live) {
             found.again =
                 Some(found.again.map_or(now.waits.closed, |again| again.min(now.waits.closed)));
@@ -161,10 +164,24 @@ impl Catalogue {
                 Err(error) => found.unreadable.push((path, error)),
             }
         }
+        for (named, path, gzip, file) in pins.taken() {
+            let name = Name { stem: format!("{named}.log"), gzip, stamp: Some(Stamp::Number(0)) };
+            if let Ok(Some(known)) = self.files.identify(&name, &path, now, |_| None)
+                && next.iter().all(|other| other.generation.print != known.head.print)
+                && pins.is_bare(known.head.print)
+            {
+                insert(next, nameless(&name, path, known, now));
+            }
+            // Opened again by now.
+            drop(file);
+        }
         // What goes has been shown once, so that it is known what is lost.
         let first = self.first;
         self.first = false;
-        if pins.keep(next, now) || first || pins.within_budget(next) {
+        if pins.keep(next, now) {
+            found.again = found.again.or(Some(pins::LATER));
+        }
+        if first || pins.within_budget(next) {
             found.again = Some(pins::SOON);
         }
         found.kept = pins.kept();
@@ -297,7 +314,10 @@ impl Next {
         wanted: &impl Fn(Fingerprint) -> bool,
         pins: Option<&Pins>,
     ) -> Vec<Tracked> {
-        let pinned = |old: &Tracked| pins.is_some_and(|pins| pins.has(old.generation.print));
+        let pinned = |old: &Tracked| {
+            let print = old.generation.print;
+            pins.is_some_and(|pins| pins.has(print) || pins.is_bare(print))
+        };
         let mut nameless: Vec<(usize, Tracked)> = Vec::new();
         let mut place = 0;
         for old in before {
@@ -325,6 +345,14 @@ impl Next {
 
 /// A generation without a name, if its open file still holds it.
 fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) -> Option<Tracked> {
+    if old.generation.held.is_none()
+        && old.generation.closed
+        && pins.is_some_and(|pins| pins.has(old.generation.print))
+    {
+        // Its link was looked at; nobody reads it now, and there may be thousands.
+        let generation = Arc::clone(&old.generation);
+        return Some(Tracked { generation, id: old.id, grown: old.grown, named: false });
+    }
     let linked = pins.and_then(|pins| pins.file_of(&old.generation));
     let held = linked.or_else(|| old.generation.held.clone())?;
     let (length, closed, grown) = if held.gzip {

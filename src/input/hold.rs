@@ -22,6 +22,7 @@ pub(super) fn hold(
     pins: Option<&Pins>,
 ) {
     let pinned = |tracked: &Tracked| pins.is_some_and(|pins| pins.has(tracked.generation.print));
+    let bare = |tracked: &Tracked| pins.is_some_and(|pins| pins.is_bare(tracked.generation.print));
     within_bytes(next, pins);
     // What the newest backup's last writer may still append is seen in its open file.
     let newest = next.iter().rposition(|tracked| !tracked.generation.live);
@@ -31,7 +32,7 @@ pub(super) fn hold(
         let plain = tracked.named && !generation.gzip;
         let keep = generation.live
             || (Some(at) == newest && plain)
-            || (open < FILES && wanted(generation.print));
+            || (open < FILES && (wanted(generation.print) || bare(tracked)));
         let held = match &generation.held {
             _ if !keep => None,
             None => reopen(tracked),

@@ -135,20 +135,23 @@ impl Input {
         }
     }
 
-    /// Begins to follow the log. `inputs` are the names of all that are followed.
+    /// Begins to follow the log. `inputs` are the names of all that are followed, `stored` what systemd kept open: the
+    /// files of this one are taken out.
     ///
     /// # Errors
     /// If the thread cannot be started.
     pub(crate) fn start(
         &mut self,
         inputs: &[Arc<str>],
+        stored: &mut Vec<(String, fs::File)>,
         stats: Arc<InputStats>,
         heart: Heart,
     ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let watch = Watch::new(Arc::new(move || shared.nudge()));
         let waker = watch.waker();
-        let pins = Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared));
+        let pins =
+            Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored);
         let mut follower = Follower {
             directory: catalogue::directory(&self.config.path),
             catalogue: Catalogue::new(&self.config.path, self.key.clone()).with_pins(pins),
@@ -208,14 +211,6 @@ impl Input {
             }
         });
         behind.sum()
-    }
-
-    /// Until a backup that a cursor has not passed is deleted, at the present write rate; `None` while none waits.
-    pub(crate) fn time_to_loss(&self, cursor: &Cursor) -> Option<Duration> {
-        let (view, _) = self.shared.view();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
-        view.outlook.time_to_loss(&view.generations, cursor, now)
     }
 
     /// Whether a listing shows a generation, or it is remembered because some output misses it; `None` before the first

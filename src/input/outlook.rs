@@ -5,8 +5,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use super::Input;
 use super::generation::Generation;
 use crate::event::{Cursor, Fingerprint, Nanos};
 
@@ -82,6 +83,16 @@ impl Outlook {
             Some(room) => by_server.unwrap_or(0.0) + room as f64 / self.density.max(0.01),
         };
         Duration::try_from_secs_f64((bytes / rate).clamp(0.0, 1e9)).ok()
+    }
+}
+
+impl Input {
+    /// Until a backup that a cursor has not passed is deleted, at the present write rate; `None` while none waits.
+    pub(crate) fn time_to_loss(&self, cursor: &Cursor) -> Option<Duration> {
+        let (view, _) = self.shared.view();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
+        view.outlook.time_to_loss(&view.generations, cursor, now)
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,20 +20,23 @@ use super::catalogue::Tracked;
 use super::generation::{FileId, Generation, Held, file_id};
 use super::now::Now;
 use super::shared::Shared;
-use super::source::{begins_with, is_whole};
 use crate::config::{FileInput, Hold};
 use crate::disk;
 use crate::event::{Fingerprint, Key};
 use crate::telemetry::Say;
 
 mod budget;
+mod link;
 mod name;
+mod store;
 
 pub(crate) use name::try_link;
 use name::{Naming, Whose};
 
 /// What was done is looked at again after this.
 pub(super) const SOON: Duration = Duration::from_millis(5);
+/// A file whose name was another's by the time it was linked is looked for again after this, if nothing says so before.
+pub(super) const LATER: Duration = Duration::from_secs(1);
 
 /// The links of one input.
 #[derive(Debug)]
@@ -49,6 +52,9 @@ pub(super) struct Pins {
     failed: Say<Option<io::ErrorKind>>,
     /// The last link could not be made.
     failing: bool,
+    /// What systemd keeps, under which name, and what it kept for this process.
+    stored: BTreeMap<Fingerprint, String>,
+    taken: Vec<(Fingerprint, bool, fs::File)>,
 }
 
 /// One link.
@@ -96,6 +102,8 @@ impl Pins {
             adopted: false,
             failed: Say::every(Duration::from_hours(1)),
             failing: false,
+            stored: BTreeMap::new(),
+            taken: Vec::new(),
         }
     }
 
@@ -153,11 +161,7 @@ impl Pins {
         }
         let input = self.naming.input();
         if left > 0 {
-            tracing::info!(
-                input,
-                left,
-                "links of an input that is no longer configured are removed"
-            );
+            tracing::info!(input, left, "links of no more use are removed");
         }
         if let Some(first) = foreign.first() {
             let (path, files) = (self.directory.display(), foreign.len());
@@ -277,87 +281,6 @@ impl Pins {
         unsettled
     }
 
-    /// The name beside the log is of another file than the link: the server compressed it, or somebody copied it.
-    fn other_file(&mut self, tracked: &mut Tracked, pin: &Pin, wait: bool) -> io::Result<bool> {
-        let generation = &tracked.generation;
-        let replace = match (pin.gzip, generation.gzip) {
-            (false, true) => {
-                if wait || !self.is_whole(tracked, pin)? {
-                    point(tracked, pin);
-                    return Ok(false);
-                }
-                true
-            }
-            // A copy; the link's own file may have been cut short since.
-            (false, false) => {
-                let file = pin.open()?.file;
-                file.metadata()?.len() < generation.length
-                    || !begins_with(&file, &generation.probe)?
-            }
-            // Compressed again, or decompressed: what is kept is as good.
-            (true, _) => false,
-        };
-        if replace { self.link(tracked) } else { Ok(false) }
-    }
-
-    /// Whether the `.gz` beside the log holds all that the plain file does. It is read through once.
-    fn is_whole(&mut self, tracked: &Tracked, pin: &Pin) -> io::Result<bool> {
-        let file = fs::File::open(&tracked.generation.path)?;
-        let meta = file.metadata()?;
-        let seen = (file_id(&meta), meta.len());
-        if seen.0 != tracked.id || pin.broken == Some(seen) {
-            return Ok(false);
-        }
-        let whole = is_whole(Arc::new(file), fs::metadata(&pin.path)?.len());
-        if !whole && let Some(pin) = self.pins.get_mut(&tracked.generation.print) {
-            pin.broken = Some(seen);
-        }
-        Ok(whole)
-    }
-
-    /// Makes the link of a named file, in place of an older one; `false` if the name is another file's by now.
-    fn link(&mut self, tracked: &Tracked) -> io::Result<bool> {
-        let generation = &tracked.generation;
-        let name = self.naming.name(generation.print, generation.gzip);
-        let (path, beside) = (self.directory.join(&name), self.directory.join(name + ".new"));
-        make_directory(&self.directory)?;
-        let _ = fs::symlink_metadata(&beside).and_then(|_| disk::remove_file(&beside));
-        disk::hard_link(&generation.path, &beside)?;
-        let meta = fs::symlink_metadata(&beside)?;
-        if file_id(&meta) != tracked.id {
-            disk::remove_file(&beside)?;
-            return Ok(false);
-        }
-        disk::rename(&beside, &path)?;
-        let pin = Pin {
-            id: tracked.id,
-            bytes: meta.blocks() * 512,
-            verified: true,
-            ..Pin::new(path.clone(), generation.gzip)
-        };
-        let before = self.pins.insert(generation.print, pin);
-        if let Some(before) = before.filter(|before| before.path != path) {
-            // The new one first, durably.
-            disk::sync_directory(&self.directory)?;
-            disk::remove_file(&before.path)?;
-        }
-        Ok(true)
-    }
-
-    /// Says that links fail, once for each kind of failure.
-    fn tell(&mut self, error: &io::Error) {
-        // The file was renamed or removed since the listing.
-        if error.kind() == io::ErrorKind::NotFound {
-            return;
-        }
-        self.failing = true;
-        if self.failed.now(Some(error.kind()), Instant::now()).is_some() {
-            let (input, path) = (self.naming.input(), self.directory.display());
-            let hint = name::way_out(error);
-            tracing::warn!(input, %path, %error, hint, "backups cannot be kept by a hard link, only by open files: what is deleted while the agent is down is lost");
-        }
-    }
-
     pub(super) fn kept(&self) -> Kept {
         let mut kept = Kept::default();
         for pin in self.pins.values() {
@@ -389,7 +312,12 @@ fn point(tracked: &mut Tracked, pin: &Pin) {
         return;
     }
     let same = old.held.as_ref().filter(|held| held.id == pin.id).cloned();
-    let held = same.or_else(|| pin.open().ok());
+    let held = match same {
+        // Nobody reads it now: there may be thousands.
+        None if old.held.is_none() && old.closed && old.gzip == pin.gzip => None,
+        None => pin.open().ok(),
+        same => same,
+    };
     let length = match &held {
         Some(held) if !held.gzip => held.file.metadata().map_or(old.length, |meta| meta.len()),
         _ => old.length,
@@ -397,17 +325,4 @@ fn point(tracked: &mut Tracked, pin: &Pin) {
     let (path, gzip) = (pin.path.clone(), pin.gzip);
     tracked.id = pin.id;
     tracked.generation = Arc::new(Generation { path, gzip, held, length, ..(**old).clone() });
-}
-
-/// Makes the directory, and takes no link to elsewhere for it.
-fn make_directory(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk::create_dir_all(path)?;
-            path.parent().map_or(Ok(()), disk::sync_directory)
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -162,7 +162,8 @@ impl Shared {
         let [last, before] = &state.passed;
         let released = passed.iter().any(|print| last.contains(print) && !before.contains(print));
         state.unread = cursors.is_empty();
-        state.let_go.retain(|print, _| !passed.contains(print));
+        let readers = state.readers.clone();
+        state.let_go.retain(|print, _| !passed.contains(print) && wanted(&readers, *print));
         let last = std::mem::replace(&mut state.passed[0], passed);
         state.passed[1] = last;
         released
@@ -194,9 +195,14 @@ impl Shared {
     /// Whether some reader has not finished with a generation.
     pub(super) fn is_wanted(&self, print: Fingerprint) -> bool {
         let readers = self.lock().readers.clone();
-        readers.iter().any(|reading| {
-            let reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
-            reading.get(&print).is_none_or(|(_, complete)| !complete)
-        })
+        wanted(&readers, print)
     }
+}
+
+/// Whether one of these readers has not finished with a generation.
+fn wanted(readers: &[Reading], print: Fingerprint) -> bool {
+    readers.iter().any(|reading| {
+        let reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.get(&print).is_none_or(|(_, complete)| !complete)
+    })
 }

@@ -10,24 +10,32 @@ impl Reader {
     /// What was let go before it was read to its end: as much as that was. A reader that waited for its output all the
     /// while hears of it too, though no look of its own ever showed the file.
     pub(super) fn spent(&mut self) -> Option<Gap> {
-        let done = |print| {
-            self.cursor.generations.get(&print).is_some_and(|progress: &Progress| progress.complete)
-        };
-        let generation = self.shared.spent(done)?;
-        let before = self.cursor.generations.get(&generation.print).cloned().unwrap_or_default();
-        let progress = Progress { complete: true, ..before.clone() };
-        self.advance(generation.print, progress.clone());
-        Some(Gap {
-            reason: GapReason::BudgetSpent,
-            generation: generation.print,
-            file: Arc::clone(&generation.name),
-            offset: before.offset,
-            bytes: generation.length.saturating_sub(before.offset),
-            // Of a compressed file the trailer tells the length, modulo 2^32.
-            at_least: generation.gzip,
-            from: before.time.or(generation.time),
-            to: None,
-            progress,
-        })
+        loop {
+            let done = |print| {
+                let known: Option<&Progress> = self.cursor.generations.get(&print);
+                known.is_some_and(|progress| progress.complete)
+            };
+            let generation = self.shared.spent(done)?;
+            let print = generation.print;
+            let before = self.cursor.generations.get(&print).cloned().unwrap_or_default();
+            let progress = Progress { complete: true, ..before.clone() };
+            self.advance(print, progress.clone());
+            let bytes = generation.length.saturating_sub(before.offset);
+            if bytes == 0 && !generation.gzip {
+                continue;
+            }
+            return Some(Gap {
+                reason: GapReason::BudgetSpent,
+                generation: print,
+                file: Arc::clone(&generation.name),
+                offset: before.offset,
+                bytes,
+                // Of a compressed file the trailer tells the length, modulo 2^32.
+                at_least: generation.gzip,
+                from: before.time.or(generation.time),
+                to: None,
+                progress,
+            });
+        }
     }
 }

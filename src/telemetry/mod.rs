@@ -20,6 +20,7 @@ mod pair;
 mod process;
 mod say;
 mod status;
+pub(crate) mod store;
 pub(crate) mod systemd;
 mod time;
 

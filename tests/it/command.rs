@@ -69,6 +69,7 @@ impl Place {
             "node = \"{node}\"\nstate_dir = \"{state}\"\ndisk = {{ min_free = \"1%\" }}\n\
              [server]\nlisten = \"127.0.0.1:{port}\"\n\
              [inputs.recorded]\ntype = \"file\"\npath = \"{log}\"\n\
+             hold = {{ max_bytes = 0 }}\n\
              [outputs.events]\ntype = \"file\"\npath = \"{out}\"\n",
             state = self.state_dir().display(),
             log = log.display(),

@@ -17,6 +17,7 @@ mod cli;
 mod delivery;
 mod docs;
 mod full_disk;
+mod holding;
 mod letters;
 mod memory;
 mod pages;

@@ -4,7 +4,10 @@ use std::path::Path;
 
 /// An input that follows one log, and looks for new files often: tests have no time to lose.
 pub(crate) fn input(name: &str, log: &Path) -> String {
-    format!("[inputs.{name}]\ntype = \"file\"\npath = \"{}\"\nrescan = \"500ms\"\n", log.display())
+    format!(
+        "[inputs.{name}]\ntype = \"file\"\npath = \"{}\"\nrescan = \"500ms\"\nhold = {{ min_free = \"1MiB\" }}\n",
+        log.display()
+    )
 }
 
 /// The output `loki`, its streams told apart by the label `job`. `more` are further keys.

@@ -16,7 +16,7 @@ use crate::input::{Input, Large, Limits, Reader};
 use crate::letters::Letters;
 use crate::output::{File, FileMark as OutputMark, Output};
 use crate::pipeline::{Doubts, Pipeline, Settings};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, store};
 
 /// What the rooms are built from.
 pub(super) struct House<'a> {
@@ -37,6 +37,7 @@ impl House<'_> {
         let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
         let mut letterboxes = Vec::new();
         let large = Large::default();
+        let mut stored = store::take();
         for input_config in &self.config.inputs {
             let mut input = Input::new(input_config.clone(), self.key.clone());
             let seen = self.loaded.state.seen(&input_config.name);
@@ -60,7 +61,7 @@ impl House<'_> {
             );
             let names: Vec<_> =
                 self.config.inputs.iter().map(|one| Arc::clone(&one.name)).collect();
-            input.start(&names, self.telemetry.input(&input_config.name), heart)?;
+            input.start(&names, &mut stored, self.telemetry.input(&input_config.name), heart)?;
             let input = Arc::new(input);
             for (output_config, reader) in readers {
                 let (pipeline, ledger, letterbox) =
@@ -70,6 +71,10 @@ impl House<'_> {
                 letterboxes.push(letterbox);
             }
             inputs.push(input);
+        }
+        // Of inputs that are no longer configured.
+        for (name, _) in &stored {
+            store::remove(name);
         }
         Ok((inputs, pipelines, ledgers, letterboxes))
     }

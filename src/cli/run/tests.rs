@@ -7,6 +7,7 @@ mod doubt;
 mod fake;
 mod files;
 mod gaps;
+mod holding;
 mod journal;
 mod large;
 mod model;

@@ -17,7 +17,10 @@ impl Pins {
         }
         let mut short = self.short_of_space();
         let mut gone = Vec::new();
-        for (at, tracked) in all.iter().enumerate() {
+        // First what costs nobody anything: the `.gz` of these is there still.
+        let (copies, only): (Vec<_>, Vec<_>) =
+            all.iter().enumerate().partition(|(_, tracked)| tracked.named);
+        for (at, tracked) in copies.into_iter().chain(only) {
             if kept <= self.hold.max_bytes && short == 0 {
                 break;
             }
@@ -31,6 +34,7 @@ impl Pins {
             gone.push(at);
         }
         // From the end, so that the places stay what they are; said oldest first.
+        gone.sort_unstable();
         let gone: Vec<_> = gone.into_iter().rev().map(|at| all.remove(at)).collect();
         gone.iter().rev().for_each(|tracked| self.let_go(tracked));
         !gone.is_empty()

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::make_directory;
+use super::link::make_directory;
 use crate::disk;
 use crate::event::{Fingerprint, Key};
 
@@ -110,7 +110,7 @@ pub(crate) fn try_link(log: &Path, directory: &Path) -> Result<(), (io::Error, &
     let trial = place.unwrap_or(directory).join(format!(".auditrail-check-{}", std::process::id()));
     let ready = if there { make_directory(directory) } else { Ok(()) };
     let tried = ready.and_then(|()| {
-        disk::hard_link(log, &trial)?;
+        disk::hard_link(&std::fs::canonicalize(log)?, &trial)?;
         disk::remove_file(&trial)
     });
     tried.map_err(|error| {

@@ -35,7 +35,9 @@ impl Follow {
         let mut reader = input.reader(None, LIMITS, Duration::ZERO, Large::default());
         let telemetry =
             Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0.0.0" });
-        input.start(&[], telemetry.input("test"), telemetry.heart("test")).unwrap();
+        input
+            .start(&[], &mut Vec::new(), telemetry.input("test"), telemetry.heart("test"))
+            .unwrap();
         let (sender, ids) = channel();
         let thread = std::thread::spawn(move || {
             while let Some(news) = reader.next() {

@@ -184,13 +184,34 @@ fn where_no_link_can_be_made_open_files_are_read_all_the_same() {
 }
 
 #[test]
-fn a_thousand_backups_are_linked_and_let_go_again() {
+fn a_log_behind_a_symbolic_link_is_kept_itself() {
     let mut play = holding(GIB);
-    for n in 0..1000 {
+    play.script("append a");
+    fs::create_dir(play.path("real")).unwrap();
+    fs::rename(play.path("live"), play.path("real/log")).unwrap();
+    std::os::unix::fs::symlink(play.path("real/log"), play.path("live")).unwrap();
+    play.script("look");
+    assert_eq!(play.links().len(), 1);
+    fs::remove_dir_all(play.path("real")).unwrap();
+    play.script("delete live | reopen | append b");
+    assert_eq!(play.script("restart | read"), "a b");
+}
+
+#[test]
+fn a_copy_whose_gz_is_there_goes_before_anything_is_lost() {
+    let mut play = holding(30_000);
+    play.script("append a*20000 | look | rotate | look | delete 1 | append b*20000 | look | rotate | look | gzip | append c | look | look | look");
+    assert_eq!(play.script("read | wait 3 | read"), "a b c | ");
+}
+
+#[test]
+fn hundreds_of_backups_are_linked_and_let_go_again() {
+    let mut play = holding(GIB);
+    for n in 0..300 {
         play.script(&format!("append e{n} | rotate"));
     }
     play.script("append live | look");
-    assert_eq!(play.links().len(), 1001);
+    assert_eq!(play.links().len(), 301);
     play.script("wait 3 | read | save | save | look");
     assert_eq!(play.links().len(), 1);
 }

@@ -92,11 +92,20 @@ impl Node {
 
     /// `top` are keys before the first table.
     pub(super) fn start_with(&self, top: &str, outputs: &str) -> Process {
+        self.start_all(top, "min_free = \"0%\"", outputs)
+    }
+
+    /// With another budget for what is kept.
+    pub(super) fn start_holding(&self, hold: &str, outputs: &str) -> Process {
+        self.start_all("", hold, outputs)
+    }
+
+    fn start_all(&self, top: &str, hold: &str, outputs: &str) -> Process {
         // How full the disk is must not matter where the test does not say so.
         let disk = if top.contains("disk") { "" } else { "disk = { min_free = \"0%\" }" };
         let text = format!(
             "{disk}\nnode = \"n\"\nstate_dir = {:?}\ncheckpoint_interval = \"10ms\"\n{top}\n\
-             [server]\nlisten = \"off\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\n{outputs}",
+             [server]\nlisten = \"off\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\nhold = {{ {hold} }}\n{outputs}",
             self.state(),
             self.log()
         );

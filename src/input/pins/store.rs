@@ -1,0 +1,76 @@
+//! Files without a link, kept over a restart by systemd's descriptor store.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+use super::super::catalogue::Tracked;
+use super::Pins;
+use super::name::Whose;
+use crate::event::Fingerprint;
+use crate::telemetry::store;
+
+/// As many as the unit asks systemd to keep.
+const FILES: usize = 256;
+
+impl Pins {
+    /// Takes what an earlier process gave to systemd for this input, and leaves the rest.
+    pub(in crate::input) fn taking(mut self, stored: &mut Vec<(String, File)>) -> Self {
+        for (name, file) in std::mem::take(stored) {
+            match self.naming.whose(&name) {
+                Whose::Own { print, gzip } => {
+                    self.stored.insert(print, name);
+                    self.taken.push((print, gzip, file));
+                }
+                _ => stored.push((name, file)),
+            }
+        }
+        self
+    }
+
+    /// The files that an earlier process gave to systemd: what each should be, where it can be opened, and the file
+    /// itself, without which there is nothing there.
+    pub(in crate::input) fn taken(&mut self) -> Vec<(Fingerprint, PathBuf, bool, File)> {
+        let path = |file: &File| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let taken = std::mem::take(&mut self.taken).into_iter();
+        taken.map(|(print, gzip, file)| (print, path(&file), gzip, file)).collect()
+    }
+
+    /// Whether a generation has to be kept and no link does that.
+    pub(in crate::input) fn is_bare(&self, print: Fingerprint) -> bool {
+        self.hold.max_bytes > 0 && !self.has(print) && !self.shared.is_passed(print)
+    }
+
+    /// Gives systemd what no link keeps, and takes back what is of no more use.
+    pub(in crate::input) fn store(&mut self, all: &[Tracked]) {
+        if !store::is_there() {
+            return;
+        }
+        let bare = all.iter().filter(|tracked| self.is_bare(tracked.generation.print));
+        let open = bare.filter_map(|one| one.generation.held.as_ref().map(|held| (one, held)));
+        let mut wanted = HashSet::new();
+        let mut new = Vec::new();
+        for (tracked, held) in open.take(FILES) {
+            let print = tracked.generation.print;
+            let name = self.naming.name(print, held.gzip);
+            wanted.insert(name.clone());
+            if self.stored.get(&print) != Some(&name) && store::put(&name, &held.file).is_ok() {
+                new.push((print, name));
+            }
+        }
+        self.stored.retain(|_, name| {
+            let keep = wanted.contains(name);
+            if !keep {
+                store::remove(name);
+            }
+            keep
+        });
+        for (print, name) in new {
+            if let Some(before) = self.stored.insert(print, name.clone()).filter(|old| *old != name)
+            {
+                store::remove(&before);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! systemd's descriptor store: files that stay open while the agent is started anew. Without systemd, nothing.
+//!
+//! Protocol: `sd_pid_notify_with_fds(3)` and `sd_listen_fds(3)`. A file that has no name any more is there for as long as
+//! somebody has it open, and `/proc/self/fd` opens it again.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, sendmsg_addr, socket_with,
+};
+use sd_notify::NotifyState;
+
+/// Whether there is anybody to give a file to.
+pub(crate) fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Gives systemd a file to keep open under a name, which holds no colon.
+///
+/// # Errors
+/// If systemd cannot be reached.
+pub(crate) fn put(name: &str, file: &File) -> io::Result<()> {
+    let Some(to) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let to = match to.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddrUnix::new_abstract_name(name)?,
+        None => SocketAddrUnix::new(to.as_bytes())?,
+    };
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let files = [file.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&files));
+    let text = format!("FDSTORE=1\nFDNAME={name}\n");
+    sendmsg_addr(socket, &to, &[IoSlice::new(text.as_bytes())], &mut control, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Has systemd close what it keeps under a name.
+pub(crate) fn remove(name: &str) {
+    let name = format!("FDNAME={name}");
+    if let Err(error) =
+        sd_notify::notify(&[NotifyState::Custom("FDSTOREREMOVE=1"), NotifyState::Custom(&name)])
+    {
+        tracing::debug!(%error, "cannot reach systemd");
+    }
+}
+
+/// What an earlier process gave to systemd, each with its name. To be asked once: the descriptors are closed.
+pub(crate) fn take() -> Vec<(String, File)> {
+    let passed = match sd_notify::listen_fds_with_names() {
+        Ok(passed) => passed,
+        Err(error) => {
+            tracing::warn!(%error, "the files that systemd kept cannot be taken over");
+            return Vec::new();
+        }
+    };
+    let mut files = Vec::new();
+    for (descriptor, name) in passed {
+        match File::open(format!("/proc/self/fd/{descriptor}")) {
+            Ok(file) => files.push((name, file)),
+            Err(error) => tracing::warn!(%error, name, "a file that systemd kept cannot be opened"),
+        }
+        // It would keep the file on disk for as long as this process lives.
+        let _ = nix::unistd::close(descriptor);
+    }
+    files
+}
