@@ -161,6 +161,7 @@ impl Input {
             watch,
             watched: None,
             looked: None,
+            again: true,
             stats,
             heart,
         };
@@ -257,6 +258,8 @@ struct Follower {
     /// The directory that the kernel watches, and when it was made: inodes are used again.
     watched: Option<(FileId, Option<SystemTime>)>,
     looked: Option<Looked>,
+    /// The last listing found what changes with time alone, whatever `rescan` is: another is needed.
+    again: bool,
     stats: Arc<InputStats>,
     heart: Heart,
 }
@@ -276,7 +279,7 @@ impl Follower {
         while !self.shared.is_stopped() {
             self.heart.beat();
             self.follow_directory();
-            if hint.is_some() || timeout < self.config.rescan || !self.is_unchanged() {
+            if hint.is_some() || self.again || !self.is_unchanged() {
                 timeout = self.look();
                 self.shared.pause(Instant::now() + PAUSE);
             }
@@ -340,6 +343,7 @@ impl Follower {
         match found {
             Ok(found) => {
                 self.tell(&found);
+                self.again = found.again.is_some();
                 let again = found.again.map_or(usual, |again| again.min(usual));
                 self.shared.expect(self.catalogue.outlook());
                 self.roll.note(found.generations.iter().map(|generation| generation.sighting()));

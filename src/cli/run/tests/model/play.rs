@@ -1,6 +1,7 @@
 //! Plays a script with the whole agent.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -53,7 +54,14 @@ pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
     for step in &script.steps {
         play.step(*step)?;
     }
-    play.end().map_err(|what| format!("{what}\n{}", play.disk.listing()))
+    play.end().map_err(|what| {
+        if let Some(process) = play.process.take() {
+            play.note(&process);
+        }
+        let checkpoint = fs::read_to_string(play.node.state().join("checkpoint.json"));
+        let (listing, checkpoint) = (play.disk.listing(), checkpoint.unwrap_or_default());
+        format!("{what}\n{listing}gaps told: {:?}\n{checkpoint}", play.gaps)
+    })
 }
 
 impl Play<'_> {
