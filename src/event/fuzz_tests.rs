@@ -147,7 +147,7 @@ fn compare(line: &[u8], piece: &Piece, members: &Members<'_>) {
     }
     for (name, span) in [("stageTimestamp", f.stage_time), ("requestReceivedTimestamp", f.received)]
     {
-        if let Some(last) = all(name).filter_map(|(_, value)| inside(value)).last()
+        if let Some(last) = all(name).filter_map(|(_, value)| inside(value)).next_back()
             && !["metadata", "timestamp"].iter().any(|old| all(old).next().is_some())
         {
             assert_eq!(shown(span), last.as_bytes(), "{name}");

@@ -136,7 +136,8 @@ fn every_test_that_the_documents_name_exists() {
     for name in documents().iter().flat_map(|document| spans(&read(document))) {
         let sentence =
             name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
-        if sentence && name.matches('_').count() >= 5 {
+        let metric = name.starts_with("auditrail_") || name.starts_with("query_");
+        if sentence && !metric && name.matches('_').count() >= 5 {
             assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
             count += 1;
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::sink;
 use crate::support::agent::Agent;
 use crate::support::events::Maker;
 use crate::support::{tables, wait_for};
@@ -117,72 +118,81 @@ fn length(path: &Path) -> usize {
     fs::metadata(path).map_or(0, |meta| usize::try_from(meta.len()).unwrap())
 }
 
-/// Waits until a file grows no more, and says how long it is.
-fn rest(path: &Path) -> usize {
-    let mut last = length(path);
+/// Waits until a number grows no more, and says it.
+fn rest(number: impl Fn() -> u64) -> u64 {
+    let mut last = number();
     wait_for("the output to stand still", SOON, || {
-        thread::sleep(Duration::from_millis(700));
-        let now = length(path);
+        thread::sleep(Duration::from_millis(1500));
+        let now = number();
         if std::mem::replace(&mut last, now) == now { Ok(now) } else { Err(format!("{now}")) }
     })
 }
 
-/// Whatever keeps the checkpoint from being written: sending stops within what is reserved, and goes on without a loss.
-fn check_state(spoil: impl Fn(&Tmpfs), mend: impl Fn(&Tmpfs), kill: bool) {
+/// The checkpoint cannot be written: what cannot be cut back is sent no further than is reserved.
+#[test]
+fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_written_again() {
+    let (mut stage, server) = (Stage::new(), sink::start());
+    let Some(disk) = Tmpfs::mount(&stage.path("state"), "8m") else { return };
+    let url = format!("http://{}", server.address);
+    let more = "setup_template = \"never\"\ncompression = \"none\"";
+    let tables = tables::input("apiserver", &stage.path("audit/audit.log"))
+        + &tables::elasticsearch(&url, "logs-a-b", more);
+    stage.write(20, 300);
+    let mut agent = Agent::start(stage.dir.path(), &tables);
+    let arrived = |wanted: u64| {
+        wait_for("every event to arrive", SOON, || match server.elasticsearch_events() {
+            found if found == wanted => Ok(()),
+            found => Err(format!("{found} of {wanted}")),
+        });
+    };
+    arrived(20);
+    // A mount that has files open for writing stays writable: another one is put over it.
+    let mount = |arguments: &[&str]| {
+        assert!(Command::new("mount").args(arguments).arg(&disk.0).status().unwrap().success());
+    };
+    mount(&["--bind", disk.0.to_str().unwrap()]);
+    mount(&["-o", "remount,bind,ro"]);
+    // One reservation of 64 MiB, and at the most a second one that was written down before.
+    stage.write(140, 1 << 20);
+    let sent = rest(|| server.elasticsearch_events());
+    assert!(sent < 20 + 130, "{sent} events of a megabyte were sent all the same");
+    let said = agent.wait_readyz(503, SOON);
+    assert!(said.contains("checkpoint.json") && said.contains("Read-only file system"), "{said}");
+    assert!(Command::new("umount").arg(&disk.0).status().unwrap().success());
+    arrived(20 + 140);
+    agent.wait_readyz(200, SOON);
+    agent.stop_done();
+    assert_eq!(server.elasticsearch_events(), 160, "something came twice");
+}
+
+/// A file goes on, since the next start cuts it back to what the last checkpoint knows.
+#[test]
+fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
     let mut stage = Stage::new();
-    let (out, state) = (stage.path("out"), stage.path("state"));
-    let Some(disk) = Tmpfs::mount(&state, "8m") else { return };
+    let out = stage.path("out");
+    let Some(disk) = Tmpfs::mount(&stage.path("state"), "8m") else { return };
     stage.write(20, 300);
     let mut agent = stage.start(&out);
     stage.wait(&out);
-    agent.wait_readyz(200, SOON);
-    spoil(&disk);
-    // Two reservations of 64 MiB are more than can be handed out before the next one is written down.
-    stage.write(150, 1 << 20);
-    let said = agent.wait_readyz(503, SOON);
-    assert!(said.contains("checkpoint"), "{said}");
-    let sent = rest(&out);
-    assert!(sent <= 129 << 20 && sent < stage.written.len(), "{sent} bytes were sent all the same");
-    let said = agent.wait_readyz(503, SOON);
-    assert!(said.contains("checkpoint.json") && said.contains("state_dir"), "{said}");
-    if kill {
-        agent.kill();
-    }
-    mend(&disk);
-    if kill {
-        agent.resume();
-    }
+    disk.fill();
+    // A checkpoint that was being written has made room for the next one, by taking the place of another.
+    thread::sleep(Duration::from_millis(2500));
+    let filler = disk.fill();
+    stage.write(500, 2000);
+    let said = wait_for("the checkpoint to be the reason", SOON, || match agent.readyz()? {
+        (503, text) if text.contains("checkpoint.json") => Ok(text),
+        (status, text) => Err(format!("{status}: {text}")),
+    });
+    assert!(said.contains("No space left") && said.contains("`state_dir`"), "{said}");
+    stage.wait(&out);
+    agent.kill();
+    fs::remove_file(filler).unwrap();
+    agent.resume();
+    stage.write(5, 100);
     stage.wait(&out);
     agent.wait_readyz(200, SOON);
     agent.stop_done();
     stage.check(&out);
-}
-
-#[test]
-fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
-    let filler = |disk: &Tmpfs| {
-        disk.fill();
-        // A checkpoint that was being written has made room for the next one, by taking the place of another.
-        thread::sleep(Duration::from_millis(2500));
-        disk.fill();
-    };
-    check_state(filler, |disk| fs::remove_file(disk.0.join("filler")).unwrap(), true);
-}
-
-#[test]
-fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_written_again() {
-    // A mount that has files open for writing stays writable: another one is put over it.
-    let mount = |arguments: &[&str], disk: &Tmpfs| {
-        assert!(Command::new("mount").args(arguments).arg(&disk.0).status().unwrap().success());
-    };
-    check_state(
-        |disk| {
-            mount(&["--bind", disk.0.to_str().unwrap()], disk);
-            mount(&["-o", "remount,bind,ro"], disk);
-        },
-        |disk| assert!(Command::new("umount").arg(&disk.0).status().unwrap().success()),
-        false,
-    );
 }
 
 #[test]

@@ -9,6 +9,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../benches/sink/mod.rs"]
+#[allow(dead_code)]
+mod sink;
+
 mod command;
 mod sources;
 

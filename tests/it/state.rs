@@ -81,7 +81,7 @@ fn a_state_directory_of_another_user_is_refused_with_the_way_out() {
         command.current_dir("/").uid(65_534).gid(65_534);
         fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     } else {
-        fs::set_permissions(place.state_dir().join("lock"), fs::Permissions::from_mode(0o0))
+        fs::set_permissions(place.state_dir().join("lock"), fs::Permissions::from_mode(0o000))
             .unwrap();
     }
     fs::set_permissions(place.state_dir(), fs::Permissions::from_mode(mode)).unwrap();

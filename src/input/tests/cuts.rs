@@ -61,7 +61,7 @@ fn a_backup_cut_at_any_byte_gives_all_that_can_be_had_of_it_and_the_rest_is_said
         let mut words = read(&whole[..cut], script);
         let had = recoverable(&whole[..cut]);
         assert!(log.as_bytes().starts_with(&had));
-        let mut lines = had.iter().filter(|byte| **byte == b'\n').count();
+        let mut lines = memchr::memchr_iter(b'\n', &had).count();
         let gap = words.pop().unwrap_or_default();
         assert!(gap.starts_with("damaged_gzip:"), "cut at {cut}: {gap}");
         // The rest of a line is torn, unless nothing but its newline is missing.
