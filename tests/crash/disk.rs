@@ -108,13 +108,12 @@ impl Disk {
     }
 
     fn open(&mut self, path: &Path, empty: bool, number: u64) {
-        let file = match self.at(path) {
-            Some(Entry::File(file)) => file,
-            _ => {
-                self.files.push(Content::default());
-                self.put(path, Entry::File(self.files.len() - 1));
-                self.files.len() - 1
-            }
+        let file = if let Some(Entry::File(file)) = self.at(path) {
+            file
+        } else {
+            self.files.push(Content::default());
+            self.put(path, Entry::File(self.files.len() - 1));
+            self.files.len() - 1
         };
         if empty {
             self.files[file].now.clear();

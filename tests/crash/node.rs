@@ -16,7 +16,7 @@ use crate::script::{BEFORE, Log, POISON, SCRIPT, When};
 use crate::tally;
 
 /// Longest wait for anything.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(15);
 
 /// A machine with its log, and the back ends.

@@ -150,7 +150,7 @@ impl Log {
     }
 
     fn damaged(&mut self) {
-        let mut gz = PathBuf::from(self.backup()).into_os_string();
+        let mut gz = self.backup().into_os_string();
         gz.push(".gz");
         let lines: Vec<_> = (0..SAVED).map(|number| event(number, "")).collect();
         let saved: usize = lines.iter().map(String::len).sum();

@@ -72,6 +72,13 @@ pub(super) struct State {
     pub(super) arrivals: Vec<(usize, usize)>,
 }
 
+impl State {
+    fn arrived(&mut self, events: usize) {
+        self.writes.push((Instant::now(), events));
+        self.arrivals.push((self.stored.len(), self.clock.as_ref().map_or(0, |clock| clock())));
+    }
+}
+
 pub(super) struct Fake {
     pub(super) url: String,
     state: Arc<Mutex<State>>,
@@ -225,9 +232,7 @@ fn write(
     let hangs = held.hang.is_some_and(|mark| new.iter().any(|stored| stored.line.contains(mark)));
     let act = if hangs { Some(Do::Hang) } else { held.script.pop_front() };
     let act = act.or_else(|| held.always.clone()).unwrap_or(Do::Take);
-    held.writes.push((Instant::now(), new.len()));
-    let arrival = (held.stored.len(), held.clock.as_ref().map_or(0, |clock| clock()));
-    held.arrivals.push(arrival);
+    held.arrived(new.len());
     let count = new.len();
     if matches!(act, Do::Take)
         && let Some((status, body)) = refusal(&mut held, &mut new, request.body.len(), bulk)
