@@ -91,8 +91,15 @@ fn check_says_a_line_for_each_thing_and_is_content() {
         .lines()
         .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>())
         .collect();
-    let wanted =
-        ["configuration", "state_dir", "inputs.recorded", "node", "outputs.events", "server"];
+    let wanted = [
+        "configuration",
+        "state_dir",
+        "inputs.recorded",
+        "inputs.recorded",
+        "node",
+        "outputs.events",
+        "server",
+    ];
     assert_eq!(subjects, wanted.map(|subject| vec!["ok", subject]), "{}", ran.stdout);
     assert!(ran.stdout.contains("with 2 backups beside it"), "{}", ran.stdout);
     assert!(!place.state_dir().try_exists().unwrap(), "check made the state directory");
