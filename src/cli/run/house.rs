@@ -174,7 +174,9 @@ pub(super) fn saved(
         .map(|(known, input)| (Arc::clone(input), Arc::clone(&known.name), takers(config, known)))
         .collect();
     move |state| {
-        all.iter().for_each(|(input, name, outputs)| tell_saved(input, name, outputs, state));
+        for (input, name, outputs) in &all {
+            tell_saved(input, name, outputs, state);
+        }
     }
 }
 
