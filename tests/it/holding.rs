@@ -78,7 +78,7 @@ impl Place {
                 &self.notify,
                 &mut [IoSliceMut::new(&mut text)],
                 &mut control,
-                RecvFlags::empty(),
+                RecvFlags::CMSG_CLOEXEC,
             )
             .unwrap();
             let said = String::from_utf8_lossy(&text[..got.bytes]).into_owned();
@@ -160,9 +160,10 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
         place.append("more");
         let open = fs::read_dir(format!("/proc/{}/fd", next.0.id())).unwrap();
         let deleted = open
-            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
-            .find(|target| target.to_string_lossy().ends_with("07-00-00.000.log (deleted)"));
-        deleted.map_or(Ok(()), |path| Err(path.display().to_string()))
+            .map(|entry| entry.unwrap().path())
+            .filter_map(|path| Some((fs::read_link(&path).ok()?, path)))
+            .find(|(target, _)| target.to_string_lossy().ends_with("07-00-00.000.log (deleted)"));
+        deleted.map_or(Ok(()), |(_, path)| Err(format!("{} is open", path.display())))
     });
 }
 

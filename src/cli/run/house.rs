@@ -64,7 +64,9 @@ impl House<'_> {
             inputs.push(input);
         }
         // Of inputs that are no longer configured.
-        stored.iter().for_each(|(name, _)| store::remove(name));
+        for (name, _) in &stored {
+            store::remove(name);
+        }
         Ok((inputs, pipelines, ledgers))
     }
 
@@ -158,7 +160,9 @@ pub(super) fn saved(
         .map(|(known, input)| (Arc::clone(input), Arc::clone(&known.name), takers(config, known)))
         .collect();
     move |state| {
-        all.iter().for_each(|(input, name, outputs)| tell_saved(input, name, outputs, state));
+        for (input, name, outputs) in &all {
+            tell_saved(input, name, outputs, state);
+        }
     }
 }
 
