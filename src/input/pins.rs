@@ -45,7 +45,7 @@ pub(super) struct Pins {
     hold: Hold,
     naming: Naming,
     shared: Arc<Shared>,
-    pins: BTreeMap<Fingerprint, Pin>,
+    links: BTreeMap<Fingerprint, Pin>,
     /// What an earlier process left was taken over.
     adopted: bool,
     /// The failure that was said.
@@ -98,7 +98,7 @@ impl Pins {
             hold: config.hold.clone(),
             naming: Naming::new(key, &config.name, inputs),
             shared,
-            pins: BTreeMap::new(),
+            links: BTreeMap::new(),
             adopted: false,
             failed: Say::every(Duration::from_hours(1)),
             failing: false,
@@ -113,7 +113,7 @@ impl Pins {
             self.adopt();
         }
         let mut gone = Vec::new();
-        for (print, pin) in &mut self.pins {
+        for (print, pin) in &mut self.links {
             match fs::symlink_metadata(&pin.path) {
                 Ok(meta) => {
                     (pin.id, pin.bytes) = (file_id(&meta), meta.blocks() * 512);
@@ -126,14 +126,18 @@ impl Pins {
                 Err(_) => {}
             }
         }
-        gone.iter().for_each(|print| drop(self.pins.remove(print)));
+        for print in gone {
+            self.links.remove(&print);
+        }
         let useless = |print: Fingerprint, pin: &Pin| {
             let off = self.hold.max_bytes == 0 && pin.alone.is_none();
             (off || self.shared.is_passed(print)).then_some(print)
         };
         let useless: Vec<_> =
-            self.pins.iter().filter_map(|(print, pin)| useless(*print, pin)).collect();
-        useless.into_iter().for_each(|print| self.remove(print));
+            self.links.iter().filter_map(|(print, pin)| useless(*print, pin)).collect();
+        for print in useless {
+            self.remove(print);
+        }
     }
 
     /// Reads the directory that an earlier process left. What its names say is verified before it is read.
@@ -173,20 +177,20 @@ impl Pins {
     /// Of a plain file and its `.gz` the plain one is whole: it is removed last.
     fn found(&mut self, print: Fingerprint, path: PathBuf, gzip: bool) {
         let pin = Pin::new(path, gzip);
-        if let Some(other) = self.pins.insert(print, pin.clone()) {
+        if let Some(other) = self.links.insert(print, pin.clone()) {
             let (keep, drop) = if gzip { (other, pin) } else { (pin, other) };
             let _ = disk::remove_file(&drop.path);
-            self.pins.insert(print, keep);
+            self.links.insert(print, keep);
         }
     }
 
     pub(super) fn has(&self, print: Fingerprint) -> bool {
-        self.pins.contains_key(&print)
+        self.links.contains_key(&print)
     }
 
     /// The file to read a generation from that has no other name: its link, where there is one.
     pub(super) fn file_of(&self, generation: &Generation) -> Option<Held> {
-        let pin = self.pins.get(&generation.print)?;
+        let pin = self.links.get(&generation.print)?;
         if let Some(held) = generation.held.as_ref().filter(|held| held.id == pin.id) {
             return Some(held.clone());
         }
@@ -196,7 +200,7 @@ impl Pins {
     /// Links that stand for no generation of the catalogue, or of which only the name says so: an earlier process made
     /// them. In the order in which they were written.
     pub(super) fn unknown(&self, known: &[Tracked]) -> Vec<(Fingerprint, PathBuf, bool)> {
-        if self.pins.is_empty() {
+        if self.links.is_empty() {
             return Vec::new();
         }
         let files: HashMap<_, _> =
@@ -206,30 +210,30 @@ impl Pins {
             Some(id) => !pin.verified && *id != pin.id,
         };
         let mut unknown: Vec<_> =
-            self.pins.iter().filter(|(print, pin)| unknown(print, pin)).collect();
+            self.links.iter().filter(|(print, pin)| unknown(print, pin)).collect();
         unknown.sort_by_key(|(_, pin)| pin.written);
         unknown.into_iter().map(|(print, pin)| (*print, pin.path.clone(), pin.gzip)).collect()
     }
 
     /// The file of a link turned out to be this generation: it is named so.
     pub(super) fn is_of(&mut self, named: Fingerprint, print: Fingerprint) -> io::Result<()> {
-        let Some(mut pin) = self.pins.remove(&named) else { return Ok(()) };
+        let Some(mut pin) = self.links.remove(&named) else { return Ok(()) };
         if named != print {
             let path = self.directory.join(self.naming.name(print, pin.gzip));
             disk::rename(&pin.path, &path)?;
             pin.path = path;
         }
         pin.verified = true;
-        self.pins.insert(print, pin);
+        self.links.insert(print, pin);
         Ok(())
     }
 
     /// Removes a link. What it kept may be lost.
     pub(super) fn remove(&mut self, print: Fingerprint) {
-        let Some(pin) = self.pins.get(&print) else { return };
+        let Some(pin) = self.links.get(&print) else { return };
         match disk::remove_file(&pin.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => self.tell(&error),
-            _ => drop(self.pins.remove(&print)),
+            _ => drop(self.links.remove(&print)),
         }
     }
 
@@ -242,7 +246,7 @@ impl Pins {
             if self.shared.is_passed(print) {
                 continue;
             }
-            let pin = self.pins.get(&print).cloned();
+            let pin = self.links.get(&print).cloned();
             match pin {
                 None if tracked.named && self.hold.max_bytes > 0 => match self.link(tracked) {
                     Ok(done) => {
@@ -283,7 +287,7 @@ impl Pins {
 
     pub(super) fn kept(&self) -> Kept {
         let mut kept = Kept::default();
-        for pin in self.pins.values() {
+        for pin in self.links.values() {
             kept.pins += 1;
             kept.bytes += pin.bytes;
             kept.alone += if pin.alone.is_some() { pin.bytes } else { 0 };

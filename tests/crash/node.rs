@@ -77,7 +77,7 @@ impl Node {
         format!(
             "node = \"n\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n\
              checkpoint_interval = \"50ms\"\n[server]\nlisten = \"off\"\n\
-             [inputs.api]\ntype = \"file\"\npath = \"{}\"\nrescan = \"100ms\"\n\
+             [inputs.api]\ntype = \"file\"\npath = \"{}\"\nrescan = \"100ms\"\nhold = {{ min_free = \"0%\" }}\n\
              [outputs.loki]\ntype = \"loki\"\nendpoint = \"{}\"\n{http}\n\
              [outputs.es]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
              compression = \"none\"\nlayout = \"flat\"\n{http}\n\
@@ -165,7 +165,7 @@ impl Node {
         let written = self.log.events.len();
         match when {
             When::Now => true,
-            When::Archived => tally::archived(self).len() >= written,
+            When::Archived => tally::archived(self).0.len() >= written,
             When::Indexed => self.elasticsearch.counts().len() >= written,
             When::Acknowledged => {
                 let Some(state) = tally::checkpoint(self) else { return false };

@@ -33,12 +33,12 @@ impl Place {
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
-            println!("SKIPPED: there is no /dev/shm");
+            eprintln!("SKIPPED: there is no /dev/shm");
             return None;
         };
         let device = |dir: &tempfile::TempDir| fs::metadata(dir.path()).unwrap().dev();
         if device(&dir) == device(&elsewhere) {
-            println!("SKIPPED: /dev/shm is not a file system of its own");
+            eprintln!("SKIPPED: /dev/shm is not a file system of its own");
             return None;
         }
         fs::create_dir(dir.path().join("log")).unwrap();
@@ -59,11 +59,12 @@ impl Place {
 
     fn configure(&self, hold: &Path, output: &str) {
         let text = format!(
-            "node = \"n\"\nstate_dir = {:?}\ndisk = {{ min_free = \"0%\" }}\n[server]\nlisten = \"off\"\n\
-             [inputs.api]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\n\
-             hold = {{ dir = {hold:?}, min_free = \"0%\" }}\n[outputs.o]\n{output}\n",
-            self.path("state"),
-            self.path("log/audit.log"),
+            "node = \"n\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n[server]\nlisten = \"off\"\n\
+             [inputs.api]\ntype = \"file\"\npath = \"{}\"\nrescan = \"100ms\"\n\
+             hold = {{ dir = \"{}\", min_free = \"0%\" }}\n[outputs.o]\n{output}\n",
+            self.path("state").display(),
+            self.path("log/audit.log").display(),
+            hold.display(),
         );
         fs::write(self.path("auditrail.toml"), text).unwrap();
     }
@@ -78,7 +79,7 @@ impl Place {
                 &self.notify,
                 &mut [IoSliceMut::new(&mut text)],
                 &mut control,
-                RecvFlags::empty(),
+                RecvFlags::CMSG_CLOEXEC,
             )
             .unwrap();
             let said = String::from_utf8_lossy(&text[..got.bytes]).into_owned();
@@ -160,9 +161,10 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
         place.append("more");
         let open = fs::read_dir(format!("/proc/{}/fd", next.0.id())).unwrap();
         let deleted = open
-            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
-            .find(|target| target.to_string_lossy().ends_with("07-00-00.000.log (deleted)"));
-        deleted.map_or(Ok(()), |path| Err(path.display().to_string()))
+            .map(|entry| entry.unwrap().path())
+            .filter_map(|path| Some((fs::read_link(&path).ok()?, path)))
+            .find(|(target, _)| target.to_string_lossy().ends_with("07-00-00.000.log (deleted)"));
+        deleted.map_or(Ok(()), |(_, path)| Err(format!("{} is open", path.display())))
     });
 }
 

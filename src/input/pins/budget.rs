@@ -25,7 +25,7 @@ impl Pins {
                 break;
             }
             let print = tracked.generation.print;
-            let Some(pin) = self.pins.get(&print).filter(|pin| pin.alone.is_some()) else {
+            let Some(pin) = self.links.get(&print).filter(|pin| pin.alone.is_some()) else {
                 continue;
             };
             let bytes = pin.bytes;

@@ -51,7 +51,7 @@ impl Pins {
             return Ok(false);
         }
         let whole = is_whole(Arc::new(file), fs::metadata(&pin.path)?.len());
-        if !whole && let Some(pin) = self.pins.get_mut(&tracked.generation.print) {
+        if !whole && let Some(pin) = self.links.get_mut(&tracked.generation.print) {
             pin.broken = Some(seen);
         }
         Ok(whole)
@@ -78,7 +78,7 @@ impl Pins {
             verified: true,
             ..Pin::new(path.clone(), generation.gzip)
         };
-        let before = self.pins.insert(generation.print, pin);
+        let before = self.links.insert(generation.print, pin);
         if let Some(before) = before.filter(|before| before.path != path) {
             // The new one first, durably.
             disk::sync_directory(&self.directory)?;

@@ -94,7 +94,7 @@ fn a_torn_line_and_a_hole_are_told_once_with_their_bytes() {
         tear(&mut node);
         append(&node, &[0; 100]);
         node.write(3);
-        let process = node.start(&output(&fake, ""));
+        let process = node.start_holding("max_bytes = 0", &output(&fake, ""));
         let gaps =
             told(&node, &fake, name, &[("nul_hole", "bytes", 100), ("torn_line", "bytes", TORN)]);
         assert_eq!(gaps[0]["gap"]["node"], "n");
@@ -123,7 +123,7 @@ fn a_file_of_nothing_but_damage_makes_no_storm_of_gaps() {
         append(&node, &[0; 3]);
     }
     node.write(1);
-    let _process = node.start(&loki(&fake, ""));
+    let _process = node.start_holding("max_bytes = 0", &loki(&fake, ""));
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     let gaps = told(
         &node,
@@ -140,7 +140,7 @@ fn a_file_deleted_while_the_output_was_down_is_told_when_it_is_back() {
         let (fake, mut node) = (Fake::new(), Node::new());
         node.write(10);
         let outputs = output(&fake, TENS);
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("all is acknowledged", || node.is_all_acknowledged(name));
         assert!(process.stop());
         // Written and gone while no agent held the file open: only the cursor knows of it.
@@ -148,7 +148,7 @@ fn a_file_deleted_while_the_output_was_down_is_told_when_it_is_back() {
         fs::remove_file(rotate(&node, BACKUP)).unwrap();
         node.write(5);
         fake.state().always = Some(Do::Answer(503, "down"));
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("it is tried", || is_retrying(&process, name));
         thread::sleep(Duration::from_millis(200));
         fake.state().always = None;
@@ -171,7 +171,7 @@ fn of_files_deleted_while_the_output_was_down_each_byte_arrives_or_is_told() {
     let files = || fs::read_dir(node.log().parent().unwrap()).unwrap().map(|file| file.unwrap());
     let all: u64 = files().map(|file| file.metadata().unwrap().len()).sum();
     fake.state().always = Some(Do::Answer(503, "down"));
-    let process = node.start(&loki(&fake, TENS));
+    let process = node.start_holding("max_bytes = 0", &loki(&fake, TENS));
     until("all are seen", || process.telemetry.input("api").generations.get() == 301);
     until("it is tried", || is_retrying(&process, "loki"));
     for file in files().filter(|file| file.path() != node.log()) {
@@ -211,7 +211,7 @@ fn a_gzip_that_was_cut_is_told_and_what_stands_before_the_cut_arrives() {
         let then = std::time::SystemTime::now() - Duration::from_hours(1);
         OpenOptions::new().write(true).open(&path).unwrap().set_modified(then).unwrap();
         node.write(1);
-        let process = node.start(&output(&fake, TENS));
+        let process = node.start_holding("max_bytes = 0", &output(&fake, TENS));
         let damaged = || {
             let mut gaps = gaps(&fake);
             gaps.retain(|gap| gap["gap"]["reason"] == "damaged_gzip");
@@ -232,7 +232,7 @@ fn a_truncation_from_outside_is_told_and_the_new_content_arrives() {
     for (name, output) in BOTH {
         let (fake, mut node) = (Fake::new(), Node::new());
         node.write(30);
-        let process = node.start(&output(&fake, TENS));
+        let process = node.start_holding("max_bytes = 0", &output(&fake, TENS));
         until("all is acknowledged", || node.is_all_acknowledged(name));
         let before = fs::metadata(node.log()).unwrap().len();
         let first = fs::read(node.log()).unwrap();

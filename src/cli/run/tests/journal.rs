@@ -24,11 +24,11 @@ fn kills_at_any_moment_tell_each_gap_once() {
             let slow = Do::TakeAfter(Duration::from_millis(30));
             fake.script([Do::TakeAndBreak, slow.clone(), Do::Take, slow, Do::TakeAndBreak]);
             for life in 0..3 {
-                let process = node.start(&outputs);
+                let process = node.start_holding("max_bytes = 0", &outputs);
                 thread::sleep(Duration::from_millis(5 + round * 20 + life * 7));
                 process.kill();
             }
-            let process = node.start(&outputs);
+            let process = node.start_holding("max_bytes = 0", &outputs);
             until("all is acknowledged", || node.is_all_acknowledged(name));
             until("no gap is left", || node.pair(name).unwrap().gaps.is_empty());
             let found = gaps(&fake);
@@ -51,7 +51,7 @@ fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
         // Everything is stored, and nothing is heard of it.
         fake.state().always = Some(Do::TakeAfter(Duration::from_secs(5)));
         let outputs = output(&fake, TENS);
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("gap and events are sent", || {
             fake.state().writes.iter().map(|(_, events)| events).sum::<usize>() == 8
         });
@@ -60,7 +60,7 @@ fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
         until("they are stored", || fake.state().stored.len() == 8);
         let before = gaps(&fake);
         assert_eq!(node.pair(name).unwrap().gaps.len(), 1, "written down before it was sent");
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("all is acknowledged", || node.is_all_acknowledged(name));
         let after = told(&node, &fake, name, &[("torn_line", "bytes", TORN)]);
         assert_eq!(before, after);
@@ -78,7 +78,7 @@ fn a_gap_that_was_delivered_before_the_cursor_could_pass_it_is_not_told_again() 
         node.write_with("hangs");
         fake.state().hang = Some("hangs");
         let outputs = output(&fake, TENS);
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("it is written down as delivered, and kept", || {
             let gaps = node.pair(name).unwrap_or_default().gaps;
             let told = !super::gaps::gaps(&fake).is_empty();
@@ -86,7 +86,7 @@ fn a_gap_that_was_delivered_before_the_cursor_could_pass_it_is_not_told_again() 
         });
         process.kill();
         fake.state().hang = None;
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("all is acknowledged", || node.is_all_acknowledged(name));
         told(&node, &fake, name, &[("torn_line", "bytes", TORN)]);
         assert!(process.stop());
@@ -99,7 +99,7 @@ fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
         let (fake, mut node) = (Fake::new(), Node::new());
         node.write(5);
         let outputs = output(&fake, TENS);
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("all is acknowledged", || node.is_all_acknowledged(name));
         fake.state().always = Some(Do::Hang);
         tear(&mut node);
@@ -111,7 +111,7 @@ fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
         fs::remove_file(node.log()).unwrap();
         node.write(1);
         fake.state().always = None;
-        let process = node.start(&outputs);
+        let process = node.start_holding("max_bytes = 0", &outputs);
         until("it is told", || {
             fake.state()
                 .stored
@@ -131,7 +131,7 @@ fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
 fn a_gap_is_not_sent_before_it_is_written_down() {
     let (fake, mut node) = (Fake::new(), Node::new());
     node.write(5);
-    let process = node.start(&loki(&fake, TENS));
+    let process = node.start_holding("max_bytes = 0", &loki(&fake, TENS));
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     let in_the_way = node.state().join("checkpoint.json.new");
     fs::create_dir_all(in_the_way.join("x")).unwrap();
@@ -155,7 +155,10 @@ fn the_cursor_waits_for_the_gap_while_it_is_not_delivered() {
     tear(&mut node);
     node.write(5);
     fake.state().hang = Some("\"kind\":\"Gap\"");
-    let process = node.start(&loki(&fake, "batch = { max_events = 5, max_age = \"1ms\" }"));
+    let process = node.start_holding(
+        "max_bytes = 0",
+        &loki(&fake, "batch = { max_events = 5, max_age = \"1ms\" }"),
+    );
     until("the events arrive", || fake.counts().len() >= 11);
     thread::sleep(Duration::from_millis(100));
     assert_eq!(node.acknowledged("loki"), before);
@@ -172,7 +175,7 @@ fn a_gap_that_the_output_refuses_is_kept_as_any_event_and_passed() {
     tear(&mut node);
     fake.state().poison = Some("\"kind\":\"Gap\"");
     node.write(5);
-    let process = node.start(&loki(&fake, TENS));
+    let process = node.start_holding("max_bytes = 0", &loki(&fake, TENS));
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     until("no gap is left", || node.pair("loki").unwrap().gaps.is_empty());
     let refused = node.letters("loki");
@@ -191,7 +194,7 @@ fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
         rotate(&node, &format!("audit-2026-11-21T06-00-{n:02}.000.log"));
     }
     node.write(1);
-    let process = node.start(&outputs);
+    let process = node.start_holding("max_bytes = 0", &outputs);
     until("all are begun", || {
         node.pair("loki").is_some_and(|pair| pair.cursor.generations.len() == 61)
     });

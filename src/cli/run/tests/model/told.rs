@@ -4,9 +4,6 @@ use std::collections::BTreeSet;
 
 use super::ideal::{Expected, Item, TORN};
 
-/// Whether this version ships gaps as events.
-pub(super) const SHIPPED: bool = false;
-
 /// One gap event.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
