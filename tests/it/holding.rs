@@ -33,12 +33,12 @@ impl Place {
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
-            println!("SKIPPED: there is no /dev/shm");
+            eprintln!("SKIPPED: there is no /dev/shm");
             return None;
         };
         let device = |dir: &tempfile::TempDir| fs::metadata(dir.path()).unwrap().dev();
         if device(&dir) == device(&elsewhere) {
-            println!("SKIPPED: /dev/shm is not a file system of its own");
+            eprintln!("SKIPPED: /dev/shm is not a file system of its own");
             return None;
         }
         fs::create_dir(dir.path().join("log")).unwrap();
@@ -59,11 +59,12 @@ impl Place {
 
     fn configure(&self, hold: &Path, output: &str) {
         let text = format!(
-            "node = \"n\"\nstate_dir = {:?}\ndisk = {{ min_free = \"0%\" }}\n[server]\nlisten = \"off\"\n\
-             [inputs.api]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\n\
-             hold = {{ dir = {hold:?}, min_free = \"0%\" }}\n[outputs.o]\n{output}\n",
-            self.path("state"),
-            self.path("log/audit.log"),
+            "node = \"n\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n[server]\nlisten = \"off\"\n\
+             [inputs.api]\ntype = \"file\"\npath = \"{}\"\nrescan = \"100ms\"\n\
+             hold = {{ dir = \"{}\", min_free = \"0%\" }}\n[outputs.o]\n{output}\n",
+            self.path("state").display(),
+            self.path("log/audit.log").display(),
+            hold.display(),
         );
         fs::write(self.path("auditrail.toml"), text).unwrap();
     }
@@ -130,7 +131,10 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
 
     // The output of that name is a file now: where it stands is known under the name.
     let out = place.path("events.ndjson");
-    place.configure(place.elsewhere.path(), &format!("type = \"file\"\npath = {out:?}"));
+    place.configure(
+        place.elsewhere.path(),
+        &format!("type = \"file\"\npath = \"{}\"", out.display()),
+    );
     let script = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=$NAME exec \"$@\" 3<&0 0</dev/null";
     let next = Command::new("sh")
         .args(["-c", script, "sh", env!("CARGO_BIN_EXE_auditrail"), "run", "-c"])
@@ -170,7 +174,7 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
 #[test]
 fn check_tries_a_link_and_says_what_its_lack_costs_and_the_way_out() {
     let Some(place) = Place::new() else { return };
-    let output = format!("type = \"file\"\npath = {:?}", place.path("events.ndjson"));
+    let output = format!("type = \"file\"\npath = \"{}\"", place.path("events.ndjson").display());
     place.append("one");
     let check = || finish(auditrail().args(["check", "-c"]).arg(place.path("auditrail.toml")));
     place.configure(place.elsewhere.path(), &output);
