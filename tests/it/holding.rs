@@ -131,7 +131,10 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
 
     // The output of that name is a file now: where it stands is known under the name.
     let out = place.path("events.ndjson");
-    place.configure(place.elsewhere.path(), &format!("type = \"file\"\npath = {out:?}"));
+    place.configure(
+        place.elsewhere.path(),
+        &format!("type = \"file\"\npath = \"{}\"", out.display()),
+    );
     let script = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=$NAME exec \"$@\" 3<&0 0</dev/null";
     let next = Command::new("sh")
         .args(["-c", script, "sh", env!("CARGO_BIN_EXE_auditrail"), "run", "-c"])
@@ -171,7 +174,7 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
 #[test]
 fn check_tries_a_link_and_says_what_its_lack_costs_and_the_way_out() {
     let Some(place) = Place::new() else { return };
-    let output = format!("type = \"file\"\npath = {:?}", place.path("events.ndjson"));
+    let output = format!("type = \"file\"\npath = \"{}\"", place.path("events.ndjson").display());
     place.append("one");
     let check = || finish(auditrail().args(["check", "-c"]).arg(place.path("auditrail.toml")));
     place.configure(place.elsewhere.path(), &output);
