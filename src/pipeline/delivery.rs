@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use super::fate::Fate;
 use super::tell::Tell;
+use super::waking::{Waking, is_unheard};
 use crate::event::Batch;
 use crate::output::{Answer, LookUp, Output, Pick, Reason, Verdict};
 
@@ -19,6 +20,7 @@ pub(super) struct Context {
     pub(super) tell: Tell,
     /// Of one request: when it has passed, the request cannot be under way any more.
     pub(super) timeout: Duration,
+    pub(super) waking: Waking,
 }
 
 /// A chunk being delivered. It holds no events, only which of them are left.
@@ -44,6 +46,8 @@ type Refused = Vec<(Pick, String)>;
 struct Doubt {
     /// Not before: until then the attempt may still arrive.
     until: Instant,
+    /// Nobody heard an answer, so that the attempt may still wait where the back end has not read it.
+    unheard: bool,
     scopes: Arc<[String]>,
     then: Then,
 }
@@ -76,7 +80,8 @@ impl Delivery {
         backoff: Backoff,
         earlier: Option<(Arc<[String]>, Instant)>,
     ) -> Self {
-        let doubt = earlier.map(|(scopes, until)| Doubt { until, scopes, then: Then::Send });
+        let doubt =
+            earlier.map(|(scopes, until)| Doubt { until, unheard: true, scopes, then: Then::Send });
         let parts = output.groups(batch).into_iter().filter(|picks| !picks.is_empty());
         let parts = parts.map(|picks| Part::new(picks, doubt.clone())).collect();
         Self { parts, backoff }
@@ -103,7 +108,10 @@ impl Delivery {
 
     /// Looks up a part; answers how long to wait, if anything has to be waited for.
     async fn look_up(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
-        let Part { picks, doubt: Some(doubt), throttled, mut beside } = part else { return None };
+        let Part { picks, doubt: Some(mut doubt), throttled, mut beside } = part else {
+            return None;
+        };
+        let asked = Instant::now();
         let mut found = vec![false; picks.len()];
         let mut unavailable = false;
         for scope in doubt.scopes.iter() {
@@ -116,11 +124,21 @@ impl Delivery {
                     context.tell.cannot_look_up(&answer);
                 }
                 LookUp::Retry { after, reason, answer } => {
+                    context.waking.heard_or_not(reason);
                     context.tell.retrying(reason, &answer);
                     self.parts.push(Part { picks, doubt: Some(doubt), throttled, beside });
                     return Some(self.backoff.pause(after));
                 }
             }
+        }
+        context.waking.heard();
+        if let Some(until) = context.waking.settled_at(asked, context.timeout)
+            && doubt.unheard
+            && found.contains(&false)
+        {
+            doubt.until = until;
+            self.parts.push(Part { picks, doubt: Some(doubt), throttled, beside });
+            return None;
         }
         let (there, missing): (Vec<_>, Vec<_>) =
             picks.into_iter().zip(found).partition(|(_, found)| *found);
@@ -149,7 +167,14 @@ impl Delivery {
 
     async fn send(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
         let sent = Instant::now();
-        match context.output.send(batch, &part.picks).await {
+        let answer = context.output.send(batch, &part.picks).await;
+        match &answer {
+            Answer::Whole(Verdict::Retry { reason, .. } | Verdict::Doubt { reason, .. }) => {
+                context.waking.heard_or_not(*reason);
+            }
+            _ => context.waking.heard(),
+        }
+        match answer {
             Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent),
             Answer::Each(verdicts) if verdicts.len() != part.picks.len() => {
                 let answer = format!("{} verdicts on {} events", verdicts.len(), part.picks.len());
@@ -199,6 +224,7 @@ impl Delivery {
             }
             Verdict::Doubt { reason, answer } => {
                 context.tell.retrying(reason, &answer);
+                let unheard = is_unheard(reason);
                 let until = match reason {
                     // An answer that was heard, if not understood, ends the attempt.
                     Reason::Throttled | Reason::ServerError | Reason::BadAnswer => Instant::now(),
@@ -206,7 +232,7 @@ impl Delivery {
                     Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
                     Reason::Timeout => sent + context.timeout,
                 };
-                part.doubt = Some(self.doubt(context, until, Then::Send));
+                part.doubt = Some(self.doubt(context, until, unheard, Then::Send));
                 self.parts.push(part);
                 Some(self.backoff.pause(None))
             }
@@ -252,14 +278,14 @@ impl Delivery {
             return self.refuse(context, batch, alone(part.picks, &answer), all || part.beside);
         }
         let then = if all { Then::Refuse { answer } } else { Then::Halve { answer } };
-        part.doubt = Some(self.doubt(context, Instant::now(), then));
+        part.doubt = Some(self.doubt(context, Instant::now(), false, then));
         self.parts.push(part);
         None
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
-    fn doubt(&self, context: &Context, until: Instant, then: Then) -> Doubt {
-        Doubt { until, scopes: [context.output.scope()].into(), then }
+    fn doubt(&self, context: &Context, until: Instant, unheard: bool, then: Then) -> Doubt {
+        Doubt { until, unheard, scopes: [context.output.scope()].into(), then }
     }
 
     fn halve(&mut self, mut picks: Vec<Pick>, beside: bool) {

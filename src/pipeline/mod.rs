@@ -19,6 +19,7 @@ mod reading;
 mod resend;
 mod run;
 mod tell;
+mod waking;
 
 pub(crate) use doubt::Doubts;
 pub(crate) use resend::{Ask, Resend, Sum};

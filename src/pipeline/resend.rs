@@ -12,6 +12,7 @@ use super::delivery::{Context, Delivery, Step};
 use super::fate::Fate;
 use super::run::Settings;
 use super::tell::Tell;
+use super::waking::Waking;
 use crate::checkpoint::Ledger;
 use crate::event::Position;
 use crate::letters::{Kept, Letters, batch};
@@ -65,7 +66,13 @@ impl Resend {
     ) -> Self {
         // Numbers of its own: how this goes says nothing of the pipeline.
         let tell = Tell::new(names.0, names.1, telemetry.another());
-        let context = Context { output, fate: Fate::note(), tell, timeout: settings.timeout };
+        let context = Context {
+            output,
+            fate: Fate::note(),
+            tell,
+            timeout: settings.timeout,
+            waking: Waking::default(),
+        };
         Self { context, letters, settings, limits, ledger }
     }
 

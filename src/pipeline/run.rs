@@ -17,6 +17,7 @@ use super::fate::Fate;
 use super::rate::Rate;
 use super::reading::{self, Reply};
 use super::tell::Tell;
+use super::waking::Waking;
 use crate::checkpoint::{FileMark, Ledger, RESERVE};
 use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
@@ -152,6 +153,7 @@ impl Pipeline {
                 fate: Fate::keep(letters),
                 tell,
                 timeout: settings.timeout,
+                waking: Waking::default(),
             }),
             ledger,
             scopes: doubts.scopes.clone().into(),

@@ -43,6 +43,15 @@ fn a_request_that_arrives_after_its_connection_broke_is_waited_for() {
 }
 
 #[test]
+fn a_request_that_a_frozen_back_end_takes_when_it_wakes_is_not_sent_again() {
+    for output in [loki, elasticsearch] {
+        // After the time-out, and after the first look-up.
+        let fake = delivers_once(output, [Do::TakeAfter(Duration::from_millis(900))]);
+        assert!(fake.state().looked_up.len() > 1, "it is asked again");
+    }
+}
+
+#[test]
 fn a_hung_request_is_sent_again_and_a_slow_one_is_not() {
     for output in [loki, elasticsearch] {
         delivers_once(output, [Do::Hang, Do::TakeAfter(LATER), Do::Hang]);
