@@ -1,7 +1,7 @@
 //! Follows one audit log through rename and gzip and hands out whole events in the order written.
 //!
 //! The bytes written between two renames are a *generation*. Offsets count decompressed bytes, so a position means the
-//! same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`catalogue.rs`: which
+//! same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`follower.rs`; `catalogue.rs`: which
 //! generations there are; `names.rs` and `head.rs`: how they are recognised); each output has a [`Reader`] on a thread
 //! of its own, so that none waits for another, and the files are the only buffer.
 //!
@@ -13,16 +13,16 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 mod altered;
 mod assembly;
 mod catalogue;
 mod files;
+mod follower;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
 mod generation;
@@ -54,22 +54,13 @@ pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;
 use crate::event::{Cursor, Key, Nanos, Roll, Sightings};
-use crate::telemetry::{Heart, InputState, InputStats, Watch as WatchKind};
-use catalogue::{Catalogue, Found};
-use generation::{FileId, file_id};
+use crate::telemetry::{Heart, InputStats};
+use catalogue::Catalogue;
+use follower::{Follower, state_of};
 use now::Now;
 use pins::Pins;
 use shared::Shared;
 use watch::{Hint, Watch};
-
-/// Shortest time between two listings, so that a storm of changes costs little.
-const PAUSE: Duration = Duration::from_millis(10);
-/// Time between two listings where the kernel reports nothing.
-const POLL: Duration = Duration::from_secs(1);
-/// Longest time without a sign of life.
-const BEAT: Duration = Duration::from_secs(20);
-/// A listing is made after this in any case.
-const SURE: Duration = Duration::from_mins(1);
 
 /// One followed log.
 pub(crate) struct Input {
@@ -244,167 +235,6 @@ impl Drop for Input {
             // A panic there has been printed; there is nothing to add.
             let _ = thread.join();
         }
-    }
-}
-
-/// The thread that keeps the catalogue.
-struct Follower {
-    config: FileInput,
-    directory: PathBuf,
-    catalogue: Catalogue,
-    shared: Arc<Shared>,
-    roll: Arc<Roll>,
-    watch: Watch,
-    /// The directory that the kernel watches, and when it was made: inodes are used again.
-    watched: Option<(FileId, Option<SystemTime>)>,
-    looked: Option<Looked>,
-    /// The last listing found what changes with time alone, whatever `rescan` is: another is needed.
-    again: bool,
-    stats: Arc<InputStats>,
-    heart: Heart,
-}
-
-/// What the last listing found, to see that another is not needed.
-struct Looked {
-    at: Instant,
-    /// The directory's time of change, if that was long enough ago to tell later changes apart.
-    settled: Option<SystemTime>,
-    live_length: Option<u64>,
-}
-
-impl Follower {
-    fn run(&mut self) {
-        let mut timeout = Duration::ZERO;
-        let mut hint = Some(Hint);
-        while !self.shared.is_stopped() {
-            self.heart.beat();
-            self.follow_directory();
-            if hint.is_some() || self.again || !self.is_unchanged() {
-                timeout = self.look();
-                self.shared.pause(Instant::now() + PAUSE);
-            }
-            hint = self.watch.wait(timeout.min(BEAT));
-        }
-    }
-
-    /// Watches the directory that is there now, which may be another one than before.
-    fn follow_directory(&mut self) {
-        let Ok(meta) = fs::metadata(&self.directory) else {
-            self.watched = None;
-            return;
-        };
-        let id = (file_id(&meta), meta.created().ok());
-        if self.watched == Some(id) {
-            return;
-        }
-        match self.watch.set(&self.directory) {
-            Ok(()) => self.watched = Some(id),
-            Err(error) if self.stats.watch() == WatchKind::Inotify || self.looked.is_none() => {
-                let hint = "raise fs.inotify.max_user_instances or max_user_watches";
-                tracing::warn!(path = %self.directory.display(), %error, hint, "changes are not reported by the kernel, polling instead");
-            }
-            Err(_) => {}
-        }
-        self.stats.set_watch(if self.watch.is_notified() {
-            WatchKind::Inotify
-        } else {
-            WatchKind::Polling
-        });
-    }
-
-    /// Whether names and the live file's length are as they were, so that a listing would find nothing new.
-    fn is_unchanged(&self) -> bool {
-        let Some(looked) = &self.looked else { return false };
-        let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified());
-        let length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
-        looked.at.elapsed() < SURE
-            && !self.catalogue.has_grown()
-            && looked.settled.is_some_and(|settled| modified.is_ok_and(|time| time == settled))
-            && length == looked.live_length
-    }
-
-    /// Lists the directory; answers when to do so again at the latest.
-    fn look(&mut self) -> Duration {
-        let now = SystemTime::now();
-        let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified()).ok();
-        let live_length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
-        let long_ago = |time: &SystemTime| {
-            now.duration_since(*time).is_ok_and(|age| age > Duration::from_secs(2))
-        };
-        self.looked =
-            Some(Looked { at: Instant::now(), settled: modified.filter(long_ago), live_length });
-        let found =
-            self.catalogue.look(Now::now(self.config.waits), |print| self.shared.is_wanted(print));
-        let usual = if self.watch.is_notified() {
-            self.config.rescan
-        } else {
-            self.config.rescan.min(POLL)
-        };
-        match found {
-            Ok(found) => {
-                self.tell(&found);
-                self.again = found.again.is_some();
-                let again = found.again.map_or(usual, |again| again.min(usual));
-                self.shared.expect(self.catalogue.outlook());
-                self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
-                let unreadable = !found.unreadable.is_empty();
-                self.shared.publish(found.generations, found.awaited, unreadable);
-                again
-            }
-            Err(error) => {
-                let path = self.directory.clone();
-                self.set_state(if error.kind() == io::ErrorKind::NotFound {
-                    InputState::Missing { path }
-                } else {
-                    InputState::Unreadable { path, error: error.to_string() }
-                });
-                usual
-            }
-        }
-    }
-
-    fn tell(&self, found: &Found) {
-        self.stats.pins.set(found.kept.pins);
-        self.stats.pinned_bytes.set(found.kept.bytes);
-        self.stats.hold_bytes.set(found.kept.alone);
-        self.stats.generations.set(found.generations.len() as u64);
-        self.stats.backups.set(found.backups as u64);
-        self.set_state(state_of(found, &self.config.path));
-    }
-
-    /// Says what changed, once.
-    fn set_state(&self, state: InputState) {
-        if state == self.stats.state() {
-            return;
-        }
-        let input = &*self.config.name;
-        match &state {
-            InputState::Ok => {
-                tracing::info!(input, path = %self.config.path.display(), "log can be read");
-            }
-            InputState::Missing { path } if self.stats.generations.get() > 0 => {
-                let hint = "restart the API server to make it open a new one";
-                tracing::warn!(input, path = %path.display(), hint, "log was moved or deleted, its open file is followed");
-            }
-            InputState::Missing { path } => {
-                tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it");
-            }
-            InputState::Unreadable { path, error } => {
-                let hint = "run as root, give CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
-                tracing::error!(input, path = %path.display(), error, hint, "log cannot be read");
-            }
-        }
-        self.stats.set_state(state);
-    }
-}
-
-fn state_of(found: &Found, live: &Path) -> InputState {
-    match found.unreadable.first() {
-        Some((path, error)) => {
-            InputState::Unreadable { path: path.clone(), error: error.to_string() }
-        }
-        None if !found.moved && (found.live_exists || found.backups > 0) => InputState::Ok,
-        None => InputState::Missing { path: live.to_owned() },
     }
 }
 

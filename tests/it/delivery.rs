@@ -179,6 +179,7 @@ fn sigkill_in_the_middle_of_rotations_loses_and_doubles_nothing() {
 #[test]
 fn a_deleted_backup_is_counted_and_the_rest_arrives() {
     let mut stage = Stage::new();
+    stage.tables = stage.tables.replace("min_free = \"1MiB\"", "max_bytes = 0");
     stage.server.write(50, 300);
     let mut agent = stage.start();
     stage.wait();
@@ -208,6 +209,22 @@ fn a_deleted_backup_is_counted_and_the_rest_arrives() {
     let gap = &all[found.len()..];
     assert!(gap.starts_with(r#"{"kind":"Gap","apiVersion":"auditrail/v1","#), "{gap}");
     assert!(gap.contains(r#""reason":"backup_gone""#) && gap.lines().count() == 1, "{gap}");
+}
+
+#[test]
+fn a_backup_deleted_while_the_agent_was_down_arrives_all_the_same() {
+    let mut stage = Stage::new();
+    stage.server.write(50, 300);
+    let mut agent = stage.start();
+    stage.wait();
+    agent.stop_done();
+    stage.server.write(50, 300);
+    fs::remove_file(stage.server.rotate()).unwrap();
+    stage.server.write(50, 300);
+    agent.resume();
+    stage.wait();
+    agent.stop_done();
+    stage.check();
 }
 
 #[test]
