@@ -8,7 +8,7 @@
 //! | one line over 4 MiB | 3.5 times `max_line_bytes`, once in the process |
 //!
 //! A chunk ends with the line that fills it, and that may have up to 4 MiB. Of all chunks of a pair no more is under way
-//! than is reserved in the checkpoint.
+//! than is reserved in the checkpoint; as many as are sent may wait aside, because their answers were lost.
 
 use crate::checkpoint::RESERVE;
 use crate::config::{Config, FileInput, Output};
@@ -50,11 +50,12 @@ fn pair(input: &FileInput, output: &Output) -> u64 {
     let requests = output.in_flight as u64;
     let most_events = output.batch.max_events as u64 + GLUED;
     let bytes = (requests * longest).min(RESERVE + longest);
+    let held = (2 * requests * longest).min(RESERVE + longest);
     let ahead = AHEAD * longest + line;
     let events = requests * most_events;
     let load = Load { requests, bytes, events, longest, most_events };
     let sent = memory::requests(&output.kind, &load);
-    PAIR + bytes + ahead + (events + AHEAD * most_events) * EVENT + sent
+    PAIR + held + ahead + (2 * events + AHEAD * most_events) * EVENT + sent
 }
 
 #[cfg(test)]

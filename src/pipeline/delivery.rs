@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::fate::Fate;
+use super::slots::Slots;
 use super::tell::Tell;
 use super::waking::{Waking, is_unheard};
 use crate::event::Batch;
@@ -21,6 +22,7 @@ pub(super) struct Context {
     /// Of one request: when it has passed, the request cannot be under way any more.
     pub(super) timeout: Duration,
     pub(super) waking: Waking,
+    pub(super) slots: Slots,
 }
 
 /// A chunk being delivered. It holds no events, only which of them are left.

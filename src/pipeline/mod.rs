@@ -18,6 +18,7 @@ mod rate;
 mod reading;
 mod resend;
 mod run;
+mod slots;
 mod tell;
 mod waking;
 

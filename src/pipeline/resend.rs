@@ -11,6 +11,7 @@ use super::backoff::Backoff;
 use super::delivery::{Context, Delivery, Step};
 use super::fate::Fate;
 use super::run::Settings;
+use super::slots::Slots;
 use super::tell::Tell;
 use super::waking::Waking;
 use crate::checkpoint::Ledger;
@@ -72,6 +73,7 @@ impl Resend {
             tell,
             timeout: settings.timeout,
             waking: Waking::default(),
+            slots: Slots::new(1),
         };
         Self { context, letters, settings, limits, ledger }
     }

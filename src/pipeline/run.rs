@@ -16,6 +16,7 @@ use super::doubt::Doubts;
 use super::fate::Fate;
 use super::rate::Rate;
 use super::reading::{self, Reply};
+use super::slots::Slots;
 use super::tell::Tell;
 use super::waking::Waking;
 use crate::checkpoint::{FileMark, Ledger, RESERVE};
@@ -154,6 +155,7 @@ impl Pipeline {
                 tell,
                 timeout: settings.timeout,
                 waking: Waking::default(),
+                slots: Slots::new(settings.in_flight),
             }),
             ledger,
             scopes: doubts.scopes.clone().into(),
@@ -211,6 +213,7 @@ impl Pipeline {
                         let _ = reading.replies.send(reply);
                     }
                 }
+                () = self.context.slots.changed() => {}
                 _ = tick.tick() => self.look_after(),
             }
         }
@@ -222,7 +225,11 @@ impl Pipeline {
         let bounded = self.acks.len() < AHEAD
             && self.under_way < RESERVE
             && self.ledger.gaps_to_send() < AHEAD;
-        self.tasks.len() < self.settings.in_flight && (bounded || !self.returned.is_empty())
+        self.has_slot() && (bounded || !self.returned.is_empty())
+    }
+
+    fn has_slot(&self) -> bool {
+        self.context.slots.has_room(self.tasks.len())
     }
 
     fn park(&mut self, news: News) {

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Waking(Mutex<Option<Instant>>);
 
-/// Whether no answer came.
+/// Whether no answer came: the attempt may still arrive.
 pub(super) fn is_unheard(reason: Reason) -> bool {
     match reason {
         Reason::Connect | Reason::Timeout | Reason::ConnectionLost => true,
@@ -32,10 +32,10 @@ impl Waking {
 
     /// It answered, or was silent, as the reason says.
     pub(super) fn heard_or_not(&self, reason: Reason) {
-        if is_unheard(reason) {
-            *self.lock() = None;
-        } else {
-            self.heard();
+        match reason {
+            Reason::Connect | Reason::Timeout => *self.lock() = None,
+            // Who breaks a connection is awake.
+            _ => self.heard(),
         }
     }
 

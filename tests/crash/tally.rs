@@ -128,7 +128,9 @@ pub(crate) fn checkpoint(node: &Node) -> Option<Value> {
     let bytes = fs::read(node.state().join("checkpoint.json")).ok()?;
     let (frame, body) = bytes.split_at(memchr::memchr(b'\n', &bytes)?);
     let (frame, body): (Value, _) = (serde_json::from_slice(frame).ok()?, body.trim_ascii());
-    let crc = format!("{:08x}", crc32fast::hash(body));
+    let version = u32::try_from(frame["version"].as_u64()?).ok()?;
+    let crc = crc32fast::hash(&[&version.to_le_bytes(), body].concat());
+    let crc = format!("{crc:08x}");
     (frame["crc32"] == *crc).then(|| serde_json::from_slice(body).unwrap())
 }
 

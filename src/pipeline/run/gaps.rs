@@ -177,7 +177,7 @@ impl Pipeline {
     /// Sends the gaps that wait, as soon as there is a slot.
     pub(super) fn ship_gaps(&mut self) {
         let Some(doubt) = self.gaps.waiting.front().map(|first| first.doubt) else { return };
-        if self.gaps.under_way || self.tasks.len() >= self.settings.in_flight {
+        if self.gaps.under_way || !self.has_slot() {
             return;
         }
         let most = if matches!(self.context.output, Output::File(_)) { 1 } else { AHEAD };

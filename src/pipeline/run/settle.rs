@@ -102,7 +102,10 @@ pub(super) async fn carry_out(
     before: Progress,
 ) -> Outcome {
     loop {
-        match delivery.step(&context, &chunk.batch).await {
+        let slot = context.slots.request().await;
+        let step = delivery.step(&context, &chunk.batch).await;
+        drop(slot);
+        match step {
             Step::Done => {
                 let mark = file_mark(&context.output);
                 return Outcome::Settled(ticket, mark, chunk.permit.is_some());
@@ -111,7 +114,11 @@ pub(super) async fn carry_out(
                 let returned = give_back(&chunk, ticket, delivery, grant, before);
                 return Outcome::Deferred(returned, until);
             }
-            Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
+            // In a file nothing may overtake.
+            Step::Wait(until) if matches!(context.output, Output::File(_)) => {
+                tokio::time::sleep_until(until.into()).await;
+            }
+            Step::Wait(until) => context.slots.wait_aside(until).await,
         }
     }
 }

@@ -1,0 +1,94 @@
+//! How many requests are under way, and how many deliveries only wait: to try again, or to look into a doubt.
+//!
+//! A lost answer is waited for as long as the request might still arrive. Were each such wait to keep others from being
+//! sent, a few lost answers would hold up everything; so as many chunks again may wait aside.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+/// Shared by a pipeline and its deliveries.
+pub(super) struct Slots {
+    in_flight: usize,
+    requests: Semaphore,
+    aside: AtomicUsize,
+    changed: Notify,
+}
+
+impl Slots {
+    pub(super) fn new(in_flight: usize) -> Self {
+        Self {
+            in_flight,
+            requests: Semaphore::new(in_flight),
+            aside: AtomicUsize::new(0),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Whether another task may begin beside so many.
+    pub(super) fn has_room(&self, tasks: usize) -> bool {
+        tasks < self.in_flight + self.aside.load(Ordering::SeqCst).min(self.in_flight)
+    }
+
+    /// Waits for the right to send.
+    pub(super) async fn request(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.requests.acquire().await.ok()
+    }
+
+    /// Waits aside until then.
+    pub(super) async fn wait_aside(&self, until: Instant) {
+        let _aside = Aside::new(self);
+        tokio::time::sleep_until(until.into()).await;
+    }
+
+    /// Waits until there may be more room.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// One delivery that waits aside, as long as this lives.
+struct Aside<'a>(&'a Slots);
+
+impl<'a> Aside<'a> {
+    fn new(slots: &'a Slots) -> Self {
+        slots.aside.fetch_add(1, Ordering::SeqCst);
+        slots.changed.notify_one();
+        Self(slots)
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.aside.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_aside_makes_room_for_another_but_no_more_requests() {
+        let slots = Slots::new(1);
+        assert!(slots.has_room(0) && !slots.has_room(1));
+        let held = slots.request().await;
+        {
+            let waiting = slots.wait_aside(Instant::now() + Duration::from_mins(1));
+            tokio::pin!(waiting);
+            tokio::select! {
+                biased;
+                () = &mut waiting => {}
+                () = slots.changed() => {}
+            }
+            assert!(slots.has_room(1) && !slots.has_room(2));
+            assert_eq!(slots.requests.available_permits(), 0);
+        }
+        assert!(!slots.has_room(1), "its wait is over");
+        drop(held);
+    }
+}
