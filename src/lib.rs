@@ -13,6 +13,7 @@
 //! | `event` | an event's line, its fields and its position; words that other rooms share |
 //! | `disk` | every change to the file system |
 //! | `config` | the TOML file, checked |
+//! | `transform` | what leaves the node of an event: policy, redaction, shrinking, filter |
 //! | `telemetry` | every number, state and log line |
 //! | `input` | files into whole events, through rename and gzip |
 //! | `output` | events into requests, answers into verdicts |
@@ -39,5 +40,6 @@ mod output;
 mod pipeline;
 mod server;
 mod telemetry;
+mod transform;
 
 pub use cli::main;

@@ -7,7 +7,7 @@
 //!
 //! No recursion and no allocation: hostile lines cost what their length costs.
 
-use super::block::container_end;
+use super::walk::{Value, members};
 use super::{Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
 
 /// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
@@ -125,14 +125,6 @@ fn object(line: &[u8]) -> Option<Object> {
     Some(Object { fields, time, end: end + blank, depth: deepest + 1 })
 }
 
-/// A value: where it stands (between the quotes, for a string), and how deep it goes.
-#[derive(Clone, Copy)]
-struct Value {
-    at: Span,
-    string: bool,
-    depth: u32,
-}
-
 /// Takes one member of the event. Of repeated keys the first counts; the server writes none.
 fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
     let slot = match key {
@@ -215,83 +207,6 @@ fn inner(line: &[u8], value: Value, each: impl FnMut(&[u8], Value)) {
     if value.depth > 0 {
         members(line, value.at.start as usize, each);
     }
-}
-
-/// Walks the members of the object that begins at `from`; answers where it ends, or `None` if it does not.
-fn members(line: &[u8], from: usize, mut each: impl FnMut(&[u8], Value)) -> Option<usize> {
-    if line.get(from) != Some(&b'{') {
-        return None;
-    }
-    let mut at = blank(line, from + 1);
-    if line.get(at) == Some(&b'}') {
-        return Some(at + 1);
-    }
-    loop {
-        if line.get(at) != Some(&b'"') {
-            return None;
-        }
-        let key_end = string_end(line, at + 1)?;
-        let key = &line[at + 1..key_end];
-        at = blank(line, key_end + 1);
-        if line.get(at) != Some(&b':') {
-            return None;
-        }
-        let (value, end) = value(line, blank(line, at + 1))?;
-        each(key, value);
-        at = blank(line, end);
-        match line.get(at)? {
-            b',' => at = blank(line, at + 1),
-            b'}' => return Some(at + 1),
-            _ => return None,
-        }
-    }
-}
-
-/// Steps over the value that begins at `from`; `None` if the line ends first.
-fn value(line: &[u8], from: usize) -> Option<(Value, usize)> {
-    let (string, depth, start, end, after) = match line.get(from)? {
-        b'"' => {
-            let end = string_end(line, from + 1)?;
-            (true, 0, from + 1, end, end + 1)
-        }
-        b'{' | b'[' => {
-            let (end, depth) = container_end(line, from)?;
-            (false, depth, from, end, end)
-        }
-        b',' | b'}' | b']' | b':' => return None,
-        _ => {
-            let length = line[from..].iter().position(|byte| b",}] \t\r".contains(byte))?;
-            (false, 0, from, from + length, from + length)
-        }
-    };
-    Some((Value { at: Span::new(start, end), string, depth }, after))
-}
-
-/// The index of the quote that ends the string whose first byte is at `from`.
-#[inline]
-fn string_end(line: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    loop {
-        // Most strings are short: a call to memchr costs more than looking at a few bytes.
-        let near = line.get(at..)?;
-        let found = match near.iter().take(16).position(|byte| *byte == b'"' || *byte == b'\\') {
-            Some(found) => found,
-            None => 16 + memchr::memchr2(b'"', b'\\', near.get(16..)?)?,
-        };
-        at += found;
-        if line[at] == b'"' {
-            return Some(at);
-        }
-        at += 2;
-    }
-}
-
-#[inline]
-fn blank(line: &[u8], mut at: usize) -> usize {
-    while matches!(line.get(at), Some(b' ' | b'\t' | b'\r')) {
-        at += 1;
-    }
-    at
 }
 
 #[cfg(test)]

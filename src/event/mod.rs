@@ -2,7 +2,7 @@
 //!
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `block.rs` steps over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`,
+//! format, `walk.rs` and `block.rs` step over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`,
 //! `cursor.rs`, `marks.rs` and `sightings.rs` hold the words that input, pipeline and checkpoint share; `gap.rs` is the
 //! event that says that some are lost.
 
@@ -20,6 +20,7 @@ mod position;
 mod sightings;
 mod text;
 mod time;
+pub(crate) mod walk;
 
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces};

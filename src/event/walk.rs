@@ -1,0 +1,117 @@
+//! Steps from member to member through JSON as it is written, parsing nothing: what is not asked for is stepped over.
+//!
+//! No recursion and no allocation. What is not JSON ends the walk; a key is what stands between its quotes, escapes and all.
+
+use super::Span;
+use super::block::container_end;
+
+/// A value: where it stands (between the quotes, for a string), and how deep it goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value {
+    pub(crate) at: Span,
+    pub(crate) string: bool,
+    /// Deepest nesting of objects and arrays in it; 0 for what is neither.
+    pub(crate) depth: u32,
+}
+
+/// Walks the members of the object that begins at `from`; answers where it ends, or `None` if it does not.
+pub(crate) fn members(
+    line: &[u8],
+    from: usize,
+    mut each: impl FnMut(&[u8], Value),
+) -> Option<usize> {
+    if line.get(from) != Some(&b'{') {
+        return None;
+    }
+    let mut at = blank(line, from + 1);
+    if line.get(at) == Some(&b'}') {
+        return Some(at + 1);
+    }
+    loop {
+        if line.get(at) != Some(&b'"') {
+            return None;
+        }
+        let key_end = string_end(line, at + 1)?;
+        let key = &line[at + 1..key_end];
+        at = blank(line, key_end + 1);
+        if line.get(at) != Some(&b':') {
+            return None;
+        }
+        let (value, end) = value(line, blank(line, at + 1))?;
+        each(key, value);
+        at = blank(line, end);
+        match line.get(at)? {
+            b',' => at = blank(line, at + 1),
+            b'}' => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// Walks the elements of the array that begins at `from`; answers where it ends, or `None` if it does not.
+pub(crate) fn elements(line: &[u8], from: usize, mut each: impl FnMut(Value)) -> Option<usize> {
+    if line.get(from) != Some(&b'[') {
+        return None;
+    }
+    let mut at = blank(line, from + 1);
+    if line.get(at) == Some(&b']') {
+        return Some(at + 1);
+    }
+    loop {
+        let (value, end) = value(line, at)?;
+        each(value);
+        at = blank(line, end);
+        match line.get(at)? {
+            b',' => at = blank(line, at + 1),
+            b']' => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// Steps over the value that begins at `from`; `None` if the line ends first.
+pub(crate) fn value(line: &[u8], from: usize) -> Option<(Value, usize)> {
+    let (string, depth, start, end, after) = match line.get(from)? {
+        b'"' => {
+            let end = string_end(line, from + 1)?;
+            (true, 0, from + 1, end, end + 1)
+        }
+        b'{' | b'[' => {
+            let (end, depth) = container_end(line, from)?;
+            (false, depth, from, end, end)
+        }
+        b',' | b'}' | b']' | b':' => return None,
+        _ => {
+            let length = line[from..].iter().position(|byte| b",}] \t\r".contains(byte))?;
+            (false, 0, from, from + length, from + length)
+        }
+    };
+    Some((Value { at: Span::new(start, end), string, depth }, after))
+}
+
+/// The index of the quote that ends the string whose first byte is at `from`.
+#[inline]
+pub(crate) fn string_end(line: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        // Most strings are short: a call to memchr costs more than looking at a few bytes.
+        let near = line.get(at..)?;
+        let found = match near.iter().take(16).position(|byte| *byte == b'"' || *byte == b'\\') {
+            Some(found) => found,
+            None => 16 + memchr::memchr2(b'"', b'\\', near.get(16..)?)?,
+        };
+        at += found;
+        if line[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+#[inline]
+pub(crate) fn blank(line: &[u8], mut at: usize) -> usize {
+    while matches!(line.get(at), Some(b' ' | b'\t' | b'\r')) {
+        at += 1;
+    }
+    at
+}

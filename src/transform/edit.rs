@@ -1,0 +1,117 @@
+//! What is to be changed in a line, collected first and applied in one pass: what is not named stays byte for byte.
+
+use std::ops::Range;
+
+/// Stretches of one line and what takes their place. Kept from event to event, so that most cost no allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Edits {
+    edits: Vec<Edit>,
+    /// The replacements, one behind the other.
+    text: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+struct Edit {
+    at: Range<usize>,
+    /// In `text`.
+    with: Range<usize>,
+    /// A member of an object, with its key: its comma goes too.
+    member: bool,
+}
+
+impl Edits {
+    pub(crate) fn clear(&mut self) {
+        self.edits.clear();
+        self.text.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// Puts `with` in the place of a stretch.
+    pub(crate) fn replace(&mut self, at: Range<usize>, with: &[u8]) {
+        let start = self.text.len();
+        self.text.extend_from_slice(with);
+        self.edits.push(Edit { at, with: start..self.text.len(), member: false });
+    }
+
+    /// Removes a member of an object, from the quote before its key to the end of its value.
+    pub(crate) fn remove_member(&mut self, at: Range<usize>) {
+        self.edits.push(Edit { at, with: 0..0, member: true });
+    }
+
+    /// Appends the changed line to `out`. Edits may come in any order. One inside another does not count; of two at the
+    /// same place the later one does not.
+    pub(crate) fn apply(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        // Stable, so that the order of edits at one place stays.
+        self.edits.sort_by_key(|edit| (edit.at.start, std::cmp::Reverse(edit.at.end)));
+        let begin = out.len();
+        let mut done = 0;
+        for edit in &self.edits {
+            if edit.at.start < done || edit.at.end > line.len() {
+                continue;
+            }
+            out.extend_from_slice(&line[done..edit.at.start]);
+            out.extend_from_slice(&self.text[edit.with.clone()]);
+            done = edit.at.end;
+            if edit.member {
+                done = without_comma(line, done, begin, out);
+            }
+        }
+        out.extend_from_slice(&line[done..]);
+    }
+}
+
+/// Passes over the comma behind a removed member, or takes back the one before it if it was the last.
+fn without_comma(line: &[u8], done: usize, begin: usize, out: &mut Vec<u8>) -> usize {
+    let blank = line[done..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if line.get(done + blank) == Some(&b',') {
+        return done + blank + 1;
+    }
+    let kept = out.trim_ascii_end().len();
+    if kept > begin && out[kept - 1] == b',' {
+        out.truncate(kept - 1);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Removes the members with these one-letter keys, whose values are one digit.
+    fn without(line: &str, keys: &[char]) -> String {
+        let mut edits = Edits::default();
+        for key in keys {
+            let at = line.find(&format!("\"{key}\"")).unwrap();
+            edits.remove_member(at..at + 5);
+        }
+        let mut out = b",".to_vec();
+        edits.apply(line.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()[1..].to_owned()
+    }
+
+    #[test]
+    fn whichever_members_go_the_commas_are_right() {
+        let line = r#"{"a":1,"b":2,"c":3}"#;
+        assert_eq!(without(line, &['a']), r#"{"b":2,"c":3}"#);
+        assert_eq!(without(line, &['c', 'b']), r#"{"a":1}"#);
+        assert_eq!(without(line, &['a', 'b']), r#"{"c":3}"#);
+        assert_eq!(without(line, &['a', 'c']), r#"{"b":2}"#);
+        assert_eq!(without(line, &['a', 'b', 'c']), "{}");
+        assert_eq!(without(r#"{ "a":1 , "b":2 }"#, &['b']), r#"{ "a":1  }"#);
+    }
+
+    #[test]
+    fn an_edit_inside_another_does_not_count() {
+        let mut edits = Edits::default();
+        edits.replace(4..5, b"inner");
+        edits.replace(2..6, b"outer");
+        edits.replace(2..6, b"later");
+        edits.replace(8..8, b"!");
+        let mut out = Vec::new();
+        edits.apply(b"01234567", &mut out);
+        assert_eq!(out, b"01outer67!");
+    }
+}
