@@ -50,6 +50,11 @@ impl<'a> Item<'a> {
         self.source.error(self.at, what)
     }
 
+    /// Where this value stands, for errors of those who read its text.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}: {}", self.source.name.display(), self.source.line(self.at), self.name)
+    }
+
     /// The error that this value is not what is accepted: shown as typed, with variables unfilled.
     pub(super) fn wrong(&self, accepted: impl Display) -> ConfigError {
         let name = self.name.escape_debug();

@@ -26,6 +26,7 @@ mod raw;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod transform;
 mod value;
 mod waits;
 
@@ -37,6 +38,7 @@ pub(crate) use input::{FileInput, Hold, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use secret::SecretSource;
+pub(crate) use transform::{ConfigMaps, Placed, Redact, RedactMode, RedactRule, Transform};
 pub(crate) use waits::Waits;
 
 use item::Item;
@@ -116,7 +118,6 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let source = Source { name, text, env };
         let mut document = source.table()?;
-        document.not_yet("transform")?;
         document.not_yet("detect")?;
         let mut paths = Paths::default();
         let node = document.get("node").map(|item| label(&item)).transpose()?;
@@ -135,7 +136,8 @@ impl Config {
         };
         let server = Server::read(document.table("server")?)?;
         let inputs = input::read_all(&mut document, &mut paths)?;
-        let outputs = output::read_all(&mut document, &inputs, &mut paths)?;
+        let transform = transform::Given::read(document.table("transform")?)?;
+        let outputs = output::read_all(&mut document, &inputs, &transform, &mut paths)?;
         document.finish()?;
         Ok(Self {
             node,

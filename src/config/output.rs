@@ -12,6 +12,7 @@ use super::item::Item;
 use super::loki::{self, Loki};
 use super::paths::Paths;
 use super::raw::Table;
+use super::transform::{Given, Transform};
 
 /// `[outputs.NAME]`: where events go.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct Output {
     pub(crate) retry: Retry,
     /// Uncompressed log bytes a second; `None`: no limit.
     pub(crate) max_bytes_per_second: Option<u64>,
+    pub(crate) transform: Transform,
     pub(crate) kind: OutputKind,
 }
 
@@ -64,6 +66,16 @@ enum Kind {
 const KINDS: [(&str, Kind); 3] =
     [("loki", Kind::Loki), ("elasticsearch", Kind::Elasticsearch), ("file", Kind::File)];
 
+impl Kind {
+    /// What a longer event is shrunk to by default. Evidence is not cut without need: Loki refuses longer lines.
+    fn max_event_bytes(self) -> Option<usize> {
+        match self {
+            Self::Loki => Some(256 << 10),
+            Self::Elasticsearch | Self::File => None,
+        }
+    }
+}
+
 /// What the design knows and this version does not.
 const LATER: &[&str] = &["falco", "alertmanager", "webhook"];
 
@@ -78,13 +90,14 @@ impl Output {
         name: &str,
         item: &Item<'_>,
         inputs: &[FileInput],
+        transform: &Given,
         paths: &mut Paths,
     ) -> Result<Self, ConfigError> {
         let mut table = item.table()?;
         let kind = table.need("type", "type = \"loki\"")?;
         later(&kind, LATER)?;
         let kind = kind.choice(&KINDS)?;
-        table.not_yet("transform")?;
+        let own = Given::read(table.table("transform")?)?;
         let inputs = chosen(table.get("inputs"), inputs)?;
         let in_flight = match kind {
             Kind::File => 1,
@@ -102,6 +115,7 @@ impl Output {
                 Some(item) if item.is_off() => None,
                 Some(item) => Some(item.size(SPEED)?),
             },
+            transform: own.over(transform, kind.max_event_bytes()),
             kind: match kind {
                 Kind::Loki => OutputKind::Loki(Loki::read(&mut table)?),
                 Kind::Elasticsearch => OutputKind::Elasticsearch(Elasticsearch::read(&mut table)?),
@@ -155,12 +169,13 @@ impl Retry {
 pub(super) fn read_all(
     document: &mut Table<'_>,
     inputs: &[FileInput],
+    transform: &Given,
     paths: &mut Paths,
 ) -> Result<Vec<Output>, ConfigError> {
     let item = document.need("outputs", "[outputs.loki]")?;
     let mut outputs = Vec::new();
     for (name, item) in item.table()?.entries() {
-        outputs.push(Output::read(&name, &item, inputs, paths)?);
+        outputs.push(Output::read(&name, &item, inputs, transform, paths)?);
     }
     if outputs.is_empty() {
         return Err(

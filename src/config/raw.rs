@@ -36,12 +36,13 @@ impl<'a> Source<'a> {
 
     /// An error at a byte of the file.
     pub(super) fn error(&self, at: usize, what: String) -> ConfigError {
+        ConfigError::At { file: self.name.into(), line: self.line(at), what }
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        ConfigError::At {
-            file: self.name.into(),
-            line: 1 + memchr_iter(b'\n', before).count(),
-            what,
-        }
+        1 + memchr_iter(b'\n', before).count()
     }
 }
 

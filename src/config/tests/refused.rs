@@ -138,14 +138,14 @@ path = "/l/audit.log"
 [outputs]
 > f:4: outputs: nowhere to deliver to: add `[outputs.loki]` with `type` and `endpoint`
 [transform]
-redact = "off"
+redact = "of"
 [inputs.a]
 type = "file"
 path = "/l/audit.log"
 [outputs.o]
 type = "loki"
 endpoint = "http://h:3100"
-> f:1: `transform` at the top of the file is not supported by this version: remove it
+> f:2: transform.redact = "of": write "default" or "off"; did you mean "off"?
 [inputs.a]
 type = "file"
 path = "/l/audit.log"
@@ -346,8 +346,8 @@ metadata = ["verb", "verb"]
 > f:7: outputs.o.metadata[1] = "verb": named twice: remove one
 stream_per_hour = "yes"
 > f:7: outputs.o.stream_per_hour = "yes": write true or false
-transform = { redact = "off" }
-> f:7: `transform` in [outputs.o] is not supported by this version: remove it
+transform = { redact = { mode = "mask", key_file = "/k" } }
+> f:7: outputs.o.transform.redact.key_file = "/k": only `mode = "hash"` has a key
 timeout = "1h"
 > f:7: outputs.o.timeout = "1h": write a duration from "100ms" to "10m"
 proxy = "10.0.0.1:3128"
@@ -355,9 +355,9 @@ proxy = "10.0.0.1:3128"
 proxy = "http://u:s3cret@p"
 > f:7: outputs.o.proxy = ***: credentials for a proxy are not supported by this version: remove them
 compression = "gzip"
-> f:7: unknown key `compression` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `in_flight`, `inputs`, `labels`, `max_bytes_per_second`, `metadata`, `proxy`, `retry`, `stream_per_hour`, `tenant`, `timeout`, `tls`, `type`
+> f:7: unknown key `compression` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `in_flight`, `inputs`, `labels`, `max_bytes_per_second`, `metadata`, `proxy`, `retry`, `stream_per_hour`, `tenant`, `timeout`, `tls`, `transform`, `type`
 api_key_file = "/k"
-> f:7: unknown key `api_key_file` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `in_flight`, `inputs`, `labels`, `max_bytes_per_second`, `metadata`, `proxy`, `retry`, `stream_per_hour`, `tenant`, `timeout`, `tls`, `type`
+> f:7: unknown key `api_key_file` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `in_flight`, `inputs`, `labels`, `max_bytes_per_second`, `metadata`, `proxy`, `retry`, `stream_per_hour`, `tenant`, `timeout`, `tls`, `transform`, `type`
 tls = { ca_file = "/ca" }
 > f:7: outputs.o.tls: has no effect on a http:// URL: write https://, or remove it
 "#,
@@ -536,7 +536,7 @@ path = "/l/{input}udit.log.1"
 > f:6: outputs.o.path = "/l/{input}udit.log.1": the input `a` would take it for a backup of /l/audit.log: write to another directory
 path = "/o/x"
 timeout = "5s"
-> f:7: unknown key `timeout` in [outputs.o]: known are `batch`, `inputs`, `max_bytes_per_second`, `path`, `retry`, `rotate`, `type`
+> f:7: unknown key `timeout` in [outputs.o]: known are `batch`, `inputs`, `max_bytes_per_second`, `path`, `retry`, `rotate`, `transform`, `type`
 "#,
     );
 }

@@ -1,0 +1,272 @@
+//! `[transform]`: what leaves the node of an event. An output's own table is merged over it, key by key.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::ConfigError;
+use super::item::Item;
+use super::raw::Table;
+
+/// What one output gets to see of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Transform {
+    /// An `audit.k8s.io/v1` Policy. Default: none, every event at the level it was written at.
+    pub(crate) policy_file: Option<PathBuf>,
+    /// `where`: a CEL expression; events for which it is false are left out. Default: none.
+    pub(crate) filter: Option<Placed>,
+    /// `None` for `"off"`.
+    pub(crate) redact: Option<Redact>,
+    /// Default true.
+    pub(crate) omit_managed_fields: bool,
+    /// What a longer event is shrunk to; `None` for `"off"`. Default 256 KiB for Loki, else off.
+    pub(crate) max_event_bytes: Option<usize>,
+}
+
+/// A text that another room reads, with the place to be named in its errors.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) text: String,
+    /// File, line and key.
+    pub(crate) place: String,
+}
+
+/// `redact`: which values are blanked beyond those that always are, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Redact {
+    pub(crate) mode: RedactMode,
+    pub(crate) config_maps: ConfigMaps,
+    /// Keys of `user.extra` whose values are kept, beside those that are harmless.
+    pub(crate) user_extra: Vec<String>,
+    /// User names become tokens.
+    pub(crate) pseudonymize_users: bool,
+    pub(crate) rules: Vec<RedactRule>,
+    /// What is not blanked although a built-in rule by name or shape would.
+    pub(crate) keep: Vec<RedactRule>,
+}
+
+/// What takes the place of a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum RedactMode {
+    /// The same text for all.
+    #[default]
+    Mask,
+    /// A keyed hash, so that equal values stay recognisable.
+    Hash {
+        /// Default: the key in the state directory, which no other node has.
+        key_file: Option<PathBuf>,
+    },
+}
+
+/// What is blanked of a `ConfigMap`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum ConfigMaps {
+    /// What has the name or the shape of a secret.
+    #[default]
+    Pattern,
+    All,
+    Off,
+}
+
+/// One of `rules` or `keep`: all that is given must fit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RedactRule {
+    /// Resource names such as `configmaps`; empty: all.
+    pub(crate) resources: Vec<String>,
+    /// `None`: any API group.
+    pub(crate) group: Option<String>,
+    /// From the root of an object, such as `spec.users[].password`.
+    pub(crate) path: Option<String>,
+    /// Name of a key at any depth.
+    pub(crate) key: Option<String>,
+    /// A regular expression; what it matches of a text is blanked.
+    pub(crate) pattern: Option<String>,
+    /// File, line and key.
+    pub(crate) place: String,
+}
+
+/// The smallest that an envelope can be expected to fit into, and what no line exceeds.
+const EVENT: RangeInclusive<u64> = 4 << 10..=1 << 30;
+
+/// The keys of one table that are given.
+#[derive(Clone, Default)]
+pub(super) struct Given {
+    policy_file: Option<Option<PathBuf>>,
+    filter: Option<Option<Placed>>,
+    redact: Option<Option<Redact>>,
+    omit_managed_fields: Option<bool>,
+    max_event_bytes: Option<Option<usize>>,
+}
+
+impl Given {
+    pub(super) fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
+        let given = Self {
+            policy_file: table.get("policy_file").map(|item| optional_path(&item)).transpose()?,
+            filter: table.get("where").map(|item| placed(&item)).transpose()?,
+            redact: table.get("redact").map(|item| redact(&item)).transpose()?,
+            omit_managed_fields: table
+                .get("omit_managed_fields")
+                .map(|item| item.flag())
+                .transpose()?,
+            max_event_bytes: table.get("max_event_bytes").map(|item| limit(&item)).transpose()?,
+        };
+        table.finish()?;
+        Ok(given)
+    }
+
+    /// This table over another one, and that over the defaults.
+    pub(super) fn over(self, general: &Self, max_event_bytes: Option<usize>) -> Transform {
+        let general = general.clone();
+        Transform {
+            policy_file: self.policy_file.or(general.policy_file).flatten(),
+            filter: self.filter.or(general.filter).flatten(),
+            redact: self.redact.or(general.redact).unwrap_or_else(|| Some(Redact::default())),
+            omit_managed_fields: self
+                .omit_managed_fields
+                .or(general.omit_managed_fields)
+                .unwrap_or(true),
+            max_event_bytes: self
+                .max_event_bytes
+                .or(general.max_event_bytes)
+                .unwrap_or(max_event_bytes),
+        }
+    }
+}
+
+/// A path; empty for none.
+fn optional_path(item: &Item<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    if item.text()?.is_empty() { Ok(None) } else { item.path().map(Some) }
+}
+
+/// An expression; empty for none.
+fn placed(item: &Item<'_>) -> Result<Option<Placed>, ConfigError> {
+    let text = item.text()?;
+    Ok((!text.trim().is_empty()).then(|| Placed { text, place: item.place() }))
+}
+
+fn limit(item: &Item<'_>) -> Result<Option<usize>, ConfigError> {
+    if item.is_off() {
+        return Ok(None);
+    }
+    item.size(EVENT).map(|bytes| Some(usize::try_from(bytes).unwrap_or(usize::MAX)))
+}
+
+fn redact(item: &Item<'_>) -> Result<Option<Redact>, ConfigError> {
+    if !item.is_table() {
+        return item
+            .choice(&[("default", true), ("off", false)])
+            .map(|on| on.then(Redact::default));
+    }
+    let mut table = item.table()?;
+    let key_file = table.get("key_file");
+    let mode = match table.get("mode").map(|item| item.choice(&[("mask", false), ("hash", true)])) {
+        Some(Ok(true)) => {
+            RedactMode::Hash { key_file: key_file.map(|item| item.path()).transpose()? }
+        }
+        Some(Err(error)) => return Err(error),
+        Some(Ok(false)) | None => match key_file {
+            Some(item) => return Err(item.wrong("only `mode = \"hash\"` has a key")),
+            None => RedactMode::Mask,
+        },
+    };
+    let redact = Redact {
+        mode,
+        config_maps: match table.get("config_maps") {
+            None => ConfigMaps::Pattern,
+            Some(item) => item.choice(&[
+                ("pattern", ConfigMaps::Pattern),
+                ("all", ConfigMaps::All),
+                ("off", ConfigMaps::Off),
+            ])?,
+        },
+        user_extra: table.get("user_extra").map_or(Ok(Vec::new()), |item| texts(&item))?,
+        pseudonymize_users: table
+            .get("pseudonymize_users")
+            .map_or(Ok(false), |item| item.flag())?,
+        rules: table.get("rules").map_or(Ok(Vec::new()), |item| rules(&item))?,
+        keep: table.get("keep").map_or(Ok(Vec::new()), |item| rules(&item))?,
+    };
+    table.finish()?;
+    Ok(Some(redact))
+}
+
+fn texts(item: &Item<'_>) -> Result<Vec<String>, ConfigError> {
+    item.list()?.into_iter().map(|element| element.filled()).collect()
+}
+
+fn rules(item: &Item<'_>) -> Result<Vec<RedactRule>, ConfigError> {
+    item.list()?.iter().map(rule).collect()
+}
+
+fn rule(item: &Item<'_>) -> Result<RedactRule, ConfigError> {
+    let mut table = item.table()?;
+    let mut text = |key| table.get(key).map(|item| item.filled()).transpose();
+    let (path, key, pattern) = (text("path")?, text("key")?, text("pattern")?);
+    let rule = RedactRule {
+        path,
+        key,
+        pattern,
+        group: table.get("group").map(|item| item.text()).transpose()?,
+        resources: table.get("resources").map_or(Ok(Vec::new()), |item| texts(&item))?,
+        place: item.place(),
+    };
+    table.finish()?;
+    if rule.path.is_none() && rule.key.is_none() && rule.pattern.is_none() {
+        return Err(item.wrong("say what is meant: give `path`, `key` or `pattern`"));
+    }
+    Ok(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    const REST: &str = "[inputs.a]\ntype = \"file\"\npath = \"/a/audit.log\"\n\
+        [outputs.f]\ntype = \"file\"\npath = \"/f\"\n[outputs.l]\ntype = \"loki\"\nendpoint = \"http://l\"\n";
+
+    fn load(text: &str) -> Result<Vec<Transform>, String> {
+        let config = Config::parse(&format!("{text}{REST}"), Path::new("a.toml"), &|_| None);
+        let config = config.map_err(|error| error.to_string())?;
+        Ok(config.outputs.into_iter().map(|output| output.transform).collect())
+    }
+
+    #[test]
+    fn by_default_secrets_stay_and_only_loki_is_sent_shortened_events() {
+        let [file, loki] = load("").unwrap().try_into().unwrap();
+        assert_eq!(file.redact, Some(Redact::default()));
+        assert!(file.omit_managed_fields);
+        assert_eq!((file.max_event_bytes, loki.max_event_bytes), (None, Some(256 << 10)));
+        assert_eq!((file.policy_file, file.filter), (None, None));
+    }
+
+    #[test]
+    fn the_table_of_an_output_is_merged_over_the_general_one_key_by_key() {
+        let text =
+            "transform = { policy_file = \"/p\", redact = \"off\", max_event_bytes = \"1MiB\" }\n";
+        let [file, mut loki] = load(text).unwrap().try_into().unwrap();
+        assert_eq!(file.policy_file.as_deref(), Some(Path::new("/p")));
+        assert_eq!((file.redact.as_ref(), file.max_event_bytes), (None, Some(1 << 20)));
+        let own = "[outputs.l.transform]\npolicy_file = \"\"\nwhere = \"event.verb != 'get'\"\n";
+        let config = Config::parse(&format!("{text}{REST}{own}"), Path::new("a.toml"), &|_| None);
+        let merged = config.unwrap().outputs.remove(1).transform;
+        let place = "a.toml:13: outputs.l.transform.where".to_owned();
+        let filter = Some(Placed { text: "event.verb != 'get'".into(), place });
+        (loki.policy_file, loki.filter) = (None, filter);
+        assert_eq!(merged, loki);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_way_out() {
+        let wrong =
+            |redact: &str| load(&format!("transform = {{ redact = {redact} }}\n")).unwrap_err();
+        assert!(wrong("\"of\"").contains("off"), "{}", wrong("\"of\""));
+        assert!(wrong("{ key_file = \"/k\" }").contains("only `mode = \"hash\"` has a key"));
+        assert!(
+            wrong("{ rules = [{ resources = [\"secrets\"] }] }").contains("give `path`, `key` or")
+        );
+        assert!(wrong("{ rules = [{ keys = \"x\" }] }").contains("did you mean `key`?"));
+        assert!(load("transform = { max_event_bytes = \"1KiB\" }\n").is_err());
+    }
+}
