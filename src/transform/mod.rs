@@ -5,3 +5,12 @@
 
 #[expect(dead_code, reason = "its users are being written")]
 mod edit;
+#[expect(dead_code, reason = "its users are being written")]
+mod level;
+#[expect(dead_code, reason = "its users are being written")]
+mod lower;
+#[expect(dead_code, reason = "its users are being written")]
+mod managed_fields;
+mod members;
+#[cfg(test)]
+mod test_support;
