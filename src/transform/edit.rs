@@ -29,6 +29,11 @@ impl Edits {
         self.edits.is_empty()
     }
 
+    /// How many edits there are, those that will not count included.
+    pub(crate) fn len(&self) -> usize {
+        self.edits.len()
+    }
+
     /// Puts `with` in the place of a stretch.
     pub(crate) fn replace(&mut self, at: Range<usize>, with: &[u8]) {
         let start = self.text.len();

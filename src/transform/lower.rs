@@ -1,0 +1,145 @@
+//! Lowers the level of an event: takes away what the server would not have written at that level.
+//!
+//! Levels only ever go down. An event that tells more than its own level allows (no server writes one) loses that too.
+//! What is not JSON has no bodies to find, and is left to redaction.
+
+use super::edit::Edits;
+use super::level::Level;
+use super::members::{Member, members, skip, string};
+use crate::event::{Form, Record};
+
+/// Mutating webhooks' patches: the server adds them from level Request up.
+const PATCHES: &str = "patch.webhook.admission.k8s.io/";
+
+/// Takes away what `to` does not allow, and rewrites `level`. To `None` an event is dropped, which is the caller's to
+/// do; here it is treated as `Metadata`.
+pub(crate) fn lower(record: &Record<'_>, to: Level, edits: &mut Edits) {
+    if record.event.form != Form::Json || to == Level::RequestResponse {
+        return;
+    }
+    let line = record.line;
+    // Every member of the line is looked at, and the recorded fields are not relied upon: they hold the first of each.
+    members(line, 0, |member| {
+        let end = skip(line, member.value)?;
+        if member.is("level") {
+            level(line, &member, end, to, edits);
+        } else if member.is("responseObject")
+            || (to <= Level::Metadata && member.is("requestObject"))
+        {
+            edits.remove_member(member.at..end);
+        } else if to <= Level::Metadata && member.is("annotations") {
+            patches(line, &member, end, edits);
+        }
+        Some(end)
+    });
+}
+
+fn level(line: &[u8], member: &Member<'_>, end: usize, to: Level, edits: &mut Edits) {
+    let written = string(line, member.value).and_then(|at| std::str::from_utf8(&line[at]).ok());
+    // One that cannot be read may be any.
+    if written.and_then(Level::parse).is_none_or(|written| written > to) {
+        edits.replace(member.value..end, format!("\"{}\"", to.as_str()).as_bytes());
+    }
+}
+
+/// Removes the webhooks' patches, and `annotations` with the last of them.
+fn patches(line: &[u8], annotations: &Member<'_>, end: usize, edits: &mut Edits) {
+    let (mut found, mut others) = (false, false);
+    members(line, annotations.value, |member| {
+        let end = skip(line, member.value)?;
+        if is_patch(&member) {
+            edits.remove_member(member.at..end);
+            found = true;
+        } else {
+            others = true;
+        }
+        Some(end)
+    });
+    if found && !others {
+        edits.remove_member(annotations.at..end);
+    }
+}
+
+/// Whether an annotation is the patch of a mutating webhook.
+pub(super) fn is_patch(annotation: &Member<'_>) -> bool {
+    annotation.key.starts_with(PATCHES.as_bytes())
+        || (annotation.key.contains(&b'\\') && annotation.name().starts_with(PATCHES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::test_support::record;
+
+    #[track_caller]
+    fn check(line: &str, to: Level, expected: &str) {
+        let mut edits = Edits::default();
+        let mut out = Vec::new();
+        record(line.as_bytes(), |record| lower(record, to, &mut edits));
+        edits.apply(line.as_bytes(), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    const LINE: &str = r#"{"level":"RequestResponse","verb":"create","requestObject":{"a":1},"responseObject":{"b":2},"annotations":{"patch.webhook.admission.k8s.io/round_0_index_0":"x","authorization.k8s.io/decision":"allow"}}"#;
+
+    #[test]
+    fn each_level_has_what_the_server_writes_at_it() {
+        check(LINE, Level::RequestResponse, LINE);
+        check(
+            LINE,
+            Level::Request,
+            r#"{"level":"Request","verb":"create","requestObject":{"a":1},"annotations":{"patch.webhook.admission.k8s.io/round_0_index_0":"x","authorization.k8s.io/decision":"allow"}}"#,
+        );
+        check(
+            LINE,
+            Level::Metadata,
+            r#"{"level":"Metadata","verb":"create","annotations":{"authorization.k8s.io/decision":"allow"}}"#,
+        );
+    }
+
+    #[test]
+    fn a_level_never_goes_up_and_what_it_does_not_allow_goes_all_the_same() {
+        check(
+            r#"{"level":"None","stage":"Panic"}"#,
+            Level::Request,
+            r#"{"level":"None","stage":"Panic"}"#,
+        );
+        check(
+            r#"{"level":"Metadata","responseObject":1}"#,
+            Level::Request,
+            r#"{"level":"Metadata"}"#,
+        );
+        check(
+            r#"{"level":7,"verb":"get"}"#,
+            Level::Metadata,
+            r#"{"level":"Metadata","verb":"get"}"#,
+        );
+    }
+
+    #[test]
+    fn repeated_and_escaped_keys_hide_nothing() {
+        check(
+            r#"{"level":"Request","requestObject":1,"request\u004fbject":2,"requestObject":3,"responseObject":[],"response\u004Fbject":4,"lev\u0065l":"RequestResponse","annotations":{"a":"b"},"annotations":{"patch\u002ewebhook.admission.k8s.io/r":"x"}}"#,
+            Level::Metadata,
+            r#"{"level":"Metadata","lev\u0065l":"Metadata","annotations":{"a":"b"}}"#,
+        );
+    }
+
+    #[test]
+    fn annotations_go_with_the_last_patch_and_stay_when_they_were_empty() {
+        check(
+            r#"{"level":"Request","annotations":{"patch.webhook.admission.k8s.io/a":"x","patch.webhook.admission.k8s.io/b":"y"}}"#,
+            Level::Metadata,
+            r#"{"level":"Metadata"}"#,
+        );
+        let empty = r#"{"level":"Metadata","annotations":{}}"#;
+        check(empty, Level::Metadata, empty);
+    }
+
+    #[test]
+    fn a_body_of_ten_thousand_levels_goes_like_any_other() {
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        let line = format!(r#"{{"requestObject":{deep},"level":"Request"}}"#);
+        check(&line, Level::Metadata, r#"{"level":"Metadata"}"#);
+    }
+}

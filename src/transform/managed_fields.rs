@@ -1,0 +1,188 @@
+//! Removes `metadata.managedFields`: who owns which field of an object. Often half of a body, and of no use to an auditor.
+//!
+//! As the server's own `omitManagedFields` does it: in both bodies, in each item of a list and each object of a Table,
+//! and not in a patch, which is the client's own text.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::edit::Edits;
+use super::members::{Member, elements, members, skip};
+use crate::event::{Form, Record, Span};
+
+static MANAGED_FIELDS: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(br#""managedFields""#));
+
+/// Removes them from the bodies of an event.
+pub(crate) fn omit_managed_fields(record: &Record<'_>, edits: &mut Edits) {
+    let fields = &record.event.fields;
+    if record.event.form != Form::Json {
+        return;
+    }
+    if record.raw(fields.verb) != Some(b"patch") {
+        in_body(record.line, fields.request_object, edits);
+    }
+    in_body(record.line, fields.response_object, edits);
+}
+
+/// Removes them from one body.
+pub(super) fn in_body(line: &[u8], body: Span, edits: &mut Edits) {
+    each_metadata(line, body, &MANAGED_FIELDS, |member, end| {
+        if member.key == b"managedFields" {
+            edits.remove_member(member.at..end);
+        }
+    });
+}
+
+/// Shows each member of each `metadata` in a body, with the end of its value: of the object itself, or of its items and
+/// rows. Looks no further than the last place where `needle` is found, and mostly nowhere.
+pub(super) fn each_metadata<'a>(
+    line: &'a [u8],
+    body: Span,
+    needle: &Finder<'_>,
+    mut each: impl FnMut(Member<'a>, usize),
+) {
+    let Some(bytes) = line.get(body.range()) else { return };
+    let Some(last) = needle.find_iter(bytes).last() else { return };
+    let mut walk = Walk { line, last: body.start as usize + last, each: &mut each };
+    walk.object(body.start as usize, true);
+}
+
+/// A walk through a body. Its steps answer where a value ends, and `None` once there is nothing more to find.
+struct Walk<'a, 'e> {
+    line: &'a [u8],
+    last: usize,
+    each: &'e mut dyn FnMut(Member<'a>, usize),
+}
+
+impl<'a> Walk<'a, '_> {
+    /// An object of the API; a list or Table only at the top.
+    fn object(&mut self, from: usize, top: bool) -> Option<usize> {
+        let line = self.line;
+        members(line, from, |member| match (member.key, line.get(member.value)) {
+            (b"metadata", Some(b'{')) => members(line, member.value, |inner| {
+                if inner.at > self.last {
+                    return None;
+                }
+                let end = skip(line, inner.value)?;
+                (self.each)(inner, end);
+                Some(end)
+            }),
+            (b"items", Some(b'[')) if top => {
+                elements(line, member.value, |at| self.item(at, Self::object))
+            }
+            (b"rows", Some(b'[')) if top => {
+                elements(line, member.value, |at| self.item(at, Self::row))
+            }
+            _ => self.skip(member.value),
+        })
+    }
+
+    fn row(&mut self, from: usize, _: bool) -> Option<usize> {
+        let line = self.line;
+        members(line, from, |member| match member.key {
+            b"object" => self.item(member.value, Self::object),
+            _ => self.skip(member.value),
+        })
+    }
+
+    fn item(
+        &mut self,
+        at: usize,
+        inside: fn(&mut Self, usize, bool) -> Option<usize>,
+    ) -> Option<usize> {
+        if self.line.get(at) == Some(&b'{') { inside(self, at, false) } else { self.skip(at) }
+    }
+
+    fn skip(&self, from: usize) -> Option<usize> {
+        if from > self.last { None } else { skip(self.line, from) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::test_support::record;
+
+    fn omitted(line: &str) -> String {
+        let mut edits = Edits::default();
+        let mut out = Vec::new();
+        record(line.as_bytes(), |record| omit_managed_fields(record, &mut edits));
+        edits.apply(line.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[track_caller]
+    fn check(line: &str, expected: &str) {
+        assert_eq!(omitted(line), expected);
+    }
+
+    #[test]
+    fn managed_fields_go_from_both_bodies_with_the_right_commas() {
+        check(
+            r#"{"verb":"update","requestObject":{"metadata":{"managedFields":[{"a":1}]},"spec":1},"responseObject":{"metadata":{"name":"x","managedFields":[],"uid":"y"}}}"#,
+            r#"{"verb":"update","requestObject":{"metadata":{},"spec":1},"responseObject":{"metadata":{"name":"x","uid":"y"}}}"#,
+        );
+    }
+
+    #[test]
+    fn managed_fields_go_from_items_and_rows() {
+        check(
+            r#"{"verb":"list","responseObject":{"metadata":{},"items":[{"metadata":{"name":"a","managedFields":[1]}},7,{"spec":{},"metadata":{"managedFields":[1]},"x":1}]}}"#,
+            r#"{"verb":"list","responseObject":{"metadata":{},"items":[{"metadata":{"name":"a"}},7,{"spec":{},"metadata":{},"x":1}]}}"#,
+        );
+        check(
+            r#"{"verb":"list","responseObject":{"kind":"Table","rows":[{"cells":["a"],"object":{"metadata":{"managedFields":[1],"name":"a"}}},{"object":null}]}}"#,
+            r#"{"verb":"list","responseObject":{"kind":"Table","rows":[{"cells":["a"],"object":{"metadata":{"name":"a"}}},{"object":null}]}}"#,
+        );
+    }
+
+    #[test]
+    fn a_patch_and_what_only_looks_alike_stay() {
+        let patch = r#"{"verb":"patch","requestObject":{"metadata":{"managedFields":[1],"x":2}}}"#;
+        check(patch, patch);
+        let template = r#"{"verb":"create","requestObject":{"spec":{"template":{"metadata":{"managedFields":[1]}},"items":[{"metadata":{"managedFields":[1]}}]},"data":{"managedFields":"managedFields"},"managedFields":1}}"#;
+        check(template, template);
+        let text =
+            r#"{"verb":"create","requestObject":{"metadata":{"name":"\"managedFields\":1"}}}"#;
+        check(text, text);
+        let scalar = r#"{"verb":"create","requestObject":"\"managedFields\"","responseObject":["managedFields"]}"#;
+        check(scalar, scalar);
+    }
+
+    #[test]
+    fn ten_thousand_levels_and_broken_text_are_no_obstacle() {
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        let line = |metadata: &str| {
+            format!(r#"{{"verb":"get","responseObject":{{"spec":{deep},"metadata":{metadata}}}}}"#)
+        };
+        let after = omitted(&line(&format!(r#"{{"managedFields":{deep},"a":"\ud800"}}"#)));
+        assert!(after == line(r#"{"a":"\ud800"}"#));
+    }
+
+    #[test]
+    fn recorded_events_lose_their_managed_fields_and_nothing_else() {
+        let mut found = 0;
+        for line in include_str!("../../tests/data/audit-events.ndjson").lines() {
+            let mut expected: serde_json::Value = serde_json::from_str(line).unwrap();
+            for body in ["requestObject", "responseObject"] {
+                if body == "requestObject" && expected["verb"] == "patch" {
+                    continue;
+                }
+                let Some(body) = expected.get_mut(body) else { continue };
+                found += strip(body);
+                let items = body.get_mut("items").and_then(|items| items.as_array_mut());
+                found += items.into_iter().flatten().map(strip).sum::<usize>();
+            }
+            let after: serde_json::Value = serde_json::from_str(&omitted(line)).unwrap();
+            assert_eq!(after, expected);
+        }
+        assert!(found > 3, "{found}");
+    }
+
+    fn strip(object: &mut serde_json::Value) -> usize {
+        let metadata = object.get_mut("metadata").and_then(|metadata| metadata.as_object_mut());
+        usize::from(metadata.is_some_and(|metadata| metadata.remove("managedFields").is_some()))
+    }
+}

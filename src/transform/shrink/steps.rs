@@ -1,0 +1,159 @@
+//! What each step of shrinking takes out of a JSON event.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::{Cut, NOTE};
+use crate::event::Fields;
+use crate::transform::edit::Edits;
+use crate::transform::lower::is_patch;
+use crate::transform::managed_fields::{each_metadata, in_body};
+use crate::transform::members::{Member, members, skip};
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+static LAST_APPLIED_KEY: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(LAST_APPLIED.as_bytes()));
+
+/// Annotations that stay: the decision, and what says that something is missing.
+pub(super) const KEPT_ANNOTATIONS: [&str; 4] = [
+    "authorization.k8s.io/decision",
+    "authorization.k8s.io/reason",
+    "audit.k8s.io/truncated",
+    "auditrail.io/over-long-line-bytes",
+];
+
+/// The edits of a line so far.
+pub(super) struct Step<'a> {
+    line: &'a [u8],
+    fields: &'a Fields,
+    pub(super) edits: Edits,
+    /// Whether the step at hand found something.
+    found: bool,
+}
+
+impl<'a> Step<'a> {
+    pub(super) fn new(line: &'a [u8], fields: &'a Fields) -> Self {
+        let mut step = Self { line, fields, edits: Edits::default(), found: false };
+        // One from an earlier shrinking gives way to the new one, and what is no object cannot take it.
+        step.each_inside(&["annotations"], |note| note.is(NOTE));
+        step.envelope(|member| member.is("annotations") && line.get(member.value) != Some(&b'{'));
+        step
+    }
+
+    /// Takes a part out, on top of what was taken before; says whether there was any.
+    pub(super) fn take(&mut self, cut: Cut) -> bool {
+        self.found = false;
+        match cut {
+            Cut::ManagedFields => self.managed_fields(),
+            Cut::LastApplied => self.last_applied(),
+            Cut::ResponseObject => self.envelope(|member| member.is("responseObject")),
+            Cut::RequestObject => self.envelope(|member| member.is("requestObject")),
+            Cut::WebhookPatches => self.each_inside(&["annotations"], is_patch),
+            Cut::Annotations => self.each_inside(&["annotations"], |annotation| {
+                !is_patch(annotation)
+                    && !annotation.is(NOTE)
+                    && !KEPT_ANNOTATIONS.iter().any(|kept| annotation.is(kept))
+            }),
+            Cut::Extra => self.each_inside(&["user", "impersonatedUser"], |part| part.is("extra")),
+            Cut::Groups => {
+                self.each_inside(&["user", "impersonatedUser"], |part| part.is("groups"));
+            }
+            Cut::Strings | Cut::Rest | Cut::Tail => {}
+        }
+        self.found
+    }
+
+    fn managed_fields(&mut self) {
+        let before = self.edits.len();
+        for body in [self.fields.request_object, self.fields.response_object] {
+            in_body(self.line, body, &mut self.edits);
+        }
+        self.found = self.edits.len() > before;
+    }
+
+    fn last_applied(&mut self) {
+        let line = self.line;
+        for body in [self.fields.request_object, self.fields.response_object] {
+            each_metadata(line, body, &LAST_APPLIED_KEY, |member, _| {
+                if member.key != b"annotations" {
+                    return;
+                }
+                members(line, member.value, |annotation| {
+                    let end = skip(line, annotation.value)?;
+                    if annotation.is(LAST_APPLIED) {
+                        self.edits.remove_member(annotation.at..end);
+                        self.found = true;
+                    }
+                    Some(end)
+                });
+            });
+        }
+    }
+
+    /// Removes members of the event itself.
+    fn envelope(&mut self, goes: impl Fn(&Member<'_>) -> bool) {
+        self.object(0, &goes);
+    }
+
+    /// Removes members of objects in the event.
+    fn each_inside(&mut self, objects: &[&str], goes: impl Fn(&Member<'_>) -> bool) {
+        members(self.line, 0, |member| {
+            if objects.iter().any(|name| member.is(name)) {
+                self.object(member.value, &goes);
+            }
+            skip(self.line, member.value)
+        });
+    }
+
+    fn object(&mut self, from: usize, goes: &impl Fn(&Member<'_>) -> bool) {
+        members(self.line, from, |member| {
+            let end = skip(self.line, member.value)?;
+            if goes(&member) {
+                self.edits.remove_member(member.at..end);
+                self.found = true;
+            }
+            Some(end)
+        });
+    }
+}
+
+/// Where in an event one more annotation goes, and the text that has to be put there.
+pub(super) fn place_of_annotation(line: &[u8], annotation: &str) -> (usize, String) {
+    let (mut inside, mut any) = (None, false);
+    let end = members(line, 0, |member| {
+        any = true;
+        if inside.is_none() && member.is("annotations") && line.get(member.value) == Some(&b'{') {
+            inside = Some(member.value + 1);
+        }
+        skip(line, member.value)
+    });
+    if let Some(at) = inside {
+        let empty = line[at..].trim_ascii_start().starts_with(b"}");
+        return (at, format!("{annotation}{}", if empty { "" } else { "," }));
+    }
+    let comma = if any { "," } else { "" };
+    let brace = end.unwrap_or(line.len()).saturating_sub(1);
+    (brace, format!(r#"{comma}"annotations":{{{annotation}}}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_finds_its_place_in_every_envelope() {
+        for envelope in [
+            r#"{"a":1}"#,
+            "{}",
+            r#"{"a":1,"annotations":{}}  "#,
+            r#"{"annotations":{ "x":"y"},"z":2}"#,
+            r#"{"annot\u0061tions":{ },"requestObject":{"annotations":{}}}"#,
+        ] {
+            let (at, text) = place_of_annotation(envelope.as_bytes(), r#""n":"v""#);
+            let line = [&envelope[..at], &text, &envelope[at..]].concat();
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(value["annotations"]["n"], "v", "{line}");
+        }
+    }
+}

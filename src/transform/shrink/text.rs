@@ -1,0 +1,67 @@
+//! Shrinks what is not JSON: lines of the text format, and lines that nobody can read.
+
+use super::cut::cut;
+use super::{Cut, Cuts, NOTE, Note};
+use crate::event::walk::string_end;
+
+const MARK: &[u8] = b" AUDIT: ";
+/// The keys that servers write. A client can choose their values, and no others.
+const KEYS: usize = 12;
+/// A key is shorter than that: the longest is `user-agent`.
+const KEY: usize = 16;
+/// Values are never cut shorter.
+const SMALLEST: usize = 48;
+
+/// Appends a line of the text format with its long values cut, and the note as one value more.
+pub(super) fn legacy(line: &[u8], limit: usize, note: &Note, out: &mut Vec<u8>) -> Cuts {
+    let begin = out.len();
+    let mut cuts = Cuts::default();
+    cuts.add(Cut::Strings);
+    let end = format!(" {NOTE}=\"{}\"", note.value(cuts));
+    let mut cap = limit / 2;
+    loop {
+        out.truncate(begin);
+        values(line, cap, usize::MAX, out);
+        if out.len() - begin + end.len() <= limit {
+            break;
+        }
+        if cap <= SMALLEST {
+            // More values than a server writes.
+            out.truncate(begin);
+            values(line, cap, KEYS, out);
+            break;
+        }
+        cap = (cap / 2).max(SMALLEST);
+    }
+    out.extend_from_slice(end.as_bytes());
+    cuts
+}
+
+/// Appends the first values, each cut.
+fn values(line: &[u8], cap: usize, count: usize, out: &mut Vec<u8>) {
+    let Some(mark) = memchr::memmem::find(line, MARK) else { return };
+    let mut at = mark + MARK.len() - 1;
+    out.extend_from_slice(&line[..at]);
+    for _ in 0..count {
+        let Some(quote) = memchr::memchr(b'"', &line[at..]).map(|found| at + found) else { return };
+        let Some(end) = string_end(line, quote + 1) else { return };
+        // With its blank and equals sign. The note of an earlier shrinking is longer, and goes.
+        if quote - at <= KEY + 2 {
+            out.extend_from_slice(&line[at..=quote]);
+            cut(&line[quote + 1..end], cap, out);
+            out.push(b'"');
+        }
+        at = end + 1;
+    }
+}
+
+/// Appends the beginning of a line that nobody can read.
+pub(super) fn unreadable(line: &[u8], limit: usize, note: &Note, out: &mut Vec<u8>) -> Cuts {
+    let mut cuts = Cuts::default();
+    cuts.add(Cut::Tail);
+    let end = format!(" {NOTE}=\"{}\"", note.value(cuts));
+    // The mark of the cut is 24 bytes at most.
+    cut(line, limit.saturating_sub(end.len() + 24).min(line.len() - 1), out);
+    out.extend_from_slice(end.as_bytes());
+    cuts
+}
