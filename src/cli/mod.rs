@@ -11,6 +11,7 @@ mod memory;
 mod run;
 mod start;
 mod status;
+mod transform;
 
 use crate::config::{Config, ConfigError};
 use crate::telemetry::log::{self, LogFormat};
@@ -100,7 +101,9 @@ pub fn main() -> process::ExitCode {
         return fail(&error, ExitCode::Usage).into();
     }
     let code = match arguments.command {
-        Command::Run(Configured { config }) => with_config(&config, run::run),
+        Command::Run(Configured { config: path }) => {
+            with_config(&path, |config| run::run(config, &path))
+        }
         Command::Check(Configured { config }) => check::check(&config),
         Command::Status { configured, json } => {
             with_config(&configured.config, |config| status::status(&config, json))

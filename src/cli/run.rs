@@ -1,6 +1,6 @@
 //! `run`: builds the rooms from a configuration (`run/house.rs`), starts them, waits for a signal, drains.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ mod tests;
 use super::ExitCode;
 use super::letters::{Letterbox, answer_letters};
 use super::start::node_name;
+use super::transform::Transforms;
 use crate::checkpoint::{Budget, CheckpointError, Keeper, Loaded, Origin, State, Store};
 use crate::config::Config;
 use crate::event::Key;
@@ -30,7 +31,7 @@ use house::House;
 const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 
 /// See the module.
-pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two, so that one can build a request while the other waits for the network; reading has threads of its own.
         .worker_threads(2)
@@ -38,21 +39,23 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let result = runtime.block_on(follow(config));
+    let result = runtime.block_on(follow(config, path));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn follow(config: Config) -> anyhow::Result<ExitCode> {
+async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let open = Opened::new(&config)?;
     // The directory stays locked until nothing of this process is left in it.
     let store = Arc::clone(&open.store);
     let telemetry = open.telemetry(&config);
     let (stop, stopped) = watch::channel(false);
-    let signals = signals(stop.clone())?;
+    let hang_up = Arc::<Notify>::default();
+    let signals = signals(stop.clone(), Arc::clone(&hang_up))?;
     let (asks, asked) = mpsc::channel(4);
+    let transforms = Arc::new(Transforms::new(&config, &open.key)?);
     let page = serve(&config, &telemetry, stopped.clone(), asks).await?;
-    let agent = Agent::start(&config, open, &telemetry, &stopped)?;
+    let agent = Agent::start(&config, open, &transforms, &telemetry, &stopped)?;
     let letters = tokio::spawn(answer_letters(agent.letterboxes.clone(), asked));
     let disk =
         tokio::spawn(watch_disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
@@ -69,10 +72,12 @@ async fn follow(config: Config) -> anyhow::Result<ExitCode> {
     }
     systemd::ready();
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
+    let reload = reload(transforms, path.to_owned(), config.clone(), telemetry.clone(), hang_up);
+    let reload = tokio::spawn(reload);
     let ended = agent.end(&stop).await;
     server::local::unbind(&socket(&config));
     drop(store);
-    for task in [signals, disk, report, letters] {
+    for task in [signals, disk, report, letters, reload] {
         task.abort();
     }
     let clean = ended?;
@@ -124,6 +129,7 @@ impl Agent {
     fn start(
         config: &Config,
         Opened { store, key, loaded, node }: Opened,
+        transforms: &Transforms,
         telemetry: &Telemetry,
         stopped: &watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
@@ -133,6 +139,7 @@ impl Agent {
             key,
             loaded: &loaded,
             node: &node,
+            transforms,
             telemetry,
             store: &store,
             moved: &moved,
@@ -256,8 +263,11 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Turns SIGTERM and Ctrl-C into a stop; a second one ends the process at once.
-fn signals(stop: watch::Sender<bool>) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+/// Turns SIGHUP into a reload, SIGTERM and Ctrl-C into a stop; a second one ends the process at once.
+fn signals(
+    stop: watch::Sender<bool>,
+    reload: Arc<Notify>,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let (mut terminate, mut interrupt, mut hang_up) = (
         listen(SignalKind::terminate())?,
@@ -270,7 +280,7 @@ fn signals(stop: watch::Sender<bool>) -> anyhow::Result<tokio::task::JoinHandle<
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
                 _ = hang_up.recv() => {
-                    tracing::warn!("this version does not reload its configuration, restart it instead");
+                    reload.notify_one();
                     continue;
                 }
             }
@@ -280,6 +290,22 @@ fn signals(stop: watch::Sender<bool>) -> anyhow::Result<tokio::task::JoinHandle<
             }
         }
     }))
+}
+
+/// Reloads whenever it is asked to. Never returns.
+async fn reload(
+    transforms: Arc<Transforms>,
+    path: PathBuf,
+    running: Config,
+    telemetry: Telemetry,
+    asked: Arc<Notify>,
+) {
+    loop {
+        asked.notified().await;
+        systemd::reloading();
+        tokio::task::block_in_place(|| transforms.reload(&path, &running, &telemetry));
+        systemd::ready();
+    }
 }
 
 /// Looks at the disk budget now and then. Never returns.

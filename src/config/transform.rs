@@ -8,7 +8,7 @@ use super::item::Item;
 use super::raw::Table;
 
 /// What one output gets to see of an event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Transform {
     /// An `audit.k8s.io/v1` Policy. Default: none, every event at the level it was written at.
     pub(crate) policy_file: Option<PathBuf>,

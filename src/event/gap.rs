@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Batch, Event, Fingerprint, Nanos, Progress, Span, Whole, pieces};
+use super::{Batch, Event, Fingerprint, Nanos, Passed, Progress, Span, Whole, pieces};
 
 /// A gap as the checkpoint keeps it, from before it is sent until the cursor has passed it. After a kill it is sent as
 /// it stands here, byte for byte, so that it can be recognised.
@@ -158,6 +158,7 @@ impl GapRecord {
             end: 0,
             bytes: Vec::new(),
             events: Vec::new(),
+            passed: Passed::default(),
             earlier: Vec::new(),
         };
         for gap in gaps {

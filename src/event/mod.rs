@@ -16,6 +16,7 @@ pub(crate) mod fuzz_tests;
 mod gap;
 mod legacy;
 mod marks;
+mod passed;
 mod position;
 mod sightings;
 mod text;
@@ -26,6 +27,7 @@ pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces};
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use marks::{Earlier, Marks};
+pub(crate) use passed::Passed;
 pub(crate) use position::{Fingerprint, Position, Whole};
 pub(crate) use sightings::{Roll, Sighting, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
@@ -134,6 +136,7 @@ pub(crate) struct Batch {
     pub(crate) end: u64,
     pub(crate) bytes: Vec<u8>,
     pub(crate) events: Vec<Event>,
+    pub(crate) passed: Passed,
 }
 
 impl Batch {

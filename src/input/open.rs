@@ -12,7 +12,7 @@ use super::large::{LARGE, Permit};
 use super::now::Now;
 use super::reader::{Chunk, Gap, Reader, Rest};
 use super::source::{Source, Trouble};
-use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Progress};
+use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Passed, Progress};
 use crate::telemetry::GapReason;
 
 /// Bytes read at once of a line that is longer than a batch.
@@ -307,6 +307,7 @@ impl Reader {
             end,
             bytes: assembly.bytes,
             events: assembly.events,
+            passed: Passed::default(),
         };
         Chunk {
             batch,

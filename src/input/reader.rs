@@ -16,7 +16,9 @@ use super::shared::{Reading, Shared, View};
 use super::start;
 use super::unseen::Unseen;
 use crate::config::StartAt;
-use crate::event::{Batch, Cursor, Fingerprint, Key, Marks, Nanos, Progress, Roll, Sightings};
+use crate::event::{
+    Batch, Cursor, Fingerprint, Key, Marks, Nanos, Passed, Progress, Roll, Sightings,
+};
 use crate::telemetry::{GapReason, Say};
 
 /// What a reader has to say.
@@ -57,6 +59,7 @@ impl Chunk {
             end: offset,
             bytes: Vec::new(),
             events: Vec::new(),
+            passed: Passed::default(),
         };
         let (told, again, permit) = (Told::default(), false, None);
         Self { batch, generation, progress, told, file, existed: 0, again, permit }

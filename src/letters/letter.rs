@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Batch, Event, Fields, Fingerprint, Form, Position, Span, Whole, pieces};
+use crate::event::{
+    Batch, Event, Fields, Fingerprint, Form, Passed, Position, Span, Whole, pieces,
+};
 use crate::telemetry::{Time, human};
 
 /// Longest answer that is kept, in characters.
@@ -73,7 +75,15 @@ pub(crate) fn batch(letters: Vec<Kept>) -> Option<Batch> {
     }
     let start = events.iter().map(|event: &Event| event.offset).min().unwrap_or_default();
     let end = events.iter().map(|event| event.offset + 1).max().unwrap_or_default();
-    Some(Batch { generation, start, end, bytes, events, earlier: Vec::new() })
+    Some(Batch {
+        generation,
+        start,
+        end,
+        bytes,
+        events,
+        earlier: Vec::new(),
+        passed: Passed::default(),
+    })
 }
 
 /// An event whose line stands at index `at` of its batch. Position and time are those under which it was sent.
@@ -113,7 +123,15 @@ mod tests {
         });
         let generation = Fingerprint([3; 16]);
         let bytes = line.into_bytes();
-        let was = Batch { generation, start: 70, end: 999, bytes, events, earlier: Vec::new() };
+        let was = Batch {
+            generation,
+            start: 70,
+            end: 999,
+            bytes,
+            events,
+            earlier: Vec::new(),
+            passed: Passed::default(),
+        };
         assert_eq!(was.events.len(), 2);
         let kept = (0..2).map(|index| {
             let letter = Letter::of(&was, index, "400\nno", "scope");

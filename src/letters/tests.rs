@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::config::{Disk, MinFree};
-use crate::event::{Event, Fields, Fingerprint, Form, Span, Whole};
+use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole};
 
 /// Events with these lines, at offsets 0, 1000, 2000 and so on.
 fn batch_of(lines: &[&[u8]]) -> Batch {
@@ -18,7 +18,7 @@ fn batch_of(lines: &[&[u8]]) -> Batch {
         events.push(Event { offset, whole, form, line, time, fields, depth: 0 });
     }
     let (generation, earlier) = (Fingerprint([1; 16]), Vec::new());
-    Batch { generation, start: 0, end: 1 << 40, bytes, events, earlier }
+    Batch { generation, start: 0, end: 1 << 40, bytes, events, earlier, passed: Passed::default() }
 }
 
 fn open_with(directory: &Path, max_bytes: u64) -> Letters {

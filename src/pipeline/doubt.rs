@@ -69,7 +69,7 @@ impl Doubts {
     /// Whether a chunk may have been sent before.
     pub(super) fn holds(&mut self, chunk: &Chunk) -> bool {
         let (start, end) = (chunk.batch.start, chunk.batch.end);
-        let first = chunk.batch.events.first().map(|event| event.time);
+        let first = chunk.batch.passed.first;
         self.holds_range(chunk.generation, start..end, chunk.existed, first) || chunk.again
     }
 

@@ -1,12 +1,15 @@
-//! The thread behind a pipeline: reads one chunk ahead, and waits while the pipeline is busy.
+//! The thread behind a pipeline: reads one chunk ahead, takes its events through the transform, and waits while the
+//! pipeline is busy.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc;
 
 use tokio::sync::mpsc as tokio_mpsc;
 
 use crate::event::{Fingerprint, Progress};
 use crate::input::{News, Reader};
+use crate::transform::Current;
 
 /// What the reader does after a chunk that holds the process's one large buffer.
 pub(super) enum Reply {
@@ -25,7 +28,11 @@ pub(super) struct Reading {
 ///
 /// # Errors
 /// If it cannot be started.
-pub(super) fn start(name: &str, mut reader: Reader) -> io::Result<Reading> {
+pub(super) fn start(
+    name: &str,
+    mut reader: Reader,
+    transform: Arc<Current>,
+) -> io::Result<Reading> {
     let runtime = tokio::runtime::Handle::current();
     let (sender, news) = tokio_mpsc::channel(1);
     let (replies, answers) = mpsc::channel();
@@ -33,7 +40,11 @@ pub(super) fn start(name: &str, mut reader: Reader) -> io::Result<Reading> {
     thread.spawn(move || {
         // Room first, reading second: so what is read ahead is one chunk and no more.
         while let Ok(room) = runtime.block_on(sender.reserve()) {
-            let Some(something) = reader.next() else { return };
+            let Some(mut something) = reader.next() else { return };
+            if let News::Chunk(chunk) = &mut something {
+                let (chain, revision) = transform.chain();
+                chain.apply(revision, &mut chunk.batch);
+            }
             let large = matches!(&something, News::Chunk(chunk) if chunk.permit.is_some());
             room.send(something);
             if large {

@@ -26,6 +26,7 @@ use crate::input::{Chunk, Input, News, Reader};
 use crate::letters::Letters;
 use crate::output::Output;
 use crate::telemetry::{GapReason, Heart, InputStats, Telemetry};
+use crate::transform::Current;
 
 /// Chunks and gaps that wait for one before them, at most: while one is stuck the others go on so far.
 const AHEAD: usize = 256;
@@ -40,7 +41,7 @@ use settle::{carry_out, file_mark, give_back};
 /// What a pipeline is made of.
 pub(crate) struct Pipeline {
     input: Arc<Input>,
-    reader: Option<Reader>,
+    reader: Option<(Reader, Arc<Current>)>,
     context: Arc<Context>,
     ledger: Arc<Ledger>,
     doubts: Doubts,
@@ -119,6 +120,8 @@ struct Returned {
     /// Up to where sending has to be allowed for it.
     grant: u64,
     before: Progress,
+    /// Of the transform that its events went through.
+    revision: u64,
 }
 
 /// What was read and cannot be taken yet.
@@ -132,7 +135,7 @@ impl Pipeline {
     #[expect(clippy::too_many_arguments, reason = "called once, by `cli::run`, which names each")]
     pub(crate) fn new(
         input: Arc<Input>,
-        reader: Reader,
+        (reader, transform): (Reader, Arc<Current>),
         output: Output,
         names: (Arc<str>, Arc<str>),
         letters: Letters,
@@ -148,7 +151,7 @@ impl Pipeline {
         let read = ledger.cursor().generations;
         Self {
             input,
-            reader: Some(reader),
+            reader: Some((reader, transform)),
             context: Arc::new(Context {
                 output,
                 fate: Fate::keep(letters),
@@ -182,9 +185,9 @@ impl Pipeline {
     /// # Errors
     /// If the reading thread cannot be started.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<Ended> {
-        let Some(reader) = self.reader.take() else { return Ok(Ended::Broken) };
+        let Some((reader, transform)) = self.reader.take() else { return Ok(Ended::Broken) };
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
-        let mut reading = reading::start(&name, reader)?;
+        let mut reading = reading::start(&name, reader, transform)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         // The other side goes away only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
@@ -289,15 +292,19 @@ impl Pipeline {
         let (start, end) = (chunk.batch.start, chunk.batch.end);
         let (ticket, delivery, grant, wait) = match self.returned.remove(&(chunk.generation, start))
         {
-            Some(returned) if returned.stretch.end == end => {
+            Some(returned)
+                if returned.stretch.end == end
+                    && returned.revision == chunk.batch.passed.revision =>
+            {
                 (returned.ticket, returned.delivery, returned.grant, Duration::ZERO)
             }
             other => {
-                // Read again, it ends elsewhere: its events are not those that the delivery knows.
+                // Read again, it ends elsewhere, or it went through another transform: its events are not those that the delivery knows.
                 if let Some(returned) = other {
                     self.give_up(returned);
                 }
                 self.count(&chunk);
+                self.context.tell.passed(&chunk.batch.passed);
                 let (ticket, delivery) = self.enter(&chunk);
                 (ticket, delivery, self.taken, self.rate.wait(end - start, Instant::now()))
             }
@@ -333,7 +340,7 @@ impl Pipeline {
             progress: Some(chunk.progress.clone()),
             bytes: batch.end - batch.start,
             file: Arc::clone(&chunk.file),
-            first_event: batch.events.first().map(|event| event.time),
+            first_event: batch.passed.first,
             mark: None,
         });
         (ticket, delivery)

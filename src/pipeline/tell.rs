@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Batch, GapFacts, Nanos};
+use crate::event::{Batch, GapFacts, Nanos, Passed};
 use crate::letters::Count;
 use crate::output::{Pick, Reason};
 use crate::telemetry::{
-    EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say, Telemetry, Time,
+    Action, EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say, Telemetry,
+    Time,
 };
 
 /// See the module.
@@ -23,6 +24,7 @@ struct Said {
     state: Say<State>,
     lookups: Say<bool>,
     refused: Say<()>,
+    undecided: Say<()>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -40,6 +42,7 @@ impl Tell {
             state: Say::every(minutes(5)),
             lookups: Say::every(minutes(60)),
             refused: Say::every(minutes(1)),
+            undecided: Say::every(minutes(5)),
         };
         // Running is the state to begin with and needs no word.
         said.state.now(State::Running, Instant::now());
@@ -48,6 +51,33 @@ impl Tell {
 
     fn said(&self, what: impl FnOnce(&mut Said) -> Option<u64>) -> Option<u64> {
         what(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was done to the events of a batch before it came here.
+    pub(super) fn passed(&self, passed: &Passed) {
+        let left_out = passed.dropped + passed.filtered;
+        self.stats.events.of(EventResult::Dropped).add(left_out);
+        for (action, events) in [
+            (Action::Dropped, passed.dropped),
+            (Action::Filtered, passed.filtered),
+            (Action::Lowered, passed.lowered),
+            (Action::Redacted, passed.redacted),
+            (Action::Shrunk, passed.shrunk),
+            (Action::Undecided, passed.undecided),
+        ] {
+            self.stats.actions.of(action).add(events);
+        }
+        if let Some(problem) = &passed.problem
+            && let Some(unsaid) = self.said(|said| said.undecided.now((), Instant::now()))
+        {
+            tracing::warn!(
+                input = &*self.input,
+                output = &*self.output,
+                problem,
+                unsaid,
+                "`where` fails on some events, which are kept"
+            );
+        }
     }
 
     pub(super) fn delivered(&self, batch: &Batch, picks: &[Pick]) {

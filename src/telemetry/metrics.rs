@@ -55,6 +55,7 @@ const INPUT: &[Row<InputStats>] = &[
 #[rustfmt::skip]
 const PAIR: &[Row<PairStats>] = &[
     Row("auditrail_output_events", "Events by what became of them.", Counters("result", |p| each(&p.events))),
+    Row("auditrail_transform_events", "Events by what was done to them before sending.", Counters("action", |p| each(&p.actions))),
     Row("auditrail_output_retries", "Requests to be tried again.", Counters("reason", |p| each(&p.retries))),
     Row("auditrail_output_lookups", "Events in doubt, by what asking for them gave.", Counters("result", |p| each(&p.lookups))),
     Row("auditrail_gaps", "Stretches of the log that no one can read any more.", Counters("reason", |p| each(&p.gaps))),

@@ -28,7 +28,9 @@ pub(crate) use disk::DiskStats;
 pub(crate) use health::{Check, Heart};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
 pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
-pub(crate) use pair::{Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason};
+pub(crate) use pair::{
+    Action, Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason,
+};
 pub(crate) use say::Say;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;

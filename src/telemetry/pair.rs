@@ -25,6 +25,24 @@ labels! {
 }
 
 labels! {
+    /// What was done to an event before it was sent, or why it was not.
+    Action {
+        /// Left out by the policy.
+        Dropped = "policy_dropped",
+        /// Left out by `where`.
+        Filtered = "filtered",
+        /// Told at a lower level, as the policy says.
+        Lowered = "lowered",
+        /// Something of it was blanked.
+        Redacted = "redacted",
+        /// Cut to the size that the output takes.
+        Shrunk = "shrunk",
+        /// Kept because `where` fails on it.
+        Undecided = "filter_failed",
+    }
+}
+
+labels! {
     /// Why something is tried again.
     RetryReason {
         /// No connection, so nothing was sent.
@@ -89,6 +107,7 @@ pub(crate) struct PairStats {
     pub(super) input: Arc<str>,
     pub(super) output: Arc<str>,
     pub(crate) events: Counts<EventResult>,
+    pub(crate) actions: Counts<Action>,
     pub(crate) retries: Counts<RetryReason>,
     pub(crate) lookups: Counts<LookupResult>,
     pub(super) gaps: Counts<GapReason>,
@@ -118,6 +137,7 @@ impl PairStats {
             input: input.into(),
             output: output.into(),
             events: Counts::default(),
+            actions: Counts::default(),
             retries: Counts::default(),
             lookups: Counts::default(),
             gaps: Counts::default(),

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::letters::Letterbox;
 use crate::cli::start::output;
+use crate::cli::transform::Transforms;
 use crate::config::{self, Config, OutputKind};
 use crate::event::{Key, Roll};
 use crate::input::{Input, Large, Limits, Reader};
@@ -24,6 +25,7 @@ pub(super) struct House<'a> {
     pub(super) key: Key,
     pub(super) loaded: &'a Loaded,
     pub(super) node: &'a str,
+    pub(super) transforms: &'a Transforms,
     pub(super) telemetry: &'a Telemetry,
     pub(super) store: &'a Arc<Store>,
     pub(super) moved: &'a Arc<Notify>,
@@ -145,7 +147,7 @@ impl House<'_> {
         )?;
         let pipeline = Pipeline::new(
             Arc::clone(input),
-            reader,
+            (reader, self.transforms.of(&output_config.name)?),
             output,
             names,
             letters,

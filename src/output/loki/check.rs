@@ -5,7 +5,7 @@ use bytes::Bytes;
 use reqwest::Method;
 
 use super::{Loki, lookup, verdict};
-use crate::event::{Batch, Event, Fields, Fingerprint, Form, Span, Whole};
+use crate::event::{Batch, Event, Fields, Fingerprint, Form, Passed, Span, Whole};
 use crate::output::finding::Finding;
 use crate::output::http::{Failure, Request, Response, excerpt};
 use crate::output::{LookUp, Pick, Verdict};
@@ -60,6 +60,7 @@ async fn read(loki: &Loki) -> Finding {
         end: 0,
         bytes: Vec::new(),
         events: vec![event],
+        passed: Passed::default(),
     };
     match lookup::look_up(loki, &loki.scope(), &batch, &[Pick { event: 0, safe: false }]).await {
         LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),

@@ -143,5 +143,6 @@ pub(super) fn give_back(
     before: Progress,
 ) -> Returned {
     let (generation, stretch) = (chunk.generation, chunk.batch.start..chunk.batch.end);
-    Returned { ticket, delivery, generation, stretch, grant, before }
+    let revision = chunk.batch.passed.revision;
+    Returned { ticket, delivery, generation, stretch, grant, before, revision }
 }

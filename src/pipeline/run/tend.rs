@@ -23,13 +23,13 @@ impl Pipeline {
         }
         let (stats, told) = (&self.input_stats, &chunk.told);
         stats.bytes.add(chunk.batch.end - chunk.batch.start);
-        stats.events.add(chunk.batch.events.len() as u64);
+        stats.events.add(chunk.batch.passed.read);
         stats.torn_lines.add(told.torn.into());
         stats.hole_bytes.add(told.hole_bytes);
         stats.over_long_lines.add(told.over_long.into());
         stats.unreadable_lines.add(told.unreadable.into());
-        if let Some(event) = chunk.batch.events.last() {
-            stats.last_event.set(Some(Time::from_nanos(event.time)));
+        if let Some(time) = chunk.batch.passed.last {
+            stats.last_event.set(Some(Time::from_nanos(time)));
         }
         let gaps = [
             (GapReason::TornLine, told.torn_bytes, u64::from(told.torn)),

@@ -1,0 +1,160 @@
+//! What leaves the node, built from the configuration and the files that it names, and built anew on SIGHUP.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{self, Config, RedactMode, Transform};
+use crate::event::Key;
+use crate::telemetry::{Telemetry, Time};
+use crate::transform::{Chain, Current, Filter, Policy, Redaction};
+
+/// Fewer bytes of a key could be guessed.
+const KEY_BYTES: usize = 32;
+
+/// The chains of all outputs.
+pub(super) struct Transforms {
+    /// The node's own, for digests and for `hash` without a key file.
+    key: Key,
+    current: Vec<(Arc<str>, Arc<Current>)>,
+}
+
+impl Transforms {
+    /// # Errors
+    /// If a file cannot be read, or what stands in it or in the configuration is not accepted.
+    pub(super) fn new(config: &Config, key: &Key) -> anyhow::Result<Self> {
+        let current = chains(config, key)?
+            .into_iter()
+            .map(|(name, chain)| (name, Arc::new(Current::new(chain))))
+            .collect();
+        Ok(Self { key: key.clone(), current })
+    }
+
+    /// The chain of an output, which is in the configuration.
+    pub(super) fn of(&self, output: &str) -> anyhow::Result<Arc<Current>> {
+        let found = self.current.iter().find(|(name, _)| **name == *output);
+        found.map(|(_, current)| Arc::clone(current)).context("an output without a transform")
+    }
+
+    /// Reads configuration and files again, and puts the new chains in place of the old ones: all of them or, if anything
+    /// is not accepted, none.
+    pub(super) fn reload(&self, path: &Path, running: &Config, telemetry: &Telemetry) {
+        match self.try_reload(path, running) {
+            Ok(restart) => {
+                telemetry.reloaded(Ok(Time::now()));
+                tracing::info!("what leaves the node is configured anew");
+                if restart {
+                    tracing::warn!(
+                        "more than `transform` has changed in the configuration: restart to apply that"
+                    );
+                }
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "not reloaded, going on with what was there before");
+                telemetry.reloaded(Err(error));
+            }
+        }
+    }
+
+    /// Answers whether more has changed than can be applied.
+    fn try_reload(&self, path: &Path, running: &Config) -> anyhow::Result<bool> {
+        let config = Config::load(path)?;
+        let mut made = chains(&config, &self.key)?;
+        let mut all = true;
+        let mut ready = Vec::new();
+        for (name, current) in &self.current {
+            match made.iter().position(|(other, _)| other == name) {
+                Some(at) => ready.push((current, made.swap_remove(at).1)),
+                None => all = false,
+            }
+        }
+        for (current, chain) in ready {
+            current.replace(chain);
+        }
+        Ok(!all || !made.is_empty() || beside_transform(&config) != beside_transform(running))
+    }
+}
+
+/// All of a configuration that a reload does not touch.
+fn beside_transform(config: &Config) -> String {
+    let mut config = config.clone();
+    for output in &mut config.outputs {
+        output.transform = Transform::default();
+    }
+    format!("{config:?}")
+}
+
+fn chains(config: &Config, key: &Key) -> anyhow::Result<Vec<(Arc<str>, Chain)>> {
+    config
+        .outputs
+        .iter()
+        .map(|output| Ok((Arc::clone(&output.name), chain(output, key)?)))
+        .collect()
+}
+
+/// The chain of one output.
+///
+/// # Errors
+/// As above.
+pub(super) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain> {
+    let transform = &output.transform;
+    let policy = transform.policy_file.as_deref().map(policy).transpose()?;
+    let filter = transform.filter.as_ref().map(|placed| {
+        Filter::compile(&placed.text).map_err(|error| anyhow::anyhow!("{}: {error}", placed.place))
+    });
+    let redaction = transform.redact.as_ref().map(|redact| redaction(redact, key)).transpose()?;
+    Ok(Chain {
+        policy: policy.map(Arc::new),
+        filter: filter.transpose()?,
+        redaction,
+        omit_managed_fields: transform.omit_managed_fields,
+        limit: transform.max_event_bytes,
+        key: key.clone(),
+    })
+}
+
+fn policy(path: &Path) -> anyhow::Result<Policy> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the `policy_file` {}", path.display()))?;
+    let policy = Policy::parse(&text, path)?;
+    for warning in policy.warnings() {
+        tracing::warn!(policy = %path.display(), "{warning}");
+    }
+    Ok(policy)
+}
+
+fn redaction(redact: &config::Redact, key: &Key) -> anyhow::Result<Redaction> {
+    let key = match &redact.mode {
+        RedactMode::Mask => None,
+        RedactMode::Hash { key_file: None } => Some(key.clone()),
+        RedactMode::Hash { key_file: Some(path) } => Some(key_of(path)?),
+    };
+    Ok(Redaction::new(redact, key)?)
+}
+
+/// A key from a file that nobody but its owner may read.
+fn key_of(path: &PathBuf) -> anyhow::Result<Key> {
+    let shown = path.display();
+    let read = || format!("cannot read the `key_file` {shown}");
+    let mode = fs::metadata(path).with_context(read)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!(
+            "{shown} can be read or written by others (mode {:04o}), who could then guess what was blanked: chmod 600 {shown}",
+            mode & 0o7777
+        );
+    }
+    let bytes = fs::read(path).with_context(read)?;
+    let bytes = bytes.trim_ascii();
+    if bytes.len() < KEY_BYTES {
+        bail!(
+            "{shown} holds {} bytes, a key has at least {KEY_BYTES}: openssl rand -base64 32 > {shown}",
+            bytes.len()
+        );
+    }
+    Ok(Key(Sha256::digest(bytes).into()))
+}
