@@ -203,11 +203,7 @@ async fn page(
 }
 
 /// One request, answered.
-async fn ask(
-    loki: &Loki,
-    scope: &Scope,
-    query: &[(&str, String); 5],
-) -> Result<Response, Trouble> {
+async fn ask(loki: &Loki, scope: &Scope, query: &[(&str, String); 5]) -> Result<Response, Trouble> {
     let url = Url::parse_with_params(&format!("{}/loki/api/v1/query_range", loki.base), query);
     let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();
     // The cache of the query front end remembers for how long there was nothing.
