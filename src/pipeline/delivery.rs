@@ -168,7 +168,6 @@ impl Delivery {
     }
 
     async fn send(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
-        let sent = Instant::now();
         let answer = context.output.send(batch, &part.picks).await;
         match &answer {
             Answer::Whole(Verdict::Retry { reason, .. } | Verdict::Doubt { reason, .. }) => {
@@ -177,11 +176,11 @@ impl Delivery {
             _ => context.waking.heard(),
         }
         match answer {
-            Answer::Whole(verdict) => self.judge(context, batch, part, verdict, sent),
+            Answer::Whole(verdict) => self.judge(context, batch, part, verdict),
             Answer::Each(verdicts) if verdicts.len() != part.picks.len() => {
                 let answer = format!("{} verdicts on {} events", verdicts.len(), part.picks.len());
                 let doubt = Verdict::Doubt { reason: Reason::BadAnswer, answer };
-                self.judge(context, batch, part, doubt, sent)
+                self.judge(context, batch, part, doubt)
             }
             Answer::Each(verdicts) => {
                 let beside = part.beside || verdicts.contains(&Verdict::Delivered);
@@ -189,7 +188,7 @@ impl Delivery {
                 let mut wait = None;
                 for (picks, verdict) in groups {
                     let some = Part { picks, doubt: None, throttled: part.throttled, beside };
-                    wait = self.judge(context, batch, some, verdict, sent).max(wait);
+                    wait = self.judge(context, batch, some, verdict).max(wait);
                 }
                 if refused.is_empty() {
                     return wait;
@@ -199,14 +198,13 @@ impl Delivery {
         }
     }
 
-    /// Acts on the verdict on a part that was sent at `sent`.
+    /// Acts on the verdict on a part that was just sent.
     fn judge(
         &mut self,
         context: &Context,
         batch: &Batch,
         mut part: Part,
         verdict: Verdict,
-        sent: Instant,
     ) -> Option<Duration> {
         match verdict {
             Verdict::Delivered => {
@@ -228,11 +226,12 @@ impl Delivery {
                 context.tell.retrying(reason, &answer);
                 let unheard = is_unheard(reason);
                 let until = match reason {
-                    // An answer that was heard, if not understood, ends the attempt.
-                    Reason::Throttled | Reason::ServerError | Reason::BadAnswer => Instant::now(),
-                    // It may have begun later than `sent`, at another endpoint.
+                    // An answer that was heard, if not understood, ends the attempt, and so does its time-out.
+                    Reason::Throttled
+                    | Reason::ServerError
+                    | Reason::BadAnswer
+                    | Reason::Timeout => Instant::now(),
                     Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
-                    Reason::Timeout => sent + context.timeout,
                 };
                 part.doubt = Some(self.doubt(context, until, unheard, Then::Send));
                 self.parts.push(part);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Loki;
 use crate::event::{Batch, Fingerprint, Form, Key, Nanos, pieces};
-use crate::output::http::{Failure, Request, excerpt};
+use crate::output::http::{Failure, Request, Response, excerpt};
 use crate::output::{LookUp, Pick, Reason, unanswered};
 
 /// Loki's default for `max_entries_limit_per_query`.
@@ -168,24 +168,18 @@ async fn page(
         ("limit", limit.to_string()),
         ("direction", "forward".to_owned()),
     ];
-    let url = Url::parse_with_params(&format!("{}/loki/api/v1/query_range", loki.base), &query);
-    let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();
-    // The cache of the query front end remembers for how long there was nothing.
-    let mut headers = vec![("cache-control", "no-cache".to_owned())];
-    Loki::add_tenant(&mut headers, &scope.tenant);
-    let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
-    let later = |reason, answer| Trouble::Later(LookUp::Retry { after: None, reason, answer });
-    let response =
-        loki.client.send_keeping(request, HELD).await.map_err(|failure| match failure {
-            Failure::Setup { answer, .. } | Failure::NotSent { answer } => {
-                later(Reason::Connect, answer)
+    let mut response = ask(loki, scope, &query).await?;
+    if is_turned_away(&response) {
+        // No right to read, or no rights at all at the moment? Then a push of nothing is turned away as well.
+        match loki.push(super::nothing()).await {
+            // The rights may have come back between the two: asked again, it is certain.
+            Ok(push) if !matches!(push.status, 401 | 403 | 429 | 500..) => {
+                response = ask(loki, scope, &query).await?;
             }
-            lost @ Failure::Lost { .. } => match unanswered(lost) {
-                crate::output::Verdict::Doubt { reason, answer } => later(reason, answer),
-                other => later(Reason::ConnectionLost, format!("{other:?}")),
-            },
-        })?;
-    let answer = || format!("{} {}", response.status, excerpt(&response.body));
+            _ => return Err(later(Reason::ServerError, said(&response))),
+        }
+    }
+    let answer = || said(&response);
     match response.status {
         200 if response.body.len() >= HELD => Err(Trouble::TooLarge),
         200 => parse(&response.body)
@@ -204,15 +198,39 @@ async fn page(
             Err(Trouble::TooLarge)
         }
         408 | 500..=599 => Err(later(Reason::ServerError, answer())),
-        // No right to read, or no rights at all at the moment? Then a push of nothing is turned away as well.
-        401 | 403 => match loki.push(super::nothing()).await {
-            Ok(push) if !matches!(push.status, 401 | 403 | 429 | 500..) => {
-                Err(Trouble::Unavailable(answer()))
-            }
-            _ => Err(later(Reason::ServerError, answer())),
-        },
         _ => Err(Trouble::Unavailable(answer())),
     }
+}
+
+/// One request, answered.
+async fn ask(loki: &Loki, scope: &Scope, query: &[(&str, String); 5]) -> Result<Response, Trouble> {
+    let url = Url::parse_with_params(&format!("{}/loki/api/v1/query_range", loki.base), query);
+    let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();
+    // The cache of the query front end remembers for how long there was nothing.
+    let mut headers = vec![("cache-control", "no-cache".to_owned())];
+    Loki::add_tenant(&mut headers, &scope.tenant);
+    let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
+    loki.client.send_keeping(request, HELD).await.map_err(|failure| match failure {
+        Failure::Setup { answer, .. } | Failure::NotSent { answer } => {
+            later(Reason::Connect, answer)
+        }
+        lost @ Failure::Lost { .. } => match unanswered(lost) {
+            crate::output::Verdict::Doubt { reason, answer } => later(reason, answer),
+            other => later(Reason::ConnectionLost, format!("{other:?}")),
+        },
+    })
+}
+
+fn is_turned_away(response: &Response) -> bool {
+    matches!(response.status, 401 | 403)
+}
+
+fn said(response: &Response) -> String {
+    format!("{} {}", response.status, excerpt(&response.body))
+}
+
+fn later(reason: Reason, answer: String) -> Trouble {
+    Trouble::Later(LookUp::Retry { after: None, reason, answer })
 }
 
 #[derive(Deserialize)]

@@ -37,6 +37,10 @@ pub(crate) struct Loki {
     base: String,
     push_url: String,
     labels: Labels,
+    /// Held by the push under way. Loki takes entries into a stream, numbers them, and writes its log after that; of two
+    /// pushes at once the later numbers may stand there first, and when it reads that log after a crash, it takes the
+    /// other push for a repeat and drops it (pkg/ingester/stream.go: `entryCt`).
+    one_at_a_time: tokio::sync::Mutex<()>,
     /// Reused: making them anew costs a tenth of all the work.
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -80,6 +84,7 @@ impl Loki {
             base,
             push_url,
             labels,
+            one_at_a_time: tokio::sync::Mutex::default(),
             scratch: Mutex::default(),
         })
     }
@@ -119,6 +124,7 @@ impl Loki {
         let hour = self.config.stream_per_hour.then(|| self.hour(first.time));
         let labels = self.labels.text(hour, first.whole == Whole::Gap);
         let body = self.body(&labels, batch, picks);
+        let _turn = self.one_at_a_time.lock().await;
         Answer::Whole(match self.push(body).await {
             Ok(response) => verdict::judge(response.status, response.retry_after, &response.body),
             Err(failure) => unanswered(failure),
