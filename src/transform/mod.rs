@@ -6,6 +6,8 @@
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod edit;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
+mod filter;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod level;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod lower;
