@@ -21,6 +21,7 @@ use crate::event::{Form, Record};
 mod check;
 mod legacy;
 mod place;
+mod root;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,8 @@ mod value;
 
 use check::Check;
 pub(crate) use place::FilterError;
-use value::{EventValue, Scan};
+use root::EventValue;
+use value::Scan;
 
 /// Longer expressions are refused.
 const LENGTH: usize = 8192;

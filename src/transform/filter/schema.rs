@@ -145,7 +145,11 @@ pub(super) const TYPE_NAMES: [&str; 9] =
 /// The name that was probably meant, for the end of a message.
 pub(super) fn hint<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> String {
     let lower = typed.to_lowercase();
-    let likeness = |name: &str| strsim::jaro_winkler(&lower, &name.to_lowercase());
+    let likeness = |name: &str| {
+        let name = name.to_lowercase();
+        let part = if lower.len() > 2 && name.contains(&lower) { 0.9 } else { 0.0 };
+        strsim::jaro_winkler(&lower, &name).max(part)
+    };
     match names.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
         Some(name) if likeness(name) > 0.8 => format!(": did you mean `{name}`?"),
         _ => String::new(),

@@ -56,6 +56,9 @@ fn parse_length(text: &str) -> Option<Nanos> {
         Some(rest) => (-1, rest),
         None => (1, text),
     };
+    if rest.is_empty() {
+        return None;
+    }
     let mut sum: Nanos = 0;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -74,7 +77,7 @@ fn parse_length(text: &str) -> Option<Nanos> {
         rest = &rest[letters..];
         sum = sum.checked_add(number.checked_mul(unit)?)?;
     }
-    (!text.is_empty()).then_some(sign * sum)
+    Some(sign * sum)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

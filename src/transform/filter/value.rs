@@ -1,4 +1,4 @@
-//! An event as a value of CEL: members are looked up in the line when an expression asks for them, and not before.
+//! Values of an event for CEL: members are looked up in the line when an expression asks for them, and not before.
 //!
 //! No copy is made of an object or list, and nothing recurses, so a body of ten thousand levels costs what its length
 //! costs. What cannot be read for certain (broken text, a number beyond any type, a key that is there twice, and so read
@@ -17,10 +17,14 @@ use cel::common::types::{
 };
 use cel::common::value::{CowVal, Val};
 
-use crate::event::{Form, Record, Span};
 use crate::transform::members::{elements, members, skip, string};
 
-type Boxed<'v> = Box<dyn Val + 'v>;
+/// Elements of the longest list that is gone through: each takes some fifty bytes.
+const ITEMS: usize = 1 << 16;
+/// What a step of a loop costs, in bytes walked over.
+const STEP: usize = 16;
+
+pub(super) type Boxed<'v> = Box<dyn Val + 'v>;
 
 /// What an evaluation may cost, and what went wrong in it.
 #[derive(Debug)]
@@ -45,111 +49,17 @@ impl Scan {
         ExecutionError::function_error("event", what)
     }
 
+    /// Once there was trouble, nothing is read any more: loops go on after an error.
     fn spend(&self, bytes: usize) -> Result<(), ExecutionError> {
+        if let Some(trouble) = self.trouble() {
+            return Err(self.fail(trouble));
+        }
         let left = self.left.load(Ordering::Relaxed);
         let Some(rest) = left.checked_sub(bytes) else {
             return Err(self.fail("it costs too much on so large an event"));
         };
         self.left.store(rest, Ordering::Relaxed);
         Ok(())
-    }
-}
-
-/// The whole event. The envelope's fields were found when the line was read, so that its bodies are not walked over for
-/// its verb.
-#[derive(Clone, Copy)]
-pub(super) struct EventValue<'v> {
-    pub(super) record: Record<'v>,
-    pub(super) scan: &'v Scan,
-}
-
-impl<'v> EventValue<'v> {
-    fn member(&self, name: &str) -> Result<Option<Boxed<'v>>, ExecutionError> {
-        let line = self.record.line;
-        let f = &self.record.event.fields;
-        let (span, string): (Span, bool) = match name {
-            "level" => (f.level, true),
-            "auditID" => (f.audit_id, true),
-            "stage" => (f.stage, true),
-            "requestURI" => (f.request_uri, true),
-            "verb" => (f.verb, true),
-            "userAgent" => (f.user_agent, true),
-            "requestReceivedTimestamp" => (f.received, true),
-            "stageTimestamp" => (f.stage_time, true),
-            "user" => (f.user, false),
-            "impersonatedUser" => (f.impersonated_user, false),
-            "sourceIPs" => (f.source_ips, false),
-            "objectRef" => (f.object_ref, false),
-            "responseStatus" => (f.response_status, false),
-            "requestObject" => (f.request_object, false),
-            "responseObject" => (f.response_object, false),
-            "annotations" => (f.annotations, false),
-            _ => (Span::default(), false),
-        };
-        if self.record.event.form == Form::Json && !span.is_empty() {
-            let from = span.start as usize - usize::from(string);
-            return value(line, from, self.scan).map(|(value, _)| Some(value));
-        }
-        member(line, 0, name, self.scan)
-    }
-}
-
-impl fmt::Debug for EventValue<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the event")
-    }
-}
-
-impl Val for EventValue<'_> {
-    fn get_type(&self) -> &Type {
-        &MAP_TYPE
-    }
-
-    fn cel_type() -> &'static Type {
-        &MAP_TYPE
-    }
-
-    fn as_indexer<'b, 'w>(&'b self) -> Option<&'b (dyn Indexer + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_container(&self) -> Option<&dyn Container> {
-        Some(self)
-    }
-
-    fn clone_as_boxed<'w>(&self) -> Boxed<'w>
-    where
-        Self: 'w,
-    {
-        Box::new(*self)
-    }
-}
-
-impl Indexer for EventValue<'_> {
-    fn get<'b, 'w>(&'b self, key: &dyn Val) -> Result<CowVal<'b, 'w>, ExecutionError>
-    where
-        Self: 'w,
-    {
-        let name = name(key)?;
-        self.member(name)?
-            .map(|value| CowVal::Owned(value as Boxed<'w>))
-            .ok_or_else(|| no_such(name))
-    }
-
-    fn steal<'w>(self: Box<Self>, key: &dyn Val) -> Result<Boxed<'w>, ExecutionError>
-    where
-        Self: 'w,
-    {
-        self.get(key).map(CowVal::into_owned)
-    }
-}
-
-impl Container for EventValue<'_> {
-    fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(self.member(name(key)?)?.is_some())
     }
 }
 
@@ -172,6 +82,10 @@ impl<'v> Node<'v> {
         let mut items: Vec<Boxed<'v>> = Vec::new();
         let mut result = Ok(());
         let mut take = |item: Result<(Boxed<'v>, usize), ExecutionError>| match item {
+            Ok(_) if items.len() == ITEMS => {
+                result = Err(self.scan.fail("it goes through too long a list"));
+                None
+            }
             Ok((item, end)) => {
                 items.push(item);
                 Some(end)
@@ -310,14 +224,15 @@ impl Iterable for Node<'_> {
     where
         Self: 'w,
     {
-        Box::new(Items(self.items().iter()))
+        Box::new(Items(self.items().iter(), self.scan))
     }
 }
 
-struct Items<'b, 'v>(std::slice::Iter<'b, Boxed<'v>>);
+struct Items<'b, 'v>(std::slice::Iter<'b, Boxed<'v>>, &'v Scan);
 
 impl<'b, 'v: 'w, 'w> traits::Iterator<'b, 'w> for Items<'b, 'v> {
     fn next(&mut self) -> Option<&'b (dyn Val + 'w)> {
+        self.1.spend(STEP).ok()?;
         self.0.next().map(|item| item.as_ref() as &'b (dyn Val + 'w))
     }
 }
@@ -325,23 +240,24 @@ impl<'b, 'v: 'w, 'w> traits::Iterator<'b, 'w> for Items<'b, 'v> {
 const UNREADABLE: &str = "it asks for a part of the event that is not proper JSON";
 const REPEATED: &str = "it asks for a member that the event has twice";
 
-fn name<'k>(key: &'k dyn Val) -> Result<&'k str, ExecutionError> {
+pub(super) fn name<'k>(key: &'k dyn Val) -> Result<&'k str, ExecutionError> {
     let name = key.downcast_ref::<CelString<'_>>();
     name.map(CelString::inner)
         .ok_or_else(|| ExecutionError::no_such_overload("_[_]", vec!["map".into()]))
 }
 
-fn no_such(name: &str) -> ExecutionError {
+pub(super) fn no_such(name: &str) -> ExecutionError {
     ExecutionError::no_such_key(name)
 }
 
 /// Looks a member up in the object that begins at `from`.
-fn member<'v>(
+pub(super) fn member<'v>(
     line: &'v [u8],
     from: usize,
     name: &str,
     scan: &'v Scan,
 ) -> Result<Option<Boxed<'v>>, ExecutionError> {
+    scan.spend(0)?;
     let (mut found, mut twice) = (None, false);
     let end = members(line, from, |member| {
         if member.is(name) {
@@ -359,11 +275,12 @@ fn member<'v>(
 }
 
 /// The value that begins at `from`, and where it ends.
-fn value<'v>(
+pub(super) fn value<'v>(
     line: &'v [u8],
     from: usize,
     scan: &'v Scan,
 ) -> Result<(Boxed<'v>, usize), ExecutionError> {
+    scan.spend(0)?;
     let unreadable = || scan.fail(UNREADABLE);
     let end = skip(line, from).ok_or_else(unreadable)?;
     let boxed: Boxed<'v> = match line[from] {
