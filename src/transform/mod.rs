@@ -3,11 +3,10 @@
 //! Works on the bytes: what is not touched stays as the server wrote it. The result is deterministic: the same event
 //! always becomes the same bytes, so that one sent twice is recognised.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
+#[expect(dead_code, reason = "its users are being written")]
 mod edit;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod filter;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod level;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod lower;

@@ -147,8 +147,8 @@ impl Check {
             args.push(self.expr(arg)?);
         }
         match (call.func_name.as_str(), &args[..]) {
-            (operators::LOGICAL_AND | operators::LOGICAL_OR, _) | (operators::LOGICAL_NOT, _) => {
-                self.truths(call, &args)?;
+            (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, _) => {
+                Self::truths(call, &args)?;
                 Ok(Type::Bool)
             }
             (operators::EQUALS | operators::NOT_EQUALS, [left, right]) => {
@@ -157,7 +157,7 @@ impl Check {
                 Ok(Type::Bool)
             }
             (operators::CONDITIONAL, [_, yes, no]) => {
-                self.truths(call, &args[..1])?;
+                Self::truths(call, &args[..1])?;
                 Ok(if yes.word() == no.word() { *yes } else { Type::Unknown })
             }
             (operators::IN, [_, right]) => match right {
@@ -199,19 +199,12 @@ impl Check {
                 }
                 if call.func_name == "matches" { self.pattern(id, call) } else { Ok(Type::Bool) }
             }
-            (name, _) => match FUNCTIONS.iter().find(|(known, _)| *known == name) {
-                Some((_, found)) => Ok(*found),
-                None => {
-                    let names = FUNCTIONS.iter().map(|(known, _)| *known);
-                    let names = names.filter(|known| known.starts_with(char::is_alphabetic));
-                    Err((id, format!("there is no function `{name}`{}", hint(name, names))))
-                }
-            },
+            (name, _) => function(id, name),
         }
     }
 
     /// What `&&`, `||`, `!` and `?` are given.
-    fn truths(&self, call: &CallExpr, args: &[Type]) -> Result<(), Wrong> {
+    fn truths(call: &CallExpr, args: &[Type]) -> Result<(), Wrong> {
         for (arg, found) in call.args.iter().zip(args) {
             if !matches!(found, Type::Bool | Type::Unknown) {
                 let word = found.word().unwrap_or_default();
@@ -268,13 +261,13 @@ fn literal_type(literal: &LiteralValue) -> Type {
 /// What a member of a value is.
 fn member(id: u64, of: Type, name: &str) -> Found {
     match of {
-        Type::Object(members) => match members.iter().find(|(known, _)| *known == name) {
-            Some((_, found)) => Ok(*found),
-            None => {
+        Type::Object(members) => {
+            let found = members.iter().find(|(known, _)| *known == name);
+            found.map(|(_, found)| *found).ok_or_else(|| {
                 let hint = hint(name, members.iter().map(|(known, _)| *known));
-                Err((id, format!("no event has `{name}` here{hint}")))
-            }
-        },
+                (id, format!("no event has `{name}` here{hint}"))
+            })
+        }
         Type::Texts => Ok(Type::String),
         Type::Map | Type::Unknown | Type::Other => Ok(Type::Unknown),
         other => {
@@ -282,6 +275,16 @@ fn member(id: u64, of: Type, name: &str) -> Found {
             Err((id, format!("there is no `{name}` in it: it is {word}")))
         }
     }
+}
+
+/// What a function answers.
+fn function(id: u64, name: &str) -> Found {
+    let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, found)| *found).ok_or_else(|| {
+        let names = FUNCTIONS.iter().map(|(known, _)| *known);
+        let names = names.filter(|known| known.starts_with(char::is_alphabetic));
+        (id, format!("there is no function `{name}`{}", hint(name, names)))
+    })
 }
 
 fn comparable(id: u64, left: Type, right: Type) -> Result<(), Wrong> {

@@ -37,15 +37,18 @@ fn duration(text: &CelString<'_>) -> Result<Length, ExecutionError> {
         .ok_or_else(|| ExecutionError::function_error("duration", "not as in \"1h30m\""))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the macro calls it")]
 fn get_hours(time: &Time) -> CelInt {
     CelInt::from(time.0.rem_euclid(DAY) / (3600 * SECOND))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the macro calls it")]
 fn get_minutes(time: &Time) -> CelInt {
     CelInt::from(time.0.rem_euclid(3600 * SECOND) / (60 * SECOND))
 }
 
 /// Sunday is 0; 1970 began on a Thursday.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the macro calls it")]
 fn get_day_of_week(time: &Time) -> CelInt {
     CelInt::from((time.0.div_euclid(DAY) + 4).rem_euclid(7))
 }

@@ -240,7 +240,7 @@ impl<'b, 'v: 'w, 'w> traits::Iterator<'b, 'w> for Items<'b, 'v> {
 const UNREADABLE: &str = "it asks for a part of the event that is not proper JSON";
 const REPEATED: &str = "it asks for a member that the event has twice";
 
-pub(super) fn name<'k>(key: &'k dyn Val) -> Result<&'k str, ExecutionError> {
+pub(super) fn name(key: &dyn Val) -> Result<&str, ExecutionError> {
     let name = key.downcast_ref::<CelString<'_>>();
     name.map(CelString::inner)
         .ok_or_else(|| ExecutionError::no_such_overload("_[_]", vec!["map".into()]))
