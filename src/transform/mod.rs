@@ -15,5 +15,7 @@ mod managed_fields;
 mod members;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod shrink;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
+mod tally;
 #[cfg(test)]
 mod test_support;
