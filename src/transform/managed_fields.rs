@@ -37,11 +37,11 @@ pub(super) fn in_body(line: &[u8], body: Span, edits: &mut Edits) {
 
 /// Shows each member of each `metadata` in a body, with the end of its value: of the object itself, or of its items and
 /// rows. Looks no further than the last place where `needle` is found, and mostly nowhere.
-pub(super) fn each_metadata<'a>(
-    line: &'a [u8],
+pub(super) fn each_metadata(
+    line: &[u8],
     body: Span,
     needle: &Finder<'_>,
-    mut each: impl FnMut(Member<'a>, usize),
+    mut each: impl FnMut(Member<'_>, usize),
 ) {
     let Some(bytes) = line.get(body.range()) else { return };
     let Some(last) = needle.find_iter(bytes).last() else { return };
@@ -53,10 +53,10 @@ pub(super) fn each_metadata<'a>(
 struct Walk<'a, 'e> {
     line: &'a [u8],
     last: usize,
-    each: &'e mut dyn FnMut(Member<'a>, usize),
+    each: &'e mut dyn FnMut(Member<'_>, usize),
 }
 
-impl<'a> Walk<'a, '_> {
+impl Walk<'_, '_> {
     /// An object of the API; a list or Table only at the top.
     fn object(&mut self, from: usize, top: bool) -> Option<usize> {
         let line = self.line;

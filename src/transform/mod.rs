@@ -15,12 +15,14 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 mod edit;
+mod filter;
 mod level;
 mod lower;
 mod managed_fields;
 mod members;
 mod pending;
 mod shrink;
+mod tally;
 #[cfg(test)]
 mod test_support;
 

@@ -99,7 +99,8 @@ mod tests {
             let json = serde_json::to_string(&text).unwrap();
             let mut raw = json[1..json.len() - 1].to_owned();
             if escaped {
-                raw = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+                let units: Vec<_> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+                raw = units.concat();
             }
             let short = cut_at(&raw, cap);
             let read: String = serde_json::from_str(&format!("\"{short}\"")).unwrap();

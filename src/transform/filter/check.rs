@@ -1,0 +1,305 @@
+//! Looks through a filter before it meets an event: names that do not exist, comparisons that can never hold, a result
+//! that is neither true nor false, patterns that are none.
+//!
+//! What cannot be known without an event (what a body holds) is left to the evaluation.
+
+use std::collections::HashMap;
+
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators,
+};
+use regex::{Regex, RegexBuilder};
+
+use super::schema::{EVENT, FUNCTIONS, TYPE_NAMES, Type, hint};
+
+/// Deeper expressions are refused: the evaluation recurses.
+const DEPTH: u32 = 48;
+/// Loops inside of loops multiply what a filter costs.
+const LOOPS: usize = 2;
+/// Bytes that a compiled pattern may take.
+const PATTERN: usize = 1 << 20;
+
+/// Something wrong with the expression of that id.
+pub(super) type Wrong = (u64, String);
+type Found = Result<Type, Wrong>;
+
+/// What is gathered on the way.
+#[derive(Default)]
+pub(super) struct Check {
+    /// The variables of the loops around, and what they hold.
+    scope: Vec<(String, Type)>,
+    loops: usize,
+    depth: u32,
+    /// The patterns of `matches`, compiled.
+    pub(super) patterns: HashMap<String, Regex>,
+}
+
+impl Check {
+    /// Checks a whole filter, and turns comparisons round that would not work as they stand.
+    pub(super) fn filter(&mut self, root: &mut IdedExpr) -> Result<(), Wrong> {
+        match self.expr(root)? {
+            Type::Bool | Type::Unknown => Ok(()),
+            other => {
+                let word = other.word().unwrap_or_default();
+                Err((root.id, format!("it is {word}, and a filter is true or false")))
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &mut IdedExpr) -> Found {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err((expr.id, format!("it is nested more than {DEPTH} levels deep")));
+        }
+        let id = expr.id;
+        let found = match &mut expr.expr {
+            Expr::Unspecified => Err((id, "it is empty".into())),
+            Expr::Literal(literal) => Ok(literal_type(literal)),
+            Expr::Ident(name) => self.ident(id, name),
+            Expr::Select(select) => self.select(id, select),
+            Expr::Call(call) => self.call(id, call),
+            Expr::Comprehension(comprehension) => self.comprehension(id, comprehension),
+            Expr::List(list) => {
+                list.elements.iter_mut().try_for_each(|element| self.expr(element).map(drop))?;
+                Ok(Type::List)
+            }
+            Expr::Map(map) => {
+                for entry in &mut map.entries {
+                    match &mut entry.expr {
+                        EntryExpr::MapEntry(entry) => {
+                            self.expr(&mut entry.key)?;
+                            self.expr(&mut entry.value)?;
+                        }
+                        EntryExpr::StructField(_) => return Err((id, NO_MESSAGES.into())),
+                    }
+                }
+                Ok(Type::Map)
+            }
+            Expr::Struct(_) => Err((id, NO_MESSAGES.into())),
+        };
+        self.depth -= 1;
+        found
+    }
+
+    fn ident(&self, id: u64, name: &str) -> Found {
+        if let Some((_, found)) = self.scope.iter().rev().find(|(known, _)| known == name) {
+            return Ok(*found);
+        }
+        match name {
+            "event" => Ok(EVENT),
+            _ if TYPE_NAMES.contains(&name) => Ok(Type::Other),
+            _ => {
+                Err((id, format!("`{name}` is not known: a filter sees `event` and nothing else")))
+            }
+        }
+    }
+
+    fn select(&mut self, id: u64, select: &mut SelectExpr) -> Found {
+        let found = self.expr(&mut select.operand)?;
+        let found = member(id, found, &select.field)?;
+        Ok(if select.test { Type::Bool } else { found })
+    }
+
+    fn comprehension(&mut self, id: u64, loops: &mut ComprehensionExpr) -> Found {
+        let range = self.expr(&mut loops.iter_range)?;
+        let item = match range {
+            Type::Strings | Type::Map | Type::Texts | Type::Object(_) => Type::String,
+            Type::List | Type::Unknown => Type::Unknown,
+            other => {
+                let word = other.word().unwrap_or_default();
+                return Err((
+                    loops.iter_range.id,
+                    format!("it is {word}: there is nothing to go through"),
+                ));
+            }
+        };
+        self.loops += 1;
+        if self.loops > LOOPS {
+            return Err((
+                id,
+                format!("more than {LOOPS} loops inside of each other cost too much"),
+            ));
+        }
+        let first = self.expr(&mut loops.accu_init)?;
+        let outer = self.scope.len();
+        self.scope.push((loops.accu_var.clone(), first));
+        self.scope.push((loops.iter_var.clone(), item));
+        self.scope.extend(loops.iter_var2.clone().map(|name| (name, Type::Unknown)));
+        self.expr(&mut loops.loop_cond)?;
+        self.expr(&mut loops.loop_step)?;
+        let found = self.expr(&mut loops.result);
+        self.scope.truncate(outer);
+        self.loops -= 1;
+        found
+    }
+
+    fn call(&mut self, id: u64, call: &mut CallExpr) -> Found {
+        if call.target.as_ref().is_some_and(|target| is_ident(target, "optional")) {
+            call.args.iter_mut().try_for_each(|arg| self.expr(arg).map(drop))?;
+            return Ok(Type::Other);
+        }
+        let target = match &mut call.target {
+            Some(target) => Some(self.expr(target)?),
+            None => None,
+        };
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &mut call.args {
+            args.push(self.expr(arg)?);
+        }
+        match (call.func_name.as_str(), &args[..]) {
+            (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, _) => {
+                Self::truths(call, &args)?;
+                Ok(Type::Bool)
+            }
+            (operators::EQUALS | operators::NOT_EQUALS, [left, right]) => {
+                comparable(id, *left, *right)?;
+                turn(call);
+                Ok(Type::Bool)
+            }
+            (operators::CONDITIONAL, [_, yes, no]) => {
+                Self::truths(call, &args[..1])?;
+                Ok(if yes.word() == no.word() { *yes } else { Type::Unknown })
+            }
+            (operators::IN, [_, right]) => match right {
+                Type::Bool | Type::String | Type::Number | Type::Time | Type::Length => {
+                    let word = right.word().unwrap_or_default();
+                    Err((call.args[1].id, format!("nothing can be in it: it is {word}")))
+                }
+                _ => Ok(Type::Bool),
+            },
+            (operators::INDEX, [of, _]) => match (of, text(&call.args[1])) {
+                (Type::Object(_), Some(name)) => member(id, *of, &name),
+                (Type::Strings | Type::Texts, _) => Ok(Type::String),
+                _ => Ok(Type::Unknown),
+            },
+            (operators::OPT_SELECT, [of, _]) => {
+                if let Some(name) = text(&call.args[1]) {
+                    member(id, *of, &name)?;
+                }
+                Ok(Type::Unknown)
+            }
+            (
+                operators::LESS
+                | operators::LESS_EQUALS
+                | operators::GREATER
+                | operators::GREATER_EQUALS,
+                [left, right],
+            ) => {
+                comparable(id, *left, *right)?;
+                Ok(Type::Bool)
+            }
+            ("startsWith" | "endsWith" | "contains" | "matches", _) => {
+                let on = target.unwrap_or(Type::Unknown);
+                if !on.fits(Type::String) {
+                    let word = on.word().unwrap_or_default();
+                    return Err((
+                        id,
+                        format!("`{}` asks for a string, and this is {word}", call.func_name),
+                    ));
+                }
+                if call.func_name == "matches" { self.pattern(id, call) } else { Ok(Type::Bool) }
+            }
+            (name, _) => function(id, name),
+        }
+    }
+
+    /// What `&&`, `||`, `!` and `?` are given.
+    fn truths(call: &CallExpr, args: &[Type]) -> Result<(), Wrong> {
+        for (arg, found) in call.args.iter().zip(args) {
+            if !matches!(found, Type::Bool | Type::Unknown) {
+                let word = found.word().unwrap_or_default();
+                return Err((arg.id, format!("it is {word}, and true or false is asked for here")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compiles the pattern of `matches`, which has to be written out: once here, and not once an event.
+    fn pattern(&mut self, id: u64, call: &CallExpr) -> Found {
+        let Some(pattern) = call.args.last().and_then(text) else {
+            return Err((id, "the pattern of `matches` has to be written out, in quotes".into()));
+        };
+        match RegexBuilder::new(&pattern).size_limit(PATTERN).build() {
+            Ok(regex) => {
+                self.patterns.insert(pattern, regex);
+                Ok(Type::Bool)
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let last = error.lines().last().unwrap_or_default();
+                let what = last.strip_prefix("error: ").unwrap_or(last);
+                let at = call.args.last().map_or(id, |arg| arg.id);
+                Err((at, format!("the pattern cannot be read: {what}")))
+            }
+        }
+    }
+}
+
+const NO_MESSAGES: &str = "there are no messages here: write a map, {\"key\": value}";
+
+fn is_ident(expr: &IdedExpr, name: &str) -> bool {
+    matches!(&expr.expr, Expr::Ident(ident) if ident == name)
+}
+
+/// The text of a string literal.
+fn text(expr: &IdedExpr) -> Option<String> {
+    match &expr.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+        _ => None,
+    }
+}
+
+fn literal_type(literal: &LiteralValue) -> Type {
+    match literal {
+        LiteralValue::Boolean(_) => Type::Bool,
+        LiteralValue::String(_) => Type::String,
+        LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => Type::Number,
+        LiteralValue::Bytes(_) | LiteralValue::Null => Type::Other,
+    }
+}
+
+/// What a member of a value is.
+fn member(id: u64, of: Type, name: &str) -> Found {
+    match of {
+        Type::Object(members) => {
+            let found = members.iter().find(|(known, _)| *known == name);
+            found.map(|(_, found)| *found).ok_or_else(|| {
+                let hint = hint(name, members.iter().map(|(known, _)| *known));
+                (id, format!("no event has `{name}` here{hint}"))
+            })
+        }
+        Type::Texts => Ok(Type::String),
+        Type::Map | Type::Unknown | Type::Other => Ok(Type::Unknown),
+        other => {
+            let word = other.word().unwrap_or_default();
+            Err((id, format!("there is no `{name}` in it: it is {word}")))
+        }
+    }
+}
+
+/// What a function answers.
+fn function(id: u64, name: &str) -> Found {
+    let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, found)| *found).ok_or_else(|| {
+        let names = FUNCTIONS.iter().map(|(known, _)| *known);
+        let names = names.filter(|known| known.starts_with(char::is_alphabetic));
+        (id, format!("there is no function `{name}`{}", hint(name, names)))
+    })
+}
+
+fn comparable(id: u64, left: Type, right: Type) -> Result<(), Wrong> {
+    match (left.word(), right.word()) {
+        (Some(one), Some(other)) if !left.fits(right) => {
+            Err((id, format!("{one} and {other} are never the same, nor one more than the other")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a list or map that is written out on the right: the values of an event know how to be compared with it, and
+/// not the other way round.
+fn turn(call: &mut CallExpr) {
+    if matches!(call.args[0].expr, Expr::List(_) | Expr::Map(_)) {
+        call.args.swap(0, 1);
+    }
+}

@@ -1,0 +1,134 @@
+//! `where`: a CEL expression over an event, `event`, that says whether the event is kept.
+//!
+//! Compiled once; what is wrong with it is said then, with the place marked. Only what the expression asks for is read,
+//! so one over the envelope costs the same however large the bodies are.
+//!
+//! An audit trail errs on the side of shipping: an expression that fails on an event keeps it, and the caller counts
+//! that. A member that an event does not have is such a failure, as in Kubernetes' own CEL: ask `has(event.objectRef)`
+//! first, or write `event.?objectRef.?resource.orValue("")`. As everywhere in CEL, `false && failure` is false, and
+//! `true || failure` is true. Messages of failures hold no value of the event, for it may be a secret.
+//!
+//! Not there: time zones (times are in UTC), patterns that are computed, objects of the event compared with each other.
+
+use std::sync::Arc;
+use std::thread;
+
+use cel::common::types::CelBool;
+use cel::{Context, Env, ExecutionError, IdedExpr, Value};
+
+use crate::event::{Form, Record};
+
+mod check;
+mod legacy;
+mod place;
+mod root;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod time;
+mod value;
+
+use check::Check;
+pub(crate) use place::FilterError;
+use root::EventValue;
+use value::Scan;
+
+/// Longer expressions are refused.
+const LENGTH: usize = 8192;
+/// The parser recurses, and how much stack that takes depends on the build: it gets its own.
+const STACK: usize = 64 << 20;
+
+/// A compiled expression.
+pub(crate) struct Filter {
+    expression: IdedExpr,
+    context: Context<'static, 'static>,
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Filter")
+    }
+}
+
+impl Filter {
+    /// Reads an expression; what is wrong with it comes with its place.
+    pub(crate) fn compile(expression: &str) -> Result<Self, FilterError> {
+        if expression.len() > LENGTH {
+            let message = format!("it has {} bytes, and {LENGTH} is the most", expression.len());
+            return Err(FilterError::at(expression, 0, message));
+        }
+        let broken = || FilterError::at(expression, 0, "it cannot be read");
+        thread::scope(|scope| {
+            let compiler = thread::Builder::new().name("filter".into()).stack_size(STACK);
+            // A parser that panics is an expression that cannot be read.
+            let handle = compiler.spawn_scoped(scope, || Self::read(expression));
+            handle.map_err(|_| broken())?.join().unwrap_or_else(|_| Err(broken()))
+        })
+    }
+
+    fn read(text: &str) -> Result<Self, FilterError> {
+        let mut env = Env::stdlib();
+        let missing = |error| FilterError::at(text, 0, format!("no functions: {error}"));
+        time::add(&mut env).map_err(missing)?;
+        let (mut expression, places) = env
+            .parser()
+            .parse_with_source_info(text)
+            .map_err(|errors| FilterError::parsing(text, &errors))?;
+        let mut check = Check::default();
+        check.filter(&mut expression).map_err(|(id, message)| {
+            let place = places.offset_for(id).map_or(0, |(start, _)| start as usize);
+            FilterError::at(text, place, message)
+        })?;
+        let mut context = Context::with_env(Arc::new(env));
+        let patterns = check.patterns;
+        let matches = move |cel::extractors::This(text): cel::extractors::This<Arc<String>>,
+                            pattern: Arc<String>| {
+            patterns.get(pattern.as_str()).is_some_and(|pattern| pattern.is_match(&text))
+        };
+        context.add_function("matches", matches).map_err(missing)?;
+        Ok(Self { expression, context })
+    }
+
+    /// Whether an event is kept. An error means that it is, and has to be counted; it holds no value of the event.
+    pub(crate) fn keeps(&self, record: &Record<'_>) -> Result<bool, String> {
+        match record.event.form {
+            Form::Json => self.evaluate(record),
+            Form::Legacy => legacy::as_json(record, |record| self.evaluate(record)),
+            Form::Unreadable => Err("the line cannot be read".into()),
+        }
+    }
+
+    fn evaluate(&self, record: &Record<'_>) -> Result<bool, String> {
+        let scan = Scan::new(record.line.len());
+        let root: &Context<'_, '_> = &self.context;
+        let mut context = root.new_inner_scope();
+        context.add_variable_as_val("event", Box::new(EventValue { record: *record, scan: &scan }));
+        let result = Value::resolve_val(&self.expression, &context);
+        if let Some(trouble) = scan.trouble() {
+            return Err(trouble.into());
+        }
+        match result {
+            Ok(value) => match value.downcast_ref::<CelBool>() {
+                Some(kept) => Ok(*kept.inner()),
+                None => Err(format!("it is of type {}, not bool", value.get_type().name())),
+            },
+            Err(error) => Err(plain(&error)),
+        }
+    }
+}
+
+/// What failed, without any value: the crate's own messages print them.
+fn plain(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(name) => format!("the event has no `{name}` there"),
+        ExecutionError::NoSuchOverload(error) => error.to_string(),
+        ExecutionError::UndeclaredReference(name) => format!("`{name}` is not known"),
+        ExecutionError::IndexOutOfBounds(_) => "a list has no such element".into(),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "division by zero".into()
+        }
+        ExecutionError::Overflow(..) => "a number is too large".into(),
+        ExecutionError::FunctionError { function, .. } => format!("`{function}` failed"),
+        _ => "values of the wrong types".into(),
+    }
+}
