@@ -1,0 +1,3 @@
+//! What a policy decides, and what is said of its traps.
+
+mod differential;
