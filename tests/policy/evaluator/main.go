@@ -6,8 +6,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -77,12 +79,18 @@ var methods = map[string]string{
 	"delete": "DELETE", "deletecollection": "DELETE", "": "OPTIONS",
 }
 
+var hasBody = map[string]bool{"create": true, "update": true, "delete": true, "deletecollection": true}
+
+var logged bytes.Buffer
+
 var evaluators []audit.PolicyRuleEvaluator
 
 func main() {
-	// Selectors that cannot be read are reported to the server's log.
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	// What the server would log: selectors that cannot be read, policies that it reads leniently.
+	flags := flag.NewFlagSet("klog", flag.PanicOnError)
+	klog.InitFlags(flags)
+	flags.Parse([]string{"-logtostderr=false", "-one_output", "-stderrthreshold=FATAL"})
+	klog.SetOutput(&logged)
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	for {
@@ -122,7 +130,10 @@ func load(texts []string) []string {
 	evaluators = nil
 	messages := make([]string, len(texts))
 	for i, text := range texts {
+		logged.Reset()
 		loaded, err := policy.LoadPolicyFromBytes([]byte(text))
+		klog.Flush()
+		messages[i] = logged.String()
 		if err != nil {
 			messages[i] = err.Error()
 			loaded = &auditinternal.Policy{}
@@ -197,8 +208,8 @@ type lines struct {
 
 func (l *lines) ProcessEvents(events ...*auditinternal.Event) bool {
 	for _, event := range events {
-		// As LogRequestObject does once the body is read.
-		if ref := event.ObjectRef; ref != nil {
+		// As LogRequestObject does once the body is read: it is called in create.go, update.go and delete.go alone.
+		if ref := event.ObjectRef; ref != nil && hasBody[event.Verb] {
 			if ref.Namespace == "" {
 				ref.Namespace = l.asked.Namespace
 			}
