@@ -45,7 +45,7 @@ impl Transforms {
     pub(super) fn reload(&self, path: &Path, running: &Config, telemetry: &Telemetry) {
         match self.try_reload(path, running) {
             Ok(restart) => {
-                telemetry.reloaded(Ok(Time::now()));
+                telemetry.reload().succeeded(Time::now());
                 tracing::info!("what leaves the node is configured anew");
                 if restart {
                     tracing::warn!(
@@ -54,9 +54,9 @@ impl Transforms {
                 }
             }
             Err(error) => {
+                telemetry.reload().failed();
                 let error = format!("{error:#}");
                 tracing::error!(error, "not reloaded, going on with what was there before");
-                telemetry.reloaded(Err(error));
             }
         }
     }

@@ -16,7 +16,24 @@ pub(super) fn fields(line: &[u8]) -> Option<Fields> {
         stage_time: Span::new(0, mark),
         ..Fields::default()
     };
-    let mut at = mark + MARK.len();
+    pairs(line, mark + MARK.len(), |key, at| set(&mut fields, key, &line[at.range()], at))?;
+    Some(fields)
+}
+
+/// What stands behind `groups=` in a line of this format: the groups, each quoted, then the whole quoted again.
+pub(super) fn groups(line: &[u8]) -> Option<Span> {
+    let mark = memchr::memmem::find(line.get(..line.len().min(64))?, MARK)?;
+    let mut found = None;
+    pairs(line, mark + MARK.len(), |key, at| {
+        if key == b"groups" && &line[at.range()] != b"<none>" {
+            found = Some(at);
+        }
+    })?;
+    found
+}
+
+/// The keys and their values from `at` to the end of the line; `None` if something else stands there.
+fn pairs(line: &[u8], mut at: usize, mut each: impl FnMut(&[u8], Span)) -> Option<()> {
     while at < line.len() {
         let equals = at + memchr::memchr(b'=', &line[at..])?;
         let open = equals + 1;
@@ -24,14 +41,14 @@ pub(super) fn fields(line: &[u8]) -> Option<Fields> {
             return None;
         }
         let close = close(line, open + 1)?;
-        set(&mut fields, &line[at..equals], &line[open + 1..close], Span::new(open + 1, close));
+        each(&line[at..equals], Span::new(open + 1, close));
         at = match line.get(close + 1) {
-            None => return Some(fields),
+            None => return Some(()),
             Some(b' ') => close + 2,
             Some(_) => return None,
         };
     }
-    Some(fields)
+    Some(())
 }
 
 /// Where a legacy line begins inside a line whose own beginning is the rest of something else.
@@ -46,7 +63,7 @@ pub(super) fn find(line: &[u8]) -> Option<usize> {
 }
 
 /// The index of the quote that ends the string which begins at `from`.
-fn close(line: &[u8], from: usize) -> Option<usize> {
+pub(super) fn close(line: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;

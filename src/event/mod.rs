@@ -14,6 +14,7 @@ mod decode;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
 mod gap;
+mod groups;
 mod legacy;
 mod marks;
 mod passed;

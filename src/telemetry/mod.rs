@@ -18,6 +18,7 @@ mod metrics;
 mod number;
 mod pair;
 mod process;
+mod reload;
 mod say;
 mod status;
 pub(crate) mod store;
@@ -57,6 +58,7 @@ struct Shared {
     disk: DiskStats,
     /// Bytes; see [`Telemetry::set_memory_bound`].
     memory_bound: number::Level,
+    reload: reload::ReloadStats,
     hearts: health::Hearts,
 }
 
@@ -69,6 +71,7 @@ impl Telemetry {
             pairs: Mutex::default(),
             disk: DiskStats::default(),
             memory_bound: number::Level::default(),
+            reload: reload::ReloadStats::new(Time::now()),
             hearts: health::Hearts::new(),
         }))
     }
@@ -102,6 +105,11 @@ impl Telemetry {
     /// The most memory that the configuration allows, in bytes.
     pub(crate) fn set_memory_bound(&self, bytes: u64) {
         self.0.memory_bound.set(bytes);
+    }
+
+    /// How the last reload went.
+    pub(crate) fn reload(&self) -> &reload::ReloadStats {
+        &self.0.reload
     }
 
     /// A loop begins that comes round at least once in 60 seconds, under a name that an operator understands.

@@ -16,6 +16,14 @@ pub(crate) fn ready() {
     send(&[NotifyState::Ready]);
 }
 
+/// A reload has begun; `ready` says that it is over.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!(%error, "no monotonic clock"),
+    }
+}
+
 /// The end has begun; it may take as long as draining does.
 pub(crate) fn stopping() {
     send(&[NotifyState::Stopping]);

@@ -1,8 +1,9 @@
 //! How much of a request an event tells: the four words of an audit policy, in order.
 
 /// Each tells more than the one before it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Level {
+    #[default]
     None,
     Metadata,
     Request,
@@ -10,19 +11,21 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// Reads a level as policies and events spell it; case counts.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::None, Self::Metadata, Self::Request, Self::RequestResponse]
-            .into_iter()
-            .find(|level| level.as_str() == text)
-    }
+    pub(super) const ALL: [Self; 4] =
+        [Self::None, Self::Metadata, Self::Request, Self::RequestResponse];
 
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The name that policies and events use.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "None",
             Self::Metadata => "Metadata",
             Self::Request => "Request",
             Self::RequestResponse => "RequestResponse",
         }
+    }
+
+    /// Reads a name, in which case matters.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
     }
 }

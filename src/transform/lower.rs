@@ -38,7 +38,7 @@ fn level(line: &[u8], member: &Member<'_>, end: usize, to: Level, edits: &mut Ed
     let written = string(line, member.value).and_then(|at| std::str::from_utf8(&line[at]).ok());
     // One that cannot be read may be any.
     if written.and_then(Level::parse).is_none_or(|written| written > to) {
-        edits.replace(member.value..end, format!("\"{}\"", to.as_str()).as_bytes());
+        edits.replace(member.value..end, format!("\"{}\"", to.name()).as_bytes());
     }
 }
 

@@ -21,6 +21,7 @@ mod lower;
 mod managed_fields;
 mod members;
 mod pending;
+mod policy;
 mod shrink;
 mod tally;
 #[cfg(test)]
@@ -31,7 +32,10 @@ use edit::Edits;
 use level::Level;
 use lower::lower;
 use managed_fields::omit_managed_fields;
-pub(crate) use pending::{Decision, Filter, Policy, Redaction};
+pub(crate) use filter::Filter;
+pub(crate) use pending::Redaction;
+pub(crate) use policy::Policy;
+use policy::Decision;
 use shrink::shrink;
 
 pub(crate) use shrink::MIN_LIMIT;

@@ -34,7 +34,7 @@ tool() {
 server() {
   local name=$1 file=$2 step=$3 stamp sources
   sources=$(cd "$here/$name" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
-  stamp=$out/stamps/$name-${file##*/}
+  stamp=$out/stamps/${name##*/}-${file##*/}
   if [ -e "$out/$file" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sources" ]; then
     say "$file is there"
     return
@@ -80,6 +80,8 @@ victorialogs() { go_build victoria-logs github.com/VictoriaMetrics/VictoriaMetri
 apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
 kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
 lumberjack() { go_build lumberjack .; }
+# No server: what kube-apiserver itself makes of an audit policy, for src/transform/policy/tests/.
+evaluator() { go_build policy-evaluator .; }
 
 rm -f "$out/.ready"
 say "into $out"
@@ -90,6 +92,7 @@ if tool javac openjdk-17-jdk-headless && tool mvn maven; then
   server opensearch opensearch/classpath opensearch
 fi
 if have_new_go; then
+  server ../../policy/evaluator bin/policy-evaluator evaluator
   server lumberjack bin/lumberjack lumberjack
   server victorialogs bin/victoria-logs victorialogs
   server kubernetes bin/kubectl kubectl

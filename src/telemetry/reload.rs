@@ -1,0 +1,39 @@
+//! How the last reload of the configuration went.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::number::Stamp;
+use super::time::Time;
+
+/// The start counts as a reload that went well.
+#[derive(Debug)]
+pub(crate) struct ReloadStats {
+    failed: AtomicBool,
+    last_success: Stamp,
+}
+
+impl ReloadStats {
+    pub(super) fn new(now: Time) -> Self {
+        let stats = Self { failed: AtomicBool::new(false), last_success: Stamp::default() };
+        stats.last_success.set(Some(now));
+        stats
+    }
+
+    pub(crate) fn succeeded(&self, now: Time) {
+        self.last_success.set(Some(now));
+        self.failed.store(false, Ordering::Relaxed);
+    }
+
+    /// What was there before stays in force.
+    pub(crate) fn failed(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_ok(&self) -> bool {
+        !self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn last_success(&self) -> Option<Time> {
+        self.last_success.get()
+    }
+}

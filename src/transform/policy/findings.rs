@@ -1,0 +1,93 @@
+//! What is wrong with a policy, and what is odd about it, each with the line it stands on.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a policy cannot be used: all that is wrong with it, a line each, in the order of the file.
+#[derive(Debug)]
+pub(crate) struct PolicyError {
+    file: PathBuf,
+    findings: Vec<Finding>,
+}
+
+impl std::error::Error for PolicyError {}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(out, "{end}{}", finding.at(&self.file))?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Finding {
+    line: u64,
+    what: String,
+    /// The API server reads it, though not as it is meant.
+    trap: bool,
+}
+
+impl Finding {
+    fn at(&self, file: &Path) -> String {
+        format!("{}:{}: {}", file.display(), self.line, self.what)
+    }
+}
+
+/// Collected while a policy is read.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) errors: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+impl Findings {
+    /// What cannot be read. `place` is the path of a field as in `rules[2].verbs`, empty for the whole file.
+    pub(super) fn error(&mut self, line: u64, place: &str, what: impl fmt::Display) {
+        self.errors.push(Finding { line, what: placed(place, what), trap: false });
+    }
+
+    /// What the API server reads, but surely not as it is meant.
+    pub(super) fn trap(&mut self, line: u64, place: &str, what: impl fmt::Display) {
+        self.errors.push(Finding { line, what: placed(place, what), trap: true });
+    }
+
+    /// What may be meant.
+    pub(super) fn warn(&mut self, line: u64, place: &str, what: impl fmt::Display) {
+        self.warnings.push(Finding { line, what: placed(place, what), trap: true });
+    }
+
+    /// Whether what was read is as the API server reads it.
+    pub(super) fn readable(&self) -> bool {
+        self.errors.iter().all(|finding| finding.trap)
+    }
+
+    pub(super) fn into_error(mut self, file: &Path) -> PolicyError {
+        self.errors.sort_by_key(|finding| finding.line);
+        PolicyError { file: file.into(), findings: self.errors }
+    }
+
+    pub(super) fn warnings(mut self, file: &Path) -> Vec<String> {
+        self.warnings.sort_by_key(|finding| finding.line);
+        self.warnings.iter().map(|finding| finding.at(file)).collect()
+    }
+}
+
+fn placed(place: &str, what: impl fmt::Display) -> String {
+    if place.is_empty() { what.to_string() } else { format!("{place}: {what}") }
+}
+
+/// The word most like the one typed, if one is like it at all.
+pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
+    let likeness =
+        |word: &str| strsim::jaro_winkler(&typed.to_ascii_lowercase(), &word.to_ascii_lowercase());
+    let best = words.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.8).then_some(best)
+}
+
+/// The words in backquotes, with commas.
+pub(super) fn list(words: &[&str]) -> String {
+    format!("`{}`", words.join("`, `"))
+}

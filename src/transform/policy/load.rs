@@ -1,0 +1,350 @@
+//! A policy out of its text: all that `pkg/apis/audit/validation` of k8s.io/apiserver refuses is refused here.
+
+use super::findings::{Findings, list, nearest};
+use super::rule::{Glob, Kind, Kinds, Names, Rule, What};
+use super::table::{Table, Words};
+use super::yaml::{self, Node, Value};
+use super::{Level, Policy, Stages, lint, shadow};
+
+const POLICY: &[&str] =
+    &["apiVersion", "kind", "metadata", "rules", "omitStages", "omitManagedFields"];
+const RULE: &[&str] = &[
+    "level",
+    "users",
+    "userGroups",
+    "verbs",
+    "resources",
+    "namespaces",
+    "nonResourceURLs",
+    "omitStages",
+    "omitManagedFields",
+];
+const KINDS: &[&str] = &["group", "resources", "resourceNames"];
+
+/// A rule as it is typed.
+#[derive(Debug)]
+pub(super) struct Typed {
+    pub(super) line: u64,
+    pub(super) place: String,
+    pub(super) level: Level,
+    pub(super) users: Words,
+    pub(super) groups: Words,
+    pub(super) verbs: Words,
+    pub(super) namespaces: Words,
+    pub(super) kinds: Vec<TypedKinds>,
+    pub(super) urls: Words,
+    pub(super) omit_stages: Stages,
+    pub(super) omit_managed_fields: Option<bool>,
+}
+
+/// An entry of `resources`.
+#[derive(Debug)]
+pub(super) struct TypedKinds {
+    pub(super) line: u64,
+    pub(super) place: String,
+    pub(super) group: String,
+    pub(super) kinds: Words,
+    pub(super) names: Words,
+}
+
+/// The policy as the API server would read it, if it would, and what is wrong or odd about it.
+pub(super) fn policy(text: &str) -> (Option<Policy>, Findings) {
+    let mut findings = Findings::default();
+    let read = match yaml::read(text) {
+        Ok(node) => read(&node, &mut findings),
+        Err((line, what)) => {
+            findings.error(line, "", what);
+            None
+        }
+    };
+    (read.filter(|_| findings.readable()), findings)
+}
+
+fn read(node: &Node, findings: &mut Findings) -> Option<Policy> {
+    let top = Table::open(node, String::new(), POLICY, findings)?;
+    header(&top, findings);
+    let omit_stages = stages(&top, findings);
+    let omit_managed_fields = flag(&top, findings).unwrap_or_default();
+    let rules = top.need("rules", "rules: [{level: Metadata}]", findings)?;
+    let typed: Vec<Typed> = match &rules.value {
+        Value::List(items) if !items.is_empty() => items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| rule(item, index, findings))
+            .collect(),
+        Value::List(_) => {
+            findings.error(
+                rules.line,
+                "rules",
+                "holds no rule: add one such as `- level: Metadata`",
+            );
+            return None;
+        }
+        other => {
+            findings.error(
+                rules.line,
+                "rules",
+                format!("is {}, where a list of rules is expected", other.kind()),
+            );
+            return None;
+        }
+    };
+    lint::policy(&top, omit_stages, &typed, findings);
+    let build = |typed: &Typed| Rule {
+        level: typed.level,
+        users: Names::new(&typed.users.texts()),
+        groups: Names::new(&typed.groups.texts()),
+        verbs: Names::new(&typed.verbs.texts()),
+        what: what(typed),
+        omit_stages: typed.omit_stages.and(omit_stages),
+        omit_managed_fields: typed.omit_managed_fields.unwrap_or(omit_managed_fields),
+    };
+    let built: Vec<Rule> = typed.iter().map(build).collect();
+    shadow::check(&typed, &built, findings);
+    Some(Policy { rules: built, omit_stages, omit_managed_fields, warnings: Vec::new() })
+}
+
+/// `apiVersion`, `kind` and `metadata`.
+fn header(top: &Table<'_>, findings: &mut Findings) {
+    for (key, wanted) in [("apiVersion", "audit.k8s.io/v1"), ("kind", "Policy")] {
+        let Some(node) = top.need(key, &format!("{key}: {wanted}"), findings) else { continue };
+        match &node.value {
+            Value::Text(text) if text == wanted => {}
+            Value::Text(text) => {
+                let what = format!(
+                    "is `{}`, and only `{wanted}` is read, by the API server too",
+                    text.escape_debug()
+                );
+                findings.error(node.line, key, what);
+            }
+            other => {
+                findings.error(node.line, key, format!("is {}: write `{wanted}`", other.kind()))
+            }
+        }
+    }
+    if let Some(node) = top.get("metadata")
+        && !matches!(node.value, Value::Map(_) | Value::Null)
+    {
+        findings.error(node.line, "metadata", format!("is {}: remove it", node.value.kind()));
+    }
+}
+
+fn rule(node: &Node, index: usize, findings: &mut Findings) -> Option<Typed> {
+    let table = Table::open(node, format!("rules[{index}]"), RULE, findings)?;
+    let typed = Typed {
+        line: table.line,
+        level: level(&table, findings),
+        users: table.bound("users", findings),
+        groups: table.bound("userGroups", findings),
+        verbs: table.bound("verbs", findings),
+        namespaces: table.bound("namespaces", findings),
+        kinds: resources(&table, findings),
+        urls: table.bound("nonResourceURLs", findings),
+        omit_stages: stages(&table, findings),
+        omit_managed_fields: flag(&table, findings),
+        place: table.place,
+    };
+    urls(&typed, findings);
+    lint::rule(&typed, findings);
+    Some(typed)
+}
+
+fn level(table: &Table<'_>, findings: &mut Findings) -> Level {
+    let names = Level::ALL.map(Level::name);
+    let Some(node) = table.need("level", "level: Metadata", findings) else { return Level::None };
+    let Value::Text(text) = &node.value else {
+        let what = format!("is {}: write one of {}", node.value.kind(), list(&names));
+        findings.error(node.line, &table.at("level"), what);
+        return Level::None;
+    };
+    Level::parse(text).unwrap_or_else(|| {
+        findings.error(node.line, &table.at("level"), unknown_word(text, &names));
+        Level::None
+    })
+}
+
+fn unknown_word(text: &str, known: &[&str]) -> String {
+    let way_out = match nearest(text, known) {
+        Some(near) if near.eq_ignore_ascii_case(text) => format!("write `{near}`, case matters"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", list(known)),
+    };
+    format!("`{}` is none: {way_out}", text.escape_debug())
+}
+
+fn stages(table: &Table<'_>, findings: &mut Findings) -> Stages {
+    let words = table.words("omitStages", findings);
+    words.iter().fold(Stages::default(), |stages, word| {
+        let stage = Stages::of(&word.text);
+        if stage == Stages::default() {
+            findings.error(word.line, &word.place, unknown_word(&word.text, &Stages::NAMES));
+        }
+        stages.and(stage)
+    })
+}
+
+fn flag(table: &Table<'_>, findings: &mut Findings) -> Option<bool> {
+    let node = table.get("omitManagedFields")?;
+    match &node.value {
+        Value::Bool(value) => Some(*value),
+        Value::Null => None,
+        other => {
+            let what = format!("is {}: write `true` or `false`, without quotes", other.kind());
+            findings.error(node.line, &table.at("omitManagedFields"), what);
+            None
+        }
+    }
+}
+
+fn resources(table: &Table<'_>, findings: &mut Findings) -> Vec<TypedKinds> {
+    let Some(node) = table.get("resources") else { return Vec::new() };
+    let place = table.at("resources");
+    let no_bound = "so it sets no bound: name what is meant, or remove the key";
+    match &node.value {
+        Value::List(items) => {
+            if items.is_empty() {
+                findings.warn(node.line, &place, format!("is an empty list, {no_bound}"));
+            }
+            items
+                .iter()
+                .enumerate()
+                .filter_map(|(index, item)| kinds(item, format!("{place}[{index}]"), findings))
+                .collect()
+        }
+        Value::Null => {
+            findings.trap(node.line, &place, format!("is empty, {no_bound}"));
+            Vec::new()
+        }
+        other => {
+            findings.error(
+                node.line,
+                &place,
+                format!("is {}, where a list is expected", other.kind()),
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn kinds(node: &Node, place: String, findings: &mut Findings) -> Option<TypedKinds> {
+    if let Value::Text(text) = &node.value {
+        let what = format!(
+            "is a text: write `- {{group: \"\", resources: [\"{0}\"]}}`, with the group of `{0}`",
+            text.escape_debug()
+        );
+        findings.error(node.line, &place, what);
+        return None;
+    }
+    let table = Table::open(node, place, KINDS, findings)?;
+    let group = match table.get("group").map(|node| (node.line, &node.value)) {
+        None => String::new(),
+        Some((_, Value::Text(text))) => text.clone(),
+        Some((line, Value::Null)) => {
+            findings.warn(
+                line,
+                &table.at("group"),
+                "is empty, which is the core group: write `\"\"`",
+            );
+            String::new()
+        }
+        Some((line, other)) => {
+            findings.error(
+                line,
+                &table.at("group"),
+                format!("is {}, where a text is expected", other.kind()),
+            );
+            String::new()
+        }
+    };
+    let read = TypedKinds {
+        line: table.line,
+        group,
+        kinds: table.bound("resources", findings),
+        names: table.bound("resourceNames", findings),
+        place: table.place,
+    };
+    if !is_subdomain(&read.group) {
+        let way_out = match read.group.as_str() {
+            "*" => {
+                "has no wildcard: leave `resources` of the rule out for all groups, or name them one by one"
+            }
+            text if text.trim().is_empty() => "write `\"\"` for the core group",
+            text if text.contains('/') => {
+                "leave the version out, as in `apps` or `rbac.authorization.k8s.io`"
+            }
+            _ => "a group is written in lower case, as in `apps` or `rbac.authorization.k8s.io`",
+        };
+        findings.error(
+            read.line,
+            &format!("{}.group", read.place),
+            format!("`{}` is no group: {way_out}", read.group.escape_debug()),
+        );
+    }
+    if !read.names.is_empty() && read.kinds.is_empty() {
+        findings.error(
+            read.names.line,
+            &read.names.place,
+            "needs `resources` beside it: name the resources whose names these are",
+        );
+    }
+    for kind in read.kinds.iter() {
+        if let Some(what) = lint::shape(&kind.text) {
+            findings.error(
+                kind.line,
+                &kind.place,
+                format!("`{}` {what}", kind.text.escape_debug()),
+            );
+        }
+    }
+    Some(read)
+}
+
+/// The core group, or what Kubernetes takes as a DNS subdomain.
+fn is_subdomain(group: &str) -> bool {
+    let alphanumeric = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        alphanumeric(bytes.first())
+            && alphanumeric(bytes.last())
+            && bytes.iter().all(|byte| *byte == b'-' || alphanumeric(Some(byte)))
+    };
+    group.is_empty() || group.len() <= 253 && group.split('.').all(label)
+}
+
+fn urls(typed: &Typed, findings: &mut Findings) {
+    for url in typed.urls.iter().filter(|url| url.text != "*") {
+        let what = if !url.text.starts_with('/') {
+            "does not begin with `/`"
+        } else if url.text.strip_suffix('*').unwrap_or(&url.text).contains('*') {
+            "has a `*` elsewhere than at its end"
+        } else {
+            continue;
+        };
+        let what = format!(
+            "`{}` {what}: write a path such as `/version`, or the beginning of some, `/healthz*`",
+            url.text.escape_debug()
+        );
+        findings.error(url.line, &url.place, what);
+    }
+    if !typed.urls.is_empty() && !(typed.kinds.is_empty() && typed.namespaces.is_empty()) {
+        let what = "cannot stand beside `resources` or `namespaces`: make two rules";
+        findings.error(typed.urls.line, &typed.urls.place, what);
+    }
+}
+
+fn what(typed: &Typed) -> What {
+    if !typed.namespaces.is_empty() || !typed.kinds.is_empty() {
+        let kinds = typed.kinds.iter().map(|typed| Kinds {
+            group: typed.group.as_bytes().into(),
+            kinds: typed.kinds.texts().into_iter().map(Kind::new).collect(),
+            names: Names::new(&typed.names.texts()),
+        });
+        What::Resources(Names::new(&typed.namespaces.texts()), kinds.collect())
+    } else if typed.urls.is_empty() {
+        What::Anything
+    } else {
+        What::Paths(typed.urls.texts().into_iter().map(Glob::new).collect())
+    }
+}

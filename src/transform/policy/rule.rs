@@ -1,0 +1,190 @@
+//! One rule of a policy, and what it matches: exactly what `pkg/audit/policy/checker.go` of k8s.io/apiserver says.
+
+use super::request::Request;
+use super::uri::Target;
+use super::{Level, Stages};
+
+/// A set of exact texts. Empty it sets no bound.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Names(Box<[Box<[u8]>]>);
+
+impl Names {
+    pub(super) fn new(names: &[&str]) -> Self {
+        let mut names: Vec<Box<[u8]>> = names.iter().map(|name| name.as_bytes().into()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names.into())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        self.0.binary_search_by(|known| (**known).cmp(name)).is_ok()
+    }
+
+    fn allow(&self, name: &[u8]) -> bool {
+        self.is_empty() || self.has(name)
+    }
+
+    /// Whether everything that `other` allows is allowed here.
+    pub(super) fn cover(&self, other: &Self) -> bool {
+        self.is_empty() || !other.is_empty() && other.0.iter().all(|name| self.has(name))
+    }
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Rule {
+    pub(super) level: Level,
+    pub(super) users: Names,
+    pub(super) groups: Names,
+    pub(super) verbs: Names,
+    pub(super) what: What,
+    /// Those of the whole policy included.
+    pub(super) omit_stages: Stages,
+    pub(super) omit_managed_fields: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) enum What {
+    #[default]
+    Anything,
+    /// Not for a resource, at any of these paths.
+    Paths(Vec<Glob>),
+    /// For a resource, in any of these namespaces, and among any of these if there are any.
+    Resources(Names, Vec<Kinds>),
+}
+
+/// A path, or the beginning of some.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Glob {
+    Exactly(Box<[u8]>),
+    Below(Box<[u8]>),
+}
+
+/// An entry of `resources`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Kinds {
+    pub(super) group: Box<[u8]>,
+    /// Empty: all of the group.
+    pub(super) kinds: Vec<Kind>,
+    pub(super) names: Names,
+}
+
+/// An element of an entry's `resources`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// `*`
+    All,
+    /// `pods` or `pods/log`
+    Exactly(Box<[u8]>, Box<[u8]>),
+    /// `*/scale`
+    Everywhere(Box<[u8]>),
+    /// `pods/*`, which is the resource itself too.
+    Of(Box<[u8]>),
+}
+
+impl Rule {
+    pub(super) fn matches(&self, request: &Request<'_>) -> bool {
+        let nobody = (!self.users.is_empty() || !self.groups.is_empty()) && request.user.is_none();
+        !nobody
+            && request.user.as_deref().is_none_or(|user| self.users.allow(user))
+            && self.verbs.allow(&request.verb)
+            // Last what costs a walk.
+            && self.what.matches(request)
+            && (self.groups.is_empty() || request.in_group(|group| self.groups.has(group)))
+    }
+}
+
+impl What {
+    fn matches(&self, request: &Request<'_>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Paths(globs) => {
+                request.target().is_none() && globs.iter().any(|glob| glob.matches(request.path))
+            }
+            Self::Resources(namespaces, kinds) => request.target().is_some_and(|target| {
+                namespaces.allow(&target.namespace)
+                    && (kinds.is_empty() || kinds.iter().any(|kinds| kinds.matches(target)))
+            }),
+        }
+    }
+}
+
+impl Glob {
+    pub(super) fn new(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some(_) => Self::Below(text.trim_end_matches('*').as_bytes().into()),
+            None => Self::Exactly(text.as_bytes().into()),
+        }
+    }
+
+    fn matches(&self, path: &[u8]) -> bool {
+        match self {
+            Self::Exactly(exact) => **exact == *path,
+            Self::Below(start) => path.starts_with(start),
+        }
+    }
+
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exactly(exact), Self::Exactly(other)) => exact == other,
+            (Self::Exactly(_), Self::Below(_)) => false,
+            (Self::Below(start), Self::Exactly(other) | Self::Below(other)) => {
+                other.starts_with(start)
+            }
+        }
+    }
+}
+
+impl Kinds {
+    fn matches(&self, target: &Target<'_>) -> bool {
+        *self.group == *target.group
+            && (self.kinds.is_empty()
+                || self.names.allow(&target.name)
+                    && self.kinds.iter().any(|kind| kind.matches(target)))
+    }
+}
+
+impl Kind {
+    /// What an element of `resources` stands for.
+    pub(super) fn new(text: &str) -> Self {
+        match text.split_once('/') {
+            _ if text == "*" => Self::All,
+            Some(("*", subresource)) => Self::Everywhere(subresource.as_bytes().into()),
+            Some((resource, "*")) => Self::Of(resource.as_bytes().into()),
+            // Not `pods`: nothing has a subresource without a name.
+            Some((_, "")) => Self::Everywhere(Box::default()),
+            Some((resource, subresource)) => {
+                Self::Exactly(resource.as_bytes().into(), subresource.as_bytes().into())
+            }
+            None => Self::Exactly(text.as_bytes().into(), Box::default()),
+        }
+    }
+
+    fn matches(&self, target: &Target<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Exactly(resource, subresource) => {
+                **resource == *target.resource && **subresource == *target.subresource
+            }
+            Self::Everywhere(subresource) => {
+                !subresource.is_empty() && **subresource == *target.subresource
+            }
+            Self::Of(resource) => **resource == *target.resource,
+        }
+    }
+
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Everywhere(here), Self::Exactly(_, there) | Self::Everywhere(there)) => {
+                !here.is_empty() && here == there
+            }
+            (Self::Of(here), Self::Exactly(there, _) | Self::Of(there)) => here == there,
+            _ => self == other,
+        }
+    }
+}

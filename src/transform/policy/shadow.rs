@@ -1,0 +1,86 @@
+//! Rules that no request reaches, since an earlier one takes all that they could match.
+//!
+//! What is said here is certain. Not everything that is so is said: each rule is compared with one earlier rule at a time.
+
+use super::findings::Findings;
+use super::load::Typed;
+use super::rule::{Kind, Kinds, Names, Rule, What};
+
+pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
+    for (at, (later, rule)) in typed.iter().zip(rules).enumerate().skip(1) {
+        let shadow = |rule: &Rule| {
+            let found = rules[..at].iter().position(|earlier| covers(earlier, rule))?;
+            Some(format!(
+                "rules[{found}] in line {} takes all that it could match",
+                typed[found].line
+            ))
+        };
+        if let Some(by) = shadow(rule) {
+            let what = format!("can never match, since {by}: move it up, or remove it");
+            findings.trap(later.line, &later.place, what);
+            continue;
+        }
+        let part = |what: What| Rule { what, ..rule.clone() };
+        if let What::Paths(globs) = &rule.what {
+            for (word, glob) in later.urls.iter().zip(globs) {
+                if let Some(by) = shadow(&part(What::Paths(vec![glob.clone()]))) {
+                    findings.warn(word.line, &word.place, format!("is never reached, since {by}"));
+                }
+            }
+        }
+        if let What::Resources(namespaces, entries) = &rule.what {
+            for (typed, entry) in later.kinds.iter().zip(entries) {
+                for (word, kind) in typed.kinds.iter().zip(&entry.kinds) {
+                    let one = Kinds { kinds: vec![kind.clone()], ..entry.clone() };
+                    if let Some(by) = shadow(&part(What::Resources(namespaces.clone(), vec![one])))
+                    {
+                        findings.warn(
+                            word.line,
+                            &word.place,
+                            format!("is never reached, since {by}"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether every request that `later` matches is matched by `earlier`.
+pub(super) fn covers(earlier: &Rule, later: &Rule) -> bool {
+    earlier.users.cover(&later.users)
+        && earlier.groups.cover(&later.groups)
+        && earlier.verbs.cover(&later.verbs)
+        && match (&earlier.what, &later.what) {
+            (What::Anything, _) => true,
+            (What::Paths(here), What::Paths(there)) => {
+                there.iter().all(|glob| here.iter().any(|wider| wider.covers(glob)))
+            }
+            (What::Resources(namespaces, here), What::Resources(other, there)) => {
+                namespaces.cover(other) && all_covered(here, there)
+            }
+            _ => false,
+        }
+}
+
+fn all_covered(here: &[Kinds], there: &[Kinds]) -> bool {
+    here.is_empty() || !there.is_empty() && there.iter().all(|entry| entry_covered(here, entry))
+}
+
+fn entry_covered(here: &[Kinds], entry: &Kinds) -> bool {
+    let same = || here.iter().filter(|wider| wider.group == entry.group);
+    if entry.kinds.is_empty() {
+        return same().any(takes_all);
+    }
+    entry.kinds.iter().all(|kind| {
+        same().any(|wider| {
+            wider.kinds.is_empty()
+                || wider.names.cover(&entry.names) && wider.kinds.iter().any(|one| one.covers(kind))
+        })
+    })
+}
+
+/// Whether an entry takes all of its group.
+fn takes_all(entry: &Kinds) -> bool {
+    entry.kinds.is_empty() || entry.names == Names::default() && entry.kinds.contains(&Kind::All)
+}

@@ -1,0 +1,229 @@
+//! Tables of keys and lists of texts out of the tree, with an error for what the API server would pass over in silence.
+
+use std::collections::BTreeSet;
+
+use super::findings::{Findings, list, nearest};
+use super::yaml::{Node, Value};
+
+/// Keys that other formats have, and what they are called here; spelling alone does not lead there.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("apigroup", "group"),
+    ("apigroups", "group"),
+    ("groups", "userGroups"),
+    ("name", "resourceNames"),
+    ("names", "resourceNames"),
+    ("serviceaccounts", "users"),
+    ("stages", "omitStages"),
+    ("urls", "nonResourceURLs"),
+];
+
+/// A table whose keys are all known.
+pub(super) struct Table<'n> {
+    pub(super) line: u64,
+    pub(super) place: String,
+    entries: Vec<(&'static str, &'n Node)>,
+    /// Keys that were surely meant by one that is not known.
+    meant: Vec<&'static str>,
+}
+
+/// A list of texts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Words {
+    pub(super) line: u64,
+    pub(super) place: String,
+    pub(super) words: Vec<Word>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    pub(super) line: u64,
+    pub(super) place: String,
+    pub(super) text: String,
+}
+
+impl<'n> Table<'n> {
+    /// `None` where the node is no table, which is reported.
+    pub(super) fn open(
+        node: &'n Node,
+        place: String,
+        known: &[&'static str],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let Value::Map(pairs) = &node.value else {
+            let what =
+                format!("is {}, where keys are expected: {}", node.value.kind(), list(known));
+            findings.error(node.line, &place, what);
+            return None;
+        };
+        let mut table = Self { line: node.line, place, entries: Vec::new(), meant: Vec::new() };
+        for (key, value) in pairs {
+            let name = key.name.as_str();
+            match known.iter().find(|known| **known == name) {
+                Some(known) if table.get(known).is_some() => {
+                    let what = format!("`{known}` is given twice: put both into one");
+                    findings.error(key.line, &table.place, what);
+                }
+                Some(known) => table.entries.push((known, value)),
+                None => table.unknown(name, key.line, known, findings),
+            }
+        }
+        Some(table)
+    }
+
+    fn unknown(&mut self, name: &str, line: u64, known: &[&'static str], findings: &mut Findings) {
+        let lower = name.to_ascii_lowercase();
+        let elsewhere = ELSEWHERE.iter().find(|(other, _)| *other == lower);
+        let meant = elsewhere.and_then(|(_, here)| known.iter().copied().find(|key| key == here));
+        let near = meant.or_else(|| {
+            nearest(name, known).and_then(|near| known.iter().copied().find(|key| *key == near))
+        });
+        let way_out = match near {
+            Some(near) if near.eq_ignore_ascii_case(name) => {
+                format!("write `{near}`, case matters")
+            }
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", list(known)),
+        };
+        self.meant.extend(near);
+        let what = format!(
+            "unknown key `{}`, which the API server passes over: {way_out}",
+            name.escape_debug()
+        );
+        findings.trap(line, &self.place, what);
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|(name, _)| *name == key).map(|(_, node)| *node)
+    }
+
+    /// A key that cannot be left out; `example` is a line that would do.
+    pub(super) fn need(
+        &self,
+        key: &'static str,
+        example: &str,
+        findings: &mut Findings,
+    ) -> Option<&'n Node> {
+        let found = self.get(key).filter(|node| !matches!(node.value, Value::Null));
+        // Where the key is written wrongly that was said.
+        if found.is_none() && !self.meant.contains(&key) {
+            let what = format!("`{key}` is missing: add a line such as `{example}`");
+            findings.error(self.line, &self.place, what);
+        }
+        found
+    }
+
+    /// The place of a key.
+    pub(super) fn at(&self, key: &str) -> String {
+        if self.place.is_empty() { key.into() } else { format!("{}.{key}", self.place) }
+    }
+
+    /// A list whose elements bound what a rule matches; without any it would match everything.
+    pub(super) fn bound(&self, key: &'static str, findings: &mut Findings) -> Words {
+        let words = self.words(key, findings);
+        if let Some(node) = self.get(key) {
+            match &node.value {
+                Value::Null => findings.trap(
+                    node.line,
+                    &words.place,
+                    "is empty, so it sets no bound: name what is meant, or remove the key",
+                ),
+                Value::List(items) if items.is_empty() => findings.warn(
+                    node.line,
+                    &words.place,
+                    "is an empty list, so it sets no bound: remove it if that is meant",
+                ),
+                _ => {}
+            }
+        }
+        words
+    }
+
+    /// A list of texts, empty where it is left out.
+    pub(super) fn words(&self, key: &'static str, findings: &mut Findings) -> Words {
+        let place = self.at(key);
+        let Some(node) = self.get(key) else {
+            return Words { line: self.line, place, words: Vec::new() };
+        };
+        let items = match &node.value {
+            Value::List(items) => items.as_slice(),
+            Value::Null => &[],
+            other => {
+                let what = format!(
+                    "is {}, where a list is expected: write `{key}: [\"…\"]`",
+                    other.kind()
+                );
+                findings.error(node.line, &place, what);
+                &[]
+            }
+        };
+        let words = items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| word(item, format!("{place}[{index}]"), findings))
+            .collect();
+        let words = Words { line: node.line, place, words };
+        words.tell_repeats(findings);
+        words
+    }
+}
+
+/// An element of a list of texts.
+fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
+    let text = match &node.value {
+        Value::Text(text) => text.clone(),
+        Value::Null => {
+            findings.trap(
+                node.line,
+                &place,
+                "is nothing, which the API server reads as `\"\"`: write that, or remove it",
+            );
+            String::new()
+        }
+        Value::Bool(_) | Value::Number(_) => {
+            findings.error(
+                node.line,
+                &place,
+                format!("is {}, where a text is expected: put it in quotes", node.value.kind()),
+            );
+            return None;
+        }
+        Value::List(_) | Value::Map(_) => {
+            findings.error(
+                node.line,
+                &place,
+                format!("is {}, where a text is expected", node.value.kind()),
+            );
+            return None;
+        }
+    };
+    if text.trim() != text {
+        let what = format!(
+            "`{}` has blanks around it, and nothing is called that: remove them",
+            text.escape_debug()
+        );
+        findings.trap(node.line, &place, what);
+    }
+    Some(Word { line: node.line, place, text })
+}
+
+impl Words {
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Word> {
+        self.words.iter()
+    }
+
+    pub(super) fn texts(&self) -> Vec<&str> {
+        self.words.iter().map(|word| word.text.as_str()).collect()
+    }
+
+    fn tell_repeats(&self, findings: &mut Findings) {
+        let mut seen = BTreeSet::new();
+        for word in self.iter().filter(|word| !seen.insert(word.text.as_str())) {
+            let what = format!("`{}` is listed twice: once is enough", word.text.escape_debug());
+            findings.warn(word.line, &word.place, what);
+        }
+    }
+}

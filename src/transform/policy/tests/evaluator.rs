@@ -1,0 +1,117 @@
+//! The API server's own evaluator, as a child process: `tests/policy/evaluator`, built by
+//! `tests/backends/servers/build.sh`.
+
+use std::env;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub(super) struct Evaluator {
+    child: Child,
+    questions: Option<BufWriter<ChildStdin>>,
+    answers: BufReader<ChildStdout>,
+}
+
+/// What the server says of a request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Answer {
+    loaded: Vec<String>,
+    /// One a policy.
+    pub(super) decisions: Vec<Decided>,
+    pub(super) refused: Option<String>,
+    pub(super) verb: String,
+    #[serde(rename = "ref")]
+    pub(super) target: Option<Target>,
+    pub(super) event: String,
+    pub(super) legacy: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Decided {
+    pub(super) level: String,
+    pub(super) omit_stages: Option<Vec<String>>,
+    pub(super) omit_managed_fields: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Target {
+    pub(super) api_group: String,
+    pub(super) resource: String,
+    pub(super) subresource: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Evaluator {
+    /// `None` where it is not built, which is said; with `AUDITRAIL_REQUIRE_SERVERS=1` the test fails instead.
+    pub(super) fn start() -> Option<Self> {
+        let is_set = |name| env::var_os(name).is_some_and(|value| value == "1");
+        if is_set("AUDITRAIL_TEST_WITHOUT_SERVERS") {
+            println!(
+                "not run: AUDITRAIL_TEST_WITHOUT_SERVERS is set; it needs the evaluator of policies"
+            );
+            return None;
+        }
+        let program =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("target/backends/bin/policy-evaluator");
+        if !program.try_exists().unwrap() {
+            let message = "target/backends/bin/policy-evaluator is not built; tests/backends/servers/build.sh does it";
+            assert!(!is_set("AUDITRAIL_REQUIRE_SERVERS"), "{message}");
+            println!("not run: {message}");
+            return None;
+        }
+        let mut child =
+            Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let questions = child.stdin.take().map(BufWriter::new);
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Some(Self { child, questions, answers })
+    }
+
+    /// Puts these policies in the place of those before; the server must take them all, and without a warning.
+    pub(super) fn load(&mut self, texts: &[String]) {
+        let answers = self.ask(&[json!({ "load": texts })]);
+        for (text, message) in texts.iter().zip(&answers[0].loaded) {
+            assert!(message.is_empty(), "{message}\n{text}");
+        }
+        assert_eq!(answers[0].loaded.len(), texts.len());
+    }
+
+    /// Asks all, then hears all.
+    pub(super) fn ask(&mut self, asked: &[Value]) -> Vec<Answer> {
+        let questions = self.questions.as_mut().unwrap();
+        let answers = &mut self.answers;
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for question in asked {
+                    writeln!(questions, "{question}").unwrap();
+                }
+                questions.flush().unwrap();
+            });
+            let mut line = String::new();
+            asked
+                .iter()
+                .map(|question| {
+                    line.clear();
+                    answers.read_line(&mut line).unwrap();
+                    serde_json::from_str(&line)
+                        .unwrap_or_else(|error| panic!("{error}: {question}"))
+                })
+                .collect()
+        })
+    }
+}
+
+impl Drop for Evaluator {
+    fn drop(&mut self) {
+        // It ends with its input.
+        self.questions = None;
+        let _ = self.child.wait();
+    }
+}
