@@ -1,7 +1,7 @@
 //! Kills, rotations and failing disks, on real files.
 
 use super::*;
-use crate::event::{Event, Fields, Fingerprint, Form, Span, Whole};
+use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole};
 
 fn batch(lines: &[&str]) -> Batch {
     let mut batch = Batch {
@@ -11,6 +11,7 @@ fn batch(lines: &[&str]) -> Batch {
         end: 0,
         bytes: Vec::new(),
         events: Vec::new(),
+        passed: Passed::default(),
     };
     for line in lines {
         let at = batch.bytes.len();

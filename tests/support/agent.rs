@@ -33,6 +33,7 @@ impl Agent {
         let text = format!(
             "node = \"cp-1\"\ncluster = \"test\"\nstate_dir = \"{}\"\n\
              disk = {{ max_bytes = \"1GiB\", min_free = \"1MiB\" }}\nunready_after = \"5s\"\n\
+             transform = {{ redact = \"off\", omit_managed_fields = false, max_event_bytes = \"off\" }}\n\
              [server]\nlisten = \"127.0.0.1:{}\"\n{tables}",
             state.display(),
             self.port

@@ -11,7 +11,7 @@ use super::document::offset_in;
 use super::json::{members, string};
 use super::*;
 use crate::config::{Auth, Http, Layout, SetupTemplate, Target, Tls};
-use crate::event::{Event, Fields, Fingerprint, Form, Span, Whole, rfc3339};
+use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole, rfc3339};
 use crate::output::Reason;
 
 pub(super) const RECORDED: &str = include_str!("../../../tests/data/audit-events.ndjson");
@@ -43,7 +43,7 @@ pub(super) fn batch(lines: &[&[u8]]) -> Batch {
     }
     let end = bytes.len() as u64;
     let (generation, earlier) = (Fingerprint([7; 16]), Vec::new());
-    Batch { generation, earlier, start: 0, end, bytes, events }
+    Batch { generation, earlier, start: 0, end, bytes, events, passed: Passed::default() }
 }
 
 fn deepest(line: &[u8]) -> u32 {

@@ -158,7 +158,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::event::{Event, Fingerprint, Span, Whole, pieces};
+    use crate::event::{Event, Fingerprint, Passed, Span, Whole, pieces};
 
     #[derive(Clone, PartialEq, Message)]
     struct PushRequest {
@@ -208,6 +208,7 @@ mod tests {
             end: 0,
             bytes: Vec::new(),
             events: Vec::new(),
+            passed: Passed::default(),
         };
         for line in lines {
             let at = batch.bytes.len();

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::super::{Agent, Opened};
 use super::fake::Fake;
 use crate::checkpoint::{Pair, Store};
+use crate::cli::transform::Transforms;
 use crate::config::Config;
 use crate::letters::{self, Kept};
 use crate::telemetry::{EventResult, PairState, Telemetry, Time};
@@ -105,6 +106,7 @@ impl Node {
         let disk = if top.contains("disk") { "" } else { "disk = { min_free = \"0%\" }" };
         let text = format!(
             "{disk}\nnode = \"n\"\nstate_dir = {:?}\ncheckpoint_interval = \"10ms\"\n{top}\n\
+             transform = {{ redact = \"off\", omit_managed_fields = false, max_event_bytes = \"off\" }}\n\
              [server]\nlisten = \"off\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\nhold = {{ {hold} }}\n{outputs}",
             self.state(),
             self.log()
@@ -166,7 +168,8 @@ impl Process {
         let (stop, stopped) = watch::channel(false);
         let (known, told) = (telemetry.clone(), stop.clone());
         let ended = runtime.spawn(async move {
-            Agent::start(&config, opened, &known, &stopped)?.end(&told).await
+            let transforms = Transforms::new(&config, &opened.key)?;
+            Agent::start(&config, opened, &transforms, &known, &stopped)?.end(&told).await
         });
         Self { runtime, telemetry, stop, ended }
     }
