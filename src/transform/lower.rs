@@ -71,7 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::transform::test_support::record;
+    use crate::transform::record_tests::record;
 
     #[track_caller]
     fn check(line: &str, to: Level, expected: &str) {

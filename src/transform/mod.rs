@@ -13,9 +13,9 @@ mod lower;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod managed_fields;
 mod members;
+#[cfg(test)]
+mod record_tests;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod shrink;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are being written"))]
 mod tally;
-#[cfg(test)]
-mod test_support;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::transform::test_support::record;
+use crate::transform::record_tests::record;
 
 fn keeps(expression: &str, line: &str) -> Result<bool, String> {
     let filter = Filter::compile(expression).unwrap_or_else(|error| panic!("{error}"));
