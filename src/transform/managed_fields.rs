@@ -103,7 +103,7 @@ impl Walk<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transform::test_support::record;
+    use crate::transform::record_tests::record;
 
     fn omitted(line: &str) -> String {
         let mut edits = Edits::default();

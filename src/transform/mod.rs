@@ -25,7 +25,7 @@ mod policy;
 mod shrink;
 mod tally;
 #[cfg(test)]
-mod test_support;
+mod record_tests;
 
 use crate::event::{Batch, Event, Fields, Form, Key, Passed, Record, Span, Whole, pieces};
 use edit::Edits;

@@ -189,15 +189,7 @@ impl Check {
                 Ok(Type::Bool)
             }
             ("startsWith" | "endsWith" | "contains" | "matches", _) => {
-                let on = target.unwrap_or(Type::Unknown);
-                if !on.fits(Type::String) {
-                    let word = on.word().unwrap_or_default();
-                    return Err((
-                        id,
-                        format!("`{}` asks for a string, and this is {word}", call.func_name),
-                    ));
-                }
-                if call.func_name == "matches" { self.pattern(id, call) } else { Ok(Type::Bool) }
+                self.on_string(id, call, target.unwrap_or(Type::Unknown))
             }
             (name, _) => function(id, name),
         }
@@ -212,6 +204,15 @@ impl Check {
             }
         }
         Ok(())
+    }
+
+    fn on_string(&mut self, id: u64, call: &CallExpr, on: Type) -> Found {
+        let name = call.func_name.as_str();
+        if !on.fits(Type::String) {
+            let word = on.word().unwrap_or_default();
+            return Err((id, format!("`{name}` asks for a string, and this is {word}")));
+        }
+        if name == "matches" { self.pattern(id, call) } else { Ok(Type::Bool) }
     }
 
     /// Compiles the pattern of `matches`, which has to be written out: once here, and not once an event.

@@ -40,6 +40,7 @@ const STACK: usize = 64 << 20;
 
 /// A compiled expression.
 pub(crate) struct Filter {
+    text: String,
     expression: IdedExpr,
     context: Context<'static, 'static>,
 }
@@ -86,7 +87,7 @@ impl Filter {
             patterns.get(pattern.as_str()).is_some_and(|pattern| pattern.is_match(&text))
         };
         context.add_function("matches", matches).map_err(missing)?;
-        Ok(Self { expression, context })
+        Ok(Self { text: text.to_owned(), expression, context })
     }
 
     /// Whether an event is kept. An error means that it is, and has to be counted; it holds no value of the event.
@@ -112,23 +113,27 @@ impl Filter {
                 Some(kept) => Ok(*kept.inner()),
                 None => Err(format!("it is of type {}, not bool", value.get_type().name())),
             },
-            Err(error) => Err(plain(&error)),
+            Err(error) => Err(self.plain(&error)),
         }
     }
-}
 
-/// What failed, without any value: the crate's own messages print them.
-fn plain(error: &ExecutionError) -> String {
-    match error {
-        ExecutionError::NoSuchKey(name) => format!("the event has no `{name}` there"),
-        ExecutionError::NoSuchOverload(error) => error.to_string(),
-        ExecutionError::UndeclaredReference(name) => format!("`{name}` is not known"),
-        ExecutionError::IndexOutOfBounds(_) => "a list has no such element".into(),
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
-            "division by zero".into()
+    /// What failed, without any value: the crate's own messages print them.
+    fn plain(&self, error: &ExecutionError) -> String {
+        match error {
+            // A key may have been taken from the event.
+            ExecutionError::NoSuchKey(name) if !self.text.contains(name.as_str()) => {
+                "the event has no such member there".into()
+            }
+            ExecutionError::NoSuchKey(name) => format!("the event has no `{name}` there"),
+            ExecutionError::NoSuchOverload(error) => error.to_string(),
+            ExecutionError::UndeclaredReference(name) => format!("`{name}` is not known"),
+            ExecutionError::IndexOutOfBounds(_) => "a list has no such element".into(),
+            ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+                "division by zero".into()
+            }
+            ExecutionError::Overflow(..) => "a number is too large".into(),
+            ExecutionError::FunctionError { function, .. } => format!("`{function}` failed"),
+            _ => "values of the wrong types".into(),
         }
-        ExecutionError::Overflow(..) => "a number is too large".into(),
-        ExecutionError::FunctionError { function, .. } => format!("`{function}` failed"),
-        _ => "values of the wrong types".into(),
     }
 }

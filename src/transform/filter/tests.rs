@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::transform::test_support::record;
+use crate::transform::record_tests::record;
 
 fn keeps(expression: &str, line: &str) -> Result<bool, String> {
     let filter = Filter::compile(expression).unwrap_or_else(|error| panic!("{error}"));
@@ -13,6 +13,12 @@ fn keeps(expression: &str, line: &str) -> Result<bool, String> {
 }
 
 const LINE: &str = r#"{"kind":"Event","level":"Metadata","auditID":"1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/a/secrets/b","verb":"delete","user":{"username":"system:serviceaccount:a:b","groups":["system:serviceaccounts","system:authenticated"],"extra":{"k":["v"]}},"sourceIPs":["10.0.0.1","127.0.0.1"],"userAgent":"kubectl\/v1","objectRef":{"resource":"secrets","namespace":"a","name":"b","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestObject":{"spec":{"containers":[{"image":"evil/x","n":1},{"image":"good/y","n":18446744073709551615}],"f":1.5,"null":null}},"requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:24.000000Z","annotations":{"authorization.k8s.io/decision":"allow"}}"#;
+
+/// One filter serves all threads of an output.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Filter>();
+};
 
 #[test]
 fn expressions_as_people_write_them_work() {
@@ -62,6 +68,7 @@ fn a_failure_is_said_without_any_value_and_other_operands_may_outweigh_it() {
             "event.requestObject.spec.f.g == 1",
             "found no matching overload for '_._' applied to '(double, string)'",
         ),
+        ("event.annotations[event.user.username] == \"\"", "the event has no such member there"),
         ("event.sourceIPs[7] == \"\"", "a list has no such element"),
         ("event.requestObject.spec", "it is of type map, not bool"),
         (

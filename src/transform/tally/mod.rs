@@ -205,7 +205,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transform::test_support::record;
+    use crate::transform::record_tests::record;
 
     const LINE: &str = r#"{"level":"Request","stage":"ResponseComplete","verb":"create","objectRef":{"resource":"secrets","namespace":"a","name":"hidden-name"},"requestObject":{"kind":"Secret","data":{"password":"c2VjcmV0LXZhbHVl"},"type":"Opaque"}}"#;
 
