@@ -79,7 +79,7 @@ const AGENT: &[Row<Telemetry>] = &[
     Row("auditrail_checkpoint_last_success_timestamp_seconds", "Time of the last write of the checkpoint.", Seconds(|t, _| t.disk().checkpoint_saved.get().map(Time::seconds))),
     Row("auditrail_state_bytes", "Bytes of all that the agent keeps in its state directory.", Gauge(|t| Some(t.disk().state_bytes.get()))),
     Row("auditrail_config_last_reload_successful", "1 while the last reload of the configuration was accepted.", Gauge(|t| Some(t.reload().is_ok().into()))),
-    Row("auditrail_config_last_reload_success_timestamp_seconds", "Time of the last start or reload that was accepted.", Seconds(|t, _| t.reload().last_success().map(Time::seconds))),
+    Row("auditrail_config_last_reload_success_timestamp_seconds", "Time of the last reload that was accepted.", Seconds(|t, _| t.reload().last_success().map(Time::seconds))),
     Row("auditrail_memory_bound_bytes", "The most memory that the configuration allows.", Gauge(|t| Some(t.0.memory_bound.get()))),
     Row("auditrail_disk_budget_spent", "1 while a bound of the disk budget is reached.", Gauge(|t| Some(t.disk().spent().is_some().into()))),
 ];

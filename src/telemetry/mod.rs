@@ -71,7 +71,7 @@ impl Telemetry {
             pairs: Mutex::default(),
             disk: DiskStats::default(),
             memory_bound: number::Level::default(),
-            reload: reload::ReloadStats::new(Time::now()),
+            reload: reload::ReloadStats::default(),
             hearts: health::Hearts::new(),
         }))
     }

@@ -5,20 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::number::Stamp;
 use super::time::Time;
 
-/// The start counts as a reload that went well.
-#[derive(Debug)]
+/// A start counts as one that went well.
+#[derive(Debug, Default)]
 pub(crate) struct ReloadStats {
     failed: AtomicBool,
     last_success: Stamp,
 }
 
 impl ReloadStats {
-    pub(super) fn new(now: Time) -> Self {
-        let stats = Self { failed: AtomicBool::new(false), last_success: Stamp::default() };
-        stats.last_success.set(Some(now));
-        stats
-    }
-
     pub(crate) fn succeeded(&self, now: Time) {
         self.last_success.set(Some(now));
         self.failed.store(false, Ordering::Relaxed);

@@ -174,7 +174,7 @@ mod tests {
             Level::RequestResponse => Some(member.into()),
             _ if member.starts_with(r#""resp"#) => None,
             _ if member.contains("RequestResponse") => {
-                Some(member.replace("RequestResponse", to.as_str()))
+                Some(member.replace("RequestResponse", to.name()))
             }
             Level::Metadata if member.starts_with(r#""requestObject"#) => None,
             Level::Metadata if patches && member.contains(r#""a":"b""#) => {

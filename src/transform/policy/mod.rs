@@ -29,10 +29,10 @@ mod tests;
 mod uri;
 mod yaml;
 
+use super::level::Level;
 pub(crate) use findings::PolicyError;
 use request::Request;
 use rule::Rule;
-use super::level::Level;
 
 /// A set of stages.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

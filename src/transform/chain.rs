@@ -1,0 +1,236 @@
+//! The steps of one output, one after the other.
+
+use std::sync::Arc;
+
+use super::edit::Edits;
+use super::level::Level;
+use super::lower::lower;
+use super::managed_fields::omit_managed_fields;
+use super::policy::Decision;
+use super::shrink::shrink;
+use super::tally::{Done, Dropped};
+use super::{Filter, Policy, Redaction, Tally};
+use crate::event::{Batch, Event, Fields, Form, Key, Passed, Record, Span, Whole, pieces};
+
+/// See the module. What is `None` or false is left out.
+pub(crate) struct Chain {
+    pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) redaction: Option<Redaction>,
+    pub(crate) omit_managed_fields: bool,
+    /// Bytes of an event.
+    pub(crate) limit: Option<usize>,
+    /// For digests of what was cut.
+    pub(crate) key: Key,
+}
+
+/// What becomes of one event.
+enum Fate {
+    Same,
+    /// The new line was appended.
+    Changed,
+    Dropped,
+}
+
+/// Kept from event to event, so that most cost no allocation.
+#[derive(Default)]
+struct Work {
+    edits: Edits,
+    /// A line that is yet to be shrunk.
+    edited: Vec<u8>,
+    /// The new lines, one behind the other.
+    changed: Vec<u8>,
+    /// Why `where` failed, the last time it did.
+    problem: Option<String>,
+}
+
+impl Chain {
+    /// Whether every event passes as it is.
+    pub(crate) fn is_idle(&self) -> bool {
+        let Self { policy, filter, redaction, omit_managed_fields, limit, key: _ } = self;
+        policy.is_none()
+            && filter.is_none()
+            && redaction.is_none()
+            && !omit_managed_fields
+            && limit.is_none()
+    }
+
+    /// Takes the events of a batch through all steps. Positions, times and the stretch of the batch stay.
+    /// `revision` says how often the chain was replaced.
+    pub(crate) fn apply(&self, revision: u64, batch: &mut Batch) {
+        let time = |event: Option<&Event>| event.map(|event| event.time);
+        batch.passed = Passed {
+            revision,
+            first: time(batch.events.first()),
+            last: time(batch.events.last()),
+            read: batch.events.len() as u64,
+            ..Passed::default()
+        };
+        if self.is_idle() {
+            return;
+        }
+        let mut work = Work::default();
+        let mut kept = Vec::with_capacity(batch.events.len());
+        for index in 0..batch.events.len() {
+            let record = batch.record(index);
+            let (begin, mut done) = (work.changed.len(), Done::default());
+            match self.event(&record, &mut work, &mut done) {
+                Fate::Dropped => {}
+                Fate::Same => kept.push((*record.event, None)),
+                Fate::Changed => {
+                    let event = read_again(record.event, &work.changed[begin..]);
+                    kept.push((event, Some(begin..work.changed.len())));
+                }
+            }
+            count(&mut batch.passed, &done);
+        }
+        batch.passed.problem = work.problem;
+        if work.changed.is_empty() {
+            batch.events = kept.into_iter().map(|(event, _)| event).collect();
+            return;
+        }
+        let mut bytes = Vec::with_capacity(batch.bytes.len());
+        batch.events.clear();
+        for (mut event, changed) in kept {
+            let begin = bytes.len();
+            bytes.extend_from_slice(match changed {
+                Some(range) => &work.changed[range],
+                None => &batch.bytes[event.line.range()],
+            });
+            event.line = Span::new(begin, bytes.len());
+            batch.events.push(event);
+        }
+        batch.bytes = bytes;
+    }
+
+    /// Counts what would be done to the events of a batch, and changes nothing.
+    pub(crate) fn try_out(&self, batch: &Batch, tally: &mut Tally) {
+        let mut work = Work::default();
+        for index in 0..batch.events.len() {
+            let (record, mut done) = (batch.record(index), Done::default());
+            work.changed.clear();
+            let after = match self.event(&record, &mut work, &mut done) {
+                Fate::Dropped => None,
+                Fate::Same => Some(record.line),
+                Fate::Changed => Some(&*work.changed),
+            };
+            tally.add(&record, after, &done);
+        }
+    }
+
+    /// Takes one event through all steps.
+    fn event(&self, record: &Record<'_>, work: &mut Work, done: &mut Done) -> Fate {
+        // Ours, and nothing of it comes from the log.
+        if record.event.whole == Whole::Gap {
+            return Fate::Same;
+        }
+        let decision = self.policy.as_ref().map(|policy| policy.decide(record));
+        done.dropped = match &decision {
+            Some(decision) if decision.level == Level::None => Some(Dropped::Level),
+            Some(decision) if decision.stage_omitted => Some(Dropped::Stage),
+            _ if !self.is_wanted(record, work, done) => Some(Dropped::Where),
+            _ => None,
+        };
+        if done.dropped.is_some() {
+            return Fate::Dropped;
+        }
+        let edited = self.edit(record, decision.as_ref(), work, done);
+        let line = if edited { &*work.edited } else { record.line };
+        let shrunk = self
+            .limit
+            .and_then(|limit| shrink(line, record.line, limit, &self.key, &mut work.changed));
+        done.shrunk = shrunk.map(|shrunk| shrunk.cuts);
+        if shrunk.is_none() {
+            if !edited {
+                return Fate::Same;
+            }
+            work.changed.extend_from_slice(&work.edited);
+        }
+        Fate::Changed
+    }
+
+    /// What `where` says. What it fails on is kept: an audit trail errs on the side of shipping.
+    fn is_wanted(&self, record: &Record<'_>, work: &mut Work, done: &mut Done) -> bool {
+        let Some(filter) = &self.filter else { return true };
+        filter.keeps(record).unwrap_or_else(|problem| {
+            done.filter_failed = true;
+            work.problem = Some(problem);
+            true
+        })
+    }
+
+    /// Writes what the event becomes before it is shrunk into `work.edited`; `false` if that is what it was.
+    fn edit(
+        &self,
+        record: &Record<'_>,
+        decision: Option<&Decision>,
+        work: &mut Work,
+        done: &mut Done,
+    ) -> bool {
+        let Work { edits, edited, .. } = work;
+        edits.clear();
+        edited.clear();
+        if record.event.form == Form::Unreadable {
+            let Some(redaction) = &self.redaction else { return false };
+            redaction.extract(record, edited);
+            done.blanked = 1;
+            return true;
+        }
+        if let Some(to) = decision.and_then(|decision| lower_to(record, decision.level)) {
+            lower(record, to, edits);
+            done.lowered = Some(to);
+        }
+        let lowered = edits.len();
+        if self.omit_managed_fields || decision.is_some_and(|decision| decision.omit_managed_fields)
+        {
+            omit_managed_fields(record, edits);
+        }
+        let omitted = edits.len();
+        done.managed_fields = omitted > lowered;
+        if let Some(redaction) = &self.redaction {
+            redaction.edits(record, edits);
+            done.blanked = edits.len() - omitted;
+        }
+        if edits.is_empty() {
+            return false;
+        }
+        edits.apply(record.line, edited);
+        true
+    }
+}
+
+/// The level that an event is to be lowered to, if it has a higher one.
+fn lower_to(record: &Record<'_>, to: Level) -> Option<Level> {
+    let level = Level::parse(&record.text(record.event.fields.level)?)?;
+    (to < level).then_some(to)
+}
+
+/// An event whose line was changed: the same, with its fields where they stand now.
+fn read_again(event: &Event, line: &[u8]) -> Event {
+    let mut event = *event;
+    let (mut found, mut pieces_found) = (None, 0);
+    pieces(line, true, |piece| {
+        found = Some(piece);
+        pieces_found += 1;
+    });
+    match found.filter(|piece| pieces_found == 1 && piece.at.range() == (0..line.len())) {
+        Some(piece) => {
+            (event.form, event.fields, event.depth) = (piece.form, piece.fields, piece.depth);
+        }
+        // No step makes such a line of a whole one. It goes out as something that nobody can read.
+        None => (event.form, event.fields) = (Form::Unreadable, Fields::default()),
+    }
+    event
+}
+
+fn count(passed: &mut Passed, done: &Done) {
+    match done.dropped {
+        Some(Dropped::Level | Dropped::Stage) => passed.dropped += 1,
+        Some(Dropped::Where) => passed.filtered += 1,
+        None => {}
+    }
+    passed.lowered += u64::from(done.lowered.is_some());
+    passed.redacted += u64::from(done.blanked > 0);
+    passed.shrunk += u64::from(done.shrunk.is_some());
+    passed.undecided += u64::from(done.filter_failed);
+}
