@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::ExitCode;
 use super::start::{inputs_of, node_name, output};
+use super::transform::chain;
 use crate::checkpoint::{Budget, CheckpointError, Loaded, Store};
 use crate::config::{Config, FileInput};
 use crate::input::{Input, try_link};
@@ -50,7 +51,11 @@ fn everything(config: &Config, report: &mut Report) {
         Ok(runtime) => runtime,
         Err(error) => return report.add("runtime", Finding::fail(error.to_string(), "")),
     };
+    let key = Store::key_of(&config.state_dir);
     for to in &config.outputs {
+        if let Err(error) = chain(to, &key) {
+            report.add(&format!("outputs.{}", to.name), Finding::fail(format!("{error:#}"), ""));
+        }
         let name = format!("outputs.{}", to.name);
         // The back end is the same for every input but for a label: one stands for all.
         let Some(input) = inputs_of(config, to).next() else { continue };

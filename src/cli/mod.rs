@@ -9,6 +9,7 @@ mod check;
 mod letters;
 mod memory;
 mod run;
+mod sample;
 mod start;
 mod status;
 mod transform;
@@ -37,7 +38,14 @@ enum Command {
     Run(Configured),
     /// Look at configuration, permissions and back ends: a line each, and what to do about each failure
     #[command(visible_alias = "validate")]
-    Check(Configured),
+    Check {
+        #[command(flatten)]
+        configured: Configured,
+        /// Look at a recorded log instead, or a directory of them: count what the transform of each output would drop,
+        /// lower, blank and cut, and show a few examples
+        #[arg(long, value_name = "PATH")]
+        sample: Option<PathBuf>,
+    },
     /// Show cursors, lag and states, whether or not the agent runs
     Status {
         #[command(flatten)]
@@ -104,7 +112,10 @@ pub fn main() -> process::ExitCode {
         Command::Run(Configured { config: path }) => {
             with_config(&path, |config| run::run(config, &path))
         }
-        Command::Check(Configured { config }) => check::check(&config),
+        Command::Check { configured, sample: None } => check::check(&configured.config),
+        Command::Check { configured, sample: Some(path) } => {
+            with_config(&configured.config, |config| sample::sample(&config, &path))
+        }
         Command::Status { configured, json } => {
             with_config(&configured.config, |config| status::status(&config, json))
         }
@@ -123,7 +134,10 @@ fn with_config(
         Ok(config) => config,
         Err(error) => return fail::<ConfigError>(&error, ExitCode::Usage),
     };
-    command(config).unwrap_or_else(|error| fail(&*error, ExitCode::Failed))
+    command(config).unwrap_or_else(|error| {
+        let refused = error.is::<transform::NotAccepted>();
+        fail(&*error, if refused { ExitCode::Usage } else { ExitCode::Failed })
+    })
 }
 
 /// Prints an error with its sources to standard error.

@@ -16,6 +16,11 @@ use crate::transform::{Chain, Current, Filter, Policy, Redaction};
 /// Fewer bytes of a key could be guessed.
 const KEY_BYTES: usize = 32;
 
+/// What a policy, an expression, a rule or a key file is refused for: the configuration has to change.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotAccepted(String);
+
 /// The chains of all outputs.
 pub(super) struct Transforms {
     /// The node's own, for digests and for `hash` without a key file.
@@ -27,7 +32,8 @@ impl Transforms {
     /// # Errors
     /// If a file cannot be read, or what stands in it or in the configuration is not accepted.
     pub(super) fn new(config: &Config, key: &Key) -> anyhow::Result<Self> {
-        let current = chains(config, key)?
+        let current = chains(config, key)
+            .map_err(|error| NotAccepted(format!("{error:#}")))?
             .into_iter()
             .map(|(name, chain)| (name, Arc::new(Current::new(chain))))
             .collect();

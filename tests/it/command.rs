@@ -10,6 +10,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{free_port, http, wait_for};
 
+/// Everything leaves as the server wrote it.
+const ALL: &str =
+    "redact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";
+
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -70,12 +74,19 @@ impl Place {
              [server]\nlisten = \"127.0.0.1:{port}\"\n\
              [inputs.recorded]\ntype = \"file\"\npath = \"{log}\"\n\
              hold = {{ max_bytes = 0 }}\n\
-             [outputs.events]\ntype = \"file\"\npath = \"{out}\"\n",
+             [outputs.events]\ntype = \"file\"\npath = \"{out}\"\n\
+             [outputs.events.transform]\n{ALL}",
             state = self.state_dir().display(),
             log = log.display(),
             out = self.out().display(),
         );
         fs::write(self.config(), text).unwrap();
+    }
+
+    /// Its output has this transform instead of letting everything pass as it is.
+    pub(crate) fn leaving(&self, transform: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), text.replace(ALL, transform)).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,0 +1,103 @@
+//! `check --sample`: what the transform of each output would do to a recorded log, counted, with examples.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use flate2::bufread::MultiGzDecoder;
+
+use super::ExitCode;
+use super::transform::chain;
+use crate::checkpoint::Store;
+use crate::config::Config;
+use crate::event::{Batch, Event, Fingerprint, Passed, Span, pieces};
+use crate::transform::{Chain, Tally};
+
+/// Examples of each step.
+const EXAMPLES: usize = 2;
+/// A line is read so far: as the default of `max_line_bytes` has it.
+const LONGEST: u64 = 100 << 20;
+
+/// Reads the log once for each output, and sends nothing.
+pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
+    let key = Store::key_of(&config.state_dir);
+    let files = files(path)?;
+    let mut text = String::new();
+    for output in &config.outputs {
+        let chain = chain(output, &key)?;
+        let mut tally = Tally::new(EXAMPLES);
+        for file in &files {
+            read(file, &chain, &mut tally)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+        }
+        text += &format!("outputs.{}\n{tally}\n\n", output.name);
+    }
+    // A closed pipe is no failure.
+    let _ = io::stdout().write_all(text.trim_end().as_bytes());
+    let _ = io::stdout().write_all(b"\n");
+    Ok(ExitCode::Done)
+}
+
+/// The file, or all files of the directory.
+fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let shown = path.display();
+    let kind = fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
+    if !kind.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).with_context(|| format!("cannot list {shown}"))? {
+        let entry = entry.with_context(|| format!("cannot list {shown}"))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            files.push(entry.path());
+        }
+    }
+    if files.is_empty() {
+        bail!("there is no file in {shown}: name an audit log, or a directory with some");
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path, chain: &Chain, tally: &mut Tally) -> io::Result<()> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        lines(BufReader::new(MultiGzDecoder::new(file)), chain, tally)
+    } else {
+        lines(file, chain, tally)
+    }
+}
+
+fn lines(mut log: impl BufRead, chain: &Chain, tally: &mut Tally) -> io::Result<()> {
+    loop {
+        let mut line = Vec::new();
+        if (&mut log).take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let ended = line.last() == Some(&b'\n');
+        line.truncate(line.len() - usize::from(ended));
+        if !line.trim_ascii().is_empty() {
+            chain.try_out(&batch(line, ended), tally);
+        }
+    }
+}
+
+/// The events of one line.
+fn batch(line: Vec<u8>, ended: bool) -> Batch {
+    let mut events = Vec::new();
+    pieces(&line, ended, |piece| {
+        events.push(Event {
+            offset: 0,
+            whole: piece.whole,
+            form: piece.form,
+            line: Span::new(piece.at.start as usize, piece.at.end as usize),
+            time: piece.time.unwrap_or_default(),
+            fields: piece.fields,
+            depth: piece.depth,
+        });
+    });
+    let (generation, earlier) = (Fingerprint([0; 16]), Vec::new());
+    let passed = Passed::default();
+    Batch { generation, earlier, start: 0, end: 0, bytes: line, events, passed }
+}
