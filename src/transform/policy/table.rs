@@ -50,8 +50,9 @@ impl<'n> Table<'n> {
         findings: &mut Findings,
     ) -> Option<Self> {
         let Value::Map(pairs) = &node.value else {
-            let what =
-                format!("is {}, where keys are expected: {}", node.value.kind(), list(known));
+            let file = if place.is_empty() { "the file " } else { "" };
+            let kind = node.value.kind();
+            let what = format!("{file}is {kind}, where keys are expected: {}", list(known));
             findings.error(node.line, &place, what);
             return None;
         };
@@ -103,13 +104,18 @@ impl<'n> Table<'n> {
         example: &str,
         findings: &mut Findings,
     ) -> Option<&'n Node> {
-        let found = self.get(key).filter(|node| !matches!(node.value, Value::Null));
+        let found = self.get(key);
+        let (line, is) = match found {
+            Some(node) if !matches!(node.value, Value::Null) => return found,
+            Some(node) => (node.line, "empty"),
+            None => (self.line, "missing"),
+        };
         // Where the key is written wrongly that was said.
-        if found.is_none() && !self.meant.contains(&key) {
-            let what = format!("`{key}` is missing: add a line such as `{example}`");
-            findings.error(self.line, &self.place, what);
+        if !self.meant.contains(&key) {
+            let what = format!("`{key}` is {is}: write a line such as `{example}`");
+            findings.error(line, &self.place, what);
         }
-        found
+        None
     }
 
     /// The place of a key.
