@@ -136,7 +136,7 @@ fn verbs(rule: &Typed, findings: &mut Findings) {
             findings.warn(verb.line, &verb.place, format!("`{shown}` is no verb: {way_out}"));
         }
     }
-    if dead > 0 && dead == rule.verbs.words.len() {
+    if dead > 0 && dead == rule.verbs.list.len() {
         let what = format!(
             "no request for a resource has such a verb, so that the rule can never match: known are {}",
             list(&VERBS[1..])

@@ -89,12 +89,12 @@ fn read(node: &Node, findings: &mut Findings) -> Option<Policy> {
         omit_stages: typed.omit_stages.and(omit_stages),
         omit_managed_fields: typed.omit_managed_fields.unwrap_or(omit_managed_fields),
     };
-    let built: Vec<Rule> = typed.iter().map(build).collect();
+    let rules: Vec<Rule> = typed.iter().map(build).collect();
     // A rule that lacks what is meant would seem to stand in the way of all others.
     if findings.errors.is_empty() {
-        shadow::check(&typed, &built, findings);
+        shadow::check(&typed, &rules, findings);
     }
-    Some(Policy { rules: built, omit_stages, omit_managed_fields, warnings: Vec::new() })
+    Some(Policy { rules, omit_stages, omit_managed_fields, warnings: Vec::new() })
 }
 
 /// `apiVersion`, `kind` and `metadata`.
@@ -111,7 +111,7 @@ fn header(top: &Table<'_>, findings: &mut Findings) {
                 findings.error(node.line, key, what);
             }
             other => {
-                findings.error(node.line, key, format!("is {}: write `{wanted}`", other.kind()))
+                findings.error(node.line, key, format!("is {}: write `{wanted}`", other.kind()));
             }
         }
     }
@@ -204,7 +204,8 @@ fn urls(typed: &Typed, findings: &mut Findings) {
         );
         findings.error(url.line, &url.place, what);
     }
-    if !typed.urls.is_empty() && !(typed.kinds.is_empty() && typed.namespaces.is_empty()) {
+    let resources = !typed.kinds.is_empty() || !typed.namespaces.is_empty();
+    if resources && !typed.urls.is_empty() {
         let what = "cannot stand beside `resources` or `namespaces`: make two rules";
         findings.error(typed.urls.line, &typed.urls.place, what);
     }
@@ -214,7 +215,7 @@ fn what(typed: &Typed) -> What {
     if !typed.namespaces.is_empty() || !typed.kinds.is_empty() {
         let kinds = typed.kinds.iter().map(|typed| Kinds {
             group: typed.group.as_bytes().into(),
-            kinds: typed.kinds.texts().into_iter().map(Kind::new).collect(),
+            any_of: typed.kinds.texts().into_iter().map(Kind::new).collect(),
             names: Names::new(&typed.names.texts()),
         });
         What::Resources(Names::new(&typed.namespaces.texts()), kinds.collect())

@@ -31,7 +31,7 @@ pub(super) struct Table<'n> {
 pub(super) struct Words {
     pub(super) line: u64,
     pub(super) place: String,
-    pub(super) words: Vec<Word>,
+    pub(super) list: Vec<Word>,
 }
 
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ impl<'n> Table<'n> {
     pub(super) fn words(&self, key: &'static str, findings: &mut Findings) -> Words {
         let place = self.at(key);
         let Some(node) = self.get(key) else {
-            return Words { line: self.line, place, words: Vec::new() };
+            return Words { line: self.line, place, list: Vec::new() };
         };
         let items = match &node.value {
             Value::List(items) => items.as_slice(),
@@ -162,12 +162,12 @@ impl<'n> Table<'n> {
                 &[]
             }
         };
-        let words = items
+        let list = items
             .iter()
             .enumerate()
             .filter_map(|(index, item)| word(item, format!("{place}[{index}]"), findings))
             .collect();
-        let words = Words { line: node.line, place, words };
+        let words = Words { line: node.line, place, list };
         words.tell_repeats(findings);
         words
     }
@@ -214,15 +214,15 @@ fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
 
 impl Words {
     pub(super) fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.list.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Word> {
-        self.words.iter()
+        self.list.iter()
     }
 
     pub(super) fn texts(&self) -> Vec<&str> {
-        self.words.iter().map(|word| word.text.as_str()).collect()
+        self.list.iter().map(|word| word.text.as_str()).collect()
     }
 
     fn tell_repeats(&self, findings: &mut Findings) {

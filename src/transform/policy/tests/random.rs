@@ -143,7 +143,7 @@ const QUERIES: &[&str] = &[
 const STAGES: &[&str] = &["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 const LEVELS: &[&str] = &["None", "Metadata", "Request", "RequestResponse"];
 
-/// SplitMix64: the same numbers everywhere.
+/// `SplitMix64`: the same numbers everywhere.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
