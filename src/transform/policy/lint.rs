@@ -4,13 +4,15 @@
 //! a warning where it may be meant.
 
 use super::findings::{Findings, list, nearest};
+use super::kinds::TypedKinds;
 use super::known::{GROUPS, elsewhere};
-use super::load::{Typed, TypedKinds};
+use super::load::Typed;
 use super::table::{Table, Word, Words};
 use super::{Level, Stages};
 
 /// All the verbs there are for resources; `""` is a method that none stands for, such as OPTIONS.
 const VERBS: &[&str] = &[
+    "",
     "get",
     "list",
     "watch",
@@ -20,7 +22,6 @@ const VERBS: &[&str] = &[
     "delete",
     "deletecollection",
     "proxy",
-    "",
 ];
 
 /// The usual verbs for everything else: HTTP methods in lower case.
@@ -127,16 +128,19 @@ fn verbs(rule: &Typed, findings: &mut Findings) {
             findings.trap(verb.line, &verb.place, what);
         } else if !known {
             dead += usize::from(resources);
-            let kind = if resources { VERBS } else { METHODS };
-            let way_out = match nearest(text, kind) {
+            let way_out = match nearest(text, if resources { VERBS } else { METHODS }) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known are {}", list(kind)),
+                None if resources => format!("known are {}", list(&VERBS[1..])),
+                None => format!("known are {}", list(METHODS)),
             };
             findings.warn(verb.line, &verb.place, format!("`{shown}` is no verb: {way_out}"));
         }
     }
-    if dead > 0 && dead == rule.verbs.words.len() {
-        let what = "no request for a resource has such a verb, so that the rule can never match: see the list of verbs in the documentation of Kubernetes";
+    if dead > 0 && dead == rule.verbs.list.len() {
+        let what = format!(
+            "no request for a resource has such a verb, so that the rule can never match: known are {}",
+            list(&VERBS[1..])
+        );
         findings.trap(rule.verbs.line, &rule.verbs.place, what);
     }
 }
@@ -208,11 +212,14 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
             // Newer than this list.
             (None, None) => continue,
         };
-        let here = if group.is_empty() { "core group" } else { group };
+        let here = match group {
+            "" => "the core group".to_owned(),
+            group => format!("the group `{group}`"),
+        };
         findings.warn(
             kind.line,
             &kind.place,
-            format!("`{resource}` is no resource of `{here}`: {way_out}"),
+            format!("`{resource}` is no resource of {here}: {way_out}"),
         );
     }
 }
@@ -252,6 +259,12 @@ fn path(url: &Word, findings: &mut Findings) {
             text.escape_debug()
         );
         findings.trap(url.line, &url.place, what);
+    } else if text.ends_with("/*") && matches!(segments.as_slice(), ["api", _] | ["apis", _, _]) {
+        let what = format!(
+            "`{}` matches discovery alone, and no resource: use `resources` for those",
+            text.escape_debug()
+        );
+        findings.warn(url.line, &url.place, what);
     } else if fixed.contains('?') {
         let what = format!(
             "`{}` holds a query, and only the path is looked at: leave out what follows `?`",

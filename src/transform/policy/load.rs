@@ -1,6 +1,7 @@
 //! A policy out of its text: all that `pkg/apis/audit/validation` of k8s.io/apiserver refuses is refused here.
 
 use super::findings::{Findings, list, nearest};
+use super::kinds::{TypedKinds, resources};
 use super::rule::{Glob, Kind, Kinds, Names, Rule, What};
 use super::table::{Table, Words};
 use super::yaml::{self, Node, Value};
@@ -19,7 +20,6 @@ const RULE: &[&str] = &[
     "omitStages",
     "omitManagedFields",
 ];
-const KINDS: &[&str] = &["group", "resources", "resourceNames"];
 
 /// A rule as it is typed.
 #[derive(Debug)]
@@ -35,16 +35,6 @@ pub(super) struct Typed {
     pub(super) urls: Words,
     pub(super) omit_stages: Stages,
     pub(super) omit_managed_fields: Option<bool>,
-}
-
-/// An entry of `resources`.
-#[derive(Debug)]
-pub(super) struct TypedKinds {
-    pub(super) line: u64,
-    pub(super) place: String,
-    pub(super) group: String,
-    pub(super) kinds: Words,
-    pub(super) names: Words,
 }
 
 /// The policy as the API server would read it, if it would, and what is wrong or odd about it.
@@ -99,9 +89,12 @@ fn read(node: &Node, findings: &mut Findings) -> Option<Policy> {
         omit_stages: typed.omit_stages.and(omit_stages),
         omit_managed_fields: typed.omit_managed_fields.unwrap_or(omit_managed_fields),
     };
-    let built: Vec<Rule> = typed.iter().map(build).collect();
-    shadow::check(&typed, &built, findings);
-    Some(Policy { rules: built, omit_stages, omit_managed_fields, warnings: Vec::new() })
+    let rules: Vec<Rule> = typed.iter().map(build).collect();
+    // A rule that lacks what is meant would seem to stand in the way of all others.
+    if findings.errors.is_empty() {
+        shadow::check(&typed, &rules, findings);
+    }
+    Some(Policy { rules, omit_stages, omit_managed_fields, warnings: Vec::new() })
 }
 
 /// `apiVersion`, `kind` and `metadata`.
@@ -118,7 +111,7 @@ fn header(top: &Table<'_>, findings: &mut Findings) {
                 findings.error(node.line, key, what);
             }
             other => {
-                findings.error(node.line, key, format!("is {}: write `{wanted}`", other.kind()))
+                findings.error(node.line, key, format!("is {}: write `{wanted}`", other.kind()));
             }
         }
     }
@@ -196,123 +189,6 @@ fn flag(table: &Table<'_>, findings: &mut Findings) -> Option<bool> {
     }
 }
 
-fn resources(table: &Table<'_>, findings: &mut Findings) -> Vec<TypedKinds> {
-    let Some(node) = table.get("resources") else { return Vec::new() };
-    let place = table.at("resources");
-    let no_bound = "so it sets no bound: name what is meant, or remove the key";
-    match &node.value {
-        Value::List(items) => {
-            if items.is_empty() {
-                findings.warn(node.line, &place, format!("is an empty list, {no_bound}"));
-            }
-            items
-                .iter()
-                .enumerate()
-                .filter_map(|(index, item)| kinds(item, format!("{place}[{index}]"), findings))
-                .collect()
-        }
-        Value::Null => {
-            findings.trap(node.line, &place, format!("is empty, {no_bound}"));
-            Vec::new()
-        }
-        other => {
-            findings.error(
-                node.line,
-                &place,
-                format!("is {}, where a list is expected", other.kind()),
-            );
-            Vec::new()
-        }
-    }
-}
-
-fn kinds(node: &Node, place: String, findings: &mut Findings) -> Option<TypedKinds> {
-    if let Value::Text(text) = &node.value {
-        let what = format!(
-            "is a text: write `- {{group: \"\", resources: [\"{0}\"]}}`, with the group of `{0}`",
-            text.escape_debug()
-        );
-        findings.error(node.line, &place, what);
-        return None;
-    }
-    let table = Table::open(node, place, KINDS, findings)?;
-    let group = match table.get("group").map(|node| (node.line, &node.value)) {
-        None => String::new(),
-        Some((_, Value::Text(text))) => text.clone(),
-        Some((line, Value::Null)) => {
-            findings.warn(
-                line,
-                &table.at("group"),
-                "is empty, which is the core group: write `\"\"`",
-            );
-            String::new()
-        }
-        Some((line, other)) => {
-            findings.error(
-                line,
-                &table.at("group"),
-                format!("is {}, where a text is expected", other.kind()),
-            );
-            String::new()
-        }
-    };
-    let read = TypedKinds {
-        line: table.line,
-        group,
-        kinds: table.bound("resources", findings),
-        names: table.bound("resourceNames", findings),
-        place: table.place,
-    };
-    if !is_subdomain(&read.group) {
-        let way_out = match read.group.as_str() {
-            "*" => {
-                "has no wildcard: leave `resources` of the rule out for all groups, or name them one by one"
-            }
-            text if text.trim().is_empty() => "write `\"\"` for the core group",
-            text if text.contains('/') => {
-                "leave the version out, as in `apps` or `rbac.authorization.k8s.io`"
-            }
-            _ => "a group is written in lower case, as in `apps` or `rbac.authorization.k8s.io`",
-        };
-        findings.error(
-            read.line,
-            &format!("{}.group", read.place),
-            format!("`{}` is no group: {way_out}", read.group.escape_debug()),
-        );
-    }
-    if !read.names.is_empty() && read.kinds.is_empty() {
-        findings.error(
-            read.names.line,
-            &read.names.place,
-            "needs `resources` beside it: name the resources whose names these are",
-        );
-    }
-    for kind in read.kinds.iter() {
-        if let Some(what) = lint::shape(&kind.text) {
-            findings.error(
-                kind.line,
-                &kind.place,
-                format!("`{}` {what}", kind.text.escape_debug()),
-            );
-        }
-    }
-    Some(read)
-}
-
-/// The core group, or what Kubernetes takes as a DNS subdomain.
-fn is_subdomain(group: &str) -> bool {
-    let alphanumeric = |byte: Option<&u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    };
-    let label = |label: &str| {
-        let bytes = label.as_bytes();
-        alphanumeric(bytes.first())
-            && alphanumeric(bytes.last())
-            && bytes.iter().all(|byte| *byte == b'-' || alphanumeric(Some(byte)))
-    };
-    group.is_empty() || group.len() <= 253 && group.split('.').all(label)
-}
-
 fn urls(typed: &Typed, findings: &mut Findings) {
     for url in typed.urls.iter().filter(|url| url.text != "*") {
         let what = if !url.text.starts_with('/') {
@@ -328,7 +204,8 @@ fn urls(typed: &Typed, findings: &mut Findings) {
         );
         findings.error(url.line, &url.place, what);
     }
-    if !typed.urls.is_empty() && !(typed.kinds.is_empty() && typed.namespaces.is_empty()) {
+    let resources = !typed.kinds.is_empty() || !typed.namespaces.is_empty();
+    if resources && !typed.urls.is_empty() {
         let what = "cannot stand beside `resources` or `namespaces`: make two rules";
         findings.error(typed.urls.line, &typed.urls.place, what);
     }
@@ -338,7 +215,7 @@ fn what(typed: &Typed) -> What {
     if !typed.namespaces.is_empty() || !typed.kinds.is_empty() {
         let kinds = typed.kinds.iter().map(|typed| Kinds {
             group: typed.group.as_bytes().into(),
-            kinds: typed.kinds.texts().into_iter().map(Kind::new).collect(),
+            any_of: typed.kinds.texts().into_iter().map(Kind::new).collect(),
             names: Names::new(&typed.names.texts()),
         });
         What::Resources(Names::new(&typed.namespaces.texts()), kinds.collect())

@@ -16,6 +16,7 @@ use std::path::Path;
 use crate::event::{Record, Span};
 
 mod findings;
+mod kinds;
 mod known;
 mod lint;
 mod load;

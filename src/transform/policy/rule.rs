@@ -69,7 +69,7 @@ pub(super) enum Glob {
 pub(super) struct Kinds {
     pub(super) group: Box<[u8]>,
     /// Empty: all of the group.
-    pub(super) kinds: Vec<Kind>,
+    pub(super) any_of: Vec<Kind>,
     pub(super) names: Names,
 }
 
@@ -142,9 +142,9 @@ impl Glob {
 impl Kinds {
     fn matches(&self, target: &Target<'_>) -> bool {
         *self.group == *target.group
-            && (self.kinds.is_empty()
+            && (self.any_of.is_empty()
                 || self.names.allow(&target.name)
-                    && self.kinds.iter().any(|kind| kind.matches(target)))
+                    && self.any_of.iter().any(|kind| kind.matches(target)))
     }
 }
 

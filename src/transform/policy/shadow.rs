@@ -30,8 +30,8 @@ pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
         }
         if let What::Resources(namespaces, entries) = &rule.what {
             for (typed, entry) in later.kinds.iter().zip(entries) {
-                for (word, kind) in typed.kinds.iter().zip(&entry.kinds) {
-                    let one = Kinds { kinds: vec![kind.clone()], ..entry.clone() };
+                for (word, kind) in typed.kinds.iter().zip(&entry.any_of) {
+                    let one = Kinds { any_of: vec![kind.clone()], ..entry.clone() };
                     if let Some(by) = shadow(&part(What::Resources(namespaces.clone(), vec![one])))
                     {
                         findings.warn(
@@ -69,18 +69,19 @@ fn all_covered(here: &[Kinds], there: &[Kinds]) -> bool {
 
 fn entry_covered(here: &[Kinds], entry: &Kinds) -> bool {
     let same = || here.iter().filter(|wider| wider.group == entry.group);
-    if entry.kinds.is_empty() {
+    if entry.any_of.is_empty() {
         return same().any(takes_all);
     }
-    entry.kinds.iter().all(|kind| {
+    entry.any_of.iter().all(|kind| {
         same().any(|wider| {
-            wider.kinds.is_empty()
-                || wider.names.cover(&entry.names) && wider.kinds.iter().any(|one| one.covers(kind))
+            wider.any_of.is_empty()
+                || wider.names.cover(&entry.names)
+                    && wider.any_of.iter().any(|one| one.covers(kind))
         })
     })
 }
 
 /// Whether an entry takes all of its group.
 fn takes_all(entry: &Kinds) -> bool {
-    entry.kinds.is_empty() || entry.names == Names::default() && entry.kinds.contains(&Kind::All)
+    entry.any_of.is_empty() || entry.names == Names::default() && entry.any_of.contains(&Kind::All)
 }

@@ -31,7 +31,7 @@ pub(super) struct Table<'n> {
 pub(super) struct Words {
     pub(super) line: u64,
     pub(super) place: String,
-    pub(super) words: Vec<Word>,
+    pub(super) list: Vec<Word>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,8 +50,9 @@ impl<'n> Table<'n> {
         findings: &mut Findings,
     ) -> Option<Self> {
         let Value::Map(pairs) = &node.value else {
-            let what =
-                format!("is {}, where keys are expected: {}", node.value.kind(), list(known));
+            let file = if place.is_empty() { "the file " } else { "" };
+            let kind = node.value.kind();
+            let what = format!("{file}is {kind}, where keys are expected: {}", list(known));
             findings.error(node.line, &place, what);
             return None;
         };
@@ -103,13 +104,18 @@ impl<'n> Table<'n> {
         example: &str,
         findings: &mut Findings,
     ) -> Option<&'n Node> {
-        let found = self.get(key).filter(|node| !matches!(node.value, Value::Null));
+        let found = self.get(key);
+        let (line, is) = match found {
+            Some(node) if !matches!(node.value, Value::Null) => return found,
+            Some(node) => (node.line, "empty"),
+            None => (self.line, "missing"),
+        };
         // Where the key is written wrongly that was said.
-        if found.is_none() && !self.meant.contains(&key) {
-            let what = format!("`{key}` is missing: add a line such as `{example}`");
-            findings.error(self.line, &self.place, what);
+        if !self.meant.contains(&key) {
+            let what = format!("`{key}` is {is}: write a line such as `{example}`");
+            findings.error(line, &self.place, what);
         }
-        found
+        None
     }
 
     /// The place of a key.
@@ -142,7 +148,7 @@ impl<'n> Table<'n> {
     pub(super) fn words(&self, key: &'static str, findings: &mut Findings) -> Words {
         let place = self.at(key);
         let Some(node) = self.get(key) else {
-            return Words { line: self.line, place, words: Vec::new() };
+            return Words { line: self.line, place, list: Vec::new() };
         };
         let items = match &node.value {
             Value::List(items) => items.as_slice(),
@@ -156,12 +162,12 @@ impl<'n> Table<'n> {
                 &[]
             }
         };
-        let words = items
+        let list = items
             .iter()
             .enumerate()
             .filter_map(|(index, item)| word(item, format!("{place}[{index}]"), findings))
             .collect();
-        let words = Words { line: node.line, place, words };
+        let words = Words { line: node.line, place, list };
         words.tell_repeats(findings);
         words
     }
@@ -208,15 +214,15 @@ fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
 
 impl Words {
     pub(super) fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.list.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Word> {
-        self.words.iter()
+        self.list.iter()
     }
 
     pub(super) fn texts(&self) -> Vec<&str> {
-        self.words.iter().map(|word| word.text.as_str()).collect()
+        self.list.iter().map(|word| word.text.as_str()).collect()
     }
 
     fn tell_repeats(&self, findings: &mut Findings) {

@@ -76,11 +76,17 @@ impl Evaluator {
 
     /// Puts these policies in the place of those before; the server must take them all, and without a warning.
     pub(super) fn load(&mut self, texts: &[String]) {
-        let answers = self.ask(&[json!({ "load": texts })]);
-        for (text, message) in texts.iter().zip(&answers[0].loaded) {
+        for (text, message) in texts.iter().zip(self.try_load(texts)) {
             assert!(message.is_empty(), "{message}\n{text}");
         }
-        assert_eq!(answers[0].loaded.len(), texts.len());
+    }
+
+    /// The same, with what the server says of each: nothing, a warning of its log, which begins with W, or why it does
+    /// not take it.
+    pub(super) fn try_load(&mut self, texts: &[String]) -> Vec<String> {
+        let said = self.ask(&[json!({ "load": texts })]).remove(0).loaded;
+        assert_eq!(said.len(), texts.len());
+        said
     }
 
     /// Asks all, then hears all.

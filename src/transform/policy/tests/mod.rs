@@ -8,8 +8,10 @@ use super::{Decision, Level, Policy};
 
 mod differential;
 mod evaluator;
+mod loading;
 mod matching;
 mod random;
+mod shadows;
 mod traps;
 
 const HEAD: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\n";

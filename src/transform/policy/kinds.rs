@@ -1,0 +1,135 @@
+//! The entries of `resources` in a rule, as they are typed: a group, resources of it, names.
+
+use super::findings::Findings;
+use super::lint;
+use super::table::{Table, Words};
+use super::yaml::{Node, Value};
+
+const KEYS: &[&str] = &["group", "resources", "resourceNames"];
+
+/// An entry of `resources`.
+#[derive(Debug)]
+pub(super) struct TypedKinds {
+    pub(super) line: u64,
+    pub(super) place: String,
+    pub(super) group: String,
+    pub(super) kinds: Words,
+    pub(super) names: Words,
+}
+
+pub(super) fn resources(table: &Table<'_>, findings: &mut Findings) -> Vec<TypedKinds> {
+    let Some(node) = table.get("resources") else { return Vec::new() };
+    let place = table.at("resources");
+    let no_bound = "so it sets no bound: name what is meant, or remove the key";
+    match &node.value {
+        Value::List(items) => {
+            if items.is_empty() {
+                findings.warn(node.line, &place, format!("is an empty list, {no_bound}"));
+            }
+            items
+                .iter()
+                .enumerate()
+                .filter_map(|(index, item)| kinds(item, format!("{place}[{index}]"), findings))
+                .collect()
+        }
+        Value::Null => {
+            findings.trap(node.line, &place, format!("is empty, {no_bound}"));
+            Vec::new()
+        }
+        other => {
+            findings.error(
+                node.line,
+                &place,
+                format!("is {}, where a list is expected", other.kind()),
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn kinds(node: &Node, place: String, findings: &mut Findings) -> Option<TypedKinds> {
+    if let Value::Text(text) = &node.value {
+        let what = format!(
+            "is a text: write `- {{group: \"\", resources: [\"{0}\"]}}`, with the group of `{0}`",
+            text.escape_debug()
+        );
+        findings.error(node.line, &place, what);
+        return None;
+    }
+    let table = Table::open(node, place, KEYS, findings)?;
+    let group = match table.get("group").map(|node| (node.line, &node.value)) {
+        None => String::new(),
+        Some((_, Value::Text(text))) => text.clone(),
+        Some((line, Value::Null)) => {
+            findings.warn(
+                line,
+                &table.at("group"),
+                "is empty, which is the core group: write `\"\"`",
+            );
+            String::new()
+        }
+        Some((line, other)) => {
+            findings.error(
+                line,
+                &table.at("group"),
+                format!("is {}, where a text is expected", other.kind()),
+            );
+            String::new()
+        }
+    };
+    let read = TypedKinds {
+        line: table.line,
+        group,
+        kinds: table.bound("resources", findings),
+        names: table.bound("resourceNames", findings),
+        place: table.place,
+    };
+    if !is_subdomain(&read.group) {
+        let way_out = match read.group.as_str() {
+            "*" => {
+                "there is no wildcard, leave `resources` of the rule out for all groups, or name them one by one"
+            }
+            text if text.trim().is_empty() => "write `\"\"` for the core group",
+            text if text.contains('/') => {
+                "leave the version out, as in `apps` or `rbac.authorization.k8s.io`"
+            }
+            _ => "a group is written in lower case, as in `apps` or `rbac.authorization.k8s.io`",
+        };
+        findings.error(
+            read.line,
+            &format!("{}.group", read.place),
+            format!("`{}` is no group: {way_out}", read.group.escape_debug()),
+        );
+    }
+    if !read.names.is_empty() && read.kinds.is_empty() {
+        findings.error(
+            read.names.line,
+            &read.names.place,
+            "needs `resources` beside it: name the resources whose names these are",
+        );
+    }
+    for kind in read.kinds.iter() {
+        if let Some(what) = lint::shape(&kind.text) {
+            findings.error(
+                kind.line,
+                &kind.place,
+                format!("`{}` {what}", kind.text.escape_debug()),
+            );
+        }
+    }
+    Some(read)
+}
+
+/// The core group, or what Kubernetes takes as a DNS subdomain.
+fn is_subdomain(group: &str) -> bool {
+    let alphanumeric = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        alphanumeric(bytes.first())
+            && alphanumeric(bytes.last())
+            && bytes.iter().all(|byte| *byte == b'-' || alphanumeric(Some(byte)))
+    };
+    group.is_empty() || group.len() <= 253 && group.split('.').all(label)
+}
