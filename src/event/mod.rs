@@ -18,7 +18,7 @@ mod legacy;
 mod marks;
 mod position;
 mod sightings;
-mod text;
+pub(crate) mod text;
 mod time;
 pub(crate) mod walk;
 
