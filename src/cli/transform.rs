@@ -8,10 +8,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{self, Config, RedactMode, Transform};
+use crate::config::{self, Config, RedactMode, RedactRule, Transform};
 use crate::event::Key;
 use crate::telemetry::{Telemetry, Time};
-use crate::transform::{Chain, Current, Filter, Policy, Redaction};
+use crate::transform::{Chain, ConfigMaps, Current, Filter, Mode, Policy, Redaction, Rule, Rules};
 
 /// Fewer bytes of a key could be guessed.
 const KEY_BYTES: usize = 32;
@@ -135,12 +135,43 @@ fn policy(path: &Path) -> anyhow::Result<Policy> {
 }
 
 fn redaction(redact: &config::Redact, key: &Key) -> anyhow::Result<Redaction> {
-    let key = match &redact.mode {
-        RedactMode::Mask => None,
-        RedactMode::Hash { key_file: None } => Some(key.clone()),
-        RedactMode::Hash { key_file: Some(path) } => Some(key_of(path)?),
+    let mode = match &redact.mode {
+        RedactMode::Mask => Mode::Mask,
+        RedactMode::Hash { key_file: None } => Mode::Hash(key.clone()),
+        RedactMode::Hash { key_file: Some(path) } => Mode::Hash(key_of(path)?),
     };
-    Ok(Redaction::new(redact, key)?)
+    let blanked = redact.rules.iter().flat_map(|rule| rules(rule, false));
+    let kept = redact.keep.iter().flat_map(|rule| rules(rule, true));
+    let rules = Rules {
+        config_maps: match redact.config_maps {
+            config::ConfigMaps::Pattern => ConfigMaps::Pattern,
+            config::ConfigMaps::All => ConfigMaps::All,
+            config::ConfigMaps::Off => ConfigMaps::Off,
+        },
+        user_extra: redact.user_extra.clone(),
+        pseudonymise_users: redact.pseudonymise_users,
+        proxy_paths: redact.proxy_paths,
+        rules: blanked.chain(kept).collect(),
+        key: Some(key.clone()),
+    };
+    Ok(Redaction::new(rules, mode)?)
+}
+
+/// A rule for each resource that it names, or one for all.
+fn rules(rule: &RedactRule, keep: bool) -> Vec<Rule> {
+    let of = |resource: Option<&String>| Rule {
+        name: rule.place.clone(),
+        resource: resource.cloned(),
+        group: rule.group.clone(),
+        path: rule.path.clone(),
+        key: rule.key.clone(),
+        pattern: rule.pattern.clone(),
+        keep,
+    };
+    if rule.resources.is_empty() {
+        return vec![of(None)];
+    }
+    rule.resources.iter().map(|resource| of(Some(resource))).collect()
 }
 
 /// A key from a file that nobody but its owner may read.

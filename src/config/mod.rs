@@ -38,7 +38,7 @@ pub(crate) use input::{FileInput, Hold, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use secret::SecretSource;
-pub(crate) use transform::{ConfigMaps, Placed, Redact, RedactMode, RedactRule, Transform};
+pub(crate) use transform::{ConfigMaps, Redact, RedactMode, RedactRule, Transform};
 pub(crate) use waits::Waits;
 
 use item::Item;

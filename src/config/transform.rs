@@ -38,7 +38,9 @@ pub(crate) struct Redact {
     /// Keys of `user.extra` whose values are kept, beside those that are harmless.
     pub(crate) user_extra: Vec<String>,
     /// User names become tokens.
-    pub(crate) pseudonymize_users: bool,
+    pub(crate) pseudonymise_users: bool,
+    /// What follows `/proxy/` in a URI is blanked too; its query always is.
+    pub(crate) proxy_paths: bool,
     pub(crate) rules: Vec<RedactRule>,
     /// What is not blanked although a built-in rule by name or shape would.
     pub(crate) keep: Vec<RedactRule>,
@@ -179,9 +181,10 @@ fn redact(item: &Item<'_>) -> Result<Option<Redact>, ConfigError> {
             ])?,
         },
         user_extra: table.get("user_extra").map_or(Ok(Vec::new()), |item| texts(&item))?,
-        pseudonymize_users: table
-            .get("pseudonymize_users")
+        pseudonymise_users: table
+            .get("pseudonymise_users")
             .map_or(Ok(false), |item| item.flag())?,
+        proxy_paths: table.get("proxy_paths").map_or(Ok(false), |item| item.flag())?,
         rules: table.get("rules").map_or(Ok(Vec::new()), |item| rules(&item))?,
         keep: table.get("keep").map_or(Ok(Vec::new()), |item| rules(&item))?,
     };

@@ -20,7 +20,7 @@ mod marks;
 mod passed;
 mod position;
 mod sightings;
-mod text;
+pub(crate) mod text;
 mod time;
 pub(crate) mod walk;
 

@@ -20,16 +20,16 @@ mod level;
 mod lower;
 mod managed_fields;
 mod members;
-mod pending;
 mod policy;
 #[cfg(test)]
 mod record_tests;
+mod redact;
 mod shrink;
 mod tally;
 
 pub(crate) use chain::Chain;
 pub(crate) use current::Current;
 pub(crate) use filter::Filter;
-pub(crate) use pending::Redaction;
 pub(crate) use policy::Policy;
+pub(crate) use redact::{ConfigMaps, Mode, Redaction, Rule, Rules};
 pub(crate) use tally::Tally;

@@ -11,8 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{free_port, http, wait_for};
 
 /// Everything leaves as the server wrote it.
-const ALL: &str =
-    "redact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";
+const ALL: &str = "redact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";
 
 /// How a run ended.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::support::{http, wait_for};
 const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: ";
 
 /// A log that is written to, and a place whose output has this transform.
-fn place(transform: &str) -> (Place, impl FnMut(usize)) {
+fn place(transform: &str) -> (Place, impl FnMut(usize) + use<>) {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("audit.log");
     let mut file = OpenOptions::new().create(true).append(true).open(&log).unwrap();
@@ -83,7 +83,11 @@ fn a_reload_counts_from_then_on_and_a_broken_policy_leaves_the_old_one_in_force(
     running.signal(Signal::HUP);
     wait_metric(&place, "auditrail_config_last_reload_successful", 1);
     write(7);
-    wait_metric(&place, "auditrail_output_events_total{input=\"recorded\",output=\"events\",result=\"dropped\"}", 7);
+    wait_metric(
+        &place,
+        "auditrail_output_events_total{input=\"recorded\",output=\"events\",result=\"dropped\"}",
+        7,
+    );
     delivered(&place, 10);
     let (status, said) = running.end(Signal::TERM);
     assert!(status.success(), "{said}");
@@ -98,7 +102,8 @@ fn what_is_not_accepted_is_named_with_its_place_and_nothing_starts() {
         fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let policy = write("p.yaml", "apiVersion: audit.k8s.io/v1\nkind: Policy\nRules:\n- level: None\n");
+    let policy =
+        write("p.yaml", "apiVersion: audit.k8s.io/v1\nkind: Policy\nRules:\n- level: None\n");
     let open = write("open.key", &"k".repeat(40));
     set_mode(Path::new(&open), 0o644);
     let short = write("short.key", "k");
@@ -138,9 +143,15 @@ fn a_sample_shows_what_each_step_would_do_and_sends_nothing() {
     let (place, _write) = place(&transform);
     let recorded = root().join("etc/recorded/audit");
     let ran = place.ask(&["check", "--sample", recorded.to_str().unwrap()]).expect(0);
-    for wanted in
-        ["outputs.events", "events read", "dropped: where", "lowered to Metadata", "redacted", "shrunk", "bytes that leave"]
-    {
+    for wanted in [
+        "outputs.events",
+        "events read",
+        "dropped: where",
+        "lowered to Metadata",
+        "redacted",
+        "shrunk",
+        "bytes that leave",
+    ] {
         assert!(ran.stdout.contains(wanted), "{wanted}:\n{}", ran.stdout);
     }
     assert!(!place.out().exists() && !place.state_dir().join("checkpoint.json").exists());
@@ -162,7 +173,9 @@ fn the_defaults_keep_secrets_home_and_tell_who_did_what() {
         changed += usize::from(before != after.as_bytes());
         let read = |bytes: &[u8]| -> serde_json::Value { serde_json::from_slice(bytes).unwrap() };
         let (before, after) = (read(before), read(after.as_bytes()));
-        for field in ["auditID", "stage", "verb", "user", "sourceIPs", "objectRef", "stageTimestamp"] {
+        for field in
+            ["auditID", "stage", "verb", "user", "sourceIPs", "objectRef", "stageTimestamp"]
+        {
             let who = |event: &serde_json::Value| match field {
                 "user" => event["user"]["username"].clone(),
                 field => event[field].clone(),

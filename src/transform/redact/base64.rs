@@ -1,0 +1,170 @@
+//! Long runs of base64: keys, tokens, certificates, archives. What a name or a path looks like is told apart.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// The shortest run that counts: 24 bytes, or 192 bits.
+const SHORTEST: usize = 32;
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+
+/// What a base64 text stands for, whichever alphabet, padding and line breaks it has.
+pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let plain: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    GeneralPurpose::new(&STANDARD, LENIENT)
+        .decode(&plain)
+        .or_else(|_| GeneralPurpose::new(&URL_SAFE, LENIENT).decode(&plain))
+        .ok()
+}
+
+/// What a byte is in a run.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Class {
+    Outside,
+    Upper,
+    Lower,
+    Digit,
+    Sign,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Outside; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        classes[byte] = match byte as u8 {
+            b'A'..=b'Z' => Class::Upper,
+            b'a'..=b'z' => Class::Lower,
+            b'0'..=b'9' => Class::Digit,
+            // A backslash stands before a slash where JSON escapes it.
+            b'+' | b'/' | b'-' | b'_' | b'\\' => Class::Sign,
+            _ => Class::Outside,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+pub(super) fn inside(byte: u8) -> bool {
+    CLASSES[byte as usize] != Class::Outside
+}
+
+/// Hands out the runs that look random, in their order.
+pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
+    // Only every 32nd byte or so is looked at: a run has no gap, so one at its possible end rules it out.
+    let mut from = 0;
+    while let Some(window) = text.get(from..from + SHORTEST) {
+        if let Some(gap) = window.iter().rposition(|byte| !inside(*byte)) {
+            from += gap + 1;
+            continue;
+        }
+        let rest = &text[from + SHORTEST..];
+        let more = rest.iter().position(|byte| !inside(*byte)).unwrap_or(rest.len());
+        let end = from + SHORTEST + more;
+        if looks_random(&text[from..end]) {
+            each(from..end);
+        }
+        from = end + 1;
+    }
+}
+
+/// Whether some stretch looks random: a path can lead up to it. With a backslash inside, what it is can only be said
+/// once the escapes are undone.
+fn looks_random(run: &[u8]) -> bool {
+    run.contains(&b'\\') || run.windows(SHORTEST).step_by(8).any(changes_often)
+}
+
+/// Case and digits change from byte to byte in what is random, from word to word in names and paths.
+fn changes_often(run: &[u8]) -> bool {
+    let (mut upper, mut lower, mut digit, mut changes, mut last) = (0, 0, 0, 0, Class::Outside);
+    for byte in run {
+        let class = CLASSES[*byte as usize];
+        match class {
+            Class::Upper => upper += 1,
+            Class::Lower => lower += 1,
+            Class::Digit => digit += 1,
+            Class::Sign | Class::Outside => continue,
+        }
+        changes += usize::from(class != last);
+        last = class;
+    }
+    let letters = upper + lower + digit;
+    let enough = if digit > 0 { letters * 3 / 10 } else { letters * 2 / 5 };
+    letters >= SHORTEST / 2 && upper > 1 && lower > 1 && changes >= enough
+}
+
+/// The end of a run and of the lines that go on with it: base64 is often wrapped.
+pub(super) fn with_lines(text: &[u8], run: Range<usize>) -> Range<usize> {
+    let padding = |at: usize| at + text[at..].iter().take_while(|byte| **byte == b'=').count();
+    let mut end = padding(run.end);
+    loop {
+        let rest = &text[end..];
+        let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let line = &rest[blank..];
+        let length = line.iter().take_while(|byte| inside(**byte)).count();
+        let next = padding(end + blank + length);
+        let ends = text.get(next).is_none_or(|byte| b"\r\n\"'".contains(byte));
+        if !rest[..blank].contains(&b'\n') || length == 0 || !ends {
+            return run.start..end;
+        }
+        end = next;
+    }
+}
+
+/// Certificates are public, wrapped in base64 once more or not.
+pub(super) fn is_public(run: &[u8]) -> bool {
+    // `-----BEGIN CERT`
+    run.starts_with(b"LS0tLS1CRUdJTiBDRVJU")
+        && decoded(run).is_some_and(|pem| memchr::memmem::find(&pem, b"PRIVATE").is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<&str> {
+        let mut all = Vec::new();
+        runs(text.as_bytes(), |at| all.push(&text[at]));
+        all
+    }
+
+    #[test]
+    fn keys_and_archives_are_found() {
+        for secret in [
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "H4sIAAAAAAAAA6tWSkksSVSyUqhWKkktLlGyUqiFAF3MvdURAAAA",
+            "cGFzc3dvcmQ9aHVudGVyMiBhbmQgc29tZSBtb3Jl",
+            "dGhpcyBpcyBhIGxvbmcgc2VudGVuY2Ugd2l0aG91dCBkaWdpdHM",
+        ] {
+            assert_eq!(found(secret), [secret]);
+            assert_eq!(found(&format!("x=\"{secret}\"")), [secret]);
+        }
+    }
+
+    #[test]
+    fn names_paths_and_digests_are_no_secrets() {
+        for text in [
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            "InPlacePodVerticalScalingAllocatedStatus",
+            "968d8a3d-a9a8-4901-8522-dfeeb5a9bda4",
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "/var/lib/kubelet/pods/968d8a3d-a9a8-4901-8522-dfeeb5a9bda4/volumes",
+            "/Users/somebody/Library/Application/Support/Thing",
+            "aReallyLongCamelCaseNameThatGoesOnAndOnVersion2",
+            "MY_VERY_LONG_ENVIRONMENT_VARIABLE_NAME_2",
+        ] {
+            assert_eq!(found(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn wrapped_lines_belong_together() {
+        let text = b"key: wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYabcd\n  QUJD\n  REVG==\nend: x";
+        let at = with_lines(text, 5..48);
+        assert!(text[at].ends_with(b"REVG=="));
+    }
+}

@@ -1,0 +1,205 @@
+//! How something is blanked: the edits of a walk.
+//!
+//! Where a member is blanked because of what stands around it, the edit covers its key too. It then holds whatever was
+//! found inside before, for of two edits the outer one counts.
+
+use std::ops::Range;
+
+use super::Redaction;
+use super::context::Context;
+use super::frame::Flags;
+use super::text::{Secrets, secrets};
+use super::token::{escape_json, is_token};
+use super::walk::{NESTED, Walk, blank, quoted};
+use crate::event::text;
+use crate::event::walk::string_end;
+use crate::transform::edit::Edits;
+
+/// What became of a text that may be JSON.
+pub(super) enum Inner {
+    Same,
+    Changed(Vec<u8>),
+    Unreadable,
+    /// There is something in it, and too much JSON around it.
+    TooDeep,
+}
+
+impl Walk<'_> {
+    /// Blanks one value, quotes or brackets included. `data` says that it is base64.
+    pub(super) fn blank(&mut self, at: Range<usize>, data: bool) {
+        if let Some(with) = token(self.redaction, &self.line[at.clone()], data) {
+            self.edits.replace(at, &with);
+        }
+    }
+
+    /// Blanks a member of which only the beginning is known; answers where it ends.
+    pub(super) fn blank_member(&mut self, key: usize, at: usize, data: bool) -> Option<usize> {
+        let end = self.over(at)?;
+        if let Some(with) = token(self.redaction, &self.line[at..end], data) {
+            let mut out = self.key_as_written(key, at)?;
+            out.extend_from_slice(&with);
+            self.edits.replace(key..end, &out);
+        }
+        Some(end)
+    }
+
+    /// A key from its quote to its value.
+    fn key_as_written(&self, key: usize, at: usize) -> Option<Vec<u8>> {
+        let close = string_end(self.line, key + 1)?;
+        let inside = key + 1..close;
+        Some(match self.renamed(inside.clone(), &text::json(&self.line[inside])) {
+            Some(name) => [b"\"", name.as_slice(), &self.line[close..at]].concat(),
+            None => self.line[key..at].to_vec(),
+        })
+    }
+
+    /// Blanks all values below a key, whose own keys stay; answers where they end.
+    pub(super) fn blank_tree(&mut self, key: usize, at: usize) -> Option<usize> {
+        let name = text::json(self.line.get(key + 1..string_end(self.line, key + 1)?)?);
+        let data = !name.eq_ignore_ascii_case("stringData");
+        if self.line.get(at) != Some(&b'{') {
+            return self.blank_member(key, at, data);
+        }
+        let end = self.over(at)?;
+        let mut out = self.key_as_written(key, at)?;
+        if self.values(at, data, &mut out).is_none() {
+            return self.blank_member(key, at, data);
+        }
+        if out != self.line[key..end] {
+            self.edits.replace(key..end, &out);
+        }
+        Some(end)
+    }
+
+    /// Appends the object that begins at `from` with its values blanked; `None` if it cannot be read.
+    fn values(&self, from: usize, data: bool, out: &mut Vec<u8>) -> Option<()> {
+        let line = self.line;
+        out.push(b'{');
+        let mut at = blank(line, from + 1);
+        let mut begun = false;
+        while *line.get(at)? != b'}' {
+            if std::mem::replace(&mut begun, true) {
+                line.get(at).filter(|byte| **byte == b',')?;
+                out.push(b',');
+                at = blank(line, at + 1);
+            }
+            line.get(at).filter(|byte| **byte == b'"')?;
+            let colon = blank(line, string_end(line, at + 1)? + 1);
+            line.get(colon).filter(|byte| **byte == b':')?;
+            let value = blank(line, colon + 1);
+            let end = self.over(value)?;
+            out.extend_from_slice(&self.key_as_written(at, value)?);
+            match token(self.redaction, &line[value..end], data) {
+                Some(with) => out.extend_from_slice(&with),
+                None => out.extend_from_slice(&line[value..end]),
+            }
+            at = blank(line, end);
+        }
+        out.push(b'}');
+        Some(())
+    }
+
+    /// Blanks what is secret in the text of a string, given without its quotes. `json` says that it must be JSON.
+    pub(super) fn text(&mut self, at: Range<usize>, flags: Flags, json: bool) {
+        let inside = flags.has(Flags::SECRET) && self.line[at.clone()].starts_with(b"{");
+        let look = json || inside || flags.has(Flags::EVERY);
+        if !look && !self.hits.any_within(at.clone()) {
+            return;
+        }
+        let text = text::json(&self.line[at.clone()]);
+        if json || text.trim_ascii_start().starts_with(['{', '[', '"']) {
+            match self.inner(&text, flags) {
+                Inner::Same => return,
+                Inner::Changed(inner) => {
+                    let mut out = Vec::new();
+                    escape_json(&String::from_utf8_lossy(&inner), &mut out);
+                    return self.edits.replace(at, &out);
+                }
+                Inner::TooDeep => return self.blank(quoted(&at), false),
+                Inner::Unreadable if json => return self.blank(quoted(&at), false),
+                Inner::Unreadable => {}
+            }
+        }
+        if let Some(masked) = self.redaction.masked(&text, self.context) {
+            let mut out = Vec::new();
+            escape_json(&masked, &mut out);
+            self.edits.replace(at, &out);
+        }
+    }
+
+    /// Redacts JSON inside of a string.
+    fn inner(&self, text: &str, flags: Flags) -> Inner {
+        let hits = self.redaction.screen.hits(text.as_bytes());
+        if hits.is_empty() && !flags.everything() {
+            return Inner::Same;
+        }
+        if self.nested >= NESTED {
+            return Inner::TooDeep;
+        }
+        let line = text.as_bytes();
+        let mut edits = Edits::default();
+        let mut walk =
+            Walk::new(self.redaction, self.context, (line, &hits), &mut edits, self.nested + 1);
+        let end = walk.root(blank(line, 0), flags.without(Flags::AUDIT));
+        match end {
+            Some(end) if blank(line, end) == line.len() => {}
+            _ => return Inner::Unreadable,
+        }
+        if edits.is_empty() {
+            return Inner::Same;
+        }
+        let mut out = Vec::with_capacity(line.len());
+        edits.apply(line, &mut out);
+        Inner::Changed(out)
+    }
+}
+
+/// What takes the place of a value as it is written; `None` for one that holds nothing, or was blanked before.
+fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Vec<u8>> {
+    let text = match written {
+        b"null" | b"{}" | b"[]" | b"\"\"" => return None,
+        [b'"', inside @ .., b'"'] => text::json(inside),
+        _ => String::from_utf8_lossy(written),
+    };
+    if is_token(text.as_bytes()) {
+        return None;
+    }
+    let token = if data {
+        redaction.mode.token_of_data(text.as_bytes())
+    } else {
+        redaction.mode.token(text.as_bytes())
+    };
+    Some(format!("\"{token}\"").into_bytes())
+}
+
+impl Redaction {
+    /// A text with what is secret in it replaced; `None` if nothing is.
+    pub(super) fn masked(&self, text: &str, context: &Context<'_>) -> Option<String> {
+        if context.keeps(text) {
+            return None;
+        }
+        let mut parts = match secrets(&self.screen, text) {
+            Secrets::All => return Some(self.mode.token(text.as_bytes()).into_owned()),
+            Secrets::Parts(parts) => parts,
+            Secrets::None => Vec::new(),
+        };
+        context.patterns(text, &mut parts);
+        if parts.is_empty() {
+            return None;
+        }
+        Some(self.replaced(text, &parts))
+    }
+
+    /// A text with some stretches replaced.
+    pub(super) fn replaced(&self, text: &str, parts: &[Range<usize>]) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for part in parts {
+            out.push_str(&text[done..part.start]);
+            out.push_str(&self.mode.token(&text.as_bytes()[part.clone()]));
+            done = part.end;
+        }
+        out.push_str(&text[done..]);
+        out
+    }
+}

@@ -1,0 +1,119 @@
+//! What an event says about itself that decides how its bodies are read.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::frame::Flags;
+use super::rules::{Compiled, ConfigMaps};
+use super::{Redaction, words};
+
+/// Objects whose names are tokens.
+pub(super) const OAUTH: &[&str] =
+    &["oauthaccesstokens", "oauthauthorizetokens", "useroauthaccesstokens"];
+
+/// Bodies that hold a user with `extra`.
+const REVIEWS: &[&str] = &[
+    "tokenreviews",
+    "subjectaccessreviews",
+    "localsubjectaccessreviews",
+    "selfsubjectreviews",
+    "certificatesigningrequests",
+];
+
+/// Answers that quote nothing but names.
+const PLAIN_CODES: &[&str] = &["401", "403", "404", "409", "410", "429"];
+
+/// One event's circumstances.
+#[derive(Default)]
+pub(super) struct Context<'a> {
+    /// For the bodies and the status.
+    pub(super) flags: Flags,
+    /// Names that a message about a Secret may quote.
+    pub(super) names: Vec<Cow<'a, str>>,
+    /// Rules of the operator that concern this event.
+    pub(super) rules: Vec<&'a Compiled>,
+}
+
+impl<'a> Context<'a> {
+    /// `resource` holds all that `objectRef` says, and there may be two of them in a hostile line.
+    pub(super) fn new(
+        redaction: &'a Redaction,
+        resources: &[Cow<'a, str>],
+        group: &str,
+        code: &str,
+        names: Vec<Cow<'a, str>>,
+    ) -> Self {
+        let any = |of: &[&str]| resources.iter().any(|name| of.contains(&name.as_ref()));
+        let (secret, oauth) = (any(&["secrets"]), any(OAUTH));
+        let config_map = any(&["configmaps"]);
+        let resource = resources.first().map_or("", AsRef::as_ref);
+        let rules: Vec<_> =
+            redaction.rules.iter().filter(|rule| rule.concerns(resource, group)).collect();
+        let quotes = (secret || oauth) && !PLAIN_CODES.contains(&code) || oauth;
+        let flags = Flags::NONE
+            .with(Flags::SECRET.when(secret))
+            .with(Flags::NAMED.when(oauth))
+            .with(Flags::USER.when(any(REVIEWS)))
+            .with(Flags::MESSAGE.when(quotes))
+            .with(Flags::DATA.when(config_map && redaction.config_maps == ConfigMaps::All))
+            .with(Flags::OPEN.when(config_map && redaction.config_maps == ConfigMaps::Off))
+            .with(Flags::EVERY.when(!rules.is_empty()));
+        Self { flags, names, rules }
+    }
+
+    /// Whether a rule keeps a text.
+    pub(super) fn keeps(&self, text: &str) -> bool {
+        self.rules.iter().any(|rule| {
+            let whole = |found: regex::bytes::Match<'_>| found.len() == text.len();
+            rule.keep
+                && rule.anywhere()
+                && rule
+                    .pattern
+                    .as_ref()
+                    .is_some_and(|pattern| pattern.find(text.as_bytes()).is_some_and(whole))
+        })
+    }
+
+    /// Whether a rule keeps all that a key names.
+    pub(super) fn keeps_key(&self, key: &str) -> bool {
+        self.rules.iter().any(|rule| {
+            rule.keep
+                && rule.path.is_none()
+                && rule.pattern.is_none()
+                && rule.key.as_ref().is_some_and(|name| words::same(name, key))
+        })
+    }
+
+    /// Whether a rule blanks all that a key names.
+    pub(super) fn blanks_key(&self, key: &str) -> bool {
+        self.rules.iter().any(|rule| {
+            !rule.keep
+                && rule.path.is_none()
+                && rule.pattern.is_none()
+                && rule.key.as_ref().is_some_and(|name| words::same(name, key))
+        })
+    }
+
+    /// Adds what the patterns of rules find in a text to what was found before.
+    pub(super) fn patterns(&self, text: &str, parts: &mut Vec<Range<usize>>) {
+        let before = parts.len();
+        for rule in self.rules.iter().filter(|rule| !rule.keep && rule.anywhere()) {
+            rule.find(text, parts);
+        }
+        if parts.len() > before {
+            join(parts);
+        }
+    }
+}
+
+/// Sorts stretches and joins those that overlap.
+pub(super) fn join(parts: &mut Vec<Range<usize>>) {
+    parts.sort_by_key(|part| part.start);
+    parts.dedup_by(|next, last| {
+        let overlap = next.start < last.end;
+        if overlap {
+            last.end = last.end.max(next.end);
+        }
+        overlap
+    });
+}

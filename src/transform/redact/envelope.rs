@@ -1,0 +1,240 @@
+//! The event's own members: who did what to which object stays, what a client put there is looked at.
+//!
+//! All members are walked, those that come twice too: the fields of an event know only the first.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::Redaction;
+use super::context::Context;
+use super::frame::Flags;
+use super::rules::ConfigMaps;
+use super::screen::Hits;
+use super::token::escape_json;
+use super::walk::{Walk, blank, scalar_end};
+use crate::event::walk::{string_end, value};
+use crate::event::{Record, text};
+use crate::transform::edit::Edits;
+
+/// Longest `userAgent` and `auditID` that are left as they are.
+const USER_AGENT: usize = 256;
+const AUDIT_ID: usize = 128;
+
+/// Where a member of the event stands.
+struct Member {
+    /// Between the quotes.
+    key: Range<usize>,
+    /// With quotes or brackets.
+    value: Range<usize>,
+}
+
+impl Redaction {
+    /// Collects what is to be changed in an event; `None` if it cannot be read.
+    pub(super) fn envelope(&self, record: &Record<'_>, edits: &mut Edits) -> Option<()> {
+        let line = record.line;
+        let hits = self.screen.hits(line);
+        if self.harmless(record, &hits) {
+            return Some(());
+        }
+        let members = members(record)?;
+        let context = self.context(record, line, &members);
+        let mut walk = Walk::new(self, &context, (line, &hits), edits, 0);
+        for member in &members {
+            let name = text::json(&line[member.key.clone()]);
+            if walk.event_member(&name, member).is_none() {
+                // It cannot be read, so nobody knows what is in it.
+                walk = Walk::new(self, &context, (line, &hits), walk.edits, 0);
+                walk.blank(member.value.clone(), false);
+            }
+        }
+        Some(())
+    }
+
+    /// Whether there is nothing in an event that anything here would change: true of most.
+    fn harmless(&self, record: &Record<'_>, hits: &Hits) -> bool {
+        let fields = &record.event.fields;
+        let short = |at: crate::event::Span, limit: usize| at.range().len() <= limit;
+        let uri = record.raw(fields.request_uri).unwrap_or_default();
+        hits.is_empty()
+            && self.rules.is_empty()
+            && !self.pseudonymise_users
+            && short(fields.user_agent, USER_AGENT)
+            && short(fields.audit_id, AUDIT_ID)
+            && memchr::memchr2(b'?', b'%', uri).is_none()
+            && self.config_maps != ConfigMaps::All
+            && (!self.proxy_paths || memchr::memmem::find(uri, b"proxy").is_none())
+    }
+
+    fn context<'a>(
+        &'a self,
+        record: &Record<'a>,
+        line: &'a [u8],
+        members: &[Member],
+    ) -> Context<'a> {
+        let fields = &record.event.fields;
+        let mut resources: Vec<_> = record.text(fields.resource).into_iter().collect();
+        let mut group = Cow::Borrowed("");
+        for member in members {
+            if text::json(&line[member.key.clone()]) != "objectRef" {
+                continue;
+            }
+            crate::event::walk::members(line, member.value.start, |key, value| {
+                let key = text::json(key);
+                let read = || text::json(&line[value.at.range()]);
+                match key.as_ref() {
+                    "resource" if value.string => resources.push(read()),
+                    "apiGroup" if value.string => group = read(),
+                    _ => {}
+                }
+            });
+        }
+        if resources.is_empty() {
+            // Lines of old or odd origin have the object in the URI only.
+            let uri = record.text(fields.request_uri).unwrap_or_default();
+            resources.extend(uri.split(['/', '?']).map(|part| Cow::Owned(part.to_owned())));
+        }
+        let code = record.text(fields.code).unwrap_or_default();
+        let names = [fields.name, fields.namespace, fields.resource, fields.username];
+        let names = names.into_iter().filter_map(|at| record.text(at)).collect();
+        Context::new(self, &resources, &group, &code, names)
+    }
+
+    /// What a client says of itself, with what is secret in it replaced, and cut if it is too long.
+    pub(super) fn client_text(
+        &self,
+        text: &str,
+        limit: usize,
+        context: &Context<'_>,
+    ) -> Option<String> {
+        let masked = self.masked(text, context);
+        let now = masked.as_deref().unwrap_or(text);
+        if now.len() <= limit {
+            return masked;
+        }
+        Some(format!("{}...", &now[..now.floor_char_boundary(limit - 3)]))
+    }
+
+    pub(super) fn user_agent(&self, text: &str, context: &Context<'_>) -> Option<String> {
+        self.client_text(text, USER_AGENT, context)
+    }
+
+    pub(super) fn audit_id(&self, text: &str, context: &Context<'_>) -> Option<String> {
+        self.client_text(text, AUDIT_ID, context)
+    }
+
+    /// A name of a user or group, if those are not to be known.
+    pub(super) fn pseudonym(&self, name: &str) -> Option<Cow<'static, str>> {
+        let person = self.pseudonymise_users && !name.is_empty() && !name.starts_with("system:");
+        (person && !super::token::is_token(name.as_bytes()))
+            .then(|| self.mode.token(name.as_bytes()))
+    }
+}
+
+impl Walk<'_> {
+    /// Deals with one member of the event; `None` if it cannot be read.
+    fn event_member(&mut self, name: &str, member: &Member) -> Option<usize> {
+        let Member { key, value } = member;
+        let event = self.context.flags;
+        let every = Flags::EVERY.when(event.has(Flags::EVERY));
+        let inside = value.start + 1..value.end.max(value.start + 2) - 1;
+        let string = self.line[value.start] == b'"';
+        let masked = match name {
+            "requestURI" if string => {
+                let seen = self.hits.any_within(inside.clone());
+                self.redaction.uri(&text::json(&self.line[inside.clone()]), seen, self.context)
+            }
+            "userAgent" if string => {
+                self.redaction.user_agent(&text::json(&self.line[inside.clone()]), self.context)
+            }
+            "auditID" if string => {
+                self.redaction.audit_id(&text::json(&self.line[inside.clone()]), self.context)
+            }
+            "user" | "impersonatedUser" => return self.user(value, every),
+            "requestObject" | "responseObject" => {
+                return self.root(value.start, event.with(Flags::ROOT));
+            }
+            "annotations" => {
+                // What webhooks patch is of the same kind as the body.
+                return self.root(value.start, event.without(Flags::MESSAGE).with(Flags::AUDIT));
+            }
+            "responseStatus" => {
+                let flags = event.without(Flags::SECRET.with(Flags::DATA));
+                return self.root(value.start, flags);
+            }
+            "objectRef" => return self.object(value, every),
+            _ => {
+                if let Some(masked) = self.renamed(key.clone(), name) {
+                    self.edits.replace(key.clone(), &masked);
+                }
+                return self.root(value.start, every);
+            }
+        };
+        if let Some(masked) = masked {
+            let mut out = Vec::new();
+            escape_json(&masked, &mut out);
+            self.edits.replace(inside, &out);
+        }
+        Some(value.end)
+    }
+
+    /// A user: name and groups stay unless they are not to be known, of `extra` only what is on the list.
+    fn user(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
+        if self.redaction.pseudonymise_users {
+            let mut names = Vec::new();
+            crate::event::walk::members(self.line, at.start, |key, value| {
+                match text::json(key).as_ref() {
+                    "username" if value.string => names.push(value.at.range()),
+                    "uid" if value.string => names.push(value.at.range()),
+                    "groups" if value.depth == 1 => {
+                        crate::event::walk::elements(self.line, value.at.range().start, |group| {
+                            names.push(group.at.range());
+                        });
+                    }
+                    _ => {}
+                }
+            });
+            for name in names {
+                let pseudonym = self.redaction.pseudonym(&text::json(&self.line[name.clone()]));
+                if let Some(pseudonym) = pseudonym {
+                    self.edits.replace(name, pseudonym.as_bytes());
+                }
+            }
+        }
+        self.root(at.start, flags.with(Flags::USER))
+    }
+
+    /// The object: the name of an OAuth token is one.
+    fn object(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
+        let named = Flags::NAMED.with(Flags::NAME).when(self.context.flags.has(Flags::NAMED));
+        self.root(at.start, flags.with(named))
+    }
+}
+
+/// The members of the event. Bodies that are known are not read again.
+fn members(record: &Record<'_>) -> Option<Vec<Member>> {
+    let line = record.line;
+    let fields = &record.event.fields;
+    let known = [fields.request_object.range(), fields.response_object.range()];
+    let mut all = Vec::with_capacity(24);
+    let mut at = blank(line, usize::from(line.first() == Some(&b'{')));
+    while line.get(at)? != &b'}' {
+        if !all.is_empty() {
+            line.get(at).filter(|byte| **byte == b',')?;
+            at = blank(line, at + 1);
+        }
+        line.get(at).filter(|byte| **byte == b'"')?;
+        let close = string_end(line, at + 1)?;
+        let colon = blank(line, close + 1);
+        line.get(colon).filter(|byte| **byte == b':')?;
+        let start = blank(line, colon + 1);
+        let known = known.iter().find(|body| body.start == start && !body.is_empty());
+        let end = match (known, line.get(start)?) {
+            (Some(body), _) => body.end,
+            (None, b'{' | b'[' | b'"') => value(line, start)?.1,
+            (None, _) => scalar_end(line, start)?,
+        };
+        all.push(Member { key: at + 1..close, value: start..end });
+        at = blank(line, end);
+    }
+    Some(all)
+}

@@ -1,0 +1,54 @@
+//! Lines of `--audit-log-format=legacy`: no bodies, but a URI and what the client says of itself.
+
+use std::ops::Range;
+
+use super::Redaction;
+use super::context::Context;
+use super::token::escape_go;
+use crate::event::{Record, text};
+use crate::transform::edit::Edits;
+
+impl Redaction {
+    /// Collects what is to be changed in a line; `None` if it cannot be read.
+    pub(super) fn legacy(&self, record: &Record<'_>, edits: &mut Edits) -> Option<()> {
+        let context = Context::new(self, &[], "", "", Vec::new());
+        let line = record.line;
+        let mut at = memchr::memmem::find(line, b" AUDIT: ")? + 8;
+        while at < line.len() {
+            let equals = at + memchr::memchr(b'=', &line[at..])?;
+            line.get(equals + 1).filter(|byte| **byte == b'"')?;
+            let close = crate::event::walk::string_end(line, equals + 2)?;
+            self.field(line, at..equals, equals + 2..close, &context, edits);
+            at = close + 2;
+        }
+        Some(())
+    }
+
+    fn field(
+        &self,
+        line: &[u8],
+        key: Range<usize>,
+        value: Range<usize>,
+        context: &Context<'_>,
+        edits: &mut Edits,
+    ) {
+        let text = text::go(&line[value.clone()]);
+        let masked = match &line[key] {
+            b"uri" => self.uri(&text, !self.screen.hits(text.as_bytes()).is_empty(), context),
+            b"user-agent" => self.user_agent(&text, context),
+            b"id" => self.audit_id(&text, context),
+            b"user" | b"as" if !text.starts_with('<') => {
+                self.pseudonym(&text).map(std::borrow::Cow::into_owned)
+            }
+            b"groups" | b"asgroups" if self.pseudonymise_users && text.starts_with('"') => {
+                Some(self.mode.token(text.as_bytes()).into_owned())
+            }
+            _ => self.masked(&text, context),
+        };
+        if let Some(masked) = masked {
+            let mut out = Vec::new();
+            escape_go(&masked, &mut out);
+            edits.replace(value, &out);
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! What a key says of its value.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::custom::Ruling;
+use super::frame::{Flags, Frame, Target};
+use super::patterns::What;
+use super::token::escape_json;
+use super::walk::{Member, Walk, quoted};
+use super::words::{Name, beside, harmless_end, harmless_value, judge, one_word};
+use crate::event::text;
+use crate::event::walk::{string_end, value};
+
+/// The annotation that holds an object's whole manifest as a string.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Annotations of an event by which mutating webhooks tell their JSON Patch.
+const WEBHOOK_PATCH: &str = "patch.webhook.admission.k8s.io/";
+/// Annotations of an event whose names sound like secrets and whose values are names.
+const AUDIT_KEPT: &[&str] =
+    &["authentication.k8s.io/", "authentication.kubernetes.io/", "authorization.k8s.io/"];
+/// What the server and its clients write into a Secret, a list or table of them, a patch, or an answer about them.
+const OF_SECRETS: &[&str] = &[
+    "kind",
+    "apiVersion",
+    "metadata",
+    "type",
+    "immutable",
+    "items",
+    "rows",
+    "columnDefinitions",
+    "cells",
+    "conditions",
+    "object",
+    "status",
+    "message",
+    "reason",
+    "details",
+    "code",
+    "op",
+    "path",
+    "from",
+    "value",
+    "propagationPolicy",
+    "gracePeriodSeconds",
+    "preconditions",
+    "orphanDependents",
+    "dryRun",
+];
+/// Where a schema has values.
+const OF_SCHEMAS: &[&str] = &["default", "example", "examples", "enum", "const"];
+
+impl Walk<'_> {
+    /// Deals with a member; answers where its value ends, or where to go on inside of it.
+    pub(super) fn member(&mut self, key: Range<usize>, at: usize) -> Option<usize> {
+        let raw = &self.line[key.clone()];
+        let flags = self.flags();
+        let hit = self.hits.any_within(key.clone());
+        if !hit && !flags.everything() && plain(raw) {
+            // Nearly all there are.
+            return self.any(at, flags.without(Flags::ROOT));
+        }
+        let name = text::json(raw);
+        let start = key.start - 1;
+        if let Some(masked) = self.renamed(key.clone(), &name) {
+            self.edits.replace(key, &masked);
+        }
+        let ruling = self.steps.step(self.context, flags.has(Flags::EVERY).then_some(&*name));
+        if let Some(end) = self.of_secrets(&name, start, at, flags) {
+            return end;
+        }
+        match self.ruled(ruling, &name) {
+            Ruling::Keep => return self.over(at),
+            Ruling::Blank => return self.blank_member(start, at, false),
+            Ruling::Pattern(rule) => self.pattern(rule, start, at),
+            Ruling::None => {}
+        }
+        self.known(&name, start, at, flags)
+    }
+
+    /// Data that is blanked for where it stands. The outer `None` says that this is none.
+    #[expect(clippy::option_option, reason = "the inner one is an end that was not found")]
+    fn of_secrets(
+        &mut self,
+        name: &str,
+        start: usize,
+        at: usize,
+        flags: Flags,
+    ) -> Option<Option<usize>> {
+        let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+        let blank = if is(&["data", "stringData"]) {
+            if !flags.has(Flags::SECRET.with(Flags::DATA)) {
+                // It is one if the object turns out to be a Secret.
+                self.data.push(Member { key: start, value: at });
+                return flags.has(Flags::OPEN).then(|| self.over(at));
+            }
+            true
+        } else if is(&["binaryData"]) {
+            !flags.has(Flags::OPEN)
+        } else {
+            flags.has(Flags::SECRET) && flags.has(Flags::ROOT) && !OF_SECRETS.contains(&name)
+                // Managed fields hold names only; `member` looks at them.
+                || flags.has(Flags::SECRET) && name == LAST_APPLIED
+        };
+        blank.then(|| self.blank_tree(start, at))
+    }
+
+    /// What the rules that know keys only say, where those that know paths say nothing.
+    fn ruled(&self, ruling: Ruling, name: &str) -> Ruling {
+        match ruling {
+            Ruling::None if self.context.keeps_key(name) => Ruling::Keep,
+            Ruling::None if self.context.blanks_key(name) => Ruling::Blank,
+            other => other,
+        }
+    }
+
+    /// A pattern that looks at this member only: what it finds is all that is blanked of it.
+    fn pattern(&mut self, rule: usize, start: usize, at: usize) {
+        let Some(end) = self.over(at).filter(|_| self.line[at] == b'"') else { return };
+        let text = text::json(&self.line[at + 1..end - 1]);
+        let mut parts = Vec::new();
+        self.context.rules[rule].find(&text, &mut parts);
+        if !parts.is_empty() {
+            super::context::join(&mut parts);
+            let mut out = self.line[start..=at].to_vec();
+            escape_json(&self.redaction.replaced(&text, &parts), &mut out);
+            out.push(b'"');
+            self.edits.replace(start..end, &out);
+        }
+    }
+
+    /// What Kubernetes' own keys mean, and what any other sounds like.
+    fn known(&mut self, name: &str, start: usize, at: usize, flags: Flags) -> Option<usize> {
+        let below = flags.without(Flags::ROOT.with(Flags::NAME));
+        let string = self.line.get(at) == Some(&b'"');
+        match name {
+            "managedFields" => return self.managed_fields(start, at),
+            LAST_APPLIED if string => {
+                self.data.push(Member { key: start, value: at });
+                return self.string(at, flags, true);
+            }
+            "items" | "rows" | "object" if flags.has(Flags::ROOT) => return self.any(at, flags),
+            "extra" if flags.has(Flags::USER) => return self.extra(at),
+            "metadata" | "details" if flags.has(Flags::NAMED) => {
+                return self.any(at, below.with(Flags::NAME));
+            }
+            "name" | "selfLink" if flags.has(Flags::NAME) => {
+                return self.blank_member(start, at, false);
+            }
+            "openAPIV3Schema" => return self.any(at, below.with(Flags::SCHEMA)),
+            "message" if string && flags.has(Flags::MESSAGE) => return self.message(at),
+            _ => {}
+        }
+        if string {
+            let end = string_end(self.line, at + 1)?;
+            match name {
+                "kind" => self.kind(at + 1..end),
+                "name" | "key" => self.naming(at + 1..end),
+                "op" => self.top(|frame| frame.op = true),
+                "path" => self.target(at + 1..end, flags),
+                _ => {}
+            }
+        }
+        if name == "value" && !flags.has(Flags::HOT) {
+            return self.value(start, at, below);
+        }
+        if flags.has(Flags::AUDIT) {
+            if AUDIT_KEPT.iter().any(|kept| name.starts_with(kept)) {
+                return self.string(at, below, false);
+            }
+            if string && name.starts_with(WEBHOOK_PATCH) {
+                return self.string(at, below, true);
+            }
+        }
+        self.judged(name, at, below)
+    }
+
+    /// What a key that nobody knows sounds like.
+    fn judged(&mut self, name: &str, at: usize, flags: Flags) -> Option<usize> {
+        let array = self.line.get(at) == Some(&b'[');
+        let judged = match judge(name) {
+            Name::Header if array => Name::Suspicious,
+            judged => judged,
+        };
+        if flags.has(Flags::SCHEMA) {
+            let value = flags.has(Flags::HOT) && OF_SCHEMAS.contains(&name);
+            let hot = Flags::HOT.when(judged == Name::Suspicious);
+            return if value {
+                self.secret(at, flags.without(Flags::SCHEMA))
+            } else {
+                self.any(at, flags.with(hot))
+            };
+        }
+        match judged {
+            Name::Suspicious => self.secret(at, flags.with(Flags::HOT)),
+            Name::Header => self.secret(at, flags),
+            _ if array && harmless_end(name) => self.any(at, flags.without(Flags::HOT)),
+            Name::Beside => self.word(at, flags),
+            Name::Plain if !flags.has(Flags::HOT) => self.any(at, flags),
+            Name::Plain if beside(name) => self.word(at, flags),
+            Name::Plain => self.secret(at, flags),
+        }
+    }
+
+    /// A value that is a secret if it is a string.
+    pub(super) fn secret(&mut self, at: usize, flags: Flags) -> Option<usize> {
+        if self.line.get(at) != Some(&b'"') {
+            return self.any(at, flags);
+        }
+        let end = string_end(self.line, at + 1)?;
+        if harmless_value(&text::json(&self.line[at + 1..end])) {
+            self.text(at + 1..end, flags, false);
+        } else {
+            self.blank(at..end + 1, false);
+        }
+        Some(end + 1)
+    }
+
+    /// A value that is none if it is one word.
+    fn word(&mut self, at: usize, flags: Flags) -> Option<usize> {
+        if self.line.get(at) != Some(&b'"') {
+            return self.any(at, flags);
+        }
+        let end = string_end(self.line, at + 1)?;
+        if one_word(&text::json(&self.line[at + 1..end])) {
+            self.text(at + 1..end, flags, false);
+            Some(end + 1)
+        } else {
+            self.secret(at, flags)
+        }
+    }
+
+    fn string(&mut self, at: usize, flags: Flags, json: bool) -> Option<usize> {
+        if self.line.get(at) != Some(&b'"') {
+            return self.any(at, flags);
+        }
+        let end = string_end(self.line, at + 1)?;
+        self.text(at + 1..end, flags, json);
+        Some(end + 1)
+    }
+
+    fn top(&mut self, change: impl FnOnce(&mut Frame)) {
+        if let Some(frame) = self.frames.last_mut() {
+            change(frame);
+        }
+    }
+
+    fn kind(&mut self, at: Range<usize>) {
+        let kind = text::json(&self.line[at]);
+        let secret = matches!(kind.as_ref(), "Secret" | "SecretList");
+        self.top(|frame| frame.secret |= secret);
+    }
+
+    fn naming(&mut self, at: Range<usize>) {
+        if self.hits.any_within(at.clone()) {
+            let judged = judge(&text::json(&self.line[at]));
+            self.top(|frame| frame.named |= matches!(judged, Name::Suspicious | Name::Header));
+        }
+    }
+
+    /// Reads where an operation of a JSON Patch puts its value.
+    fn target(&mut self, at: Range<usize>, flags: Flags) {
+        let path = text::json(&self.line[at]);
+        let target = target(&path, flags);
+        // Of two paths the worse one counts.
+        self.top(|frame| match frame.target {
+            Some(Target::Secret { .. }) => {}
+            Some(Target::Suspicious) if target == Target::Plain => {}
+            _ => frame.target = Some(target),
+        });
+    }
+
+    /// A `value`, which may belong to a `name` or `path` that has yet to come.
+    fn value(&mut self, start: usize, at: usize, flags: Flags) -> Option<usize> {
+        self.values.push(Member { key: start, value: at });
+        let verdict = self.frames.last().map_or(Target::Plain, Frame::verdict);
+        let container = matches!(self.line.get(at)?, b'{' | b'[');
+        if !container || matches!(verdict, Target::Secret { .. }) {
+            return self.over(at);
+        }
+        if verdict == Target::Suspicious {
+            self.values.pop();
+            return self.any(at, flags.with(Flags::HOT));
+        }
+        // What is a whole object for a patch may be a Secret.
+        self.any(at, flags)
+    }
+
+    /// Deals with a `value` once its object has been read.
+    pub(super) fn decide(&mut self, member: Member, frame: &Frame) {
+        let Member { key, value: at } = member;
+        let string = self.line.get(at) == Some(&b'"');
+        let flags = frame.flags.without(Flags::ROOT);
+        match frame.verdict() {
+            Target::Secret { data } => {
+                self.blank_member(key, at, data);
+            }
+            Target::Suspicious if string => {
+                self.secret(at, flags);
+            }
+            Target::Suspicious if matches!(self.line.get(at), Some(b'{' | b'[')) => {
+                self.blank_member(key, at, false);
+            }
+            Target::Plain if string => {
+                self.judged("value", at, flags);
+            }
+            _ => {}
+        }
+    }
+
+    /// Managed fields name fields, and hold nothing. What looks otherwise is not of the server's making.
+    fn managed_fields(&mut self, start: usize, at: usize) -> Option<usize> {
+        let end = self.over(at)?;
+        let mut sets = None;
+        let bad = self.hits.within(at..end).iter().any(|hit| {
+            let from = hit.at as usize;
+            match hit.what {
+                What::Word | What::Key | What::Program | What::Quoted => {
+                    let rest = &self.line[from..end];
+                    let close = rest.iter().position(|byte| *byte == b'"').unwrap_or(0);
+                    let behind = rest[close..].get(1..3);
+                    let set = || memchr::memmem::find(&self.line[at..end], b"\"v:").is_some();
+                    behind.is_some_and(|next| next[0] == b':' && next[1] != b'{')
+                        || *sets.get_or_insert_with(set)
+                }
+                _ => true,
+            }
+        });
+        if bad { self.blank_member(start, at, false) } else { Some(end) }
+    }
+
+    /// A user's `extra`: what is not on the list is blanked.
+    pub(super) fn extra(&mut self, at: usize) -> Option<usize> {
+        let end = self.over(at)?;
+        let line = self.line;
+        let mut blank = Vec::new();
+        let read = crate::event::walk::members(&line[..end], at, |key, value| {
+            if !self.redaction.extra_stays(&text::json(key)) {
+                blank.push(value);
+            }
+        });
+        if read.is_none() {
+            self.blank(at..end, false);
+        }
+        for value in blank {
+            let range = value.at.range();
+            if value.string {
+                self.blank(quoted(&range), false);
+            } else if line[range.start] == b'[' {
+                self.each_string(range);
+            } else if value.depth > 0 {
+                self.blank(range, false);
+            }
+        }
+        Some(end)
+    }
+
+    /// Blanks the elements of an array of strings, or all of it if it holds something else.
+    fn each_string(&mut self, at: Range<usize>) {
+        let mut strings = Vec::new();
+        let mut other = false;
+        let read = crate::event::walk::elements(&self.line[..at.end], at.start, |value| {
+            other |= value.depth > 0;
+            if value.string {
+                strings.push(value.at.range());
+            }
+        });
+        if other || read.is_none() {
+            return self.blank(at, false);
+        }
+        for inside in strings {
+            self.blank(quoted(&inside), false);
+        }
+    }
+
+    /// A message about something secret.
+    fn message(&mut self, at: usize) -> Option<usize> {
+        let (_, end) = value(self.line, at)?;
+        let text = text::json(&self.line[at + 1..end - 1]);
+        let masked = super::message::masked(self.redaction, &text, self.context);
+        if let Some(masked) = masked {
+            let mut out = Vec::new();
+            escape_json(&masked, &mut out);
+            self.edits.replace(at + 1..end - 1, &out);
+        }
+        Some(end)
+    }
+
+    /// A key that is a secret by its looks, as it is to be written.
+    pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
+        let shape =
+            |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
+        if !self.hits.within(at).iter().any(|hit| shape(hit.what)) {
+            return None;
+        }
+        let masked = self.redaction.masked(name, self.context)?;
+        let mut out = Vec::new();
+        escape_json(&masked, &mut out);
+        Some(out)
+    }
+}
+
+/// Whether a key is none that means something to a body in which nothing else does.
+fn plain(key: &[u8]) -> bool {
+    !matches!(
+        key,
+        b"data"
+            | b"stringData"
+            | b"binaryData"
+            | b"managedFields"
+            | b"items"
+            | b"rows"
+            | b"object"
+            | b"extra"
+            | b"openAPIV3Schema"
+            | b"kind"
+            | b"name"
+            | b"key"
+            | b"op"
+            | b"path"
+            | b"value"
+    )
+}
+
+/// What a path of a JSON Patch says of the value.
+fn target(path: &str, flags: Flags) -> Target {
+    let segments: Vec<_> = path.split('/').skip(1).map(unescaped).collect();
+    let first = segments.first().map_or("", AsRef::as_ref);
+    if flags.has(Flags::SECRET) {
+        let harmless = matches!(first, "metadata" | "type" | "immutable");
+        let plain = harmless && !path.contains("last-applied");
+        let data = first != "stringData";
+        return if plain { Target::Plain } else { Target::Secret { data } };
+    }
+    if flags.has(Flags::DATA) && !matches!(first, "metadata" | "immutable") || first == "binaryData"
+    {
+        return Target::Secret { data: first == "binaryData" };
+    }
+    let last = segments.last().map_or("", AsRef::as_ref);
+    let suspicious =
+        |segment: &Cow<'_, str>| matches!(judge(segment), Name::Suspicious | Name::Header);
+    let any = segments.iter().any(suspicious) && !beside(last);
+    if any { Target::Suspicious } else { Target::Plain }
+}
+
+fn unescaped(segment: &str) -> Cow<'_, str> {
+    if segment.contains('~') {
+        segment.replace("~1", "/").replace("~0", "~").into()
+    } else {
+        segment.into()
+    }
+}

@@ -1,0 +1,106 @@
+//! Secrets stay on the node: blanks credentials wherever the API server is known to write them, and what looks like one anywhere.
+//!
+//! A line goes through `screen.rs` first, which finds the places that deserve a look; most lines have none and are left
+//! alone. `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
+//! strings, `uri.rs` through request URIs. What a name or a shape means is in `words.rs`, `shapes.rs` and
+//! `base64.rs`; what a secret is replaced by, in `token.rs`.
+//!
+//! Promised: what is not touched stays byte for byte, and the same line becomes the same bytes. What cannot be read
+//! where a secret can stand is blanked whole.
+//! Not promised: that a password is found which stands in prose, without a name before it, and looks like any word.
+
+use crate::event::{Form, Key, Record};
+use crate::transform::edit::Edits;
+
+mod assigned;
+mod base64;
+mod blank;
+mod context;
+mod custom;
+mod element;
+mod envelope;
+mod extract;
+mod frame;
+mod legacy;
+mod member;
+mod message;
+mod path;
+mod patterns;
+mod program;
+mod rules;
+mod screen;
+mod shapes;
+mod text;
+mod token;
+mod uri;
+mod walk;
+mod words;
+
+pub(crate) use rules::{ConfigMaps, Rule, RuleError, Rules};
+pub(crate) use token::{MASK, Mode};
+
+/// Keys of `user.extra` that say where a service account's token was used, and hold no secret.
+const USER_EXTRA: &[&str] = &[
+    "authentication.kubernetes.io/node-name",
+    "authentication.kubernetes.io/node-uid",
+    "authentication.kubernetes.io/pod-name",
+    "authentication.kubernetes.io/pod-uid",
+];
+
+/// Redaction, ready for use.
+#[derive(Debug)]
+pub(crate) struct Redaction {
+    screen: screen::Screen,
+    mode: Mode,
+    config_maps: ConfigMaps,
+    user_extra: Vec<String>,
+    pseudonymise_users: bool,
+    proxy_paths: bool,
+    rules: Vec<rules::Compiled>,
+    /// For the hash of what cannot be read.
+    key: Option<Key>,
+}
+
+impl Redaction {
+    /// Compiles the rules; the error names the one that cannot be used.
+    pub(crate) fn new(rules: Rules, mode: Mode) -> Result<Self, RuleError> {
+        let key = match &mode {
+            Mode::Hash(key) => Some(key.clone()),
+            Mode::Mask => rules.key,
+        };
+        Ok(Self {
+            screen: screen::Screen::new()?,
+            mode,
+            config_maps: rules.config_maps,
+            user_extra: rules.user_extra,
+            pseudonymise_users: rules.pseudonymise_users,
+            proxy_paths: rules.proxy_paths,
+            rules: rules.rules.iter().map(rules::Compiled::new).collect::<Result<_, _>>()?,
+            key,
+        })
+    }
+
+    /// Adds what has to be changed in a line that can be read. The edits are on the line as it was written.
+    pub(crate) fn edits(&self, record: &Record<'_>, edits: &mut Edits) {
+        let read = match record.event.form {
+            Form::Json => self.envelope(record, edits),
+            Form::Legacy => self.legacy(record, edits),
+            Form::Unreadable => None,
+        };
+        if read.is_none() {
+            let mut extract = Vec::new();
+            self.extract(record, &mut extract);
+            edits.replace(0..record.line.len(), &extract);
+        }
+    }
+
+    /// Appends what may leave of a piece that cannot be read: a JSON object of the fields that could be, the piece's
+    /// length and its hash.
+    pub(crate) fn extract(&self, record: &Record<'_>, out: &mut Vec<u8>) {
+        self.fields(record, out);
+    }
+
+    fn extra_stays(&self, key: &str) -> bool {
+        USER_EXTRA.contains(&key) || self.user_extra.iter().any(|kept| kept == key)
+    }
+}

@@ -1,0 +1,83 @@
+//! Field paths of rules, `spec.users[].password`, and how far each has been followed at a place in a body.
+
+/// One step of a path.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Step {
+    Key(String),
+    /// `*`: any key.
+    Any,
+    /// `[]`: each element.
+    Element,
+}
+
+/// A field path.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Path(Vec<Step>);
+
+/// What a path says to a key, or to an element.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    No,
+    /// It goes on below.
+    On,
+    /// It ends here.
+    End,
+}
+
+impl Path {
+    /// Reads a path: keys between dots, `*` for any of them, `[]` behind one for the elements of an array. A dot in a
+    /// key is written `\.`.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut steps = Vec::new();
+        for part in text.replace("\\.", "\0").split('.') {
+            let key = part.trim_end_matches("[]");
+            match key {
+                "" if steps.is_empty() && part.len() > key.len() => {}
+                "" => return Err("a key is empty; write it like `spec.users[].password`"),
+                "*" => steps.push(Step::Any),
+                _ if key.contains(['[', ']']) => {
+                    return Err("brackets are empty and behind a key: `users[]`");
+                }
+                _ => steps.push(Step::Key(key.replace('\0', "."))),
+            }
+            steps.extend((0..(part.len() - key.len()) / 2).map(|_| Step::Element));
+        }
+        Ok(Self(steps))
+    }
+
+    /// What becomes of a path that has come `done` steps at a key; `None` stands for an element.
+    pub(super) fn next(&self, done: usize, key: Option<&str>) -> Next {
+        let fits = match (self.0.get(done), key) {
+            (Some(Step::Key(wanted)), Some(key)) => wanted == key,
+            (Some(Step::Any), Some(_)) | (Some(Step::Element), None) => true,
+            _ => false,
+        };
+        match fits {
+            false => Next::No,
+            true if done + 1 == self.0.len() => Next::End,
+            true => Next::On,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_followed_step_by_step() {
+        let path = Path::parse("spec.*[].a\\.b").unwrap();
+        assert_eq!(path.next(0, Some("spec")), Next::On);
+        assert_eq!(path.next(0, Some("status")), Next::No);
+        assert_eq!(path.next(1, Some("users")), Next::On);
+        assert_eq!(path.next(2, None), Next::On);
+        assert_eq!(path.next(2, Some("x")), Next::No);
+        assert_eq!(path.next(3, Some("a.b")), Next::End);
+    }
+
+    #[test]
+    fn a_path_that_is_none_is_refused() {
+        assert!(Path::parse("").is_err() && Path::parse("a..b").is_err());
+        assert!(Path::parse("a[0]").is_err() && Path::parse("[].a").is_ok());
+    }
+}

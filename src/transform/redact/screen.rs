@@ -1,0 +1,121 @@
+//! Finds the places that deserve a look, at the speed of memory: most events have none and are left alone.
+//!
+//! What this screen does not see is never blanked, so that it knows a piece of every word and shape that any other
+//! file of this room acts on. What it sees too much of costs time only. Escapes can hide a word from it; they
+//! are themselves a place to look at.
+
+use std::ops::Range;
+
+use aho_corasick::packed::{Config, MatchKind, Searcher};
+use aho_corasick::{AhoCorasick, BuildError};
+
+use super::base64;
+use super::patterns::{PATTERNS, What, confirm};
+
+/// A place that deserves a look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Hit {
+    pub(super) at: u32,
+    pub(super) what: What,
+}
+
+/// The hits of a line or a text, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Hits {
+    all: Vec<Hit>,
+    /// One concerns what stands around it: all has to be walked through.
+    pub(super) structural: bool,
+}
+
+impl Hits {
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Those that begin in a stretch.
+    pub(super) fn within(&self, at: Range<usize>) -> &[Hit] {
+        let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
+        let count = self.all[first..].partition_point(|hit| (hit.at as usize) < at.end);
+        &self.all[first..first + count]
+    }
+
+    pub(super) fn any_within(&self, at: Range<usize>) -> bool {
+        let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
+        self.all.get(first).is_some_and(|hit| (hit.at as usize) < at.end)
+    }
+}
+
+/// Searches for all patterns at once.
+#[derive(Debug)]
+pub(super) struct Screen {
+    /// With vector instructions, where the processor has them.
+    packed: Option<Searcher>,
+    plain: AhoCorasick,
+}
+
+/// Bytes looked at in one go; small enough for the nearest cache.
+const CHUNK: usize = 4096;
+/// A pattern that begins in one chunk ends within this.
+const OVERLAP: usize = 16;
+
+impl Screen {
+    pub(super) fn new() -> Result<Self, BuildError> {
+        let mut builder = Config::new()
+            .match_kind(MatchKind::LeftmostFirst)
+            .heuristic_pattern_limits(false)
+            .builder();
+        builder.extend(PATTERNS.iter().map(|(pattern, _)| pattern));
+        let plain = AhoCorasick::builder()
+            .match_kind(aho_corasick::MatchKind::LeftmostFirst)
+            .build(PATTERNS.iter().map(|(pattern, _)| pattern))?;
+        Ok(Self { packed: builder.build(), plain })
+    }
+
+    /// The hits in a line of JSON, or in a text.
+    pub(super) fn hits(&self, text: &[u8]) -> Hits {
+        let mut hits = Hits::default();
+        let mut folded = [0; CHUNK];
+        let mut from = 0;
+        let mut seen = 0;
+        loop {
+            let chunk = &text[from..text.len().min(from + CHUNK)];
+            // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
+            for (to, byte) in folded.iter_mut().zip(chunk) {
+                *to = byte | 0x20;
+            }
+            self.search(&folded[..chunk.len()], |at, pattern| {
+                let at = from + at;
+                let what = PATTERNS[pattern].1;
+                if at >= seen && confirm(text, at, what, &mut hits.structural) {
+                    hits.all.push(Hit { at: at as u32, what });
+                }
+                seen = seen.max(at + 1);
+            });
+            if from + CHUNK >= text.len() {
+                break;
+            }
+            from += CHUNK - OVERLAP;
+        }
+        let words = hits.all.len();
+        base64::runs(text, |run| {
+            hits.all.push(Hit { at: run.start as u32, what: What::Run });
+        });
+        if words > 0 && hits.all.len() > words {
+            hits.all.sort_by_key(|hit| hit.at);
+        }
+        hits
+    }
+
+    fn search(&self, folded: &[u8], mut each: impl FnMut(usize, usize)) {
+        match &self.packed {
+            // Shorter ones are searched slowly by it.
+            Some(packed) if folded.len() >= packed.minimum_len() => packed
+                .find_iter(folded)
+                .for_each(|found| each(found.start(), found.pattern().as_usize())),
+            _ => self
+                .plain
+                .find_iter(folded)
+                .for_each(|found| each(found.start(), found.pattern().as_usize())),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Finds secrets in a text, whatever it is: a value, a command, a message, a file of a ConfigMap. What is around them stays.
+
+use std::ops::Range;
+
+use super::base64::{is_public, runs, with_lines};
+use super::context::join;
+use super::patterns::What;
+use super::program;
+use super::screen::{Hit, Screen};
+use super::shapes;
+use super::token::is_token;
+use super::words::{Name, harmless_value, in_name, judge};
+use super::{assigned, assigned::closing};
+use crate::event::text;
+
+/// What was found in a text.
+#[derive(Debug, Default, PartialEq)]
+pub(super) enum Secrets {
+    #[default]
+    None,
+    /// In these stretches, in their order, none inside another.
+    Parts(Vec<Range<usize>>),
+    /// Too much to be told apart.
+    All,
+}
+
+/// Finds the secrets of a text.
+pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
+    let hits = screen.hits(text.as_bytes());
+    if hits.is_empty() {
+        return Secrets::None;
+    }
+    let mut search =
+        Search { text, found: Vec::new(), public: None, data: None, name: 0, block: 0, line: 0 };
+    for hit in hits.within(0..text.len()) {
+        if search.look(screen, *hit) {
+            return Secrets::All;
+        }
+    }
+    search.finish()
+}
+
+struct Search<'t> {
+    text: &'t str,
+    found: Vec<Range<usize>>,
+    /// Public keys and certificates, once they are asked for.
+    public: Option<Vec<Range<usize>>>,
+    /// Whether there is a `data` in it, once that is asked for.
+    data: Option<bool>,
+    /// Ends of the last name, block of YAML and command line that were dealt with: nothing is read twice.
+    name: usize,
+    block: usize,
+    line: usize,
+}
+
+impl Search<'_> {
+    /// Deals with one hit; answers whether the whole text is a secret.
+    fn look(&mut self, screen: &Screen, hit: Hit) -> bool {
+        let (text, at) = (self.text.as_bytes(), hit.at as usize);
+        if self.found.last().is_some_and(|last| last.end > at) {
+            return false;
+        }
+        let found = match hit.what {
+            What::Word => return self.word(at),
+            What::Scheme => {
+                self.word(at);
+                shapes::scheme(text, at)
+            }
+            What::Quoted => quoted(text, at),
+            What::Url => shapes::userinfo(text, at),
+            What::Jwt => shapes::jwt(text, at),
+            What::Pem => shapes::pem(text, at),
+            What::Aws => shapes::aws(text, at),
+            What::Marked => shapes::marked(text, at),
+            What::Run => self.run(at),
+            What::Program => {
+                self.program(at);
+                None
+            }
+            What::Key => None,
+            // What is not JSON has no escapes, unless it is the rest of some.
+            What::Escape => {
+                let plain = text::json(text);
+                return plain != self.text && secrets(screen, &plain) != Secrets::None;
+            }
+        };
+        self.found.extend(found);
+        false
+    }
+
+    fn word(&mut self, at: usize) -> bool {
+        let text = self.text.as_bytes();
+        if at < self.name {
+            return false;
+        }
+        let back = text[self.name..at].iter().rev().take_while(|byte| in_name(**byte)).count();
+        let end = at + text[at..].iter().take_while(|byte| in_name(**byte)).count();
+        let name = at - back..end;
+        self.name = end;
+        let Some(written) = self.text.get(name.clone()) else { return false };
+        if written.starts_with("Secret") && kind(text, name.start) {
+            // `data` or `stringData`.
+            let search = || memchr::memmem::find(text, b"ata").is_some();
+            if *self.data.get_or_insert_with(search) {
+                return true;
+            }
+        }
+        let judged = judge(written);
+        if written == "sshpass" {
+            self.program(name.start);
+        }
+        if !matches!(judged, Name::Suspicious | Name::Header) {
+            return false;
+        }
+        let block = self.block;
+        let found = &mut self.found;
+        let end = assigned::value(text, name.clone(), judged, |at| found.push(at));
+        match end {
+            Some(_) if name.start < block => {}
+            Some(end) => self.block = end,
+            None => {}
+        }
+        false
+    }
+
+    fn run(&mut self, at: usize) -> Option<Range<usize>> {
+        let text = self.text.as_bytes();
+        let public = self.public.get_or_insert_with(|| shapes::public_pem(text));
+        let next = public.partition_point(|block| block.end <= at);
+        if public.get(next).is_some_and(|block| block.start <= at) {
+            return None;
+        }
+        let mut first = None;
+        let window = &text[at..];
+        let length = window.iter().take_while(|byte| super::base64::inside(**byte)).count();
+        runs(&window[..length], |run| first = first.take().or(Some(at + run.start..at + run.end)));
+        let whole = with_lines(text, first?);
+        (!is_public(&text[whole.clone()])).then_some(whole)
+    }
+
+    fn program(&mut self, at: usize) {
+        let inside = at > 0 && in_name(self.text.as_bytes()[at - 1]);
+        if at < self.line || inside {
+            return;
+        }
+        let found = &mut self.found;
+        let Some(line) = self.text.get(at..) else { return };
+        let end = program::secrets(line, |part| found.push(at + part.start..at + part.end));
+        self.line = end.map_or(self.line, |end| at + end);
+    }
+
+    /// In their order, joined where they overlap, without what is no secret, on whole characters.
+    fn finish(mut self) -> Secrets {
+        let text = self.text;
+        self.found.retain_mut(|at| {
+            at.start = text.floor_char_boundary(at.start);
+            at.end = text.ceil_char_boundary(at.end);
+            let part = &text[at.clone()];
+            !harmless_value(part) && !is_token(part.as_bytes())
+        });
+        join(&mut self.found);
+        if self.found.is_empty() { Secrets::None } else { Secrets::Parts(self.found) }
+    }
+}
+
+/// The value that the server quotes behind `Invalid value: `; all that follows, where it is a structure.
+fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
+    const TYPES: &[&[u8]] =
+        &[b"object", b"string", b"integer", b"number", b"boolean", b"array", b"null"];
+    let before = text[..at].trim_ascii_end();
+    let word = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let word = &before[before.len() - word..];
+    if ![&b"invalid"[..], b"unsupported", b"duplicate"].iter().any(|w| word.eq_ignore_ascii_case(w))
+    {
+        return None;
+    }
+    let start = at + 7;
+    let rest = &text[start..];
+    let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+    if let Some(quote) = rest.get(backslashes).filter(|byte| b"\"'`".contains(byte)) {
+        let start = start + backslashes + 1;
+        let at = start..closing(text, start, *quote, backslashes);
+        return (!TYPES.contains(&&text[at.clone()])).then_some(at);
+    }
+    let scalar =
+        rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(byte));
+    let scalar = &rest[..scalar.count()];
+    let literal = [&b"true"[..], b"false", b"null", b"nil"].contains(&scalar);
+    let number = scalar.iter().all(|byte| byte.is_ascii_digit() || b".+-eE".contains(byte));
+    let plain = !scalar.is_empty() && (literal || number);
+    (!plain && !rest.is_empty()).then_some(start..text.len())
+}
+
+/// Whether `Secret` at `at` is what `kind:` says, in YAML or in JSON that could not be read.
+fn kind(text: &[u8], at: usize) -> bool {
+    let trim = |text: &[u8]| {
+        let blank = text.iter().rev().take_while(|byte| b" \t\"'\\".contains(byte)).count();
+        text.len() - blank
+    };
+    let before = &text[..trim(&text[..at])];
+    let Some(before) = before.strip_suffix(b":") else { return false };
+    let before = &before[..trim(before)];
+    before.ends_with(b"kind")
+}

@@ -1,0 +1,119 @@
+//! What stands in the place of a secret: a fixed mask, or a keyed hash by which equal secrets are recognised.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::base64::decoded;
+use crate::event::Key;
+
+/// Stands where something was blanked; `kubectl diff` shows Secrets so too.
+pub(crate) const MASK: &str = "***";
+
+/// Stands before the hash.
+const HASH: &str = "hmac-sha256:";
+/// 128 bits in base64url without padding.
+const HASH_LENGTH: usize = 22;
+
+/// What takes the place of a secret.
+#[derive(Clone, Debug)]
+pub(crate) enum Mode {
+    /// [`MASK`].
+    Mask,
+    /// `hmac-sha256:` and 128 bits: one key, one secret, one token.
+    Hash(Key),
+}
+
+impl Mode {
+    /// What takes the place of a value, given with its escapes undone.
+    pub(super) fn token(&self, value: &[u8]) -> Cow<'static, str> {
+        match self {
+            Self::Mask => Cow::Borrowed(MASK),
+            Self::Hash(key) => Cow::Owned(hash(key, value)),
+        }
+    }
+
+    /// The same for what stands under `data` of a Secret, so that it is equal to its like under `stringData`.
+    pub(super) fn token_of_data(&self, text: &[u8]) -> Cow<'static, str> {
+        match (self, decoded(text)) {
+            (Self::Hash(key), Some(value)) => Cow::Owned(hash(key, &value)),
+            _ => self.token(text),
+        }
+    }
+}
+
+/// The token of some bytes.
+pub(super) fn hash(key: &Key, bytes: &[u8]) -> String {
+    format!("{HASH}{}", URL_SAFE_NO_PAD.encode(key.hash(bytes).0))
+}
+
+/// Whether this is what a secret was replaced by: it is not replaced again.
+pub(super) fn is_token(text: &[u8]) -> bool {
+    let is_hash = |hash: &[u8]| {
+        hash.len() == HASH_LENGTH
+            && hash.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+    };
+    text == MASK.as_bytes() || text.strip_prefix(HASH.as_bytes()).is_some_and(is_hash)
+}
+
+/// Appends a text as JSON writes it between quotes, with the escapes that the server uses.
+pub(super) fn escape_json(text: &str, out: &mut Vec<u8>) {
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend_from_slice(&[b'\\', char as u8]),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(char)).as_bytes());
+            }
+            _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Appends a text as Go quotes it, without the quotes.
+pub(super) fn escape_go(text: &str, out: &mut Vec<u8>) {
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend_from_slice(&[b'\\', char as u8]),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            '\0'..='\x1f' | '\x7f' => {
+                out.extend_from_slice(format!("\\x{:02x}", u32::from(char)).as_bytes());
+            }
+            _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_secrets_have_equal_tokens_within_one_key() {
+        let (mode, other) = (Mode::Hash(Key([1; 32])), Mode::Hash(Key([2; 32])));
+        let token = mode.token(b"hunter2");
+        assert_eq!(mode.token(b"hunter2"), token);
+        assert_eq!(mode.token_of_data(b"aHVudGVyMg=="), token);
+        assert_ne!(mode.token(b"hunter3"), token);
+        assert_ne!(other.token(b"hunter2"), token);
+        assert!(is_token(token.as_bytes()) && is_token(Mode::Mask.token(b"x").as_bytes()));
+        assert!(!is_token(b"hmac-sha256:short") && !is_token(b"hunter2"));
+    }
+
+    #[test]
+    fn what_is_escaped_reads_as_it_was() {
+        let text = "a\"\\\n\r\t\u{1}<&>\u{2028}ä\u{1f600}";
+        let mut out = b"\"".to_vec();
+        escape_json(text, &mut out);
+        out.push(b'"');
+        assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        let mut out = Vec::new();
+        escape_go(text, &mut out);
+        assert_eq!(crate::event::text::go(&out), text);
+    }
+}

@@ -1,0 +1,268 @@
+//! Names that stand before a secret (`password`, `api-key`, `.dockerconfigjson`), in any spelling, and names that only sound so.
+
+/// What makes a name suspicious wherever it stands in it; letters and digits only, in lower case.
+const WORDS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "dockerconfig",
+    "dockercfg",
+    "kubeconfig",
+    "bearer",
+    "connectionstring",
+];
+
+/// What does so at the end of a name only.
+const ENDS: &[&str] = &[
+    "signingkey",
+    "encryptionkey",
+    "sshkey",
+    "authkey",
+    "sharedkey",
+    "accountkey",
+    "storagekey",
+    "masterkey",
+    "clientkey",
+    "serverkey",
+    "sessionkey",
+    "hostkey",
+    "tlskey",
+    "rsakey",
+    "jwt",
+    "authorization",
+    "cookie",
+];
+
+/// Names of things that belong to a secret and are none: `secretName`, `tokenExpirationSeconds`, `passwordFile`.
+const HARMLESS_ENDS: &[&str] = &[
+    "name",
+    "names",
+    "username",
+    "ref",
+    "refs",
+    "reference",
+    "namespace",
+    "path",
+    "paths",
+    "file",
+    "files",
+    "dir",
+    "type",
+    "types",
+    "kind",
+    "class",
+    "policy",
+    "seconds",
+    "ttl",
+    "duration",
+    "period",
+    "interval",
+    "expiry",
+    "expiration",
+    "timestamp",
+    "version",
+    "enabled",
+    "disabled",
+    "required",
+    "count",
+    "limit",
+    "size",
+    "length",
+    "url",
+    "uri",
+    "endpoint",
+    "host",
+    "port",
+    "algorithm",
+    "format",
+    "mode",
+    "provider",
+    "issuer",
+    "audience",
+    "audiences",
+    "selector",
+    "strategy",
+    "template",
+    "description",
+];
+
+/// Whole names of Kubernetes' own that would be suspicious.
+const HARMLESS: &[&str] = &[
+    "serviceaccounttoken",
+    "automountserviceaccounttoken",
+    "tokenrequests",
+    "credentialsrequest",
+    "tokenreview",
+    "tokenrequest",
+];
+
+/// What stands beside a secret inside of something suspicious: the parts of a reference, the shape of a key.
+const BESIDE: &[&str] = &[
+    "key",
+    "group",
+    "apiversion",
+    "resource",
+    "optional",
+    "encoding",
+    "rotationpolicy",
+    "uid",
+    "title",
+    "user",
+    "email",
+    "operator",
+    "$patch",
+];
+
+/// Bytes that names are written with.
+pub(super) fn in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
+}
+
+/// A name without its separators, in lower case.
+fn normal(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn ends(name: &str, with: &[&str]) -> bool {
+    with.iter().any(|end| name.ends_with(end))
+}
+
+/// Two names that differ in case and separators only are the same.
+pub(super) fn same(name: &str, other: &str) -> bool {
+    normal(name) == normal(other)
+}
+
+/// What is to be thought of a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Name {
+    Plain,
+    /// Sounds like one of a secret and is that of something beside it, if what it names is one short word.
+    Beside,
+    /// A string that it names is a secret.
+    Header,
+    /// All strings below it are.
+    Suspicious,
+}
+
+/// Judges a name: a JSON key, a flag, a variable.
+pub(super) fn judge(name: &str) -> Name {
+    let name = normal(name);
+    let word = WORDS.iter().any(|word| name.contains(word));
+    if !word && !ends(&name, ENDS) || HARMLESS.contains(&name.as_str()) {
+        Name::Plain
+    } else if ends(&name, HARMLESS_ENDS) {
+        Name::Beside
+    } else if word {
+        Name::Suspicious
+    } else {
+        Name::Header
+    }
+}
+
+/// Whether a name itself ends with the word: `db-password`, but not `token-cleaner`.
+pub(super) fn ends_with_word(name: &str) -> bool {
+    let name = normal(name);
+    ends(&name, WORDS) || ends(&name, ENDS)
+}
+
+/// Whether a key inside of something suspicious names a part that is none.
+pub(super) fn beside(key: &str) -> bool {
+    let name = normal(key);
+    ends(&name, HARMLESS_ENDS) || BESIDE.contains(&name.as_str())
+}
+
+/// Whether a key ends like one of something harmless.
+pub(super) fn harmless_end(key: &str) -> bool {
+    ends(&normal(key), HARMLESS_ENDS)
+}
+
+/// Whether a value is none that anybody hides: a literal, a reference to a variable, a path.
+pub(super) fn harmless_value(value: &str) -> bool {
+    const LITERALS: &[&str] =
+        &["true", "false", "null", "none", "nil", "yes", "no", "enabled", "disabled"];
+    let reference = |inner: &str| {
+        !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let variable = |rest: &str| {
+        [("(", ")"), ("{", "}")].iter().any(|(open, close)| {
+            let inner = rest.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+            inner.is_some_and(reference)
+        })
+    };
+    let in_path =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/._-".contains(&byte);
+    let path = value.starts_with('/')
+        && value.matches('/').count() > 1
+        && value.len() < 256
+        && value.bytes().all(in_path);
+    value.is_empty()
+        || LITERALS.iter().any(|literal| value.eq_ignore_ascii_case(literal))
+        || value.strip_prefix('$').is_some_and(variable)
+        || path
+}
+
+/// Whether a value is short enough for the name or number that a [`Name::Beside`] should have.
+pub(super) fn one_word(value: &str) -> bool {
+    value.len() < 254 && !value.bytes().any(|byte| byte.is_ascii_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_spelling_of_a_secrets_name_is_recognised() {
+        for name in [
+            "password",
+            "DB_PASSWORD",
+            "db-pass-word",
+            "adminPasswd",
+            "pass_phrase",
+            "apiKey",
+            "API-KEY",
+            "api_key_v2",
+            "X-Auth-Token",
+            "tls.privateKey",
+            ".dockerconfigjson",
+            "aws_secret_access_key",
+            "AccessKeyId",
+            "credentials",
+            "refreshToken",
+        ] {
+            assert_eq!(judge(name), Name::Suspicious, "{name}");
+        }
+        assert_eq!(judge("Proxy-Authorization"), Name::Header);
+        assert_eq!(judge("cookie-encryption-key"), Name::Header);
+    }
+
+    #[test]
+    fn names_of_what_stands_beside_a_secret_stay() {
+        for name in
+            ["secretName", "secretKeyRef", "tokenExpirationSeconds", "token_url", "passwordFile"]
+        {
+            assert_eq!(judge(name), Name::Beside, "{name}");
+        }
+        for name in ["automountServiceAccountToken", "name", "monkey", "priority", "passthrough"] {
+            assert_eq!(judge(name), Name::Plain, "{name}");
+        }
+        assert!(beside("key") && beside("secretName") && !beside("value"));
+    }
+
+    #[test]
+    fn references_literals_and_paths_are_no_secrets() {
+        for value in ["", "$(DB_PASSWORD)", "${X}", "true", "/etc/kubernetes/admin.conf"] {
+            assert!(harmless_value(value), "{value}");
+        }
+        for value in ["hunter2", "$hunter2", "$()", "/hunter2", "$(a b)", "/Ab/cDe/F"] {
+            assert!(!harmless_value(value), "{value}");
+        }
+    }
+}
