@@ -92,6 +92,13 @@ impl Position {
         };
         URL_SAFE_NO_PAD.encode(raw)
     }
+
+    /// The id as a person types it: one that begins with a hyphen would be taken for an option, so that a dot stands
+    /// there instead, which no id has.
+    pub(crate) fn name(&self) -> String {
+        let id = self.id();
+        id.strip_prefix('-').map_or(id.clone(), |rest| format!(".{rest}"))
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +112,17 @@ mod tests {
         assert_eq!(whole.id().len(), 32);
         assert_ne!(whole.id(), torn.id());
         assert_ne!(whole.id(), Position { offset: 2, ..whole }.id());
+    }
+
+    #[test]
+    fn no_name_is_taken_for_an_option_on_a_command_line() {
+        let at =
+            |first| Position { generation: Fingerprint([first; 16]), offset: 1, whole: Whole::Yes };
+        let hyphen = at(0xfb);
+        assert!(hyphen.id().starts_with('-'));
+        assert_eq!(hyphen.name()[1..], hyphen.id()[1..]);
+        assert!(hyphen.name().starts_with('.'));
+        assert_eq!(at(7).name(), at(7).id());
     }
 
     #[test]

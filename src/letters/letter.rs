@@ -37,7 +37,7 @@ impl Letter {
     pub(super) fn of(batch: &Batch, index: usize, answer: &str, scope: &str) -> Self {
         let position = batch.position(index);
         Self {
-            id: position.id(),
+            id: position.name(),
             generation: position.generation,
             offset: position.offset,
             whole: position.whole,

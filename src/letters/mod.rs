@@ -171,7 +171,7 @@ impl Letters {
         let books = self.books();
         let Some(ids) = ids else { return (books.known.keys().copied().collect(), Vec::new()) };
         let mut missing: HashSet<_> = ids.iter().cloned().collect();
-        let is_asked = |position: &&Position| missing.remove(&position.id());
+        let is_asked = |position: &&Position| missing.remove(&position.name());
         let found = books.known.keys().filter(is_asked).copied().collect();
         (found, missing.into_iter().collect())
     }
