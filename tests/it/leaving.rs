@@ -109,7 +109,7 @@ fn what_is_not_accepted_is_named_with_its_place_and_nothing_starts() {
     let short = write("short.key", "k");
     set_mode(Path::new(&short), 0o600);
     for (transform, wanted) in [
-        (format!("policy_file = \"{policy}\""), "did you mean `rules`"),
+        (format!("policy_file = \"{policy}\""), "write `rules`, case matters"),
         ("policy_file = \"/not/there.yaml\"".to_owned(), "/not/there.yaml"),
         ("where = \"event.verb = 'get'\"".to_owned(), "outputs.events.transform.where"),
         ("where = \"event.verbs == 'get'\"".to_owned(), "event.verb"),
@@ -134,7 +134,7 @@ fn set_mode(path: &Path, mode: u32) {
 fn a_sample_shows_what_each_step_would_do_and_sends_nothing() {
     let policies = tempfile::tempdir().unwrap();
     let policy = policies.path().join("policy.yaml");
-    let rules = format!("{POLICY}Metadata\n  verbs: [\"get\"]\n- level: RequestResponse\n");
+    let rules = format!("{POLICY}Metadata\n  verbs: [\"create\"]\n- level: RequestResponse\n");
     fs::write(&policy, rules).unwrap();
     let transform = format!(
         "policy_file = \"{}\"\nwhere = \"event.verb != 'watch'\"\nmax_event_bytes = \"4KiB\"",

@@ -108,20 +108,20 @@ fn agree(
     }
 }
 
-/// The policies by name, with their text.
+/// The policies by name, with their text; those that the project itself ships too.
 fn policies() -> Vec<(PathBuf, String, Policy)> {
     let folder = root().join("tests/policy/policies");
-    let mut found: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let text = fs::read_to_string(&path).unwrap();
-            let policy = Policy::parse(&text, &path).unwrap_or_else(|error| panic!("{error}"));
-            (path, text, policy)
-        })
-        .collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.push(root().join("etc/kubernetes/audit-policy.yaml"));
+    paths.push(root().join("tests/backends/servers/kubernetes/policy.yaml"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let policy = Policy::parse(&text, &path).unwrap_or_else(|error| panic!("{error}"));
+        (path, text, policy)
+    };
+    paths.into_iter().map(read).collect()
 }
 
 fn root() -> &'static Path {
