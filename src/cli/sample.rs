@@ -11,7 +11,7 @@ use super::ExitCode;
 use super::transform::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;
-use crate::event::{Batch, Event, Fingerprint, Passed, Span, pieces};
+use crate::event::{Batch, Event, Fingerprint, Form, Passed, Span, pieces};
 use crate::transform::{Chain, Tally};
 
 /// Examples of each step.
@@ -39,7 +39,7 @@ pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-/// The file, or all files of the directory.
+/// The file, or all files of the directory that begin as a log does.
 fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let shown = path.display();
     let kind = fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
@@ -50,43 +50,65 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(path).with_context(|| format!("cannot list {shown}"))? {
         let entry = entry.with_context(|| format!("cannot list {shown}"))?;
         if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            files.push(entry.path());
+            let path = entry.path();
+            if is_log(&path).with_context(|| format!("cannot read {}", path.display()))? {
+                files.push(path);
+            }
         }
     }
     if files.is_empty() {
-        bail!("there is no file in {shown}: name an audit log, or a directory with some");
+        bail!(
+            "no file in {shown} begins with an audit event: name an audit log, or a directory of them"
+        );
     }
     files.sort();
     Ok(files)
 }
 
+/// Whether its first line is an event, in either format.
+fn is_log(path: &Path) -> io::Result<bool> {
+    let first = next(&mut open(path)?)?;
+    let is_event = |event: &Event| event.form != Form::Unreadable;
+    Ok(first.is_some_and(|batch| batch.events.iter().any(is_event)))
+}
+
 fn read(path: &Path, chain: &Chain, tally: &mut Tally) -> io::Result<()> {
+    let mut log = open(path)?;
+    while let Some(batch) = next(&mut log)? {
+        chain.try_out(&batch, tally);
+    }
+    Ok(())
+}
+
+/// What a file holds, decompressed.
+fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
-    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        lines(BufReader::new(MultiGzDecoder::new(file)), chain, tally)
+    Ok(if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::new(MultiGzDecoder::new(file)))
     } else {
-        lines(file, chain, tally)
-    }
+        Box::new(file)
+    })
 }
 
-fn lines(mut log: impl BufRead, chain: &Chain, tally: &mut Tally) -> io::Result<()> {
-    loop {
-        let mut line = Vec::new();
-        if (&mut log).take(LONGEST).read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-        let ended = line.last() == Some(&b'\n');
-        line.truncate(line.len() - usize::from(ended));
-        if !line.trim_ascii().is_empty() {
-            chain.try_out(&batch(line, ended), tally);
-        }
+/// The events of the next line.
+fn next(log: &mut dyn BufRead) -> io::Result<Option<Batch>> {
+    let mut line = Vec::new();
+    if log.take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
     }
+    let ended = line.last() == Some(&b'\n');
+    line.truncate(line.len() - usize::from(ended));
+    Ok(Some(batch(line, ended)))
 }
 
-/// The events of one line.
+/// The events of one line, none for a blank one.
 fn batch(line: Vec<u8>, ended: bool) -> Batch {
     let mut events = Vec::new();
+    let blank = line.trim_ascii().is_empty();
     pieces(&line, ended, |piece| {
+        if blank {
+            return;
+        }
         events.push(Event {
             offset: 0,
             whole: piece.whole,
