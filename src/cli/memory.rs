@@ -4,7 +4,7 @@
 //! |---|---|
 //! | program, runtime, allocator | fixed |
 //! | each input | reading heads, what is known of 10,000 backups |
-//! | each pair | chunks under way and two read ahead, their events, their requests and answers (`output/memory.rs`) |
+//! | each pair | chunks under way and those read ahead, their events, their requests and answers (`output/memory.rs`) |
 //! | one line over 4 MiB | 3.5 times `max_line_bytes`, once in the process |
 //!
 //! A chunk ends with the line that fills it, and that may have up to 4 MiB. Of all chunks of a pair no more is under way
@@ -22,8 +22,9 @@ const BASE: u64 = 32 * MIB;
 const INPUT: u64 = 32 * MIB;
 /// Threads, connections and the cursor.
 const PAIR: u64 = 6 * MIB;
-/// Chunks read and not taken: one waits for room, one is being read.
-const AHEAD: u64 = 2;
+/// Chunks read and not taken: one waits for room, one is being read, or there are three of it, while the transform makes
+/// the new lines of a batch, and a batch of those.
+const AHEAD: u64 = 4;
 /// Events that a line may hold beyond the batch's bound.
 const GLUED: u64 = 64;
 /// An event, and the pick that names it, once as it waits and once as it is sent.

@@ -36,8 +36,6 @@ enum Fate {
 #[derive(Default)]
 struct Work {
     edits: Edits,
-    /// A line that is yet to be shrunk.
-    edited: Vec<u8>,
     /// The new lines, one behind the other.
     changed: Vec<u8>,
     /// Why `where` failed, the last time it did.
@@ -89,6 +87,12 @@ impl Chain {
             batch.events = kept.into_iter().map(|(event, _)| event).collect();
             return;
         }
+        if let [(event, Some(_))] = &mut *kept {
+            // It may be a line of many megabytes, which is not copied once more.
+            event.line = Span::new(0, work.changed.len());
+            (batch.bytes, batch.events) = (work.changed, vec![*event]);
+            return;
+        }
         let mut bytes = Vec::with_capacity(batch.bytes.len());
         batch.events.clear();
         for (mut event, changed) in kept {
@@ -134,19 +138,25 @@ impl Chain {
         if done.dropped.is_some() {
             return Fate::Dropped;
         }
+        let begin = work.changed.len();
         let edited = self.edit(record, decision.as_ref(), work, done);
-        let line = if edited { &*work.edited } else { record.line };
-        let shrunk = self
-            .limit
-            .and_then(|limit| shrink(line, record.line, limit, &self.key, &mut work.changed));
-        done.shrunk = shrunk.map(|shrunk| shrunk.cuts);
-        if shrunk.is_none() {
-            if !edited {
-                return Fate::Same;
-            }
-            work.changed.extend_from_slice(&work.edited);
-        }
-        Fate::Changed
+        done.shrunk = self.limit.and_then(|limit| {
+            let changed = &mut work.changed;
+            let shrunk = if !edited {
+                shrink(record.line, record.line, limit, &self.key, changed)
+            } else if changed.len() - begin > limit {
+                let line = changed.split_off(begin);
+                let shrunk = shrink(&line, record.line, limit, &self.key, changed);
+                if shrunk.is_none() {
+                    changed.extend_from_slice(&line);
+                }
+                shrunk
+            } else {
+                None
+            };
+            shrunk.map(|shrunk| shrunk.cuts)
+        });
+        if edited || done.shrunk.is_some() { Fate::Changed } else { Fate::Same }
     }
 
     /// What `where` says. What it fails on is kept: an audit trail errs on the side of shipping.
@@ -159,7 +169,7 @@ impl Chain {
         })
     }
 
-    /// Writes what the event becomes before it is shrunk into `work.edited`; `false` if that is what it was.
+    /// Appends to `work.changed` what the event becomes before it is shrunk; `false` if that is what it was.
     fn edit(
         &self,
         record: &Record<'_>,
@@ -167,12 +177,11 @@ impl Chain {
         work: &mut Work,
         done: &mut Done,
     ) -> bool {
-        let Work { edits, edited, .. } = work;
+        let Work { edits, changed, .. } = work;
         edits.clear();
-        edited.clear();
         if record.event.form == Form::Unreadable {
             let Some(redaction) = &self.redaction else { return false };
-            redaction.extract(record, edited);
+            redaction.extract(record, changed);
             done.blanked = 1;
             return true;
         }
@@ -194,7 +203,7 @@ impl Chain {
         if edits.is_empty() {
             return false;
         }
-        edits.apply(record.line, edited);
+        edits.apply(record.line, changed);
         true
     }
 }
