@@ -72,10 +72,15 @@ pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Whether some stretch looks random: a path can lead up to it. With a backslash inside, what it is can only be said
-/// once the escapes are undone.
+/// Whether some stretch looks random: a path can lead up to it, and letters of escapes stand between.
 fn looks_random(run: &[u8]) -> bool {
-    run.contains(&b'\\') || run.windows(SHORTEST).step_by(8).any(changes_often)
+    if run.iter().filter(|byte| byte.is_ascii_uppercase()).count() < 2 {
+        // Most are identifiers.
+        return false;
+    }
+    let step = if run.contains(&b'\\') { 1 } else { 8 };
+    run.windows(SHORTEST).step_by(step).any(changes_often)
+        || memchr::memmem::find(run, b"\\/").is_some()
 }
 
 /// Case and digits change from byte to byte in what is random, from word to word in names and paths.
@@ -115,11 +120,20 @@ pub(super) fn with_lines(text: &[u8], run: Range<usize>) -> Range<usize> {
     }
 }
 
-/// Certificates are public, wrapped in base64 once more or not.
+/// What a list goes on from; the server and its clients write it into every long one.
+const CONTINUE: &[u8] = b"eyJ2IjoibWV0YS5rOHMuaW8v";
+
+/// Whether base64 of JSON, from its first byte on, is the server's word for where a list goes on.
+pub(super) fn is_continue(run: &[u8]) -> bool {
+    run.starts_with(CONTINUE)
+}
+
+/// Certificates are public, wrapped in base64 once more or not, and so are places in lists.
 pub(super) fn is_public(run: &[u8]) -> bool {
     // `-----BEGIN CERT`
-    run.starts_with(b"LS0tLS1CRUdJTiBDRVJU")
-        && decoded(run).is_some_and(|pem| memchr::memmem::find(&pem, b"PRIVATE").is_none())
+    is_continue(run)
+        || run.starts_with(b"LS0tLS1CRUdJTiBDRVJU")
+            && decoded(run).is_some_and(|pem| memchr::memmem::find(&pem, b"PRIVATE").is_none())
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Walk<'_> {
             "items" | "rows" | "object" if flags.has(Flags::ROOT) => return self.any(at, flags),
             "extra" if flags.has(Flags::USER) => return self.extra(at),
             "metadata" | "details" if flags.has(Flags::NAMED) => return self.any(at, below.with(Flags::NAME)),
-            "name" | "selfLink" if flags.has(Flags::NAME) => return self.blank_member(start, at, false),
+            "name" | "selfLink" | "continue" if flags.has(Flags::NAME) => return self.blank_member(start, at, false),
             "openAPIV3Schema" => return self.any(at, below.with(Flags::SCHEMA)),
             "message" if string && flags.has(Flags::MESSAGE) => return self.message(at),
             _ => {}

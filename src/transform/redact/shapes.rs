@@ -2,14 +2,12 @@
 
 use std::ops::Range;
 
-use super::base64::decoded;
+use super::base64::{decoded, is_continue};
 use super::token::is_token;
 
-/// Beginnings by which issuers mark their tokens.
-const MARKS: &[&[u8]] = &[
-    b"AIza", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"xoxa-", b"xoxb-",
-    b"xoxe-", b"xoxo-", b"xoxp-", b"xoxr-", b"xoxs-", b"sk_live_", b"rk_live_", b"hvs.", b"sha256~",
-];
+/// Beginnings by which issuers mark tokens that are too short, or too plain, for a long run of base64.
+const MARKS: &[&[u8]] =
+    &[b"glpat-", b"xoxa-", b"xoxb-", b"xoxe-", b"xoxo-", b"xoxp-", b"xoxr-", b"xoxs-", b"sk_live_", b"rk_live_"];
 
 /// Words that follow `bearer` and `basic` in sentences.
 const PROSE: &[&str] = &[
@@ -25,7 +23,7 @@ fn run(text: &[u8], from: usize, inside: impl Fn(u8) -> bool) -> usize {
 pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"_-=.+/\\".contains(&byte));
     let end = end - text[at..end].iter().rev().take_while(|byte| b".\\".contains(byte)).count();
-    (end >= at + 13).then_some(at..end)
+    (end >= at + 13 && !is_continue(&text[at..end])).then_some(at..end)
 }
 
 /// A private key in PEM whose first dash stands at `at`.

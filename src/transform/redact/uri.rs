@@ -105,6 +105,7 @@ impl Redaction {
             PARAMETERS.iter().any(|other| plain.eq_ignore_ascii_case(other))
                 || matches!(judge(&plain), Name::Suspicious | Name::Header)
                 || context.blanks_key(&plain)
+                || plain == "continue" && context.flags.has(Flags::NAMED)
         };
         let masked = if value.is_empty() || is_token(value.as_bytes()) {
             None
