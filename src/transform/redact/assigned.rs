@@ -42,7 +42,8 @@ pub(super) fn value(
 /// Where the value begins, if this is an assignment.
 fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
     let at = |at: usize| text.get(at).copied();
-    let blanks = |from: usize| from + text[from..].iter().take_while(|byte| b" \t".contains(byte)).count();
+    let blanks =
+        |from: usize| from + text[from..].iter().take_while(|byte| b" \t".contains(byte)).count();
     let (backslashes, quote) = opening(text.get(name.end..)?);
     let quoted = quote.is_some();
     let end = if quoted { name.end + backslashes + 1 } else { name.end };
@@ -52,13 +53,18 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
         b'=' => Some(blanks(sign + 1 + usize::from(at(sign + 1) == Some(b'>')))),
         b':' if at(sign + 1) == Some(b'=') => Some(blanks(sign + 2)),
         b':' if sign == end => {
-            let open = matches!(at(sign + 1), None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' | b'\\'));
+            let open = matches!(
+                at(sign + 1),
+                None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' | b'\\')
+            );
             // `system:serviceaccount:secrets:x` and `registry/token-service:1.2` are names.
             let chain = name.start > 0 && b":/@".contains(&text[name.start - 1]);
             let word = || str::from_utf8(&text[name.clone()]).is_ok_and(ends_with_word);
             (quoted || open || !chain && word()).then(|| blanks(sign + 1))
         }
-        b'%' if text[sign..].get(..3)?.eq_ignore_ascii_case(b"%3d") && sign == end => Some(sign + 3),
+        b'%' if text[sign..].get(..3)?.eq_ignore_ascii_case(b"%3d") && sign == end => {
+            Some(sign + 3)
+        }
         b',' if flag => Some(blanks(sign + 1)),
         next if flag && next != b'-' && sign > end => Some(sign),
         _ => None,
@@ -83,11 +89,13 @@ pub(super) fn closing(text: &[u8], start: usize, quote: u8, backslashes: usize) 
     text.len()
 }
 
-/// Length of a value without quotes.
+/// Length of a value without quotes. Punctuation behind it is none of it, brackets that it opened are.
 fn bare(rest: &[u8]) -> usize {
     let end = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`&;<>".contains(byte);
     let length = rest.iter().position(end).unwrap_or(rest.len());
-    let trimmed = rest[..length].iter().rev().take_while(|byte| b",.)]}\\".contains(byte)).count();
+    let opened = rest[..length].iter().any(|byte| b"([{".contains(byte));
+    let behind: &[u8] = if opened { b",.\\" } else { b",.)]}\\" };
+    let trimmed = rest[..length].iter().rev().take_while(|byte| behind.contains(byte)).count();
     length - trimmed
 }
 

@@ -67,9 +67,10 @@ impl<'a> Context<'a> {
             let whole = |found: regex::bytes::Match<'_>| found.len() == text.len();
             rule.keep
                 && rule.anywhere()
-                && rule.pattern.as_ref().is_some_and(|pattern| {
-                    pattern.find(text.as_bytes()).is_some_and(whole)
-                })
+                && rule
+                    .pattern
+                    .as_ref()
+                    .is_some_and(|pattern| pattern.find(text.as_bytes()).is_some_and(whole))
         })
     }
 

@@ -40,10 +40,11 @@ impl Walk<'_> {
             return Some(end + 1);
         }
         let word = text::json(&self.line[inside.clone()]);
-        let flag = frame.program.and_then(|program| program.flag(&word)).filter(|flag| match flag {
-            Flag::Rest(from) => !is_token(&word.as_bytes()[*from..]),
-            Flag::Next => true,
-        });
+        let flag =
+            frame.program.and_then(|program| program.flag(&word)).filter(|flag| match flag {
+                Flag::Rest(from) => !is_token(&word.as_bytes()[*from..]),
+                Flag::Next => true,
+            });
         frame.program = frame.program.or_else(|| Program::named(&word));
         frame.flagged = flag == Some(Flag::Next) || takes_secret(&word);
         if flagged && !word.starts_with('-') && !harmless_value(&word) {

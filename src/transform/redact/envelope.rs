@@ -65,7 +65,12 @@ impl Redaction {
             && memchr::memmem::find(uri, b"proxy").is_none()
     }
 
-    fn context<'a>(&'a self, record: &Record<'a>, line: &'a [u8], members: &[Member]) -> Context<'a> {
+    fn context<'a>(
+        &'a self,
+        record: &Record<'a>,
+        line: &'a [u8],
+        members: &[Member],
+    ) -> Context<'a> {
         let fields = &record.event.fields;
         let mut resources: Vec<_> = record.text(fields.resource).into_iter().collect();
         let mut group = Cow::Borrowed("");
@@ -95,7 +100,12 @@ impl Redaction {
     }
 
     /// What a client says of itself, with what is secret in it replaced, and cut if it is too long.
-    pub(super) fn client_text(&self, text: &str, limit: usize, context: &Context<'_>) -> Option<String> {
+    pub(super) fn client_text(
+        &self,
+        text: &str,
+        limit: usize,
+        context: &Context<'_>,
+    ) -> Option<String> {
         let masked = self.masked(text, context);
         let now = masked.as_deref().unwrap_or(text);
         if now.len() <= limit {
@@ -115,7 +125,8 @@ impl Redaction {
     /// A name of a user or group, if those are not to be known.
     pub(super) fn pseudonym(&self, name: &str) -> Option<Cow<'static, str>> {
         let person = self.pseudonymise_users && !name.is_empty() && !name.starts_with("system:");
-        (person && !super::token::is_token(name.as_bytes())).then(|| self.mode.token(name.as_bytes()))
+        (person && !super::token::is_token(name.as_bytes()))
+            .then(|| self.mode.token(name.as_bytes()))
     }
 }
 
@@ -202,13 +213,42 @@ impl Walk<'_> {
 /// Whether a URI, as it is written in JSON, is of the kind that nearly all are: known parameters, and nothing encoded.
 fn plain_uri(uri: &[u8]) -> bool {
     const PARAMETERS: &[&[u8]] = &[
-        b"limit", b"resourceVersion", b"resourceVersionMatch", b"watch", b"timeout", b"timeoutSeconds",
-        b"allowWatchBookmarks", b"sendInitialEvents", b"labelSelector", b"fieldSelector", b"fieldManager",
-        b"fieldValidation", b"force", b"dryRun", b"pretty", b"includeObject", b"propagationPolicy",
-        b"gracePeriodSeconds", b"orphanDependents", b"continue", b"container", b"follow", b"tailLines",
-        b"previous", b"timestamps", b"sinceSeconds", b"stdin", b"stdout", b"stderr", b"tty", b"verbose", b"exclude",
+        b"limit",
+        b"resourceVersion",
+        b"resourceVersionMatch",
+        b"watch",
+        b"timeout",
+        b"timeoutSeconds",
+        b"allowWatchBookmarks",
+        b"sendInitialEvents",
+        b"labelSelector",
+        b"fieldSelector",
+        b"fieldManager",
+        b"fieldValidation",
+        b"force",
+        b"dryRun",
+        b"pretty",
+        b"includeObject",
+        b"propagationPolicy",
+        b"gracePeriodSeconds",
+        b"orphanDependents",
+        b"continue",
+        b"container",
+        b"follow",
+        b"tailLines",
+        b"previous",
+        b"timestamps",
+        b"sinceSeconds",
+        b"stdin",
+        b"stdout",
+        b"stderr",
+        b"tty",
+        b"verbose",
+        b"exclude",
     ];
-    let Some(question) = memchr::memchr(b'?', uri) else { return memchr::memchr(b'%', uri).is_none() };
+    let Some(question) = memchr::memchr(b'?', uri) else {
+        return memchr::memchr(b'%', uri).is_none();
+    };
     if memchr::memchr3(b'%', b'+', b'\\', &uri[..question]).is_some() {
         return false;
     }

@@ -15,7 +15,13 @@ impl Redaction {
     pub(super) fn fields(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         let mut all = Map::new();
         let fields = &record.event.fields;
-        let context = Context::new(self, &[record.text(fields.resource).unwrap_or_default()], "", "", Vec::new());
+        let context = Context::new(
+            self,
+            &[record.text(fields.resource).unwrap_or_default()],
+            "",
+            "",
+            Vec::new(),
+        );
         let read = |at: Span| record.text(at).map(std::borrow::Cow::into_owned);
         let word = |at: Span| read(at).filter(|text| is_word(text));
         let mut put = |key: &str, value: Option<Value>| {
@@ -25,7 +31,10 @@ impl Redaction {
         };
         put("kind", Some("Unreadable".into()));
         put("level", word(fields.level).map(Value::from));
-        put("auditID", read(fields.audit_id).map(|id| self.audit_id(&id, &context).unwrap_or(id).into()));
+        put(
+            "auditID",
+            read(fields.audit_id).map(|id| self.audit_id(&id, &context).unwrap_or(id).into()),
+        );
         put("stage", word(fields.stage).map(Value::from));
         let uri = read(fields.request_uri).map(|uri| self.uri(&uri, true, &context).unwrap_or(uri));
         put("requestURI", uri.map(|uri| cut(uri, 1024).into()));
@@ -37,7 +46,11 @@ impl Redaction {
         });
         put("user", user);
         put("sourceIPs", addresses(record));
-        put("userAgent", read(fields.user_agent).map(|agent| self.user_agent(&agent, &context).unwrap_or(agent).into()));
+        put(
+            "userAgent",
+            read(fields.user_agent)
+                .map(|agent| self.user_agent(&agent, &context).unwrap_or(agent).into()),
+        );
         put("objectRef", self.reference(record, &context));
         put("responseStatus", code(record).map(|code| json!({ "code": code })));
         let stamp = |at: Span| {
@@ -70,7 +83,8 @@ impl Redaction {
                 self.masked(&text, context)
             };
             let text = masked.unwrap_or(text);
-            (text.len() < 254 && !text.contains(char::is_whitespace)).then(|| (key.to_owned(), text.into()))
+            (text.len() < 254 && !text.contains(char::is_whitespace))
+                .then(|| (key.to_owned(), text.into()))
         })
         .collect();
         (!all.is_empty()).then_some(Value::Object(all))

@@ -70,7 +70,9 @@ pub(super) enum Target {
     /// Its strings are secrets.
     Suspicious,
     /// All of it is one; `data` says that it is base64.
-    Secret { data: bool },
+    Secret {
+        data: bool,
+    },
 }
 
 /// An object or array that is open.

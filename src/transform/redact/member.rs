@@ -80,7 +80,13 @@ impl Walk<'_> {
 
     /// Data that is blanked for where it stands. The outer `None` says that this is none.
     #[expect(clippy::option_option, reason = "the inner one is an end that was not found")]
-    fn of_secrets(&mut self, name: &str, start: usize, at: usize, flags: Flags) -> Option<Option<usize>> {
+    fn of_secrets(
+        &mut self,
+        name: &str,
+        start: usize,
+        at: usize,
+        flags: Flags,
+    ) -> Option<Option<usize>> {
         let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
         let blank = if is(&["data", "stringData"]) {
             if !flags.has(Flags::SECRET.with(Flags::DATA)) {
@@ -135,8 +141,12 @@ impl Walk<'_> {
             }
             "items" | "rows" | "object" if flags.has(Flags::ROOT) => return self.any(at, flags),
             "extra" if flags.has(Flags::USER) => return self.extra(at),
-            "metadata" | "details" if flags.has(Flags::NAMED) => return self.any(at, below.with(Flags::NAME)),
-            "name" | "selfLink" | "continue" if flags.has(Flags::NAME) => return self.blank_member(start, at, false),
+            "metadata" | "details" if flags.has(Flags::NAMED) => {
+                return self.any(at, below.with(Flags::NAME));
+            }
+            "name" | "selfLink" | "continue" if flags.has(Flags::NAME) => {
+                return self.blank_member(start, at, false);
+            }
             "openAPIV3Schema" => return self.any(at, below.with(Flags::SCHEMA)),
             "message" if string && flags.has(Flags::MESSAGE) => return self.message(at),
             _ => {}
@@ -175,7 +185,11 @@ impl Walk<'_> {
         if flags.has(Flags::SCHEMA) {
             let value = flags.has(Flags::HOT) && OF_SCHEMAS.contains(&name);
             let hot = Flags::HOT.when(judged == Name::Suspicious);
-            return if value { self.secret(at, flags.without(Flags::SCHEMA)) } else { self.any(at, flags.with(hot)) };
+            return if value {
+                self.secret(at, flags.without(Flags::SCHEMA))
+            } else {
+                self.any(at, flags.with(hot))
+            };
         }
         match judged {
             Name::Suspicious => self.secret(at, flags.with(Flags::HOT)),
@@ -374,9 +388,8 @@ impl Walk<'_> {
 
     /// A key that is a secret by its looks, as it is to be written.
     pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
-        let shape = |what: What| {
-            !matches!(what, What::Word | What::Key | What::Program | What::Quoted)
-        };
+        let shape =
+            |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
         if !self.hits.within(at).iter().any(|hit| shape(hit.what)) {
             return None;
         }
@@ -419,7 +432,8 @@ fn target(path: &str, flags: Flags) -> Target {
         let data = first != "stringData";
         return if plain { Target::Plain } else { Target::Secret { data } };
     }
-    if flags.has(Flags::DATA) && !matches!(first, "metadata" | "immutable") || first == "binaryData" {
+    if flags.has(Flags::DATA) && !matches!(first, "metadata" | "immutable") || first == "binaryData"
+    {
         return Target::Secret { data: first == "binaryData" };
     }
     let last = segments.last().map_or("", AsRef::as_ref);
@@ -430,5 +444,9 @@ fn target(path: &str, flags: Flags) -> Target {
 }
 
 fn unescaped(segment: &str) -> Cow<'_, str> {
-    if segment.contains('~') { segment.replace("~1", "/").replace("~0", "~").into() } else { segment.into() }
+    if segment.contains('~') {
+        segment.replace("~1", "/").replace("~0", "~").into()
+    } else {
+        segment.into()
+    }
 }

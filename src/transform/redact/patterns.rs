@@ -1,6 +1,6 @@
 //! What the screen looks for, and a second look at each place that costs little: most are something harmless.
 
-use super::base64::is_continue;
+use super::runs::is_continue;
 use super::words::{Name, in_name, judge, mentions};
 
 /// Why a place deserves a look.
@@ -73,6 +73,7 @@ pub(super) const SHORT: &[(&[u8], What)] = &[
     (b"redis-cli", What::Program),
     (b"login", What::Program),
     (b"last-applied", What::Key),
+    (b"h.webhook", What::Key),
     (b"binarydata", What::Key),
     (b"\"extra\"", What::Key),
     (b"|u00", What::Escape),
@@ -108,17 +109,15 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
         }),
         What::Escape => {
             // `<`, `>`, `&` and control characters are escaped by the server; no word needs them.
-            let plain =
-                matches!(rest.get(4..6), Some(b"3c" | b"3e" | b"26" | b"3C" | b"3E" | [b'0' | b'1', _]));
+            let plain = matches!(
+                rest.get(4..6),
+                Some(b"3c" | b"3e" | b"26" | b"3C" | b"3E" | [b'0' | b'1', _])
+            );
             let escape = rest.starts_with(b"\\u") && !plain;
             *structural |= escape;
             escape
         }
-        What::Scheme
-        | What::Quoted
-        | What::Marked
-        | What::Key
-        | What::Run => true,
+        What::Scheme | What::Quoted | What::Marked | What::Key | What::Run => true,
         What::Program => {
             let name = rest.iter().take(LONGEST).take_while(|byte| in_name(**byte)).count();
             rest.get(name).is_some_and(|next| b" \t\"'\\+%".contains(next))
@@ -176,7 +175,9 @@ fn behind_key(text: &[u8], at: usize) -> bool {
     let last = if letter(1).is_ascii_lowercase() { letter(1) } else { letter(2) };
     match text.get(at + 3) {
         // `api`, `access`, `private`.
-        Some(byte) if byte.is_ascii_alphanumeric() || b"_.-".contains(byte) => b"ise".contains(&last),
+        Some(byte) if byte.is_ascii_alphanumeric() || b"_.-".contains(byte) => {
+            b"ise".contains(&last)
+        }
         // The last letters of what stands before `key` in `words.rs`.
         _ => b"isegnhdtra".contains(&last),
     }

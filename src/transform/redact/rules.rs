@@ -60,7 +60,9 @@ pub(crate) enum RuleError {
     Pattern { name: String, pattern: String, reason: String },
     #[error("redaction rule `{name}`: path `{path}` is none: {reason}")]
     Path { name: String, path: String, reason: &'static str },
-    #[error("redaction rule `{name}` says not what to blank: give it a `path`, a `key` or a `pattern`")]
+    #[error(
+        "redaction rule `{name}` says not what to blank: give it a `path`, a `key` or a `pattern`"
+    )]
     Empty { name: String },
     #[error("the built-in patterns do not fit this machine: {0}")]
     Screen(#[from] aho_corasick::BuildError),

@@ -9,8 +9,8 @@ use std::ops::Range;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, BuildError};
 
-use super::base64;
 use super::patterns::{LONG, SHORT, What, confirm};
+use super::runs;
 
 /// A place that deserves a look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,7 +93,7 @@ impl Screen {
             }
             from += CHUNK - OVERLAP;
         }
-        base64::runs(text, |run| {
+        runs::runs(text, |run| {
             hits.all.push(Hit { at: run.start as u32, what: What::Run });
         });
         if hits.all.len() > 1 {

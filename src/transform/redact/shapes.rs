@@ -2,17 +2,43 @@
 
 use std::ops::Range;
 
-use super::base64::{decoded, is_continue};
+use super::runs::{decoded, is_continue};
 use super::token::is_token;
 
 /// Beginnings by which issuers mark tokens that are too short, or too plain, for a long run of base64.
-const MARKS: &[&[u8]] =
-    &[b"glpat-", b"xoxa-", b"xoxb-", b"xoxe-", b"xoxo-", b"xoxp-", b"xoxr-", b"xoxs-", b"sk_live_", b"rk_live_"];
+const MARKS: &[&[u8]] = &[
+    b"glpat-",
+    b"xoxa-",
+    b"xoxb-",
+    b"xoxe-",
+    b"xoxo-",
+    b"xoxp-",
+    b"xoxr-",
+    b"xoxs-",
+    b"sk_live_",
+    b"rk_live_",
+];
 
 /// Words that follow `bearer` and `basic` in sentences.
 const PROSE: &[&str] = &[
-    "auth", "authentication", "authenticator", "authorization", "constraint", "credential", "credentials", "scheme",
-    "token", "tokens", "realm", "or", "and", "is", "was", "header", "format", "challenge",
+    "auth",
+    "authentication",
+    "authenticator",
+    "authorization",
+    "constraint",
+    "credential",
+    "credentials",
+    "scheme",
+    "token",
+    "tokens",
+    "realm",
+    "or",
+    "and",
+    "is",
+    "was",
+    "header",
+    "format",
+    "challenge",
 ];
 
 fn run(text: &[u8], from: usize, inside: impl Fn(u8) -> bool) -> usize {
@@ -60,7 +86,8 @@ pub(super) fn scheme(text: &[u8], at: usize) -> Option<Range<usize>> {
     if start == word {
         return None;
     }
-    let end = run(text, start, |byte| !byte.is_ascii_whitespace() && !b"\"'`,;<>&\\".contains(&byte));
+    let end =
+        run(text, start, |byte| !byte.is_ascii_whitespace() && !b"\"'`,;<>&\\".contains(&byte));
     let value = &text[start..end];
     let plain = str::from_utf8(value).ok()?.trim_end_matches(['.', ':', ')']);
     let prose = PROSE.iter().any(|word| plain.eq_ignore_ascii_case(word));
@@ -74,21 +101,24 @@ pub(super) fn scheme(text: &[u8], at: usize) -> Option<Range<usize>> {
     (credential && !prose && !is_token(plain.as_bytes())).then_some(start..end)
 }
 
-/// The user and password of the URL whose `://` stands at `at`.
-pub(super) fn userinfo(text: &[u8], at: usize) -> Option<Range<usize>> {
+/// The user and password of the URL whose `://` stands at `at`; or else how far there is none.
+pub(super) fn userinfo(text: &[u8], at: usize) -> Result<Range<usize>, usize> {
     let start = at + 3;
-    let near = &text[..text.len().min(start + 4096)];
-    let end = run(near, start, |byte| !byte.is_ascii_whitespace() && !b"\"'`<>".contains(&byte));
-    let url = &text[start..end];
-    let authority = url.iter().position(|byte| b"/?#\\".contains(byte)).unwrap_or(url.len());
-    if let Some(sign) = memchr::memrchr(b'@', &url[..authority]) {
-        return (sign > 0).then_some(start..start + sign);
+    let near = &text[start..text.len().min(start + 4096)];
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>".contains(byte);
+    let authority = near.iter().position(|byte| blank(byte) || b"/?#\\".contains(byte));
+    let authority = authority.unwrap_or(near.len());
+    if let Some(sign) = memchr::memrchr(b'@', &near[..authority]) {
+        return if sign > 0 { Ok(start..start + sign) } else { Err(start) };
     }
     // A slash in a password, which nobody escaped; behind a colon and digits it begins a path.
-    let colon = memchr::memchr(b':', &url[..authority])?;
-    let port = url[colon + 1..authority].iter().all(u8::is_ascii_digit);
-    let sign = memchr::memrchr(b'@', url)?;
-    (!port || authority == colon + 1).then_some(start..start + sign)
+    let colon = memchr::memchr(b':', &near[..authority]).ok_or(start)?;
+    if authority > colon + 1 && near[colon + 1..authority].iter().all(u8::is_ascii_digit) {
+        return Err(start);
+    }
+    let end = near.iter().position(blank).unwrap_or(near.len());
+    let sign = memchr::memrchr(b'@', &near[..end]).ok_or(start + end)?;
+    Ok(start..start + sign)
 }
 
 /// The stretches of a text that are certificates or public keys in PEM.
@@ -112,13 +142,17 @@ pub(super) fn public_pem(text: &[u8]) -> Vec<Range<usize>> {
 mod tests {
     use super::*;
 
-    fn cut(text: &str, find: impl Fn(&[u8], usize) -> Option<Range<usize>>, at: &str) -> Option<String> {
+    fn cut(
+        text: &str,
+        find: impl Fn(&[u8], usize) -> Option<Range<usize>>,
+        at: &str,
+    ) -> Option<String> {
         find(text.as_bytes(), text.find(at).unwrap()).map(|range| text[range].to_owned())
     }
 
     #[test]
     fn credentials_in_urls_are_found() {
-        let check = |url: &str| cut(url, userinfo, "://");
+        let check = |url: &str| cut(url, |text, at| userinfo(text, at).ok(), "://");
         assert_eq!(check("postgres://u:p@host/db?x=a@b").as_deref(), Some("u:p"));
         assert_eq!(check("amqp://u:p/a@ss@host").as_deref(), Some("u:p/a@ss"));
         assert_eq!(check("https://ghp@github.com/x").as_deref(), Some("ghp"));
@@ -130,8 +164,10 @@ mod tests {
     fn credentials_behind_a_scheme_are_told_from_prose() {
         assert_eq!(cut("x Bearer abc.def-1", scheme, "Bearer").as_deref(), Some("abc.def-1"));
         assert_eq!(cut("Basic dXNlcjpwYXNz", scheme, "Basic").as_deref(), Some("dXNlcjpwYXNz"));
-        for prose in ["bearer token is invalid", "basic authentication", "Bearer ***", "basic things"] {
-            assert_eq!(cut(prose, scheme, "b").or(cut(prose, scheme, &prose[..1])), None, "{prose}");
+        for prose in
+            ["bearer token is invalid", "basic authentication", "Bearer ***", "basic things"]
+        {
+            assert_eq!(cut(prose, scheme, &prose[..1]), None, "{prose}");
         }
     }
 

@@ -12,8 +12,26 @@ use super::words::{Name, harmless_value, judge};
 
 /// Parameters whose values are secrets in a URI, though the same word names something harmless in a body.
 const PARAMETERS: &[&str] = &[
-    "sig", "signature", "x-amz-signature", "x-goog-signature", "code", "state", "auth", "key", "pass", "sas",
-    "hmac", "otp", "pin", "session", "session_id", "sessionid", "sid", "ticket", "nonce", "assertion",
+    "sig",
+    "signature",
+    "x-amz-signature",
+    "x-goog-signature",
+    "code",
+    "state",
+    "auth",
+    "key",
+    "pass",
+    "sas",
+    "hmac",
+    "otp",
+    "pin",
+    "session",
+    "session_id",
+    "sessionid",
+    "sid",
+    "ticket",
+    "nonce",
+    "assertion",
 ];
 
 impl Redaction {
@@ -46,7 +64,13 @@ impl Redaction {
         Some(out)
     }
 
-    fn path(&self, path: &str, segments: &[Cow<'_, str>], tail: Option<usize>, context: &Context<'_>) -> Option<String> {
+    fn path(
+        &self,
+        path: &str,
+        segments: &[Cow<'_, str>],
+        tail: Option<usize>,
+        context: &Context<'_>,
+    ) -> Option<String> {
         let whole = decoded(path);
         if whole.contains("://")
             && let Some(masked) = self.masked(&whole, context)
@@ -89,7 +113,14 @@ impl Redaction {
         changed.then(|| new.join("&"))
     }
 
-    fn parameter(&self, part: &str, seen: bool, proxy: bool, command: &mut Command, context: &Context<'_>) -> Option<String> {
+    fn parameter(
+        &self,
+        part: &str,
+        seen: bool,
+        proxy: bool,
+        command: &mut Command,
+        context: &Context<'_>,
+    ) -> Option<String> {
         let Some((name, value)) = part.split_once('=') else {
             let text = spaced(part);
             let masked = if proxy && !part.is_empty() && !is_token(text.as_bytes()) {
@@ -107,12 +138,14 @@ impl Redaction {
                 || context.blanks_key(&plain)
                 || plain == "continue" && context.flags.has(Flags::NAMED)
         };
+        // Each word of a command counts, since it says what the next one is.
+        let word = (plain == "command" && !proxy).then(|| command.word(self, &value, context));
         let masked = if value.is_empty() || is_token(value.as_bytes()) {
             None
         } else if proxy || suspicious() && !harmless_value(&value) && !context.keeps_key(&plain) {
             Some(self.mode.token(value.as_bytes()).into_owned())
-        } else if plain == "command" {
-            command.word(self, &value, context)
+        } else if let Some(word) = word {
+            word
         } else {
             seen.then(|| self.text_twice(&value, context)).flatten()
         };

@@ -85,11 +85,15 @@ fn looks_random(run: &[u8]) -> bool {
 
 /// Case and digits change from byte to byte in what is random, from word to word in names and paths.
 fn changes_often(run: &[u8]) -> bool {
-    let (mut upper, mut lower, mut digit, mut changes, mut last) = (0, 0, 0, 0, Class::Outside);
+    let (mut upper, mut lower, mut digit, mut changes, mut pairs) = (0, 0, 0, 0, 0);
+    let mut last = Class::Outside;
     for byte in run {
         let class = CLASSES[*byte as usize];
         match class {
-            Class::Upper => upper += 1,
+            Class::Upper => {
+                upper += 1;
+                pairs += usize::from(last == Class::Upper);
+            }
             Class::Lower => lower += 1,
             Class::Digit => digit += 1,
             Class::Sign | Class::Outside => continue,
@@ -97,9 +101,9 @@ fn changes_often(run: &[u8]) -> bool {
         changes += usize::from(class != last);
         last = class;
     }
-    let letters = upper + lower + digit;
-    let enough = if digit > 0 { letters * 3 / 10 } else { letters * 2 / 5 };
-    letters >= SHORTEST / 2 && upper > 1 && lower > 1 && changes >= enough
+    let mixed = upper > 1 && lower > 1 && changes * 10 >= (upper + lower + digit) * 3;
+    // Of names in camel case each word has one capital letter, and few end with digits.
+    mixed && (digit > 2 || pairs > 2 || digit > 0 && pairs > 1)
 }
 
 /// The end of a run and of the lines that go on with it: base64 is often wrapped.
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn wrapped_lines_belong_together() {
         let text = b"key: wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYabcd\n  QUJD\n  REVG==\nend: x";
-        let at = with_lines(text, 5..48);
+        let at = with_lines(text, 5..47);
         assert!(text[at].ends_with(b"REVG=="));
     }
 }
