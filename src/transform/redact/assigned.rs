@@ -89,11 +89,13 @@ pub(super) fn closing(text: &[u8], start: usize, quote: u8, backslashes: usize) 
     text.len()
 }
 
-/// Length of a value without quotes.
+/// Length of a value without quotes. Punctuation behind it is none of it, brackets that it opened are.
 fn bare(rest: &[u8]) -> usize {
     let end = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`&;<>".contains(byte);
     let length = rest.iter().position(end).unwrap_or(rest.len());
-    let trimmed = rest[..length].iter().rev().take_while(|byte| b",.)]}\\".contains(byte)).count();
+    let opened = rest[..length].iter().any(|byte| b"([{".contains(byte));
+    let behind: &[u8] = if opened { b",.\\" } else { b",.)]}\\" };
+    let trimmed = rest[..length].iter().rev().take_while(|byte| behind.contains(byte)).count();
     length - trimmed
 }
 

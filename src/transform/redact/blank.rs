@@ -108,7 +108,7 @@ impl Walk<'_> {
         }
         let text = text::json(&self.line[at.clone()]);
         if json || text.trim_ascii_start().starts_with(['{', '[', '"']) {
-            match self.inner(&text, flags) {
+            match self.inner(&text, flags, json) {
                 Inner::Same => return,
                 Inner::Changed(inner) => {
                     let mut out = Vec::new();
@@ -128,9 +128,11 @@ impl Walk<'_> {
     }
 
     /// Redacts JSON inside of a string.
-    fn inner(&self, text: &str, flags: Flags) -> Inner {
-        let hits = self.redaction.screen.hits(text.as_bytes());
-        if hits.is_empty() && !flags.everything() {
+    fn inner(&self, text: &str, flags: Flags, json: bool) -> Inner {
+        let mut hits = self.redaction.screen.hits(text.as_bytes());
+        // Whether it is JSON shows only where all of it is read.
+        hits.structural |= json;
+        if hits.is_empty() && !json && !flags.everything() {
             return Inner::Same;
         }
         if self.nested >= NESTED {

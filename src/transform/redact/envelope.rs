@@ -60,9 +60,9 @@ impl Redaction {
             && !self.pseudonymise_users
             && short(fields.user_agent, USER_AGENT)
             && short(fields.audit_id, AUDIT_ID)
-            && memchr::memchr2(b'?', b'%', uri).is_none()
+            && plain_uri(uri)
             && self.config_maps != ConfigMaps::All
-            && (!self.proxy_paths || memchr::memmem::find(uri, b"proxy").is_none())
+            && memchr::memmem::find(uri, b"proxy").is_none()
     }
 
     fn context<'a>(
@@ -207,6 +207,62 @@ impl Walk<'_> {
     fn object(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
         let named = Flags::NAMED.with(Flags::NAME).when(self.context.flags.has(Flags::NAMED));
         self.root(at.start, flags.with(named))
+    }
+}
+
+/// Whether a URI, as it is written in JSON, is of the kind that nearly all are: known parameters, and nothing encoded.
+fn plain_uri(uri: &[u8]) -> bool {
+    const PARAMETERS: &[&[u8]] = &[
+        b"limit",
+        b"resourceVersion",
+        b"resourceVersionMatch",
+        b"watch",
+        b"timeout",
+        b"timeoutSeconds",
+        b"allowWatchBookmarks",
+        b"sendInitialEvents",
+        b"labelSelector",
+        b"fieldSelector",
+        b"fieldManager",
+        b"fieldValidation",
+        b"force",
+        b"dryRun",
+        b"pretty",
+        b"includeObject",
+        b"propagationPolicy",
+        b"gracePeriodSeconds",
+        b"orphanDependents",
+        b"continue",
+        b"container",
+        b"follow",
+        b"tailLines",
+        b"previous",
+        b"timestamps",
+        b"sinceSeconds",
+        b"stdin",
+        b"stdout",
+        b"stderr",
+        b"tty",
+        b"verbose",
+        b"exclude",
+    ];
+    let Some(question) = memchr::memchr(b'?', uri) else {
+        return memchr::memchr(b'%', uri).is_none();
+    };
+    if memchr::memchr3(b'%', b'+', b'\\', &uri[..question]).is_some() {
+        return false;
+    }
+    let mut query = &uri[question + 1..];
+    loop {
+        let Some(equals) = memchr::memchr(b'=', query) else { return query.is_empty() };
+        if !PARAMETERS.contains(&&query[..equals]) {
+            return false;
+        }
+        let Some(next) = memchr::memchr3(b'&', b'%', b'\\', query) else { return true };
+        query = match &query[next..] {
+            [b'&', rest @ ..] | [b'\\', b'u', b'0', b'0', b'2', b'6', rest @ ..] => rest,
+            _ => return false,
+        };
     }
 }
 

@@ -144,7 +144,7 @@ impl Walk<'_> {
             "metadata" | "details" if flags.has(Flags::NAMED) => {
                 return self.any(at, below.with(Flags::NAME));
             }
-            "name" | "selfLink" if flags.has(Flags::NAME) => {
+            "name" | "selfLink" | "continue" if flags.has(Flags::NAME) => {
                 return self.blank_member(start, at, false);
             }
             "openAPIV3Schema" => return self.any(at, below.with(Flags::SCHEMA)),

@@ -9,8 +9,8 @@ use std::ops::Range;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, BuildError};
 
-use super::base64;
-use super::patterns::{PATTERNS, What, confirm};
+use super::patterns::{LONG, SHORT, What, confirm};
+use super::runs;
 
 /// A place that deserves a look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +48,13 @@ impl Hits {
 /// Searches for all patterns at once.
 #[derive(Debug)]
 pub(super) struct Screen {
+    sets: [Set; 2],
+}
+
+/// Some of the patterns.
+#[derive(Debug)]
+struct Set {
+    patterns: &'static [(&'static [u8], What)],
     /// With vector instructions, where the processor has them.
     packed: Option<Searcher>,
     plain: AhoCorasick,
@@ -60,15 +67,7 @@ const OVERLAP: usize = 16;
 
 impl Screen {
     pub(super) fn new() -> Result<Self, BuildError> {
-        let mut builder = Config::new()
-            .match_kind(MatchKind::LeftmostFirst)
-            .heuristic_pattern_limits(false)
-            .builder();
-        builder.extend(PATTERNS.iter().map(|(pattern, _)| pattern));
-        let plain = AhoCorasick::builder()
-            .match_kind(aho_corasick::MatchKind::LeftmostFirst)
-            .build(PATTERNS.iter().map(|(pattern, _)| pattern))?;
-        Ok(Self { packed: builder.build(), plain })
+        Ok(Self { sets: [Set::new(LONG)?, Set::new(SHORT)?] })
     }
 
     /// The hits in a line of JSON, or in a text.
@@ -76,46 +75,61 @@ impl Screen {
         let mut hits = Hits::default();
         let mut folded = [0; CHUNK];
         let mut from = 0;
-        let mut seen = 0;
         loop {
             let chunk = &text[from..text.len().min(from + CHUNK)];
             // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
             for (to, byte) in folded.iter_mut().zip(chunk) {
                 *to = byte | 0x20;
             }
-            self.search(&folded[..chunk.len()], |at, pattern| {
-                let at = from + at;
-                let what = PATTERNS[pattern].1;
-                if at >= seen && confirm(text, at, what, &mut hits.structural) {
-                    hits.all.push(Hit { at: at as u32, what });
-                }
-                seen = seen.max(at + 1);
-            });
+            for set in &self.sets {
+                set.search(&folded[..chunk.len()], |at, what| {
+                    if confirm(text, from + at, what, &mut hits.structural) {
+                        hits.all.push(Hit { at: (from + at) as u32, what });
+                    }
+                });
+            }
             if from + CHUNK >= text.len() {
                 break;
             }
             from += CHUNK - OVERLAP;
         }
-        let words = hits.all.len();
-        base64::runs(text, |run| {
+        runs::runs(text, |run| {
             hits.all.push(Hit { at: run.start as u32, what: What::Run });
         });
-        if words > 0 && hits.all.len() > words {
+        if hits.all.len() > 1 {
             hits.all.sort_by_key(|hit| hit.at);
+            hits.all.dedup();
         }
         hits
     }
+}
 
-    fn search(&self, folded: &[u8], mut each: impl FnMut(usize, usize)) {
+impl Set {
+    fn new(patterns: &'static [(&'static [u8], What)]) -> Result<Self, BuildError> {
+        let mut builder = Config::new()
+            .match_kind(MatchKind::LeftmostFirst)
+            .heuristic_pattern_limits(false)
+            .builder();
+        builder.extend(patterns.iter().map(|(pattern, _)| pattern));
+        let plain = AhoCorasick::builder()
+            .match_kind(aho_corasick::MatchKind::LeftmostFirst)
+            .build(patterns.iter().map(|(pattern, _)| pattern))?;
+        Ok(Self { patterns, packed: builder.build(), plain })
+    }
+
+    fn search(&self, folded: &[u8], mut each: impl FnMut(usize, What)) {
         match &self.packed {
             // Shorter ones are searched slowly by it.
-            Some(packed) if folded.len() >= packed.minimum_len() => packed
-                .find_iter(folded)
-                .for_each(|found| each(found.start(), found.pattern().as_usize())),
-            _ => self
-                .plain
-                .find_iter(folded)
-                .for_each(|found| each(found.start(), found.pattern().as_usize())),
+            Some(packed) if folded.len() >= packed.minimum_len() => {
+                for found in packed.find_iter(folded) {
+                    each(found.start(), self.patterns[found.pattern().as_usize()].1);
+                }
+            }
+            _ => {
+                for found in self.plain.find_iter(folded) {
+                    each(found.start(), self.patterns[found.pattern().as_usize()].1);
+                }
+            }
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::base64::{is_public, runs, with_lines};
 use super::context::join;
 use super::patterns::What;
 use super::program;
+use super::runs::{is_public, runs, with_lines};
 use super::screen::{Hit, Screen};
 use super::shapes;
 use super::token::is_token;
@@ -30,8 +30,17 @@ pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
     if hits.is_empty() {
         return Secrets::None;
     }
-    let mut search =
-        Search { text, found: Vec::new(), public: None, data: None, name: 0, block: 0, line: 0 };
+    let mut search = Search {
+        text,
+        found: Vec::new(),
+        public: None,
+        data: None,
+        name: 0,
+        url: 0,
+        escape: false,
+        block: 0,
+        line: 0,
+    };
     for hit in hits.within(0..text.len()) {
         if search.look(screen, *hit) {
             return Secrets::All;
@@ -47,8 +56,11 @@ struct Search<'t> {
     public: Option<Vec<Range<usize>>>,
     /// Whether there is a `data` in it, once that is asked for.
     data: Option<bool>,
-    /// Ends of the last name, block of YAML and command line that were dealt with: nothing is read twice.
+    /// Escapes in it were looked at.
+    escape: bool,
+    /// Ends of the last name, URL, block of YAML and command line that were dealt with: nothing is read twice.
     name: usize,
+    url: usize,
     block: usize,
     line: usize,
 }
@@ -67,7 +79,8 @@ impl Search<'_> {
                 shapes::scheme(text, at)
             }
             What::Quoted => quoted(text, at),
-            What::Url => shapes::userinfo(text, at),
+            What::Url if at < self.url => None,
+            What::Url => shapes::userinfo(text, at).map_err(|end| self.url = end).ok(),
             What::Jwt => shapes::jwt(text, at),
             What::Pem => shapes::pem(text, at),
             What::Aws => shapes::aws(text, at),
@@ -80,8 +93,11 @@ impl Search<'_> {
             What::Key => None,
             // What is not JSON has no escapes, unless it is the rest of some.
             What::Escape => {
-                let plain = text::json(text);
-                return plain != self.text && secrets(screen, &plain) != Secrets::None;
+                let again = || {
+                    let plain = text::json(text);
+                    plain != self.text && secrets(screen, &plain) != Secrets::None
+                };
+                return !std::mem::replace(&mut self.escape, true) && again();
             }
         };
         self.found.extend(found);
@@ -132,7 +148,7 @@ impl Search<'_> {
         }
         let mut first = None;
         let window = &text[at..];
-        let length = window.iter().take_while(|byte| super::base64::inside(**byte)).count();
+        let length = window.iter().take_while(|byte| super::runs::inside(**byte)).count();
         runs(&window[..length], |run| first = first.take().or(Some(at + run.start..at + run.end)));
         let whole = with_lines(text, first?);
         (!is_public(&text[whole.clone()])).then_some(whole)

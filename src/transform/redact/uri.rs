@@ -136,13 +136,16 @@ impl Redaction {
             PARAMETERS.iter().any(|other| plain.eq_ignore_ascii_case(other))
                 || matches!(judge(&plain), Name::Suspicious | Name::Header)
                 || context.blanks_key(&plain)
+                || plain == "continue" && context.flags.has(Flags::NAMED)
         };
+        // Each word of a command counts, since it says what the next one is.
+        let word = (plain == "command" && !proxy).then(|| command.word(self, &value, context));
         let masked = if value.is_empty() || is_token(value.as_bytes()) {
             None
         } else if proxy || suspicious() && !harmless_value(&value) && !context.keeps_key(&plain) {
             Some(self.mode.token(value.as_bytes()).into_owned())
-        } else if plain == "command" {
-            command.word(self, &value, context)
+        } else if let Some(word) = word {
+            word
         } else {
             seen.then(|| self.text_twice(&value, context)).flatten()
         };

@@ -6,7 +6,6 @@ const WORDS: &[&str] = &[
     "passwd",
     "passphrase",
     "passcode",
-    "pwd",
     "secret",
     "token",
     "apikey",
@@ -17,7 +16,7 @@ const WORDS: &[&str] = &[
     "dockercfg",
     "kubeconfig",
     "bearer",
-    "connectionstring",
+    "pwd",
 ];
 
 /// What does so at the end of a name only.
@@ -128,7 +127,16 @@ pub(super) fn in_name(byte: u8) -> bool {
 
 /// A name without its separators, in lower case.
 fn normal(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    let mut name = name.to_ascii_lowercase();
+    name.retain(|c| !matches!(c, '_' | '.' | '-' | ' '));
+    name
+}
+
+/// Whether a name has any of the words in it, harmless or not.
+pub(super) fn mentions(name: &[u8]) -> bool {
+    let Ok(name) = str::from_utf8(name) else { return true };
+    let name = normal(name);
+    WORDS.iter().any(|word| name.contains(word)) || ends(&name, ENDS)
 }
 
 fn ends(name: &str, with: &[&str]) -> bool {

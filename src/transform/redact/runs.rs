@@ -72,19 +72,28 @@ pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Whether some stretch looks random: a path can lead up to it. With a backslash inside, what it is can only be said
-/// once the escapes are undone.
+/// Whether some stretch looks random: a path can lead up to it, and letters of escapes stand between.
 fn looks_random(run: &[u8]) -> bool {
-    run.contains(&b'\\') || run.windows(SHORTEST).step_by(8).any(changes_often)
+    if run.iter().filter(|byte| byte.is_ascii_uppercase()).count() < 2 {
+        // Most are identifiers.
+        return false;
+    }
+    let step = if run.contains(&b'\\') { 1 } else { 8 };
+    run.windows(SHORTEST).step_by(step).any(changes_often)
+        || memchr::memmem::find(run, b"\\/").is_some()
 }
 
 /// Case and digits change from byte to byte in what is random, from word to word in names and paths.
 fn changes_often(run: &[u8]) -> bool {
-    let (mut upper, mut lower, mut digit, mut changes, mut last) = (0, 0, 0, 0, Class::Outside);
+    let (mut upper, mut lower, mut digit, mut changes, mut pairs) = (0, 0, 0, 0, 0);
+    let mut last = Class::Outside;
     for byte in run {
         let class = CLASSES[*byte as usize];
         match class {
-            Class::Upper => upper += 1,
+            Class::Upper => {
+                upper += 1;
+                pairs += usize::from(last == Class::Upper);
+            }
             Class::Lower => lower += 1,
             Class::Digit => digit += 1,
             Class::Sign | Class::Outside => continue,
@@ -92,9 +101,9 @@ fn changes_often(run: &[u8]) -> bool {
         changes += usize::from(class != last);
         last = class;
     }
-    let letters = upper + lower + digit;
-    let enough = if digit > 0 { letters * 3 / 10 } else { letters * 2 / 5 };
-    letters >= SHORTEST / 2 && upper > 1 && lower > 1 && changes >= enough
+    let mixed = upper > 1 && lower > 1 && changes * 10 >= (upper + lower + digit) * 3;
+    // Of names in camel case each word has one capital letter, and few end with digits.
+    mixed && (digit > 2 || pairs > 2 || digit > 0 && pairs > 1)
 }
 
 /// The end of a run and of the lines that go on with it: base64 is often wrapped.
@@ -115,11 +124,20 @@ pub(super) fn with_lines(text: &[u8], run: Range<usize>) -> Range<usize> {
     }
 }
 
-/// Certificates are public, wrapped in base64 once more or not.
+/// What a list goes on from; the server and its clients write it into every long one.
+const CONTINUE: &[u8] = b"eyJ2IjoibWV0YS5rOHMuaW8v";
+
+/// Whether base64 of JSON, from its first byte on, is the server's word for where a list goes on.
+pub(super) fn is_continue(run: &[u8]) -> bool {
+    run.starts_with(CONTINUE)
+}
+
+/// Certificates are public, wrapped in base64 once more or not, and so are places in lists.
 pub(super) fn is_public(run: &[u8]) -> bool {
     // `-----BEGIN CERT`
-    run.starts_with(b"LS0tLS1CRUdJTiBDRVJU")
-        && decoded(run).is_some_and(|pem| memchr::memmem::find(&pem, b"PRIVATE").is_none())
+    is_continue(run)
+        || run.starts_with(b"LS0tLS1CRUdJTiBDRVJU")
+            && decoded(run).is_some_and(|pem| memchr::memmem::find(&pem, b"PRIVATE").is_none())
 }
 
 #[cfg(test)]
@@ -164,7 +182,7 @@ mod tests {
     #[test]
     fn wrapped_lines_belong_together() {
         let text = b"key: wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYabcd\n  QUJD\n  REVG==\nend: x";
-        let at = with_lines(text, 5..48);
+        let at = with_lines(text, 5..47);
         assert!(text[at].ends_with(b"REVG=="));
     }
 }
