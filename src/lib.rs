@@ -3,9 +3,9 @@
 //! Data flows one way, and acknowledgements come back:
 //!
 //! ```text
-//! followed file → input → event → pipeline → output → Loki, Elasticsearch, file
-//!                   ↑ cursor         │ acknowledged
-//!                   └── checkpoint ──┘
+//! followed file → input → event → transform → pipeline → output → Loki, Elasticsearch, file
+//!                   ↑ cursor                     │ acknowledged
+//!                   └──────── checkpoint ────────┘
 //! ```
 //!
 //! | room | holds |
