@@ -39,9 +39,7 @@ mod uri;
 mod walk;
 mod words;
 
-#[expect(unused_imports, reason = "its users are being written")]
 pub(crate) use rules::{ConfigMaps, Rule, RuleError, Rules};
-#[expect(unused_imports, reason = "its users are being written")]
 pub(crate) use token::{MASK, Mode};
 
 /// Keys of `user.extra` that say where a service account's token was used, and hold no secret.
