@@ -20,6 +20,9 @@ use crate::transform::edit::Edits;
 const USER_AGENT: usize = 256;
 const AUDIT_ID: usize = 128;
 
+/// Members that are looked at even if the screen saw nothing in them.
+const OUR_OWN: &[&str] = &["requestURI", "userAgent", "auditID", "user", "impersonatedUser"];
+
 /// Where a member of the event stands.
 struct Member {
     /// Between the quotes.
@@ -62,7 +65,6 @@ impl Redaction {
             && short(fields.audit_id, AUDIT_ID)
             && plain_uri(uri)
             && self.config_maps != ConfigMaps::All
-            && memchr::memmem::find(uri, b"proxy").is_none()
     }
 
     fn context<'a>(
@@ -138,10 +140,20 @@ impl Walk<'_> {
         let every = Flags::EVERY.when(event.has(Flags::EVERY));
         let inside = value.start + 1..value.end.max(value.start + 2) - 1;
         let string = self.line[value.start] == b'"';
+        let seen = self.hits.any_within(key.start..value.end);
+        if !seen && !event.everything() && !OUR_OWN.contains(&name) {
+            return Some(value.end);
+        }
         let masked = match name {
             "requestURI" if string => {
-                let seen = self.hits.any_within(inside.clone());
+                let raw = &self.line[inside.clone()];
+                if !seen && plain_uri(raw) && !event.everything() {
+                    return Some(value.end);
+                }
                 self.redaction.uri(&text::json(&self.line[inside.clone()]), seen, self.context)
+            }
+            "userAgent" | "auditID" if !seen && !event.everything() && inside.len() <= AUDIT_ID => {
+                return Some(value.end);
             }
             "userAgent" if string => {
                 self.redaction.user_agent(&text::json(&self.line[inside.clone()]), self.context)
@@ -210,7 +222,8 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a URI, as it is written in JSON, is of the kind that nearly all are: known parameters, and nothing encoded.
+/// Whether a URI, as it is written in JSON, is of the kind that nearly all are: no proxy, known parameters, nothing
+/// encoded.
 fn plain_uri(uri: &[u8]) -> bool {
     const PARAMETERS: &[&[u8]] = &[
         b"limit",
@@ -246,6 +259,9 @@ fn plain_uri(uri: &[u8]) -> bool {
         b"verbose",
         b"exclude",
     ];
+    if memchr::memmem::find(uri, b"proxy").is_some() {
+        return false;
+    }
     let Some(question) = memchr::memchr(b'?', uri) else {
         return memchr::memchr(b'%', uri).is_none();
     };

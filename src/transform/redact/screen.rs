@@ -73,16 +73,15 @@ impl Screen {
     /// The hits in a line of JSON, or in a text.
     pub(super) fn hits(&self, text: &[u8]) -> Hits {
         let mut hits = Hits::default();
-        let mut folded = [0; CHUNK];
+        let mut folded = Vec::with_capacity(text.len().min(CHUNK));
         let mut from = 0;
         loop {
             let chunk = &text[from..text.len().min(from + CHUNK)];
             // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
-            for (to, byte) in folded.iter_mut().zip(chunk) {
-                *to = byte | 0x20;
-            }
+            folded.clear();
+            folded.extend(chunk.iter().map(|byte| byte | 0x20));
             for set in &self.sets {
-                set.search(&folded[..chunk.len()], |at, what| {
+                set.search(&folded, |at, what| {
                     if confirm(text, from + at, what, &mut hits.structural) {
                         hits.all.push(Hit { at: (from + at) as u32, what });
                     }
