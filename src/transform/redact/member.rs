@@ -262,7 +262,7 @@ impl Walk<'_> {
     }
 
     fn naming(&mut self, at: Range<usize>) {
-        if self.hits.any_within(at.clone()) {
+        if self.hits.structural || self.hits.any_within(at.clone()) {
             let judged = judge(&text::json(&self.line[at]));
             self.top(|frame| frame.named |= matches!(judged, Name::Suspicious | Name::Header));
         }
