@@ -61,6 +61,16 @@ impl<'a> Context<'a> {
         Self { flags, names, rules }
     }
 
+    /// Whether a member of the event is looked at even if the screen saw nothing in it.
+    pub(super) fn looks(&self, key: &[u8]) -> bool {
+        let other = Flags::NAMED.with(Flags::MESSAGE).with(Flags::EVERY);
+        match key {
+            b"requestURI" | b"userAgent" | b"auditID" | b"user" | b"impersonatedUser" => true,
+            b"requestObject" | b"responseObject" => self.flags.everything(),
+            _ => self.flags.has(other),
+        }
+    }
+
     /// Whether a rule keeps a text.
     pub(super) fn keeps(&self, text: &str) -> bool {
         self.rules.iter().any(|rule| {

@@ -40,7 +40,11 @@ impl Redaction {
         let context = self.context(record, line, &members);
         let mut walk = Walk::new(self, &context, (line, &hits), edits, 0);
         for member in &members {
-            let name = text::json(&line[member.key.clone()]);
+            let raw = &line[member.key.clone()];
+            if !hits.any_within(member.key.start..member.value.end) && !context.looks(raw) {
+                continue;
+            }
+            let name = text::json(raw);
             if walk.event_member(&name, member).is_none() {
                 // It cannot be read, so nobody knows what is in it.
                 walk = Walk::new(self, &context, (line, &hits), walk.edits, 0);
@@ -55,14 +59,19 @@ impl Redaction {
         let fields = &record.event.fields;
         let short = |at: crate::event::Span, limit: usize| at.range().len() <= limit;
         let uri = record.raw(fields.request_uri).unwrap_or_default();
+        // Without an object it may be in the URI.
+        let object = !fields.resource.is_empty()
+            || [&b"/secrets"[..], b"/oauth", b"/useroauth"]
+                .iter()
+                .all(|name| memchr::memmem::find(uri, name).is_none());
         hits.is_empty()
+            && object
             && self.rules.is_empty()
             && !self.pseudonymise_users
             && short(fields.user_agent, USER_AGENT)
             && short(fields.audit_id, AUDIT_ID)
             && plain_uri(uri)
             && self.config_maps != ConfigMaps::All
-            && memchr::memmem::find(uri, b"proxy").is_none()
     }
 
     fn context<'a>(
@@ -75,15 +84,19 @@ impl Redaction {
         let mut resources: Vec<_> = record.text(fields.resource).into_iter().collect();
         let mut group = Cow::Borrowed("");
         for member in members {
-            if text::json(&line[member.key.clone()]) != "objectRef" {
+            // A key with escapes in it is not of the server's writing; it is looked at all the same.
+            let raw = &line[member.key.clone()];
+            if raw != b"objectRef" && (!raw.contains(&b'\\') || text::json(raw) != "objectRef") {
                 continue;
             }
             crate::event::walk::members(line, member.value.start, |key, value| {
-                let key = text::json(key);
-                let read = || text::json(&line[value.at.range()]);
-                match key.as_ref() {
-                    "resource" if value.string => resources.push(read()),
-                    "apiGroup" if value.string => group = read(),
+                let known = key == b"resource" || key == b"apiGroup" || key.contains(&b'\\');
+                if !known || !value.string {
+                    return;
+                }
+                match text::json(key).as_ref() {
+                    "resource" => resources.push(text::json(&line[value.at.range()])),
+                    "apiGroup" => group = text::json(&line[value.at.range()]),
                     _ => {}
                 }
             });
@@ -138,10 +151,19 @@ impl Walk<'_> {
         let every = Flags::EVERY.when(event.has(Flags::EVERY));
         let inside = value.start + 1..value.end.max(value.start + 2) - 1;
         let string = self.line[value.start] == b'"';
+        let seen = self.hits.any_within(key.start..value.end);
         let masked = match name {
             "requestURI" if string => {
-                let seen = self.hits.any_within(inside.clone());
+                let raw = &self.line[inside.clone()];
+                if !seen && plain_uri(raw) && !event.everything() {
+                    return Some(value.end);
+                }
                 self.redaction.uri(&text::json(&self.line[inside.clone()]), seen, self.context)
+            }
+            "userAgent" | "auditID"
+                if string && !seen && !event.everything() && inside.len() <= AUDIT_ID =>
+            {
+                return Some(value.end);
             }
             "userAgent" if string => {
                 self.redaction.user_agent(&text::json(&self.line[inside.clone()]), self.context)
@@ -210,9 +232,11 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a URI, as it is written in JSON, is of the kind that nearly all are: known parameters, and nothing encoded.
+/// Whether a URI, as it is written in JSON, is of the kind that nearly all are: no proxy, known parameters, nothing
+/// encoded.
 fn plain_uri(uri: &[u8]) -> bool {
     const PARAMETERS: &[&[u8]] = &[
+        b"command",
         b"limit",
         b"resourceVersion",
         b"resourceVersionMatch",
@@ -246,6 +270,9 @@ fn plain_uri(uri: &[u8]) -> bool {
         b"verbose",
         b"exclude",
     ];
+    if memchr::memmem::find(uri, b"proxy").is_some() {
+        return false;
+    }
     let Some(question) = memchr::memchr(b'?', uri) else {
         return memchr::memchr(b'%', uri).is_none();
     };

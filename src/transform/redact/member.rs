@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::context::join;
 use super::custom::Ruling;
 use super::frame::{Flags, Frame, Target};
 use super::patterns::What;
+use super::text::{Secrets, secrets};
 use super::token::escape_json;
 use super::walk::{Member, Walk, quoted};
 use super::words::{Name, beside, harmless_end, harmless_value, judge, one_word};
@@ -62,6 +64,7 @@ impl Walk<'_> {
         }
         let name = text::json(raw);
         let start = key.start - 1;
+        self.seen = hit;
         if let Some(masked) = self.renamed(key.clone(), &name) {
             self.edits.replace(key, &masked);
         }
@@ -72,7 +75,7 @@ impl Walk<'_> {
         match self.ruled(ruling, &name) {
             Ruling::Keep => return self.over(at),
             Ruling::Blank => return self.blank_member(start, at, false),
-            Ruling::Pattern(rule) => self.pattern(rule, start, at),
+            Ruling::Pattern(rule) => self.pattern(rule, &name, start, at),
             Ruling::None => {}
         }
         self.known(&name, start, at, flags)
@@ -114,14 +117,20 @@ impl Walk<'_> {
         }
     }
 
-    /// A pattern that looks at this member only: what it finds is all that is blanked of it.
-    fn pattern(&mut self, rule: usize, start: usize, at: usize) {
-        let Some(end) = self.over(at).filter(|_| self.line[at] == b'"') else { return };
+    /// A pattern that looks at this member only. Where all of it goes anyway there is nothing to look for.
+    fn pattern(&mut self, rule: usize, name: &str, start: usize, at: usize) {
+        let whole =
+            self.flags().has(Flags::HOT) || matches!(judge(name), Name::Suspicious | Name::Header);
+        let Some(end) = self.over(at).filter(|_| self.line[at] == b'"' && !whole) else { return };
         let text = text::json(&self.line[at + 1..end - 1]);
-        let mut parts = Vec::new();
+        let mut parts = match secrets(&self.redaction.screen, &text) {
+            Secrets::All => return,
+            Secrets::Parts(parts) => parts,
+            Secrets::None => Vec::new(),
+        };
         self.context.rules[rule].find(&text, &mut parts);
         if !parts.is_empty() {
-            super::context::join(&mut parts);
+            join(&mut parts);
             let mut out = self.line[start..=at].to_vec();
             escape_json(&self.redaction.replaced(&text, &parts), &mut out);
             out.push(b'"');
@@ -178,7 +187,8 @@ impl Walk<'_> {
     /// What a key that nobody knows sounds like.
     fn judged(&mut self, name: &str, at: usize, flags: Flags) -> Option<usize> {
         let array = self.line.get(at) == Some(&b'[');
-        let judged = match judge(name) {
+        // Of a name that is anything else than plain the screen sees a part.
+        let judged = match if self.seen { judge(name) } else { Name::Plain } {
             Name::Header if array => Name::Suspicious,
             judged => judged,
         };
@@ -252,7 +262,7 @@ impl Walk<'_> {
     }
 
     fn naming(&mut self, at: Range<usize>) {
-        if self.hits.any_within(at.clone()) {
+        if self.hits.structural || self.hits.any_within(at.clone()) {
             let judged = judge(&text::json(&self.line[at]));
             self.top(|frame| frame.named |= matches!(judged, Name::Suspicious | Name::Header));
         }
@@ -302,6 +312,7 @@ impl Walk<'_> {
                 self.blank_member(key, at, false);
             }
             Target::Plain if string => {
+                self.seen = false;
                 self.judged("value", at, flags);
             }
             _ => {}

@@ -77,6 +77,11 @@ impl Redaction {
         {
             return Some(encode(&masked, b"/:@"));
         }
+        let plain =
+            tail.is_none() && !segments.iter().any(|segment| OAUTH.contains(&segment.as_ref()));
+        if plain && self.text_twice(&whole, context).is_none() {
+            return None;
+        }
         let mut changed = false;
         let mut out: Vec<Cow<'_, str>> = path.split('/').map(Cow::Borrowed).collect();
         let mut token = false;

@@ -37,6 +37,8 @@ pub(super) struct Walk<'w> {
     pub(super) edits: &'w mut Edits,
     /// How many walks this one is inside of.
     pub(super) nested: u8,
+    /// The screen saw something in the key that is being looked at.
+    pub(super) seen: bool,
     pub(super) frames: Vec<Frame>,
     /// `data` and the like of what may turn out to be a Secret.
     pub(super) data: Vec<Member>,
@@ -60,6 +62,7 @@ impl<'w> Walk<'w> {
             hits,
             edits,
             nested,
+            seen: false,
             frames: Vec::new(),
             data: Vec::new(),
             values: Vec::new(),

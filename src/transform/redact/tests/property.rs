@@ -29,6 +29,14 @@ const KEYS: &[&str] = &[
     "apiKey",
     "Authorization",
     "f:token",
+    "my password x",
+    "n\u{61}me",
+    "secrets/x",
+    "api key",
+    "from token",
+    "binaryData",
+    "extra",
+    "message",
 ];
 const VALUES: &[&str] = &[
     "x",
@@ -50,6 +58,24 @@ const VALUES: &[&str] = &[
     "/metadata",
     "add",
     "secrets",
+    "my token x",
+    "/spec/token/x",
+    "secrets/x",
+    "the \"token\": x",
+    "{\"op\":\"add\",\"path\":\"/a/token\",\"value\":\"y\"}",
+    "api key: x",
+    "token x",
+    "a\nkind: Secret\ndata: x",
+    "{\"a\":{\"name\":\"my token x\",\"value\":\"y\"}}",
+    "key",
+    "sshpass -p x y",
+    "/var/run/secrets/kubernetes.io/serviceaccount",
+    "--token",
+    "y",
+    "mysql",
+    "-px",
+    "Invalid value: \"x\"",
+    "signing-key=x",
     "eyJhbGciOiJSUzI1NiJ9.e30.e30",
     "$(X)",
     "curl",
@@ -109,10 +135,11 @@ fn sure(value: &Value, inside: bool, secrets: &mut Vec<String>) {
     }
 }
 
-/// The same event with a word in it that makes the walk see everything.
-fn everything(redaction: &Redaction, line: &str) -> String {
-    let all = line.replace(r#""sourceIPs""#, r#""x":"\u0041","sourceIPs""#);
-    text(redaction, &all).replace(r#""x":"\u0041","#, "")
+/// Redaction that looks everywhere.
+fn wary() -> Redaction {
+    let mut redaction = masking();
+    redaction.screen.wary = true;
+    redaction
 }
 
 proptest! {
@@ -137,8 +164,10 @@ proptest! {
 
     #[test]
     fn the_screen_hides_nothing_that_the_walk_would_blank(body in json()) {
+        // What is done with managed fields depends on what the screen says.
+        let body = body.to_string().replace("managedFields", "managed");
         let line = event("things", &format!(r#""requestObject":{body}"#));
-        prop_assert_eq!(text(&masking(), &line), everything(&masking(), &line));
+        prop_assert_eq!(text(&masking(), &line), text(&wary(), &line));
     }
 
     #[test]
