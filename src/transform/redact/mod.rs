@@ -39,8 +39,9 @@ mod uri;
 mod walk;
 mod words;
 
-pub(crate) use rules::{ConfigMaps, Rule, RuleError, Rules};
-pub(crate) use token::{MASK, Mode};
+use rules::RuleError;
+pub(crate) use rules::{ConfigMaps, Rule, Rules};
+pub(crate) use token::Mode;
 
 /// Keys of `user.extra` that say where a service account's token was used, and hold no secret.
 const USER_EXTRA: &[&str] = &[
