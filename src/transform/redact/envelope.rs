@@ -293,11 +293,20 @@ fn plain_uri(uri: &[u8]) -> bool {
     }
 }
 
-/// The members of the event. Bodies that are known are not read again.
+/// The members of the event. Values whose ends are known are not read again.
 fn members(record: &Record<'_>) -> Option<Vec<Member>> {
     let line = record.line;
     let fields = &record.event.fields;
-    let known = [fields.request_object.range(), fields.response_object.range()];
+    let known = [
+        fields.user,
+        fields.source_ips,
+        fields.object_ref,
+        fields.response_status,
+        fields.request_object,
+        fields.response_object,
+        fields.annotations,
+        fields.impersonated_user,
+    ];
     let mut all = Vec::with_capacity(24);
     let mut at = blank(line, usize::from(line.first() == Some(&b'{')));
     while line.get(at)? != &b'}' {
@@ -310,11 +319,13 @@ fn members(record: &Record<'_>) -> Option<Vec<Member>> {
         let colon = blank(line, close + 1);
         line.get(colon).filter(|byte| **byte == b':')?;
         let start = blank(line, colon + 1);
-        let known = known.iter().find(|body| body.start == start && !body.is_empty());
-        let end = match (known, line.get(start)?) {
-            (Some(body), _) => body.end,
-            (None, b'{' | b'[' | b'"') => value(line, start)?.1,
-            (None, _) => scalar_end(line, start)?,
+        let end = match line.get(start)? {
+            b'"' => string_end(line, start + 1)? + 1,
+            b'{' | b'[' => match known.iter().find(|at| at.start as usize == start) {
+                Some(at) => at.end as usize,
+                None => value(line, start)?.1,
+            },
+            _ => scalar_end(line, start)?,
         };
         all.push(Member { key: at + 1..close, value: start..end });
         at = blank(line, end);

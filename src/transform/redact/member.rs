@@ -342,17 +342,18 @@ impl Walk<'_> {
 
     /// A user's `extra`: what is not on the list is blanked.
     pub(super) fn extra(&mut self, at: usize) -> Option<usize> {
-        let end = self.over(at)?;
+        if self.line.get(at) != Some(&b'{') {
+            let end = self.over(at)?;
+            self.blank(at..end, false);
+            return Some(end);
+        }
         let line = self.line;
         let mut blank = Vec::new();
-        let read = crate::event::walk::members(&line[..end], at, |key, value| {
+        let end = crate::event::walk::members(line, at, |key, value| {
             if !self.redaction.extra_stays(&text::json(key)) {
                 blank.push(value);
             }
-        });
-        if read.is_none() {
-            self.blank(at..end, false);
-        }
+        })?;
         for value in blank {
             let range = value.at.range();
             if value.string {

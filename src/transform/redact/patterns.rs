@@ -195,8 +195,9 @@ fn inert(name: &[u8], before: &[u8]) -> bool {
     match before.last() {
         Some(b'[' | b',') => !name.starts_with(b"-"),
         Some(b':') => {
-            let keys: &[&[u8]] = &[b"\"name\":", b"\"key\":", b"\"kind\":", b"\"resource\":"];
-            !keys.iter().any(|key| before.ends_with(key))
+            let keys: &[&[u8]] = &[b"\"name\":", b"\"key\":", b"\"resource\":"];
+            let kind = name.starts_with(b"Secret") && before.ends_with(b"\"kind\":");
+            !kind && !keys.iter().any(|key| before.ends_with(key))
         }
         _ => false,
     }

@@ -39,6 +39,12 @@ impl Hits {
         &self.all[first..first + count]
     }
 
+    /// The first at or behind a place.
+    pub(super) fn next(&self, at: usize) -> Option<usize> {
+        let first = self.all.partition_point(|hit| (hit.at as usize) < at);
+        self.all.get(first).map(|hit| hit.at as usize)
+    }
+
     pub(super) fn any_within(&self, at: Range<usize>) -> bool {
         let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
         self.all.get(first).is_some_and(|hit| (hit.at as usize) < at.end)

@@ -190,7 +190,7 @@ fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
     {
         return None;
     }
-    let start = at + 7;
+    let start = at + b" value: ".len();
     let rest = &text[start..];
     let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
     if let Some(quote) = rest.get(backslashes).filter(|byte| b"\"'`".contains(byte)) {
