@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::Redaction;
 use super::context::Context;
 use super::frame::Flags;
+use super::member::name;
 use super::text::{Secrets, secrets};
 use super::token::{escape_json, is_token};
 use super::walk::{NESTED, Walk, blank, quoted};
@@ -47,7 +48,7 @@ impl Walk<'_> {
     fn key_as_written(&self, key: usize, at: usize) -> Option<Vec<u8>> {
         let close = string_end(self.line, key + 1)?;
         let inside = key + 1..close;
-        Some(match self.renamed(inside.clone(), &text::json(&self.line[inside])) {
+        Some(match self.renamed(inside.clone(), &name(&self.line[inside])) {
             Some(name) => [b"\"", name.as_slice(), &self.line[close..at]].concat(),
             None => self.line[key..at].to_vec(),
         })
@@ -55,8 +56,8 @@ impl Walk<'_> {
 
     /// Blanks all values below a key, whose own keys stay; answers where they end.
     pub(super) fn blank_tree(&mut self, key: usize, at: usize) -> Option<usize> {
-        let name = text::json(self.line.get(key + 1..string_end(self.line, key + 1)?)?);
-        let data = !name.eq_ignore_ascii_case("stringData");
+        let data = name(self.line.get(key + 1..string_end(self.line, key + 1)?)?);
+        let data = !data.eq_ignore_ascii_case("stringData");
         if self.line.get(at) != Some(&b'{') {
             return self.blank_member(key, at, data);
         }

@@ -21,7 +21,7 @@ const REVIEWS: &[&str] = &[
 ];
 
 /// Answers that quote nothing but names.
-const PLAIN_CODES: &[&str] = &["401", "403", "404", "409", "410", "429"];
+pub(super) const PLAIN_CODES: &[&str] = &["401", "403", "404", "409", "410", "429"];
 
 /// One event's circumstances.
 #[derive(Default)]

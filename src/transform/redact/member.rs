@@ -62,10 +62,10 @@ impl Walk<'_> {
             // Nearly all there are.
             return self.any(at, flags.without(Flags::ROOT));
         }
-        let name = text::json(raw);
+        let name = name(raw);
         let start = key.start - 1;
         self.seen = hit;
-        if let Some(masked) = self.renamed(key.clone(), &name) {
+        if hit && let Some(masked) = self.renamed(key.clone(), &name) {
             self.edits.replace(key, &masked);
         }
         let ruling = self.steps.step(self.context, flags.has(Flags::EVERY).then_some(&*name));
@@ -402,13 +402,23 @@ impl Walk<'_> {
     pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
         let shape =
             |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
-        if !self.hits.within(at).iter().any(|hit| shape(hit.what)) {
+        if !self.hits.any_within(at.clone())
+            || !self.hits.within(at).iter().any(|hit| shape(hit.what))
+        {
             return None;
         }
         let masked = self.redaction.masked(name, self.context)?;
         let mut out = Vec::new();
         escape_json(&masked, &mut out);
         Some(out)
+    }
+}
+
+/// A key with its escapes undone; nearly none has any.
+pub(super) fn name(raw: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(raw) {
+        Ok(name) if !raw.contains(&b'\\') => Cow::Borrowed(name),
+        _ => text::json(raw),
     }
 }
 

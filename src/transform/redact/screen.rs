@@ -32,6 +32,10 @@ impl Hits {
         self.all.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Those that begin in a stretch.
     pub(super) fn within(&self, at: Range<usize>) -> &[Hit] {
         let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
