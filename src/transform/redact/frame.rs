@@ -50,6 +50,12 @@ impl Flags {
         if wanted { self } else { Self::NONE }
     }
 
+    /// Whether each key means something, with hits or without.
+    pub(super) fn each_key(self) -> bool {
+        let always = Self(Self::HOT.0 | Self::DATA.0 | Self::NAMED.0 | Self::EVERY.0);
+        self.has(always) || self.has(Self::SECRET) && self.has(Self::ROOT)
+    }
+
     /// Whether all below must be seen, with hits or without.
     pub(super) fn everything(self) -> bool {
         self.has(Self(

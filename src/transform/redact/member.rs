@@ -58,7 +58,7 @@ impl Walk<'_> {
         let raw = &self.line[key.clone()];
         let flags = self.flags();
         let hit = self.hits.any_within(key.clone());
-        if !hit && !flags.everything() && plain(raw) {
+        if !hit && !flags.each_key() && plain(raw) {
             // Nearly all there are.
             return self.any(at, flags.without(Flags::ROOT));
         }
@@ -435,6 +435,7 @@ fn plain(key: &[u8]) -> bool {
             | b"object"
             | b"extra"
             | b"openAPIV3Schema"
+            | b"message"
             | b"kind"
             | b"name"
             | b"key"
