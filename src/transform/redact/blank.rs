@@ -22,7 +22,7 @@ pub(super) enum Inner {
     Same,
     Changed(Vec<u8>),
     Unreadable,
-    /// There is something in it, and too much JSON around it.
+    /// There is something in it, and too much of it, or too much JSON around it.
     TooDeep,
 }
 
@@ -143,6 +143,9 @@ impl Walk<'_> {
     /// Redacts JSON inside of a string.
     fn inner(&self, text: &str, flags: Flags, json: bool) -> Inner {
         let mut hits = self.redaction.screen.hits(text.as_bytes());
+        if hits.overflow {
+            return Inner::TooDeep;
+        }
         // Whether it is JSON shows only where all of it is read.
         hits.structural |= json;
         if hits.is_empty() && !json && !flags.everything() {

@@ -49,7 +49,7 @@ impl<'a> Context<'a> {
         let resource = resources.first().map_or("", AsRef::as_ref);
         let rules: Vec<_> =
             redaction.rules.iter().filter(|rule| rule.concerns(resource, group)).collect();
-        let quotes = (secret || oauth) && !PLAIN_CODES.contains(&code) || oauth;
+        let quotes = oauth || secret && !PLAIN_CODES.contains(&code);
         let flags = Flags::NONE
             .with(Flags::SECRET.when(secret))
             .with(Flags::NAMED.when(oauth))

@@ -34,6 +34,9 @@ impl Redaction {
     pub(super) fn envelope(&self, record: &Record<'_>, edits: &mut Edits) -> Option<()> {
         let line = record.line;
         let hits = self.screen.hits(line);
+        if hits.overflow {
+            return None;
+        }
         if self.plain(record) && self.quick(record, &hits, edits) {
             return Some(());
         }

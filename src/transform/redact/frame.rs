@@ -14,9 +14,9 @@ impl Flags {
     pub(super) const ROOT: Self = Self(1 << 1);
     /// Below a suspicious name: strings are blanked.
     pub(super) const HOT: Self = Self(1 << 2);
-    /// Of a ConfigMap, and all its values are to go.
+    /// Of a `ConfigMap`, and all its values are to go.
     pub(super) const DATA: Self = Self(1 << 3);
-    /// Of a ConfigMap that is to stay as it is.
+    /// Of a `ConfigMap` that is to stay as it is.
     pub(super) const OPEN: Self = Self(1 << 4);
     /// Of an OAuth token, whose very name is one.
     pub(super) const NAMED: Self = Self(1 << 5);
@@ -83,6 +83,7 @@ pub(super) enum Target {
 
 /// An object or array that is open.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub(super) struct Frame {
     pub(super) flags: Flags,
     pub(super) object: bool,

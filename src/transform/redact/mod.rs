@@ -39,9 +39,9 @@ mod uri;
 mod walk;
 mod words;
 
-#[expect(unused_imports, reason = "its users are being written")]
+#[cfg_attr(not(test), expect(unused_imports, reason = "its users are being written"))]
 pub(crate) use rules::{ConfigMaps, Rule, RuleError, Rules};
-#[expect(unused_imports, reason = "its users are being written")]
+#[cfg_attr(not(test), expect(unused_imports, reason = "its users are being written"))]
 pub(crate) use token::{MASK, Mode};
 
 /// Keys of `user.extra` that say where a service account's token was used, and hold no secret.
@@ -80,7 +80,7 @@ impl Redaction {
             user_extra: rules.user_extra,
             pseudonymise_users: rules.pseudonymise_users,
             proxy_paths: rules.proxy_paths,
-            rules: rules.rules.iter().map(rules::Compiled::new).collect::<Result<_, _>>()?,
+            rules: rules.own.iter().map(rules::Compiled::new).collect::<Result<_, _>>()?,
             key,
         })
     }

@@ -1,4 +1,4 @@
-//! Finds secrets in a text, whatever it is: a value, a command, a message, a file of a ConfigMap. What is around them stays.
+//! Finds secrets in a text, whatever it is: a value, a command, a message, a file of a `ConfigMap`. What is around them stays.
 
 use std::ops::Range;
 
@@ -27,6 +27,9 @@ pub(super) enum Secrets {
 /// Finds the secrets of a text.
 pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
     let hits = screen.hits(text.as_bytes());
+    if hits.overflow {
+        return Secrets::All;
+    }
     if hits.is_empty() {
         return Secrets::None;
     }
