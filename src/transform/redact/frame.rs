@@ -33,6 +33,9 @@ impl Flags {
     /// Rules of the operator look at each string.
     pub(super) const EVERY: Self = Self(1 << 11);
 
+    /// Rows of a Table of which some columns are secret.
+    pub(super) const CELLS: Self = Self(1 << 12);
+
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
@@ -64,6 +67,7 @@ impl Flags {
                 | Self::DATA.0
                 | Self::NAMED.0
                 | Self::MESSAGE.0
+                | Self::CELLS.0
                 | Self::EVERY.0,
         ))
     }

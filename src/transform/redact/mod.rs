@@ -24,6 +24,7 @@ mod frame;
 mod legacy;
 mod member;
 mod message;
+mod patch;
 mod path;
 mod patterns;
 mod program;
@@ -31,6 +32,7 @@ mod rules;
 mod runs;
 mod screen;
 mod shapes;
+mod special;
 #[cfg(test)]
 mod tests;
 mod text;

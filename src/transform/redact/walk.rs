@@ -46,6 +46,8 @@ pub(super) struct Walk<'w> {
     /// `value` of what may turn out to be suspicious.
     pub(super) values: Vec<Member>,
     pub(super) steps: Steps,
+    /// Columns of a Table that are secret.
+    pub(super) columns: Vec<usize>,
 }
 
 impl<'w> Walk<'w> {
@@ -68,6 +70,7 @@ impl<'w> Walk<'w> {
             data: Vec::new(),
             values: Vec::new(),
             steps: Steps::default(),
+            columns: Vec::new(),
         }
     }
 
