@@ -33,7 +33,7 @@ impl Redaction {
     /// Collects what is to be changed in an event; `None` if it cannot be read.
     pub(super) fn envelope(&self, record: &Record<'_>, edits: &mut Edits) -> Option<()> {
         let line = record.line;
-        let hits = self.screen.hits(line);
+        let hits = self.screen.hits_beside(line, &edits.removed());
         if hits.overflow {
             return None;
         }

@@ -99,18 +99,40 @@ impl Screen {
         })
     }
 
-    /// The hits in a line of JSON, or in a text.
+    /// The hits in a text.
     pub(super) fn hits(&self, text: &[u8]) -> Hits {
+        self.hits_beside(text, &[])
+    }
+
+    /// The hits in a line of JSON, but for stretches of it, in order, that leave it anyway.
+    pub(super) fn hits_beside(&self, text: &[u8], gone: &[Range<usize>]) -> Hits {
         let mut hits = Hits::default();
         #[cfg(test)]
         if self.wary {
             hits.structural = true;
             (0..text.len()).for_each(|at| hits.push(at, What::Escape));
         }
-        let mut folded = Vec::with_capacity(text.len().min(CHUNK));
         let mut from = 0;
+        for gone in gone {
+            if from < gone.start {
+                self.search(text, from..gone.start, &mut hits);
+            }
+            from = from.max(gone.end);
+        }
+        self.search(text, from..text.len(), &mut hits);
+        if hits.all.len() > 1 {
+            hits.all.sort_by_key(|hit| hit.at);
+            hits.all.dedup();
+        }
+        hits
+    }
+
+    /// Adds the hits in a stretch.
+    fn search(&self, text: &[u8], at: Range<usize>, hits: &mut Hits) {
+        let mut folded = Vec::with_capacity(at.len().min(CHUNK));
+        let mut from = at.start;
         loop {
-            let chunk = &text[from..text.len().min(from + CHUNK)];
+            let chunk = &text[from..at.end.min(from + CHUNK)];
             // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
             folded.clear();
             folded.extend(chunk.iter().map(|byte| byte | 0x20));
@@ -121,21 +143,17 @@ impl Screen {
                     }
                 });
             }
-            if from + CHUNK >= text.len() {
+            if from + CHUNK >= at.end {
                 break;
             }
             from += CHUNK - OVERLAP;
         }
-        runs::runs(text, |run| {
-            if !runs::is_continue(&text[run.clone()]) {
-                hits.push(run.start, What::Run);
+        let stretch = &text[at.clone()];
+        runs::runs(stretch, |run| {
+            if !runs::is_continue(&stretch[run.clone()]) {
+                hits.push(at.start + run.start, What::Run);
             }
         });
-        if hits.all.len() > 1 {
-            hits.all.sort_by_key(|hit| hit.at);
-            hits.all.dedup();
-        }
-        hits
     }
 }
 
