@@ -1,5 +1,6 @@
 //! `check --sample`: what the transform of each output would do to a recorded log, counted, with examples.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
             read(file, &chain, &mut tally)
                 .with_context(|| format!("cannot read {}", file.display()))?;
         }
-        text += &format!("outputs.{}\n{tally}\n\n", output.name);
+        let _ = writeln!(text, "outputs.{}\n{tally}\n", output.name);
     }
     // A closed pipe is no failure.
     let _ = io::stdout().write_all(text.trim_end().as_bytes());

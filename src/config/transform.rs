@@ -90,6 +90,7 @@ pub(crate) struct RedactRule {
 const EVENT: RangeInclusive<u64> = 4 << 10..=1 << 30;
 
 /// The keys of one table that are given.
+#[expect(clippy::option_option, reason = "not given, or given as none")]
 #[derive(Clone, Default)]
 pub(super) struct Given {
     policy_file: Option<Option<PathBuf>>,

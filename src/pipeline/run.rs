@@ -149,6 +149,7 @@ impl Pipeline {
         let tell = Tell::new(names.0, names.1, telemetry.clone());
         tell.letters(letters.count());
         let read = ledger.cursor().generations;
+        tell.begins_at(&read);
         Self {
             input,
             reader: Some((reader, transform)),

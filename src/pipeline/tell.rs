@@ -1,14 +1,15 @@
 //! Everything a pipeline counts and says. A thing is said once, and again only when it changed or after minutes.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Batch, GapFacts, Nanos, Passed};
+use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Passed, Progress};
 use crate::letters::Count;
 use crate::output::{Pick, Reason};
 use crate::telemetry::{
-    Action, EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say, Telemetry,
-    Time,
+    Action, Cursor, EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say,
+    Telemetry, Time,
 };
 
 /// See the module.
@@ -47,6 +48,20 @@ impl Tell {
         // Running is the state to begin with and needs no word.
         said.state.now(State::Running, Instant::now());
         Self { input, output, stats, telemetry, said: Mutex::new(said) }
+    }
+
+    /// Shows what an earlier process had acknowledged, until there is more: the generation with the latest event.
+    pub(super) fn begins_at(&self, generations: &BTreeMap<Fingerprint, Progress>) {
+        if let Some((generation, progress)) =
+            generations.iter().max_by_key(|(_, progress)| progress.time)
+        {
+            self.stats.set_cursor(Cursor {
+                generation: generation.0,
+                file: None,
+                offset: progress.offset,
+                event_time: progress.time.map(Time::from_nanos),
+            });
+        }
     }
 
     fn said(&self, what: impl FnOnce(&mut Said) -> Option<u64>) -> Option<u64> {

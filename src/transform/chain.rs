@@ -240,13 +240,11 @@ fn read_again(mut event: Event, line: &[u8]) -> Event {
         found = Some(piece);
         pieces_found += 1;
     });
-    match found.filter(|piece| pieces_found == 1 && piece.at.range() == (0..line.len())) {
-        Some(piece) => {
-            (event.form, event.fields, event.depth) = (piece.form, piece.fields, piece.depth);
-        }
-        // No step makes such a line of a whole one. It goes out as something that nobody can read.
-        None => (event.form, event.fields) = (Form::Unreadable, Fields::default()),
-    }
+    let whole = found.filter(|piece| pieces_found == 1 && piece.at.range() == (0..line.len()));
+    // No step makes anything else of a whole line. It would go out as something that nobody can read.
+    event.form = whole.map_or(Form::Unreadable, |piece| piece.form);
+    event.fields = whole.map_or_else(Fields::default, |piece| piece.fields);
+    event.depth = whole.map_or(event.depth, |piece| piece.depth);
     event
 }
 

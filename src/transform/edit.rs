@@ -7,7 +7,7 @@ use crate::event::Span;
 /// Stretches of one line and what takes their place. Kept from event to event, so that most cost no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
-    edits: Vec<Edit>,
+    all: Vec<Edit>,
     /// The replacements, one behind the other.
     text: Vec<u8>,
     /// What was replaced at the last [`Edits::apply`], in order, and the length of what stands there now.
@@ -27,22 +27,22 @@ struct Edit {
 
 impl Edits {
     pub(crate) fn clear(&mut self) {
-        self.edits.clear();
+        self.all.clear();
         self.text.clear();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.edits.is_empty()
+        self.all.is_empty()
     }
 
     /// How many edits there are, those that will not count included.
     pub(crate) fn len(&self) -> usize {
-        self.edits.len()
+        self.all.len()
     }
 
     /// The members that are to be removed, in their order.
     pub(crate) fn removed(&self) -> Vec<Range<usize>> {
-        let removed = self.edits.iter().filter(|edit| edit.member);
+        let removed = self.all.iter().filter(|edit| edit.member);
         let mut removed: Vec<_> = removed.map(|edit| edit.at.clone()).collect();
         removed.sort_unstable_by_key(|at| at.start);
         removed
@@ -52,24 +52,24 @@ impl Edits {
     pub(crate) fn replace(&mut self, at: Range<usize>, with: &[u8]) {
         let start = self.text.len();
         self.text.extend_from_slice(with);
-        self.edits.push(Edit { at, with: start..self.text.len(), member: false });
+        self.all.push(Edit { at, with: start..self.text.len(), member: false });
     }
 
     /// Removes a member of an object, from the quote before its key to the end of its value.
     pub(crate) fn remove_member(&mut self, at: Range<usize>) {
-        self.edits.push(Edit { at, with: 0..0, member: true });
+        self.all.push(Edit { at, with: 0..0, member: true });
     }
 
     /// Appends the changed line to `out`. Edits may come in any order. One inside another does not count; of two at the
     /// same place the later one does not.
     pub(crate) fn apply(&mut self, line: &[u8], out: &mut Vec<u8>) {
         // Stable, so that the order of edits at one place stays.
-        self.edits.sort_by_key(|edit| (edit.at.start, std::cmp::Reverse(edit.at.end)));
+        self.all.sort_by_key(|edit| (edit.at.start, std::cmp::Reverse(edit.at.end)));
         self.applied.clear();
         self.vague = false;
         let begin = out.len();
         let mut done = 0;
-        for edit in &self.edits {
+        for edit in &self.all {
             if edit.at.start < done || edit.at.end > line.len() {
                 continue;
             }

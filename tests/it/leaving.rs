@@ -44,7 +44,7 @@ fn delivered(place: &Place, lines: usize) -> Vec<String> {
 /// The value of a metric that has no labels, or these.
 fn metric(place: &Place, name: &str) -> Option<u64> {
     let page = http::get(&place.url("/metrics")).ok()?;
-    let text = String::from_utf8(page.body.to_vec()).ok()?;
+    let text = String::from_utf8(page.body).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.rsplit(' ').next()?.parse().ok()
 }
@@ -154,7 +154,9 @@ fn a_sample_shows_what_each_step_would_do_and_sends_nothing() {
     ] {
         assert!(ran.stdout.contains(wanted), "{wanted}:\n{}", ran.stdout);
     }
-    assert!(!place.out().exists() && !place.state_dir().join("checkpoint.json").exists());
+    for path in [place.out(), place.state_dir().join("checkpoint.json")] {
+        assert!(!path.try_exists().unwrap(), "{}", path.display());
+    }
 }
 
 /// Promise 7, seen from outside: what ships with the project holds credentials, and none of them comes out.
@@ -164,7 +166,7 @@ fn the_defaults_keep_secrets_home_and_tell_who_did_what() {
     place.leaving("");
     let running = place.start();
     let events = crate::command::recorded();
-    let count = events.iter().filter(|byte| **byte == b'\n').count();
+    let count = memchr::memchr_iter(b'\n', &events).count();
     let lines = delivered(&place, count);
     let (status, said) = running.end(Signal::TERM);
     assert!(status.success(), "{said}");

@@ -37,12 +37,12 @@ impl Stage {
         let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
         let events: Vec<_> =
             (0..count * 3).map(|n| maker.event(if n % 3 == 1 { 5000 } else { 100 })).collect();
-        fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
         let config = tables::input("api", &dir.path().join("audit.log")) + &bulk.table("");
         let mut agent = Agent::start(dir.path(), &config);
         agent.wait_readyz(200, LIMIT);
         agent.stop();
         change(&dir.path().join("auditrail.toml"));
+        fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
         agent.resume();
         let all = events.len();
         let long = events.into_iter().filter(|event| event.line.len() > 5000).collect();

@@ -42,9 +42,12 @@ fn sighup_does_not_end_it_and_doubles_nothing() {
 #[test]
 fn started_again_it_has_nothing_to_do() {
     let place = Place::following_recorded();
-    for _ in 0..3 {
+    for round in 0..3 {
         let running = place.start();
         place.wait_for_bytes(recorded().len());
+        // It says where it stands, although it has nothing to do.
+        let status = place.ask(&["status", "--json"]).expect(0);
+        assert!(round == 0 || status.stdout.contains("\"offset\""), "{}", status.stdout);
         let (status, said) = running.end(Signal::TERM);
         assert!(status.success(), "{said}");
     }

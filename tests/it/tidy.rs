@@ -9,6 +9,8 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/checkpoint/budget.rs", "how much the state directory holds"),
     ("src/checkpoint/store.rs", "lock, key, checkpoint"),
     ("src/cli/check.rs", "is the state directory there, is the log mounted alone"),
+    ("src/cli/sample.rs", "a recorded log"),
+    ("src/cli/transform.rs", "policies and keys"),
     ("src/config/mod.rs", "the configuration"),
     ("src/config/secret.rs", "secrets in files"),
     ("src/disk/mod.rs", "every change"),
