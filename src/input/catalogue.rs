@@ -4,7 +4,7 @@
 //! fingerprint, whatever its file is called. Files that somebody still reads are held open: what is deleted or
 //! compressed meanwhile can be read to its end all the same.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::files::{Files, Known};
-use super::generation::{FileId, Generation, file_id};
+use super::generation::{FileId, Generation};
 use super::hold;
 use super::names::{self, Name, Stamp};
 use super::now::Now;
@@ -98,8 +98,6 @@ impl Catalogue {
         let backups = names.len() - usize::from(live_exists);
         let mut found = Found { live_exists, backups, ..Found::default() };
         let mut next = Next::default();
-        // Files of which nothing can be told yet.
-        let mut awaited = HashSet::new();
         let before = std::mem::take(&mut self.tracked);
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
@@ -112,7 +110,6 @@ impl Catalogue {
                 }
                 Ok(None) => {
                     found.awaited = true;
-                    awaited.extend(fs::metadata(&path).ok().map(|meta| file_id(&meta)));
                     found.again = found.again.or(name.gzip.then_some(now.waits.settled));
                 }
                 // Renamed or compressed since the listing: the next one settles it.
@@ -123,7 +120,7 @@ impl Catalogue {
             }
         }
         let mut next = next.with_nameless(before, now, live_exists, &wanted, self.pins.as_ref());
-        self.keep(&mut next, &awaited, now, &mut found);
+        self.keep(&mut next, now, &mut found);
         self.files.sweep();
         hold::hold(&mut next, &wanted, self.pins.as_ref());
         if let Some(pins) = &mut self.pins {
@@ -140,20 +137,12 @@ impl Catalogue {
     }
 
     /// Links what has to be kept, adds what only a link keeps, and lets go of what there is no room for.
-    fn keep(
-        &mut self,
-        next: &mut Vec<Tracked>,
-        awaited: &HashSet<FileId>,
-        now: Now,
-        found: &mut Found,
-    ) {
+    fn keep(&mut self, next: &mut Vec<Tracked>, now: Now, found: &mut Found) {
         let Some(pins) = &mut self.pins else { return };
         for (named, path, gzip) in pins.unknown(next) {
             let stem = format!("{named}.log");
             let name = Name { stem, gzip, stamp: Some(Stamp::Number(0)) };
             match self.files.identify(&name, &path, now, |_| None) {
-                // It was truncated, and the half of a first line stands there now.
-                Ok(Some(known)) if !gzip && awaited.contains(&known.id) => pins.remove(named),
                 Ok(Some(mut known)) => {
                     if known.head.probe.is_empty() {
                         // Nothing of it can be read: there is its name to go by.

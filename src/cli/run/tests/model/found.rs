@@ -2,7 +2,7 @@
 
 use super::step::Kind::Elasticsearch;
 use super::step::Script;
-use super::step::Step::{Append, Begin, CopyTruncate, Kill, Return, Rotate, Start};
+use super::step::Step::{Append, Return, Rotate, Start};
 
 pub(super) fn scripts() -> Vec<Script> {
     vec![
@@ -12,13 +12,6 @@ pub(super) fn scripts() -> Vec<Script> {
             batch: 1,
             in_flight: 1,
             steps: vec![Append(1), Rotate, Start, Return(0)],
-        },
-        // The link to a log that was truncated showed half of a line as a generation, which was missed once it was whole.
-        Script {
-            outputs: vec![Elasticsearch],
-            batch: 3,
-            in_flight: 1,
-            steps: vec![Append(1), Start, Kill(2), CopyTruncate, Begin],
         },
     ]
 }

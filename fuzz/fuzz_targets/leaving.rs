@@ -1,4 +1,0 @@
-//! See `auditrail::fuzzing::leaving`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| auditrail::fuzzing::leaving(data));
