@@ -15,7 +15,9 @@ pub(super) fn shortened(envelope: &[u8], length: u64) -> Vec<u8> {
         }
         line.extend_from_slice(&envelope[inside..]);
     } else {
-        let body = envelope.strip_suffix(b"}").unwrap_or(envelope);
+        let ended = envelope.trim_ascii_end();
+        // Hand-edited lines may end with blanks.
+        let body = ended.strip_suffix(b"}").unwrap_or(ended).trim_ascii_end();
         line.extend_from_slice(if body.is_empty() { b"{" } else { body });
         if body.len() > 1 {
             line.push(b',');
