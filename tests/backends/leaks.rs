@@ -83,7 +83,7 @@ fn no_secret_of_any_kind_is_in_any_byte_that_leaves() {
     let stage = Stage::new(loki.join().unwrap(), elastic.join().unwrap(), &cluster, &made.log);
     let mut events = expected(&written);
     assert_delivered(&stage, &mut events, made.events);
-    assert_who_did_what(&written, &stage.archive);
+    assert_who_did_what(&written, &stage.file());
     assert_nothing_leaks(&planted, &stage.leave(&events));
 }
 
@@ -120,19 +120,19 @@ fn assert_planted(planted: &Planted, written: &[u8], made: &[u8]) {
 
 /// The agent with its outputs.
 struct Stage {
-    dir: TempDir,
     loki: Loki,
     elastic: Arc<Elastic>,
     halves: [Bulk; 2],
     agent: Agent,
     archive: PathBuf,
     logs: [PathBuf; 2],
+    _dir: TempDir,
 }
 
 impl Stage {
     fn new(loki: Loki, elastic: Arc<Elastic>, cluster: &ApiServer, made: &[u8]) -> Self {
         let dir = TempDir::new().unwrap();
-        let archive = dir.path().join("archive.ndjson");
+        let archive = dir.path().join("archive-{input}.ndjson");
         let by_hand = dir.path().join("by-hand/audit.log");
         fs::create_dir(by_hand.parent().unwrap()).unwrap();
         fs::write(&by_hand, made).unwrap();
@@ -159,14 +159,20 @@ impl Stage {
         }
         let agent = Agent::start_saying(Some("trace"), dir.path(), &config);
         let logs = [cluster.audit_log().parent().unwrap().to_owned(), by_hand];
-        Self { dir, loki, elastic, halves, agent, archive, logs }
+        Self { loki, elastic, halves, agent, archive, logs, _dir: dir }
+    }
+
+    /// What the file output wrote.
+    fn file(&self) -> Vec<u8> {
+        let archive = self.archive.to_str().unwrap();
+        let of = |input| fs::read(archive.replace("{input}", input)).unwrap_or_default();
+        ["apiserver", "by-hand"].map(of).concat()
     }
 
     /// Lines of the file but those that tell of gaps.
     fn lines(&self) -> usize {
         let gap = |line: &&[u8]| line.starts_with(br#"{"kind":"Gap""#);
-        let archive = fs::read(&self.archive).unwrap_or_default();
-        archive.split_inclusive(|byte| *byte == b'\n').filter(|line| !gap(line)).count()
+        self.file().split_inclusive(|byte| *byte == b'\n').filter(|line| !gap(line)).count()
     }
 
     /// Documents but those that tell of gaps.
@@ -213,7 +219,7 @@ impl Stage {
         self.agent.stop_done();
         all.push(("log", fs::read(self.agent.log()).unwrap()));
         all.push(("state directory", self.agent.state().into_bytes()));
-        all.push(("file", fs::read(&self.archive).unwrap()));
+        all.push(("file", self.file()));
         all.push(("Elasticsearch", self.elastic.answers(STREAM).concat()));
         let answers: String =
             self.loki.answers(STORED, events).iter().map(Value::to_string).collect();
@@ -224,8 +230,6 @@ impl Stage {
                 half.state().stored.values().map(|(line, _)| line.as_str()).collect::<String>();
             all.push(("half a store", stored.into_bytes()));
         }
-        let rest = self.dir.path().join("state");
-        assert!(rest.is_dir());
         all
     }
 }
@@ -298,7 +302,7 @@ struct Status {
 }
 
 /// Of all that the server wrote it is still to be seen who did what to which object, when, from where, and how it ended.
-fn assert_who_did_what(written: &[u8], archive: &Path) {
+fn assert_who_did_what(written: &[u8], left: &[u8]) {
     let deeds = |log: &[u8]| -> Vec<Deed> {
         let lines =
             log.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"kind":"Event""#));
@@ -308,8 +312,7 @@ fn assert_who_did_what(written: &[u8], archive: &Path) {
             .map(|line| serde_json::from_slice(line).unwrap())
             .collect()
     };
-    let left = deeds(&fs::read(archive).unwrap());
-    assert_exactly_once("who did what", left, deeds(written));
+    assert_exactly_once("who did what", deeds(left), deeds(written));
 }
 
 fn assert_nothing_leaks(planted: &Planted, places: &[(&str, Vec<u8>)]) {

@@ -181,7 +181,7 @@ impl Made {
         self.line(1, &[&[0; 5000], two.as_bytes()].concat());
         let one = planted(self, "a hole inside");
         let hole = one.find(r#"","responseObject"#).unwrap_or(tear - 20);
-        self.line(1, &[&one.as_bytes()[..hole], &[0; 50], &one.as_bytes()[hole..]].concat());
+        self.line(2, &[&one.as_bytes()[..hole], &[0; 50], &one.as_bytes()[hole..]].concat());
         let one = planted(self, "the end of a line");
         self.line(1, &one.as_bytes()[one.find("requestObject").unwrap()..]);
         let one = planted(self, "no event");

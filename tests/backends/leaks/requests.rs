@@ -105,7 +105,7 @@ pub(super) const ALSO_IN: &[(&str, &[&str])] = &[
     ("kept by a finalizer", &[r#""verb":"delete""#]),
     ("deleted with others", &[r#""verb":"deletecollection""#]),
     ("kubectl apply of a Secret", &["last-applied-configuration", r#""verb":"patch""#]),
-    ("kubectl apply of a Secret", &["last-applied-configuration", r#""kind":"Table""#, "includeObject=Metadata"]),
+    ("kubectl apply of a Secret", &["last-applied-configuration", r#""kind":"Table""#, "secrets?limit=500"]),
     ("kubectl apply of a Deployment", &["last-applied-configuration", r#""kind":"DeploymentList""#]),
     ("invalid label", &[r#""code":422"#, "Invalid value"]),
     ("unknown field of a Secret", &["unknown field"]),
