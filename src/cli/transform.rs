@@ -151,7 +151,7 @@ fn redaction(redact: &config::Redact, key: &Key) -> anyhow::Result<Redaction> {
         user_extra: redact.user_extra.clone(),
         pseudonymise_users: redact.pseudonymise_users,
         proxy_paths: redact.proxy_paths,
-        rules: blanked.chain(kept).collect(),
+        own: blanked.chain(kept).collect(),
         key: Some(key.clone()),
     };
     Ok(Redaction::new(rules, mode)?)

@@ -110,6 +110,60 @@ pub(crate) struct Fields {
     pub(crate) annotations: Span,
 }
 
+impl Fields {
+    /// All of them, to be moved when their line changes.
+    pub(crate) fn all_mut(&mut self) -> [&mut Span; 22] {
+        let Self {
+            level,
+            audit_id,
+            stage,
+            request_uri,
+            verb,
+            user,
+            username,
+            impersonated_user,
+            source_ips,
+            user_agent,
+            object_ref,
+            resource,
+            subresource,
+            namespace,
+            name,
+            response_status,
+            code,
+            request_object,
+            response_object,
+            received,
+            stage_time,
+            annotations,
+        } = self;
+        [
+            level,
+            audit_id,
+            stage,
+            request_uri,
+            verb,
+            user,
+            username,
+            impersonated_user,
+            source_ips,
+            user_agent,
+            object_ref,
+            resource,
+            subresource,
+            namespace,
+            name,
+            response_status,
+            code,
+            request_object,
+            response_object,
+            received,
+            stage_time,
+            annotations,
+        ]
+    }
+}
+
 /// One event of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event {

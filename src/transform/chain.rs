@@ -76,7 +76,13 @@ impl Chain {
                 Fate::Dropped => {}
                 Fate::Same => kept.push((*record.event, None)),
                 Fate::Changed => {
-                    let event = read_again(record.event, &work.changed[begin..]);
+                    let event = *record.event;
+                    let event = if done.lowered.is_some() || done.shrunk.is_some() {
+                        read_again(event, &work.changed[begin..])
+                    } else {
+                        moved(event, &work.edits)
+                            .unwrap_or_else(|| read_again(event, &work.changed[begin..]))
+                    };
                     kept.push((event, Some(begin..work.changed.len())));
                 }
             }
@@ -214,9 +220,21 @@ fn lower_to(record: &Record<'_>, to: Level) -> Option<Level> {
     (to < level).then_some(to)
 }
 
+/// An event whose line was changed within its fields, if that is all. Its depth stays, at which it may be less deep now.
+fn moved(mut event: Event, edits: &Edits) -> Option<Event> {
+    if event.form != Form::Json {
+        return None;
+    }
+    for span in event.fields.all_mut() {
+        if !span.is_empty() {
+            *span = edits.moved(*span)?;
+        }
+    }
+    Some(event)
+}
+
 /// An event whose line was changed: the same, with its fields where they stand now.
-fn read_again(event: &Event, line: &[u8]) -> Event {
-    let mut event = *event;
+fn read_again(mut event: Event, line: &[u8]) -> Event {
     let (mut found, mut pieces_found) = (None, 0);
     pieces(line, true, |piece| {
         found = Some(piece);

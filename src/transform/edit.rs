@@ -2,12 +2,18 @@
 
 use std::ops::Range;
 
+use crate::event::Span;
+
 /// Stretches of one line and what takes their place. Kept from event to event, so that most cost no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
     edits: Vec<Edit>,
     /// The replacements, one behind the other.
     text: Vec<u8>,
+    /// What was replaced at the last [`Edits::apply`], in order, and the length of what stands there now.
+    applied: Vec<(Range<usize>, usize)>,
+    /// Some of it is not quite so.
+    vague: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -34,6 +40,14 @@ impl Edits {
         self.edits.len()
     }
 
+    /// The members that are to be removed, in their order.
+    pub(crate) fn removed(&self) -> Vec<Range<usize>> {
+        let removed = self.edits.iter().filter(|edit| edit.member);
+        let mut removed: Vec<_> = removed.map(|edit| edit.at.clone()).collect();
+        removed.sort_unstable_by_key(|at| at.start);
+        removed
+    }
+
     /// Puts `with` in the place of a stretch.
     pub(crate) fn replace(&mut self, at: Range<usize>, with: &[u8]) {
         let start = self.text.len();
@@ -51,6 +65,8 @@ impl Edits {
     pub(crate) fn apply(&mut self, line: &[u8], out: &mut Vec<u8>) {
         // Stable, so that the order of edits at one place stays.
         self.edits.sort_by_key(|edit| (edit.at.start, std::cmp::Reverse(edit.at.end)));
+        self.applied.clear();
+        self.vague = false;
         let begin = out.len();
         let mut done = 0;
         for edit in &self.edits {
@@ -59,12 +75,41 @@ impl Edits {
             }
             out.extend_from_slice(&line[done..edit.at.start]);
             out.extend_from_slice(&self.text[edit.with.clone()]);
+            let before = done;
             done = edit.at.end;
+            let mut start = edit.at.start;
             if edit.member {
+                let length = out.len();
                 done = without_comma(line, done, begin, out);
+                start = start.saturating_sub(length - out.len());
+                self.vague |= start < before;
             }
+            self.applied.push((start..done, edit.with.len()));
         }
         out.extend_from_slice(&line[done..]);
+    }
+
+    /// Where a stretch of the line stands now, if it is still there; a change within it is part of it.
+    pub(crate) fn moved(&self, span: Span) -> Option<Span> {
+        if self.vague {
+            return None;
+        }
+        let (mut start, mut end) = (span.start as usize, span.end as usize);
+        for (old, new) in self.applied.iter().rev() {
+            if old.start >= span.end as usize {
+                continue;
+            }
+            let within = old.start >= span.start as usize && old.end <= span.end as usize;
+            if !within && old.end > span.start as usize {
+                return None;
+            }
+            // From behind, so that nothing is taken from less than it is.
+            end = end + new - old.len();
+            if old.end <= span.start as usize {
+                start = start + new - old.len();
+            }
+        }
+        Some(Span::new(start, end))
     }
 }
 
@@ -106,6 +151,35 @@ mod tests {
         assert_eq!(without(line, &['a', 'c']), r#"{"b":2}"#);
         assert_eq!(without(line, &['a', 'b', 'c']), "{}");
         assert_eq!(without(r#"{ "a":1 , "b":2 }"#, &['b']), r#"{ "a":1  }"#);
+    }
+
+    #[test]
+    fn what_is_not_touched_is_found_where_it_stands_now() {
+        let line = br#"{"a":1,"b":"bb","c":{"d":"dd","e":5},"f":"ff"}"#;
+        let at = |text: &str| {
+            let start = memchr::memmem::find(line, text.as_bytes()).unwrap();
+            start..start + text.len()
+        };
+        let span = |range: Range<usize>| Span::new(range.start, range.end);
+        let mut edits = Edits::default();
+        edits.remove_member(at(r#""a":1"#));
+        edits.replace(at("dd"), b"longer");
+        edits.remove_member(at(r#""e":5"#));
+        let mut out = Vec::new();
+        edits.apply(line, &mut out);
+        assert_eq!(out, br#"{"b":"bb","c":{"d":"longer"},"f":"ff"}"#);
+        let now = |text: &str| {
+            edits
+                .moved(span(at(text)))
+                .map(|span| String::from_utf8_lossy(&out[span.range()]).into_owned())
+        };
+        assert_eq!(now("bb").as_deref(), Some("bb"));
+        assert_eq!(now("ff").as_deref(), Some("ff"));
+        assert_eq!(now("dd").as_deref(), Some("longer"));
+        assert_eq!(now(r#"{"d":"dd","e":5}"#).as_deref(), Some(r#"{"d":"longer"}"#));
+        // It is gone, or only some of it is there.
+        assert_eq!(now("5"), None);
+        assert_eq!(now(r#""a":1"#), None);
     }
 
     #[test]

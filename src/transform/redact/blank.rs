@@ -3,13 +3,15 @@
 //! Where a member is blanked because of what stands around it, the edit covers its key too. It then holds whatever was
 //! found inside before, for of two edits the outer one counts.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Redaction;
 use super::context::Context;
 use super::frame::Flags;
+use super::member::name;
 use super::text::{Secrets, secrets};
-use super::token::{escape_json, is_token};
+use super::token::{Mode, escape_json, is_token};
 use super::walk::{NESTED, Walk, blank, quoted};
 use crate::event::text;
 use crate::event::walk::string_end;
@@ -20,7 +22,7 @@ pub(super) enum Inner {
     Same,
     Changed(Vec<u8>),
     Unreadable,
-    /// There is something in it, and too much JSON around it.
+    /// There is something in it, and too much of it, or too much JSON around it.
     TooDeep,
 }
 
@@ -28,7 +30,7 @@ impl Walk<'_> {
     /// Blanks one value, quotes or brackets included. `data` says that it is base64.
     pub(super) fn blank(&mut self, at: Range<usize>, data: bool) {
         if let Some(with) = token(self.redaction, &self.line[at.clone()], data) {
-            self.edits.replace(at, &with);
+            self.edits.replace(at, with.as_bytes());
         }
     }
 
@@ -36,43 +38,54 @@ impl Walk<'_> {
     pub(super) fn blank_member(&mut self, key: usize, at: usize, data: bool) -> Option<usize> {
         let end = self.over(at)?;
         if let Some(with) = token(self.redaction, &self.line[at..end], data) {
-            let mut out = self.key_as_written(key, at)?;
-            out.extend_from_slice(&with);
+            let mut out = Vec::new();
+            self.write_key(key, at, &mut out)?;
+            out.extend_from_slice(with.as_bytes());
             self.edits.replace(key..end, &out);
         }
         Some(end)
     }
 
-    /// A key from its quote to its value.
-    fn key_as_written(&self, key: usize, at: usize) -> Option<Vec<u8>> {
+    /// Appends a key, from its quote to its value.
+    fn write_key(&self, key: usize, at: usize, out: &mut Vec<u8>) -> Option<()> {
+        if !self.hits.any_within(key..at) {
+            out.extend_from_slice(&self.line[key..at]);
+            return Some(());
+        }
         let close = string_end(self.line, key + 1)?;
         let inside = key + 1..close;
-        Some(match self.renamed(inside.clone(), &text::json(&self.line[inside])) {
-            Some(name) => [b"\"", name.as_slice(), &self.line[close..at]].concat(),
-            None => self.line[key..at].to_vec(),
-        })
+        match self.renamed(inside.clone(), &name(&self.line[inside])) {
+            Some(name) => {
+                out.push(b'"');
+                out.extend_from_slice(&name);
+                out.extend_from_slice(&self.line[close..at]);
+            }
+            None => out.extend_from_slice(&self.line[key..at]),
+        }
+        Some(())
     }
 
     /// Blanks all values below a key, whose own keys stay; answers where they end.
     pub(super) fn blank_tree(&mut self, key: usize, at: usize) -> Option<usize> {
-        let name = text::json(self.line.get(key + 1..string_end(self.line, key + 1)?)?);
-        let data = !name.eq_ignore_ascii_case("stringData");
+        let data = name(self.line.get(key + 1..string_end(self.line, key + 1)?)?);
+        let data = !data.eq_ignore_ascii_case("stringData");
         if self.line.get(at) != Some(&b'{') {
             return self.blank_member(key, at, data);
         }
-        let end = self.over(at)?;
-        let mut out = self.key_as_written(key, at)?;
-        if self.values(at, data, &mut out).is_none() {
+        let mut out = Vec::new();
+        self.write_key(key, at, &mut out)?;
+        let Some(end) = self.values(at, data, &mut out) else {
             return self.blank_member(key, at, data);
-        }
+        };
         if out != self.line[key..end] {
             self.edits.replace(key..end, &out);
         }
         Some(end)
     }
 
-    /// Appends the object that begins at `from` with its values blanked; `None` if it cannot be read.
-    fn values(&self, from: usize, data: bool, out: &mut Vec<u8>) -> Option<()> {
+    /// Appends the object that begins at `from` with its values blanked, and answers where it ends; `None` if it cannot be
+    /// read.
+    fn values(&self, from: usize, data: bool, out: &mut Vec<u8>) -> Option<usize> {
         let line = self.line;
         out.push(b'{');
         let mut at = blank(line, from + 1);
@@ -88,15 +101,15 @@ impl Walk<'_> {
             line.get(colon).filter(|byte| **byte == b':')?;
             let value = blank(line, colon + 1);
             let end = self.over(value)?;
-            out.extend_from_slice(&self.key_as_written(at, value)?);
+            self.write_key(at, value, out)?;
             match token(self.redaction, &line[value..end], data) {
-                Some(with) => out.extend_from_slice(&with),
+                Some(with) => out.extend_from_slice(with.as_bytes()),
                 None => out.extend_from_slice(&line[value..end]),
             }
             at = blank(line, end);
         }
         out.push(b'}');
-        Some(())
+        Some(at + 1)
     }
 
     /// Blanks what is secret in the text of a string, given without its quotes. `json` says that it must be JSON.
@@ -130,6 +143,9 @@ impl Walk<'_> {
     /// Redacts JSON inside of a string.
     fn inner(&self, text: &str, flags: Flags, json: bool) -> Inner {
         let mut hits = self.redaction.screen.hits(text.as_bytes());
+        if hits.overflow {
+            return Inner::TooDeep;
+        }
         // Whether it is JSON shows only where all of it is read.
         hits.structural |= json;
         if hits.is_empty() && !json && !flags.everything() {
@@ -157,9 +173,15 @@ impl Walk<'_> {
 }
 
 /// What takes the place of a value as it is written; `None` for one that holds nothing, or was blanked before.
-fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Vec<u8>> {
+fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Cow<'static, str>> {
+    if matches!(written, b"null" | b"{}" | b"[]" | b"\"\"") {
+        return None;
+    }
+    if let Mode::Mask = redaction.mode {
+        let inside = written.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+        return (!inside.is_some_and(is_token)).then_some(Cow::Borrowed("\"***\""));
+    }
     let text = match written {
-        b"null" | b"{}" | b"[]" | b"\"\"" => return None,
         [b'"', inside @ .., b'"'] => text::json(inside),
         _ => String::from_utf8_lossy(written),
     };
@@ -171,7 +193,7 @@ fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Vec<u8>> {
     } else {
         redaction.mode.token(text.as_bytes())
     };
-    Some(format!("\"{token}\"").into_bytes())
+    Some(format!("\"{token}\"").into())
 }
 
 impl Redaction {

@@ -21,7 +21,7 @@ const REVIEWS: &[&str] = &[
 ];
 
 /// Answers that quote nothing but names.
-const PLAIN_CODES: &[&str] = &["401", "403", "404", "409", "410", "429"];
+pub(super) const PLAIN_CODES: &[&str] = &["401", "403", "404", "409", "410", "429"];
 
 /// One event's circumstances.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl<'a> Context<'a> {
         let resource = resources.first().map_or("", AsRef::as_ref);
         let rules: Vec<_> =
             redaction.rules.iter().filter(|rule| rule.concerns(resource, group)).collect();
-        let quotes = (secret || oauth) && !PLAIN_CODES.contains(&code) || oauth;
+        let quotes = oauth || secret && !PLAIN_CODES.contains(&code);
         let flags = Flags::NONE
             .with(Flags::SECRET.when(secret))
             .with(Flags::NAMED.when(oauth))

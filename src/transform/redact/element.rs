@@ -29,7 +29,7 @@ impl Walk<'_> {
         }
         let end = string_end(self.line, at + 1)?;
         let inside = at + 1..end;
-        let Some(frame) = self.frames.last_mut() else { return None };
+        let frame = self.frames.last_mut()?;
         if flags.has(Flags::SECRET) && flags.has(Flags::ROOT) {
             self.blank(at..end + 1, false);
             return Some(end + 1);
@@ -50,7 +50,8 @@ impl Walk<'_> {
         if flagged && !word.starts_with('-') && !harmless_value(&word) {
             self.blank(at..end + 1, false);
         } else if let Some(Flag::Rest(from)) = flag {
-            let masked = self.redaction.replaced(&word, &[from..word.len()]);
+            let part = from..word.len();
+            let masked = self.redaction.replaced(&word, std::slice::from_ref(&part));
             let mut out = Vec::new();
             escape_json(&masked, &mut out);
             self.edits.replace(inside, &out);

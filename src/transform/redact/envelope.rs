@@ -6,14 +6,15 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Redaction;
-use super::context::Context;
+use super::context::{Context, PLAIN_CODES};
 use super::frame::Flags;
+use super::member::name;
 use super::rules::ConfigMaps;
 use super::screen::Hits;
 use super::token::escape_json;
 use super::walk::{Walk, blank, scalar_end};
 use crate::event::walk::{string_end, value};
-use crate::event::{Record, text};
+use crate::event::{Record, Span, text};
 use crate::transform::edit::Edits;
 
 /// Longest `userAgent` and `auditID` that are left as they are.
@@ -32,8 +33,11 @@ impl Redaction {
     /// Collects what is to be changed in an event; `None` if it cannot be read.
     pub(super) fn envelope(&self, record: &Record<'_>, edits: &mut Edits) -> Option<()> {
         let line = record.line;
-        let hits = self.screen.hits(line);
-        if self.harmless(record, &hits) {
+        let hits = self.screen.hits_beside(line, &edits.removed());
+        if hits.overflow {
+            return None;
+        }
+        if self.plain(record) && self.quick(record, &hits, edits) {
             return Some(());
         }
         let members = members(record)?;
@@ -44,7 +48,7 @@ impl Redaction {
             if !hits.any_within(member.key.start..member.value.end) && !context.looks(raw) {
                 continue;
             }
-            let name = text::json(raw);
+            let name = name(raw);
             if walk.event_member(&name, member).is_none() {
                 // It cannot be read, so nobody knows what is in it.
                 walk = Walk::new(self, &context, (line, &hits), walk.edits, 0);
@@ -54,24 +58,53 @@ impl Redaction {
         Some(())
     }
 
-    /// Whether there is nothing in an event that anything here would change: true of most.
-    fn harmless(&self, record: &Record<'_>, hits: &Hits) -> bool {
+    /// Whether an event is one that only what the screen saw can change: true of most.
+    fn plain(&self, record: &Record<'_>) -> bool {
         let fields = &record.event.fields;
-        let short = |at: crate::event::Span, limit: usize| at.range().len() <= limit;
+        let short = |at: Span, limit: usize| at.range().len() <= limit;
         let uri = record.raw(fields.request_uri).unwrap_or_default();
         // Without an object it may be in the URI.
         let object = !fields.resource.is_empty()
             || [&b"/secrets"[..], b"/oauth", b"/useroauth"]
                 .iter()
                 .all(|name| memchr::memmem::find(uri, name).is_none());
-        hits.is_empty()
-            && object
+        object
             && self.rules.is_empty()
             && !self.pseudonymise_users
             && short(fields.user_agent, USER_AGENT)
             && short(fields.audit_id, AUDIT_ID)
             && plain_uri(uri)
             && self.config_maps != ConfigMaps::All
+    }
+
+    /// Deals with an event in which the screen saw nothing, or only what needs no knowledge of the rest; answers whether
+    /// it was one.
+    fn quick(&self, record: &Record<'_>, hits: &Hits, edits: &mut Edits) -> bool {
+        let fields = &record.event.fields;
+        if hits.is_empty() {
+            return true;
+        }
+        let users = [fields.user, fields.impersonated_user].map(|at| hits.within(at.range()).len());
+        let object = hits.within(fields.object_ref.range()).len();
+        let resource = record.raw(fields.resource).unwrap_or_default();
+        let code = record.raw(fields.code).unwrap_or_default();
+        // What the object is matters to bodies and messages, and its name if it is a token.
+        let body = !fields.request_object.is_empty() || !fields.response_object.is_empty();
+        let named = resource.starts_with(b"oauth") || resource.starts_with(b"useroauth");
+        let says = str::from_utf8(code).is_ok_and(|code| {
+            code.is_empty() || code.starts_with('2') || PLAIN_CODES.contains(&code)
+        });
+        if object + users[0] + users[1] < hits.len() || object > 0 && (body || named || !says) {
+            return false;
+        }
+        let context = Context::default();
+        let mut walk = Walk::new(self, &context, (record.line, hits), edits, 0);
+        for (at, count) in [fields.user, fields.impersonated_user].into_iter().zip(users) {
+            if count > 0 && walk.user(&at.range(), Flags::NONE).is_none() {
+                return false;
+            }
+        }
+        true
     }
 
     fn context<'a>(
@@ -152,16 +185,17 @@ impl Walk<'_> {
         let inside = value.start + 1..value.end.max(value.start + 2) - 1;
         let string = self.line[value.start] == b'"';
         let seen = self.hits.any_within(key.start..value.end);
+        let looked = Flags::EVERY.with(Flags::NAMED);
         let masked = match name {
             "requestURI" if string => {
                 let raw = &self.line[inside.clone()];
-                if !seen && plain_uri(raw) && !event.everything() {
+                if !seen && plain_uri(raw) && !event.has(looked) {
                     return Some(value.end);
                 }
                 self.redaction.uri(&text::json(&self.line[inside.clone()]), seen, self.context)
             }
             "userAgent" | "auditID"
-                if string && !seen && !event.everything() && inside.len() <= AUDIT_ID =>
+                if string && !seen && !event.has(looked) && inside.len() <= AUDIT_ID =>
             {
                 return Some(value.end);
             }
@@ -270,7 +304,7 @@ fn plain_uri(uri: &[u8]) -> bool {
         b"verbose",
         b"exclude",
     ];
-    if memchr::memmem::find(uri, b"proxy").is_some() {
+    if memchr::memchr_iter(b'x', uri).any(|at| uri[..at].ends_with(b"pro")) {
         return false;
     }
     let Some(question) = memchr::memchr(b'?', uri) else {
@@ -293,11 +327,20 @@ fn plain_uri(uri: &[u8]) -> bool {
     }
 }
 
-/// The members of the event. Bodies that are known are not read again.
+/// The members of the event. Values whose ends are known are not read again.
 fn members(record: &Record<'_>) -> Option<Vec<Member>> {
     let line = record.line;
     let fields = &record.event.fields;
-    let known = [fields.request_object.range(), fields.response_object.range()];
+    let known = [
+        fields.user,
+        fields.source_ips,
+        fields.object_ref,
+        fields.response_status,
+        fields.request_object,
+        fields.response_object,
+        fields.annotations,
+        fields.impersonated_user,
+    ];
     let mut all = Vec::with_capacity(24);
     let mut at = blank(line, usize::from(line.first() == Some(&b'{')));
     while line.get(at)? != &b'}' {
@@ -310,11 +353,13 @@ fn members(record: &Record<'_>) -> Option<Vec<Member>> {
         let colon = blank(line, close + 1);
         line.get(colon).filter(|byte| **byte == b':')?;
         let start = blank(line, colon + 1);
-        let known = known.iter().find(|body| body.start == start && !body.is_empty());
-        let end = match (known, line.get(start)?) {
-            (Some(body), _) => body.end,
-            (None, b'{' | b'[' | b'"') => value(line, start)?.1,
-            (None, _) => scalar_end(line, start)?,
+        let end = match line.get(start)? {
+            b'"' => string_end(line, start + 1)? + 1,
+            b'{' | b'[' => match known.iter().find(|at| at.start as usize == start) {
+                Some(at) => at.end as usize,
+                None => value(line, start)?.1,
+            },
+            _ => scalar_end(line, start)?,
         };
         all.push(Member { key: at + 1..close, value: start..end });
         at = blank(line, end);

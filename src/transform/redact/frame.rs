@@ -14,9 +14,9 @@ impl Flags {
     pub(super) const ROOT: Self = Self(1 << 1);
     /// Below a suspicious name: strings are blanked.
     pub(super) const HOT: Self = Self(1 << 2);
-    /// Of a ConfigMap, and all its values are to go.
+    /// Of a `ConfigMap`, and all its values are to go.
     pub(super) const DATA: Self = Self(1 << 3);
-    /// Of a ConfigMap that is to stay as it is.
+    /// Of a `ConfigMap` that is to stay as it is.
     pub(super) const OPEN: Self = Self(1 << 4);
     /// Of an OAuth token, whose very name is one.
     pub(super) const NAMED: Self = Self(1 << 5);
@@ -32,6 +32,9 @@ impl Flags {
     pub(super) const MESSAGE: Self = Self(1 << 10);
     /// Rules of the operator look at each string.
     pub(super) const EVERY: Self = Self(1 << 11);
+
+    /// Rows of a Table of which some columns are secret.
+    pub(super) const CELLS: Self = Self(1 << 12);
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -50,6 +53,12 @@ impl Flags {
         if wanted { self } else { Self::NONE }
     }
 
+    /// Whether each key means something, with hits or without.
+    pub(super) fn each_key(self) -> bool {
+        let always = Self(Self::HOT.0 | Self::DATA.0 | Self::NAMED.0 | Self::EVERY.0);
+        self.has(always) || self.has(Self::SECRET) && self.has(Self::ROOT)
+    }
+
     /// Whether all below must be seen, with hits or without.
     pub(super) fn everything(self) -> bool {
         self.has(Self(
@@ -58,6 +67,7 @@ impl Flags {
                 | Self::DATA.0
                 | Self::NAMED.0
                 | Self::MESSAGE.0
+                | Self::CELLS.0
                 | Self::EVERY.0,
         ))
     }
@@ -77,6 +87,7 @@ pub(super) enum Target {
 
 /// An object or array that is open.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub(super) struct Frame {
     pub(super) flags: Flags,
     pub(super) object: bool,

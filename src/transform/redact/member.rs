@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use super::context::join;
 use super::custom::Ruling;
-use super::frame::{Flags, Frame, Target};
+use super::frame::{Flags, Frame};
 use super::patterns::What;
 use super::text::{Secrets, secrets};
 use super::token::escape_json;
-use super::walk::{Member, Walk, quoted};
+use super::walk::{Member, Walk};
 use super::words::{Name, beside, harmless_end, harmless_value, judge, one_word};
 use crate::event::text;
-use crate::event::walk::{string_end, value};
+use crate::event::walk::string_end;
 
 /// The annotation that holds an object's whole manifest as a string.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -58,14 +58,14 @@ impl Walk<'_> {
         let raw = &self.line[key.clone()];
         let flags = self.flags();
         let hit = self.hits.any_within(key.clone());
-        if !hit && !flags.everything() && plain(raw) {
+        if !hit && !flags.each_key() && plain(raw) {
             // Nearly all there are.
             return self.any(at, flags.without(Flags::ROOT));
         }
-        let name = text::json(raw);
+        let name = name(raw);
         let start = key.start - 1;
         self.seen = hit;
-        if let Some(masked) = self.renamed(key.clone(), &name) {
+        if hit && let Some(masked) = self.renamed(key.clone(), &name) {
             self.edits.replace(key, &masked);
         }
         let ruling = self.steps.step(self.context, flags.has(Flags::EVERY).then_some(&*name));
@@ -148,6 +148,13 @@ impl Walk<'_> {
                 self.data.push(Member { key: start, value: at });
                 return self.string(at, flags, true);
             }
+            "columnDefinitions" if flags.has(Flags::ROOT) => return self.columns(at),
+            "cells" if flags.has(Flags::CELLS) && self.line.get(at) == Some(&b'[') => {
+                return self.cells(at);
+            }
+            "rows" if flags.has(Flags::ROOT) && !self.columns.is_empty() => {
+                return self.any(at, flags.with(Flags::CELLS));
+            }
             "items" | "rows" | "object" if flags.has(Flags::ROOT) => return self.any(at, flags),
             "extra" if flags.has(Flags::USER) => return self.extra(at),
             "metadata" | "details" if flags.has(Flags::NAMED) => {
@@ -185,7 +192,7 @@ impl Walk<'_> {
     }
 
     /// What a key that nobody knows sounds like.
-    fn judged(&mut self, name: &str, at: usize, flags: Flags) -> Option<usize> {
+    pub(super) fn judged(&mut self, name: &str, at: usize, flags: Flags) -> Option<usize> {
         let array = self.line.get(at) == Some(&b'[');
         // Of a name that is anything else than plain the screen sees a part.
         let judged = match if self.seen { judge(name) } else { Name::Plain } {
@@ -249,7 +256,7 @@ impl Walk<'_> {
         Some(end + 1)
     }
 
-    fn top(&mut self, change: impl FnOnce(&mut Frame)) {
+    pub(super) fn top(&mut self, change: impl FnOnce(&mut Frame)) {
         if let Some(frame) = self.frames.last_mut() {
             change(frame);
         }
@@ -268,146 +275,27 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads where an operation of a JSON Patch puts its value.
-    fn target(&mut self, at: Range<usize>, flags: Flags) {
-        let path = text::json(&self.line[at]);
-        let target = target(&path, flags);
-        // Of two paths the worse one counts.
-        self.top(|frame| match frame.target {
-            Some(Target::Secret { .. }) => {}
-            Some(Target::Suspicious) if target == Target::Plain => {}
-            _ => frame.target = Some(target),
-        });
-    }
-
-    /// A `value`, which may belong to a `name` or `path` that has yet to come.
-    fn value(&mut self, start: usize, at: usize, flags: Flags) -> Option<usize> {
-        self.values.push(Member { key: start, value: at });
-        let verdict = self.frames.last().map_or(Target::Plain, Frame::verdict);
-        let container = matches!(self.line.get(at)?, b'{' | b'[');
-        if !container || matches!(verdict, Target::Secret { .. }) {
-            return self.over(at);
-        }
-        if verdict == Target::Suspicious {
-            self.values.pop();
-            return self.any(at, flags.with(Flags::HOT));
-        }
-        // What is a whole object for a patch may be a Secret.
-        self.any(at, flags)
-    }
-
-    /// Deals with a `value` once its object has been read.
-    pub(super) fn decide(&mut self, member: Member, frame: &Frame) {
-        let Member { key, value: at } = member;
-        let string = self.line.get(at) == Some(&b'"');
-        let flags = frame.flags.without(Flags::ROOT);
-        match frame.verdict() {
-            Target::Secret { data } => {
-                self.blank_member(key, at, data);
-            }
-            Target::Suspicious if string => {
-                self.secret(at, flags);
-            }
-            Target::Suspicious if matches!(self.line.get(at), Some(b'{' | b'[')) => {
-                self.blank_member(key, at, false);
-            }
-            Target::Plain if string => {
-                self.seen = false;
-                self.judged("value", at, flags);
-            }
-            _ => {}
-        }
-    }
-
-    /// Managed fields name fields, and hold nothing. What looks otherwise is not of the server's making.
-    fn managed_fields(&mut self, start: usize, at: usize) -> Option<usize> {
-        let end = self.over(at)?;
-        let mut sets = None;
-        let bad = self.hits.within(at..end).iter().any(|hit| {
-            let from = hit.at as usize;
-            match hit.what {
-                What::Word | What::Key | What::Program | What::Quoted => {
-                    let rest = &self.line[from..end];
-                    let close = rest.iter().position(|byte| *byte == b'"').unwrap_or(0);
-                    let behind = rest[close..].get(1..3);
-                    let set = || memchr::memmem::find(&self.line[at..end], b"\"v:").is_some();
-                    behind.is_some_and(|next| next[0] == b':' && next[1] != b'{')
-                        || *sets.get_or_insert_with(set)
-                }
-                _ => true,
-            }
-        });
-        if bad { self.blank_member(start, at, false) } else { Some(end) }
-    }
-
-    /// A user's `extra`: what is not on the list is blanked.
-    pub(super) fn extra(&mut self, at: usize) -> Option<usize> {
-        let end = self.over(at)?;
-        let line = self.line;
-        let mut blank = Vec::new();
-        let read = crate::event::walk::members(&line[..end], at, |key, value| {
-            if !self.redaction.extra_stays(&text::json(key)) {
-                blank.push(value);
-            }
-        });
-        if read.is_none() {
-            self.blank(at..end, false);
-        }
-        for value in blank {
-            let range = value.at.range();
-            if value.string {
-                self.blank(quoted(&range), false);
-            } else if line[range.start] == b'[' {
-                self.each_string(range);
-            } else if value.depth > 0 {
-                self.blank(range, false);
-            }
-        }
-        Some(end)
-    }
-
-    /// Blanks the elements of an array of strings, or all of it if it holds something else.
-    fn each_string(&mut self, at: Range<usize>) {
-        let mut strings = Vec::new();
-        let mut other = false;
-        let read = crate::event::walk::elements(&self.line[..at.end], at.start, |value| {
-            other |= value.depth > 0;
-            if value.string {
-                strings.push(value.at.range());
-            }
-        });
-        if other || read.is_none() {
-            return self.blank(at, false);
-        }
-        for inside in strings {
-            self.blank(quoted(&inside), false);
-        }
-    }
-
-    /// A message about something secret.
-    fn message(&mut self, at: usize) -> Option<usize> {
-        let (_, end) = value(self.line, at)?;
-        let text = text::json(&self.line[at + 1..end - 1]);
-        let masked = super::message::masked(self.redaction, &text, self.context);
-        if let Some(masked) = masked {
-            let mut out = Vec::new();
-            escape_json(&masked, &mut out);
-            self.edits.replace(at + 1..end - 1, &out);
-        }
-        Some(end)
-    }
-
     /// A key that is a secret by its looks, as it is to be written.
     pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
         let shape =
             |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
-        if !self.hits.within(at).iter().any(|hit| shape(hit.what)) {
+        if !self.hits.any_within(at.clone())
+            || !self.hits.within(at).iter().any(|hit| shape(hit.what))
+        {
             return None;
         }
         let masked = self.redaction.masked(name, self.context)?;
         let mut out = Vec::new();
         escape_json(&masked, &mut out);
         Some(out)
+    }
+}
+
+/// A key with its escapes undone; nearly none has any.
+pub(super) fn name(raw: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(raw) {
+        Ok(name) if !raw.contains(&b'\\') => Cow::Borrowed(name),
+        _ => text::json(raw),
     }
 }
 
@@ -422,8 +310,11 @@ fn plain(key: &[u8]) -> bool {
             | b"items"
             | b"rows"
             | b"object"
+            | b"columnDefinitions"
+            | b"cells"
             | b"extra"
             | b"openAPIV3Schema"
+            | b"message"
             | b"kind"
             | b"name"
             | b"key"
@@ -431,33 +322,4 @@ fn plain(key: &[u8]) -> bool {
             | b"path"
             | b"value"
     )
-}
-
-/// What a path of a JSON Patch says of the value.
-fn target(path: &str, flags: Flags) -> Target {
-    let segments: Vec<_> = path.split('/').skip(1).map(unescaped).collect();
-    let first = segments.first().map_or("", AsRef::as_ref);
-    if flags.has(Flags::SECRET) {
-        let harmless = matches!(first, "metadata" | "type" | "immutable");
-        let plain = harmless && !path.contains("last-applied");
-        let data = first != "stringData";
-        return if plain { Target::Plain } else { Target::Secret { data } };
-    }
-    if flags.has(Flags::DATA) && !matches!(first, "metadata" | "immutable") || first == "binaryData"
-    {
-        return Target::Secret { data: first == "binaryData" };
-    }
-    let last = segments.last().map_or("", AsRef::as_ref);
-    let suspicious =
-        |segment: &Cow<'_, str>| matches!(judge(segment), Name::Suspicious | Name::Header);
-    let any = segments.iter().any(suspicious) && !beside(last);
-    if any { Target::Suspicious } else { Target::Plain }
-}
-
-fn unescaped(segment: &str) -> Cow<'_, str> {
-    if segment.contains('~') {
-        segment.replace("~1", "/").replace("~0", "~").into()
-    } else {
-        segment.into()
-    }
 }

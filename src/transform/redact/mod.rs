@@ -24,6 +24,7 @@ mod frame;
 mod legacy;
 mod member;
 mod message;
+mod patch;
 mod path;
 mod patterns;
 mod program;
@@ -31,6 +32,7 @@ mod rules;
 mod runs;
 mod screen;
 mod shapes;
+mod special;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -41,6 +43,8 @@ mod words;
 
 use rules::RuleError;
 pub(crate) use rules::{ConfigMaps, Rule, Rules};
+#[cfg(test)]
+use token::MASK;
 pub(crate) use token::Mode;
 
 /// Keys of `user.extra` that say where a service account's token was used, and hold no secret.
@@ -79,7 +83,7 @@ impl Redaction {
             user_extra: rules.user_extra,
             pseudonymise_users: rules.pseudonymise_users,
             proxy_paths: rules.proxy_paths,
-            rules: rules.rules.iter().map(rules::Compiled::new).collect::<Result<_, _>>()?,
+            rules: rules.own.iter().map(rules::Compiled::new).collect::<Result<_, _>>()?,
             key,
         })
     }

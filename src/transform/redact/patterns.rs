@@ -132,6 +132,10 @@ fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
     let start = at - text[..at].iter().rev().take(LONGEST).take_while(count).count();
     let end = at + text[at..].iter().take(LONGEST).take_while(count).count();
     let (name, before, behind) = (&text[start..end], &text[..start], &text[end..]);
+    if name == b"credential-id" && before.ends_with(b"authentication.kubernetes.io/") {
+        // In `extra`, which is looked at anyway.
+        return false;
+    }
     let field = before.ends_with(b"\"f:");
     let begins = field || before.ends_with(b"\"") && !before.ends_with(b"\\\"");
     if !begins || behind.first() != Some(&b'"') {
@@ -195,8 +199,9 @@ fn inert(name: &[u8], before: &[u8]) -> bool {
     match before.last() {
         Some(b'[' | b',') => !name.starts_with(b"-"),
         Some(b':') => {
-            let keys: &[&[u8]] = &[b"\"name\":", b"\"key\":", b"\"kind\":", b"\"resource\":"];
-            !keys.iter().any(|key| before.ends_with(key))
+            let keys: &[&[u8]] = &[b"\"name\":", b"\"key\":", b"\"resource\":"];
+            let kind = name.starts_with(b"Secret") && before.ends_with(b"\"kind\":");
+            !kind && !keys.iter().any(|key| before.ends_with(key))
         }
         _ => false,
     }

@@ -7,7 +7,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::path::Path;
 use super::token::is_token;
 
-/// What to do with ConfigMaps.
+/// What to do with `ConfigMap`s.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum ConfigMaps {
     /// Blank what a key or a value gives away, and `binaryData`.
@@ -15,7 +15,7 @@ pub(crate) enum ConfigMaps {
     Pattern,
     /// Blank all values.
     All,
-    /// Blank nothing in the bodies of requests for ConfigMaps.
+    /// Blank nothing in the bodies of requests for `ConfigMap`s.
     Off,
 }
 
@@ -29,7 +29,8 @@ pub(crate) struct Rules {
     pub(crate) pseudonymise_users: bool,
     /// Blank what follows `/proxy/` in a URI; its query is blanked anyway.
     pub(crate) proxy_paths: bool,
-    pub(crate) rules: Vec<Rule>,
+    /// The operator's own.
+    pub(crate) own: Vec<Rule>,
     /// For the hash of what could not be read, where [`super::Mode`] has no key. Without one it is not given.
     pub(crate) key: Option<crate::event::Key>,
 }

@@ -34,9 +34,9 @@ enum Class {
 
 static CLASSES: [Class; 256] = {
     let mut classes = [Class::Outside; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        classes[byte] = match byte as u8 {
+        classes[byte as usize] = match byte {
             b'A'..=b'Z' => Class::Upper,
             b'a'..=b'z' => Class::Lower,
             b'0'..=b'9' => Class::Digit,

@@ -25,11 +25,27 @@ pub(super) struct Hits {
     all: Vec<Hit>,
     /// One concerns what stands around it: all has to be walked through.
     pub(super) structural: bool,
+    /// There were too many; those that are missing nobody knows.
+    pub(super) overflow: bool,
 }
 
+/// Hits of one line or text, for memory's sake. A list of a hundred thousand Secrets has fewer.
+const MOST: usize = 1 << 20;
+
 impl Hits {
+    fn push(&mut self, at: usize, what: What) {
+        match u32::try_from(at) {
+            Ok(at) if self.all.len() < MOST => self.all.push(Hit { at, what }),
+            _ => self.overflow = true,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// Those that begin in a stretch.
@@ -37,6 +53,12 @@ impl Hits {
         let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
         let count = self.all[first..].partition_point(|hit| (hit.at as usize) < at.end);
         &self.all[first..first + count]
+    }
+
+    /// The first at or behind a place.
+    pub(super) fn next(&self, at: usize) -> Option<usize> {
+        let first = self.all.partition_point(|hit| (hit.at as usize) < at);
+        self.all.get(first).map(|hit| hit.at as usize)
     }
 
     pub(super) fn any_within(&self, at: Range<usize>) -> bool {
@@ -77,43 +99,61 @@ impl Screen {
         })
     }
 
-    /// The hits in a line of JSON, or in a text.
+    /// The hits in a text.
     pub(super) fn hits(&self, text: &[u8]) -> Hits {
+        self.hits_beside(text, &[])
+    }
+
+    /// The hits in a line of JSON, but for stretches of it, in order, that leave it anyway.
+    pub(super) fn hits_beside(&self, text: &[u8], gone: &[Range<usize>]) -> Hits {
         let mut hits = Hits::default();
         #[cfg(test)]
         if self.wary {
             hits.structural = true;
-            hits.all.extend((0..text.len() as u32).map(|at| Hit { at, what: What::Escape }));
+            (0..text.len()).for_each(|at| hits.push(at, What::Escape));
         }
-        let mut folded = Vec::with_capacity(text.len().min(CHUNK));
         let mut from = 0;
+        for gone in gone {
+            if from < gone.start {
+                self.search(text, from..gone.start, &mut hits);
+            }
+            from = from.max(gone.end);
+        }
+        self.search(text, from..text.len(), &mut hits);
+        if hits.all.len() > 1 {
+            hits.all.sort_by_key(|hit| hit.at);
+            hits.all.dedup();
+        }
+        hits
+    }
+
+    /// Adds the hits in a stretch.
+    fn search(&self, text: &[u8], at: Range<usize>, hits: &mut Hits) {
+        let mut folded = Vec::with_capacity(at.len().min(CHUNK));
+        let mut from = at.start;
         loop {
-            let chunk = &text[from..text.len().min(from + CHUNK)];
+            let chunk = &text[from..at.end.min(from + CHUNK)];
             // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
             folded.clear();
             folded.extend(chunk.iter().map(|byte| byte | 0x20));
             for set in &self.sets {
                 set.search(&folded, |at, what| {
                     if confirm(text, from + at, what, &mut hits.structural) {
-                        hits.all.push(Hit { at: (from + at) as u32, what });
+                        hits.push(from + at, what);
                     }
                 });
             }
-            if from + CHUNK >= text.len() {
+            if from + CHUNK >= at.end {
                 break;
             }
             from += CHUNK - OVERLAP;
         }
-        runs::runs(text, |run| {
-            if !runs::is_continue(&text[run.clone()]) {
-                hits.all.push(Hit { at: run.start as u32, what: What::Run });
+        let stretch = &text[at.clone()];
+        runs::runs(stretch, |run| {
+            if !runs::is_continue(&stretch[run.clone()]) {
+                hits.push(at.start + run.start, What::Run);
             }
         });
-        if hits.all.len() > 1 {
-            hits.all.sort_by_key(|hit| hit.at);
-            hits.all.dedup();
-        }
-        hits
     }
 }
 

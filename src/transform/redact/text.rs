@@ -1,4 +1,4 @@
-//! Finds secrets in a text, whatever it is: a value, a command, a message, a file of a ConfigMap. What is around them stays.
+//! Finds secrets in a text, whatever it is: a value, a command, a message, a file of a `ConfigMap`. What is around them stays.
 
 use std::ops::Range;
 
@@ -27,6 +27,9 @@ pub(super) enum Secrets {
 /// Finds the secrets of a text.
 pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
     let hits = screen.hits(text.as_bytes());
+    if hits.overflow {
+        return Secrets::All;
+    }
     if hits.is_empty() {
         return Secrets::None;
     }
@@ -190,7 +193,7 @@ fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
     {
         return None;
     }
-    let start = at + 7;
+    let start = at + b" value: ".len();
     let rest = &text[start..];
     let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
     if let Some(quote) = rest.get(backslashes).filter(|byte| b"\"'`".contains(byte)) {

@@ -36,9 +36,9 @@ impl Mode {
 
     /// The same for what stands under `data` of a Secret, so that it is equal to its like under `stringData`.
     pub(super) fn token_of_data(&self, text: &[u8]) -> Cow<'static, str> {
-        match (self, decoded(text)) {
-            (Self::Hash(key), Some(value)) => Cow::Owned(hash(key, &value)),
-            _ => self.token(text),
+        match self {
+            Self::Mask => Cow::Borrowed(MASK),
+            Self::Hash(key) => Cow::Owned(hash(key, &decoded(text).unwrap_or(text.to_vec()))),
         }
     }
 }

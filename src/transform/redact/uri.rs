@@ -1,6 +1,7 @@
 //! Request URIs: what a query gives away by name or by looks, command lines of `exec`, and all that goes through a proxy.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::Redaction;
 use super::context::{Context, OAUTH};
@@ -198,7 +199,8 @@ impl Command {
             _ => return redaction.text_twice(word, context),
         };
         let part = from..word.len();
-        (!is_token(&word.as_bytes()[part.clone()])).then(|| redaction.replaced(word, &[part]))
+        (!is_token(&word.as_bytes()[part.clone()]))
+            .then(|| redaction.replaced(word, std::slice::from_ref(&part)))
     }
 }
 
@@ -220,16 +222,13 @@ fn decoded(text: &str) -> Cow<'_, str> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let digit = |at: usize| bytes.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
+        let hex = text.get(at + 1..at + 3).filter(|hex| *byte == b'%' && !hex.starts_with('+'));
+        if let Some(code) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            out.push(code);
+            at += 3;
+        } else {
+            out.push(*byte);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned().into()
@@ -242,7 +241,7 @@ fn encode(text: &str, but: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~*".contains(&byte) || but.contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

@@ -20,6 +20,7 @@ pub(super) const DEEPEST: usize = 256;
 pub(super) const NESTED: u8 = 4;
 /// Levels at which it is worth to find out first whether anything stands in a value: doing so reads it twice.
 const GUIDED: usize = 8;
+const NEAR: usize = 256;
 
 /// A member whose meaning is known only when its object ends: where its key and where its value begins.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,8 @@ pub(super) struct Walk<'w> {
     /// `value` of what may turn out to be suspicious.
     pub(super) values: Vec<Member>,
     pub(super) steps: Steps,
+    /// Columns of a Table that are secret.
+    pub(super) columns: Vec<usize>,
 }
 
 impl<'w> Walk<'w> {
@@ -67,6 +70,7 @@ impl<'w> Walk<'w> {
             data: Vec::new(),
             values: Vec::new(),
             steps: Steps::default(),
+            columns: Vec::new(),
         }
     }
 
@@ -136,9 +140,13 @@ impl<'w> Walk<'w> {
             return Some(end);
         }
         if self.frames.len() < GUIDED && !flags.everything() && !self.hits.structural {
-            let (_, end) = value(self.line, at)?;
-            if !self.hits.any_within(at..end) {
-                return Some(end);
+            // What is near is reached sooner by walking.
+            let next = self.hits.next(at);
+            if next.is_none_or(|next| next > at + NEAR) {
+                let (_, end) = value(self.line, at)?;
+                if next.is_none_or(|next| next >= end) {
+                    return Some(end);
+                }
             }
         }
         let mut frame = Frame::new(self.line[at] == b'{', flags);

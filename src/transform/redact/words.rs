@@ -101,6 +101,7 @@ const HARMLESS: &[&str] = &[
     "credentialsrequest",
     "tokenreview",
     "tokenrequest",
+    "authenticationkubernetesio/credentialid",
 ];
 
 /// What stands beside a secret inside of something suspicious: the parts of a reference, the shape of a key.

@@ -314,6 +314,7 @@ fn no_secret_of_a_custom_resource_leaves() {
         ("custom resources, status", "databases", r#""responseObject":{"status":{"conditions":[{"message":"login failed: password=§M"}],"secretKey":"§M"}}"#),
         ("custom resources, a key", "databases", r#""requestObject":{"spec":{"§J":1}}"#),
         ("custom resources, a schema", "customresourcedefinitions", r#""requestObject":{"spec":{"versions":[{"schema":{"openAPIV3Schema":{"properties":{"password":{"type":"string","description":"the password","default":"§M"}}}}}]}}"#),
+        ("custom resources, Table", "databases", r#""responseObject":{"kind":"Table","columnDefinitions":[{"name":"Name","type":"string"},{"name":"Admin Password","type":"string"}],"rows":[{"cells":["a","§M"],"object":{"kind":"PartialObjectMetadata"}},{"cells":["b","§M"]}]}"#),
         ("custom resources, escaped", "databases", r#""requestObject":{"spec":{"url":"https:\/\/u:§M@h","x":"p\u0061ssword=§M"}}"#),
     ]);
 }

@@ -9,9 +9,10 @@ fn with(rules: Rules) -> Redaction {
 fn rule(change: impl FnOnce(&mut Rule)) -> Redaction {
     let mut rule = Rule { name: "mine".to_owned(), ..Rule::default() };
     change(&mut rule);
-    with(Rules { rules: vec![rule], ..Rules::default() })
+    with(Rules { own: vec![rule], ..Rules::default() })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "rules want it so")]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
@@ -119,7 +120,7 @@ fn a_proxied_path_can_be_blanked_too() {
 #[test]
 fn a_rule_that_cannot_be_used_is_named() {
     let error = |rule| {
-        let rules = Rules { rules: vec![rule], ..Rules::default() };
+        let rules = Rules { own: vec![rule], ..Rules::default() };
         Redaction::new(rules, Mode::Mask).unwrap_err().to_string()
     };
     let named = || Rule { name: "mine".to_owned(), ..Rule::default() };

@@ -1,0 +1,91 @@
+//! `value`: what it is, another member says, a `name` or the `path` of a JSON Patch, and that may come later.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::frame::{Flags, Frame, Target};
+use super::walk::{Member, Walk};
+use super::words::{Name, beside, judge};
+use crate::event::text;
+
+impl Walk<'_> {
+    /// Reads where an operation of a JSON Patch puts its value.
+    pub(super) fn target(&mut self, at: Range<usize>, flags: Flags) {
+        let path = text::json(&self.line[at]);
+        let target = target(&path, flags);
+        // Of two paths the worse one counts.
+        self.top(|frame| match frame.target {
+            Some(Target::Secret { .. }) => {}
+            Some(Target::Suspicious) if target == Target::Plain => {}
+            _ => frame.target = Some(target),
+        });
+    }
+
+    /// A `value`, which may belong to a `name` or `path` that has yet to come.
+    pub(super) fn value(&mut self, start: usize, at: usize, flags: Flags) -> Option<usize> {
+        self.values.push(Member { key: start, value: at });
+        let verdict = self.frames.last().map_or(Target::Plain, Frame::verdict);
+        let container = matches!(self.line.get(at)?, b'{' | b'[');
+        if !container || matches!(verdict, Target::Secret { .. }) {
+            return self.over(at);
+        }
+        if verdict == Target::Suspicious {
+            self.values.pop();
+            return self.any(at, flags.with(Flags::HOT));
+        }
+        // What is a whole object for a patch may be a Secret.
+        self.any(at, flags)
+    }
+
+    /// Deals with a `value` once its object has been read.
+    pub(super) fn decide(&mut self, member: Member, frame: &Frame) {
+        let Member { key, value: at } = member;
+        let string = self.line.get(at) == Some(&b'"');
+        let flags = frame.flags.without(Flags::ROOT);
+        match frame.verdict() {
+            Target::Secret { data } => {
+                self.blank_member(key, at, data);
+            }
+            Target::Suspicious if string => {
+                self.secret(at, flags);
+            }
+            Target::Suspicious if matches!(self.line.get(at), Some(b'{' | b'[')) => {
+                self.blank_member(key, at, false);
+            }
+            Target::Plain if string => {
+                self.seen = false;
+                self.judged("value", at, flags);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a path of a JSON Patch says of the value.
+fn target(path: &str, flags: Flags) -> Target {
+    let segments: Vec<_> = path.split('/').skip(1).map(unescaped).collect();
+    let first = segments.first().map_or("", AsRef::as_ref);
+    if flags.has(Flags::SECRET) {
+        let harmless = matches!(first, "metadata" | "type" | "immutable");
+        let plain = harmless && !path.contains("last-applied");
+        let data = first != "stringData";
+        return if plain { Target::Plain } else { Target::Secret { data } };
+    }
+    if flags.has(Flags::DATA) && !matches!(first, "metadata" | "immutable") || first == "binaryData"
+    {
+        return Target::Secret { data: first == "binaryData" };
+    }
+    let last = segments.last().map_or("", AsRef::as_ref);
+    let suspicious =
+        |segment: &Cow<'_, str>| matches!(judge(segment), Name::Suspicious | Name::Header);
+    let any = segments.iter().any(suspicious) && !beside(last);
+    if any { Target::Suspicious } else { Target::Plain }
+}
+
+fn unescaped(segment: &str) -> Cow<'_, str> {
+    if segment.contains('~') {
+        segment.replace("~1", "/").replace("~0", "~").into()
+    } else {
+        segment.into()
+    }
+}

@@ -1,0 +1,131 @@
+//! Members that Kubernetes gives a form of their own: managed fields, a user's `extra`, messages, columns of a Table.
+
+use std::ops::Range;
+
+use super::frame::Flags;
+use super::member::name;
+use super::patterns::What;
+use super::token::escape_json;
+use super::walk::{Walk, quoted};
+use super::words::{Name, judge};
+use crate::event::text;
+use crate::event::walk::{elements, members, value};
+
+impl Walk<'_> {
+    /// Managed fields name fields, and hold nothing. What looks otherwise is not of the server's making.
+    pub(super) fn managed_fields(&mut self, start: usize, at: usize) -> Option<usize> {
+        let end = self.over(at)?;
+        let mut sets = None;
+        let bad = self.hits.within(at..end).iter().any(|hit| {
+            let from = hit.at as usize;
+            match hit.what {
+                What::Word | What::Key | What::Program | What::Quoted => {
+                    let rest = &self.line[from..end];
+                    let close = rest.iter().position(|byte| *byte == b'"').unwrap_or(0);
+                    let behind = rest[close..].get(1..3);
+                    let set = || memchr::memmem::find(&self.line[at..end], b"\"v:").is_some();
+                    behind.is_some_and(|next| next[0] == b':' && next[1] != b'{')
+                        || *sets.get_or_insert_with(set)
+                }
+                _ => true,
+            }
+        });
+        if bad { self.blank_member(start, at, false) } else { Some(end) }
+    }
+
+    /// A user's `extra`: what is not on the list is blanked.
+    pub(super) fn extra(&mut self, at: usize) -> Option<usize> {
+        if self.line.get(at) != Some(&b'{') {
+            let end = self.over(at)?;
+            self.blank(at..end, false);
+            return Some(end);
+        }
+        let line = self.line;
+        let mut blank = Vec::new();
+        let end = crate::event::walk::members(line, at, |key, value| {
+            if !self.redaction.extra_stays(&text::json(key)) {
+                blank.push(value);
+            }
+        })?;
+        for value in blank {
+            let range = value.at.range();
+            if value.string {
+                self.blank(quoted(&range), false);
+            } else if line[range.start] == b'[' {
+                self.each_string(range);
+            } else if value.depth > 0 {
+                self.blank(range, false);
+            }
+        }
+        Some(end)
+    }
+
+    /// Blanks the elements of an array of strings, or all of it if it holds something else.
+    fn each_string(&mut self, at: Range<usize>) {
+        let mut strings = Vec::new();
+        let mut other = false;
+        let read = crate::event::walk::elements(&self.line[..at.end], at.start, |value| {
+            other |= value.depth > 0;
+            if value.string {
+                strings.push(value.at.range());
+            }
+        });
+        if other || read.is_none() {
+            return self.blank(at, false);
+        }
+        for inside in strings {
+            self.blank(quoted(&inside), false);
+        }
+    }
+
+    /// A message about something secret.
+    pub(super) fn message(&mut self, at: usize) -> Option<usize> {
+        let (_, end) = value(self.line, at)?;
+        let text = text::json(&self.line[at + 1..end - 1]);
+        let masked = super::message::masked(self.redaction, &text, self.context);
+        if let Some(masked) = masked {
+            let mut out = Vec::new();
+            escape_json(&masked, &mut out);
+            self.edits.replace(at + 1..end - 1, &out);
+        }
+        Some(end)
+    }
+
+    /// Remembers which columns of a Table have suspicious names: custom resources choose what is printed.
+    pub(super) fn columns(&mut self, at: usize) -> Option<usize> {
+        let line = self.line;
+        let mut index = 0;
+        elements(line, at, |column| {
+            let mut suspicious = false;
+            members(line, column.at.range().start, |key, value| {
+                suspicious |= value.string
+                    && name(key) == "name"
+                    && judge(&text::json(&line[value.at.range()])) == Name::Suspicious;
+            });
+            if suspicious {
+                self.columns.push(index);
+            }
+            index += 1;
+        });
+        self.over(at)
+    }
+
+    /// Blanks the strings of a row that stand in such columns.
+    pub(super) fn cells(&mut self, at: usize) -> Option<usize> {
+        let line = self.line;
+        let mut cells = Vec::new();
+        let end = elements(line, at, |cell| cells.push(cell))?;
+        for (index, cell) in cells.into_iter().enumerate() {
+            let inside = cell.at.range();
+            if !cell.string {
+                continue;
+            }
+            if self.columns.contains(&index) {
+                self.blank(quoted(&inside), false);
+            } else {
+                self.text(inside, Flags::NONE, false);
+            }
+        }
+        Some(end)
+    }
+}
