@@ -114,9 +114,10 @@ impl Redaction {
     }
 }
 
-/// Whether an object has anything of an event. One that wraps events (a container's log, a list) could hold secrets in
-/// any place.
+/// Whether an object has anything of an event, or is an extract of one. What wraps events (a container's log, a list) could
+/// hold secrets in any place.
 fn is_event(record: &Record<'_>) -> bool {
     let fields = &record.event.fields;
-    [fields.audit_id, fields.stage, fields.verb, fields.request_uri].iter().any(|at| !at.is_empty())
+    let own = [fields.audit_id, fields.stage, fields.verb, fields.request_uri];
+    own.iter().any(|at| !at.is_empty()) || extract::is_extract(record.line)
 }

@@ -184,6 +184,12 @@ impl Made {
         self.line(2, &[&one.as_bytes()[..hole], &[0; 50], &one.as_bytes()[hole..]].concat());
         let one = planted(self, "the end of a line");
         self.line(1, &one.as_bytes()[one.find("requestObject").unwrap()..]);
+        // What wraps events is none.
+        let one = planted(self, "in a container's log");
+        let json = serde_json::json!({"log": one, "stream": "stdout"}).to_string();
+        self.line(1, json.as_bytes());
+        let one = planted(self, "in a list");
+        self.line(1, format!(r#"{{"kind":"EventList","items":[{one}]}}"#).as_bytes());
         let one = planted(self, "no event");
         self.line(1, format!("password=x {}", &one[tear - 30..tear + 60]).as_bytes());
     }

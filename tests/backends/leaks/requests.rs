@@ -41,6 +41,7 @@ pub(super) const OBJECTS: &[Request] = &[
     ("Pod specs and every template", "StatefulSet, JSON patch", "JSON", "/apis/apps/v1/namespaces/leaks/statefulsets/s", r#"[{"op":"add","path":"/spec/template/spec/containers/0/env/-","value":{"name":"TOKEN","value":"§M"}}]"#),
     ("Pod specs and every template", "PodTemplate", "POST", "podtemplates", r#"{"metadata":{"name":"p"},"template":{"spec":{"containers":[{"name":"a","image":"x","env":[{"value":"§M","name":"SSH_PASSPHRASE"}]}]}}}"#),
     ("Pod specs and every template", "ReplicationController", "POST", "replicationcontrollers", r#"{"metadata":{"name":"r"},"spec":{"selector":{"a":"b"},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"x","command":["redis-cli","-a","§M"]}]}}}}"#),
+    ("Pod specs and every template", "short names and flags", "POST", "pods", r#"{"metadata":{"name":"short"},"spec":{"containers":[{"name":"a","image":"x","env":[{"name":"DB_PASS","value":"§M"}],"command":["sshpass","-p","§M","ssh"],"args":["--pass","§M"]}]}}"#),
     ("responseStatus.message", "invalid label", "POST", "pods", r#"{"metadata":{"name":"l","labels":{"token":"§M !"}},"spec":{"containers":[{"name":"a","image":"x"}]}}"#),
     ("user.extra, impersonatedUser.extra", "Impersonate-Extra", "GET", "pods/nobody", "Impersonate-User: jane; Impersonate-Group: system:masters; Impersonate-Extra-Scopes: §M"),
     ("userAgent, auditID", "User-Agent", "GET", "pods/nobody", "User-Agent: x/1 password=§M §J"),
