@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,14 +20,16 @@ use crate::loki::Loki;
 use crate::servers::{Server, have};
 use crate::support::agent::Agent;
 use crate::support::bulk::Bulk;
-use crate::support::events::{Expected, assert_exactly_once, expected};
+use crate::support::events::{Expected, expected};
 use crate::support::{contents, tables, wait_for};
 
 mod by_hand;
+mod deeds;
 mod markers;
 mod requests;
 mod server;
 
+use deeds::assert_who_did_what;
 use markers::Planted;
 
 const STREAM: &str = "logs-kubernetes.audit_logs-leaks";
@@ -261,58 +262,6 @@ fn assert_delivered(stage: &Stage, events: &mut Vec<Expected>, by_hand: usize) {
 fn nanoseconds_ago(seconds: i64) -> i64 {
     let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
     now - seconds * 1_000_000_000
-}
-
-/// What an audit log is for.
-#[derive(Debug, Deserialize, Eq, Hash, PartialEq)]
-#[serde(rename_all = "camelCase")]
-struct Deed {
-    level: String,
-    stage: String,
-    verb: String,
-    user: User,
-    #[serde(rename = "sourceIPs")]
-    source_ips: Vec<String>,
-    object_ref: Option<Object>,
-    response_status: Option<Status>,
-    request_received_timestamp: String,
-    stage_timestamp: String,
-}
-
-#[derive(Debug, Deserialize, Eq, Hash, PartialEq)]
-struct User {
-    username: Option<String>,
-    #[serde(default)]
-    groups: Vec<String>,
-}
-
-#[derive(Debug, Deserialize, Eq, Hash, PartialEq)]
-#[serde(rename_all = "camelCase")]
-struct Object {
-    resource: Option<String>,
-    subresource: Option<String>,
-    namespace: Option<String>,
-    api_group: Option<String>,
-}
-
-#[derive(Debug, Deserialize, Eq, Hash, PartialEq)]
-struct Status {
-    code: Option<u16>,
-    reason: Option<String>,
-}
-
-/// Of all that the server wrote it is still to be seen who did what to which object, when, from where, and how it ended.
-fn assert_who_did_what(written: &[u8], left: &[u8]) {
-    let deeds = |log: &[u8]| -> Vec<Deed> {
-        let lines =
-            log.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"kind":"Event""#));
-        let by_hand = |line: &&[u8]| memchr::memmem::find(line, br#""auditID":"hand-"#).is_some();
-        lines
-            .filter(|line| !by_hand(line))
-            .map(|line| serde_json::from_slice(line).unwrap())
-            .collect()
-    };
-    assert_exactly_once("who did what", deeds(left), deeds(written));
 }
 
 fn assert_nothing_leaks(planted: &Planted, places: &[(&str, Vec<u8>)]) {

@@ -32,13 +32,13 @@ impl Planted {
             BASE64_URL_SAFE_NO_PAD.encode(&marker)
         );
         let long = format!("some bytes before and {marker} and more behind, 0123456789");
-        let escaped: String = marker.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+        let escaped: Vec<_> = marker.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
         let planted = text
             .replace("§M", &marker)
             .replace("§B", &BASE64_STANDARD.encode(&marker))
             .replace("§L", &BASE64_STANDARD.encode(long))
             .replace("§J", &jwt)
-            .replace("§U", &escaped);
+            .replace("§U", &escaped.concat());
         self.made(place, how, marker);
         planted
     }

@@ -85,7 +85,7 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
     ("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings", r#"{"metadata":{"name":"judge"},"spec":{"policyName":"judge","validationActions":["Deny","Audit"]}}"#),
 ];
 
-/// What is asked for in order to be answered: `(how it was planted, method, path, Accept)`.
+/// What is asked for in order to be answered: `(method, path, Accept)`.
 #[rustfmt::skip]
 pub(super) const READS: &[(&str, &str, &str)] = &[
     ("GET", "secrets/read", "application/json"),
