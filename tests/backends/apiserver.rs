@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 use crate::corpus::read;
 use crate::servers::{Process, built, source};
 use crate::support::events::{Expected, expected};
+use crate::support::http::{self, Answer};
 use crate::support::{free_port, wait_for};
 
 /// Password of the user who may do everything, in a server that lives for seconds on loopback.
@@ -21,6 +23,7 @@ pub(crate) struct ApiServer {
     _etcd: Process,
     dir: TempDir,
     port: u16,
+    client: OnceLock<reqwest::Client>,
 }
 
 impl ApiServer {
@@ -53,7 +56,7 @@ impl ApiServer {
             "--audit-log-compress",
         ]);
         let server = Process::start("kube-apiserver", &mut command, dir.path());
-        let mut started = Self { server, _etcd: etcd, dir, port };
+        let mut started = Self { server, _etcd: etcd, dir, port, client: OnceLock::new() };
         wait_for("kube-apiserver to be ready", Duration::from_secs(90), || {
             started.server.alive()?;
             started.kubectl(&["get", "--raw", "/readyz"])
@@ -75,6 +78,22 @@ impl ApiServer {
         success(&output.unwrap())
     }
 
+    /// One request as the administrator, as no client but a curious one would send it.
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let pem = fs::read(self.dir.path().join("pki/apiserver.crt")).unwrap();
+        let client = self.client.get_or_init(|| http::trusting(&pem));
+        let bearer = format!("Bearer {TOKEN}");
+        let headers = [&[("Authorization", bearer.as_str())], headers].concat();
+        let url = format!("https://127.0.0.1:{}{path}", self.port);
+        http::send_by(client, method, &url, &headers, body.into()).unwrap()
+    }
+
     /// Ends the server, so that its log says no more. The log stays.
     pub(crate) fn stop(&mut self) {
         self.server.kill();
@@ -83,6 +102,11 @@ impl ApiServer {
     /// A file in the folder in which kubectl runs.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// Where it runs.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn audit_log(&self) -> PathBuf {

@@ -163,6 +163,18 @@ impl Elastic {
         }
     }
 
+    /// What a search for all answers, byte for byte: what stands there may be no JSON to others. For 10,000 at most.
+    pub(crate) fn answers(&self, target: &str) -> Vec<Vec<u8>> {
+        let documents = self.count(target).unwrap();
+        let page = |from: usize| {
+            let question = format!("{target}/_search?size=500&sort=_doc&from={from}");
+            let answer = http::get(&format!("{}/{question}", self.url())).unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.body
+        };
+        (0..documents).step_by(500).map(page).collect()
+    }
+
     /// What a search for one value of a field finds, without some fields: what stands there may be no JSON to others.
     pub(crate) fn search(
         &self,

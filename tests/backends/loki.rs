@@ -99,17 +99,27 @@ impl Loki {
 
     /// Every line that a log query shows, with its timestamp in nanoseconds, around these events.
     pub(crate) fn lines(&self, selector: &str, around: &[Expected]) -> Vec<(i64, String)> {
+        self.answers(selector, around).iter().flat_map(entries).collect()
+    }
+
+    /// What a log query answers around these events: lines, labels, metadata.
+    pub(crate) fn answers(&self, selector: &str, around: &[Expected]) -> Vec<Value> {
         let query = http::escape(selector);
-        let mut all = Vec::new();
-        for (from, to) in windows(around) {
+        let ask = |(from, to)| {
             let page = self.get(&format!(
                 "query_range?query={query}&start={from}&end={to}&limit={PAGE}&direction=forward"
             ));
-            let mut page = entries(&page.unwrap());
-            assert!(page.len() < PAGE, "more lines in a window than could be meant for it");
-            all.append(&mut page);
-        }
-        all
+            let page = page.unwrap();
+            let full = entries(&page).len() >= PAGE;
+            assert!(!full, "more lines in a window than could be meant for it");
+            page
+        };
+        windows(around).into_iter().map(ask).collect()
+    }
+
+    /// Where it keeps its data.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Waits until as many lines are counted as there are events.

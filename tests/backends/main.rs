@@ -27,6 +27,7 @@ mod everything;
 mod gaps;
 mod hostile;
 mod kills;
+mod leaks;
 mod loki_refusals;
 mod rotation;
 mod smoke;

@@ -16,12 +16,19 @@ pub(crate) struct Agent {
     dir: PathBuf,
     port: u16,
     child: Option<Child>,
+    /// Of its log; `None`: as it comes.
+    level: Option<&'static str>,
 }
 
 impl Agent {
     /// Starts `auditrail run` with state below `dir`. `tables` are the `[inputs.*]` and `[outputs.*]` of its file.
     pub(crate) fn start(dir: &Path, tables: &str) -> Self {
-        let mut agent = Self { dir: dir.to_owned(), port: free_port(), child: None };
+        Self::start_saying(None, dir, tables)
+    }
+
+    /// The same with this level of its log.
+    pub(crate) fn start_saying(level: Option<&'static str>, dir: &Path, tables: &str) -> Self {
+        let mut agent = Self { dir: dir.to_owned(), port: free_port(), child: None, level };
         agent.configure(tables);
         agent.resume();
         agent
@@ -49,6 +56,7 @@ impl Agent {
         let child = Command::new(env!("CARGO_BIN_EXE_auditrail"))
             .args(["run", "-c"])
             .arg(self.dir.join("auditrail.toml"))
+            .envs(self.level.map(|level| ("AUDITRAIL_LOG", level)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -151,11 +159,13 @@ impl Agent {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    fn page(&self, path: &str) -> Result<http::Answer, String> {
+    /// One of its own pages.
+    pub(crate) fn page(&self, path: &str) -> Result<http::Answer, String> {
         http::get(&format!("http://127.0.0.1:{}{path}", self.port))
     }
 
-    fn log(&self) -> PathBuf {
+    /// All that it printed.
+    pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("agent.log")
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Redaction;
 use super::context::Context;
 use super::token::hash;
-use crate::event::walk::elements;
+use crate::event::walk::{elements, members};
 use crate::event::{Record, Span, rfc3339, text};
 
 impl Redaction {
@@ -89,6 +89,26 @@ impl Redaction {
         .collect();
         (!all.is_empty()).then_some(Value::Object(all))
     }
+}
+
+/// Whether an object has nothing in it but what an extract can have beside the fields by which an event is known.
+pub(super) fn is_extract(line: &[u8]) -> bool {
+    const KEYS: &[&[u8]] = &[
+        b"kind",
+        b"level",
+        b"user",
+        b"sourceIPs",
+        b"userAgent",
+        b"objectRef",
+        b"responseStatus",
+        b"requestReceivedTimestamp",
+        b"stageTimestamp",
+        b"bytes",
+        b"hash",
+    ];
+    let mut known = true;
+    let read = members(line, 0, |key, _| known &= KEYS.contains(&key));
+    read.is_some() && known
 }
 
 /// A level, a stage, a verb: letters.

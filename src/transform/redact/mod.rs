@@ -91,6 +91,7 @@ impl Redaction {
     /// Adds what has to be changed in a line that can be read. The edits are on the line as it was written.
     pub(crate) fn edits(&self, record: &Record<'_>, edits: &mut Edits) {
         let read = match record.event.form {
+            Form::Json if !is_event(record) => None,
             Form::Json => self.envelope(record, edits),
             Form::Legacy => self.legacy(record, edits),
             Form::Unreadable => None,
@@ -111,4 +112,12 @@ impl Redaction {
     fn extra_stays(&self, key: &str) -> bool {
         USER_EXTRA.contains(&key) || self.user_extra.iter().any(|kept| kept == key)
     }
+}
+
+/// Whether an object has anything of an event, or is an extract of one. What wraps events (a container's log, a list) could
+/// hold secrets in any place.
+fn is_event(record: &Record<'_>) -> bool {
+    let fields = &record.event.fields;
+    let own = [fields.audit_id, fields.stage, fields.verb, fields.request_uri];
+    own.iter().any(|at| !at.is_empty()) || extract::is_extract(record.line)
 }

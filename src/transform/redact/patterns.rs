@@ -197,7 +197,7 @@ fn names(before: &[u8]) -> bool {
 /// Whether a value that is one suspicious word means nothing, by what stands before it.
 fn inert(name: &[u8], before: &[u8]) -> bool {
     match before.last() {
-        Some(b'[' | b',') => !name.starts_with(b"-"),
+        Some(b'[' | b',') => !name.starts_with(b"-") && name != b"sshpass",
         Some(b':') => {
             let keys: &[&[u8]] = &[b"\"name\":", b"\"key\":", b"\"resource\":"];
             let kind = name.starts_with(b"Secret") && before.ends_with(b"\"kind\":");

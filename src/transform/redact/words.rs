@@ -133,11 +133,16 @@ fn normal(name: &str) -> String {
     name
 }
 
+/// `DB_PASS`, `--pass`, but not `bypass`.
+fn is_pass(name: &str) -> bool {
+    name.ends_with("pass") && !ends(name, &["bypass", "compass", "trespass", "overpass"])
+}
+
 /// Whether a name has any of the words in it, harmless or not.
 pub(super) fn mentions(name: &[u8]) -> bool {
     let Ok(name) = str::from_utf8(name) else { return true };
     let name = normal(name);
-    WORDS.iter().any(|word| name.contains(word)) || ends(&name, ENDS)
+    WORDS.iter().any(|word| name.contains(word)) || ends(&name, ENDS) || is_pass(&name)
 }
 
 fn ends(name: &str, with: &[&str]) -> bool {
@@ -164,7 +169,7 @@ pub(super) enum Name {
 /// Judges a name: a JSON key, a flag, a variable.
 pub(super) fn judge(name: &str) -> Name {
     let name = normal(name);
-    let word = WORDS.iter().any(|word| name.contains(word));
+    let word = WORDS.iter().any(|word| name.contains(word)) || is_pass(&name);
     if !word && !ends(&name, ENDS) || HARMLESS.contains(&name.as_str()) {
         Name::Plain
     } else if ends(&name, HARMLESS_ENDS) {
@@ -245,6 +250,7 @@ mod tests {
             "AccessKeyId",
             "credentials",
             "refreshToken",
+            "DB_PASS",
         ] {
             assert_eq!(judge(name), Name::Suspicious, "{name}");
         }
@@ -259,7 +265,9 @@ mod tests {
         {
             assert_eq!(judge(name), Name::Beside, "{name}");
         }
-        for name in ["automountServiceAccountToken", "name", "monkey", "priority", "passthrough"] {
+        for name in
+            ["automountServiceAccountToken", "name", "monkey", "priority", "passthrough", "bypass"]
+        {
             assert_eq!(judge(name), Name::Plain, "{name}");
         }
         assert!(beside("key") && beside("secretName") && !beside("value"));

@@ -85,6 +85,14 @@ fn of_torn_and_unreadable_lines_no_byte_leaves_but_fields() {
     );
     no_leak("glued", glued.as_bytes());
     no_leak("no event", format!("panic: {MARKER}").as_bytes());
+    let whole = event("secrets", &format!(r#""requestObject":{{"data":{{"a":"{MARKER}"}}}}"#));
+    for wrapped in [
+        format!(r#"{{"log":{},"stream":"stdout"}}"#, serde_json::json!(whole)),
+        format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{whole}]}}"#),
+        format!(r#"{{"timestamp":"2026-11-21T17:00:00Z","event":{whole}}}"#),
+    ] {
+        no_leak("an event in something else", wrapped.as_bytes());
+    }
     let inside = format!(
         r#"{{"stage":"{MARKER}","verb":"{MARKER} x","stageTimestamp":"{MARKER}","sourceIPs":["{MARKER}"],"x"#
     );

@@ -281,7 +281,7 @@ fn no_secret_of_a_pod_leaves() {
         (
             "Pod command, short flags",
             "jobs",
-            r#""requestObject":{"spec":{"containers":[{"command":["mysql","-uroot","-p§M"]},{"command":["curl","-u","a:§M"]},{"args":["-c","mysqldump -u root -p§M db"]},{"command":["redis-cli","-a","§M"]}]}}"#,
+            r#""requestObject":{"spec":{"containers":[{"command":["mysql","-uroot","-p§M"]},{"command":["curl","-u","a:§M"]},{"args":["-c","mysqldump -u root -p§M db"]},{"command":["redis-cli","-a","§M"]},{"command":["sshpass","-p","§M","ssh"]},{"command":["x","--pass","§M"]}]}}"#,
         ),
         (
             "Pod probes",
