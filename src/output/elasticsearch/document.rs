@@ -136,8 +136,14 @@ fn presentable(record: Record<'_>) -> bool {
     record.event.form == Form::Json
         && record.event.whole != Whole::Torn
         && record.event.depth <= DEEPEST
-        && record.line.trim_ascii_start().starts_with(b"{")
+        && has_members(record.line)
         && std::str::from_utf8(record.line).is_ok()
+}
+
+/// An object with something in it, that more can stand beside.
+fn has_members(line: &[u8]) -> bool {
+    let inside = line.trim_ascii_start().strip_prefix(b"{");
+    inside.is_some_and(|inside| !inside.trim_ascii_start().starts_with(b"}"))
 }
 
 /// What the integration says twice: once in the event, once under a common name. Insides of JSON strings.
