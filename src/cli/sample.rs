@@ -12,27 +12,33 @@ use super::ExitCode;
 use super::transform::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;
-use crate::event::{Batch, Event, Fingerprint, Form, Passed, Span, pieces};
-use crate::transform::{Chain, Tally};
+use crate::event::{Batch, Event, Fingerprint, Form, Passed, pieces};
+use crate::transform::Tally;
 
 /// Examples of each step.
 const EXAMPLES: usize = 2;
 /// A line is read so far: as the default of `max_line_bytes` has it.
 const LONGEST: u64 = 100 << 20;
 
-/// Reads the log once for each output, and sends nothing.
+/// Reads the log once, whatever the number of outputs, and sends nothing.
 pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     let key = Store::key_of(&config.state_dir);
     let files = files(path)?;
-    let mut text = String::new();
+    let mut outputs = Vec::new();
     for output in &config.outputs {
-        let chain = chain(output, &key)?;
-        let mut tally = Tally::new(EXAMPLES);
-        for file in &files {
-            read(file, &chain, &mut tally)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-        }
-        let _ = writeln!(text, "outputs.{}\n{tally}\n", output.name);
+        outputs.push((&output.name, chain(output, &key)?, Tally::new(EXAMPLES)));
+    }
+    for file in &files {
+        let each = |batch: Batch| {
+            for (_, chain, tally) in &mut outputs {
+                chain.try_out(&batch, tally);
+            }
+        };
+        read(file, each).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let mut text = String::new();
+    for (name, _, tally) in &outputs {
+        let _ = writeln!(text, "outputs.{name}\n{tally}\n");
     }
     // A closed pipe is no failure.
     let _ = io::stdout().write_all(text.trim_end().as_bytes());
@@ -73,10 +79,10 @@ fn is_log(path: &Path) -> io::Result<bool> {
     Ok(first.is_some_and(|batch| batch.events.iter().any(is_event)))
 }
 
-fn read(path: &Path, chain: &Chain, tally: &mut Tally) -> io::Result<()> {
+fn read(path: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
     let mut log = open(path)?;
     while let Some(batch) = next(&mut log)? {
-        chain.try_out(&batch, tally);
+        each(batch);
     }
     Ok(())
 }
@@ -110,15 +116,7 @@ fn batch(line: Vec<u8>, ended: bool) -> Batch {
         if blank {
             return;
         }
-        events.push(Event {
-            offset: 0,
-            whole: piece.whole,
-            form: piece.form,
-            line: Span::new(piece.at.start as usize, piece.at.end as usize),
-            time: piece.time.unwrap_or_default(),
-            fields: piece.fields,
-            depth: piece.depth,
-        });
+        events.push(piece.event(0, 0, piece.time.unwrap_or_default()));
     });
     let (generation, earlier) = (Fingerprint([0; 16]), Vec::new());
     let passed = Passed::default();

@@ -8,7 +8,7 @@
 //! No recursion and no allocation: hostile lines cost what their length costs.
 
 use super::walk::{Value, members};
-use super::{Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
+use super::{Event, Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
 
 /// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
 const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
@@ -29,6 +29,15 @@ pub(crate) struct Piece {
     pub(crate) time: Option<Nanos>,
     /// Deepest nesting of objects and arrays.
     pub(crate) depth: u32,
+}
+
+impl Piece {
+    /// The event that it is, where its line begins at index `at` of the batch and offset `begin` of the generation.
+    pub(crate) fn event(self, at: usize, begin: u64, time: Nanos) -> Event {
+        let Self { at: piece, whole, form, fields, depth, .. } = self;
+        let line = Span::new(at + piece.start as usize, at + piece.end as usize);
+        Event { offset: begin + u64::from(piece.start), whole, form, line, time, fields, depth }
+    }
 }
 
 /// Cuts a line, given without its newline, into its events.

@@ -2,7 +2,7 @@
 
 use super::lines::{Cut, cut};
 use super::skim::Skim;
-use crate::event::{Event, Fields, Form, Nanos, Piece, Span, Whole, pieces};
+use crate::event::{Event, Form, Nanos, Whole, pieces};
 use crate::telemetry::GapReason;
 
 /// When a batch is full, and what is too long for one.
@@ -233,7 +233,7 @@ impl Assembly {
             }
             let time = self.time.unwrap_or_default();
             if self.since.is_none_or(|since| time >= since) {
-                self.events.push(event(piece, self.done, begin, time));
+                self.events.push(piece.event(self.done, begin, time));
             }
         });
     }
@@ -241,12 +241,4 @@ impl Assembly {
 
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-/// Places a piece of a line that begins at index `at` of the batch and offset `begin` of the generation.
-fn event(piece: Piece, at: usize, begin: u64, time: Nanos) -> Event {
-    let Piece { form, whole, depth, .. } = piece;
-    let line = Span::new(at + piece.at.start as usize, at + piece.at.end as usize);
-    let fields: Fields = piece.fields;
-    Event { offset: begin + u64::from(piece.at.start), whole, form, line, time, fields, depth }
 }
