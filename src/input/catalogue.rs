@@ -372,6 +372,6 @@ fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) 
     Some(Tracked { generation: Arc::new(generation), id, grown, named: false })
 }
 
-fn file_name(name: &Name) -> Arc<str> {
+pub(super) fn file_name(name: &Name) -> Arc<str> {
     if name.gzip { format!("{}.gz", name.stem).into() } else { name.stem.as_str().into() }
 }

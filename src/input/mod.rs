@@ -22,6 +22,7 @@ mod altered;
 mod assembly;
 mod catalogue;
 mod files;
+mod finite;
 mod follower;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
@@ -47,6 +48,7 @@ mod unseen;
 mod watch;
 
 pub(crate) use assembly::{Damage, Limits};
+pub(crate) use finite::{ListError, Listed, list};
 pub(crate) use large::{LARGE, Large};
 pub(crate) use open::STRIDE;
 pub(crate) use pins::try_link;
@@ -84,6 +86,17 @@ impl Input {
     /// Takes over what earlier processes have seen, and notes there what is seen. Before any reader is made.
     pub(crate) fn remember(&mut self, roll: Arc<Roll>) {
         self.roll = roll;
+    }
+
+    /// A list of files that is read to its end, as if a log had been followed that far.
+    pub(crate) fn finite(mut config: FileInput, key: Key, files: &[Listed]) -> Self {
+        // What breaks off is not waited for: nobody is writing it.
+        config.waits.settled = Duration::ZERO;
+        let input = Self::new(config, key);
+        input.shared.end_when_read();
+        let generations = files.iter().map(|file| Arc::clone(&file.generation)).collect();
+        input.shared.publish(generations, false, false);
+        input
     }
 
     /// What has been seen, to be written down.
@@ -216,6 +229,11 @@ impl Input {
     /// Whether these bytes of a generation are read for the first time, by whichever reader.
     pub(crate) fn is_news(&self, print: crate::event::Fingerprint, end: u64) -> bool {
         self.shared.is_news(print, end)
+    }
+
+    /// Whether it is a list of files, whose readers end when all is read.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.shared.is_finite()
     }
 
     /// Stops following and ends every reader's wait.

@@ -50,7 +50,7 @@ impl Reader {
     pub(super) fn fill(&mut self, generation: &Arc<Generation>, now: Now) -> Filled {
         let progress = self.cursor.generations.get(&generation.print);
         let length = generation.length_now();
-        if !has_more(generation, length, progress) {
+        if !has_more(generation, length, progress) || self.given_up.contains(&generation.print) {
             return Filled::Drained;
         }
         let progress = progress.cloned().unwrap_or_default();
@@ -147,6 +147,14 @@ impl Reader {
         }
     }
 
+    /// A file of a finite list cannot be read on: what is left of it stays unread, and whoever listed it sees that.
+    fn give_up(&mut self, generation: &Generation, error: &str) {
+        if self.shared.is_finite() && self.given_up.insert(generation.print) {
+            let file = generation.path.display();
+            tracing::error!(%file, error, "file cannot be read to its end");
+        }
+    }
+
     fn failed(
         &mut self,
         generation: &Generation,
@@ -158,7 +166,14 @@ impl Reader {
         let (error, rest) = match trouble {
             Trouble::Damaged { error, rest } => (error, rest),
             // The next look tells what became of it.
-            Trouble::Replaced | Trouble::Short => return Filled::Drained,
+            Trouble::Replaced | Trouble::Short => {
+                self.give_up(generation, "it was replaced");
+                return Filled::Drained;
+            }
+            Trouble::Io(error) if self.shared.is_finite() => {
+                self.give_up(generation, &error.to_string());
+                return Filled::Drained;
+            }
             Trouble::Io(error) => {
                 self.tell_unreadable(generation, &error, now);
                 return Filled::Drained;

@@ -111,6 +111,8 @@ pub(crate) struct Reader {
     pub(super) files: HashMap<Fingerprint, FileId>,
     /// Generations that are of no use before a moment.
     pub(super) resting: HashMap<Fingerprint, Rest>,
+    /// Files of a finite list that cannot be read any further.
+    pub(super) given_up: HashSet<Fingerprint>,
     /// Errors of the disk that were said.
     pub(super) unreadable: Say<io::ErrorKind>,
 }
@@ -161,6 +163,7 @@ impl Reader {
             open: None,
             files: HashMap::new(),
             resting: HashMap::new(),
+            given_up: HashSet::new(),
             unreadable: Say::every(Duration::from_mins(5)),
         }
     }
@@ -169,7 +172,7 @@ impl Reader {
         &self.reading
     }
 
-    /// The next chunk or gap, as soon as there is one; `None` once the input is stopped.
+    /// The next chunk or gap, as soon as there is one; `None` once the input is stopped, or a finite list is read.
     pub(crate) fn next(&mut self) -> Option<News> {
         loop {
             let (view, news) = self.shared.view();
@@ -179,10 +182,21 @@ impl Reader {
             if let Some(something) = self.poll(&view, Now::now(self.shared.waits)) {
                 return Some(something);
             }
-            if !self.shared.wait(news, Duration::from_secs(1)) {
+            if self.is_finished(&view) || !self.shared.wait(news, Duration::from_secs(1)) {
                 return None;
             }
         }
+    }
+
+    /// Whether a finite list is read, as far as it can be: of the log itself an unfinished line is left.
+    fn is_finished(&self, view: &View) -> bool {
+        let read = |generation: &Arc<Generation>| {
+            let progress = self.cursor.generations.get(&generation.print);
+            !generation.closed
+                || self.given_up.contains(&generation.print)
+                || progress.is_some_and(|progress| progress.complete)
+        };
+        self.shared.is_finite() && view.generations.iter().all(read)
     }
 
     /// One pass over the generations; `None` if there is nothing new in any.

@@ -28,6 +28,8 @@ struct State {
     /// Some file does not yet hold what tells whose it is.
     awaited: bool,
     stopped: bool,
+    /// Nothing will come that was not there at the first look.
+    finite: bool,
     readers: Vec<Reading>,
     /// Threads in [`Shared::wait`]: without any, appended bytes need no waking.
     waiting: usize,
@@ -99,6 +101,15 @@ impl Shared {
             self.changed.notify_all();
         }
         state.awaited
+    }
+
+    /// There is one look, and reading ends when all that it found is read.
+    pub(super) fn end_when_read(&self) {
+        self.lock().finite = true;
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        self.lock().finite
     }
 
     /// Ends every wait, now and later.

@@ -6,7 +6,7 @@ mod follow;
 mod gone;
 mod lines;
 mod pins;
-mod play;
+pub(super) mod play;
 mod random;
 mod rotation;
 mod starts;

@@ -35,7 +35,7 @@ use crate::input::shared::Shared;
 use crate::input::{Chunk, Gap, Large, Limits, News, Reader};
 
 const KEY: Key = Key([5; 32]);
-pub(super) const LIMITS: Limits =
+pub(in crate::input) const LIMITS: Limits =
     Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 100 << 20 };
 
 /// Plays a script; what was read is compared with what was expected.
@@ -459,14 +459,14 @@ pub(super) fn nanos(text: &str) -> Nanos {
     crate::event::rfc3339(text.as_bytes()).unwrap()
 }
 
-pub(super) fn gz_of(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::input) fn gz_of(bytes: &[u8]) -> Vec<u8> {
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gz.write_all(bytes).unwrap();
     gz.finish().unwrap()
 }
 
 /// An event, as the server writes it.
-pub(super) fn event(id: &str, body: usize) -> String {
+pub(in crate::input) fn event(id: &str, body: usize) -> String {
     event_at(id, body, 0)
 }
 

@@ -1,0 +1,127 @@
+//! Tells a compressed file of several members, such as `cat a.gz b.gz` makes: an offset in it is none in the log that
+//! the server wrote, which compresses each backup by itself.
+//!
+//! The beginning of a member is looked for in the compressed bytes, as what Go's and other writers of gzip put there.
+//! It could stand in the middle of a member by chance, once in 2^40 bytes or so: then the file's events are looked up by
+//! their content for no need, and nothing else happens.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::event::Fingerprint;
+
+/// Magic and method of a gzip member (RFC 1952, 2.3.1).
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+/// Bytes of a member's header.
+const HEADER: usize = 10;
+const WINDOW: usize = 256 << 10;
+
+/// Tells one joined file from others with the same beginning.
+pub(super) struct Digest([u8; 32]);
+
+impl Digest {
+    /// A fingerprint under which no generation of the server's stands.
+    pub(super) fn print(&self, print: Fingerprint) -> Fingerprint {
+        Fingerprint::cut(
+            &Sha256::new()
+                .chain_update("joined gzip members")
+                .chain_update(print.0)
+                .chain_update(self.0)
+                .finalize(),
+        )
+    }
+}
+
+/// Whether a file begins as gzip does.
+pub(super) fn is_gzip(path: &Path) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    File::open(path)?.take(2).read_to_end(&mut begin)?;
+    Ok(begin == MAGIC[..2])
+}
+
+/// A digest of the whole file if it has several members.
+pub(super) fn digest(path: &Path) -> io::Result<Option<Digest>> {
+    if !scan(File::open(path)?)? {
+        return Ok(None);
+    }
+    let mut hash = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; WINDOW];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Some(Digest(hash.finalize().into()))),
+            got => hash.update(&buffer[..got]),
+        }
+    }
+}
+
+/// Whether a second member begins anywhere.
+fn scan(mut file: impl Read) -> io::Result<bool> {
+    let mut buffer = Vec::with_capacity(WINDOW + HEADER);
+    // The first member's own header does not count.
+    let mut first = true;
+    loop {
+        let kept = buffer.len().min(HEADER - 1);
+        buffer.drain(..buffer.len() - kept);
+        let got = (&mut file).take(WINDOW as u64).read_to_end(&mut buffer)?;
+        let from = usize::from(std::mem::take(&mut first));
+        if memchr::memmem::find_iter(buffer.get(from..).unwrap_or_default(), &MAGIC)
+            .any(|at| is_header(&buffer[from + at..]))
+        {
+            return Ok(true);
+        }
+        if got == 0 {
+            return Ok(false);
+        }
+    }
+}
+
+/// Whether flags, extra flags and operating system are such as writers of gzip make.
+fn is_header(bytes: &[u8]) -> bool {
+    matches!(bytes, [_, _, _, flags, _, _, _, _, extra, system, ..]
+        if matches!(flags, 0 | 8) && matches!(extra, 0 | 2 | 4) && matches!(system, 0 | 3 | 7 | 10 | 11 | 255))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gz(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_second_member_is_seen_wherever_it_begins() {
+        let mut noise = 7_u32;
+        let text: Vec<u8> = std::iter::repeat_with(|| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 24) as u8
+        })
+        .take(WINDOW + 2000)
+        .collect();
+        assert!(!scan(&*gz(&text)).unwrap());
+        for length in [0, 1, 100].into_iter().chain(WINDOW - 60..WINDOW + 20) {
+            let both = [gz(&text[..length]), gz(b"second")].concat();
+            assert!(scan(&*both).unwrap(), "{length}");
+        }
+    }
+
+    #[test]
+    fn joined_files_that_begin_alike_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |second: &[u8]| {
+            let path = dir.path().join("all.gz");
+            std::fs::write(&path, [gz(b"first"), gz(second)].concat()).unwrap();
+            digest(&path).unwrap().unwrap().print(Fingerprint([1; 16]))
+        };
+        assert_ne!(of(b"second"), of(b"other"));
+        assert_eq!(of(b"second"), of(b"second"));
+    }
+}

@@ -1,0 +1,222 @@
+//! A finite list of files in place of a followed log: what `replay` ships and `verify` compares.
+//!
+//! The same files as a followed log, recognised in the same way: a plain file wins over its `.gz`, one generation that
+//! lies there several times counts once, and positions are those that the agent gives. `joined.rs` tells files in which
+//! offsets mean something else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+mod joined;
+#[cfg(test)]
+mod tests;
+
+use super::catalogue::file_name;
+use super::files::{Files, Known};
+use super::generation::{FileId, Generation, file_id};
+use super::names::{self, Name, Stamp};
+use super::now::Now;
+use crate::config::Waits;
+use crate::event::{Fingerprint, Key, Nanos};
+
+/// Files that are held open from the beginning, so that neither rotation nor compression takes them away meanwhile.
+const HELD: usize = 256;
+
+/// One file to be read, which holds one generation.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(super) generation: Arc<Generation>,
+    /// As it was named or found.
+    pub(crate) path: PathBuf,
+    /// Its offsets are not those of the log that the server wrote: events are looked up by their content.
+    pub(crate) by_content: bool,
+    /// It has no readable event: its fingerprint depends on this node's key.
+    pub(crate) keyed: bool,
+}
+
+/// Why a path cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListError {
+    #[error("cannot read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error(
+        "{directory} holds no file named {live} or like one of its backups: name the files one by one, or set `path` of the input to the name that the log had"
+    )]
+    Nothing { directory: PathBuf, live: String },
+    #[error("{path} is neither a file nor a directory: name an audit log, or `-` for standard input")]
+    Kind { path: PathBuf },
+}
+
+impl Listed {
+    pub(crate) fn print(&self) -> Fingerprint {
+        self.generation.print
+    }
+
+    /// The file's name without directories.
+    pub(crate) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.generation.name)
+    }
+
+    /// Decompressed bytes; of a `.gz` what its trailer says, which is true for one member below 4 GiB.
+    pub(crate) fn length(&self) -> u64 {
+        self.generation.length
+    }
+
+    /// Time of its first event.
+    pub(crate) fn first(&self) -> Option<Nanos> {
+        self.generation.time
+    }
+
+    /// When it was rotated, if its name tells: what is in it is older, but for a moment.
+    pub(crate) fn rotated(&self) -> Option<Nanos> {
+        names::server_stamp(&self.generation.name)
+    }
+
+    /// The server may still be writing to it: an unfinished line at its end is not waited for.
+    pub(crate) fn is_live(&self) -> bool {
+        self.generation.live
+    }
+}
+
+/// Lists files and directories, oldest first. `live` is the followed log: the backups in a directory are named after
+/// it, and if it is among the files it is read up to its last whole line.
+///
+/// # Errors
+/// If one of the paths cannot be read, or a directory holds no log.
+pub(crate) fn list(paths: &[PathBuf], live: &Path, key: &Key) -> Result<Vec<Listed>, ListError> {
+    let mut found = Finding::new(live, key);
+    for path in paths {
+        let read = |source| ListError::Read { path: path.clone(), source };
+        let kind = fs::metadata(path).map_err(read)?;
+        if kind.is_dir() {
+            found.directory(path)?;
+        } else if kind.is_file() {
+            found.file(path)?;
+        } else {
+            return Err(ListError::Kind { path: path.clone() });
+        }
+    }
+    Ok(found.listed())
+}
+
+/// What was found so far.
+struct Finding<'a> {
+    live: &'a Path,
+    live_id: Option<FileId>,
+    files: Files,
+    found: HashMap<Fingerprint, Listed>,
+}
+
+impl<'a> Finding<'a> {
+    fn new(live: &'a Path, key: &Key) -> Self {
+        let live_id = fs::metadata(live).ok().map(|meta| file_id(&meta));
+        Self { live, live_id, files: Files::new(key.clone()), found: HashMap::new() }
+    }
+
+    fn live_name(&self) -> String {
+        let name = self.live.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The log and its backups in a directory. A plain backup always wins over its `.gz`.
+    fn directory(&mut self, directory: &Path) -> Result<(), ListError> {
+        let read = |source| ListError::Read { path: directory.to_owned(), source };
+        let live = self.live_name();
+        let mut by_stem = BTreeMap::<String, Name>::new();
+        for entry in fs::read_dir(directory).map_err(read)? {
+            let Ok(name) = entry.map_err(read)?.file_name().into_string() else { continue };
+            let Some(name) = names::parse(&live, &name) else { continue };
+            match by_stem.get(&name.stem) {
+                Some(other) if !other.gzip => {}
+                _ => drop(by_stem.insert(name.stem.clone(), name)),
+            }
+        }
+        if by_stem.is_empty() {
+            return Err(ListError::Nothing { directory: directory.to_owned(), live });
+        }
+        by_stem.into_values().try_for_each(|name| {
+            let path = directory.join(&*file_name(&name));
+            self.add(&name, path)
+        })
+    }
+
+    /// A file that was named, whatever its name is.
+    fn file(&mut self, path: &Path) -> Result<(), ListError> {
+        let gzip = joined::is_gzip(path)
+            .map_err(|source| ListError::Read { path: path.to_owned(), source })?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let known = names::parse(&self.live_name(), &name);
+        let stem = name.strip_suffix(".gz").filter(|_| gzip).unwrap_or(&name).to_owned();
+        let stamp = known.and_then(|known| known.stamp);
+        self.add(&Name { stem, gzip, stamp }, path.to_owned())
+    }
+
+    fn add(&mut self, name: &Name, path: PathBuf) -> Result<(), ListError> {
+        let wrong = |source| ListError::Read { path: path.clone(), source };
+        let id = file_id(&fs::metadata(&path).map_err(wrong)?);
+        let live = !name.gzip && Some(id) == self.live_id;
+        // Nothing is waited for: a file that breaks off is taken as it is.
+        let closed = Name { stamp: name.stamp.or(Some(Stamp::Number(0))), ..name.clone() };
+        let now = Now::now(Waits { settled: std::time::Duration::ZERO, ..Waits::USUAL });
+        let name = if live { name } else { &closed };
+        // Of an empty file there is nothing to tell.
+        let Some(known) = self.files.identify(name, &path, now, |_| None).map_err(wrong)? else {
+            return Ok(());
+        };
+        let joined = if name.gzip { joined::digest(&path).map_err(wrong)? } else { None };
+        let listed = listed(name, path, known, live, joined, self.found.len() < HELD);
+        let rank = |listed: &Listed| {
+            let generation = &listed.generation;
+            (generation.live, !generation.gzip, generation.length)
+        };
+        match self.found.get(&listed.print()) {
+            Some(other) if rank(other) >= rank(&listed) => {}
+            _ => drop(self.found.insert(listed.print(), listed)),
+        }
+        Ok(())
+    }
+
+    /// By the time of the first event; what has none by its name.
+    fn listed(self) -> Vec<Listed> {
+        let mut listed: Vec<_> = self.found.into_values().collect();
+        let time = |one: &Listed| one.first().or(one.generation.rotated).unwrap_or(Nanos::MAX);
+        listed.sort_by(|a, b| {
+            (a.is_live(), time(a), &a.path).cmp(&(b.is_live(), time(b), &b.path))
+        });
+        listed
+    }
+}
+
+fn listed(
+    name: &Name,
+    path: PathBuf,
+    known: Known,
+    live: bool,
+    joined: Option<joined::Digest>,
+    hold: bool,
+) -> Listed {
+    let Known { head, length, held, .. } = known;
+    let keyed = head.time.is_none();
+    let generation = Generation {
+        print: joined.as_ref().map_or(head.print, |digest| digest.print(head.print)),
+        name: path
+            .file_name()
+            .map_or_else(|| file_name(name), |name| name.to_string_lossy().into()),
+        path: path.clone(),
+        gzip: name.gzip,
+        held: held.filter(|_| hold),
+        length,
+        live,
+        closed: !live,
+        time: head.time,
+        rotated: match name.stamp {
+            Some(Stamp::Time(time)) => Some(time),
+            _ => None,
+        },
+        probe: head.probe,
+    };
+    Listed { generation: Arc::new(generation), path, by_content: joined.is_some(), keyed }
+}

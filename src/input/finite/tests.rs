@@ -1,0 +1,163 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::super::tests::play::{LIMITS, event, gz_of};
+use super::super::{Input, Large, News};
+use super::*;
+use crate::config::{Config, FileInput};
+use crate::event::Cursor;
+
+const KEY: Key = Key([5; 32]);
+
+/// A directory of logs, and what the followed log in it is called.
+struct Stage(TempDir);
+
+impl Stage {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let stage = Self(TempDir::new().unwrap());
+        for (name, bytes) in files {
+            fs::write(stage.path(name), bytes).unwrap();
+        }
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn live(&self) -> PathBuf {
+        self.path("audit.log")
+    }
+
+    fn list(&self, paths: &[PathBuf]) -> Vec<Listed> {
+        list(paths, &self.live(), &KEY).unwrap()
+    }
+
+    fn config(&self) -> FileInput {
+        let text = format!(
+            "[inputs.a]\ntype = \"file\"\npath = {:?}\n[outputs.o]\ntype = \"file\"\npath = {:?}\n",
+            self.live(),
+            self.path("out")
+        );
+        Config::parse(&text, Path::new("a.toml"), &|_| None).unwrap().inputs.remove(0)
+    }
+
+    /// Everything that can be read of the files, and how many of them were read to their end.
+    fn read(&self, files: &[Listed]) -> (Vec<String>, usize) {
+        let input = Input::finite(self.config(), KEY, files);
+        let cursor = Some(Cursor::default());
+        let mut reader = input.reader(cursor, LIMITS, Duration::from_millis(10), Large::default());
+        let (mut lines, mut complete) = (Vec::new(), 0);
+        while let Some(news) = reader.next() {
+            match news {
+                News::Chunk(chunk) => {
+                    let line = |at| String::from_utf8_lossy(chunk.batch.record(at).line).into();
+                    lines.extend((0..chunk.batch.events.len()).map(line));
+                    complete += usize::from(chunk.progress.complete);
+                }
+                News::Gap(gap) => {
+                    lines.push(gap.reason.to_string());
+                    complete += usize::from(gap.progress.complete);
+                }
+                News::Started(_) => panic!("it has a cursor"),
+            }
+        }
+        (lines, complete)
+    }
+}
+
+fn lines(names: &[&str]) -> Vec<u8> {
+    names.iter().flat_map(|name| format!("{}\n", event(name, 100)).into_bytes()).collect()
+}
+
+fn events(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| event(name, 100)).collect()
+}
+
+const FIRST: &str = "audit-2026-11-21T06-28-01.678.log";
+const SECOND: &str = "audit-2026-11-21T07-28-01.678.log";
+
+#[test]
+fn a_directory_is_read_to_its_end_oldest_first_and_each_generation_once() {
+    let stage = Stage::new(&[
+        (&format!("{FIRST}.gz"), &gz_of(&lines(&["a", "b"]))),
+        (SECOND, &lines(&["c", "d"])),
+        (&format!("{SECOND}.gz"), &gz_of(&lines(&["c"]))),
+        ("audit.log", &lines(&["e"])),
+        ("notes.txt", b"not a log"),
+    ]);
+    let files = stage.list(&[stage.0.path().to_owned(), stage.path(SECOND)]);
+    assert_eq!(files.len(), 3);
+    assert!(!files[1].is_live() && files[2].is_live());
+    let (read, complete) = stage.read(&files);
+    assert_eq!((read, complete), (events(&["a", "b", "c", "d", "e"]), 2));
+}
+
+#[test]
+fn a_copy_elsewhere_has_the_same_positions_under_any_name() {
+    let stage = Stage::new(&[
+        (FIRST, &lines(&["a", "b"])),
+        ("copy", &lines(&["a", "b"])),
+        ("packed", &gz_of(&lines(&["a", "b"]))),
+    ]);
+    let print = |name| stage.list(&[stage.path(name)])[0].print();
+    assert_eq!(print("copy"), print(FIRST));
+    assert_eq!(print("packed"), print(FIRST));
+    let all = stage.list(&[stage.path("copy"), stage.path("packed"), stage.path(FIRST)]);
+    assert_eq!(all.len(), 1);
+}
+
+#[test]
+fn an_unfinished_line_is_left_in_the_log_itself_and_torn_in_a_copy() {
+    let mut bytes = lines(&["a"]);
+    bytes.extend(&event("b", 100).as_bytes()[..60]);
+    let stage = Stage::new(&[("audit.log", &bytes), ("restored.log", &bytes)]);
+    let read = |name| stage.read(&stage.list(&[stage.path(name)])).0;
+    assert_eq!(read("audit.log"), events(&["a"]));
+    assert_eq!(read("restored.log")[1], event("b", 100)[..60]);
+}
+
+#[test]
+fn joined_members_and_files_without_events_are_known_for_what_they_are() {
+    let joined = [gz_of(&lines(&["a"])), gz_of(&lines(&["c"]))].concat();
+    let stage = Stage::new(&[("all.gz", &joined), (FIRST, &lines(&["a"])), ("junk", b"junk\n")]);
+    let paths = ["all.gz", FIRST, "junk"].map(|name| stage.path(name));
+    let files = stage.list(&paths);
+    let of = |name: &str| files.iter().find(|file| *file.name() == *name).unwrap();
+    assert!(of("all.gz").by_content && !of(FIRST).by_content && of("junk").keyed);
+    assert_ne!(of("all.gz").print(), of(FIRST).print());
+    assert_eq!(stage.read(&files[..]).0.len(), 4);
+}
+
+#[test]
+fn a_damaged_backup_is_read_as_far_as_it_goes() {
+    let whole = gz_of(&lines(&["a", "b", "c"]));
+    let stage = Stage::new(&[("cut.gz", &whole[..whole.len() - 12])]);
+    let (read, complete) = stage.read(&stage.list(&[stage.path("cut.gz")]));
+    assert_eq!((read.last().unwrap().as_str(), complete), ("damaged_gzip", 1));
+}
+
+#[test]
+fn what_cannot_be_taken_is_named() {
+    let stage = Stage::new(&[("syslog", b"x")]);
+    let error = |path: PathBuf| {
+        let error = list(&[path], &stage.live(), &KEY).unwrap_err();
+        format!("{error}")
+    };
+    assert!(error(stage.path("nowhere")).ends_with("/nowhere"));
+    assert!(error(stage.0.path().to_owned()).contains("no file named audit.log"));
+    assert!(error("/dev/null".into()).contains("neither a file nor a directory"));
+}
+
+#[test]
+fn a_file_that_was_replaced_since_is_given_up_and_not_waited_for() {
+    let stage = Stage::new(&[("one", &lines(&["a"])), ("two", &lines(&["b"]))]);
+    let mut files = stage.list(&[stage.path("one"), stage.path("two")]);
+    let bare = Generation { held: None, ..(*files[0].generation).clone() };
+    files[0].generation = Arc::new(bare);
+    fs::write(stage.path("one"), lines(&["x", "y"])).unwrap();
+    assert_eq!(stage.read(&files), (events(&["b"]), 1));
+}
