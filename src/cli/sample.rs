@@ -120,5 +120,5 @@ fn batch(line: Vec<u8>, ended: bool) -> Batch {
     });
     let (generation, earlier) = (Fingerprint([0; 16]), Vec::new());
     let passed = Passed::default();
-    Batch { generation, earlier, start: 0, end: 0, bytes: line, events, passed }
+    Batch { generation, earlier, by_content: false, start: 0, end: 0, bytes: line, events, passed }
 }

@@ -160,6 +160,7 @@ impl GapRecord {
             events: Vec::new(),
             passed: Passed::default(),
             earlier: Vec::new(),
+            by_content: false,
         };
         for gap in gaps {
             let at = batch.bytes.len();

@@ -186,6 +186,8 @@ pub(crate) struct Batch {
     pub(crate) generation: Fingerprint,
     /// Fingerprints under which the same bytes may have been delivered before their file was altered.
     pub(crate) earlier: Vec<Fingerprint>,
+    /// Its offsets are not those of the server's log: events are known by their content alone.
+    pub(crate) by_content: bool,
     /// Decompressed offset at which the batch begins and, one past its last newline, ends.
     pub(crate) start: u64,
     pub(crate) end: u64,

@@ -256,6 +256,7 @@ fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now
             Some(Stamp::Time(time)) => Some(time),
             _ => None,
         },
+        by_content: false,
         probe: known.head.probe,
     };
     Tracked { generation: Arc::new(generation), id: known.id, grown, named: true }

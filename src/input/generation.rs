@@ -44,6 +44,8 @@ pub(crate) struct Generation {
     pub(super) time: Option<Nanos>,
     /// When it was rotated, if its name tells.
     pub(super) rotated: Option<Nanos>,
+    /// Its offsets are not those of the server's log.
+    pub(super) by_content: bool,
     /// What it begins with.
     pub(super) probe: Arc<[u8]>,
 }

@@ -318,6 +318,7 @@ impl Reader {
         let batch = Batch {
             generation: altered_print(generation.print, from.altered),
             earlier: earlier_prints(generation.print, from.altered),
+            by_content: generation.by_content,
             start: from.offset,
             end,
             bytes: assembly.bytes,

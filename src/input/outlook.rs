@@ -140,6 +140,7 @@ mod tests {
                 closed: !live,
                 time: None,
                 rotated: (!live).then(|| Nanos::from(n) * 100 * SECOND),
+                by_content: false,
                 probe: Arc::default(),
             })
         };

@@ -55,6 +55,7 @@ impl Chunk {
         let batch = Batch {
             generation: altered_print(generation, progress.altered),
             earlier: Vec::new(),
+            by_content: false,
             start: offset,
             end: offset,
             bytes: Vec::new(),

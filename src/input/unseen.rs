@@ -117,6 +117,7 @@ mod tests {
             closed: true,
             time: Some(time(first)),
             rotated: rotated.then_some(STAMP),
+            by_content: false,
             probe: Arc::default(),
         };
         is_hole(&generation, time(last), time(-next))

@@ -82,6 +82,7 @@ pub(crate) fn batch(letters: Vec<Kept>) -> Option<Batch> {
         bytes,
         events,
         earlier: Vec::new(),
+        by_content: false,
         passed: Passed::default(),
     })
 }
@@ -130,6 +131,7 @@ mod tests {
             bytes,
             events,
             earlier: Vec::new(),
+            by_content: false,
             passed: Passed::default(),
         };
         assert_eq!(was.events.len(), 2);

@@ -18,7 +18,16 @@ fn batch_of(lines: &[&[u8]]) -> Batch {
         events.push(Event { offset, whole, form, line, time, fields, depth: 0 });
     }
     let (generation, earlier) = (Fingerprint([1; 16]), Vec::new());
-    Batch { generation, start: 0, end: 1 << 40, bytes, events, earlier, passed: Passed::default() }
+    Batch {
+        generation,
+        start: 0,
+        end: 1 << 40,
+        bytes,
+        events,
+        earlier,
+        by_content: false,
+        passed: Passed::default(),
+    }
 }
 
 fn open_with(directory: &Path, max_bytes: u64) -> Letters {

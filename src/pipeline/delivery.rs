@@ -16,7 +16,7 @@ const PATIENCE: u32 = 4;
 
 /// What all deliveries of a pipeline share.
 pub(super) struct Context {
-    pub(super) output: Output,
+    pub(super) output: Arc<Output>,
     pub(super) fate: Fate,
     pub(super) tell: Tell,
     /// Of one request: when it has passed, the request cannot be under way any more.
@@ -146,7 +146,7 @@ impl Delivery {
             picks.into_iter().zip(found).partition(|(_, found)| *found);
         let missing: Vec<_> = missing.into_iter().map(|(pick, _)| pick).collect();
         let there: Vec<_> = there.into_iter().map(|(pick, _)| pick).collect();
-        context.tell.looked_up(there.len(), missing.len(), unavailable);
+        context.tell.looked_up(batch, there.len(), missing.len(), unavailable);
         context.delivered(batch, &there);
         beside |= !there.is_empty();
         match doubt.then {

@@ -84,7 +84,7 @@ impl Fate {
         }
         let (what, hint) = match letters.record(batch, events, &context.output.scope()) {
             Ok(()) => {
-                tell.refused(events.len(), answer, letters.count());
+                tell.refused(batch, events.len(), answer, letters.count());
                 return Ok(());
             }
             Err(LettersError::Full(hint)) => ("no room is left for dead letters".to_owned(), hint),

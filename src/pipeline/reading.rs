@@ -7,6 +7,7 @@ use std::sync::mpsc;
 
 use tokio::sync::mpsc as tokio_mpsc;
 
+use super::selection::Selection;
 use crate::event::{Fingerprint, Progress};
 use crate::input::{News, Reader};
 use crate::transform::Current;
@@ -32,6 +33,7 @@ pub(super) fn start(
     name: &str,
     mut reader: Reader,
     transform: Arc<Current>,
+    selection: Option<Arc<Selection>>,
 ) -> io::Result<Reading> {
     let runtime = tokio::runtime::Handle::current();
     let (sender, news) = tokio_mpsc::channel(1);
@@ -42,6 +44,9 @@ pub(super) fn start(
         while let Ok(room) = runtime.block_on(sender.reserve()) {
             let Some(mut something) = reader.next() else { return };
             if let News::Chunk(chunk) = &mut something {
+                if let Some(selection) = &selection {
+                    selection.apply(&mut chunk.batch);
+                }
                 let (chain, revision) = transform.chain();
                 chain.apply(revision, &mut chunk.batch);
             }

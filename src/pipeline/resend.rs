@@ -68,7 +68,7 @@ impl Resend {
         // Numbers of its own: how this goes says nothing of the pipeline.
         let tell = Tell::new(names.0, names.1, telemetry.another());
         let context = Context {
-            output,
+            output: Arc::new(output),
             fate: Fate::note(),
             tell,
             timeout: settings.timeout,

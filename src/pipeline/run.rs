@@ -11,11 +11,13 @@ use tokio::task::JoinSet;
 
 use super::acks::Acks;
 use super::backoff::Backoff;
+use super::counts::Counts;
 use super::delivery::{Context, Delivery};
 use super::doubt::Doubts;
 use super::fate::Fate;
 use super::rate::Rate;
 use super::reading::{self, Reply};
+use super::selection::Selection;
 use super::slots::Slots;
 use super::tell::Tell;
 use super::waking::Waking;
@@ -65,6 +67,7 @@ pub(crate) struct Pipeline {
     absent: HashMap<Fingerprint, Instant>,
     ticks: u64,
     scopes: Arc<[String]>,
+    selection: Option<Arc<Selection>>,
 }
 
 /// The configuration of one pipeline.
@@ -136,7 +139,7 @@ impl Pipeline {
     pub(crate) fn new(
         input: Arc<Input>,
         (reader, transform): (Reader, Arc<Current>),
-        output: Output,
+        output: Arc<Output>,
         names: (Arc<str>, Arc<str>),
         letters: Letters,
         ledger: Arc<Ledger>,
@@ -178,7 +181,22 @@ impl Pipeline {
             gaps: Gaps::default(),
             absent: HashMap::new(),
             ticks: 0,
+            selection: None,
         }
+    }
+
+    /// Ships what is selected, and nothing else of what is read.
+    pub(crate) fn selecting(self, selection: Arc<Selection>) -> Self {
+        Self { selection: Some(selection), ..self }
+    }
+
+    /// Counts what becomes of the events of each generation.
+    pub(crate) fn counting(mut self, counts: Arc<Counts>) -> Self {
+        // Nothing is under way yet, so nobody else holds it.
+        if let Some(context) = Arc::get_mut(&mut self.context) {
+            context.tell.count(counts);
+        }
+        self
     }
 
     /// Runs until `stop` is true, then waits for what is under way.
@@ -188,14 +206,19 @@ impl Pipeline {
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<Ended> {
         let Some((reader, transform)) = self.reader.take() else { return Ok(Ended::Broken) };
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
-        let mut reading = reading::start(&name, reader, transform)?;
+        let mut reading = reading::start(&name, reader, transform, self.selection.take())?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         // The other side goes away only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
         tokio::pin!(stopped);
         self.take_up_gaps();
+        let mut read = false;
         loop {
             self.ship_gaps();
+            if read && self.is_settled() {
+                self.ledger.settle();
+                return Ok(Ended::Drained);
+            }
             if let Some(reply) = self.unpark() {
                 // The reader is there as long as it waits for this.
                 let _ = reading.replies.send(reply);
@@ -205,8 +228,9 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 () = &mut stopped => return Ok(self.drain().await),
-                news = reading.news.recv(), if self.parked.is_none() => match news {
+                news = reading.news.recv(), if self.parked.is_none() && !read => match news {
                     Some(news) => self.park(news),
+                    None if self.input.is_finite() && !self.input.is_stopped() => read = true,
                     // The reader can hear of the stop first.
                     None if self.input.is_stopped() => return Ok(self.drain().await),
                     None => return Ok(Ended::Broken),
@@ -221,6 +245,14 @@ impl Pipeline {
                 _ = tick.tick() => self.look_after(),
             }
         }
+    }
+
+    /// Whether everything that was read is settled.
+    fn is_settled(&self) -> bool {
+        self.parked.is_none()
+            && self.acks.is_empty()
+            && self.gaps.is_empty()
+            && self.tasks.is_empty()
     }
 
     /// Whether another chunk may go under way. One that was given back holds up those behind it: what comes before it
@@ -278,7 +310,7 @@ impl Pipeline {
             News::Gap(gap) => self.pass_gap(gap),
             News::Chunk(mut chunk) => {
                 let damaged = self.pass_damage(&mut chunk);
-                if damaged && matches!(self.context.output, Output::File(_)) {
+                if damaged && matches!(*self.context.output, Output::File(_)) {
                     // What stands in a file stands in order.
                     self.parked = Some(Parked::News(News::Chunk(chunk)));
                 } else {
@@ -305,7 +337,7 @@ impl Pipeline {
                     self.give_up(returned);
                 }
                 self.count(&chunk);
-                self.context.tell.passed(&chunk.batch.passed);
+                self.context.tell.passed(&chunk.batch);
                 let (ticket, delivery) = self.enter(&chunk);
                 (ticket, delivery, self.taken, self.rate.wait(end - start, Instant::now()))
             }

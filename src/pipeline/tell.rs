@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Passed, Progress};
-use crate::letters::Count;
+use super::counts::{Count, Counts};
+use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Progress};
+use crate::letters::Count as LettersCount;
 use crate::output::{Pick, Reason};
 use crate::telemetry::{
     Action, Cursor, EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say,
@@ -19,6 +20,7 @@ pub(super) struct Tell {
     pub(super) stats: Arc<PairStats>,
     telemetry: Telemetry,
     said: Mutex<Said>,
+    counts: Option<Arc<Counts>>,
 }
 
 struct Said {
@@ -47,7 +49,7 @@ impl Tell {
         };
         // Running is the state to begin with and needs no word.
         said.state.now(State::Running, Instant::now());
-        Self { input, output, stats, telemetry, said: Mutex::new(said) }
+        Self { input, output, stats, telemetry, said: Mutex::new(said), counts: None }
     }
 
     /// Shows what an earlier process had acknowledged, until there is more: the generation with the latest event.
@@ -68,8 +70,24 @@ impl Tell {
         what(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Counts by generation, too.
+    pub(super) fn count(&mut self, counts: Arc<Counts>) {
+        self.counts = Some(counts);
+    }
+
+    fn counted(&self, batch: &Batch, add: impl FnOnce(&mut Count)) {
+        if let Some(counts) = &self.counts {
+            counts.add(batch.generation, add);
+        }
+    }
+
     /// What was done to the events of a batch before it came here.
-    pub(super) fn passed(&self, passed: &Passed) {
+    pub(super) fn passed(&self, batch: &Batch) {
+        let passed = &batch.passed;
+        self.counted(batch, |count| {
+            count.events += passed.read;
+            count.left_out += passed.dropped + passed.filtered;
+        });
         let left_out = passed.dropped + passed.filtered;
         self.stats.events.of(EventResult::Dropped).add(left_out);
         for (action, events) in [
@@ -99,6 +117,7 @@ impl Tell {
         if picks.is_empty() {
             return;
         }
+        self.counted(batch, |count| count.stored += picks.len() as u64);
         let now = Time::now();
         self.stats.events.of(EventResult::Delivered).add(picks.len() as u64);
         for pick in picks {
@@ -199,7 +218,8 @@ impl Tell {
         self.telemetry.disk().set_spent(Some(hint.to_owned()));
     }
 
-    pub(super) fn refused(&self, count: usize, answer: &str, letters: Count) {
+    pub(super) fn refused(&self, batch: &Batch, count: usize, answer: &str, letters: LettersCount) {
+        self.counted(batch, |sum| sum.refused += count as u64);
         self.telemetry.disk().set_spent(None);
         self.stats.events.of(EventResult::Refused).add(count as u64);
         self.letters(letters);
@@ -216,11 +236,12 @@ impl Tell {
         }
     }
 
-    pub(super) fn letters(&self, count: Count) {
+    pub(super) fn letters(&self, count: LettersCount) {
         self.stats.set_letters(count.letters, count.bytes, count.damaged);
     }
 
-    pub(super) fn looked_up(&self, found: usize, missing: usize, unavailable: bool) {
+    pub(super) fn looked_up(&self, batch: &Batch, found: usize, missing: usize, unavailable: bool) {
+        self.counted(batch, |count| count.found += found as u64);
         self.stats.lookups.of(LookupResult::Found).add(found as u64);
         let rest = if unavailable { LookupResult::Unavailable } else { LookupResult::Missing };
         self.stats.lookups.of(rest).add(missing as u64);

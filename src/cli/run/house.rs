@@ -148,7 +148,7 @@ impl House<'_> {
         let pipeline = Pipeline::new(
             Arc::clone(input),
             (reader, self.transforms.of(&output_config.name)?),
-            output,
+            Arc::new(output),
             names,
             letters,
             Arc::clone(&ledger),

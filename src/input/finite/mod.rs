@@ -31,8 +31,6 @@ pub(crate) struct Listed {
     pub(super) generation: Arc<Generation>,
     /// As it was named or found.
     pub(crate) path: PathBuf,
-    /// Its offsets are not those of the log that the server wrote: events are looked up by their content.
-    pub(crate) by_content: bool,
     /// It has no readable event: its fingerprint depends on this node's key.
     pub(crate) keyed: bool,
 }
@@ -46,7 +44,9 @@ pub(crate) enum ListError {
         "{directory} holds no file named {live} or like one of its backups: name the files one by one, or set `path` of the input to the name that the log had"
     )]
     Nothing { directory: PathBuf, live: String },
-    #[error("{path} is neither a file nor a directory: name an audit log, or `-` for standard input")]
+    #[error(
+        "{path} is neither a file nor a directory: name an audit log, or `-` for standard input"
+    )]
     Kind { path: PathBuf },
 }
 
@@ -73,6 +73,11 @@ impl Listed {
     /// When it was rotated, if its name tells: what is in it is older, but for a moment.
     pub(crate) fn rotated(&self) -> Option<Nanos> {
         names::server_stamp(&self.generation.name)
+    }
+
+    /// Its offsets are not those of the log that the server wrote: events are looked up by their content.
+    pub(crate) fn by_content(&self) -> bool {
+        self.generation.by_content
     }
 
     /// The server may still be writing to it: an unfinished line at its end is not waited for.
@@ -183,9 +188,8 @@ impl<'a> Finding<'a> {
     fn listed(self) -> Vec<Listed> {
         let mut listed: Vec<_> = self.found.into_values().collect();
         let time = |one: &Listed| one.first().or(one.generation.rotated).unwrap_or(Nanos::MAX);
-        listed.sort_by(|a, b| {
-            (a.is_live(), time(a), &a.path).cmp(&(b.is_live(), time(b), &b.path))
-        });
+        listed
+            .sort_by(|a, b| (a.is_live(), time(a), &a.path).cmp(&(b.is_live(), time(b), &b.path)));
         listed
     }
 }
@@ -216,7 +220,8 @@ fn listed(
             Some(Stamp::Time(time)) => Some(time),
             _ => None,
         },
+        by_content: joined.is_some(),
         probe: head.probe,
     };
-    Listed { generation: Arc::new(generation), path, by_content: joined.is_some(), keyed }
+    Listed { generation: Arc::new(generation), path, keyed }
 }

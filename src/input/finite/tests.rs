@@ -127,7 +127,7 @@ fn joined_members_and_files_without_events_are_known_for_what_they_are() {
     let paths = ["all.gz", FIRST, "junk"].map(|name| stage.path(name));
     let files = stage.list(&paths);
     let of = |name: &str| files.iter().find(|file| *file.name() == *name).unwrap();
-    assert!(of("all.gz").by_content && !of(FIRST).by_content && of("junk").keyed);
+    assert!(of("all.gz").by_content() && !of(FIRST).by_content() && of("junk").keyed);
     assert_ne!(of("all.gz").print(), of(FIRST).print());
     assert_eq!(stage.read(&files[..]).0.len(), 4);
 }

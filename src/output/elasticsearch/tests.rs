@@ -43,7 +43,16 @@ pub(super) fn batch(lines: &[&[u8]]) -> Batch {
     }
     let end = bytes.len() as u64;
     let (generation, earlier) = (Fingerprint([7; 16]), Vec::new());
-    Batch { generation, earlier, start: 0, end, bytes, events, passed: Passed::default() }
+    Batch {
+        generation,
+        earlier,
+        by_content: false,
+        start: 0,
+        end,
+        bytes,
+        events,
+        passed: Passed::default(),
+    }
 }
 
 fn deepest(line: &[u8]) -> u32 {

@@ -56,6 +56,7 @@ async fn read(loki: &Loki) -> Finding {
     let batch = Batch {
         generation: Fingerprint([0; 16]),
         earlier: Vec::new(),
+        by_content: false,
         start: 0,
         end: 0,
         bytes: Vec::new(),

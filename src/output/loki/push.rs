@@ -204,6 +204,7 @@ mod tests {
         let mut batch = Batch {
             generation: Fingerprint([0; 16]),
             earlier: Vec::new(),
+            by_content: false,
             start: 0,
             end: 0,
             bytes: Vec::new(),

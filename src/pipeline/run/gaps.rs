@@ -180,7 +180,7 @@ impl Pipeline {
         if self.gaps.under_way || !self.has_slot() {
             return;
         }
-        let most = if matches!(self.context.output, Output::File(_)) { 1 } else { AHEAD };
+        let most = if matches!(*self.context.output, Output::File(_)) { 1 } else { AHEAD };
         let alike = self.gaps.waiting.iter().take_while(|gap| gap.doubt == doubt).count().min(most);
         let (mut gaps, mut tickets) = (Vec::new(), Vec::new());
         for Waiting { gap, ticket, .. } in self.gaps.waiting.drain(..alike) {

@@ -115,7 +115,7 @@ pub(super) async fn carry_out(
                 return Outcome::Deferred(returned, until);
             }
             // In a file nothing may overtake.
-            Step::Wait(until) if matches!(context.output, Output::File(_)) => {
+            Step::Wait(until) if matches!(*context.output, Output::File(_)) => {
                 tokio::time::sleep_until(until.into()).await;
             }
             Step::Wait(until) => context.slots.wait_aside(until).await,

@@ -1,0 +1,51 @@
+//! What became of the events of each generation: the summary of a replay.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::event::Fingerprint;
+
+/// The events of one generation, as far as one output is concerned.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Count {
+    /// Selected among those that were read.
+    pub(crate) events: u64,
+    /// Of these, left out by the policy or by `where`.
+    pub(crate) left_out: u64,
+    /// Stored now, whoever sent them.
+    pub(crate) stored: u64,
+    /// Of these, found there by a look-up.
+    pub(crate) found: u64,
+    /// Put aside as dead letters.
+    pub(crate) refused: u64,
+}
+
+impl Count {
+    /// Sent and taken.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.stored.saturating_sub(self.found)
+    }
+}
+
+/// Shared by all pipelines of an output.
+#[derive(Debug, Default)]
+pub(crate) struct Counts(Mutex<HashMap<Fingerprint, Count>>);
+
+impl Counts {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, Count>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, generation: Fingerprint, add: impl FnOnce(&mut Count)) {
+        add(self.lock().entry(generation).or_default());
+    }
+
+    pub(crate) fn of(&self, generation: Fingerprint) -> Count {
+        self.lock().get(&generation).copied().unwrap_or_default()
+    }
+
+    /// Events of all generations so far.
+    pub(crate) fn events(&self) -> u64 {
+        self.lock().values().map(|count| count.events).sum()
+    }
+}
