@@ -3,9 +3,10 @@
 //! An output takes picked events of a batch, makes one request, and turns the answer into [`Verdict`]s. It never
 //! retries, waits or remembers: that is the pipeline's. `http.rs` is the only file from which requests leave.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::event::Batch;
+use crate::event::{Batch, Nanos};
 
 mod credentials;
 mod elasticsearch;
@@ -92,6 +93,24 @@ pub(crate) enum LookUp {
     Retry { after: Option<Duration>, reason: Reason, answer: String },
 }
 
+/// Whether anything is stored of a stretch of time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Held {
+    Yes,
+    /// For certain: the store answered for all of it.
+    No,
+    /// It cannot be asked.
+    Unavailable {
+        answer: String,
+    },
+    /// Ask again.
+    Retry {
+        after: Option<Duration>,
+        reason: Reason,
+        answer: String,
+    },
+}
+
 /// One output for one input.
 pub(crate) enum Output {
     Loki(Box<Loki>),
@@ -132,6 +151,27 @@ impl Output {
             Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.look_up(scope, batch, picks).await,
             Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
+        }
+    }
+
+    /// Is anything at all stored in `scope` with an event time in this stretch? Asked before the first push of a
+    /// replay: where nothing is, nothing needs to be looked up.
+    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+        match self {
+            Self::Loki(loki) => loki.holds_any(scope, range).await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.holds_any(scope, range).await,
+            Self::File(_) => {
+                Held::Unavailable { answer: "a file is not searched by time".to_owned() }
+            }
+        }
+    }
+
+    /// The time of the newest entry in the stream that all events go to where hours have none of their own (Loki),
+    /// where it is known: what is much older is refused there.
+    pub(crate) async fn newest(&self) -> Option<Nanos> {
+        match self {
+            Self::Loki(loki) => loki.newest().await,
+            Self::Elasticsearch(_) | Self::File(_) => None,
         }
     }
 

@@ -1,10 +1,12 @@
 //! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
 //!
 //! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` finds out what is
-//! stored already, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.
+//! stored already and `survey.rs` whether anything is, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
 //! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -21,15 +23,16 @@ mod json;
 mod lookup;
 mod safe;
 mod stored;
+mod survey;
 mod target;
 mod template;
 mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, LookUp, Pick, Verdict, unanswered};
+use super::{Answer, Held, LookUp, Pick, Verdict, unanswered};
 use crate::config::{self, Compression};
-use crate::event::Batch;
+use crate::event::{Batch, Nanos};
 use body::Body;
 use document::Frame;
 use endpoints::Endpoints;
@@ -137,6 +140,11 @@ impl Elasticsearch {
     /// Which picks are stored in `scope`, under whatever backing index.
     pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
         lookup::look_up(self, scope, batch, picks).await
+    }
+
+    /// Is anything stored in `scope` with a time in this stretch?
+    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+        survey::holds_any(self, scope, range).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.

@@ -1,12 +1,13 @@
 //! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
 //!
-//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already,
-//! `check.rs` tells an operator what would go wrong.
+//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already and
+//! `survey.rs` whether anything is, `check.rs` tells an operator what would go wrong.
 //!
 //! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
 //! one stream: of several, Loki's ingester reports the last one's error only (`instance.Push`), so that lines could be
 //! lost behind a 204.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -17,11 +18,13 @@ mod check;
 pub(super) mod fuzz_tests;
 mod lookup;
 mod push;
+mod question;
+mod survey;
 mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, LookUp, Pick, unanswered};
+use super::{Answer, Held, LookUp, Pick, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, Whole};
 use push::Labels;
@@ -58,7 +61,7 @@ const USUAL: usize = 2 << 20;
 /// Most bytes that stay for requests to come.
 pub(super) const KEPT_BYTES: u64 = (KEPT * 2 * USUAL) as u64;
 /// Most bytes of an answer to a look-up.
-pub(super) const LOOK_UP: u64 = lookup::HELD as u64;
+pub(super) const LOOK_UP: u64 = question::HELD as u64;
 
 /// Most bytes of a push before it is compressed: metadata repeats parts of the line.
 pub(super) fn plain_bytes(lines: u64, events: u64) -> u64 {
@@ -91,7 +94,7 @@ impl Loki {
 
     /// Where a look-up has to search for what is sent under this configuration.
     pub(crate) fn scope(&self) -> String {
-        lookup::Scope {
+        question::Scope {
             tenant: self.config.tenant.clone(),
             selector: self.labels.text(None, false),
         }
@@ -181,10 +184,25 @@ impl Loki {
         lookup::look_up(self, scope, batch, picks).await
     }
 
+    /// Is anything stored in `scope` with a time in this stretch?
+    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+        survey::holds_any(self, scope, range).await
+    }
+
+    /// The time of the newest entry in the stream that is pushed to where hours have none of their own, as far as the
+    /// last 30 days go; `None` where there is none, or it cannot be known.
+    pub(crate) async fn newest(&self) -> Option<Nanos> {
+        survey::newest(self, now()).await
+    }
+
     /// What would go wrong, and what to do about it. Writes nothing.
     pub(crate) async fn check(&self) -> Vec<Finding> {
         check::check(self).await
     }
+}
+
+fn now() -> Nanos {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
 }
 
 /// A push without streams: refused with 422 by a Loki that would take one.
