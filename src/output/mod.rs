@@ -166,6 +166,16 @@ impl Output {
         }
     }
 
+    /// What the store would refuse, hide or delete of events of this stretch of time: told before the first push of a
+    /// replay. Where one of them is a failure, nothing should be sent.
+    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+        match self {
+            Self::Loki(loki) => loki.preflight(times).await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.preflight(times).await,
+            Self::File(file) => file.check(),
+        }
+    }
+
     /// The time of the newest entry in the stream that all events go to where hours have none of their own (Loki),
     /// where it is known: what is much older is refused there.
     pub(crate) async fn newest(&self) -> Option<Nanos> {

@@ -1,7 +1,8 @@
 //! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
 //!
 //! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` finds out what is
-//! stored already and `survey.rs` whether anything is, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.
+//! stored already and `survey.rs` whether anything is, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong, and
+//! `preflight.rs` what would with a certain stretch of time.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
 //! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
@@ -21,6 +22,7 @@ mod flavour;
 pub(super) mod fuzz_tests;
 mod json;
 mod lookup;
+mod preflight;
 mod safe;
 mod stored;
 mod survey;
@@ -145,6 +147,11 @@ impl Elasticsearch {
     /// Is anything stored in `scope` with a time in this stretch?
     pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
         survey::holds_any(self, scope, range).await
+    }
+
+    /// What would go wrong with events of this stretch of time. Writes nothing.
+    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+        preflight::preflight(self, times).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.

@@ -1,7 +1,8 @@
 //! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
 //!
 //! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already and
-//! `survey.rs` whether anything is, `check.rs` tells an operator what would go wrong.
+//! `survey.rs` whether anything is, `check.rs` tells an operator what would go
+//! wrong, and `preflight.rs` what would with a certain stretch of time.
 //!
 //! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
 //! one stream: of several, Loki's ingester reports the last one's error only (`instance.Push`), so that lines could be
@@ -16,7 +17,9 @@ use reqwest::Method;
 mod check;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;
+mod limits;
 mod lookup;
+mod preflight;
 mod push;
 mod question;
 mod survey;
@@ -187,6 +190,11 @@ impl Loki {
     /// Is anything stored in `scope` with a time in this stretch?
     pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
         survey::holds_any(self, scope, range).await
+    }
+
+    /// What Loki would refuse or hide of events of this stretch of time. Writes nothing.
+    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+        preflight::preflight(self, times).await
     }
 
     /// The time of the newest entry in the stream that is pushed to where hours have none of their own, as far as the
