@@ -141,7 +141,7 @@ async fn run(
     signals.abort();
     let code = summary.code(*job.stopped.borrow());
     summary.print(&job);
-    if matches!(code, ExitCode::Done | ExitCode::Letters) {
+    if code == ExitCode::Done {
         plan::forget(&job.store);
     }
     Ok(code)

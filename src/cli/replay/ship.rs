@@ -289,7 +289,7 @@ async fn output(
     if let Some(times) = times.clone()
         && !matches!(*output, Output::File(_))
     {
-        let findings = output.check().await;
+        let findings = output.preflight(times).await;
         let mut failed = Vec::new();
         for finding in findings {
             let text = format!("{}: {}", finding.what, finding.hint);
