@@ -1,8 +1,8 @@
 //! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
 //!
-//! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` finds out what is
-//! stored already and `survey.rs` whether anything is, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong, and
-//! `preflight.rs` what would with a certain stretch of time.
+//! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
+//! what is stored already and `survey.rs` whether anything is, `template.rs` sees to the mapping, `check.rs` tells an
+//! operator what would go wrong, and `preflight.rs` what would with a certain stretch of time.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
 //! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
@@ -15,6 +15,7 @@ use tokio::sync::OnceCell;
 
 mod body;
 mod check;
+mod content;
 mod document;
 mod endpoints;
 mod flavour;
@@ -141,7 +142,12 @@ impl Elasticsearch {
 
     /// Which picks are stored in `scope`, under whatever backing index.
     pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
-        lookup::look_up(self, scope, batch, picks).await
+        match lookup::look_up(self, scope, batch, picks).await {
+            LookUp::Found(found) if batch.by_content => {
+                content::look_up(self, scope, batch, picks, found).await
+            }
+            other => other,
+        }
     }
 
     /// Is anything stored in `scope` with a time in this stretch?

@@ -23,6 +23,7 @@ mod preflight;
 mod push;
 mod question;
 mod survey;
+mod turns;
 mod verdict;
 
 use super::finding::Finding;
@@ -31,6 +32,7 @@ use super::{Answer, Held, LookUp, Pick, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, Whole};
 use push::Labels;
+use turns::Turns;
 
 const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
@@ -43,10 +45,7 @@ pub(crate) struct Loki {
     base: String,
     push_url: String,
     labels: Labels,
-    /// Held by the push under way. Loki takes entries into a stream, numbers them, and writes its log after that; of two
-    /// pushes at once the later numbers may stand there first, and when it reads that log after a crash, it takes the
-    /// other push for a repeat and drops it (pkg/ingester/stream.go: `entryCt`).
-    one_at_a_time: tokio::sync::Mutex<()>,
+    turns: Turns,
     /// Reused: making them anew costs a tenth of all the work.
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -90,7 +89,7 @@ impl Loki {
             base,
             push_url,
             labels,
-            one_at_a_time: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
             scratch: Mutex::default(),
         })
     }
@@ -130,7 +129,7 @@ impl Loki {
         let hour = self.config.stream_per_hour.then(|| self.hour(first.time));
         let labels = self.labels.text(hour, first.whole == Whole::Gap);
         let body = self.body(&labels, batch, picks);
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turns.take(&labels).await;
         Answer::Whole(match self.push(body).await {
             Ok(response) => verdict::judge(response.status, response.retry_after, &response.body),
             Err(failure) => unanswered(failure),

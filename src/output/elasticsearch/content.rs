@@ -1,0 +1,272 @@
+//! Which of some events are stored under whatever id: asked for by auditID, compared by what the server wrote of them.
+//!
+//! Events from standard input or from joined gzip members have offsets of their own, so that their ids tell only whether
+//! this very input sent them. Each document stands for one event: of two alike in a batch, with one stored, one is missing.
+//!
+//! Promised: nothing is said to be missing while a shard failed, or where documents have no auditID that can be searched.
+//! Not promised: that lines without an auditID are found under another id.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Elasticsearch;
+use super::lookup::{ANSWER, Shards, complete, read, usable};
+use super::stored::{self, LONG, Source};
+use crate::event::{Batch, Record};
+use crate::output::{LookUp, Pick};
+
+/// Where an auditID is searched for: in both layouts, and as a server names it that has guessed the mapping.
+const AUDIT_IDS: [&str; 4] =
+    ["kubernetes.audit.auditID", "kubernetes.audit.auditID.keyword", "auditID", "auditID.keyword"];
+/// Most auditIDs of one question: an event is logged at up to three stages.
+const IDS: usize = 300;
+/// Most documents of one answer, and of one that cannot be asked for in smaller parts.
+const PAGE: usize = 1000;
+const LAST: usize = 4000;
+/// Milliseconds to spare at both ends: stores keep no more of a time.
+const SPARE: i64 = 1000;
+const MILLI: i64 = 1_000_000;
+
+/// A part of what is asked for.
+struct Part {
+    /// Places among the auditIDs.
+    ids: Range<usize>,
+    /// Milliseconds.
+    times: Range<i64>,
+    /// With documents that have no time which can be searched.
+    untimed: bool,
+}
+
+#[derive(Deserialize)]
+struct Searched {
+    timed_out: bool,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+    hits: Hits,
+}
+
+#[derive(Deserialize)]
+struct Hits {
+    total: Total,
+    #[serde(default)]
+    hits: Vec<Hit>,
+}
+
+#[derive(Deserialize)]
+struct Total {
+    value: usize,
+}
+
+#[derive(Deserialize)]
+struct Hit {
+    #[serde(rename = "_id")]
+    id: String,
+    #[serde(default, rename = "_source")]
+    source: Value,
+}
+
+/// Which of the picks are stored; `found` are those that are under their own ids.
+pub(super) async fn look_up(
+    store: &Elasticsearch,
+    scope: &str,
+    batch: &Batch,
+    picks: &[Pick],
+    mut found: Vec<bool>,
+) -> LookUp {
+    let record = |pick: &Pick| batch.record(pick.event as usize);
+    let open: Vec<_> = picks.iter().zip(&found).filter(|(_, found)| !**found).collect();
+    let mut ids: Vec<_> = open.iter().filter_map(|(pick, _)| audit_id(record(pick))).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let times = open.iter().map(|(pick, _)| record(pick).event.time.div_euclid(MILLI));
+    let (from, to) = times.fold((i64::MAX, i64::MIN), |(from, to), at| (from.min(at), to.max(at)));
+    if ids.is_empty() {
+        return LookUp::Found(found);
+    }
+    let whole = Part {
+        ids: 0..ids.len(),
+        times: from.saturating_sub(SPARE)..to.saturating_add(1 + SPARE),
+        untimed: true,
+    };
+    let hits = match hits(store, scope, &ids, whole).await {
+        Ok(hits) => hits,
+        Err(end) => return end,
+    };
+    // What stands under an id of this batch is counted already.
+    let own: HashSet<_> =
+        picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
+    let mut stock = Stock::default();
+    hits.into_iter().filter(|hit| !own.contains(&hit.id)).for_each(|hit| stock.put(&hit.source));
+    for (pick, found) in picks.iter().zip(&mut found) {
+        *found = *found || stock.take(record(pick));
+    }
+    LookUp::Found(found)
+}
+
+/// What an event is searched by. A longer one is not indexed.
+fn audit_id(record: Record<'_>) -> Option<String> {
+    record.text(record.event.fields.audit_id).filter(|id| id.len() < LONG).map(Into::into)
+}
+
+/// Documents by auditID and stage time, each to be taken once.
+#[derive(Default)]
+struct Stock(HashMap<(String, String), Vec<Source>>);
+
+impl Stock {
+    fn put(&mut self, source: &Value) {
+        // Other writers of the target may have put anything there.
+        let Ok(source) = Source::deserialize(source) else { return };
+        let Some((id, time)) = source.key() else { return };
+        self.0.entry((id.to_owned(), time.to_owned())).or_default().push(source);
+    }
+
+    fn take(&mut self, record: Record<'_>) -> bool {
+        let Some(id) = audit_id(record) else { return false };
+        let time = record.text(record.event.fields.stage_time).unwrap_or_default().into_owned();
+        // A time that is none is not stored.
+        [time, String::new()].into_iter().any(|time| {
+            let Some(sources) = self.0.get_mut(&(id.clone(), time)) else { return false };
+            let at = sources.iter().position(|source| source.is(record));
+            at.inspect(|at| drop(sources.swap_remove(*at))).is_some()
+        })
+    }
+}
+
+/// Every document with one of the auditIDs, in parts that fit an answer.
+async fn hits(
+    store: &Elasticsearch,
+    scope: &str,
+    ids: &[String],
+    whole: Part,
+) -> Result<Vec<Hit>, LookUp> {
+    let Part { ids: all, times, untimed } = whole;
+    if !searchable(store, scope).await? {
+        return Ok(Vec::new());
+    }
+    let mut open: Vec<Part> = all
+        .step_by(IDS)
+        .map(|at| Part { ids: at..(at + IDS).min(ids.len()), times: times.clone(), untimed })
+        .collect();
+    let mut hits = Vec::new();
+    while let Some(part) = open.pop() {
+        let most = if part.is_last() { LAST } else { PAGE };
+        let query = question(&ids[part.ids.clone()], &part, most);
+        let Some((total, page)) = search(store, scope, query).await? else { continue };
+        if total <= most {
+            hits.extend(page);
+        } else if let Some(parts) = part.halves() {
+            open.extend(parts);
+        } else {
+            let answer = format!("more than {most} documents share an auditID and a moment");
+            return Err(LookUp::Unavailable { answer });
+        }
+    }
+    Ok(hits)
+}
+
+impl Part {
+    /// Whether there are no smaller ones.
+    fn is_last(&self) -> bool {
+        self.ids.len() <= 1 && self.times.end - self.times.start <= 1
+    }
+
+    /// The auditIDs of clients that always send the same one fill more than an answer: those are asked for by time.
+    fn halves(self) -> Option<[Self; 2]> {
+        let Self { ids, times, untimed } = self;
+        if ids.len() > 1 {
+            let middle = ids.start + ids.len() / 2;
+            let half = |ids| Self { ids, times: times.clone(), untimed };
+            return Some([half(ids.start..middle), half(middle..ids.end)]);
+        }
+        let middle = times.start + (times.end - times.start) / 2;
+        (middle > times.start).then(|| {
+            let first = Self { ids: ids.clone(), times: times.start..middle, untimed };
+            [first, Self { ids, times: middle..times.end, untimed: false }]
+        })
+    }
+}
+
+fn question(ids: &[String], part: &Part, most: usize) -> Bytes {
+    let stamp = |milli: i64| {
+        jiff::Timestamp::from_millisecond(milli).map(|stamp| stamp.to_string()).unwrap_or_default()
+    };
+    let named: Vec<_> = AUDIT_IDS.iter().map(|field| json!({ "terms": { *field: ids } })).collect();
+    let (from, to) = (stamp(part.times.start), stamp(part.times.end));
+    let mut timed = vec![json!({ "range": { "@timestamp": { "gte": from, "lt": to } } })];
+    if part.untimed {
+        timed.push(json!({ "bool": { "must_not": { "exists": { "field": "@timestamp" } } } }));
+    }
+    let query = json!({
+        "query": { "bool": { "filter": [
+            { "bool": { "should": named, "minimum_should_match": 1 } },
+            { "bool": { "should": timed, "minimum_should_match": 1 } },
+        ] } },
+        "size": most, "_source": stored::FIELDS, "track_total_hits": true, "sort": ["_doc"],
+    });
+    query.to_string().into()
+}
+
+/// How many documents there are, and those that fit one answer; `None` where there is no index.
+async fn search(
+    store: &Elasticsearch,
+    scope: &str,
+    query: Bytes,
+) -> Result<Option<(usize, Vec<Hit>)>, LookUp> {
+    let parameters = [
+        ("allow_partial_search_results", "false"),
+        (
+            "filter_path",
+            "timed_out,_shards.failed,hits.total.value,hits.hits._id,hits.hits._source",
+        ),
+    ];
+    let answer = store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await;
+    let Some(body) = usable(answer)? else { return Ok(None) };
+    if body.len() >= ANSWER {
+        // Cut: more than fits, whatever its number.
+        return Ok(Some((usize::MAX, Vec::new())));
+    }
+    let searched: Searched = read(&body)?;
+    complete(!searched.timed_out && searched.shards.failed == 0, &body)?;
+    Ok(Some((searched.hits.total.value, searched.hits.hits)))
+}
+
+/// Whether auditIDs can be searched; `false` where nothing is stored at all. Where neither is so, it cannot be asked.
+async fn searchable(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> {
+    #[derive(Deserialize)]
+    struct Mapped {
+        fields: HashMap<String, HashMap<String, Type>>,
+    }
+    #[derive(Deserialize)]
+    struct Type {
+        searchable: bool,
+    }
+    let parameters =
+        [("fields", &*AUDIT_IDS.join(",")), ("filter_path", "indices,fields.*.*.searchable")];
+    let answer =
+        store.ask(&format!("{scope}/_field_caps"), &parameters, Bytes::new(), ANSWER).await;
+    let Some(body) = usable(answer)? else { return Ok(false) };
+    if let Ok(Mapped { fields }) = read(&body) {
+        let mut types = fields.values().flatten();
+        // A text is searched by its words.
+        if types.any(|(name, kind)| name == "keyword" && kind.searchable) {
+            return Ok(true);
+        }
+    }
+    let any = json!({ "size": 0, "terminate_after": 1, "track_total_hits": true });
+    match search(store, scope, any.to_string().into()).await? {
+        None | Some((0, _)) => Ok(false),
+        Some(_) => Err(LookUp::Unavailable {
+            answer: format!(
+                "auditID is not indexed as a keyword in {scope}, so what has no place in the server's log cannot be looked up"
+            ),
+        }),
+    }
+}
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+mod tests;
