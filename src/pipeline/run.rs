@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 
 use super::acks::Acks;
 use super::backoff::Backoff;
-use super::counts::Counts;
 use super::delivery::{Context, Delivery};
 use super::doubt::Doubts;
 use super::fate::Fate;
