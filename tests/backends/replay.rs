@@ -130,3 +130,35 @@ fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
     }
     assert_all_once(&loki, &elastic, &history.events);
 }
+
+/// What comes by standard input or in joined gzip members has no place in the server's log: it is known by its content,
+/// whatever id it is stored under, in an index that is written to no more.
+#[test]
+fn joined_and_piped_logs_are_known_again_under_the_ids_of_their_places() {
+    if !have(&[Server::Loki, Server::Elasticsearch]) {
+        return;
+    }
+    let (loki, elastic) = (Loki::raised(&[]), Elastic::shared());
+    let stream = "logs-kubernetes.audit_logs-joined";
+    let outputs = tables::loki(&loki.url(), "joined", "")
+        + &tables::elasticsearch(&elastic.url(), stream, "");
+    let stage = Stage::new(&outputs);
+    let history = History::write(stage.dir.path(), 2, 300, SignedDuration::from_hours(50));
+    let [first, second] = &history.files[..] else { panic!("two backups") };
+    let by_place = stage.run(&[], &[first]).expect(0);
+    assert_eq!(by_place.totals("elasticsearch"), [300, 300, 0], "{}", by_place.out);
+    elastic.rollover(stream);
+
+    let bytes = [std::fs::read(first).unwrap(), std::fs::read(second).unwrap()].concat();
+    let joined = stage.path("joined.gz");
+    std::fs::write(&joined, bytes).unwrap();
+    let ran = stage.run(&[], &[&joined]).expect(0);
+    let mut piped = stage.command(&[], &[Path::new("-")]);
+    let piped = finish(piped.stdin(std::fs::File::open(&joined).unwrap())).expect(0);
+    for output in ["loki", "elasticsearch"] {
+        assert_eq!(ran.totals(output), [600, 300, 300], "{}", ran.out);
+        assert_eq!(piped.totals(output), [600, 0, 600], "{}", piped.out);
+    }
+    loki.assert_holds("{job=\"joined\"}", &history.events);
+    elastic.assert_holds(stream, &history.events);
+}

@@ -2,11 +2,14 @@
 //!
 //! Loki is asked whether it takes a push of nothing and answers a query; the rest is read from its settings. Nothing is
 //! stored for a test.
+//!
+//! Whether the stream is ahead of what is to be sent is not told here: [`super::survey::newest`] knows, and hours with
+//! streams of their own are the answer.
 
 use std::ops::Range;
 
 use super::limits::{Settings, Word};
-use super::{Loki, check, limits, now, survey};
+use super::{Loki, check, limits, now};
 use crate::event::Nanos;
 use crate::output::finding::Finding;
 
@@ -38,25 +41,16 @@ pub(super) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> 
             Settings::default()
         }
     };
-    let newest = if loki.config.stream_per_hour { None } else { survey::newest(loki, now()).await };
-    let replay = Replay {
-        times,
-        now: now(),
-        newest,
-        stream_per_hour: loki.config.stream_per_hour,
-        metadata: !loki.config.metadata.is_empty(),
-    };
+    let replay = Replay { times, now: now(), metadata: !loki.config.metadata.is_empty() };
     findings.extend(replay.findings(&settings));
     findings
 }
 
-/// What is to be sent, and where it meets what is there.
+/// What is to be sent.
 struct Replay {
     times: Range<Nanos>,
     now: Nanos,
-    /// Of the stream that all goes to.
-    newest: Option<Nanos>,
-    stream_per_hour: bool,
+    /// Is any sent beside the lines?
     metadata: bool,
 }
 
@@ -150,21 +144,10 @@ impl Replay {
             return findings;
         }
         let window = settings.ingester.max_chunk_age.limit().unwrap_or(CHUNK) / 2;
-        if self.stream_per_hour && window < HOUR {
+        if window < HOUR {
             findings.push(Finding::warn(
-                format!("Loki takes events up to {} behind the newest of their stream (half of `max_chunk_age`), and a stream has an hour", shown(window)),
+                format!("Loki takes events up to {} behind the newest of their stream (half of `max_chunk_age`), which is less than the hour that a stream has at the least", shown(window)),
                 "set `ingester.max_chunk_age: 2h` in Loki, or replay one file at a time",
-            ));
-        }
-        let newest = self.newest.filter(|newest| self.times.start < newest.saturating_sub(window));
-        if let Some(newest) = newest.filter(|_| !self.stream_per_hour) {
-            findings.push(Finding::fail(
-                format!(
-                    "the stream already holds events up to {}, and Loki refuses what is more than {} older (half of `max_chunk_age`)",
-                    stamp(newest),
-                    shown(window)
-                ),
-                "set `stream_per_hour = true` on this output, so that the old events go to streams of their own",
             ));
         }
         findings
@@ -247,7 +230,7 @@ impl Replay {
         let most = settings.limits_config.max_global_streams_per_user.number()?;
         let hours = self.times.end.saturating_sub(self.times.start) / HOUR + 1;
         #[expect(clippy::cast_precision_loss, reason = "compared with a rough bound")]
-        let too_many = self.stream_per_hour && most > 0.0 && hours as f64 > most;
+        let too_many = most > 0.0 && hours as f64 > most;
         too_many.then(|| {
             Finding::warn(
                 format!("an hour each makes {hours} streams of this log, and Loki takes {most:.0} at a time from a tenant (`max_global_streams_per_user`)"),
