@@ -60,9 +60,9 @@ impl Replay {
         findings.extend(self.too_old(settings));
         findings.extend(self.too_new(settings));
         findings.extend(self.before_the_schema(settings));
-        findings.extend(self.out_of_order(settings));
+        findings.extend(out_of_order(settings));
         findings.extend(self.cut(settings));
-        findings.extend(self.rate(settings));
+        findings.extend(rate(settings));
         findings.extend(self.streams(settings));
         findings.extend(self.hidden(settings));
         findings.extend(self.deleted(settings));
@@ -131,28 +131,6 @@ impl Replay {
         })
     }
 
-    fn out_of_order(&self, settings: &Settings) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let limits = &settings.limits_config;
-        if limits.unordered_writes.flag() == Some(false) {
-            findings.push(Finding::fail(
-                "Loki takes no event that is older than the last one of its stream (`unordered_writes: false`), and audit events are not in order of time",
-                "set `limits_config.unordered_writes: true` in Loki",
-            ));
-        }
-        if limits.shard_streams.time_sharding_enabled.flag() == Some(true) {
-            return findings;
-        }
-        let window = settings.ingester.max_chunk_age.limit().unwrap_or(CHUNK) / 2;
-        if window < HOUR {
-            findings.push(Finding::warn(
-                format!("Loki takes events up to {} behind the newest of their stream (half of `max_chunk_age`), which is less than the hour that a stream has at the least", shown(window)),
-                "set `ingester.max_chunk_age: 2h` in Loki, or replay one file at a time",
-            ));
-        }
-        findings
-    }
-
     fn cut(&self, settings: &Settings) -> Vec<Finding> {
         let limits = &settings.limits_config;
         let mut findings = Vec::new();
@@ -175,55 +153,6 @@ impl Replay {
             ));
         }
         findings
-    }
-
-    fn rate(&self, settings: &Settings) -> Option<Finding> {
-        let limits = &settings.limits_config;
-        let megabytes = |word: &Word| word.number().map(|number| number * MIB);
-        let all =
-            ("ingestion_rate_mb", &limits.ingestion_rate_mb, megabytes(&limits.ingestion_rate_mb));
-        let one = (
-            "per_stream_rate_limit",
-            &limits.per_stream_rate_limit,
-            // Loki spreads a fast stream over several.
-            limits
-                .per_stream_rate_limit
-                .bytes()
-                .filter(|_| limits.shard_streams.enabled.flag() != Some(true)),
-        );
-        let bursts = [
-            ("ingestion_burst_size_mb", megabytes(&limits.ingestion_burst_size_mb)),
-            ("per_stream_rate_limit_burst", limits.per_stream_rate_limit_burst.bytes()),
-        ];
-        if let Some((name, _)) =
-            bursts.iter().find(|(_, burst)| burst.is_some_and(|burst| burst > 0.0 && burst < PUSH))
-        {
-            return Some(Finding::warn(
-                format!(
-                    "Loki refuses at once what is larger than `{name}`, and a push has up to 1 MiB"
-                ),
-                format!(
-                    "raise `limits_config.{name}` in Loki, or keep `batch.max_bytes` of this output well below it"
-                ),
-            ));
-        }
-        let (name, set, rate) = [all, one]
-            .into_iter()
-            .filter_map(|(name, set, rate)| Some((name, set, rate.filter(|rate| *rate > 0.0)?)))
-            .min_by(|a, b| a.2.total_cmp(&b.2))?;
-        let (speed, hour) = (rate / MIB, rate * 3600.0 / (1024.0 * MIB));
-        let what = format!(
-            "Loki takes {speed:.1} MiB a second at the most (`{name}: {set}`), {hour:.0} GiB an hour"
-        );
-        Some(if rate >= SLOW {
-            Finding::ok(what)
-        } else {
-            Finding::warn(
-                what,
-                "raise `ingestion_rate_mb`, `ingestion_burst_size_mb`, `per_stream_rate_limit` and `per_stream_rate_limit_burst` \
-                 in `limits_config` while the replay lasts, or give it the time",
-            )
-        })
     }
 
     fn streams(&self, settings: &Settings) -> Option<Finding> {
@@ -285,6 +214,77 @@ impl Replay {
             )
         })
     }
+}
+
+fn out_of_order(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let limits = &settings.limits_config;
+    if limits.unordered_writes.flag() == Some(false) {
+        findings.push(Finding::fail(
+            "Loki takes no event that is older than the last one of its stream (`unordered_writes: false`), and audit events are not in order of time",
+            "set `limits_config.unordered_writes: true` in Loki",
+        ));
+    }
+    if limits.shard_streams.time_sharding_enabled.flag() == Some(true) {
+        return findings;
+    }
+    let window = settings.ingester.max_chunk_age.limit().unwrap_or(CHUNK) / 2;
+    if window < HOUR {
+        findings.push(Finding::warn(
+            format!("Loki takes events up to {} behind the newest of their stream (half of `max_chunk_age`), which is less than the hour that a stream has at the least", shown(window)),
+            "set `ingester.max_chunk_age: 2h` in Loki, or replay one file at a time",
+        ));
+    }
+    findings
+}
+
+fn rate(settings: &Settings) -> Option<Finding> {
+    let limits = &settings.limits_config;
+    let megabytes = |word: &Word| word.number().map(|number| number * MIB);
+    let all =
+        ("ingestion_rate_mb", &limits.ingestion_rate_mb, megabytes(&limits.ingestion_rate_mb));
+    let one = (
+        "per_stream_rate_limit",
+        &limits.per_stream_rate_limit,
+        // Loki spreads a fast stream over several.
+        limits
+            .per_stream_rate_limit
+            .bytes()
+            .filter(|_| limits.shard_streams.enabled.flag() != Some(true)),
+    );
+    let bursts = [
+        ("ingestion_burst_size_mb", megabytes(&limits.ingestion_burst_size_mb)),
+        ("per_stream_rate_limit_burst", limits.per_stream_rate_limit_burst.bytes()),
+    ];
+    if let Some((name, _)) =
+        bursts.iter().find(|(_, burst)| burst.is_some_and(|burst| burst > 0.0 && burst < PUSH))
+    {
+        return Some(Finding::warn(
+            format!(
+                "Loki refuses at once what is larger than `{name}`, and a push has up to 1 MiB"
+            ),
+            format!(
+                "raise `limits_config.{name}` in Loki, or keep `batch.max_bytes` of this output well below it"
+            ),
+        ));
+    }
+    let (name, set, rate) = [all, one]
+        .into_iter()
+        .filter_map(|(name, set, rate)| Some((name, set, rate.filter(|rate| *rate > 0.0)?)))
+        .min_by(|a, b| a.2.total_cmp(&b.2))?;
+    let (speed, hour) = (rate / MIB, rate * 3600.0 / (1024.0 * MIB));
+    let what = format!(
+        "Loki takes {speed:.1} MiB a second at the most (`{name}: {set}`), {hour:.0} GiB an hour"
+    );
+    Some(if rate >= SLOW {
+        Finding::ok(what)
+    } else {
+        Finding::warn(
+            what,
+            "raise `ingestion_rate_mb`, `ingestion_burst_size_mb`, `per_stream_rate_limit` and `per_stream_rate_limit_burst` \
+             in `limits_config` while the replay lasts, or give it the time",
+        )
+    })
 }
 
 /// A setting that suffices for an age, as all of Loki's settings understand it.
