@@ -4,11 +4,13 @@
 //! this very input sent them. Each document stands for one event: of two alike in a batch, with one stored, one is missing.
 //!
 //! Promised: nothing is said to be missing while a shard failed, or where documents have no auditID that can be searched.
-//! Not promised: that lines without an auditID are found under another id.
+//! Not promised: that lines without an auditID, and the remains of events, are found under another id.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use super::Elasticsearch;
 use super::lookup::{ANSWER, Shards, complete, read, usable};
 use super::stored::{self, LONG, Source};
-use crate::event::{Batch, Record};
+use crate::event::{Batch, Form, Record, Whole};
 use crate::output::{LookUp, Pick};
 
 /// Where an auditID is searched for: in both layouts, and as a server names it that has guessed the mapping.
@@ -100,16 +102,27 @@ pub(super) async fn look_up(
     let own: HashSet<_> =
         picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
     let mut stock = Stock::default();
-    hits.into_iter().filter(|hit| !own.contains(&hit.id)).for_each(|hit| stock.put(&hit.source));
+    let others = hits.iter().filter(|hit| !own.contains(&hit.id) && is_whole(&hit.id));
+    others.for_each(|hit| stock.put(&hit.source));
     for (pick, found) in picks.iter().zip(&mut found) {
         *found = *found || stock.take(record(pick));
     }
     LookUp::Found(found)
 }
 
-/// What an event is searched by. A longer one is not indexed.
+/// What an event is searched by. A longer one is not indexed; the remains of an event have that of the event.
 fn audit_id(record: Record<'_>) -> Option<String> {
+    if record.event.whole != Whole::Yes || record.event.form == Form::Unreadable {
+        return None;
+    }
     record.text(record.event.fields.audit_id).filter(|id| id.len() < LONG).map(Into::into)
+}
+
+/// Whether a document holds an event and not what is left of one, as far as the id tells: [`crate::event::Position::id`].
+fn is_whole(id: &str) -> bool {
+    let kind =
+        BASE64_URL_SAFE_NO_PAD.decode(id).ok().filter(|raw| raw.len() == 24).map(|raw| raw[16]);
+    kind.is_none_or(|kind| kind == 0)
 }
 
 /// Documents by auditID and stage time, each to be taken once.

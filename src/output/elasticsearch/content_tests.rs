@@ -37,6 +37,18 @@ fn what_is_no_event_of_ours_is_passed_over() {
 }
 
 #[test]
+fn the_remains_of_an_event_do_not_stand_for_it() {
+    let mut batch = batch(&[EVENT.as_bytes()]);
+    for (whole, expected) in [(Whole::Yes, true), (Whole::Torn, false), (Whole::Gap, false)] {
+        batch.events[0].whole = whole;
+        let position = crate::event::Position { whole, ..batch.position(0) };
+        assert_eq!(is_whole(&position.id()), expected);
+        assert_eq!(audit_id(batch.record(0)).is_some(), expected);
+    }
+    assert!(is_whole("of another agent") && is_whole(""));
+}
+
+#[test]
 fn a_question_is_halved_until_nothing_is_left_to_halve_and_every_moment_is_asked_for_once() {
     let mut open = vec![Part { ids: 0..3, times: 10..21, untimed: true }];
     let mut last = Vec::new();
