@@ -165,12 +165,12 @@ fn question(ids: &[Asked], compare: bool) -> (Bytes, usize) {
     (query.to_string().into(), size)
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LookUp> {
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LookUp> {
     // Something that is no Elasticsearch cannot be asked, but neither can it be told from a passing fault.
     serde_json::from_slice(body).map_err(|_| retry(None, Reason::BadAnswer, excerpt(body)))
 }
 
-fn complete(complete: bool, body: &[u8]) -> Result<(), LookUp> {
+pub(super) fn complete(complete: bool, body: &[u8]) -> Result<(), LookUp> {
     if complete { Ok(()) } else { Err(retry(None, Reason::ServerError, excerpt(body))) }
 }
 
@@ -179,7 +179,7 @@ fn retry(after: Option<Duration>, reason: Reason, answer: String) -> LookUp {
 }
 
 /// The body of an answer that can be read on; `None` where there is no index, so nothing stored.
-fn usable(answer: Result<Response, Failure>) -> Result<Option<Bytes>, LookUp> {
+pub(super) fn usable(answer: Result<Response, Failure>) -> Result<Option<Bytes>, LookUp> {
     let response = match answer {
         Ok(response) => response,
         Err(Failure::NotSent { answer }) => return Err(retry(None, Reason::Connect, answer)),

@@ -1,7 +1,7 @@
 //! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
 //!
 //! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` finds out what is
-//! stored already, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.
+//! stored already, `scan.rs` reads all that is and `content.rs` compares it, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
 //! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 mod body;
 mod check;
+mod content;
 mod document;
 mod endpoints;
 mod flavour;
@@ -20,6 +21,7 @@ pub(super) mod fuzz_tests;
 mod json;
 mod lookup;
 mod safe;
+mod scan;
 mod stored;
 mod target;
 mod template;
@@ -27,7 +29,7 @@ mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, LookUp, Pick, Verdict, unanswered};
+use super::{Answer, Digest, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
 use crate::config::{self, Compression};
 use crate::event::Batch;
 use body::Body;
@@ -53,6 +55,8 @@ pub(crate) struct Elasticsearch {
     client: Client,
     endpoints: Endpoints,
     frame: Frame,
+    /// What documents of this node are known by.
+    node: String,
     prepared: OnceCell<()>,
 }
 
@@ -67,6 +71,7 @@ impl Elasticsearch {
             client: Client::new(&config.http)?,
             endpoints: Endpoints::new(&config.endpoints, &config.query)?,
             frame: Frame::new(config.layout, &config.target, node, cluster),
+            node: node.to_owned(),
             prepared: OnceCell::new(),
             config: config.clone(),
         })
@@ -137,6 +142,16 @@ impl Elasticsearch {
     /// Which picks are stored in `scope`, under whatever backing index.
     pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
         lookup::look_up(self, scope, batch, picks).await
+    }
+
+    /// What tells an event from others here, and what is stored of it.
+    pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> Likeness {
+        content::likeness(self.config.layout, batch, index, digest)
+    }
+
+    /// The next page of what `scope` holds.
+    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+        scan::scan(self, scope, walk, digest).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.

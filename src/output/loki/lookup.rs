@@ -14,9 +14,9 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Loki;
-use crate::event::{Batch, Fingerprint, Form, Key, Nanos, pieces};
+use crate::event::{Batch, Fingerprint, Key, Nanos};
 use crate::output::http::{Failure, Request, Response, excerpt};
-use crate::output::{LookUp, Pick, Reason, unanswered};
+use crate::output::{LookUp, Pick, Reason, likeness, unanswered};
 
 /// Loki's default for `max_entries_limit_per_query`.
 const MOST: usize = 5000;
@@ -43,7 +43,7 @@ impl Scope {
 }
 
 /// Why a page could not be had.
-enum Trouble {
+pub(super) enum Trouble {
     Unavailable(String),
     Later(LookUp),
     /// It was larger than is held, or than Loki gives: ask for less.
@@ -160,6 +160,22 @@ async fn page(
     to: Nanos,
     limit: usize,
 ) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
+    let body = answer(loki, scope, from, to, limit).await?;
+    parse(&body).map_err(not_loki)
+}
+
+pub(super) fn not_loki(error: serde_json::Error) -> Trouble {
+    Trouble::Unavailable(format!("not the answer of a Loki: {error}"))
+}
+
+/// The answer to a question for the earliest entries of a stretch of time, both ends included.
+pub(super) async fn answer(
+    loki: &Loki,
+    scope: &Scope,
+    from: Nanos,
+    to: Nanos,
+    limit: usize,
+) -> Result<Bytes, Trouble> {
     let query = [
         ("query", scope.selector.clone()),
         ("start", from.to_string()),
@@ -182,8 +198,7 @@ async fn page(
     let answer = || said(&response);
     match response.status {
         200 if response.body.len() >= HELD => Err(Trouble::TooLarge),
-        200 => parse(&response.body)
-            .map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}"))),
+        200 => Ok(response.body),
         429 => Err(Trouble::Later(LookUp::Retry {
             after: response.retry_after,
             reason: Reason::Throttled,
@@ -292,38 +307,14 @@ impl<'de> Visitor<'de> for EntryVisitor {
 fn identity(line: &str) -> Fingerprint {
     // Not a secret: the hash never leaves the process.
     const PLAIN: Key = Key([0; 32]);
-    let line = repaired(line);
-    let (mut count, mut fields) = (0, None);
-    pieces(line.as_bytes(), true, |piece| {
-        count += 1;
-        fields = (piece.form != Form::Unreadable).then_some(piece.fields);
-    });
-    let parts = fields
-        .filter(|_| count == 1)
-        .map(|fields| [fields.stage_time, fields.received, fields.audit_id, fields.stage]);
-    let Some(parts) = parts.filter(|parts| parts.iter().all(|part| !part.is_empty())) else {
-        return PLAIN.hash(line.as_bytes());
-    };
+    let line = likeness::shortened(line);
+    let Some(parts) = likeness::parts(&line) else { return PLAIN.hash(line.as_bytes()) };
     let mut text = Vec::new();
     for part in parts {
-        text.extend_from_slice(line.as_bytes().get(part.range()).unwrap_or_default());
+        text.extend_from_slice(part.as_bytes());
         text.push(0);
     }
     PLAIN.hash(&text)
-}
-
-/// Loki's encoder writes one U+FFFD for each broken byte, ours one for each broken sequence: runs count as one.
-fn repaired(text: &str) -> Cow<'_, str> {
-    if !text.contains("\u{fffd}\u{fffd}") {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char != '\u{fffd}' || !out.ends_with('\u{fffd}') {
-            out.push(char);
-        }
-    }
-    Cow::Owned(out)
 }
 
 /// Any body is understood or refused; a line that was sent is known again in the answer that holds it.
@@ -338,7 +329,7 @@ pub(super) fn fuzz(body: &[u8]) {
         assert!(times.len() == found.len());
         assert!(times.into_iter().zip(&found).all(|(slow, (time, _))| slow == Some(Ok(*time))));
     }
-    pieces(body, false, |piece| {
+    crate::event::pieces(body, false, |piece| {
         let sent = String::from_utf8_lossy(&body[piece.at.range()]);
         // Loki writes one U+FFFD for each broken byte.
         let mut stored = String::new();

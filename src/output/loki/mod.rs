@@ -1,7 +1,7 @@
 //! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
 //!
-//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already,
-//! `check.rs` tells an operator what would go wrong.
+//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already, `scan.rs`
+//! reads all that is, `check.rs` tells an operator what would go wrong.
 //!
 //! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
 //! one stream: of several, Loki's ingester reports the last one's error only (`instance.Push`), so that lines could be
@@ -17,14 +17,16 @@ mod check;
 pub(super) mod fuzz_tests;
 mod lookup;
 mod push;
+mod scan;
 mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, LookUp, Pick, unanswered};
+use super::{Answer, Digest, LookUp, Pick, Told, Walk, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, Whole};
 use push::Labels;
+pub(super) use scan::likeness;
 
 const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
@@ -179,6 +181,11 @@ impl Loki {
     /// Which picks are stored in `scope`.
     pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
         lookup::look_up(self, scope, batch, picks).await
+    }
+
+    /// The next page of what `scope` holds.
+    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+        scan::scan(self, scope, walk, digest).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.
