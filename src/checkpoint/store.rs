@@ -101,26 +101,52 @@ impl Store {
     /// # Errors
     /// If it cannot be read or made, or is not whole.
     pub(crate) fn key(&self) -> Result<Key, CheckpointError> {
-        let path = self.directory.join("node.key");
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let found = bytes.len();
-                bytes.try_into().map(Key).map_err(|_| CheckpointError::Key { path, found })
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key: [u8; 32] = rand::random();
-                let wrong = |source| CheckpointError::Write { path: path.clone(), source };
-                disk::replace(&path, &self.directory.join("node.key.new"), &key).map_err(wrong)?;
-                Ok(Key(key))
-            }
-            Err(source) => Err(CheckpointError::Open { path, source }),
+        if let Some(key) = Self::known_key(&self.directory)? {
+            return Ok(key);
         }
+        let path = self.directory.join("node.key");
+        let key: [u8; 32] = rand::random();
+        disk::replace(&path, &self.directory.join("node.key.new"), &key)
+            .map_err(|source| CheckpointError::Write { path, source })?;
+        Ok(Key(key))
     }
 
     /// The node's secret for those who only look, without the lock; another one where there is none.
     pub(crate) fn key_of(directory: &Path) -> Key {
         let bytes = fs::read(directory.join("node.key")).unwrap_or_default();
         Key(bytes.try_into().unwrap_or([0; 32]))
+    }
+
+    /// The node's secret for those who need just that one, without the lock; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not whole.
+    pub(crate) fn known_key(directory: &Path) -> Result<Option<Key>, CheckpointError> {
+        let path = directory.join("node.key");
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let found = bytes.len();
+                let whole = bytes.try_into().map_err(|_| CheckpointError::Key { path, found })?;
+                Ok(Some(Key(whole)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(CheckpointError::Open { path, source }),
+        }
+    }
+
+    /// Removes the checkpoint: what comes next begins anew.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub(crate) fn forget(&self) -> io::Result<()> {
+        // The previous one first: with the last one gone and that left, all would be in doubt.
+        for name in [PREVIOUS, NEXT, CURRENT] {
+            match disk::remove_file(&self.directory.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// When the last checkpoint was written, if there is one.

@@ -8,10 +8,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod check;
 mod letters;
 mod memory;
+mod replay;
 mod run;
 mod sample;
 mod start;
 mod status;
+mod times;
 mod transform;
 
 use crate::config::{Config, ConfigError};
@@ -46,6 +48,8 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         sample: Option<PathBuf>,
     },
+    /// Ship recorded logs, compressed or not, as the agent would have: nothing that is stored already is sent again
+    Replay(replay::Arguments),
     /// Show cursors, lag and states, whether or not the agent runs
     Status {
         #[command(flatten)]
@@ -115,6 +119,9 @@ pub fn main() -> process::ExitCode {
         Command::Check { configured, sample: None } => check::check(&configured.config),
         Command::Check { configured, sample: Some(path) } => {
             with_config(&configured.config, |config| sample::sample(&config, &path))
+        }
+        Command::Replay(arguments) => {
+            with_config(&arguments.config, |config| replay::replay(config, &arguments))
         }
         Command::Status { configured, json } => {
             with_config(&configured.config, |config| status::status(&config, json))

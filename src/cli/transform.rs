@@ -21,6 +21,12 @@ const KEY_BYTES: usize = 32;
 #[error("{0}")]
 pub(super) struct NotAccepted(String);
 
+impl NotAccepted {
+    pub(super) fn new(what: impl Into<String>) -> anyhow::Error {
+        Self(what.into()).into()
+    }
+}
+
 /// The chains of all outputs.
 pub(super) struct Transforms {
     /// The node's own, for digests and for `hash` without a key file.
@@ -32,11 +38,23 @@ impl Transforms {
     /// # Errors
     /// If a file cannot be read, or what stands in it or in the configuration is not accepted.
     pub(super) fn new(config: &Config, key: &Key) -> anyhow::Result<Self> {
-        let current = chains(config, key)
-            .map_err(|error| NotAccepted(format!("{error:#}")))?
-            .into_iter()
-            .map(|(name, chain)| (name, Arc::new(Current::new(chain))))
-            .collect();
+        Self::with(config, key, None)
+    }
+
+    /// Every event has to pass an expression of the command line, too.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn with(config: &Config, key: &Key, filter: Option<&str>) -> anyhow::Result<Self> {
+        let compiled = |text: &str| {
+            Filter::compile(text).map_err(|error| NotAccepted(format!("--where: {error}")))
+        };
+        let chains = chains(config, key).map_err(|error| NotAccepted(format!("{error:#}")))?;
+        let mut current = Vec::with_capacity(chains.len());
+        for (name, mut chain) in chains {
+            chain.filters.extend(filter.map(compiled).transpose()?);
+            current.push((name, Arc::new(Current::new(chain))));
+        }
         Ok(Self { key: key.clone(), current })
     }
 
@@ -116,7 +134,7 @@ pub(super) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain>
     let redaction = transform.redact.as_ref().map(|redact| redaction(redact, key)).transpose()?;
     Ok(Chain {
         policy: policy.map(Arc::new),
-        filter: filter.transpose()?,
+        filters: filter.transpose()?.into_iter().collect(),
         redaction,
         omit_managed_fields: transform.omit_managed_fields,
         limit: transform.max_event_bytes,

@@ -39,6 +39,7 @@ pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use secret::SecretSource;
 pub(crate) use transform::{ConfigMaps, Redact, RedactMode, RedactRule, Transform};
+pub(crate) use value::{duration, size};
 pub(crate) use waits::Waits;
 
 use item::Item;

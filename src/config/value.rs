@@ -20,7 +20,7 @@ const TIMES: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Bytes in a text like `10MiB`, `10 MB` or `1048576`.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let known = |(name, _): &&(&str, u64)| *name == unit.trim_start();
     let factor = if unit.is_empty() { 1 } else { SIZES.iter().find(known)?.1 };
@@ -28,7 +28,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 /// The time in a text like `5s`, `200ms` or `1h30m`. Units fall from left to right, and none comes twice.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut units = TIMES.iter();
     let mut rest = text;
     let mut total: u64 = 0;

@@ -48,7 +48,7 @@ mod unseen;
 mod watch;
 
 pub(crate) use assembly::{Damage, Limits};
-pub(crate) use finite::{ListError, Listed, list};
+pub(crate) use finite::{Listed, list, spooled};
 pub(crate) use large::{LARGE, Large};
 pub(crate) use open::STRIDE;
 pub(crate) use pins::try_link;

@@ -190,3 +190,28 @@ fn unanswered(failure: http::Failure) -> Verdict {
         http::Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },
     }
 }
+
+/// Whether a store holds anything of a stretch of time.
+pub(crate) enum Held {
+    Something,
+    Nothing,
+}
+
+impl Output {
+    pub(crate) async fn holds_any(
+        &self,
+        _scope: &str,
+        _times: std::ops::Range<crate::event::Nanos>,
+    ) -> Held {
+        Held::Something
+    }
+    pub(crate) async fn newest(&self) -> Option<crate::event::Nanos> {
+        None
+    }
+    pub(crate) async fn preflight(
+        &self,
+        _times: std::ops::Range<crate::event::Nanos>,
+    ) -> Vec<Finding> {
+        self.check().await
+    }
+}

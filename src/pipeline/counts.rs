@@ -18,6 +18,8 @@ pub(crate) struct Count {
     pub(crate) found: u64,
     /// Put aside as dead letters.
     pub(crate) refused: u64,
+    /// Stretches of it that nobody can read.
+    pub(crate) gaps: u64,
 }
 
 impl Count {

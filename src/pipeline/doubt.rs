@@ -26,6 +26,8 @@ pub(crate) struct Doubts {
     /// Event time that it had reached: what is older and not begun came to light since, or was passed over.
     latest: Option<Nanos>,
     restored: HashSet<Fingerprint>,
+    /// Generations of which the output holds nothing: it was asked.
+    absent: HashSet<Fingerprint>,
     /// Stretches that this process sent some of and then gave up, to take them up as something new.
     given_up: Vec<(Fingerprint, Range<u64>)>,
 }
@@ -51,8 +53,20 @@ impl Doubts {
             until,
             latest: pair.cursor.generations.values().filter_map(|progress| progress.time).max(),
             restored: HashSet::new(),
+            absent: HashSet::new(),
             given_up: Vec::new(),
         }
+    }
+
+    /// Everything may be stored already, whoever sent it, but for generations of which the output holds nothing.
+    pub(crate) fn of_replay(
+        pair: &Pair,
+        scope: &str,
+        until: Instant,
+        absent: HashSet<Fingerprint>,
+    ) -> Self {
+        let all = Origin::Lost(String::new());
+        Self { absent, ..Self::new(pair, &all, scope, until) }
     }
 
     /// How much is in doubt, at most, beyond each cursor.
@@ -88,7 +102,7 @@ impl Doubts {
             self.given_up.retain(|(print, range)| *print != generation || range.end > end);
             return true;
         }
-        if self.reserved == 0 || start >= existed {
+        if self.reserved == 0 || start >= existed || self.absent.contains(&generation) {
             return false;
         }
         if let Some(progress) = self.cursor.generations.get(&generation) {

@@ -81,6 +81,13 @@ impl Tell {
         }
     }
 
+    /// Something of a generation is lost.
+    pub(super) fn damaged(&self, generation: Fingerprint) {
+        if let Some(counts) = &self.counts {
+            counts.add(generation, |count| count.gaps += 1);
+        }
+    }
+
     /// What was done to the events of a batch before it came here.
     pub(super) fn passed(&self, batch: &Batch) {
         let passed = &batch.passed;

@@ -24,7 +24,7 @@ mod table;
 mod view;
 
 pub(crate) use local::{Asked, answer_locally};
-pub(crate) use table::table;
+pub(crate) use table::{columns, table};
 
 /// How long answers under way may take once the end has begun.
 const GRACE: Duration = Duration::from_secs(1);

@@ -104,7 +104,11 @@ fn pair_row(pair: &PairView, now: Time) -> [String; 12] {
 }
 
 /// Columns two spaces apart, numbers to the right, below an empty line.
-fn columns<const N: usize>(text: &mut String, titles: &[&str; N], rows: Vec<[String; N]>) {
+pub(crate) fn columns<const N: usize>(
+    text: &mut String,
+    titles: &[&str; N],
+    rows: Vec<[String; N]>,
+) {
     let lines: Vec<_> = std::iter::once(titles.map(String::from)).chain(rows).collect();
     let wide =
         |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
@@ -114,7 +118,8 @@ fn columns<const N: usize>(text: &mut String, titles: &[&str; N], rows: Vec<[Str
         let mut row = String::new();
         for ((cell, title), width) in line.iter().zip(titles).zip(widths) {
             let _ = match *title {
-                "READ" | "EVENTS" | "DELIVERED" | "REFUSED" | "BACKUPS" | "HELD" | "WAITING" => {
+                "READ" | "EVENTS" | "DELIVERED" | "REFUSED" | "BACKUPS" | "HELD" | "WAITING"
+                | "ALREADY THERE" | "LEFT OUT" => {
                     write!(row, "{cell:>width$}  ")
                 }
                 _ => write!(row, "{cell:<width$}  "),

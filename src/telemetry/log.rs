@@ -1,7 +1,9 @@
 //! The log on standard error: text for people, JSON lines for machines.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::{Mutex, PoisonError};
 
+use indicatif::ProgressBar;
 use tracing::Subscriber;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -43,7 +45,36 @@ pub(crate) fn init(format: LogFormat, level: Option<&str>) -> Result<(), LogErro
     // https://no-color.org: present and not empty, whatever its value.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && io::stderr().is_terminal();
-    subscriber(format, wanted, colour, io::stderr).try_init().map_err(|_| LogError::Twice)
+    subscriber(format, wanted, colour, || Stderr).try_init().map_err(|_| LogError::Twice)
+}
+
+/// A progress bar that is shown on the terminal to which the log goes as well.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// From now on a bar is taken away while a line is written, until there is none.
+pub(crate) fn step_aside(bar: Option<ProgressBar>) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
+
+/// Standard error, beside a progress bar.
+struct Stderr;
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match bar {
+            Some(bar) => bar.suspend(|| io::stderr().write_all(bytes)),
+            None => io::stderr().write_all(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 fn targets(flag: Option<&str>, variable: Option<&str>) -> Result<Targets, LogError> {

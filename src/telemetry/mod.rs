@@ -139,7 +139,7 @@ impl Telemetry {
         self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn pairs(&self) -> Vec<Arc<PairStats>> {
+    pub(crate) fn pairs(&self) -> Vec<Arc<PairStats>> {
         self.0.pairs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

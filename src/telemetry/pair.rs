@@ -105,7 +105,7 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 pub(crate) struct PairStats {
     pub(super) input: Arc<str>,
-    pub(super) output: Arc<str>,
+    pub(crate) output: Arc<str>,
     pub(crate) events: Counts<EventResult>,
     pub(crate) actions: Counts<Action>,
     pub(crate) retries: Counts<RetryReason>,

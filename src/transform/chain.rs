@@ -15,7 +15,8 @@ use crate::event::{Batch, Event, Fields, Form, Key, Passed, Record, Span, Whole,
 /// See the module. What is `None` or false is left out.
 pub(crate) struct Chain {
     pub(crate) policy: Option<Arc<Policy>>,
-    pub(crate) filter: Option<Filter>,
+    /// An event has to pass all of them.
+    pub(crate) filters: Vec<Filter>,
     pub(crate) redaction: Option<Redaction>,
     pub(crate) omit_managed_fields: bool,
     /// Bytes of an event.
@@ -45,9 +46,9 @@ struct Work {
 impl Chain {
     /// Whether every event passes as it is.
     pub(crate) fn is_idle(&self) -> bool {
-        let Self { policy, filter, redaction, omit_managed_fields, limit, key: _ } = self;
+        let Self { policy, filters, redaction, omit_managed_fields, limit, key: _ } = self;
         policy.is_none()
-            && filter.is_none()
+            && filters.is_empty()
             && redaction.is_none()
             && !omit_managed_fields
             && limit.is_none()
@@ -167,11 +168,12 @@ impl Chain {
 
     /// What `where` says. What it fails on is kept: an audit trail errs on the side of shipping.
     fn is_wanted(&self, record: &Record<'_>, work: &mut Work, done: &mut Done) -> bool {
-        let Some(filter) = &self.filter else { return true };
-        filter.keeps(record).unwrap_or_else(|problem| {
-            done.filter_failed = true;
-            work.problem = Some(problem);
-            true
+        self.filters.iter().all(|filter| {
+            filter.keeps(record).unwrap_or_else(|problem| {
+                done.filter_failed = true;
+                work.problem = Some(problem);
+                true
+            })
         })
     }
 

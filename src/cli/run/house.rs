@@ -189,7 +189,7 @@ fn tell_saved(input: &Input, name: &str, outputs: &[Arc<str>], state: &State) {
 }
 
 /// Opens a file output where its checkpoint says; nothing of it is in doubt then.
-fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
+pub(in crate::cli) fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
     let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
     file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;
     let OutputMark { sequence, length } = file.mark();

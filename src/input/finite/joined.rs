@@ -27,7 +27,7 @@ impl Digest {
     pub(super) fn print(&self, print: Fingerprint) -> Fingerprint {
         Fingerprint::cut(
             &Sha256::new()
-                .chain_update("joined gzip members")
+                .chain_update("no position in the log")
                 .chain_update(print.0)
                 .chain_update(self.0)
                 .finalize(),
@@ -44,15 +44,17 @@ pub(super) fn is_gzip(path: &Path) -> io::Result<bool> {
 
 /// A digest of the whole file if it has several members.
 pub(super) fn digest(path: &Path) -> io::Result<Option<Digest>> {
-    if !scan(File::open(path)?)? {
-        return Ok(None);
-    }
-    let mut hash = Sha256::new();
+    if scan(File::open(path)?)? { digest_of(path, 0).map(Some) } else { Ok(None) }
+}
+
+/// A digest of the whole file and a number.
+pub(super) fn digest_of(path: &Path, number: u64) -> io::Result<Digest> {
+    let mut hash = Sha256::new().chain_update(number.to_be_bytes());
     let mut file = File::open(path)?;
     let mut buffer = vec![0; WINDOW];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(Some(Digest(hash.finalize().into()))),
+            0 => return Ok(Digest(hash.finalize().into())),
             got => hash.update(&buffer[..got]),
         }
     }

@@ -107,6 +107,27 @@ pub(crate) fn list(paths: &[PathBuf], live: &Path, key: &Key) -> Result<Vec<List
     Ok(found.listed())
 }
 
+/// A piece of something that has no positions of its own, written to a file; `None` if it holds no line. `number` tells
+/// it from other pieces with the same bytes.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn spooled(
+    path: &Path,
+    name: &str,
+    number: u64,
+    key: &Key,
+) -> io::Result<Option<Listed>> {
+    let plain = Name { stem: name.to_owned(), gzip: false, stamp: Some(Stamp::Number(0)) };
+    let known = Files::new(key.clone()).identify(&plain, path, Now::now(Waits::USUAL), |_| None)?;
+    let Some(known) = known else { return Ok(None) };
+    let digest = joined::digest_of(path, number)?;
+    let mut listed = listed(&plain, path.to_owned(), known, false, Some(digest), true);
+    let generation = Generation { name: name.into(), ..(*listed.generation).clone() };
+    listed.generation = Arc::new(generation);
+    Ok(Some(listed))
+}
+
 /// What was found so far.
 struct Finding<'a> {
     live: &'a Path,

@@ -49,6 +49,7 @@ impl Pipeline {
     /// A stretch that nobody can read any more: said, and passed over in its turn.
     pub(super) fn pass_gap(&mut self, gap: Gap) {
         self.give_up_returned(gap.generation);
+        self.context.tell.damaged(gap.generation);
         self.read.insert(gap.generation, gap.progress.clone());
         let (extent, altered) = match gap.reason {
             GapReason::Truncated => (Extent::Replaced, gap.progress.altered.saturating_sub(1)),
@@ -122,6 +123,7 @@ impl Pipeline {
             let Damage { reason, bytes, times, .. } = one;
             let file = Arc::clone(&chunk.file);
             let what = What { reason, file, bytes, at_least: false, times, from, to };
+            self.context.tell.damaged(generation);
             let Some(gap) = self.record(place(&one), &what) else { continue };
             let ticket = self.acks.enter(Passing {
                 generation,
@@ -164,14 +166,17 @@ impl Pipeline {
         };
         tell.gap(what.reason, place.offset, facts);
         let message = what.message(place.offset);
-        GapRecord::new(place, facts, &message, Time::now().nanos())
+        // Found by a replay, it is as old as what is lost, and so the same gap whenever it is found.
+        let then = what.from.or(what.to).filter(|_| self.input.is_finite());
+        let now = then.unwrap_or_else(|| Time::now().nanos());
+        GapRecord::new(place, facts, &message, now)
             .inspect_err(|error| tracing::error!(%error, "a gap cannot be put into words"))
             .ok()
     }
 
     fn enter_gap(&mut self, gap: GapRecord, ticket: Option<u64>) {
         self.ledger.enter_gap(gap.clone());
-        self.gaps.waiting.push_back(Waiting { gap, ticket, doubt: false });
+        self.gaps.waiting.push_back(Waiting { gap, ticket, doubt: self.input.is_finite() });
     }
 
     /// Sends the gaps that wait, as soon as there is a slot.

@@ -1,0 +1,218 @@
+//! `replay`: ships files that lie somewhere, as the agent would have shipped them when they were its log: the same
+//! positions, the same labels, and nothing that the store holds already.
+//!
+//! `plan.rs` decides which files, `ship.rs` joins them to the outputs by the agent's own pipelines, several files at a
+//! time, `piped.rs` makes files of standard input, `progress.rs` and `summary.rs` say how far it is and what came of it.
+//! How far it is stands in a directory of its own below the state directory, named after what was asked for: the same
+//! command goes on where the last one ended.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+mod piped;
+mod plan;
+mod progress;
+mod shard;
+mod ship;
+mod summary;
+
+use super::ExitCode;
+use super::times::Moment;
+use super::transform::{NotAccepted, Transforms};
+use crate::checkpoint::{Loaded, Store};
+use crate::config::{self, Config, FileInput};
+use crate::event::Key;
+use crate::input::Listed;
+use crate::pipeline::Ranges;
+use crate::telemetry::{Identity, Telemetry};
+use plan::Plan;
+use shard::Shard;
+use ship::Shipped;
+use summary::Summary;
+
+/// Stands for standard input among the paths.
+const STDIN: &str = "-";
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/auditrail/auditrail.toml")]
+    pub(super) config: PathBuf,
+    /// The node whose log it is; `node` of the configuration by default, never the name of this machine
+    #[arg(long, value_name = "NAME")]
+    pub(super) node: Option<String>,
+    /// The input whose log it is, if there are several
+    #[arg(long, value_name = "NAME")]
+    pub(super) input: Option<String>,
+    /// Only to this output; may be said several times
+    #[arg(long = "output", value_name = "NAME")]
+    pub(super) outputs: Vec<String>,
+    /// Not what happened before: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<Moment>,
+    /// Not what happened then or later
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<Moment>,
+    /// Only events for which this CEL expression is true
+    #[arg(long = "where", value_name = "EXPR")]
+    pub(super) filter: Option<String>,
+    /// Only every N-th file, counted from 0: all shards together ship every file once
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<Shard>,
+    /// Read no faster than this, for each output: `20MiB`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) max_bytes_per_second: Option<u64>,
+    /// Audit logs, compressed or not, directories of them, or `-` for standard input
+    #[arg(value_name = "PATH", required = true)]
+    pub(super) paths: Vec<PathBuf>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let bytes = config::size(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "write a size such as 20MiB".to_owned())
+}
+
+/// What a replay works with.
+struct Job {
+    config: Config,
+    input: FileInput,
+    node: String,
+    key: Key,
+    outputs: Vec<config::Output>,
+    transforms: Transforms,
+    /// Directory, lock and checkpoint of this very replay.
+    store: Arc<Store>,
+    loaded: Loaded,
+    telemetry: Telemetry,
+    plan: Plan,
+    /// True as soon as somebody wants it to end.
+    stopped: watch::Receiver<bool>,
+}
+
+/// See the module.
+pub(super) fn replay(config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    ship(config, arguments, None)
+}
+
+/// Ships what the arguments select, and of that only what stands at certain positions if `only` names any.
+pub(super) fn ship(
+    config: Config,
+    arguments: &Arguments,
+    only: Option<Ranges>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores())
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(run(config, arguments, only));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// Files that are shipped side by side.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+async fn run(
+    config: Config,
+    arguments: &Arguments,
+    only: Option<Ranges>,
+) -> anyhow::Result<ExitCode> {
+    let (stop, stopped) = watch::channel(false);
+    let signals = end_on_signal(stop)?;
+    let job = Job::new(config, arguments, only, stopped)?;
+    let files = job.plan.files(&job)?;
+    let mut summary = Summary::default();
+    if !files.is_empty() || !arguments.paths.iter().any(|path| path.as_os_str() == STDIN) {
+        summary.add(job.ship(&files, &job.loaded).await?);
+    }
+    if arguments.paths.iter().any(|path| path.as_os_str() == STDIN) && !*job.stopped.borrow() {
+        piped::ship(&job, &mut summary).await?;
+    }
+    signals.abort();
+    let code = summary.code(*job.stopped.borrow());
+    summary.print(&job);
+    if matches!(code, ExitCode::Done | ExitCode::Letters) {
+        plan::forget(&job.store);
+    }
+    Ok(code)
+}
+
+/// The first SIGTERM or Ctrl-C waits for what is under way, the second one does not.
+fn end_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.send_replace(true) {
+                std::process::exit(ExitCode::Failed as i32);
+            }
+            tracing::info!("stopping, waiting for what is under way");
+        }
+    }))
+}
+
+impl Job {
+    fn new(
+        mut config: Config,
+        arguments: &Arguments,
+        only: Option<Ranges>,
+        stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let input = plan::input(&config, arguments.input.as_deref())?.clone();
+        let outputs = plan::outputs(&config, &input, &arguments.outputs)?;
+        let node = arguments.node.clone().or(config.node.clone()).ok_or_else(|| {
+            NotAccepted::new(
+                "whose log is it? Say --node NAME, or set `node` in the configuration: the name of this machine may be another one",
+            )
+        })?;
+        config.node = Some(node.clone());
+        config.outputs = outputs;
+        for output in &mut config.outputs {
+            let rates = [output.max_bytes_per_second, arguments.max_bytes_per_second];
+            output.max_bytes_per_second = rates.into_iter().flatten().min();
+        }
+        let key = plan::key(&config)?;
+        let transforms = Transforms::with(&config, &key, arguments.filter.as_deref())?;
+        let store = Arc::new(plan::open(&config, &input, &node, arguments, only.as_ref())?);
+        let loaded = Store::load(store.directory())?;
+        let telemetry = Telemetry::new(Identity {
+            node: node.clone(),
+            cluster: config.cluster.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        });
+        let outputs = config.outputs.clone();
+        let plan = Plan::new(arguments, only);
+        Ok(Self {
+            config,
+            input,
+            node,
+            key,
+            outputs,
+            transforms,
+            store,
+            loaded,
+            telemetry,
+            plan,
+            stopped,
+        })
+    }
+
+    /// Ships files to all outputs, from where `loaded` says that an earlier process was.
+    async fn ship(&self, files: &[Listed], loaded: &Loaded) -> anyhow::Result<Vec<Shipped>> {
+        ship::ship(self, files, loaded).await
+    }
+}

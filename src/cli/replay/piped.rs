@@ -1,0 +1,91 @@
+//! Standard input, which cannot be read twice: it is written to files of some megabytes, and each is shipped like any other
+//! and removed. Its events have no positions in the server's log.
+
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use flate2::bufread::MultiGzDecoder;
+
+use super::Job;
+use super::summary::Summary;
+use crate::checkpoint::{Budget, Loaded, Origin, State};
+use crate::disk;
+use crate::input::spooled;
+
+/// Bytes of a piece, about: it ends with a line.
+const PIECE: usize = 32 << 20;
+/// Bytes between two looks at the disk.
+const STEP: usize = 1 << 20;
+
+/// See the module.
+pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
+    let budget = Budget::new(&job.config.state_dir, job.config.disk);
+    let mut input = tokio::task::block_in_place(|| open(io::stdin().lock()))?;
+    let loaded = Loaded { state: State::default(), origin: Origin::First };
+    for number in 1_u64.. {
+        let path = job.store.directory().join("piece");
+        let written = tokio::task::block_in_place(|| piece(&mut *input, &path, &budget));
+        if written.context("cannot read standard input")? == 0 || *job.stopped.borrow() {
+            break;
+        }
+        let name = format!("standard input, part {number}");
+        let file = spooled(&path, &name, number, &job.key)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        if let Some(file) = file {
+            summary.add(job.ship(&[file], &loaded).await?);
+        }
+        if *job.stopped.borrow() {
+            break;
+        }
+    }
+    remove(&job.store.directory().join("piece"))
+}
+
+fn remove(path: &PathBuf) -> anyhow::Result<()> {
+    match disk::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What comes in, decompressed if it is compressed.
+fn open(stdin: io::StdinLock<'static>) -> anyhow::Result<Box<dyn BufRead + '_>> {
+    let mut stdin = BufReader::with_capacity(STEP, stdin);
+    let begin = stdin.fill_buf().context("cannot read standard input")?;
+    Ok(if begin.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::with_capacity(STEP, MultiGzDecoder::new(stdin)))
+    } else {
+        Box::new(stdin)
+    })
+}
+
+/// Writes the next whole lines to a file; answers how many bytes.
+fn piece(input: &mut dyn BufRead, path: &Path, budget: &Budget) -> anyhow::Result<usize> {
+    let mut file =
+        disk::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let (mut written, mut looked) = (0, None);
+    let mut bytes = Vec::with_capacity(STEP);
+    loop {
+        bytes.clear();
+        if written < PIECE {
+            input.take(STEP as u64).read_to_end(&mut bytes)?;
+        } else {
+            input.take(STEP as u64).read_until(b'\n', &mut bytes)?;
+        }
+        if looked.is_none_or(|at| written - at >= PIECE) {
+            looked = Some(written);
+            if let Err(spent) = budget.room(PIECE as u64)? {
+                bail!("no room for a piece of it: {spent}");
+            }
+        }
+        file.write_all(&bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        written += bytes.len();
+        let ended = bytes.is_empty() || (written > PIECE && bytes.last() == Some(&b'\n'));
+        if ended {
+            return Ok(written);
+        }
+    }
+}

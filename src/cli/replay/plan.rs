@@ -1,0 +1,197 @@
+//! What a replay is about: which input and outputs, which files, and where it remembers how far it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use super::shard::Shard;
+use super::{Arguments, Job, STDIN};
+use crate::checkpoint::Store;
+use crate::cli::run::socket;
+use crate::cli::transform::NotAccepted;
+use crate::config::{self, Config, FileInput, OutputKind};
+use crate::event::{Cursor, Key};
+use crate::input::{Listed, list};
+use crate::pipeline::{Ranges, Selection, Span};
+use crate::server;
+
+/// Which files, and which of their events.
+pub(super) struct Plan {
+    paths: Vec<PathBuf>,
+    shard: Option<Shard>,
+    selection: Selection,
+}
+
+/// The input whose log is replayed.
+pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a FileInput> {
+    let names = || names(config.inputs.iter().map(|input| &input.name));
+    match (name, &config.inputs[..]) {
+        (None, [only]) => Ok(only),
+        (None, _) => {
+            Err(NotAccepted::new(format!("say --input with one of {}: whose log is it?", names())))
+        }
+        (Some(name), all) => all.iter().find(|input| *input.name == *name).ok_or_else(|| {
+            NotAccepted::new(format!("there is no input {name:?}, but {}", names()))
+        }),
+    }
+}
+
+/// The outputs that take it, of those that are asked for.
+pub(super) fn outputs(
+    config: &Config,
+    input: &FileInput,
+    asked: &[String],
+) -> anyhow::Result<Vec<config::Output>> {
+    let takes = |output: &&config::Output| output.inputs.contains(&input.name);
+    let takers = || config.outputs.iter().filter(takes);
+    for name in asked {
+        if !takers().any(|output| *output.name == **name) {
+            let names = names(takers().map(|output| &output.name));
+            return Err(NotAccepted::new(format!(
+                "no output {name:?} takes the input {}, but {names}",
+                input.name
+            )));
+        }
+    }
+    let wanted = |output: &&config::Output| {
+        asked.is_empty() || asked.iter().any(|name| **name == *output.name)
+    };
+    let outputs: Vec<_> = takers().filter(wanted).cloned().collect();
+    for output in &outputs {
+        if let OutputKind::File(file) = &output.kind
+            && agent_writes(config, input, output)
+        {
+            return Err(NotAccepted::new(format!(
+                "the agent writes to {}, which a replay would mix up: give outputs.{} another `path` and `state_dir` in a configuration of its own, or name other outputs with --output",
+                file.path.display(),
+                output.name
+            )));
+        }
+    }
+    Ok(outputs)
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
+    names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether the agent of this configuration has ever written to a file output.
+fn agent_writes(config: &Config, input: &FileInput, output: &config::Output) -> bool {
+    Store::load(&config.state_dir)
+        .is_ok_and(|loaded| loaded.state.pair(&input.name, &output.name).is_some())
+}
+
+/// The node's secret: the agent's own where there is one, so that what has no event of the server's keeps its position.
+pub(super) fn key(config: &Config) -> anyhow::Result<Key> {
+    if let Some(key) = Store::known_key(&config.state_dir)? {
+        return Ok(key);
+    }
+    Ok(Store::open(&config.state_dir)?.key()?)
+}
+
+/// Opens the directory that remembers this very replay: of these files, to these outputs, with these limits.
+pub(super) fn open(
+    config: &Config,
+    input: &FileInput,
+    node: &str,
+    arguments: &Arguments,
+    only: Option<&Ranges>,
+) -> anyhow::Result<Store> {
+    let full = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let Arguments { since, until, filter, shard, paths, .. } = arguments;
+    let text = |moment: &Option<crate::cli::times::Moment>| {
+        moment.as_ref().map(|moment| moment.text.clone())
+    };
+    let outputs: Vec<_> = config.outputs.iter().map(|output| &output.name).collect();
+    let paths: Vec<_> = paths.iter().map(full).collect();
+    let what = format!(
+        "{node:?} {:?} {outputs:?} {:?} {:?} {filter:?} {shard:?} {paths:?} {only:?}",
+        input.name,
+        text(since),
+        text(until)
+    );
+    let digest: String =
+        Sha256::digest(what).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let directory = config.state_dir.join("replay").join(digest);
+    Store::open(&directory)
+        .with_context(|| format!("cannot remember how far it is below {}", directory.display()))
+}
+
+/// It is done, so the same command begins anew. Dead letters stay.
+pub(super) fn forget(store: &Store) {
+    if let Err(error) = store.forget() {
+        let at = store.directory().display();
+        tracing::warn!(%at, %error, "what is remembered of this replay cannot be removed");
+    }
+}
+
+impl Plan {
+    pub(super) fn new(arguments: &Arguments, only: Option<Ranges>) -> Self {
+        let paths = arguments.paths.iter().filter(|path| path.as_os_str() != STDIN);
+        let selection = Selection {
+            since: arguments.since.as_ref().map(|moment| moment.nanos),
+            until: arguments.until.as_ref().map(|moment| moment.nanos),
+            only,
+            ..Selection::default()
+        };
+        Self { paths: paths.cloned().collect(), shard: arguments.shard, selection }
+    }
+
+    /// The files to be shipped, oldest first.
+    pub(super) fn files(&self, job: &Job) -> anyhow::Result<Vec<Listed>> {
+        if self.paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut files = list(&self.paths, &job.input.path, &job.key)?;
+        let all = files.len();
+        files.retain(|file| self.shard.is_none_or(|shard| shard.takes(file)));
+        let sharded = all - files.len();
+        files.retain(|file| self.selection.concerns(file.print(), span(file)));
+        let outside = all - sharded - files.len();
+        let left = leave(job, &mut files)?;
+        tracing::info!(
+            files = files.len(),
+            outside_of_time = outside,
+            of_other_shards = sharded,
+            left_to_the_agent = left,
+            "listed"
+        );
+        Ok(files)
+    }
+
+    /// What is shipped of certain files.
+    pub(super) fn selection(&self, files: &[Listed]) -> Selection {
+        let Selection { since, until, only, .. } = &self.selection;
+        let spans = files.iter().map(|file| (file.print(), span(file))).collect();
+        Selection { since: *since, until: *until, spans, only: only.clone() }
+    }
+}
+
+fn span(file: &Listed) -> Span {
+    Span::new(file.first(), file.rotated())
+}
+
+/// Leaves files alone that a running agent has yet to pass: both would send them at once. Answers how many.
+fn leave(job: &Job, files: &mut Vec<Listed>) -> anyhow::Result<usize> {
+    let config = &job.config;
+    let asked = server::local::status(&socket(config));
+    if !matches!(asked, Ok(Some(_))) {
+        return Ok(0);
+    }
+    let state = Store::load(&config.state_dir)?.state;
+    let pairs = config.outputs.iter().filter_map(|to| state.pair(&job.input.name, &to.name));
+    let cursors: Vec<_> = pairs.map(|pair| &pair.cursor).collect();
+    let directory = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
+    let followed = directory(&job.input.path);
+    let before = files.len();
+    files.retain(|file| {
+        let begun = |cursor: &&Cursor| match cursor.generations.get(&file.print()) {
+            Some(progress) => !progress.complete,
+            None => directory(&file.path) == followed,
+        };
+        !cursors.iter().any(begun)
+    });
+    Ok(before - files.len())
+}

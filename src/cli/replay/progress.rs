@@ -1,0 +1,152 @@
+//! How far a replay is: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::task::JoinHandle;
+
+use crate::checkpoint::Ledger;
+use crate::event::Cursor;
+use crate::input::Listed;
+use crate::pipeline::Counts;
+use crate::telemetry::{PairState, Telemetry, human, log};
+
+/// Between two looks where a bar is shown, and between two lines elsewhere.
+const BAR: Duration = Duration::from_millis(200);
+const LINE: Duration = Duration::from_secs(10);
+
+/// Shows it until [`Progress::end`].
+pub(super) struct Progress {
+    task: JoinHandle<()>,
+    bar: ProgressBar,
+    work: Work,
+}
+
+/// What is counted.
+#[derive(Clone)]
+struct Work {
+    files: Arc<[Listed]>,
+    ledgers: Arc<[Arc<Ledger>]>,
+    counts: Arc<[Arc<Counts>]>,
+    telemetry: Telemetry,
+    /// Decompressed bytes to all outputs.
+    of: u64,
+}
+
+impl Progress {
+    pub(super) fn start(
+        files: &[Listed],
+        ledgers: Vec<Arc<Ledger>>,
+        counts: Vec<Arc<Counts>>,
+        telemetry: &Telemetry,
+    ) -> Self {
+        let of = files.iter().map(Listed::length).sum::<u64>() * counts.len() as u64;
+        let work = Work {
+            files: files.into(),
+            ledgers: ledgers.into(),
+            counts: counts.into(),
+            telemetry: telemetry.clone(),
+            of,
+        };
+        let terminal = io::stderr().is_terminal();
+        let bar = if terminal { bar(of) } else { ProgressBar::hidden() };
+        bar.set_position(work.done());
+        // What was shipped by an earlier run tells nothing of the speed.
+        bar.reset_eta();
+        let task = if terminal {
+            log::step_aside(Some(bar.clone()));
+            tokio::spawn(draw(bar.clone(), work.clone()))
+        } else {
+            tokio::spawn(lines(work.clone()))
+        };
+        Self { task, bar, work }
+    }
+
+    pub(super) fn end(self) {
+        self.task.abort();
+        self.bar.set_position(self.work.done());
+        self.bar.set_message(self.work.message());
+        log::step_aside(None);
+        self.bar.abandon();
+    }
+}
+
+fn bar(of: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(of), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(
+        "{bar:24} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left  {msg}",
+    );
+    // The template is a constant, and a plain bar is as good.
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    bar
+}
+
+async fn draw(bar: ProgressBar, work: Work) {
+    let mut tick = tokio::time::interval(BAR);
+    loop {
+        tick.tick().await;
+        bar.set_position(work.done());
+        bar.set_message(work.message());
+    }
+}
+
+async fn lines(work: Work) {
+    let (began, before) = (Instant::now(), work.done());
+    let mut tick = tokio::time::interval(LINE);
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        let done = work.done();
+        let speed = (done - before.min(done)) as f64 / began.elapsed().as_secs_f64();
+        let left = (work.of.saturating_sub(done)) as f64 / speed.max(1.0);
+        tracing::info!(
+            done = human::size(done),
+            of = human::size(work.of),
+            events = work.events(),
+            per_second = human::size(speed as u64),
+            left = human::duration(Duration::from_secs(left as u64)),
+            "shipping"
+        );
+    }
+}
+
+impl Work {
+    /// Decompressed bytes that are acknowledged.
+    fn done(&self) -> u64 {
+        let of = |cursor: &Cursor| {
+            let done = self.files.iter().filter_map(|file| {
+                let progress = cursor.generations.get(&file.print())?;
+                // Of a `.gz` the length is an estimate.
+                Some(if progress.complete {
+                    file.length()
+                } else {
+                    progress.offset.min(file.length())
+                })
+            });
+            done.sum::<u64>()
+        };
+        self.ledgers.iter().map(|ledger| ledger.with_cursor(of)).sum()
+    }
+
+    fn events(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.events()).sum()
+    }
+
+    /// Events, and what keeps an output from going on.
+    fn message(&self) -> String {
+        let stuck = self.telemetry.pairs().into_iter().find_map(|pair| match pair.state() {
+            PairState::Retrying { answer, .. } => Some(format!("{}: {answer}", pair.output)),
+            PairState::Stopped { answer, .. } => {
+                Some(format!("{} has stopped: {answer}", pair.output))
+            }
+            PairState::Running | PairState::Draining => None,
+        });
+        let events = format!("{} events", human::count(self.events()));
+        match stuck {
+            Some(stuck) => format!("{events}  {}", human::line(&stuck, 60)),
+            None => events,
+        }
+    }
+}

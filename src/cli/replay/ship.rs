@@ -1,0 +1,371 @@
+//! Joins files to outputs: several pipelines an output, each with some of the files, which it ships oldest first.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::progress::Progress as Showing;
+use super::{Job, cores};
+use crate::checkpoint::{ALL, Keeper, Ledger, Loaded, Origin, Pair, State, Store};
+use crate::cli::run::house;
+use crate::cli::start::output as output_of;
+use crate::config::{self, OutputKind};
+use crate::event::{Cursor, Fingerprint, Nanos, Progress};
+use crate::input::{Input, Large, Limits, Listed};
+use crate::letters::Letters;
+use crate::output::{FindingState, Held, Output};
+use crate::pipeline::{Counts, Doubts, Ended, Pipeline, Selection};
+
+/// Within so much time a stream of Loki takes events in any order (half of its `max_chunk_age`, 2 h by default).
+const WINDOW: Nanos = 3_600_000_000_000;
+/// Longest wait for an output that is asked what it holds, before its files are looked up piece by piece.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came of the files at one output.
+pub(super) struct Shipped {
+    pub(super) output: Arc<str>,
+    pub(super) files: Vec<Listed>,
+    pub(super) counts: Arc<Counts>,
+    /// How far each file is shipped.
+    pub(super) reached: HashMap<Fingerprint, Progress>,
+    /// Files that an earlier run of the same command had shipped.
+    pub(super) earlier: HashSet<Fingerprint>,
+    pub(super) letters: Letters,
+    /// Everything that was sent is acknowledged and written down.
+    pub(super) clean: bool,
+}
+
+/// One output's share of the work.
+struct Lanes {
+    shipped: Shipped,
+    pipelines: Vec<Pipeline>,
+    ledgers: Vec<Arc<Ledger>>,
+}
+
+/// See the module.
+pub(super) async fn ship(
+    job: &Job,
+    files: &[Listed],
+    loaded: &Loaded,
+) -> anyhow::Result<Vec<Shipped>> {
+    let moved = Arc::<Notify>::default();
+    let selection = Arc::new(job.plan.selection(files));
+    let mut all = Vec::new();
+    for output in &job.outputs {
+        all.push(lanes(job, output, files, loaded, &selection, &moved).await?);
+    }
+    let ledgers: Vec<_> = all.iter().flat_map(|lanes| lanes.ledgers.clone()).collect();
+    let state = State { node: job.node.clone(), ..State::default() };
+    let interval = job.config.checkpoint_interval;
+    let keeper = Keeper::new(
+        Arc::clone(&job.store),
+        state,
+        ledgers.clone(),
+        interval,
+        job.telemetry.clone(),
+    );
+    let keeper_stop = Arc::<Notify>::default();
+    let keeper = tokio::spawn(keeper.run(Arc::clone(&moved), Arc::clone(&keeper_stop)));
+    let counts = all.iter().map(|lanes| Arc::clone(&lanes.shipped.counts)).collect();
+    let showing = Showing::start(files, ledgers, counts, &job.telemetry);
+    let mut running = JoinSet::new();
+    let mut shipped = Vec::new();
+    for Lanes { shipped: one, pipelines, ledgers } in all {
+        for pipeline in pipelines {
+            running.spawn(pipeline.run(job.stopped.clone()));
+        }
+        shipped.push((one, ledgers));
+    }
+    let mut clean = true;
+    while let Some(ended) = running.join_next().await {
+        match ended.map_err(anyhow::Error::from).and_then(|ended| Ok(ended?))? {
+            Ended::Drained => {}
+            Ended::TimedOut => clean = false,
+            Ended::Broken => {
+                bail!("a pipeline broke, which is a fault of the program: see the log")
+            }
+        }
+    }
+    showing.end();
+    keeper_stop.notify_one();
+    let saved = keeper.await.context("the task that writes the checkpoint broke")?;
+    if let Err(error) = &saved {
+        tracing::error!(%error, "the last checkpoint could not be written");
+    }
+    clean &= saved.is_ok();
+    let done = shipped.into_iter().map(|(one, ledgers)| {
+        let cursors = ledgers.iter().map(|ledger| ledger.cursor().generations);
+        Shipped { reached: cursors.flatten().collect(), clean, ..one }
+    });
+    Ok(done.collect())
+}
+
+/// How many files go to an output at a time. What stands in a file stands in order.
+fn lanes_of(output: &config::Output, files: usize) -> usize {
+    match output.kind {
+        OutputKind::File(_) => 1,
+        OutputKind::Loki(_) | OutputKind::Elasticsearch(_) => cores().min(files).max(1),
+    }
+}
+
+/// Builds the pipelines of one output.
+async fn lanes(
+    job: &Job,
+    config: &config::Output,
+    files: &[Listed],
+    loaded: &Loaded,
+    selection: &Arc<Selection>,
+    moved: &Arc<Notify>,
+) -> anyhow::Result<Lanes> {
+    let count = lanes_of(config, files.len());
+    let known = known(loaded, &config.name);
+    let output = output(job, config, files, count).await?;
+    let settings = house::settings(&job.config, config);
+    // Requests of a process that was killed may still be under way.
+    let killed = known.reserved > 0;
+    let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
+    let scopes = scopes(job, config, &known, &output)?;
+    let absent = if matches!(*output, Output::File(_)) {
+        HashSet::new()
+    } else {
+        tokio::time::sleep_until(until.into()).await;
+        absent(job, &output, &scopes, files, &known).await
+    };
+    let letters =
+        house::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
+    let counts = Arc::<Counts>::default();
+    let (large, earlier) = (Large::default(), known.complete());
+    let (mut pipelines, mut ledgers) = (Vec::new(), Vec::new());
+    for lane in 0..count {
+        let mine: Vec<_> = files.iter().skip(lane).step_by(count).cloned().collect();
+        let cursor = known.cursor_of(&mine);
+        let input = Input::finite(job.input.clone(), job.key.clone(), &mine);
+        let limits = Limits {
+            max_bytes: config.batch.max_bytes,
+            max_events: config.batch.max_events,
+            max_line_bytes: usize::try_from(job.input.max_line_bytes).unwrap_or(usize::MAX),
+        };
+        let reader =
+            input.reader(Some(cursor.clone()), limits, config.batch.max_age, large.clone());
+        let pair = Pair {
+            input: job.input.name.to_string(),
+            output: lane_name(&config.name, lane),
+            cursor,
+            reserved: ALL,
+            scopes: scopes.clone(),
+            file: known.file,
+            gaps: Vec::new(),
+        };
+        let (ledger, doubts) = books(&output, pair, until, absent.clone(), moved)?;
+        let rate = settings.max_bytes_per_second.map(|rate| (rate / count as u64).max(1));
+        let pipeline = Pipeline::new(
+            Arc::new(input),
+            (reader, job.transforms.of(&config.name)?),
+            Arc::clone(&output),
+            (Arc::clone(&job.input.name), Arc::clone(&config.name)),
+            letters.clone(),
+            Arc::clone(&ledger),
+            doubts,
+            crate::pipeline::Settings { max_bytes_per_second: rate, ..settings },
+            &job.telemetry,
+        );
+        pipelines.push(pipeline.selecting(Arc::clone(selection)).counting(Arc::clone(&counts)));
+        ledgers.push(ledger);
+    }
+    let shipped = Shipped {
+        output: Arc::clone(&config.name),
+        files: files.to_vec(),
+        counts,
+        reached: HashMap::new(),
+        earlier,
+        letters,
+        clean: false,
+    };
+    Ok(Lanes { shipped, pipelines, ledgers })
+}
+
+/// The books of one pipeline, and what is in doubt for it.
+fn books(
+    output: &Arc<Output>,
+    mut pair: Pair,
+    until: Instant,
+    absent: HashSet<Fingerprint>,
+    moved: &Arc<Notify>,
+) -> anyhow::Result<(Arc<Ledger>, Doubts)> {
+    let moved = Arc::clone(moved);
+    if let Output::File(file) = &**output {
+        house::open_file(file, &mut pair)?;
+        let doubts = Doubts::new(&pair, &Origin::Current, "", Instant::now());
+        let file = file.clone();
+        return Ok((Arc::new(Ledger::of_file(pair, moved, move || file.sync())), doubts));
+    }
+    let doubts = Doubts::of_replay(&pair, &output.scope(), until, absent);
+    Ok((Arc::new(Ledger::new(pair, output.scope(), moved)), doubts))
+}
+
+/// A pipeline's name in the checkpoint. How many there are may change from run to run.
+fn lane_name(output: &str, lane: usize) -> String {
+    format!("{output}/{lane}")
+}
+
+/// What an earlier run of the same command wrote down for one output.
+#[derive(Default)]
+struct Known {
+    generations: BTreeMap<Fingerprint, Progress>,
+    reserved: u64,
+    scopes: Vec<String>,
+    file: Option<crate::checkpoint::FileMark>,
+}
+
+fn known(loaded: &Loaded, output: &str) -> Known {
+    let mut known = Known::default();
+    let is_lane =
+        |pair: &&Pair| pair.output.strip_prefix(output).is_some_and(|rest| rest.starts_with('/'));
+    for pair in loaded.state.pairs.iter().filter(is_lane) {
+        known.generations.extend(pair.cursor.generations.clone());
+        known.reserved = known.reserved.max(pair.reserved);
+        known.scopes.extend(pair.scopes.iter().cloned());
+        known.file = pair.file.or(known.file);
+    }
+    if matches!(loaded.origin, Origin::Previous(_) | Origin::Lost(_)) {
+        known.reserved = ALL;
+    }
+    known
+}
+
+impl Known {
+    fn complete(&self) -> HashSet<Fingerprint> {
+        let complete = self.generations.iter().filter(|(_, progress)| progress.complete);
+        complete.map(|(print, _)| *print).collect()
+    }
+
+    fn cursor_of(&self, files: &[Listed]) -> Cursor {
+        let of = |file: &Listed| Some((file.print(), self.generations.get(&file.print())?.clone()));
+        Cursor { generations: files.iter().filter_map(of).collect(), since: None }
+    }
+}
+
+/// Everywhere that events of this log may have been sent to: by this replay, and by the agent before.
+fn scopes(
+    job: &Job,
+    config: &config::Output,
+    known: &Known,
+    output: &Output,
+) -> anyhow::Result<Vec<String>> {
+    let state = Store::load(&job.config.state_dir)?.state;
+    let agent = state.pair(&job.input.name, &config.name).map(|pair| pair.scopes.clone());
+    let mut scopes = vec![output.scope()];
+    for scope in known.scopes.iter().cloned().chain(agent.unwrap_or_default()) {
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    Ok(scopes)
+}
+
+/// Makes the output, and asks its back end what it would refuse.
+async fn output(
+    job: &Job,
+    config: &config::Output,
+    files: &[Listed],
+    lanes: usize,
+) -> anyhow::Result<Arc<Output>> {
+    let make = |config: &config::Output| {
+        output_of(&job.config, config, &job.node, &job.input.name).map(Arc::new)
+    };
+    let output = make(config)?;
+    let times = times(job, files);
+    if let Some(times) = times.clone()
+        && !matches!(*output, Output::File(_))
+    {
+        let findings = output.preflight(times).await;
+        let mut failed = Vec::new();
+        for finding in findings {
+            let text = format!("{}: {}", finding.what, finding.hint);
+            match finding.state {
+                FindingState::Ok => tracing::debug!(output = &*config.name, "{}", finding.what),
+                FindingState::Warn => tracing::warn!(output = &*config.name, "{text}"),
+                FindingState::Fail => failed.push(text),
+            }
+        }
+        if !failed.is_empty() {
+            bail!("outputs.{} would not take these events. {}", config.name, failed.join(". "));
+        }
+    }
+    let (OutputKind::Loki(loki), Some(times)) = (&config.kind, times) else { return Ok(output) };
+    // Side by side, or behind what is stored already, events are further apart than a stream takes them in any order.
+    let apart = lanes > 1 && times.end.saturating_sub(times.start) > WINDOW / 2;
+    let behind =
+        || async { output.newest().await.is_some_and(|newest| newest > times.start + WINDOW / 2) };
+    if loki.stream_per_hour || !(apart || behind().await) {
+        return Ok(output);
+    }
+    tracing::info!(
+        output = &*config.name,
+        "one stream an hour, with the label `hour`: Loki takes no event that is far older than the newest of its stream"
+    );
+    let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
+    make(&config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })
+}
+
+/// From the first event to the last, as far as the files tell before they are read.
+fn times(job: &Job, files: &[Listed]) -> Option<std::ops::Range<Nanos>> {
+    let first = files.iter().filter_map(Listed::first).min()?;
+    let now = jiff::Timestamp::now().as_nanosecond();
+    let now = Nanos::try_from(now).unwrap_or(Nanos::MAX);
+    let end = |file: &Listed| file.rotated().unwrap_or(now);
+    let last = files.iter().map(end).max()?.max(first);
+    let selection = job.plan.selection(&[]);
+    let from = selection.since.map_or(first, |since| since.max(first));
+    let to = selection.until.map_or(last, |until| until.min(last));
+    (from <= to).then_some(from..to)
+}
+
+/// The files of which the store surely holds nothing, and that no earlier run has begun.
+async fn absent(
+    job: &Job,
+    output: &Output,
+    scopes: &[String],
+    files: &[Listed],
+    known: &Known,
+) -> HashSet<Fingerprint> {
+    let mut absent = HashSet::new();
+    let unbegun = || files.iter().filter(|file| !known.generations.contains_key(&file.print()));
+    // One question for all, most often; else one for each.
+    if let Some(times) = times(job, files)
+        && is_empty(output, scopes, times).await
+    {
+        return unbegun().map(Listed::print).collect();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for (at, file) in files.iter().enumerate() {
+        if known.generations.contains_key(&file.print()) {
+            continue;
+        }
+        let Some(first) = file.first() else { continue };
+        let next = files[at + 1..].iter().find_map(Listed::first);
+        let Some(last) = file.rotated().or(next) else { continue };
+        if Instant::now() > deadline {
+            break;
+        }
+        if is_empty(output, scopes, first..last.max(first)).await {
+            absent.insert(file.print());
+        }
+    }
+    absent
+}
+
+/// Whether nothing is stored anywhere of a stretch of time, and of what is near it.
+async fn is_empty(output: &Output, scopes: &[String], times: std::ops::Range<Nanos>) -> bool {
+    let (from, to) = (times.start - WINDOW / 12, times.end + WINDOW / 12);
+    for scope in scopes {
+        if !matches!(output.holds_any(scope, from..to).await, Held::Nothing) {
+            return false;
+        }
+    }
+    true
+}

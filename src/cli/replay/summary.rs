@@ -1,0 +1,177 @@
+//! What came of a replay: a table with a line for each file, and an exit code.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use super::Job;
+use super::ship::Shipped;
+use crate::cli::ExitCode;
+use crate::event::Progress;
+use crate::input::Listed;
+use crate::pipeline::Count;
+use crate::server;
+use crate::telemetry::human;
+
+const TITLES: [&str; 7] =
+    ["FILE", "EVENTS", "DELIVERED", "ALREADY THERE", "REFUSED", "LEFT OUT", "STATE"];
+
+/// Of all rounds.
+#[derive(Default)]
+pub(super) struct Summary {
+    rows: Vec<Row>,
+    unclean: bool,
+}
+
+/// One file at one output.
+struct Row {
+    output: String,
+    file: String,
+    count: Count,
+    state: State,
+    /// Its events were looked up by their content.
+    by_content: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Done,
+    /// By an earlier run of the same command.
+    Earlier,
+    /// Some of it cannot be read.
+    Damaged,
+    /// Up to the last whole line: it is the log itself.
+    UpToNow,
+    Unfinished,
+}
+
+impl State {
+    fn of(file: &Listed, reached: Option<&Progress>, earlier: bool, gaps: u64) -> Self {
+        let complete = reached.is_some_and(|progress| progress.complete);
+        let read = reached.is_some_and(|progress| progress.offset > 0);
+        match (complete, gaps) {
+            (true, 1..) => Self::Damaged,
+            (true, 0) if earlier => Self::Earlier,
+            (true, 0) => Self::Done,
+            (false, _) if file.is_live() && (read || file.length() == 0) => Self::UpToNow,
+            (false, _) => Self::Unfinished,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Earlier => "done before",
+            Self::Damaged => "damaged",
+            Self::UpToNow => "up to now",
+            Self::Unfinished => "not finished",
+        }
+    }
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, shipped: Vec<Shipped>) {
+        for one in shipped {
+            self.unclean |= !one.clean;
+            for file in &one.files {
+                let (print, count) = (file.print(), one.counts.of(file.print()));
+                let earlier = one.earlier.contains(&print);
+                self.rows.push(Row {
+                    output: one.output.to_string(),
+                    file: file.name().to_string(),
+                    count,
+                    state: State::of(file, one.reached.get(&print), earlier, count.gaps),
+                    by_content: file.by_content(),
+                });
+            }
+        }
+    }
+
+    /// `stopped`: it was told to end before it was done.
+    pub(super) fn code(&self, stopped: bool) -> ExitCode {
+        let undone = |row: &Row| matches!(row.state, State::Unfinished | State::Damaged);
+        if stopped || self.unclean || self.rows.iter().any(undone) {
+            return ExitCode::Failed;
+        }
+        let refused = self.rows.iter().any(|row| row.count.refused > 0);
+        if refused { ExitCode::Letters } else { ExitCode::Done }
+    }
+
+    pub(super) fn print(&self, job: &Job) {
+        // A closed pipe is no failure.
+        let _ = std::io::stdout().write_all(self.text(job).as_bytes());
+    }
+
+    fn text(&self, job: &Job) -> String {
+        let mut text = String::new();
+        if self.rows.is_empty() {
+            text.push_str("nothing to ship\n");
+        }
+        for output in &job.outputs {
+            let rows: Vec<_> = self.rows.iter().filter(|row| *row.output == *output.name).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            // Writing to a String cannot fail.
+            let _ = write!(text, "outputs.{}", output.name);
+            let total = rows.iter().fold(Count::default(), |sum, row| plus(sum, row.count));
+            let mut lines: Vec<_> =
+                rows.iter().map(|row| line(&row.file, row.count, row.state.text())).collect();
+            if rows.len() > 1 {
+                lines.push(line(&format!("{} files", human::count(rows.len() as u64)), total, ""));
+            }
+            server::columns(&mut text, &TITLES, lines);
+        }
+        for note in self.notes(job) {
+            let _ = write!(text, "\n{note}\n");
+        }
+        text
+    }
+
+    /// What the numbers do not say.
+    fn notes(&self, job: &Job) -> Vec<String> {
+        let mut notes = Vec::new();
+        let has = |state: State| self.rows.iter().any(|row| row.state == state);
+        if self.rows.iter().any(|row| row.by_content) {
+            notes.push(
+                "Standard input and files of several gzip members have no positions in the server's log: their events were looked up by \
+                 stageTimestamp, requestReceivedTimestamp, auditID and stage.".to_owned(),
+            );
+        }
+        if self.rows.iter().any(|row| row.count.refused > 0) {
+            let at = job.store.directory().display();
+            notes.push(format!(
+                "Refused events are kept as dead letters: auditrail dead-letters --state {at} list"
+            ));
+        }
+        if has(State::Damaged) {
+            notes.push(
+                "Some of the log cannot be read: what is known of that was shipped as gap events."
+                    .to_owned(),
+            );
+        }
+        if has(State::Unfinished) {
+            notes.push(
+                "Not all is shipped: the same command goes on where this one ended.".to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+fn line(file: &str, count: Count, state: &str) -> [String; 7] {
+    let Count { events, left_out, found, refused, .. } = count;
+    let [events, delivered, found, refused, left_out] =
+        [events, count.delivered(), found, refused, left_out].map(human::count);
+    [human::line(file, 80), events, delivered, found, refused, left_out, state.to_owned()]
+}
+
+fn plus(a: Count, b: Count) -> Count {
+    Count {
+        events: a.events + b.events,
+        left_out: a.left_out + b.left_out,
+        stored: a.stored + b.stored,
+        found: a.found + b.found,
+        refused: a.refused + b.refused,
+        gaps: a.gaps + b.gaps,
+    }
+}
