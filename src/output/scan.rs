@@ -102,11 +102,6 @@ impl Walk {
         self.scroll = None;
     }
 
-    /// Where it stands, for people.
-    pub(crate) fn at(&self) -> Nanos {
-        self.from
-    }
-
     /// As many events as make a page, as far as is known.
     pub(super) fn fitting(&self) -> usize {
         (PAGE / self.usual.max(1)).clamp(1, MOST)

@@ -12,7 +12,7 @@ use crate::output::MILLI;
 /// Bytes of a [`Noted`] as it is sorted.
 const SIZE: usize = 1 + 4 + 8 + 4 + 8;
 /// Most stretches of one generation that are told apart. More are joined: what is sent again is looked up first.
-const RANGES: usize = 10_000;
+const RANGES: usize = 4096;
 const HOUR: i64 = 3_600_000;
 
 /// Numbers of events.
@@ -161,7 +161,7 @@ fn join(ranges: &mut Vec<Range<u64>>) {
     let mut gaps: Vec<u64> =
         ranges.windows(2).map(|pair| pair[1].start.saturating_sub(pair[0].end)).collect();
     gaps.sort_unstable();
-    let widest = gaps.get(gaps.len() / 2).copied().unwrap_or_default();
+    let widest = gaps.get(gaps.len().saturating_sub(1) / 2).copied().unwrap_or_default();
     let mut joined: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
     for range in ranges.drain(..) {
         match joined.last_mut() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::expect::{Delivered, Expect};
 use super::sort::{Room, Sorted, Sorter};
-use crate::event::{Batch, Fingerprint, Nanos};
+use crate::event::{Batch, Fingerprint};
 use crate::output::{Digest, Likeness, MILLI, Output};
 
 /// Bytes of an [`Entry`] as it is sorted.
@@ -206,7 +206,7 @@ fn stretches(hours: &BTreeSet<i64>, span: Option<(i64, i64)>) -> Vec<Stretch> {
 
 impl Entry {
     /// By time, then by identity, what has to be there first.
-    fn to_bytes(self) -> [u8; SIZE] {
+    pub(super) fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
         let mut at = 0;
         let mut put = |piece: &[u8]| {

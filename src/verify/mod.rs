@@ -18,7 +18,7 @@ mod store;
 
 pub(crate) use compare::CompareError;
 pub(crate) use expect::Delivered;
-pub(crate) use findings::{Beside, Each, Fault, Findings, Missing, Noted, Tally};
+pub(crate) use findings::{Beside, Fault, Findings, Missing, Noted, Tally};
 pub(crate) use log::{Log, Sides, Stretch};
 pub(crate) use sort::Room;
 

@@ -23,10 +23,16 @@ pub(crate) enum StoreError {
 
 /// See the module.
 pub(super) struct Store<'a> {
+    asked: Option<Asked<'a>>,
+    scopes: Vec<Scope>,
+}
+
+/// Who is asked, and for what.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
     output: &'a Output,
     digest: &'a Digest,
     stretches: &'a [Stretch],
-    scopes: Vec<Scope>,
     patience: Duration,
 }
 
@@ -53,20 +59,34 @@ impl<'a> Store<'a> {
             Scope { name: name.clone(), walk: Walk::new(from, until, usual), stretch, ready, done }
         };
         let scopes = scopes.iter().map(scope).collect();
-        Self { output, digest, stretches, scopes, patience: PATIENCE }
+        Self { asked: Some(Asked { output, digest, stretches, patience: PATIENCE }), scopes }
     }
 
     /// The same with less patience.
     #[cfg(test)]
-    pub(super) fn patient(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    fn patient(mut self, patience: Duration) -> Self {
+        self.asked.iter_mut().for_each(|asked| asked.patience = patience);
+        self
+    }
+
+    /// A store of just these, in order.
+    #[cfg(test)]
+    pub(super) fn holding(all: Vec<Stored>) -> Store<'static> {
+        let scope = Scope {
+            name: String::new(),
+            walk: Walk::new(0, 0, 1),
+            stretch: 0,
+            ready: all.into(),
+            done: true,
+        };
+        Store { asked: None, scopes: vec![scope] }
     }
 
     /// The time of the next event, in milliseconds.
     pub(super) async fn peek(&mut self) -> Result<Option<i64>, StoreError> {
         let mut first: Option<i64> = None;
         for scope in &mut self.scopes {
-            fill(scope, self.output, self.digest, self.stretches, self.patience).await?;
+            fill(scope, self.asked).await?;
             if let Some(next) = scope.ready.front() {
                 first = Some(first.map_or(next.millis, |first| first.min(next.millis)));
             }
@@ -77,7 +97,7 @@ impl<'a> Store<'a> {
     /// The next event, if it is of this millisecond.
     pub(super) async fn next(&mut self, millis: i64) -> Result<Option<Stored>, StoreError> {
         for scope in &mut self.scopes {
-            fill(scope, self.output, self.digest, self.stretches, self.patience).await?;
+            fill(scope, self.asked).await?;
             if scope.ready.front().is_some_and(|next| next.millis <= millis) {
                 return Ok(scope.ready.pop_front());
             }
@@ -91,13 +111,8 @@ fn nanos(stretch: &Stretch) -> (Nanos, Nanos) {
 }
 
 /// Sees to it that the next event of a scope is there, if it has more.
-async fn fill(
-    scope: &mut Scope,
-    output: &Output,
-    digest: &Digest,
-    stretches: &[Stretch],
-    patience: Duration,
-) -> Result<(), StoreError> {
+async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreError> {
+    let Some(Asked { output, digest, stretches, patience }) = asked else { return Ok(()) };
     let (mut wait, mut since) = (SHORTEST.min(patience / 4), Instant::now());
     while scope.ready.is_empty() && !scope.done {
         match output.scan(&scope.name, &mut scope.walk, digest).await {
@@ -128,3 +143,7 @@ async fn fill(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -31,3 +31,4 @@ mod leaks;
 mod loki_refusals;
 mod rotation;
 mod smoke;
+mod verify;

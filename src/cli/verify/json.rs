@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::describe::{self, Description};
 use super::job::{Compared, Job, Pair};
-use crate::event::{Position, Whole};
 use crate::telemetry::Time;
 use crate::verify::{Beside, Fault, Noted, Tally};
 
@@ -39,7 +38,6 @@ struct Event<'a> {
     file: &'a str,
     generation: String,
     offset: u64,
-    id: String,
     #[serde(flatten)]
     what: Option<&'a Description>,
 }
@@ -96,14 +94,11 @@ pub(super) fn write(
 
 fn event<'a>(compared: &'a Compared, noted: &Noted, what: Option<&'a Description>) -> Event<'a> {
     let generation = &compared.findings.generations[noted.generation as usize];
-    let position =
-        Position { generation: generation.print, offset: noted.offset, whole: Whole::Yes };
     Event {
         time: Time::from_nanos(noted.time),
         file: &generation.file,
         generation: generation.print.to_string(),
         offset: noted.offset,
-        id: position.name(),
         what,
     }
 }

@@ -187,7 +187,9 @@ async fn page(
     walk: &mut Walk,
     digest: &Digest,
 ) -> Result<Told, End> {
-    let (from, until) = (walk.from.div_euclid(MILLI), walk.until.div_euclid(MILLI));
+    let from = walk.from.div_euclid(MILLI);
+    // Of a moment that fills a page, nothing else is asked for.
+    let until = if walk.crowded { from + 1 } else { walk.until.div_euclid(MILLI) };
     let mut query = question(store, walk, from, until);
     query["sort"] =
         json!([{"@timestamp": {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}}]);
@@ -208,7 +210,7 @@ async fn page(
         }
         // A scroll without a name is one to be begun.
         Some(_) if full => (walk.crowded, walk.scroll) = (false, Some(String::new())),
-        _ => (walk.from, walk.crowded, walk.bare) = (walk.until, false, false),
+        _ => (walk.from, walk.crowded, walk.bare) = (until * MILLI, false, false),
     }
     walk.learn(count, body.len());
     Ok(Told::Page(stored))

@@ -31,7 +31,9 @@ pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Dig
     if walk.from >= walk.until {
         return Told::End;
     }
-    let end = walk.from.saturating_add(walk.window).min(walk.until);
+    // Of a moment that fills a page, nothing else is asked for.
+    let window = if walk.crowded { 1 } else { walk.window };
+    let end = walk.from.saturating_add(window).min(walk.until);
     match answer(loki, &scope, walk.from, end - 1, walk.limit).await {
         Ok(body) => match read(&body, &scope.tenant, digest) {
             Ok(page) => turned(walk, page, end),
@@ -49,9 +51,12 @@ struct Page {
 
 /// Where to go on after a page that reaches to `end`, unless it is full.
 fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
-    let Page { entries, bytes } = page;
-    let (full, limit) = (entries.len() >= walk.limit, walk.limit);
+    let Page { mut entries, bytes } = page;
+    let (count, limit) = (entries.len(), walk.limit);
     let last = entries.last().map_or(end, |(time, _)| *time);
+    // Numbers of few digits are seconds to Loki, so that it may take the first hours of 1970 for more.
+    let full = count >= limit && last < end;
+    entries.retain(|(time, _)| (walk.from..end).contains(time));
     if !full {
         // Long silences are crossed in few questions.
         walk.window = if entries.is_empty() { (walk.window * 2).min(walk.longest) } else { HOUR };
@@ -67,7 +72,7 @@ fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
     } else {
         return Told::Unavailable { answer: crowd(last, limit) };
     }
-    walk.learn(entries.len(), bytes);
+    walk.learn(count, bytes);
     Told::Page(entries.into_iter().map(|(_, stored)| stored).collect())
 }
 
