@@ -40,6 +40,9 @@ pub(super) struct Arguments {
         default_value = "/etc/auditrail/auditrail.toml"
     )]
     pub(super) config: PathBuf,
+    /// The directory of a replay, as its summary names it, in place of `state_dir`
+    #[arg(long, value_name = "DIR", global = true)]
+    state: Option<PathBuf>,
     #[command(subcommand)]
     action: Action,
 }
@@ -86,7 +89,14 @@ struct Which {
 }
 
 /// See the module.
-pub(super) fn letters(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(state) = &arguments.state {
+        // Its labels are those that the replay gave, not this machine's.
+        let known = Store::load(state)?.state.node;
+        config.node = Some(known).filter(|node| !node.is_empty()).or(config.node);
+        config.state_dir.clone_from(state);
+    }
+    let config = &config;
     match &arguments.action {
         Action::List { which, json } => list::list(config, which, *json),
         Action::Resend { which, timeout } => {

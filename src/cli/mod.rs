@@ -133,7 +133,7 @@ pub fn main() -> process::ExitCode {
             with_config(&configured.config, |config| status::status(&config, json))
         }
         Command::DeadLetters(arguments) => {
-            with_config(&arguments.config, |config| letters::letters(&config, &arguments))
+            with_config(&arguments.config, |config| letters::letters(config, &arguments))
         }
     };
     code.into()

@@ -3,9 +3,10 @@
 //! An output takes picked events of a batch, makes one request, and turns the answer into [`Verdict`]s. It never
 //! retries, waits or remembers: that is the pipeline's. `http.rs` is the only file from which requests leave.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::event::Batch;
+use crate::event::{Batch, Nanos};
 
 mod credentials;
 mod elasticsearch;
@@ -96,6 +97,24 @@ pub(crate) enum LookUp {
     Retry { after: Option<Duration>, reason: Reason, answer: String },
 }
 
+/// Whether anything is stored of a stretch of time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Held {
+    Yes,
+    /// For certain: the store answered for all of it.
+    No,
+    /// It cannot be asked.
+    Unavailable {
+        answer: String,
+    },
+    /// Ask again.
+    Retry {
+        after: Option<Duration>,
+        reason: Reason,
+        answer: String,
+    },
+}
+
 /// One output for one input.
 pub(crate) enum Output {
     Loki(Box<Loki>),
@@ -170,6 +189,37 @@ impl Output {
         matches!(self, Self::Loki(_))
     }
 
+    /// Is anything at all stored in `scope` with an event time in this stretch? Asked before the first push of a
+    /// replay: where nothing is, nothing needs to be looked up.
+    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+        match self {
+            Self::Loki(loki) => loki.holds_any(scope, range).await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.holds_any(scope, range).await,
+            Self::File(_) => {
+                Held::Unavailable { answer: "a file is not searched by time".to_owned() }
+            }
+        }
+    }
+
+    /// What the store would refuse, hide or delete of events of this stretch of time: told before the first push of a
+    /// replay. Where one of them is a failure, nothing should be sent.
+    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+        match self {
+            Self::Loki(loki) => loki.preflight(times).await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.preflight(times).await,
+            Self::File(file) => file.check(),
+        }
+    }
+
+    /// The time of the newest entry in the stream that all events go to where hours have none of their own (Loki),
+    /// where it is known: what is much older is refused there.
+    pub(crate) async fn newest(&self) -> Option<Nanos> {
+        match self {
+            Self::Loki(loki) => loki.newest().await,
+            Self::Elasticsearch(_) | Self::File(_) => None,
+        }
+    }
+
     /// What would go wrong, and what to do about it.
     pub(crate) async fn check(&self) -> Vec<Finding> {
         match self {
@@ -188,30 +238,5 @@ fn unanswered(failure: http::Failure) -> Verdict {
         }
         http::Failure::Lost { reason, answer } => Verdict::Doubt { reason, answer },
         http::Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },
-    }
-}
-
-/// Whether a store holds anything of a stretch of time.
-pub(crate) enum Held {
-    Something,
-    Nothing,
-}
-
-impl Output {
-    pub(crate) async fn holds_any(
-        &self,
-        _scope: &str,
-        _times: std::ops::Range<crate::event::Nanos>,
-    ) -> Held {
-        Held::Something
-    }
-    pub(crate) async fn newest(&self) -> Option<crate::event::Nanos> {
-        None
-    }
-    pub(crate) async fn preflight(
-        &self,
-        _times: std::ops::Range<crate::event::Nanos>,
-    ) -> Vec<Finding> {
-        self.check().await
     }
 }

@@ -129,18 +129,19 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let signals = end_on_signal(stop)?;
     let job = Job::new(config, arguments, only, stopped)?;
-    let files = job.plan.files(&job)?;
     let mut summary = Summary::default();
-    if !files.is_empty() || !arguments.paths.iter().any(|path| path.as_os_str() == STDIN) {
-        summary.add(job.ship(&files, &job.loaded).await?);
-    }
-    if arguments.paths.iter().any(|path| path.as_os_str() == STDIN) && !*job.stopped.borrow() {
+    if arguments.paths.iter().any(|path| path.as_os_str() == STDIN) {
         piped::ship(&job, &mut summary).await?;
+    } else {
+        let files = job.plan.files(&job)?;
+        if !files.is_empty() {
+            summary.add(job.ship(&files, &job.loaded).await?);
+        }
     }
     signals.abort();
     let code = summary.code(*job.stopped.borrow());
     summary.print(&job);
-    if matches!(code, ExitCode::Done | ExitCode::Letters) {
+    if code == ExitCode::Done {
         plan::forget(&job.store);
     }
     Ok(code)
@@ -172,6 +173,12 @@ impl Job {
         only: Option<Ranges>,
         stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
+        if arguments.paths.len() > 1 && arguments.paths.iter().any(|path| path.as_os_str() == STDIN)
+        {
+            return Err(NotAccepted::new(
+                "`-` stands alone: ship files and standard input one after the other",
+            ));
+        }
         let input = plan::input(&config, arguments.input.as_deref())?.clone();
         let outputs = plan::outputs(&config, &input, &arguments.outputs)?;
         let node = arguments.node.clone().or(config.node.clone()).ok_or_else(|| {

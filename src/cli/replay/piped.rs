@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::Job;
 use super::summary::Summary;
-use crate::checkpoint::{Budget, Loaded, Origin, State};
+use crate::checkpoint::{Budget, Store};
 use crate::disk;
 use crate::input::spooled;
 
@@ -20,9 +20,10 @@ const STEP: usize = 1 << 20;
 
 /// See the module.
 pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
+    // It begins anew: nobody knows how much of it is the same.
+    job.store.forget().context("cannot forget an earlier run")?;
     let budget = Budget::new(&job.config.state_dir, job.config.disk);
     let mut input = tokio::task::block_in_place(|| open(io::stdin().lock()))?;
-    let loaded = Loaded { state: State::default(), origin: Origin::First };
     for number in 1_u64.. {
         let path = job.store.directory().join("piece");
         let written = tokio::task::block_in_place(|| piece(&mut *input, &path, &budget));
@@ -33,6 +34,8 @@ pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()>
         let file = spooled(&path, &name, number, &job.key)
             .with_context(|| format!("cannot read {}", path.display()))?;
         if let Some(file) = file {
+            // How far the file of a file output was written.
+            let loaded = Store::load(job.store.directory())?;
             summary.add(job.ship(&[file], &loaded).await?);
         }
         if *job.stopped.borrow() {

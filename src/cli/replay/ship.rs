@@ -198,7 +198,14 @@ fn books(
 ) -> anyhow::Result<(Arc<Ledger>, Doubts)> {
     let moved = Arc::clone(moved);
     if let Output::File(file) = &**output {
+        let unknown = pair.file.is_none() && !file.is_stdout();
         house::open_file(file, &mut pair)?;
+        if unknown && pair.file.is_some_and(|mark| mark.length > 0) {
+            let path = file.path().display();
+            bail!(
+                "{path} is there already, and what it holds is not known: move it away, or give the output another `path`"
+            );
+        }
         let doubts = Doubts::new(&pair, &Origin::Current, "", Instant::now());
         let file = file.clone();
         return Ok((Arc::new(Ledger::of_file(pair, moved, move || file.sync())), doubts));
@@ -363,7 +370,7 @@ async fn absent(
 async fn is_empty(output: &Output, scopes: &[String], times: std::ops::Range<Nanos>) -> bool {
     let (from, to) = (times.start - WINDOW / 12, times.end + WINDOW / 12);
     for scope in scopes {
-        if !matches!(output.holds_any(scope, from..to).await, Held::Nothing) {
+        if !matches!(output.holds_any(scope, from..to).await, Held::No) {
             return false;
         }
     }

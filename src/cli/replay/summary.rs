@@ -20,6 +20,8 @@ const TITLES: [&str; 7] =
 pub(super) struct Summary {
     rows: Vec<Row>,
     unclean: bool,
+    /// Dead letters that are kept, of this run and of earlier ones.
+    letters: u64,
 }
 
 /// One file at one output.
@@ -70,6 +72,8 @@ impl State {
 
 impl Summary {
     pub(super) fn add(&mut self, shipped: Vec<Shipped>) {
+        // Those of earlier rounds are among them.
+        self.letters = shipped.iter().map(|one| one.letters.count().letters).sum();
         for one in shipped {
             self.unclean |= !one.clean;
             for file in &one.files {
@@ -92,8 +96,7 @@ impl Summary {
         if stopped || self.unclean || self.rows.iter().any(undone) {
             return ExitCode::Failed;
         }
-        let refused = self.rows.iter().any(|row| row.count.refused > 0);
-        if refused { ExitCode::Letters } else { ExitCode::Done }
+        if self.letters > 0 { ExitCode::Letters } else { ExitCode::Done }
     }
 
     pub(super) fn print(&self, job: &Job) {
@@ -137,10 +140,11 @@ impl Summary {
                  stageTimestamp, requestReceivedTimestamp, auditID and stage.".to_owned(),
             );
         }
-        if self.rows.iter().any(|row| row.count.refused > 0) {
+        if self.letters > 0 {
             let at = job.store.directory().display();
             notes.push(format!(
-                "Refused events are kept as dead letters: auditrail dead-letters --state {at} list"
+                "Refused events are kept as dead letters, {} so far: auditrail dead-letters --state {at} list",
+                human::count(self.letters)
             ));
         }
         if has(State::Damaged) {

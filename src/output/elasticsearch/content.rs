@@ -1,288 +1,272 @@
-//! What is compared of a document: the event in it, as it would be written now.
+//! Which of some events are stored under whatever id: asked for by auditID, compared by what the server wrote of them.
 //!
-//! In Elastic's layout that is `kubernetes.audit`, in the flat one the members that an audit event has; in safe form the
-//! whole line in `event.original` too. What else stands in a document, an ingest pipeline may have added. The order of
-//! members, the escapes of strings and the spelling of fractions are nobody's word, so they make no difference.
+//! Events from standard input or from joined gzip members have offsets of their own, so that their ids tell only whether
+//! this very input sent them. Each document stands for one event: of two alike in a batch, with one stored, one is missing.
+//!
+//! Promised: nothing is said to be missing while a shard failed, or where documents have no auditID that can be searched.
+//! Not promised: that lines without an auditID are found under another id.
 
-use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
-use super::body::Body;
-use super::document::{presentable, splice};
-use super::json::{members, string, string_end};
-use super::safe;
-use crate::config::{Compression, Layout};
-use crate::event::{Batch, Record, text};
-use crate::output::likeness::{repaired, shortened};
-use crate::output::{Digest, Likeness};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-/// The members of an event, in every version of `audit.k8s.io`, and that of a gap.
-const EVENT: [&[u8]; 22] = [
-    b"kind",
-    b"apiVersion",
-    b"metadata",
-    b"level",
-    b"timestamp",
-    b"auditID",
-    b"stage",
-    b"requestURI",
-    b"verb",
-    b"user",
-    b"impersonatedUser",
-    b"authenticationMetadata",
-    b"sourceIPs",
-    b"userAgent",
-    b"objectRef",
-    b"responseStatus",
-    b"requestObject",
-    b"responseObject",
-    b"requestReceivedTimestamp",
-    b"stageTimestamp",
-    b"annotations",
-    b"gap",
-];
+use super::Elasticsearch;
+use super::lookup::{ANSWER, Shards, complete, read, usable};
+use super::stored::{self, LONG, Source};
+use crate::event::{Batch, Record};
+use crate::output::{LookUp, Pick};
 
-/// The parts of a stored document.
-#[derive(Debug, Default)]
-pub(super) struct Parts<'a> {
-    /// The event's members are in here.
-    audit: &'a [u8],
-    original: Option<Cow<'a, str>>,
-    /// The node that sent it.
-    pub(super) node: Option<Cow<'a, str>>,
+/// Where an auditID is searched for: in both layouts, and as a server names it that has guessed the mapping.
+const AUDIT_IDS: [&str; 4] =
+    ["kubernetes.audit.auditID", "kubernetes.audit.auditID.keyword", "auditID", "auditID.keyword"];
+/// Most auditIDs of one question: an event is logged at up to three stages.
+const IDS: usize = 300;
+/// Most documents of one answer, and of one that cannot be asked for in smaller parts.
+const PAGE: usize = 1000;
+const LAST: usize = 4000;
+/// Milliseconds to spare at both ends: stores keep no more of a time.
+const SPARE: i64 = 1000;
+const MILLI: i64 = 1_000_000;
+
+/// A part of what is asked for.
+struct Part {
+    /// Places among the auditIDs.
+    ids: Range<usize>,
+    /// Milliseconds.
+    times: Range<i64>,
+    /// With documents that have no time which can be searched.
+    untimed: bool,
 }
 
-impl<'a> Parts<'a> {
-    /// Of a document in whichever layout.
-    pub(super) fn of(document: &'a [u8]) -> Self {
-        let mut parts = Parts { audit: document, ..Parts::default() };
-        let text = |value| string(value).map(text::json);
-        for (name, value) in members(document) {
-            match name {
-                b"kubernetes" => {
-                    if let Some(audit) = member(value, b"audit") {
-                        parts.audit = audit;
-                    }
-                }
-                b"event" => parts.original = member(value, b"original").and_then(text),
-                b"host" => parts.node = member(value, b"name").and_then(text),
-                b"node" => parts.node = text(value).or(parts.node),
-                _ => {}
-            }
-        }
-        parts
-    }
-
-    /// The line that tells which event it is.
-    pub(super) fn line(&self) -> Cow<'_, str> {
-        match &self.original {
-            Some(line) => shortened(line),
-            None => repaired(self.audit),
-        }
-    }
-
-    pub(super) fn is_gap(&self) -> bool {
-        member(self.audit, b"kind").and_then(string) == Some(b"Gap")
-    }
-
-    pub(super) fn content(&self, digest: &Digest) -> u64 {
-        let original =
-            self.original.as_deref().map(|line| digest.short(&[shortened(line).as_bytes()]));
-        joined(event(self.audit, digest), original, digest)
-    }
+#[derive(Deserialize)]
+struct Searched {
+    timed_out: bool,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+    hits: Hits,
 }
 
-/// The value of a member as written.
-fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    members(object).find(|(found, _)| *found == name).map(|(_, value)| value)
+#[derive(Deserialize)]
+struct Hits {
+    total: Total,
+    #[serde(default)]
+    hits: Vec<Hit>,
 }
 
-/// What is known of an event as it is sent here.
-pub(super) fn likeness(layout: Layout, batch: &Batch, index: usize, digest: &Digest) -> Likeness {
-    let record = batch.record(index);
-    let line = repaired(record.line);
-    let envelope = written(|out| {
-        out.put(b"{");
-        safe::envelope(record, out);
-        out.put(b"}");
-    });
-    let original = digest.short(&[line.as_bytes()]);
-    let safe = joined(event(&envelope, digest), Some(original), digest);
-    let content = if presentable(record) {
-        joined(usual(layout, record, digest), None, digest)
-    } else {
-        safe
+#[derive(Deserialize)]
+struct Total {
+    value: usize,
+}
+
+#[derive(Deserialize)]
+struct Hit {
+    #[serde(rename = "_id")]
+    id: String,
+    #[serde(default, rename = "_source")]
+    source: Value,
+}
+
+/// Which of the picks are stored; `found` are those that are under their own ids.
+pub(super) async fn look_up(
+    store: &Elasticsearch,
+    scope: &str,
+    batch: &Batch,
+    picks: &[Pick],
+    mut found: Vec<bool>,
+) -> LookUp {
+    let record = |pick: &Pick| batch.record(pick.event as usize);
+    let open: Vec<_> = picks.iter().zip(&found).filter(|(_, found)| !**found).collect();
+    let mut ids: Vec<_> = open.iter().filter_map(|(pick, _)| audit_id(record(pick))).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let times = open.iter().map(|(pick, _)| record(pick).event.time.div_euclid(MILLI));
+    let (from, to) = times.fold((i64::MAX, i64::MIN), |(from, to), at| (from.min(at), to.max(at)));
+    if ids.is_empty() {
+        return LookUp::Found(found);
+    }
+    let whole = Part {
+        ids: 0..ids.len(),
+        times: from.saturating_sub(SPARE)..to.saturating_add(1 + SPARE),
+        untimed: true,
     };
-    Likeness { identity: digest.identity(&line, &batch.position(index).id()), content, safe }
+    let hits = match hits(store, scope, &ids, whole).await {
+        Ok(hits) => hits,
+        Err(end) => return end,
+    };
+    // What stands under an id of this batch is counted already.
+    let own: HashSet<_> =
+        picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
+    let mut stock = Stock::default();
+    hits.into_iter().filter(|hit| !own.contains(&hit.id)).for_each(|hit| stock.put(&hit.source));
+    for (pick, found) in picks.iter().zip(&mut found) {
+        *found = *found || stock.take(record(pick));
+    }
+    LookUp::Found(found)
 }
 
-fn usual(layout: Layout, record: Record<'_>, digest: &Digest) -> u64 {
-    match layout {
-        Layout::Elastic => event(&written(|out| splice(record, out)), digest),
-        Layout::Flat => event(record.line, digest),
+/// What an event is searched by. A longer one is not indexed.
+fn audit_id(record: Record<'_>) -> Option<String> {
+    record.text(record.event.fields.audit_id).filter(|id| id.len() < LONG).map(Into::into)
+}
+
+/// Documents by auditID and stage time, each to be taken once.
+#[derive(Default)]
+struct Stock(HashMap<(String, String), Vec<Source>>);
+
+impl Stock {
+    fn put(&mut self, source: &Value) {
+        // Other writers of the target may have put anything there.
+        let Ok(source) = Source::deserialize(source) else { return };
+        let Some((id, time)) = source.key() else { return };
+        self.0.entry((id.to_owned(), time.to_owned())).or_default().push(source);
+    }
+
+    fn take(&mut self, record: Record<'_>) -> bool {
+        let Some(id) = audit_id(record) else { return false };
+        let time = record.text(record.event.fields.stage_time).unwrap_or_default().into_owned();
+        // A time that is none is not stored.
+        [time, String::new()].into_iter().any(|time| {
+            let Some(sources) = self.0.get_mut(&(id.clone(), time)) else { return false };
+            let at = sources.iter().position(|source| source.is(record));
+            at.inspect(|at| drop(sources.swap_remove(*at))).is_some()
+        })
     }
 }
 
-fn written(write: impl FnOnce(&mut Body)) -> bytes::Bytes {
-    let mut body = Body::new(Compression::None, 4096);
-    write(&mut body);
-    // Nothing is compressed, so nothing fails.
-    body.finish().unwrap_or_default()
-}
-
-fn joined(event: u64, original: Option<u64>, digest: &Digest) -> u64 {
-    match original {
-        Some(line) => digest.short(&[b"safe", &event.to_be_bytes(), &line.to_be_bytes()]),
-        None => event,
+/// Every document with one of the auditIDs, in parts that fit an answer.
+async fn hits(
+    store: &Elasticsearch,
+    scope: &str,
+    ids: &[String],
+    whole: Part,
+) -> Result<Vec<Hit>, LookUp> {
+    let Part { ids: all, times, untimed } = whole;
+    if !searchable(store, scope).await? {
+        return Ok(Vec::new());
     }
-}
-
-/// An event, by its members.
-fn event(object: &[u8], digest: &Digest) -> u64 {
-    let own = members(object).filter(|(name, _)| EVENT.contains(name));
-    own.fold(0, |sum, (name, value)| {
-        sum.wrapping_add(pair(digest.short(&[name]), canonical(value, digest), digest))
-    })
-}
-
-fn pair(name: u64, value: u64, digest: &Digest) -> u64 {
-    digest.short(&[&name.to_be_bytes(), &value.to_be_bytes()])
-}
-
-/// An object or array that has been begun.
-struct Level {
-    object: bool,
-    /// Of the members so far: in any order for an object, in theirs for an array.
-    sum: u64,
-    count: u64,
-    /// The name that was read last.
-    name: Option<u64>,
-}
-
-/// A JSON value, whoever wrote it. What is none counts as its bytes. Without recursion.
-fn canonical(value: &[u8], digest: &Digest) -> u64 {
-    let mut levels: Vec<Level> = Vec::new();
-    let mut at = 0;
-    let odd = || digest.short(&[b"odd", value]);
-    while let Some(&byte) = value.get(at) {
-        let done = match byte {
-            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' => {
-                at += 1;
-                continue;
-            }
-            b'{' | b'[' => {
-                levels.push(Level { object: byte == b'{', sum: 0, count: 0, name: None });
-                at += 1;
-                continue;
-            }
-            b'}' | b']' => {
-                at += 1;
-                let Some(Level { object, sum, count, .. }) = levels.pop() else { return odd() };
-                let kind: &[u8] = if object { b"{" } else { b"[" };
-                digest.short(&[kind, &sum.to_be_bytes(), &count.to_be_bytes()])
-            }
-            b'"' => {
-                let Some(end) = string_end(&value[at + 1..]) else { return odd() };
-                let text = text::json(&value[at + 1..=at + end]);
-                at += end + 2;
-                match levels.last_mut() {
-                    Some(level) if level.object && level.name.is_none() => {
-                        level.name = Some(digest.short(&[text.as_bytes()]));
-                        continue;
-                    }
-                    _ => digest.short(&[b"\"", text.as_bytes()]),
-                }
-            }
-            _ => {
-                let rest = &value[at..];
-                let ends =
-                    |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-                let end = rest.iter().position(ends).unwrap_or(rest.len()).max(1);
-                at += end;
-                scalar(&rest[..end], digest)
-            }
-        };
-        match levels.last_mut() {
-            None => return done,
-            Some(level) => {
-                level.count += 1;
-                level.sum = match level.name.take() {
-                    Some(name) => level.sum.wrapping_add(pair(name, done, digest)),
-                    None => pair(level.sum, done, digest),
-                };
-            }
+    let mut open: Vec<Part> = all
+        .step_by(IDS)
+        .map(|at| Part { ids: at..(at + IDS).min(ids.len()), times: times.clone(), untimed })
+        .collect();
+    let mut hits = Vec::new();
+    while let Some(part) = open.pop() {
+        let most = if part.is_last() { LAST } else { PAGE };
+        let query = question(&ids[part.ids.clone()], &part, most);
+        let Some((total, page)) = search(store, scope, query).await? else { continue };
+        if total <= most {
+            hits.extend(page);
+        } else if let Some(parts) = part.halves() {
+            open.extend(parts);
+        } else {
+            let answer = format!("more than {most} documents share an auditID and a moment");
+            return Err(LookUp::Unavailable { answer });
         }
     }
-    odd()
+    Ok(hits)
 }
 
-/// A number, `true`, `false` or `null`.
-fn scalar(text: &[u8], digest: &Digest) -> u64 {
-    let fraction = text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
-    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
-    match number.filter(|number| fraction && number.is_finite()) {
-        Some(number) => digest.short(&[b"f", &number.to_bits().to_be_bytes()]),
-        None => digest.short(&[b"i", text]),
+impl Part {
+    /// Whether there are no smaller ones.
+    fn is_last(&self) -> bool {
+        self.ids.len() <= 1 && self.times.end - self.times.start <= 1
+    }
+
+    /// The auditIDs of clients that always send the same one fill more than an answer: those are asked for by time.
+    fn halves(self) -> Option<[Self; 2]> {
+        let Self { ids, times, untimed } = self;
+        if ids.len() > 1 {
+            let middle = ids.start + ids.len() / 2;
+            let half = |ids| Self { ids, times: times.clone(), untimed };
+            return Some([half(ids.start..middle), half(middle..ids.end)]);
+        }
+        let middle = times.start + (times.end - times.start) / 2;
+        (middle > times.start).then(|| {
+            let first = Self { ids: ids.clone(), times: times.start..middle, untimed };
+            [first, Self { ids, times: middle..times.end, untimed: false }]
+        })
+    }
+}
+
+fn question(ids: &[String], part: &Part, most: usize) -> Bytes {
+    let stamp = |milli: i64| {
+        jiff::Timestamp::from_millisecond(milli).map(|stamp| stamp.to_string()).unwrap_or_default()
+    };
+    let named: Vec<_> = AUDIT_IDS.iter().map(|field| json!({ "terms": { *field: ids } })).collect();
+    let (from, to) = (stamp(part.times.start), stamp(part.times.end));
+    let mut timed = vec![json!({ "range": { "@timestamp": { "gte": from, "lt": to } } })];
+    if part.untimed {
+        timed.push(json!({ "bool": { "must_not": { "exists": { "field": "@timestamp" } } } }));
+    }
+    let query = json!({
+        "query": { "bool": { "filter": [
+            { "bool": { "should": named, "minimum_should_match": 1 } },
+            { "bool": { "should": timed, "minimum_should_match": 1 } },
+        ] } },
+        "size": most, "_source": stored::FIELDS, "track_total_hits": true, "sort": ["_doc"],
+    });
+    query.to_string().into()
+}
+
+/// How many documents there are, and those that fit one answer; `None` where there is no index.
+async fn search(
+    store: &Elasticsearch,
+    scope: &str,
+    query: Bytes,
+) -> Result<Option<(usize, Vec<Hit>)>, LookUp> {
+    let parameters = [
+        ("allow_partial_search_results", "false"),
+        (
+            "filter_path",
+            "timed_out,_shards.failed,hits.total.value,hits.hits._id,hits.hits._source",
+        ),
+    ];
+    let answer = store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await;
+    let Some(body) = usable(answer)? else { return Ok(None) };
+    if body.len() >= ANSWER {
+        // Cut: more than fits, whatever its number.
+        return Ok(Some((usize::MAX, Vec::new())));
+    }
+    let searched: Searched = read(&body)?;
+    complete(!searched.timed_out && searched.shards.failed == 0, &body)?;
+    Ok(Some((searched.hits.total.value, searched.hits.hits)))
+}
+
+/// Whether auditIDs can be searched; `false` where nothing is stored at all. Where neither is so, it cannot be asked.
+async fn searchable(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> {
+    #[derive(Deserialize)]
+    struct Mapped {
+        fields: HashMap<String, HashMap<String, Type>>,
+    }
+    #[derive(Deserialize)]
+    struct Type {
+        searchable: bool,
+    }
+    let parameters =
+        [("fields", &*AUDIT_IDS.join(",")), ("filter_path", "indices,fields.*.*.searchable")];
+    let answer =
+        store.ask(&format!("{scope}/_field_caps"), &parameters, Bytes::new(), ANSWER).await;
+    let Some(body) = usable(answer)? else { return Ok(false) };
+    if let Ok(Mapped { fields }) = read(&body) {
+        let mut types = fields.values().flatten();
+        // A text is searched by its words.
+        if types.any(|(name, kind)| name == "keyword" && kind.searchable) {
+            return Ok(true);
+        }
+    }
+    let any = json!({ "size": 0, "terminate_after": 1, "track_total_hits": true });
+    match search(store, scope, any.to_string().into()).await? {
+        None | Some((0, _)) => Ok(false),
+        Some(_) => Err(LookUp::Unavailable {
+            answer: format!(
+                "auditID is not indexed as a keyword in {scope}, so what has no place in the server's log cannot be looked up"
+            ),
+        }),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::batch;
-    use super::*;
-    use crate::config::Target;
-
-    const EVENT: &str = r#"{"kind":"Event","auditID":"a","stage":"Panic","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z","requestObject":{"a":[1,{"b":"<"}],"c":1.50},"annotations":{"a.b/c":"d"}}"#;
-
-    fn document(layout: Layout, line: &str, safe: bool) -> Vec<u8> {
-        let target = Target::DataStream("logs-a-b".to_owned());
-        let frame = super::super::document::Frame::new(layout, &target, "n", Some("c"));
-        let batch = batch(&[line.as_bytes()]);
-        written(|out| {
-            frame.write(batch.record(0), safe, out);
-        })
-        .to_vec()
-    }
-
-    fn compare(layout: Layout, line: &str, document: &[u8]) -> (bool, bool, bool) {
-        let digest = Digest::default();
-        let parts = Parts::of(document);
-        let likeness = likeness(layout, &batch(&[line.as_bytes()]), 0, &digest);
-        let content = parts.content(&digest);
-        let same = digest.identity(&parts.line(), "") == likeness.identity;
-        (same, content == likeness.content, content == likeness.safe)
-    }
-
-    #[test]
-    fn what_is_sent_is_recognised_in_every_layout_and_form() {
-        for layout in [Layout::Elastic, Layout::Flat] {
-            let usual = document(layout, EVENT, false);
-            assert_eq!(compare(layout, EVENT, &usual), (true, true, false));
-            assert_eq!(Parts::of(&usual).node.as_deref(), Some("n"));
-            let safe = document(layout, EVENT, true);
-            assert_eq!(compare(layout, EVENT, &safe), (true, false, true));
-        }
-    }
-
-    #[test]
-    fn order_escapes_and_what_a_pipeline_adds_make_no_difference() {
-        let stored = r#"{"event":{"ingested":"x"},"kubernetes":{"audit":{"annotations":{"a_b/c":"d"},"requestObject":{"c":1.5,"a":[1,{"b":"\u003c"}]},"stageTimestamp":"2026-11-21T06:25:22.612771Z","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stage":"Panic","auditID":"a","kind":"Event"},"more":1}}"#;
-        assert_eq!(compare(Layout::Elastic, EVENT, stored.as_bytes()), (true, true, false));
-        for (from, to) in [("[1,", "[2,"), ("Event", "Evil"), ("1.5", "1.6"), ("\"c\":1.5,", "")] {
-            let other = stored.replace(from, to);
-            assert_eq!(compare(Layout::Elastic, EVENT, other.as_bytes()).1, false, "{from} {to}");
-        }
-    }
-
-    #[test]
-    fn a_gap_and_what_is_no_json_are_told_without_a_panic() {
-        assert!(Parts::of(br#"{"kubernetes":{"audit":{"kind":"Gap"}}}"#).is_gap());
-        let digest = Digest::default();
-        for odd in ["", "]", "}", "{", "[", "\"", "{\"a", "{]", "[}", "-", "{\"a\":}", "\u{0}"] {
-            let _ =
-                (canonical(odd.as_bytes(), &digest), Parts::of(odd.as_bytes()).content(&digest));
-        }
-        assert_eq!(canonical(b"[[1],2]", &digest), canonical(b" [ [ 1 ] , 2 ] ", &digest));
-        assert_ne!(canonical(b"[[1],2]", &digest), canonical(b"[[1,2]]", &digest));
-        assert_ne!(canonical(b"[1,2]", &digest), canonical(b"[2,1]", &digest));
-    }
-}
+#[path = "content_tests.rs"]
+mod tests;

@@ -22,7 +22,7 @@ use crate::output::{LookUp, Pick, Reason};
 
 /// Most ids of one search.
 const IDS: usize = 1000;
-const ANSWER: usize = 2 * 1024 * 1024;
+pub(super) const ANSWER: usize = 2 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct Refreshed {
@@ -31,8 +31,8 @@ struct Refreshed {
 }
 
 #[derive(Deserialize)]
-struct Shards {
-    failed: u64,
+pub(super) struct Shards {
+    pub(super) failed: u64,
 }
 
 #[derive(Deserialize)]
@@ -117,12 +117,9 @@ async fn found(
     is_it: impl Fn(&Asked, &Source) -> bool,
 ) -> Result<Vec<bool>, LookUp> {
     let mut found = vec![false; ids.len()];
-    let answer = store
-        .ask(&format!("{scope}/_refresh"), &[("ignore_unavailable", "false")], Bytes::new(), ANSWER)
-        .await;
-    let Some(body) = usable(answer)? else { return Ok(found) };
-    let refreshed: Refreshed = read(&body)?;
-    complete(refreshed.shards.failed == 0, &body)?;
+    if !refresh(store, scope).await? {
+        return Ok(found);
+    }
     let place: HashMap<&str, usize> =
         ids.iter().enumerate().map(|(at, asked)| (asked.id.as_str(), at)).collect();
     let mut open: Vec<Range<usize>> =
@@ -154,6 +151,17 @@ async fn found(
     Ok(found)
 }
 
+/// Makes a search see what is stored by now; `false` where there is no index, so nothing stored.
+pub(super) async fn refresh(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> {
+    let answer = store
+        .ask(&format!("{scope}/_refresh"), &[("ignore_unavailable", "false")], Bytes::new(), ANSWER)
+        .await;
+    let Some(body) = usable(answer)? else { return Ok(false) };
+    let refreshed: Refreshed = read(&body)?;
+    complete(refreshed.shards.failed == 0, &body)?;
+    Ok(true)
+}
+
 /// The body of a search for ids, and how many hits it asks for: twice as many, for those stored twice.
 fn question(ids: &[Asked], compare: bool) -> (Bytes, usize) {
     let size = ids.len() * 2;
@@ -170,6 +178,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LookUp> 
     serde_json::from_slice(body).map_err(|_| retry(None, Reason::BadAnswer, excerpt(body)))
 }
 
+/// Whether the answer speaks for all there is.
 pub(super) fn complete(complete: bool, body: &[u8]) -> Result<(), LookUp> {
     if complete { Ok(()) } else { Err(retry(None, Reason::ServerError, excerpt(body))) }
 }

@@ -1,10 +1,14 @@
 //! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
 //!
-//! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` finds out what is
-//! stored already, `scan.rs` reads all that is and `content.rs` compares it, `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong.
+//! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
+//! what is stored already and `survey.rs` whether anything is, `scan.rs` reads all there is and `likeness.rs` compares it,
+//! `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong, and `preflight.rs` what would with a
+//! certain stretch of time.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
 //! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -19,19 +23,22 @@ mod flavour;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;
 mod json;
+mod likeness;
 mod lookup;
+mod preflight;
 mod safe;
 mod scan;
 mod stored;
+mod survey;
 mod target;
 mod template;
 mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, Digest, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
+use super::{Answer, Digest, Held, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
 use crate::config::{self, Compression};
-use crate::event::Batch;
+use crate::event::{Batch, Nanos};
 use body::Body;
 use document::Frame;
 use endpoints::Endpoints;
@@ -141,12 +148,27 @@ impl Elasticsearch {
 
     /// Which picks are stored in `scope`, under whatever backing index.
     pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
-        lookup::look_up(self, scope, batch, picks).await
+        match lookup::look_up(self, scope, batch, picks).await {
+            LookUp::Found(found) if batch.by_content => {
+                content::look_up(self, scope, batch, picks, found).await
+            }
+            other => other,
+        }
+    }
+
+    /// Is anything stored in `scope` with a time in this stretch?
+    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+        survey::holds_any(self, scope, range).await
+    }
+
+    /// What would go wrong with events of this stretch of time. Writes nothing.
+    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+        preflight::preflight(self, times).await
     }
 
     /// What tells an event from others here, and what is stored of it.
     pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> Likeness {
-        content::likeness(self.config.layout, batch, index, digest)
+        likeness::likeness(self.config.layout, batch, index, digest)
     }
 
     /// The next page of what `scope` holds.

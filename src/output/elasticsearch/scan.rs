@@ -10,8 +10,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Elasticsearch;
-use super::content::Parts;
 use super::flavour::Flavour;
+use super::likeness::Parts;
 use super::lookup::{complete, read, usable};
 use crate::config::Layout;
 use crate::event::Fingerprint;

@@ -16,7 +16,7 @@ pub(super) const FIELDS: [&str; 8] = [
     "kubernetes.audit.stageTimestamp",
 ];
 /// Of a longer string the safe form holds only the beginning.
-const LONG: usize = 1000;
+pub(super) const LONG: usize = 1000;
 
 /// The part of a document that was asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -44,6 +44,16 @@ struct Envelope {
 }
 
 impl Source {
+    /// Its auditID and stage time, the latter empty where it is not stored.
+    pub(super) fn key(&self) -> Option<(&str, &str)> {
+        [&self.kubernetes.audit, &self.flat].into_iter().find_map(|stored| {
+            Some((
+                stored.audit_id.as_deref()?,
+                stored.stage_timestamp.as_deref().unwrap_or_default(),
+            ))
+        })
+    }
+
     /// Whether it is that event. One without any of the fields is never said to be: it is sent again.
     pub(super) fn is(&self, record: Record<'_>) -> bool {
         let fields = &record.event.fields;

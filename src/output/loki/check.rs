@@ -1,13 +1,10 @@
 //! What an operator should know before Loki is relied on. Nothing is written: a push without streams is refused with
 //! 422 by a Loki that would have taken one.
 
-use bytes::Bytes;
-use reqwest::Method;
-
-use super::{Loki, lookup, verdict};
+use super::{Loki, limits, lookup, verdict};
 use crate::event::{Batch, Event, Fields, Fingerprint, Form, Passed, Span, Whole};
 use crate::output::finding::Finding;
-use crate::output::http::{Failure, Request, Response, excerpt};
+use crate::output::http::{Failure, Response, excerpt};
 use crate::output::{LookUp, Pick, Verdict};
 
 /// See the module.
@@ -20,7 +17,7 @@ pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
     findings
 }
 
-async fn push(loki: &Loki) -> Finding {
+pub(super) async fn push(loki: &Loki) -> Finding {
     match loki.push(super::nothing()).await {
         Ok(Response { status: 422 | 200..=299, .. }) => Finding::ok("takes pushes"),
         Ok(response) => match verdict::judge(response.status, None, &response.body) {
@@ -43,7 +40,7 @@ async fn push(loki: &Loki) -> Finding {
 }
 
 /// Whether what is in doubt could be looked up.
-async fn read(loki: &Loki) -> Finding {
+pub(super) async fn read(loki: &Loki) -> Finding {
     let event = Event {
         offset: 0,
         whole: Whole::Yes,
@@ -74,33 +71,22 @@ async fn read(loki: &Loki) -> Finding {
 
 /// Settings that would refuse or hide events, where Loki shows its configuration.
 async fn limits(loki: &Loki) -> Vec<Finding> {
-    let request = Request {
-        method: Method::GET,
-        url: format!("{}/config", loki.base),
-        headers: Vec::new(),
-        body: Bytes::new(),
-    };
-    let Ok(Response { status: 200, body, .. }) = loki.client.send_keeping(request, 1 << 20).await
-    else {
-        return Vec::new();
-    };
-    let text = String::from_utf8_lossy(&body);
-    let value = |key: &str| {
-        text.lines().find_map(|line| {
-            line.trim_start().strip_prefix(key)?.strip_prefix(": ").map(str::to_owned)
-        })
-    };
+    let Ok(settings) = limits::settings(loki).await else { return Vec::new() };
     let mut findings = Vec::new();
     // What is older is asked of the store alone, where it stands only once its chunk is flushed.
-    for key in ["query_ingesters_within", "query_store_max_look_back_period"] {
-        if let Some(within) = value(key).filter(|within| !within.starts_with('0')) {
+    for (key, within) in [
+        ("query_ingesters_within", &settings.querier.query_ingesters_within),
+        ("query_store_max_look_back_period", &settings.ingester.query_store_max_look_back_period),
+    ] {
+        if within.limit().is_some() {
             findings.push(Finding::warn(
                 format!("{key} is {within}: queries do not see older events before their chunk is flushed, so old ones may be repeated after a kill"),
                 format!("raise `{key}` in Loki while old logs are delivered, if repeats matter there"),
             ));
         }
     }
-    if let Some(size) = value("max_line_size") {
+    let size = &settings.limits_config.max_line_size;
+    if size.bytes().is_some_and(|bytes| bytes > 0.0) {
         findings.push(Finding::ok(format!(
             "takes lines up to {size}; longer ones are refused and kept in the state directory"
         )));

@@ -8,47 +8,22 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use bytes::Bytes;
-use reqwest::{Method, Url};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::Loki;
+use super::question::{HELD, Question, Scope, Trouble, ask};
 use crate::event::{Batch, Fingerprint, Key, Nanos};
-use crate::output::http::{Failure, Request, Response, excerpt};
-use crate::output::{LookUp, Pick, Reason, likeness, unanswered};
+use crate::output::http::excerpt;
+use crate::output::{LookUp, Pick, likeness};
 
 /// Loki's default for `max_entries_limit_per_query`.
 const MOST: usize = 5000;
-/// Bytes of an answer that are held.
-pub(super) const HELD: usize = 8 << 20;
 /// Bytes of lines that one question is meant to bring. Loki's own parts send each other 4 MiB at the most, and it tries
 /// for long before it says so.
 const PAGE: usize = 2 << 20;
 /// Events further apart than this are asked for one by one: what lies between may be much.
 const APART: Nanos = 60_000_000_000;
-
-/// Where something was sent to.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Scope {
-    pub(super) tenant: String,
-    pub(super) selector: String,
-}
-
-impl Scope {
-    pub(super) fn to_text(&self) -> String {
-        // A struct of two strings is always JSON.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
-/// Why a page could not be had.
-pub(super) enum Trouble {
-    Unavailable(String),
-    Later(LookUp),
-    /// It was larger than is held, or than Loki gives: ask for less.
-    TooLarge,
-}
 
 /// See the module.
 pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
@@ -67,7 +42,9 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
         match window(loki, &scope, from, to, &mut stored).await {
             Ok(()) => {}
             Err(Trouble::Later(later)) => return later,
-            Err(Trouble::Unavailable(answer)) => return LookUp::Unavailable { answer },
+            Err(Trouble::Unavailable(answer) | Trouble::TooLong(answer)) => {
+                return LookUp::Unavailable { answer };
+            }
             Err(Trouble::TooLarge) => return too_large(),
         }
     }
@@ -160,92 +137,10 @@ async fn page(
     to: Nanos,
     limit: usize,
 ) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
-    let body = answer(loki, scope, from, to, limit).await?;
-    parse(&body).map_err(not_loki)
-}
-
-pub(super) fn not_loki(error: serde_json::Error) -> Trouble {
-    Trouble::Unavailable(format!("not the answer of a Loki: {error}"))
-}
-
-/// The answer to a question for the earliest entries of a stretch of time, both ends included.
-pub(super) async fn answer(
-    loki: &Loki,
-    scope: &Scope,
-    from: Nanos,
-    to: Nanos,
-    limit: usize,
-) -> Result<Bytes, Trouble> {
-    let query = [
-        ("query", scope.selector.clone()),
-        ("start", from.to_string()),
-        // Loki's end is exclusive.
-        ("end", to.saturating_add(1).to_string()),
-        ("limit", limit.to_string()),
-        ("direction", "forward".to_owned()),
-    ];
-    let mut response = ask(loki, scope, &query).await?;
-    if is_turned_away(&response) {
-        // No right to read, or no rights at all at the moment? Then a push of nothing is turned away as well.
-        match loki.push(super::nothing()).await {
-            // The rights may have come back between the two: asked again, it is certain.
-            Ok(push) if !matches!(push.status, 401 | 403 | 429 | 500..) => {
-                response = ask(loki, scope, &query).await?;
-            }
-            _ => return Err(later(Reason::ServerError, said(&response))),
-        }
-    }
-    let answer = || said(&response);
-    match response.status {
-        200 if response.body.len() >= HELD => Err(Trouble::TooLarge),
-        200 => Ok(response.body),
-        429 => Err(Trouble::Later(LookUp::Retry {
-            after: response.retry_after,
-            reason: Reason::Throttled,
-            answer: answer(),
-        })),
-        400 if limit > 1
-            && memchr::memmem::find(&response.body, b"max entries limit").is_some() =>
-        {
-            Err(Trouble::TooLarge)
-        }
-        500 if limit > 1 && memchr::memmem::find(&response.body, b"larger than max").is_some() => {
-            Err(Trouble::TooLarge)
-        }
-        408 | 500..=599 => Err(later(Reason::ServerError, answer())),
-        _ => Err(Trouble::Unavailable(answer())),
-    }
-}
-
-/// One request, answered.
-async fn ask(loki: &Loki, scope: &Scope, query: &[(&str, String); 5]) -> Result<Response, Trouble> {
-    let url = Url::parse_with_params(&format!("{}/loki/api/v1/query_range", loki.base), query);
-    let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();
-    // The cache of the query front end remembers for how long there was nothing.
-    let mut headers = vec![("cache-control", "no-cache".to_owned())];
-    Loki::add_tenant(&mut headers, &scope.tenant);
-    let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
-    loki.client.send_keeping(request, HELD).await.map_err(|failure| match failure {
-        Failure::Setup { answer, .. } | Failure::NotSent { answer } => {
-            later(Reason::Connect, answer)
-        }
-        lost @ Failure::Lost { .. } => match unanswered(lost) {
-            crate::output::Verdict::Doubt { reason, answer } => later(reason, answer),
-            other => later(Reason::ConnectionLost, format!("{other:?}")),
-        },
-    })
-}
-
-fn is_turned_away(response: &Response) -> bool {
-    matches!(response.status, 401 | 403)
-}
-
-fn said(response: &Response) -> String {
-    format!("{} {}", response.status, excerpt(&response.body))
-}
-
-fn later(reason: Reason, answer: String) -> Trouble {
-    Trouble::Later(LookUp::Retry { after: None, reason, answer })
+    // Loki's end is exclusive.
+    let range = from..to.saturating_add(1);
+    let body = ask(loki, scope, &Question { range, limit, newest_first: false }).await?;
+    parse(&body).map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}")))
 }
 
 #[derive(Deserialize)]
@@ -263,7 +158,7 @@ struct Stream {
     values: Vec<Entry>,
 }
 
-fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
+pub(super) fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
     let reply: Reply = serde_json::from_slice(body)?;
     Ok(reply
         .data

@@ -1,12 +1,14 @@
 //! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
 //!
-//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already, `scan.rs`
-//! reads all that is, `check.rs` tells an operator what would go wrong.
+//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already,
+//! `survey.rs` whether anything is, and `scan.rs` reads all of it; `check.rs` tells an operator what would go wrong, and
+//! `preflight.rs` what would with a certain stretch of time.
 //!
 //! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
 //! one stream: of several, Loki's ingester reports the last one's error only (`instance.Push`), so that lines could be
 //! lost behind a 204.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -15,18 +17,24 @@ use reqwest::Method;
 mod check;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;
+mod limits;
 mod lookup;
+mod preflight;
 mod push;
+mod question;
 mod scan;
+mod survey;
+mod turns;
 mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, Digest, LookUp, Pick, Told, Walk, unanswered};
+use super::{Answer, Digest, Held, LookUp, Pick, Told, Walk, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, Whole};
 use push::Labels;
 pub(super) use scan::likeness;
+use turns::Turns;
 
 const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
@@ -39,10 +47,7 @@ pub(crate) struct Loki {
     base: String,
     push_url: String,
     labels: Labels,
-    /// Held by the push under way. Loki takes entries into a stream, numbers them, and writes its log after that; of two
-    /// pushes at once the later numbers may stand there first, and when it reads that log after a crash, it takes the
-    /// other push for a repeat and drops it (pkg/ingester/stream.go: `entryCt`).
-    one_at_a_time: tokio::sync::Mutex<()>,
+    turns: Turns,
     /// Reused: making them anew costs a tenth of all the work.
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -60,7 +65,7 @@ const USUAL: usize = 2 << 20;
 /// Most bytes that stay for requests to come.
 pub(super) const KEPT_BYTES: u64 = (KEPT * 2 * USUAL) as u64;
 /// Most bytes of an answer to a look-up.
-pub(super) const LOOK_UP: u64 = lookup::HELD as u64;
+pub(super) const LOOK_UP: u64 = question::HELD as u64;
 
 /// Most bytes of a push before it is compressed: metadata repeats parts of the line.
 pub(super) fn plain_bytes(lines: u64, events: u64) -> u64 {
@@ -86,14 +91,14 @@ impl Loki {
             base,
             push_url,
             labels,
-            one_at_a_time: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
             scratch: Mutex::default(),
         })
     }
 
     /// Where a look-up has to search for what is sent under this configuration.
     pub(crate) fn scope(&self) -> String {
-        lookup::Scope {
+        question::Scope {
             tenant: self.config.tenant.clone(),
             selector: self.labels.text(None, false),
         }
@@ -126,7 +131,7 @@ impl Loki {
         let hour = self.config.stream_per_hour.then(|| self.hour(first.time));
         let labels = self.labels.text(hour, first.whole == Whole::Gap);
         let body = self.body(&labels, batch, picks);
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turns.take(&labels).await;
         Answer::Whole(match self.push(body).await {
             Ok(response) => verdict::judge(response.status, response.retry_after, &response.body),
             Err(failure) => unanswered(failure),
@@ -188,10 +193,30 @@ impl Loki {
         scan::scan(self, scope, walk, digest).await
     }
 
+    /// Is anything stored in `scope` with a time in this stretch?
+    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+        survey::holds_any(self, scope, range).await
+    }
+
+    /// What Loki would refuse or hide of events of this stretch of time. Writes nothing.
+    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+        preflight::preflight(self, times).await
+    }
+
+    /// The time of the newest entry in the stream that is pushed to where hours have none of their own, as far as the
+    /// last 30 days go; `None` where there is none, or it cannot be known.
+    pub(crate) async fn newest(&self) -> Option<Nanos> {
+        survey::newest(self, now()).await
+    }
+
     /// What would go wrong, and what to do about it. Writes nothing.
     pub(crate) async fn check(&self) -> Vec<Finding> {
         check::check(self).await
     }
+}
+
+fn now() -> Nanos {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
 }
 
 /// A push without streams: refused with 422 by a Loki that would take one.

@@ -21,6 +21,9 @@ pub(super) const AROUND: usize = 256;
 /// the latest entry of its stream, so that in a backlog one of them would cost all events that follow.
 const GAP: (&str, &str) = ("auditrail", "gap");
 
+/// The label with the hour, where hours have streams of their own.
+const HOUR: &str = "hour";
+
 /// The labels of the stream, without the hour.
 pub(super) struct Labels(BTreeMap<String, String>);
 
@@ -33,7 +36,7 @@ impl Labels {
     /// the stream of gaps, which the selector without that finds too.
     pub(super) fn text(&self, hour: Option<Nanos>, gap: bool) -> String {
         let hour = hour.and_then(|hour| jiff::Timestamp::from_second(hour * 3600).ok());
-        let hour = hour.map(|stamp| ("hour".to_owned(), stamp.strftime("%Y-%m-%dT%H").to_string()));
+        let hour = hour.map(|stamp| (HOUR.to_owned(), stamp.strftime("%Y-%m-%dT%H").to_string()));
         let gap = gap.then(|| (GAP.0.to_owned(), GAP.1.to_owned()));
         let all: BTreeMap<_, _> = self.0.clone().into_iter().chain(hour).chain(gap).collect();
         let mut text = String::from("{");
@@ -44,6 +47,15 @@ impl Labels {
             let _ = write!(text, "{comma}{name}=\"{value}\"");
         }
         text.push('}');
+        text
+    }
+
+    /// A selector of the stream alone that has neither an hour nor gaps.
+    pub(super) fn without_hours(&self) -> String {
+        let mut text = self.text(None, false);
+        let end = text.pop();
+        // A label that must be empty is one that must not be there.
+        let _ = write!(text, ", {HOUR}=\"\", {}=\"\"{}", GAP.0, end.unwrap_or('}'));
         text
     }
 }
@@ -272,6 +284,7 @@ mod tests {
             labels.text(Some(498_678), false),
             r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#
         );
+        assert_eq!(labels.without_hours(), r#"{job="k", node="a\"\\\n", hour="", auditrail=""}"#);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Loki;
-use super::lookup::{Scope, Trouble, answer, not_loki};
+use super::question::{Question, Scope, Trouble, ask};
 use crate::event::{Nanos, Record};
 use crate::output::likeness::{repaired, shortened};
 use crate::output::scan::MOST;
@@ -34,10 +34,13 @@ pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Dig
     // Of a moment that fills a page, nothing else is asked for.
     let window = if walk.crowded { 1 } else { walk.window };
     let end = walk.from.saturating_add(window).min(walk.until);
-    match answer(loki, &scope, walk.from, end - 1, walk.limit).await {
+    let question = Question { range: walk.from..end, limit: walk.limit, newest_first: false };
+    match ask(loki, &scope, &question).await {
         Ok(body) => match read(&body, &scope.tenant, digest) {
             Ok(page) => turned(walk, page, end),
-            Err(error) => told(walk, not_loki(error)),
+            Err(error) => {
+                Told::Unavailable { answer: format!("not the answer of a Loki: {error}") }
+            }
         },
         Err(trouble) => told(walk, trouble),
     }
@@ -91,15 +94,12 @@ fn told(walk: &mut Walk, trouble: Trouble) -> Told {
         Trouble::TooLarge => {
             Told::Unavailable { answer: "a single entry is larger than can be held".to_owned() }
         }
-        // `max_query_length` is shorter than what was asked for.
-        Trouble::Unavailable(answer)
-            if answer.contains("time range exceeds") && walk.longest > HOUR / 60 =>
-        {
+        Trouble::TooLong(_) if walk.longest > HOUR / 60 => {
             walk.longest = walk.window.min(walk.longest) / 2;
             walk.window = walk.longest;
             Told::Page(Vec::new())
         }
-        Trouble::Unavailable(answer) => Told::Unavailable { answer },
+        Trouble::TooLong(answer) | Trouble::Unavailable(answer) => Told::Unavailable { answer },
     }
 }
 

@@ -1,0 +1,97 @@
+//! Whether anything at all is stored of a stretch of time: asked once before a replay, so that what is surely not there
+//! need not be looked up.
+//!
+//! Any document of the target counts, whichever node wrote it: the same log may have been shipped under another name.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::Elasticsearch;
+use super::lookup::{ANSWER, Shards, complete, read, refresh, usable};
+use crate::event::Nanos;
+use crate::output::{Held, LookUp};
+
+const SECOND: i64 = 1_000_000_000;
+
+#[derive(Deserialize)]
+struct Counted {
+    timed_out: bool,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+    hits: Hits,
+}
+
+#[derive(Deserialize)]
+struct Hits {
+    total: Total,
+}
+
+#[derive(Deserialize)]
+struct Total {
+    value: u64,
+}
+
+/// See the module.
+pub(super) async fn holds_any(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Held {
+    match count(store, scope, range).await {
+        Ok(0) => Held::No,
+        Ok(_) => Held::Yes,
+        Err(LookUp::Retry { after, reason, answer }) => Held::Retry { after, reason, answer },
+        Err(LookUp::Unavailable { answer }) => Held::Unavailable { answer },
+        Err(found @ LookUp::Found(_)) => Held::Unavailable { answer: format!("{found:?}") },
+    }
+}
+
+/// One if there is any.
+async fn count(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Result<u64, LookUp> {
+    if !refresh(store, scope).await? {
+        return Ok(0);
+    }
+    let parameters = [
+        ("allow_partial_search_results", "false"),
+        ("filter_path", "timed_out,_shards.failed,hits.total.value"),
+    ];
+    let answer = store.ask(&format!("{scope}/_search"), &parameters, question(range), ANSWER).await;
+    let Some(body) = usable(answer)? else { return Ok(0) };
+    let counted: Counted = read(&body)?;
+    complete(!counted.timed_out && counted.shards.failed == 0, &body)?;
+    Ok(counted.hits.total.value)
+}
+
+/// A second more at both ends: stores keep milliseconds, and compare a time that is mapped as a word as one. What has no
+/// time that can be searched counts too.
+fn question(range: Range<Nanos>) -> Bytes {
+    let second = |time: i64| {
+        jiff::Timestamp::from_second(time).map(|stamp| stamp.to_string()).unwrap_or_default()
+    };
+    let from = second(range.start.div_euclid(SECOND).saturating_sub(1));
+    let to = second(range.end.div_euclid(SECOND).saturating_add(2));
+    let query = serde_json::json!({
+        "size": 0,
+        "terminate_after": 1,
+        "track_total_hits": true,
+        "query": { "bool": {
+            "should": [
+                { "range": { "@timestamp": { "gte": from, "lte": to } } },
+                { "bool": { "must_not": { "exists": { "field": "@timestamp" } } } },
+            ],
+            "minimum_should_match": 1,
+        } },
+    });
+    query.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_is_asked_for_with_a_second_to_spare() {
+        let at = 1_795_242_322_533_537_000;
+        let question = String::from_utf8(question(at..at + 1).to_vec()).unwrap();
+        assert!(question.contains("2026-11-21T06:25:21Z"), "{question}");
+        assert!(question.contains("2026-11-21T06:25:24Z"), "{question}");
+    }
+}

@@ -1,0 +1,351 @@
+//! What a Loki says of its own settings: `/config`, with what the tenant has of its own over it.
+//!
+//! Read to tell people beforehand, never to decide what is sent: a gateway may hide it, and another Loki may show it in
+//! another shape. A key that is not there, or is not what it used to be, is one that is not known.
+
+use std::fmt;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::DuplicateKeyPolicy;
+
+use super::Loki;
+use crate::event::Nanos;
+use crate::output::http::{Request, Response, excerpt};
+
+/// Bytes of the configuration that are read; it has about 100 KiB.
+const CONFIG: usize = 1 << 20;
+/// The tenant of a Loki without any.
+const NOBODY: &str = "fake";
+
+/// The part that decides what is taken, shown and kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Settings {
+    pub(super) limits_config: Limits,
+    pub(super) ingester: Ingester,
+    pub(super) querier: Querier,
+    pub(super) compactor: Compactor,
+    pub(super) schema_config: Schema,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limits {
+    pub(super) reject_old_samples: Word,
+    pub(super) reject_old_samples_max_age: Word,
+    pub(super) creation_grace_period: Word,
+    pub(super) max_line_size: Word,
+    pub(super) max_line_size_truncate: Word,
+    pub(super) allow_structured_metadata: Word,
+    pub(super) ingestion_rate_mb: Word,
+    pub(super) ingestion_burst_size_mb: Word,
+    pub(super) per_stream_rate_limit: Word,
+    pub(super) per_stream_rate_limit_burst: Word,
+    pub(super) max_global_streams_per_user: Word,
+    pub(super) unordered_writes: Word,
+    pub(super) max_query_length: Word,
+    pub(super) max_query_lookback: Word,
+    pub(super) retention_period: Word,
+    pub(super) shard_streams: Sharding,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Sharding {
+    pub(super) enabled: Word,
+    pub(super) time_sharding_enabled: Word,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Ingester {
+    pub(super) max_chunk_age: Word,
+    pub(super) query_store_max_look_back_period: Word,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Querier {
+    pub(super) query_ingesters_within: Word,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Compactor {
+    pub(super) retention_enabled: Word,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Schema {
+    pub(super) configs: Vec<Period>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Period {
+    pub(super) from: Word,
+}
+
+/// What Loki says, or why that is not known.
+pub(super) async fn settings(loki: &Loki) -> Result<Settings, String> {
+    let mut settings: Settings = read(&get(loki, "/config", "").await?)?;
+    let tenant = loki.config.tenant.as_str();
+    let tenant = if tenant.is_empty() { NOBODY } else { tenant };
+    // Since Loki 3.0; without it the defaults stand for the tenant's own.
+    if let Ok(body) = get(loki, "/config/tenant/v1/limits", tenant).await
+        && let Ok(own) = read(&body)
+    {
+        settings.limits_config.overlay(own);
+    }
+    Ok(settings)
+}
+
+async fn get(loki: &Loki, path: &str, tenant: &str) -> Result<Bytes, String> {
+    let mut headers = Vec::new();
+    Loki::add_tenant(&mut headers, tenant);
+    let url = format!("{}{path}", loki.base);
+    let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
+    match loki.client.send_keeping(request, CONFIG).await {
+        Ok(Response { status: 200, body, .. }) if body.len() < CONFIG => Ok(body),
+        Ok(Response { status: 200, .. }) => Err("it is too long".to_owned()),
+        Ok(response) => Err(format!("{} {}", response.status, excerpt(&response.body))),
+        Err(failure) => Err(failure.to_string()),
+    }
+}
+
+/// Any bytes are settings or none.
+pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| excerpt(error.to_string().as_bytes()))
+}
+
+impl Limits {
+    /// Whatever the other one says counts.
+    fn overlay(&mut self, own: Self) {
+        let Self {
+            reject_old_samples,
+            reject_old_samples_max_age,
+            creation_grace_period,
+            max_line_size,
+            max_line_size_truncate,
+            allow_structured_metadata,
+            ingestion_rate_mb,
+            ingestion_burst_size_mb,
+            per_stream_rate_limit,
+            per_stream_rate_limit_burst,
+            max_global_streams_per_user,
+            unordered_writes,
+            max_query_length,
+            max_query_lookback,
+            retention_period,
+            shard_streams: Sharding { enabled, time_sharding_enabled },
+        } = own;
+        for (general, own) in [
+            (&mut self.reject_old_samples, reject_old_samples),
+            (&mut self.reject_old_samples_max_age, reject_old_samples_max_age),
+            (&mut self.creation_grace_period, creation_grace_period),
+            (&mut self.max_line_size, max_line_size),
+            (&mut self.max_line_size_truncate, max_line_size_truncate),
+            (&mut self.allow_structured_metadata, allow_structured_metadata),
+            (&mut self.ingestion_rate_mb, ingestion_rate_mb),
+            (&mut self.ingestion_burst_size_mb, ingestion_burst_size_mb),
+            (&mut self.per_stream_rate_limit, per_stream_rate_limit),
+            (&mut self.per_stream_rate_limit_burst, per_stream_rate_limit_burst),
+            (&mut self.max_global_streams_per_user, max_global_streams_per_user),
+            (&mut self.unordered_writes, unordered_writes),
+            (&mut self.max_query_length, max_query_length),
+            (&mut self.max_query_lookback, max_query_lookback),
+            (&mut self.retention_period, retention_period),
+            (&mut self.shard_streams.enabled, enabled),
+            (&mut self.shard_streams.time_sharding_enabled, time_sharding_enabled),
+        ] {
+            if !own.0.is_empty() {
+                *general = own;
+            }
+        }
+    }
+}
+
+/// A scalar as it is written, whatever its type; empty where there is none.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Word(pub(super) String);
+
+impl Word {
+    pub(super) fn flag(&self) -> Option<bool> {
+        self.0.parse().ok()
+    }
+
+    pub(super) fn number(&self) -> Option<f64> {
+        self.0.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// `1w`, `30d1h`, `2h41m0s`, `0`; negative for all that is below zero, which Loki takes for no limit at all.
+    pub(super) fn span(&self) -> Option<Nanos> {
+        if self.0.starts_with('-') {
+            return Some(-1);
+        }
+        let nanos = sum(&self.0, |unit| {
+            Some(match unit {
+                "" | "ns" => 1.0,
+                "us" | "µs" => 1e3,
+                "ms" => 1e6,
+                "s" => 1e9,
+                "m" => 6e10,
+                "h" => 3.6e12,
+                "d" => 8.64e13,
+                "w" => 6.048e14,
+                "y" => 3.1536e16,
+                _ => return None,
+            })
+        })?;
+        // A float is cut to what fits.
+        #[expect(clippy::cast_possible_truncation, reason = "300 years are enough")]
+        Some(nanos as Nanos)
+    }
+
+    /// `256KB`, `3MB`, `0B`, in powers of 1024 as Loki has it.
+    pub(super) fn bytes(&self) -> Option<f64> {
+        sum(&self.0, |unit| {
+            let power = ["", "K", "M", "G", "T", "P"]
+                .iter()
+                .position(|prefix| *prefix == unit.trim_end_matches(['B', 'i', 'b']));
+            Some(1024_f64.powi(i32::try_from(power?).ok()?))
+        })
+    }
+
+    /// The text, where it is a limit: not absent, and not the zero that stands for none.
+    pub(super) fn limit(&self) -> Option<Nanos> {
+        self.span().filter(|span| *span > 0)
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&excerpt(self.0.as_bytes()))
+    }
+}
+
+/// The sum of numbers, each with a unit behind it.
+fn sum(text: &str, unit: impl Fn(&str) -> Option<f64>) -> Option<f64> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (mut rest, mut sum) = (text.trim(), 0.0);
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c| !is_number(c)).unwrap_or(rest.len()));
+        let (name, after) = after.split_at(after.find(is_number).unwrap_or(after.len()));
+        sum += number.parse::<f64>().ok()? * unit(name.trim())?;
+        rest = after;
+    }
+    Some(sum)
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordVisitor)
+    }
+}
+
+struct WordVisitor;
+
+/// A way in for each type of scalar.
+macro_rules! scalars {
+    ($($visit:ident: $scalar:ty),*) => {
+        $(fn $visit<E>(self, scalar: $scalar) -> Result<Word, E> {
+            Ok(Word(scalar.to_string()))
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for WordVisitor {
+    type Value = Word;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a scalar")
+    }
+
+    scalars! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str }
+
+    fn visit_unit<E>(self) -> Result<Word, E> {
+        Ok(Word::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Word, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Word::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Word, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Word::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> Word {
+        Word(text.to_owned())
+    }
+
+    #[test]
+    fn spans_and_sizes_are_read_as_loki_writes_them() {
+        const HOUR: Nanos = 3_600_000_000_000;
+        for (text, span) in [
+            ("1w", Some(168 * HOUR)),
+            ("30d1h", Some(721 * HOUR)),
+            ("2h41m0s", Some(2 * HOUR + 41 * HOUR / 60)),
+            ("1.5h", Some(3 * HOUR / 2)),
+            ("0s", Some(0)),
+            ("0", Some(0)),
+            ("-1ns", Some(-1)),
+            ("2562047h47m16.854775807s", Some(Nanos::MAX)),
+            ("", None),
+            ("soon", None),
+            ("1x", None),
+        ] {
+            assert_eq!(word(text).span(), span, "{text}");
+        }
+        for (text, bytes) in [
+            ("256KB", Some(262_144.0)),
+            ("3MB", Some(3_145_728.0)),
+            ("0B", Some(0.0)),
+            ("1536KiB", Some(1_572_864.0)),
+            ("512", Some(512.0)),
+            ("4XB", None),
+        ] {
+            assert_eq!(word(text).bytes(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_of_any_shape_are_read_as_far_as_they_go() {
+        let text = "target: all\nlimits_config:\n  reject_old_samples: true\n  max_line_size: {odd: [1]}\n  ingestion_rate_mb: 4\n  \
+                    per_stream_rate_limit: 3MB\nschema_config:\n  configs: [{from: \"2024-01-01\"}]\n";
+        let mut settings: Settings = read(text.as_bytes()).unwrap();
+        let limits = &mut settings.limits_config;
+        assert_eq!(limits.reject_old_samples.flag(), Some(true));
+        assert_eq!(
+            (limits.max_line_size.bytes(), limits.ingestion_rate_mb.number()),
+            (None, Some(4.0))
+        );
+        assert_eq!(settings.schema_config.configs[0].from, word("2024-01-01"));
+        limits.overlay(read(b"reject_old_samples: false\nper_stream_rate_limit: ''\n").unwrap());
+        assert_eq!(limits.reject_old_samples.flag(), Some(false));
+        assert_eq!(limits.per_stream_rate_limit, word("3MB"));
+        for odd in ["", "no", "- 1", "limits_config: 7", "\u{0}", "a: &a [*a]", "{"] {
+            let _ = read::<Settings>(odd.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Backups shipped after the fact: whatever interrupts it, and whatever is there already.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tempfile::TempDir;
+
+use crate::elastic::Elastic;
+use crate::history::History;
+use crate::loki::Loki;
+use crate::servers::{Server, have};
+use crate::support::events::Expected;
+use crate::support::{tables, wait_for};
+
+const STREAM: &str = "logs-kubernetes.audit_logs-replay";
+const LOKI: &str = "{job=\"replay\"}";
+
+/// A configuration, and replays under it.
+struct Stage {
+    dir: TempDir,
+}
+
+/// How a replay ended.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Stage {
+    fn new(outputs: &str) -> Self {
+        let stage = Self { dir: TempDir::new().unwrap() };
+        let text = format!(
+            "state_dir = \"{}\"\ndisk = {{ min_free = \"1MiB\" }}\n\
+             transform = {{ redact = \"off\", omit_managed_fields = false, max_event_bytes = \"off\" }}\n\
+             [server]\nlisten = \"off\"\n{}{outputs}",
+            stage.path("state").display(),
+            tables::input("apiserver", &stage.path("audit.log"))
+        );
+        std::fs::write(stage.path("auditrail.toml"), text).unwrap();
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str], paths: &[&Path]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
+        command.args(["replay", "--node", "cp-1", "-c"]).arg(self.path("auditrail.toml"));
+        command.args(arguments).args(paths).stdin(Stdio::null());
+        command
+    }
+
+    fn start(&self, paths: &[&Path]) -> Child {
+        let mut command = self.command(&[], paths);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str], paths: &[&Path]) -> Ran {
+        finish(&mut self.command(arguments, paths))
+    }
+}
+
+fn finish(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+impl Ran {
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// The last line of an output's table: events, delivered, already there.
+    fn totals(&self, output: &str) -> [usize; 3] {
+        let table = self.out.split(&format!("outputs.{output}\n")).nth(1).expect("its table");
+        let line = table.lines().take_while(|line| !line.is_empty()).last().unwrap();
+        let cells: Vec<_> =
+            line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        std::array::from_fn(|at| cells[at + 1].replace(',', "").parse().unwrap())
+    }
+}
+
+fn both(loki: &Loki, elastic: &Elastic) -> String {
+    tables::loki(&loki.url(), "replay", "timeout = \"2s\"")
+        + &tables::elasticsearch(&elastic.url(), STREAM, "timeout = \"2s\"")
+}
+
+fn assert_all_once(loki: &Loki, elastic: &Elastic, events: &[Expected]) {
+    loki.assert_holds(LOKI, events);
+    elastic.assert_holds(STREAM, events);
+}
+
+/// A gigabyte is asked for by `AUDITRAIL_REPLAY_EVENTS=520000`.
+#[test]
+fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
+    if !have(&[Server::Loki, Server::Elasticsearch]) {
+        return;
+    }
+    let events = std::env::var("AUDITRAIL_REPLAY_EVENTS").map_or(30_000, |n| n.parse().unwrap());
+    let (loki, elastic) = (Loki::raised(&[]), Elastic::with(&[]));
+    let stage = Stage::new(&both(&loki, &elastic));
+    let history = History::write(stage.dir.path(), 12, events / 12, SignedDuration::from_hours(50));
+    for kill in 0..10 {
+        let mut child = stage.start(&[&history.dir]);
+        wait_for("some more to be there", Duration::from_mins(3), || {
+            assert!(child.try_wait().unwrap().is_none(), "it was done before it was killed");
+            let found = elastic.count(STREAM)?;
+            if found > events / 12 * kill { Ok(()) } else { Err(found.to_string()) }
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if kill == 5 {
+            elastic.rollover(STREAM);
+        }
+    }
+    let ran = stage.run(&[], &[&history.dir]).expect(0);
+    println!("{}", ran.out);
+    assert_all_once(&loki, &elastic, &history.events);
+    let again = stage.run(&[], &[&history.dir]).expect(0);
+    println!("{}", again.out);
+    for output in ["loki", "elasticsearch"] {
+        let all = history.events.len();
+        assert_eq!(again.totals(output), [all, 0, all], "{}", again.out);
+    }
+    assert_all_once(&loki, &elastic, &history.events);
+}
