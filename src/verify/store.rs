@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::log::Stretch;
 use crate::event::Nanos;
-use crate::output::{Digest, MILLI, Output, Stored, Told, Walk};
+use crate::output::{Digest, MILLI, Output, Reason, Stored, Told, Walk};
 
-/// How long a store may be busy or gone.
+/// How long a store may be busy, and how long nobody may be there at all.
 const PATIENCE: Duration = Duration::from_mins(5);
+const ABSENCE: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -17,8 +18,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub(crate) enum StoreError {
     #[error("the store cannot be asked: {0}")]
     Unavailable(String),
-    #[error("the store has not answered for {patience:?}: {answer}")]
-    Patience { patience: Duration, answer: String },
+    #[error("the store has not answered for {waited:.0?}: {answer}")]
+    Patience { waited: Duration, answer: String },
 }
 
 /// See the module.
@@ -131,11 +132,16 @@ async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreEr
                 }
             }
             Told::Unavailable { answer } => return Err(StoreError::Unavailable(answer)),
-            Told::Retry { answer, .. } if since.elapsed() >= patience => {
-                return Err(StoreError::Patience { patience, answer });
-            }
             Told::Retry { after, answer, reason } => {
-                tracing::debug!(?reason, answer, "the store is asked again");
+                let patience =
+                    if reason == Reason::Connect { patience.min(ABSENCE) } else { patience };
+                let waited = since.elapsed();
+                if waited >= patience {
+                    return Err(StoreError::Patience { waited, answer });
+                }
+                if wait > SHORTEST {
+                    tracing::warn!(?reason, answer, "the store is asked again");
+                }
                 tokio::time::sleep(after.unwrap_or(wait).min(LONGEST)).await;
                 wait = (wait * 2).min(LONGEST);
             }

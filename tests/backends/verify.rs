@@ -1,6 +1,7 @@
 //! What `verify` says of real stores: nothing where all is there, and every event by name where it is not.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -68,6 +69,18 @@ fn change(line: &str) -> String {
     line.replacen("xxxx", "yxxx", 1)
 }
 
+fn put(elastic: &Elastic, stream: &str, id: &str, document: &Value) {
+    elastic.ask("PUT", &format!("/{stream}/_create/{id}"), &document.to_string()).unwrap();
+}
+
+/// By its backing index: the server that is built here has no delete by query.
+fn delete(elastic: &Elastic, stream: &str, id: &str) {
+    let query = json!({"query": {"ids": {"values": [id]}}}).to_string();
+    let found = elastic.ask("POST", &format!("/{stream}/_search"), &query).unwrap();
+    let index = found["hits"]["hits"][0]["_index"].as_str().unwrap();
+    elastic.ask("DELETE", &format!("/{index}/_doc/{id}?refresh=true"), "").unwrap();
+}
+
 #[test]
 fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
     if !have(&[Server::Elasticsearch]) {
@@ -92,25 +105,20 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
         let id = &events[place].audit_id;
         elastic.search(stream, "kubernetes.audit.auditID", id, &[]).remove(0)
     };
-    let ask = |method: &str, path: &str, body: &Value| {
-        elastic.ask(method, &format!("/{stream}/{path}"), &body.to_string()).unwrap()
-    };
     // One is doubled, one comes back changed.
-    ask("PUT", "_create/copy", &document(7).source);
+    put(&elastic, stream, "copy", &document(7).source);
     let mut other = document(8);
     let gone = [8, 20, 1100, 1101, 5999];
-    for place in gone {
-        let id = document(place).id;
-        let found = ask("POST", "_search", &json!({"query": {"ids": {"values": [id]}}}));
-        let index = found["hits"]["hits"][0]["_index"].as_str().unwrap();
-        elastic.ask("DELETE", &format!("/{index}/_doc/{id}?refresh=true"), "").unwrap();
-    }
+    gone.iter().for_each(|place| delete(&elastic, stream, &document(*place).id));
     other.source["kubernetes"]["audit"]["requestObject"]["pad"] = "other".into();
-    ask("PUT", &format!("_create/{}", other.id), &other.source);
+    put(&elastic, stream, &other.id, &other.source);
+    // What the agent has not come to is neither missing nor left out in silence.
+    let later = log_of(&[Maker::from_ago(SignedDuration::from_mins(5)).event(10)]);
+    OpenOptions::new().append(true).open(&log).unwrap().write_all(&later).unwrap();
 
     let (code, found) = verify(&agent, &[]);
     assert_eq!(found["total"], tally(6000, 5997, [4, 1, 0, 1]), "{found}");
-    assert_eq!(code, Some(1));
+    assert_eq!((code, &found["beside"]["pending"]), (Some(1), &1.into()));
     let wanted = |places: &[usize]| -> Vec<(String, u64)> {
         offsets(&events, places).into_iter().map(|at| ("audit.log".to_owned(), at)).collect()
     };
@@ -139,6 +147,9 @@ fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
     let tables = tables::input("apiserver", &log) + &tables::loki(&loki.url(), "verify", "");
     let mut agent = Agent::start(dir.path(), &tables);
     loki.wait_count("{job=\"verify\"}", &events, LIMIT);
+    // Beside the running agent, whose last acknowledgement may not be written down yet.
+    let (code, beside) = verify(&agent, &[]);
+    assert_eq!((code, &beside["total"]["missing"]), (Some(0), &0.into()), "{beside}");
     agent.stop_done();
     let (code, clean) = verify(&agent, &[]);
     assert_eq!(clean["total"], tally(6000, 6000, [0; 4]), "{clean}");
@@ -176,4 +187,39 @@ fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
     let (code, repaired) = verify(&agent, &[]);
     assert_eq!(repaired["total"], tally(6050, 6050, [0, 0, 0, 1]), "{repaired}");
     assert_eq!(code, Some(0));
+}
+
+/// In the flat layout, and with documents in safe form, in two backing indices, beside those of another node.
+#[test]
+fn opensearch_is_read_over_all_its_indices_and_another_node_is_not_extra() {
+    if !have(&[Server::OpenSearch]) {
+        return;
+    }
+    let elastic = Elastic::open_search();
+    let dir = TempDir::new().unwrap();
+    let log = dir.path().join("audit.log");
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let mut events: Vec<Expected> = (0..700).map(|_| maker.event(100)).collect();
+    events.push(maker.event_with(br#"{"data":1,"data":2}"#).0);
+    events.push(maker.event_with(&[b"[".repeat(1500), b"]".repeat(1500)].concat()).0);
+    fs::write(&log, log_of(&events)).unwrap();
+    let stream = "logs-kubernetes.audit_logs-verify";
+    let tables = tables::input("apiserver", &log)
+        + &tables::elasticsearch(&elastic.url(), stream, "layout = \"flat\"");
+    let mut agent = Agent::start(dir.path(), &tables);
+    elastic.wait_count(stream, events.len(), LIMIT);
+    agent.stop_done();
+    let mut document = elastic.search(stream, "auditID", &events[7].audit_id, &[]).remove(0);
+    // The same id once more, where a `create` does not see it.
+    elastic.rollover(stream);
+    put(&elastic, stream, &document.id, &document.source);
+    document.source["node"] = "cp-2".into();
+    document.source["auditID"] = "of another".into();
+    put(&elastic, stream, "of-another", &document.source);
+    delete(&elastic, stream, &elastic.search(stream, "auditID", &events[9].audit_id, &[])[0].id);
+
+    let (code, found) = verify(&agent, &[]);
+    assert_eq!(found["total"], tally(702, 702, [1, 1, 0, 0]), "{found}");
+    assert_eq!(code, Some(1));
+    assert_eq!(places(&found["missing"]), [("audit.log".to_owned(), offsets(&events, &[9])[0])]);
 }

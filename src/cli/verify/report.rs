@@ -5,6 +5,7 @@ use std::io::Write;
 
 use super::describe;
 use super::job::{Compared, Job, Pair};
+use crate::config::OutputKind;
 use crate::server;
 use crate::telemetry::{Time, human};
 use crate::verify::{Beside, Fault, Noted, Tally};
@@ -13,6 +14,10 @@ use crate::verify::{Beside, Fault, Noted, Tally};
 const NAMED: usize = 20;
 const TITLES: [&str; 7] =
     ["HOUR (UTC)", "ON DISK", "IN STORE", "MISSING", "DOUBLED", "EXTRA", "DIFFERENT"];
+/// Said of Loki where something is missing.
+const UNSEEN: &str =
+    "  Loki shows what is older than its `query_ingesters_within` only once it has written it to its store: after a replay of
+  old logs, verify again when it has, before --repair.\n";
 const HOUR: i64 = 3_600_000;
 
 /// Prints what came of one pair.
@@ -117,6 +122,9 @@ fn missing(
         written.is_ok() && named < most
     })?;
     rest(out, count, named);
+    if matches!(pair.output.kind, OutputKind::Loki(_)) {
+        let _ = out.write_all(UNSEEN.as_bytes());
+    }
     Ok(())
 }
 
