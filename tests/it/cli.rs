@@ -22,6 +22,7 @@ fn help_is_what_it_was() {
         &["run", "--help"],
         &["check", "--help"],
         &["status", "--help"],
+        &["verify", "--help"],
         &["dead-letters", "--help"],
         &["dead-letters", "list", "--help"],
         &["dead-letters", "resend", "--help"],
