@@ -126,11 +126,15 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
     assert_eq!(places(&found["different"]), wanted(&[8]));
     assert_eq!(found["missing"][0]["user"], "alice");
 
+    // The log is the agent's own, and the agent runs.
+    agent.resume();
     let (code, out, err) = agent.command(&["verify", "--repair"]);
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("patch configmaps default/made-21 by alice, 200"), "{out}");
+    elastic.wait_count(stream, 6002, LIMIT);
+    agent.stop_done();
     let (code, repaired) = verify(&agent, &[]);
-    assert_eq!(repaired["total"], tally(6000, 6001, [0, 1, 0, 1]), "{repaired}");
+    assert_eq!(repaired["total"], tally(6001, 6002, [0, 1, 0, 1]), "{repaired}");
     assert_eq!(code, Some(0));
 }
 

@@ -63,7 +63,7 @@ pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<E
         .context("cannot start the runtime")?;
     // A closed pipe is no failure.
     let mut out = std::io::BufWriter::new(std::io::stdout());
-    let mut code = ExitCode::Done;
+    let (mut code, mut failed) = (ExitCode::Done, false);
     let mut repairs = Vec::new();
     if arguments.json {
         let _ = out.write_all(b"{\"pairs\":[");
@@ -81,7 +81,7 @@ pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<E
                 if arguments.json {
                     json::failed(&mut out, pair, &error);
                 }
-                code = ExitCode::Failed;
+                failed = true;
                 continue;
             }
         };
@@ -99,16 +99,16 @@ pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<E
         let _ = out.write_all(b"]}\n");
     }
     let _ = out.flush();
-    if !arguments.repair {
-        return Ok(code);
+    drop(out);
+    if arguments.repair {
+        code = ExitCode::Done;
+        for (pair, compared) in repairs {
+            let only = compared.findings.missing().context("cannot read what is missing")?;
+            let repaired = repair(config, job.node(), pair, &compared, only)?;
+            code = if code == ExitCode::Done { repaired } else { code };
+        }
     }
-    let mut repaired = ExitCode::Done;
-    for (pair, compared) in repairs {
-        let only = compared.findings.missing().context("cannot read what is missing")?;
-        let code = repair(config, job.node(), pair, &compared, only)?;
-        repaired = if repaired == ExitCode::Done { code } else { repaired };
-    }
-    Ok(repaired)
+    Ok(if failed { ExitCode::Failed } else { code })
 }
 
 /// Ships what is missing, by a replay of just the files and positions concerned: what is there is looked up once more.

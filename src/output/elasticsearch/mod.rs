@@ -168,7 +168,8 @@ impl Elasticsearch {
 
     /// What tells an event from others here, and what is stored of it.
     pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> Likeness {
-        likeness::likeness(self.config.layout, batch, index, digest)
+        let id = batch.position(index).id();
+        likeness::likeness(self.config.layout, batch.record(index), &id, digest)
     }
 
     /// The next page of what `scope` holds.

@@ -200,7 +200,7 @@ async fn page(
     let searched = searched(&body)?;
     let (count, full) = (searched.hits.hits.len(), searched.hits.hits.len() >= walk.limit);
     let last = searched.hits.hits.last().map(millis).transpose()?;
-    let stored = stored(store, &searched, None, walk.bare, digest)?;
+    let stored = stored(&store.node, &searched, None, walk.bare, digest)?;
     match last {
         Some(last) if full && last > from => {
             (walk.from, walk.crowded, walk.bare) = (last * MILLI, false, false);
@@ -236,7 +236,7 @@ async fn moment(
     };
     let Some(body) = body else { return Err(lost()) };
     let searched = searched(&body)?;
-    let stored = stored(store, &searched, Some(from), walk.bare, digest)?;
+    let stored = stored(&store.node, &searched, Some(from), walk.bare, digest)?;
     if searched.hits.hits.is_empty() {
         (walk.from, walk.scroll, walk.bare) = ((from + 1) * MILLI, None, false);
     } else {
@@ -304,7 +304,7 @@ fn millis(hit: &Hit<'_>) -> Result<i64, End> {
 
 /// What is ours of a page.
 fn stored(
-    store: &Elasticsearch,
+    node: &str,
     searched: &Searched<'_>,
     at: Option<i64>,
     bare: bool,
@@ -314,7 +314,7 @@ fn stored(
     for hit in &searched.hits.hits {
         let document = hit.source.map_or("", RawValue::get);
         let parts = Parts::of(document.as_bytes());
-        if parts.node.as_deref() != Some(&store.node) {
+        if parts.node.as_deref() != Some(node) {
             continue;
         }
         all.push(Stored {
@@ -334,4 +334,14 @@ fn generation(id: &str) -> Option<Fingerprint> {
     use base64::Engine as _;
     let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(id).ok()?;
     (raw.len() == 24 && raw[16] <= 2).then(|| Fingerprint::cut(&raw))
+}
+
+/// Any answer is understood or refused.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(body: &[u8]) {
+    if let Ok(searched) = searched(body)
+        && let Ok(stored) = stored("n", &searched, None, false, &Digest::default())
+    {
+        assert!(stored.len() <= searched.hits.hits.len());
+    }
 }

@@ -186,3 +186,12 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
     page.entries.sort_by_key(|(time, _)| *time);
     Ok(page)
 }
+
+/// Any answer is understood or refused, and as a look-up understands it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(body: &[u8]) {
+    if let Ok(page) = read(body, "t", &Digest::default()) {
+        assert!(page.entries.is_sorted_by_key(|(time, _)| *time));
+        assert!(page.bytes <= body.len() * 3, "an escape is longer than what it stands for");
+    }
+}
