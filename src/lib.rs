@@ -20,6 +20,7 @@
 //! | `checkpoint` | what survives the process |
 //! | `letters` | events that an output will never take |
 //! | `pipeline` | joins an input to an output: batches, retries, acknowledgements |
+//! | `verify` | compares what is on disk with what a store holds |
 //! | `server` | `/metrics`, the probes and the status page |
 //! | `cli` | the subcommands; the only room that sees every other |
 //!
@@ -41,5 +42,6 @@ mod pipeline;
 mod server;
 mod telemetry;
 mod transform;
+mod verify;
 
 pub use cli::main;

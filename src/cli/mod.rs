@@ -15,6 +15,7 @@ mod start;
 mod status;
 mod times;
 mod transform;
+mod verify;
 
 use crate::config::{Config, ConfigError};
 use crate::telemetry::log::{self, LogFormat};
@@ -50,6 +51,8 @@ enum Command {
     },
     /// Ship recorded logs, compressed or not, as the agent would have: nothing that is stored already is sent again
     Replay(replay::Arguments),
+    /// Compare what is on disk with what Loki or Elasticsearch holds, hour by hour, and name what is missing
+    Verify(verify::Arguments),
     /// Show cursors, lag and states, whether or not the agent runs
     Status {
         #[command(flatten)]
@@ -122,6 +125,9 @@ pub fn main() -> process::ExitCode {
         }
         Command::Replay(arguments) => {
             with_config(&arguments.config, |config| replay::replay(config, &arguments))
+        }
+        Command::Verify(arguments) => {
+            with_config(&arguments.config, |config| verify::verify(&config, &arguments))
         }
         Command::Status { configured, json } => {
             with_config(&configured.config, |config| status::status(&config, json))

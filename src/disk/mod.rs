@@ -34,6 +34,11 @@ impl File {
         Self::open(path, true, OpenOptions::new().create(true).write(true).truncate(true))
     }
 
+    /// Makes a file that is not there yet, to be written and read again.
+    pub(crate) fn create_new(path: &Path) -> io::Result<Self> {
+        Self::open(path, true, OpenOptions::new().create_new(true).read(true).append(true))
+    }
+
     /// Opens a file that must be there, to be cut or overwritten.
     pub(crate) fn existing(path: &Path) -> io::Result<Self> {
         Self::open(path, false, OpenOptions::new().write(true))

@@ -16,13 +16,17 @@ mod finding;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
 mod http;
+mod likeness;
 mod loki;
 pub(crate) mod memory;
+mod scan;
 
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use file::{File, Mark as FileMark};
 pub(crate) use finding::{Finding, State as FindingState};
+pub(crate) use likeness::{Digest, Likeness};
 pub(crate) use loki::Loki;
+pub(crate) use scan::{MILLI, Stored, Told, Walk};
 
 /// One event of a batch that is to be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -152,6 +156,37 @@ impl Output {
             Self::Elasticsearch(elasticsearch) => elasticsearch.look_up(scope, batch, picks).await,
             Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
         }
+    }
+
+    /// What tells an event of a batch from others in this store, and what is stored of it; `None` for a file, which is
+    /// not compared.
+    pub(crate) fn likeness(
+        &self,
+        batch: &Batch,
+        index: usize,
+        digest: &Digest,
+    ) -> Option<Likeness> {
+        match self {
+            Self::Loki(_) => Some(loki::likeness(batch.record(index), digest)),
+            Self::Elasticsearch(elasticsearch) => {
+                Some(elasticsearch.likeness(batch, index, digest))
+            }
+            Self::File(_) => None,
+        }
+    }
+
+    /// The next page of what `scope` holds. One request, but for the first.
+    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+        match self {
+            Self::Loki(loki) => loki.scan(scope, walk, digest).await,
+            Self::Elasticsearch(elasticsearch) => elasticsearch.scan(scope, walk, digest).await,
+            Self::File(_) => Told::Unavailable { answer: "a file is not compared".to_owned() },
+        }
+    }
+
+    /// Whether the store shows several events of one time, stream and line as one.
+    pub(crate) fn hides_repeats(&self) -> bool {
+        matches!(self, Self::Loki(_))
     }
 
     /// Is anything at all stored in `scope` with an event time in this stretch? Asked before the first push of a

@@ -119,7 +119,8 @@ pub(crate) fn columns<const N: usize>(
         for ((cell, title), width) in line.iter().zip(titles).zip(widths) {
             let _ = match *title {
                 "READ" | "EVENTS" | "DELIVERED" | "REFUSED" | "BACKUPS" | "HELD" | "WAITING"
-                | "ALREADY THERE" | "LEFT OUT" => {
+                | "ALREADY THERE" | "LEFT OUT" | "ON DISK" | "IN STORE" | "MISSING" | "DOUBLED"
+                | "EXTRA" | "DIFFERENT" => {
                     write!(row, "{cell:>width$}  ")
                 }
                 _ => write!(row, "{cell:<width$}  "),

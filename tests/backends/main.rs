@@ -33,3 +33,4 @@ mod loki_refusals;
 mod replay;
 mod rotation;
 mod smoke;
+mod verify;

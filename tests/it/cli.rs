@@ -23,6 +23,7 @@ fn help_is_what_it_was() {
         &["check", "--help"],
         &["replay", "--help"],
         &["status", "--help"],
+        &["verify", "--help"],
         &["dead-letters", "--help"],
         &["dead-letters", "list", "--help"],
         &["dead-letters", "resend", "--help"],

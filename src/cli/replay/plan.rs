@@ -149,7 +149,9 @@ impl Plan {
         let sharded = all - files.len();
         files.retain(|file| self.selection.concerns(file.print(), span(file)));
         let outside = all - sharded - files.len();
-        let left = leave(job, &mut files)?;
+        // Single positions are those that the agent has passed, whatever it still does with the file.
+        let repairs = self.selection.only.is_some();
+        let left = if repairs { 0 } else { leave(job, &mut files)? };
         tracing::info!(
             files = files.len(),
             outside_of_time = outside,

@@ -132,7 +132,7 @@ fn parts(target: &Target) -> Option<(&str, &str, &str)> {
 }
 
 /// Can the line stand in a document as it is? Duplicate keys and the like are left to the store to find.
-fn presentable(record: Record<'_>) -> bool {
+pub(super) fn presentable(record: Record<'_>) -> bool {
     record.event.form == Form::Json
         && record.event.whole != Whole::Torn
         && record.event.depth <= DEEPEST
@@ -291,7 +291,7 @@ fn field(before: &[u8], value: &[u8], after: &[u8], out: &mut Body) {
 }
 
 /// The line, with underscores for the dots in the names of its annotations.
-fn splice(record: Record<'_>, out: &mut Body) {
+pub(super) fn splice(record: Record<'_>, out: &mut Body) {
     let span = record.event.fields.annotations;
     let Some(annotations) = record.raw(span) else { return out.put(record.line) };
     out.put(&record.line[..span.start as usize]);

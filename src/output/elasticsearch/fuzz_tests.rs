@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::body::Body;
 use super::document::Frame;
-use super::{lookup, verdict};
+use super::{likeness, lookup, scan, verdict};
 use crate::config::{Compression, Layout, Target};
 use crate::event::{Event, Record, pieces};
 use crate::output::http::Response;
@@ -23,6 +23,7 @@ pub(in crate::output) fn answer(
 ) -> Answer {
     let bytes = Bytes::copy_from_slice(body);
     lookup::fuzz(Response { status, retry_after: after, body: bytes });
+    scan::fuzz(body);
     let safe: Vec<bool> = (0..safe % 5).map(|bit| safe >> 3 >> bit & 1 == 1).collect();
     let answer = verdict::judge(status, after, body, &safe);
     match &answer {
@@ -91,6 +92,7 @@ fn document(record: Record<'_>, layout: Layout, safe: bool) {
     // The parser of values has a bound on depth.
     let Ok(value) = serde_json::from_slice::<Value>(&document) else { return };
     assert!(value["@timestamp"].is_string(), "{}", shown());
+    likeness::fuzz(layout, record, &document, became_safe);
     if became_safe {
         let original = value["event"]["original"].as_str().unwrap_or_default();
         assert_eq!(original, String::from_utf8_lossy(record.line));

@@ -37,7 +37,7 @@ impl<'a> Iterator for Members<'a> {
 }
 
 /// Where the string ends whose opening quote came just before: the place of its closing quote.
-fn string_end(bytes: &[u8]) -> Option<usize> {
+pub(super) fn string_end(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;

@@ -1,8 +1,9 @@
 //! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
 //!
 //! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
-//! what is stored already and `survey.rs` whether anything is, `template.rs` sees to the mapping, `check.rs` tells an
-//! operator what would go wrong, and `preflight.rs` what would with a certain stretch of time.
+//! what is stored already and `survey.rs` whether anything is, `scan.rs` reads all there is and `likeness.rs` compares it,
+//! `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong, and `preflight.rs` what would with a
+//! certain stretch of time.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
 //! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
@@ -22,9 +23,11 @@ mod flavour;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;
 mod json;
+mod likeness;
 mod lookup;
 mod preflight;
 mod safe;
+mod scan;
 mod stored;
 mod survey;
 mod target;
@@ -33,7 +36,7 @@ mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, Held, LookUp, Pick, Verdict, unanswered};
+use super::{Answer, Digest, Held, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
 use crate::config::{self, Compression};
 use crate::event::{Batch, Nanos};
 use body::Body;
@@ -60,6 +63,8 @@ pub(crate) struct Elasticsearch {
     client: Client,
     endpoints: Endpoints,
     frame: Frame,
+    /// What documents of this node are known by.
+    node: String,
     prepared: OnceCell<()>,
 }
 
@@ -74,6 +79,7 @@ impl Elasticsearch {
             client: Client::new(&config.http)?,
             endpoints: Endpoints::new(&config.endpoints, &config.query)?,
             frame: Frame::new(config.layout, &config.target, node, cluster),
+            node: node.to_owned(),
             prepared: OnceCell::new(),
             config: config.clone(),
         })
@@ -159,6 +165,17 @@ impl Elasticsearch {
     /// What would go wrong with events of this stretch of time. Writes nothing.
     pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
         preflight::preflight(self, times).await
+    }
+
+    /// What tells an event from others here, and what is stored of it.
+    pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> Likeness {
+        let id = batch.position(index).id();
+        likeness::likeness(self.config.layout, batch.record(index), &id, digest)
+    }
+
+    /// The next page of what `scope` holds.
+    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+        scan::scan(self, scope, walk, digest).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.

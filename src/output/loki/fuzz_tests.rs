@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{lookup, verdict};
+use super::{lookup, scan, verdict};
 use crate::output::Verdict;
 
 /// The verdict on a push; and the body as the answer to a look-up.
 pub(in crate::output) fn answer(status: u16, after: Option<Duration>, body: &[u8]) -> Verdict {
     lookup::fuzz(body);
+    scan::fuzz(body);
     let verdict = verdict::judge(status, after, body);
     let stored = (200..300).contains(&status);
     assert_eq!(stored, verdict == Verdict::Delivered, "{status}");

@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::Loki;
 use super::question::{HELD, Question, Scope, Trouble, ask};
-use crate::event::{Batch, Fingerprint, Form, Key, Nanos, pieces};
+use crate::event::{Batch, Fingerprint, Key, Nanos};
 use crate::output::http::excerpt;
-use crate::output::{LookUp, Pick};
+use crate::output::{LookUp, Pick, likeness};
 
 /// Loki's default for `max_entries_limit_per_query`.
 const MOST: usize = 5000;
@@ -202,38 +202,14 @@ impl<'de> Visitor<'de> for EntryVisitor {
 fn identity(line: &str) -> Fingerprint {
     // Not a secret: the hash never leaves the process.
     const PLAIN: Key = Key([0; 32]);
-    let line = repaired(line);
-    let (mut count, mut fields) = (0, None);
-    pieces(line.as_bytes(), true, |piece| {
-        count += 1;
-        fields = (piece.form != Form::Unreadable).then_some(piece.fields);
-    });
-    let parts = fields
-        .filter(|_| count == 1)
-        .map(|fields| [fields.stage_time, fields.received, fields.audit_id, fields.stage]);
-    let Some(parts) = parts.filter(|parts| parts.iter().all(|part| !part.is_empty())) else {
-        return PLAIN.hash(line.as_bytes());
-    };
+    let line = likeness::shortened(line);
+    let Some(parts) = likeness::parts(&line) else { return PLAIN.hash(line.as_bytes()) };
     let mut text = Vec::new();
     for part in parts {
-        text.extend_from_slice(line.as_bytes().get(part.range()).unwrap_or_default());
+        text.extend_from_slice(part.as_bytes());
         text.push(0);
     }
     PLAIN.hash(&text)
-}
-
-/// Loki's encoder writes one U+FFFD for each broken byte, ours one for each broken sequence: runs count as one.
-fn repaired(text: &str) -> Cow<'_, str> {
-    if !text.contains("\u{fffd}\u{fffd}") {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char != '\u{fffd}' || !out.ends_with('\u{fffd}') {
-            out.push(char);
-        }
-    }
-    Cow::Owned(out)
 }
 
 /// Any body is understood or refused; a line that was sent is known again in the answer that holds it.
@@ -248,7 +224,7 @@ pub(super) fn fuzz(body: &[u8]) {
         assert!(times.len() == found.len());
         assert!(times.into_iter().zip(&found).all(|(slow, (time, _))| slow == Some(Ok(*time))));
     }
-    pieces(body, false, |piece| {
+    crate::event::pieces(body, false, |piece| {
         let sent = String::from_utf8_lossy(&body[piece.at.range()]);
         // Loki writes one U+FFFD for each broken byte.
         let mut stored = String::new();

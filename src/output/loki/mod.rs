@@ -1,8 +1,8 @@
 //! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
 //!
-//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already and
-//! `survey.rs` whether anything is, `check.rs` tells an operator what would go
-//! wrong, and `preflight.rs` what would with a certain stretch of time.
+//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already,
+//! `survey.rs` whether anything is, and `scan.rs` reads all of it; `check.rs` tells an operator what would go wrong, and
+//! `preflight.rs` what would with a certain stretch of time.
 //!
 //! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
 //! one stream: of several, Loki's ingester reports the last one's error only (`instance.Push`), so that lines could be
@@ -22,16 +22,18 @@ mod lookup;
 mod preflight;
 mod push;
 mod question;
+mod scan;
 mod survey;
 mod turns;
 mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::{Answer, Held, LookUp, Pick, unanswered};
+use super::{Answer, Digest, Held, LookUp, Pick, Told, Walk, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, Whole};
 use push::Labels;
+pub(super) use scan::likeness;
 use turns::Turns;
 
 const PUSH: &str = "/loki/api/v1/push";
@@ -184,6 +186,11 @@ impl Loki {
     /// Which picks are stored in `scope`.
     pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
         lookup::look_up(self, scope, batch, picks).await
+    }
+
+    /// The next page of what `scope` holds.
+    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+        scan::scan(self, scope, walk, digest).await
     }
 
     /// Is anything stored in `scope` with a time in this stretch?

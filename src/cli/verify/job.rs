@@ -1,0 +1,232 @@
+//! Which files are compared with which output, and the reading of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::Arguments;
+use crate::checkpoint::{Budget, State, Store};
+use crate::cli::start::{inputs_of, node_name, output as output_of};
+use crate::cli::transform::{NotAccepted, Transforms};
+use crate::config::{self, Config, FileInput, OutputKind};
+use crate::event::{Batch, Cursor, Key, Nanos};
+use crate::input::{Input, Large, Limits, Listed, News, list};
+use crate::letters;
+use crate::output::{Digest, MILLI, Output};
+use crate::pipeline::{Selection, Span};
+use crate::transform::Chain;
+use crate::verify::{self, Delivered, Findings, Log, Room, Stretch};
+
+/// An input and an output that takes it.
+pub(super) struct Pair<'a> {
+    pub(super) input: &'a FileInput,
+    pub(super) output: &'a config::Output,
+}
+
+/// What came of one pair.
+pub(super) struct Compared {
+    pub(super) files: Vec<Listed>,
+    pub(super) findings: Findings,
+    /// From the first event that was compared to the last, if there was any, in milliseconds.
+    pub(super) span: Option<(i64, i64)>,
+    /// How far the agent has come, by the time of events.
+    pub(super) newest: Option<Nanos>,
+    pub(super) scopes: usize,
+}
+
+/// What a `verify` works with.
+pub(super) struct Job<'a> {
+    config: &'a Config,
+    arguments: &'a Arguments,
+    pairs: Vec<Pair<'a>>,
+    node: String,
+    key: Key,
+    state: State,
+    transforms: Transforms,
+    room: Room,
+}
+
+impl<'a> Job<'a> {
+    /// # Errors
+    /// If what is asked for does not exist, or the state of the agent cannot be read.
+    pub(super) fn new(config: &'a Config, arguments: &'a Arguments) -> anyhow::Result<Self> {
+        let pairs = pairs(config, arguments)?;
+        let state = Store::load(&config.state_dir)?.state;
+        let node = match &arguments.node {
+            Some(node) => node.clone(),
+            None => node_name(config, &state.node)?,
+        };
+        let key = Store::key_of(&config.state_dir);
+        let transforms = Transforms::new(config, &key)?;
+        let room = Room::new(&config.state_dir, Budget::new(&config.state_dir, config.disk));
+        Ok(Self { config, arguments, pairs, node, key, state, transforms, room })
+    }
+
+    pub(super) fn pairs(&self) -> &[Pair<'a>] {
+        &self.pairs
+    }
+
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Compares the files of one input with what is stored by one output.
+    ///
+    /// # Errors
+    /// If a file or the store cannot be read.
+    pub(super) async fn compare(&self, pair: &Pair<'_>) -> anyhow::Result<Compared> {
+        let output = output_of(self.config, pair.output, &self.node, &pair.input.name)?;
+        let began = jiff::Timestamp::now().as_millisecond();
+        // The cursor is read before the files, so that all it has passed is in them.
+        let (delivered, scopes) = self.delivered(pair, &output)?;
+        let files = self.files(pair)?;
+        let digest = Digest::default();
+        let mut log = Log::new(&output, &digest, &delivered, self.range(), &self.room);
+        let (chain, revision) = self.transforms.of(&pair.output.name)?.chain();
+        let drops = chain.policy.is_some() || !chain.filters.is_empty();
+        self.each(pair, &files, |file, batch| {
+            log.take(file, batch, drops, |batch| chain.apply(revision, batch))
+                .context("cannot sort the events")?;
+            Ok(true)
+        })?;
+        let events = log.events();
+        tracing::info!(
+            input = &*pair.input.name,
+            output = &*pair.output.name,
+            files = files.len(),
+            events,
+            "the log is read, now the store"
+        );
+        let sides = log.finish().context("cannot sort the events")?;
+        let span = sides.stretches.first().zip(sides.stretches.last());
+        let span = span.map(|(first, last)| (first.since, last.until - 1));
+        let findings = verify::verify(sides, &output, &scopes, &digest, began, &self.room).await?;
+        let newest = delivered.newest();
+        Ok(Compared { files, findings, span, newest, scopes: scopes.len() })
+    }
+
+    /// How far the agent has come with this pair, and where it put what it sent.
+    fn delivered(
+        &self,
+        pair: &Pair<'_>,
+        output: &Output,
+    ) -> anyhow::Result<(Delivered, Vec<String>)> {
+        let mut scopes = vec![output.scope()];
+        let known = self.state.pair(&pair.input.name, &pair.output.name);
+        for scope in known.map(|known| &known.scopes).into_iter().flatten() {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        let found =
+            letters::look(&self.config.state_dir).context("cannot read the dead letters")?;
+        let is_it = |found: &&letters::Found| {
+            *found.input == *pair.input.name && *found.output == *pair.output.name
+        };
+        let letters = found.iter().find(is_it).map(|found| &found.letters[..]).unwrap_or_default();
+        let letters = letters.iter().map(|(letter, _)| letter.position()).collect();
+        let cursor = known.map(|known| known.cursor.clone());
+        Ok((Delivered { cursor, letters }, scopes))
+    }
+
+    /// The files that hold anything of the time in question, oldest first.
+    fn files(&self, pair: &Pair<'_>) -> anyhow::Result<Vec<Listed>> {
+        let live = &pair.input.path;
+        let beside: Vec<PathBuf> = live.parent().map(PathBuf::from).into_iter().collect();
+        let paths = if self.arguments.paths.is_empty() { &beside } else { &self.arguments.paths };
+        let mut files = list(paths, live, &self.key)?;
+        let nanos =
+            |moment: &Option<crate::cli::times::Moment>| moment.as_ref().map(|moment| moment.nanos);
+        let Arguments { since, until, .. } = self.arguments;
+        let selection =
+            Selection { since: nanos(since), until: nanos(until), ..Selection::default() };
+        let span = |file: &Listed| Span::new(file.first(), file.rotated());
+        files.retain(|file| selection.concerns(file.print(), span(file)));
+        Ok(files)
+    }
+
+    fn range(&self) -> Stretch {
+        let Arguments { since, until, .. } = self.arguments;
+        Stretch {
+            since: since.as_ref().map_or(i64::MIN, |since| since.nanos.div_euclid(MILLI)),
+            until: until.as_ref().map_or(i64::MAX, |until| until.nanos.div_euclid(MILLI)),
+        }
+    }
+
+    /// The chain of an output.
+    ///
+    /// # Errors
+    /// If there is none, which is a fault of the program.
+    pub(super) fn chain(&self, pair: &Pair<'_>) -> anyhow::Result<(Arc<Chain>, u64)> {
+        Ok(self.transforms.of(&pair.output.name)?.chain())
+    }
+
+    /// Hands out the events of some files with the name of the file, until it is enough.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub(super) fn each(
+        &self,
+        pair: &Pair<'_>,
+        files: &[Listed],
+        mut take: impl FnMut(&Arc<str>, &mut Batch) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let input = Input::finite(pair.input.clone(), self.key.clone(), files);
+        let limits = Limits {
+            max_bytes: pair.output.batch.max_bytes,
+            max_events: pair.output.batch.max_events,
+            max_line_bytes: usize::try_from(pair.input.max_line_bytes).unwrap_or(usize::MAX),
+        };
+        let whole = Some(Cursor::default());
+        let mut reader = input.reader(whole, limits, Duration::ZERO, Large::default());
+        while let Some(news) = reader.next() {
+            match news {
+                News::Chunk(mut chunk) => {
+                    if !take(&chunk.file, &mut chunk.batch)? {
+                        break;
+                    }
+                }
+                News::Gap(gap) => {
+                    let (file, bytes) = (&*gap.file, gap.bytes);
+                    tracing::warn!(file, bytes, reason = ?gap.reason, "cannot be read");
+                }
+                News::Started(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pairs that are asked for and can be compared.
+fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pair<'a>>> {
+    let Arguments { input, output, paths, .. } = arguments;
+    let known = |name: &str| config.outputs.iter().any(|output| *output.name == *name);
+    if let Some(name) = output.as_ref().filter(|name| !known(name)) {
+        return Err(NotAccepted::error(format!("there is no output {name:?}")));
+    }
+    let known = |name: &str| config.inputs.iter().any(|input| *input.name == *name);
+    if let Some(name) = input.as_ref().filter(|name| !known(name)) {
+        return Err(NotAccepted::error(format!("there is no input {name:?}")));
+    }
+    if !paths.is_empty() && input.is_none() && config.inputs.len() > 1 {
+        return Err(NotAccepted::error("say --input with the one whose log PATH is"));
+    }
+    let mut pairs = Vec::new();
+    for to in &config.outputs {
+        let asked = output.as_deref().is_none_or(|name| *name == *to.name);
+        if !asked || matches!(to.kind, OutputKind::File(_)) {
+            continue;
+        }
+        let from = inputs_of(config, to);
+        let from = from.filter(|one| input.as_deref().is_none_or(|name| *name == *one.name));
+        pairs.extend(from.map(|input| Pair { input, output: to }));
+    }
+    if pairs.is_empty() {
+        return Err(NotAccepted::error(
+            "nothing to compare: a file output is not, and no other output takes that input",
+        ));
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,136 @@
+//! `verify`: whether everything that is on disk is also in the store, and what is not.
+//!
+//! `job.rs` decides which files are compared with what, and reads them; `report.rs` prints for people, `json.rs` for
+//! machines, `describe.rs` says what a missing event was. Nothing is locked and nothing changed, so that it may be done
+//! beside a running agent.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+mod describe;
+mod job;
+mod json;
+mod report;
+
+use super::times::Moment;
+use super::{ExitCode, replay};
+use crate::config::Config;
+use crate::verify::Missing;
+use job::{Compared, Job};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/auditrail/auditrail.toml")]
+    pub(super) config: PathBuf,
+    /// The node whose log it is, if it is not the one of the configuration or of the state directory
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Only this input; it has to be said with PATH if there are several
+    #[arg(long, value_name = "NAME")]
+    input: Option<String>,
+    /// Only this output
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+    /// Not what happened before: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Not what happened then or later
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// Print one JSON object, in which every missing event is named
+    #[arg(long, conflicts_with_all = ["all", "repair"])]
+    json: bool,
+    /// Name every missing event, not the first 20 alone
+    #[arg(long)]
+    all: bool,
+    /// Ship what is missing
+    #[arg(long)]
+    repair: bool,
+    /// Audit logs, compressed or not, or directories of them, instead of the log and its backups
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// See the module.
+pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let job = Job::new(config, arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    // A closed pipe is no failure.
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    let (mut code, mut failed) = (ExitCode::Done, false);
+    let mut repairs = Vec::new();
+    if arguments.json {
+        let _ = out.write_all(b"{\"pairs\":[");
+    }
+    for (at, pair) in job.pairs().iter().enumerate() {
+        if arguments.json && at > 0 {
+            let _ = out.write_all(b",");
+        }
+        let compared = match runtime.block_on(job.compare(pair)) {
+            Ok(compared) => compared,
+            Err(error) => {
+                let error = format!("{error:#}");
+                let (input, output) = (&*pair.input.name, &*pair.output.name);
+                tracing::error!(input, output, error, "not verified");
+                if arguments.json {
+                    json::failed(&mut out, pair, &error);
+                }
+                failed = true;
+                continue;
+            }
+        };
+        if arguments.json {
+            json::write(&mut out, &job, pair, &compared)?;
+        } else {
+            report::write(&mut out, &job, pair, &compared, arguments.all)?;
+        }
+        if compared.findings.total.missing > 0 {
+            repairs.push((pair, compared));
+            code = ExitCode::Failed;
+        }
+    }
+    if arguments.json {
+        let _ = out.write_all(b"]}\n");
+    }
+    let _ = out.flush();
+    drop(out);
+    if arguments.repair {
+        code = ExitCode::Done;
+        for (pair, compared) in repairs {
+            let only = compared.findings.missing().context("cannot read what is missing")?;
+            let repaired = repair(config, job.node(), pair, &compared, only)?;
+            code = if code == ExitCode::Done { repaired } else { code };
+        }
+    }
+    Ok(if failed { ExitCode::Failed } else { code })
+}
+
+/// Ships what is missing, by a replay of just the files and positions concerned: what is there is looked up once more.
+fn repair(
+    config: &Config,
+    node: &str,
+    pair: &job::Pair<'_>,
+    compared: &Compared,
+    only: Missing,
+) -> anyhow::Result<ExitCode> {
+    let concerned = compared.files.iter().filter(|file| only.contains_key(&file.print()));
+    let arguments = replay::Arguments {
+        config: PathBuf::new(),
+        node: Some(node.to_owned()),
+        input: Some(pair.input.name.to_string()),
+        outputs: vec![pair.output.name.to_string()],
+        since: None,
+        until: None,
+        filter: None,
+        shard: None,
+        max_bytes_per_second: None,
+        paths: concerned.map(|file| file.path.clone()).collect(),
+    };
+    replay::ship(config.clone(), &arguments, Some(only))
+}

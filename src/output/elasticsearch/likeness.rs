@@ -1,0 +1,304 @@
+//! What is compared of a document: the event in it, as it would be written now.
+//!
+//! In Elastic's layout that is `kubernetes.audit`, in the flat one the members that an audit event has; in safe form the
+//! whole line in `event.original` too. What else stands in a document, an ingest pipeline may have added. The order of
+//! members, the escapes of strings and the spelling of fractions are nobody's word, so they make no difference.
+
+use std::borrow::Cow;
+
+use super::body::Body;
+use super::document::{presentable, splice};
+use super::json::{members, string, string_end};
+use super::safe;
+use crate::config::{Compression, Layout};
+use crate::event::{Record, text};
+use crate::output::likeness::{repaired, shortened};
+use crate::output::{Digest, Likeness};
+
+/// The members of an event, in every version of `audit.k8s.io`, and that of a gap.
+const EVENT: [&[u8]; 22] = [
+    b"kind",
+    b"apiVersion",
+    b"metadata",
+    b"level",
+    b"timestamp",
+    b"auditID",
+    b"stage",
+    b"requestURI",
+    b"verb",
+    b"user",
+    b"impersonatedUser",
+    b"authenticationMetadata",
+    b"sourceIPs",
+    b"userAgent",
+    b"objectRef",
+    b"responseStatus",
+    b"requestObject",
+    b"responseObject",
+    b"requestReceivedTimestamp",
+    b"stageTimestamp",
+    b"annotations",
+    b"gap",
+];
+
+/// The parts of a stored document.
+#[derive(Debug, Default)]
+pub(super) struct Parts<'a> {
+    /// The event's members are in here.
+    audit: &'a [u8],
+    original: Option<Cow<'a, str>>,
+    /// The node that sent it.
+    pub(super) node: Option<Cow<'a, str>>,
+}
+
+impl<'a> Parts<'a> {
+    /// Of a document in whichever layout.
+    pub(super) fn of(document: &'a [u8]) -> Self {
+        let mut parts = Parts { audit: document, ..Parts::default() };
+        let text = |value| string(value).map(text::json);
+        for (name, value) in members(document) {
+            match name {
+                b"kubernetes" => {
+                    if let Some(audit) = member(value, b"audit") {
+                        parts.audit = audit;
+                    }
+                }
+                b"event" => parts.original = member(value, b"original").and_then(text),
+                b"host" => parts.node = member(value, b"name").and_then(text),
+                b"node" => parts.node = text(value).or(parts.node),
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    /// The line that tells which event it is.
+    pub(super) fn line(&self) -> Cow<'_, str> {
+        match &self.original {
+            Some(line) => shortened(line),
+            None => repaired(self.audit),
+        }
+    }
+
+    pub(super) fn is_gap(&self) -> bool {
+        member(self.audit, b"kind").and_then(string) == Some(b"Gap")
+    }
+
+    pub(super) fn content(&self, digest: &Digest) -> u64 {
+        let original =
+            self.original.as_deref().map(|line| digest.short(&[shortened(line).as_bytes()]));
+        joined(event(self.audit, digest), original, digest)
+    }
+}
+
+/// The value of a member as written.
+fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    members(object).find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
+/// What is known of an event as it is sent here, under this id.
+pub(super) fn likeness(layout: Layout, record: Record<'_>, id: &str, digest: &Digest) -> Likeness {
+    let line = repaired(record.line);
+    let envelope = written(|out| {
+        out.put(b"{");
+        safe::envelope(record, out);
+        out.put(b"}");
+    });
+    let original = digest.short(&[line.as_bytes()]);
+    let safe = joined(event(&envelope, digest), Some(original), digest);
+    let content = if presentable(record) {
+        joined(usual(layout, record, digest), None, digest)
+    } else {
+        safe
+    };
+    Likeness { identity: digest.identity(&line, id), content, safe }
+}
+
+fn usual(layout: Layout, record: Record<'_>, digest: &Digest) -> u64 {
+    match layout {
+        Layout::Elastic => event(&written(|out| splice(record, out)), digest),
+        Layout::Flat => event(record.line, digest),
+    }
+}
+
+fn written(write: impl FnOnce(&mut Body)) -> bytes::Bytes {
+    let mut body = Body::new(Compression::None, 4096);
+    write(&mut body);
+    // Nothing is compressed, so nothing fails.
+    body.finish().unwrap_or_default()
+}
+
+fn joined(event: u64, original: Option<u64>, digest: &Digest) -> u64 {
+    match original {
+        Some(line) => digest.short(&[b"safe", &event.to_be_bytes(), &line.to_be_bytes()]),
+        None => event,
+    }
+}
+
+/// An event, by its members.
+fn event(object: &[u8], digest: &Digest) -> u64 {
+    let own = members(object).filter(|(name, _)| EVENT.contains(name));
+    own.fold(0, |sum, (name, value)| {
+        sum.wrapping_add(pair(digest.short(&[name]), canonical(value, digest), digest))
+    })
+}
+
+fn pair(name: u64, value: u64, digest: &Digest) -> u64 {
+    digest.short(&[&name.to_be_bytes(), &value.to_be_bytes()])
+}
+
+/// An object or array that has been begun.
+struct Level {
+    object: bool,
+    /// Of the members so far: in any order for an object, in theirs for an array.
+    sum: u64,
+    count: u64,
+    /// The name that was read last.
+    name: Option<u64>,
+}
+
+/// A JSON value, whoever wrote it. What is none counts as its bytes. Without recursion.
+fn canonical(value: &[u8], digest: &Digest) -> u64 {
+    let mut levels: Vec<Level> = Vec::new();
+    let mut at = 0;
+    let odd = || digest.short(&[b"odd", value]);
+    while let Some(&byte) = value.get(at) {
+        let done = match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' => {
+                at += 1;
+                continue;
+            }
+            b'{' | b'[' => {
+                levels.push(Level { object: byte == b'{', sum: 0, count: 0, name: None });
+                at += 1;
+                continue;
+            }
+            b'}' | b']' => {
+                at += 1;
+                let Some(Level { object, sum, count, .. }) = levels.pop() else { return odd() };
+                let kind: &[u8] = if object { b"{" } else { b"[" };
+                digest.short(&[kind, &sum.to_be_bytes(), &count.to_be_bytes()])
+            }
+            b'"' => {
+                let Some(end) = string_end(&value[at + 1..]) else { return odd() };
+                let text = text::json(&value[at + 1..=at + end]);
+                at += end + 2;
+                match levels.last_mut() {
+                    Some(level) if level.object && level.name.is_none() => {
+                        level.name = Some(digest.short(&[text.as_bytes()]));
+                        continue;
+                    }
+                    _ => digest.short(&[b"\"", text.as_bytes()]),
+                }
+            }
+            _ => {
+                let rest = &value[at..];
+                let ends =
+                    |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+                let end = rest.iter().position(ends).unwrap_or(rest.len()).max(1);
+                at += end;
+                scalar(&rest[..end], digest)
+            }
+        };
+        match levels.last_mut() {
+            None => return done,
+            Some(level) => {
+                level.count += 1;
+                level.sum = match level.name.take() {
+                    Some(name) => level.sum.wrapping_add(pair(name, done, digest)),
+                    None => pair(level.sum, done, digest),
+                };
+            }
+        }
+    }
+    odd()
+}
+
+/// A number, `true`, `false` or `null`.
+fn scalar(text: &[u8], digest: &Digest) -> u64 {
+    let fraction = text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    match number.filter(|number| fraction && number.is_finite()) {
+        Some(number) => digest.short(&[b"f", &number.to_bits().to_be_bytes()]),
+        None => digest.short(&[b"i", text]),
+    }
+}
+
+/// A document that was just made is known again, whatever the line holds.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(layout: Layout, record: Record<'_>, document: &[u8], safe: bool) {
+    // A server writes no member of an event under these names, which are those of a document.
+    let names = [&b"\"event\""[..], b"\"kubernetes\"", b"\"node\"", b"\"host\""];
+    if names.iter().any(|name| memchr::memmem::find(record.line, name).is_some()) {
+        return;
+    }
+    let digest = Digest::default();
+    let likeness = likeness(layout, record, "id", &digest);
+    let parts = Parts::of(document);
+    let wanted = if safe { likeness.safe } else { likeness.content };
+    let shown = || String::from_utf8_lossy(document);
+    assert_eq!(parts.content(&digest), wanted, "{}", shown());
+    assert_eq!(digest.identity(&parts.line(), "id"), likeness.identity, "{}", shown());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::batch;
+    use super::*;
+    use crate::config::Target;
+
+    const EVENT: &str = r#"{"kind":"Event","auditID":"a","stage":"Panic","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z","requestObject":{"a":[1,{"b":"<"}],"c":1.50},"annotations":{"a.b/c":"d"}}"#;
+
+    fn document(layout: Layout, line: &str, safe: bool) -> Vec<u8> {
+        let target = Target::DataStream("logs-a-b".to_owned());
+        let frame = super::super::document::Frame::new(layout, &target, "n", Some("c"));
+        let batch = batch(&[line.as_bytes()]);
+        written(|out| {
+            frame.write(batch.record(0), safe, out);
+        })
+        .to_vec()
+    }
+
+    fn compare(layout: Layout, line: &str, document: &[u8]) -> (bool, bool, bool) {
+        let digest = Digest::default();
+        let parts = Parts::of(document);
+        let likeness = likeness(layout, batch(&[line.as_bytes()]).record(0), "", &digest);
+        let content = parts.content(&digest);
+        let same = digest.identity(&parts.line(), "") == likeness.identity;
+        (same, content == likeness.content, content == likeness.safe)
+    }
+
+    #[test]
+    fn what_is_sent_is_recognised_in_every_layout_and_form() {
+        for layout in [Layout::Elastic, Layout::Flat] {
+            let usual = document(layout, EVENT, false);
+            assert_eq!(compare(layout, EVENT, &usual), (true, true, false));
+            assert_eq!(Parts::of(&usual).node.as_deref(), Some("n"));
+            let safe = document(layout, EVENT, true);
+            assert_eq!(compare(layout, EVENT, &safe), (true, false, true));
+        }
+    }
+
+    #[test]
+    fn order_escapes_and_what_a_pipeline_adds_make_no_difference() {
+        let stored = r#"{"event":{"ingested":"x"},"kubernetes":{"audit":{"annotations":{"a_b/c":"d"},"requestObject":{"c":1.5,"a":[1,{"b":"\u003c"}]},"stageTimestamp":"2026-11-21T06:25:22.612771Z","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stage":"Panic","auditID":"a","kind":"Event"},"more":1}}"#;
+        assert_eq!(compare(Layout::Elastic, EVENT, stored.as_bytes()), (true, true, false));
+        for (from, to) in [("[1,", "[2,"), ("Event", "Evil"), ("1.5", "1.6"), ("\"c\":1.5,", "")] {
+            let other = stored.replace(from, to);
+            assert_eq!(compare(Layout::Elastic, EVENT, other.as_bytes()).1, false, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_gap_and_what_is_no_json_are_told_without_a_panic() {
+        assert!(Parts::of(br#"{"kubernetes":{"audit":{"kind":"Gap"}}}"#).is_gap());
+        let digest = Digest::default();
+        for odd in ["", "]", "}", "{", "[", "\"", "{\"a", "{]", "[}", "-", "{\"a\":}", "\u{0}"] {
+            let _ =
+                (canonical(odd.as_bytes(), &digest), Parts::of(odd.as_bytes()).content(&digest));
+        }
+        assert_eq!(canonical(b"[[1],2]", &digest), canonical(b" [ [ 1 ] , 2 ] ", &digest));
+        assert_ne!(canonical(b"[[1],2]", &digest), canonical(b"[[1,2]]", &digest));
+        assert_ne!(canonical(b"[1,2]", &digest), canonical(b"[2,1]", &digest));
+    }
+}

@@ -1,0 +1,347 @@
+//! All documents of a stretch of time, page by page, over every backing index.
+//!
+//! Each page is a search of its own, from the last millisecond of the page before: nothing has to be kept open, and
+//! `OpenSearch` is asked in the same way (of a point in time it has no tie-breaker to go on by). Only where one
+//! millisecond holds more than the largest page, that one is read by a scroll.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Elasticsearch;
+use super::flavour::Flavour;
+use super::likeness::Parts;
+use super::lookup::{complete, read, usable};
+use crate::config::Layout;
+use crate::event::Fingerprint;
+use crate::output::http::{Failure, Response};
+use crate::output::{Digest, LookUp, MILLI, Stored, Told, Walk};
+
+/// Bytes of an answer that are held.
+const HELD: usize = 8 << 20;
+/// Most documents of one page: `index.max_result_window` as it comes.
+const WINDOW: usize = 10_000;
+/// Most bytes of an answer that is not a page.
+const SMALL: usize = 1 << 20;
+/// What is asked for of documents that are too large to be had whole.
+const FIELDS: [&str; 12] = [
+    "host.name",
+    "node",
+    "kind",
+    "auditID",
+    "stage",
+    "requestReceivedTimestamp",
+    "stageTimestamp",
+    "kubernetes.audit.kind",
+    "kubernetes.audit.auditID",
+    "kubernetes.audit.stage",
+    "kubernetes.audit.requestReceivedTimestamp",
+    "kubernetes.audit.stageTimestamp",
+];
+
+#[derive(Deserialize)]
+struct Searched<'a> {
+    #[serde(default, rename = "_scroll_id")]
+    scroll: Option<String>,
+    timed_out: bool,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+    #[serde(borrow)]
+    hits: Hits<'a>,
+}
+
+#[derive(Deserialize)]
+struct Shards {
+    failed: u64,
+}
+
+#[derive(Deserialize)]
+struct Hits<'a> {
+    #[serde(borrow, default)]
+    hits: Vec<Hit<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Hit<'a> {
+    #[serde(rename = "_index")]
+    index: String,
+    #[serde(rename = "_id")]
+    id: String,
+    #[serde(borrow, default, rename = "_source")]
+    source: Option<&'a RawValue>,
+    #[serde(default)]
+    sort: Vec<serde_json::Value>,
+}
+
+/// Why there is no page.
+enum End {
+    Told(Told),
+    TooLarge,
+}
+
+impl From<LookUp> for End {
+    fn from(end: LookUp) -> Self {
+        Self::Told(end.into())
+    }
+}
+
+/// See the module. One request, but for the first.
+pub(super) async fn scan(
+    store: &Elasticsearch,
+    scope: &str,
+    walk: &mut Walk,
+    digest: &Digest,
+) -> Told {
+    let told = if walk.filter.is_none() {
+        match begin(store, scope).await {
+            Ok(filter) => {
+                walk.filter = Some(filter);
+                Ok(Told::Page(Vec::new()))
+            }
+            Err(told) => Err(End::Told(told)),
+        }
+    } else if walk.from >= walk.until {
+        Ok(Told::End)
+    } else if let Some(scroll) = walk.scroll.take() {
+        moment(store, scope, walk, &scroll, digest).await
+    } else {
+        page(store, scope, walk, digest).await
+    };
+    told.unwrap_or_else(|end| match end {
+        End::Told(told) => told,
+        End::TooLarge if walk.limit > 1 && !walk.crowded => {
+            walk.shrink();
+            Told::Page(Vec::new())
+        }
+        // More at one moment than fits into a page: the scroll asks for less at a time.
+        End::TooLarge if walk.crowded => {
+            (walk.limit, walk.crowded) = (walk.fitting(), false);
+            walk.scroll = Some(String::new());
+            Told::Page(Vec::new())
+        }
+        End::TooLarge if !walk.bare => {
+            walk.bare = true;
+            Told::Page(Vec::new())
+        }
+        End::TooLarge => {
+            Told::Unavailable { answer: "a single document is larger than can be held".to_owned() }
+        }
+    })
+}
+
+/// Asks what answers, has it show what is new, and finds out whether documents of this node can be searched for.
+async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, Told> {
+    #[derive(Deserialize)]
+    struct Caps {
+        #[serde(default)]
+        fields: std::collections::HashMap<String, std::collections::HashMap<String, Cap>>,
+    }
+    #[derive(Deserialize)]
+    struct Cap {
+        #[serde(default)]
+        searchable: bool,
+    }
+    if let Some(root) = allowed(usable(store.get("", &[]).await))?
+        && Flavour::of(&root) == Some(Flavour::VictoriaLogs)
+    {
+        let answer = "VictoriaLogs does not answer searches in the way of Elasticsearch: it cannot be verified";
+        return Err(Told::Unavailable { answer: answer.to_owned() });
+    }
+    let lenient = [("ignore_unavailable", "true")];
+    allowed(usable(store.ask(&format!("{scope}/_refresh"), &lenient, Bytes::new(), SMALL).await))?;
+    let field = field(store.config.layout);
+    let query = [("fields", field), ("include_unmapped", "true"), ("ignore_unavailable", "true")];
+    let Some(body) = allowed(usable(store.get(&format!("{scope}/_field_caps"), &query).await))?
+    else {
+        return Ok(false);
+    };
+    let caps: Caps = read(&body)?;
+    let searchable = caps
+        .fields
+        .get(field)
+        .is_some_and(|types| types.iter().all(|(kind, cap)| kind != "unmapped" && cap.searchable));
+    Ok(searchable)
+}
+
+/// What we may not ask is not needed.
+fn allowed(answer: Result<Option<Bytes>, LookUp>) -> Result<Option<Bytes>, Told> {
+    match answer {
+        Err(LookUp::Unavailable { .. }) => Ok(None),
+        other => other.map_err(Told::from),
+    }
+}
+
+/// Where a document says which node sent it.
+fn field(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Elastic => "host.name",
+        Layout::Flat => "node",
+    }
+}
+
+/// The documents from where the walk stands, or of that one millisecond alone.
+async fn page(
+    store: &Elasticsearch,
+    scope: &str,
+    walk: &mut Walk,
+    digest: &Digest,
+) -> Result<Told, End> {
+    let from = walk.from.div_euclid(MILLI);
+    // Of a moment that fills a page, nothing else is asked for.
+    let until = if walk.crowded { from + 1 } else { walk.until.div_euclid(MILLI) };
+    let mut query = question(store, walk, from, until);
+    query["sort"] =
+        json!([{"@timestamp": {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}}]);
+    let Some(body) = search(store, &format!("{scope}/_search"), &query).await? else {
+        walk.from = walk.until;
+        return Ok(Told::End);
+    };
+    let searched = searched(&body)?;
+    let (count, full) = (searched.hits.hits.len(), searched.hits.hits.len() >= walk.limit);
+    let last = searched.hits.hits.last().map(millis).transpose()?;
+    let stored = stored(&store.node, &searched, None, walk.bare, digest)?;
+    match last {
+        Some(last) if full && last > from => {
+            (walk.from, walk.crowded, walk.bare) = (last * MILLI, false, false);
+        }
+        Some(_) if full && walk.limit < WINDOW => {
+            (walk.limit, walk.crowded) = ((walk.limit * 4).min(WINDOW), true);
+        }
+        // A scroll without a name is one to be begun.
+        Some(_) if full => (walk.crowded, walk.scroll) = (false, Some(String::new())),
+        _ => (walk.from, walk.crowded, walk.bare) = (until * MILLI, false, false),
+    }
+    walk.learn(count, body.len());
+    Ok(Told::Page(stored))
+}
+
+/// A page of the millisecond at which the walk stands.
+async fn moment(
+    store: &Elasticsearch,
+    scope: &str,
+    walk: &mut Walk,
+    scroll: &str,
+    digest: &Digest,
+) -> Result<Told, End> {
+    let from = walk.from.div_euclid(MILLI);
+    // Whatever goes wrong: from its beginning.
+    walk.scroll = Some(String::new());
+    let body = if scroll.is_empty() {
+        let mut query = question(store, walk, from, from + 1);
+        query["sort"] = json!(["_doc"]);
+        search(store, &format!("{scope}/_search?scroll=1m"), &query).await?
+    } else {
+        search(store, "_search/scroll", &json!({"scroll": "1m", "scroll_id": scroll})).await?
+    };
+    let Some(body) = body else { return Err(lost()) };
+    let searched = searched(&body)?;
+    let stored = stored(&store.node, &searched, Some(from), walk.bare, digest)?;
+    if searched.hits.hits.is_empty() {
+        (walk.from, walk.scroll, walk.bare) = ((from + 1) * MILLI, None, false);
+    } else {
+        walk.scroll = Some(searched.scroll.ok_or_else(lost)?);
+    }
+    Ok(Told::Page(stored))
+}
+
+fn lost() -> End {
+    let answer = "the scroll has ended before its time".to_owned();
+    LookUp::Retry { after: None, reason: crate::output::Reason::BadAnswer, answer }.into()
+}
+
+fn question(store: &Elasticsearch, walk: &Walk, from: i64, until: i64) -> serde_json::Value {
+    let range =
+        json!({"range": {"@timestamp": {"gte": from, "lt": until, "format": "epoch_millis"}}});
+    let mut filter = vec![range];
+    if walk.filter == Some(true) {
+        // As a phrase it is found whole, whatever the field's type.
+        filter.push(json!({"match_phrase": {field(store.config.layout): store.node}}));
+    }
+    let source = if walk.bare { json!(FIELDS) } else { true.into() };
+    json!({"query": {"bool": {"filter": filter}}, "size": walk.limit, "_source": source, "track_total_hits": false})
+}
+
+async fn search(
+    store: &Elasticsearch,
+    path: &str,
+    query: &serde_json::Value,
+) -> Result<Option<Bytes>, End> {
+    let (path, scroll) = path.split_once('?').unwrap_or((path, ""));
+    let mut parameters = vec![(
+        "filter_path",
+        "_scroll_id,timed_out,_shards.failed,hits.hits._index,hits.hits._id,hits.hits._source,hits.hits.sort",
+    )];
+    if path != "_search/scroll" {
+        parameters.push(("allow_partial_search_results", "false"));
+        parameters.push(("ignore_unavailable", "true"));
+    }
+    parameters.extend(scroll.split_once('='));
+    let answer: Result<Response, Failure> =
+        store.ask(path, &parameters, query.to_string().into(), HELD).await;
+    if let Ok(response) = &answer
+        && response.status == 200
+        && response.body.len() >= HELD
+    {
+        return Err(End::TooLarge);
+    }
+    Ok(usable(answer)?)
+}
+
+fn searched(body: &[u8]) -> Result<Searched<'_>, End> {
+    let searched: Searched<'_> = read(body)?;
+    complete(!searched.timed_out && searched.shards.failed == 0, body)?;
+    Ok(searched)
+}
+
+fn millis(hit: &Hit<'_>) -> Result<i64, End> {
+    let millis = hit.sort.first().and_then(serde_json::Value::as_i64);
+    millis.ok_or_else(|| {
+        let answer = "a document without a time".to_owned();
+        End::Told(Told::Unavailable { answer })
+    })
+}
+
+/// What is ours of a page.
+fn stored(
+    node: &str,
+    searched: &Searched<'_>,
+    at: Option<i64>,
+    bare: bool,
+    digest: &Digest,
+) -> Result<Vec<Stored>, End> {
+    let mut all = Vec::with_capacity(searched.hits.hits.len());
+    for hit in &searched.hits.hits {
+        let document = hit.source.map_or("", RawValue::get);
+        let parts = Parts::of(document.as_bytes());
+        if parts.node.as_deref() != Some(node) {
+            continue;
+        }
+        all.push(Stored {
+            millis: at.map_or_else(|| millis(hit), Ok)?,
+            identity: digest.identity(&parts.line(), &hit.id),
+            content: (!bare).then(|| parts.content(digest)),
+            place: digest.short(&[hit.index.as_bytes(), hit.id.as_bytes()]),
+            generation: generation(&hit.id),
+            gap: parts.is_gap(),
+        });
+    }
+    Ok(all)
+}
+
+/// The generation in an id of ours.
+fn generation(id: &str) -> Option<Fingerprint> {
+    use base64::Engine as _;
+    let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(id).ok()?;
+    (raw.len() == 24 && raw[16] <= 2).then(|| Fingerprint::cut(&raw))
+}
+
+/// Any answer is understood or refused.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(body: &[u8]) {
+    if let Ok(searched) = searched(body)
+        && let Ok(stored) = stored("n", &searched, None, false, &Digest::default())
+    {
+        assert!(stored.len() <= searched.hits.hits.len());
+    }
+}

@@ -1,0 +1,197 @@
+//! All entries of a stretch of time, page by page: `query_range` forward, in windows that Loki need not split.
+//!
+//! Loki shows repeats of one time, stream and line as one entry, whatever its metrics count.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::Loki;
+use super::question::{Question, Scope, Trouble, ask};
+use crate::event::{Nanos, Record};
+use crate::output::likeness::{repaired, shortened};
+use crate::output::scan::MOST;
+use crate::output::{Digest, Likeness, MILLI, Stored, Told, Walk};
+
+/// What is known of an event as it is sent here: its line says all.
+pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> Likeness {
+    let line = repaired(record.line);
+    let content = digest.short(&[line.as_bytes()]);
+    Likeness { identity: digest.identity(&line, &line), content, safe: content }
+}
+
+/// See the module. One request.
+pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+    let Ok(scope) = serde_json::from_str::<Scope>(scope) else {
+        return Told::Unavailable { answer: "the checkpoint names an unknown scope".to_owned() };
+    };
+    if walk.from >= walk.until {
+        return Told::End;
+    }
+    // Of a moment that fills a page, nothing else is asked for.
+    let window = if walk.crowded { 1 } else { walk.window };
+    let end = walk.from.saturating_add(window).min(walk.until);
+    let question = Question { range: walk.from..end, limit: walk.limit, newest_first: false };
+    match ask(loki, &scope, &question).await {
+        Ok(body) => match read(&body, &scope.tenant, digest) {
+            Ok(page) => turned(walk, page, end),
+            Err(error) => {
+                Told::Unavailable { answer: format!("not the answer of a Loki: {error}") }
+            }
+        },
+        Err(trouble) => told(walk, trouble),
+    }
+}
+
+/// The entries of a page, and how many bytes their lines have.
+struct Page {
+    entries: Vec<(Nanos, Stored)>,
+    bytes: usize,
+}
+
+/// Where to go on after a page that reaches to `end`, unless it is full.
+fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
+    let Page { mut entries, bytes } = page;
+    let (count, limit) = (entries.len(), walk.limit);
+    let last = entries.last().map_or(end, |(time, _)| *time);
+    // Numbers of few digits are seconds to Loki, so that it may take the first hours of 1970 for more.
+    let full = count >= limit && last < end;
+    entries.retain(|(time, _)| (walk.from..end).contains(time));
+    if !full {
+        // Long silences are crossed in few questions.
+        walk.window = if entries.is_empty() { (walk.window * 2).min(walk.longest) } else { HOUR };
+        walk.window = walk.window.min(walk.longest);
+        (walk.from, walk.crowded) = (end, false);
+    } else if last > walk.from {
+        (walk.from, walk.crowded) = (last, false);
+    } else if limit == 1 {
+        // Lines of megabytes: what else stands at this very moment cannot be had.
+        walk.from = last + 1;
+    } else if limit < MOST {
+        (walk.limit, walk.crowded) = (MOST, true);
+    } else {
+        return Told::Unavailable { answer: crowd(last, limit) };
+    }
+    walk.learn(count, bytes);
+    Told::Page(entries.into_iter().map(|(_, stored)| stored).collect())
+}
+
+const HOUR: Nanos = 3_600_000_000_000;
+
+fn told(walk: &mut Walk, trouble: Trouble) -> Told {
+    match trouble {
+        Trouble::Later(end) => end.into(),
+        Trouble::TooLarge if walk.crowded => {
+            Told::Unavailable { answer: crowd(walk.from, walk.limit) }
+        }
+        Trouble::TooLarge if walk.limit > 1 => {
+            walk.shrink();
+            Told::Page(Vec::new())
+        }
+        Trouble::TooLarge => {
+            Told::Unavailable { answer: "a single entry is larger than can be held".to_owned() }
+        }
+        Trouble::TooLong(_) if walk.longest > HOUR / 60 => {
+            walk.longest = walk.window.min(walk.longest) / 2;
+            walk.window = walk.longest;
+            Told::Page(Vec::new())
+        }
+        Trouble::TooLong(answer) | Trouble::Unavailable(answer) => Told::Unavailable { answer },
+    }
+}
+
+fn crowd(at: Nanos, limit: usize) -> String {
+    let at = jiff::Timestamp::from_nanosecond(i128::from(at)).unwrap_or_default();
+    format!("{at} holds more entries than Loki gives for one question ({limit} were asked for)")
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Stream>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    #[serde(default)]
+    stream: BTreeMap<String, String>,
+    values: Vec<Entry>,
+}
+
+/// Time stamp and line, whatever else a version adds.
+struct Entry(Nanos, String);
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[time stamp, line]")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
+        let missing = || serde::de::Error::invalid_length(0, &self);
+        let time: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
+        let time = time.parse().map_err(serde::de::Error::custom)?;
+        let line = seq.next_element()?.ok_or_else(missing)?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Entry(time, line))
+    }
+}
+
+fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> {
+    let reply: Reply = serde_json::from_slice(body)?;
+    let mut page = Page { entries: Vec::new(), bytes: 0 };
+    // Of entries alike in everything, which one: those of two stream shards look the same.
+    let mut alike: HashMap<u64, u64> = HashMap::new();
+    for Stream { stream, values } in reply.data.result {
+        let labels: Vec<&[u8]> =
+            stream.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).collect();
+        let labels = digest.short(&labels).to_be_bytes();
+        let gap = stream.get("auditrail").is_some_and(|value| value == "gap");
+        for Entry(time, line) in values {
+            page.bytes += line.len();
+            let line = shortened(&line);
+            let content = digest.short(&[line.as_bytes()]);
+            let stamp = time.to_be_bytes();
+            let like = digest.short(&[tenant.as_bytes(), &labels, &stamp, &content.to_be_bytes()]);
+            let which = alike.entry(like).or_default();
+            *which += 1;
+            let place = digest.short(&[&like.to_be_bytes(), &which.to_be_bytes()]);
+            let stored = Stored {
+                millis: time.div_euclid(MILLI),
+                identity: digest.identity(&line, &line),
+                content: Some(content),
+                place,
+                generation: None,
+                gap,
+            };
+            page.entries.push((time, stored));
+        }
+    }
+    page.entries.sort_by_key(|(time, _)| *time);
+    Ok(page)
+}
+
+/// Any answer is understood or refused, and as a look-up understands it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(body: &[u8]) {
+    if let Ok(page) = read(body, "t", &Digest::default()) {
+        assert!(page.entries.is_sorted_by_key(|(time, _)| *time));
+        assert!(page.bytes <= body.len() * 3, "an escape is longer than what it stands for");
+    }
+}

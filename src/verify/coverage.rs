@@ -1,0 +1,79 @@
+//! Whether an event of the store ought to be in the files that were read: the store may hold those of other files too.
+
+use std::collections::HashSet;
+
+use super::log::Generation;
+use crate::event::Fingerprint;
+
+/// The first events of a stretch may be of the file before, which is gone: the server writes a little out of order.
+const EDGE: i64 = 10_000;
+/// An event is in the log within this time.
+const LATE: i64 = 60_000;
+
+/// See the module. Times are in milliseconds since 1970.
+#[derive(Debug)]
+pub(super) struct Coverage {
+    prints: HashSet<Fingerprint>,
+    stretches: Vec<(i64, i64)>,
+    /// What is younger may have been written since.
+    settled: i64,
+}
+
+impl Coverage {
+    /// `began`: when the first file was opened.
+    pub(super) fn new(generations: &[Generation], began: i64) -> Self {
+        let prints = generations.iter().map(|generation| generation.print).collect();
+        let mut times: Vec<_> =
+            generations.iter().filter_map(|generation| generation.times).collect();
+        times.sort_unstable();
+        let mut stretches: Vec<(i64, i64)> = Vec::new();
+        for (first, last) in times {
+            match stretches.last_mut() {
+                Some((_, end)) if first.saturating_sub(*end) <= EDGE => *end = last.max(*end),
+                _ => stretches.push((first, last)),
+            }
+        }
+        for (first, last) in &mut stretches {
+            *first += EDGE.min(last.saturating_sub(*first) / 20);
+        }
+        Self { prints, stretches, settled: began.saturating_sub(LATE) }
+    }
+
+    /// Whether an event of this time, with this generation in its id, must be in what was read.
+    pub(super) fn covers(&self, millis: i64, generation: Option<Fingerprint>) -> bool {
+        match generation {
+            _ if millis >= self.settled => false,
+            Some(print) => self.prints.contains(&print),
+            None => {
+                let within = |(first, last): &(i64, i64)| (*first..=*last).contains(&millis);
+                self.stretches.iter().any(within)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generation(print: u8, times: Option<(i64, i64)>) -> Generation {
+        Generation { print: Fingerprint([print; 16]), file: "a".into(), times }
+    }
+
+    #[test]
+    fn what_lies_between_files_and_what_is_too_young_is_not_extra() {
+        let hour = 3_600_000;
+        let all = [
+            generation(1, Some((2 * hour, 3 * hour))),
+            generation(2, Some((0, hour))),
+            generation(3, Some((3 * hour + 5, 4 * hour))),
+            generation(4, None),
+        ];
+        let coverage = Coverage::new(&all, 4 * hour);
+        let covers = |millis| coverage.covers(millis, None);
+        assert!(covers(hour) && covers(3 * hour + 2) && covers(2 * hour + EDGE));
+        assert!(!covers(0) && !covers(hour + 1) && !covers(2 * hour) && !covers(4 * hour - LATE));
+        let of = |print| coverage.covers(hour + 1, Some(Fingerprint([print; 16])));
+        assert!(of(1) && !of(9));
+    }
+}

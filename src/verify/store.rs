@@ -1,0 +1,155 @@
+//! The side of the store: pages of all scopes in the order of time, with patience, one request at a time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::log::Stretch;
+use crate::event::Nanos;
+use crate::output::{Digest, MILLI, Output, Reason, Stored, Told, Walk};
+
+/// How long a store may be busy, and how long nobody may be there at all.
+const PATIENCE: Duration = Duration::from_mins(5);
+const ABSENCE: Duration = Duration::from_secs(30);
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Why the store's side cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("the store cannot be asked: {0}")]
+    Unavailable(String),
+    #[error("the store has not answered for {waited:.0?}: {answer}")]
+    Patience { waited: Duration, answer: String },
+}
+
+/// See the module.
+pub(super) struct Store<'a> {
+    asked: Option<Asked<'a>>,
+    scopes: Vec<Scope>,
+}
+
+/// Who is asked, and for what.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    output: &'a Output,
+    digest: &'a Digest,
+    stretches: &'a [Stretch],
+    patience: Duration,
+}
+
+struct Scope {
+    name: String,
+    walk: Walk,
+    /// The stretch that is asked for.
+    stretch: usize,
+    ready: VecDeque<Stored>,
+    done: bool,
+}
+
+impl<'a> Store<'a> {
+    pub(super) fn new(
+        output: &'a Output,
+        digest: &'a Digest,
+        stretches: &'a [Stretch],
+        scopes: &[String],
+        usual: usize,
+    ) -> Self {
+        let scope = |name: &String| {
+            let (from, until) = stretches.first().map_or((0, 0), nanos);
+            let (stretch, ready, done) = (0, VecDeque::new(), stretches.is_empty());
+            Scope { name: name.clone(), walk: Walk::new(from, until, usual), stretch, ready, done }
+        };
+        let scopes = scopes.iter().map(scope).collect();
+        Self { asked: Some(Asked { output, digest, stretches, patience: PATIENCE }), scopes }
+    }
+
+    /// The same with less patience.
+    #[cfg(test)]
+    fn patient(mut self, patience: Duration) -> Self {
+        self.asked.iter_mut().for_each(|asked| asked.patience = patience);
+        self
+    }
+
+    /// A store of just these, in order.
+    #[cfg(test)]
+    pub(super) fn holding(all: Vec<Stored>) -> Store<'static> {
+        let scope = Scope {
+            name: String::new(),
+            walk: Walk::new(0, 0, 1),
+            stretch: 0,
+            ready: all.into(),
+            done: true,
+        };
+        Store { asked: None, scopes: vec![scope] }
+    }
+
+    /// The time of the next event, in milliseconds.
+    pub(super) async fn peek(&mut self) -> Result<Option<i64>, StoreError> {
+        let mut first: Option<i64> = None;
+        for scope in &mut self.scopes {
+            fill(scope, self.asked).await?;
+            if let Some(next) = scope.ready.front() {
+                first = Some(first.map_or(next.millis, |first| first.min(next.millis)));
+            }
+        }
+        Ok(first)
+    }
+
+    /// The next event, if it is of this millisecond.
+    pub(super) async fn next(&mut self, millis: i64) -> Result<Option<Stored>, StoreError> {
+        for scope in &mut self.scopes {
+            fill(scope, self.asked).await?;
+            if scope.ready.front().is_some_and(|next| next.millis <= millis) {
+                return Ok(scope.ready.pop_front());
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn nanos(stretch: &Stretch) -> (Nanos, Nanos) {
+    (stretch.since.saturating_mul(MILLI), stretch.until.saturating_mul(MILLI))
+}
+
+/// Sees to it that the next event of a scope is there, if it has more.
+async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreError> {
+    let Some(Asked { output, digest, stretches, patience }) = asked else { return Ok(()) };
+    let (mut wait, mut since) = (SHORTEST.min(patience / 4), Instant::now());
+    while scope.ready.is_empty() && !scope.done {
+        match output.scan(&scope.name, &mut scope.walk, digest).await {
+            Told::Page(page) => {
+                scope.ready.extend(page);
+                (wait, since) = (SHORTEST, Instant::now());
+            }
+            Told::End => {
+                scope.stretch += 1;
+                match stretches.get(scope.stretch) {
+                    Some(stretch) => {
+                        let (from, until) = nanos(stretch);
+                        scope.walk.again(from, until);
+                    }
+                    None => scope.done = true,
+                }
+            }
+            Told::Unavailable { answer } => return Err(StoreError::Unavailable(answer)),
+            Told::Retry { after, answer, reason } => {
+                let patience =
+                    if reason == Reason::Connect { patience.min(ABSENCE) } else { patience };
+                let waited = since.elapsed();
+                if waited >= patience {
+                    return Err(StoreError::Patience { waited, answer });
+                }
+                if wait > SHORTEST {
+                    tracing::warn!(?reason, answer, "the store is asked again");
+                }
+                tokio::time::sleep(after.unwrap_or(wait).min(LONGEST)).await;
+                wait = (wait * 2).min(LONGEST);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
