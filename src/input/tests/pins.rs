@@ -148,6 +148,25 @@ fn a_log_that_is_copied_and_truncated_is_kept_under_both_names() {
     assert_eq!(play.script(script), "a | b hole:424 c d", "{:?}", play.links());
 }
 
+/// The link is of the log itself, and half a line at its start does not yet tell whose it is.
+#[test]
+fn a_truncated_log_that_begins_with_half_a_line_is_not_a_backup_of_half_a_line() {
+    let truncated = "append a | read | copytruncate | reopen | append b-";
+    let finished = "read | wait 30 | append -b | read | wait 30 | read";
+    check(&format!("{truncated} | restart | {finished}"), "a |  | b | ");
+    check(&format!("{truncated} | {finished}"), "a |  | b | ");
+    // Of a log that is gone nobody knows whether it held more than was read.
+    let gone = format!("{truncated} | delete audit.log.1 | restart | {finished}");
+    check(&gone, "a |  | backup_gone:0 b | ");
+}
+
+#[test]
+fn half_a_line_in_a_file_that_only_a_link_keeps_is_read() {
+    let script = "append a | read | copytruncate | reopen | append b- | delete live | reopen | append c | restart | \
+                  read | wait 30 | read";
+    check(script, "a | c | ~b");
+}
+
 /// Another file may get the number of a deleted one; a name alone proves nothing.
 #[test]
 fn a_link_that_holds_something_else_than_its_name_says_is_not_believed() {
