@@ -160,6 +160,19 @@ fn a_truncated_log_that_begins_with_half_a_line_is_not_a_backup_of_half_a_line()
     check(&gone, "a |  | backup_gone:0 b | ");
 }
 
+/// The link is of the log, which holds something else by now.
+#[test]
+fn a_copy_of_a_truncated_log_that_is_compressed_at_once_is_read() {
+    let truncated = "append a b | read 1 | copytruncate | move audit.log.1 9 | gzip 9 | reopen";
+    for then in ["", "| append c-", "| append c"] {
+        for finished in ["look | delete 9_gz | read", "restart | look | delete 9_gz | read"] {
+            let found = holding(GIB).script(&format!("{truncated} {then} | {finished}"));
+            let last = if then.ends_with('c') { " c" } else { "" };
+            assert_eq!(found, format!("a | b{last}"), "{then} {finished}");
+        }
+    }
+}
+
 #[test]
 fn half_a_line_in_a_file_that_only_a_link_keeps_is_read() {
     let script = "append a | read | copytruncate | reopen | append b- | delete live | reopen | append c | restart | \

@@ -20,5 +20,12 @@ pub(super) fn scripts() -> Vec<Script> {
             in_flight: 1,
             steps: vec![Append(1), Start, Kill(2), CopyTruncate, Begin],
         },
+        // The same link was read instead of the compressed copy.
+        Script {
+            outputs: vec![Elasticsearch],
+            batch: 2,
+            in_flight: 1,
+            steps: vec![Append(3), Start, Kill(1), CopyTruncate, Return(2)],
+        },
     ]
 }
