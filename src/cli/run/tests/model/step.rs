@@ -34,6 +34,8 @@ pub(super) enum Step {
     Kill(u8),
     /// SIGTERM.
     Stop,
+    /// The last checkpoint is damaged while no agent runs: the one before it counts, if there is one.
+    Spoil,
     /// Time passes: until so many requests have arrived, or none comes.
     Await(u8),
     /// A back end does this with the next n requests to write; 0: from now on.
@@ -122,6 +124,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![
         12 => step().prop_map(|step| vec![step]),
         2 => killed().prop_map(|steps| steps.to_vec()),
+        1 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Spoil]),
     ]
 }
 
