@@ -215,6 +215,22 @@ impl Elastic {
         assert_eq!(self.count(target).unwrap(), events.len(), "count of {target}");
     }
 
+    /// Deletes the documents with one value of a field: one by one, since the server that is built here knows no other way.
+    pub(crate) fn delete_where(&self, target: &str, field: &str, value: &str) {
+        self.ask("POST", &format!("/{target}/_refresh"), "").unwrap();
+        let query = serde_json::json!({"size": 10_000, "query": {"term": {field: value}}, "_source": false});
+        let found = self.ask("POST", &format!("/{target}/_search"), &query.to_string()).unwrap();
+        let mut lines = String::new();
+        for hit in found["hits"]["hits"].as_array().unwrap() {
+            let action =
+                serde_json::json!({"delete": {"_index": hit["_index"], "_id": hit["_id"]}});
+            lines += &format!("{action}\n");
+        }
+        assert!(!lines.is_empty(), "nothing has {field}: {value}");
+        let answer = self.ask("POST", "/_bulk?refresh=true", &lines).unwrap();
+        assert_eq!(answer["errors"], false, "{answer}");
+    }
+
     /// Lets the data stream go on in a new backing index, where a `create` does not see what the old one holds.
     pub(crate) fn rollover(&self, target: &str) {
         let answer = self.ask("POST", &format!("/{target}/_rollover"), "").unwrap();
