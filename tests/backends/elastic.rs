@@ -69,6 +69,8 @@ impl Elastic {
         command.arg("-Dlog4j2.disable.jmx=true");
         command.arg(format!("-Des.path.home={}", home.display()));
         command.arg("EsNode").arg(&home).arg(built("elasticsearch/lib")).args(settings);
+        // On a disk that is 90% full it would give no place to an index, and every request would wait for one.
+        command.arg("cluster.routing.allocation.disk.threshold_enabled=false");
         if secure {
             command.env("ES_PASSWORD", PASSWORD);
         }

@@ -164,7 +164,7 @@ fn disk(rows: &Value) -> Option<Finding> {
     let (percent, node) = fullest.max()?;
     (percent >= FULL).then(|| {
         Finding::warn(
-            format!("the disk of {node} is {percent}% full: at 95% Elasticsearch refuses to write"),
+            format!("the disk of {node} is {percent}% full: from 90% on Elasticsearch puts no new index there, and at 95% it refuses to write"),
             "free disk space before the replay; one that is refused waits until there is some",
         )
     })
