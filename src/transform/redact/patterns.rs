@@ -34,7 +34,8 @@ pub(super) enum What {
 
 /// In the form that the screen folds bytes to: lower case, `_` is 0x7f, a backslash is `|`.
 ///
-/// In two sets, since a search looks at as many bytes as its shortest pattern has, and the more the better.
+/// In two sets, since a search looks at as many bytes as its shortest pattern has, and the more the better. With
+/// no more than 32 patterns in the first set the search would take more bytes in a step, and err so often that it lost time.
 pub(super) const LONG: &[(&[u8], What)] = &[
     (b"pass", What::Word),
     (b"secr", What::Word),
@@ -208,7 +209,12 @@ fn inert(name: &[u8], before: &[u8]) -> bool {
 }
 
 /// Whether a `key` has such letters around it that it may be one that opens something.
+#[inline]
 fn behind_key(text: &[u8], at: usize) -> bool {
+    if text[..at].last() == Some(&b'"') && text.get(at + 3) == Some(&b'"') {
+        // The name of a member, and most there are.
+        return false;
+    }
     let before = text[..at].iter().rev().take(4);
     let last = before.map(|byte| byte | 0x20).find(u8::is_ascii_lowercase).unwrap_or(b' ');
     match text.get(at + 3) {
