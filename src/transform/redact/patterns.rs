@@ -24,6 +24,8 @@ pub(super) enum What {
     Marked,
     /// A long run of base64.
     Run,
+    /// The parameter of a URL that signs it.
+    Signature,
     /// A program that takes passwords in short flags.
     Program,
     /// A key that other files know: an annotation, `extra`.
@@ -64,6 +66,11 @@ pub(super) const LONG: &[(&[u8], What)] = &[
     (b"asia", What::Aws),
     (b"glpat-", What::Marked),
     (b"k\x7flive\x7f", What::Marked),
+    (b"-liter", What::Word),
+    (b"auths", What::Word),
+    (b"sig=", What::Signature),
+    (b"signature=", What::Signature),
+    (b"mongo", What::Program),
     (b"curl", What::Program),
     (b"mysql", What::Program),
     (b"mariadb", What::Program),
@@ -115,12 +122,18 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
             *structural |= escape;
             escape
         }
+        What::Signature => signs(text[..at].last()),
         What::Scheme | What::Quoted | What::Marked | What::Key | What::Run => true,
         What::Program => {
             let name = rest.iter().take(LONGEST).take_while(|byte| in_name(**byte)).count();
             rest.get(name).is_some_and(|next| b" \t\"'\\+%&".contains(next))
         }
     }
+}
+
+/// Whether the name of a parameter can go on behind a byte: `&`, which may be written `\u0026` or `&amp;`, or a part of its name.
+pub(super) fn signs(before: Option<&u8>) -> bool {
+    before.is_some_and(|byte| b"?&-6;".contains(byte))
 }
 
 /// Names and values that stand in every other event, and words of prose.

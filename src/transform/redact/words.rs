@@ -17,7 +17,11 @@ const WORDS: &[&str] = &[
     "kubeconfig",
     "bearer",
     "pwd",
+    "fromliteral",
 ];
+
+/// Whole names: `{"auths":{…}}` is how the credentials for registries are written.
+const WHOLE: &[&str] = &["auths"];
 
 /// What does so at the end of a name only.
 const ENDS: &[&str] = &[
@@ -134,11 +138,16 @@ fn normal(name: &str) -> String {
     normal
 }
 
+fn is_word(name: &str) -> bool {
+    has_word(name) || is_pass(name) || WHOLE.contains(&name)
+}
+
 /// Whether any of the words stands in a name.
 fn has_word(name: &str) -> bool {
     let name = name.as_bytes();
     // The first letters of them all: most places are dealt with by one look.
-    let begins = |byte: u8| matches!(byte, b'p' | b's' | b't' | b'a' | b'c' | b'd' | b'k' | b'b');
+    let begins =
+        |byte: u8| matches!(byte, b'p' | b's' | b't' | b'a' | b'c' | b'd' | b'k' | b'b' | b'f');
     (0..name.len()).any(|at| {
         begins(name[at])
             && WORDS.iter().any(|word| {
@@ -157,7 +166,7 @@ fn is_pass(name: &str) -> bool {
 pub(super) fn mentions(name: &[u8]) -> bool {
     let Ok(name) = str::from_utf8(name) else { return true };
     let name = normal(name);
-    has_word(&name) || ends(&name, ENDS) || is_pass(&name)
+    is_word(&name) || ends(&name, ENDS)
 }
 
 fn ends(name: &str, with: &[&str]) -> bool {
@@ -186,7 +195,7 @@ pub(super) enum Name {
 /// Judges a name: a JSON key, a flag, a variable.
 pub(super) fn judge(name: &str) -> Name {
     let name = normal(name);
-    let word = has_word(&name) || is_pass(&name);
+    let word = is_word(&name);
     if !word && !ends(&name, ENDS) || HARMLESS.contains(&name.as_str()) {
         Name::Plain
     } else if ends(&name, HARMLESS_ENDS) {
@@ -201,7 +210,7 @@ pub(super) fn judge(name: &str) -> Name {
 /// Whether a name itself ends with the word: `db-password`, but not `token-cleaner`.
 pub(super) fn ends_with_word(name: &str) -> bool {
     let name = normal(name);
-    ends(&name, WORDS) || ends(&name, ENDS)
+    ends(&name, WORDS) || ends(&name, ENDS) || is_pass(&name)
 }
 
 /// Whether a key inside of something suspicious names a part that is none.
