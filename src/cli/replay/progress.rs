@@ -1,6 +1,6 @@
 //! How far a replay is: a bar on a terminal, a line now and then elsewhere.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,10 @@ impl Progress {
         self.bar.set_message(self.work.message());
         log::step_aside(None);
         self.bar.abandon();
+        if !self.bar.is_hidden() {
+            // What follows begins a line of its own.
+            let _ = io::stderr().write_all(b"\n");
+        }
     }
 }
 
