@@ -10,7 +10,7 @@ use tokio::sync::mpsc as tokio_mpsc;
 use super::selection::Selection;
 use crate::event::{Fingerprint, Progress};
 use crate::input::{News, Reader};
-use crate::transform::Current;
+use crate::transform::{Current, Kept};
 
 /// What the reader does after a chunk that holds the process's one large buffer.
 pub(super) enum Reply {
@@ -40,6 +40,7 @@ pub(super) fn start(
     let (replies, answers) = mpsc::channel();
     let thread = std::thread::Builder::new().name(format!("read-{name}"));
     thread.spawn(move || {
+        let mut kept = Kept::default();
         // Room first, reading second: so what is read ahead is one chunk and no more.
         while let Ok(room) = runtime.block_on(sender.reserve()) {
             let Some(mut something) = reader.next() else { return };
@@ -48,7 +49,7 @@ pub(super) fn start(
                     selection.apply(&mut chunk.batch);
                 }
                 let (chain, revision) = transform.chain();
-                chain.apply(revision, &mut chunk.batch);
+                chain.apply(revision, &mut chunk.batch, &mut kept);
             }
             let large = matches!(&something, News::Chunk(chunk) if chunk.permit.is_some());
             room.send(something);

@@ -45,6 +45,14 @@ struct Work {
     scratch: Scratch,
 }
 
+/// What an output's reader keeps from batch to batch, so that less is done twice; nothing that comes out depends on it.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Of the chain that it is of.
+    revision: u64,
+    scratch: Scratch,
+}
+
 impl Chain {
     /// Whether every event passes as it is.
     pub(crate) fn is_idle(&self) -> bool {
@@ -58,7 +66,7 @@ impl Chain {
 
     /// Takes the events of a batch through all steps. Positions, times and the stretch of the batch stay.
     /// `revision` says how often the chain was replaced.
-    pub(crate) fn apply(&self, revision: u64, batch: &mut Batch) {
+    pub(crate) fn apply(&self, revision: u64, batch: &mut Batch, kept: &mut Kept) {
         let time = |event: Option<&Event>| event.map(|event| event.time);
         batch.passed = Passed {
             revision,
@@ -70,14 +78,18 @@ impl Chain {
         if self.is_idle() {
             return;
         }
-        let mut work = Work::default();
-        let mut kept = Vec::with_capacity(batch.events.len());
+        if kept.revision != revision {
+            *kept = Kept { revision, ..Kept::default() };
+        }
+        let scratch = std::mem::take(&mut kept.scratch);
+        let mut work = Work { scratch, ..Work::default() };
+        let mut events = Vec::with_capacity(batch.events.len());
         for index in 0..batch.events.len() {
             let record = batch.record(index);
             let (begin, mut done) = (work.changed.len(), Done::default());
             match self.event(&record, &mut work, &mut done) {
                 Fate::Dropped => {}
-                Fate::Same => kept.push((*record.event, None)),
+                Fate::Same => events.push((*record.event, None)),
                 Fate::Changed => {
                     let event = *record.event;
                     let event = if done.lowered.is_some() || done.shrunk.is_some() {
@@ -86,17 +98,18 @@ impl Chain {
                         moved(event, &work.edits)
                             .unwrap_or_else(|| read_again(event, &work.changed[begin..]))
                     };
-                    kept.push((event, Some(begin..work.changed.len())));
+                    events.push((event, Some(begin..work.changed.len())));
                 }
             }
             count(&mut batch.passed, &done);
         }
+        kept.scratch = work.scratch;
         batch.passed.problem = work.problem;
         if work.changed.is_empty() {
-            batch.events = kept.into_iter().map(|(event, _)| event).collect();
+            batch.events = events.into_iter().map(|(event, _)| event).collect();
             return;
         }
-        if let [(event, Some(_))] = &mut *kept {
+        if let [(event, Some(_))] = &mut *events {
             // It may be a line of many megabytes, which is not copied once more.
             event.line = Span::new(0, work.changed.len());
             (batch.bytes, batch.events) = (work.changed, vec![*event]);
@@ -104,7 +117,7 @@ impl Chain {
         }
         let mut bytes = Vec::with_capacity(batch.bytes.len());
         batch.events.clear();
-        for (mut event, changed) in kept {
+        for (mut event, changed) in events {
             let begin = bytes.len();
             bytes.extend_from_slice(match changed {
                 Some(range) => &work.changed[range],

@@ -29,7 +29,7 @@ mod redact;
 mod shrink;
 mod tally;
 
-pub(crate) use chain::Chain;
+pub(crate) use chain::{Chain, Kept};
 pub(crate) use current::Current;
 pub(crate) use filter::Filter;
 pub(crate) use policy::Policy;

@@ -1,7 +1,8 @@
 //! Users, their clients and annotations are the same in one event after the other: what was seen of them is kept.
 //!
 //! What the screen sees in such a stretch follows from its bytes alone, for it ends where a value does, and so does what
-//! becomes of a user in an event that needs no other look. So the result is the same with or without this. Kept for one batch.
+//! becomes of a user in an event that needs no other look. So the result is the same with or without this. Kept
+//! for one chain.
 
 use std::ops::Range;
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::patterns::signs;
 use super::runs::{decoded, is_continue};
-use super::token::is_token;
+use super::token::{HASH, is_token};
 
 /// Beginnings by which issuers mark tokens that are too short, or too plain, for a long run of base64.
 const MARKS: &[&[u8]] = &[
@@ -50,7 +50,10 @@ fn run(text: &[u8], from: usize, inside: impl Fn(u8) -> bool) -> usize {
 pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"_-=.+/\\".contains(&byte));
     let end = end - text[at..end].iter().rev().take_while(|byte| b".\\".contains(byte)).count();
-    (end >= at + 13 && !is_continue(&text[at..end])).then_some(at..end)
+    // One hash in a quarter million begins so.
+    let mark = text[..at].len() - HASH.len().min(at);
+    let hash = text[mark..].starts_with(HASH.as_bytes()) && is_token(&text[mark..end]);
+    (end >= at + 13 && !is_continue(&text[at..end]) && !hash).then_some(at..end)
 }
 
 /// A private key in PEM whose first dash stands at `at`.
@@ -177,6 +180,13 @@ mod tests {
         {
             assert_eq!(cut(prose, scheme, &prose[..1]), None, "{prose}");
         }
+    }
+
+    #[test]
+    fn a_hash_that_begins_like_a_token_is_none() {
+        let token = "eyJHv9FVfIWTi10GIeO7KQ";
+        assert_eq!(cut(&format!("x {token}"), jwt, "eyJ").as_deref(), Some(token));
+        assert_eq!(cut(&format!("x hmac-sha256:{token} y"), jwt, "eyJ"), None);
     }
 
     #[test]

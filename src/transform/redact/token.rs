@@ -12,7 +12,7 @@ use crate::event::Key;
 pub(crate) const MASK: &str = "***";
 
 /// Stands before the hash.
-const HASH: &str = "hmac-sha256:";
+pub(super) const HASH: &str = "hmac-sha256:";
 /// 128 bits in base64url without padding.
 const HASH_LENGTH: usize = 22;
 
