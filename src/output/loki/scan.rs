@@ -62,10 +62,12 @@ fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
     entries.retain(|(time, _)| (walk.from..end).contains(time));
     if !full {
         // Long silences are crossed in few questions.
-        walk.window = if entries.is_empty() { (walk.window * 2).min(walk.longest) } else { HOUR };
-        walk.window = walk.window.min(walk.longest);
+        let most = if entries.is_empty() { walk.longest } else { HOUR.min(walk.longest) };
+        walk.window = (walk.window.max(SECOND) * 2).min(most);
         (walk.from, walk.crowded) = (end, false);
     } else if last > walk.from {
+        // A question about little more than a page holds is answered sooner.
+        walk.window = ((last - walk.from) * 2).clamp(SECOND, HOUR.min(walk.longest));
         (walk.from, walk.crowded) = (last, false);
     } else if limit == 1 {
         // Lines of megabytes: what else stands at this very moment cannot be had.
@@ -79,7 +81,8 @@ fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
     Told::Page(entries.into_iter().map(|(_, stored)| stored).collect())
 }
 
-const HOUR: Nanos = 3_600_000_000_000;
+const SECOND: Nanos = 1_000_000_000;
+const HOUR: Nanos = 3600 * SECOND;
 
 fn told(walk: &mut Walk, trouble: Trouble) -> Told {
     match trouble {
