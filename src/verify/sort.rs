@@ -129,7 +129,7 @@ impl<const N: usize> Sorted<N> {
     ///
     /// # Errors
     /// If the disk cannot be read.
-    pub(crate) fn iter(&self) -> io::Result<Iter<'_, N>> {
+    pub(crate) fn read(&self) -> io::Result<Iter<'_, N>> {
         let mut iter = Iter { held: self.held.iter(), runs: Vec::new(), heap: BinaryHeap::new() };
         let Some(file) = &self.spill else { return Ok(iter) };
         let each = (MERGING / N / self.runs.len().max(1)).max(64);
@@ -213,12 +213,12 @@ mod tests {
     fn sorted(room: &Room, records: &[[u8; 3]]) -> io::Result<Vec<[u8; 3]>> {
         let mut sorter = Sorter::new(room);
         records.iter().try_for_each(|record| sorter.push(*record))?;
-        let sorted = sorter.finish()?;
+        let done = sorter.finish()?;
         let mut all = Vec::new();
         // Twice, since what is sorted is read more than once.
         for _ in 0..2 {
             all.clear();
-            let mut iter = sorted.iter()?;
+            let mut iter = done.read()?;
             while let Some(record) = iter.next()? {
                 all.push(record);
             }

@@ -171,10 +171,10 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
             let line = shortened(&line);
             let content = digest.short(&[line.as_bytes()]);
             let stamp = time.to_be_bytes();
-            let like = digest.short(&[tenant.as_bytes(), &labels, &stamp, &content.to_be_bytes()]);
-            let which = alike.entry(like).or_default();
+            let entry = digest.short(&[tenant.as_bytes(), &labels, &stamp, &content.to_be_bytes()]);
+            let which = alike.entry(entry).or_default();
             *which += 1;
-            let place = digest.short(&[&like.to_be_bytes(), &which.to_be_bytes()]);
+            let place = digest.short(&[&entry.to_be_bytes(), &which.to_be_bytes()]);
             let stored = Stored {
                 millis: time.div_euclid(MILLI),
                 identity: digest.identity(&line, &line),
