@@ -28,6 +28,11 @@ pub fn documents(data: &[u8]) {
     crate::output::fuzz_tests::documents(data);
 }
 
+/// A line on its way out of the node, through policy, filter, redaction and shrinking.
+pub fn leaving(data: &[u8]) {
+    crate::transform::fuzz_tests::leaving(data);
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -64,6 +69,11 @@ mod tests {
     #[test]
     fn every_answer_in_the_corpus_has_a_verdict_that_holds() {
         check("answers", super::answers);
+    }
+
+    #[test]
+    fn every_line_in_the_corpus_leaves_as_it_should() {
+        check("leaving", super::leaving);
     }
 
     #[test]

@@ -22,7 +22,8 @@ const KEY_BYTES: usize = 32;
 pub(super) struct NotAccepted(String);
 
 impl NotAccepted {
-    pub(super) fn new(what: impl Into<String>) -> anyhow::Error {
+    /// The error that says so.
+    pub(super) fn error(what: impl Into<String>) -> anyhow::Error {
         Self(what.into()).into()
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::files::{Files, Known};
-use super::generation::{FileId, Generation};
+use super::generation::{FileId, Generation, file_id};
 use super::hold;
 use super::names::{self, Name, Stamp};
 use super::now::Now;
@@ -139,7 +139,9 @@ impl Catalogue {
     /// Links what has to be kept, adds what only a link keeps, and lets go of what there is no room for.
     fn keep(&mut self, next: &mut Vec<Tracked>, now: Now, found: &mut Found) {
         let Some(pins) = &mut self.pins else { return };
-        for (named, path, gzip) in pins.unknown(next) {
+        // Cut short and written to anew, the log is still the file that its link is of.
+        let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
+        for (named, path, gzip) in pins.unknown(next, live) {
             let stem = format!("{named}.log");
             let name = Name { stem, gzip, stamp: Some(Stamp::Number(0)) };
             match self.files.identify(&name, &path, now, |_| None) {

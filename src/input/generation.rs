@@ -25,6 +25,7 @@ pub(super) struct Held {
 
 /// The bytes between two renames, and where they can be read.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Generation {
     pub(super) print: Fingerprint,
     /// The file's name, for people.

@@ -198,14 +198,21 @@ impl Pins {
     }
 
     /// Links that stand for no generation of the catalogue, or of which only the name says so: an earlier process made
-    /// them. In the order in which they were written.
-    pub(super) fn unknown(&self, known: &[Tracked]) -> Vec<(Fingerprint, PathBuf, bool)> {
+    /// them. In the order in which they were written. Not those of the log itself, `live`, while it does not yet hold
+    /// what tells whose it is: of a file that is written to, half a line says nothing.
+    pub(super) fn unknown(
+        &self,
+        known: &[Tracked],
+        live: Option<FileId>,
+    ) -> Vec<(Fingerprint, PathBuf, bool)> {
         if self.links.is_empty() {
             return Vec::new();
         }
         let files: HashMap<_, _> =
             known.iter().map(|tracked| (tracked.generation.print, tracked.id)).collect();
+        let awaited = live.filter(|live| known.iter().all(|tracked| tracked.id != *live));
         let unknown = |print: &Fingerprint, pin: &Pin| match files.get(print) {
+            _ if awaited == Some(pin.id) => false,
             None => true,
             Some(id) => !pin.verified && *id != pin.id,
         };

@@ -21,6 +21,7 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     view: View,
     /// Counts everything that may have brought something to read.

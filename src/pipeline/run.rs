@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 
 use super::acks::Acks;
 use super::backoff::Backoff;
-use super::counts::Counts;
 use super::delivery::{Context, Delivery};
 use super::doubt::Doubts;
 use super::fate::Fate;
@@ -33,6 +32,7 @@ use crate::transform::Current;
 /// Chunks and gaps that wait for one before them, at most: while one is stuck the others go on so far.
 const AHEAD: usize = 256;
 
+mod finite;
 mod gaps;
 mod settle;
 mod tend;
@@ -185,21 +185,7 @@ impl Pipeline {
         }
     }
 
-    /// Ships what is selected, and nothing else of what is read.
-    pub(crate) fn selecting(self, selection: Arc<Selection>) -> Self {
-        Self { selection: Some(selection), ..self }
-    }
-
-    /// Counts what becomes of the events of each generation.
-    pub(crate) fn counting(mut self, counts: Arc<Counts>) -> Self {
-        // Nothing is under way yet, so nobody else holds it.
-        if let Some(context) = Arc::get_mut(&mut self.context) {
-            context.tell.count(counts);
-        }
-        self
-    }
-
-    /// Runs until `stop` is true, then waits for what is under way.
+    /// Runs until `stop` is true, then waits for what is under way; or until a finite list is read and settled.
     ///
     /// # Errors
     /// If the reading thread cannot be started.
@@ -245,14 +231,6 @@ impl Pipeline {
                 _ = tick.tick() => self.look_after(),
             }
         }
-    }
-
-    /// Whether everything that was read is settled.
-    fn is_settled(&self) -> bool {
-        self.parked.is_none()
-            && self.acks.is_empty()
-            && self.gaps.is_empty()
-            && self.tasks.is_empty()
     }
 
     /// Whether another chunk may go under way. One that was given back holds up those behind it: what comes before it

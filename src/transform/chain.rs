@@ -7,6 +7,7 @@ use super::level::Level;
 use super::lower::lower;
 use super::managed_fields::omit_managed_fields;
 use super::policy::Decision;
+use super::redact::Scratch;
 use super::shrink::shrink;
 use super::tally::{Done, Dropped};
 use super::{Filter, Policy, Redaction, Tally};
@@ -41,6 +42,7 @@ struct Work {
     changed: Vec<u8>,
     /// Why `where` failed, the last time it did.
     problem: Option<String>,
+    scratch: Scratch,
 }
 
 impl Chain {
@@ -185,7 +187,7 @@ impl Chain {
         work: &mut Work,
         done: &mut Done,
     ) -> bool {
-        let Work { edits, changed, .. } = work;
+        let Work { edits, changed, scratch, .. } = work;
         edits.clear();
         if record.event.form == Form::Unreadable {
             let Some(redaction) = &self.redaction else { return false };
@@ -205,7 +207,7 @@ impl Chain {
         let omitted = edits.len();
         done.managed_fields = omitted > lowered;
         if let Some(redaction) = &self.redaction {
-            redaction.edits(record, edits);
+            redaction.edits(record, edits, scratch);
             done.blanked = edits.len() - omitted;
         }
         if edits.is_empty() {

@@ -40,6 +40,12 @@ impl Edits {
         self.all.len()
     }
 
+    /// What takes the place of what, from an edit on.
+    pub(crate) fn since(&self, first: usize) -> impl Iterator<Item = (Range<usize>, &[u8])> {
+        let all = self.all.get(first..).unwrap_or_default();
+        all.iter().map(|edit| (edit.at.clone(), &self.text[edit.with.clone()]))
+    }
+
     /// The members that are to be removed, in their order.
     pub(crate) fn removed(&self) -> Vec<Range<usize>> {
         let removed = self.all.iter().filter(|edit| edit.member);

@@ -16,6 +16,8 @@ mod chain;
 mod current;
 mod edit;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz_tests;
 mod level;
 mod lower;
 mod managed_fields;

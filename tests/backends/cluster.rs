@@ -74,15 +74,20 @@ fn busy(cluster: &ApiServer, namespace: &str) {
 
 /// What the README tells a user to apply on RKE2, K3s or kubeadm is taken by a real API server, down to each field name.
 #[test]
-fn the_daemonset_is_accepted_by_a_real_api_server() {
+fn the_daemonset_and_the_job_are_accepted_by_a_real_api_server() {
     if !have(&[Server::KubeApi]) {
         return;
     }
     let cluster = ApiServer::start();
     // A dry run creates no namespace for what is to go into it.
     cluster.kubectl(&["create", "namespace", "auditrail"]).unwrap();
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/kubernetes/daemonset.yaml");
-    let apply = ["apply", "--dry-run=server", "--validate=strict", "-f", manifest];
-    let answer = cluster.kubectl(&apply).unwrap();
-    assert!(answer.contains("daemonset.apps/auditrail created (server dry run)"), "{answer}");
+    for (manifest, object) in [
+        ("daemonset.yaml", "daemonset.apps/auditrail"),
+        ("replay-job.yaml", "job.batch/auditrail-replay-cp-1"),
+    ] {
+        let path = format!("{}/etc/kubernetes/{manifest}", env!("CARGO_MANIFEST_DIR"));
+        let apply = ["apply", "--dry-run=server", "--validate=strict", "-f", &path];
+        let answer = cluster.kubectl(&apply).unwrap();
+        assert!(answer.contains(&format!("{object} created (server dry run)")), "{answer}");
+    }
 }

@@ -69,6 +69,8 @@ impl Elastic {
         command.arg("-Dlog4j2.disable.jmx=true");
         command.arg(format!("-Des.path.home={}", home.display()));
         command.arg("EsNode").arg(&home).arg(built("elasticsearch/lib")).args(settings);
+        // On a disk that is 90% full it would give no place to an index, and every request would wait for one.
+        command.arg("cluster.routing.allocation.disk.threshold_enabled=false");
         if secure {
             command.env("ES_PASSWORD", PASSWORD);
         }
@@ -213,6 +215,22 @@ impl Elastic {
         ids.dedup();
         assert_eq!(ids.len(), events.len(), "two documents of {target} share an id");
         assert_eq!(self.count(target).unwrap(), events.len(), "count of {target}");
+    }
+
+    /// Deletes the documents with one value of a field: one by one, since the server that is built here knows no other way.
+    pub(crate) fn delete_where(&self, target: &str, field: &str, value: &str) {
+        self.ask("POST", &format!("/{target}/_refresh"), "").unwrap();
+        let query = serde_json::json!({"size": 10_000, "query": {"term": {field: value}}, "_source": false});
+        let found = self.ask("POST", &format!("/{target}/_search"), &query.to_string()).unwrap();
+        let mut lines = String::new();
+        for hit in found["hits"]["hits"].as_array().unwrap() {
+            let action =
+                serde_json::json!({"delete": {"_index": hit["_index"], "_id": hit["_id"]}});
+            lines += &format!("{action}\n");
+        }
+        assert!(!lines.is_empty(), "nothing has {field}: {value}");
+        let answer = self.ask("POST", "/_bulk?refresh=true", &lines).unwrap();
+        assert_eq!(answer["errors"], false, "{answer}");
     }
 
     /// Lets the data stream go on in a new backing index, where a `create` does not see what the old one holds.

@@ -117,6 +117,12 @@ impl Loki {
         windows(around).into_iter().map(ask).collect()
     }
 
+    /// Has it write down what it holds in memory: of older events a query sees nothing else.
+    pub(crate) fn flush(&self) {
+        let answer = http::send("POST", &format!("{}/flush", self.url()), &[], Vec::new()).unwrap();
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    }
+
     /// Where it keeps its data.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()

@@ -30,6 +30,7 @@ mod hostile;
 mod kills;
 mod leaks;
 mod loki_refusals;
+mod recording;
 mod replay;
 mod rotation;
 mod smoke;

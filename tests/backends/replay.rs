@@ -130,3 +130,67 @@ fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
     }
     assert_all_once(&loki, &elastic, &history.events);
 }
+
+/// Loki as it comes takes nothing older than a week, and says so for each entry: the user hears it once, beforehand.
+#[test]
+fn what_loki_would_refuse_for_its_age_is_said_before_the_first_push() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::defaults();
+    let stage = Stage::new(&tables::loki(&loki.url(), "replay", ""));
+    let old = History::write(stage.dir.path(), 2, 300, SignedDuration::from_hours(15 * 24));
+    let ran = stage.run(&[], &[&old.dir]).expect(1);
+    for part in ["reject_old_samples_max_age", "--since"] {
+        assert!(ran.err.contains(part), "{}", ran.err);
+    }
+    assert_eq!(loki.count(LOKI, &old.events), Ok(0));
+}
+
+/// Events from hours ago into streams that are hours ahead, several files at a time: each hour gets a stream of its own.
+#[test]
+fn backups_older_than_what_the_live_stream_holds_are_taken_by_a_loki_with_its_own_limits() {
+    if !have(&[Server::Loki]) {
+        return;
+    }
+    let loki = Loki::defaults();
+    let stage = Stage::new(&tables::loki(&loki.url(), "replay", ""));
+    let dir = TempDir::new().unwrap();
+    let live = History::write(dir.path(), 1, 300, SignedDuration::from_mins(1));
+    stage.run(&[], &[&live.dir]).expect(0);
+    let old = History::write(stage.dir.path(), 6, 300, SignedDuration::from_hours(20));
+    stage.run(&[], &[&old.dir]).expect(0);
+    let events: Vec<_> = old.events.into_iter().chain(live.events).collect();
+    loki.flush();
+    loki.wait_count(LOKI, &events, Duration::from_mins(1));
+    loki.assert_holds(LOKI, &events);
+}
+
+/// Two members in one file and a pipe: no position of theirs is the server's, and every event is there already.
+#[test]
+fn what_has_no_positions_is_found_by_its_content() {
+    if !have(&[Server::Loki, Server::Elasticsearch]) {
+        return;
+    }
+    let (loki, elastic) = (Loki::raised(&[]), Elastic::shared());
+    let stage =
+        Stage::new(&both(&loki, &elastic).replace(STREAM, "logs-kubernetes.audit_logs-joined"));
+    let history = History::write(stage.dir.path(), 3, 400, SignedDuration::from_hours(30));
+    stage.run(&[], &[&history.dir]).expect(0);
+    // An id is no guard in an index that is written to no more.
+    elastic.rollover("logs-kubernetes.audit_logs-joined");
+    let joined = stage.path("joined.gz");
+    let bytes: Vec<_> = history.files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+    std::fs::write(&joined, bytes.concat()).unwrap();
+    let again = stage.run(&[], &[&joined]).expect(0);
+    for output in ["loki", "elasticsearch"] {
+        assert_eq!(again.totals(output), [1200, 0, 1200], "{}", again.out);
+    }
+    let mut piped = stage.command(&[], &[Path::new("-")]);
+    let piped = finish(piped.stdin(std::fs::File::open(&joined).unwrap())).expect(0);
+    for output in ["loki", "elasticsearch"] {
+        assert_eq!(piped.totals(output), [1200, 0, 1200], "{}", piped.out);
+    }
+    loki.assert_holds(LOKI, &history.events);
+    elastic.assert_holds("logs-kubernetes.audit_logs-joined", &history.events);
+}

@@ -21,6 +21,7 @@ fn help_is_what_it_was() {
         &["--help"][..],
         &["run", "--help"],
         &["check", "--help"],
+        &["replay", "--help"],
         &["status", "--help"],
         &["verify", "--help"],
         &["dead-letters", "--help"],

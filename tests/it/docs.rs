@@ -37,10 +37,11 @@ fn every_configuration_that_ships_is_accepted() {
     for path in files("etc", "toml") {
         accepted(&path.display().to_string(), &read(&path));
     }
-    let manifest = read("etc/kubernetes/daemonset.yaml");
-    let embedded = manifest.split("auditrail.toml: |\n").nth(1).unwrap();
-    let embedded = embedded.split("\n---").next().unwrap();
-    accepted("the DaemonSet's ConfigMap", embedded);
+    for manifest in ["etc/kubernetes/daemonset.yaml", "etc/kubernetes/replay-job.yaml"] {
+        let text = read(manifest);
+        let embedded = text.split("auditrail.toml: |\n").nth(1).unwrap();
+        accepted(manifest, embedded.split("\n---").next().unwrap());
+    }
 }
 
 /// Checks a subcommand and its flags, where a line runs the program, on its own or through Cargo.

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
 use jiff::SignedDuration;
 use rustix::process::Signal;
 
@@ -203,4 +204,121 @@ fn secrets_are_blanked(event: &serde_json::Value) {
             }
         }
     }
+}
+
+/// Stands in the data of Secrets.
+const MARKER: &str = "hunter2-MARKER-hunter2";
+
+fn secret_event(number: usize) -> String {
+    let data = base64::engine::general_purpose::STANDARD.encode(MARKER);
+    format!(
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"0000000{number}-5d91-4011-a160-4f93a4b80180","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/n/secrets","verb":"create","user":{{"username":"admin"}},"sourceIPs":["127.0.0.1"],"userAgent":"kubectl","objectRef":{{"resource":"secrets","namespace":"n","name":"s{number}","apiVersion":"v1"}},"responseStatus":{{"code":201}},"requestObject":{{"kind":"Secret","data":{{"a":"{data}"}},"stringData":{{"b":"{MARKER}"}}}},"requestReceivedTimestamp":"2026-11-21T06:27:4{number}.546047Z","stageTimestamp":"2026-11-21T06:27:4{number}.549259Z"}}"#
+    )
+}
+
+/// Neither the marker nor its base64 is in a text.
+fn is_clean(what: &str, text: &[u8]) {
+    let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(MARKER);
+    for marker in [MARKER, "MARKER", &encoded[..encoded.len() - 1]] {
+        assert!(memchr::memmem::find(text, marker.as_bytes()).is_none(), "{marker} in {what}");
+    }
+}
+
+/// Nor in anything that an agent wrote.
+fn nothing_leaked(place: &Place, said: &str) {
+    is_clean("the log", said.as_bytes());
+    is_clean("the output", &fs::read(place.out()).unwrap());
+    for entry in fs::read_dir(place.state_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            is_clean(&path.display().to_string(), &fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// What stands for the secret in each delivered event: once in its data, once in its text.
+fn tokens(place: &Place, events: usize) -> Vec<String> {
+    let lines = delivered(place, events);
+    let token = |event: &serde_json::Value, at: &str| {
+        event.pointer(&format!("/requestObject/{at}")).unwrap().as_str().unwrap().to_owned()
+    };
+    let events = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    events.flat_map(|event| [token(&event, "data/a"), token(&event, "stringData/b")]).collect()
+}
+
+#[test]
+fn a_secret_has_one_token_within_a_key_and_another_within_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("audit.log");
+    let append = |number| {
+        let mut file = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        writeln!(file, "{}", secret_event(number)).unwrap();
+    };
+    let with_key = |name: &str, byte: &str| {
+        let key = dir.path().join(name);
+        fs::write(&key, byte.repeat(40)).unwrap();
+        set_mode(&key, 0o600);
+        let place = Place::following(&log);
+        place.leaving(&format!("redact = {{ mode = \"hash\", key_file = \"{}\" }}", key.display()));
+        place
+    };
+    append(1);
+    append(2);
+    let place = with_key("one.key", "k");
+    let running = place.start();
+    let first = tokens(&place, 2);
+    let (status, said) = running.end(Signal::TERM);
+    assert!(status.success(), "{said}");
+    assert!(first[0].starts_with("hmac-sha256:") && first.iter().all(|token| *token == first[0]));
+
+    // After a restart.
+    append(3);
+    let running = place.start();
+    let all = tokens(&place, 3);
+    let (_, said_then) = running.end(Signal::TERM);
+    assert!(all.iter().all(|token| *token == first[0]), "{all:?}");
+    nothing_leaked(&place, &(said + &said_then));
+
+    let other = with_key("other.key", "K");
+    let running = other.start();
+    let others = tokens(&other, 3);
+    let (_, said) = running.end(Signal::TERM);
+    assert!(others.iter().all(|token| *token == others[0] && *token != first[0]), "{others:?}");
+    nothing_leaked(&other, &said);
+
+    let key = dir.path().join("other.key");
+    set_mode(&key, 0o640);
+    let ran = other.ask(&["run"]).expect(2);
+    assert!(ran.stderr.contains(&key.display().to_string()), "{}", ran.stderr);
+    assert!(ran.stderr.contains("mode 0640") && ran.stderr.contains("chmod 600"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_torn_tail_of_a_file_leaves_without_its_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("audit.log");
+    let line = secret_event(2);
+    let tail = &line[..line.rfind("MARKER").unwrap() + 6];
+    fs::write(&log, format!("{}\n{tail}", secret_event(1))).unwrap();
+    let place = Place::following(&log);
+    place.leaving("");
+    let running = place.start();
+    wait_for("the first event", Duration::from_secs(30), || {
+        let lines = fs::read_to_string(place.out()).unwrap_or_default();
+        if lines.contains("00000001-") { Ok(()) } else { Err(lines) }
+    });
+    // The server ended in the middle of a line, and its next one begins another file.
+    fs::rename(&log, dir.path().join("audit-2026-11-21T06-27-43.000.log")).unwrap();
+    fs::write(&log, format!("{}\n", secret_event(3))).unwrap();
+    wait_for("what is behind the tail", Duration::from_secs(30), || {
+        let lines = fs::read_to_string(place.out()).unwrap_or_default();
+        let whole = lines.contains("00000003-") && lines.contains("00000002-");
+        if whole { Ok(()) } else { Err(lines) }
+    });
+    for page in ["/metrics", "/status", "/"] {
+        is_clean(page, &http::get(&place.url(page)).unwrap().body);
+    }
+    let (status, said) = running.end(Signal::TERM);
+    assert!(status.success(), "{said}");
+    nothing_leaked(&place, &said);
 }

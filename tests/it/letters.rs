@@ -292,8 +292,11 @@ fn full_dead_letters_stop_the_pipeline_and_dropping_some_lets_it_go_on_by_itself
         let text = fs::read_to_string(config).unwrap();
         fs::write(config, text.replace("1GiB", "1MiB")).unwrap();
     });
-    let red = stage.agent.wait_readyz(503, LIMIT);
-    assert!(red.contains("no room is left for dead letters"), "{red}");
+    // That the budget is spent is seen a moment before the pipeline meets it.
+    let red = wait_for("the pipeline to have stopped", LIMIT, || match stage.agent.readyz()? {
+        (503, text) if text.contains("no room is left for dead letters") => Ok(text),
+        (status, text) => Err(format!("{status}: {text}")),
+    });
     assert!(red.contains("disk.max_bytes"), "{red}");
     let held = stage.letters().len();
     assert!((100..300).contains(&held), "{held}");

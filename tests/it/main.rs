@@ -26,6 +26,7 @@ mod leaving;
 mod letters;
 mod memory;
 mod pages;
+mod replay;
 mod starting;
 mod state;
 mod tidy;

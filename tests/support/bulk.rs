@@ -116,7 +116,11 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
     if target.contains("/_search") {
         state.look_ups += 1;
         let asked: Value = serde_json::from_slice(body).unwrap();
-        let ids = asked["query"]["ids"]["values"].as_array().unwrap();
+        let Some(ids) = asked["query"]["ids"]["values"].as_array() else {
+            // Is there anything at all?
+            let hits = json!({"total": {"value": state.stored.len()}});
+            return (200, json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}));
+        };
         let hits: Vec<_> = ids
             .iter()
             .filter(|id| state.stored.contains_key(id.as_str().unwrap()))
@@ -124,6 +128,10 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
             .collect();
         let hits = json!({"total": {"value": hits.len()}, "hits": hits});
         return (200, json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}));
+    }
+    if target.starts_with("GET / ") {
+        let version = json!({"number": "9.1.0"});
+        return (200, json!({"tagline": "You Know, for Search", "version": version}));
     }
     (200, json!({}))
 }

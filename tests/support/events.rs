@@ -60,7 +60,12 @@ pub(crate) struct Maker {
 impl Maker {
     /// The first event will be this long ago.
     pub(crate) fn from_ago(ago: SignedDuration) -> Self {
-        Self { at: Timestamp::now() - ago, made: 0 }
+        Self::from(Timestamp::now() - ago)
+    }
+
+    /// The first event will be a millisecond after this.
+    pub(crate) fn from(at: Timestamp) -> Self {
+        Self { at, made: 0 }
     }
 
     /// One event whose `requestObject` is `{"pad":"xxx..."}` of about this many bytes.

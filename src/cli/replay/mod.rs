@@ -175,14 +175,14 @@ impl Job {
     ) -> anyhow::Result<Self> {
         if arguments.paths.len() > 1 && arguments.paths.iter().any(|path| path.as_os_str() == STDIN)
         {
-            return Err(NotAccepted::new(
+            return Err(NotAccepted::error(
                 "`-` stands alone: ship files and standard input one after the other",
             ));
         }
         let input = plan::input(&config, arguments.input.as_deref())?.clone();
         let outputs = plan::outputs(&config, &input, &arguments.outputs)?;
         let node = arguments.node.clone().or(config.node.clone()).ok_or_else(|| {
-            NotAccepted::new(
+            NotAccepted::error(
                 "whose log is it? Say --node NAME, or set `node` in the configuration: the name of this machine may be another one",
             )
         })?;

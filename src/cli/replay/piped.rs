@@ -2,7 +2,7 @@
 //! and removed. Its events have no positions in the server's log.
 
 use std::io::{self, BufRead, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use flate2::bufread::MultiGzDecoder;
@@ -45,7 +45,7 @@ pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()>
     remove(&job.store.directory().join("piece"))
 }
 
-fn remove(path: &PathBuf) -> anyhow::Result<()> {
+fn remove(path: &Path) -> anyhow::Result<()> {
     match disk::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))

@@ -12,7 +12,7 @@ use crate::checkpoint::Store;
 use crate::cli::run::socket;
 use crate::cli::transform::NotAccepted;
 use crate::config::{self, Config, FileInput, OutputKind};
-use crate::event::{Cursor, Key};
+use crate::event::{Cursor, Fingerprint, Key};
 use crate::input::{Listed, list};
 use crate::pipeline::{Ranges, Selection, Span};
 use crate::server;
@@ -29,11 +29,12 @@ pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Resul
     let names = || names(config.inputs.iter().map(|input| &input.name));
     match (name, &config.inputs[..]) {
         (None, [only]) => Ok(only),
-        (None, _) => {
-            Err(NotAccepted::new(format!("say --input with one of {}: whose log is it?", names())))
-        }
+        (None, _) => Err(NotAccepted::error(format!(
+            "say --input with one of {}: whose log is it?",
+            names()
+        ))),
         (Some(name), all) => all.iter().find(|input| *input.name == *name).ok_or_else(|| {
-            NotAccepted::new(format!("there is no input {name:?}, but {}", names()))
+            NotAccepted::error(format!("there is no input {name:?}, but {}", names()))
         }),
     }
 }
@@ -44,12 +45,11 @@ pub(super) fn outputs(
     input: &FileInput,
     asked: &[String],
 ) -> anyhow::Result<Vec<config::Output>> {
-    let takes = |output: &&config::Output| output.inputs.contains(&input.name);
-    let takers = || config.outputs.iter().filter(takes);
+    let takers = || config.outputs.iter().filter(|output| output.inputs.contains(&input.name));
     for name in asked {
         if !takers().any(|output| *output.name == **name) {
             let names = names(takers().map(|output| &output.name));
-            return Err(NotAccepted::new(format!(
+            return Err(NotAccepted::error(format!(
                 "no output {name:?} takes the input {}, but {names}",
                 input.name
             )));
@@ -63,7 +63,7 @@ pub(super) fn outputs(
         if let OutputKind::File(file) = &output.kind
             && agent_writes(config, input, output)
         {
-            return Err(NotAccepted::new(format!(
+            return Err(NotAccepted::error(format!(
                 "the agent writes to {}, which a replay would mix up: give outputs.{} another `path` and `state_dir` in a configuration of its own, or name other outputs with --output",
                 file.path.display(),
                 output.name
@@ -112,9 +112,8 @@ pub(super) fn open(
         text(since),
         text(until)
     );
-    let digest: String =
-        Sha256::digest(what).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let directory = config.state_dir.join("replay").join(digest);
+    let digest = Fingerprint::cut(&Sha256::digest(what)).to_string();
+    let directory = config.state_dir.join("replay").join(&digest[..12]);
     Store::open(&directory)
         .with_context(|| format!("cannot remember how far it is below {}", directory.display()))
 }

@@ -1,6 +1,6 @@
 //! How far a replay is: a bar on a terminal, a line now and then elsewhere.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,10 @@ impl Progress {
         self.bar.set_message(self.work.message());
         log::step_aside(None);
         self.bar.abandon();
+        if !self.bar.is_hidden() {
+            // What follows begins a line of its own.
+            let _ = io::stderr().write_all(b"\n");
+        }
     }
 }
 
@@ -99,14 +103,14 @@ async fn lines(work: Work) {
     loop {
         tick.tick().await;
         let done = work.done();
-        let speed = (done - before.min(done)) as f64 / began.elapsed().as_secs_f64();
-        let left = (work.of.saturating_sub(done)) as f64 / speed.max(1.0);
+        let speed = done.saturating_sub(before) / began.elapsed().as_secs().max(1);
+        let left = work.of.saturating_sub(done) / speed.max(1);
         tracing::info!(
             done = human::size(done),
             of = human::size(work.of),
             events = work.events(),
-            per_second = human::size(speed as u64),
-            left = human::duration(Duration::from_secs(left as u64)),
+            per_second = human::size(speed),
+            left = human::duration(Duration::from_secs(left)),
             "shipping"
         );
     }

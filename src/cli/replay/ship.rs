@@ -1,6 +1,7 @@
 //! Joins files to outputs: several pipelines an output, each with some of the files, which it ships oldest first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -284,43 +285,58 @@ async fn output(
     let make = |config: &config::Output| {
         output_of(&job.config, config, &job.node, &job.input.name).map(Arc::new)
     };
-    let output = make(config)?;
-    let times = times(job, files);
-    if let Some(times) = times.clone()
-        && !matches!(*output, Output::File(_))
+    let mut output = make(config)?;
+    let Some(times) = times(job, files) else { return Ok(output) };
+    if let OutputKind::Loki(loki) = &config.kind
+        && needs_hours(&output, loki, &times, lanes).await
     {
-        let findings = output.preflight(times).await;
-        let mut failed = Vec::new();
-        for finding in findings {
-            let text = format!("{}: {}", finding.what, finding.hint);
-            match finding.state {
-                FindingState::Ok => tracing::debug!(output = &*config.name, "{}", finding.what),
-                FindingState::Warn => tracing::warn!(output = &*config.name, "{text}"),
-                FindingState::Fail => failed.push(text),
-            }
-        }
-        if !failed.is_empty() {
-            bail!("outputs.{} would not take these events. {}", config.name, failed.join(". "));
-        }
+        tracing::info!(
+            output = &*config.name,
+            "each hour of events goes to a stream of its own, with the label `hour`: Loki takes no event that is far older than the newest of its stream"
+        );
+        let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
+        output = make(&config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })?;
     }
-    let (OutputKind::Loki(loki), Some(times)) = (&config.kind, times) else { return Ok(output) };
-    // Side by side, or behind what is stored already, events are further apart than a stream takes them in any order.
+    if !matches!(*output, Output::File(_)) {
+        ask_first(&output, &config.name, times).await?;
+    }
+    Ok(output)
+}
+
+/// Whether events are further apart than a stream takes them in any order: side by side, or behind what is stored.
+async fn needs_hours(
+    output: &Output,
+    loki: &config::Loki,
+    times: &Range<Nanos>,
+    lanes: usize,
+) -> bool {
     let apart = lanes > 1 && times.end.saturating_sub(times.start) > WINDOW / 2;
-    let behind =
-        || async { output.newest().await.is_some_and(|newest| newest > times.start + WINDOW / 2) };
-    if loki.stream_per_hour || !(apart || behind().await) {
-        return Ok(output);
+    !loki.stream_per_hour
+        && (apart || output.newest().await.is_some_and(|newest| newest > times.start + WINDOW / 2))
+}
+
+/// Says what the back end would refuse, hide or delete.
+///
+/// # Errors
+/// If it would not take the events at all.
+async fn ask_first(output: &Output, name: &str, times: Range<Nanos>) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    for finding in output.preflight(times).await {
+        let text = format!("{}: {}", finding.what, finding.hint);
+        match finding.state {
+            FindingState::Ok => tracing::debug!(output = name, "{}", finding.what),
+            FindingState::Warn => tracing::warn!(output = name, "{text}"),
+            FindingState::Fail => failed.push(text),
+        }
     }
-    tracing::info!(
-        output = &*config.name,
-        "one stream an hour, with the label `hour`: Loki takes no event that is far older than the newest of its stream"
-    );
-    let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
-    make(&config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })
+    if !failed.is_empty() {
+        bail!("outputs.{name} would not take these events. {}", failed.join(". "));
+    }
+    Ok(())
 }
 
 /// From the first event to the last, as far as the files tell before they are read.
-fn times(job: &Job, files: &[Listed]) -> Option<std::ops::Range<Nanos>> {
+fn times(job: &Job, files: &[Listed]) -> Option<Range<Nanos>> {
     let first = files.iter().filter_map(Listed::first).min()?;
     let now = jiff::Timestamp::now().as_nanosecond();
     let now = Nanos::try_from(now).unwrap_or(Nanos::MAX);
@@ -367,7 +383,7 @@ async fn absent(
 }
 
 /// Whether nothing is stored anywhere of a stretch of time, and of what is near it.
-async fn is_empty(output: &Output, scopes: &[String], times: std::ops::Range<Nanos>) -> bool {
+async fn is_empty(output: &Output, scopes: &[String], times: Range<Nanos>) -> bool {
     let (from, to) = (times.start - WINDOW / 12, times.end + WINDOW / 12);
     for scope in scopes {
         if !matches!(output.holds_any(scope, from..to).await, Held::No) {

@@ -204,14 +204,14 @@ fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pa
     let Arguments { input, output, paths, .. } = arguments;
     let known = |name: &str| config.outputs.iter().any(|output| *output.name == *name);
     if let Some(name) = output.as_ref().filter(|name| !known(name)) {
-        return Err(NotAccepted::new(format!("there is no output {name:?}")));
+        return Err(NotAccepted::error(format!("there is no output {name:?}")));
     }
     let known = |name: &str| config.inputs.iter().any(|input| *input.name == *name);
     if let Some(name) = input.as_ref().filter(|name| !known(name)) {
-        return Err(NotAccepted::new(format!("there is no input {name:?}")));
+        return Err(NotAccepted::error(format!("there is no input {name:?}")));
     }
     if !paths.is_empty() && input.is_none() && config.inputs.len() > 1 {
-        return Err(NotAccepted::new("say --input with the one whose log PATH is"));
+        return Err(NotAccepted::error("say --input with the one whose log PATH is"));
     }
     let mut pairs = Vec::new();
     for to in &config.outputs {
@@ -224,7 +224,7 @@ fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pa
         pairs.extend(from.map(|input| Pair { input, output: to }));
     }
     if pairs.is_empty() {
-        return Err(NotAccepted::new(
+        return Err(NotAccepted::error(
             "nothing to compare: a file output is not, and no other output takes that input",
         ));
     }

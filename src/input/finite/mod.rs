@@ -122,7 +122,7 @@ pub(crate) fn spooled(
     let known = Files::new(key.clone()).identify(&plain, path, Now::now(Waits::USUAL), |_| None)?;
     let Some(known) = known else { return Ok(None) };
     let digest = joined::digest_of(path, number)?;
-    let mut listed = listed(&plain, path.to_owned(), known, false, Some(digest), true);
+    let mut listed = listed(&plain, path.to_owned(), known, false, Some(&digest), true);
     let generation = Generation { name: name.into(), ..(*listed.generation).clone() };
     listed.generation = Arc::new(generation);
     Ok(Some(listed))
@@ -193,7 +193,7 @@ impl<'a> Finding<'a> {
             return Ok(());
         };
         let joined = if name.gzip { joined::digest(&path).map_err(wrong)? } else { None };
-        let listed = listed(name, path, known, live, joined, self.found.len() < HELD);
+        let listed = listed(name, path, known, live, joined.as_ref(), self.found.len() < HELD);
         let rank = |listed: &Listed| {
             let generation = &listed.generation;
             (generation.live, !generation.gzip, generation.length)
@@ -220,13 +220,13 @@ fn listed(
     path: PathBuf,
     known: Known,
     live: bool,
-    joined: Option<joined::Digest>,
+    joined: Option<&joined::Digest>,
     hold: bool,
 ) -> Listed {
     let Known { head, length, held, .. } = known;
     let keyed = head.time.is_none();
     let generation = Generation {
-        print: joined.as_ref().map_or(head.print, |digest| digest.print(head.print)),
+        print: joined.map_or(head.print, |digest| digest.print(head.print)),
         name: path
             .file_name()
             .map_or_else(|| file_name(name), |name| name.to_string_lossy().into()),

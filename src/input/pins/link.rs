@@ -24,7 +24,9 @@ impl Pins {
         let generation = &tracked.generation;
         let replace = match (pin.gzip, generation.gzip) {
             (false, true) => {
-                if wait || !self.is_whole(tracked, pin)? {
+                // The log itself, truncated since, while what it held was copied and compressed.
+                let other = !begins_with(&pin.open()?.file, &generation.probe)?;
+                if !other && (wait || !self.is_whole(tracked, pin)?) {
                     point(tracked, pin);
                     return Ok(false);
                 }

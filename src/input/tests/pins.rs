@@ -148,6 +148,38 @@ fn a_log_that_is_copied_and_truncated_is_kept_under_both_names() {
     assert_eq!(play.script(script), "a | b hole:424 c d", "{:?}", play.links());
 }
 
+/// The link is of the log itself, and half a line at its start does not yet tell whose it is.
+#[test]
+fn a_truncated_log_that_begins_with_half_a_line_is_not_a_backup_of_half_a_line() {
+    let truncated = "append a | read | copytruncate | reopen | append b-";
+    let finished = "read | wait 30 | append -b | read | wait 30 | read";
+    check(&format!("{truncated} | restart | {finished}"), "a |  | b | ");
+    check(&format!("{truncated} | {finished}"), "a |  | b | ");
+    // Of a log that is gone nobody knows whether it held more than was read.
+    let gone = format!("{truncated} | delete audit.log.1 | restart | {finished}");
+    check(&gone, "a |  | backup_gone:0 b | ");
+}
+
+/// The link is of the log, which holds something else by now.
+#[test]
+fn a_copy_of_a_truncated_log_that_is_compressed_at_once_is_read() {
+    let truncated = "append a b | read 1 | copytruncate | move audit.log.1 9 | gzip 9 | reopen";
+    for then in ["", "| append c-", "| append c"] {
+        for finished in ["look | delete 9_gz | read", "restart | look | delete 9_gz | read"] {
+            let found = holding(GIB).script(&format!("{truncated} {then} | {finished}"));
+            let last = if then.ends_with('c') { " c" } else { "" };
+            assert_eq!(found, format!("a | b{last}"), "{then} {finished}");
+        }
+    }
+}
+
+#[test]
+fn half_a_line_in_a_file_that_only_a_link_keeps_is_read() {
+    let script = "append a | read | copytruncate | reopen | append b- | delete live | reopen | append c | restart | \
+                  read | wait 30 | read";
+    check(script, "a | c | ~b");
+}
+
 /// Another file may get the number of a deleted one; a name alone proves nothing.
 #[test]
 fn a_link_that_holds_something_else_than_its_name_says_is_not_believed() {

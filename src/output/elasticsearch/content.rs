@@ -4,11 +4,13 @@
 //! this very input sent them. Each document stands for one event: of two alike in a batch, with one stored, one is missing.
 //!
 //! Promised: nothing is said to be missing while a shard failed, or where documents have no auditID that can be searched.
-//! Not promised: that lines without an auditID are found under another id.
+//! Not promised: that lines without an auditID, and the remains of events, are found under another id.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use super::Elasticsearch;
 use super::lookup::{ANSWER, Shards, complete, read, usable};
 use super::stored::{self, LONG, Source};
-use crate::event::{Batch, Record};
+use crate::event::{Batch, Form, Record, Whole};
 use crate::output::{LookUp, Pick};
 
 /// Where an auditID is searched for: in both layouts, and as a server names it that has guessed the mapping.
@@ -75,7 +77,7 @@ pub(super) async fn look_up(
     scope: &str,
     batch: &Batch,
     picks: &[Pick],
-    mut found: Vec<bool>,
+    found: Vec<bool>,
 ) -> LookUp {
     let record = |pick: &Pick| batch.record(pick.event as usize);
     let open: Vec<_> = picks.iter().zip(&found).filter(|(_, found)| !**found).collect();
@@ -92,72 +94,92 @@ pub(super) async fn look_up(
         times: from.saturating_sub(SPARE)..to.saturating_add(1 + SPARE),
         untimed: true,
     };
-    let hits = match hits(store, scope, &ids, whole).await {
-        Ok(hits) => hits,
-        Err(end) => return end,
-    };
     // What stands under an id of this batch is counted already.
     let own: HashSet<_> =
         picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
-    let mut stock = Stock::default();
-    hits.into_iter().filter(|hit| !own.contains(&hit.id)).for_each(|hit| stock.put(&hit.source));
-    for (pick, found) in picks.iter().zip(&mut found) {
-        *found = *found || stock.take(record(pick));
+    let mut wanted = Wanted::new(picks.iter().map(record).collect(), found);
+    let take = |hit: Hit| {
+        if !own.contains(&hit.id) && is_whole(&hit.id) {
+            wanted.put(&hit.source);
+        }
+    };
+    match each_hit(store, scope, &ids, whole, take).await {
+        Ok(()) => LookUp::Found(wanted.found),
+        Err(end) => end,
     }
-    LookUp::Found(found)
 }
 
-/// What an event is searched by. A longer one is not indexed.
+/// What an event is searched by. A longer one is not indexed; the remains of an event have that of the event.
 fn audit_id(record: Record<'_>) -> Option<String> {
+    if record.event.whole != Whole::Yes || record.event.form == Form::Unreadable {
+        return None;
+    }
     record.text(record.event.fields.audit_id).filter(|id| id.len() < LONG).map(Into::into)
 }
 
-/// Documents by auditID and stage time, each to be taken once.
-#[derive(Default)]
-struct Stock(HashMap<(String, String), Vec<Source>>);
+/// Whether a document holds an event and not what is left of one, as far as the id tells: [`crate::event::Position::id`].
+fn is_whole(id: &str) -> bool {
+    let kind =
+        BASE64_URL_SAFE_NO_PAD.decode(id).ok().filter(|raw| raw.len() == 24).map(|raw| raw[16]);
+    kind.is_none_or(|kind| kind == 0)
+}
 
-impl Stock {
+/// The events that documents are looked for, each of which stands for one. No document is kept.
+struct Wanted<'a> {
+    records: Vec<Record<'a>>,
+    found: Vec<bool>,
+    /// By auditID and stage time, and by auditID alone: a time that is none is not stored.
+    places: HashMap<(String, String), Vec<usize>>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(records: Vec<Record<'a>>, found: Vec<bool>) -> Self {
+        let mut places: HashMap<_, Vec<usize>> = HashMap::new();
+        for (at, record) in records.iter().enumerate().filter(|(at, _)| !found[*at]) {
+            let Some(id) = audit_id(*record) else { continue };
+            let time = record.text(record.event.fields.stage_time).unwrap_or_default();
+            places.entry((id.clone(), String::new())).or_default().push(at);
+            if !time.is_empty() {
+                places.entry((id, time.into_owned())).or_default().push(at);
+            }
+        }
+        Self { records, found, places }
+    }
+
     fn put(&mut self, source: &Value) {
         // Other writers of the target may have put anything there.
         let Ok(source) = Source::deserialize(source) else { return };
         let Some((id, time)) = source.key() else { return };
-        self.0.entry((id.to_owned(), time.to_owned())).or_default().push(source);
-    }
-
-    fn take(&mut self, record: Record<'_>) -> bool {
-        let Some(id) = audit_id(record) else { return false };
-        let time = record.text(record.event.fields.stage_time).unwrap_or_default().into_owned();
-        // A time that is none is not stored.
-        [time, String::new()].into_iter().any(|time| {
-            let Some(sources) = self.0.get_mut(&(id.clone(), time)) else { return false };
-            let at = sources.iter().position(|source| source.is(record));
-            at.inspect(|at| drop(sources.swap_remove(*at))).is_some()
-        })
+        let Some(places) = self.places.get_mut(&(id.to_owned(), time.to_owned())) else { return };
+        let Self { records, found, .. } = self;
+        if let Some(at) = places.iter().position(|at| !found[*at] && source.is(records[*at])) {
+            found[places.swap_remove(at)] = true;
+        }
     }
 }
 
 /// Every document with one of the auditIDs, in parts that fit an answer.
-async fn hits(
+async fn each_hit(
     store: &Elasticsearch,
     scope: &str,
     ids: &[String],
     whole: Part,
-) -> Result<Vec<Hit>, LookUp> {
+    mut take: impl FnMut(Hit),
+) -> Result<(), LookUp> {
     let Part { ids: all, times, untimed } = whole;
     if !searchable(store, scope).await? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let mut open: Vec<Part> = all
         .step_by(IDS)
         .map(|at| Part { ids: at..(at + IDS).min(ids.len()), times: times.clone(), untimed })
         .collect();
-    let mut hits = Vec::new();
     while let Some(part) = open.pop() {
         let most = if part.is_last() { LAST } else { PAGE };
         let query = question(&ids[part.ids.clone()], &part, most);
         let Some((total, page)) = search(store, scope, query).await? else { continue };
         if total <= most {
-            hits.extend(page);
+            page.into_iter().for_each(&mut take);
         } else if let Some(parts) = part.halves() {
             open.extend(parts);
         } else {
@@ -165,7 +187,7 @@ async fn hits(
             return Err(LookUp::Unavailable { answer });
         }
     }
-    Ok(hits)
+    Ok(())
 }
 
 impl Part {

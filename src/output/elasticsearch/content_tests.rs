@@ -8,32 +8,46 @@ fn document(event: &str) -> Value {
     json!({ "kubernetes": { "audit": serde_json::from_str::<Value>(event).unwrap() } })
 }
 
+/// Which of the lines are found among the documents.
+fn found(lines: &[&str], documents: &[Value]) -> Vec<bool> {
+    let lines: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
+    let batch = batch(&lines);
+    let records = (0..lines.len()).map(|index| batch.record(index)).collect();
+    let mut wanted = Wanted::new(records, vec![false; lines.len()]);
+    documents.iter().for_each(|document| wanted.put(document));
+    wanted.found
+}
+
 #[test]
 fn each_document_stands_for_one_event() {
     let other = EVENT.replace("Panic", "ResponseComplete");
-    let batch = batch(&[EVENT, EVENT, &other].map(str::as_bytes));
-    let mut stock = Stock::default();
-    stock.put(&document(EVENT));
-    stock.put(&serde_json::from_str(&other).unwrap());
-    let found: Vec<_> = (0..3).map(|index| stock.take(batch.record(index))).collect();
-    assert_eq!(found, [true, false, true]);
-    assert!(!stock.take(batch.record(2)));
+    let documents = [document(EVENT), serde_json::from_str(&other).unwrap()];
+    assert_eq!(found(&[EVENT, EVENT, &other], &documents), [true, false, true]);
+    let thrice = [document(EVENT), document(EVENT), document(EVENT)];
+    assert_eq!(found(&[EVENT, EVENT, &other], &thrice), [true, true, false]);
 }
 
 #[test]
 fn what_is_no_event_of_ours_is_passed_over() {
-    let batch = batch(&[EVENT.as_bytes(), b"no event"]);
-    let mut stock = Stock::default();
-    for odd in
-        [json!(null), json!({"auditID": 7}), json!({"kubernetes": []}), json!({"stage": "x"})]
-    {
-        stock.put(&odd);
-    }
-    assert!(!stock.take(batch.record(0)) && !stock.take(batch.record(1)));
+    let odd =
+        [json!(null), json!({"auditID": 7}), json!({"kubernetes": []}), json!({"stage": "x"})];
+    assert_eq!(found(&[EVENT, "no event"], &odd), [false, false]);
     // In safe form a time that is none is left out.
     let untimed = EVENT.replace("2026-11-21T06:25:22.612771Z", "noon");
-    stock.put(&json!({"auditID": "a", "stage": "Panic", "requestReceivedTimestamp": "2026-11-21T06:25:22.533537Z"}));
-    assert!(stock.take(super::super::tests::batch(&[untimed.as_bytes()]).record(0)));
+    let stored = json!({"auditID": "a", "stage": "Panic", "requestReceivedTimestamp": "2026-11-21T06:25:22.533537Z"});
+    assert_eq!(found(&[&untimed], &[stored]), [true]);
+}
+
+#[test]
+fn the_remains_of_an_event_do_not_stand_for_it() {
+    let mut batch = batch(&[EVENT.as_bytes()]);
+    for (whole, expected) in [(Whole::Yes, true), (Whole::Torn, false), (Whole::Gap, false)] {
+        batch.events[0].whole = whole;
+        let position = crate::event::Position { whole, ..batch.position(0) };
+        assert_eq!(is_whole(&position.id()), expected);
+        assert_eq!(audit_id(batch.record(0)).is_some(), expected);
+    }
+    assert!(is_whole("of another agent") && is_whole(""));
 }
 
 #[test]

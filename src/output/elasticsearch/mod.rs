@@ -45,7 +45,8 @@ use endpoints::Endpoints;
 use target::Naming;
 
 /// What is asked for of a bulk answer: enough for the verdicts.
-const BULK: [(&str, &str); 1] = [("filter_path", "took,errors,items.*.error,items.*.status")];
+const BULK: [(&str, &str); 1] =
+    [("filter_path", "took,errors,items.*.error,items.*.status,items.*.failure_store")];
 /// Bytes that a document has beside its line, about.
 const AROUND: usize = 900;
 

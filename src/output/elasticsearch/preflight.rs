@@ -101,10 +101,10 @@ fn stream(body: &Value, policy: Option<&Value>, times: Range<Nanos>) -> Vec<Find
     if let Some(series) = &stream.time_series {
         findings.extend(bounds(series, times));
     }
-    // Kept where nobody looks, and for 30 days by default.
+    // Elasticsearch says 201 to them; `verdict.rs` knows, but a proxy may take the word out of its answer.
     if stream.failure_store.get("enabled").and_then(Value::as_bool) == Some(true) {
         findings.push(Finding::warn(
-            "the data stream has a failure store: a document that it refuses is put there, and counts as stored",
+            "the data stream has a failure store: what it refuses is kept there as well, beside the safe form or the dead letter made of it",
             "turn it off while the replay lasts (PUT _data_stream/NAME/_options), or look into NAME::failures afterwards",
         ));
     }
@@ -164,7 +164,7 @@ fn disk(rows: &Value) -> Option<Finding> {
     let (percent, node) = fullest.max()?;
     (percent >= FULL).then(|| {
         Finding::warn(
-            format!("the disk of {node} is {percent}% full: at 95% Elasticsearch refuses to write"),
+            format!("the disk of {node} is {percent}% full: from 90% on Elasticsearch puts no new index there, and at 95% it refuses to write"),
             "free disk space before the replay; one that is refused waits until there is some",
         )
     })

@@ -37,6 +37,8 @@ struct Item {
 struct Outcome {
     status: u16,
     error: Option<Error>,
+    /// `used` where the document was refused and put aside (Elasticsearch 8.19 and later, where a data stream has that).
+    failure_store: Option<String>,
 }
 
 /// Why something was refused, as Elasticsearch and `OpenSearch` put it.
@@ -130,6 +132,10 @@ fn one(outcome: &Outcome, safe: bool) -> Verdict {
     let error = outcome.error.as_ref().unwrap_or(&nothing);
     let answer = || format!("{} {}", outcome.status, error.shown());
     match (outcome.status, error.kind.as_str()) {
+        (200..300, _) if outcome.failure_store.as_deref() == Some("used") => {
+            let answer = format!("{} put into the failure store", outcome.status);
+            if safe { Verdict::Refuse { answer } } else { Verdict::Safe { answer } }
+        }
         (200..300, _) => Verdict::Delivered,
         // The id is the event's position: who has it, is this event.
         (409, _) => Verdict::Delivered,

@@ -258,6 +258,14 @@ fn an_answer_that_does_not_count_up_leaves_doubt() {
     }
 }
 
+/// Elasticsearch answers 201 to what it puts there, as its documentation has it.
+#[test]
+fn what_went_to_the_failure_store_is_not_in_the_data_stream() {
+    let body = br#"{"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201}}]}"#;
+    let Answer::Each(verdicts) = judge(200, None, body, &[false, true, false]) else { panic!() };
+    assert_eq!(verdicts.iter().map(word).collect::<Vec<_>>(), ["safe", "refuse", "delivered"]);
+}
+
 #[test]
 fn the_good_neighbours_of_an_odd_event_are_delivered() {
     let body = br#"{"took":0,"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":null,"caused_by":{"type":"x","reason":"Duplicate field 'a'"}}}},{"index":{"status":409}}]}"#;

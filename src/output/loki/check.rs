@@ -46,7 +46,8 @@ pub(super) async fn read(loki: &Loki) -> Finding {
         whole: Whole::Yes,
         form: Form::Unreadable,
         line: Span::default(),
-        time: 0,
+        // Any moment will do, but for those that Loki takes for seconds.
+        time: super::now(),
         fields: Fields::default(),
         depth: 0,
     };

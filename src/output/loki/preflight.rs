@@ -2,11 +2,14 @@
 //!
 //! Loki is asked whether it takes a push of nothing and answers a query; the rest is read from its settings. Nothing is
 //! stored for a test.
+//!
+//! Whether the stream is ahead of what is to be sent is not told here: [`super::survey::newest`] knows, and hours with
+//! streams of their own are the answer.
 
 use std::ops::Range;
 
 use super::limits::{Settings, Word};
-use super::{Loki, check, limits, now, survey};
+use super::{Loki, check, limits, now};
 use crate::event::Nanos;
 use crate::output::finding::Finding;
 
@@ -38,25 +41,16 @@ pub(super) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> 
             Settings::default()
         }
     };
-    let newest = if loki.config.stream_per_hour { None } else { survey::newest(loki, now()).await };
-    let replay = Replay {
-        times,
-        now: now(),
-        newest,
-        stream_per_hour: loki.config.stream_per_hour,
-        metadata: !loki.config.metadata.is_empty(),
-    };
+    let replay = Replay { times, now: now(), metadata: !loki.config.metadata.is_empty() };
     findings.extend(replay.findings(&settings));
     findings
 }
 
-/// What is to be sent, and where it meets what is there.
+/// What is to be sent.
 struct Replay {
     times: Range<Nanos>,
     now: Nanos,
-    /// Of the stream that all goes to.
-    newest: Option<Nanos>,
-    stream_per_hour: bool,
+    /// Is any sent beside the lines?
     metadata: bool,
 }
 
@@ -66,9 +60,9 @@ impl Replay {
         findings.extend(self.too_old(settings));
         findings.extend(self.too_new(settings));
         findings.extend(self.before_the_schema(settings));
-        findings.extend(self.out_of_order(settings));
+        findings.extend(out_of_order(settings));
         findings.extend(self.cut(settings));
-        findings.extend(self.rate(settings));
+        findings.extend(rate(settings));
         findings.extend(self.streams(settings));
         findings.extend(self.hidden(settings));
         findings.extend(self.deleted(settings));
@@ -137,39 +131,6 @@ impl Replay {
         })
     }
 
-    fn out_of_order(&self, settings: &Settings) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let limits = &settings.limits_config;
-        if limits.unordered_writes.flag() == Some(false) {
-            findings.push(Finding::fail(
-                "Loki takes no event that is older than the last one of its stream (`unordered_writes: false`), and audit events are not in order of time",
-                "set `limits_config.unordered_writes: true` in Loki",
-            ));
-        }
-        if limits.shard_streams.time_sharding_enabled.flag() == Some(true) {
-            return findings;
-        }
-        let window = settings.ingester.max_chunk_age.limit().unwrap_or(CHUNK) / 2;
-        if self.stream_per_hour && window < HOUR {
-            findings.push(Finding::warn(
-                format!("Loki takes events up to {} behind the newest of their stream (half of `max_chunk_age`), and a stream has an hour", shown(window)),
-                "set `ingester.max_chunk_age: 2h` in Loki, or replay one file at a time",
-            ));
-        }
-        let newest = self.newest.filter(|newest| self.times.start < newest.saturating_sub(window));
-        if let Some(newest) = newest.filter(|_| !self.stream_per_hour) {
-            findings.push(Finding::fail(
-                format!(
-                    "the stream already holds events up to {}, and Loki refuses what is more than {} older (half of `max_chunk_age`)",
-                    stamp(newest),
-                    shown(window)
-                ),
-                "set `stream_per_hour = true` on this output, so that the old events go to streams of their own",
-            ));
-        }
-        findings
-    }
-
     fn cut(&self, settings: &Settings) -> Vec<Finding> {
         let limits = &settings.limits_config;
         let mut findings = Vec::new();
@@ -194,60 +155,11 @@ impl Replay {
         findings
     }
 
-    fn rate(&self, settings: &Settings) -> Option<Finding> {
-        let limits = &settings.limits_config;
-        let megabytes = |word: &Word| word.number().map(|number| number * MIB);
-        let all =
-            ("ingestion_rate_mb", &limits.ingestion_rate_mb, megabytes(&limits.ingestion_rate_mb));
-        let one = (
-            "per_stream_rate_limit",
-            &limits.per_stream_rate_limit,
-            // Loki spreads a fast stream over several.
-            limits
-                .per_stream_rate_limit
-                .bytes()
-                .filter(|_| limits.shard_streams.enabled.flag() != Some(true)),
-        );
-        let bursts = [
-            ("ingestion_burst_size_mb", megabytes(&limits.ingestion_burst_size_mb)),
-            ("per_stream_rate_limit_burst", limits.per_stream_rate_limit_burst.bytes()),
-        ];
-        if let Some((name, _)) =
-            bursts.iter().find(|(_, burst)| burst.is_some_and(|burst| burst > 0.0 && burst < PUSH))
-        {
-            return Some(Finding::warn(
-                format!(
-                    "Loki refuses at once what is larger than `{name}`, and a push has up to 1 MiB"
-                ),
-                format!(
-                    "raise `limits_config.{name}` in Loki, or keep `batch.max_bytes` of this output well below it"
-                ),
-            ));
-        }
-        let (name, set, rate) = [all, one]
-            .into_iter()
-            .filter_map(|(name, set, rate)| Some((name, set, rate.filter(|rate| *rate > 0.0)?)))
-            .min_by(|a, b| a.2.total_cmp(&b.2))?;
-        let (speed, hour) = (rate / MIB, rate * 3600.0 / (1024.0 * MIB));
-        let what = format!(
-            "Loki takes {speed:.1} MiB a second at the most (`{name}: {set}`), {hour:.0} GiB an hour"
-        );
-        Some(if rate >= SLOW {
-            Finding::ok(what)
-        } else {
-            Finding::warn(
-                what,
-                "raise `ingestion_rate_mb`, `ingestion_burst_size_mb`, `per_stream_rate_limit` and `per_stream_rate_limit_burst` \
-                 in `limits_config` while the replay lasts, or give it the time",
-            )
-        })
-    }
-
     fn streams(&self, settings: &Settings) -> Option<Finding> {
         let most = settings.limits_config.max_global_streams_per_user.number()?;
         let hours = self.times.end.saturating_sub(self.times.start) / HOUR + 1;
         #[expect(clippy::cast_precision_loss, reason = "compared with a rough bound")]
-        let too_many = self.stream_per_hour && most > 0.0 && hours as f64 > most;
+        let too_many = most > 0.0 && hours as f64 > most;
         too_many.then(|| {
             Finding::warn(
                 format!("an hour each makes {hours} streams of this log, and Loki takes {most:.0} at a time from a tenant (`max_global_streams_per_user`)"),
@@ -302,6 +214,77 @@ impl Replay {
             )
         })
     }
+}
+
+fn out_of_order(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let limits = &settings.limits_config;
+    if limits.unordered_writes.flag() == Some(false) {
+        findings.push(Finding::fail(
+            "Loki takes no event that is older than the last one of its stream (`unordered_writes: false`), and audit events are not in order of time",
+            "set `limits_config.unordered_writes: true` in Loki",
+        ));
+    }
+    if limits.shard_streams.time_sharding_enabled.flag() == Some(true) {
+        return findings;
+    }
+    let window = settings.ingester.max_chunk_age.limit().unwrap_or(CHUNK) / 2;
+    if window < HOUR {
+        findings.push(Finding::warn(
+            format!("Loki takes events up to {} behind the newest of their stream (half of `max_chunk_age`), which is less than the hour that a stream has at the least", shown(window)),
+            "set `ingester.max_chunk_age: 2h` in Loki, or replay one file at a time",
+        ));
+    }
+    findings
+}
+
+fn rate(settings: &Settings) -> Option<Finding> {
+    let limits = &settings.limits_config;
+    let megabytes = |word: &Word| word.number().map(|number| number * MIB);
+    let all =
+        ("ingestion_rate_mb", &limits.ingestion_rate_mb, megabytes(&limits.ingestion_rate_mb));
+    let one = (
+        "per_stream_rate_limit",
+        &limits.per_stream_rate_limit,
+        // Loki spreads a fast stream over several.
+        limits
+            .per_stream_rate_limit
+            .bytes()
+            .filter(|_| limits.shard_streams.enabled.flag() != Some(true)),
+    );
+    let bursts = [
+        ("ingestion_burst_size_mb", megabytes(&limits.ingestion_burst_size_mb)),
+        ("per_stream_rate_limit_burst", limits.per_stream_rate_limit_burst.bytes()),
+    ];
+    if let Some((name, _)) =
+        bursts.iter().find(|(_, burst)| burst.is_some_and(|burst| burst > 0.0 && burst < PUSH))
+    {
+        return Some(Finding::warn(
+            format!(
+                "Loki refuses at once what is larger than `{name}`, and a push has up to 1 MiB"
+            ),
+            format!(
+                "raise `limits_config.{name}` in Loki, or keep `batch.max_bytes` of this output well below it"
+            ),
+        ));
+    }
+    let (name, set, rate) = [all, one]
+        .into_iter()
+        .filter_map(|(name, set, rate)| Some((name, set, rate.filter(|rate| *rate > 0.0)?)))
+        .min_by(|a, b| a.2.total_cmp(&b.2))?;
+    let (speed, hour) = (rate / MIB, rate * 3600.0 / (1024.0 * MIB));
+    let what = format!(
+        "Loki takes {speed:.1} MiB a second at the most (`{name}: {set}`), {hour:.0} GiB an hour"
+    );
+    Some(if rate >= SLOW {
+        Finding::ok(what)
+    } else {
+        Finding::warn(
+            what,
+            "raise `ingestion_rate_mb`, `ingestion_burst_size_mb`, `per_stream_rate_limit` and `per_stream_rate_limit_burst` \
+             in `limits_config` while the replay lasts, or give it the time",
+        )
+    })
 }
 
 /// A setting that suffices for an age, as all of Loki's settings understand it.

@@ -39,7 +39,7 @@ schema_config:
 const NOW: Nanos = 1_795_242_322_000_000_000;
 
 /// What is said of events of so many hours ago under settings changed like that.
-fn said(ago: Nanos, change: &[(&str, &str)], stream_per_hour: bool) -> Vec<Finding> {
+fn said(ago: Nanos, change: &[(&str, &str)]) -> Vec<Finding> {
     let mut text = DEFAULTS.to_owned();
     for (from, to) in change {
         assert!(text.contains(from), "{from}");
@@ -48,8 +48,6 @@ fn said(ago: Nanos, change: &[(&str, &str)], stream_per_hour: bool) -> Vec<Findi
     let replay = Replay {
         times: NOW - ago * HOUR..NOW - ago * HOUR + 30 * MINUTE,
         now: NOW,
-        newest: Some(NOW),
-        stream_per_hour,
         metadata: true,
     };
     replay.findings(&read(text.as_bytes()).unwrap())
@@ -65,7 +63,7 @@ fn finds(findings: &[Finding], state: State, part: &str) {
 
 #[test]
 fn a_loki_as_it_comes_takes_the_last_hour_and_says_how_fast() {
-    let findings = said(1, &[], true);
+    let findings = said(1, &[]);
     assert!(!findings.iter().any(Finding::is_failure), "{findings:#?}");
     finds(
         &findings,
@@ -78,7 +76,7 @@ fn a_loki_as_it_comes_takes_the_last_hour_and_says_how_fast() {
 
 #[test]
 fn events_older_than_the_limit_are_told_with_the_value_that_is_needed() {
-    let findings = said(24 * 30, &[], true);
+    let findings = said(24 * 30, &[]);
     finds(
         &findings,
         State::Fail,
@@ -87,18 +85,16 @@ fn events_older_than_the_limit_are_told_with_the_value_that_is_needed() {
     finds(&findings, State::Fail, "reject_old_samples_max_age: 721h");
     finds(&findings, State::Fail, "--since 2026-11-14T06:35:22Z");
     finds(&findings, State::Warn, "ingester.query_store_max_look_back_period: -1s");
-    let off = said(24 * 30, &[("reject_old_samples: true", "reject_old_samples: false")], true);
+    let off = said(24 * 30, &[("reject_old_samples: true", "reject_old_samples: false")]);
     assert!(!off.iter().any(Finding::is_failure), "{off:#?}");
 }
 
 #[test]
-fn a_stream_that_is_newer_refuses_what_is_behind_its_window() {
-    finds(&said(3, &[], false), State::Fail, "stream_per_hour = true");
-    assert!(!said(3, &[], true).iter().any(Finding::is_failure));
-    assert!(!said(1, &[], false).iter().any(Finding::is_failure));
-    let sharded = [("time_sharding_enabled: false", "time_sharding_enabled: true")];
-    assert!(!said(3, &sharded, false).iter().any(Finding::is_failure));
-    finds(&said(3, &[("2h0m0s", "1h")], true), State::Warn, "max_chunk_age: 2h");
+fn a_window_that_is_shorter_than_a_stream_is_told() {
+    finds(&said(3, &[("2h0m0s", "1h")]), State::Warn, "max_chunk_age: 2h");
+    let sharded =
+        [("2h0m0s", "1h"), ("time_sharding_enabled: false", "time_sharding_enabled: true")];
+    assert!(!said(3, &sharded).iter().any(|finding| finding.what.contains("max_chunk_age")));
 }
 
 #[test]
@@ -119,19 +115,18 @@ fn what_would_be_refused_cut_hidden_or_deleted_is_named() {
         (1, "30d1h", "10m", State::Warn, "max_query_length"),
     ];
     for (ago, from, to, state, part) in table {
-        finds(&said(ago, &[(from, to)], true), state, part);
+        finds(&said(ago, &[(from, to)]), state, part);
     }
     let kept = [
         ("retention_period: 0s", "retention_period: 1d"),
         ("retention_enabled: false", "retention_enabled: true"),
     ];
-    finds(&said(48, &kept, true), State::Warn, "retention_period: 49h");
-    assert!(!said(12, &kept, true).iter().any(|finding| finding.what.contains("deletes")));
+    finds(&said(48, &kept), State::Warn, "retention_period: 49h");
+    assert!(!said(12, &kept).iter().any(|finding| finding.what.contains("deletes")));
 }
 
 #[test]
 fn settings_that_say_nothing_are_no_findings() {
-    let replay =
-        Replay { times: 0..NOW, now: NOW, newest: None, stream_per_hour: false, metadata: true };
+    let replay = Replay { times: 0..NOW, now: NOW, metadata: true };
     assert_eq!(replay.findings(&Settings::default()), []);
 }

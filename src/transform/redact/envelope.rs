@@ -8,9 +8,9 @@ use std::ops::Range;
 use super::Redaction;
 use super::context::{Context, PLAIN_CODES};
 use super::frame::Flags;
+use super::known::Scratch;
 use super::member::name;
 use super::rules::ConfigMaps;
-use super::screen::Hits;
 use super::token::escape_json;
 use super::walk::{Walk, blank, scalar_end};
 use crate::event::walk::{string_end, value};
@@ -31,18 +31,24 @@ struct Member {
 
 impl Redaction {
     /// Collects what is to be changed in an event; `None` if it cannot be read.
-    pub(super) fn envelope(&self, record: &Record<'_>, edits: &mut Edits) -> Option<()> {
+    pub(super) fn envelope(
+        &self,
+        record: &Record<'_>,
+        edits: &mut Edits,
+        scratch: &mut Scratch,
+    ) -> Option<()> {
         let line = record.line;
-        let hits = self.screen.hits_beside(line, &edits.removed());
-        if hits.overflow {
+        scratch.screen(&self.screen, record, edits);
+        if scratch.hits.overflow {
             return None;
         }
-        if self.plain(record) && self.quick(record, &hits, edits) {
+        if self.plain(record) && self.quick(record, edits, scratch) {
             return Some(());
         }
+        let hits = &scratch.hits;
         let members = members(record)?;
         let context = self.context(record, line, &members);
-        let mut walk = Walk::new(self, &context, (line, &hits), edits, 0);
+        let mut walk = Walk::new(self, &context, (line, hits), edits, 0);
         for member in &members {
             let raw = &line[member.key.clone()];
             if !hits.any_within(member.key.start..member.value.end) && !context.looks(raw) {
@@ -51,7 +57,7 @@ impl Redaction {
             let name = name(raw);
             if walk.event_member(&name, member).is_none() {
                 // It cannot be read, so nobody knows what is in it.
-                walk = Walk::new(self, &context, (line, &hits), walk.edits, 0);
+                walk = Walk::new(self, &context, (line, hits), walk.edits, 0);
                 walk.blank(member.value.clone(), false);
             }
         }
@@ -79,8 +85,8 @@ impl Redaction {
 
     /// Deals with an event in which the screen saw nothing, or only what needs no knowledge of the rest; answers whether
     /// it was one.
-    fn quick(&self, record: &Record<'_>, hits: &Hits, edits: &mut Edits) -> bool {
-        let fields = &record.event.fields;
+    fn quick(&self, record: &Record<'_>, edits: &mut Edits, scratch: &mut Scratch) -> bool {
+        let (fields, hits) = (&record.event.fields, &scratch.hits);
         if hits.is_empty() {
             return true;
         }
@@ -97,14 +103,15 @@ impl Redaction {
         if object + users[0] + users[1] < hits.len() || object > 0 && (body || named || !says) {
             return false;
         }
-        let context = Context::default();
-        let mut walk = Walk::new(self, &context, (record.line, hits), edits, 0);
-        for (at, count) in [fields.user, fields.impersonated_user].into_iter().zip(users) {
-            if count > 0 && walk.user(&at.range(), Flags::NONE).is_none() {
-                return false;
-            }
+        if users == [0, 0] {
+            return true;
         }
-        true
+        scratch.user(edits, |hits, edits| {
+            let context = Context::default();
+            let mut walk = Walk::new(self, &context, (record.line, hits), edits, 0);
+            let mut all = [fields.user, fields.impersonated_user].into_iter().zip(users);
+            all.all(|(at, count)| count == 0 || walk.user(&at.range(), Flags::NONE).is_some())
+        })
     }
 
     fn context<'a>(

@@ -21,6 +21,7 @@ mod element;
 mod envelope;
 mod extract;
 mod frame;
+mod known;
 mod legacy;
 mod member;
 mod message;
@@ -41,6 +42,7 @@ mod uri;
 mod walk;
 mod words;
 
+pub(crate) use known::Scratch;
 use rules::RuleError;
 pub(crate) use rules::{ConfigMaps, Rule, Rules};
 #[cfg(test)]
@@ -89,10 +91,10 @@ impl Redaction {
     }
 
     /// Adds what has to be changed in a line that can be read. The edits are on the line as it was written.
-    pub(crate) fn edits(&self, record: &Record<'_>, edits: &mut Edits) {
+    pub(crate) fn edits(&self, record: &Record<'_>, edits: &mut Edits, scratch: &mut Scratch) {
         let read = match record.event.form {
             Form::Json if !is_event(record) => None,
-            Form::Json => self.envelope(record, edits),
+            Form::Json => self.envelope(record, edits, scratch),
             Form::Legacy => self.legacy(record, edits),
             Form::Unreadable => None,
         };

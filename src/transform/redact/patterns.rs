@@ -24,6 +24,8 @@ pub(super) enum What {
     Marked,
     /// A long run of base64.
     Run,
+    /// The parameter of a URL that signs it.
+    Signature,
     /// A program that takes passwords in short flags.
     Program,
     /// A key that other files know: an annotation, `extra`.
@@ -34,7 +36,8 @@ pub(super) enum What {
 
 /// In the form that the screen folds bytes to: lower case, `_` is 0x7f, a backslash is `|`.
 ///
-/// In two sets, since a search looks at as many bytes as its shortest pattern has, and the more the better.
+/// In two sets, since a search looks at as many bytes as its shortest pattern has, and the more the better. With
+/// no more than 32 patterns in the first set the search would take more bytes in a step, and err so often that it lost time.
 pub(super) const LONG: &[(&[u8], What)] = &[
     (b"pass", What::Word),
     (b"secr", What::Word),
@@ -63,6 +66,11 @@ pub(super) const LONG: &[(&[u8], What)] = &[
     (b"asia", What::Aws),
     (b"glpat-", What::Marked),
     (b"k\x7flive\x7f", What::Marked),
+    (b"-liter", What::Word),
+    (b"auths", What::Word),
+    (b"sig=", What::Signature),
+    (b"signature=", What::Signature),
+    (b"mongo", What::Program),
     (b"curl", What::Program),
     (b"mysql", What::Program),
     (b"mariadb", What::Program),
@@ -114,12 +122,18 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
             *structural |= escape;
             escape
         }
+        What::Signature => signs(text[..at].last()),
         What::Scheme | What::Quoted | What::Marked | What::Key | What::Run => true,
         What::Program => {
             let name = rest.iter().take(LONGEST).take_while(|byte| in_name(**byte)).count();
             rest.get(name).is_some_and(|next| b" \t\"'\\+%&".contains(next))
         }
     }
+}
+
+/// Whether the name of a parameter can go on behind a byte: `&`, which may be written `\u0026` or `&amp;`, or a part of its name.
+pub(super) fn signs(before: Option<&u8>) -> bool {
+    before.is_some_and(|byte| b"?&-6;".contains(byte))
 }
 
 /// Names and values that stand in every other event, and words of prose.
@@ -208,7 +222,12 @@ fn inert(name: &[u8], before: &[u8]) -> bool {
 }
 
 /// Whether a `key` has such letters around it that it may be one that opens something.
+#[inline]
 fn behind_key(text: &[u8], at: usize) -> bool {
+    if text[..at].last() == Some(&b'"') && text.get(at + 3) == Some(&b'"') {
+        // The name of a member, and most there are.
+        return false;
+    }
     let before = text[..at].iter().rev().take(4);
     let last = before.map(|byte| byte | 0x20).find(u8::is_ascii_lowercase).unwrap_or(b' ');
     match text.get(at + 3) {

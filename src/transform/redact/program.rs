@@ -1,4 +1,4 @@
-//! Programs that take passwords in short flags: `curl -u`, `mysql -p`, `redis-cli -a`, `sshpass -p`, `docker login -p`.
+//! Programs that take passwords in short flags: `curl -u`, `mysql -p`, `redis-cli -a`, `sshpass -p`, `docker login -p`, `mongosh -p`.
 
 use std::ops::Range;
 
@@ -20,6 +20,7 @@ pub(super) enum Program {
     Redis,
     Sshpass,
     Login,
+    Mongo,
 }
 
 impl Program {
@@ -31,6 +32,9 @@ impl Program {
             "redis-cli" => Self::Redis,
             "sshpass" => Self::Sshpass,
             "login" => Self::Login,
+            "mongo" | "mongosh" | "mongodump" | "mongorestore" | "mongoexport" | "mongoimport" => {
+                Self::Mongo
+            }
             _ if name.starts_with("mysql") || name.starts_with("mariadb") => Self::Mysql,
             _ => return None,
         })
@@ -40,12 +44,12 @@ impl Program {
         let short: &[&str] = match self {
             Self::Curl => &["-u", "-U"],
             Self::Redis => &["-a"],
-            Self::Mysql | Self::Sshpass | Self::Login => &["-p"],
+            Self::Mysql | Self::Sshpass | Self::Login | Self::Mongo => &["-p"],
         };
         let long: &[&str] = match self {
             Self::Curl => &["--user", "--proxy-user"],
             Self::Redis => &["--pass"],
-            Self::Mysql | Self::Sshpass | Self::Login => &[],
+            Self::Mysql | Self::Sshpass | Self::Login | Self::Mongo => &[],
         };
         if long.contains(&word) || self != Self::Mysql && short.contains(&word) {
             return Some(Flag::Next);
@@ -122,6 +126,8 @@ mod tests {
         assert_eq!(check("redis-cli -a hunter2 ping"), "hunter2");
         assert_eq!(check("sshpass -p hunter2 ssh x"), "hunter2");
         assert_eq!(check("sshpass -phunter2 ssh x"), "hunter2");
+        assert_eq!(check("mongosh db -u x -p hunter2"), "hunter2");
+        assert_eq!(check("mongodump -phunter2"), "hunter2");
         assert_eq!(check("login -u x -p hunter2"), "hunter2");
     }
 }

@@ -72,9 +72,21 @@ pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
     }
 }
 
+/// Whether a run has two capital letters.
+fn capitals(run: &[u8]) -> bool {
+    let count =
+        |part: &[u8]| part.iter().map(|byte| u8::from(byte.is_ascii_uppercase())).sum::<u8>();
+    let (parts, rest) = run.as_chunks::<16>();
+    let mut all = count(rest);
+    parts.iter().any(|part| {
+        all = all.saturating_add(count(part));
+        all > 1
+    }) || all > 1
+}
+
 /// Whether some stretch looks random: a path can lead up to it, and letters of escapes stand between.
 fn looks_random(run: &[u8]) -> bool {
-    if run.iter().filter(|byte| byte.is_ascii_uppercase()).count() < 2 {
+    if !capitals(run) {
         // Most are identifiers.
         return false;
     }
@@ -142,6 +154,8 @@ pub(super) fn is_public(run: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn found(text: &str) -> Vec<&str> {
@@ -160,6 +174,36 @@ mod tests {
         ] {
             assert_eq!(found(secret), [secret]);
             assert_eq!(found(&format!("x=\"{secret}\"")), [secret]);
+        }
+    }
+
+    /// One byte after the other.
+    fn slowly(text: &[u8]) -> Vec<Range<usize>> {
+        let mut all = Vec::new();
+        let mut start = 0;
+        for at in 0..=text.len() {
+            if !text.get(at).is_some_and(|byte| inside(*byte)) {
+                if at - start >= SHORTEST && looks_random(&text[start..at]) {
+                    all.push(start..at);
+                }
+                start = at + 1;
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn strides_agree_with_single_bytes(
+            parts in prop::collection::vec(("[a-zA-Z0-9+/]{0,70}", prop::sample::select(&b"\" .:\xff+"[..])), 0..8),
+        ) {
+            let text: Vec<u8> =
+                parts.into_iter().flat_map(|(run, gap)| [run.into_bytes(), vec![gap]].concat()).collect();
+            for from in 0..text.len().min(9) {
+                let mut all = Vec::new();
+                runs(&text[from..], |at| all.push(at));
+                prop_assert_eq!(all, slowly(&text[from..]));
+            }
         }
     }
 

@@ -40,6 +40,25 @@ impl Hits {
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        (self.structural, self.overflow) = (false, false);
+    }
+
+    /// Adds those of a stretch that begins at `at`.
+    pub(super) fn extend(&mut self, at: usize, other: &Self) {
+        other.all.iter().for_each(|hit| self.push(at + hit.at as usize, hit.what));
+        self.structural |= other.structural;
+        self.overflow |= other.overflow;
+    }
+
+    /// The same, with places counted from `at` on.
+    pub(super) fn back(&mut self, at: usize) {
+        for hit in &mut self.all {
+            hit.at = hit.at.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -101,12 +120,19 @@ impl Screen {
 
     /// The hits in a text.
     pub(super) fn hits(&self, text: &[u8]) -> Hits {
-        self.hits_beside(text, &[])
+        let mut hits = Hits::default();
+        self.hits_beside(text, &[], &mut Folded::default(), &mut hits);
+        hits
     }
 
-    /// The hits in a line of JSON, but for stretches of it, in order, that leave it anyway.
-    pub(super) fn hits_beside(&self, text: &[u8], gone: &[Range<usize>]) -> Hits {
-        let mut hits = Hits::default();
+    /// Adds the hits in a text, but for stretches of it, in order, that leave it anyway or were looked at before.
+    pub(super) fn hits_beside(
+        &self,
+        text: &[u8],
+        gone: &[Range<usize>],
+        folded: &mut Folded,
+        hits: &mut Hits,
+    ) {
         #[cfg(test)]
         if self.wary {
             hits.structural = true;
@@ -115,34 +141,39 @@ impl Screen {
         let mut from = 0;
         for gone in gone {
             if from < gone.start {
-                self.search(text, from..gone.start, &mut hits);
+                self.search(text, from..gone.start, folded, hits);
             }
             from = from.max(gone.end);
         }
-        self.search(text, from..text.len(), &mut hits);
+        self.search(text, from..text.len(), folded, hits);
+        self.flush(text, folded, hits);
         if hits.all.len() > 1 {
             hits.all.sort_by_key(|hit| hit.at);
             hits.all.dedup();
         }
-        hits
     }
 
-    /// Adds the hits in a stretch.
-    fn search(&self, text: &[u8], at: Range<usize>, hits: &mut Hits) {
-        let mut folded = Vec::with_capacity(at.len().min(CHUNK));
+    /// Adds the hits in a stretch of a text.
+    pub(super) fn hits_within(
+        &self,
+        text: &[u8],
+        at: Range<usize>,
+        folded: &mut Folded,
+        hits: &mut Hits,
+    ) {
+        self.search(text, at, folded, hits);
+        self.flush(text, folded, hits);
+    }
+
+    /// Adds the hits in a stretch; those of patterns, once what was folded is flushed.
+    fn search(&self, text: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
         let mut from = at.start;
         loop {
             let chunk = &text[from..at.end.min(from + CHUNK)];
-            // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
-            folded.clear();
-            folded.extend(chunk.iter().map(|byte| byte | 0x20));
-            for set in &self.sets {
-                set.search(&folded, |at, what| {
-                    if confirm(text, from + at, what, &mut hits.structural) {
-                        hits.push(from + at, what);
-                    }
-                });
+            if folded.bytes.len() + chunk.len() > CHUNK {
+                self.flush(text, folded, hits);
             }
+            folded.push(chunk, from);
             if from + CHUNK >= at.end {
                 break;
             }
@@ -154,6 +185,47 @@ impl Screen {
                 hits.push(at.start + run.start, What::Run);
             }
         });
+    }
+
+    /// Searches what was folded for patterns.
+    fn flush(&self, text: &[u8], folded: &mut Folded, hits: &mut Hits) {
+        for set in &self.sets {
+            set.search(&folded.bytes, |at, what| {
+                let at = folded.place(at);
+                if confirm(text, at, what, &mut hits.structural) {
+                    hits.push(at, what);
+                }
+            });
+        }
+        folded.bytes.clear();
+        folded.parts.clear();
+    }
+}
+
+/// Stretches of a text in lower case, one behind the other: searching many short ones at once costs less. Kept from line
+/// to line, so that most cost no allocation.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    bytes: Vec<u8>,
+    /// Where each begins here and in the text.
+    parts: Vec<(usize, usize)>,
+}
+
+impl Folded {
+    fn push(&mut self, text: &[u8], at: usize) {
+        if !self.parts.is_empty() {
+            // No folded byte is 0, and so no pattern has it.
+            self.bytes.push(0);
+        }
+        self.parts.push((self.bytes.len(), at));
+        // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
+        self.bytes.extend(text.iter().map(|byte| byte | 0x20));
+    }
+
+    /// Where a folded byte stands in the text.
+    fn place(&self, at: usize) -> usize {
+        let part = self.parts.iter().rev().find(|(start, _)| *start <= at);
+        part.map_or(at, |(start, place)| place + at - start)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::patterns::signs;
 use super::runs::{decoded, is_continue};
 use super::token::is_token;
 
@@ -99,6 +100,13 @@ pub(super) fn scheme(text: &[u8], at: usize) -> Option<Range<usize>> {
         value.len() > 2 && value[0].is_ascii_alphanumeric()
     };
     (credential && !prose && !is_token(plain.as_bytes())).then_some(start..end)
+}
+
+/// What signs a URL: the value of its `sig` or `X-Amz-Signature`, of which the last word stands at `at`.
+pub(super) fn signature(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let start = at + memchr::memchr(b'=', &text[at..])? + 1;
+    let end = run(text, start, |byte| byte.is_ascii_alphanumeric() || b"-_.~%+/=".contains(&byte));
+    (signs(text[..at].last()) && end >= start + 16).then_some(start..end)
 }
 
 /// The user and password of the URL whose `://` stands at `at`; or else how far there is none.

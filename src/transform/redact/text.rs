@@ -87,6 +87,7 @@ impl Search<'_> {
             What::Jwt => shapes::jwt(text, at),
             What::Pem => shapes::pem(text, at),
             What::Aws => shapes::aws(text, at),
+            What::Signature => shapes::signature(text, at),
             What::Marked => shapes::marked(text, at),
             What::Run => self.run(at),
             What::Program => {

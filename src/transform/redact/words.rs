@@ -17,7 +17,11 @@ const WORDS: &[&str] = &[
     "kubeconfig",
     "bearer",
     "pwd",
+    "fromliteral",
 ];
+
+/// Whole names: `{"auths":{…}}` is how the credentials for registries are written.
+const WHOLE: &[&str] = &["auths"];
 
 /// What does so at the end of a name only.
 const ENDS: &[&str] = &[
@@ -128,9 +132,29 @@ pub(super) fn in_name(byte: u8) -> bool {
 
 /// A name without its separators, in lower case.
 fn normal(name: &str) -> String {
-    let mut name = name.to_ascii_lowercase();
-    name.retain(|c| !matches!(c, '_' | '.' | '-' | ' '));
-    name
+    let mut normal = String::with_capacity(name.len());
+    let letters = name.chars().filter(|c| !matches!(c, '_' | '.' | '-' | ' '));
+    normal.extend(letters.map(|c| c.to_ascii_lowercase()));
+    normal
+}
+
+fn is_word(name: &str) -> bool {
+    has_word(name) || is_pass(name) || WHOLE.contains(&name)
+}
+
+/// Whether any of the words stands in a name.
+fn has_word(name: &str) -> bool {
+    let name = name.as_bytes();
+    // The first letters of them all: most places are dealt with by one look.
+    let begins =
+        |byte: u8| matches!(byte, b'p' | b's' | b't' | b'a' | b'c' | b'd' | b'k' | b'b' | b'f');
+    (0..name.len()).any(|at| {
+        begins(name[at])
+            && WORDS.iter().any(|word| {
+                let word = word.as_bytes();
+                word[0] == name[at] && name[at..].starts_with(word)
+            })
+    })
 }
 
 /// `DB_PASS`, `--pass`, but not `bypass`.
@@ -142,11 +166,13 @@ fn is_pass(name: &str) -> bool {
 pub(super) fn mentions(name: &[u8]) -> bool {
     let Ok(name) = str::from_utf8(name) else { return true };
     let name = normal(name);
-    WORDS.iter().any(|word| name.contains(word)) || ends(&name, ENDS) || is_pass(&name)
+    is_word(&name) || ends(&name, ENDS)
 }
 
 fn ends(name: &str, with: &[&str]) -> bool {
-    with.iter().any(|end| name.ends_with(end))
+    let name = name.as_bytes();
+    // Of nearly all the last letter is another one.
+    with.iter().any(|end| end.as_bytes().last() == name.last() && name.ends_with(end.as_bytes()))
 }
 
 /// Two names that differ in case and separators only are the same.
@@ -169,7 +195,7 @@ pub(super) enum Name {
 /// Judges a name: a JSON key, a flag, a variable.
 pub(super) fn judge(name: &str) -> Name {
     let name = normal(name);
-    let word = WORDS.iter().any(|word| name.contains(word)) || is_pass(&name);
+    let word = is_word(&name);
     if !word && !ends(&name, ENDS) || HARMLESS.contains(&name.as_str()) {
         Name::Plain
     } else if ends(&name, HARMLESS_ENDS) {
@@ -184,7 +210,7 @@ pub(super) fn judge(name: &str) -> Name {
 /// Whether a name itself ends with the word: `db-password`, but not `token-cleaner`.
 pub(super) fn ends_with_word(name: &str) -> bool {
     let name = normal(name);
-    ends(&name, WORDS) || ends(&name, ENDS)
+    ends(&name, WORDS) || ends(&name, ENDS) || is_pass(&name)
 }
 
 /// Whether a key inside of something suspicious names a part that is none.
@@ -256,6 +282,11 @@ mod tests {
         }
         assert_eq!(judge("Proxy-Authorization"), Name::Header);
         assert_eq!(judge("cookie-encryption-key"), Name::Header);
+    }
+
+    #[test]
+    fn every_word_is_found_by_its_first_letter() {
+        assert!(WORDS.iter().all(|word| has_word(&format!("x{word}x"))));
     }
 
     #[test]

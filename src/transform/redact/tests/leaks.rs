@@ -279,6 +279,16 @@ fn no_secret_of_a_pod_leaves() {
             r#""requestObject":{"spec":{"template":{"spec":{"containers":[{"command":["sh","-c","PGPASSWORD=§M psql; curl -H 'Authorization: Bearer §M' x"],"args":["--password=§M","--token","§M","-v"]}]}}}}"#,
         ),
         (
+            "commands, less usual",
+            "pods",
+            r#""requestObject":{"spec":{"containers":[{"command":["mongosh","-u","x","-p","§M"]},{"args":["kubectl","create","secret","generic","x","--from-literal=a=§M","--from-literal","b=§M"]},{"command":["sh","-c","kubectl create secret generic x --from-literal=a=§M; openssl rsa -passin pass:§M; mongodump -p §M"]},{"args":["-passin","pass:§M"]}]}}"#,
+        ),
+        (
+            "signed URLs, logins to registries",
+            "things",
+            r#""requestObject":{"spec":{"a":"https://x.example/y?sv=1&sig=§M%2F§M%3D","b":"get https://s3.example/o?X-Amz-Date=1\u0026X-Amz-Signature=§M§M now","c":{"auths":{"r.example":{"auth":"§B"}}},"d":"{\"auths\":{\"r.example\":{\"auth\":\"§B\"}}}","e":"a:\n  auths:\n    r.example:\n      auth: §B\n"}}"#,
+        ),
+        (
             "Pod command, short flags",
             "jobs",
             r#""requestObject":{"spec":{"containers":[{"command":["mysql","-uroot","-p§M"]},{"command":["curl","-u","a:§M"]},{"args":["-c","mysqldump -u root -p§M db"]},{"command":["redis-cli","-a","§M"]},{"command":["sshpass","-p","§M","ssh"]},{"command":["x","--pass","§M"]}]}}"#,

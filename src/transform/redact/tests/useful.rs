@@ -34,6 +34,10 @@ fn what_is_no_secret_stays_byte_for_byte() {
             r#""requestObject":{"webhooks":[{"clientConfig":{"caBundle":"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSURCVENDQWUyZ0F3SUJBZ0lJUmFmNVNFN2s5a1F3RFFZSktvWklodmNOQVFFTEJRQXdGVEVUTUJFR0ExVUUK"}}]}"#,
         ),
         (
+            "things",
+            r#""requestObject":{"spec":{"a":"https://x.example/y?design=a-long-value-here\\u0026sig=v1","args":["mongod","--port","27017","-c","compass: on; bypass:on"],"oauths":"x","signature":"MEUCIQDx","image":"mongo:7.0"}}"#,
+        ),
+        (
             "events",
             r#""requestObject":{"message":"MountVolume.SetUp failed for volume \"token\" : secret \"db\" not found","reason":"FailedMount"}"#,
         ),

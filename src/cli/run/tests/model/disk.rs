@@ -13,7 +13,7 @@ use super::step::Gz;
 pub(super) struct Disk {
     directory: PathBuf,
     server: Server,
-    /// The files that each backup has been, by name.
+    /// The files that each backup has been, by its plain name.
     inodes: HashMap<String, Vec<u64>>,
 }
 
@@ -40,9 +40,12 @@ impl Disk {
             Change::Append(bytes) => self.append(&bytes),
             Change::Rename(from, to) => {
                 fs::rename(self.path(&from), self.path(&to)).unwrap();
-                let mut inodes = self.inodes.remove(&from).unwrap_or_default();
-                inodes.push(fs::metadata(self.path(&to)).unwrap().ino());
-                self.inodes.insert(to, inodes);
+                let inode = fs::metadata(self.path(&to)).unwrap().ino();
+                // A backup and its `.gz` go one after the other. What was deleted under that name is another.
+                if let Some(before) = self.inodes.remove(plain(&from)) {
+                    self.inodes.insert(plain(&to).to_owned(), before);
+                }
+                self.note(plain(&to), inode);
             }
             Change::Create => {
                 self.server = Server::Writes(File::create(self.path("audit.log")).unwrap(), 0);
@@ -65,13 +68,13 @@ impl Disk {
                 };
                 let gz = self.path(&format!("{name}.gz"));
                 fs::write(&gz, &bytes[..until]).unwrap();
-                self.note(&name, &gz);
+                self.note(&name, fs::metadata(&gz).unwrap().ino());
             }
             Change::Return(name) => {
                 let bytes = compressed(&self.path(&name));
                 let gz = self.path(&format!("{name}.gz"));
                 fs::write(&gz, &bytes[..bytes.len() / 2]).unwrap();
-                self.note(&name, &gz);
+                self.note(&name, fs::metadata(&gz).unwrap().ino());
                 fs::remove_file(self.path(&name)).unwrap();
                 meanwhile();
                 let mut file = OpenOptions::new().append(true).open(&gz).unwrap();
@@ -81,8 +84,7 @@ impl Disk {
         }
     }
 
-    fn note(&mut self, name: &str, file: &Path) {
-        let inode = fs::metadata(file).unwrap().ino();
+    fn note(&mut self, name: &str, inode: u64) {
         self.inodes.entry(name.to_owned()).or_default().push(inode);
     }
 
@@ -107,9 +109,7 @@ impl Disk {
         let Ok(pins) = fs::read_dir(self.directory.join(".auditrail-hold")) else { return false };
         let pins: Vec<_> =
             pins.flatten().filter_map(|entry| Some(entry.metadata().ok()?.ino())).collect();
-        let inodes = files
-            .iter()
-            .filter_map(|name| self.inodes.get(name.strip_suffix(".gz").unwrap_or(name)));
+        let inodes = files.iter().filter_map(|name| self.inodes.get(plain(name)));
         inodes.flatten().any(|inode| pins.contains(inode))
     }
 
@@ -125,6 +125,11 @@ impl Disk {
         };
         entries.iter().map(line).collect()
     }
+}
+
+/// The name under which a backup is known.
+fn plain(name: &str) -> &str {
+    name.strip_suffix(".gz").unwrap_or(name)
 }
 
 fn compressed(plain: &Path) -> Vec<u8> {

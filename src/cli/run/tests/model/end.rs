@@ -85,8 +85,10 @@ impl Play<'_> {
         };
         let arrived = self.arrived(kind)?;
         once(&arrived)?;
-        let killed = self.script.steps.iter().any(|step| matches!(step, Step::Kill(_)));
-        told::compare(&self.told(kind), &arrived, &expected, killed)?;
+        let steps = &self.script.steps;
+        let spoilt = steps.iter().filter(|step| matches!(step, Step::Spoil)).count() as u64;
+        let killed = spoilt > 0 || steps.iter().any(|step| matches!(step, Step::Kill(_)));
+        told::compare(&self.told(kind), &arrived, &expected, killed, spoilt)?;
         if let Some(item) = arrived.iter().find(|item| !expected.must.contains(item) && !may(item))
         {
             return Err(format!("came, and should not: {item:?}"));

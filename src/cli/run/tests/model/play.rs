@@ -13,6 +13,7 @@ use super::disk::Disk;
 use super::ideal::{Change, Ideal};
 use super::step::{Kind, Script, Step};
 use super::store::Store;
+use crate::checkpoint::{Origin, Store as CheckpointStore};
 use crate::telemetry::Time;
 
 /// A link has been made long before.
@@ -77,6 +78,7 @@ impl Play<'_> {
                 }
             }
             Step::Stop => drop(self.stop()),
+            Step::Spoil => self.spoil(),
             Step::Await(requests) => self.wait(requests),
             Step::Weather(of, weather, times) => {
                 if let Some(store) = self.stores.get(&of) {
@@ -112,6 +114,19 @@ impl Play<'_> {
         let Some(process) = self.process.take() else { return true };
         self.note(&process);
         process.stop()
+    }
+
+    /// Where none would be left, nothing is damaged.
+    fn spoil(&self) {
+        let (state, checkpoint) = (self.node.state(), self.node.state().join("checkpoint.json"));
+        let Ok(bytes) = fs::read(&checkpoint) else { return };
+        if self.process.is_some() {
+            return;
+        }
+        fs::write(&checkpoint, &bytes[..bytes.len() / 2]).unwrap();
+        if !matches!(CheckpointStore::load(&state).unwrap().origin, Origin::Previous(_)) {
+            fs::write(&checkpoint, bytes).unwrap();
+        }
     }
 
     /// `seen`: not before the agent, if there is one, keeps it or needs it no more.

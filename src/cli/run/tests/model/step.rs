@@ -34,6 +34,8 @@ pub(super) enum Step {
     Kill(u8),
     /// SIGTERM.
     Stop,
+    /// The last checkpoint is damaged while no agent runs: the one before it counts, if there is one.
+    Spoil,
     /// Time passes: until so many requests have arrived, or none comes.
     Await(u8),
     /// A back end does this with the next n requests to write; 0: from now on.
@@ -122,6 +124,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![
         12 => step().prop_map(|step| vec![step]),
         2 => killed().prop_map(|steps| steps.to_vec()),
+        1 => kept().prop_map(|steps| steps.to_vec()),
+        1 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Spoil]),
     ]
 }
 
@@ -130,6 +134,18 @@ fn killed() -> impl Strategy<Value = [Step; 5]> {
     (back_end(), weather(), 1..3_u8, 1..6_u8).prop_map(|(of, weather, requests, events)| {
         let weather = Step::Weather(of, weather, requests);
         [Step::Start, weather, Step::Append(events), Step::Kill(requests), Step::Start]
+    })
+}
+
+/// A backup is deleted that one output has not read, or has not said that it has, while the others go on past it; then
+/// the agent is killed: only a link keeps it.
+fn kept() -> impl Strategy<Value = [Step; 10]> {
+    use Step::{Append, Await, Rotate, Start};
+    let weather = prop::sample::select(vec![Weather::Busy, Weather::Half, Weather::Hung]);
+    (back_end(), weather, 1..6_u8, 0..4_u8).prop_map(|(of, weather, events, which)| {
+        let (weather, delete) = (Step::Weather(of, weather, 0), Step::Delete(which));
+        let (write, more, wait) = (Append(events), Append(1), Await(3));
+        [Start, weather, write, Rotate, more, wait, delete, more, wait, Step::Kill(0)]
     })
 }
 

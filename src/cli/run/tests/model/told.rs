@@ -27,12 +27,14 @@ pub(super) fn told(line: &str) -> Option<Told> {
 }
 
 /// What is wrong with the gaps that one output was told of, given what arrived there. `killed`: what was sent and stored
-/// just before may be told to be lost too, since nobody heard that it was.
+/// just before may be told to be lost too, since nobody heard that it was. `spoilt`: with a checkpoint the memory of what
+/// was told before is gone, so many times.
 pub(super) fn compare(
     told: &[Told],
     arrived: &[Item],
     expected: &Expected,
     killed: bool,
+    spoilt: u64,
 ) -> Result<(), String> {
     let ids: BTreeSet<_> = told.iter().map(|told| &told.id).collect();
     if ids.len() < told.len() {
@@ -58,6 +60,7 @@ pub(super) fn compare(
         ("backup_gone", 0, lost + holes.1),
     ];
     for (reason, least, most) in bounds {
+        let most = most * (1 + spoilt);
         let bytes: u64 =
             told.iter().filter(|told| told.reason == reason).map(|told| told.bytes).sum();
         if bytes < least || bytes > most {

@@ -1,0 +1,4 @@
+//! See `auditrail::fuzzing::leaving`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| auditrail::fuzzing::leaving(data));

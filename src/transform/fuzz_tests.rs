@@ -1,0 +1,127 @@
+//! Any bytes as a line on its way out, under the defaults and under everything that can be turned on.
+
+use std::sync::LazyLock;
+
+use serde::de::IgnoredAny;
+
+use super::{Chain, ConfigMaps, Filter, Mode, Policy, Redaction, Rules};
+use crate::event::{Batch, Event, Fingerprint, Form, Key, Passed, Span, Whole, pieces};
+
+/// Stands in data of Secrets only.
+const MARKER: &str = "Zq7marker";
+
+/// The first byte says which chain, and whether the line was ended by a newline; the lines of the rest go one by one.
+pub(crate) fn leaving(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else { return };
+    let (chain, ended) = (&CHAINS[usize::from(first & 1)], first & 2 == 2);
+    rest.split(|byte| *byte == b'\n').for_each(|line| check(chain, line, ended));
+    if memchr::memmem::find(rest, MARKER.as_bytes()).is_none() {
+        planted(chain, rest, ended);
+    }
+}
+
+/// What is beside a Secret's data, or breaks off the line that holds it, does not bring it out.
+fn planted(chain: &Chain, beside: &[u8], ended: bool) {
+    let text = String::from_utf8_lossy(&beside[..beside.len().min(1024)]);
+    let (name, value) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    let [name, value] = [name, value].map(|part| serde_json::to_string(part).unwrap());
+    let secret = format!(
+        r#"{{{name}:{value},"data":{{{name}:"{MARKER}","b":{{"c":["{MARKER}"]}}}},{value}:{name},"stringData":{{"x":"{MARKER}"}}}}"#
+    );
+    let line = format!(
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"a","stage":"ResponseComplete","requestURI":"/api/v1/secrets","verb":"create","user":{{"username":{name}}},"objectRef":{{"resource":"secrets","apiVersion":"v1"}},"responseStatus":{{"code":200}},"requestObject":{secret},"responseObject":{{"kind":"SecretList","items":[{secret}]}},"stageTimestamp":"2026-11-21T07:32:22.085199Z"}}"#
+    );
+    let cut = beside.iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31) + usize::from(*byte));
+    let torn = [&line.as_bytes()[..cut % line.len()], beside].concat();
+    for (line, ended) in [(line.as_bytes(), true), (&torn, ended)] {
+        for line in line.split(|byte| *byte == b'\n') {
+            let mut batch = batch(line, ended);
+            chain.apply(1, &mut batch);
+            for index in 0..batch.events.len() {
+                let leaves = batch.record(index).line;
+                let found = memchr::memmem::find(leaves, MARKER.as_bytes());
+                assert_eq!(found, None, "{}", String::from_utf8_lossy(leaves));
+            }
+        }
+    }
+}
+
+/// As it comes, with a limit that few events fit into; and with a policy, an expression and hashes.
+static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
+    const POLICY: &str = "{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [\
+        {level: None, users: [\"nobody\"]}, {level: Metadata, resources: [{group: \"\", resources: [\"secrets\"]}]},\
+        {level: Request, verbs: [get]}, {level: RequestResponse, omitManagedFields: true}]}";
+    let rules = |config_maps| Rules { config_maps, key: Some(Key([1; 32])), ..Rules::default() };
+    let redaction = |config_maps, mode| Redaction::new(rules(config_maps), mode).unwrap();
+    let policy = Policy::parse(POLICY, "policy".as_ref()).unwrap();
+    let filter = Filter::compile("event.verb != 'watch' || has(event.requestObject.spec)").unwrap();
+    [
+        Chain {
+            policy: None,
+            filter: None,
+            redaction: Some(redaction(ConfigMaps::Pattern, Mode::Mask)),
+            omit_managed_fields: true,
+            limit: Some(4096),
+            key: Key([1; 32]),
+        },
+        Chain {
+            policy: Some(policy.into()),
+            filter: Some(filter),
+            redaction: Some(redaction(ConfigMaps::All, Mode::Hash(Key([2; 32])))),
+            omit_managed_fields: false,
+            limit: None,
+            key: Key([1; 32]),
+        },
+    ]
+});
+
+/// It ends, is the same each time, and once more when it has left, has its events at their places, and is JSON wherever it was.
+fn check(chain: &Chain, line: &[u8], ended: bool) {
+    let before = batch(line, ended);
+    let (mut one, mut other) = (batch(line, ended), batch(line, ended));
+    chain.apply(1, &mut one);
+    chain.apply(1, &mut other);
+    assert_eq!(one.bytes, other.bytes);
+    assert!(one.events.len() <= before.events.len());
+    let is_json = |bytes: &[u8]| serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+    let all_json = (0..before.events.len()).all(|index| {
+        is_json(before.record(index).line) || before.events[index].form == Form::Unreadable
+    });
+    for index in 0..one.events.len() {
+        let record = one.record(index);
+        let shown = String::from_utf8_lossy(record.line);
+        if all_json {
+            assert!(is_json(record.line), "{shown}");
+        }
+        if chain.limit.is_some_and(|limit| record.line.len() > limit) {
+            panic!("{} bytes: {shown}", record.line.len());
+        }
+        if chain.policy.is_none() && all_json {
+            let mut again = batch(record.line, true);
+            chain.apply(1, &mut again);
+            assert_eq!(String::from_utf8_lossy(&again.bytes), shown);
+        }
+        for span in { record.event.fields }.all_mut() {
+            assert!(span.range().end <= record.line.len(), "{shown}");
+        }
+    }
+}
+
+fn batch(line: &[u8], ended: bool) -> Batch {
+    let mut events = Vec::new();
+    pieces(line, ended, |piece| {
+        assert!(piece.whole != Whole::Gap);
+        events.push(Event {
+            offset: u64::from(piece.at.start),
+            whole: piece.whole,
+            form: piece.form,
+            line: Span::new(piece.at.start as usize, piece.at.end as usize),
+            time: piece.time.unwrap_or_default(),
+            fields: piece.fields,
+            depth: piece.depth,
+        });
+    });
+    let generation = Fingerprint([3; 16]);
+    let (bytes, earlier, passed) = (line.to_vec(), Vec::new(), Passed::default());
+    Batch { generation, earlier, start: 0, end: line.len() as u64, bytes, events, passed }
+}

@@ -1,0 +1,246 @@
+//! Recorded logs shipped to their end: which of them, from where the last run ended, and what is said of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::command::{Ran, auditrail, finish, recorded, root};
+use crate::support::bulk::Bulk;
+use crate::support::events::{Maker, log_of};
+use crate::support::{tables, wait_for};
+
+/// A configuration with one output, and folders of logs.
+struct Stage {
+    dir: TempDir,
+}
+
+impl Stage {
+    fn new(output: impl FnOnce(&Path) -> String) -> Self {
+        let stage = Self { dir: TempDir::new().unwrap() };
+        let text = format!(
+            "node = \"cp-1\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"1MiB\" }}\n\
+             transform = {{ redact = \"off\", omit_managed_fields = false, max_event_bytes = \"off\" }}\n\
+             [server]\nlisten = \"off\"\n{}{}",
+            stage.path("state").display(),
+            tables::input("api", &stage.path("log/audit.log")),
+            output(stage.dir.path())
+        );
+        fs::create_dir(stage.path("log")).unwrap();
+        fs::write(stage.config(), text).unwrap();
+        stage
+    }
+
+    fn into_file() -> Self {
+        Self::new(|dir| tables::archive(&dir.join("out")))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path("auditrail.toml")
+    }
+
+    /// Three backups and a log, of some events each, an hour after one another.
+    fn write_logs(&self, each: usize) -> usize {
+        for (number, name) in [
+            "audit-2026-11-21T06-00-00.000.log",
+            "audit-2026-11-21T07-00-00.000.log",
+            "audit-2026-11-21T08-00-00.000.log",
+            "audit.log",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let begun: Timestamp = "2026-11-21T05:30:00Z".parse().unwrap();
+            let hours = SignedDuration::from_hours(i64::try_from(number).unwrap());
+            let mut maker = Maker::from(begun + hours);
+            let events: Vec<_> = (0..each).map(|_| maker.event(200)).collect();
+            fs::write(self.path("log").join(name), log_of(&events)).unwrap();
+        }
+        each * 4
+    }
+
+    fn replay(&self, arguments: &[&str]) -> Ran {
+        finish(self.command(arguments).arg(self.path("log")))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = auditrail();
+        command.args(["replay", "-c"]).arg(self.config()).args(arguments);
+        command
+    }
+
+    /// What the output file holds; it is taken away.
+    fn take(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("out")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("out"));
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn the_recorded_log_that_ships_with_the_project_goes_into_a_file_as_it_is() {
+    let stage = Stage::into_file();
+    let ran = finish(stage.command(&[]).arg(root().join("etc/recorded/audit"))).expect(0);
+    assert!(ran.stdout.contains("3 files"), "{}", ran.stdout);
+    assert_eq!(fs::read(stage.path("out")).unwrap(), recorded());
+}
+
+#[test]
+fn parts_of_the_time_and_shards_together_hold_every_event_once() {
+    let stage = Stage::into_file();
+    let all = stage.write_logs(30);
+    stage.replay(&[]).expect(0);
+    let mut whole = stage.take();
+    assert_eq!(whole.len(), all);
+    whole.sort();
+    let mut parts = Vec::new();
+    for (since, until) in [
+        ("2026-11-20", "2026-11-21T05:30:00.010Z"),
+        ("2026-11-21T05:30:00.010Z", "2026-11-21T07:30:00Z"),
+    ] {
+        for shard in ["0/3", "1/3", "2/3"] {
+            stage.replay(&["--since", since, "--until", until, "--shard", shard]).expect(0);
+            parts.extend(stage.take());
+        }
+    }
+    stage.replay(&["--since", "2026-11-21T07:30:00Z"]).expect(0);
+    let rest = stage.take();
+    assert_eq!(rest.len(), 60);
+    parts.extend(rest);
+    parts.sort();
+    assert_eq!(parts, whole);
+}
+
+#[test]
+fn an_expression_of_the_command_line_is_one_more_that_an_event_has_to_pass() {
+    let stage = Stage::into_file();
+    let text = fs::read_to_string(stage.config()).unwrap();
+    let text = text.replace("transform = { ", "transform = { where = \"event.verb != 'list'\", ");
+    fs::write(stage.config(), text).unwrap();
+    let mut command = stage.command(&["--where", "event.verb in ['get', 'list']"]);
+    finish(command.arg(root().join("etc/recorded/audit"))).expect(0);
+    let lines = stage.take();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("\"verb\":\"get\"")));
+    let wrong = finish(stage.command(&["--where", "event.verb =="]).arg(root())).expect(2);
+    assert!(wrong.stderr.contains("--where"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_replay_that_was_told_to_end_goes_on_where_it_was() {
+    let bulk = Bulk::taking(1 << 20);
+    let stage = Stage::new(|_| {
+        let table = bulk.table("max_bytes_per_second = \"200KiB\"");
+        table.replace("max_age = \"5ms\"", "max_age = \"5ms\", max_events = 10")
+    });
+    let all = stage.write_logs(100);
+    let mut child = stage
+        .command(&[])
+        .arg(stage.path("log"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("some to be there", Duration::from_secs(20), || {
+        let stored = bulk.state().stored.len();
+        if stored > all / 8 { Ok(()) } else { Err(stored.to_string()) }
+    });
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let before = bulk.state().stored.len();
+    assert!(before < all, "it was done");
+    let ran = stage.replay(&[]).expect(0);
+    let state = bulk.state();
+    assert_eq!(state.stored.len(), all, "{}", ran.stdout);
+    assert!(state.stored.values().all(|(_, times)| *times == 1));
+}
+
+#[test]
+fn refused_events_are_dead_letters_that_the_summary_says_where_to_find() {
+    let bulk = Bulk::taking(4000);
+    let stage = Stage::new(|_| bulk.table(""));
+    stage.write_logs(3);
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
+    let events: Vec<_> = (0..9).map(|n| maker.event(if n % 3 == 0 { 5000 } else { 1 })).collect();
+    fs::write(stage.path("log/audit.log"), log_of(&events)).unwrap();
+    let ran = stage.replay(&[]).expect(3);
+    let line = ran.stdout.lines().find(|line| line.contains("dead-letters --state")).unwrap();
+    let state = line.split("--state ").nth(1).unwrap().split(' ').next().unwrap();
+    let listed = |code| {
+        let mut command = auditrail();
+        command
+            .args(["dead-letters", "list", "--json", "--state", state, "-c"])
+            .arg(stage.config());
+        finish(&mut command).expect(code).stdout.lines().count()
+    };
+    assert_eq!(listed(0), 3);
+    bulk.state().longest = 1 << 20;
+    let mut command = auditrail();
+    finish(command.args(["dead-letters", "resend", "--state", state, "-c"]).arg(stage.config()))
+        .expect(0);
+    assert_eq!(listed(0), 0);
+    stage.replay(&[]).expect(0);
+    assert!(bulk.state().stored.values().all(|(_, times)| *times == 1));
+}
+
+#[test]
+fn what_cannot_be_replayed_is_said_before_anything_is_sent() {
+    let stage = Stage::into_file();
+    stage.write_logs(2);
+    let log = stage.path("log");
+    let fails = |code, arguments: &[&str], path: &Path, what: &str| {
+        let ran = finish(stage.command(arguments).arg(path)).expect(code);
+        assert!(ran.stderr.contains(what), "{}", ran.stderr);
+    };
+    fails(1, &[], &stage.path("nowhere"), "nowhere");
+    fails(1, &[], &stage.path(""), "holds no file named audit.log");
+    fails(
+        2,
+        &["--output", "loki"],
+        &log,
+        "no output \"loki\" takes the input api, but \"archive\"",
+    );
+    fails(2, &["--input", "web"], &log, "there is no input \"web\", but \"api\"");
+    fails(2, &["--shard", "3/3"], &log, "the last of 3 is 2/3");
+    fails(2, &["--since", "yesterday"], &log, "an age such as 24h");
+    let text = fs::read_to_string(stage.config()).unwrap();
+    fs::write(stage.config(), text.replace("node = \"cp-1\"\n", "")).unwrap();
+    fails(2, &[], &log, "--node NAME");
+    fs::write(stage.path("out"), "something\n").unwrap();
+    fails(1, &["--node", "cp-1"], &log, "is there already");
+}
+
+#[test]
+fn standard_input_is_shipped_piece_by_piece_whether_compressed_or_not() {
+    let stage = Stage::into_file();
+    let folder = root().join("etc/recorded/audit");
+    let backup = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "gz"))
+        .unwrap();
+    let piped = |file: &Path| {
+        let input = fs::File::open(file).unwrap();
+        let ran = finish(stage.command(&[]).arg("-").stdin(input)).expect(0);
+        assert!(ran.stdout.contains("have no positions"), "{}", ran.stdout);
+        stage.take()
+    };
+    let packed = piped(&backup);
+    let plain = stage.path("plain");
+    let mut bytes = Vec::new();
+    let mut unpack = flate2::read::MultiGzDecoder::new(fs::File::open(&backup).unwrap());
+    std::io::Read::read_to_end(&mut unpack, &mut bytes).unwrap();
+    fs::write(&plain, &bytes).unwrap();
+    assert_eq!(packed, piped(&plain));
+    assert_eq!(packed.join("\n") + "\n", String::from_utf8(bytes).unwrap());
+    let left: Vec<_> = fs::read_dir(stage.path("state/replay")).unwrap().collect();
+    let pieces = left.iter().any(|dir| dir.as_ref().unwrap().path().join("piece").is_file());
+    assert!(!pieces, "what it was cut into is gone");
+}
