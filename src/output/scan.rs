@@ -109,8 +109,8 @@ impl Walk {
 
     /// A page came: the next one is made to fit.
     pub(super) fn learn(&mut self, events: usize, bytes: usize) {
-        if events > 0 {
-            self.usual = (bytes / events).max(1);
+        if let Some(usual) = bytes.checked_div(events) {
+            self.usual = usual.max(1);
         }
         if !self.crowded {
             self.limit = self.fitting().min(self.limit * 2).max(2);

@@ -35,7 +35,7 @@ pub(super) async fn compare(
     room: &Room,
 ) -> Result<Findings, CompareError> {
     let mut taking = Taking::new(room);
-    let mut log = Ahead::new(sides.sorted.iter()?)?;
+    let mut log = Ahead::new(sides.sorted.read()?)?;
     loop {
         let next = [log.next.map(|entry| entry.millis), store.peek().await?];
         let Some(millis) = next.into_iter().flatten().min() else { break };
@@ -45,7 +45,7 @@ pub(super) async fn compare(
         }
         let stored = stored.finish()?;
         let mut moment =
-            Moment { millis, hides_repeats, log: &mut log, stored: stored.iter()?, next: None };
+            Moment { millis, hides_repeats, log: &mut log, stored: stored.read()?, next: None };
         moment.go(&mut taking)?;
     }
     Ok(taking.finish(sides.generations)?)

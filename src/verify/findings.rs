@@ -116,7 +116,9 @@ impl Taking {
         let Self { mut hours, beside, noted } = self;
         hours.retain(|_, tally| *tally != Tally::default());
         let mut total = Tally::default();
-        hours.values().for_each(|tally| total += *tally);
+        for tally in hours.values() {
+            total += *tally;
+        }
         Ok(Findings { hours, total, beside, generations, noted: noted.finish()? })
     }
 }
@@ -127,7 +129,7 @@ impl Findings {
     /// # Errors
     /// If the disk cannot be read.
     pub(crate) fn each(&self, fault: Fault) -> io::Result<Each<'_>> {
-        Ok(Each { iter: self.noted.iter()?, fault })
+        Ok(Each { iter: self.noted.read()?, fault })
     }
 
     /// The offsets at which missing events begin, as stretches that hold nothing else that would be sent.

@@ -15,9 +15,9 @@ use crate::checkpoint::Budget;
 use crate::disk::{self, File};
 
 /// Bytes of records that are held before they go to the disk.
-const HELD: usize = 16 << 20;
+const HELD: usize = 8 << 20;
 /// Bytes that are held of all runs together while they are merged.
-const MERGING: usize = 16 << 20;
+const MERGING: usize = 4 << 20;
 
 /// Where records go that do not fit into memory, and how many bytes may.
 #[derive(Clone, Debug)]
@@ -92,6 +92,10 @@ impl<const N: usize> Sorter<N> {
     /// # Errors
     /// If the disk, or what may be used of it, is full.
     pub(crate) fn push(&mut self, record: [u8; N]) -> io::Result<()> {
+        if self.held.is_empty() && self.spill.is_some() {
+            // It will be as many again, and a buffer that grows is there twice.
+            self.held.reserve_exact(self.room.0.held / N + 1);
+        }
         self.held.push(record);
         if self.held.len() * N >= self.room.0.held { self.write() } else { Ok(()) }
     }
@@ -129,7 +133,7 @@ impl<const N: usize> Sorted<N> {
     ///
     /// # Errors
     /// If the disk cannot be read.
-    pub(crate) fn iter(&self) -> io::Result<Iter<'_, N>> {
+    pub(crate) fn read(&self) -> io::Result<Iter<'_, N>> {
         let mut iter = Iter { held: self.held.iter(), runs: Vec::new(), heap: BinaryHeap::new() };
         let Some(file) = &self.spill else { return Ok(iter) };
         let each = (MERGING / N / self.runs.len().max(1)).max(64);
@@ -213,12 +217,12 @@ mod tests {
     fn sorted(room: &Room, records: &[[u8; 3]]) -> io::Result<Vec<[u8; 3]>> {
         let mut sorter = Sorter::new(room);
         records.iter().try_for_each(|record| sorter.push(*record))?;
-        let sorted = sorter.finish()?;
+        let done = sorter.finish()?;
         let mut all = Vec::new();
         // Twice, since what is sorted is read more than once.
         for _ in 0..2 {
             all.clear();
-            let mut iter = sorted.iter()?;
+            let mut iter = done.read()?;
             while let Some(record) = iter.next()? {
                 all.push(record);
             }

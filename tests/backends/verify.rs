@@ -109,7 +109,9 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
     put(&elastic, stream, "copy", &document(7).source);
     let mut other = document(8);
     let gone = [8, 20, 1100, 1101, 5999];
-    gone.iter().for_each(|place| delete(&elastic, stream, &document(*place).id));
+    for place in gone {
+        delete(&elastic, stream, &document(place).id);
+    }
     other.source["kubernetes"]["audit"]["requestObject"]["pad"] = "other".into();
     put(&elastic, stream, &other.id, &other.source);
     // What the agent has not come to is neither missing nor left out in silence.

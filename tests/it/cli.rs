@@ -195,3 +195,20 @@ fn status_tells_the_running_agent_from_the_last_checkpoint() {
     assert_eq!(json["pairs"][0]["cursor"]["file"], "audit.log");
     assert!(place.ask(&["status"]).expect(0).stdout.contains("not running"));
 }
+
+#[test]
+fn verify_says_what_it_cannot_compare() {
+    let place = Place::following_recorded();
+    let path = place.config();
+    let path = path.to_str().unwrap();
+    for (more, said) in [
+        (&[][..], "nothing to compare: a file output is not"),
+        (&["--output", "loki"], "there is no output \"loki\""),
+        (&["--input", "other"], "there is no input \"other\""),
+        (&["--since", "yesterday"], "write a time such as"),
+        (&["--json", "--repair"], "cannot be used with"),
+    ] {
+        let ran = run(&[&["verify", "-c", path][..], more].concat()).expect(2);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains(said), "{more:?}: {}", ran.stderr);
+    }
+}

@@ -72,9 +72,11 @@ pub(super) fn hour_text(hour: i64) -> String {
 
 fn row(name: String, tally: &Tally) -> [String; 7] {
     let Tally { on_disk, in_store, missing, doubled, extra, different } = *tally;
-    let [a, b, c, d, e, f] =
-        [on_disk, in_store, missing, doubled, extra, different].map(human::count);
-    [name, a, b, c, d, e, f]
+    let numbers = [on_disk, in_store, missing, doubled, extra, different].map(human::count);
+    let mut row = std::array::from_fn(|_| String::new());
+    row[0] = name;
+    row[1..].clone_from_slice(&numbers);
+    row
 }
 
 /// What is in no hour's numbers.

@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(compare(Layout::Elastic, EVENT, stored.as_bytes()), (true, true, false));
         for (from, to) in [("[1,", "[2,"), ("Event", "Evil"), ("1.5", "1.6"), ("\"c\":1.5,", "")] {
             let other = stored.replace(from, to);
-            assert_eq!(compare(Layout::Elastic, EVENT, other.as_bytes()).1, false, "{from} {to}");
+            assert!(!compare(Layout::Elastic, EVENT, other.as_bytes()).1, "{from} {to}");
         }
     }
 

@@ -62,10 +62,12 @@ fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
     entries.retain(|(time, _)| (walk.from..end).contains(time));
     if !full {
         // Long silences are crossed in few questions.
-        walk.window = if entries.is_empty() { (walk.window * 2).min(walk.longest) } else { HOUR };
-        walk.window = walk.window.min(walk.longest);
+        let most = if entries.is_empty() { walk.longest } else { HOUR.min(walk.longest) };
+        walk.window = (walk.window.max(SECOND) * 2).min(most);
         (walk.from, walk.crowded) = (end, false);
     } else if last > walk.from {
+        // A question about little more than a page holds is answered sooner.
+        walk.window = ((last - walk.from) * 2).clamp(SECOND, HOUR.min(walk.longest));
         (walk.from, walk.crowded) = (last, false);
     } else if limit == 1 {
         // Lines of megabytes: what else stands at this very moment cannot be had.
@@ -79,7 +81,8 @@ fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
     Told::Page(entries.into_iter().map(|(_, stored)| stored).collect())
 }
 
-const HOUR: Nanos = 3_600_000_000_000;
+const SECOND: Nanos = 1_000_000_000;
+const HOUR: Nanos = 3600 * SECOND;
 
 fn told(walk: &mut Walk, trouble: Trouble) -> Told {
     match trouble {
@@ -168,10 +171,10 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
             let line = shortened(&line);
             let content = digest.short(&[line.as_bytes()]);
             let stamp = time.to_be_bytes();
-            let like = digest.short(&[tenant.as_bytes(), &labels, &stamp, &content.to_be_bytes()]);
-            let which = alike.entry(like).or_default();
+            let entry = digest.short(&[tenant.as_bytes(), &labels, &stamp, &content.to_be_bytes()]);
+            let which = alike.entry(entry).or_default();
             *which += 1;
-            let place = digest.short(&[&like.to_be_bytes(), &which.to_be_bytes()]);
+            let place = digest.short(&[&entry.to_be_bytes(), &which.to_be_bytes()]);
             let stored = Stored {
                 millis: time.div_euclid(MILLI),
                 identity: digest.identity(&line, &line),
