@@ -60,7 +60,7 @@ static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
     [
         Chain {
             policy: None,
-            filter: None,
+            filters: Vec::new(),
             redaction: Some(redaction(ConfigMaps::Pattern, Mode::Mask)),
             omit_managed_fields: true,
             limit: Some(4096),
@@ -68,7 +68,7 @@ static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
         },
         Chain {
             policy: Some(policy.into()),
-            filter: Some(filter),
+            filters: vec![filter],
             redaction: Some(redaction(ConfigMaps::All, Mode::Hash(Key([2; 32])))),
             omit_managed_fields: false,
             limit: None,
@@ -126,5 +126,14 @@ fn batch(line: &[u8], ended: bool) -> Batch {
     });
     let generation = Fingerprint([3; 16]);
     let (bytes, earlier, passed) = (line.to_vec(), Vec::new(), Passed::default());
-    Batch { generation, earlier, start: 0, end: line.len() as u64, bytes, events, passed }
+    Batch {
+        generation,
+        earlier,
+        by_content: false,
+        start: 0,
+        end: line.len() as u64,
+        bytes,
+        events,
+        passed,
+    }
 }

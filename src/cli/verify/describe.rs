@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::job::{Compared, Job, Pair};
 use crate::event::{Batch, Record, Span};
 use crate::telemetry::human;
+use crate::transform::Kept;
 use crate::verify::{Fault, Noted};
 
 /// Characters of a field.
@@ -85,7 +86,7 @@ pub(super) fn each(
     let mut missing = findings.each(Fault::Missing)?;
     let mut next = missing.next()?;
     let (chain, revision) = job.chain(pair)?;
-    let mut more = true;
+    let (mut more, mut kept) = (true, Kept::default());
     job.each(pair, &files, |_, batch: &mut Batch| {
         let is_here = |noted: &Noted| {
             let print = findings.generations[noted.generation as usize].print;
@@ -95,7 +96,7 @@ pub(super) fn each(
             return Ok(next.is_some());
         }
         let (print, end) = (batch.generation, batch.end);
-        chain.apply(revision, batch);
+        chain.apply(revision, batch, &mut kept);
         while let Some(noted) = next.filter(|noted| {
             findings.generations[noted.generation as usize].print == print && noted.offset < end
         }) {

@@ -16,7 +16,7 @@ use crate::input::{Input, Large, Limits, Listed, News, list};
 use crate::letters;
 use crate::output::{Digest, MILLI, Output};
 use crate::pipeline::{Selection, Span};
-use crate::transform::Chain;
+use crate::transform::{Chain, Kept};
 use crate::verify::{self, Delivered, Findings, Log, Room, Stretch};
 
 /// An input and an output that takes it.
@@ -86,8 +86,9 @@ impl<'a> Job<'a> {
         let mut log = Log::new(&output, &digest, &delivered, self.range(), &self.room);
         let (chain, revision) = self.transforms.of(&pair.output.name)?.chain();
         let drops = chain.policy.is_some() || !chain.filters.is_empty();
+        let mut kept = Kept::default();
         self.each(pair, &files, |file, batch| {
-            log.take(file, batch, drops, |batch| chain.apply(revision, batch))
+            log.take(file, batch, drops, |batch| chain.apply(revision, batch, &mut kept))
                 .context("cannot sort the events")?;
             Ok(true)
         })?;
