@@ -226,7 +226,7 @@ impl Elastic {
         for hit in found["hits"]["hits"].as_array().unwrap() {
             let action =
                 serde_json::json!({"delete": {"_index": hit["_index"], "_id": hit["_id"]}});
-            lines += &format!("{action}\n");
+            lines.extend([action.to_string().as_str(), "\n"]);
         }
         assert!(!lines.is_empty(), "nothing has {field}: {value}");
         let answer = self.ask("POST", "/_bulk?refresh=true", &lines).unwrap();

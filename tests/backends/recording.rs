@@ -53,7 +53,7 @@ impl Recording {
             .unwrap();
         let (began, before) = (Instant::now(), self.now);
         let mut out = child.stdout.take().unwrap();
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         loop {
             let got = out.read(&mut buffer).unwrap();
             self.now = before + began.elapsed().as_secs_f64();

@@ -157,9 +157,9 @@ fn a_replay_that_was_told_to_end_goes_on_where_it_was() {
     let before = bulk.state().stored.len();
     assert!(before < all, "it was done");
     let ran = stage.replay(&[]).expect(0);
-    let state = bulk.state();
-    assert_eq!(state.stored.len(), all, "{}", ran.stdout);
-    assert!(state.stored.values().all(|(_, times)| *times == 1));
+    let held = bulk.state();
+    assert_eq!(held.stored.len(), all, "{}", ran.stdout);
+    assert!(held.stored.values().all(|(_, times)| *times == 1));
 }
 
 #[test]
@@ -172,18 +172,18 @@ fn refused_events_are_dead_letters_that_the_summary_says_where_to_find() {
     fs::write(stage.path("log/audit.log"), log_of(&events)).unwrap();
     let ran = stage.replay(&[]).expect(3);
     let line = ran.stdout.lines().find(|line| line.contains("dead-letters --state")).unwrap();
-    let state = line.split("--state ").nth(1).unwrap().split(' ').next().unwrap();
+    let at = line.split("--state ").nth(1).unwrap().split(' ').next().unwrap();
     let listed = |code| {
         let mut command = auditrail();
         command
-            .args(["dead-letters", "list", "--json", "--state", state, "-c"])
+            .args(["dead-letters", "list", "--json", "--state", at, "-c"])
             .arg(stage.config());
         finish(&mut command).expect(code).stdout.lines().count()
     };
     assert_eq!(listed(0), 3);
     bulk.state().longest = 1 << 20;
     let mut command = auditrail();
-    finish(command.args(["dead-letters", "resend", "--state", state, "-c"]).arg(stage.config()))
+    finish(command.args(["dead-letters", "resend", "--state", at, "-c"]).arg(stage.config()))
         .expect(0);
     assert_eq!(listed(0), 0);
     stage.replay(&[]).expect(0);

@@ -14,7 +14,9 @@ fn found(lines: &[&str], documents: &[Value]) -> Vec<bool> {
     let batch = batch(&lines);
     let records = (0..lines.len()).map(|index| batch.record(index)).collect();
     let mut wanted = Wanted::new(records, vec![false; lines.len()]);
-    documents.iter().for_each(|document| wanted.put(document));
+    for document in documents {
+        wanted.put(document);
+    }
     wanted.found
 }
 
