@@ -57,8 +57,10 @@ impl History {
 /// The same event at another time, under another auditID.
 fn redated(event: &Expected, at: Timestamp, number: usize) -> String {
     let time = at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
-    let id =
-        format!("{:08x}-0000-4000-8000-{number:012x}", number.wrapping_mul(0x9e37_79b9) & 0xffff_ffff);
+    let id = format!(
+        "{:08x}-0000-4000-8000-{number:012x}",
+        number.wrapping_mul(0x9e37_79b9) & 0xffff_ffff
+    );
     let stage = format!("\"stageTimestamp\":\"{}\"", event.stage_timestamp);
     event.line.replace(&stage, &format!("\"stageTimestamp\":\"{time}\"")).replacen(
         &format!("\"auditID\":\"{}\"", event.audit_id),

@@ -175,9 +175,7 @@ fn refused_events_are_dead_letters_that_the_summary_says_where_to_find() {
     let at = line.split("--state ").nth(1).unwrap().split(' ').next().unwrap();
     let listed = |code| {
         let mut command = auditrail();
-        command
-            .args(["dead-letters", "list", "--json", "--state", at, "-c"])
-            .arg(stage.config());
+        command.args(["dead-letters", "list", "--json", "--state", at, "-c"]).arg(stage.config());
         finish(&mut command).expect(code).stdout.lines().count()
     };
     assert_eq!(listed(0), 3);
