@@ -76,7 +76,7 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Bytes of a [`Copy`] as it is sorted.
+/// Bytes of a [`struct@Copy`] as it is sorted.
 const COPY: usize = 16 + 8 + 1 + 1 + 8;
 
 /// What the store has of an event, in a millisecond that is known.

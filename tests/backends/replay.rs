@@ -54,8 +54,10 @@ impl Stage {
         command
     }
 
-    fn start(&self, paths: &[&Path]) -> Child {
-        let mut command = self.command(&[], paths);
+    /// Slowly enough to be interrupted.
+    fn start(&self, bytes_per_second: usize, paths: &[&Path]) -> Child {
+        let rate = bytes_per_second.to_string();
+        let mut command = self.command(&["--max-bytes-per-second", &rate], paths);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
@@ -107,7 +109,7 @@ fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
     let stage = Stage::new(&both(&loki, &elastic));
     let history = History::write(stage.dir.path(), 12, events / 12, SignedDuration::from_hours(50));
     for kill in 0..10 {
-        let mut child = stage.start(&[&history.dir]);
+        let mut child = stage.start(events * 250, &[&history.dir]);
         wait_for("some more to be there", Duration::from_mins(3), || {
             assert!(child.try_wait().unwrap().is_none(), "it was done before it was killed");
             let found = elastic.count(STREAM)?;

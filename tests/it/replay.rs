@@ -189,6 +189,19 @@ fn refused_events_are_dead_letters_that_the_summary_says_where_to_find() {
 }
 
 #[test]
+fn a_store_that_may_not_be_asked_what_it_holds_is_sent_nothing_unless_repeats_are_accepted() {
+    let bulk = Bulk::taking(1 << 20);
+    let stage = Stage::new(|_| bulk.table(""));
+    let all = stage.write_logs(5);
+    bulk.state().unreadable = true;
+    let refused = stage.replay(&[]).expect(1);
+    assert!(refused.stderr.contains("--at-least-once"), "{}", refused.stderr);
+    assert_eq!(bulk.state().stored.len(), 0);
+    stage.replay(&["--at-least-once"]).expect(0);
+    assert_eq!(bulk.state().stored.len(), all);
+}
+
+#[test]
 fn what_cannot_be_replayed_is_said_before_anything_is_sent() {
     let stage = Stage::into_file();
     stage.write_logs(2);

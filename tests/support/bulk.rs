@@ -31,6 +31,8 @@ pub(crate) struct State {
     /// It came, and was stored.
     pub(crate) was_late: (bool, bool),
     pub(crate) look_ups: usize,
+    /// Nobody may search.
+    pub(crate) unreadable: bool,
 }
 
 impl Bulk {
@@ -109,6 +111,9 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
         let lines: Vec<_> = text.lines().collect();
         let items: Vec<_> = lines.chunks(2).map(|pair| take(state, pair[0], pair[1])).collect();
         return (200, json!({"errors": true, "items": items}));
+    }
+    if state.unreadable && (target.contains("/_refresh") || target.contains("/_search")) {
+        return (403, json!({"error": {"type": "security_exception", "reason": "no"}}));
     }
     if target.contains("/_refresh") {
         return (200, json!({"_shards": {"failed": 0}}));

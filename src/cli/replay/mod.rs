@@ -2,7 +2,8 @@
 //! positions, the same labels, and nothing that the store holds already.
 //!
 //! `plan.rs` decides which files, `ship.rs` joins them to the outputs by the agent's own pipelines, several files at a
-//! time, `piped.rs` makes files of standard input, `progress.rs` and `summary.rs` say how far it is and what came of it.
+//! time, after `asking.rs` has asked each store what it holds and would refuse; `piped.rs` makes files of standard input,
+//! `progress.rs` and `summary.rs` say how far it is and what came of it.
 //! How far it is stands in a directory of its own below the state directory, named after what was asked for: the same
 //! command goes on where the last one ended.
 
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+mod asking;
 mod piped;
 mod plan;
 mod progress;
@@ -67,6 +69,9 @@ pub(super) struct Arguments {
     /// Read no faster than this, for each output: `20MiB`
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(super) max_bytes_per_second: Option<u64>,
+    /// Send to an output that cannot be asked what it holds, although what is there already is stored twice then
+    #[arg(long)]
+    pub(super) at_least_once: bool,
     /// Audit logs, compressed or not, directories of them, or `-` for standard input
     #[arg(value_name = "PATH", required = true)]
     pub(super) paths: Vec<PathBuf>,
@@ -90,6 +95,8 @@ struct Job {
     loaded: Loaded,
     telemetry: Telemetry,
     plan: Plan,
+    /// Outputs need not be asked what they hold.
+    at_least_once: bool,
     /// True as soon as somebody wants it to end.
     stopped: watch::Receiver<bool>,
 }
@@ -116,9 +123,12 @@ pub(super) fn ship(
     result
 }
 
-/// Files that are shipped side by side.
+/// Files that are shipped side by side, at most: each has chunks of its own in memory.
+const MOST: usize = 8;
+
+/// One for each core.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST)
 }
 
 async fn run(
@@ -214,6 +224,7 @@ impl Job {
             loaded,
             telemetry,
             plan,
+            at_least_once: arguments.at_least_once,
             stopped,
         })
     }

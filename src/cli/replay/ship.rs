@@ -1,7 +1,6 @@
 //! Joins files to outputs: several pipelines an output, each with some of the files, which it ships oldest first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,22 +8,17 @@ use anyhow::{Context as _, bail};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::asking::{absent, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
 use crate::checkpoint::{ALL, Keeper, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::run::house;
-use crate::cli::start::output as output_of;
 use crate::config::{self, OutputKind};
-use crate::event::{Cursor, Fingerprint, Nanos, Progress};
+use crate::event::{Cursor, Fingerprint, Progress};
 use crate::input::{Input, Large, Limits, Listed};
 use crate::letters::Letters;
-use crate::output::{FindingState, Held, Output};
+use crate::output::Output;
 use crate::pipeline::{Counts, Doubts, Ended, Pipeline, Selection};
-
-/// Within so much time a stream of Loki takes events in any order (half of its `max_chunk_age`, 2 h by default).
-const WINDOW: Nanos = 3_600_000_000_000;
-/// Longest wait for an output that is asked what it holds, before its files are looked up piece by piece.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What came of the files at one output.
 pub(super) struct Shipped {
@@ -134,7 +128,9 @@ async fn lanes(
         HashSet::new()
     } else {
         tokio::time::sleep_until(until.into()).await;
-        absent(job, &output, &scopes, files, &known).await
+        absent(job, &output, &scopes, files, &known)
+            .await
+            .with_context(|| format!("outputs.{}", config.name))?
     };
     let letters =
         house::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
@@ -222,8 +218,8 @@ fn lane_name(output: &str, lane: usize) -> String {
 
 /// What an earlier run of the same command wrote down for one output.
 #[derive(Default)]
-struct Known {
-    generations: BTreeMap<Fingerprint, Progress>,
+pub(super) struct Known {
+    pub(super) generations: BTreeMap<Fingerprint, Progress>,
     reserved: u64,
     scopes: Vec<String>,
     file: Option<crate::checkpoint::FileMark>,
@@ -273,122 +269,4 @@ fn scopes(
         }
     }
     Ok(scopes)
-}
-
-/// Makes the output, and asks its back end what it would refuse.
-async fn output(
-    job: &Job,
-    config: &config::Output,
-    files: &[Listed],
-    lanes: usize,
-) -> anyhow::Result<Arc<Output>> {
-    let make = |config: &config::Output| {
-        output_of(&job.config, config, &job.node, &job.input.name).map(Arc::new)
-    };
-    let mut output = make(config)?;
-    let Some(times) = times(job, files) else { return Ok(output) };
-    if let OutputKind::Loki(loki) = &config.kind
-        && needs_hours(&output, loki, &times, lanes).await
-    {
-        tracing::info!(
-            output = &*config.name,
-            "each hour of events goes to a stream of its own, with the label `hour`: Loki takes no event that is far older than the newest of its stream"
-        );
-        let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
-        output = make(&config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })?;
-    }
-    if !matches!(*output, Output::File(_)) {
-        ask_first(&output, &config.name, times).await?;
-    }
-    Ok(output)
-}
-
-/// Whether events are further apart than a stream takes them in any order: side by side, or behind what is stored.
-async fn needs_hours(
-    output: &Output,
-    loki: &config::Loki,
-    times: &Range<Nanos>,
-    lanes: usize,
-) -> bool {
-    let apart = lanes > 1 && times.end.saturating_sub(times.start) > WINDOW / 2;
-    !loki.stream_per_hour
-        && (apart || output.newest().await.is_some_and(|newest| newest > times.start + WINDOW / 2))
-}
-
-/// Says what the back end would refuse, hide or delete.
-///
-/// # Errors
-/// If it would not take the events at all.
-async fn ask_first(output: &Output, name: &str, times: Range<Nanos>) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
-    for finding in output.preflight(times).await {
-        let text = format!("{}: {}", finding.what, finding.hint);
-        match finding.state {
-            FindingState::Ok => tracing::debug!(output = name, "{}", finding.what),
-            FindingState::Warn => tracing::warn!(output = name, "{text}"),
-            FindingState::Fail => failed.push(text),
-        }
-    }
-    if !failed.is_empty() {
-        bail!("outputs.{name} would not take these events. {}", failed.join(". "));
-    }
-    Ok(())
-}
-
-/// From the first event to the last, as far as the files tell before they are read.
-fn times(job: &Job, files: &[Listed]) -> Option<Range<Nanos>> {
-    let first = files.iter().filter_map(Listed::first).min()?;
-    let now = jiff::Timestamp::now().as_nanosecond();
-    let now = Nanos::try_from(now).unwrap_or(Nanos::MAX);
-    let end = |file: &Listed| file.rotated().unwrap_or(now);
-    let last = files.iter().map(end).max()?.max(first);
-    let selection = job.plan.selection(&[]);
-    let from = selection.since.map_or(first, |since| since.max(first));
-    let to = selection.until.map_or(last, |until| until.min(last));
-    (from <= to).then_some(from..to)
-}
-
-/// The files of which the store surely holds nothing, and that no earlier run has begun.
-async fn absent(
-    job: &Job,
-    output: &Output,
-    scopes: &[String],
-    files: &[Listed],
-    known: &Known,
-) -> HashSet<Fingerprint> {
-    let mut absent = HashSet::new();
-    let unbegun = || files.iter().filter(|file| !known.generations.contains_key(&file.print()));
-    // One question for all, most often; else one for each.
-    if let Some(times) = times(job, files)
-        && is_empty(output, scopes, times).await
-    {
-        return unbegun().map(Listed::print).collect();
-    }
-    let deadline = Instant::now() + PATIENCE;
-    for (at, file) in files.iter().enumerate() {
-        if known.generations.contains_key(&file.print()) {
-            continue;
-        }
-        let Some(first) = file.first() else { continue };
-        let next = files[at + 1..].iter().find_map(Listed::first);
-        let Some(last) = file.rotated().or(next) else { continue };
-        if Instant::now() > deadline {
-            break;
-        }
-        if is_empty(output, scopes, first..last.max(first)).await {
-            absent.insert(file.print());
-        }
-    }
-    absent
-}
-
-/// Whether nothing is stored anywhere of a stretch of time, and of what is near it.
-async fn is_empty(output: &Output, scopes: &[String], times: Range<Nanos>) -> bool {
-    let (from, to) = (times.start - WINDOW / 12, times.end + WINDOW / 12);
-    for scope in scopes {
-        if !matches!(output.holds_any(scope, from..to).await, Held::No) {
-            return false;
-        }
-    }
-    true
 }

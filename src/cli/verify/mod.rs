@@ -130,6 +130,7 @@ fn repair(
         filter: None,
         shard: None,
         max_bytes_per_second: None,
+        at_least_once: false,
         paths: concerned.map(|file| file.path.clone()).collect(),
     };
     replay::ship(config.clone(), &arguments, Some(only))

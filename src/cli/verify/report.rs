@@ -46,12 +46,15 @@ pub(super) fn write(
 
 fn head(pair: &Pair<'_>, compared: &Compared) -> String {
     let mut text = format!("{} to {}", pair.input.name, pair.output.name);
-    let files = compared.files.len();
+    let files = match compared.files.len() {
+        1 => "1 file".to_owned(),
+        files => format!("{files} files"),
+    };
     let _ = match compared.span {
         Some((first, last)) => {
-            write!(text, ": {files} files, {} to {}", stamp(first), stamp(last))
+            write!(text, ": {files}, {} to {}", stamp(first), stamp(last))
         }
-        None => write!(text, ": {files} files, no event that would have to be there"),
+        None => write!(text, ": {files}, no event that would have to be there"),
     };
     if compared.scopes > 1 {
         let _ = write!(text, ", in {} places of the store", compared.scopes);

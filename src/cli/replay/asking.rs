@@ -1,0 +1,152 @@
+//! What the store is asked before the first push: what it would refuse, and what it holds already.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use super::Job;
+use super::ship::Known;
+use crate::cli::start::output as output_of;
+use crate::config::{self, OutputKind};
+use crate::event::{Fingerprint, Nanos};
+use crate::input::Listed;
+use crate::output::{FindingState, Held, Output};
+
+/// Within so much time a stream of Loki takes events in any order (half of its `max_chunk_age`, 2 h by default).
+const WINDOW: Nanos = 3_600_000_000_000;
+/// Longest wait for an output that is asked what it holds, before its files are looked up piece by piece.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes the output, and asks its back end what it would refuse.
+pub(super) async fn output(
+    job: &Job,
+    config: &config::Output,
+    files: &[Listed],
+    lanes: usize,
+) -> anyhow::Result<Arc<Output>> {
+    let make = |config: &config::Output| {
+        output_of(&job.config, config, &job.node, &job.input.name).map(Arc::new)
+    };
+    let mut output = make(config)?;
+    let Some(times) = times(job, files) else { return Ok(output) };
+    if let OutputKind::Loki(loki) = &config.kind
+        && needs_hours(&output, loki, &times, lanes).await
+    {
+        tracing::info!(
+            output = &*config.name,
+            "each hour of events goes to a stream of its own, with the label `hour`: Loki takes no event that is far older than the newest of its stream"
+        );
+        let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
+        output = make(&config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })?;
+    }
+    if !matches!(*output, Output::File(_)) {
+        ask_first(&output, &config.name, times).await?;
+    }
+    Ok(output)
+}
+
+/// Whether events are further apart than a stream takes them in any order: side by side, or behind what is stored.
+async fn needs_hours(
+    output: &Output,
+    loki: &config::Loki,
+    times: &Range<Nanos>,
+    lanes: usize,
+) -> bool {
+    let apart = lanes > 1 && times.end.saturating_sub(times.start) > WINDOW / 2;
+    !loki.stream_per_hour
+        && (apart || output.newest().await.is_some_and(|newest| newest > times.start + WINDOW / 2))
+}
+
+/// Says what the back end would refuse, hide or delete.
+///
+/// # Errors
+/// If it would not take the events at all.
+async fn ask_first(output: &Output, name: &str, times: Range<Nanos>) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    for finding in output.preflight(times).await {
+        let text = format!("{}: {}", finding.what, finding.hint);
+        match finding.state {
+            FindingState::Ok => tracing::debug!(output = name, "{}", finding.what),
+            FindingState::Warn => tracing::warn!(output = name, "{text}"),
+            FindingState::Fail => failed.push(text),
+        }
+    }
+    if !failed.is_empty() {
+        bail!("outputs.{name} would not take these events. {}", failed.join(". "));
+    }
+    Ok(())
+}
+
+/// From the first event to the last, as far as the files tell before they are read.
+fn times(job: &Job, files: &[Listed]) -> Option<Range<Nanos>> {
+    let first = files.iter().filter_map(Listed::first).min()?;
+    let now = jiff::Timestamp::now().as_nanosecond();
+    let now = Nanos::try_from(now).unwrap_or(Nanos::MAX);
+    let end = |file: &Listed| file.rotated().unwrap_or(now);
+    let last = files.iter().map(end).max()?.max(first);
+    let selection = job.plan.selection(&[]);
+    let from = selection.since.map_or(first, |since| since.max(first));
+    let to = selection.until.map_or(last, |until| until.min(last));
+    (from <= to).then_some(from..to)
+}
+
+/// The files of which the store surely holds nothing, and that no earlier run has begun.
+pub(super) async fn absent(
+    job: &Job,
+    output: &Output,
+    scopes: &[String],
+    files: &[Listed],
+    known: &Known,
+) -> anyhow::Result<HashSet<Fingerprint>> {
+    let mut absent = HashSet::new();
+    let unbegun = || files.iter().filter(|file| !known.generations.contains_key(&file.print()));
+    // One question for all, most often; else one for each.
+    if let Some(times) = times(job, files)
+        && is_empty(job, output, scopes, times).await?
+    {
+        return Ok(unbegun().map(Listed::print).collect());
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for (at, file) in files.iter().enumerate() {
+        if known.generations.contains_key(&file.print()) {
+            continue;
+        }
+        let Some(first) = file.first() else { continue };
+        let next = files[at + 1..].iter().find_map(Listed::first);
+        let Some(last) = file.rotated().or(next) else { continue };
+        if Instant::now() > deadline {
+            break;
+        }
+        if is_empty(job, output, scopes, first..last.max(first)).await? {
+            absent.insert(file.print());
+        }
+    }
+    Ok(absent)
+}
+
+/// Whether nothing is stored anywhere of a stretch of time, and of what is near it.
+///
+/// # Errors
+/// If the store cannot be asked, and this is not to be put up with.
+async fn is_empty(
+    job: &Job,
+    output: &Output,
+    scopes: &[String],
+    times: Range<Nanos>,
+) -> anyhow::Result<bool> {
+    let (from, to) = (times.start - WINDOW / 12, times.end + WINDOW / 12);
+    for scope in scopes {
+        match output.holds_any(scope, from..to).await {
+            Held::No => {}
+            Held::Unavailable { answer } if !job.at_least_once => bail!(
+                "it cannot be asked what it holds, so that what is there already would be stored twice: give these credentials the right \
+                 to read, or accept that with --at-least-once ({answer})"
+            ),
+            Held::Yes | Held::Unavailable { .. } | Held::Retry { .. } => return Ok(false),
+        }
+    }
+    Ok(true)
+}
