@@ -12,7 +12,8 @@ use jiff::SignedDuration;
 
 use crate::sink;
 use crate::support::agent::Agent;
-use crate::support::events::Maker;
+use crate::support::bulk::Bulk;
+use crate::support::events::{Maker, expected};
 use crate::support::{tables, wait_for};
 
 /// Long enough for a slow machine.
@@ -247,4 +248,67 @@ fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered()
     let told = |line: &&str| line.contains(r#""kind":"Gap""#) && line.contains("torn_line");
     assert_eq!(fs::read_to_string(&out).unwrap().lines().filter(told).count(), 1);
     stage.check(&out);
+}
+
+/// The server deleted three backups, links keep them, and the disk that they share with the log gets full: the oldest
+/// give way, and what is lost by that is told to the byte.
+#[test]
+fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_is_told() {
+    let mut stage = Stage::new();
+    let Some(_disk) = Tmpfs::mount(&stage.path("audit"), "8m") else { return };
+    let bulk = Bulk::taking(1 << 20);
+    bulk.state().down = Some(503);
+    let input = tables::input("apiserver", &stage.path("audit/audit.log"));
+    let little = "max_age = \"5ms\", max_bytes = \"64KiB\"";
+    let output = bulk.table("in_flight = 1").replace("max_age = \"5ms\"", little);
+    let mut agent = Agent::start(stage.dir.path(), &(input + &output));
+    let backups: Vec<_> =
+        (1..4).map(|hour| format!("audit/audit-2026-11-21T0{hour}-00-00.000.log")).collect();
+    let pins = || agent.count("auditrail_hold_pins", &[]);
+    for (number, backup) in (1_u64..).zip(&backups) {
+        stage.write(150, 9000);
+        fs::rename(stage.path("audit/audit.log"), stage.path(backup)).unwrap();
+        stage.write(1, 100);
+        wait_for("a link to each", SOON, || {
+            if pins() > number { Ok(()) } else { Err(pins().to_string()) }
+        });
+    }
+    for backup in &backups {
+        fs::remove_file(stage.path(backup)).unwrap();
+    }
+    // Half a MiB is left, where one is asked for.
+    let filler = vec![0; (8 << 20) - stage.written.len() - (512 << 10)];
+    fs::write(stage.path("audit/filler"), filler).unwrap();
+    wait_for(
+        "links to give way",
+        SOON,
+        || {
+            if pins() < 4 { Ok(()) } else { Err(pins().to_string()) }
+        },
+    );
+    bulk.state().down = None;
+    stage.write(1, 100);
+    let wanted = expected(&stage.written);
+    let last = wanted.last().unwrap().audit_id.clone();
+    wait_for("the last to arrive", SOON, || {
+        let held = bulk.state();
+        let arrived = held.stored.values().any(|(document, _)| document.contains(&last));
+        if arrived { Ok(()) } else { Err(held.stored.len().to_string()) }
+    });
+    agent.stop_done();
+    let held = bulk.state();
+    assert!(held.stored.values().all(|(_, times)| *times == 1));
+    let (mut lost, mut told) = (wanted.iter().map(|event| event.line.len() + 1).sum::<usize>(), 0);
+    for (document, _) in held.stored.values() {
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        match document["gap"]["bytes"].as_u64() {
+            Some(bytes) => told += usize::try_from(bytes).unwrap(),
+            None => {
+                let id = document["auditID"].as_str().unwrap();
+                let event = wanted.iter().find(|event| event.audit_id == id).unwrap();
+                lost -= event.line.len() + 1;
+            }
+        }
+    }
+    assert!(lost > 0 && lost == told, "{lost} bytes are lost, {told} are told");
 }
