@@ -98,7 +98,7 @@ fn assert_all_once(loki: &Loki, elastic: &Elastic, events: &[Expected]) {
     elastic.assert_holds(STREAM, events);
 }
 
-/// A gigabyte is asked for by `AUDITRAIL_REPLAY_EVENTS=520000`.
+/// A gigabyte is asked for by `AUDITRAIL_REPLAY_EVENTS=1050000`.
 #[test]
 fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
     if !have(&[Server::Loki, Server::Elasticsearch]) {
