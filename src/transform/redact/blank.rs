@@ -48,7 +48,7 @@ impl Walk<'_> {
 
     /// Appends a key, from its quote to its value.
     fn write_key(&self, key: usize, at: usize, out: &mut Vec<u8>) -> Option<()> {
-        if !self.hits.any_within(key..at) {
+        if !self.any_hit(&(key..at)) {
             out.extend_from_slice(&self.line[key..at]);
             return Some(());
         }
@@ -116,7 +116,7 @@ impl Walk<'_> {
     pub(super) fn text(&mut self, at: Range<usize>, flags: Flags, json: bool) {
         let inside = flags.has(Flags::SECRET) && self.line[at.clone()].starts_with(b"{");
         let look = json || inside || flags.has(Flags::EVERY);
-        if !look && !self.hits.any_within(at.clone()) {
+        if !look && !self.any_hit(&at) {
             return;
         }
         let text = text::json(&self.line[at.clone()]);

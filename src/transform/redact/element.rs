@@ -29,13 +29,13 @@ impl Walk<'_> {
         }
         let end = string_end(self.line, at + 1)?;
         let inside = at + 1..end;
+        let hit = self.any_hit(&inside);
         let frame = self.frames.last_mut()?;
         if flags.has(Flags::SECRET) && flags.has(Flags::ROOT) {
             self.blank(at..end + 1, false);
             return Some(end + 1);
         }
         let flagged = std::mem::take(&mut frame.flagged);
-        let hit = self.hits.any_within(inside.clone());
         if !hit && !flagged && frame.program.is_none() && !flags.everything() {
             return Some(end + 1);
         }

@@ -9,7 +9,7 @@ use super::Redaction;
 use super::context::{Context, PLAIN_CODES};
 use super::frame::Flags;
 use super::known::Scratch;
-use super::member::name;
+use super::member::{escaped, name};
 use super::rules::ConfigMaps;
 use super::token::escape_json;
 use super::walk::{Walk, blank, scalar_end};
@@ -51,7 +51,7 @@ impl Redaction {
         let mut walk = Walk::new(self, &context, (line, hits), edits, 0);
         for member in &members {
             let raw = &line[member.key.clone()];
-            if !hits.any_within(member.key.start..member.value.end) && !context.looks(raw) {
+            if !walk.any_hit(&(member.key.start..member.value.end)) && !context.looks(raw) {
                 continue;
             }
             let name = name(raw);
@@ -95,7 +95,8 @@ impl Redaction {
         let resource = record.raw(fields.resource).unwrap_or_default();
         let code = record.raw(fields.code).unwrap_or_default();
         // What the object is matters to bodies and messages, and its name if it is a token.
-        let body = !fields.request_object.is_empty() || !fields.response_object.is_empty();
+        let body = !fields.request_object.is_empty()
+            || !fields.response_object.is_empty() && !says_status_again(record);
         let named = resource.starts_with(b"oauth") || resource.starts_with(b"useroauth");
         let says = str::from_utf8(code).is_ok_and(|code| {
             code.is_empty() || code.starts_with('2') || PLAIN_CODES.contains(&code)
@@ -126,7 +127,7 @@ impl Redaction {
         for member in members {
             // A key with escapes in it is not of the server's writing; it is looked at all the same.
             let raw = &line[member.key.clone()];
-            if raw != b"objectRef" && (!raw.contains(&b'\\') || text::json(raw) != "objectRef") {
+            if raw != b"objectRef" && (!escaped(raw) || text::json(raw) != "objectRef") {
                 continue;
             }
             crate::event::walk::members(line, member.value.start, |key, value| {
@@ -191,7 +192,7 @@ impl Walk<'_> {
         let every = Flags::EVERY.when(event.has(Flags::EVERY));
         let inside = value.start + 1..value.end.max(value.start + 2) - 1;
         let string = self.line[value.start] == b'"';
-        let seen = self.hits.any_within(key.start..value.end);
+        let seen = self.any_hit(&(key.start..value.end));
         let looked = Flags::EVERY.with(Flags::NAMED);
         let masked = match name {
             "requestURI" if string => {
@@ -271,6 +272,16 @@ impl Walk<'_> {
         let named = Flags::NAMED.with(Flags::NAME).when(self.context.flags.has(Flags::NAMED));
         self.root(at.start, flags.with(named))
     }
+}
+
+/// Whether a body is what the server answers to a request that failed: the status once more, with its kind before it. What it
+/// says leaves in the status.
+fn says_status_again(record: &Record<'_>) -> bool {
+    let fields = &record.event.fields;
+    let status = record.raw(fields.response_status).and_then(|status| status.strip_prefix(b"{"));
+    let body = record.raw(fields.response_object);
+    let body = body.and_then(|body| body.strip_prefix(br#"{"kind":"Status","apiVersion":"v1","#));
+    status.is_some() && status == body
 }
 
 /// Whether a URI, as it is written in JSON, is of the kind that nearly all are: no proxy, known parameters, nothing

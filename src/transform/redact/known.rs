@@ -44,9 +44,8 @@ impl Scratch {
         self.gone.clear();
         self.gone.extend(edits.removed());
         self.user = None;
-        if let Some(end) = head(record.line) {
-            self.gone.push(0..end);
-        }
+        self.gone.extend(head(record.line).map(|end| 0..end));
+        self.gone.extend(times(record));
         let (user, annotations) = (user(record), annotations(record));
         if let Some(at) = &user {
             self.user = Some((self.recall(screen, record.line, at.clone()), at.start));
@@ -118,8 +117,28 @@ fn head(line: &[u8]) -> Option<usize> {
     let (id, rest) = rest.split_at_checked(36)?;
     let rest = rest.strip_prefix(br#"","stage":""#)?;
     let rest = rest[one_of(&STAGES, rest)?..].strip_prefix(br#","requestURI":"#)?;
-    let plain = id.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
-    plain.then_some(line.len() - rest.len())
+    all(id, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+        .then_some(line.len() - rest.len())
+}
+
+/// Both times and what is around them, as the server writes it, up to the quote behind.
+fn times(record: &Record<'_>) -> Option<Range<usize>> {
+    const BEFORE: &[u8] = br#""requestReceivedTimestamp":""#;
+    const BETWEEN: &[u8] = br#"","stageTimestamp":""#;
+    let fields = &record.event.fields;
+    let (received, stage) = (fields.received.range(), fields.stage_time.range());
+    let start = received.start.checked_sub(BEFORE.len())?;
+    let plain = record.line[start..].starts_with(BEFORE)
+        && record.line.get(received.end..stage.start) == Some(BETWEEN)
+        && [received, stage.clone()].into_iter().all(|at| {
+            all(&record.line[at], |byte| matches!(byte, b'0'..=b':' | b'-' | b'.' | b'T' | b'Z'))
+        });
+    plain.then_some(start..stage.end + 1)
+}
+
+/// Whether all bytes are of a kind. There is no way out in between, so that many are looked at at once.
+fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, byte| all & is(*byte))
 }
 
 /// Where a stretch is kept, by its length and some of its bytes.

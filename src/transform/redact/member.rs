@@ -57,7 +57,7 @@ impl Walk<'_> {
     pub(super) fn member(&mut self, key: Range<usize>, at: usize) -> Option<usize> {
         let raw = &self.line[key.clone()];
         let flags = self.flags();
-        let hit = self.hits.any_within(key.clone());
+        let hit = self.any_hit(&key);
         if !hit && !flags.each_key() && plain(raw) {
             // Nearly all there are.
             return self.any(at, flags.without(Flags::ROOT));
@@ -269,7 +269,7 @@ impl Walk<'_> {
     }
 
     fn naming(&mut self, at: Range<usize>) {
-        if self.hits.structural || self.hits.any_within(at.clone()) {
+        if self.hits.structural || self.any_hit(&at) {
             let judged = judge(&text::json(&self.line[at]));
             self.top(|frame| frame.named |= matches!(judged, Name::Suspicious | Name::Header));
         }
@@ -279,9 +279,7 @@ impl Walk<'_> {
     pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
         let shape =
             |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
-        if !self.hits.any_within(at.clone())
-            || !self.hits.within(at).iter().any(|hit| shape(hit.what))
-        {
+        if !self.any_hit(&at) || !self.hits.within(at).iter().any(|hit| shape(hit.what)) {
             return None;
         }
         let masked = self.redaction.masked(name, self.context)?;
@@ -294,9 +292,14 @@ impl Walk<'_> {
 /// A key with its escapes undone; nearly none has any.
 pub(super) fn name(raw: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(raw) {
-        Ok(name) if !raw.contains(&b'\\') => Cow::Borrowed(name),
+        Ok(name) if !escaped(raw) => Cow::Borrowed(name),
         _ => text::json(raw),
     }
+}
+
+/// Whether a key has escapes. Keys are short: all of one is looked at at once.
+pub(super) fn escaped(key: &[u8]) -> bool {
+    key.iter().fold(0, |any, byte| any | u8::from(*byte == b'\\')) > 0
 }
 
 /// Whether a key is none that means something to a body in which nothing else does.

@@ -36,63 +36,57 @@ pub(super) enum What {
 
 /// In the form that the screen folds bytes to: lower case, `_` is 0x7f, a backslash is `|`.
 ///
-/// In two sets, since a search looks at as many bytes as its shortest pattern has, and the more the better. With
-/// no more than 32 patterns in the first set the search would take more bytes in a step, and err so often that it lost time.
+/// In two sets, since a search looks at as many bytes as its shortest pattern has, and the more the better. Both are
+/// small enough for the search to take 32 bytes in a step. It puts every eighth pattern into the same group, and stops
+/// in vain less often the more alike their letters are: this order, the best of some thousand tried on a recorded log,
+/// halves what the search costs.
 pub(super) const LONG: &[(&[u8], What)] = &[
-    (b"pass", What::Word),
-    (b"secr", What::Word),
-    (b"toke", What::Word),
-    (b"creden", What::Word),
-    (b"privat", What::Word),
-    (b"cookie", What::Word),
-    (b"bearer", What::Scheme),
-    (b"basic ", What::Scheme),
-    (b"dockerc", What::Word),
-    (b"docker-c", What::Word),
-    (b"docker\x7fc", What::Word),
-    (b"docker.c", What::Word),
-    (b"beconf", What::Word),
-    (b"be-conf", What::Word),
-    (b"be\x7fconf", What::Word),
-    (b"ization\"", What::Word),
-    (b"ization|", What::Word),
-    (b"ization'", What::Word),
-    (b"ization=", What::Word),
-    (b"ization:", What::Word),
-    (b"ization ", What::Word),
-    (b" value: ", What::Quoted),
-    (b"-----b", What::Pem),
-    (b"akia", What::Aws),
-    (b"asia", What::Aws),
-    (b"glpat-", What::Marked),
-    (b"k\x7flive\x7f", What::Marked),
-    (b"-liter", What::Word),
-    (b"auths", What::Word),
-    (b"sig=", What::Signature),
-    (b"signature=", What::Signature),
     (b"mongo", What::Program),
-    (b"curl", What::Program),
-    (b"mysql", What::Program),
-    (b"mariadb", What::Program),
-    (b"redis-cli", What::Program),
-    (b"login", What::Program),
-    (b"last-applied", What::Key),
-    (b"h.webhook", What::Key),
+    (b"ization", What::Word),
+    (b"be\x7fconf", What::Word),
+    (b"be-conf", What::Word),
+    (b"cookie", What::Word),
+    (b"asia", What::Aws),
     (b"binarydata", What::Key),
-    (b"\"extra\"", What::Key),
+    (b"mariadb", What::Program),
+    (b"toke", What::Word),
+    (b" value: ", What::Quoted),
+    (b"bearer", What::Scheme),
     (b"|u00", What::Escape),
+    (b"beconf", What::Word),
+    (b"mysql", What::Program),
+    (b"sig=", What::Signature),
+    (b"pass", What::Word),
+    (b"docker", What::Word),
+    (b"last-applied", What::Key),
+    (b"\"extra\"", What::Key),
+    (b"login", What::Program),
+    (b"creden", What::Word),
+    (b"basic ", What::Scheme),
+    (b"secr", What::Word),
+    (b"privat", What::Word),
+    (b"-liter", What::Word),
+    (b"akia", What::Aws),
+    (b"auths", What::Word),
+    (b"redis-cli", What::Program),
+    (b"curl", What::Program),
+    (b"signature=", What::Signature),
 ];
 
 /// The other set.
 pub(super) const SHORT: &[(&[u8], What)] = &[
-    (b"pwd", What::Word),
-    (b"jwt", What::Word),
-    (b"key", What::Word),
-    (b"eyj", What::Jwt),
     (b"://", What::Url),
-    (b":|/", What::Url),
     (b":||", What::Url),
     (b"xox", What::Marked),
+    (b":|/", What::Url),
+    (b"pwd", What::Word),
+    (b"eyj", What::Jwt),
+    (b"glpat-", What::Marked),
+    (b"-----b", What::Pem),
+    (b"k\x7flive\x7f", What::Marked),
+    (b"h.webhook", What::Key),
+    (b"key", What::Word),
+    (b"jwt", What::Word),
 ];
 
 /// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
@@ -215,10 +209,18 @@ fn inert(name: &[u8], before: &[u8]) -> bool {
         Some(b':') => {
             let keys: &[&[u8]] = &[b"\"name\":", b"\"key\":", b"\"resource\":"];
             let kind = name.starts_with(b"Secret") && before.ends_with(b"\"kind\":");
-            !kind && !keys.iter().any(|key| before.ends_with(key))
+            !kind && !keys.iter().any(|key| before.ends_with(key)) || of_review(before)
         }
         _ => false,
     }
+}
+
+/// Whether it is what an access review asks about, and not what the event is about.
+fn of_review(before: &[u8]) -> bool {
+    let near = &before[before.len().saturating_sub(LONGEST)..];
+    before.ends_with(b"\"resource\":")
+        && memchr::memrchr(b'{', near)
+            .is_some_and(|open| near[..open].ends_with(b"\"resourceAttributes\":"))
 }
 
 /// Whether a `key` has such letters around it that it may be one that opens something.

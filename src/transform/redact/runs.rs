@@ -90,9 +90,18 @@ fn looks_random(run: &[u8]) -> bool {
         // Most are identifiers.
         return false;
     }
-    let step = if run.contains(&b'\\') { 1 } else { 8 };
-    run.windows(SHORTEST).step_by(step).any(changes_often)
-        || memchr::memmem::find(run, b"\\/").is_some()
+    if !run.contains(&b'\\') {
+        return run.windows(SHORTEST).step_by(8).any(changes_often);
+    }
+    let mut from = 0;
+    // `&`, which the server escapes, is no part of a run.
+    let ends = memchr::memmem::find_iter(run, br"\u0026").chain([run.len()]);
+    memchr::memmem::find(run, br"\/").is_some()
+        || ends.into_iter().any(|end| {
+            let part = &run[from..end];
+            from = run.len().min(end + 6);
+            part.windows(SHORTEST).any(changes_often)
+        })
 }
 
 /// Case and digits change from byte to byte in what is random, from word to word in names and paths.
@@ -208,6 +217,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_beside_an_escaped_sign_is_found() {
+        let text = r"a=b\u0026sig=wJalrXUtnFEMI7K7MDENGbPxRfiCYEXAMPLEKEY\u0026c=d";
+        assert_eq!(found(text), [r"wJalrXUtnFEMI7K7MDENGbPxRfiCYEXAMPLEKEY\u0026c"]);
+    }
+
+    #[test]
     fn names_paths_and_digests_are_no_secrets() {
         for text in [
             "requiredDuringSchedulingIgnoredDuringExecution",
@@ -218,6 +233,7 @@ mod tests {
             "/Users/somebody/Library/Application/Support/Thing",
             "aReallyLongCamelCaseNameThatGoesOnAndOnVersion2",
             "MY_VERY_LONG_ENVIRONMENT_VARIABLE_NAME_2",
+            r"resourceVersionMatch=NotOlderThan\u0026sendInitialEvents=true",
         ] {
             assert_eq!(found(text), [""; 0], "{text}");
         }

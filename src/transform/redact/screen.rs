@@ -74,15 +74,11 @@ impl Hits {
         &self.all[first..first + count]
     }
 
-    /// The first at or behind a place.
-    pub(super) fn next(&self, at: usize) -> Option<usize> {
-        let first = self.all.partition_point(|hit| (hit.at as usize) < at);
-        self.all.get(first).map(|hit| hit.at as usize)
-    }
-
-    pub(super) fn any_within(&self, at: Range<usize>) -> bool {
-        let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
-        self.all.get(first).is_some_and(|hit| (hit.at as usize) < at.end)
+    /// The last before a place, and the first at or behind it.
+    pub(super) fn around(&self, at: usize) -> (Option<usize>, Option<usize>) {
+        let next = self.all.partition_point(|hit| (hit.at as usize) < at);
+        let place = |hit: &Hit| hit.at as usize;
+        (self.all[..next].last().map(place), self.all.get(next).map(place))
     }
 }
 

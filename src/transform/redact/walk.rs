@@ -4,6 +4,7 @@
 //! Text that is JSON itself has a walk of its own, up to [`NESTED`] of them inside of each other. What a key means
 //! is in `member.rs`, what an element means in `element.rs`, how something is blanked in `blank.rs`.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::Redaction;
@@ -35,6 +36,8 @@ pub(super) struct Walk<'w> {
     pub(super) context: &'w Context<'w>,
     pub(super) line: &'w [u8],
     pub(super) hits: &'w Hits,
+    /// A stretch in which there are none, and where it ends: most that is asked for is in it again.
+    quiet: Cell<(usize, usize)>,
     pub(super) edits: &'w mut Edits,
     /// How many walks this one is inside of.
     pub(super) nested: u8,
@@ -63,10 +66,11 @@ impl<'w> Walk<'w> {
             context,
             line,
             hits,
+            quiet: Cell::new((1, 0)),
             edits,
             nested,
             seen: false,
-            frames: Vec::new(),
+            frames: Vec::with_capacity(GUIDED),
             data: Vec::new(),
             values: Vec::new(),
             steps: Steps::default(),
@@ -141,10 +145,10 @@ impl<'w> Walk<'w> {
         }
         if self.frames.len() < GUIDED && !flags.everything() && !self.hits.structural {
             // What is near is reached sooner by walking.
-            let next = self.hits.next(at);
-            if next.is_none_or(|next| next > at + NEAR) {
+            let next = self.next_hit(at);
+            if next > at + NEAR {
                 let (_, end) = value(self.line, at)?;
-                if next.is_none_or(|next| next >= end) {
+                if next >= end {
                     return Some(end);
                 }
             }
@@ -175,6 +179,23 @@ impl<'w> Walk<'w> {
             self.data.truncate(frame.data);
         }
         self.steps.leave(frame.steps);
+    }
+
+    /// Whether the screen saw anything in a stretch.
+    pub(super) fn any_hit(&self, at: &Range<usize>) -> bool {
+        self.next_hit(at.start) < at.end
+    }
+
+    /// Where the first is at or behind a place.
+    fn next_hit(&self, at: usize) -> usize {
+        let (from, to) = self.quiet.get();
+        if from <= at && at <= to {
+            return to;
+        }
+        let (last, next) = self.hits.around(at);
+        let next = next.unwrap_or(usize::MAX);
+        self.quiet.set((last.map_or(0, |last| last + 1), next));
+        next
     }
 
     pub(super) fn flags(&self) -> Flags {

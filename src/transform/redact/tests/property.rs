@@ -187,3 +187,33 @@ fn the_screen_hides_nothing_in_a_recorded_log() {
         same("screened", &text(&quick, &line), &text(&wary, &line));
     }
 }
+
+/// What is not looked at, since the server writes it so and nothing can be in it, or what is in it leaves anyway.
+#[test]
+fn the_screen_hides_nothing_where_it_takes_a_short_way() {
+    let (quick, wary) = (masking(), wary());
+    let status = r#""metadata":{},"status":"Failure","message":"secrets \"a\" is forbidden: User \"u\" cannot get it","reason":"Forbidden","details":{"name":"a","kind":"secrets"},"code":403"#;
+    let failed = format!(
+        r#""responseStatus":{{{status}}},"responseObject":{{"kind":"Status","apiVersion":"v1",{status}}}"#
+    );
+    let review = r#""requestObject":{"kind":"SubjectAccessReview","spec":{"resourceAttributes":{"namespace":"a","verb":"get","resource":"secrets"},"user":"u"}}"#;
+    let times = r#""requestReceivedTimestamp":"2026-11-21T07:32:22.085199Z","stageTimestamp":"2026-11-21T07:32:22.085199Z""#;
+    let odd = r#""requestReceivedTimestamp":"password=hunter2","stageTimestamp":"2026-11-21T07:32:22.085199Z""#;
+    for (resource, members) in [
+        ("secrets", failed.clone()),
+        ("secrets", failed.replacen("cannot get it", "cannot: password=hunter2", 2)),
+        (
+            "secrets",
+            failed.replace(r#""apiVersion":"v1","#, r#""apiVersion":"v1","data":{"a":"hunter2"},"#),
+        ),
+        ("subjectaccessreviews", review.to_owned()),
+        ("subjectaccessreviews", review.replace(r#""user":"u""#, r#""extra":{"a":["hunter2"]}"#)),
+        ("pods", times.to_owned()),
+        ("pods", odd.to_owned()),
+    ] {
+        let line = event(resource, &members);
+        let out = text(&quick, &line);
+        same("screened", &out, &text(&wary, &line));
+        assert!(!out.contains("hunter2"), "{out}");
+    }
+}
