@@ -80,17 +80,28 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// What an id has in its place for [`Whole`].
+    pub(crate) const WHOLE: u8 = 0;
+    const TORN: u8 = 1;
+    pub(crate) const GAP: u8 = 2;
+
     /// The id under which the event is stored: 32 characters of base64url.
     pub(crate) fn id(&self) -> String {
         let mut raw = [0; 24];
         raw[..16].copy_from_slice(&self.generation.0);
         raw[16..].copy_from_slice(&self.offset.to_be_bytes());
         raw[16] = match self.whole {
-            Whole::Yes => 0,
-            Whole::Torn => 1,
-            Whole::Gap => 2,
+            Whole::Yes => Self::WHOLE,
+            Whole::Torn => Self::TORN,
+            Whole::Gap => Self::GAP,
         };
         URL_SAFE_NO_PAD.encode(raw)
+    }
+
+    /// The generation of an id, and the byte that stands for what is there; `None` if it has not the form of one.
+    pub(crate) fn of_id(id: &str) -> Option<(Fingerprint, u8)> {
+        let raw = URL_SAFE_NO_PAD.decode(id).ok().filter(|raw| raw.len() == 24)?;
+        Some((Fingerprint::cut(&raw), raw[16]))
     }
 
     /// The id as a person types it: one that begins with a hyphen would be taken for an option, so that a dot stands
@@ -112,6 +123,8 @@ mod tests {
         assert_eq!(whole.id().len(), 32);
         assert_ne!(whole.id(), torn.id());
         assert_ne!(whole.id(), Position { offset: 2, ..whole }.id());
+        assert_eq!(Position::of_id(&torn.id()), Some((torn.generation, Position::TORN)));
+        assert_eq!(Position::of_id("auditrail"), None);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Catalogue {
         now: Now,
         wanted: impl Fn(Fingerprint) -> bool,
     ) -> io::Result<Found> {
-        let names = self.list()?;
+        let names = list(&self.directory, &self.live)?;
         if let Some(pins) = &mut self.pins {
             pins.look(now);
         }
@@ -210,22 +210,22 @@ impl Catalogue {
             |tracked: &Tracked| tracked.generation.length_now() != tracked.generation.length;
         self.tracked.iter().any(grown)
     }
+}
 
-    /// The names that matter, oldest first. A plain backup always wins over its `.gz`.
-    fn list(&self) -> io::Result<Vec<Name>> {
-        let mut by_stem = BTreeMap::<String, Name>::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
-            let Some(name) = names::parse(&self.live, &name) else { continue };
-            match by_stem.get(&name.stem) {
-                Some(other) if !other.gzip => {}
-                _ => drop(by_stem.insert(name.stem.clone(), name)),
-            }
+/// The log and its backups in a directory, oldest first. A plain backup always wins over its `.gz`.
+pub(super) fn list(directory: &Path, live: &str) -> io::Result<Vec<Name>> {
+    let mut by_stem = BTreeMap::<String, Name>::new();
+    for entry in fs::read_dir(directory)? {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        let Some(name) = names::parse(live, &name) else { continue };
+        match by_stem.get(&name.stem) {
+            Some(other) if !other.gzip => {}
+            _ => drop(by_stem.insert(name.stem.clone(), name)),
         }
-        let mut names: Vec<_> = by_stem.into_values().collect();
-        names.sort_by(names::order);
-        Ok(names)
     }
+    let mut names: Vec<_> = by_stem.into_values().collect();
+    names.sort_by(names::order);
+    Ok(names)
 }
 
 /// The directory of the log and its backups.
@@ -290,19 +290,16 @@ struct Next {
 }
 
 impl Next {
-    /// Of two files with one fingerprint the live one counts, then the plain one, then the longer one: a copy may be
-    /// unfinished.
+    /// Of two files with one fingerprint the one of higher rank counts.
     fn add(&mut self, tracked: Tracked) {
-        let rank = |tracked: &Tracked| {
-            let generation = &tracked.generation;
-            (generation.live, !generation.gzip, generation.length)
-        };
         match self.places.get(&tracked.generation.print) {
             None => {
                 self.places.insert(tracked.generation.print, self.tracked.len());
                 self.tracked.push(tracked);
             }
-            Some(at) if rank(&tracked) > rank(&self.tracked[*at]) => self.tracked[*at] = tracked,
+            Some(at) if tracked.generation.rank() > self.tracked[*at].generation.rank() => {
+                self.tracked[*at] = tracked;
+            }
             Some(_) => {}
         }
     }

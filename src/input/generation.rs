@@ -52,6 +52,12 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
+    /// Of two files with one fingerprint the live one counts, then the plain one, then the longer one: a copy may be
+    /// unfinished.
+    pub(super) fn rank(&self) -> (bool, bool, u64) {
+        (self.live, !self.gzip, self.length)
+    }
+
     /// Whether it is read through the decompressor.
     pub(super) fn is_compressed(&self) -> bool {
         self.held.as_ref().map_or(self.gzip, |held| held.gzip)

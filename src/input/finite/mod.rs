@@ -4,7 +4,7 @@
 //! lies there several times counts once, and positions are those that the agent gives. `joined.rs` tells files in which
 //! offsets mean something else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ mod joined;
 #[cfg(test)]
 mod tests;
 
-use super::catalogue::file_name;
+use super::catalogue::{self, file_name};
 use super::files::{Files, Known};
 use super::generation::{FileId, Generation, file_id};
 use super::names::{self, Name, Stamp};
@@ -80,6 +80,14 @@ impl Listed {
         self.generation.by_content
     }
 
+    /// The same under a fingerprint that no generation of the server's has.
+    fn without_positions(mut self, digest: &joined::Digest) -> Self {
+        let generation = Arc::make_mut(&mut self.generation);
+        generation.print = digest.print(generation.print);
+        generation.by_content = true;
+        self
+    }
+
     /// The server may still be writing to it: an unfinished line at its end is not waited for.
     pub(crate) fn is_live(&self) -> bool {
         self.generation.live
@@ -122,9 +130,8 @@ pub(crate) fn spooled(
     let known = Files::new(key.clone()).identify(&plain, path, Now::now(Waits::USUAL), |_| None)?;
     let Some(known) = known else { return Ok(None) };
     let digest = joined::digest_of(path, number)?;
-    let mut listed = listed(&plain, path.to_owned(), known, false, Some(&digest), true);
-    let generation = Generation { name: name.into(), ..(*listed.generation).clone() };
-    listed.generation = Arc::new(generation);
+    let mut listed = listed(&plain, path.to_owned(), known, false, true).without_positions(&digest);
+    Arc::make_mut(&mut listed.generation).name = name.into();
     Ok(Some(listed))
 }
 
@@ -147,25 +154,17 @@ impl<'a> Finding<'a> {
         name.to_string_lossy().into_owned()
     }
 
-    /// The log and its backups in a directory. A plain backup always wins over its `.gz`.
+    /// The log and its backups in a directory.
     fn directory(&mut self, directory: &Path) -> Result<(), ListError> {
         let read = |source| ListError::Read { path: directory.to_owned(), source };
         let live = self.live_name();
-        let mut by_stem = BTreeMap::<String, Name>::new();
-        for entry in fs::read_dir(directory).map_err(read)? {
-            let Ok(name) = entry.map_err(read)?.file_name().into_string() else { continue };
-            let Some(name) = names::parse(&live, &name) else { continue };
-            match by_stem.get(&name.stem) {
-                Some(other) if !other.gzip => {}
-                _ => drop(by_stem.insert(name.stem.clone(), name)),
-            }
-        }
-        if by_stem.is_empty() {
+        let names = catalogue::list(directory, &live).map_err(read)?;
+        if names.is_empty() {
             return Err(ListError::Nothing { directory: directory.to_owned(), live });
         }
-        by_stem.into_values().try_for_each(|name| {
+        names.into_iter().try_for_each(|name| {
             let path = directory.join(&*file_name(&name));
-            self.add(&name, path)
+            self.add(&name, &path)
         })
     }
 
@@ -177,29 +176,29 @@ impl<'a> Finding<'a> {
         let known = names::parse(&self.live_name(), &name);
         let stem = name.strip_suffix(".gz").filter(|_| gzip).unwrap_or(&name).to_owned();
         let stamp = known.and_then(|known| known.stamp);
-        self.add(&Name { stem, gzip, stamp }, path.to_owned())
+        self.add(&Name { stem, gzip, stamp }, path)
     }
 
-    fn add(&mut self, name: &Name, path: PathBuf) -> Result<(), ListError> {
-        let wrong = |source| ListError::Read { path: path.clone(), source };
-        let id = file_id(&fs::metadata(&path).map_err(wrong)?);
+    fn add(&mut self, name: &Name, path: &Path) -> Result<(), ListError> {
+        let wrong = |source| ListError::Read { path: path.to_owned(), source };
+        let id = file_id(&fs::metadata(path).map_err(wrong)?);
         let live = !name.gzip && Some(id) == self.live_id;
         // Nothing is waited for: a file that breaks off is taken as it is.
         let closed = Name { stamp: name.stamp.or(Some(Stamp::Number(0))), ..name.clone() };
         let now = Now::now(Waits { settled: std::time::Duration::ZERO, ..Waits::USUAL });
         let name = if live { name } else { &closed };
         // Of an empty file there is nothing to tell.
-        let Some(known) = self.files.identify(name, &path, now, |_| None).map_err(wrong)? else {
+        let Some(known) = self.files.identify(name, path, now, |_| None).map_err(wrong)? else {
             return Ok(());
         };
-        let joined = if name.gzip { joined::digest(&path).map_err(wrong)? } else { None };
-        let listed = listed(name, path, known, live, joined.as_ref(), self.found.len() < HELD);
-        let rank = |listed: &Listed| {
-            let generation = &listed.generation;
-            (generation.live, !generation.gzip, generation.length)
-        };
+        let mut listed = listed(name, path.to_owned(), known, live, self.found.len() < HELD);
+        if name.gzip
+            && let Some(digest) = joined::digest(path).map_err(wrong)?
+        {
+            listed = listed.without_positions(&digest);
+        }
         match self.found.get(&listed.print()) {
-            Some(other) if rank(other) >= rank(&listed) => {}
+            Some(other) if other.generation.rank() >= listed.generation.rank() => {}
             _ => drop(self.found.insert(listed.print(), listed)),
         }
         Ok(())
@@ -215,18 +214,11 @@ impl<'a> Finding<'a> {
     }
 }
 
-fn listed(
-    name: &Name,
-    path: PathBuf,
-    known: Known,
-    live: bool,
-    joined: Option<&joined::Digest>,
-    hold: bool,
-) -> Listed {
+fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> Listed {
     let Known { head, length, held, .. } = known;
     let keyed = head.time.is_none();
     let generation = Generation {
-        print: joined.map_or(head.print, |digest| digest.print(head.print)),
+        print: head.print,
         name: path
             .file_name()
             .map_or_else(|| file_name(name), |name| name.to_string_lossy().into()),
@@ -241,7 +233,7 @@ fn listed(
             Some(Stamp::Time(time)) => Some(time),
             _ => None,
         },
-        by_content: joined.is_some(),
+        by_content: false,
         probe: head.probe,
     };
     Listed { generation: Arc::new(generation), path, keyed }

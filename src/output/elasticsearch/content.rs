@@ -9,17 +9,15 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Elasticsearch;
-use super::lookup::{ANSWER, Shards, complete, read, usable};
+use super::answer::{ANSWER, Hit, read, search, searched, usable};
 use super::stored::{self, LONG, Source};
-use crate::event::{Batch, Form, Record, Whole};
-use crate::output::{LookUp, Pick};
+use crate::event::{Batch, Form, Position, Record, Whole};
+use crate::output::{LookUp, MILLI, Pick};
 
 /// Where an auditID is searched for: in both layouts, and as a server names it that has guessed the mapping.
 const AUDIT_IDS: [&str; 4] =
@@ -31,7 +29,6 @@ const PAGE: usize = 1000;
 const LAST: usize = 4000;
 /// Milliseconds to spare at both ends: stores keep no more of a time.
 const SPARE: i64 = 1000;
-const MILLI: i64 = 1_000_000;
 
 /// A part of what is asked for.
 struct Part {
@@ -41,34 +38,6 @@ struct Part {
     times: Range<i64>,
     /// With documents that have no time which can be searched.
     untimed: bool,
-}
-
-#[derive(Deserialize)]
-struct Searched {
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Hits {
-    total: Total,
-    #[serde(default)]
-    hits: Vec<Hit>,
-}
-
-#[derive(Deserialize)]
-struct Total {
-    value: usize,
-}
-
-#[derive(Deserialize)]
-struct Hit {
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(default, rename = "_source")]
-    source: Value,
 }
 
 /// Which of the picks are stored; `found` are those that are under their own ids.
@@ -98,9 +67,9 @@ pub(super) async fn look_up(
     let own: HashSet<_> =
         picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
     let mut wanted = Wanted::new(picks.iter().map(record).collect(), found);
-    let take = |hit: Hit| {
+    let take = |hit: Hit<Value>| {
         if !own.contains(&hit.id) && is_whole(&hit.id) {
-            wanted.put(&hit.source);
+            wanted.put(&hit.source.unwrap_or_default());
         }
     };
     match each_hit(store, scope, &ids, whole, take).await {
@@ -117,11 +86,9 @@ fn audit_id(record: Record<'_>) -> Option<String> {
     record.text(record.event.fields.audit_id).filter(|id| id.len() < LONG).map(Into::into)
 }
 
-/// Whether a document holds an event and not what is left of one, as far as the id tells: [`crate::event::Position::id`].
+/// Whether a document holds an event and not what is left of one, as far as the id tells: [`Position::id`].
 fn is_whole(id: &str) -> bool {
-    let kind =
-        BASE64_URL_SAFE_NO_PAD.decode(id).ok().filter(|raw| raw.len() == 24).map(|raw| raw[16]);
-    kind.is_none_or(|kind| kind == 0)
+    Position::of_id(id).is_none_or(|(_, kind)| kind == Position::WHOLE)
 }
 
 /// The events that documents are looked for, each of which stands for one. No document is kept.
@@ -164,7 +131,7 @@ async fn each_hit(
     scope: &str,
     ids: &[String],
     whole: Part,
-    mut take: impl FnMut(Hit),
+    mut take: impl FnMut(Hit<Value>),
 ) -> Result<(), LookUp> {
     let Part { ids: all, times, untimed } = whole;
     if !searchable(store, scope).await? {
@@ -177,7 +144,7 @@ async fn each_hit(
     while let Some(part) = open.pop() {
         let most = if part.is_last() { LAST } else { PAGE };
         let query = question(&ids[part.ids.clone()], &part, most);
-        let Some((total, page)) = search(store, scope, query).await? else { continue };
+        let Some((total, page)) = page(store, scope, query).await? else { continue };
         if total <= most {
             page.into_iter().for_each(&mut take);
         } else if let Some(parts) = part.halves() {
@@ -233,26 +200,17 @@ fn question(ids: &[String], part: &Part, most: usize) -> Bytes {
 }
 
 /// How many documents there are, and those that fit one answer; `None` where there is no index.
-async fn search(
+async fn page(
     store: &Elasticsearch,
     scope: &str,
     query: Bytes,
-) -> Result<Option<(usize, Vec<Hit>)>, LookUp> {
-    let parameters = [
-        ("allow_partial_search_results", "false"),
-        (
-            "filter_path",
-            "timed_out,_shards.failed,hits.total.value,hits.hits._id,hits.hits._source",
-        ),
-    ];
-    let answer = store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await;
-    let Some(body) = usable(answer)? else { return Ok(None) };
+) -> Result<Option<(usize, Vec<Hit<Value>>)>, LookUp> {
+    let Some(body) = search(store, scope, query).await? else { return Ok(None) };
     if body.len() >= ANSWER {
         // Cut: more than fits, whatever its number.
         return Ok(Some((usize::MAX, Vec::new())));
     }
-    let searched: Searched = read(&body)?;
-    complete(!searched.timed_out && searched.shards.failed == 0, &body)?;
+    let searched = searched::<Value>(&body)?;
     Ok(Some((searched.hits.total.value, searched.hits.hits)))
 }
 
@@ -279,7 +237,7 @@ async fn searchable(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> 
         }
     }
     let any = json!({ "size": 0, "terminate_after": 1, "track_total_hits": true });
-    match search(store, scope, any.to_string().into()).await? {
+    match page(store, scope, any.to_string().into()).await? {
         None | Some((0, _)) => Ok(false),
         Some(_) => Err(LookUp::Unavailable {
             answer: format!(

@@ -8,59 +8,23 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::Elasticsearch;
+use super::answer::{ANSWER, Shards, complete, read, search, searched, usable};
 use super::stored::{self, Source};
-use super::verdict::{error_of, said};
 use crate::event::Batch;
-use crate::output::http::{Failure, Response, excerpt};
-use crate::output::{LookUp, Pick, Reason};
+use crate::output::{LookUp, Pick};
 
 /// Most ids of one search.
 const IDS: usize = 1000;
-pub(super) const ANSWER: usize = 2 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct Refreshed {
     #[serde(rename = "_shards")]
     shards: Shards,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Shards {
-    pub(super) failed: u64,
-}
-
-#[derive(Deserialize)]
-struct Searched {
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Hits {
-    total: Total,
-    #[serde(default)]
-    hits: Vec<Hit>,
-}
-
-#[derive(Deserialize)]
-struct Total {
-    value: usize,
-}
-
-#[derive(Deserialize)]
-struct Hit {
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(default, rename = "_source")]
-    source: Option<Source>,
 }
 
 /// One id of one event.
@@ -126,17 +90,8 @@ async fn found(
         (0..ids.len()).step_by(IDS).map(|at| at..(at + IDS).min(ids.len())).collect();
     while let Some(range) = open.pop() {
         let (query, size) = question(&ids[range.clone()], compare);
-        let parameters = [
-            ("allow_partial_search_results", "false"),
-            (
-                "filter_path",
-                "timed_out,_shards.failed,hits.total.value,hits.hits._id,hits.hits._source",
-            ),
-        ];
-        let answer = store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await;
-        let Some(body) = usable(answer)? else { return Ok(found) };
-        let searched: Searched = read(&body)?;
-        complete(!searched.timed_out && searched.shards.failed == 0, &body)?;
+        let Some(body) = search(store, scope, query).await? else { return Ok(found) };
+        let searched = searched::<Source>(&body)?;
         for hit in &searched.hits.hits {
             let Some(&at) = place.get(hit.id.as_str()) else { continue };
             found[at] |= !ids[at].earlier
@@ -173,56 +128,16 @@ fn question(ids: &[Asked], compare: bool) -> (Bytes, usize) {
     (query.to_string().into(), size)
 }
 
-pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LookUp> {
-    // Something that is no Elasticsearch cannot be asked, but neither can it be told from a passing fault.
-    serde_json::from_slice(body).map_err(|_| retry(None, Reason::BadAnswer, excerpt(body)))
-}
-
-/// Whether the answer speaks for all there is.
-pub(super) fn complete(complete: bool, body: &[u8]) -> Result<(), LookUp> {
-    if complete { Ok(()) } else { Err(retry(None, Reason::ServerError, excerpt(body))) }
-}
-
-fn retry(after: Option<Duration>, reason: Reason, answer: String) -> LookUp {
-    LookUp::Retry { after, reason, answer }
-}
-
-/// The body of an answer that can be read on; `None` where there is no index, so nothing stored.
-pub(super) fn usable(answer: Result<Response, Failure>) -> Result<Option<Bytes>, LookUp> {
-    let response = match answer {
-        Ok(response) => response,
-        Err(Failure::NotSent { answer }) => return Err(retry(None, Reason::Connect, answer)),
-        Err(Failure::Lost { reason, answer }) => return Err(retry(None, reason, answer)),
-        Err(Failure::Setup { answer, hint }) => {
-            return Err(retry(None, Reason::Connect, format!("{answer}: {hint}")));
-        }
-    };
-    let answer = format!("{} {}", response.status, said(&response.body)).trim_end().to_owned();
-    match response.status {
-        200 if response.body.trim_ascii().is_empty() => {
-            Err(LookUp::Unavailable { answer: "an empty answer".to_owned() })
-        }
-        200 => Ok(Some(response.body)),
-        404 if error_of(&response.body)
-            .is_some_and(|error| error.kind == "index_not_found_exception") =>
-        {
-            Ok(None)
-        }
-        429 => Err(retry(response.retry_after, Reason::Throttled, answer)),
-        408 | 500.. => Err(retry(response.retry_after, Reason::ServerError, answer)),
-        _ => Err(LookUp::Unavailable { answer }),
-    }
-}
-
 /// Any answer is understood or refused.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn fuzz(response: Response) {
+pub(super) fn fuzz(response: crate::output::http::Response) {
+    use super::answer::Searched;
     let status = response.status;
     match usable(Ok(response)) {
         Ok(None) => assert_eq!(status, 404, "only what is not there holds nothing"),
         Ok(Some(body)) => {
             assert_eq!(status, 200);
-            let _ = (read::<Refreshed>(&body).is_ok(), read::<Searched>(&body).is_ok());
+            let _ = (read::<Refreshed>(&body).is_ok(), read::<Searched<Source>>(&body).is_ok());
         }
         Err(end) => assert!(!matches!(end, LookUp::Found(_))),
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use tokio::sync::OnceCell;
 
+mod answer;
 mod body;
 mod check;
 mod content;

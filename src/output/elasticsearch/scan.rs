@@ -10,11 +10,11 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Elasticsearch;
+use super::answer::{Shards, complete, read, usable};
 use super::flavour::Flavour;
 use super::likeness::Parts;
-use super::lookup::{complete, read, usable};
 use crate::config::Layout;
-use crate::event::Fingerprint;
+use crate::event::{Fingerprint, Position};
 use crate::output::http::{Failure, Response};
 use crate::output::{Digest, LookUp, MILLI, Stored, Told, Walk};
 
@@ -49,11 +49,6 @@ struct Searched<'a> {
     shards: Shards,
     #[serde(borrow)]
     hits: Hits<'a>,
-}
-
-#[derive(Deserialize)]
-struct Shards {
-    failed: u64,
 }
 
 #[derive(Deserialize)]
@@ -331,9 +326,7 @@ fn stored(
 
 /// The generation in an id of ours.
 fn generation(id: &str) -> Option<Fingerprint> {
-    use base64::Engine as _;
-    let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(id).ok()?;
-    (raw.len() == 24 && raw[16] <= 2).then(|| Fingerprint::cut(&raw))
+    Position::of_id(id).filter(|(_, kind)| *kind <= Position::GAP).map(|(print, _)| print)
 }
 
 /// Any answer is understood or refused.

@@ -6,32 +6,15 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::Elasticsearch;
-use super::lookup::{ANSWER, Shards, complete, read, refresh, usable};
+use super::answer::{search, searched};
+use super::lookup::refresh;
 use crate::event::Nanos;
 use crate::output::{Held, LookUp};
 
 const SECOND: i64 = 1_000_000_000;
-
-#[derive(Deserialize)]
-struct Counted {
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Hits {
-    total: Total,
-}
-
-#[derive(Deserialize)]
-struct Total {
-    value: u64,
-}
 
 /// See the module.
 pub(super) async fn holds_any(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Held {
@@ -45,19 +28,12 @@ pub(super) async fn holds_any(store: &Elasticsearch, scope: &str, range: Range<N
 }
 
 /// One if there is any.
-async fn count(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Result<u64, LookUp> {
+async fn count(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Result<usize, LookUp> {
     if !refresh(store, scope).await? {
         return Ok(0);
     }
-    let parameters = [
-        ("allow_partial_search_results", "false"),
-        ("filter_path", "timed_out,_shards.failed,hits.total.value"),
-    ];
-    let answer = store.ask(&format!("{scope}/_search"), &parameters, question(range), ANSWER).await;
-    let Some(body) = usable(answer)? else { return Ok(0) };
-    let counted: Counted = read(&body)?;
-    complete(!counted.timed_out && counted.shards.failed == 0, &body)?;
-    Ok(counted.hits.total.value)
+    let Some(body) = search(store, scope, question(range)).await? else { return Ok(0) };
+    Ok(searched::<IgnoredAny>(&body)?.hits.total.value)
 }
 
 /// A second more at both ends: stores keep milliseconds, and compare a time that is mapped as a word as one. What has no

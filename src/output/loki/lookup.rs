@@ -6,31 +6,25 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::Loki;
+use super::answer::{Entry, Reply};
 use super::question::{HELD, Question, Scope, Trouble, ask};
 use crate::event::{Batch, Fingerprint, Key, Nanos};
-use crate::output::http::excerpt;
+use crate::output::scan::{MOST, PAGE};
 use crate::output::{LookUp, Pick, likeness};
 
-/// Loki's default for `max_entries_limit_per_query`.
-const MOST: usize = 5000;
-/// Bytes of lines that one question is meant to bring. Loki's own parts send each other 4 MiB at the most, and it tries
-/// for long before it says so.
-const PAGE: usize = 2 << 20;
 /// Events further apart than this are asked for one by one: what lies between may be much.
 const APART: Nanos = 60_000_000_000;
 
 /// See the module.
 pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
-    let Ok(scope) = serde_json::from_str::<Scope>(scope) else {
-        return LookUp::Unavailable {
-            answer: format!("the checkpoint names an unknown scope: {}", excerpt(scope.as_bytes())),
-        };
+    let scope = match Scope::of_text(scope) {
+        Ok(scope) => scope,
+        Err(answer) => return LookUp::Unavailable { answer },
     };
     let too_large =
         || LookUp::Unavailable { answer: "a single entry is larger than can be held".to_owned() };
@@ -140,60 +134,26 @@ async fn page(
     // Loki's end is exclusive.
     let range = from..to.saturating_add(1);
     let body = ask(loki, scope, &Question { range, limit, newest_first: false }).await?;
-    parse(&body).map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}")))
+    entries(&body)
 }
 
-#[derive(Deserialize)]
-struct Reply {
-    data: Data,
+/// When and which, of each entry of an answer.
+pub(super) fn entries(body: &[u8]) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
+    parse(body).map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}")))
 }
 
-#[derive(Deserialize)]
-struct Data {
-    result: Vec<Stream>,
+fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
+    let reply: Reply<IgnoredAny, Identity> = serde_json::from_slice(body)?;
+    let entries = reply.data.result.into_iter().flat_map(|stream| stream.values);
+    Ok(entries.map(|Entry(time, Identity(identity))| (time, identity)).collect())
 }
 
-#[derive(Deserialize)]
-struct Stream {
-    values: Vec<Entry>,
-}
+/// A line, dropped as soon as it is known which event it is.
+struct Identity(Fingerprint);
 
-pub(super) fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
-    let reply: Reply = serde_json::from_slice(body)?;
-    Ok(reply
-        .data
-        .result
-        .into_iter()
-        .flat_map(|stream| stream.values)
-        .map(|Entry(time, identity)| (time, identity))
-        .collect())
-}
-
-/// One value of an answer; its line is dropped as soon as it is known which event it is.
-struct Entry(Nanos, Fingerprint);
-
-impl<'de> Deserialize<'de> for Entry {
+impl<'de> Deserialize<'de> for Identity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(EntryVisitor)
-    }
-}
-
-struct EntryVisitor;
-
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Entry;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[time stamp, line]")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
-        let missing = || serde::de::Error::invalid_length(0, &self);
-        let time: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
-        let time = time.parse().map_err(serde::de::Error::custom)?;
-        let line: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Entry(time, identity(&line)))
+        Cow::<str>::deserialize(deserializer).map(|line| Self(identity(&line)))
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use reqwest::Method;
 
+mod answer;
 mod check;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;

@@ -22,6 +22,13 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// What [`Scope::to_text`] made; or else why it cannot be asked.
+    pub(super) fn of_text(text: &str) -> Result<Self, String> {
+        let unknown =
+            |_| format!("the checkpoint names an unknown scope: {}", excerpt(text.as_bytes()));
+        serde_json::from_str(text).map_err(unknown)
+    }
+
     pub(super) fn to_text(&self) -> String {
         // A struct of two strings is always JSON.
         serde_json::to_string(self).unwrap_or_default()

@@ -2,14 +2,10 @@
 //!
 //! Loki shows repeats of one time, stream and line as one entry, whatever its metrics count.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use super::Loki;
+use super::answer::{Entry, Reply, Stream};
 use super::question::{Question, Scope, Trouble, ask};
 use crate::event::{Nanos, Record};
 use crate::output::likeness::{repaired, shortened};
@@ -25,8 +21,9 @@ pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> Likene
 
 /// See the module. One request.
 pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
-    let Ok(scope) = serde_json::from_str::<Scope>(scope) else {
-        return Told::Unavailable { answer: "the checkpoint names an unknown scope".to_owned() };
+    let scope = match Scope::of_text(scope) {
+        Ok(scope) => scope,
+        Err(answer) => return Told::Unavailable { answer },
     };
     if walk.from >= walk.until {
         return Told::End;
@@ -111,53 +108,8 @@ fn crowd(at: Nanos, limit: usize) -> String {
     format!("{at} holds more entries than Loki gives for one question ({limit} were asked for)")
 }
 
-#[derive(Deserialize)]
-struct Reply {
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    result: Vec<Stream>,
-}
-
-#[derive(Deserialize)]
-struct Stream {
-    #[serde(default)]
-    stream: BTreeMap<String, String>,
-    values: Vec<Entry>,
-}
-
-/// Time stamp and line, whatever else a version adds.
-struct Entry(Nanos, String);
-
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(EntryVisitor)
-    }
-}
-
-struct EntryVisitor;
-
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Entry;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[time stamp, line]")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
-        let missing = || serde::de::Error::invalid_length(0, &self);
-        let time: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
-        let time = time.parse().map_err(serde::de::Error::custom)?;
-        let line = seq.next_element()?.ok_or_else(missing)?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Entry(time, line))
-    }
-}
-
 fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> {
-    let reply: Reply = serde_json::from_slice(body)?;
+    let reply: Reply<BTreeMap<String, String>, String> = serde_json::from_slice(body)?;
     let mut page = Page { entries: Vec::new(), bytes: 0 };
     // Of entries alike in everything, which one: those of two stream shards look the same.
     let mut alike: HashMap<u64, u64> = HashMap::new();

@@ -6,10 +6,9 @@
 use std::ops::Range;
 
 use super::Loki;
-use super::lookup::parse;
+use super::lookup::entries;
 use super::question::{Question, Scope, Trouble, ask};
 use crate::event::Nanos;
-use crate::output::http::excerpt;
 use crate::output::{Held, LookUp};
 
 const HOUR: Nanos = 3_600_000_000_000;
@@ -25,11 +24,9 @@ const AHEAD: Nanos = HOUR;
 
 /// Is anything stored in `scope` with a time in this stretch?
 pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> Held {
-    let Ok(scope) = serde_json::from_str::<Scope>(scope) else {
-        let shown = excerpt(scope.as_bytes());
-        return Held::Unavailable {
-            answer: format!("the checkpoint names an unknown scope: {shown}"),
-        };
+    let scope = match Scope::of_text(scope) {
+        Ok(scope) => scope,
+        Err(answer) => return Held::Unavailable { answer },
     };
     match first(loki, &scope, range, false).await {
         Ok(Some(_)) => Held::Yes,
@@ -78,10 +75,7 @@ async fn first(
         };
         match ask(loki, scope, &Question { range: part.clone(), limit: 1, newest_first }).await {
             Ok(body) => {
-                let entries = parse(&body).map_err(|error| {
-                    Trouble::Unavailable(format!("not the answer of a Loki: {error}"))
-                })?;
-                if let Some(time) = entries.into_iter().map(|(time, _)| time).max() {
+                if let Some(time) = entries(&body)?.into_iter().map(|(time, _)| time).max() {
                     return Ok(Some(time));
                 }
             }

@@ -1,0 +1,59 @@
+//! What `query_range` answers: streams, and the entries of each.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::event::Nanos;
+
+/// `L` is what is looked at of a stream's labels, `T` what is made of a line.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
+pub(super) struct Reply<L, T> {
+    pub(super) data: Data<L, T>,
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
+pub(super) struct Data<L, T> {
+    pub(super) result: Vec<Stream<L, T>>,
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
+pub(super) struct Stream<L, T> {
+    #[serde(default)]
+    pub(super) stream: L,
+    pub(super) values: Vec<Entry<T>>,
+}
+
+/// Time stamp and line, whatever else a version adds.
+pub(super) struct Entry<T>(pub(super) Nanos, pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entry<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntryVisitor(PhantomData))
+    }
+}
+
+struct EntryVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EntryVisitor<T> {
+    type Value = Entry<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[time stamp, line]")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry<T>, A::Error> {
+        let missing = || serde::de::Error::invalid_length(0, &self);
+        let time: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
+        let time = time.parse().map_err(serde::de::Error::custom)?;
+        let line = seq.next_element()?.ok_or_else(missing)?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Entry(time, line))
+    }
+}
