@@ -17,12 +17,12 @@ mod list;
 
 use super::ExitCode;
 use super::run::{house, socket};
-use super::start::{inputs_of, node_name};
+use super::start::{inputs_of, node_name, telemetry};
 use crate::checkpoint::{CheckpointError, Store};
 use crate::config::Config;
 use crate::letters as room;
 use crate::server;
-use crate::telemetry::{Identity, Telemetry, human};
+use crate::telemetry::human;
 use desk::{Asking, Done, Said};
 pub(super) use desk::{Letterbox, answer_letters};
 
@@ -203,9 +203,7 @@ fn here(config: &Config, asking: &Asking, each: &mut dyn FnMut(Said)) -> anyhow:
 fn boxes(config: &Config) -> anyhow::Result<Arc<[Letterbox]>> {
     let loaded = Store::load(&config.state_dir)?;
     let node = node_name(config, &loaded.state.node)?;
-    let cluster = config.cluster.clone();
-    let identity = Identity { node: node.clone(), cluster, version: env!("CARGO_PKG_VERSION") };
-    let telemetry = Telemetry::new(identity);
+    let telemetry = telemetry(config, &node);
     let mut boxes = Vec::new();
     for output in &config.outputs {
         for input in inputs_of(config, output) {

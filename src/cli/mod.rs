@@ -11,10 +11,12 @@ mod memory;
 mod replay;
 mod run;
 mod sample;
+mod signals;
 mod start;
 mod status;
 mod times;
 mod transform;
+mod unpacked;
 mod verify;
 
 use crate::config::{Config, ConfigError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -16,7 +16,8 @@ mod tests;
 
 use super::ExitCode;
 use super::letters::{Letterbox, answer_letters};
-use super::start::node_name;
+use super::signals::{listen, stop_on_signal};
+use super::start::{self, node_name};
 use super::transform::Transforms;
 use crate::checkpoint::{Budget, CheckpointError, Keeper, Loaded, Origin, State, Store};
 use crate::config::Config;
@@ -24,7 +25,7 @@ use crate::event::Key;
 use crate::input::Input;
 use crate::pipeline::Ended;
 use crate::server;
-use crate::telemetry::{Identity, Telemetry, systemd};
+use crate::telemetry::{Telemetry, systemd};
 use house::House;
 
 /// Between two looks at the disk.
@@ -50,8 +51,8 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let store = Arc::clone(&open.store);
     let telemetry = open.telemetry(&config);
     let (stop, stopped) = watch::channel(false);
-    let hang_up = Arc::<Notify>::default();
-    let signals = signals(stop.clone(), Arc::clone(&hang_up))?;
+    let hang_up = listen(SignalKind::hangup())?;
+    let signals = stop_on_signal(stop.clone())?;
     let (asks, asked) = mpsc::channel(4);
     let transforms = Arc::new(Transforms::new(&config, &open.key)?);
     let page = serve(&config, &telemetry, stopped.clone(), asks).await?;
@@ -104,11 +105,7 @@ impl Opened {
     }
 
     fn telemetry(&self, config: &Config) -> Telemetry {
-        let telemetry = Telemetry::new(Identity {
-            node: self.node.clone(),
-            cluster: config.cluster.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-        });
+        let telemetry = start::telemetry(config, &self.node);
         telemetry.set_memory_bound(super::memory::bound(config));
         telemetry
     }
@@ -182,7 +179,6 @@ async fn wait_for_end(
     let told = async {
         until(stopped).await;
         systemd::stopping();
-        tracing::info!("stopping, waiting for what is under way");
         for input in inputs {
             input.stop();
         }
@@ -263,45 +259,16 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Turns SIGHUP into a reload, SIGTERM and Ctrl-C into a stop; a second one ends the process at once.
-fn signals(
-    stop: watch::Sender<bool>,
-    reload: Arc<Notify>,
-) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let listen = |kind| signal(kind).context("cannot listen for signals");
-    let (mut terminate, mut interrupt, mut hang_up) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::hangup())?,
-    );
-    Ok(tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hang_up.recv() => {
-                    reload.notify_one();
-                    continue;
-                }
-            }
-            if stop.send_replace(true) {
-                tracing::warn!("ending at once, what is under way is in doubt");
-                std::process::exit(ExitCode::Failed as i32);
-            }
-        }
-    }))
-}
-
-/// Reloads whenever it is asked to. Never returns.
+/// Reloads at each SIGHUP. Never returns.
 async fn reload(
     transforms: Arc<Transforms>,
     path: PathBuf,
     running: Config,
     telemetry: Telemetry,
-    asked: Arc<Notify>,
+    mut hang_up: Signal,
 ) {
     loop {
-        asked.notified().await;
+        hang_up.recv().await;
         systemd::reloading();
         tokio::task::block_in_place(|| transforms.reload(&path, &running, &telemetry));
         systemd::ready();

@@ -6,10 +6,10 @@ use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use flate2::bufread::MultiGzDecoder;
 
 use super::ExitCode;
 use super::transform::chain;
+use super::unpacked::{STEP, unpacked};
 use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::event::{Batch, Event, Fingerprint, Form, Passed, pieces};
@@ -89,12 +89,7 @@ fn read(path: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
 
 /// What a file holds, decompressed.
 fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
-    Ok(if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        Box::new(BufReader::new(MultiGzDecoder::new(file)))
-    } else {
-        Box::new(file)
-    })
+    unpacked(BufReader::with_capacity(STEP, File::open(path)?))
 }
 
 /// The events of the next line.

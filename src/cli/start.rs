@@ -1,11 +1,13 @@
-//! What `run`, `check` and `status` have in common: names, and outputs made from their configuration.
+//! What the commands have in common: names, and what is made from the configuration.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
 use crate::config::{self, Config, FileInput, OutputKind};
+use crate::input::Limits;
 use crate::output::{Elasticsearch, File, Loki, Output};
+use crate::telemetry::{Identity, Telemetry};
 
 /// The node's name, which is a label and so must stay what it was at the first start.
 ///
@@ -43,6 +45,38 @@ pub(super) fn inputs_of<'a>(
     output: &'a config::Output,
 ) -> impl Iterator<Item = &'a FileInput> {
     config.inputs.iter().filter(|input| output.inputs.contains(&input.name))
+}
+
+/// Telemetry of a node.
+pub(super) fn telemetry(config: &Config, node: &str) -> Telemetry {
+    Telemetry::new(Identity {
+        node: node.to_owned(),
+        cluster: config.cluster.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// How much of an input one batch of an output holds.
+pub(super) fn limits(output: &config::Output, input: &FileInput) -> Limits {
+    Limits {
+        max_bytes: output.batch.max_bytes,
+        max_events: output.batch.max_events,
+        max_line_bytes: usize::try_from(input.max_line_bytes).unwrap_or(usize::MAX),
+    }
+}
+
+/// Everywhere that an output's events may be: where it puts them now, and where it did earlier.
+pub(super) fn scopes<'a>(
+    output: &Output,
+    earlier: impl IntoIterator<Item = &'a String>,
+) -> Vec<String> {
+    let mut scopes = vec![output.scope()];
+    for scope in earlier {
+        if !scopes.contains(scope) {
+            scopes.push(scope.clone());
+        }
+    }
+    scopes
 }
 
 /// An output for one input. No request is made, and no file of the output's is opened.

@@ -7,13 +7,13 @@ use anyhow::Context as _;
 
 use super::ExitCode;
 use super::run::socket;
-use super::start::inputs_of;
+use super::start::{inputs_of, telemetry};
 use crate::checkpoint::{Budget, Origin, Store};
 use crate::config::Config;
 use crate::input::Input;
 use crate::letters::{self, Found};
 use crate::server;
-use crate::telemetry::{Cursor, Identity, InputState, Snapshot, Telemetry, Time};
+use crate::telemetry::{Cursor, InputState, Snapshot, Time};
 
 /// See the module.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
@@ -41,11 +41,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         .filter(|node| !node.is_empty())
         .or(config.node.clone())
         .unwrap_or_default();
-    let telemetry = Telemetry::new(Identity {
-        node,
-        cluster: config.cluster.clone(),
-        version: env!("CARGO_PKG_VERSION"),
-    });
+    let telemetry = telemetry(config, &node);
     telemetry.set_memory_bound(super::memory::bound(config));
     let found = letters::look(&config.state_dir).context("cannot read the dead letters")?;
     for output in &config.outputs {

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::command::{Ran, auditrail, finish, recorded, root};
+use crate::support::agent::Agent;
 use crate::support::bulk::Bulk;
 use crate::support::events::{Maker, log_of};
 use crate::support::{tables, wait_for};
@@ -226,6 +227,80 @@ fn what_cannot_be_replayed_is_said_before_anything_is_sent() {
     fails(2, &[], &log, "--node NAME");
     fs::write(stage.path("out"), "something\n").unwrap();
     fails(1, &["--node", "cp-1"], &log, "is there already");
+}
+
+#[test]
+fn what_a_running_agent_has_yet_to_ship_is_left_to_it() {
+    let bulk = Bulk::taking(1 << 20);
+    let stage = Stage::new(|_| String::new());
+    let all = stage.write_logs(5);
+    bulk.state().down = Some(503);
+    let tables = tables::input("api", &stage.path("log/audit.log")) + &bulk.table("");
+    let mut agent = Agent::start(stage.dir.path(), &tables);
+    wait_for("the agent to try", Duration::from_secs(20), || match agent.retries("search") {
+        0 => Err("no retry".to_owned()),
+        _ => Ok(()),
+    });
+    let log = stage.path("log");
+    let ran = agent.command(&["replay", log.to_str().unwrap()]);
+    assert!(ran.2.contains("left_to_the_agent=4"), "{}", ran.2);
+    assert_eq!((ran.0, &*ran.1), (Some(0), "nothing to ship\n"), "{}", ran.2);
+    bulk.state().down = None;
+    wait_for("all to be there", Duration::from_secs(20), || {
+        let stored = bulk.state().stored.len();
+        if stored == all { Ok(()) } else { Err(stored.to_string()) }
+    });
+    agent.stop_done();
+    let (code, table, _) = agent.command(&["replay", log.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{table}");
+    assert!(bulk.state().stored.values().all(|(_, times)| *times == 1));
+}
+
+#[test]
+fn a_file_that_the_agent_writes_is_no_place_for_a_replay() {
+    let stage = Stage::into_file();
+    let all = stage.write_logs(5);
+    let tables = fs::read_to_string(stage.config()).unwrap();
+    let tables = &tables[tables.find("[inputs.").unwrap()..];
+    let mut agent = Agent::start(stage.dir.path(), tables);
+    let out = stage.path("out");
+    wait_for("all to be there", Duration::from_secs(20), || {
+        let lines = fs::read_to_string(&out).unwrap_or_default().lines().count();
+        if lines == all { Ok(()) } else { Err(lines.to_string()) }
+    });
+    agent.stop_done();
+    let before = fs::read(&out).unwrap();
+    let ran = stage.replay(&[]).expect(2);
+    assert!(ran.stderr.contains("the agent writes to"), "{}", ran.stderr);
+    assert_eq!(fs::read(&out).unwrap(), before);
+}
+
+#[test]
+fn a_damaged_backup_is_shipped_as_far_as_it_goes_and_its_gaps_are_there_once_however_often() {
+    let bulk = Bulk::taking(1 << 20);
+    let stage = Stage::new(|_| bulk.table(""));
+    let mut maker = Maker::from("2026-11-21T05:30:00Z".parse().unwrap());
+    let events: Vec<_> = (0..400).map(|_| maker.event(500)).collect();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, &log_of(&events)).unwrap();
+    let mut bytes = gz.finish().unwrap();
+    bytes.truncate(bytes.len() / 2);
+    fs::write(stage.path("log/audit-2026-11-21T06-00-00.000.log.gz"), bytes).unwrap();
+    let damaged = || {
+        let ran = stage.replay(&[]).expect(1);
+        assert!(ran.stdout.contains("damaged"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("shipped as gap events"), "{}", ran.stdout);
+    };
+    damaged();
+    let first = bulk.state().stored.clone();
+    assert!((100..events.len()).contains(&first.len()), "{} of {}", first.len(), events.len());
+    // The line in which it breaks off, and the rest.
+    let gaps = first.values().filter(|(text, _)| text.contains("\"kind\":\"Gap\"")).count();
+    assert_eq!(gaps, 2);
+    // The same command knows that it was done, and then forgets.
+    stage.replay(&[]).expect(0);
+    damaged();
+    assert_eq!(bulk.state().stored, first);
 }
 
 #[test]

@@ -87,10 +87,7 @@ fn times(job: &Job, files: &[Listed]) -> Option<Range<Nanos>> {
     let now = Nanos::try_from(now).unwrap_or(Nanos::MAX);
     let end = |file: &Listed| file.rotated().unwrap_or(now);
     let last = files.iter().map(end).max()?.max(first);
-    let selection = job.plan.selection(&[]);
-    let from = selection.since.map_or(first, |since| since.max(first));
-    let to = selection.until.map_or(last, |until| until.min(last));
-    (from <= to).then_some(from..to)
+    job.plan.within(first..last)
 }
 
 /// The files of which the store surely holds nothing, and that no earlier run has begun.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 mod asking;
@@ -24,14 +23,16 @@ mod ship;
 mod summary;
 
 use super::ExitCode;
+use super::signals::stop_on_signal;
+use super::start;
 use super::times::Moment;
 use super::transform::{NotAccepted, Transforms};
-use crate::checkpoint::{Loaded, Store};
+use crate::checkpoint::{Loaded, State, Store};
 use crate::config::{self, Config, FileInput};
 use crate::event::Key;
 use crate::input::Listed;
 use crate::pipeline::Ranges;
-use crate::telemetry::{Identity, Telemetry};
+use crate::telemetry::Telemetry;
 use plan::Plan;
 use shard::Shard;
 use ship::Shipped;
@@ -90,6 +91,8 @@ struct Job {
     key: Key,
     outputs: Vec<config::Output>,
     transforms: Transforms,
+    /// Of the agent of this configuration, as it was when the replay began.
+    agent: State,
     /// Directory, lock and checkpoint of this very replay.
     store: Arc<Store>,
     loaded: Loaded,
@@ -137,7 +140,7 @@ async fn run(
     only: Option<Ranges>,
 ) -> anyhow::Result<ExitCode> {
     let (stop, stopped) = watch::channel(false);
-    let signals = end_on_signal(stop)?;
+    let signals = stop_on_signal(stop)?;
     let job = Job::new(config, arguments, only, stopped)?;
     let mut summary = Summary::default();
     if arguments.paths.iter().any(|path| path.as_os_str() == STDIN) {
@@ -157,25 +160,6 @@ async fn run(
     Ok(code)
 }
 
-/// The first SIGTERM or Ctrl-C waits for what is under way, the second one does not.
-fn end_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let listen = |kind| signal(kind).context("cannot listen for signals");
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if stop.send_replace(true) {
-                std::process::exit(ExitCode::Failed as i32);
-            }
-            tracing::info!("stopping, waiting for what is under way");
-        }
-    }))
-}
-
 impl Job {
     fn new(
         mut config: Config,
@@ -190,7 +174,8 @@ impl Job {
             ));
         }
         let input = plan::input(&config, arguments.input.as_deref())?.clone();
-        let outputs = plan::outputs(&config, &input, &arguments.outputs)?;
+        let agent = Store::load(&config.state_dir)?.state;
+        let outputs = plan::outputs(&config, &agent, &input, &arguments.outputs)?;
         let node = arguments.node.clone().or(config.node.clone()).ok_or_else(|| {
             NotAccepted::error(
                 "whose log is it? Say --node NAME, or set `node` in the configuration: the name of this machine may be another one",
@@ -206,11 +191,7 @@ impl Job {
         let transforms = Transforms::with(&config, &key, arguments.filter.as_deref())?;
         let store = Arc::new(plan::open(&config, &input, &node, arguments, only.as_ref())?);
         let loaded = Store::load(store.directory())?;
-        let telemetry = Telemetry::new(Identity {
-            node: node.clone(),
-            cluster: config.cluster.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-        });
+        let telemetry = start::telemetry(&config, &node);
         let outputs = config.outputs.clone();
         let plan = Plan::new(arguments, only);
         Ok(Self {
@@ -220,6 +201,7 @@ impl Job {
             key,
             outputs,
             transforms,
+            agent,
             store,
             loaded,
             telemetry,

@@ -5,25 +5,25 @@ use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use flate2::bufread::MultiGzDecoder;
 
 use super::Job;
 use super::summary::Summary;
 use crate::checkpoint::{Budget, Store};
+use crate::cli::unpacked::{STEP, unpacked};
 use crate::disk;
 use crate::input::spooled;
 
 /// Bytes of a piece, about: it ends with a line.
 const PIECE: usize = 32 << 20;
-/// Bytes between two looks at the disk.
-const STEP: usize = 1 << 20;
 
 /// See the module.
 pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
     // It begins anew: nobody knows how much of it is the same.
     job.store.forget().context("cannot forget an earlier run")?;
     let budget = Budget::new(&job.config.state_dir, job.config.disk);
-    let mut input = tokio::task::block_in_place(|| open(io::stdin().lock()))?;
+    let stdin = BufReader::with_capacity(STEP, io::stdin().lock());
+    let mut input =
+        tokio::task::block_in_place(|| unpacked(stdin)).context("cannot read standard input")?;
     for number in 1_u64.. {
         let path = job.store.directory().join("piece");
         let written = tokio::task::block_in_place(|| piece(&mut *input, &path, &budget));
@@ -52,17 +52,6 @@ fn remove(path: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// What comes in, decompressed if it is compressed.
-fn open(stdin: io::StdinLock<'static>) -> anyhow::Result<Box<dyn BufRead + '_>> {
-    let mut stdin = BufReader::with_capacity(STEP, stdin);
-    let begin = stdin.fill_buf().context("cannot read standard input")?;
-    Ok(if begin.starts_with(&[0x1f, 0x8b]) {
-        Box::new(BufReader::with_capacity(STEP, MultiGzDecoder::new(stdin)))
-    } else {
-        Box::new(stdin)
-    })
 }
 
 /// Writes the next whole lines to a file; answers how many bytes.

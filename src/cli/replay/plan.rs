@@ -1,5 +1,6 @@
 //! What a replay is about: which input and outputs, which files, and where it remembers how far it is.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::shard::Shard;
 use super::{Arguments, Job, STDIN};
-use crate::checkpoint::Store;
+use crate::checkpoint::{State, Store};
 use crate::cli::run::socket;
 use crate::cli::transform::NotAccepted;
 use crate::config::{self, Config, FileInput, OutputKind};
-use crate::event::{Cursor, Fingerprint, Key};
+use crate::event::{Cursor, Fingerprint, Key, Nanos};
 use crate::input::{Listed, list};
 use crate::pipeline::{Ranges, Selection, Span};
 use crate::server;
@@ -39,9 +40,10 @@ pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Resul
     }
 }
 
-/// The outputs that take it, of those that are asked for.
+/// The outputs that take it, of those that are asked for. Not files that `agent` says it has written to.
 pub(super) fn outputs(
     config: &Config,
+    agent: &State,
     input: &FileInput,
     asked: &[String],
 ) -> anyhow::Result<Vec<config::Output>> {
@@ -61,7 +63,7 @@ pub(super) fn outputs(
     let outputs: Vec<_> = takers().filter(wanted).cloned().collect();
     for output in &outputs {
         if let OutputKind::File(file) = &output.kind
-            && agent_writes(config, input, output)
+            && agent.pair(&input.name, &output.name).is_some()
         {
             return Err(NotAccepted::error(format!(
                 "the agent writes to {}, which a replay would mix up: give outputs.{} another `path` and `state_dir` in a configuration of its own, or name other outputs with --output",
@@ -75,12 +77,6 @@ pub(super) fn outputs(
 
 fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
     names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether the agent of this configuration has ever written to a file output.
-fn agent_writes(config: &Config, input: &FileInput, output: &config::Output) -> bool {
-    Store::load(&config.state_dir)
-        .is_ok_and(|loaded| loaded.state.pair(&input.name, &output.name).is_some())
 }
 
 /// The node's secret: the agent's own where there is one, so that what has no event of the server's keeps its position.
@@ -160,6 +156,13 @@ impl Plan {
             "listed"
         );
         Ok(files)
+    }
+
+    /// The part of a time that is asked for, if any is.
+    pub(super) fn within(&self, times: Range<Nanos>) -> Option<Range<Nanos>> {
+        let from = self.selection.since.map_or(times.start, |since| since.max(times.start));
+        let to = self.selection.until.map_or(times.end, |until| until.min(times.end));
+        (from <= to).then_some(from..to)
     }
 
     /// What is shipped of certain files.

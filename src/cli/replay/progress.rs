@@ -1,5 +1,6 @@
 //! How far a replay is: a bar on a terminal, a line now and then elsewhere.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::checkpoint::Ledger;
-use crate::event::Cursor;
+use crate::event::{Cursor, Fingerprint};
 use crate::input::Listed;
 use crate::pipeline::Counts;
 use crate::telemetry::{PairState, Telemetry, human, log};
@@ -27,7 +28,8 @@ pub(super) struct Progress {
 /// What is counted.
 #[derive(Clone)]
 struct Work {
-    files: Arc<[Listed]>,
+    /// Decompressed bytes of each file.
+    files: Arc<HashMap<Fingerprint, u64>>,
     ledgers: Arc<[Arc<Ledger>]>,
     counts: Arc<[Arc<Counts>]>,
     telemetry: Telemetry,
@@ -44,7 +46,7 @@ impl Progress {
     ) -> Self {
         let of = files.iter().map(Listed::length).sum::<u64>() * counts.len() as u64;
         let work = Work {
-            files: files.into(),
+            files: Arc::new(files.iter().map(|file| (file.print(), file.length())).collect()),
             ledgers: ledgers.into(),
             counts: counts.into(),
             telemetry: telemetry.clone(),
@@ -120,14 +122,10 @@ impl Work {
     /// Decompressed bytes that are acknowledged.
     fn done(&self) -> u64 {
         let of = |cursor: &Cursor| {
-            let done = self.files.iter().filter_map(|file| {
-                let progress = cursor.generations.get(&file.print())?;
+            let done = cursor.generations.iter().filter_map(|(print, progress)| {
+                let length = *self.files.get(print)?;
                 // Of a `.gz` the length is an estimate.
-                Some(if progress.complete {
-                    file.length()
-                } else {
-                    progress.offset.min(file.length())
-                })
+                Some(if progress.complete { length } else { progress.offset.min(length) })
             });
             done.sum::<u64>()
         };

@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 use super::asking::{absent, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
-use crate::checkpoint::{ALL, Keeper, Ledger, Loaded, Origin, Pair, State, Store};
+use crate::checkpoint::{ALL, Keeper, Ledger, Loaded, Origin, Pair, State};
 use crate::cli::run::house;
+use crate::cli::start;
 use crate::config::{self, OutputKind};
 use crate::event::{Cursor, Fingerprint, Progress};
-use crate::input::{Input, Large, Limits, Listed};
+use crate::input::{Input, Large, Listed};
 use crate::letters::Letters;
 use crate::output::Output;
 use crate::pipeline::{Counts, Doubts, Ended, Pipeline, Selection};
@@ -123,7 +124,10 @@ async fn lanes(
     // Requests of a process that was killed may still be under way.
     let killed = known.reserved > 0;
     let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
-    let scopes = scopes(job, config, &known, &output)?;
+    // By this replay, and by the agent before.
+    let agent = job.agent.pair(&job.input.name, &config.name);
+    let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
+    let scopes = start::scopes(&output, earlier);
     let absent = if matches!(*output, Output::File(_)) {
         HashSet::new()
     } else {
@@ -141,13 +145,12 @@ async fn lanes(
         let mine: Vec<_> = files.iter().skip(lane).step_by(count).cloned().collect();
         let cursor = known.cursor_of(&mine);
         let input = Input::finite(job.input.clone(), job.key.clone(), &mine);
-        let limits = Limits {
-            max_bytes: config.batch.max_bytes,
-            max_events: config.batch.max_events,
-            max_line_bytes: usize::try_from(job.input.max_line_bytes).unwrap_or(usize::MAX),
-        };
-        let reader =
-            input.reader(Some(cursor.clone()), limits, config.batch.max_age, large.clone());
+        let reader = input.reader(
+            Some(cursor.clone()),
+            start::limits(config, &job.input),
+            config.batch.max_age,
+            large.clone(),
+        );
         let pair = Pair {
             input: job.input.name.to_string(),
             output: lane_name(&config.name, lane),
@@ -251,22 +254,4 @@ impl Known {
         let of = |file: &Listed| Some((file.print(), self.generations.get(&file.print())?.clone()));
         Cursor { generations: files.iter().filter_map(of).collect(), since: None }
     }
-}
-
-/// Everywhere that events of this log may have been sent to: by this replay, and by the agent before.
-fn scopes(
-    job: &Job,
-    config: &config::Output,
-    known: &Known,
-    output: &Output,
-) -> anyhow::Result<Vec<String>> {
-    let state = Store::load(&job.config.state_dir)?.state;
-    let agent = state.pair(&job.input.name, &config.name).map(|pair| pair.scopes.clone());
-    let mut scopes = vec![output.scope()];
-    for scope in known.scopes.iter().cloned().chain(agent.unwrap_or_default()) {
-        if !scopes.contains(&scope) {
-            scopes.push(scope);
-        }
-    }
-    Ok(scopes)
 }

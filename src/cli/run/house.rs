@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::letters::Letterbox;
-use crate::cli::start::output;
+use crate::cli::start::{limits, output};
 use crate::cli::transform::Transforms;
 use crate::config::{self, Config, OutputKind};
 use crate::event::{Key, Roll};
-use crate::input::{Input, Large, Limits, Reader};
+use crate::input::{Input, Large, Reader};
 use crate::letters::Letters;
 use crate::output::{File, FileMark as OutputMark, Output};
 use crate::pipeline::{Doubts, Pipeline, Settings};
@@ -89,14 +89,9 @@ impl House<'_> {
         large: &Large,
     ) -> Reader {
         let known = self.loaded.state.pair(&input_config.name, &output.name);
-        let limits = Limits {
-            max_bytes: output.batch.max_bytes,
-            max_events: output.batch.max_events,
-            max_line_bytes: usize::try_from(input_config.max_line_bytes).unwrap_or(usize::MAX),
-        };
         input.reader(
             known.map(|pair| pair.cursor.clone()),
-            limits,
+            limits(output, input_config),
             output.batch.max_age,
             large.clone(),
         )

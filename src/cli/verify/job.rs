@@ -8,11 +8,11 @@ use anyhow::Context as _;
 
 use super::Arguments;
 use crate::checkpoint::{Budget, State, Store};
-use crate::cli::start::{inputs_of, node_name, output as output_of};
+use crate::cli::start::{inputs_of, limits, node_name, output as output_of, scopes};
 use crate::cli::transform::{NotAccepted, Transforms};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Batch, Cursor, Key, Nanos};
-use crate::input::{Input, Large, Limits, Listed, News, list};
+use crate::input::{Input, Large, Listed, News, list};
 use crate::letters;
 use crate::output::{Digest, MILLI, Output};
 use crate::pipeline::{Selection, Span};
@@ -114,13 +114,8 @@ impl<'a> Job<'a> {
         pair: &Pair<'_>,
         output: &Output,
     ) -> anyhow::Result<(Delivered, Vec<String>)> {
-        let mut scopes = vec![output.scope()];
         let known = self.state.pair(&pair.input.name, &pair.output.name);
-        for scope in known.map(|known| &known.scopes).into_iter().flatten() {
-            if !scopes.contains(scope) {
-                scopes.push(scope.clone());
-            }
-        }
+        let scopes = scopes(output, known.into_iter().flat_map(|known| &known.scopes));
         let found =
             letters::look(&self.config.state_dir).context("cannot read the dead letters")?;
         let is_it = |found: &&letters::Found| {
@@ -175,11 +170,7 @@ impl<'a> Job<'a> {
         mut take: impl FnMut(&Arc<str>, &mut Batch) -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         let input = Input::finite(pair.input.clone(), self.key.clone(), files);
-        let limits = Limits {
-            max_bytes: pair.output.batch.max_bytes,
-            max_events: pair.output.batch.max_events,
-            max_line_bytes: usize::try_from(pair.input.max_line_bytes).unwrap_or(usize::MAX),
-        };
+        let limits = limits(pair.output, pair.input);
         let whole = Some(Cursor::default());
         let mut reader = input.reader(whole, limits, Duration::ZERO, Large::default());
         while let Some(news) = reader.next() {
