@@ -1,7 +1,7 @@
 //! Secrets stay on the node: blanks credentials wherever the API server is known to write them, and what looks like one anywhere.
 //!
 //! A line goes through `screen.rs` first, which finds the places that deserve a look; most lines have none and are left
-//! alone. `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
+//! alone (`quick.rs`). `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
 //! strings, `uri.rs` through request URIs. What a name or a shape means is in `words.rs`, `shapes.rs` and
 //! `runs.rs`; what a secret is replaced by, in `token.rs`.
 //!
@@ -29,6 +29,7 @@ mod patch;
 mod path;
 mod patterns;
 mod program;
+mod quick;
 mod rules;
 mod runs;
 mod screen;

@@ -1,0 +1,143 @@
+//! Most events need no walk: the screen saw nothing in them, or only what means nothing where it stands.
+
+use super::Redaction;
+use super::context::{Context, PLAIN_CODES};
+use super::envelope::{AUDIT_ID, USER_AGENT};
+use super::frame::Flags;
+use super::known::Scratch;
+use super::rules::ConfigMaps;
+use super::walk::Walk;
+use crate::event::{Record, Span};
+use crate::transform::edit::Edits;
+
+impl Redaction {
+    /// Deals with an event in which the screen saw nothing, or only what needs no knowledge of the rest; answers whether
+    /// it was one.
+    pub(super) fn quick(
+        &self,
+        record: &Record<'_>,
+        edits: &mut Edits,
+        scratch: &mut Scratch,
+    ) -> bool {
+        if !self.plain(record) {
+            return false;
+        }
+        let (fields, hits) = (&record.event.fields, &scratch.hits);
+        if hits.is_empty() {
+            return true;
+        }
+        let users = [fields.user, fields.impersonated_user].map(|at| hits.within(at.range()).len());
+        let object = hits.within(fields.object_ref.range()).len();
+        let resource = record.raw(fields.resource).unwrap_or_default();
+        let code = record.raw(fields.code).unwrap_or_default();
+        // What the object is matters to bodies and messages, and its name if it is a token.
+        let body = !fields.request_object.is_empty()
+            || !fields.response_object.is_empty() && !says_status_again(record);
+        let named = resource.starts_with(b"oauth") || resource.starts_with(b"useroauth");
+        let says = str::from_utf8(code).is_ok_and(|code| {
+            code.is_empty() || code.starts_with('2') || PLAIN_CODES.contains(&code)
+        });
+        if object + users[0] + users[1] < hits.len() || object > 0 && (body || named || !says) {
+            return false;
+        }
+        if users == [0, 0] {
+            return true;
+        }
+        scratch.user(edits, |hits, edits| {
+            let context = Context::default();
+            let mut walk = Walk::new(self, &context, (record.line, hits), edits, 0);
+            let mut all = [fields.user, fields.impersonated_user].into_iter().zip(users);
+            all.all(|(at, count)| count == 0 || walk.user(&at.range(), Flags::NONE).is_some())
+        })
+    }
+
+    /// Whether an event is one that only what the screen saw can change: true of most.
+    fn plain(&self, record: &Record<'_>) -> bool {
+        let fields = &record.event.fields;
+        let short = |at: Span, limit: usize| at.range().len() <= limit;
+        let uri = record.raw(fields.request_uri).unwrap_or_default();
+        // Without an object it may be in the URI.
+        let object = !fields.resource.is_empty()
+            || [&b"/secrets"[..], b"/oauth", b"/useroauth"]
+                .iter()
+                .all(|name| memchr::memmem::find(uri, name).is_none());
+        object
+            && self.rules.is_empty()
+            && !self.pseudonymise_users
+            && short(fields.user_agent, USER_AGENT)
+            && short(fields.audit_id, AUDIT_ID)
+            && plain_uri(uri)
+            && self.config_maps != ConfigMaps::All
+    }
+}
+
+/// Whether a body is what the server answers to a request that failed: the status once more, with its kind before it. What it
+/// says leaves in the status.
+fn says_status_again(record: &Record<'_>) -> bool {
+    let fields = &record.event.fields;
+    let status = record.raw(fields.response_status).and_then(|status| status.strip_prefix(b"{"));
+    let body = record.raw(fields.response_object);
+    let body = body.and_then(|body| body.strip_prefix(br#"{"kind":"Status","apiVersion":"v1","#));
+    status.is_some() && status == body
+}
+
+/// Whether a URI, as it is written in JSON, is of the kind that nearly all are: no proxy, known parameters, nothing
+/// encoded.
+pub(super) fn plain_uri(uri: &[u8]) -> bool {
+    const PARAMETERS: &[&[u8]] = &[
+        b"command",
+        b"limit",
+        b"resourceVersion",
+        b"resourceVersionMatch",
+        b"watch",
+        b"timeout",
+        b"timeoutSeconds",
+        b"allowWatchBookmarks",
+        b"sendInitialEvents",
+        b"labelSelector",
+        b"fieldSelector",
+        b"fieldManager",
+        b"fieldValidation",
+        b"force",
+        b"dryRun",
+        b"pretty",
+        b"includeObject",
+        b"propagationPolicy",
+        b"gracePeriodSeconds",
+        b"orphanDependents",
+        b"continue",
+        b"container",
+        b"follow",
+        b"tailLines",
+        b"previous",
+        b"timestamps",
+        b"sinceSeconds",
+        b"stdin",
+        b"stdout",
+        b"stderr",
+        b"tty",
+        b"verbose",
+        b"exclude",
+    ];
+    if memchr::memchr_iter(b'x', uri).any(|at| uri[..at].ends_with(b"pro")) {
+        return false;
+    }
+    let Some(question) = memchr::memchr(b'?', uri) else {
+        return memchr::memchr(b'%', uri).is_none();
+    };
+    if memchr::memchr3(b'%', b'+', b'\\', &uri[..question]).is_some() {
+        return false;
+    }
+    let mut query = &uri[question + 1..];
+    loop {
+        let Some(equals) = memchr::memchr(b'=', query) else { return query.is_empty() };
+        if !PARAMETERS.contains(&&query[..equals]) {
+            return false;
+        }
+        let Some(next) = memchr::memchr3(b'&', b'%', b'\\', query) else { return true };
+        query = match &query[next..] {
+            [b'&', rest @ ..] | [b'\\', b'u', b'0', b'0', b'2', b'6', rest @ ..] => rest,
+            _ => return false,
+        };
+    }
+}
