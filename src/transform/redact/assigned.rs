@@ -1,7 +1,8 @@
-//! The value that a text gives to a name: `password=x`, `"token": "x"`, `--api-key x`, `Authorization: x`, in YAML too.
+//! The value that a text gives to a name: `password=x`, `"token": "x"`, `--api-key x`, `Authorization: x`, in YAML and XML too.
 
 use std::ops::Range;
 
+use super::markup;
 use super::words::{Name, beside, ends_with_word};
 
 /// Where the value of the name at `name` stands; empty stretches are none. Answers the end of a block of lines below it.
@@ -11,6 +12,10 @@ pub(super) fn value(
     judged: Name,
     mut each: impl FnMut(Range<usize>),
 ) -> Option<usize> {
+    if let Some(at) = markup::value(text, &name) {
+        each(at);
+        return None;
+    }
     let from = behind(text, &name)?;
     let rest = text.get(from..)?;
     let (backslashes, quote) = opening(rest);
@@ -72,7 +77,7 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
 }
 
 /// Backslashes and the quote behind them that a text begins with.
-fn opening(text: &[u8]) -> (usize, Option<u8>) {
+pub(super) fn opening(text: &[u8]) -> (usize, Option<u8>) {
     let backslashes = text.iter().take_while(|byte| **byte == b'\\').count();
     (backslashes, text.get(backslashes).copied().filter(|byte| b"\"'`".contains(byte)))
 }

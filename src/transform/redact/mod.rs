@@ -23,6 +23,7 @@ mod extract;
 mod frame;
 mod known;
 mod legacy;
+mod markup;
 mod member;
 mod message;
 mod patch;

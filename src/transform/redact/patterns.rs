@@ -167,7 +167,9 @@ fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
     let near = &behind[..behind.len().min(LONGEST)];
     let assigned = match near.iter().position(|byte| !b"\\\"'` \t".contains(byte)) {
         Some(at) => match near[at] {
-            b'=' | b':' | b'%' => true,
+            b'=' | b':' | b'%' | b'<' | b'>' => true,
+            // In the attribute behind.
+            b'v' => near[at..].starts_with(b"value="),
             // `\u003d`, or a tab before the sign.
             b'u' | b't' => at > 0 && near[at - 1] == b'\\',
             _ => false,
@@ -178,8 +180,16 @@ fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
         || name.starts_with(b"-")
         || name.starts_with(b"Secret")
         || name == b"sshpass"
+        || in_tag(before)
         || in_key(near)
         || names(before)
+}
+
+/// Whether a tag of XML begins here, or before a prefix of the name.
+fn in_tag(before: &[u8]) -> bool {
+    let near = &before[before.len().saturating_sub(LONGEST)..];
+    let prefix = near.iter().rev().take_while(|byte| in_name(**byte) || **byte == b':').count();
+    near[..near.len() - prefix].ends_with(b"<")
 }
 
 /// Whether the string that goes on here ends as a key; one that does not end soon may.

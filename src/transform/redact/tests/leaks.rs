@@ -222,6 +222,11 @@ fn no_pattern_of_a_config_map_leaves() {
             r#""requestObject":{"data":{"a.yaml":"kind: Secret\ndata:\n  a: §B\n"}}"#,
         ),
         (
+            "ConfigMap, XML",
+            "configmaps",
+            r#""requestObject":{"data":{"settings.xml":"\u003cserver\u003e\n \u003cpassword\u003e§M\u003c/password\u003e\n\u003cs:secret a=\"b\"\u003e§M\u003c/s:secret\u003e\u003cproperty\u003e\u003cname\u003edb.password\u003c/name\u003e\n \u003cvalue\u003e§M\u003c/value\u003e\u003c/property\u003e","web.config":"\u003cadd key=\"ApiKey\" value=\"§M\"/\u003e\u003cuser password='§M'/\u003e","raw.xml":"<password>§M</password><api-key x='y'>§M</api-key><add key=\"Secret\" value=\"§M\"/>"}}"#,
+        ),
+        (
             "ConfigMap patch",
             "configmaps",
             r#""requestObject":[{"op":"add","path":"/data/password","value":"§M"},{"op":"add","path":"/binaryData/x","value":"§B"}]"#,

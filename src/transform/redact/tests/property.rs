@@ -52,6 +52,8 @@ const VALUES: &[&str] = &[
     "https://u:p@h",
     "{\"password\":\"x\"}",
     "[\"--token\",\"y\"]",
+    "<password a=\"b\">x</password>",
+    "<a:token>x</a:token> <b key='apiKey' value='x'/>",
     "",
     "true",
     "ConfigMap",

@@ -1,0 +1,119 @@
+//! The value that XML gives to a name, as configuration files of Java and .NET do: `<password>x</password>`,
+//! `<name>password</name><value>x</value>`, `<add key="Password" value="x"/>`.
+
+use std::ops::Range;
+
+use super::assigned::{closing, opening};
+use super::words::in_name;
+
+/// Bytes of a tag that are looked at.
+const TAG: usize = 256;
+const CDATA: &[u8] = b"<![CDATA[";
+
+/// Where the value of the name at `name` stands.
+pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let at = element(text, name).or_else(|| behind(text, name)).or_else(|| beside(text, name))?;
+    let blank = text[at.clone()].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let length = text[at.clone()].trim_ascii().len();
+    Some(at.start + blank..at.start + blank + length)
+}
+
+/// Of an element of that name, with a prefix or without, that ends with its own tag: in prose a `<token>` stands alone.
+fn element(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let prefix = text[..name.start].iter().rev().take(TAG);
+    let prefix = prefix.take_while(|byte| in_name(**byte) || **byte == b':').count();
+    let tag = &text[name.start - prefix..name.end];
+    text[..name.start - prefix].strip_suffix(b"<")?;
+    let start = match text.get(name.end)? {
+        b'>' => name.end + 1,
+        byte if byte.is_ascii_whitespace() => tag_end(text, name.end)?,
+        _ => return None,
+    };
+    let (at, rest) = content(text, start)?;
+    rest.strip_prefix(b"</")?.starts_with(tag).then_some(at)
+}
+
+/// Of the element behind the one that holds the name.
+fn behind(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    text[..name.start].strip_suffix(b">")?;
+    text[name.end..].strip_prefix(b"</")?;
+    let end = tag_end(text, name.end)?;
+    let blank = text[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let value = end + blank;
+    text[value..].strip_prefix(b"<value")?;
+    content(text, tag_end(text, value)?).map(|(at, _)| at)
+}
+
+/// Of the attribute behind the one that holds the name.
+fn beside(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let (backslashes, quote) = opening(text.get(name.end..)?);
+    quote?;
+    let end = name.end + backslashes + 1;
+    let blank = text[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let sign = end + blank;
+    let value = text[sign..].strip_prefix(b"value=").filter(|_| blank > 0)?;
+    let (backslashes, quote) = opening(value);
+    let start = sign + b"value=".len() + backslashes + 1;
+    Some(start..closing(text, start, quote?, backslashes))
+}
+
+/// One past the tag that `from` stands in; `None` for one that has no content.
+fn tag_end(text: &[u8], from: usize) -> Option<usize> {
+    let near = &text[from..text.len().min(from + TAG)];
+    let end = memchr::memchr(b'>', near)?;
+    (!near[..end].ends_with(b"/")).then_some(from + end + 1)
+}
+
+/// The text that begins at `start`, and what stands behind it.
+fn content(text: &[u8], start: usize) -> Option<(Range<usize>, &[u8])> {
+    let rest = &text[start..];
+    let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if let Some(inner) = rest[blank..].strip_prefix(CDATA) {
+        let end = memchr::memmem::find(inner, b"]]>")?;
+        let from = start + blank + CDATA.len();
+        return Some((from..from + end, inner[end + 3..].trim_ascii_start()));
+    }
+    let end = memchr::memchr(b'<', rest)?;
+    Some((start..start + end, &rest[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Option<&str> {
+        let start = text.find("password").unwrap();
+        let name = start..start + "password".len();
+        value(text.as_bytes(), &name).map(|at| &text[at])
+    }
+
+    #[test]
+    fn values_of_elements_and_attributes_are_found() {
+        for text in [
+            "<password>x</password>",
+            "<a:password type=\"plain\">\n  x\n</a:password>",
+            "<password><![CDATA[x]]></password>",
+            "<property><name>password</name>\n<value>x</value></property>",
+            "<add key=\"password\" value=\"x\" />",
+            "<add key=\\\"password\\\" value=\\\"x\\\" />",
+            "<Add Key='password'\n value='x'/>",
+        ] {
+            assert_eq!(found(text), Some("x"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_mentions_a_name_has_no_value() {
+        for text in [
+            "kubeadm join --token <password> --other <x>",
+            "<password/><a>x</a>",
+            "a <password> b",
+            "<name>password</name> and <b>x</b>",
+            "\"password\"value=\"x\"",
+            "<password",
+            "<password>",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+}
