@@ -114,7 +114,7 @@ fn head(line: &[u8]) -> Option<usize> {
     };
     let rest = line.strip_prefix(br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":""#)?;
     let rest = rest[one_of(&LEVELS, rest)?..].strip_prefix(br#","auditID":""#)?;
-    let (id, rest) = rest.split_at_checked(36)?;
+    let (id, rest) = rest.split_first_chunk::<36>()?;
     let rest = rest.strip_prefix(br#"","stage":""#)?;
     let rest = rest[one_of(&STAGES, rest)?..].strip_prefix(br#","requestURI":"#)?;
     all(id, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
@@ -128,16 +128,19 @@ fn times(record: &Record<'_>) -> Option<Range<usize>> {
     let fields = &record.event.fields;
     let (received, stage) = (fields.received.range(), fields.stage_time.range());
     let start = received.start.checked_sub(BEFORE.len())?;
+    let time = |at: Range<usize>| {
+        let time: Option<&[u8; 27]> = record.line[at].as_array();
+        time.is_some_and(|time| {
+            all(time, |byte| matches!(byte, b'0'..=b':' | b'-' | b'.' | b'T' | b'Z'))
+        })
+    };
     let plain = record.line[start..].starts_with(BEFORE)
-        && record.line.get(received.end..stage.start) == Some(BETWEEN)
-        && [received, stage.clone()].into_iter().all(|at| {
-            all(&record.line[at], |byte| matches!(byte, b'0'..=b':' | b'-' | b'.' | b'T' | b'Z'))
-        });
-    plain.then_some(start..stage.end + 1)
+        && record.line.get(received.end..stage.start) == Some(BETWEEN);
+    (plain && time(received) && time(stage.clone())).then_some(start..stage.end + 1)
 }
 
-/// Whether all bytes are of a kind. There is no way out in between, so that many are looked at at once.
-fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+/// Whether all bytes are of a kind. There is no way out in between and their number is known, so that many are looked at at once.
+fn all<const N: usize>(bytes: &[u8; N], is: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(true, |all, byte| all & is(*byte))
 }
 

@@ -73,21 +73,40 @@ pub(super) const LONG: &[(&[u8], What)] = &[
     (b"signature=", What::Signature),
 ];
 
-/// The other set.
+/// The other set. Each `key` with what can stand before it in the words of `words.rs`, of which there are few; it counts
+/// from its own first letter ([`lead`]).
 pub(super) const SHORT: &[(&[u8], What)] = &[
-    (b"://", What::Url),
     (b":||", What::Url),
-    (b"xox", What::Marked),
+    (b"tkey", What::Word),
+    (b"-key", What::Word),
+    (b"akey", What::Word),
     (b":|/", What::Url),
-    (b"pwd", What::Word),
-    (b"eyj", What::Jwt),
-    (b"glpat-", What::Marked),
-    (b"-----b", What::Pem),
-    (b"k\x7flive\x7f", What::Marked),
     (b"h.webhook", What::Key),
-    (b"key", What::Word),
+    (b"hkey", What::Word),
+    (b".key", What::Word),
     (b"jwt", What::Word),
+    (b"ekey", What::Word),
+    (b"pwd", What::Word),
+    (b"rkey", What::Word),
+    (b"onkey", What::Word),
+    (b"k\x7flive\x7f", What::Marked),
+    (b"gkey", What::Word),
+    (b"\x7fkey", What::Word),
+    (b"://", What::Url),
+    (b"skey", What::Word),
+    (b"-----b", What::Pem),
+    (b"ikey", What::Word),
+    (b"dkey", What::Word),
+    (b"eyj", What::Jwt),
+    (b"xox", What::Marked),
+    (b" key", What::Word),
+    (b"glpat-", What::Marked),
 ];
+
+/// How far behind the beginning of a pattern the place begins that it is for.
+pub(super) fn lead(pattern: &[u8]) -> usize {
+    if pattern.ends_with(b"key") { pattern.len() - 3 } else { 0 }
+}
 
 /// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
 const LONGEST: usize = 128;

@@ -7,9 +7,9 @@
 use std::ops::Range;
 
 use aho_corasick::packed::{Config, MatchKind, Searcher};
-use aho_corasick::{AhoCorasick, BuildError};
+use aho_corasick::{AhoCorasick, BuildError, PatternID};
 
-use super::patterns::{LONG, SHORT, What, confirm};
+use super::patterns::{LONG, SHORT, What, confirm, lead};
 use super::runs;
 
 /// A place that deserves a look.
@@ -238,17 +238,22 @@ impl Set {
         Ok(Self { patterns, packed: builder.build(), plain })
     }
 
+    fn found(&self, at: usize, pattern: PatternID, each: &mut impl FnMut(usize, What)) {
+        let (pattern, what) = self.patterns[pattern.as_usize()];
+        each(at + lead(pattern), what);
+    }
+
     fn search(&self, folded: &[u8], mut each: impl FnMut(usize, What)) {
         match &self.packed {
             // Shorter ones are searched slowly by it.
             Some(packed) if folded.len() >= packed.minimum_len() => {
                 for found in packed.find_iter(folded) {
-                    each(found.start(), self.patterns[found.pattern().as_usize()].1);
+                    self.found(found.start(), found.pattern(), &mut each);
                 }
             }
             _ => {
                 for found in self.plain.find_iter(folded) {
-                    each(found.start(), self.patterns[found.pattern().as_usize()].1);
+                    self.found(found.start(), found.pattern(), &mut each);
                 }
             }
         }
