@@ -1,8 +1,9 @@
 //! How much log the agent delivers in a second of CPU time, and with how much memory: `cargo bench`.
 //!
 //! The recorded log, repeated with fresh audit ids and dates until it has some 200 MB, is delivered by the real binary to a
-//! tiny server in this process that takes everything, to a file, and from gzip backups. Beside these stands the floor:
-//! what reading costs alone. Only the agent's own CPU time counts, not the server's. Nothing can fail for being slow.
+//! tiny server in this process that takes everything, to a file, and from gzip backups, as it is and with the defaults.
+//! Beside these stands the floor: what reading costs alone. What redaction costs is a ratio of runs one after the other, since
+//! machines are shared. Only the agent's own CPU time counts, not the server's. Nothing can fail for being slow.
 //!
 //! `AUDITRAIL_BENCH_MB=1000 cargo bench` takes a longer log.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -25,6 +26,13 @@ const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/recorded/audit"
 const BACKUP: usize = 100_000_000;
 /// Ticks of a second in `/proc/PID/stat`: 100 for programs, whatever the kernel's own clock does (proc(5)).
 const USER_HZ: f64 = 100.0;
+/// What changes nothing.
+const AS_IT_IS: &str =
+    "[transform]\nredact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";
+const DEFAULTS: &str = "";
+const NOT_REDACTED: &str = "[transform]\nredact = \"off\"\n";
+/// Pairs of runs that a ratio is the median of.
+const PAIRS: usize = 5;
 /// A case that has not ended by then is given up.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -40,15 +48,34 @@ fn main() {
     for (name, output) in outputs(dir.path()) {
         row(
             &format!("to {name}"),
-            &deliver(dir.path(), &log.plain, &output, log.events),
+            &deliver(dir.path(), &log.plain, &output, AS_IT_IS, log.events),
             log.bytes,
             &floor,
         );
     }
     for (name, output) in outputs(dir.path()) {
-        let name = format!("from .gz backups to {name}");
-        row(&name, &deliver(dir.path(), &log.gzip, &output, log.events), log.bytes, &floor);
+        let cost = deliver(dir.path(), &log.gzip, &output, AS_IT_IS, log.events);
+        row(&format!("from .gz backups to {name}"), &cost, log.bytes, &floor);
     }
+    for (name, output) in stores(dir.path()) {
+        let cost = deliver(dir.path(), &log.plain, &output, DEFAULTS, log.events);
+        row(&format!("with the defaults to {name}"), &cost, log.bytes, &floor);
+    }
+    println!(
+        "\nCPU time with redaction as a multiple of that without: median of {PAIRS} pairs, least and most"
+    );
+    for (name, output) in stores(dir.path()) {
+        let cost = |transform| deliver(dir.path(), &log.plain, &output, transform, log.events).cpu;
+        let mut ratios: Vec<_> = (0..PAIRS).map(|_| cost(DEFAULTS) / cost(NOT_REDACTED)).collect();
+        ratios.sort_by(f64::total_cmp);
+        let [least, .., most] = ratios[..] else { continue };
+        println!("to {name:43}{:>8.2}{least:>12.2}{most:>12.2}", ratios[PAIRS / 2]);
+    }
+}
+
+/// The outputs that are no files: how long a file becomes tells nothing once lines are changed.
+fn stores(dir: &Path) -> impl Iterator<Item = (&'static str, Output)> {
+    outputs(dir).into_iter().filter(|(_, output)| !output.is_file())
 }
 
 fn row(name: &str, cost: &Cost, bytes: usize, floor: &Cost) {
@@ -175,6 +202,12 @@ struct Output {
     arrived: Box<dyn Fn() -> u64>,
 }
 
+impl Output {
+    fn is_file(&self) -> bool {
+        self.table.contains("type = \"file\"")
+    }
+}
+
 fn outputs(dir: &Path) -> [(&'static str, Output); 3] {
     let server = sink::start();
     let url = format!("http://{}", server.address);
@@ -209,19 +242,19 @@ fn outputs(dir: &Path) -> [(&'static str, Output); 3] {
 }
 
 /// Runs the agent until everything has arrived.
-fn deliver(dir: &Path, log: &Path, output: &Output, events: u64) -> Cost {
+fn deliver(dir: &Path, log: &Path, output: &Output, transform: &str, events: u64) -> Cost {
     let state = dir.join("state");
     let _ = fs::remove_dir_all(&state);
     let config = dir.join("auditrail.toml");
     let text = format!(
-        "node = \"bench\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n[server]\nlisten = \"off\"\n\
+        "node = \"bench\"\nstate_dir = \"{}\"\ndisk = {{ min_free = \"0%\" }}\n[server]\nlisten = \"off\"\n{transform}\
          [inputs.apiserver]\ntype = \"file\"\npath = \"{}\"\n{}",
         state.display(),
         log.display(),
         output.table
     );
     fs::write(&config, text).unwrap();
-    let wanted = if output.table.contains("type = \"file\"") { bytes_of(dir) } else { events };
+    let wanted = if output.is_file() { bytes_of(dir) } else { events };
     let before = (output.arrived)();
     let mut child = Command::new(env!("CARGO_BIN_EXE_auditrail"))
         .args(["run", "--log-level", "error", "-c"])
