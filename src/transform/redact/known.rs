@@ -125,11 +125,13 @@ fn head(line: &[u8]) -> Option<usize> {
 fn times(record: &Record<'_>) -> Option<Range<usize>> {
     const BEFORE: &[u8] = br#""requestReceivedTimestamp":""#;
     const BETWEEN: &[u8] = br#"","stageTimestamp":""#;
+    /// Bytes of a `metav1.MicroTime` (`micro_time.go` of apimachinery): `2026-11-21T07:32:22.085199Z`.
+    const TIME: usize = 27;
     let fields = &record.event.fields;
     let (received, stage) = (fields.received.range(), fields.stage_time.range());
     let start = received.start.checked_sub(BEFORE.len())?;
     let time = |at: Range<usize>| {
-        let time: Option<&[u8; 27]> = record.line[at].as_array();
+        let time: Option<&[u8; TIME]> = record.line[at].as_array();
         time.is_some_and(|time| {
             all(time, |byte| matches!(byte, b'0'..=b':' | b'-' | b'.' | b'T' | b'Z'))
         })
@@ -139,7 +141,8 @@ fn times(record: &Record<'_>) -> Option<Range<usize>> {
     (plain && time(received) && time(stage.clone())).then_some(start..stage.end + 1)
 }
 
-/// Whether all bytes are of a kind. There is no way out in between and their number is known, so that many are looked at at once.
+/// Whether all bytes are of a kind. Their number is known and there is no way out in between, so that compilers look at
+/// many at once.
 fn all<const N: usize>(bytes: &[u8; N], is: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(true, |all, byte| all & is(*byte))
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::assigned::{closing, opening};
+use super::walk::blank;
 use super::words::in_name;
 
 /// Bytes of a tag that are looked at.
@@ -13,17 +14,21 @@ const CDATA: &[u8] = b"<![CDATA[";
 /// Where the value of the name at `name` stands.
 pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     let at = element(text, name).or_else(|| behind(text, name)).or_else(|| beside(text, name))?;
-    let blank = text[at.clone()].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let length = text[at.clone()].trim_ascii().len();
-    Some(at.start + blank..at.start + blank + length)
+    let start = blank(text, at.start).min(at.end);
+    Some(start..start + text[start..at.end].trim_ascii_end().len())
+}
+
+/// Where the tag begins, behind its `<`, that a name goes on with or without a prefix.
+pub(super) fn tag_of(before: &[u8]) -> Option<usize> {
+    let prefix = before.iter().rev().take(TAG);
+    let prefix = prefix.take_while(|byte| in_name(**byte) || **byte == b':').count();
+    let begin = before.len() - prefix;
+    before[..begin].ends_with(b"<").then_some(begin)
 }
 
 /// Of an element of that name, with a prefix or without, that ends with its own tag: in prose a `<token>` stands alone.
 fn element(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
-    let prefix = text[..name.start].iter().rev().take(TAG);
-    let prefix = prefix.take_while(|byte| in_name(**byte) || **byte == b':').count();
-    let tag = &text[name.start - prefix..name.end];
-    text[..name.start - prefix].strip_suffix(b"<")?;
+    let tag = &text[tag_of(&text[..name.start])?..name.end];
     let start = match text.get(name.end)? {
         b'>' => name.end + 1,
         byte if byte.is_ascii_whitespace() => tag_end(text, name.end)?,
@@ -37,9 +42,7 @@ fn element(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
 fn behind(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     text[..name.start].strip_suffix(b">")?;
     text[name.end..].strip_prefix(b"</")?;
-    let end = tag_end(text, name.end)?;
-    let blank = text[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let value = end + blank;
+    let value = blank(text, tag_end(text, name.end)?);
     text[value..].strip_prefix(b"<value")?;
     content(text, tag_end(text, value)?).map(|(at, _)| at)
 }
@@ -49,9 +52,8 @@ fn beside(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     let (backslashes, quote) = opening(text.get(name.end..)?);
     quote?;
     let end = name.end + backslashes + 1;
-    let blank = text[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let sign = end + blank;
-    let value = text[sign..].strip_prefix(b"value=").filter(|_| blank > 0)?;
+    let sign = blank(text, end);
+    let value = text[sign..].strip_prefix(b"value=").filter(|_| sign > end)?;
     let (backslashes, quote) = opening(value);
     let start = sign + b"value=".len() + backslashes + 1;
     Some(start..closing(text, start, quote?, backslashes))
@@ -66,15 +68,14 @@ fn tag_end(text: &[u8], from: usize) -> Option<usize> {
 
 /// The text that begins at `start`, and what stands behind it.
 fn content(text: &[u8], start: usize) -> Option<(Range<usize>, &[u8])> {
-    let rest = &text[start..];
-    let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    if let Some(inner) = rest[blank..].strip_prefix(CDATA) {
+    let from = blank(text, start);
+    if let Some(inner) = text[from..].strip_prefix(CDATA) {
         let end = memchr::memmem::find(inner, b"]]>")?;
-        let from = start + blank + CDATA.len();
+        let from = from + CDATA.len();
         return Some((from..from + end, inner[end + 3..].trim_ascii_start()));
     }
-    let end = memchr::memchr(b'<', rest)?;
-    Some((start..start + end, &rest[end..]))
+    let end = start + memchr::memchr(b'<', &text[start..])?;
+    Some((start..end, &text[end..]))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the screen looks for, and a second look at each place that costs little: most are something harmless.
 
+use super::markup::tag_of;
 use super::runs::is_continue;
 use super::words::{Name, in_name, judge, mentions};
 
@@ -199,16 +200,9 @@ fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
         || name.starts_with(b"-")
         || name.starts_with(b"Secret")
         || name == b"sshpass"
-        || in_tag(before)
+        || tag_of(before).is_some()
         || in_key(near)
         || names(before)
-}
-
-/// Whether a tag of XML begins here, or before a prefix of the name.
-fn in_tag(before: &[u8]) -> bool {
-    let near = &before[before.len().saturating_sub(LONGEST)..];
-    let prefix = near.iter().rev().take_while(|byte| in_name(**byte) || **byte == b':').count();
-    near[..near.len() - prefix].ends_with(b"<")
 }
 
 /// Whether the string that goes on here ends as a key; one that does not end soon may.

@@ -74,18 +74,6 @@ pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
 
 /// Whether a run has two capital letters.
 fn capitals(run: &[u8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    // Eight bytes at a time: most have none. The high bit of each says whether it is one.
-    let upper = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        let low = word & !(ONES << 7);
-        (low + ONES * (0x80 - u64::from(b'A'))) & !(low + ONES * (0x7f - u64::from(b'Z')))
-    };
-    let (words, rest) = run.as_chunks::<8>();
-    let any = words.iter().fold(0, |any, word| any | upper(word)) & (ONES << 7);
-    if any == 0 && !rest.iter().any(u8::is_ascii_uppercase) {
-        return false;
-    }
     let count =
         |part: &[u8]| part.iter().map(|byte| u8::from(byte.is_ascii_uppercase())).sum::<u8>();
     let (parts, rest) = run.as_chunks::<16>();
@@ -105,15 +93,11 @@ fn looks_random(run: &[u8]) -> bool {
     if !run.contains(&b'\\') {
         return run.windows(SHORTEST).step_by(8).any(changes_often);
     }
-    let mut from = 0;
-    // `&`, which the server escapes, is no part of a run.
-    let ends = memchr::memmem::find_iter(run, br"\u0026").chain([run.len()]);
-    memchr::memmem::find(run, br"\/").is_some()
-        || ends.into_iter().any(|end| {
-            let part = &run[from..end];
-            from = run.len().min(end + 6);
-            part.windows(SHORTEST).any(changes_often)
-        })
+    // All of it is ASCII. `&`, which the server escapes, is no part of a run.
+    str::from_utf8(run).is_ok_and(|run| {
+        let random = |part: &str| part.as_bytes().windows(SHORTEST).any(changes_often);
+        run.contains(r"\/") || run.split(r"\u0026").any(random)
+    })
 }
 
 /// Case and digits change from byte to byte in what is random, from word to word in names and paths.
