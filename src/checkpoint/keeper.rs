@@ -1,4 +1,5 @@
-//! The task that writes the checkpoint: one write for all pipelines, at most one an interval, none when nothing moved.
+//! The task that writes the checkpoint: one write for all pipelines, none when nothing moved, and one an interval at most,
+//! but for pipelines that could send more than is reserved: for them it writes early, so that a backlog never waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,22 +62,28 @@ impl Keeper {
         stop: Arc<Notify>,
     ) -> Result<(), CheckpointError> {
         loop {
-            tokio::select! {
-                () = moved.notified() => {}
-                () = stop.notified() => return self.save().await,
-            }
-            let due = self.ledgers.iter().any(|ledger| ledger.is_due().0);
+            let due = self.ledgers.iter().any(|ledger| ledger.is_due());
             if !due && !self.rolls.iter().any(|roll| roll.is_due()) {
-                continue;
+                tokio::select! {
+                    () = moved.notified() => continue,
+                    () = stop.notified() => return self.save().await,
+                }
             }
             // A failure has been counted and said, and what was due still is.
             let failed = self.save().await.is_err();
-            tokio::select! {
-                () = tokio::time::sleep(self.interval) => {}
-                () = stop.notified() => return self.save().await,
-            }
-            if failed {
-                moved.notify_one();
+            let pause = tokio::time::sleep(self.interval);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    () = stop.notified() => return self.save().await,
+                    // A disk that takes nothing is not asked more often for that.
+                    () = moved.notified(), if !failed => {
+                        if self.ledgers.iter().any(|ledger| ledger.runs_short()) {
+                            break;
+                        }
+                    }
+                }
             }
         }
     }
@@ -183,10 +190,51 @@ fn see(state: &mut State, roll: &Roll, entries: &[Entry]) {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::super::RESERVE;
     use super::*;
     use crate::event::{Fingerprint, Progress};
     use crate::telemetry::Identity;
+
+    /// A keeper with a pair of an hour's interval, its ledger, and how often it has written.
+    fn hourly(dir: &std::path::Path) -> (Keeper, Arc<Notify>, Arc<Ledger>, Arc<AtomicUsize>) {
+        let (moved, written) = (Arc::<Notify>::default(), Arc::<AtomicUsize>::default());
+        let ledger = Arc::new(Ledger::new(Pair::default(), String::new(), Arc::clone(&moved)));
+        let telemetry = Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0" });
+        let store = Arc::new(Store::open(dir).unwrap());
+        let (ledgers, interval) = (vec![Arc::clone(&ledger)], Duration::from_hours(1));
+        let count = Arc::clone(&written);
+        let keeper = Keeper::new(store, State::default(), ledgers, interval, telemetry)
+            .telling(move |_| drop(count.fetch_add(1, Ordering::SeqCst)));
+        (keeper, moved, ledger, written)
+    }
+
+    #[tokio::test]
+    async fn a_backlog_does_not_wait_for_the_next_checkpoint_and_nothing_else_hurries_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (keeper, moved, ledger, written) = hourly(dir.path());
+        let stop = Arc::<Notify>::default();
+        let running = tokio::spawn(keeper.run(moved, Arc::clone(&stop)));
+        let chunk = RESERVE / 16;
+        // Two hundred reservations, while no interval ends.
+        for end in 1..=3200 {
+            let granted = ledger.granted(end * chunk);
+            tokio::time::timeout(Duration::from_mins(1), granted).await.unwrap();
+            ledger.advance(Fingerprint([1; 16]), Progress::default(), chunk, None);
+        }
+        let busy = written.load(Ordering::SeqCst);
+        assert!((100..=800).contains(&busy), "{busy} checkpoints for 200 reservations");
+        for _ in 0..100 {
+            ledger.advance(Fingerprint([1; 16]), Progress::default(), 1, None);
+            tokio::task::yield_now().await;
+        }
+        stop.notify_one();
+        running.await.unwrap().unwrap();
+        let last = written.load(Ordering::SeqCst);
+        // The one at the end, and one that was under way.
+        assert!(last <= busy + 2, "{} more while nothing waited", last - busy);
+    }
 
     #[tokio::test]
     async fn an_output_file_that_cannot_be_synced_holds_up_no_other_output() {
@@ -212,6 +260,6 @@ mod tests {
         let saved: Vec<_> = state.pairs.iter().map(|pair| pair.output.as_str()).collect();
         assert_eq!(saved, ["well"]);
         assert!(ledgers[1].is_granted(6) && !ledgers[0].is_granted(1));
-        assert!(ledgers[0].is_due().0 && !ledgers[1].is_due().0);
+        assert!(ledgers[0].is_due() && !ledgers[1].is_due());
     }
 }

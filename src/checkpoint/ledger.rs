@@ -39,6 +39,7 @@ struct Books {
     gaps: u64,
     gaps_written: u64,
     changed: bool,
+    /// A pipeline waits for the grant to grow.
     waiting: bool,
 }
 
@@ -57,6 +58,13 @@ impl Books {
             self.used = self.used.max(end);
         }
         granted
+    }
+
+    /// Whether a pipeline waits for the grant to grow, or soon will: half of it is used up, and a save would add to it.
+    fn runs_short(&self) -> bool {
+        let left = self.grant.saturating_sub(self.used);
+        let gain = self.acked.saturating_add(self.reserve).saturating_sub(self.grant);
+        self.waiting || (left < self.reserve / 2 && gain >= self.reserve / 4)
     }
 
     /// Forgets the gaps that are delivered and that the cursor has passed, or whose generation is `gone`.
@@ -234,7 +242,6 @@ impl Ledger {
                     return;
                 }
                 books.changed = true;
-                books.waiting = true;
                 self.moved.notify_one();
             }
             saved.await;
@@ -260,10 +267,14 @@ impl Ledger {
         books.changed |= books.pair.reserved > 0;
     }
 
-    /// Whether a save is needed, and whether a pipeline waits for it.
-    pub(super) fn is_due(&self) -> (bool, bool) {
-        let books = self.books();
-        (books.changed, books.waiting)
+    /// Whether a save is needed.
+    pub(super) fn is_due(&self) -> bool {
+        self.books().changed
+    }
+
+    /// Whether a save is needed before its time, so that sending need not wait for it.
+    pub(super) fn runs_short(&self) -> bool {
+        self.books().runs_short()
     }
 
     /// What is to be saved now.

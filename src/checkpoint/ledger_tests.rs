@@ -19,13 +19,37 @@ async fn nothing_is_sent_before_it_is_written_down_that_it_may_be() {
     let ledger = ledger(0);
     let wait = tokio::time::timeout(Duration::from_millis(20), ledger.granted(10));
     assert!(wait.await.is_err());
-    assert_eq!(ledger.is_due(), (true, true));
+    assert!(ledger.is_due() && ledger.runs_short());
     let entry = ledger.entry();
     ledger.saved(&entry);
+    assert!(!ledger.is_due() && !ledger.runs_short());
     ledger.granted(entry.pair.reserved).await;
     let wait =
         tokio::time::timeout(Duration::from_millis(20), ledger.granted(entry.pair.reserved + 1));
     assert!(wait.await.is_err());
+}
+
+#[test]
+fn the_reservation_runs_short_when_half_is_used_and_a_save_would_add_to_it() {
+    let ledger = ledger(0);
+    ledger.saved(&ledger.entry());
+    assert!(ledger.is_granted(RESERVE / 2 + 1));
+    // Nothing is acknowledged: a save would reserve no more than is reserved already.
+    assert!(!ledger.runs_short());
+    advance(&ledger, RESERVE / 4 - 1);
+    assert!(!ledger.runs_short());
+    advance(&ledger, 1);
+    assert!(ledger.runs_short());
+    ledger.saved(&ledger.entry());
+    assert!(!ledger.runs_short() && ledger.is_granted(RESERVE + RESERVE / 4));
+}
+
+#[test]
+fn a_gap_that_waits_to_be_written_down_hurries_nobody() {
+    let ledger = ledger(0);
+    ledger.saved(&ledger.entry());
+    ledger.enter_gap(gap(5));
+    assert!(ledger.is_due() && !ledger.runs_short());
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! the keeper share, `keeper.rs` the task that writes, `budget.rs` the bounds on disk space.
 //!
 //! Promised: an error never moves a cursor; nothing is sent beyond what the last written checkpoint reserves; one write
-//! serves all pipelines, none happens more often than `checkpoint_interval`, and none at all when nothing moved.
+//! serves all pipelines, there is one a `checkpoint_interval` at most unless a backlog uses up what is reserved, and none at all when
+//! nothing moved.
 
 use serde::{Deserialize, Serialize};
 
