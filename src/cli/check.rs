@@ -13,7 +13,7 @@ use crate::config::{Config, FileInput};
 use crate::input::{Input, try_link};
 use crate::output::{Finding, FindingState};
 use crate::server;
-use crate::telemetry::{Identity, InputState, Telemetry};
+use crate::telemetry::{Identity, InputFinding, InputState, Severity, Telemetry};
 
 /// See the module.
 pub(super) fn check(path: &Path) -> ExitCode {
@@ -125,33 +125,28 @@ fn look_at(config: &FileInput, state_dir: &Path) -> Vec<Finding> {
     let telemetry = Telemetry::new(Identity { node: String::new(), cluster: None, version: "" });
     let stats = telemetry.input(&config.name);
     let input = Input::new(config.clone(), Store::key_of(state_dir));
-    let shown = config.path.display();
-    let rights = "run as root, give the agent CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
-    let mut findings = vec![match input.look_once(&stats).map(|()| stats.state()) {
-        Ok(InputState::Ok) => Finding::ok(format!(
-            "{shown} can be read, with {} backups beside it",
+    // An error is among the findings.
+    let looked = input.look_once(&stats);
+    let mut findings: Vec<_> = stats.findings().into_iter().map(from_input).collect();
+    if looked.is_ok() && stats.state() == InputState::Ok && findings.is_empty() {
+        findings.push(Finding::ok(format!(
+            "{} can be read, with {} backups beside it",
+            config.path.display(),
             stats.backups.get()
-        )),
-        Ok(InputState::Missing { .. }) => Finding::warn(
-            format!("{shown} is not there"),
-            "check --audit-log-path of kube-apiserver, and that its directory, not the file alone, is mounted; the agent waits for it",
-        ),
-        Ok(InputState::Unreadable { path, error }) => {
-            Finding::fail(format!("{} cannot be read: {error}", path.display()), rights)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::warn(
-            format!("the directory of {shown} is not there"),
-            "check --audit-log-path of kube-apiserver and its volume mounts; the agent waits for it",
-        ),
-        Err(error) => {
-            Finding::fail(format!("the directory of {shown} cannot be listed: {error}"), rights)
-        }
-    }];
+        )));
+    }
     findings.extend(link(config));
     if let Some(finding) = mounted_alone(&config.path) {
         findings.push(finding);
     }
     findings
+}
+
+fn from_input(InputFinding { severity, what, hint, .. }: InputFinding) -> Finding {
+    match severity {
+        Severity::Warning => Finding::warn(what, hint),
+        Severity::Failure => Finding::fail(what, hint),
+    }
 }
 
 /// Whether backups can be kept by a hard link, where that is asked for and there is a log to try it with.

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::input::Input;
 use crate::letters::{self, Found};
 use crate::server;
-use crate::telemetry::{Cursor, InputState, Snapshot, Time};
+use crate::telemetry::{Cursor, Snapshot, Time};
 
 /// See the module.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
@@ -48,10 +48,8 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         for input_config in inputs_of(config, output) {
             let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));
             let stats = telemetry.input(&input_config.name);
-            if let Err(error) = input.look_once(&stats) {
-                let path = input_config.path.clone();
-                stats.set_state(InputState::Unreadable { path, error: error.to_string() });
-            }
+            // An error is among the findings.
+            let _ = input.look_once(&stats);
             let pair =
                 loaded.state.pair(&input_config.name, &output.name).cloned().unwrap_or_default();
             let stats = telemetry.pair(&input_config.name, &output.name);

@@ -1,12 +1,12 @@
 //! The thread that looks at the directory, whenever something may have changed there, and publishes what it finds.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::catalogue::{Catalogue, Found};
+use super::findings::{self, Looker};
 use super::generation::{FileId, file_id};
 use super::now::Now;
 use super::shared::Shared;
@@ -118,61 +118,24 @@ impl Follower {
         } else {
             self.config.rescan.min(POLL)
         };
-        match found {
-            Ok(found) => {
-                self.tell(&found);
-                self.again = found.again.is_some();
-                let again = found.again.map_or(usual, |again| again.min(usual));
-                self.shared.expect(self.catalogue.outlook());
-                self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
-                let unreadable = !found.unreadable.is_empty();
-                self.shared.publish(found.generations, found.awaited, unreadable);
-                again
-            }
-            Err(error) => {
-                let path = self.directory.clone();
-                self.set_state(if error.kind() == io::ErrorKind::NotFound {
-                    InputState::Missing { path }
-                } else {
-                    InputState::Unreadable { path, error: error.to_string() }
-                });
-                usual
-            }
-        }
+        findings::after_look(&self.stats, &self.config, &found, Looker::Follower);
+        let Ok(found) = found else { return usual };
+        self.count(&found);
+        self.again = found.again.is_some();
+        let again = found.again.map_or(usual, |again| again.min(usual));
+        self.shared.expect(self.catalogue.outlook());
+        self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
+        let unreadable = !found.unreadable.is_empty();
+        self.shared.publish(found.generations, found.awaited, unreadable);
+        again
     }
 
-    fn tell(&self, found: &Found) {
+    fn count(&self, found: &Found) {
         self.stats.pins.set(found.kept.pins);
         self.stats.pinned_bytes.set(found.kept.bytes);
         self.stats.hold_bytes.set(found.kept.alone);
         self.stats.generations.set(found.generations.len() as u64);
         self.stats.backups.set(found.backups as u64);
-        self.set_state(state_of(found, &self.config.path));
-    }
-
-    /// Says what changed, once.
-    fn set_state(&self, state: InputState) {
-        if state == self.stats.state() {
-            return;
-        }
-        let input = &*self.config.name;
-        match &state {
-            InputState::Ok => {
-                tracing::info!(input, path = %self.config.path.display(), "log can be read");
-            }
-            InputState::Missing { path } if self.stats.generations.get() > 0 => {
-                let hint = "restart the API server to make it open a new one";
-                tracing::warn!(input, path = %path.display(), hint, "log was moved or deleted, its open file is followed");
-            }
-            InputState::Missing { path } => {
-                tracing::info!(input, path = %path.display(), "log is not there yet, waiting for it");
-            }
-            InputState::Unreadable { path, error } => {
-                let hint = "run as root, give CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
-                tracing::error!(input, path = %path.display(), error, hint, "log cannot be read");
-            }
-        }
-        self.stats.set_state(state);
     }
 }
 

@@ -22,6 +22,7 @@ mod altered;
 mod assembly;
 mod catalogue;
 mod files;
+mod findings;
 mod finite;
 mod follower;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -29,6 +30,7 @@ pub(crate) mod fuzz_tests;
 mod generation;
 mod head;
 mod hold;
+mod known_paths;
 mod large;
 mod lines;
 mod loss;
@@ -58,7 +60,8 @@ use crate::config::FileInput;
 use crate::event::{Cursor, Key, Nanos, Roll, Sightings};
 use crate::telemetry::{Heart, InputStats};
 use catalogue::Catalogue;
-use follower::{Follower, state_of};
+use findings::Looker;
+use follower::Follower;
 use now::Now;
 use pins::Pins;
 use shared::Shared;
@@ -151,6 +154,7 @@ impl Input {
         stats: Arc<InputStats>,
         heart: Heart,
     ) -> io::Result<()> {
+        stats.tell_findings();
         let shared = Arc::clone(&self.shared);
         let watch = Watch::new(Arc::new(move || shared.nudge()));
         let waker = watch.waker();
@@ -182,10 +186,11 @@ impl Input {
     /// If it cannot be listed.
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
         let found = Catalogue::new(&self.config.path, self.key.clone())
-            .look(Now::now(self.config.waits), |_| false)?;
+            .look(Now::now(self.config.waits), |_| false);
+        findings::after_look(stats, &self.config, &found, Looker::Once);
+        let found = found?;
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
-        stats.set_state(state_of(&found, &self.config.path));
         let unreadable = !found.unreadable.is_empty();
         self.shared.publish(found.generations, found.awaited, unreadable);
         Ok(())

@@ -5,7 +5,7 @@
 use std::fmt::{self, Write as _};
 
 use super::view;
-use crate::telemetry::{InputState, InputView, PairState, PairView, Snapshot, Time, human};
+use crate::telemetry::{InputView, PairState, PairView, Snapshot, Time, human};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -127,10 +127,10 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
 }
 
 fn input_card(page: &mut String, input: &InputView, now: Time) -> fmt::Result {
-    let mood = match input.state {
-        InputState::Ok => "good",
-        InputState::Missing { .. } => "warn",
-        InputState::Unreadable { .. } => "bad",
+    let mood = match input.findings.first() {
+        None => "good",
+        Some(finding) if finding.is_failure() => "bad",
+        Some(_) => "warn",
     };
     writeln!(
         page,
@@ -138,7 +138,7 @@ fn input_card(page: &mut String, input: &InputView, now: Time) -> fmt::Result {
         Text(&input.name),
         view::input_state(&input.state)
     )?;
-    remark(page, view::input_remark(input))?;
+    view::input_remarks(input).try_for_each(|text| remark(page, Some(text)))?;
     page.push_str("<dl>\n");
     fact(page, "Events", &human::count(input.events))?;
     fact(page, "Read", &human::size(input.bytes))?;
@@ -194,7 +194,7 @@ fn remark(page: &mut String, remark: Option<String>) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::telemetry::tests::{at, busy};
-    use crate::telemetry::{Identity, Telemetry};
+    use crate::telemetry::{FindingKind, Identity, InputFinding, Telemetry};
     use std::time::Duration;
 
     const MINUTE: Duration = Duration::from_mins(1);
@@ -223,9 +223,8 @@ mod tests {
         let evil = "<script>alert(1)</script>\"' onload=x &amp;";
         let identity = Identity { node: evil.into(), cluster: Some(evil.into()), version: "0" };
         let telemetry = Telemetry::new(identity);
-        telemetry
-            .input(evil)
-            .set_state(InputState::Unreadable { path: evil.into(), error: evil.into() });
+        let finding = InputFinding::failure(FindingKind::LogUnreadable, evil, evil);
+        telemetry.input(evil).set_finding(finding.kind, Some(finding));
         let pair = telemetry.pair(evil, evil);
         pair.stopped(at(0), evil, evil);
         pair.set_cursor(crate::telemetry::Cursor {

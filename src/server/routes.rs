@@ -83,6 +83,9 @@ async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
             None if verbose => writeln!(body, "[+]{} ok", check.name),
             None => Ok(()),
         };
+        for warning in check.warnings.iter().filter(|_| verbose) {
+            let _ = writeln!(body, "[!]{}: {warning}", check.name);
+        }
     }
     if checks.iter().any(|check| check.problem.is_some()) {
         return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, body);

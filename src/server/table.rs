@@ -13,6 +13,11 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "HELD", "WATCH"];
         let rows = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
         columns(&mut text, &titles, rows);
+        for input in &snapshot.inputs {
+            for remark in view::input_remarks(input) {
+                let _ = writeln!(text, "  ! {}: {remark}", human::line(&input.name, 60));
+            }
+        }
     }
     if !snapshot.pairs.is_empty() {
         let titles = [

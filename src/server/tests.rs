@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::serve;
 use crate::telemetry::tests::busy;
-use crate::telemetry::{Identity, InputState, Telemetry};
+use crate::telemetry::{FindingKind, Identity, InputFinding, Telemetry};
 
 struct Running {
     at: SocketAddr,
@@ -84,15 +84,34 @@ async fn every_route_answers_what_its_reader_expects() {
 #[tokio::test]
 async fn an_agent_that_is_well_is_ready_and_says_what_it_looked_at() {
     let telemetry = idle();
-    telemetry.input("apiserver").set_state(InputState::Missing { path: "/nowhere".into() });
+    let input = telemetry.input("apiserver");
+    let warning =
+        InputFinding::warning(FindingKind::NoLinks, "no link can be made in /hold", "own the log");
+    input.set_finding(warning.kind, Some(warning));
     let server = start(telemetry).await;
     let (head, body) = ask(server.at, "GET", "/readyz").await;
     assert!(head.starts_with("http/1.1 200 "), "{head}");
     assert_eq!(body, "ok\n");
     let (_, body) = ask(server.at, "GET", "/readyz?verbose").await;
-    assert_eq!(body, "[+]input apiserver ok\n[+]checkpoint ok\n[+]disk budget ok\nok\n");
+    assert_eq!(
+        body,
+        "[+]input apiserver ok\n[!]input apiserver: no link can be made in /hold: own the log\n\
+         [+]checkpoint ok\n[+]disk budget ok\nok\n"
+    );
     let (_, body) = ask(server.at, "GET", "/").await;
-    assert!(body.contains("/nowhere is not there yet"), "{body}");
+    assert!(body.contains("no link can be made in /hold: own the log"), "{body}");
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_there_makes_readyz_red_with_the_way_out() {
+    let telemetry = idle();
+    let missing =
+        InputFinding::failure(FindingKind::LogMissing, "/nowhere is not there", "set `path`");
+    telemetry.input("apiserver").set_finding(missing.kind, Some(missing));
+    let server = start(telemetry).await;
+    let (head, body) = ask(server.at, "GET", "/readyz").await;
+    assert!(head.starts_with("http/1.1 503 "), "{head}");
+    assert_eq!(body, "input apiserver: /nowhere is not there: set `path`\n");
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::telemetry::{CursorView, InputState, InputView, PairState, PairView, Time, human};
+use crate::telemetry::{
+    CursorView, InputFinding, InputState, InputView, PairState, PairView, Time, human,
+};
 
 /// `3s ago`; `never` where it has not happened.
 pub(super) fn ago(time: Option<Time>, now: Time) -> String {
@@ -72,20 +74,10 @@ pub(super) fn letters(pair: &PairView) -> String {
     }
 }
 
-/// What someone should know or do about an input.
-pub(super) fn input_remark(input: &InputView) -> Option<String> {
-    match &input.state {
-        InputState::Ok => None,
-        InputState::Missing { path } => Some(format!(
-            "{} is not there yet: is the audit log of the API server switched on?",
-            human::line(&path.to_string_lossy(), 200)
-        )),
-        InputState::Unreadable { path, error } => Some(format!(
-            "cannot read {}: {}",
-            human::line(&path.to_string_lossy(), 200),
-            human::line(error, 300)
-        )),
-    }
+/// What someone should know or do about an input, the worst first.
+pub(super) fn input_remarks(input: &InputView) -> impl Iterator<Item = String> {
+    let remark = |finding: &InputFinding| format!("{}: {}", finding.what, finding.hint);
+    input.findings.iter().map(remark)
 }
 
 /// What someone should know or do about a pipeline.

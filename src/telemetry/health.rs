@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::DiskStats;
+use super::finding::InputFinding;
 use super::human;
-use super::input::{InputState, InputStats};
+use super::input::InputStats;
 use super::number::Label as _;
 use super::pair::{PairState, PairStats};
 use super::time::Time;
@@ -20,6 +21,8 @@ pub(crate) struct Check {
     pub(crate) name: String,
     /// One sentence with the way out; `None`: all is well.
     pub(crate) problem: Option<String>,
+    /// What deserves a look without being a problem.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Check {
@@ -42,33 +45,31 @@ impl Check {
                 Some(format!("{name} has stopped ({answer}): {hint}"))
             }
         };
-        Self { name, problem }
+        Self { name, problem, warnings: Vec::new() }
     }
 
     pub(super) fn input(input: &InputStats) -> Self {
         let name = format!("input {}", input.name);
-        let problem = match input.state() {
-            InputState::Ok | InputState::Missing { .. } => None,
-            InputState::Unreadable { path, error } => Some(format!(
-                "{name} cannot read {} ({error}): let the agent's user read the file and its directory",
-                path.display()
-            )),
-        };
-        Self { name, problem }
+        let sentence = |finding: &InputFinding| format!("{}: {}", finding.what, finding.hint);
+        let (failures, warnings): (Vec<_>, Vec<_>) =
+            input.findings().into_iter().partition(InputFinding::is_failure);
+        let problem: Vec<_> = failures.iter().map(sentence).collect();
+        let problem = (!problem.is_empty()).then(|| format!("{name}: {}", problem.join("; ")));
+        Self { name, problem, warnings: warnings.iter().map(sentence).collect() }
     }
 
     pub(super) fn checkpoint(disk: &DiskStats) -> Self {
         let problem = disk.checkpoint_error().map(|error| {
             format!("the checkpoint cannot be saved ({error}): make `state_dir` writable and see that its disk has room")
         });
-        Self { name: "checkpoint".into(), problem }
+        Self { name: "checkpoint".into(), problem, warnings: Vec::new() }
     }
 
     pub(super) fn budget(disk: &DiskStats) -> Self {
         let problem = disk.spent().map(|spent| {
             format!("the disk budget is spent ({spent}): free space below `state_dir` or raise `disk.max_bytes`")
         });
-        Self { name: "disk budget".into(), problem }
+        Self { name: "disk budget".into(), problem, warnings: Vec::new() }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What is counted of one input, and the state it is in.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::{FindingKind, Findings, InputFinding};
 use super::number::{Count, Level, Stamp, labels};
 
 labels! {
@@ -77,6 +80,9 @@ pub(crate) struct InputStats {
     watch: Level,
     /// Locked when the state changes and when it is shown, never for an event.
     state: Mutex<InputState>,
+    findings: Mutex<Findings>,
+    /// The log tells of findings, too: of an input that is followed, and not only looked at.
+    aloud: AtomicBool,
 }
 
 impl InputStats {
@@ -97,6 +103,8 @@ impl InputStats {
             hold_bytes: Level::default(),
             watch: Level::default(),
             state: Mutex::default(),
+            findings: Mutex::default(),
+            aloud: AtomicBool::default(),
         }
     }
 
@@ -114,5 +122,25 @@ impl InputStats {
 
     pub(crate) fn state(&self) -> InputState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on the log tells of findings.
+    pub(crate) fn tell_findings(&self) {
+        self.aloud.store(true, Relaxed);
+    }
+
+    /// Raises the finding of this kind, or clears it: called with what holds now, at each look.
+    pub(crate) fn set_finding(&self, kind: FindingKind, finding: Option<InputFinding>) {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = findings.set(kind, finding, Instant::now());
+        drop(findings);
+        if let Some(change) = change.filter(|_| self.aloud.load(Relaxed)) {
+            change.log(&self.name);
+        }
+    }
+
+    /// What holds now, the worst first.
+    pub(crate) fn findings(&self) -> Vec<InputFinding> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).list()
     }
 }

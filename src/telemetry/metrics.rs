@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::number::{Counts, Histogram, Label};
 use super::process::Process;
-use super::{InputState, InputStats, PairState, PairStats, Telemetry, Time};
+use super::{FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time};
 
 /// What `text` makes, for the header of the answer.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,9 +30,11 @@ enum Values<T> {
     Seconds(fn(&T, Time) -> Option<f64>),
     SecondsCounted(fn(&T) -> Option<f64>),
     Gauge(fn(&T) -> Option<u64>),
+    /// One series for each member of a closed set, under this label.
+    Gauges(&'static str, fn(&T) -> Vec<(&'static str, u64)>),
     Histogram(fn(&T) -> &Histogram),
 }
-use Values::{Counter, Counters, Gauge, Seconds, SecondsCounted};
+use Values::{Counter, Counters, Gauge, Gauges, Seconds, SecondsCounted};
 
 #[rustfmt::skip] // One line a metric.
 const INPUT: &[Row<InputStats>] = &[
@@ -50,6 +52,7 @@ const INPUT: &[Row<InputStats>] = &[
     Row("auditrail_hold_bytes", "Bytes on disk that nothing but a hard link keeps: what counts against hold.max_bytes.", Gauge(|i| Some(i.hold_bytes.get()))),
     Row("auditrail_input_inotify", "1 while the kernel reports changes, 0 while the agent polls.", Gauge(|i| Some(i.watch().index() as u64))),
     Row("auditrail_input_readable", "1 while the log is there and can be read.", Gauge(|i| Some(u64::from(i.state() == InputState::Ok)))),
+    Row("auditrail_input_finding", "1 while this keeps events from arriving or puts them at risk; /readyz and the log say what to do.", Gauges("finding", findings)),
 ];
 
 #[rustfmt::skip]
@@ -150,7 +153,7 @@ impl Scrape {
         for Row(name, help, values) in rows {
             let kind = match values {
                 Counter(_) | Counters(..) | SecondsCounted(_) => MetricType::Counter,
-                Gauge(_) | Seconds(_) => MetricType::Gauge,
+                Gauge(_) | Gauges(..) | Seconds(_) => MetricType::Gauge,
                 Values::Histogram(_) => MetricType::Histogram,
             };
             let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
@@ -175,6 +178,13 @@ impl Scrape {
                 counter(&mut metric.encode_family(&labels)?, &n)
             });
         }
+        if let Gauges(name, read) = values {
+            return read(of).into_iter().try_for_each(|(value, n)| {
+                let mut labels = labels.clone();
+                labels.push((name, value));
+                metric.encode_family(&labels)?.encode_gauge(&n)
+            });
+        }
         // An empty set of labels would be written as `{}`, which is allowed but ugly.
         if labels.is_empty() {
             return self.one(metric, values, of);
@@ -193,7 +203,7 @@ impl Scrape {
                 let count = buckets.iter().map(|(_, n)| n).sum();
                 series.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
             }
-            Counters(..) => Ok(()), // Several series, written by the caller.
+            Counters(..) | Gauges(..) => Ok(()), // Several series, written by the caller.
         }
     }
 }
@@ -204,6 +214,12 @@ fn counter<N: EncodeCounterValue>(series: &mut MetricEncoder<'_>, n: &N) -> fmt:
 
 fn each<L: Label>(counts: &Counts<L>) -> Vec<(&'static str, u64)> {
     L::ALL.iter().map(|&label| (label.text(), counts.of(label).get())).collect()
+}
+
+fn findings(input: &InputStats) -> Vec<(&'static str, u64)> {
+    let present = input.findings();
+    let is_present = |kind| present.iter().any(|finding| finding.kind == kind);
+    FindingKind::ALL.iter().map(|kind| (kind.text(), is_present(*kind).into())).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 mod disk;
+mod finding;
 mod health;
 pub(crate) mod human;
 mod input;
@@ -26,6 +27,7 @@ pub(crate) mod systemd;
 mod time;
 
 pub(crate) use disk::DiskStats;
+pub(crate) use finding::{FindingKind, InputFinding, Severity};
 pub(crate) use health::{Check, Heart};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
 pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;

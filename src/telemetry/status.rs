@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::number::{Counts, Label};
 use super::{
-    Cursor, EventResult, GapReason, InputState, InputStats, LookupResult, PairState, PairStats,
-    RetryReason, Telemetry, Time, Watch,
+    Cursor, EventResult, GapReason, InputFinding, InputState, InputStats, LookupResult, PairState,
+    PairStats, RetryReason, Telemetry, Time, Watch,
 };
 
 /// Everything there is to tell, at one time. Counts are since the process began.
@@ -50,6 +50,9 @@ pub(crate) struct InputView {
     pub(crate) over_long_lines: u64,
     pub(crate) unreadable_lines: u64,
     pub(crate) hole_bytes: u64,
+    /// What keeps events from arriving or puts them at risk, the worst first.
+    #[serde(default)]
+    pub(crate) findings: Vec<InputFinding>,
 }
 
 /// The gaps of one reason.
@@ -155,6 +158,7 @@ impl InputView {
             over_long_lines: input.over_long_lines.get(),
             unreadable_lines: input.unreadable_lines.get(),
             hole_bytes: input.hole_bytes.get(),
+            findings: input.findings(),
         }
     }
 }

@@ -89,18 +89,20 @@ fn an_outage_makes_unready_only_once_it_lasts_and_a_stop_does_at_once() {
 }
 
 #[test]
-fn a_log_that_is_not_there_yet_is_no_failure_but_one_that_cannot_be_read_is() {
+fn an_agent_is_ready_only_while_events_can_arrive() {
     let telemetry = Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
     let input = telemetry.input("apiserver");
-    let path = || "/var/log/audit.log".into();
-    input.set_state(InputState::Missing { path: path() });
+    let links = InputFinding::warning(FindingKind::NoLinks, "no link can be made", "own the log");
+    input.set_finding(links.kind, Some(links));
     assert_eq!(telemetry.readiness(at(0), MINUTE), [""; 0]);
-    input.set_state(InputState::Unreadable { path: path(), error: "Permission denied".into() });
+    let missing = InputFinding::failure(FindingKind::LogMissing, "/a is not there", "set `path`");
+    input.set_finding(missing.kind, Some(missing));
     assert_eq!(
         telemetry.readiness(at(0), MINUTE),
-        ["input apiserver cannot read /var/log/audit.log (Permission denied): \
-          let the agent's user read the file and its directory"]
+        ["input apiserver: /a is not there: set `path`"]
     );
+    input.set_finding(FindingKind::LogMissing, None);
+    assert_eq!(telemetry.readiness(at(0), MINUTE), [""; 0]);
 }
 
 #[test]

@@ -1,0 +1,202 @@
+//! Findings about an input: what keeps its events from arriving or puts them at risk, each with the way out.
+//!
+//! Whoever sees such a thing calls [`InputStats::set_finding`] at each look, and with `None` once it no longer holds. The
+//! log says it once; `check`, `status`, the page, `/readyz` and the metric `auditrail_input_finding` show it while it
+//! lasts, in the same words.
+//!
+//! [`InputStats::set_finding`]: super::InputStats::set_finding
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::Say;
+use super::human;
+use super::number::labels;
+
+/// A finding that lasts is logged again after this, since the first line may have been rotated away.
+const AGAIN: Duration = Duration::from_hours(1);
+
+labels! {
+    /// What was found: the value of a label, and one place in the list of an input's findings.
+    FindingKind {
+        /// There is no log under the configured path.
+        LogMissing = "log_missing",
+        /// The log, a backup or their directory cannot be read.
+        LogUnreadable = "log_unreadable",
+        /// The path names a directory, a FIFO, a socket or a device.
+        NotAFile = "not_a_file",
+        /// The server made the log and writes nothing to it.
+        LogEmpty = "log_empty",
+        /// Nobody has written to the log for days.
+        LogSilent = "log_silent",
+        /// What waits for an output is more than `hold.max_bytes` can keep.
+        BacklogOverHold = "backlog_over_hold",
+        /// Files beside the log look like backups and are not followed.
+        UnfollowedFiles = "unfollowed_files",
+        /// Lines of the log are no audit events.
+        NotEvents = "not_events",
+        /// The log is a mount of its own, so that rotation cannot be followed, or not done.
+        MountedAlone = "mounted_alone",
+        /// The log was rotated, and the server goes on writing to the rotated file.
+        NotReopened = "not_reopened",
+        /// The server never rotates the log.
+        NeverRotated = "never_rotated",
+        /// No hard link can be made: nothing keeps a deleted backup while the agent is down.
+        NoLinks = "no_links",
+    }
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Severity {
+    /// Events arrive, but something deserves a look: `check` warns, `/readyz` stays green.
+    Warning,
+    /// Events do not arrive, or are being lost: `check` fails, `/readyz` is red.
+    Failure,
+}
+
+/// One thing that was found about an input.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct InputFinding {
+    pub(crate) kind: FindingKind,
+    pub(crate) severity: Severity,
+    /// One sentence that names the file.
+    pub(crate) what: String,
+    /// What to do about it, as an instruction.
+    pub(crate) hint: String,
+}
+
+impl InputFinding {
+    pub(crate) fn warning(
+        kind: FindingKind,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::new(kind, Severity::Warning, &what.into(), &hint.into())
+    }
+
+    pub(crate) fn failure(
+        kind: FindingKind,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::new(kind, Severity::Failure, &what.into(), &hint.into())
+    }
+
+    /// File names may hold anything: what an operator sees is one line.
+    fn new(kind: FindingKind, severity: Severity, what: &str, hint: &str) -> Self {
+        let (what, hint) = (human::line(what, 1000), human::line(hint, 1000));
+        Self { kind, severity, what, hint }
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        self.severity == Severity::Failure
+    }
+}
+
+/// The findings of one input, and what the log said of them.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    present: Vec<InputFinding>,
+    said: Vec<(FindingKind, Say<Option<Severity>>)>,
+}
+
+impl Findings {
+    /// The worst first, then in the order of the kinds.
+    pub(super) fn list(&self) -> Vec<InputFinding> {
+        let mut list = self.present.clone();
+        list.sort_by_key(|one| (!one.is_failure(), one.kind as usize));
+        list
+    }
+
+    /// Replaces the finding of a kind; `Some` is what to log now.
+    pub(super) fn set(
+        &mut self,
+        kind: FindingKind,
+        finding: Option<InputFinding>,
+        now: Instant,
+    ) -> Option<Change> {
+        let before = self.present.iter().position(|one| one.kind == kind);
+        let before = before.map(|at| self.present.swap_remove(at));
+        if finding.is_none() && before.is_none() {
+            return None;
+        }
+        let severity = finding.as_ref().map(|finding| finding.severity);
+        self.present.extend(finding.clone());
+        let at = self.said.iter().position(|(said, _)| *said == kind).unwrap_or_else(|| {
+            self.said.push((kind, Say::every(AGAIN)));
+            self.said.len() - 1
+        });
+        self.said[at].1.now(severity, now)?;
+        finding.map(Change::Found).or(before.map(Change::Ended))
+    }
+}
+
+/// What the log has to say of a finding.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Change {
+    Found(InputFinding),
+    Ended(InputFinding),
+}
+
+impl Change {
+    pub(super) fn log(&self, input: &str) {
+        match self {
+            Self::Found(InputFinding { severity: Severity::Failure, what, hint, .. }) => {
+                tracing::error!(input, hint, "{what}");
+            }
+            Self::Found(InputFinding { what, hint, .. }) => tracing::warn!(input, hint, "{what}"),
+            Self::Ended(InputFinding { what, .. }) => {
+                tracing::info!(input, "no longer so: {what}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty(what: &str) -> InputFinding {
+        InputFinding::warning(FindingKind::LogEmpty, what, "look at the policy")
+    }
+
+    #[test]
+    fn a_finding_is_logged_once_while_it_lasts_and_its_end_once() {
+        let mut findings = Findings::default();
+        let start = Instant::now();
+        let minute = |minutes: u64| start + Duration::from_mins(minutes);
+        let kind = FindingKind::LogEmpty;
+        let first = findings.set(kind, Some(empty("for 1m")), minute(0));
+        assert_eq!(first, Some(Change::Found(empty("for 1m"))));
+        assert_eq!(findings.set(kind, Some(empty("for 2m")), minute(1)), None);
+        assert_eq!(findings.list(), [empty("for 2m")], "what is shown is up to date");
+        assert!(findings.set(kind, Some(empty("for 1h")), minute(60)).is_some());
+        let ended = findings.set(kind, None, minute(61));
+        assert_eq!(ended, Some(Change::Ended(empty("for 1h"))));
+        assert_eq!(findings.set(kind, None, minute(62)), None);
+        assert_eq!(findings.list(), []);
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_one_kind_leaves_the_others_alone() {
+        let mut findings = Findings::default();
+        let now = Instant::now();
+        let links = InputFinding::warning(FindingKind::NoLinks, "no link", "own the log");
+        let missing = InputFinding::failure(FindingKind::LogMissing, "not there", "set `path`");
+        for one in [&links, &missing] {
+            findings.set(one.kind, Some(one.clone()), now);
+        }
+        findings.set(FindingKind::LogEmpty, Some(empty("it is empty")), now);
+        findings.set(FindingKind::LogEmpty, None, now);
+        assert_eq!(findings.list(), [missing, links]);
+    }
+
+    #[test]
+    fn a_file_name_with_a_line_end_stays_on_its_line() {
+        let finding = empty("a\nb is empty");
+        assert_eq!(finding.what, "a b is empty");
+    }
+}
