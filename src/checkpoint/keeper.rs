@@ -205,8 +205,10 @@ mod tests {
         let store = Arc::new(Store::open(dir).unwrap());
         let (ledgers, interval) = (vec![Arc::clone(&ledger)], Duration::from_hours(1));
         let count = Arc::clone(&written);
-        let keeper = Keeper::new(store, State::default(), ledgers, interval, telemetry)
-            .telling(move |_| drop(count.fetch_add(1, Ordering::SeqCst)));
+        let keeper =
+            Keeper::new(store, State::default(), ledgers, interval, telemetry).telling(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+            });
         (keeper, moved, ledger, written)
     }
 

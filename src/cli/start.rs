@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail};
 
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::input::Limits;
-use crate::output::{Elasticsearch, File, Loki, Output};
-use crate::telemetry::{Identity, Telemetry};
+use crate::output::{Elasticsearch, Ended, Exchange, File, Loki, Meter, Output, Reason};
+use crate::telemetry::{Identity, Outcome, PairStats, Telemetry};
 
 /// The node's name, which is a label and so must stay what it was at the first start.
 ///
@@ -77,6 +77,23 @@ pub(super) fn scopes<'a>(
         }
     }
     scopes
+}
+
+/// Counts the requests of an output with what else is counted of its pipeline.
+pub(super) fn meter(stats: Arc<PairStats>) -> Meter {
+    Meter::new(move |Exchange { ended, took, sent }| {
+        let requests = &stats.requests;
+        let outcome = match ended {
+            Ended::Answered(code) => return requests.answered(code, took, sent),
+            Ended::Unanswered(Reason::Connect) => Outcome::Connect,
+            Ended::Unanswered(Reason::Timeout) => Outcome::Timeout,
+            // There is no answer, so the other reasons do not come up here.
+            Ended::Unanswered(_) => Outcome::ConnectionLost,
+            Ended::Appended(true) => Outcome::Written,
+            Ended::Appended(false) => Outcome::WriteFailed,
+        };
+        requests.unanswered(outcome, took, sent);
+    })
 }
 
 /// An output for one input. No request is made, and no file of the output's is opened.

@@ -58,7 +58,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
                 *found.input == *input_config.name && *found.output == *output.name
             };
             if let Some(Found { count, .. }) = found.iter().find(is_it) {
-                stats.set_letters(count.letters, count.bytes, count.damaged);
+                stats.set_letters(count.letters, count.bytes, count.damaged, count.oldest);
             }
             let latest = pair.cursor.generations.iter().max_by_key(|(_, progress)| progress.time);
             if let Some((print, progress)) = latest {

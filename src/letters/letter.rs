@@ -20,7 +20,11 @@ pub(crate) struct Letter {
     pub(crate) whole: Whole,
     /// Event time.
     pub(crate) time: Time,
+    /// When it was refused, the last time.
     pub(crate) refused: Time,
+    /// When it was refused first, where it has been sent again since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_refused: Option<Time>,
     pub(crate) answer: String,
     /// Where the output would have put it.
     pub(crate) scope: String,
@@ -43,6 +47,7 @@ impl Letter {
             whole: position.whole,
             time: Time::from_nanos(batch.events[index].time),
             refused: Time::now(),
+            first_refused: None,
             answer: human::line(answer, ANSWER_MAX),
             scope: scope.to_owned(),
         }
@@ -53,9 +58,15 @@ impl Letter {
         Position { generation: self.generation, offset: self.offset, whole: self.whole }
     }
 
+    /// Since when it has been a dead letter.
+    pub(crate) fn since(&self) -> Time {
+        self.first_refused.unwrap_or(self.refused)
+    }
+
     /// The same with what was answered now.
     pub(super) fn answered(self, answer: &str) -> Self {
-        Self { refused: Time::now(), answer: human::line(answer, ANSWER_MAX), ..self }
+        let (first_refused, answer) = (Some(self.since()), human::line(answer, ANSWER_MAX));
+        Self { refused: Time::now(), first_refused, answer, ..self }
     }
 }
 

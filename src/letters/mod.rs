@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::checkpoint::Budget;
 use crate::disk;
 use crate::event::{Batch, Position};
+use crate::telemetry::Time;
 
 mod frame;
 mod letter;
@@ -49,8 +50,14 @@ struct Books {
     budget: Budget,
     /// [`MOST`], but for tests.
     most: usize,
-    /// The segment of each letter.
-    known: HashMap<Position, u32>,
+    known: HashMap<Position, Spot>,
+}
+
+/// Where a letter stands, and since when there has been one of this event.
+#[derive(Clone, Copy)]
+struct Spot {
+    segment: u32,
+    since: Time,
 }
 
 /// How much there is.
@@ -61,6 +68,8 @@ pub(crate) struct Count {
     pub(crate) bytes: u64,
     /// Stretches of segments that do not read.
     pub(crate) damaged: u64,
+    /// Since when the oldest letter has been there.
+    pub(crate) oldest: Option<Time>,
 }
 
 /// Why nothing could be recorded.
@@ -95,7 +104,7 @@ impl Letters {
         let directory = state_dir.join(DIRECTORY).join(format!("{input}.{output}"));
         let mut known = HashMap::new();
         let shelf = Shelf::open(directory, true, |number, letter, _| {
-            known.insert(letter.position(), number);
+            known.insert(letter.position(), Spot { segment: number, since: letter.since() });
         })?;
         let damaged: u64 = shelf.segments.values().map(|segment| segment.damaged).sum();
         if damaged > 0 {
@@ -118,7 +127,8 @@ impl Letters {
 
     pub(crate) fn count(&self) -> Count {
         let books = self.books();
-        books.shelf.count(books.known.len())
+        let oldest = books.known.values().map(|spot| spot.since).min();
+        Count { oldest, ..books.shelf.count(books.known.len()) }
     }
 
     /// Records events of a batch with their answers, and returns when they are on disk. Blocks.
@@ -141,7 +151,7 @@ impl Letters {
             let meta =
                 serde_json::to_vec(&letter).map_err(|error| LettersError::Io(error.into()))?;
             letters.push((meta, batch.record(index).line));
-            positions.push(position);
+            positions.push((position, letter.since()));
         }
         if letters.is_empty() {
             return Ok(());
@@ -157,7 +167,8 @@ impl Letters {
         let more = letters.iter().map(|(meta, line)| frame::size(meta, line)).sum();
         books.budget.room(more).map_err(LettersError::Io)?.map_err(LettersError::Full)?;
         let numbers = books.shelf.append(&letters).map_err(LettersError::Io)?;
-        books.known.extend(positions.into_iter().zip(numbers));
+        let spots = positions.into_iter().zip(numbers);
+        books.known.extend(spots.map(|((at, since), segment)| (at, Spot { segment, since })));
         Ok(())
     }
 
@@ -211,7 +222,7 @@ impl Letters {
         let touched: HashSet<u32> = gone
             .iter()
             .chain(answers.keys())
-            .filter_map(|at| books.known.get(at).copied())
+            .filter_map(|at| books.known.get(at).map(|spot| spot.segment))
             .collect();
         let fate = |letter: &Letter| {
             let position = letter.position();
@@ -222,7 +233,7 @@ impl Letters {
         };
         for number in touched {
             books.shelf.rewrite(number, false, fate)?;
-            books.known.retain(|position, at| *at != number || !gone.contains(position));
+            books.known.retain(|position, spot| spot.segment != number || !gone.contains(position));
         }
         Ok(())
     }
@@ -282,7 +293,8 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
         let mut letters = Vec::new();
         let directory = state_dir.join(DIRECTORY).join(&name);
         let shelf = Shelf::open(directory, false, |_, letter, size| letters.push((letter, size)))?;
-        let count = shelf.count(letters.len());
+        let oldest = letters.iter().map(|(letter, _): &(Letter, u64)| letter.since()).min();
+        let count = Count { oldest, ..shelf.count(letters.len()) };
         if count != Count::default() {
             all.push(Found { input: input.to_owned(), output: output.to_owned(), count, letters });
         }

@@ -84,7 +84,8 @@ fn a_refused_event_stands_there_once_however_often_it_is_refused_and_the_agent_i
     record(&again, &batch, &[0, 1, 1]);
     assert_eq!(lines(dir.path()), [no(b"one"), no(b"two \xff")]);
     let bytes = fs::metadata(&path).unwrap().len();
-    assert_eq!(again.count(), Count { letters: 2, bytes, damaged: 0 });
+    let count = again.count();
+    assert_eq!((count.letters, count.bytes, count.damaged), (2, bytes, 0));
     assert_eq!(open(dir.path()).count(), again.count());
 }
 
@@ -146,6 +147,43 @@ fn letters_that_were_taken_go_and_those_refused_again_have_the_new_answer() {
     letters.settle(&at(&batch, &[0, 1, 2]), &HashMap::new()).unwrap();
     assert_eq!((letters.count(), lines(dir.path())), (Count::default(), Vec::new()));
     assert!(!segment(dir.path(), 1).try_exists().unwrap());
+}
+
+#[test]
+fn a_letter_is_as_old_as_its_first_refusal_however_often_it_was_sent_again_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = batch_of(&[b"one", b"two"]);
+    let letters = open(dir.path());
+    assert_eq!(letters.count().oldest, None);
+    let before = Time::now();
+    record(&letters, &batch, &[0]);
+    let first = letters.count().oldest.unwrap();
+    assert!(first >= before);
+    let again = |answer: &str| {
+        let answers = at(&batch, &[0]).into_iter().map(|at| (at, answer.to_owned())).collect();
+        letters.settle(&HashSet::new(), &answers).unwrap();
+    };
+    again("413 no");
+    again("413 still no");
+    record(&letters, &batch, &[1]);
+    let found = &look(dir.path()).unwrap()[0];
+    let oldest: Vec<_> =
+        [letters.count(), open(dir.path()).count(), found.count].map(|c| c.oldest).into();
+    assert_eq!(oldest, [Some(first); 3]);
+    assert!(found.letters.iter().all(|(letter, _)| letter.refused >= letter.since()));
+    letters.settle(&at(&batch, &[0]), &HashMap::new()).unwrap();
+    assert!(letters.count().oldest.unwrap() > first, "the oldest is gone");
+}
+
+/// As version 0.1.0 wrote it.
+#[test]
+fn a_letter_that_does_not_say_when_it_was_refused_first_counts_from_its_last_refusal() {
+    let letter: Letter = serde_json::from_str(
+        r#"{"id":"x","generation":"01010101010101010101010101010101","offset":7,"whole":"yes","time":"2026-11-20T06:00:00Z","refused":"2026-11-20T07:00:00Z","answer":"400 no","scope":"s"}"#,
+    )
+    .unwrap();
+    assert_eq!(letter.since(), letter.refused);
+    assert!(!serde_json::to_string(&letter).unwrap().contains("first_refused"));
 }
 
 #[test]

@@ -10,9 +10,11 @@ use std::io::{self, Write as _};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::file_tail::Tail;
 use super::finding::Finding;
+use super::meter::{Ended, Meter};
 use super::{Answer, LookUp, Pick, Reason, Verdict};
 use crate::config::Rotate;
 use crate::disk;
@@ -32,6 +34,7 @@ pub(crate) struct File {
     rotate: Option<Rotate>,
     // The std lock: writing blocks anyway.
     open: Arc<Mutex<Open>>,
+    meter: Meter,
 }
 
 struct Open {
@@ -71,7 +74,11 @@ impl File {
         let path = PathBuf::from(path.to_string_lossy().replace("{input}", input));
         let (mark, buffer) = (Mark::default(), Vec::new());
         let open = Open { file: None, mark, buffer, tail: None, broken: None };
-        Self { path, rotate, open: Arc::new(Mutex::new(open)) }
+        Self { path, rotate, open: Arc::new(Mutex::new(open)), meter: Meter::default() }
+    }
+
+    pub(super) fn set_meter(&mut self, meter: Meter) {
+        self.meter = meter;
     }
 
     pub(crate) fn is_stdout(&self) -> bool {
@@ -216,7 +223,9 @@ impl File {
             buffer.extend_from_slice(batch.record(pick.event as usize).line);
             buffer.push(b'\n');
         }
+        let began = Instant::now();
         let result = self.append(&mut open, &buffer);
+        self.meter.report(began, buffer.len(), Ended::Appended(result.is_ok()));
         if buffer.capacity() as u64 <= KEPT {
             open.buffer = buffer;
         }

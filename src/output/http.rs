@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::Reason;
 use super::credentials::{Material, Watched};
+use super::meter::Meter;
 use crate::config;
 use crate::disk::{Step, at};
 
@@ -66,6 +67,7 @@ pub(crate) struct Client {
     config: config::Http,
     // The std lock: held for a look at a few files once a second, never across an await.
     state: Mutex<State>,
+    meter: Meter,
 }
 
 struct State {
@@ -89,7 +91,11 @@ impl Client {
         let watched = Watched::new(config);
         let ready = build(config)?;
         let state = Mutex::new(State { ready, watched, looked: Instant::now() });
-        Ok(Self { config: config.clone(), state })
+        Ok(Self { config: config.clone(), state, meter: Meter::default() })
+    }
+
+    pub(super) fn set_meter(&mut self, meter: Meter) {
+        self.meter = meter;
     }
 
     /// One request and its answer, whatever the status; at most 64 KiB of the body are kept.
@@ -103,6 +109,13 @@ impl Client {
         request: Request,
         bound: usize,
     ) -> Result<Response, Failure> {
+        let (began, sent) = (Instant::now(), request.body.len());
+        let led_to = self.exchange(request, bound).await;
+        self.meter.exchanged(began, sent, &led_to);
+        led_to
+    }
+
+    async fn exchange(&self, request: Request, bound: usize) -> Result<Response, Failure> {
         let ready = self.ready();
         if ready.rootless && request.url.starts_with("https:") {
             return Err(Failure::Setup {

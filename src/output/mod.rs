@@ -19,6 +19,7 @@ mod http;
 mod likeness;
 mod loki;
 pub(crate) mod memory;
+mod meter;
 mod scan;
 
 pub(crate) use elasticsearch::Elasticsearch;
@@ -26,6 +27,7 @@ pub(crate) use file::{File, Mark as FileMark};
 pub(crate) use finding::{Finding, State as FindingState};
 pub(crate) use likeness::{Digest, Likeness};
 pub(crate) use loki::Loki;
+pub(crate) use meter::{Ended, Exchange, Meter};
 pub(crate) use scan::{MILLI, Stored, Told, Walk};
 
 /// One event of a batch that is to be sent.
@@ -123,6 +125,16 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// The same, with each request reported to `meter`.
+    pub(crate) fn metered(mut self, meter: Meter) -> Self {
+        match &mut self {
+            Self::Loki(loki) => loki.set_meter(meter),
+            Self::Elasticsearch(elasticsearch) => elasticsearch.set_meter(meter),
+            Self::File(file) => file.set_meter(meter),
+        }
+        self
+    }
+
     /// Where a look-up has to search for what is sent under this configuration.
     pub(crate) fn scope(&self) -> String {
         match self {

@@ -244,7 +244,7 @@ impl Tell {
     }
 
     pub(super) fn letters(&self, count: LettersCount) {
-        self.stats.set_letters(count.letters, count.bytes, count.damaged);
+        self.stats.set_letters(count.letters, count.bytes, count.damaged, count.oldest);
     }
 
     pub(super) fn looked_up(&self, batch: &Batch, found: usize, missing: usize, unavailable: bool) {

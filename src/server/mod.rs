@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::telemetry::Telemetry;
 
+mod accept;
 mod bounded;
 pub(crate) mod local;
 mod page;

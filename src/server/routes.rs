@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::page;
-use crate::telemetry::{METRICS_CONTENT_TYPE, Telemetry, Time};
+use super::{accept, page};
+use crate::telemetry::{Telemetry, Time};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -45,11 +45,11 @@ async fn page(State(asked): State<Asked>) -> Response {
     answer(StatusCode::OK, "text/html; charset=utf-8", page::html(&snapshot))
 }
 
-async fn metrics(State(asked): State<Asked>) -> Response {
-    match asked.telemetry.metrics(Time::now()) {
-        Ok(body) => answer(StatusCode::OK, METRICS_CONTENT_TYPE, body),
-        Err(error) => failed(&error),
-    }
+async fn metrics(State(asked): State<Asked>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = accept::format(accepted);
+    let body = asked.telemetry.metrics(format, Time::now());
+    ([(VARY, "accept")], answer(StatusCode::OK, format.content_type(), body)).into_response()
 }
 
 async fn status(State(asked): State<Asked>) -> Response {

@@ -57,7 +57,7 @@ async fn every_route_answers_what_its_reader_expects() {
         (
             "/metrics",
             200,
-            "application/openmetrics-text; version=1.0.0",
+            "text/plain; version=0.0.4; charset=utf-8",
             "auditrail_output_lag_bytes{",
         ),
         ("/livez", 200, "text/plain", "ok\n"),
@@ -78,6 +78,25 @@ async fn every_route_answers_what_its_reader_expects() {
         assert!(head.contains(&format!("content-type: {kind}")), "{path}: {head}");
         assert!(head.contains("content-security-policy: default-src 'none'"), "{path}: {head}");
         assert!(body.contains(part), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_scraper_gets_the_format_that_it_asks_for_and_caches_are_told_that_there_are_two() {
+    let server = start(busy()).await;
+    for (accept, kind, ends) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", false),
+        (
+            "text/plain;q=0.5\r\nAccept: application/openmetrics-text;version=1.0.0",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            true,
+        ),
+    ] {
+        let line = format!("/metrics HTTP/1.1\r\nAccept: {accept}\r\nX-Rest:");
+        let (head, body) = ask(server.at, "GET", &line).await;
+        assert!(head.contains(&format!("content-type: {kind}\r\n")), "{accept}: {head}");
+        assert!(head.contains("vary: accept"), "{head}");
+        assert_eq!(body.ends_with("# EOF\n"), ends, "{accept}");
     }
 }
 

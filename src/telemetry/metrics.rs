@@ -1,23 +1,12 @@
-//! Every number and its help text, one line a metric, in the text format of `OpenMetrics`.
+//! Every number and its help text, one line a metric. `exposition.rs` is how they are written.
 //!
-//! A counter is named without `_total`; the encoding adds it. Label values are members of closed sets or names from the
+//! A counter is named without `_total`; the writing adds it. Label values are members of closed sets or names from the
 //! configuration, never a path, a user, or anything that a client of the API server can choose.
 
-use std::fmt;
-
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet, text,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
-
+use super::exposition::{Exposition, Family, Format, Kind, Labels, Number};
 use super::number::{Counts, Histogram, Label};
 use super::process::Process;
 use super::{FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time};
-
-/// What `text` makes, for the header of the answer.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A metric: name, help, and where its values are in a `T`.
 struct Row<T>(&'static str, &'static str, Values<T>);
@@ -27,6 +16,8 @@ enum Values<T> {
     Counter(fn(&T) -> u64),
     /// One series for each member of a closed set, under this label.
     Counters(&'static str, fn(&T) -> Vec<(&'static str, u64)>),
+    /// One series for each value that was met.
+    Coded(&'static str, fn(&T) -> Vec<(String, u64)>),
     Seconds(fn(&T, Time) -> Option<f64>),
     SecondsCounted(fn(&T) -> Option<f64>),
     Gauge(fn(&T) -> Option<u64>),
@@ -34,7 +25,7 @@ enum Values<T> {
     Gauges(&'static str, fn(&T) -> Vec<(&'static str, u64)>),
     Histogram(fn(&T) -> &Histogram),
 }
-use Values::{Counter, Counters, Gauge, Gauges, Seconds, SecondsCounted};
+use Values::{Coded, Counter, Counters, Gauge, Gauges, Seconds, SecondsCounted};
 
 #[rustfmt::skip] // One line a metric.
 const INPUT: &[Row<InputStats>] = &[
@@ -73,6 +64,10 @@ const PAIR: &[Row<PairStats>] = &[
     Row("auditrail_dead_letters", "Events that the output refused for their content, kept on disk.", Gauge(|p| Some(p.dead_letters.get()))),
     Row("auditrail_dead_letter_bytes", "Bytes on disk of dead letters.", Gauge(|p| Some(p.dead_letter_bytes.get()))),
     Row("auditrail_dead_letters_damaged", "Stretches of the dead letters on disk that do not read.", Gauge(|p| Some(p.dead_letters_damaged.get()))),
+    Row("auditrail_dead_letters_oldest_timestamp_seconds", "Time since which the oldest dead letter has been kept; absent while there is none.", Seconds(|p, _| p.dead_letters_oldest.get().map(Time::seconds))),
+    Row("auditrail_output_request_seconds", "From the sending of a request to the end of its answer, or until it was given up.", Values::Histogram(|p| &p.requests.took)),
+    Row("auditrail_output_requests", "Requests by HTTP status, or in a word why there is none.", Coded("code", |p| p.requests.by_code())),
+    Row("auditrail_output_sent_bytes", "Bytes of the bodies of requests, as sent.", Counter(|p| p.requests.sent_bytes.get())),
     Row("auditrail_delivery_latency_seconds", "From event time to acknowledgement.", Values::Histogram(|p| &p.latency)),
 ];
 
@@ -100,116 +95,77 @@ const PROCESS: &[Row<Process>] = &[
 
 impl Telemetry {
     /// The body of `/metrics`.
-    pub(crate) fn metrics(&self, now: Time) -> Result<String, fmt::Error> {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape {
-            telemetry: self.clone(),
-            now,
-            process: Process::read(),
-        }));
-        let mut body = String::new();
-        text::encode(&mut body, &registry)?;
-        Ok(body)
+    pub(crate) fn metrics(&self, format: Format, now: Time) -> String {
+        let (inputs, pairs) = (self.inputs(), self.pairs());
+        let inputs: Vec<_> =
+            inputs.iter().map(|i| (vec![("input", (&*i.name).into())], &**i)).collect();
+        let labels = |p: &PairStats| {
+            vec![("input", p.input.to_string().into()), ("output", p.output.to_string().into())]
+        };
+        let pairs: Vec<_> = pairs.iter().map(|p| (labels(p), &**p)).collect();
+        let mut to = Exposition::new(format);
+        rows(&mut to, INPUT, &inputs, now);
+        rows(&mut to, PAIR, &pairs, now);
+        rows(&mut to, AGENT, &[(vec![], self)], now);
+        // A gauge, not an `info`: the older text format has no such type.
+        let version = vec![("version", self.0.identity.version.into())];
+        to.family("auditrail_build_info", "1; the label says what runs here.", Kind::Gauge)
+            .value(&version, Number::Whole(1));
+        rows(&mut to, PROCESS, &[(vec![], &Process::read())], now);
+        to.finish()
     }
 }
 
-/// All that is known at one time.
-#[derive(Debug)]
-struct Scrape {
-    telemetry: Telemetry,
-    now: Time,
-    process: Process,
-}
-
-impl Collector for Scrape {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (inputs, pairs) = (self.telemetry.inputs(), self.telemetry.pairs());
-        let inputs: Vec<_> = inputs.iter().map(|i| (vec![("input", &*i.name)], &**i)).collect();
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|p| (vec![("input", &*p.input), ("output", &*p.output)], &**p))
-            .collect();
-        self.rows(&mut encoder, INPUT, &inputs)?;
-        self.rows(&mut encoder, PAIR, &pairs)?;
-        self.rows(&mut encoder, AGENT, &[(vec![], &self.telemetry)])?;
-        // A gauge, not an `info`: the older text format, which some scrapers still assume, has no such type.
-        let build = ("auditrail_build_info", "1; the label says what runs here.");
-        let version = [("version", self.telemetry.0.identity.version)];
-        let mut build = encoder.encode_descriptor(build.0, build.1, None, MetricType::Gauge)?;
-        build.encode_family(&version)?.encode_gauge(&1_u32)?;
-        self.rows(&mut encoder, PROCESS, &[(vec![], &self.process)])
+fn rows<T>(to: &mut Exposition, rows: &[Row<T>], all: &[(Labels<'_>, &T)], now: Time) {
+    for Row(name, help, values) in rows {
+        let kind = match values {
+            Counter(_) | Counters(..) | Coded(..) | SecondsCounted(_) => Kind::Counter,
+            Gauge(_) | Gauges(..) | Seconds(_) => Kind::Gauge,
+            Values::Histogram(_) => Kind::Histogram,
+        };
+        let mut family = to.family(name, help, kind);
+        for (labels, of) in all {
+            series(&mut family, labels, values, of, now);
+        }
     }
 }
 
-type Labels<'a> = Vec<(&'static str, &'a str)>;
-
-impl Scrape {
-    fn rows<T>(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        rows: &[Row<T>],
-        all: &[(Labels<'_>, &T)],
-    ) -> fmt::Result {
-        for Row(name, help, values) in rows {
-            let kind = match values {
-                Counter(_) | Counters(..) | SecondsCounted(_) => MetricType::Counter,
-                Gauge(_) | Gauges(..) | Seconds(_) => MetricType::Gauge,
-                Values::Histogram(_) => MetricType::Histogram,
-            };
-            let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
-            for (labels, of) in all {
-                self.series(&mut metric, labels, values, of)?;
+fn series<T>(family: &mut Family<'_>, labels: &Labels<'_>, values: &Values<T>, of: &T, now: Time) {
+    let mut labelled = |name: &'static str, value: String, n: u64| {
+        let mut labels = labels.clone();
+        labels.push((name, value.into()));
+        family.value(&labels, Number::Whole(n));
+    };
+    match values {
+        Counter(read) => family.value(labels, Number::Whole(read(of))),
+        Counters(name, read) | Gauges(name, read) => {
+            for (value, n) in read(of) {
+                labelled(name, value.to_owned(), n);
             }
         }
-        Ok(())
-    }
-
-    fn series<T>(
-        &self,
-        metric: &mut MetricEncoder<'_>,
-        labels: &Labels<'_>,
-        values: &Values<T>,
-        of: &T,
-    ) -> fmt::Result {
-        if let Counters(name, read) = values {
-            return read(of).into_iter().try_for_each(|(value, n)| {
-                let mut labels = labels.clone();
-                labels.push((name, value));
-                counter(&mut metric.encode_family(&labels)?, &n)
-            });
-        }
-        if let Gauges(name, read) = values {
-            return read(of).into_iter().try_for_each(|(value, n)| {
-                let mut labels = labels.clone();
-                labels.push((name, value));
-                metric.encode_family(&labels)?.encode_gauge(&n)
-            });
-        }
-        // An empty set of labels would be written as `{}`, which is allowed but ugly.
-        if labels.is_empty() {
-            return self.one(metric, values, of);
-        }
-        self.one(&mut metric.encode_family(labels)?, values, of)
-    }
-
-    fn one<T>(&self, series: &mut MetricEncoder<'_>, values: &Values<T>, of: &T) -> fmt::Result {
-        match values {
-            Counter(read) => counter(series, &read(of)),
-            SecondsCounted(read) => read(of).map_or(Ok(()), |n| counter(series, &n)),
-            Gauge(read) => read(of).map_or(Ok(()), |n| series.encode_gauge(&n)),
-            Seconds(read) => read(of, self.now).map_or(Ok(()), |n| series.encode_gauge(&n)),
-            Values::Histogram(read) => {
-                let (buckets, sum) = read(of).read();
-                let count = buckets.iter().map(|(_, n)| n).sum();
-                series.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        Coded(name, read) => {
+            for (value, n) in read(of) {
+                labelled(name, value, n);
             }
-            Counters(..) | Gauges(..) => Ok(()), // Several series, written by the caller.
+        }
+        SecondsCounted(read) => float(family, labels, read(of)),
+        Seconds(read) => float(family, labels, read(of, now)),
+        Gauge(read) => {
+            if let Some(n) = read(of) {
+                family.value(labels, Number::Whole(n));
+            }
+        }
+        Values::Histogram(read) => {
+            let (buckets, sum) = read(of).read();
+            family.histogram(labels, &buckets, sum);
         }
     }
 }
 
-fn counter<N: EncodeCounterValue>(series: &mut MetricEncoder<'_>, n: &N) -> fmt::Result {
-    series.encode_counter::<NoLabelSet, N, f64>(n, None)
+fn float(family: &mut Family<'_>, labels: &Labels<'_>, value: Option<f64>) {
+    if let Some(n) = value {
+        family.value(labels, Number::Float(n));
+    }
 }
 
 fn each<L: Label>(counts: &Counts<L>) -> Vec<(&'static str, u64)> {
@@ -236,10 +192,14 @@ mod tests {
         metrics.lines().map(mask).collect()
     }
 
+    fn scrape(telemetry: &Telemetry, format: Format) -> String {
+        masked(&telemetry.metrics(format, at(60)))
+    }
+
     /// To accept a change: `AUDITRAIL_BLESS=1 cargo test metrics`, and read the difference.
     #[test]
     fn a_scrape_in_the_middle_of_work_shows_exactly_these_series() {
-        let found = masked(&busy().metrics(at(60)).unwrap());
+        let found = scrape(&busy(), Format::Text);
         let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/telemetry/metrics.txt");
         if std::env::var_os("AUDITRAIL_BLESS").is_some() {
             std::fs::write(golden, &found).unwrap();
@@ -251,10 +211,36 @@ mod tests {
         assert_eq!(found.lines().count(), wanted.lines().count());
     }
 
+    #[test]
+    fn both_formats_show_the_same_samples_and_differ_only_in_what_stands_around_them() {
+        let (text, open) = (scrape(&busy(), Format::Text), scrape(&busy(), Format::OpenMetrics));
+        let samples = |scrape: &str| -> Vec<String> {
+            scrape.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        assert_eq!(samples(&text), samples(&open));
+        assert!(open.ends_with("\n# EOF\n") && !text.contains("# EOF"));
+        assert!(!text.contains("# UNIT"));
+        let kinds = |scrape: &str, kind: &str| -> Vec<String> {
+            let types = scrape.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+            types.filter_map(|line| Some(line.strip_suffix(kind)?.to_owned())).collect()
+        };
+        let counters = kinds(&open, " counter");
+        assert!(counters.len() > 10);
+        let total: Vec<_> = counters.iter().map(|name| format!("{name}_total")).collect();
+        assert_eq!(kinds(&text, " counter"), total);
+        for kind in [" gauge", " histogram"] {
+            assert_eq!(kinds(&text, kind), kinds(&open, kind));
+        }
+        for unit in open.lines().filter_map(|line| line.strip_prefix("# UNIT ")) {
+            let (name, unit) = unit.split_once(' ').unwrap();
+            assert!(name.ends_with(&format!("_{unit}")), "{name} in {unit}");
+        }
+    }
+
     /// <https://prometheus.io/docs/practices/naming/>: one prefix, base units as suffix, `_total` on counters alone.
     #[test]
     fn names_follow_the_rules_of_prometheus() {
-        let text = busy().metrics(at(60)).unwrap();
+        let text = scrape(&busy(), Format::OpenMetrics);
         let mut seen = std::collections::HashSet::new();
         for words in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = words.split_once(' ').unwrap();
@@ -276,7 +262,6 @@ mod tests {
         for help in text.lines().filter(|line| line.starts_with("# HELP ")) {
             assert!(help.ends_with('.'), "{help}");
         }
-        assert!(text.ends_with("\n# EOF\n"));
     }
 
     #[test]
@@ -288,10 +273,8 @@ mod tests {
         });
         telemetry.input("apiserver");
         telemetry.pair("apiserver", "loki");
-        let text = telemetry.metrics(at(0)).unwrap();
-        let stamps: Vec<_> =
-            text.lines().filter(|l| l.contains("_timestamp_") && !l.starts_with('#')).collect();
-        assert_eq!(stamps, [""; 0]);
+        let text = scrape(&telemetry, Format::Text);
+        assert!(!text.contains("_timestamp_"), "{text}");
         assert!(text.contains("auditrail_output_events_total{input=\"apiserver\",output=\"loki\",result=\"refused\"} 0\n"));
     }
 
@@ -299,7 +282,10 @@ mod tests {
     fn a_name_with_quotes_and_line_ends_stays_inside_its_label() {
         let telemetry = busy();
         telemetry.input("a\"b\\c\nd");
-        let text = telemetry.metrics(at(60)).unwrap();
-        assert!(text.contains(r#"auditrail_input_events_total{input="a\"b\\c\nd"} 0"#), "{text}");
+        for format in [Format::Text, Format::OpenMetrics] {
+            let text = scrape(&telemetry, format);
+            let series = r#"auditrail_input_events_total{input="a\"b\\c\nd"} 0"#;
+            assert!(text.contains(series), "{text}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 mod disk;
+mod exposition;
 mod finding;
 mod health;
 pub(crate) mod human;
@@ -20,6 +21,7 @@ mod number;
 mod pair;
 mod process;
 mod reload;
+mod requests;
 mod say;
 mod status;
 pub(crate) mod store;
@@ -27,13 +29,14 @@ pub(crate) mod systemd;
 mod time;
 
 pub(crate) use disk::DiskStats;
+pub(crate) use exposition::Format as MetricsFormat;
 pub(crate) use finding::{FindingKind, InputFinding, Severity};
 pub(crate) use health::{Check, Heart};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
-pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub(crate) use pair::{
     Action, Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason,
 };
+pub(crate) use requests::Outcome;
 pub(crate) use say::Say;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;

@@ -112,30 +112,31 @@ impl<L: Label> Counts<L> {
 }
 
 /// How many observations were at most so long.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Histogram {
+    /// Upper bounds in seconds, in order.
+    bounds: &'static [f64],
     /// Not cumulative; the last is for what exceeds every bound.
-    buckets: [Count; BOUNDS.len() + 1],
+    buckets: Box<[Count]>,
     sum_micros: Count,
 }
 
-/// Upper bounds in seconds: from a local back end that answers at once to a backlog of an hour.
-const BOUNDS: [f64; 16] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
-];
-
 impl Histogram {
+    pub(super) fn new(bounds: &'static [f64]) -> Self {
+        let buckets = (0..=bounds.len()).map(|_| Count::default()).collect();
+        Self { bounds, buckets, sum_micros: Count::default() }
+    }
+
     pub(crate) fn observe(&self, took: Duration) {
         let seconds = took.as_secs_f64();
-        self.buckets[BOUNDS.partition_point(|&bound| bound < seconds)].inc();
+        self.buckets[self.bounds.partition_point(|&bound| bound < seconds)].inc();
         self.sum_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// Upper bound and own count of each bucket, and the sum in seconds.
-    pub(crate) fn read(&self) -> ([(f64, u64); BOUNDS.len() + 1], f64) {
-        let mut bounds = BOUNDS.iter().copied();
-        let buckets =
-            self.buckets.each_ref().map(|n| (bounds.next().unwrap_or(f64::INFINITY), n.get()));
+    pub(crate) fn read(&self) -> (Vec<(f64, u64)>, f64) {
+        let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
+        let buckets = bounds.zip(self.buckets.iter().map(Count::get)).collect();
         (buckets, Duration::from_micros(self.sum_micros.get()).as_secs_f64())
     }
 }
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_observation_on_a_bound_counts_below_it_and_one_beyond_all_bounds_is_kept() {
-        let histogram = Histogram::default();
+        let histogram = Histogram::new(&[0.005, 0.01, 60.0, 3600.0]);
         for millis in [5, 6, 3_600_000, 3_600_001] {
             histogram.observe(Duration::from_millis(millis));
         }

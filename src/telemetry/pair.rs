@@ -8,10 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::human;
 use super::input::GapReason;
 use super::number::{Counts, Histogram, Level, Stamp, labels};
+use super::requests::Requests;
 use super::time::Time;
 
 /// Longest answer of a back end that a status shows, in characters.
 const ANSWER_MAX: usize = 300;
+
+/// Upper bounds in seconds of the time from event to acknowledgement: from a local back end that answers at once to a
+/// backlog of an hour.
+const LATENCY: [f64; 16] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+];
 
 labels! {
     /// What became of an event.
@@ -121,11 +128,14 @@ pub(crate) struct PairStats {
     time_to_loss: Level,
     /// From event time to acknowledgement.
     pub(crate) latency: Histogram,
+    pub(crate) requests: Requests,
     pub(crate) in_flight: Level,
     /// Events that the output refused and that are kept: how many, their bytes on disk, and what of them does not read.
     pub(crate) dead_letters: Level,
     pub(crate) dead_letter_bytes: Level,
     pub(crate) dead_letters_damaged: Level,
+    /// Since when the oldest of them has been kept.
+    pub(super) dead_letters_oldest: Stamp,
     /// Both locks are taken once a request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
     cursor: Mutex<Option<Cursor>>,
@@ -146,11 +156,13 @@ impl PairStats {
             oldest_pending: Stamp::default(),
             last_success: Stamp::default(),
             time_to_loss: Level::of(u64::MAX),
-            latency: Histogram::default(),
+            latency: Histogram::new(&LATENCY),
+            requests: Requests::default(),
             in_flight: Level::default(),
             dead_letters: Level::default(),
             dead_letter_bytes: Level::default(),
             dead_letters_damaged: Level::default(),
+            dead_letters_oldest: Stamp::default(),
             state: Mutex::default(),
             cursor: Mutex::default(),
         }
@@ -168,10 +180,11 @@ impl PairStats {
         (self.gaps.of(reason).get(), self.gap_bytes.of(reason).get())
     }
 
-    pub(crate) fn set_letters(&self, letters: u64, bytes: u64, damaged: u64) {
+    pub(crate) fn set_letters(&self, letters: u64, bytes: u64, damaged: u64, oldest: Option<Time>) {
         self.dead_letters.set(letters);
         self.dead_letter_bytes.set(bytes);
         self.dead_letters_damaged.set(damaged);
+        self.dead_letters_oldest.set(oldest);
     }
 
     /// The output took something.

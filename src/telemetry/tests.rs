@@ -34,6 +34,7 @@ pub(crate) fn busy() -> Telemetry {
     loki.in_flight.set(2);
     loki.gap(GapReason::TornLine, 120);
     loki.latency.observe(Duration::from_millis(180));
+    loki.requests.answered(204, Duration::from_millis(12), 65_536);
     loki.lookups.of(LookupResult::Found).inc();
     loki.set_cursor(Cursor {
         generation: [0xa7; 16],
@@ -45,7 +46,9 @@ pub(crate) fn busy() -> Telemetry {
     let search = telemetry.pair("apiserver", "search");
     search.events.of(EventResult::Delivered).add(398_111);
     search.events.of(EventResult::Refused).add(2);
-    search.set_letters(2, 4_096, 0);
+    search.set_letters(2, 4_096, 0, Some(at(-3_600)));
+    search.requests.answered(200, Duration::from_millis(80), 131_072);
+    search.requests.unanswered(Outcome::Connect, Duration::from_millis(1), 0);
     search.last_success.set(Some(at(-65)));
     search.oldest_pending.set(Some(at(-66)));
     search.lag_bytes.set(25_165_824);

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::pair_matches;
 use crate::checkpoint::Ledger;
 use crate::cli::run::house;
-use crate::cli::start::output;
+use crate::cli::start::{meter, output};
 use crate::config::{self, Config, OutputKind};
 use crate::letters::Letters;
 use crate::pipeline::{Ask, Resend, Sum};
@@ -104,6 +104,7 @@ impl Letterbox {
             None
         } else {
             let output = output(config, output_config, node, input)?;
+            let output = output.metered(meter(Arc::clone(&stats)));
             let limits = (output_config.batch.max_bytes, output_config.batch.max_events);
             let settings = house::settings(config, output_config);
             let (names, letters) = (names.clone(), letters.clone());
@@ -114,7 +115,7 @@ impl Letterbox {
 
     fn tell(&self) {
         let count = self.letters.count();
-        self.stats.set_letters(count.letters, count.bytes, count.damaged);
+        self.stats.set_letters(count.letters, count.bytes, count.damaged, count.oldest);
     }
 
     fn done(&self) -> Done {

@@ -83,7 +83,8 @@ fn table(all: &[Found]) -> String {
 
 /// For a person: what is known of it, an empty line, and the event as it was.
 fn whole(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
-    let Letter { id, generation, offset, whole, time, refused, answer, scope } = letter;
+    let Letter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
+    let since = letter.since();
     let whole = match whole {
         Whole::Yes => "",
         Whole::Torn => ", torn",
@@ -91,7 +92,7 @@ fn whole(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
     };
     let mut text = format!(
         "id         {id}\ninput      {}\noutput     {} ({})\nevent time {time}\nrefused    {refused}\n\
-         stood      at {offset} of generation {generation}{whole}\nanswer     {answer}\n\n",
+         kept since {since}\nstood      at {offset} of generation {generation}{whole}\nanswer     {answer}\n\n",
         found.input, found.output, human::line(scope, 300)
     )
     .into_bytes();
@@ -107,10 +108,10 @@ fn whole(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
 }
 
 fn as_json(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
-    let Letter { id, generation, offset, whole, time, refused, answer, scope } = letter;
+    let Letter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
     let mut value = serde_json::json!({
         "id": id, "input": found.input, "output": found.output, "generation": generation, "offset": offset, "whole": whole,
-        "time": time, "refused": refused, "answer": answer, "scope": scope,
+        "time": time, "refused": refused, "since": letter.since(), "answer": answer, "scope": scope,
     });
     match std::str::from_utf8(line) {
         Ok(line) => value["line"] = line.into(),

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::letters::Letterbox;
-use crate::cli::start::{limits, output};
+use crate::cli::start::{limits, meter, output};
 use crate::cli::transform::Transforms;
 use crate::config::{self, Config, OutputKind};
 use crate::event::{Key, Roll};
@@ -111,7 +111,8 @@ impl House<'_> {
             output: names.1.to_string(),
             ..Pair::default()
         });
-        let output = output(self.config, output_config, self.node, &names.0)?;
+        let stats = self.telemetry.pair(&names.0, &names.1);
+        let output = output(self.config, output_config, self.node, &names.0)?.metered(meter(stats));
         let settings = settings(self.config, output_config);
         let doubts = Doubts::new(
             &pair,

@@ -37,6 +37,7 @@ mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
+use super::meter::Meter;
 use super::{Answer, Digest, Held, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
 use crate::config::{self, Compression};
 use crate::event::{Batch, Nanos};
@@ -84,6 +85,10 @@ impl Elasticsearch {
             prepared: OnceCell::new(),
             config: config.clone(),
         })
+    }
+
+    pub(super) fn set_meter(&mut self, meter: Meter) {
+        self.client.set_meter(meter);
     }
 
     /// Where a look-up has to search for what is sent under this configuration.

@@ -30,6 +30,7 @@ mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
+use super::meter::Meter;
 use super::{Answer, Digest, Held, LookUp, Pick, Told, Walk, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, Whole};
@@ -95,6 +96,10 @@ impl Loki {
             turns: Turns::default(),
             scratch: Mutex::default(),
         })
+    }
+
+    pub(super) fn set_meter(&mut self, meter: Meter) {
+        self.client.set_meter(meter);
     }
 
     /// Where a look-up has to search for what is sent under this configuration.

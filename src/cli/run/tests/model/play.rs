@@ -14,7 +14,7 @@ use super::ideal::{Change, Ideal};
 use super::step::{Kind, Script, Step};
 use super::store::Store;
 use crate::checkpoint::{Origin, Store as CheckpointStore};
-use crate::telemetry::Time;
+use crate::telemetry::{MetricsFormat, Time};
 
 /// A link has been made long before.
 const PIN: Duration = Duration::from_secs(3);
@@ -157,7 +157,7 @@ impl Play<'_> {
 
     /// Adds what a process told.
     fn note(&mut self, process: &Process) {
-        let metrics = process.telemetry.metrics(Time::now()).unwrap();
+        let metrics = process.telemetry.metrics(MetricsFormat::Text, Time::now());
         for line in metrics.lines() {
             let Some((_, rest)) = line.split_once("auditrail_gap") else { continue };
             let Some((_, rest)) = rest.split_once("reason=\"") else { continue };

@@ -1,0 +1,60 @@
+//! Reports every request of an output to whoever counts them: how it ended, how long it took, how many bytes were sent.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Reason;
+use super::http::{Failure, Response};
+
+/// One request that has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Exchange {
+    pub(crate) ended: Ended,
+    /// Until the last byte of the answer, or until the request was given up.
+    pub(crate) took: Duration,
+    /// Bytes of the body, compressed as it was sent.
+    pub(crate) sent: u64,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// With this HTTP status, whatever stands in the answer.
+    Answered(u16),
+    Unanswered(Reason),
+    /// The lines were appended to a file, or could not be.
+    Appended(bool),
+}
+
+/// Takes the reports. Called once a request, on the thread that made it.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Option<Arc<dyn Fn(Exchange) + Send + Sync>>);
+
+impl Meter {
+    pub(crate) fn new(take: impl Fn(Exchange) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(take)))
+    }
+
+    /// A request with a body of `sent` bytes, begun at `began`, led to this. One for which a file of the configuration
+    /// cannot be used was never made.
+    pub(super) fn exchanged(
+        &self,
+        began: Instant,
+        sent: usize,
+        led_to: &Result<Response, Failure>,
+    ) {
+        let (ended, sent) = match led_to {
+            Ok(response) => (Ended::Answered(response.status), sent),
+            Err(Failure::NotSent { .. }) => (Ended::Unanswered(Reason::Connect), 0),
+            Err(Failure::Lost { reason, .. }) => (Ended::Unanswered(*reason), sent),
+            Err(Failure::Setup { .. }) => return,
+        };
+        self.report(began, sent, ended);
+    }
+
+    pub(super) fn report(&self, began: Instant, sent: usize, ended: Ended) {
+        if let Some(take) = &self.0 {
+            take(Exchange { ended, took: began.elapsed(), sent: sent as u64 });
+        }
+    }
+}

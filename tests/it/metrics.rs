@@ -1,0 +1,135 @@
+//! `/metrics` as scrapers read it: both formats, what promtool says of them, and what is counted of requests.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::command::{Place, recorded};
+use crate::support::bulk::Bulk;
+use crate::support::{http, wait_for};
+
+/// The agent with a file and a store that refuses long documents.
+fn place(store: &Bulk) -> Place {
+    let place = Place::following_recorded();
+    let text = fs::read_to_string(place.config()).unwrap();
+    let unchanged = "[outputs.search.transform]\nredact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"1MiB\"\n";
+    fs::write(place.config(), format!("{text}\n{}\n{unchanged}", store.table(""))).unwrap();
+    place
+}
+
+fn scrape(place: &Place, accept: &str) -> String {
+    let answer = http::send("GET", &place.url("/metrics"), &[("accept", accept)], Vec::new());
+    String::from_utf8(answer.unwrap().body).unwrap()
+}
+
+/// The value of the one series that begins so.
+fn value(metrics: &str, series: &str) -> f64 {
+    let mut found = metrics.lines().filter_map(|line| line.strip_prefix(series));
+    let value = found.next().unwrap_or_else(|| panic!("no {series} in\n{metrics}"));
+    value.trim().parse().unwrap()
+}
+
+const OPEN: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+
+/// Names, help texts, units and the order of samples, by the linter that comes with Prometheus.
+fn check_with_promtool(metrics: &str) {
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut promtool = match promtool {
+        Ok(promtool) => promtool,
+        Err(error) => {
+            let why = format!("no promtool ({error}): it is in the Debian package prometheus");
+            assert!(std::env::var_os("CI").is_none(), "{why}");
+            eprintln!("NOT TESTED: {why}");
+            return;
+        }
+    };
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let ended = promtool.wait_with_output().unwrap();
+    let said = [&ended.stdout[..], &ended.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(ended.status.success() && said.is_empty(), "{said}\n{metrics}");
+}
+
+#[test]
+fn a_scrape_in_the_middle_of_work_passes_promtool_and_counts_every_request() {
+    // So long that only a few are longer: refused one by one, they stop nothing.
+    let mut lengths: Vec<_> = recorded().split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+    lengths.sort_unstable();
+    let store = Bulk::taking(lengths[lengths.len() - 5]);
+    let place = place(&store);
+    let running = place.start();
+    place.wait_for_bytes(recorded().len());
+    let metrics = wait_for("both outputs to be done", Duration::from_secs(60), || {
+        let metrics = scrape(&place, "*/*");
+        let left = |output: &str| {
+            let labels = format!("{{input=\"recorded\",output=\"{output}\"}}");
+            value(&metrics, &format!("auditrail_output_lag_bytes{labels}"))
+        };
+        if left("events") + left("search") > 0.0 { Err(metrics) } else { Ok(metrics) }
+    });
+    check_with_promtool(&metrics);
+    assert!(!metrics.contains("# EOF"), "an end mark is for OpenMetrics alone");
+
+    let search = "input=\"recorded\",output=\"search\"";
+    let of = |name: &str| value(&metrics, &format!("{name}{{{search}}}"));
+    let prefix = format!("auditrail_output_requests_total{{{search},code=\"");
+    let codes = metrics.lines().filter_map(|line| line.strip_prefix(&prefix)?.split_once("\"} "));
+    let codes: Vec<(&str, f64)> = codes.map(|(code, n)| (code, n.parse().unwrap())).collect();
+    assert!(codes.iter().any(|(code, n)| *code == "200" && *n > 0.0), "{codes:?}");
+    let all: f64 = codes.iter().map(|(_, n)| n).sum();
+    let count = of("auditrail_output_request_seconds_count");
+    assert!((all - count).abs() < 0.1, "{count} requests, by code {codes:?}");
+    let documents: usize = store.state().stored.values().map(|(document, _)| document.len()).sum();
+    assert!(of("auditrail_output_sent_bytes_total") > documents as f64, "{metrics}");
+    assert!(of("auditrail_dead_letters") > 0.0);
+    let since = of("auditrail_dead_letters_oldest_timestamp_seconds");
+    let age = jiff::Timestamp::now().as_second() as f64 - since;
+    assert!((-1.0..120.0).contains(&age), "the oldest dead letter is {age} seconds old");
+
+    let file = "input=\"recorded\",output=\"events\"";
+    let written = value(&metrics, &format!("auditrail_output_sent_bytes_total{{{file}}}"));
+    assert!((written - recorded().len() as f64).abs() < 0.1, "{written}");
+
+    let open = scrape(&place, OPEN);
+    assert!(open.ends_with("\n# EOF\n"), "a scrape that ends early is not one");
+    assert!(open.contains("# TYPE auditrail_output_requests counter\n"), "{open}");
+    assert!(metrics.contains("# TYPE auditrail_output_requests_total counter\n"), "{metrics}");
+    drop(running);
+}
+
+#[test]
+fn a_store_that_is_down_is_counted_by_status_and_one_that_is_gone_as_connect() {
+    let store = Bulk::taking(usize::MAX);
+    store.state().down = Some(503);
+    let place = place(&store);
+    let text = fs::read_to_string(place.config()).unwrap();
+    let gone = store.table("").replace("outputs.search", "outputs.gone");
+    let gone =
+        gone.replace(&store.url, &format!("http://127.0.0.1:{}", crate::support::free_port()));
+    fs::write(place.config(), format!("{text}\n{gone}")).unwrap();
+    let running = place.start();
+    let metrics = wait_for("requests to be counted", Duration::from_secs(20), || {
+        let metrics = scrape(&place, "");
+        let met = [("search", "503"), ("gone", "connect")].iter().all(|(output, code)| {
+            let labels = format!("{{input=\"recorded\",output=\"{output}\",code=\"{code}\"}}");
+            metrics.contains(&format!("auditrail_output_requests_total{labels} "))
+        });
+        if met { Ok(metrics) } else { Err(metrics) }
+    });
+    check_with_promtool(&metrics);
+    let sent = |output: &str| {
+        value(
+            &metrics,
+            &format!("auditrail_output_sent_bytes_total{{input=\"recorded\",output=\"{output}\"}}"),
+        )
+    };
+    assert!(sent("search") > 0.0);
+    assert!(sent("gone").abs() < 0.1, "nothing can be sent without a connection");
+    drop(running);
+}
