@@ -66,6 +66,8 @@ pub(super) const EVENT: Type = Type::Object(&[
     ("verb", Type::String),
     ("user", USER),
     ("impersonatedUser", USER),
+    // Since Kubernetes 1.35: the verb that allowed the impersonation, such as `impersonate:user-info`.
+    ("authenticationMetadata", Type::Object(&[("impersonationConstraint", Type::String)])),
     ("sourceIPs", Type::Strings),
     ("userAgent", Type::String),
     (

@@ -60,6 +60,35 @@ fn expressions_as_people_write_them_work() {
 }
 
 #[test]
+fn constrained_impersonation_can_be_filtered_by_and_a_misspelt_constraint_is_refused() {
+    let constrained = LINE.replacen(
+        r#""sourceIPs""#,
+        r#""impersonatedUser":{"username":"jane"},"authenticationMetadata":{"impersonationConstraint":"impersonate:user-info"},"sourceIPs""#,
+        1,
+    );
+    for (expression, with, without) in [
+        (
+            r#"event.?authenticationMetadata.?impersonationConstraint.orValue("") == "impersonate:user-info""#,
+            true,
+            false,
+        ),
+        ("has(event.authenticationMetadata)", true, false),
+        ("has(event.impersonatedUser) && !has(event.authenticationMetadata)", false, false),
+        (
+            r#"!has(event.authenticationMetadata) || event.authenticationMetadata.impersonationConstraint.startsWith("impersonate:")"#,
+            true,
+            true,
+        ),
+    ] {
+        assert_eq!(keeps(expression, &constrained), Ok(with), "{expression}");
+        assert_eq!(keeps(expression, LINE), Ok(without), "{expression}");
+    }
+    let misspelt = "event.authenticationMetadata.impersonationConstrain == \"\"";
+    let error = Filter::compile(misspelt).unwrap_err().to_string();
+    assert!(error.contains("did you mean `impersonationConstraint`?"), "{error}");
+}
+
+#[test]
 fn a_failure_is_said_without_any_value_and_other_operands_may_outweigh_it() {
     for (expression, message) in [
         ("event.objectRef.subresource == \"exec\"", "the event has no `subresource` there"),

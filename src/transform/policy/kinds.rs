@@ -84,10 +84,10 @@ fn kinds(node: &Node, place: String, findings: &mut Findings) -> Option<TypedKin
         names: table.bound("resourceNames", findings),
         place: table.place,
     };
-    if !is_subdomain(&read.group) {
+    if read.group != "*" && !is_subdomain(&read.group) {
         let way_out = match read.group.as_str() {
-            "*" => {
-                "there is no wildcard, leave `resources` of the rule out for all groups, or name them one by one"
+            text if text.contains('*') => {
+                "`*` stands for every group, never for a part of a name: name the groups one by one"
             }
             text if text.trim().is_empty() => "write `\"\"` for the core group",
             text if text.contains('/') => {

@@ -172,7 +172,7 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
         return findings.trap(entry.line, &format!("{}.group", entry.place), what);
     }
     let known = GROUPS.iter().find(|(known, _)| *known == group).map(|(_, resources)| *resources);
-    if known.is_none() && !group.contains('.') && group != "extensions" {
+    if known.is_none() && !group.contains('.') && !matches!(group, "*" | "extensions") {
         let names: Vec<&str> =
             GROUPS.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
         let near = nearest(group, &names)

@@ -2,7 +2,7 @@
 
 use super::findings::{Findings, list, nearest};
 use super::kinds::{TypedKinds, resources};
-use super::rule::{Glob, Kind, Kinds, Names, Rule, What};
+use super::rule::{Glob, Group, Kind, Kinds, Names, Rule, What};
 use super::table::{Table, Words};
 use super::yaml::{self, Node, Value};
 use super::{Level, Policy, Stages, lint, shadow};
@@ -214,7 +214,7 @@ fn urls(typed: &Typed, findings: &mut Findings) {
 fn what(typed: &Typed) -> What {
     if !typed.namespaces.is_empty() || !typed.kinds.is_empty() {
         let kinds = typed.kinds.iter().map(|typed| Kinds {
-            group: typed.group.as_bytes().into(),
+            group: Group::new(&typed.group),
             any_of: typed.kinds.texts().into_iter().map(Kind::new).collect(),
             names: Names::new(&typed.names.texts()),
         });

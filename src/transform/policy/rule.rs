@@ -67,10 +67,17 @@ pub(super) enum Glob {
 /// An entry of `resources`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Kinds {
-    pub(super) group: Box<[u8]>,
+    pub(super) group: Group,
     /// Empty: all of the group.
     pub(super) any_of: Vec<Kind>,
     pub(super) names: Names,
+}
+
+/// An API group, or all of them: `*`, which kube-apiserver knows since 1.36.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Group {
+    Any,
+    Exactly(Box<[u8]>),
 }
 
 /// An element of an entry's `resources`.
@@ -141,10 +148,34 @@ impl Glob {
 
 impl Kinds {
     fn matches(&self, target: &Target<'_>) -> bool {
-        *self.group == *target.group
+        self.group.has(&target.group)
             && (self.any_of.is_empty()
                 || self.names.allow(&target.name)
                     && self.any_of.iter().any(|kind| kind.matches(target)))
+    }
+}
+
+impl Group {
+    pub(super) fn new(text: &str) -> Self {
+        if text == "*" { Self::Any } else { Self::Exactly(text.as_bytes().into()) }
+    }
+
+    fn has(&self, group: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(exact) => **exact == *group,
+        }
+    }
+
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        *self == Self::Any || self == other
+    }
+}
+
+/// The core group, which has no name.
+impl Default for Group {
+    fn default() -> Self {
+        Self::Exactly(Box::default())
     }
 }
 

@@ -68,12 +68,12 @@ fn all_covered(here: &[Kinds], there: &[Kinds]) -> bool {
 }
 
 fn entry_covered(here: &[Kinds], entry: &Kinds) -> bool {
-    let same = || here.iter().filter(|wider| wider.group == entry.group);
+    let wider = || here.iter().filter(|wider| wider.group.covers(&entry.group));
     if entry.any_of.is_empty() {
-        return same().any(takes_all);
+        return wider().any(takes_all);
     }
     entry.any_of.iter().all(|kind| {
-        same().any(|wider| {
+        wider().any(|wider| {
             wider.any_of.is_empty()
                 || wider.names.cover(&entry.names)
                     && wider.any_of.iter().any(|one| one.covers(kind))

@@ -22,7 +22,7 @@ enum Keep {
 }
 
 const USER: Keep = Keep::Members(&["username", "uid"]);
-const ENVELOPE: [(&str, Keep); 18] = [
+const ENVELOPE: [(&str, Keep); 19] = [
     ("kind", Keep::Scalar),
     ("apiVersion", Keep::Scalar),
     ("level", Keep::Scalar),
@@ -32,6 +32,7 @@ const ENVELOPE: [(&str, Keep); 18] = [
     ("verb", Keep::Scalar),
     ("user", USER),
     ("impersonatedUser", USER),
+    ("authenticationMetadata", Keep::Members(&["impersonationConstraint"])),
     ("sourceIPs", Keep::Addresses),
     ("userAgent", Keep::Scalar),
     (

@@ -104,7 +104,8 @@ fn the_smallest_limit_holds_the_worst_event_there_can_be() {
     };
     let user = object(&["username", "uid"]);
     let line = format!(
-        r#"{{"kind":"{long}","apiVersion":"{long}","level":"{long}","auditID":"{long}","stage":"{long}","requestURI":"{long}","verb":"{long}","user":{user},"impersonatedUser":{user},"sourceIPs":["{long}","{long}","{long}","{long}","{long}","{long}"],"userAgent":"{long}","objectRef":{},"responseStatus":{},"metadata":{},"timestamp":"{long}","requestReceivedTimestamp":"{long}","stageTimestamp":"{long}","requestObject":{{"metadata":{{"managedFields":1,"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"x"}}}}}},"responseObject":1,"annotations":{}}}"#,
+        r#"{{"kind":"{long}","apiVersion":"{long}","level":"{long}","auditID":"{long}","stage":"{long}","requestURI":"{long}","verb":"{long}","user":{user},"impersonatedUser":{user},"authenticationMetadata":{},"sourceIPs":["{long}","{long}","{long}","{long}","{long}","{long}"],"userAgent":"{long}","objectRef":{},"responseStatus":{},"metadata":{},"timestamp":"{long}","requestReceivedTimestamp":"{long}","stageTimestamp":"{long}","requestObject":{{"metadata":{{"managedFields":1,"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"x"}}}}}},"responseObject":1,"annotations":{}}}"#,
+        object(&["impersonationConstraint"]),
         object(&[
             "resource",
             "namespace",
@@ -127,7 +128,9 @@ fn the_smallest_limit_holds_the_worst_event_there_can_be() {
         ]),
     );
     let (_, text) = shrunk(&line, 0);
-    serde_json::from_str::<Value>(&text).unwrap();
+    let value: Value = serde_json::from_str(&text).unwrap();
+    let constraint = &value["authenticationMetadata"]["impersonationConstraint"];
+    assert!(constraint.as_str().is_some_and(|constraint| constraint.starts_with('x')), "{value}");
 }
 
 #[test]

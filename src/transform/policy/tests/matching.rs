@@ -94,6 +94,45 @@ fn a_resource_is_not_its_subresource_but_a_star_behind_the_slash_is_both() {
 }
 
 #[test]
+fn the_policy_that_ships_keeps_the_bodies_of_secrets_out() {
+    let text = include_str!("../../../../etc/kubernetes/audit-policy.yaml");
+    let policy = super::Policy::parse(text, std::path::Path::new("audit-policy.yaml")).unwrap();
+    let level = |line: &str| super::decisions(&policy, line)[0].level;
+    let review =
+        r#""resource":"tokenreviews","apiGroup":"authentication.k8s.io","apiVersion":"v1""#;
+    let token = r#""resource":"serviceaccounts","namespace":"a","name":"x","apiVersion":"v1","subresource":"token""#;
+    let config = r#""resource":"configmaps","namespace":"a","name":"x","apiVersion":"v1""#;
+    for line in [
+        create("x"),
+        event("create", "/api/v1/namespaces/a/serviceaccounts/x/token", token),
+        event("create", "/apis/authentication.k8s.io/v1/tokenreviews", review),
+        event("update", "/api/v1/namespaces/a/configmaps/x", config),
+    ] {
+        assert_eq!(level(&line), Level::Metadata, "{line}");
+    }
+    let pod = r#""resource":"pods","namespace":"a","name":"x","apiVersion":"v1""#;
+    assert_eq!(level(&event("create", "/api/v1/namespaces/a/pods", pod)), Level::Request);
+}
+
+/// As kube-apiserver has it since 1.36.
+#[test]
+fn a_star_as_group_is_every_group_and_of_each_only_what_is_named() {
+    let target = r#""resource":"deployments","name":"x","apiGroup":"apps","apiVersion":"v1","subresource":"scale""#;
+    let scale = event("get", "/apis/apps/v1/namespaces/a/deployments/x/scale", target);
+    for rest in ["", ", resources: ['*']", ", resources: ['*/scale', '*/log']"] {
+        let rule = format!("resources: [{{group: '*'{rest}}}]");
+        matches(&rule, &scale);
+        matches(&rule, &pod_log());
+        misses(&rule, &path("/healthz"));
+    }
+    matches("resources: [{group: '*', resources: [deployments/scale]}]", &scale);
+    misses("resources: [{group: '*', resources: [deployments/scale]}]", &pod());
+    matches("resources: [{group: '*', resources: [pods], resourceNames: [x]}]", &pod());
+    misses("resources: [{group: '*', resources: [pods], resourceNames: [z]}]", &pod());
+    misses("namespaces: [b], resources: [{group: '*'}]", &pod());
+}
+
+#[test]
 fn a_group_is_matched_exactly_and_without_resources_it_is_all_of_it() {
     matches("resources: [{group: ''}]", &pod_log());
     matches("resources: [{resources: [pods]}]", &pod());

@@ -42,6 +42,7 @@ const METHODS: &[&str] = &[
     "OPTIONS", "CONNECT", "TRACE", "LIST", "get",
 ];
 const API: &[&str] = &["", "", "apps", "batch", "example.com"];
+const RULE_GROUPS: &[&str] = &["", "", "apps", "batch", "example.com", "*"];
 const RESOURCES: &[&str] = &[
     "pods",
     "pods",
@@ -274,7 +275,7 @@ fn rule(dice: &mut Dice) -> Value {
 }
 
 fn kinds(dice: &mut Dice) -> Value {
-    let mut entry = json!({ "group": dice.pick(API) });
+    let mut entry = json!({ "group": dice.pick(RULE_GROUPS) });
     if !dice.once_in(4) {
         entry["resources"] = dice.some(KINDS);
         if dice.once_in(3) {

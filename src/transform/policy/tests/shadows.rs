@@ -38,6 +38,19 @@ fn a_rule_behind_one_that_takes_all_it_could_match_is_refused() {
         true,
     );
     shadowed("resources: [{resources: ['*']}]", "resources: [{group: ''}]", true);
+    shadowed("resources: [{group: '*'}]", "resources: [{group: apps}, {group: ''}]", true);
+    shadowed("resources: [{group: '*', resources: ['*']}]", "resources: [{group: '*'}]", true);
+    shadowed(
+        "resources: [{group: '*', resources: [pods]}]",
+        "resources: [{resources: [pods], resourceNames: [x]}]",
+        true,
+    );
+    shadowed("resources: [{group: apps}, {group: ''}]", "resources: [{group: '*'}]", false);
+    shadowed(
+        "resources: [{group: '*', resources: [pods]}]",
+        "resources: [{group: apps, resources: [deployments]}]",
+        false,
+    );
     shadowed(
         "resources: [{resources: ['pods/*', '*/log']}]",
         "resources: [{resources: [pods, pods/exec, services/log]}]",

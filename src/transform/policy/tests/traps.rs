@@ -212,15 +212,16 @@ fn verbs_that_no_request_has_are_told() {
 #[test]
 fn a_group_is_a_name_and_not_a_pattern_or_a_version() {
     rule_refused(
-        "resources: [{group: '*'}, {group: '  '}, {group: apps/v1}, {group: Apps}, {group: core}]",
+        "resources: [{group: '*.k8s.io'}, {group: '  '}, {group: apps/v1}, {group: Apps}, {group: core}]",
         &[
-            "resources[0].group: `*` is no group: there is no wildcard, leave `resources` of the rule out for all groups, or name them one by one",
+            "resources[0].group: `*.k8s.io` is no group: `*` stands for every group, never for a part of a name: name the groups one by one",
             "resources[1].group: `  ` is no group: write `\"\"` for the core group",
             "resources[2].group: `apps/v1` is no group: leave the version out, as in `apps` or `rbac.authorization.k8s.io`",
             "resources[3].group: `Apps` is no group: a group is written in lower case, as in `apps` or `rbac.authorization.k8s.io`",
             "resources[4].group: `core` is no group: write `\"\"` for the core group",
         ],
     );
+    rule_warned("resources: [{group: '*', resources: [pods, widgets]}, {group: '*'}]", &[]);
     rule_warned(
         "resources: [{group: app}, {group: example.com, resources: [pods]}]",
         &["resources[0].group: `app` is no group that Kubernetes has: did you mean `apps`?"],

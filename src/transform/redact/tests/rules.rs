@@ -78,6 +78,26 @@ fn a_key_or_a_pattern_is_blanked_wherever_it_stands() {
     assert!(text(&redaction, &line).contains(r#"{"spec":{"a":"x***y"},"b":"34"}"#));
 }
 
+/// The README and SECURITY.md say so.
+#[test]
+fn a_short_secret_with_a_neutral_name_is_missed_until_a_rule_names_it() {
+    let names = ["DB_PW", "PSK", "BASIC_AUTH", "STRIPE_KEY"];
+    let variables: Vec<_> =
+        names.iter().map(|name| format!(r#"{{"name":"{name}","value":"x7rabbit"}}"#)).collect();
+    let line = event(
+        "pods",
+        &format!(
+            r#""requestObject":{{"spec":{{"containers":[{{"env":[{}]}}]}},"note":"the password of the day is x7rabbit"}}"#,
+            variables.join(",")
+        ),
+    );
+    assert_eq!(text(&masking(), &line), line);
+    let redaction = rule(|rule| rule.path = some("spec.containers[].env[].value"));
+    assert!(text(&redaction, &line).contains(r#"{"name":"PSK","value":"***"}"#));
+    let redaction = rule(|rule| rule.pattern = some("x7rabbit"));
+    assert!(!text(&redaction, &line).contains("x7rabbit"));
+}
+
 #[test]
 fn an_exception_keeps_what_is_no_secret_but_never_a_secrets_data() {
     let redaction = rule(|rule| {

@@ -99,6 +99,7 @@ fn essence(event: &Value) -> Value {
         "/user/uid",
         "/user/groups",
         "/impersonatedUser/username",
+        "/authenticationMetadata",
         "/sourceIPs",
         "/userAgent",
         "/objectRef",
@@ -113,6 +114,32 @@ fn essence(event: &Value) -> Value {
     .map(at)
     .collect::<Vec<_>>()
     .into()
+}
+
+/// Every mode and verb of KEP-5284, beside a body that is looked through and one that is not.
+#[test]
+fn the_verb_that_allowed_an_impersonation_is_kept() {
+    let modes = ["user-info", "serviceaccount", "arbitrary-node", "associated-node"];
+    let modes = modes.iter().flat_map(|mode| {
+        ["get", "list", "patch", "deletecollection"]
+            .map(|verb| format!("impersonate-on:{mode}:{verb}"))
+            .into_iter()
+            .chain([format!("impersonate:{mode}")])
+    });
+    for constraint in modes.chain(["impersonate".to_owned()]) {
+        for resource in ["pods", "secrets", "oauthaccesstokens"] {
+            let member = format!(
+                r#""impersonatedUser":{{"username":"jane"}},"authenticationMetadata":{{"impersonationConstraint":"{constraint}"}},"objectRef""#
+            );
+            let line = event(resource, r#""requestObject":{"data":{"password":"hunter2hunter2"}}"#)
+                .replacen(r#""objectRef""#, &member, 1);
+            let before: Value = serde_json::from_str(&line).unwrap();
+            let after: Value = serde_json::from_str(&text(&masking(), &line)).unwrap();
+            assert!(before["authenticationMetadata"].is_object());
+            let kept = |event: &Value| event["authenticationMetadata"].clone();
+            assert_eq!(kept(&after), kept(&before), "{constraint}");
+        }
+    }
 }
 
 /// The log that ships with the project; all of a folder of logs with `AUDITRAIL_CORPUS`.
