@@ -83,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::checkpoint::{Pair, Seen};
+    use crate::checkpoint::{Losses, Pair, Seen};
     use crate::event::{Cursor, Earlier, Fingerprint, Key, Mark, Marks, Progress, Sighting};
 
     fn state() -> State {
@@ -114,6 +114,7 @@ mod tests {
             scopes: vec!["s".into()],
             file: None,
             gaps: Vec::new(),
+            losses: Losses { since: Some(7), ..Losses::default() },
         };
         let sighting = Sighting {
             file: "audit.log".into(),

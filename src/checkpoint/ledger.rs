@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::{ALL, FileMark, Pair};
-use crate::event::{Cursor, Fingerprint, GapRecord, Progress};
+use crate::event::{Cursor, Fingerprint, GapRecord, Nanos, Progress};
+use crate::telemetry::PairStats;
 
 /// Bytes that may be sent beyond the saved cursor: enough that saving once an interval seldom makes a pipeline wait,
 /// and few enough that looking them up after a kill takes moments.
@@ -67,13 +68,17 @@ impl Books {
         self.waiting || (left < self.reserve / 2 && gain >= self.reserve / 4)
     }
 
-    /// Forgets the gaps that are delivered and that the cursor has passed, or whose generation is `gone`.
+    /// Moves to the losses the gaps that are delivered and that the cursor has passed, or whose generation is `gone`.
     fn forget_gaps(&mut self, gone: impl Fn(&Fingerprint) -> bool) {
-        let Pair { cursor, gaps, .. } = &mut self.pair;
+        let Pair { cursor, gaps, losses, .. } = &mut self.pair;
         gaps.retain(|gap| {
             let progress = cursor.generations.get(&gap.place.generation);
             let passed = progress.is_some_and(|progress| gap.place.is_passed(progress));
-            !(gap.delivered && (passed || gone(&gap.place.generation)))
+            let done = gap.delivered && (passed || gone(&gap.place.generation));
+            if done {
+                losses.add(gap);
+            }
+            !done
         });
     }
 
@@ -166,6 +171,17 @@ impl Ledger {
         }
         books.changed = true;
         self.moved.notify_one();
+    }
+
+    /// An event of this time is acknowledged; only the first one counts.
+    pub(crate) fn begins(&self, time: Nanos) {
+        self.books().pair.losses.since.get_or_insert(time);
+    }
+
+    /// Shows the gaps of earlier processes.
+    pub(crate) fn show_losses(&self, stats: &PairStats) {
+        let books = self.books();
+        books.pair.losses.show(&books.pair.gaps, stats);
     }
 
     /// Forgets generations that exist no more.

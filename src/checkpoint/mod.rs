@@ -11,17 +11,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Cursor, GapRecord, Sightings};
 
+mod attempt;
 mod budget;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
 mod keeper;
 mod ledger;
+mod losses;
 mod store;
 
+pub(crate) use attempt::try_directory;
 pub(crate) use budget::Budget;
 pub(crate) use keeper::Keeper;
 pub(crate) use ledger::{Ledger, RESERVE};
+pub(crate) use losses::Losses;
 pub(crate) use store::{CheckpointError, Loaded, Origin, Store};
 
 /// Everything that is kept.
@@ -57,6 +61,9 @@ pub(crate) struct Pair {
     /// Gaps that were detected and that the cursor has not passed: so many as may be under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) gaps: Vec<GapRecord>,
+    /// Gaps that the cursor has passed.
+    #[serde(default, skip_serializing_if = "Losses::is_empty")]
+    pub(crate) losses: Losses,
 }
 
 /// Everything that exists may have been sent.

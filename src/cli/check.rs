@@ -1,22 +1,28 @@
-//! `check`: what would go wrong, before it does. One line for each thing looked at, and what to do about a failure.
+//! `check`: what would go wrong, before it does. One line for each thing looked at, and what to do about a failure: ok, a
+//! warning (events get through, but look at it) or FAIL (something keeps events from arriving, or they can be lost).
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
+mod state_dir;
+
 use super::ExitCode;
 use super::start::{inputs_of, node_name, output};
 use super::transform::chain;
-use crate::checkpoint::{Budget, CheckpointError, Loaded, Store};
-use crate::config::{Config, FileInput};
+use crate::checkpoint::{State, Store};
+use crate::config::{Config, FileInput, StartAt};
+use crate::event::Cursor;
 use crate::input::{Input, try_link};
 use crate::output::{Finding, FindingState};
 use crate::server;
-use crate::telemetry::{Identity, InputFinding, InputState, Severity, Telemetry};
+use crate::telemetry::{
+    FindingKind, Identity, InputFinding, Severity, Snapshot, Telemetry, Time, human,
+};
 
 /// See the module.
-pub(super) fn check(path: &Path) -> ExitCode {
+pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
     let mut report = Report::default();
     match Config::load(path) {
         Ok(config) => {
@@ -30,18 +36,26 @@ pub(super) fn check(path: &Path) -> ExitCode {
         }
     }
     report.print();
-    if report.failed { ExitCode::Failed } else { ExitCode::Done }
+    let fails = report.failed || (strict && report.warned);
+    if fails { ExitCode::Failed } else { ExitCode::Done }
 }
 
 fn everything(config: &Config, report: &mut Report) {
-    let running = matches!(server::local::status(&super::run::socket(config)), Ok(Some(_)));
-    let loaded = state(config, running, report);
+    let agent = server::local::status(&super::run::socket(config)).ok().flatten();
+    let running = agent.is_some();
+    let loaded = state_dir::state_dir(config, running, report);
+    if let Some(agent) = agent {
+        for finding in of_agent(&agent) {
+            report.add("agent", finding);
+        }
+    }
+    let state = loaded.map(|loaded| loaded.state).unwrap_or_default();
     for input in &config.inputs {
-        for finding in look_at(input, &config.state_dir) {
+        for finding in look_at(config, input, &state) {
             report.add(&format!("inputs.{}", input.name), finding);
         }
     }
-    let kept = loaded.map(|loaded| loaded.state.node).unwrap_or_default();
+    let kept = state.node;
     let node = match node_name(config, &kept) {
         Ok(node) => node,
         Err(error) => return report.add("node", Finding::fail(error.to_string(), "")),
@@ -81,65 +95,80 @@ fn everything(config: &Config, report: &mut Report) {
     }
 }
 
-/// The state directory: whether it can be used, what it holds, how much room there is.
-fn state(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> {
-    let shown = config.state_dir.display();
-    match fs::metadata(&config.state_dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            report
-                .add("state_dir", Finding::ok(format!("{shown} is not there yet, `run` makes it")));
-            return None;
-        }
-        _ if running => {
-            report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")));
-        }
-        _ => match Store::open(&config.state_dir) {
-            Ok(_) => report.add("state_dir", Finding::ok(format!("{shown} can be used"))),
-            Err(error) => report.add("state_dir", from_error(&error)),
-        },
+/// What a running agent says of itself.
+fn of_agent(agent: &Snapshot) -> Vec<Finding> {
+    if agent.ready {
+        return vec![Finding::ok("is running and ready")];
     }
-    let budget = Budget::new(&config.state_dir, config.disk);
-    match budget.room(0) {
-        Ok(Ok(())) => {}
-        Ok(Err(spent)) => report.add("disk", Finding::fail(spent, "")),
-        Err(error) => report
-            .add("disk", Finding::fail(format!("cannot look at the disk of {shown}: {error}"), "")),
-    }
-    match Store::load(&config.state_dir) {
-        Ok(loaded) => Some(loaded),
-        Err(error) => {
-            report.add("checkpoint", from_error(&error));
-            None
-        }
-    }
+    agent
+        .reasons
+        .iter()
+        .map(|reason| Finding::fail(format!("is not ready: {reason}"), ""))
+        .collect()
 }
 
-fn from_error(error: &CheckpointError) -> Finding {
-    let source =
-        std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    Finding::fail(format!("{error}{source}"), "")
-}
-
-/// The log: whether it is there and can be read.
-fn look_at(config: &FileInput, state_dir: &Path) -> Vec<Finding> {
+/// The log: whether it is there, can be read, is written to, and is not further ahead of an output than can be kept.
+fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Finding> {
     let telemetry = Telemetry::new(Identity { node: String::new(), cluster: None, version: "" });
-    let stats = telemetry.input(&config.name);
-    let input = Input::new(config.clone(), Store::key_of(state_dir));
+    let stats = telemetry.input(&input_config.name);
+    let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));
     // An error is among the findings.
-    let looked = input.look_once(&stats);
-    let mut findings: Vec<_> = stats.findings().into_iter().map(from_input).collect();
-    if looked.is_ok() && stats.state() == InputState::Ok && findings.is_empty() {
+    if input.look_once(&stats).is_ok() {
+        stats
+            .set_finding(FindingKind::BacklogOverHold, backlog(config, input_config, &input, kept));
+    }
+    let mut findings = Vec::new();
+    if !stats.findings().iter().any(InputFinding::is_failure) {
+        let age = |time: Time| human::duration(Time::now().since(time));
+        let last = stats.last_event.get().map(|time| format!("the last event {} ago", age(time)));
         findings.push(Finding::ok(format!(
-            "{} can be read, with {} backups beside it",
-            config.path.display(),
-            stats.backups.get()
+            "{} can be read, with {} backups beside it, {}",
+            input_config.path.display(),
+            stats.backups.get(),
+            last.unwrap_or_else(|| "no event yet".into())
         )));
     }
-    findings.extend(link(config));
-    if let Some(finding) = mounted_alone(&config.path) {
-        findings.push(finding);
-    }
+    findings.extend(stats.findings().into_iter().map(from_input));
+    findings.extend(link(input_config));
+    findings.extend(mounted_alone(&input_config.path));
     findings
+}
+
+/// More waits for an output than `hold` keeps: what the server deletes before it is delivered is lost.
+fn backlog(
+    config: &Config,
+    input_config: &FileInput,
+    input: &Input,
+    state: &State,
+) -> Option<InputFinding> {
+    let most = input_config.hold.max_bytes;
+    let takers = config.outputs.iter().filter(|output| output.inputs.contains(&input_config.name));
+    let behind = takers.filter_map(|output| {
+        let cursor = match state.pair(&input_config.name, &output.name) {
+            Some(pair) => pair.cursor.clone(),
+            None if input_config.start_at == StartAt::Beginning => Cursor::default(),
+            None => return None,
+        };
+        Some((input.backlog_on_disk(&cursor), &output.name))
+    });
+    let (bytes, output) = behind.max()?;
+    (most > 0 && bytes > most).then(|| {
+        InputFinding::failure(
+            FindingKind::BacklogOverHold,
+            format!(
+                "{} of {} and its backups wait for the output {output}, and `hold` keeps {}: what the server deletes before \
+                 it is delivered is lost",
+                human::size(bytes),
+                input_config.path.display(),
+                human::size(most)
+            ),
+            format!(
+                "raise `hold.max_bytes` in [inputs.{}] above {} until the output has caught up",
+                input_config.name,
+                human::size(bytes)
+            ),
+        )
+    })
 }
 
 fn from_input(InputFinding { severity, what, hint, .. }: InputFinding) -> Finding {
@@ -189,11 +218,13 @@ fn mounted_alone(path: &Path) -> Option<Finding> {
 struct Report {
     lines: Vec<(String, Finding)>,
     failed: bool,
+    warned: bool,
 }
 
 impl Report {
     fn add(&mut self, subject: &str, finding: Finding) {
         self.failed |= finding.is_failure();
+        self.warned |= finding.state == FindingState::Warn;
         self.lines.push((subject.to_owned(), finding));
     }
 

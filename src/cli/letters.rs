@@ -3,6 +3,7 @@
 //! Listing reads the files. To send again or to drop, the running agent is asked (`letters/desk.rs` is its side); where
 //! none runs, this process takes the lock and does it itself.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ mod list;
 
 use super::ExitCode;
 use super::run::{house, socket};
-use super::start::{inputs_of, node_name, telemetry};
+use super::start::{self, inputs_of, node_name, telemetry};
+use super::transform::NotAccepted;
 use crate::checkpoint::{CheckpointError, Store};
 use crate::config::Config;
 use crate::letters as room;
@@ -97,6 +99,9 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
         config.state_dir.clone_from(state);
     }
     let config = &config;
+    let (Action::List { which, .. } | Action::Resend { which, .. } | Action::Drop { which, .. }) =
+        &arguments.action;
+    known(config, which)?;
     match &arguments.action {
         Action::List { which, json } => list::list(config, which, *json),
         Action::Resend { which, timeout } => {
@@ -113,6 +118,25 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
             done(ask(config, &Asking::Drop { which: which.into() })?, which, "dropped", "dropped")
         }
     }
+}
+
+/// A name that nothing has, neither in the configuration nor among the dead letters, is a slip.
+fn known(config: &Config, which: &Which) -> anyhow::Result<()> {
+    let kept = room::look(&config.state_dir).context("cannot read the dead letters")?;
+    let inputs = config.inputs.iter().map(|input| Arc::clone(&input.name));
+    let inputs = inputs.chain(kept.iter().map(|found| found.input.as_str().into()));
+    let outputs = config.outputs.iter().map(|output| Arc::clone(&output.name));
+    let outputs = outputs.chain(kept.iter().map(|found| found.output.as_str().into()));
+    for (kind, asked, there) in [
+        ("input", &which.input, inputs.collect::<BTreeSet<Arc<str>>>()),
+        ("output", &which.output, outputs.collect()),
+    ] {
+        if let Some(name) = asked.as_ref().filter(|name| !there.contains(name.as_str())) {
+            let there = start::names(there.iter());
+            return Err(NotAccepted::error(format!("there is no {kind} {name:?}, but {there}")));
+        }
+    }
+    Ok(())
 }
 
 impl From<&Which> for desk::Which {

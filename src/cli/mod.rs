@@ -50,12 +50,15 @@ enum Command {
         /// lower, blank and cut, and show a few examples
         #[arg(long, value_name = "PATH")]
         sample: Option<PathBuf>,
+        /// Fail on warnings too
+        #[arg(long, conflicts_with = "sample")]
+        strict: bool,
     },
     /// Ship recorded logs, compressed or not, as the agent would have: nothing that is stored already is sent again
     Replay(replay::Arguments),
     /// Compare what is on disk with what Loki or Elasticsearch holds, hour by hour, and name what is missing
     Verify(verify::Arguments),
-    /// Show cursors, lag and states, whether or not the agent runs
+    /// Show cursors, lag, gaps and states; fails if the agent is not ready, or does not run and only its checkpoint speaks
     Status {
         #[command(flatten)]
         configured: Configured,
@@ -121,8 +124,10 @@ pub fn main() -> process::ExitCode {
         Command::Run(Configured { config: path }) => {
             with_config(&path, |config| run::run(config, &path))
         }
-        Command::Check { configured, sample: None } => check::check(&configured.config),
-        Command::Check { configured, sample: Some(path) } => {
+        Command::Check { configured, sample: None, strict } => {
+            check::check(&configured.config, strict)
+        }
+        Command::Check { configured, sample: Some(path), .. } => {
             with_config(&configured.config, |config| sample::sample(&config, &path))
         }
         Command::Replay(arguments) => {

@@ -18,14 +18,14 @@ use super::ExitCode;
 use super::letters::{Letterbox, answer_letters};
 use super::signals::{listen, stop_on_signal};
 use super::start::{self, node_name};
-use super::transform::Transforms;
+use super::transform::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, CheckpointError, Keeper, Loaded, Origin, State, Store};
 use crate::config::Config;
 use crate::event::Key;
-use crate::input::Input;
+use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
 use crate::server;
-use crate::telemetry::{Telemetry, systemd};
+use crate::telemetry::{InputFinding, Telemetry, human, systemd};
 use house::House;
 
 /// Between two looks at the disk.
@@ -46,6 +46,7 @@ pub(super) fn run(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
+    refuse_odd_files(&config)?;
     let open = Opened::new(&config)?;
     // The directory stays locked until nothing of this process is left in it.
     let store = Arc::clone(&open.store);
@@ -65,7 +66,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
         version = env!("CARGO_PKG_VERSION"),
         inputs = agent.inputs.len(),
         pipelines = agent.running.len(),
-        memory_bound_bytes = super::memory::bound(&config),
+        memory_bound = human::size(super::memory::bound(&config)),
         "started"
     );
     if let Some(page) = page {
@@ -73,7 +74,9 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     }
     systemd::ready();
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
-    let reload = reload(transforms, path.to_owned(), config.clone(), telemetry.clone(), hang_up);
+    let path = path.to_owned();
+    let reload =
+        reload(transforms, path, config.clone(), telemetry.clone(), hang_up, stopped.clone());
     let reload = tokio::spawn(reload);
     let ended = agent.end(&stop).await;
     server::local::unbind(&socket(&config));
@@ -84,6 +87,16 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let clean = ended?;
     tracing::info!(clean, "ended");
     Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
+}
+
+/// A FIFO, a device or a directory under the log's path is a mistake that no waiting mends.
+fn refuse_odd_files(config: &Config) -> anyhow::Result<()> {
+    for input in &config.inputs {
+        if let Some(InputFinding { what, hint, .. }) = not_a_file(&input.path) {
+            return Err(NotAccepted::error(format!("inputs.{}: {what}: {hint}", input.name)));
+        }
+    }
+    Ok(())
 }
 
 /// The state directory, and what was found there.
@@ -266,9 +279,14 @@ async fn reload(
     running: Config,
     telemetry: Telemetry,
     mut hang_up: Signal,
+    stopped: watch::Receiver<bool>,
 ) {
     loop {
         hang_up.recv().await;
+        if *stopped.borrow() {
+            // A service manager may send it with SIGTERM, and then it asks for no reload.
+            continue;
+        }
         systemd::reloading();
         tokio::task::block_in_place(|| transforms.reload(&path, &running, &telemetry));
         systemd::ready();

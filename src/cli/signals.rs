@@ -1,5 +1,7 @@
 //! What a signal means to a command that has something under way.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -24,16 +26,79 @@ pub(super) fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<JoinHa
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     Ok(tokio::spawn(async move {
+        let mut stops = Stops::default();
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            match stops.next(Instant::now()) {
+                Meaning::Drain => {
+                    tracing::info!("received {name}, draining: waiting for requests in flight");
+                    stop.send_replace(true);
+                }
+                Meaning::Repeated => {}
+                Meaning::Exit => {
+                    tracing::warn!(
+                        "received {name} again, exiting now: unacknowledged requests are verified at the next start"
+                    );
+                    std::process::exit(ExitCode::Failed as i32);
+                }
             }
-            if stop.send_replace(true) {
-                tracing::warn!("ending at once, what is under way is in doubt");
-                std::process::exit(ExitCode::Failed as i32);
-            }
-            tracing::info!("stopping, waiting for what is under way");
         }
     }))
+}
+
+/// Signals that come so soon one after the other are one wish: a service manager sends several, and so does a terminal to
+/// a whole group of processes.
+const ONE_WISH: Duration = Duration::from_secs(1);
+
+/// The signals so far.
+#[derive(Default)]
+struct Stops {
+    first: Option<Instant>,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Eq, PartialEq)]
+enum Meaning {
+    Drain,
+    /// The same as before.
+    Repeated,
+    Exit,
+}
+
+impl Stops {
+    fn next(&mut self, now: Instant) -> Meaning {
+        let is_first = self.first.is_none();
+        let first = *self.first.get_or_insert(now);
+        match now.saturating_duration_since(first) {
+            _ if is_first => Meaning::Drain,
+            since if since < ONE_WISH => Meaning::Repeated,
+            _ => Meaning::Exit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_signals_within_a_second_ask_for_a_drain_and_a_later_one_for_the_end() {
+        let mut stops = Stops::default();
+        let start = Instant::now();
+        let meanings =
+            [0, 1, 400, 999, 1000].map(|millis| stops.next(start + Duration::from_millis(millis)));
+        assert_eq!(
+            meanings,
+            [
+                Meaning::Drain,
+                Meaning::Repeated,
+                Meaning::Repeated,
+                Meaning::Repeated,
+                Meaning::Exit
+            ]
+        );
+    }
 }

@@ -39,6 +39,11 @@ fn host_name() -> anyhow::Result<String> {
     Ok(name)
 }
 
+/// Names for a message that says which there are.
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
+    names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
 /// The inputs that an output takes.
 pub(super) fn inputs_of<'a>(
     config: &'a Config,

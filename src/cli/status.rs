@@ -1,6 +1,7 @@
 //! `status`: what the running agent says, or else what the checkpoint and the directory say.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -25,13 +26,51 @@ pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
         None => from_disk(config)?,
     };
     let text = if json {
-        serde_json::to_string_pretty(&snapshot)? + "\n"
+        let mut value = serde_json::to_value(&snapshot)?;
+        if !snapshot.running {
+            without_counts(&mut value);
+        }
+        serde_json::to_string_pretty(&value)? + "\n"
     } else {
         server::table(&snapshot)
     };
     // A closed pipe (`| head`) is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(if snapshot.ready || !snapshot.running { ExitCode::Done } else { ExitCode::Failed })
+    Ok(if snapshot.ready { ExitCode::Done } else { ExitCode::Failed })
+}
+
+/// Makes null what only a running agent can know: 0 would be a claim.
+fn without_counts(status: &mut serde_json::Value) {
+    const INPUT: &[&str] = &[
+        "watch",
+        "bytes",
+        "events",
+        "pins",
+        "pinned_bytes",
+        "hold_bytes",
+        "torn_lines",
+        "over_long_lines",
+        "unreadable_lines",
+        "hole_bytes",
+    ];
+    const PAIR: &[&str] = &[
+        "delivered",
+        "refused",
+        "dropped",
+        "in_flight",
+        "retries",
+        "lookups",
+        "last_success",
+        "time_to_loss_seconds",
+    ];
+    for (list, keys) in [("inputs", INPUT), ("pairs", PAIR)] {
+        for one in status[list].as_array_mut().into_iter().flatten() {
+            for key in keys {
+                one[*key] = serde_json::Value::Null;
+            }
+        }
+    }
+    status["started"] = serde_json::Value::Null;
 }
 
 /// The status of an agent that does not run.
@@ -53,6 +92,9 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
             let pair =
                 loaded.state.pair(&input_config.name, &output.name).cloned().unwrap_or_default();
             let stats = telemetry.pair(&input_config.name, &output.name);
+            stats.not_running();
+            pair.losses.show(&pair.gaps, &stats);
+            let seen = loaded.state.seen(&input_config.name);
             stats.lag_bytes.set(input.backlog(&pair.cursor));
             let is_it = |found: &&Found| {
                 *found.input == *input_config.name && *found.output == *output.name
@@ -65,7 +107,9 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
                 let event_time = progress.time.map(Time::from_nanos);
                 stats.set_cursor(Cursor {
                     generation: print.0,
-                    file: input.file_of(*print),
+                    file: input
+                        .file_of(*print)
+                        .or_else(|| seen.get(print).map(|sighting| Arc::clone(&sighting.file))),
                     offset: progress.offset,
                     event_time,
                 });
@@ -81,5 +125,11 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
     if let Origin::Previous(why) | Origin::Lost(why) = loaded.origin {
         telemetry.disk().save_failed(why);
     }
-    Ok(Snapshot { running: false, ..telemetry.snapshot(Time::now(), Duration::MAX) })
+    let mut snapshot = telemetry.snapshot(Time::now(), Duration::MAX);
+    let absent = format!(
+        "no agent runs with the state directory {}: start it, or name the configuration that it runs with",
+        config.state_dir.display()
+    );
+    snapshot.reasons.insert(0, absent);
+    Ok(Snapshot { running: false, ready: false, ..snapshot })
 }

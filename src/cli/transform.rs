@@ -1,5 +1,6 @@
 //! What leaves the node, built from the configuration and the files that it names, and built anew on SIGHUP.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -69,49 +70,91 @@ impl Transforms {
     /// is not accepted, none.
     pub(super) fn reload(&self, path: &Path, running: &Config, telemetry: &Telemetry) {
         match self.try_reload(path, running) {
-            Ok(restart) => {
+            Ok(left_out) if left_out.is_empty() => {
                 telemetry.reload().succeeded(Time::now());
-                tracing::info!("what leaves the node is configured anew");
-                if restart {
-                    tracing::warn!(
-                        "more than `transform` has changed in the configuration: restart to apply that"
-                    );
-                }
+                tracing::info!("transform configuration reloaded");
+            }
+            Ok(left_out) => {
+                let problem = format!(
+                    "the last reload applied [transform] alone; restart the agent to apply what else has changed: {}",
+                    left_out.join(", ")
+                );
+                tracing::warn!("{problem}");
+                telemetry.reload().failed(problem);
             }
             Err(error) => {
-                telemetry.reload().failed();
-                let error = format!("{error:#}");
-                tracing::error!(error, "not reloaded, going on with what was there before");
+                let problem = format!(
+                    "the last reload was refused, the configuration before it is in force: {error:#}"
+                );
+                tracing::error!("{problem}");
+                telemetry.reload().failed(problem);
             }
         }
     }
 
-    /// Answers whether more has changed than can be applied.
-    fn try_reload(&self, path: &Path, running: &Config) -> anyhow::Result<bool> {
+    /// Answers what has changed and cannot be applied: tables and keys by their names.
+    fn try_reload(&self, path: &Path, running: &Config) -> anyhow::Result<Vec<String>> {
         let config = Config::load(path)?;
         let mut made = chains(&config, &self.key)?;
-        let mut all = true;
         let mut ready = Vec::new();
         for (name, current) in &self.current {
-            match made.iter().position(|(other, _)| other == name) {
-                Some(at) => ready.push((current, made.swap_remove(at).1)),
-                None => all = false,
+            if let Some(at) = made.iter().position(|(other, _)| other == name) {
+                ready.push((current, made.swap_remove(at).1));
             }
         }
         for (current, chain) in ready {
             current.replace(chain);
         }
-        Ok(!all || !made.is_empty() || beside_transform(&config) != beside_transform(running))
+        Ok(beside_transform(running, &config))
     }
 }
 
-/// All of a configuration that a reload does not touch.
-fn beside_transform(config: &Config) -> String {
-    let mut config = config.clone();
-    for output in &mut config.outputs {
-        output.transform = Transform::default();
-    }
-    format!("{config:?}")
+/// The tables and keys that differ and that a reload does not touch.
+fn beside_transform(running: &Config, read: &Config) -> Vec<String> {
+    let (old, new) = (parts(running), parts(read));
+    let mut names: Vec<_> = old
+        .iter()
+        .filter(|(name, part)| new.get(*name) != Some(part))
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.extend(new.keys().filter(|name| !old.contains_key(*name)).cloned());
+    names
+}
+
+/// Each table and key with what it holds, transforms left out.
+fn parts(config: &Config) -> BTreeMap<String, String> {
+    let Config {
+        node,
+        cluster,
+        state_dir,
+        disk,
+        checkpoint_interval,
+        drain_timeout,
+        unready_after,
+        inputs,
+        outputs,
+        server,
+    } = config;
+    let mut parts: BTreeMap<_, _> = [
+        ("node", format!("{node:?}")),
+        ("cluster", format!("{cluster:?}")),
+        ("state_dir", state_dir.display().to_string()),
+        ("disk", format!("{disk:?}")),
+        ("checkpoint_interval", format!("{checkpoint_interval:?}")),
+        ("drain_timeout", format!("{drain_timeout:?}")),
+        ("unready_after", format!("{unready_after:?}")),
+        ("[server]", format!("{server:?}")),
+    ]
+    .map(|(name, part)| (name.to_owned(), part))
+    .into();
+    parts.extend(
+        inputs.iter().map(|input| (format!("[inputs.{}]", input.name), format!("{input:?}"))),
+    );
+    parts.extend(outputs.iter().map(|output| {
+        let plain = config::Output { transform: Transform::default(), ..output.clone() };
+        (format!("[outputs.{}]", output.name), format!("{plain:?}"))
+    }));
+    parts
 }
 
 fn chains(config: &Config, key: &Key) -> anyhow::Result<Vec<(Arc<str>, Chain)>> {

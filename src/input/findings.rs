@@ -7,10 +7,11 @@ use std::fs::{self, FileType};
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::catalogue::Found;
 use super::follower::state_of;
+use super::inspect::last_event;
 use super::known_paths;
 use crate::config::FileInput;
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
@@ -19,6 +20,11 @@ use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human}
 const RIGHTS: &str = "run as root, give the agent CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
 /// A server writes its first event within seconds.
 const EMPTY: Duration = Duration::from_mins(10);
+
+/// An API server records something every few seconds, unless its policy keeps next to nothing.
+const SILENT: Duration = Duration::from_hours(24);
+/// `check` fails on a log that nobody has written to for days.
+const DEAD: Duration = Duration::from_hours(48);
 
 /// What is reported depends on who looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,6 +71,8 @@ pub(super) fn after_look(
     stats.set_finding(FindingKind::LogMissing, missing);
     stats.set_finding(FindingKind::LogUnreadable, unreadable);
     stats.set_finding(FindingKind::LogEmpty, empty);
+    let silent = found.as_ref().ok().and_then(|found| silent(config, found, looker));
+    stats.set_finding(FindingKind::LogSilent, silent);
 }
 
 fn missing(config: &FileInput, found: &io::Result<Found>, kept_open: bool) -> InputFinding {
@@ -86,7 +94,7 @@ fn missing(config: &FileInput, found: &io::Result<Found>, kept_open: bool) -> In
 }
 
 /// A log under the name of something that is no file: opening a FIFO would block, and a device has no end.
-pub(super) fn not_a_file(path: &Path) -> Option<InputFinding> {
+pub(crate) fn not_a_file(path: &Path) -> Option<InputFinding> {
     let kind = fs::metadata(path).ok()?.file_type();
     if kind.is_file() {
         return None;
@@ -129,4 +137,146 @@ fn empty(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFindi
         "give kube-apiserver a policy with rules above `level: None` (--audit-policy-file); RKE2 in CIS mode writes one that records \
          nothing to /etc/rancher/rke2/audit-policy.yaml",
     ))
+}
+
+/// Nobody has written to the log for a day or more. `check` goes by the last event; the follower by the time of the last
+/// write, which costs nothing, and only warns: a log that is quiet may be so by its policy.
+fn silent(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFinding> {
+    let kind = FindingKind::LogSilent;
+    let shown = config.path.display();
+    let hint = "see that kube-apiserver runs on this host and that `path` is what its --audit-log-path names";
+    let age = match looker {
+        Looker::Once => {
+            let last = u64::try_from(last_event(&found.generations)?).ok()?;
+            SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_nanos(last)).ok()?
+        }
+        Looker::Follower => {
+            let modified = fs::metadata(&config.path).ok()?.modified().ok()?;
+            SystemTime::now().duration_since(modified).ok()?
+        }
+    };
+    let what = format!("nothing was written to {shown} for {}", human::duration(age));
+    match looker {
+        _ if age < SILENT || found.generations.is_empty() => None,
+        Looker::Once if age >= DEAD => Some(InputFinding::failure(kind, what, hint)),
+        _ => Some(InputFinding::warning(kind, what, hint)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::{Config, FileInput};
+    use crate::event::Key;
+    use crate::input::Input;
+    use crate::telemetry::{Identity, Severity, Telemetry};
+
+    /// What `check` finds of a log that `make` puts in place.
+    fn found(make: impl FnOnce(&Path)) -> (tempfile::TempDir, Vec<InputFinding>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        make(&path);
+        let findings = look(&path);
+        (dir, findings)
+    }
+
+    fn config(path: &Path) -> FileInput {
+        let text = format!(
+            "[inputs.a]\ntype = \"file\"\npath = {path:?}\n[outputs.f]\ntype = \"file\"\npath = \"/f\"\n"
+        );
+        Config::parse(&text, Path::new("test"), &|_| None).unwrap().inputs.remove(0)
+    }
+
+    fn look(path: &Path) -> Vec<InputFinding> {
+        let telemetry = Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0" });
+        let stats = telemetry.input("a");
+        let _ = Input::new(config(path), Key([1; 32])).look_once(&stats);
+        stats.findings()
+    }
+
+    fn event(ago: Duration) -> String {
+        let at = jiff::Timestamp::now() - jiff::SignedDuration::try_from(ago).unwrap();
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete","requestReceivedTimestamp":"{at:.6}","stageTimestamp":"{at:.6}"}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn a_log_that_was_written_to_just_now_leaves_nothing_to_say() {
+        let (_dir, findings) =
+            found(|path| fs::write(path, event(Duration::from_secs(5))).unwrap());
+        assert_eq!(findings, []);
+    }
+
+    #[test]
+    fn each_thing_that_is_no_log_is_named_and_nobody_waits_for_it() {
+        type Make = fn(&Path);
+        let table: [(&str, Make); 4] = [
+            ("a directory", |path| fs::create_dir(path).unwrap()),
+            ("a FIFO", |path| {
+                let kind = rustix::fs::FileType::Fifo;
+                rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RUSR, 0)
+                    .unwrap();
+            }),
+            ("a socket", |path| drop(UnixListener::bind(path).unwrap())),
+            ("a device", |path| std::os::unix::fs::symlink("/dev/null", path).unwrap()),
+        ];
+        for (name, make) in table {
+            let (_dir, findings) = found(make);
+            assert_eq!(findings.len(), 1, "{name}: {findings:?}");
+            assert_eq!(
+                (findings[0].kind, findings[0].severity),
+                (FindingKind::NotAFile, Severity::Failure)
+            );
+            assert!(
+                findings[0].what.contains(&format!(" is {name}, not a log file")),
+                "{findings:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_log_and_a_missing_directory_fail_with_the_way_out() {
+        let (dir, findings) = found(|_| {});
+        assert_eq!(findings[0].kind, FindingKind::LogMissing);
+        assert!(findings[0].is_failure() && findings[0].what.ends_with("audit.log is not there"));
+        assert!(!findings[0].hint.is_empty());
+        let below: PathBuf = dir.path().join("nowhere/audit.log");
+        assert!(look(&below)[0].what.starts_with("the directory of "), "{:?}", look(&below));
+    }
+
+    #[test]
+    fn an_empty_log_names_the_policy_but_not_beside_a_backup_that_is_full() {
+        let (dir, findings) = found(|path| drop(File::create(path).unwrap()));
+        assert_eq!(findings[0].kind, FindingKind::LogEmpty);
+        assert!(findings[0].is_failure() && findings[0].hint.contains("--audit-policy-file"));
+        let backup = dir.path().join("audit-2026-11-26T01-02-03.004.log");
+        fs::write(backup, event(Duration::from_secs(5))).unwrap();
+        assert_eq!(look(&dir.path().join("audit.log")), []);
+    }
+
+    #[test]
+    fn a_log_without_an_event_for_a_day_is_a_warning_and_for_days_a_failure() {
+        for (hours, severity) in [
+            (1, None),
+            (23, None),
+            (25, Some(Severity::Warning)),
+            (49, Some(Severity::Failure)),
+            (24 * 90, Some(Severity::Failure)),
+        ] {
+            let (_dir, findings) = found(|path| {
+                let lines =
+                    event(Duration::from_hours(hours + 3)) + &event(Duration::from_hours(hours));
+                fs::write(path, lines).unwrap();
+            });
+            let found: Vec<_> = findings.iter().map(|one| (one.kind, one.severity)).collect();
+            let wanted: Vec<_> =
+                severity.into_iter().map(|severity| (FindingKind::LogSilent, severity)).collect();
+            assert_eq!(found, wanted, "{hours} h");
+        }
+    }
 }

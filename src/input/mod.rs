@@ -30,6 +30,7 @@ pub(crate) mod fuzz_tests;
 mod generation;
 mod head;
 mod hold;
+mod inspect;
 mod known_paths;
 mod large;
 mod lines;
@@ -50,6 +51,7 @@ mod unseen;
 mod watch;
 
 pub(crate) use assembly::{Damage, Limits};
+pub(crate) use findings::not_a_file;
 pub(crate) use finite::{Listed, list, spooled};
 pub(crate) use large::{LARGE, Large};
 pub(crate) use open::STRIDE;
@@ -58,7 +60,7 @@ pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;
 use crate::event::{Cursor, Key, Nanos, Roll, Sightings};
-use crate::telemetry::{Heart, InputStats};
+use crate::telemetry::{Heart, InputStats, Time};
 use catalogue::Catalogue;
 use findings::Looker;
 use follower::Follower;
@@ -191,6 +193,7 @@ impl Input {
         let found = found?;
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
+        stats.last_event.set(inspect::last_event(&found.generations).map(Time::from_nanos));
         let unreadable = !found.unreadable.is_empty();
         self.shared.publish(found.generations, found.awaited, unreadable);
         Ok(())
@@ -221,6 +224,16 @@ impl Input {
             }
         });
         behind.sum()
+    }
+
+    /// Bytes on disk of the files that a cursor has not passed, as of the last listing.
+    pub(crate) fn backlog_on_disk(&self, cursor: &Cursor) -> u64 {
+        inspect::backlog_on_disk(&self.shared.view().0.generations, cursor)
+    }
+
+    /// Whether the directory was looked at.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.shared.view().0.looks > 0
     }
 
     /// Whether a listing shows a generation, or it is remembered because some output misses it; `None` before the first

@@ -143,7 +143,8 @@ impl Reader {
         }
         if let Some(unsaid) = self.unreadable.now(error.kind(), now.steady) {
             let file = generation.path.display();
-            tracing::error!(%file, %error, unsaid, "log cannot be read, trying again");
+            let repeated = (unsaid > 0).then_some(unsaid);
+            tracing::error!(%file, %error, repeated, "log cannot be read, trying again");
         }
     }
 

@@ -180,7 +180,7 @@ impl Resend {
                     "the output takes nothing ({answer}): see that it is up and can be reached from this node"
                 )
             }
-            PairState::Running | PairState::Draining => {
+            PairState::Running | PairState::Draining | PairState::NotRunning => {
                 "an earlier attempt may still be under way: try again".to_owned()
             }
         }

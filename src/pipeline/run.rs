@@ -66,6 +66,8 @@ pub(crate) struct Pipeline {
     gaps: Gaps,
     absent: HashMap<Fingerprint, Instant>,
     ticks: u64,
+    /// It was logged that everything in the log is delivered.
+    caught_up: bool,
     scopes: Arc<[String]>,
     selection: Option<Arc<Selection>>,
 }
@@ -153,6 +155,9 @@ impl Pipeline {
         tell.letters(letters.count());
         let read = ledger.cursor().generations;
         tell.begins_at(&read);
+        if !input.is_finite() {
+            ledger.show_losses(&tell.stats);
+        }
         Self {
             input,
             reader: Some((reader, transform)),
@@ -181,6 +186,7 @@ impl Pipeline {
             gaps: Gaps::default(),
             absent: HashMap::new(),
             ticks: 0,
+            caught_up: false,
             selection: None,
         }
     }

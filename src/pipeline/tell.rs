@@ -9,8 +9,8 @@ use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Progress};
 use crate::letters::Count as LettersCount;
 use crate::output::{Pick, Reason};
 use crate::telemetry::{
-    Action, Cursor, EventResult, GapReason, Identity, LookupResult, PairStats, RetryReason, Say,
-    Telemetry, Time,
+    Action, Cursor, EventResult, GapReason, GapSeen, Identity, LookupResult, PairStats,
+    RetryReason, Say, Telemetry, Time,
 };
 
 /// See the module.
@@ -114,7 +114,7 @@ impl Tell {
                 input = &*self.input,
                 output = &*self.output,
                 problem,
-                unsaid,
+                repeated = repeated(unsaid),
                 "`where` fails on some events, which are kept"
             );
         }
@@ -152,13 +152,13 @@ impl Tell {
         if let Some(unsaid) =
             self.said(|said| said.state.now(State::Retrying(reason), Instant::now()))
         {
-            let reason = format!("{reason:?}");
+            let reason = label(reason).to_string();
             tracing::warn!(
                 input = &*self.input,
                 output = &*self.output,
                 reason,
                 answer,
-                unsaid,
+                repeated = repeated(unsaid),
                 "output does not take events, trying again"
             );
         }
@@ -171,35 +171,29 @@ impl Tell {
     /// A part of the log is lost to this output.
     pub(super) fn gap(&self, reason: GapReason, offset: u64, facts: GapFacts<'_>) {
         let GapFacts { file, bytes, at_least, times, from, to, .. } = facts;
-        self.stats.gap(reason, bytes);
+        let gap = GapSeen {
+            reason: reason.to_string(),
+            file: file.to_owned(),
+            bytes,
+            at_least,
+            from: from.map(Time::from_nanos),
+            to: to.map(Time::from_nanos),
+            detected: Time::now(),
+        };
         let (input, output) = (&*self.input, &*self.output);
         match reason {
             // Of these most is delivered, and they are said as the log's, not once for each output.
             GapReason::TornLine | GapReason::NulHole | GapReason::OverLongLine => {
-                tracing::debug!(
-                    input,
-                    output,
-                    file,
-                    offset,
-                    bytes,
-                    ?reason,
-                    times,
-                    "a gap in the log"
-                );
+                tracing::debug!(input, output, offset, times, "gap: {gap}");
             }
             _ => tracing::error!(
                 input,
                 output,
-                file,
                 offset,
-                bytes,
-                at_least,
-                from,
-                to,
-                ?reason,
-                "a part of the log is lost to this output"
+                "a part of the log is lost to this output: {gap}"
             ),
         }
+        self.stats.gap_seen(gap);
     }
 
     /// A chunk that an earlier process may have sent is taken up.
@@ -215,10 +209,21 @@ impl Tell {
                 output = &*self.output,
                 answer,
                 hint,
-                unsaid,
+                repeated = repeated(unsaid),
                 "output is stopped until this is mended"
             );
         }
+    }
+
+    /// Everything that is in the log is delivered, for the first time since the start.
+    pub(super) fn caught_up(&self) {
+        let delivered = self.stats.events.of(EventResult::Delivered).get();
+        tracing::info!(
+            input = &*self.input,
+            output = &*self.output,
+            delivered,
+            "caught up: everything in the log is delivered"
+        );
     }
 
     pub(super) fn budget_spent(&self, hint: &str) {
@@ -237,7 +242,7 @@ impl Tell {
                 output = &*self.output,
                 count,
                 answer,
-                unsaid,
+                repeated = repeated(unsaid),
                 "events are refused for their content, kept as dead letters"
             );
         }
@@ -271,6 +276,11 @@ impl Tell {
             );
         }
     }
+}
+
+/// How often it came up since it was logged last; absent from the line where it did not.
+fn repeated(unsaid: u64) -> Option<u64> {
+    (unsaid > 0).then_some(unsaid)
 }
 
 fn label(reason: Reason) -> RetryReason {

@@ -5,7 +5,7 @@
 use std::fmt::{self, Write as _};
 
 use super::view;
-use crate::telemetry::{InputView, PairState, PairView, Snapshot, Time, human};
+use crate::telemetry::{GapSeen, InputView, PairState, PairView, Snapshot, Time, human};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -64,6 +64,7 @@ fn write(page: &mut String, snapshot: &Snapshot) -> fmt::Result {
             .try_for_each(|reason| writeln!(page, "<li>{}</li>", Text(reason)))?;
         page.push_str("</ul>\n</section>\n");
     }
+    remark(page, snapshot.reload_problem.clone())?;
     page.push_str("<h2>Delivery</h2>\n<div class=\"cards\">\n");
     snapshot.pairs.iter().try_for_each(|pair| pair_card(page, pair, snapshot.taken))?;
     page.push_str("</div>\n<h2>Followed logs</h2>\n<div class=\"cards\">\n");
@@ -75,7 +76,7 @@ fn write(page: &mut String, snapshot: &Snapshot) -> fmt::Result {
 fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
     let mood = match pair.state {
         PairState::Running => "good",
-        PairState::Retrying { .. } | PairState::Draining => "warn",
+        PairState::Retrying { .. } | PairState::Draining | PairState::NotRunning => "warn",
         PairState::Stopped { .. } => "bad",
     };
     writeln!(
@@ -86,6 +87,8 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
         view::pair_state(&pair.state)
     )?;
     remark(page, view::pair_remark(pair, now))?;
+    let mood = if pair.trail.whole { "good" } else { "bad" };
+    writeln!(page, "<p class=\"trail {mood}\">{}</p>", Text(&pair.trail))?;
     page.push_str("<dl>\n");
     fact(page, "Delivered", &human::count(pair.delivered))?;
     fact(page, "Lag", &view::lag(pair))?;
@@ -122,7 +125,19 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
         }
         page.push_str("</p>\n");
     }
+    gap_list(page, &pair.last_gaps)?;
     page.push_str("</article>\n");
+    Ok(())
+}
+
+/// The last gaps, the latest first.
+fn gap_list(page: &mut String, gaps: &[GapSeen]) -> fmt::Result {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    page.push_str("<details><summary>Last gaps</summary>\n<ul>\n");
+    gaps.iter().rev().try_for_each(|gap| writeln!(page, "<li>{}</li>", Text(gap)))?;
+    page.push_str("</ul>\n</details>\n");
     Ok(())
 }
 

@@ -80,7 +80,7 @@ async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
         let _ = match &check.problem {
             Some(problem) if verbose => writeln!(body, "[-]{}: {problem}", check.name),
             Some(problem) => writeln!(body, "{problem}"),
-            None if verbose => writeln!(body, "[+]{} ok", check.name),
+            None if verbose => writeln!(body, "[+]{} ok{}", check.name, check.note),
             None => Ok(()),
         };
         for warning in check.warnings.iter().filter(|_| verbose) {

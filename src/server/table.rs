@@ -5,13 +5,19 @@ use std::fmt::Write as _;
 use super::view;
 use crate::telemetry::{InputView, PairView, Snapshot, Time, human};
 
+/// Gaps shown of each pair; `--json` has more.
+const GAPS: usize = 5;
+
 /// What `auditrail status` prints.
 pub(crate) fn table(snapshot: &Snapshot) -> String {
     let now = snapshot.taken;
     let mut text = heading(snapshot);
     if !snapshot.inputs.is_empty() {
         let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "HELD", "WATCH"];
-        let rows = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
+        let mut rows: Vec<_> = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
+        if !snapshot.running {
+            blank(&mut rows, &[2, 3, 6, 7]);
+        }
         columns(&mut text, &titles, rows);
         for input in &snapshot.inputs {
             for remark in view::input_remarks(input) {
@@ -36,14 +42,13 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         ];
         let mut rows: Vec<_> = snapshot.pairs.iter().map(|pair| pair_row(pair, now)).collect();
         if !snapshot.running {
-            // State and counts belong to a process, and there is none.
-            for row in &mut rows {
-                for column in [2, 3, 4, 8, 9, 10] {
-                    row[column] = "-".into();
-                }
-            }
+            blank(&mut rows, &[2, 3, 4, 8, 9]);
         }
         columns(&mut text, &titles, rows);
+        trails(&mut text, snapshot);
+    }
+    if let Some(problem) = &snapshot.reload_problem {
+        let _ = writeln!(text, "\n  ! configuration: {}", human::line(problem, 1000));
     }
     let disk = &snapshot.disk;
     // Writing to a String cannot fail.
@@ -57,21 +62,46 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
     text
 }
 
+/// What belongs to a process, where there is none.
+fn blank<const N: usize>(rows: &mut [[String; N]], columns: &[usize]) {
+    for row in rows {
+        for &column in columns {
+            row[column] = "-".into();
+        }
+    }
+}
+
+/// Whether the trail of each pair is whole, with the last gaps where it is not.
+fn trails(text: &mut String, snapshot: &Snapshot) {
+    text.push('\n');
+    for pair in &snapshot.pairs {
+        let (input, output) = (human::line(&pair.input, 60), human::line(&pair.output, 60));
+        let _ = writeln!(text, "trail of {input} in {output}: {}", pair.trail);
+        for gap in pair.last_gaps.iter().rev().take(GAPS) {
+            let _ = writeln!(text, "  gap {gap}");
+        }
+    }
+}
+
 fn heading(snapshot: &Snapshot) -> String {
     let mut text =
         format!("auditrail {} on {}", snapshot.version, human::line(&snapshot.node, 200));
     if let Some(cluster) = &snapshot.cluster {
         let _ = write!(text, " of {}", human::line(cluster, 200));
     }
-    if !snapshot.running {
-        return text + ": not running; what follows is from the last checkpoint\n";
+    if snapshot.running {
+        let age = human::duration(snapshot.taken.since(snapshot.started));
+        let ready = if snapshot.ready { "ready" } else { "NOT READY" };
+        let _ = writeln!(text, ": {ready}, up {age}");
+    } else if let Some(saved) = snapshot.disk.checkpoint_saved {
+        let age = view::ago(Some(saved), snapshot.taken);
+        let _ = writeln!(
+            text,
+            ": NOT RUNNING; this is from the checkpoint of {saved:.0} ({age}), and from the directory as it is now"
+        );
+    } else {
+        let _ = writeln!(text, ": NOT RUNNING, and it never wrote a checkpoint here");
     }
-    let age = human::duration(snapshot.taken.since(snapshot.started));
-    if snapshot.ready {
-        let _ = writeln!(text, ": ready, up {age}");
-        return text;
-    }
-    let _ = writeln!(text, ": NOT READY, up {age}");
     for reason in &snapshot.reasons {
         let _ = writeln!(text, "  - {}", human::line(reason, 1000));
     }
@@ -155,9 +185,20 @@ mod tests {
         snapshot.running = false;
         let text = table(&snapshot);
         assert!(
-            text.starts_with("auditrail 0.1.0 on cp-1 of prod: not running; what follows"),
+            text.starts_with(
+                "auditrail 0.1.0 on cp-1 of prod: NOT RUNNING; this is from the checkpoint of 2025-11-21T08:00:59Z (1s ago)"
+            ),
             "{text}"
         );
+        let cells = |name: &str| -> Vec<String> {
+            let row = text.lines().rfind(|line| line.starts_with(name)).unwrap();
+            row.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        assert_eq!(cells("apiserver  loki")[2..5], ["-", "-", "-"], "{text}");
         assert!(!text.to_lowercase().contains("ready"), "{text}");
     }
 

@@ -18,13 +18,14 @@ pub(super) fn pair_state(state: &PairState) -> &'static str {
         PairState::Retrying { .. } => "retrying",
         PairState::Stopped { .. } => "stopped",
         PairState::Draining => "draining",
+        PairState::NotRunning => "-",
     }
 }
 
 /// One word for a state.
 pub(super) fn input_state(state: &InputState) -> &'static str {
     match state {
-        InputState::Ok => "ok",
+        InputState::Ok => "readable",
         InputState::Missing { .. } => "missing",
         InputState::Unreadable { .. } => "unreadable",
     }
@@ -45,9 +46,9 @@ pub(super) fn loss_in(pair: &PairView) -> String {
     left.map_or_else(|| "-".into(), |left| human::duration(left.unwrap_or_default()))
 }
 
-/// `audit.log at 48,211,033`; the generation stands in where no file of it is known.
+/// `audit.log at 48,211,033`.
 pub(super) fn place(cursor: &CursorView) -> String {
-    let file = cursor.file.as_deref().unwrap_or(&cursor.generation);
+    let file = cursor.file.as_deref().unwrap_or("a file that is gone");
     format!("{} at {}", human::line(file, 200), human::count(cursor.offset))
 }
 
@@ -83,7 +84,7 @@ pub(super) fn input_remarks(input: &InputView) -> impl Iterator<Item = String> {
 /// What someone should know or do about a pipeline.
 pub(super) fn pair_remark(pair: &PairView, now: Time) -> Option<String> {
     match &pair.state {
-        PairState::Running | PairState::Draining => None,
+        PairState::Running | PairState::Draining | PairState::NotRunning => None,
         PairState::Retrying { since, answer, .. } => Some(format!(
             "nothing taken for {}: {}",
             human::duration(now.since(*since)),

@@ -149,7 +149,7 @@ impl Change {
             }
             Self::Found(InputFinding { what, hint, .. }) => tracing::warn!(input, hint, "{what}"),
             Self::Ended(InputFinding { what, .. }) => {
-                tracing::info!(input, "no longer so: {what}");
+                tracing::info!(input, "resolved: {what}");
             }
         }
     }

@@ -10,26 +10,29 @@ use super::human;
 use super::input::InputStats;
 use super::number::Label as _;
 use super::pair::{PairState, PairStats};
+use super::reload::ReloadStats;
 use super::time::Time;
 
 /// A loop that has not come round for so long is stuck: each waits for requests and files beside a timer, never alone.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Check {
     pub(crate) name: String,
     /// One sentence with the way out; `None`: all is well.
     pub(crate) problem: Option<String>,
     /// What deserves a look without being a problem.
     pub(crate) warnings: Vec<String>,
+    /// What to say where all is well; begins with a comma, or is empty.
+    pub(crate) note: String,
 }
 
 impl Check {
     pub(super) fn pair(pair: &PairStats, now: Time, unready_after: Duration) -> Self {
         let name = format!("output {} of input {}", pair.output, pair.input);
         let problem = match pair.state() {
-            PairState::Running | PairState::Draining => None,
+            PairState::Running | PairState::Draining | PairState::NotRunning => None,
             PairState::Retrying { since, reason, answer } => {
                 let long = now.since(since);
                 (long > unready_after).then(|| {
@@ -45,7 +48,11 @@ impl Check {
                 Some(format!("{name} has stopped ({answer}): {hint}"))
             }
         };
-        Self { name, problem, warnings: Vec::new() }
+        let trail = pair.trail();
+        let (said, whole) = (trail.to_string(), trail.whole);
+        let note = if whole { format!(", {said}") } else { String::new() };
+        let warnings = if whole { Vec::new() } else { vec![said] };
+        Self { name, problem, warnings, note }
     }
 
     pub(super) fn input(input: &InputStats) -> Self {
@@ -55,21 +62,28 @@ impl Check {
             input.findings().into_iter().partition(InputFinding::is_failure);
         let problem: Vec<_> = failures.iter().map(sentence).collect();
         let problem = (!problem.is_empty()).then(|| format!("{name}: {}", problem.join("; ")));
-        Self { name, problem, warnings: warnings.iter().map(sentence).collect() }
+        let warnings = warnings.iter().map(sentence).collect();
+        Self { name, problem, warnings, note: String::new() }
     }
 
     pub(super) fn checkpoint(disk: &DiskStats) -> Self {
         let problem = disk.checkpoint_error().map(|error| {
             format!("the checkpoint cannot be saved ({error}): make `state_dir` writable and see that its disk has room")
         });
-        Self { name: "checkpoint".into(), problem, warnings: Vec::new() }
+        Self { name: "checkpoint".into(), problem, ..Self::default() }
+    }
+
+    /// What a reload left out is in force after a restart; until then the agent works as before.
+    pub(super) fn configuration(reload: &ReloadStats) -> Self {
+        let warnings = reload.problem().into_iter().collect();
+        Self { name: "configuration".into(), warnings, ..Self::default() }
     }
 
     pub(super) fn budget(disk: &DiskStats) -> Self {
         let problem = disk.spent().map(|spent| {
             format!("the disk budget is spent ({spent}): free space below `state_dir` or raise `disk.max_bytes`")
         });
-        Self { name: "disk budget".into(), problem, warnings: Vec::new() }
+        Self { name: "disk budget".into(), problem, ..Self::default() }
     }
 }
 

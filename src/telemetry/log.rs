@@ -4,10 +4,12 @@ use std::io::{self, IsTerminal as _};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
-use tracing::Subscriber;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt as lines, registry};
 
@@ -45,7 +47,8 @@ pub(crate) fn init(format: LogFormat, level: Option<&str>) -> Result<(), LogErro
     // https://no-color.org: present and not empty, whatever its value.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && io::stderr().is_terminal();
-    subscriber(format, wanted, colour, || Stderr).try_init().map_err(|_| LogError::Twice)
+    let journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+    subscriber(format, wanted, colour, journal, || Stderr).try_init().map_err(|_| LogError::Twice)
 }
 
 /// A progress bar that is shown on the terminal to which the log goes as well.
@@ -98,18 +101,61 @@ fn subscriber<W>(
     format: LogFormat,
     wanted: Targets,
     colour: bool,
+    journal: bool,
     writer: W,
 ) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = lines::layer().with_ansi(colour).with_writer(writer);
-    match format {
-        LogFormat::Text => Box::new(registry().with(wanted).with(layer)),
-        LogFormat::Json => {
-            let layer = layer.json().with_current_span(false).with_span_list(false);
+    let json = || lines::format().json().with_current_span(false).with_span_list(false);
+    match (format, journal) {
+        (LogFormat::Text, false) => Box::new(registry().with(wanted).with(layer)),
+        (LogFormat::Text, true) => {
+            let text = lines::format().without_time().with_level(false).with_ansi(false);
+            Box::new(registry().with(wanted).with(layer.event_format(WithPriority(text))))
+        }
+        (LogFormat::Json, false) => {
+            let layer = layer.event_format(json()).fmt_fields(JsonFields::new());
             Box::new(registry().with(wanted).with(layer))
         }
+        (LogFormat::Json, true) => {
+            let layer = layer.event_format(WithPriority(json())).fmt_fields(JsonFields::new());
+            Box::new(registry().with(wanted).with(layer))
+        }
+    }
+}
+
+/// Whether standard error goes to the journal, which keeps the time and takes a priority: `JOURNAL_STREAM` names the device
+/// and inode of the stream that systemd connected, and a redirection since then has another.
+fn is_journal(stream: Option<&str>) -> bool {
+    let Ok(stat) = rustix::fs::fstat(io::stderr()) else { return false };
+    stream.is_some_and(|stream| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// Begins each line with its priority, as `sd-daemon(3)` has it.
+struct WithPriority<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for WithPriority<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        self.0.format_event(context, writer, event)
     }
 }
 
@@ -134,10 +180,16 @@ mod tests {
     }
 
     fn logged(format: LogFormat, level: &str) -> String {
+        logged_to(format, level, false)
+    }
+
+    fn logged_to(format: LogFormat, level: &str, journal: bool) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber =
-            subscriber(format, targets(Some(level), None).unwrap(), false, move || writer.clone());
+            subscriber(format, targets(Some(level), None).unwrap(), false, journal, move || {
+                writer.clone()
+            });
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "auditrail::input", path = "/var/log/audit.log", bytes = 7, "backup lost");
             tracing::info!(target: "hyper", "noise");
@@ -168,6 +220,25 @@ mod tests {
         assert!(!text.contains('\u{1b}'));
         assert_eq!(text.lines().count(), 2);
         assert_eq!(logged(LogFormat::Text, "error"), "");
+    }
+
+    #[test]
+    fn the_journal_gets_a_priority_and_no_second_time() {
+        let text = logged_to(LogFormat::Text, "warn,auditrail=info", true);
+        assert_eq!(text, "<6>auditrail::input: backup lost path=\"/var/log/audit.log\" bytes=7\n");
+        let json = logged_to(LogFormat::Json, "warn,auditrail=info", true);
+        let line: serde_json::Value =
+            serde_json::from_str(json.strip_prefix("<6>").unwrap()).unwrap();
+        assert_eq!(line["level"], "INFO");
+    }
+
+    #[test]
+    fn the_journal_is_known_by_device_and_inode_of_standard_error() {
+        let stat = rustix::fs::fstat(io::stderr()).unwrap();
+        assert!(is_journal(Some(&format!("{}:{}", stat.st_dev, stat.st_ino))));
+        for other in [None, Some(""), Some("1:2"), Some("nonsense")] {
+            assert!(!is_journal(other), "{other:?}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod status;
 pub(crate) mod store;
 pub(crate) mod systemd;
 mod time;
+mod trail;
 
 pub(crate) use disk::DiskStats;
 pub(crate) use exposition::Format as MetricsFormat;
@@ -40,6 +41,7 @@ pub(crate) use requests::Outcome;
 pub(crate) use say::Say;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
+pub(crate) use trail::{GapSeen, Trail};
 
 /// Who this agent is.
 #[derive(Clone, Debug)]
@@ -99,7 +101,8 @@ impl Telemetry {
     /// The numbers of a pipeline, made when first asked for.
     pub(crate) fn pair(&self, input: &str, output: &str) -> Arc<PairStats> {
         let is_it = |pair: &PairStats| *pair.input == *input && *pair.output == *output;
-        find_or_add(&self.0.pairs, is_it, || PairStats::new(input, output))
+        let of = self.input(input);
+        find_or_add(&self.0.pairs, is_it, || PairStats::new(of, output))
     }
 
     /// The checkpoint and the state directory.
@@ -127,7 +130,9 @@ impl Telemetry {
         let inputs = self.inputs().into_iter().map(|input| Check::input(&input));
         let pairs = self.pairs().into_iter().map(|pair| Check::pair(&pair, now, unready_after));
         let disk = [Check::checkpoint(&self.0.disk), Check::budget(&self.0.disk)];
-        inputs.chain(pairs).chain(disk).collect()
+        let reload = Some(Check::configuration(&self.0.reload));
+        let reload = reload.filter(|check| !check.warnings.is_empty());
+        inputs.chain(pairs).chain(disk).chain(reload).collect()
     }
 
     /// Why the agent is not ready, one sentence each with the way out; empty: it is.

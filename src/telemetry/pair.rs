@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::human;
-use super::input::GapReason;
-use super::number::{Counts, Histogram, Level, Stamp, labels};
+use super::input::{GapReason, InputStats};
+use super::number::{Counts, Histogram, Label as _, Level, Stamp, labels};
 use super::requests::Requests;
 use super::time::Time;
+use super::trail::{GapSeen, Trail, TrailStats};
 
 /// Longest answer of a back end that a status shows, in characters.
 const ANSWER_MAX: usize = 300;
@@ -93,6 +94,8 @@ pub(crate) enum PairState {
     Stopped { since: Time, answer: String, hint: String },
     /// The agent is ending and waits for the last answers.
     Draining,
+    /// No agent runs; what is known is from the checkpoint.
+    NotRunning,
 }
 
 /// What an output has acknowledged of an input: everything before this place.
@@ -108,9 +111,10 @@ pub(crate) struct Cursor {
     pub(crate) event_time: Option<Time>,
 }
 
-/// Counted since the process began.
+/// Counted since the process began, but for gaps: these since the state directory was.
 #[derive(Debug)]
 pub(crate) struct PairStats {
+    input_stats: Arc<InputStats>,
     pub(super) input: Arc<str>,
     pub(crate) output: Arc<str>,
     pub(crate) events: Counts<EventResult>,
@@ -119,6 +123,7 @@ pub(crate) struct PairStats {
     pub(crate) lookups: Counts<LookupResult>,
     pub(super) gaps: Counts<GapReason>,
     pub(super) gap_bytes: Counts<GapReason>,
+    pub(super) trail: TrailStats,
     /// Decompressed bytes on disk that are not acknowledged.
     pub(crate) lag_bytes: Level,
     /// Event time of the oldest event that is not acknowledged.
@@ -142,9 +147,10 @@ pub(crate) struct PairStats {
 }
 
 impl PairStats {
-    pub(super) fn new(input: &str, output: &str) -> Self {
+    pub(super) fn new(input: Arc<InputStats>, output: &str) -> Self {
         Self {
-            input: input.into(),
+            input: Arc::clone(&input.name),
+            input_stats: input,
             output: output.into(),
             events: Counts::default(),
             actions: Counts::default(),
@@ -152,6 +158,7 @@ impl PairStats {
             lookups: Counts::default(),
             gaps: Counts::default(),
             gap_bytes: Counts::default(),
+            trail: TrailStats::default(),
             lag_bytes: Level::default(),
             oldest_pending: Stamp::default(),
             last_success: Stamp::default(),
@@ -168,10 +175,38 @@ impl PairStats {
         }
     }
 
-    /// Counts a gap. `bytes` is the least it can be where nobody saw the file.
-    pub(crate) fn gap(&self, reason: GapReason, bytes: u64) {
-        self.gaps.of(reason).inc();
-        self.gap_bytes.of(reason).add(bytes);
+    /// Counts a gap and remembers it.
+    pub(crate) fn gap_seen(&self, gap: GapSeen) {
+        self.restore_gaps(&gap.reason, 1, gap.bytes);
+        self.trail.add(gap);
+    }
+
+    /// Takes over counts of an earlier process. A reason that only a later version knows is left out.
+    pub(crate) fn restore_gaps(&self, reason: &str, count: u64, bytes: u64) {
+        if let Some(&reason) = GapReason::ALL.iter().find(|known| known.text() == reason) {
+            self.gaps.of(reason).add(count);
+            self.gap_bytes.of(reason).add(bytes);
+        }
+    }
+
+    /// Takes over a gap of an earlier process, which is counted already.
+    pub(crate) fn restore_gap(&self, gap: GapSeen) {
+        self.trail.add(gap);
+    }
+
+    /// The last gaps, the latest last.
+    pub(crate) fn last_gaps(&self) -> Vec<GapSeen> {
+        self.trail.last()
+    }
+
+    /// An event of this time is acknowledged; only the first one counts.
+    pub(crate) fn begins(&self, time: Time) {
+        self.trail.begins(time);
+    }
+
+    /// Whether anything is missing in the store.
+    pub(crate) fn trail(&self) -> Trail {
+        Trail::of(self, &self.input_stats)
     }
 
     /// How many gaps of a reason, and of how many bytes.
@@ -210,6 +245,10 @@ impl PairStats {
 
     pub(crate) fn draining(&self) {
         *held(&self.state) = PairState::Draining;
+    }
+
+    pub(crate) fn not_running(&self) {
+        *held(&self.state) = PairState::NotRunning;
     }
 
     pub(crate) fn state(&self) -> PairState {
@@ -251,7 +290,7 @@ mod tests {
 
     #[test]
     fn an_outage_counts_from_its_first_retry_and_ends_with_a_success() {
-        let pair = PairStats::new("apiserver", "loki");
+        let pair = PairStats::new(Arc::new(InputStats::new("apiserver")), "loki");
         let at = |second: i64| Time::from_nanos(second * 1_000_000_000);
         pair.retrying(at(1), RetryReason::Connect, "refused");
         pair.retrying(at(9), RetryReason::Timeout, "no answer");
@@ -265,7 +304,7 @@ mod tests {
 
     #[test]
     fn lag_is_zero_once_nothing_is_pending_even_if_the_last_event_was_long_ago() {
-        let pair = PairStats::new("apiserver", "loki");
+        let pair = PairStats::new(Arc::new(InputStats::new("apiserver")), "loki");
         pair.oldest_pending.set(Some(Time::from_nanos(0)));
         pair.lag_bytes.set(1);
         assert_eq!(pair.lag(Time::from_nanos(3_000_000_000)), Duration::from_secs(3));

@@ -1,6 +1,6 @@
 //! How the last reload of the configuration went.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::number::Stamp;
 use super::time::Time;
@@ -8,23 +8,27 @@ use super::time::Time;
 /// A start counts as one that went well.
 #[derive(Debug, Default)]
 pub(crate) struct ReloadStats {
-    failed: AtomicBool,
+    problem: Mutex<Option<String>>,
     last_success: Stamp,
 }
 
 impl ReloadStats {
     pub(crate) fn succeeded(&self, now: Time) {
         self.last_success.set(Some(now));
-        self.failed.store(false, Ordering::Relaxed);
+        self.set(None);
     }
 
-    /// What was there before stays in force.
-    pub(crate) fn failed(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+    /// Not all of the file is in force; `problem` says what is not, and what to do.
+    pub(crate) fn failed(&self, problem: String) {
+        self.set(Some(problem));
     }
 
-    pub(super) fn is_ok(&self) -> bool {
-        !self.failed.load(Ordering::Relaxed)
+    fn set(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    pub(super) fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn last_success(&self) -> Option<Time> {

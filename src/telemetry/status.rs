@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::number::{Counts, Label};
 use super::{
-    Cursor, EventResult, GapReason, InputFinding, InputState, InputStats, LookupResult, PairState,
-    PairStats, RetryReason, Telemetry, Time, Watch,
+    Cursor, EventResult, GapReason, GapSeen, InputFinding, InputState, InputStats, LookupResult,
+    PairState, PairStats, RetryReason, Telemetry, Time, Trail, Watch,
 };
 
-/// Everything there is to tell, at one time. Counts are since the process began.
+/// Everything there is to tell, at one time. Counts are since the process began, those of gaps since the state directory was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Snapshot {
     pub(crate) node: String,
@@ -26,6 +26,9 @@ pub(crate) struct Snapshot {
     pub(crate) inputs: Vec<InputView>,
     pub(crate) pairs: Vec<PairView>,
     pub(crate) disk: DiskView,
+    /// What the last reload left out, and what to do; absent while all of the file is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reload_problem: Option<String>,
     /// The most that the configuration allows.
     pub(crate) memory_bound_bytes: u64,
 }
@@ -88,6 +91,12 @@ pub(crate) struct PairView {
     pub(crate) lookups: Vec<(LookupResult, u64)>,
     /// Those reasons that have occurred.
     pub(crate) gaps: Vec<GapView>,
+    /// Whether anything is missing in the store.
+    #[serde(default)]
+    pub(crate) trail: Trail,
+    /// The latest last.
+    #[serde(default)]
+    pub(crate) last_gaps: Vec<GapSeen>,
     pub(crate) cursor: Option<CursorView>,
 }
 
@@ -135,6 +144,7 @@ impl Telemetry {
                 state_bytes: disk.state_bytes.get(),
                 spent: disk.spent(),
             },
+            reload_problem: self.0.reload.problem(),
             memory_bound_bytes: self.0.memory_bound.get(),
         }
     }
@@ -187,6 +197,8 @@ impl PairView {
             retries: occurred(&pair.retries),
             lookups: occurred(&pair.lookups),
             gaps: occurred(&pair.gaps).into_iter().map(gap).collect(),
+            trail: pair.trail(),
+            last_gaps: pair.last_gaps(),
             cursor: pair.cursor().map(CursorView::from),
         }
     }

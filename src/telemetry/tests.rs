@@ -32,7 +32,16 @@ pub(crate) fn busy() -> Telemetry {
     loki.oldest_pending.set(Some(at(59)));
     loki.lag_bytes.set(90_112);
     loki.in_flight.set(2);
-    loki.gap(GapReason::TornLine, 120);
+    loki.begins(at(-7_200));
+    loki.gap_seen(GapSeen {
+        reason: "torn_line".into(),
+        file: "audit-2025-11-21T07-40-00.000.log".into(),
+        bytes: 120,
+        at_least: false,
+        from: Some(at(-1_201)),
+        to: Some(at(-1_200)),
+        detected: at(-1_190),
+    });
     loki.latency.observe(Duration::from_millis(180));
     loki.requests.answered(204, Duration::from_millis(12), 65_536);
     loki.lookups.of(LookupResult::Found).inc();
@@ -53,6 +62,7 @@ pub(crate) fn busy() -> Telemetry {
     search.oldest_pending.set(Some(at(-66)));
     search.lag_bytes.set(25_165_824);
     search.set_time_to_loss(Some(Duration::from_mins(90)));
+    search.begins(at(-7_200));
     search.retrying(at(-65), RetryReason::Connect, "connection refused by 10.0.0.7:9200");
     search.set_cursor(Cursor {
         generation: [0x3c; 16],

@@ -140,7 +140,7 @@ async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreEr
                     return Err(StoreError::Patience { waited, answer });
                 }
                 if wait > SHORTEST {
-                    tracing::warn!(?reason, answer, "the store is asked again");
+                    tracing::warn!(answer, "the store does not answer as it should, asking again");
                 }
                 tokio::time::sleep(after.unwrap_or(wait).min(LONGEST)).await;
                 wait = (wait * 2).min(LONGEST);

@@ -5,11 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use rustix::process::{Signal, geteuid};
 use serde_json::Value;
 
 use crate::command::{Place, finish, recorded, root, run};
+use crate::support::events::{Maker, log_of};
 
 /// Somebody who may read nothing of root's.
 const NOBODY: u32 = 65534;
@@ -84,10 +87,21 @@ fn an_unknown_key_is_told_with_its_line_and_the_nearest_known_one() {
     }
 }
 
+/// A log that was written to just now, with a backup, followed by `place`.
+fn fresh() -> Place {
+    let place = Place::following_recorded();
+    let mut maker = Maker::from_ago(SignedDuration::from_secs(60));
+    for name in ["audit-2026-11-26T01-02-03.004.log", "audit.log"] {
+        fs::write(place.path(name), log_of(&[maker.event(500), maker.event(500)])).unwrap();
+    }
+    place.configure("cp-1", &place.path("audit.log"), place.port);
+    place
+}
+
 #[test]
 fn check_says_a_line_for_each_thing_and_is_content() {
-    let place = Place::following_recorded();
-    let ran = place.ask(&["check"]).expect(0);
+    let place = fresh();
+    let ran = place.ask(&["check", "--strict"]).expect(0);
     let subjects: Vec<_> = ran
         .stdout
         .lines()
@@ -103,15 +117,99 @@ fn check_says_a_line_for_each_thing_and_is_content() {
         "server",
     ];
     assert_eq!(subjects, wanted.map(|subject| vec!["ok", subject]), "{}", ran.stdout);
-    assert!(ran.stdout.contains("with 2 backups beside it"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("with 1 backups beside it, the last event "), "{}", ran.stdout);
     assert!(!place.state_dir().try_exists().unwrap(), "check made the state directory");
     assert!(!place.out().try_exists().unwrap(), "check made the output's file");
 }
 
 #[test]
+fn check_fails_on_whatever_keeps_events_from_arriving() {
+    let place = fresh();
+    let failing = |what: &str| {
+        let said = place.ask(&["check"]).expect(1).stdout;
+        let line = said.lines().find(|line| line.starts_with("FAIL")).unwrap_or_default();
+        assert!(line.contains(what), "{what}: {said}");
+        assert!(said.contains("hint: "), "{said}");
+    };
+    let log = place.path("audit.log");
+    let text = fs::read_to_string(place.config()).unwrap();
+
+    place.configure("cp-1", &place.path("later/audit.log"), place.port);
+    failing("audit.log is not there");
+
+    let empty = place.path("empty.log");
+    fs::write(&empty, "").unwrap();
+    place.configure("cp-1", &empty, place.port);
+    failing("empty.log has been empty for ");
+
+    let old = place.path("old.log");
+    let mut maker = Maker::from_ago(SignedDuration::from_hours(3 * 24));
+    fs::write(&old, log_of(&[maker.event(500)])).unwrap();
+    place.configure("cp-1", &old, place.port);
+    failing("nothing was written to ");
+
+    // Below a file nothing can be made, not even by root.
+    fs::write(place.config(), text.replace("/state\"", "/audit.log/state\"")).unwrap();
+    failing("audit.log/state cannot be made");
+
+    fs::write(place.config(), text.replace("max_bytes = 0", "max_bytes = 900")).unwrap();
+    failing("wait for the output events, and `hold` keeps 900 B");
+    assert!(log.is_file(), "check took the log away");
+}
+
+#[test]
+fn a_warning_fails_the_check_only_where_that_is_asked_for() {
+    let place = fresh();
+    let mut maker = Maker::from_ago(SignedDuration::from_hours(30));
+    fs::write(place.path("audit.log"), log_of(&[maker.event(500)])).unwrap();
+    let said = place.ask(&["check"]).expect(0).stdout;
+    assert!(said.contains("warn inputs.recorded  nothing was written to "), "{said}");
+    place.ask(&["check", "--strict"]).expect(1);
+}
+
+#[test]
+fn a_log_that_is_a_fifo_or_a_directory_is_refused_by_check_and_run_and_never_waited_for() {
+    let place = fresh();
+    let fifo = place.path("fifo.log");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    for (path, what) in [(fifo, "a FIFO"), (place.path("."), "a directory")] {
+        place.configure("cp-1", &path, place.port);
+        let said = place.ask(&["check"]).expect(1).stdout;
+        assert!(said.contains(&format!("is {what}, not a log file")), "{said}");
+        let said = place.ask(&["run"]).expect(2).stderr;
+        assert!(said.contains(&format!("is {what}, not a log file")), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_path_is_said_at_once_and_makes_readyz_red_with_the_way_out() {
+    let place = fresh();
+    place.configure("cp-1", &place.path("nowhere/audit.log"), place.port);
+    let running = place.start();
+    let ready = crate::support::wait_for("/readyz to be red", Duration::from_secs(20), || {
+        let answer = crate::support::http::get(&place.url("/readyz"))?;
+        if answer.status == 503 { Ok(answer.text()) } else { Err(answer.text()) }
+    });
+    assert!(ready.contains("nowhere/audit.log is not there: "), "{ready}");
+    assert!(place.ask(&["status"]).expect(1).stdout.contains("is not there"));
+    let (_, said) = running.end(Signal::TERM);
+    assert!(said.contains("ERROR") && said.contains("nowhere/audit.log is not there"), "{said}");
+    assert!(said.contains("received SIGTERM, draining"), "{said}");
+}
+
+#[test]
 fn check_answers_to_validate_too() {
     let place = Place::following_recorded();
-    assert_eq!(place.ask(&["validate"]).expect(0).stdout, place.ask(&["check"]).stdout);
+    place.configure("cp-1", &place.path("nowhere.log"), place.port);
+    let said = place.ask(&["validate"]).expect(1).stdout;
+    assert_eq!(said, place.ask(&["check"]).stdout);
 }
 
 #[test]
@@ -150,15 +248,6 @@ fn check_of_a_log_that_may_not_be_read_says_the_way_out() {
 }
 
 #[test]
-fn check_of_a_missing_log_is_a_warning_since_the_agent_waits_for_it() {
-    let place = Place::following_recorded();
-    place.configure("cp-1", &place.path("later/audit.log"), place.port);
-    let ran = place.ask(&["check"]).expect(0);
-    assert!(ran.stdout.contains("warn inputs.recorded"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("--audit-log-path"), "{}", ran.stdout);
-}
-
-#[test]
 fn check_of_a_back_end_that_is_not_there_fails_with_its_address() {
     let place = Place::following_recorded();
     let port = crate::support::free_port();
@@ -175,25 +264,38 @@ fn status_tells_the_running_agent_from_the_last_checkpoint() {
     let place = Place::following_recorded();
     let running = place.start();
     place.wait_for_bytes(recorded().len());
-    let status = |place: &Place| -> Value {
-        serde_json::from_str(&place.ask(&["status", "--json"]).expect(0).stdout).unwrap()
+    let status = |place: &Place, code| -> Value {
+        serde_json::from_str(&place.ask(&["status", "--json"]).expect(code).stdout).unwrap()
     };
-    let json =
-        crate::support::wait_for("all to be counted", std::time::Duration::from_secs(10), || {
-            let json = status(&place);
-            if json["pairs"][0]["delivered"] == 4900 { Ok(json) } else { Err(json.to_string()) }
-        });
+    let json = crate::support::wait_for("all to be counted", Duration::from_secs(10), || {
+        let json = status(&place, 0);
+        if json["pairs"][0]["delivered"] == 4900 { Ok(json) } else { Err(json.to_string()) }
+    });
     assert_eq!((&json["running"], &json["ready"]), (&Value::Bool(true), &Value::Bool(true)));
     assert_eq!((&json["node"], &json["inputs"][0]["backups"]), (&"cp-1".into(), &2.into()));
     assert!(place.ask(&["status"]).expect(0).stdout.contains("ready"));
     let (ended, said) = running.end(Signal::TERM);
     assert!(ended.success(), "{said}");
 
-    let json = status(&place);
+    let json = status(&place, 1);
     assert_eq!((&json["running"], &json["node"]), (&Value::Bool(false), &"cp-1".into()));
+    assert_eq!(json["ready"], false, "an agent that does not run is not ready");
+    assert_eq!(json["pairs"][0]["state"], "not_running");
+    assert_eq!(json["pairs"][0]["trail"]["whole"], true);
+    for unknown in [&json["inputs"][0]["events"], &json["pairs"][0]["delivered"]] {
+        assert_eq!(*unknown, Value::Null, "nobody counted: {json}");
+    }
     assert_eq!(json["pairs"][0]["lag_bytes"], 0);
     assert_eq!(json["pairs"][0]["cursor"]["file"], "audit.log");
-    assert!(place.ask(&["status"]).expect(0).stdout.contains("not running"));
+    let shown = place.ask(&["status"]).expect(1).stdout;
+    for part in [
+        "NOT RUNNING; this is from the checkpoint of ",
+        "no agent runs with",
+        "audit.log at ",
+        "whole since ",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
 }
 
 #[test]
@@ -203,8 +305,8 @@ fn verify_says_what_it_cannot_compare() {
     let path = path.to_str().unwrap();
     for (more, said) in [
         (&[][..], "nothing to compare: a file output is not"),
-        (&["--output", "loki"], "there is no output \"loki\""),
-        (&["--input", "other"], "there is no input \"other\""),
+        (&["--output", "loki"], "there is no output \"loki\", but \"events\""),
+        (&["--input", "other"], "there is no input \"other\", but \"recorded\""),
         (&["--since", "yesterday"], "write a time such as"),
         (&["--json", "--repair"], "cannot be used with"),
     ] {

@@ -5,7 +5,8 @@ use std::fs;
 use crate::command::{auditrail, finish, root, run};
 use crate::sources::{blocks, documents, files, read, spans};
 
-/// `status` reads a configuration and asks nobody for anything: 2 would be one that is not accepted.
+/// `status` reads a configuration and asks nobody for anything: 1 says that no agent runs, 2 would be one that is not
+/// accepted.
 fn accepted(what: &str, text: &str) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("auditrail.toml");
@@ -17,7 +18,7 @@ fn accepted(what: &str, text: &str) {
             .env("NODE_NAME", "cp-1")
             .env("LOKI_PASSWORD", "not-one"),
     );
-    assert_eq!(ran.code, Some(0), "{what}: {}\n{text}", ran.stderr);
+    assert_eq!(ran.code, Some(1), "{what}: {}\n{text}", ran.stderr);
 }
 
 #[test]

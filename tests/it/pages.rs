@@ -45,11 +45,15 @@ fn a_log_that_is_missing_is_waited_for_and_delivered_once_it_is_there() {
     let log = place.path("later/audit.log");
     place.configure("cp-1", &log, place.port);
     let running = place.start();
-    assert_eq!(http::get(&place.url("/readyz")).unwrap().status, 200);
+    wait_for("/readyz to be red", Duration::from_secs(10), || {
+        let answer = http::get(&place.url("/readyz"))?;
+        if answer.status == 503 { Ok(()) } else { Err(answer.text()) }
+    });
     assert!(!log.try_exists().unwrap(), "it made the log itself");
     fs::create_dir(log.parent().unwrap()).unwrap();
     fs::write(&log, recorded()).unwrap();
     place.wait_for_bytes(recorded().len());
+    assert_eq!(http::get(&place.url("/readyz")).unwrap().status, 200);
     assert!(running.end(Signal::TERM).0.success());
 }
 

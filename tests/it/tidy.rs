@@ -6,9 +6,10 @@ use crate::sources::{files, is_tests, read, without_tests};
 
 /// The only files that touch the file system, so that it is known what is read and written where.
 const TOUCH_FILES: &[(&str, &str)] = &[
+    ("src/checkpoint/attempt.rs", "can the state directory be made"),
     ("src/checkpoint/budget.rs", "how much the state directory holds"),
     ("src/checkpoint/store.rs", "lock, key, checkpoint"),
-    ("src/cli/check.rs", "is the state directory there, is the log mounted alone"),
+    ("src/cli/check.rs", "is the log mounted alone"),
     ("src/cli/replay/piped.rs", "standard input, on its way"),
     ("src/cli/sample.rs", "a recorded log"),
     ("src/cli/transform.rs", "policies and keys"),
@@ -24,6 +25,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/input/follower.rs", "has the directory changed"),
     ("src/input/generation.rs", "backups that are not held open"),
     ("src/input/hold.rs", "files that are"),
+    ("src/input/inspect.rs", "when was it written to, how much of it waits"),
     ("src/input/known_paths.rs", "where else a log may be"),
     ("src/input/open.rs", "did a file change since"),
     ("src/input/pins/link.rs", "what is to be linked"),

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
@@ -11,6 +10,7 @@ use super::shard::Shard;
 use super::{Arguments, Job, STDIN};
 use crate::checkpoint::{State, Store};
 use crate::cli::run::socket;
+use crate::cli::start::names;
 use crate::cli::transform::NotAccepted;
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Cursor, Fingerprint, Key, Nanos};
@@ -73,10 +73,6 @@ pub(super) fn outputs(
         }
     }
     Ok(outputs)
-}
-
-fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
-    names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The node's secret: the agent's own where there is one, so that what has no event of the server's keeps its position.

@@ -143,7 +143,7 @@ impl Work {
             PairState::Stopped { answer, .. } => {
                 Some(format!("{} has stopped: {answer}", pair.output))
             }
-            PairState::Running | PairState::Draining => None,
+            PairState::Running | PairState::Draining | PairState::NotRunning => None,
         });
         let events = format!("{} events", human::count(self.events()));
         match stuck {

@@ -158,7 +158,7 @@ async fn lanes(
             reserved: ALL,
             scopes: scopes.clone(),
             file: known.file,
-            gaps: Vec::new(),
+            ..Pair::default()
         };
         let (ledger, doubts) = books(&output, pair, until, absent.clone(), moved)?;
         let rate = settings.max_bytes_per_second.map(|rate| (rate / count as u64).max(1));

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::Arguments;
 use crate::checkpoint::{Budget, State, Store};
-use crate::cli::start::{inputs_of, limits, node_name, output as output_of, scopes};
+use crate::cli::start::{inputs_of, limits, names, node_name, output as output_of, scopes};
 use crate::cli::transform::{NotAccepted, Transforms};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Batch, Cursor, Key, Nanos};
@@ -182,7 +182,7 @@ impl<'a> Job<'a> {
                 }
                 News::Gap(gap) => {
                     let (file, bytes) = (&*gap.file, gap.bytes);
-                    tracing::warn!(file, bytes, reason = ?gap.reason, "cannot be read");
+                    tracing::warn!(file, "{bytes} bytes cannot be read: {}", gap.reason);
                 }
                 News::Started(_) => {}
             }
@@ -196,11 +196,13 @@ fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pa
     let Arguments { input, output, paths, .. } = arguments;
     let known = |name: &str| config.outputs.iter().any(|output| *output.name == *name);
     if let Some(name) = output.as_ref().filter(|name| !known(name)) {
-        return Err(NotAccepted::error(format!("there is no output {name:?}")));
+        let names = names(config.outputs.iter().map(|output| &output.name));
+        return Err(NotAccepted::error(format!("there is no output {name:?}, but {names}")));
     }
     let known = |name: &str| config.inputs.iter().any(|input| *input.name == *name);
     if let Some(name) = input.as_ref().filter(|name| !known(name)) {
-        return Err(NotAccepted::error(format!("there is no input {name:?}")));
+        let names = names(config.inputs.iter().map(|input| &input.name));
+        return Err(NotAccepted::error(format!("there is no input {name:?}, but {names}")));
     }
     if !paths.is_empty() && input.is_none() && config.inputs.len() > 1 {
         return Err(NotAccepted::error("say --input with the one whose log PATH is"));

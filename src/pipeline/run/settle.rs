@@ -49,8 +49,8 @@ impl Pipeline {
 
     /// Acknowledges a chunk and moves the cursor over what is contiguous.
     pub(super) fn pass(&mut self, ticket: u64) {
-        for Passing { generation, progress, bytes, file, mark, .. } in self.acks.acknowledge(ticket)
-        {
+        for passing in self.acks.acknowledge(ticket) {
+            let Passing { generation, progress, bytes, file, first_event, mark } = passing;
             self.under_way -= bytes;
             let Some(progress) = progress else { continue };
             self.context.tell.stats.set_cursor(CursorView {
@@ -59,6 +59,10 @@ impl Pipeline {
                 offset: progress.offset,
                 event_time: progress.time.map(Time::from_nanos),
             });
+            if let Some(first) = first_event {
+                self.ledger.begins(first);
+                self.context.tell.stats.begins(Time::from_nanos(first));
+            }
             self.ledger.advance(generation, progress, bytes, mark);
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Pipeline;
 use crate::event::Fingerprint;
 use crate::input::Chunk;
-use crate::telemetry::{GapReason, Time};
+use crate::telemetry::{GapReason, Time, human};
 
 /// A generation that no listing has shown for so long is forgotten; a directory may be unmounted for a while.
 const FORGET: Duration = Duration::from_mins(10);
@@ -38,15 +38,8 @@ impl Pipeline {
         ];
         for (reason, bytes, times) in gaps.into_iter().filter(|(_, _, times)| *times > 0) {
             let (input, file) = (&*self.context.tell.input, &*chunk.file);
-            tracing::warn!(
-                input,
-                file,
-                offset = chunk.batch.start,
-                ?reason,
-                bytes,
-                times,
-                "log is damaged here"
-            );
+            let (offset, size) = (chunk.batch.start, human::size(bytes));
+            tracing::warn!(input, file, offset, "log is damaged: {times} x {reason}, {size}");
         }
     }
 
@@ -58,6 +51,12 @@ impl Pipeline {
             let latest = || cursor.generations.values().filter_map(|progress| progress.time).max();
             (self.input.backlog(cursor), pending.or_else(latest))
         });
+        if !self.caught_up && backlog == 0 && self.acks.is_empty() && self.input.is_listed() {
+            self.caught_up = self.ledger.with_cursor(|cursor| !cursor.generations.is_empty());
+            if self.caught_up {
+                self.context.tell.caught_up();
+            }
+        }
         let stats = &self.context.tell.stats;
         stats.lag_bytes.set(backlog);
         let left = self.ledger.with_cursor(|cursor| self.input.time_to_loss(cursor));

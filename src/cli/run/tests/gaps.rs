@@ -241,3 +241,28 @@ fn a_truncation_from_outside_is_told_and_the_new_content_arrives() {
         assert!(process.stop());
     }
 }
+
+#[test]
+fn a_restart_hides_no_gap_and_counts_none_twice() {
+    for (name, output) in BOTH {
+        let (fake, mut node) = (Fake::new(), Node::new());
+        node.write(3);
+        tear(&mut node);
+        append(&node, &[0; 100]);
+        node.write(3);
+        let start = |node: &Node| node.start_holding("max_bytes = 0", &output(&fake, ""));
+        let process = start(&node);
+        until("all is acknowledged", || node.is_all_acknowledged(name));
+        until("the journal is empty", || node.pair(name).is_some_and(|pair| pair.gaps.is_empty()));
+        let before = process.telemetry.pair("api", name).trail();
+        assert_eq!((before.whole, before.gaps, before.gap_bytes), (false, 2, 100 + TORN));
+        assert!(process.stop());
+        for _ in 0..2 {
+            let process = start(&node);
+            let pair = process.telemetry.pair("api", name);
+            assert_eq!(pair.trail().to_string(), before.to_string());
+            assert_eq!(pair.last_gaps().len(), 2);
+            assert!(process.stop());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The state directory: whether it can be made and used, what it holds, how much room there is.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::Report;
+use crate::checkpoint::{Budget, CheckpointError, Loaded, Store, try_directory};
+use crate::cli::run::socket;
+use crate::config::Config;
+use crate::output::Finding;
+
+/// Longest path of a Unix socket, without the NUL that ends it.
+const SOCKET_PATH: usize = 107;
+
+/// Adds a line for each, and answers what the checkpoint holds.
+pub(super) fn state_dir(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> {
+    let shown = config.state_dir.display();
+    if running {
+        report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")));
+    } else {
+        report.add("state_dir", tried(config));
+    }
+    if !config.state_dir.is_dir() {
+        return None;
+    }
+    let budget = Budget::new(&config.state_dir, config.disk);
+    match budget.room(0) {
+        Ok(Ok(())) => {}
+        Ok(Err(spent)) => report.add("disk", Finding::fail(spent, "")),
+        Err(error) => report
+            .add("disk", Finding::fail(format!("cannot look at the disk of {shown}: {error}"), "")),
+    }
+    match Store::load(&config.state_dir) {
+        Ok(loaded) => Some(loaded),
+        Err(error) => {
+            report.add("checkpoint", from_error(&error));
+            None
+        }
+    }
+}
+
+fn tried(config: &Config) -> Finding {
+    let shown = config.state_dir.display();
+    let socket = socket(config);
+    if socket.as_os_str().as_bytes().len() > SOCKET_PATH {
+        let what = format!("the path of the agent's socket, {}, is too long", socket.display());
+        return Finding::fail(what, "choose a shorter `state_dir`");
+    }
+    let there = config.state_dir.is_dir();
+    if let Err(error) = try_directory(&config.state_dir) {
+        let what = if there { "cannot be written to" } else { "cannot be made" };
+        return Finding::fail(
+            format!("{shown} {what}: {error}"),
+            "set `state_dir` to a directory on a writable disk that the agent's user owns; in a pod mount one that outlives it",
+        );
+    }
+    if !there {
+        return Finding::ok(format!("{shown} is not there yet, `run` can make it"));
+    }
+    match Store::open(&config.state_dir) {
+        Ok(_) => Finding::ok(format!("{shown} can be used")),
+        Err(error) => from_error(&error),
+    }
+}
+
+fn from_error(error: &CheckpointError) -> Finding {
+    let source =
+        std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    Finding::fail(format!("{error}{source}"), "")
+}

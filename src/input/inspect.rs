@@ -1,0 +1,58 @@
+//! What `check` and `status` want to know of a log that nobody follows: when it was written to last, and how much of it
+//! waits for an output.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use super::generation::Generation;
+use crate::event::{Cursor, Nanos, Whole, pieces};
+
+/// The end of a file that is looked at: one line of a server that keeps bodies fits.
+const WINDOW: u64 = 4 << 20;
+
+/// Time of the last event of the newest file that has one; of a compressed file, when it was written.
+pub(super) fn last_event(generations: &[Arc<Generation>]) -> Option<Nanos> {
+    generations.iter().rev().take(3).find_map(|generation| {
+        let read = if generation.is_compressed() { None } else { of_tail(generation).ok()? };
+        read.or_else(|| written(generation)).or(generation.time)
+    })
+}
+
+fn of_tail(generation: &Generation) -> io::Result<Option<Nanos>> {
+    let file = generation.open()?.file;
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(WINDOW);
+    let mut tail = vec![0; usize::try_from(length - from).unwrap_or_default()];
+    file.read_exact_at(&mut tail, from)?;
+    // The first line of the window may be the end of one.
+    let lines = tail.split(|byte| *byte == b'\n').skip(usize::from(from > 0)).collect::<Vec<_>>();
+    Ok(lines.into_iter().rev().find_map(|line| {
+        let mut time = None;
+        pieces(line, true, |piece| {
+            time = piece.time.filter(|_| piece.whole == Whole::Yes).or(time);
+        });
+        time
+    }))
+}
+
+fn written(generation: &Generation) -> Option<Nanos> {
+    let modified = fs::metadata(&generation.path).ok()?.modified().ok()?;
+    let age = modified.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+    Nanos::try_from(age.as_nanos()).ok()
+}
+
+/// Bytes on disk of the files that a cursor has not passed: what `hold` has to keep if the server deletes them now.
+pub(super) fn backlog_on_disk(generations: &[Arc<Generation>], cursor: &Cursor) -> u64 {
+    let waits = |generation: &&Arc<Generation>| {
+        let progress = cursor.generations.get(&generation.print);
+        progress.is_none_or(|progress| {
+            !progress.complete && (generation.gzip || progress.offset < generation.length)
+        })
+    };
+    let size = |generation: &Arc<Generation>| {
+        fs::metadata(&generation.path).map_or(generation.length, |meta| meta.len())
+    };
+    generations.iter().filter(waits).map(size).sum()
+}

@@ -1,0 +1,219 @@
+//! Is the trail whole, and since when: one answer, which `status`, the page, `/readyz?verbose` and the metrics give.
+//!
+//! A trail is whole while nothing of the log is known to be missing in the store: no gap, no dead letter that waits, no
+//! file beside the log that nobody follows. What the output has yet to acknowledge is not missing, it is late.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::finding::FindingKind;
+use super::human;
+use super::number::{Label as _, Stamp};
+use super::pair::PairStats;
+use super::time::Time;
+use super::{GapReason, InputStats};
+
+/// Gaps that are shown one by one.
+const LAST: usize = 20;
+
+/// A gap as it is remembered and shown.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct GapSeen {
+    pub(crate) reason: String,
+    pub(crate) file: String,
+    pub(crate) bytes: u64,
+    /// More may be lost than `bytes` says.
+    #[serde(default)]
+    pub(crate) at_least: bool,
+    /// The last event before it and the first after it, as far as known.
+    #[serde(default)]
+    pub(crate) from: Option<Time>,
+    #[serde(default)]
+    pub(crate) to: Option<Time>,
+    pub(crate) detected: Time,
+}
+
+impl fmt::Display for GapSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, file, bytes, at_least, from, to, detected } = self;
+        let least = if *at_least { "at least " } else { "" };
+        let file = human::line(file, 200);
+        write!(f, "{detected:.0} {reason}: {least}{} of {file}", human::size(*bytes))?;
+        match (from, to) {
+            (Some(from), Some(to)) => write!(f, ", between {from:.3} and {to:.3}"),
+            (Some(from), None) => write!(f, ", after {from:.3}"),
+            (None, Some(to)) => write!(f, ", before {to:.3}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// What is known of the gaps of one pipeline beside their counts.
+#[derive(Debug, Default)]
+pub(super) struct TrailStats {
+    /// Time of the first event that was acknowledged.
+    began: Stamp,
+    last: Mutex<VecDeque<GapSeen>>,
+}
+
+impl TrailStats {
+    pub(super) fn begins(&self, time: Time) {
+        if self.began.get().is_none() {
+            self.began.set(Some(time));
+        }
+    }
+
+    pub(super) fn add(&self, gap: GapSeen) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.push_back(gap);
+        if last.len() > LAST {
+            last.pop_front();
+        }
+    }
+
+    /// The latest last.
+    pub(super) fn last(&self) -> Vec<GapSeen> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// The answer for one input and one output.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Trail {
+    /// Nothing is known to be missing.
+    pub(crate) whole: bool,
+    /// From here on nothing was lost: the first event, or the first one after the last gap.
+    pub(crate) since: Option<Time>,
+    pub(crate) gaps: u64,
+    /// At least.
+    pub(crate) gap_bytes: u64,
+    /// When the last gap was detected.
+    pub(crate) last_gap: Option<Time>,
+    /// Events that wait as dead letters.
+    pub(crate) dead_letters: u64,
+    /// Files beside the log look like backups and are not followed.
+    pub(crate) unfollowed_files: bool,
+}
+
+impl Trail {
+    pub(super) fn of(pair: &PairStats, input: &InputStats) -> Self {
+        let sum = |of: &dyn Fn(GapReason) -> u64| {
+            GapReason::ALL.iter().fold(0_u64, |sum, reason| sum.saturating_add(of(*reason)))
+        };
+        let gaps = sum(&|reason| pair.gaps.of(reason).get());
+        let last = pair.trail.last().pop();
+        let after_gap = last.as_ref().map(|gap| gap.to.unwrap_or(gap.detected));
+        let dead_letters = pair.dead_letters.get().max(pair.dead_letters_damaged.get());
+        let is_unfollowed = |kind| kind == FindingKind::UnfollowedFiles;
+        let unfollowed_files = input.findings().iter().any(|one| is_unfollowed(one.kind));
+        Self {
+            whole: gaps == 0 && dead_letters == 0 && !unfollowed_files,
+            since: after_gap.or(pair.trail.began.get()),
+            gaps,
+            gap_bytes: sum(&|reason| pair.gap_bytes.of(reason).get()),
+            last_gap: last.map(|gap| gap.detected),
+            dead_letters,
+            unfollowed_files,
+        }
+    }
+}
+
+/// `whole since …`, or `NOT WHOLE: …`.
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.whole {
+            return match self.since {
+                Some(since) => write!(f, "whole since {since:.3}"),
+                None => f.write_str("no event is delivered yet"),
+            };
+        }
+        let plural = |n: u64| if n == 1 { "" } else { "s" };
+        let mut missing = Vec::new();
+        if self.gaps > 0 {
+            let last = self.last_gap.map(|at| format!(", the last found at {at:.0}"));
+            missing.push(format!(
+                "{} gap{} ({}){}",
+                human::count(self.gaps),
+                plural(self.gaps),
+                human::size(self.gap_bytes),
+                last.unwrap_or_default()
+            ));
+        }
+        if self.dead_letters > 0 {
+            let (n, s) = (human::count(self.dead_letters), plural(self.dead_letters));
+            missing.push(format!("{n} dead letter{s} waiting"));
+        }
+        if self.unfollowed_files {
+            missing.push("files beside the log that are not followed".into());
+        }
+        write!(f, "NOT WHOLE: {}", missing.join("; "))?;
+        match self.since.filter(|_| self.gaps > 0) {
+            Some(since) => write!(f, "; no gap since {since:.3}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::at;
+    use super::super::{Identity, InputFinding, Telemetry};
+    use super::*;
+
+    #[test]
+    fn the_trail_is_whole_until_a_gap_a_dead_letter_or_an_unfollowed_file() {
+        let telemetry =
+            Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
+        let (input, pair) = (telemetry.input("api"), telemetry.pair("api", "loki"));
+        let said = || pair.trail().to_string();
+        assert_eq!(said(), "no event is delivered yet");
+        pair.begins(at(0));
+        pair.begins(at(50));
+        assert_eq!(said(), "whole since 2025-11-21T08:00:00.000Z");
+        pair.set_letters(1, 100, 0, Some(at(0)));
+        assert_eq!(said(), "NOT WHOLE: 1 dead letter waiting");
+        pair.set_letters(0, 0, 0, None);
+        assert!(pair.trail().whole, "a dead letter that was sent again is not missing");
+        let other = InputFinding::warning(FindingKind::UnfollowedFiles, "a.log.zst", "set it");
+        input.set_finding(other.kind, Some(other));
+        assert_eq!(said(), "NOT WHOLE: files beside the log that are not followed");
+        input.set_finding(FindingKind::UnfollowedFiles, None);
+        for seconds in [10, 20] {
+            pair.gap_seen(GapSeen {
+                reason: "backup_gone".into(),
+                file: "audit.log".into(),
+                bytes: 1536,
+                at_least: true,
+                from: Some(at(1)),
+                to: Some(at(seconds)),
+                detected: at(seconds + 1),
+            });
+        }
+        assert_eq!(
+            said(),
+            "NOT WHOLE: 2 gaps (3 KiB), the last found at 2025-11-21T08:00:21Z; \
+             no gap since 2025-11-21T08:00:20.000Z"
+        );
+    }
+
+    #[test]
+    fn a_gap_reads_as_one_line_whatever_its_file_is_called() {
+        let gap = GapSeen {
+            reason: "backup_gone".into(),
+            file: "a\nb".into(),
+            bytes: 52_428_800,
+            at_least: true,
+            from: Some(at(0)),
+            to: None,
+            detected: at(60),
+        };
+        assert_eq!(
+            gap.to_string(),
+            "2025-11-21T08:01:00Z backup_gone: at least 50 MiB of a b, after 2025-11-21T08:00:00.000Z"
+        );
+    }
+}
