@@ -4,7 +4,7 @@
 //! fingerprint, whatever its file is called. Files that somebody still reads are held open: what is deleted or
 //! compressed meanwhile can be read to its end all the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -101,14 +101,16 @@ impl Catalogue {
         let before = std::mem::take(&mut self.tracked);
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
-            let path = self.directory.join(&*file_name(&name));
+            let path = self.directory.join(&name.file);
             let held = |id| by_id.get(&id).and_then(|old| old.generation.held.clone());
             match self.files.identify(&name, &path, now, held) {
-                Ok(Some(known)) => {
+                // The plain file wins, but for a `.gz` that holds something else.
+                Ok(Some(known)) if !name.doubled || known.head.time.is_some() => {
                     let before = by_id.get(&known.id).copied();
                     next.add(track(&name, path, known, before, now));
                 }
-                Ok(None) => {
+                Ok(_) if name.doubled => {}
+                Ok(_) => {
                     found.awaited = true;
                     found.again = found.again.or(name.gzip.then_some(now.waits.settled));
                 }
@@ -119,6 +121,7 @@ impl Catalogue {
                 Err(error) => found.unreadable.push((path, error)),
             }
         }
+        next.sort();
         let mut next = next.with_nameless(before, now, live_exists, &wanted, self.pins.as_ref());
         self.keep(&mut next, now, &mut found);
         self.files.sweep();
@@ -142,8 +145,7 @@ impl Catalogue {
         // Cut short and written to anew, the log is still the file that its link is of.
         let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
         for (named, path, gzip) in pins.unknown(next, live) {
-            let stem = format!("{named}.log");
-            let name = Name { stem, gzip, stamp: Some(Stamp::Number(0)) };
+            let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
             match self.files.identify(&name, &path, now, |_| None) {
                 Ok(Some(mut known)) => {
                     if known.head.probe.is_empty() {
@@ -167,7 +169,7 @@ impl Catalogue {
             }
         }
         for (named, path, gzip, file) in pins.taken() {
-            let name = Name { stem: format!("{named}.log"), gzip, stamp: Some(Stamp::Number(0)) };
+            let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
             if let Ok(Some(known)) = self.files.identify(&name, &path, now, |_| None)
                 && next.iter().all(|other| other.generation.print != known.head.print)
                 && pins.is_bare(known.head.print)
@@ -212,18 +214,18 @@ impl Catalogue {
     }
 }
 
-/// The log and its backups in a directory, oldest first. A plain backup always wins over its `.gz`.
+/// The log and its backups in a directory, oldest first as far as their names tell.
 pub(super) fn list(directory: &Path, live: &str) -> io::Result<Vec<Name>> {
-    let mut by_stem = BTreeMap::<String, Name>::new();
+    let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let Ok(name) = entry?.file_name().into_string() else { continue };
-        let Some(name) = names::parse(live, &name) else { continue };
-        match by_stem.get(&name.stem) {
-            Some(other) if !other.gzip => {}
-            _ => drop(by_stem.insert(name.stem.clone(), name)),
-        }
+        names.extend(names::parse(live, &name));
     }
-    let mut names: Vec<_> = by_stem.into_values().collect();
+    let plain: HashSet<_> =
+        names.iter().filter(|name| !name.gzip).map(|name| name.stem.clone()).collect();
+    for name in &mut names {
+        name.doubled = name.gzip && plain.contains(&name.stem);
+    }
     names.sort_by(names::order);
     Ok(names)
 }
@@ -246,7 +248,7 @@ fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now
     let grown = before.filter(unchanged).map_or(now.steady, |before| before.grown);
     let generation = Generation {
         print: known.head.print,
-        name: file_name(name),
+        name: name.file.as_str().into(),
         path,
         gzip: name.gzip,
         held: known.held,
@@ -269,6 +271,11 @@ fn nameless(name: &Name, path: PathBuf, known: Known, now: Now) -> Tracked {
     let mut tracked = track(name, path, known, None, now);
     tracked.named = false;
     tracked
+}
+
+/// What a generation is called of which only a link is left.
+fn linked(print: Fingerprint, gzip: bool) -> String {
+    format!("{print}.log{}", if gzip { ".gz" } else { "" })
 }
 
 /// Puts a generation where the time of its first event says.
@@ -302,6 +309,24 @@ impl Next {
             }
             Some(_) => {}
         }
+    }
+
+    /// Puts backups in the order of their first events: names give numbers, days and local times, which cannot be
+    /// compared. One without any goes by its name, or stays behind the one before it.
+    fn sort(&mut self) {
+        let mut before = None;
+        let mut keyed: Vec<_> = std::mem::take(&mut self.tracked)
+            .into_iter()
+            .map(|tracked| {
+                let generation = &tracked.generation;
+                before = generation.time.or(generation.rotated).or(before);
+                ((generation.live, before), tracked)
+            })
+            .collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        self.tracked = keyed.into_iter().map(|(_, tracked)| tracked).collect();
+        let prints = self.tracked.iter().enumerate();
+        self.places = prints.map(|(at, tracked)| (tracked.generation.print, at)).collect();
     }
 
     /// Adds the generations that are held open but have no name any more: deleted, compressed, or moved away. Each
@@ -370,8 +395,4 @@ fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) 
     let held = Some(held);
     let generation = Generation { length, live: false, closed, held, ..(*old.generation).clone() };
     Some(Tracked { generation: Arc::new(generation), id, grown, named: false })
-}
-
-pub(super) fn file_name(name: &Name) -> Arc<str> {
-    if name.gzip { format!("{}.gz", name.stem).into() } else { name.stem.as_str().into() }
 }

@@ -6,8 +6,12 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::generation::Generation;
+use super::names::server_stamp;
 use crate::config::StartAt;
 use crate::event::{Cursor, Key, Mark, Nanos, Progress};
+
+/// A day, and what the last place on earth is behind UTC.
+const LOCAL: Nanos = 36 * 3600 * 1_000_000_000;
 
 /// The cursor that leaves out what is not wanted.
 pub(super) fn cursor(
@@ -28,9 +32,7 @@ pub(super) fn cursor(
             StartAt::Beginning => false,
             StartAt::CurrentFile | StartAt::End => !generation.live,
             // Everything in a backup is older than its rotation.
-            StartAt::Age(_) => {
-                generation.rotated.zip(since).is_some_and(|(rotated, since)| rotated < since)
-            }
+            StartAt::Age(_) => rotated(generation).zip(since).is_some_and(|(at, since)| at < since),
         };
         if passed {
             let progress =
@@ -45,6 +47,13 @@ pub(super) fn cursor(
     }
     cursor.since = since;
     cursor
+}
+
+/// When a backup was rotated at the latest. The server names the moment, in UTC; others name a day, an hour, and that in
+/// local time.
+fn rotated(generation: &Generation) -> Option<Nanos> {
+    let vague = server_stamp(&generation.name).is_none();
+    Some(generation.rotated?.saturating_add(if vague { LOCAL } else { 0 }))
 }
 
 /// The end of the last whole line.

@@ -14,7 +14,7 @@ mod joined;
 #[cfg(test)]
 mod tests;
 
-use super::catalogue::{self, file_name};
+use super::catalogue;
 use super::files::{Files, Known};
 use super::generation::{FileId, Generation, file_id};
 use super::names::{self, Name, Stamp};
@@ -126,7 +126,7 @@ pub(crate) fn spooled(
     number: u64,
     key: &Key,
 ) -> io::Result<Option<Listed>> {
-    let plain = Name { stem: name.to_owned(), gzip: false, stamp: Some(Stamp::Number(0)) };
+    let plain = Name::backup(name, false, Stamp::Number(0));
     let known = Files::new(key.clone()).identify(&plain, path, Now::now(Waits::USUAL), |_| None)?;
     let Some(known) = known else { return Ok(None) };
     let digest = joined::digest_of(path, number)?;
@@ -163,7 +163,7 @@ impl<'a> Finding<'a> {
             return Err(ListError::Nothing { directory: directory.to_owned(), live });
         }
         names.into_iter().try_for_each(|name| {
-            let path = directory.join(&*file_name(&name));
+            let path = directory.join(&name.file);
             self.add(&name, &path)
         })
     }
@@ -174,9 +174,8 @@ impl<'a> Finding<'a> {
             .map_err(|source| ListError::Read { path: path.to_owned(), source })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = names::parse(&self.live_name(), &name);
-        let stem = name.strip_suffix(".gz").filter(|_| gzip).unwrap_or(&name).to_owned();
         let stamp = known.and_then(|known| known.stamp);
-        self.add(&Name { stem, gzip, stamp }, path)
+        self.add(&Name { stamp, ..Name::backup(&name, gzip, Stamp::Number(0)) }, path)
     }
 
     fn add(&mut self, name: &Name, path: &Path) -> Result<(), ListError> {
@@ -191,6 +190,9 @@ impl<'a> Finding<'a> {
         let Some(known) = self.files.identify(name, path, now, |_| None).map_err(wrong)? else {
             return Ok(());
         };
+        if name.doubled && known.head.time.is_none() {
+            return Ok(());
+        }
         let mut listed = listed(name, path.to_owned(), known, live, self.found.len() < HELD);
         if name.gzip
             && let Some(digest) = joined::digest(path).map_err(wrong)?
@@ -221,7 +223,7 @@ fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> L
         print: head.print,
         name: path
             .file_name()
-            .map_or_else(|| file_name(name), |name| name.to_string_lossy().into()),
+            .map_or(name.file.as_str().into(), |name| name.to_string_lossy().into()),
         path: path.clone(),
         gzip: name.gzip,
         held: held.filter(|_| hold),
