@@ -20,6 +20,7 @@ mod unpacked;
 mod verify;
 
 use crate::config::{Config, ConfigError};
+use crate::disk::descriptors;
 use crate::telemetry::log::{self, LogFormat};
 
 /// Follows the Kubernetes audit log and delivers every event to Loki, Elasticsearch or a file: whole, once, in event
@@ -120,6 +121,7 @@ pub fn main() -> process::ExitCode {
     if let Err(error) = log::init(format, arguments.log_level.as_deref()) {
         return fail(&error, ExitCode::Usage).into();
     }
+    descriptors::raise();
     let code = match arguments.command {
         Command::Run(Configured { config: path }) => {
             with_config(&path, |config| run::run(config, &path))

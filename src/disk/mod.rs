@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+pub(crate) mod descriptors;
 mod steps;
 
 pub(crate) use steps::{Step, at};

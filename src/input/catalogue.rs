@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod next;
+
 use super::files::{Files, Known};
 use super::generation::{FileId, Generation, file_id};
 use super::hold;
@@ -18,8 +20,9 @@ use super::names::{self, Name, Stamp};
 use super::now::Now;
 use super::outlook::Outlook;
 use super::pins::{self, Kept, Pins};
-use super::source::begins_with;
+use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key};
+use next::Next;
 
 /// A generation and what is needed to recognise its file at the next look.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(super) struct Catalogue {
     files: Files,
     tracked: Vec<Tracked>,
     pins: Option<Pins>,
+    /// Files held open at most.
+    most: usize,
     /// No look has been.
     first: bool,
     outlook: Arc<Outlook>,
@@ -52,6 +57,8 @@ pub(super) struct Found {
     pub(super) generations: Vec<Arc<Generation>>,
     /// Files that could not be read, and why.
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
+    /// There was no descriptor left to look into some file: nothing is known of it.
+    pub(super) spent: bool,
     /// Something is about to change with time alone: look again after this.
     pub(super) again: Option<Duration>,
     /// A file is there that does not yet hold what tells whose it is.
@@ -61,6 +68,18 @@ pub(super) struct Found {
     pub(super) moved: bool,
     pub(super) backups: usize,
     pub(super) kept: Kept,
+}
+
+impl Found {
+    /// A file could not be looked into.
+    fn failed(&mut self, path: PathBuf, error: io::Error) {
+        if descriptors::is_spent(&error) {
+            self.spent = true;
+            self.again = Some(self.again.map_or(pins::LATER, |again| again.min(pins::LATER)));
+        } else {
+            self.unreadable.push((path, error));
+        }
+    }
 }
 
 impl Catalogue {
@@ -73,6 +92,7 @@ impl Catalogue {
             files: Files::new(key),
             tracked: Vec::new(),
             pins: None,
+            most: descriptors::share(1),
             first: true,
             outlook: Arc::default(),
         }
@@ -81,6 +101,11 @@ impl Catalogue {
     /// Keeps what is needed by links.
     pub(super) fn with_pins(self, pins: Pins) -> Self {
         Self { pins: Some(pins), ..self }
+    }
+
+    /// Shares the process's descriptors with so many inputs, itself included.
+    pub(super) fn one_of(self, inputs: usize) -> Self {
+        Self { most: descriptors::share(inputs), ..self }
     }
 
     /// Lists the directory and brings the catalogue up to date. `wanted` says whether somebody still reads a
@@ -99,14 +124,19 @@ impl Catalogue {
         let mut found = Found { live_exists, backups, ..Found::default() };
         let mut next = Next::default();
         let before = std::mem::take(&mut self.tracked);
+        let mut open = 0;
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
             let path = self.directory.join(&name.file);
             let held = |id| by_id.get(&id).and_then(|old| old.generation.held.clone());
             match self.files.identify(&name, &path, now, held) {
                 // The plain file wins, but for a `.gz` that holds something else.
-                Ok(Some(known)) if !name.doubled || known.head.time.is_some() => {
+                Ok(Some(mut known)) if !name.doubled || known.head.time.is_some() => {
                     let before = by_id.get(&known.id).copied();
+                    let newly = before.is_none_or(|before| before.generation.held.is_none());
+                    if newly && name.stamp.is_some() {
+                        self.within(&mut open, &mut known);
+                    }
                     next.add(track(&name, path, known, before, now));
                 }
                 Ok(_) if name.doubled => {}
@@ -118,14 +148,14 @@ impl Catalogue {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     found.again = Some(Duration::from_millis(5));
                 }
-                Err(error) => found.unreadable.push((path, error)),
+                Err(error) => found.failed(path, error),
             }
         }
         next.sort();
         let mut next = next.with_nameless(before, now, live_exists, &wanted, self.pins.as_ref());
         self.keep(&mut next, now, &mut found);
         self.files.sweep();
-        hold::hold(&mut next, &wanted, self.pins.as_ref());
+        hold::hold(&mut next, self.most, &wanted, self.pins.as_ref());
         if let Some(pins) = &mut self.pins {
             pins.store(&next);
         }
@@ -139,11 +169,20 @@ impl Catalogue {
         Ok(found)
     }
 
+    /// Closes a file that was opened to be recognised, if as many are open already.
+    fn within(&self, open: &mut usize, known: &mut Known) {
+        if *open >= self.most {
+            known.held = None;
+        }
+        *open += usize::from(known.held.is_some());
+    }
+
     /// Links what has to be kept, adds what only a link keeps, and lets go of what there is no room for.
     fn keep(&mut self, next: &mut Vec<Tracked>, now: Now, found: &mut Found) {
         let Some(pins) = &mut self.pins else { return };
         // Cut short and written to anew, the log is still the file that its link is of.
         let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
+        let mut open = 0;
         for (named, path, gzip) in pins.unknown(next, live) {
             let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
             match self.files.identify(&name, &path, now, |_| None) {
@@ -159,13 +198,17 @@ impl Catalogue {
                     } else if pins.is_of(named, print).is_err() {
                         found.again = Some(pins::SOON);
                     } else if !elsewhere {
+                        open += usize::from(known.held.is_some());
+                        if open > self.most {
+                            known.held = None;
+                        }
                         insert(next, nameless(&name, path, known, now));
                     }
                 }
                 // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
                 Ok(None) if gzip => found.again = found.again.or(Some(now.waits.settled)),
                 Ok(None) => pins.remove(named),
-                Err(error) => found.unreadable.push((path, error)),
+                Err(error) => found.failed(path, error),
             }
         }
         for (named, path, gzip, file) in pins.taken() {
@@ -287,112 +330,4 @@ fn insert(all: &mut Vec<Tracked>, tracked: Tracked) {
     };
     let at = all.iter().position(later).unwrap_or(all.len());
     all.insert(at, tracked);
-}
-
-/// The generations of a look in the making.
-#[derive(Default)]
-struct Next {
-    tracked: Vec<Tracked>,
-    places: HashMap<Fingerprint, usize>,
-}
-
-impl Next {
-    /// Of two files with one fingerprint the one of higher rank counts.
-    fn add(&mut self, tracked: Tracked) {
-        match self.places.get(&tracked.generation.print) {
-            None => {
-                self.places.insert(tracked.generation.print, self.tracked.len());
-                self.tracked.push(tracked);
-            }
-            Some(at) if tracked.generation.rank() > self.tracked[*at].generation.rank() => {
-                self.tracked[*at] = tracked;
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// Puts backups in the order of their first events: names give numbers, days and local times, which cannot be
-    /// compared. One without any goes by its name, or stays behind the one before it.
-    fn sort(&mut self) {
-        let mut before = None;
-        let mut keyed: Vec<_> = std::mem::take(&mut self.tracked)
-            .into_iter()
-            .map(|tracked| {
-                let generation = &tracked.generation;
-                before = generation.time.or(generation.rotated).or(before);
-                ((generation.live, before), tracked)
-            })
-            .collect();
-        keyed.sort_by_key(|(key, _)| *key);
-        self.tracked = keyed.into_iter().map(|(_, tracked)| tracked).collect();
-        let prints = self.tracked.iter().enumerate();
-        self.places = prints.map(|(at, tracked)| (tracked.generation.print, at)).collect();
-    }
-
-    /// Adds the generations that are held open but have no name any more: deleted, compressed, or moved away. Each
-    /// keeps its place among its neighbours.
-    fn with_nameless(
-        mut self,
-        before: Vec<Tracked>,
-        now: Now,
-        live_exists: bool,
-        wanted: &impl Fn(Fingerprint) -> bool,
-        pins: Option<&Pins>,
-    ) -> Vec<Tracked> {
-        let pinned = |old: &Tracked| {
-            let print = old.generation.print;
-            pins.is_some_and(|pins| pins.has(print) || pins.is_bare(print))
-        };
-        let mut nameless: Vec<(usize, Tracked)> = Vec::new();
-        let mut place = 0;
-        for old in before {
-            if let Some(at) = self.places.get(&old.generation.print) {
-                hold::prefer_open(&mut self.tracked[*at], &old);
-                place = at + 1;
-            } else if (wanted(old.generation.print) || pinned(&old))
-                && let Some(old) = still_there(&old, now, live_exists, pins)
-            {
-                nameless.push((place, old));
-            }
-        }
-        let mut all = Vec::with_capacity(self.tracked.len() + nameless.len());
-        let mut nameless = nameless.into_iter().peekable();
-        for (at, tracked) in self.tracked.into_iter().enumerate() {
-            while let Some((_, nameless)) = nameless.next_if(|(place, _)| *place <= at) {
-                all.push(nameless);
-            }
-            all.push(tracked);
-        }
-        all.extend(nameless.map(|(_, nameless)| nameless));
-        all
-    }
-}
-
-/// A generation without a name, if its open file still holds it.
-fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) -> Option<Tracked> {
-    if old.generation.held.is_none()
-        && old.generation.closed
-        && pins.is_some_and(|pins| pins.has(old.generation.print))
-    {
-        // Its link was looked at; nobody reads it now, and there may be thousands.
-        let generation = Arc::clone(&old.generation);
-        return Some(Tracked { generation, id: old.id, grown: old.grown, named: false });
-    }
-    let linked = pins.and_then(|pins| pins.file_of(&old.generation));
-    let held = linked.or_else(|| old.generation.held.clone())?;
-    let (length, closed, grown) = if held.gzip {
-        (old.generation.length, true, old.grown)
-    } else {
-        let length = held.file.metadata().ok()?.len();
-        if !begins_with(&held.file, &old.generation.probe).ok()? {
-            return None;
-        }
-        let grown = if length == old.generation.length { old.grown } else { now.steady };
-        // A file that was moved away is written to until there is a new one.
-        (length, live_exists && now.steady.duration_since(grown) >= now.waits.closed, grown)
-    };
-    let id = held.id;
-    let held = Some(held);
-    let generation = Generation { length, live: false, closed, held, ..(*old.generation).clone() };
-    Some(Tracked { generation: Arc::new(generation), id, grown, named: false })
 }

@@ -14,6 +14,7 @@ use super::follower::state_of;
 use super::inspect::last_event;
 use super::known_paths;
 use crate::config::FileInput;
+use crate::disk::descriptors;
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
 
 /// What to do about a log that may not be read.
@@ -48,9 +49,14 @@ pub(super) fn after_look(
             InputState::Missing { path: config.path.clone() }
         }
         Err(error) => {
-            InputState::Unreadable { path: config.path.clone(), error: error.to_string() }
+            InputState::Unreadable { path: config.path.clone(), error: descriptors::tell(error) }
         }
     };
+    let spent = match found {
+        Ok(found) => found.spent,
+        Err(error) => descriptors::is_spent(error),
+    };
+    let no_descriptors = spent.then(|| no_descriptors(config));
     let kept_open = found.as_ref().is_ok_and(|found| !found.generations.is_empty());
     let odd = not_a_file(&config.path);
     let missing = match &readable {
@@ -58,7 +64,7 @@ pub(super) fn after_look(
         _ => None,
     };
     let unreadable = match &readable {
-        InputState::Unreadable { path, error } if odd.is_none() => Some(InputFinding::failure(
+        InputState::Unreadable { path, error } if odd.is_none() && !spent => Some(InputFinding::failure(
             FindingKind::LogUnreadable,
             format!("{} cannot be read: {error}", path.display()),
             RIGHTS,
@@ -73,6 +79,20 @@ pub(super) fn after_look(
     stats.set_finding(FindingKind::LogEmpty, empty);
     let silent = found.as_ref().ok().and_then(|found| silent(config, found, looker));
     stats.set_finding(FindingKind::LogSilent, silent);
+    stats.set_finding(FindingKind::NoDescriptors, no_descriptors);
+}
+
+/// Files are looked at again until there are descriptors: nothing is taken for unreadable or lost meanwhile.
+fn no_descriptors(config: &FileInput) -> InputFinding {
+    InputFinding::failure(
+        FindingKind::NoDescriptors,
+        format!(
+            "no file descriptor is left to look at {} and its backups ({})",
+            config.path.display(),
+            descriptors::limited()
+        ),
+        descriptors::WAY_OUT,
+    )
 }
 
 fn missing(config: &FileInput, found: &io::Result<Found>, kept_open: bool) -> InputFinding {

@@ -10,14 +10,13 @@ use super::pins::Pins;
 use super::source::begins_with;
 use crate::event::Fingerprint;
 
-/// Files held open at most, oldest first.
-const FILES: usize = 256;
 /// Bytes of deleted files kept from being freed at most; the oldest go first.
 const BYTES: u64 = 2 << 30;
 
-/// Opens what is wanted and lets go of the rest, within the bounds.
+/// Opens what is wanted and lets go of the rest, within the bounds: so many files, oldest first.
 pub(super) fn hold(
     next: &mut Vec<Tracked>,
+    most: usize,
     wanted: &impl Fn(Fingerprint) -> bool,
     pins: Option<&Pins>,
 ) {
@@ -32,7 +31,7 @@ pub(super) fn hold(
         let plain = tracked.named && !generation.gzip;
         let keep = generation.live
             || (Some(at) == newest && plain)
-            || (open < FILES && (wanted(generation.print) || bare(tracked)));
+            || (open < most && (wanted(generation.print) || bare(tracked)));
         let held = match &generation.held {
             _ if !keep => None,
             None => reopen(tracked),

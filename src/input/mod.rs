@@ -164,7 +164,9 @@ impl Input {
             Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored);
         let mut follower = Follower {
             directory: catalogue::directory(&self.config.path),
-            catalogue: Catalogue::new(&self.config.path, self.key.clone()).with_pins(pins),
+            catalogue: Catalogue::new(&self.config.path, self.key.clone())
+                .with_pins(pins)
+                .one_of(inputs.len()),
             config: self.config.clone(),
             shared: Arc::clone(&self.shared),
             roll: Arc::clone(&self.roll),

@@ -12,6 +12,7 @@ use super::large::{LARGE, Permit};
 use super::now::Now;
 use super::reader::{Chunk, Gap, Reader, Rest};
 use super::source::{Source, Trouble};
+use crate::disk::descriptors;
 use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Passed, Progress};
 use crate::telemetry::GapReason;
 
@@ -144,6 +145,11 @@ impl Reader {
         if let Some(unsaid) = self.unreadable.now(error.kind(), now.steady) {
             let file = generation.path.display();
             let repeated = (unsaid > 0).then_some(unsaid);
+            if descriptors::is_spent(error) {
+                let hint = descriptors::WAY_OUT;
+                tracing::warn!(%file, hint, repeated, "no file descriptor is left to read the log, trying again");
+                return;
+            }
             tracing::error!(%file, %error, repeated, "log cannot be read, trying again");
         }
     }
@@ -171,7 +177,7 @@ impl Reader {
                 self.give_up(generation, "it was replaced");
                 return Filled::Drained;
             }
-            Trouble::Io(error) if self.shared.is_finite() => {
+            Trouble::Io(error) if self.shared.is_finite() && !descriptors::is_spent(&error) => {
                 self.give_up(generation, &error.to_string());
                 return Filled::Drained;
             }

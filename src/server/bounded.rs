@@ -15,7 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Connections at once; more wait in the kernel's queue, which is bounded too.
+use crate::disk::descriptors;
+
+/// Connections at once, or fewer where descriptors are short; more wait in the kernel's queue, which is bounded too.
 pub(super) const CONNECTIONS: usize = 64;
 /// For each request, and again for each answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) fn new(inner: TcpListener) -> Self {
-        Self { inner, free: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Self { inner, free: Arc::new(Semaphore::new(CONNECTIONS.min(descriptors::connections()))) }
     }
 }
 

@@ -24,6 +24,8 @@ labels! {
         LogMissing = "log_missing",
         /// The log, a backup or their directory cannot be read.
         LogUnreadable = "log_unreadable",
+        /// No file descriptor is left to look at all backups.
+        NoDescriptors = "no_descriptors",
         /// The path names a directory, a FIFO, a socket or a device.
         NotAFile = "not_a_file",
         /// The server made the log and writes nothing to it.

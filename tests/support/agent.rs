@@ -18,6 +18,8 @@ pub(crate) struct Agent {
     child: Option<Child>,
     /// Of its log; `None`: as it comes.
     level: Option<&'static str>,
+    /// Soft and hard limit of open files; `None`: as they are.
+    files: Option<(u32, u32)>,
 }
 
 impl Agent {
@@ -28,7 +30,21 @@ impl Agent {
 
     /// The same with this level of its log.
     pub(crate) fn start_saying(level: Option<&'static str>, dir: &Path, tables: &str) -> Self {
-        let mut agent = Self { dir: dir.to_owned(), port: free_port(), child: None, level };
+        Self::start_with(level, None, dir, tables)
+    }
+
+    /// The same under a soft and a hard limit of open files.
+    pub(crate) fn start_limited(files: (u32, u32), dir: &Path, tables: &str) -> Self {
+        Self::start_with(None, Some(files), dir, tables)
+    }
+
+    fn start_with(
+        level: Option<&'static str>,
+        files: Option<(u32, u32)>,
+        dir: &Path,
+        tables: &str,
+    ) -> Self {
+        let mut agent = Self { dir: dir.to_owned(), port: free_port(), child: None, level, files };
         agent.configure(tables);
         agent.resume();
         agent
@@ -53,7 +69,17 @@ impl Agent {
     pub(crate) fn resume(&mut self) {
         assert!(self.child.is_none(), "the agent still runs");
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_auditrail"))
+        let mut command = match self.files {
+            None => Command::new(env!("CARGO_BIN_EXE_auditrail")),
+            Some((soft, hard)) => {
+                let mut shell = Command::new("sh");
+                let limited =
+                    format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
+                shell.args(["-c", &limited, env!("CARGO_BIN_EXE_auditrail")]);
+                shell
+            }
+        };
+        let child = command
             .args(["run", "-c"])
             .arg(self.dir.join("auditrail.toml"))
             .envs(self.level.map(|level| ("AUDITRAIL_LOG", level)))

@@ -20,10 +20,8 @@ use super::generation::{FileId, Generation, file_id};
 use super::names::{self, Name, Stamp};
 use super::now::Now;
 use crate::config::Waits;
+use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key, Nanos};
-
-/// Files that are held open from the beginning, so that neither rotation nor compression takes them away meanwhile.
-const HELD: usize = 256;
 
 /// One file to be read, which holds one generation.
 #[derive(Clone, Debug)]
@@ -140,13 +138,16 @@ struct Finding<'a> {
     live: &'a Path,
     live_id: Option<FileId>,
     files: Files,
+    /// Files that are held open from the beginning, so that neither rotation nor compression takes them away meanwhile.
+    most: usize,
     found: HashMap<Fingerprint, Listed>,
 }
 
 impl<'a> Finding<'a> {
     fn new(live: &'a Path, key: &Key) -> Self {
         let live_id = fs::metadata(live).ok().map(|meta| file_id(&meta));
-        Self { live, live_id, files: Files::new(key.clone()), found: HashMap::new() }
+        let (files, most) = (Files::new(key.clone()), descriptors::share(1));
+        Self { live, live_id, files, most, found: HashMap::new() }
     }
 
     fn live_name(&self) -> String {
@@ -193,7 +194,7 @@ impl<'a> Finding<'a> {
         if name.doubled && known.head.time.is_none() {
             return Ok(());
         }
-        let mut listed = listed(name, path.to_owned(), known, live, self.found.len() < HELD);
+        let mut listed = listed(name, path.to_owned(), known, live, self.found.len() < self.most);
         if name.gzip
             && let Some(digest) = joined::digest(path).map_err(wrong)?
         {

@@ -1,0 +1,120 @@
+//! Puts together what one look found and what earlier looks knew: each generation once, oldest first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::generation::Generation;
+use super::super::hold;
+use super::super::now::Now;
+use super::super::pins::Pins;
+use super::super::source::begins_with;
+use super::Tracked;
+use crate::event::Fingerprint;
+
+/// The generations of a look in the making.
+#[derive(Default)]
+pub(super) struct Next {
+    tracked: Vec<Tracked>,
+    places: HashMap<Fingerprint, usize>,
+}
+
+impl Next {
+    /// Of two files with one fingerprint the one of higher rank counts.
+    pub(super) fn add(&mut self, tracked: Tracked) {
+        match self.places.get(&tracked.generation.print) {
+            None => {
+                self.places.insert(tracked.generation.print, self.tracked.len());
+                self.tracked.push(tracked);
+            }
+            Some(at) if tracked.generation.rank() > self.tracked[*at].generation.rank() => {
+                self.tracked[*at] = tracked;
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Puts backups in the order of their first events: names give numbers, days and local times, which cannot be
+    /// compared. One without any goes by its name, or stays behind the one before it.
+    pub(super) fn sort(&mut self) {
+        let mut before = None;
+        let mut keyed: Vec<_> = std::mem::take(&mut self.tracked)
+            .into_iter()
+            .map(|tracked| {
+                let generation = &tracked.generation;
+                before = generation.time.or(generation.rotated).or(before);
+                ((generation.live, before), tracked)
+            })
+            .collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        self.tracked = keyed.into_iter().map(|(_, tracked)| tracked).collect();
+        let prints = self.tracked.iter().enumerate();
+        self.places = prints.map(|(at, tracked)| (tracked.generation.print, at)).collect();
+    }
+
+    /// Adds the generations that are held open but have no name any more: deleted, compressed, or moved away. Each
+    /// keeps its place among its neighbours.
+    pub(super) fn with_nameless(
+        mut self,
+        before: Vec<Tracked>,
+        now: Now,
+        live_exists: bool,
+        wanted: &impl Fn(Fingerprint) -> bool,
+        pins: Option<&Pins>,
+    ) -> Vec<Tracked> {
+        let pinned = |old: &Tracked| {
+            let print = old.generation.print;
+            pins.is_some_and(|pins| pins.has(print) || pins.is_bare(print))
+        };
+        let mut nameless: Vec<(usize, Tracked)> = Vec::new();
+        let mut place = 0;
+        for old in before {
+            if let Some(at) = self.places.get(&old.generation.print) {
+                hold::prefer_open(&mut self.tracked[*at], &old);
+                place = at + 1;
+            } else if (wanted(old.generation.print) || pinned(&old))
+                && let Some(old) = still_there(&old, now, live_exists, pins)
+            {
+                nameless.push((place, old));
+            }
+        }
+        let mut all = Vec::with_capacity(self.tracked.len() + nameless.len());
+        let mut nameless = nameless.into_iter().peekable();
+        for (at, tracked) in self.tracked.into_iter().enumerate() {
+            while let Some((_, nameless)) = nameless.next_if(|(place, _)| *place <= at) {
+                all.push(nameless);
+            }
+            all.push(tracked);
+        }
+        all.extend(nameless.map(|(_, nameless)| nameless));
+        all
+    }
+}
+
+/// A generation without a name, if its open file still holds it.
+fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) -> Option<Tracked> {
+    if old.generation.held.is_none()
+        && old.generation.closed
+        && pins.is_some_and(|pins| pins.has(old.generation.print))
+    {
+        // Its link was looked at; nobody reads it now, and there may be thousands.
+        let generation = Arc::clone(&old.generation);
+        return Some(Tracked { generation, id: old.id, grown: old.grown, named: false });
+    }
+    let linked = pins.and_then(|pins| pins.file_of(&old.generation));
+    let held = linked.or_else(|| old.generation.held.clone())?;
+    let (length, closed, grown) = if held.gzip {
+        (old.generation.length, true, old.grown)
+    } else {
+        let length = held.file.metadata().ok()?.len();
+        if !begins_with(&held.file, &old.generation.probe).ok()? {
+            return None;
+        }
+        let grown = if length == old.generation.length { old.grown } else { now.steady };
+        // A file that was moved away is written to until there is a new one.
+        (length, live_exists && now.steady.duration_since(grown) >= now.waits.closed, grown)
+    };
+    let id = held.id;
+    let held = Some(held);
+    let generation = Generation { length, live: false, closed, held, ..(*old.generation).clone() };
+    Some(Tracked { generation: Arc::new(generation), id, grown, named: false })
+}
