@@ -13,6 +13,11 @@ pub fn gzip(data: &[u8]) {
     crate::input::fuzz_tests::gzip(data);
 }
 
+/// A backup compressed by zstd, xz or bzip2, read from anywhere.
+pub fn packed(data: &[u8]) {
+    crate::input::fuzz_tests::packed(data);
+}
+
 /// The checkpoint's file.
 pub fn checkpoint(data: &[u8]) {
     crate::checkpoint::fuzz_tests::checkpoint(data);
@@ -59,6 +64,11 @@ mod tests {
     #[test]
     fn every_backup_in_the_corpus_is_read_as_it_should() {
         check("gzip", super::gzip);
+    }
+
+    #[test]
+    fn every_backup_of_other_compressions_in_the_corpus_is_read_as_it_should() {
+        check("packed", super::packed);
     }
 
     #[test]

@@ -22,6 +22,8 @@ const BASE: u64 = 32 * MIB;
 const INPUT: u64 = 32 * MIB;
 /// Threads, connections and the cursor.
 const PAIR: u64 = 6 * MIB;
+/// The window of a backup compressed by zstd or xz, as far as it is filled.
+const WINDOW: u64 = crate::input::WINDOW;
 /// Chunks read and not taken: one waits for room, one is being read, or there are three of it, while the transform makes
 /// the new lines of a batch, and a batch of those.
 const AHEAD: u64 = 4;
@@ -56,7 +58,7 @@ fn pair(input: &FileInput, output: &Output) -> u64 {
     let events = requests * most_events;
     let load = Load { requests, bytes, events, longest, most_events };
     let sent = memory::requests(&output.kind, &load);
-    PAIR + held + ahead + (2 * events + AHEAD * most_events) * EVENT + sent
+    PAIR + WINDOW + held + ahead + (2 * events + AHEAD * most_events) * EVENT + sent
 }
 
 #[cfg(test)]

@@ -2,16 +2,16 @@
 
 use std::io::{self, BufRead, BufReader};
 
-use flate2::bufread::MultiGzDecoder;
+use crate::input::{Decoder, Packing};
 
 /// Bytes that are read in one go.
 pub(super) const STEP: usize = 1 << 20;
 
-/// What comes in, decompressed if it begins as gzip does.
+/// What comes in, decompressed if it begins as a compression that is known.
 pub(super) fn unpacked<'a>(mut packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    Ok(if packed.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        Box::new(BufReader::with_capacity(STEP, MultiGzDecoder::new(packed)))
-    } else {
-        Box::new(packed)
+    let packing = Packing::of(packed.fill_buf()?).map_err(io::Error::other)?;
+    Ok(match packing {
+        Some(packing) => Box::new(BufReader::with_capacity(STEP, Decoder::new(packing, packed))),
+        None => Box::new(packed),
     })
 }

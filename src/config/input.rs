@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backups::Backups;
 use super::item::Item;
 use super::paths::Paths;
 use super::raw::{Table, list};
@@ -22,6 +23,11 @@ pub(crate) struct FileInput {
     /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
     pub(crate) rescan: Duration,
     pub(crate) hold: Hold,
+    /// Backups whose names nothing else tells. Default none.
+    pub(crate) backups: Vec<Backups>,
+    /// The names of files beside the log that are none of its backups, nor are files named after them: other inputs'
+    /// logs, and what outputs write.
+    pub(crate) neighbours: Arc<[String]>,
     pub(crate) waits: Waits,
 }
 
@@ -71,6 +77,10 @@ impl FileInput {
         let input = Self {
             name: named(name, item)?,
             hold: Hold::read(table.table("hold")?, &log)?,
+            backups: table
+                .get("backups")
+                .map_or(Ok(Vec::new()), |item| Backups::read(&item, &log))?,
+            neighbours: Arc::default(),
             path: log,
             start_at: table
                 .get("start_at")

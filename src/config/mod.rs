@@ -12,6 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod backups;
 mod elasticsearch;
 mod error;
 mod expand;
@@ -30,6 +31,7 @@ mod transform;
 mod value;
 mod waits;
 
+pub(crate) use backups::Backups;
 pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate, Target};
 pub(crate) use error::ConfigError;
 pub(crate) use file::Rotate;
@@ -136,9 +138,12 @@ impl Config {
             Some(item) => item.duration(UNREADY)?,
         };
         let server = Server::read(document.table("server")?)?;
-        let inputs = input::read_all(&mut document, &mut paths)?;
+        let mut inputs = input::read_all(&mut document, &mut paths)?;
         let transform = transform::Given::read(document.table("transform")?)?;
         let outputs = output::read_all(&mut document, &inputs, &transform, &mut paths)?;
+        for input in &mut inputs {
+            input.neighbours = paths.neighbours(&input.path);
+        }
         document.finish()?;
         Ok(Self {
             node,

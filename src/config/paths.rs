@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::ConfigError;
+use super::backups::Backups;
 use super::input::FileInput;
 use super::item::Item;
 
@@ -14,12 +15,16 @@ use super::item::Item;
 pub(super) struct Paths {
     /// The input that follows a path.
     followed: BTreeMap<PathBuf, Arc<str>>,
+    /// Patterns of backups, and the input that takes them.
+    patterns: Vec<(Backups, Arc<str>)>,
     written: Vec<PathBuf>,
 }
 
 impl Paths {
     /// Notes a followed log, which no other input follows.
     pub(super) fn follow(&mut self, input: &FileInput, item: &Item<'_>) -> Result<(), ConfigError> {
+        let patterns = input.backups.iter().map(|one| (one.clone(), input.name.clone()));
+        self.patterns.extend(patterns);
         match self.followed.insert(plain(&input.path), input.name.clone()) {
             None => Ok(()),
             Some(other) => Err(item
@@ -47,9 +52,31 @@ impl Paths {
                     "the input `{input}` would take it for a backup of {log}: write to another directory"
                 )));
             }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let taken = |one: &Backups| {
+                Some(&*plain(&one.directory)) == path.parent() && one.matches(&name)
+            };
+            if let Some((_, input)) = self.patterns.iter().find(|(one, _)| taken(one)) {
+                return Err(item.wrong(format!(
+                    "the input `{input}` would take it for a backup, as its `backups` says: write to another directory"
+                )));
+            }
             self.written.push(path);
         }
         Ok(())
+    }
+
+    /// The names of files in the directory of a log that belong to somebody else: other inputs' logs, and what outputs
+    /// write.
+    pub(super) fn neighbours(&self, log: &Path) -> Arc<[String]> {
+        let log = plain(log);
+        let beside = self
+            .followed
+            .keys()
+            .chain(&self.written)
+            .filter(|path| **path != log && path.parent() == log.parent());
+        let name = |path: &PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
+        beside.filter_map(name).collect()
     }
 }
 

@@ -1,14 +1,17 @@
 //! How many files and sockets the process may have open at once, and how many of them backups may take.
 //!
 //! A soft limit of 1,024 is a relic of `select`, which nothing here calls, so it is raised to the hard one at the start.
-//! Of what there is, a quarter may be backups that are held open, and an eighth connections to the status page. The rest is
-//! a reserve for readers, outputs, the checkpoint and the watches. Where it runs out all the same, whoever asked tries again
+//! Of what there is beyond [`OWN`], a quarter may be backups that are held open; an eighth of all may be connections to the
+//! status page. The rest is a reserve for readers, outputs, the checkpoint and the watches. Where it runs out all the same, whoever asked tries again
 //! later: running out says nothing about a file.
 
 use std::io;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What an agent with a few inputs and outputs takes for itself: watches, sockets, locks.
+const OWN: usize = 48;
 
 /// What an operator does about it.
 pub(crate) const WAY_OUT: &str =
@@ -27,7 +30,7 @@ pub(crate) fn raise() {
 
 /// Files of backups that one of so many inputs may hold open, of those that have another name or a link to be opened by.
 pub(crate) fn share(inputs: usize) -> usize {
-    (limit() / 4 / inputs.max(1)).clamp(1, 256)
+    (limit().saturating_sub(OWN) / 4 / inputs.max(1)).clamp(1, 256)
 }
 
 /// Connections to the status page at once.
@@ -42,11 +45,7 @@ pub(crate) fn is_spent(error: &io::Error) -> bool {
 
 /// An error for people: one that says that descriptors are spent also says how many there may be.
 pub(crate) fn tell(error: &io::Error) -> String {
-    if is_spent(error) {
-        format!("{error}: {}", limited())
-    } else {
-        error.to_string()
-    }
+    if is_spent(error) { format!("{error}: {}", limited()) } else { error.to_string() }
 }
 
 /// What there is, for people.

@@ -4,7 +4,7 @@
 //! fingerprint, whatever its file is called. Files that somebody still reads are held open: what is deleted or
 //! compressed meanwhile can be read to its end all the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,12 @@ mod next;
 use super::files::{Files, Known};
 use super::generation::{FileId, Generation, file_id};
 use super::hold;
-use super::names::{self, Name, Stamp};
+use super::listing::{Asked, Listing, Unfollowed};
+use super::names::{Name, Stamp};
 use super::now::Now;
 use super::outlook::Outlook;
 use super::pins::{self, Kept, Pins};
+use crate::config::FileInput;
 use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key};
 use next::Next;
@@ -40,6 +42,7 @@ pub(super) struct Tracked {
 pub(super) struct Catalogue {
     directory: PathBuf,
     live: String,
+    asked: Asked,
     files: Files,
     tracked: Vec<Tracked>,
     pins: Option<Pins>,
@@ -52,6 +55,7 @@ pub(super) struct Catalogue {
 
 /// What one look found.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Found {
     /// Oldest first, the live one last.
     pub(super) generations: Vec<Arc<Generation>>,
@@ -68,6 +72,8 @@ pub(super) struct Found {
     pub(super) moved: bool,
     pub(super) backups: usize,
     pub(super) kept: Kept,
+    /// Files that look like backups and are not followed.
+    pub(super) unfollowed: Vec<Unfollowed>,
 }
 
 impl Found {
@@ -76,6 +82,9 @@ impl Found {
         if descriptors::is_spent(&error) {
             self.spent = true;
             self.again = Some(self.again.map_or(pins::LATER, |again| again.min(pins::LATER)));
+        } else if let Some(format) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.unfollowed.push(Unfollowed { name, format: Some(*format) });
         } else {
             self.unreadable.push((path, error));
         }
@@ -89,6 +98,7 @@ impl Catalogue {
         Self {
             directory: directory(path),
             live,
+            asked: Asked::default(),
             files: Files::new(key),
             tracked: Vec::new(),
             pins: None,
@@ -96,6 +106,11 @@ impl Catalogue {
             first: true,
             outlook: Arc::default(),
         }
+    }
+
+    /// Follows the files that the configuration asks for.
+    pub(super) fn with(self, config: &FileInput) -> Self {
+        Self { asked: Asked::of(config), ..self }
     }
 
     /// Keeps what is needed by links.
@@ -115,13 +130,13 @@ impl Catalogue {
         now: Now,
         wanted: impl Fn(Fingerprint) -> bool,
     ) -> io::Result<Found> {
-        let names = list(&self.directory, &self.live)?;
+        let Listing { names, unfollowed } = self.asked.list(&self.directory, &self.live)?;
         if let Some(pins) = &mut self.pins {
             pins.look(now);
         }
         let live_exists = names.iter().any(|name| name.stamp.is_none());
         let backups = names.len() - usize::from(live_exists);
-        let mut found = Found { live_exists, backups, ..Found::default() };
+        let mut found = Found { live_exists, backups, unfollowed, ..Found::default() };
         let mut next = Next::default();
         let before = std::mem::take(&mut self.tracked);
         let mut open = 0;
@@ -257,22 +272,6 @@ impl Catalogue {
     }
 }
 
-/// The log and its backups in a directory, oldest first as far as their names tell.
-pub(super) fn list(directory: &Path, live: &str) -> io::Result<Vec<Name>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let Ok(name) = entry?.file_name().into_string() else { continue };
-        names.extend(names::parse(live, &name));
-    }
-    let plain: HashSet<_> =
-        names.iter().filter(|name| !name.gzip).map(|name| name.stem.clone()).collect();
-    for name in &mut names {
-        name.doubled = name.gzip && plain.contains(&name.stem);
-    }
-    names.sort_by(names::order);
-    Ok(names)
-}
-
 /// The directory of the log and its backups.
 pub(super) fn directory(path: &Path) -> PathBuf {
     match path.parent() {
@@ -293,11 +292,11 @@ fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now
         print: known.head.print,
         name: name.file.as_str().into(),
         path,
-        gzip: name.gzip,
+        gzip: known.gzip,
         held: known.held,
         length: known.length,
         live,
-        closed: name.gzip || (!live && now.steady.duration_since(grown) >= now.waits.closed),
+        closed: known.gzip || (!live && now.steady.duration_since(grown) >= now.waits.closed),
         time: known.head.time,
         rotated: match name.stamp {
             Some(Stamp::Time(time)) => Some(time),

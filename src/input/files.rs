@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use super::generation::{FileId, Held, file_id};
 use super::head::{self, Head};
 use super::names::Name;
 use super::now::Now;
+use super::packing::{BEGIN, Foreign, Packing, begin_of, is_text};
 use super::source::{begins_with, decoder};
 use crate::event::Key;
 
@@ -19,6 +20,8 @@ use crate::event::Key;
 pub(super) struct Known {
     pub(super) id: FileId,
     pub(super) head: Head,
+    /// It is compressed, whatever its name says.
+    pub(super) gzip: bool,
     /// Decompressed bytes, as far as known.
     pub(super) length: u64,
     /// The file, if it has just been opened or was open before.
@@ -31,6 +34,7 @@ struct Cached {
     size: u64,
     modified: (i64, i64),
     head: Head,
+    gzip: bool,
     length: u64,
     /// Listed since the last [`Files::sweep`].
     listed: bool,
@@ -60,7 +64,7 @@ impl Files {
         if !meta.is_file() {
             return Ok(None);
         }
-        let (known, meta) = match self.same(&meta, name.gzip, held)? {
+        let (known, meta) = match self.same(&meta, held)? {
             Some(known) => (known, meta),
             None => match self.read_head(name, path, now)? {
                 Some(found) => found,
@@ -71,6 +75,7 @@ impl Files {
             size: meta.len(),
             modified: (meta.mtime(), meta.mtime_nsec()),
             head: known.head.clone(),
+            gzip: known.gzip,
             length: known.length,
             listed: true,
         };
@@ -88,11 +93,11 @@ impl Files {
     fn same(
         &self,
         meta: &Metadata,
-        gzip: bool,
         held: impl FnOnce(FileId) -> Option<Held>,
     ) -> io::Result<Option<Known>> {
         let id = file_id(meta);
         let Some(cached) = self.heads.get(&id) else { return Ok(None) };
+        let gzip = cached.gzip;
         let held = held(id).filter(|held| held.gzip == gzip);
         let modified = (meta.mtime(), meta.mtime_nsec());
         let untouched = cached.size == meta.len() && cached.modified == modified;
@@ -102,7 +107,7 @@ impl Files {
             return Ok(None);
         }
         let length = if untouched { cached.length } else { meta.len() };
-        Ok(Some(Known { id, head: cached.head.clone(), length, held }))
+        Ok(Some(Known { id, head: cached.head.clone(), gzip, length, held }))
     }
 
     fn read_head(
@@ -114,14 +119,21 @@ impl Files {
         let file = Arc::new(File::open(path)?);
         // Asked of the open file: the path may be another's by now.
         let meta = file.metadata()?;
-        let (head, length) = if name.gzip {
-            (self.gzip_head(name, &file, &meta, now)?, gzip_length(&file, &meta)?)
+        let begin = begin_of(&file)?;
+        let packing = Packing::of(&begin).map_err(io::Error::other)?;
+        let gzip = packing.is_some() || (name.gzip && !is_text(&begin));
+        let (head, length) = if gzip {
+            (self.gzip_head(name, &file, &meta, now)?, packed_length(packing, &file, &meta)?)
         } else {
             (head::read(&*file, name.stamp.is_some(), &self.key)?, meta.len())
         };
+        // A tar archive stays one when it is compressed.
+        if gzip && head.as_ref().is_some_and(|head| Packing::of(&head.probe) == Err(Foreign::Tar)) {
+            return Err(io::Error::other(Foreign::PackedTar));
+        }
         let id = file_id(&meta);
-        let open = Held { file, gzip: name.gzip, id };
-        Ok(head.map(|head| (Known { id, head, length, held: Some(open) }, meta)))
+        let open = Held { file, gzip, id };
+        Ok(head.map(|head| (Known { id, head, gzip, length, held: Some(open) }, meta)))
     }
 
     /// The head of a compressed file; one that cannot be read at all is known by its name and size.
@@ -150,6 +162,21 @@ impl Files {
     }
 }
 
+/// In which format a file is, with a look into what is compressed.
+pub(super) fn format_of(file: &Arc<File>) -> io::Result<Result<Option<Packing>, Foreign>> {
+    let packing = match Packing::of(&begin_of(file)?) {
+        Ok(Some(packing)) => packing,
+        other => return Ok(other),
+    };
+    let mut begin = Vec::new();
+    // Where the stream is damaged, its reader will meet that.
+    let _ = decoder(Arc::clone(file)).take(BEGIN as u64).read_to_end(&mut begin);
+    if Packing::of(&begin) == Err(Foreign::Tar) {
+        return Ok(Err(Foreign::PackedTar));
+    }
+    Ok(Ok(Some(packing)))
+}
+
 /// Whether nobody has written to a file for long enough.
 pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
     // A time in the future tells nothing.
@@ -158,8 +185,12 @@ pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
     })
 }
 
-/// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB.
-fn gzip_length(file: &File, meta: &Metadata) -> io::Result<u64> {
+/// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB. Of other formats
+/// the least that it can be.
+fn packed_length(packing: Option<Packing>, file: &File, meta: &Metadata) -> io::Result<u64> {
+    if packing.is_some_and(|packing| packing != Packing::Gzip) {
+        return Ok(meta.len());
+    }
     let Some(from) = meta.len().checked_sub(4) else { return Ok(0) };
     let mut trailer = [0; 4];
     file.read_exact_at(&mut trailer, from)?;

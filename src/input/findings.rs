@@ -13,12 +13,15 @@ use super::catalogue::Found;
 use super::follower::state_of;
 use super::inspect::last_event;
 use super::known_paths;
+use super::listing::Unfollowed;
 use crate::config::FileInput;
 use crate::disk::descriptors;
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
 
 /// What to do about a log that may not be read.
 const RIGHTS: &str = "run as root, give the agent CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
+/// Files that a finding names.
+const NAMED: usize = 5;
 /// A server writes its first event within seconds.
 const EMPTY: Duration = Duration::from_mins(10);
 
@@ -64,11 +67,13 @@ pub(super) fn after_look(
         _ => None,
     };
     let unreadable = match &readable {
-        InputState::Unreadable { path, error } if odd.is_none() && !spent => Some(InputFinding::failure(
-            FindingKind::LogUnreadable,
-            format!("{} cannot be read: {error}", path.display()),
-            RIGHTS,
-        )),
+        InputState::Unreadable { path, error } if odd.is_none() && !spent => {
+            Some(InputFinding::failure(
+                FindingKind::LogUnreadable,
+                format!("{} cannot be read: {error}", path.display()),
+                RIGHTS,
+            ))
+        }
         _ => None,
     };
     let empty = found.as_ref().ok().and_then(|found| empty(config, found, looker));
@@ -80,6 +85,33 @@ pub(super) fn after_look(
     let silent = found.as_ref().ok().and_then(|found| silent(config, found, looker));
     stats.set_finding(FindingKind::LogSilent, silent);
     stats.set_finding(FindingKind::NoDescriptors, no_descriptors);
+    if let Ok(found) = found {
+        stats.set_finding(FindingKind::UnfollowedFiles, unfollowed(config, &found.unfollowed));
+    }
+}
+
+/// Files beside the log that may hold its events, which nobody ships.
+fn unfollowed(config: &FileInput, files: &[Unfollowed]) -> Option<InputFinding> {
+    let shown = |file: &Unfollowed| match file.format {
+        Some(format) => format!("{} ({format})", file.name),
+        None => file.name.clone(),
+    };
+    let mut names: Vec<_> = files.iter().map(shown).collect();
+    names.sort_unstable();
+    let more = names.len().checked_sub(NAMED).filter(|more| *more > 0);
+    names.truncate(NAMED);
+    let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+    (!names.is_empty()).then(|| {
+        InputFinding::warning(
+            FindingKind::UnfollowedFiles,
+            format!(
+                "beside {} there are files that look like its backups and are not followed: {}{more}",
+                config.path.display(),
+                names.join(", ")
+            ),
+            "if they are backups, name them with `backups = \"PATTERN\"` in this input or ship them with `replay`; if not, move them elsewhere",
+        )
+    })
 }
 
 /// Files are looked at again until there are descriptors: nothing is taken for unreadable or lost meanwhile.

@@ -44,8 +44,8 @@ pub(super) struct Follower {
 /// What the last listing found, to see that another is not needed.
 pub(super) struct Looked {
     at: Instant,
-    /// The directory's time of change, if that was long enough ago to tell later changes apart.
-    settled: Option<SystemTime>,
+    /// The time of change of each directory, if that was long enough ago to tell later changes apart.
+    settled: Option<Vec<Option<SystemTime>>>,
     live_length: Option<u64>,
 }
 
@@ -93,24 +93,31 @@ impl Follower {
     /// Whether names and the live file's length are as they were, so that a listing would find nothing new.
     fn is_unchanged(&self) -> bool {
         let Some(looked) = &self.looked else { return false };
-        let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified());
         let length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
         looked.at.elapsed() < SURE
             && !self.catalogue.has_grown()
-            && looked.settled.is_some_and(|settled| modified.is_ok_and(|time| time == settled))
+            && looked.settled.as_ref().is_some_and(|settled| *settled == self.modified())
             && length == looked.live_length
+    }
+
+    /// When names last changed in the directory of the log, and in those that `backups` names.
+    fn modified(&self) -> Vec<Option<SystemTime>> {
+        let elsewhere = self.config.backups.iter().map(|one| &one.directory);
+        let modified = |path: &PathBuf| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        std::iter::once(&self.directory).chain(elsewhere).map(modified).collect()
     }
 
     /// Lists the directory; answers when to do so again at the latest.
     fn look(&mut self) -> Duration {
         let now = SystemTime::now();
-        let modified = fs::metadata(&self.directory).and_then(|meta| meta.modified()).ok();
+        let modified = self.modified();
         let live_length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
         let long_ago = |time: &SystemTime| {
             now.duration_since(*time).is_ok_and(|age| age > Duration::from_secs(2))
         };
-        self.looked =
-            Some(Looked { at: Instant::now(), settled: modified.filter(long_ago), live_length });
+        let settled = modified.iter().flatten().all(long_ago) && modified[0].is_some();
+        let settled = settled.then_some(modified);
+        self.looked = Some(Looked { at: Instant::now(), settled, live_length });
         let found =
             self.catalogue.look(Now::now(self.config.waits), |print| self.shared.is_wanted(print));
         let usual = if self.watch.is_notified() {

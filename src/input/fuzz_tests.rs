@@ -5,8 +5,12 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use lzma_rust2::{XzOptions, XzWriter};
+use ruzstd::encoding::CompressionLevel;
+
 use super::generation::Held;
 use super::head::{self, Head};
+use super::packing::Packing;
 use super::shorten::shortened;
 use super::skim::Skim;
 use super::source::{Source, Trouble};
@@ -16,14 +20,26 @@ const KEY: Key = Key([3; 32]);
 /// Bytes decompressed at the most: one flip of a bit can make gigabytes.
 const MOST: usize = 1 << 20;
 
-/// The first eight bytes say how the rest becomes a file, where reading begins and in which steps.
+/// A `.gz`.
 pub(crate) fn gzip(data: &[u8]) {
+    backup(Packing::Gzip, data);
+}
+
+/// One of the other compressions: the first byte says which.
+pub(crate) fn packed(data: &[u8]) {
+    let Some((&which, rest)) = data.split_first() else { return };
+    backup([Packing::Zstd, Packing::Xz, Packing::Bzip2][usize::from(which % 3)], rest);
+}
+
+/// The first eight bytes say how the rest becomes a file, where reading begins and in which steps.
+fn backup(packing: Packing, data: &[u8]) {
     let Some((&[how, flip, a0, a1, b0, b1, step, room], rest)) = data.split_first_chunk::<8>()
     else {
         return;
     };
     let (a, b) =
         (usize::from(u16::from_le_bytes([a0, a1])), usize::from(u16::from_le_bytes([b0, b1])));
+    let compressed = |text: &[u8]| compressed(packing, text);
     let file = match how % 4 {
         // As it is, or as the text of a backup that was cut, changed in a byte, or had something joined to it.
         0 => rest.to_vec(),
@@ -133,9 +149,20 @@ fn held(bytes: &[u8]) -> std::io::Result<Held> {
     Ok(Held { file: Arc::new(file), gzip: true, id: (0, 0) })
 }
 
-fn compressed(text: &[u8]) -> Vec<u8> {
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    let written = gz.write_all(text).and_then(|()| gz.finish());
+fn compressed(packing: Packing, text: &[u8]) -> Vec<u8> {
+    let written = match packing {
+        Packing::Gzip => {
+            let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            gz.write_all(text).and_then(|()| gz.finish())
+        }
+        Packing::Zstd => Ok(ruzstd::encoding::compress_to_vec(text, CompressionLevel::Fastest)),
+        Packing::Xz => XzWriter::new(Vec::new(), XzOptions::with_preset(0))
+            .and_then(|mut xz| xz.write_all(text).and_then(|()| xz.finish())),
+        Packing::Bzip2 => {
+            let mut bz = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            bz.write_all(text).and_then(|()| bz.finish())
+        }
+    };
     written.unwrap_or_default()
 }
 

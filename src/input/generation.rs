@@ -19,6 +19,7 @@ pub(super) fn file_id(meta: &Metadata) -> FileId {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) file: Arc<File>,
+    /// It is compressed, in whichever format.
     pub(super) gzip: bool,
     pub(super) id: FileId,
 }
@@ -35,7 +36,7 @@ pub(crate) struct Generation {
     pub(super) gzip: bool,
     /// What to read, where it is open; else it is opened by its path.
     pub(super) held: Option<Held>,
-    /// Decompressed bytes; of a `.gz` what its trailer says, which is an estimate.
+    /// Decompressed bytes; of a `.gz` what its trailer says, of other formats what it takes on disk: an estimate.
     pub(super) length: u64,
     /// It stands under the live name.
     pub(super) live: bool,

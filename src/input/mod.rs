@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 mod altered;
 mod assembly;
 mod catalogue;
+mod decoder;
 mod files;
 mod findings;
 mod finite;
@@ -34,11 +35,13 @@ mod inspect;
 mod known_paths;
 mod large;
 mod lines;
+mod listing;
 mod loss;
 mod names;
 mod now;
 mod open;
 mod outlook;
+mod packing;
 mod pins;
 mod reader;
 mod shared;
@@ -51,10 +54,12 @@ mod unseen;
 mod watch;
 
 pub(crate) use assembly::{Damage, Limits};
+pub(crate) use decoder::{Decoder, WINDOW};
 pub(crate) use findings::not_a_file;
 pub(crate) use finite::{Listed, list, spooled};
 pub(crate) use large::{LARGE, Large};
 pub(crate) use open::STRIDE;
+pub(crate) use packing::Packing;
 pub(crate) use pins::try_link;
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
@@ -165,6 +170,7 @@ impl Input {
         let mut follower = Follower {
             directory: catalogue::directory(&self.config.path),
             catalogue: Catalogue::new(&self.config.path, self.key.clone())
+                .with(&self.config)
                 .with_pins(pins)
                 .one_of(inputs.len()),
             config: self.config.clone(),
@@ -190,6 +196,7 @@ impl Input {
     /// If it cannot be listed.
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
         let found = Catalogue::new(&self.config.path, self.key.clone())
+            .with(&self.config)
             .look(Now::now(self.config.waits), |_| false);
         findings::after_look(stats, &self.config, &found, Looker::Once);
         let found = found?;

@@ -13,6 +13,7 @@ use std::cmp::{Ordering, Reverse};
 
 mod moment;
 
+use super::packing::SUFFIXES;
 use crate::event::{Nanos, rfc3339};
 use moment::moment;
 
@@ -21,8 +22,9 @@ use moment::moment;
 pub(super) struct Name {
     /// The file's own name.
     pub(super) file: String,
-    /// The name without `.gz`: the same before and after compression.
+    /// The name without `.gz` and the like: the same before and after compression.
     pub(super) stem: String,
+    /// It ends as compressed files do; what it is tell its first bytes.
     pub(super) gzip: bool,
     /// `None` for the live file.
     pub(super) stamp: Option<Stamp>,
@@ -39,8 +41,6 @@ pub(super) enum Stamp {
     Number(u32),
 }
 
-/// What compressors append.
-const COMPRESSED: &[&str] = &[".gz"];
 /// Rotations on top of each other, each with its compression, that a name may tell of.
 const LAYERS: usize = 6;
 /// The longest date: `2006-01-02T15:04:05.000000000+07:00` has 35 bytes.
@@ -77,7 +77,7 @@ pub(super) fn parse(live: &str, name: &str) -> Option<Name> {
     // The first rotation ended the file. A copy that was only compressed has no stamp at all.
     let time = stamps.iter().find(|stamp| matches!(stamp, Stamp::Time(_)));
     let stamp = *time.or(stamps.first()).unwrap_or(&Stamp::Number(0));
-    Some(Name::backup(name, uncompressed(name).is_some(), stamp))
+    Some(Name::backup(name, is_compressed(name), stamp))
 }
 
 /// Reads what rotations left behind the name of the log, from the left; whether all of it is that. `extension`: what the
@@ -95,7 +95,7 @@ fn layers(rest: &str, extension: &str, left: usize, stamps: &mut Vec<Stamp>) -> 
     {
         return true;
     }
-    let packed = || COMPRESSED.iter().filter_map(|suffix| rest.strip_prefix(suffix));
+    let packed = || SUFFIXES.iter().filter_map(|suffix| rest.strip_prefix(suffix));
     if extension.is_empty() && packed().any(|after| layers(after, "", left - 1, stamps)) {
         return true;
     }
@@ -119,9 +119,21 @@ fn layers(rest: &str, extension: &str, left: usize, stamps: &mut Vec<Stamp>) -> 
     })
 }
 
+/// Whether a name begins like those of the log and its backups.
+pub(super) fn looks_alike(live: &str, name: &str) -> bool {
+    let base = live.rfind('.').map_or(live, |dot| &live[..dot]);
+    let joined = |rest: &str| rest.starts_with(|next: char| !next.is_alphanumeric());
+    name.starts_with(live) || (!base.is_empty() && name.strip_prefix(base).is_some_and(joined))
+}
+
+/// Whether a name says that the file is compressed.
+pub(super) fn is_compressed(name: &str) -> bool {
+    uncompressed(name).is_some()
+}
+
 /// A name without what a compressor appended, if one did.
 fn uncompressed(name: &str) -> Option<&str> {
-    COMPRESSED.iter().find_map(|suffix| name.strip_suffix(suffix))
+    SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix))
 }
 
 /// `2006-01-02T15-04-05.000`, always UTC under Kubernetes.

@@ -1,4 +1,4 @@
-//! Opens a plain or gzip file at a decompressed offset and reads on from there.
+//! Opens a plain or compressed file at a decompressed offset and reads on from there.
 //!
 //! Offsets count decompressed bytes in both, so the reader above need not know which it has.
 
@@ -7,9 +7,9 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::decoder::Decoder;
 use super::generation::Held;
+use super::packing::{Packing, begin_of};
 use crate::event::{Key, Mark};
 
 /// Bytes decompressed or, compressed, read at once.
@@ -36,7 +36,7 @@ pub(super) struct Plain {
 /// A compressed backup. Several joined members are one stream.
 pub(super) struct Gzip {
     file: Arc<File>,
-    decoder: Decoder,
+    decoder: FileDecoder,
     at: u64,
     /// The last bytes before the offset at which it was opened.
     before: Vec<u8>,
@@ -52,13 +52,13 @@ pub(super) struct Gzip {
 pub(super) enum Trouble {
     /// The file begins with something else than it should: it was truncated, written over, or its name is another's.
     Replaced,
-    /// A gzip stream that breaks off or does not add up. Everything before it has been read.
+    /// A compressed stream that breaks off or does not add up. Everything before it has been read.
     Damaged {
         error: io::Error,
         /// Compressed bytes behind the damage.
         rest: u64,
     },
-    /// A whole gzip stream that ends before the offset.
+    /// A whole compressed stream that ends before the offset.
     Short,
     Io(io::Error),
 }
@@ -226,7 +226,7 @@ impl Gzip {
 
     fn damaged(&mut self, error: io::Error) -> Trouble {
         self.met = Some((error.kind(), error.to_string()));
-        let buffer = self.decoder.get_ref();
+        let buffer = self.decoder.source();
         let consumed = buffer.get_ref().at - buffer.buffer().len() as u64;
         let length = self.file.metadata().map_or(0, |meta| meta.len());
         Trouble::Damaged { error, rest: length.saturating_sub(consumed) }
@@ -265,11 +265,14 @@ impl Gzip {
 }
 
 /// Decompresses a file from its beginning.
-pub(super) type Decoder = MultiGzDecoder<BufReader<FromStart>>;
+pub(super) type FileDecoder = Decoder<BufReader<FromStart>>;
 
-/// See [`Decoder`]. Whoever else reads the file does not disturb it.
-pub(super) fn decoder(file: Arc<File>) -> Decoder {
-    MultiGzDecoder::new(BufReader::with_capacity(WINDOW, FromStart { file, at: 0 }))
+/// See [`FileDecoder`]. Whoever else reads the file does not disturb it. What begins like nothing that is known is a `.gz`
+/// whose beginning is damaged.
+pub(super) fn decoder(file: Arc<File>) -> FileDecoder {
+    let packing = begin_of(&file).ok().and_then(|begin| Packing::of(&begin).ok().flatten());
+    let compressed = BufReader::with_capacity(WINDOW, FromStart { file, at: 0 });
+    Decoder::new(packing.unwrap_or(Packing::Gzip), compressed)
 }
 
 /// Reads a shared file with a place of its own in it.

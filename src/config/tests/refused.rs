@@ -277,6 +277,18 @@ path = "/l/b.log"
 rescan = "1ms"
 > f:7: inputs.b.rescan = "1ms": write a duration from "100ms" to "10m"
 type = "file"
+path = "/l/b.log"
+backups = "audit.log-[1"
+> f:7: inputs.b.backups = "audit.log-[1": invalid range pattern: write it as for a shell
+type = "file"
+path = "/l/b.log"
+backups = ["ok-*", "*/audit.log-*"]
+> f:7: inputs.b.backups[1] = "*/audit.log-*": only the last part may have `*`, `?` or `[`: name each directory
+type = "file"
+path = "/l/b.log"
+backups = "old/"
+> f:7: inputs.b.backups = "old/": ends in `/`: write the names of files, as in "old/audit.log-*"
+type = "file"
 path = "/l/../l/./audit.log"
 > f:6: inputs.b.path = "/l/../l/./audit.log": the input `a` follows it already: remove one of the two
 "#,
@@ -609,7 +621,7 @@ endpoint = "http://h"
 type = "file"
 path = "/l/audit.log"
 xoutputs = 5
-> f:4: unknown key `xoutputs` in [inputs.a]: known are `hold`, `max_line_bytes`, `path`, `rescan`, `start_at`, `type`
+> f:4: unknown key `xoutputs` in [inputs.a]: known are `backups`, `hold`, `max_line_bytes`, `path`, `rescan`, `start_at`, `type`
 outputs = []
 [inputs.a]
 type = "file"

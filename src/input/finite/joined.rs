@@ -1,20 +1,30 @@
-//! Tells a compressed file of several members, such as `cat a.gz b.gz` makes: an offset in it is none in the log that
+//! Tells a compressed file of several members or streams, such as `cat a.gz b.gz` makes: an offset in it is none in the log that
 //! the server wrote, which compresses each backup by itself.
 //!
-//! The beginning of a member is looked for in the compressed bytes, as what Go's and other writers of gzip put there.
-//! It could stand in the middle of a member by chance, once in 2^40 bytes or so: then the file's events are looked up by
+//! The beginning of a member is looked for in the compressed bytes, as what Go's and other writers of gzip put there; of
+//! other formats what each stream begins with. It could stand in the middle of a member by chance, of gzip once in 2^40
+//! bytes or so, of zstd once in 2^32, and pbzip2 makes a stream of each 900 kB of one log: then the file's events are looked up by
 //! their content for no need, and nothing else happens.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::super::files::format_of;
+use super::super::packing::{Foreign, Packing, begin_of};
 use crate::event::Fingerprint;
 
 /// Magic and method of a gzip member (RFC 1952, 2.3.1).
-const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+const GZIP: &[u8] = &[0x1f, 0x8b, 8];
+/// Of a zstd frame (RFC 8878, 3.1.1).
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Of an xz stream, with the first of its flags.
+const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0, 0];
+/// Of the first block in a bzip2 stream, after `BZh` and a digit.
+const BZIP2: &[u8] = &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 /// Bytes of a member's header.
 const HEADER: usize = 10;
 const WINDOW: usize = 256 << 10;
@@ -35,16 +45,16 @@ impl Digest {
     }
 }
 
-/// Whether a file begins as gzip does.
-pub(super) fn is_gzip(path: &Path) -> io::Result<bool> {
-    let mut begin = Vec::new();
-    File::open(path)?.take(2).read_to_end(&mut begin)?;
-    Ok(begin == MAGIC[..2])
+/// Whether a file begins as a compression does that can be read; the format where it is another.
+pub(super) fn is_packed(path: &Path) -> io::Result<Result<bool, Foreign>> {
+    Ok(format_of(&Arc::new(File::open(path)?))?.map(|packing| packing.is_some()))
 }
 
 /// A digest of the whole file if it has several members.
 pub(super) fn digest(path: &Path) -> io::Result<Option<Digest>> {
-    if scan(File::open(path)?)? { digest_of(path, 0).map(Some) } else { Ok(None) }
+    let file = File::open(path)?;
+    let Ok(Some(packing)) = Packing::of(&begin_of(&file)?) else { return Ok(None) };
+    if scan(packing, file)? { digest_of(path, 0).map(Some) } else { Ok(None) }
 }
 
 /// A digest of the whole file and a number.
@@ -61,7 +71,13 @@ pub(super) fn digest_of(path: &Path, number: u64) -> io::Result<Digest> {
 }
 
 /// Whether a second member begins anywhere.
-fn scan(mut file: impl Read) -> io::Result<bool> {
+fn scan(packing: Packing, mut file: impl Read) -> io::Result<bool> {
+    let magic = match packing {
+        Packing::Gzip => GZIP,
+        Packing::Zstd => ZSTD,
+        Packing::Xz => XZ,
+        Packing::Bzip2 => BZIP2,
+    };
     let mut buffer = Vec::with_capacity(WINDOW + HEADER);
     // The first member's own header does not count.
     let mut first = true;
@@ -69,9 +85,9 @@ fn scan(mut file: impl Read) -> io::Result<bool> {
         let kept = buffer.len().min(HEADER - 1);
         buffer.drain(..buffer.len() - kept);
         let got = (&mut file).take(WINDOW as u64).read_to_end(&mut buffer)?;
-        let from = usize::from(std::mem::take(&mut first));
-        if memchr::memmem::find_iter(buffer.get(from..).unwrap_or_default(), &MAGIC)
-            .any(|at| is_header(&buffer[from + at..]))
+        let from = if std::mem::take(&mut first) { HEADER } else { 0 };
+        if memchr::memmem::find_iter(buffer.get(from..).unwrap_or_default(), magic)
+            .any(|at| packing != Packing::Gzip || is_header(&buffer[from + at..]))
         {
             return Ok(true);
         }
@@ -108,10 +124,10 @@ mod tests {
         })
         .take(WINDOW + 2000)
         .collect();
-        assert!(!scan(&*gz(&text)).unwrap());
+        assert!(!scan(Packing::Gzip, &*gz(&text)).unwrap());
         for length in [0, 1, 100].into_iter().chain(WINDOW - 60..WINDOW + 20) {
             let both = [gz(&text[..length]), gz(b"second")].concat();
-            assert!(scan(&*both).unwrap(), "{length}");
+            assert!(scan(Packing::Gzip, &*both).unwrap(), "{length}");
         }
     }
 

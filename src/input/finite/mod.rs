@@ -14,11 +14,12 @@ mod joined;
 #[cfg(test)]
 mod tests;
 
-use super::catalogue;
 use super::files::{Files, Known};
 use super::generation::{FileId, Generation, file_id};
+use super::listing::Asked;
 use super::names::{self, Name, Stamp};
 use super::now::Now;
+use super::packing::Foreign;
 use crate::config::Waits;
 use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key, Nanos};
@@ -42,6 +43,8 @@ pub(crate) enum ListError {
         "{directory} holds no file named {live} or like one of its backups: name the files one by one, or set `path` of the input to the name that the log had"
     )]
     Nothing { directory: PathBuf, live: String },
+    #[error("{path} is {format}")]
+    Format { path: PathBuf, format: Foreign },
     #[error(
         "{path} is neither a file nor a directory: name an audit log, or `-` for standard input"
     )]
@@ -159,7 +162,7 @@ impl<'a> Finding<'a> {
     fn directory(&mut self, directory: &Path) -> Result<(), ListError> {
         let read = |source| ListError::Read { path: directory.to_owned(), source };
         let live = self.live_name();
-        let names = catalogue::list(directory, &live).map_err(read)?;
+        let names = Asked::default().list(directory, &live).map_err(read)?.names;
         if names.is_empty() {
             return Err(ListError::Nothing { directory: directory.to_owned(), live });
         }
@@ -171,8 +174,9 @@ impl<'a> Finding<'a> {
 
     /// A file that was named, whatever its name is.
     fn file(&mut self, path: &Path) -> Result<(), ListError> {
-        let gzip = joined::is_gzip(path)
-            .map_err(|source| ListError::Read { path: path.to_owned(), source })?;
+        let gzip = joined::is_packed(path)
+            .map_err(|source| ListError::Read { path: path.to_owned(), source })?
+            .map_err(|format| ListError::Format { path: path.to_owned(), format })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = names::parse(&self.live_name(), &name);
         let stamp = known.and_then(|known| known.stamp);
@@ -194,10 +198,11 @@ impl<'a> Finding<'a> {
         if name.doubled && known.head.time.is_none() {
             return Ok(());
         }
+        // The bytes tell, whatever the name says.
+        let live = live && !known.gzip;
+        let packed = known.gzip;
         let mut listed = listed(name, path.to_owned(), known, live, self.found.len() < self.most);
-        if name.gzip
-            && let Some(digest) = joined::digest(path).map_err(wrong)?
-        {
+        if packed && let Some(digest) = joined::digest(path).map_err(wrong)? {
             listed = listed.without_positions(&digest);
         }
         match self.found.get(&listed.print()) {
@@ -218,7 +223,7 @@ impl<'a> Finding<'a> {
 }
 
 fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> Listed {
-    let Known { head, length, held, .. } = known;
+    let Known { head, gzip, length, held, .. } = known;
     let keyed = head.time.is_none();
     let generation = Generation {
         print: head.print,
@@ -226,7 +231,7 @@ fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> L
             .file_name()
             .map_or(name.file.as_str().into(), |name| name.to_string_lossy().into()),
         path: path.clone(),
-        gzip: name.gzip,
+        gzip,
         held: held.filter(|_| hold),
         length,
         live,

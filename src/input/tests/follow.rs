@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,6 +29,8 @@ impl Follow {
             start_at: StartAt::Beginning,
             max_line_bytes: 100 << 20,
             rescan,
+            backups: Vec::new(),
+            neighbours: Arc::default(),
             hold: Hold { max_bytes: 0, min_free: MinFree::Bytes(0), dir: directory.join("hold") },
             waits: Waits::USUAL,
         };
