@@ -84,7 +84,9 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::{Losses, Pair, Seen};
-    use crate::event::{Cursor, Earlier, Fingerprint, Key, Mark, Marks, Progress, Sighting};
+    use crate::event::{
+        Cursor, Earlier, Fingerprint, IdScheme, Key, LogName, Mark, Marks, Progress, Sighting,
+    };
 
     fn state() -> State {
         let mark = Mark::of(b"line", &Key([1; 32]));
@@ -112,6 +114,7 @@ mod tests {
             cursor,
             reserved: super::super::ALL,
             scopes: vec!["s".into()],
+            ids: vec![IdScheme::Position, IdScheme::Log(LogName::default())],
             file: None,
             gaps: Vec::new(),
             losses: Losses { since: Some(7), ..Losses::default() },
@@ -126,7 +129,7 @@ mod tests {
         };
         let generations = [(Fingerprint([9; 16]), sighting)].into();
         let inputs = vec![Seen { input: "a".into(), generations }];
-        State { node: "cp-1".into(), pairs: vec![pair], inputs }
+        State { node: "cp-1".into(), pairs: vec![pair], inputs, born: Some(7) }
     }
 
     #[test]

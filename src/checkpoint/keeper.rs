@@ -200,7 +200,8 @@ mod tests {
     /// A keeper with a pair of an hour's interval, its ledger, and how often it has written.
     fn hourly(dir: &std::path::Path) -> (Keeper, Arc<Notify>, Arc<Ledger>, Arc<AtomicUsize>) {
         let (moved, written) = (Arc::<Notify>::default(), Arc::<AtomicUsize>::default());
-        let ledger = Arc::new(Ledger::new(Pair::default(), String::new(), Arc::clone(&moved)));
+        let ledger =
+            Arc::new(Ledger::new(Pair::default(), String::new(), None, Arc::clone(&moved)));
         let telemetry = Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0" });
         let store = Arc::new(Store::open(dir).unwrap());
         let (ledgers, interval) = (vec![Arc::clone(&ledger)], Duration::from_hours(1));
@@ -246,7 +247,7 @@ mod tests {
         let broken = || Err(io::Error::other("no"));
         let ledgers = vec![
             Arc::new(Ledger::of_file(pair("broken"), Arc::default(), broken)),
-            Arc::new(Ledger::new(pair("well"), String::new(), Arc::default())),
+            Arc::new(Ledger::new(pair("well"), String::new(), None, Arc::default())),
         ];
         for ledger in &ledgers {
             ledger.advance(Fingerprint([1; 16]), Progress::default(), 5, None);

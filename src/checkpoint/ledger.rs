@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::{ALL, FileMark, Pair};
-use crate::event::{Cursor, Fingerprint, GapRecord, Nanos, Progress};
+use crate::event::{Cursor, Fingerprint, GapRecord, IdScheme, Nanos, Progress};
 use crate::telemetry::PairStats;
 
 /// Bytes that may be sent beyond the saved cursor: enough that saving once an interval seldom makes a pipeline wait,
@@ -88,8 +88,16 @@ impl Books {
 }
 
 impl Ledger {
-    /// The books of a pair that starts from `pair`, whose `reserved` bytes are in doubt.
-    pub(crate) fn new(pair: Pair, scope: String, moved: Arc<Notify>) -> Self {
+    /// The books of a pair that starts from `pair`, whose `reserved` bytes are in doubt. What is sent goes to `scope`, under
+    /// ids made of `ids`.
+    pub(crate) fn new(
+        mut pair: Pair,
+        scope: String,
+        ids: Option<IdScheme>,
+        moved: Arc<Notify>,
+    ) -> Self {
+        let new = ids.filter(|ids| !pair.ids.contains(ids));
+        pair.ids.extend(new);
         let (old, gaps) = (pair.reserved, u64::from(!pair.gaps.is_empty()));
         let books = Books {
             pair,

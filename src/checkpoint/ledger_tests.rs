@@ -7,7 +7,7 @@ use crate::event::{Extent, GapPlace};
 
 fn ledger(reserved: u64) -> Ledger {
     let pair = Pair { reserved, scopes: vec!["old".into()], ..Pair::default() };
-    Ledger::new(pair, "new".into(), Arc::default())
+    Ledger::new(pair, "new".into(), None, Arc::default())
 }
 
 fn advance(ledger: &Ledger, bytes: u64) {

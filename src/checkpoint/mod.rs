@@ -1,6 +1,6 @@
 //! What must survive the process: how far each output has come, and how far beyond that something may have been sent.
 //!
-//! `format.rs` is the file's framing, `store.rs` the directory with its lock and keys, `ledger.rs` what one pipeline and
+//! `format.rs` is the file's framing, `store.rs` the directory with its lock and keys, `copied.rs` tells a restored one, `ledger.rs` what one pipeline and
 //! the keeper share, `keeper.rs` the task that writes, `budget.rs` the bounds on disk space.
 //!
 //! Promised: an error never moves a cursor; nothing is sent beyond what the last written checkpoint reserves; one write
@@ -9,10 +9,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cursor, GapRecord, Sightings};
+use crate::event::{Cursor, GapRecord, IdScheme, Nanos, Sightings};
 
 mod attempt;
 mod budget;
+mod copied;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
@@ -36,6 +37,9 @@ pub(crate) struct State {
     pub(crate) pairs: Vec<Pair>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) inputs: Vec<Seen>,
+    /// When the file that this stands in was made, by the word of the file system: a copy was made later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) born: Option<Nanos>,
 }
 
 /// The generations that were seen of one input.
@@ -56,6 +60,10 @@ pub(crate) struct Pair {
     /// Where the output put what it sent: where to look for what is in doubt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
+    /// What the ids were made of under which anything was ever sent: under all of these it is looked up. None in a checkpoint of
+    /// version 0.1.0, which sent under [`IdScheme::Position`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ids: Vec<IdScheme>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<FileMark>,
     /// Gaps that were detected and that the cursor has not passed: so many as may be under way.

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::State;
+use super::copied::{born, copied};
 use super::format::{self, FormatError};
 use crate::disk::{self, File};
 use crate::event::{Key, Nanos};
 
-const CURRENT: &str = "checkpoint.json";
+pub(super) const CURRENT: &str = "checkpoint.json";
 const NEXT: &str = "checkpoint.json.new";
 const PREVIOUS: &str = "checkpoint.json.previous";
 
@@ -50,6 +51,8 @@ pub(crate) enum Origin {
     First,
     /// The last one written.
     Current,
+    /// A copy of one that was written, so perhaps not the last.
+    Restored(String),
     /// An older one; the reason says what is wrong with the last.
     Previous(String),
     /// There was one, and nothing can be read of it.
@@ -169,14 +172,15 @@ impl Store {
             Found::Nothing
         };
         let damage = match (current, next) {
-            (Found::State(state), _) | (_, Found::State(state)) => {
-                return Ok(Loaded { state, origin: Origin::Current });
+            (Found::State(state, copied), _) | (_, Found::State(state, copied)) => {
+                let origin = copied.map_or(Origin::Current, Origin::Restored);
+                return Ok(Loaded { state, origin });
             }
             (Found::Damaged(why), _) => Some(why),
             (Found::Nothing, _) => None,
         };
         match (read(&directory.join(PREVIOUS))?, damage) {
-            (Found::State(state), why) => Ok(Loaded {
+            (Found::State(state, _), why) => Ok(Loaded {
                 state,
                 origin: Origin::Previous(why.unwrap_or_else(|| "the last one is gone".into())),
             }),
@@ -197,9 +201,8 @@ impl Store {
             path: self.directory.join(CURRENT),
             source,
         };
-        let bytes = format::write(state).map_err(|error| wrong(error.into()))?;
         let next = self.directory.join(NEXT);
-        disk::write_synced(&next, &bytes).map_err(wrong)?;
+        write(&next, state).map_err(wrong)?;
         match disk::rename(&current, &self.directory.join(PREVIOUS)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
             _ => {}
@@ -210,11 +213,19 @@ impl Store {
     }
 }
 
+/// Writes a checkpoint file, synced. It says when it was made, which no copy of it can.
+fn write(path: &Path, state: &State) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let state = State { born: born(&file.inner().metadata()?), ..state.clone() };
+    file.write_all(&format::write(&state)?)?;
+    file.sync()
+}
+
 /// Where a kill fell between the two renames of a save, the next save would write over the only copy of the last state.
 fn finish_save(directory: &Path) -> Result<(), CheckpointError> {
     let (current, next) = (directory.join(CURRENT), directory.join(NEXT));
     let is_between =
-        matches!(read(&current)?, Found::Nothing) && matches!(read(&next), Ok(Found::State(_)));
+        matches!(read(&current)?, Found::Nothing) && matches!(read(&next), Ok(Found::State(..)));
     if is_between {
         disk::rename(&next, &current)
             .map_err(|source| CheckpointError::Write { path: current, source })?;
@@ -224,7 +235,8 @@ fn finish_save(directory: &Path) -> Result<(), CheckpointError> {
 
 /// What a checkpoint file holds.
 enum Found {
-    State(State),
+    /// And why it is a copy, if it is one.
+    State(State, Option<String>),
     Damaged(String),
     Nothing,
 }
@@ -236,7 +248,10 @@ fn read(path: &Path) -> Result<Found, CheckpointError> {
         Err(source) => return Err(CheckpointError::Open { path: path.to_owned(), source }),
     };
     match format::read(&bytes) {
-        Ok(state) => Ok(Found::State(state)),
+        Ok(state) => {
+            let copied = copied(path, &state);
+            Ok(Found::State(state, copied))
+        }
         Err(FormatError::Newer(version)) => {
             Err(CheckpointError::Newer { path: path.to_owned(), version })
         }

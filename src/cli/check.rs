@@ -73,7 +73,7 @@ fn everything(config: &Config, report: &mut Report) {
         let name = format!("outputs.{}", to.name);
         // The back end is the same for every input but for a label: one stands for all.
         let Some(input) = inputs_of(config, to).next() else { continue };
-        match output(config, to, &node, &input.name) {
+        match output(config, to, &node, &input.name, &[]) {
             Ok(output) => runtime
                 .block_on(output.check())
                 .into_iter()

@@ -232,8 +232,17 @@ fn boxes(config: &Config) -> anyhow::Result<Arc<[Letterbox]>> {
     for output in &config.outputs {
         for input in inputs_of(config, output) {
             let letters = house::letters(&config.state_dir, config, &input.name, &output.name)?;
-            let letterbox =
-                Letterbox::new(config, output, &node, &input.name, letters, None, &telemetry)?;
+            let known = loaded.state.pair(&input.name, &output.name);
+            let letterbox = Letterbox::new(
+                config,
+                output,
+                &node,
+                &input.name,
+                letters,
+                known,
+                None,
+                &telemetry,
+            )?;
             boxes.push(letterbox);
         }
     }

@@ -153,6 +153,7 @@ impl Agent {
             telemetry,
             store: &store,
             moved: &moved,
+            lives: Arc::default(),
         };
         let (inputs, pipelines, ledgers, letterboxes) = house.build()?;
         let state = State { node: node.clone(), ..loaded.state };
@@ -227,6 +228,10 @@ fn tell_origin(origin: &Origin) {
         Origin::Previous(why) => tracing::error!(
             why,
             "the last checkpoint is unusable, going on from the one before; what may have been sent is looked up"
+        ),
+        Origin::Restored(why) => tracing::error!(
+            why,
+            "the state directory is a copy, so this node may have done more than the checkpoint knows (restored from a backup, or a machine rolled back); everything on disk is looked up before it is sent"
         ),
         Origin::Lost(why) => tracing::error!(
             why,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use crate::checkpoint::{Origin, Pair};
 use crate::config::{self, Config, FileInput, OutputKind};
+use crate::event::{IdScheme, LogName};
 use crate::input::Limits;
 use crate::output::{Elasticsearch, Ended, Exchange, File, Loki, Meter, Output, Reason};
 use crate::telemetry::{Identity, Outcome, PairStats, Telemetry};
@@ -101,7 +103,30 @@ pub(super) fn meter(stats: Arc<PairStats>) -> Meter {
     })
 }
 
-/// An output for one input. No request is made, and no file of the output's is opened.
+/// What the ids of documents may be made of that an earlier process of this pair sent, or anybody where the checkpoint is
+/// lost.
+pub(super) fn earlier_ids(known: Option<&Pair>, origin: &Origin) -> Vec<IdScheme> {
+    match known {
+        Some(pair) if pair.ids.is_empty() => vec![IdScheme::Position],
+        Some(pair) => pair.ids.clone(),
+        None if matches!(origin, Origin::First | Origin::Current) => Vec::new(),
+        None => vec![IdScheme::Position],
+    }
+}
+
+/// The same for commands that know of the agent at most: whatever they ask for may be stored under any of these.
+pub(super) fn all_ids<'a>(known: impl IntoIterator<Item = &'a Pair>) -> Vec<IdScheme> {
+    let mut ids = vec![IdScheme::Position];
+    for other in known.into_iter().flat_map(|pair| &pair.ids) {
+        if !ids.contains(other) {
+            ids.push(other.clone());
+        }
+    }
+    ids
+}
+
+/// An output for one input. No request is made, and no file of the output's is opened. `earlier`: what ids may have been made
+/// of before.
 ///
 /// # Errors
 /// If a file that its configuration names cannot be used.
@@ -110,6 +135,7 @@ pub(super) fn output(
     output: &config::Output,
     node: &str,
     input: &Arc<str>,
+    earlier: &[IdScheme],
 ) -> anyhow::Result<Output> {
     let cluster = config.cluster.as_deref();
     let made = match &output.kind {
@@ -117,7 +143,9 @@ pub(super) fn output(
             Loki::new(loki, node, cluster, input).map(|loki| Output::Loki(Box::new(loki)))
         }
         OutputKind::Elasticsearch(elasticsearch) => {
-            Elasticsearch::new(elasticsearch, node, cluster)
+            let (cluster, node) = (config.cluster.clone(), node.to_owned());
+            let log = LogName { cluster, node, input: input.to_string() };
+            Elasticsearch::new(elasticsearch, log, earlier)
                 .map(|elasticsearch| Output::Elasticsearch(Box::new(elasticsearch)))
         }
         OutputKind::File(file) => Ok(Output::File(File::new(&file.path, file.rotate, input))),

@@ -2,7 +2,7 @@
 //!
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `walk.rs` and `block.rs` step over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`,
+//! format, `walk.rs` and `block.rs` step over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`, `identity.rs`,
 //! `cursor.rs`, `marks.rs` and `sightings.rs` hold the words that input, pipeline and checkpoint share; `gap.rs` is the
 //! event that says that some are lost.
 
@@ -15,6 +15,7 @@ mod decode;
 pub(crate) mod fuzz_tests;
 mod gap;
 mod groups;
+mod identity;
 mod legacy;
 mod marks;
 mod passed;
@@ -27,6 +28,7 @@ pub(crate) mod walk;
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces};
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
+pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
 pub(crate) use passed::Passed;
 pub(crate) use position::{Fingerprint, Position, Whole};

@@ -85,9 +85,11 @@ impl Position {
     const TORN: u8 = 1;
     pub(crate) const GAP: u8 = 2;
 
-    /// The id under which the event is stored: 32 characters of base64url.
-    pub(crate) fn id(&self) -> String {
-        let mut raw = [0; 24];
+    /// Bytes of a position.
+    pub(super) const BYTES: usize = 24;
+
+    pub(crate) fn raw(&self) -> [u8; Self::BYTES] {
+        let mut raw = [0; Self::BYTES];
         raw[..16].copy_from_slice(&self.generation.0);
         raw[16..].copy_from_slice(&self.offset.to_be_bytes());
         raw[16] = match self.whole {
@@ -95,13 +97,25 @@ impl Position {
             Whole::Torn => Self::TORN,
             Whole::Gap => Self::GAP,
         };
-        URL_SAFE_NO_PAD.encode(raw)
+        raw
     }
 
-    /// The generation of an id, and the byte that stands for what is there; `None` if it has not the form of one.
+    /// The position as text: 32 characters of base64url. What an event is called here; documents have longer ids (`identity.rs`).
+    pub(crate) fn id(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.raw())
+    }
+
+    /// The generation in the id of a document, of this version or the one before, and the byte that stands for what is
+    /// there; `None` if it has not the form of one.
     pub(crate) fn of_id(id: &str) -> Option<(Fingerprint, u8)> {
-        let raw = URL_SAFE_NO_PAD.decode(id).ok().filter(|raw| raw.len() == 24)?;
+        let raw = Self::raw_of_id(id)?;
         Some((Fingerprint::cut(&raw), raw[16]))
+    }
+
+    /// The position in the id of a document, whatever log it is of.
+    pub(crate) fn raw_of_id(id: &str) -> Option<[u8; Self::BYTES]> {
+        let raw = URL_SAFE_NO_PAD.decode(id).ok().filter(|raw| matches!(raw.len(), 24 | 36))?;
+        raw[raw.len() - Self::BYTES..].try_into().ok()
     }
 
     /// The id as a person types it: one that begins with a hyphen would be taken for an option, so that a dot stands

@@ -33,9 +33,8 @@ fn batch(lines: &[&str]) -> Batch {
 
 fn write(file: &File, lines: &[&str]) {
     let batch = batch(lines);
-    let picks: Vec<_> = (0..lines.len())
-        .map(|index| Pick { event: u32::try_from(index).unwrap(), safe: false })
-        .collect();
+    let picks: Vec<_> =
+        (0..lines.len()).map(|index| Pick::new(u32::try_from(index).unwrap())).collect();
     assert_eq!(file.send(&batch, &picks), Answer::Whole(Verdict::Delivered));
 }
 

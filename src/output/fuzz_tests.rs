@@ -48,6 +48,7 @@ fn told(verdict: &Verdict) {
         | Verdict::Safe { answer }
         | Verdict::Refuse { answer }
         | Verdict::OutOfRange { answer }
+        | Verdict::Taken { answer }
         | Verdict::Stop { answer, .. } => shown(answer),
     }
 }

@@ -37,10 +37,10 @@ impl Digest {
     }
 
     /// The identity of an event by its line, or, where that does not tell, by something else.
-    pub(super) fn identity(&self, line: &str, otherwise: &str) -> Fingerprint {
+    pub(super) fn identity(&self, line: &str, otherwise: &[u8]) -> Fingerprint {
         match parts(line) {
             Some(parts) => self.long(&parts.each_ref().map(|part| part.as_bytes())),
-            None => self.long(&[otherwise.as_bytes()]),
+            None => self.long(&[otherwise]),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::event::{Batch, Nanos};
+use crate::event::{Batch, IdScheme, Nanos};
 
 mod credentials;
 mod elasticsearch;
@@ -37,6 +37,17 @@ pub(crate) struct Pick {
     pub(crate) event: u32,
     /// In the form that no store refuses for the shape of a body (Elasticsearch; others ignore it).
     pub(crate) safe: bool,
+    /// Under the id that an event goes by where so many before are taken by other documents (likewise).
+    pub(crate) other: u8,
+}
+
+impl Pick {
+    /// Ids that are tried where those before are taken by other documents.
+    pub(crate) const MOST_OTHERS: u8 = 8;
+
+    pub(crate) fn new(event: u32) -> Self {
+        Self { event, safe: false, other: 0 }
+    }
 }
 
 /// What an answer, or the lack of one, means for what was sent.
@@ -58,6 +69,8 @@ pub(crate) enum Verdict {
     Refuse { answer: String },
     /// Outside the time range that the store accepts: all that was not stored is refused, without halving.
     OutOfRange { answer: String },
+    /// Something is stored under its id already: it has to be compared.
+    Taken { answer: String },
     /// The configuration, here or there, is wrong; nothing goes before it is mended.
     Stop { answer: String, hint: String },
 }
@@ -149,7 +162,7 @@ impl Output {
         if let Self::Loki(loki) = self {
             return loki.groups(batch);
         }
-        vec![(0..).zip(&batch.events).map(|(event, _)| Pick { event, safe: false }).collect()]
+        vec![(0..).zip(&batch.events).map(|(event, _)| Pick::new(event)).collect()]
     }
 
     /// One request.
@@ -161,11 +174,28 @@ impl Output {
         }
     }
 
-    /// Which picks are stored in `scope`.
-    pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+    /// What its ids are made of, where it has any.
+    pub(crate) fn id_scheme(&self) -> Option<IdScheme> {
+        match self {
+            Self::Elasticsearch(elasticsearch) => Some(elasticsearch.id_scheme()),
+            Self::Loki(_) | Self::File(_) => None,
+        }
+    }
+
+    /// Which picks are stored in `scope`. `trusting`: this node has probably sent them, so that a document with the id of
+    /// one counts even where the store does not show it.
+    pub(crate) async fn look_up(
+        &self,
+        scope: &str,
+        batch: &Batch,
+        picks: &[Pick],
+        trusting: bool,
+    ) -> LookUp {
         match self {
             Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.look_up(scope, batch, picks).await,
+            Self::Elasticsearch(elasticsearch) => {
+                elasticsearch.look_up(scope, batch, picks, trusting).await
+            }
             Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::fate::Fate;
+use super::lives::Lives;
 use super::slots::Slots;
 use super::tell::Tell;
 use super::waking::{Waking, is_unheard};
@@ -23,25 +24,38 @@ pub(super) struct Context {
     pub(super) timeout: Duration,
     pub(super) waking: Waking,
     pub(super) slots: Slots,
+    pub(super) lives: Arc<Lives>,
 }
 
 /// A chunk being delivered. It holds no events, only which of them are left.
 pub(super) struct Delivery {
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     backoff: Backoff,
 }
 
 /// Events that are sent together.
-struct Part {
-    picks: Vec<Pick>,
+pub(super) struct Part {
+    pub(super) picks: Vec<Pick>,
     doubt: Option<Doubt>,
     throttled: u32,
     /// Others that were sent with these were taken: what is refused of these is refused for its content.
     beside: bool,
+    pub(super) history: History,
+}
+
+/// Whether the events of a part may have been sent before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum History {
+    /// By nobody that this process knows of.
+    New,
+    /// By an earlier process, or by another command.
+    Earlier,
+    /// By this process, which did not hear an answer.
+    Unheard,
 }
 
 /// Events that will never be taken, each with its answer.
-type Refused = Vec<(Pick, String)>;
+pub(super) type Refused = Vec<(Pick, String)>;
 
 /// Why a part has to be looked up first.
 #[derive(Clone)]
@@ -63,6 +77,10 @@ enum Then {
         answer: String,
     },
     Refuse {
+        answer: String,
+    },
+    /// Their ids are taken by other documents: they are sent under others.
+    Rename {
         answer: String,
     },
 }
@@ -110,14 +128,15 @@ impl Delivery {
 
     /// Looks up a part; answers how long to wait, if anything has to be waited for.
     async fn look_up(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
-        let Part { picks, doubt: Some(mut doubt), throttled, mut beside } = part else {
+        let Part { picks, doubt: Some(mut doubt), throttled, mut beside, history } = part else {
             return None;
         };
+        let trusting = !matches!(doubt.then, Then::Rename { .. });
         let asked = Instant::now();
         let mut found = vec![false; picks.len()];
         let mut unavailable = false;
         for scope in doubt.scopes.iter() {
-            match context.output.look_up(scope, batch, &picks).await {
+            match context.output.look_up(scope, batch, &picks, trusting).await {
                 LookUp::Found(here) => {
                     found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
                 }
@@ -128,7 +147,8 @@ impl Delivery {
                 LookUp::Retry { after, reason, answer } => {
                     context.waking.heard_or_not(reason);
                     context.tell.retrying(reason, &answer);
-                    self.parts.push(Part { picks, doubt: Some(doubt), throttled, beside });
+                    let doubt = Some(doubt);
+                    self.parts.push(Part { picks, doubt, throttled, beside, history });
                     return Some(self.backoff.pause(after));
                 }
             }
@@ -139,7 +159,7 @@ impl Delivery {
             && found.contains(&false)
         {
             doubt.until = until;
-            self.parts.push(Part { picks, doubt: Some(doubt), throttled, beside });
+            self.parts.push(Part { picks, doubt: Some(doubt), throttled, beside, history });
             return None;
         }
         let (there, missing): (Vec<_>, Vec<_>) =
@@ -149,11 +169,19 @@ impl Delivery {
         context.tell.looked_up(batch, there.len(), missing.len(), unavailable);
         context.delivered(batch, &there);
         beside |= !there.is_empty();
+        if history == History::New && !there.is_empty() && !trusting {
+            context.tell.stored_before(there.len());
+            context.lives.suspect();
+        }
         match doubt.then {
             _ if missing.is_empty() => None,
             Then::Send => {
-                self.parts.push(Part { picks: missing, doubt: None, throttled, beside });
+                self.parts.push(Part { picks: missing, doubt: None, throttled, beside, history });
                 None
+            }
+            Then::Rename { answer } => {
+                let part = Part { picks: missing, doubt: None, throttled, beside, history };
+                self.rename(context, batch, part, &answer, unavailable)
             }
             // All of a time range may be refused: that is no sign that nothing else would be taken.
             Then::Refuse { answer } => self.refuse(context, batch, alone(missing, &answer), true),
@@ -161,7 +189,7 @@ impl Delivery {
                 self.refuse(context, batch, alone(missing, &answer), beside)
             }
             Then::Halve { .. } => {
-                self.halve(missing, beside);
+                self.halve(missing, beside, history);
                 None
             }
         }
@@ -187,7 +215,8 @@ impl Delivery {
                 let (groups, refused) = alike(&part.picks, verdicts);
                 let mut wait = None;
                 for (picks, verdict) in groups {
-                    let some = Part { picks, doubt: None, throttled: part.throttled, beside };
+                    let Part { throttled, history, .. } = part;
+                    let some = Part { picks, doubt: None, throttled, beside, history };
                     wait = self.judge(context, batch, some, verdict).max(wait);
                 }
                 if refused.is_empty() {
@@ -216,7 +245,7 @@ impl Delivery {
                 context.tell.retrying(reason, &answer);
                 part.throttled = if reason == Reason::Throttled { part.throttled + 1 } else { 0 };
                 if part.throttled >= PATIENCE && part.picks.len() > 1 {
-                    self.halve(part.picks, part.beside);
+                    self.halve(part.picks, part.beside, part.history);
                 } else {
                     self.parts.push(part);
                 }
@@ -234,6 +263,7 @@ impl Delivery {
                     Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
                 };
                 part.doubt = Some(self.doubt(context, until, unheard, Then::Send));
+                part.history = History::Unheard;
                 self.parts.push(part);
                 Some(self.backoff.pause(None))
             }
@@ -243,7 +273,13 @@ impl Delivery {
                 self.refuse(context, batch, alone(part.picks, &answer), part.beside)
             }
             Verdict::TooLarge { .. } => {
-                self.halve(part.picks, part.beside);
+                self.halve(part.picks, part.beside, part.history);
+                None
+            }
+            Verdict::Taken { answer } => {
+                let then = Then::Rename { answer };
+                part.doubt = Some(self.doubt(context, Instant::now(), false, then));
+                self.parts.push(part);
                 None
             }
             Verdict::Safe { answer } if part.picks.iter().all(|pick| pick.safe) => {
@@ -289,15 +325,15 @@ impl Delivery {
         Doubt { until, unheard, scopes: [context.output.scope()].into(), then }
     }
 
-    fn halve(&mut self, mut picks: Vec<Pick>, beside: bool) {
+    fn halve(&mut self, mut picks: Vec<Pick>, beside: bool, history: History) {
         let second = picks.split_off(picks.len() / 2);
         for picks in [second, picks] {
-            self.parts.push(Part { beside, ..Part::new(picks, None) });
+            self.parts.push(Part { beside, history, ..Part::new(picks, None) });
         }
     }
 
     /// Puts events aside for good; answers how long to wait if that cannot be done.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         context: &Context,
         batch: &Batch,
@@ -314,19 +350,20 @@ impl Delivery {
         }
         // Tried again as a part of its own: by then there may be room, or the output may take it.
         let picks = refused.into_iter().map(|(pick, _)| pick).collect();
-        self.parts.push(Part { beside, ..Part::new(picks, None) });
+        self.parts.push(Part { beside, history: History::Earlier, ..Part::new(picks, None) });
         Some(self.backoff.longest())
     }
 }
 
 impl Part {
     fn new(picks: Vec<Pick>, doubt: Option<Doubt>) -> Self {
-        Self { picks, doubt, throttled: 0, beside: false }
+        let history = if doubt.is_some() { History::Earlier } else { History::New };
+        Self { picks, doubt, throttled: 0, beside: false, history }
     }
 }
 
 impl Context {
-    fn delivered(&self, batch: &Batch, picks: &[Pick]) {
+    pub(super) fn delivered(&self, batch: &Batch, picks: &[Pick]) {
         if !picks.is_empty() {
             self.fate.delivered(batch, picks);
             self.tell.delivered(batch, picks);
@@ -335,7 +372,7 @@ impl Context {
 }
 
 /// Events that have one answer.
-fn alone(picks: Vec<Pick>, answer: &str) -> Refused {
+pub(super) fn alone(picks: Vec<Pick>, answer: &str) -> Refused {
     picks.into_iter().map(|pick| (pick, answer.to_owned())).collect()
 }
 

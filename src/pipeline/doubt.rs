@@ -39,7 +39,7 @@ impl Doubts {
         let reserved = match origin {
             Origin::First => 0,
             Origin::Current => pair.reserved,
-            Origin::Previous(_) | Origin::Lost(_) => ALL,
+            Origin::Previous(_) | Origin::Lost(_) | Origin::Restored(_) => ALL,
         };
         let mut scopes = pair.scopes.clone();
         if !scopes.iter().any(|other| other == scope) {
@@ -67,6 +67,11 @@ impl Doubts {
     ) -> Self {
         let all = Origin::Lost(String::new());
         Self { absent, ..Self::new(pair, &all, scope, until) }
+    }
+
+    /// The checkpoint is older than what was sent: everything that exists may be stored.
+    pub(super) fn doubt_all(&mut self) {
+        (self.reserved, self.unbegun) = (ALL, ALL);
     }
 
     /// How much is in doubt, at most, beyond each cursor.

@@ -3,7 +3,7 @@
 //! A thread reads ahead by one chunk. Each chunk becomes a task (`delivery.rs`) that ends only when every event of it is
 //! delivered, or refused and durably put aside (`fate.rs`, unless `circuit.rs` says that everything is refused). Several
 //! are under way at once; `acks.rs` lets the cursor pass over the contiguous prefix only. `doubt.rs` knows what an earlier
-//! process may have sent already, `backoff.rs` and `rate.rs` say how long to wait. `resend.rs` sends dead letters again. `selection.rs` leaves out
+//! process may have sent already, `lives.rs` notices that it was this log's of another life, `taken.rs` sends under another id what finds its own taken, `backoff.rs` and `rate.rs` say how long to wait. `resend.rs` sends dead letters again. `selection.rs` leaves out
 //! what a replay is not asked for, `counts.rs` counts by file what became of the rest.
 //!
 //! Promised: nothing is sent that the checkpoint has not reserved; an error never moves a cursor; what is in doubt is
@@ -16,17 +16,20 @@ mod counts;
 mod delivery;
 mod doubt;
 mod fate;
+mod lives;
 mod rate;
 mod reading;
 mod resend;
 mod run;
 mod selection;
 mod slots;
+mod taken;
 mod tell;
 mod waking;
 
 pub(crate) use counts::{Count, Counts};
 pub(crate) use doubt::Doubts;
+pub(crate) use lives::Lives;
 pub(crate) use resend::{Ask, Resend, Sum};
 pub(crate) use run::{Ended, Pipeline, Settings};
 pub(crate) use selection::{Ranges, Selection, Span};

@@ -74,6 +74,7 @@ impl Resend {
             timeout: settings.timeout,
             waking: Waking::default(),
             slots: Slots::new(1),
+            lives: Arc::default(),
         };
         Self { context, letters, settings, limits, ledger }
     }

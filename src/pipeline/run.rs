@@ -14,6 +14,7 @@ use super::backoff::Backoff;
 use super::delivery::{Context, Delivery};
 use super::doubt::Doubts;
 use super::fate::Fate;
+use super::lives::Lives;
 use super::rate::Rate;
 use super::reading::{self, Reply};
 use super::selection::Selection;
@@ -147,6 +148,7 @@ impl Pipeline {
         ledger: Arc<Ledger>,
         doubts: Doubts,
         settings: Settings,
+        lives: Arc<Lives>,
         telemetry: &Telemetry,
     ) -> Self {
         let heart = telemetry.heart(format!("the pipeline from {} to {}", names.0, names.1));
@@ -168,6 +170,7 @@ impl Pipeline {
                 timeout: settings.timeout,
                 waking: Waking::default(),
                 slots: Slots::new(settings.in_flight),
+                lives,
             }),
             ledger,
             scopes: doubts.scopes.clone().into(),
@@ -342,6 +345,9 @@ impl Pipeline {
     /// Gives a new chunk its place in the order.
     fn enter(&mut self, chunk: &Chunk) -> (u64, Delivery) {
         let batch = &chunk.batch;
+        if self.context.lives.has_earlier() {
+            self.doubts.doubt_all();
+        }
         let earlier =
             self.doubts.holds(chunk).then(|| (Arc::clone(&self.scopes), self.doubts.until));
         match earlier {

@@ -26,6 +26,8 @@ pub(super) struct Tell {
 struct Said {
     state: Say<State>,
     lookups: Say<bool>,
+    taken: Say<bool>,
+    earlier: Say<()>,
     refused: Say<()>,
     undecided: Say<()>,
 }
@@ -44,6 +46,8 @@ impl Tell {
         let mut said = Said {
             state: Say::every(minutes(5)),
             lookups: Say::every(minutes(60)),
+            taken: Say::every(minutes(60)),
+            earlier: Say::every(minutes(60)),
             refused: Say::every(minutes(1)),
             undecided: Say::every(minutes(5)),
         };
@@ -264,6 +268,42 @@ impl Tell {
             missing,
             "looked up what was in doubt"
         );
+    }
+
+    /// Other documents, or ones that cannot be compared, have the ids of so many events.
+    pub(super) fn taken(&self, events: usize, answer: &str, unavailable: bool) {
+        self.stats.lookups.of(LookupResult::Other).add(events as u64);
+        if self.said(|said| said.taken.now(unavailable, Instant::now())).is_none() {
+            return;
+        }
+        let (input, output) = (&*self.input, &*self.output);
+        if unavailable {
+            tracing::warn!(
+                input,
+                output,
+                answer,
+                "an event's id is in use and the output does not let us compare: the event is stored under an id of its own, perhaps a second time; grant read and maintenance on the target"
+            );
+        } else {
+            tracing::warn!(
+                input,
+                output,
+                answer,
+                "another writer has stored other events under the ids of this log: a cloned machine with the same cluster, node and input, or this machine before it was rolled back; these events are stored under other ids, none is lost; give each node a name of its own"
+            );
+        }
+    }
+
+    /// Events that this process never sent are stored, and the checkpoint knows nothing of it.
+    pub(super) fn stored_before(&self, events: usize) {
+        if self.said(|said| said.earlier.now((), Instant::now())).is_some() {
+            tracing::warn!(
+                input = &*self.input,
+                output = &*self.output,
+                events,
+                "events that this agent has not sent are stored already: a replay sent them, or the state directory is older than what this node did (restored, or rolled back); what is on disk is looked up before it is sent"
+            );
+        }
     }
 
     pub(super) fn cannot_look_up(&self, answer: &str) {

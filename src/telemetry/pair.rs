@@ -79,6 +79,8 @@ labels! {
         Missing = "missing",
         /// The back end cannot be asked; the event is sent again and may be stored twice.
         Unavailable = "unavailable",
+        /// Its id is taken by another document; the event is sent under another one.
+        Other = "other",
     }
 }
 

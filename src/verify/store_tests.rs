@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{self, Auth, Compression, Http, Layout, SetupTemplate, Target, Tls};
+use crate::event::LogName;
 use crate::output::{Elasticsearch, Loki};
 
 const HOUR: i64 = 3_600_000;
@@ -61,7 +62,8 @@ fn elasticsearch(endpoint: String) -> Output {
         query: Vec::new(),
         setup_template: SetupTemplate::Never,
     };
-    Output::Elasticsearch(Box::new(Elasticsearch::new(&config, "n", None).unwrap()))
+    let log = LogName { cluster: None, node: "n".to_owned(), input: "i".to_owned() };
+    Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log, &[]).unwrap()))
 }
 
 /// All that a store shows, in the order in which it came.

@@ -8,6 +8,7 @@ use crate::sources::{files, is_tests, read, without_tests};
 const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/checkpoint/attempt.rs", "can the state directory be made"),
     ("src/checkpoint/budget.rs", "how much the state directory holds"),
+    ("src/checkpoint/copied.rs", "when the checkpoint was made"),
     ("src/checkpoint/store.rs", "lock, key, checkpoint"),
     ("src/cli/check.rs", "is the log mounted alone"),
     ("src/cli/replay/piped.rs", "standard input, on its way"),

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::pair_matches;
-use crate::checkpoint::Ledger;
+use crate::checkpoint::{Ledger, Pair};
 use crate::cli::run::house;
-use crate::cli::start::{meter, output};
+use crate::cli::start::{all_ids, meter, output};
 use crate::config::{self, Config, OutputKind};
 use crate::letters::Letters;
 use crate::pipeline::{Ask, Resend, Sum};
@@ -95,6 +95,7 @@ impl Letterbox {
         node: &str,
         input: &Arc<str>,
         letters: Letters,
+        known: Option<&Pair>,
         ledger: Option<Arc<Ledger>>,
         telemetry: &Telemetry,
     ) -> anyhow::Result<Self> {
@@ -103,7 +104,7 @@ impl Letterbox {
         let resend = if matches!(output_config.kind, OutputKind::File(_)) {
             None
         } else {
-            let output = output(config, output_config, node, input)?;
+            let output = output(config, output_config, node, input, &all_ids(known))?;
             let output = output.metered(meter(Arc::clone(&stats)));
             let limits = (output_config.batch.max_bytes, output_config.batch.max_events);
             let settings = house::settings(config, output_config);

@@ -11,7 +11,7 @@ use super::Job;
 use super::ship::Known;
 use crate::cli::start::output as output_of;
 use crate::config::{self, OutputKind};
-use crate::event::{Fingerprint, Nanos};
+use crate::event::{Fingerprint, IdScheme, Nanos};
 use crate::input::Listed;
 use crate::output::{FindingState, Held, Output};
 
@@ -26,9 +26,10 @@ pub(super) async fn output(
     config: &config::Output,
     files: &[Listed],
     lanes: usize,
+    earlier: &[IdScheme],
 ) -> anyhow::Result<Arc<Output>> {
     let make = |config: &config::Output| {
-        output_of(&job.config, config, &job.node, &job.input.name).map(Arc::new)
+        output_of(&job.config, config, &job.node, &job.input.name, earlier).map(Arc::new)
     };
     let mut output = make(config)?;
     let Some(times) = times(job, files) else { return Ok(output) };

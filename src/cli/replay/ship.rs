@@ -15,7 +15,7 @@ use crate::checkpoint::{ALL, Keeper, Ledger, Loaded, Origin, Pair, State};
 use crate::cli::run::house;
 use crate::cli::start;
 use crate::config::{self, OutputKind};
-use crate::event::{Cursor, Fingerprint, Progress};
+use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
 use crate::letters::Letters;
 use crate::output::Output;
@@ -119,13 +119,15 @@ async fn lanes(
 ) -> anyhow::Result<Lanes> {
     let count = lanes_of(config, files.len());
     let known = known(loaded, &config.name);
-    let output = output(job, config, files, count).await?;
+    // By this replay, and by the agent before.
+    let agent = job.agent.pair(&job.input.name, &config.name);
+    let mut ids = start::all_ids(agent);
+    ids.extend(known.ids.iter().cloned());
+    let output = output(job, config, files, count, &ids).await?;
     let settings = house::settings(&job.config, config);
     // Requests of a process that was killed may still be under way.
     let killed = known.reserved > 0;
     let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
-    // By this replay, and by the agent before.
-    let agent = job.agent.pair(&job.input.name, &config.name);
     let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
     let scopes = start::scopes(&output, earlier);
     let absent = if matches!(*output, Output::File(_)) {
@@ -157,6 +159,7 @@ async fn lanes(
             cursor,
             reserved: ALL,
             scopes: scopes.clone(),
+            ids: known.ids.clone(),
             file: known.file,
             ..Pair::default()
         };
@@ -171,6 +174,7 @@ async fn lanes(
             Arc::clone(&ledger),
             doubts,
             crate::pipeline::Settings { max_bytes_per_second: rate, ..settings },
+            Arc::default(),
             &job.telemetry,
         );
         pipelines.push(pipeline.selecting(Arc::clone(selection)).counting(Arc::clone(&counts)));
@@ -211,7 +215,7 @@ fn books(
         return Ok((Arc::new(Ledger::of_file(pair, moved, move || file.sync())), doubts));
     }
     let doubts = Doubts::of_replay(&pair, &output.scope(), until, absent);
-    Ok((Arc::new(Ledger::new(pair, output.scope(), moved)), doubts))
+    Ok((Arc::new(Ledger::new(pair, output.scope(), output.id_scheme(), moved)), doubts))
 }
 
 /// A pipeline's name in the checkpoint. How many there are may change from run to run.
@@ -225,6 +229,7 @@ pub(super) struct Known {
     pub(super) generations: BTreeMap<Fingerprint, Progress>,
     reserved: u64,
     scopes: Vec<String>,
+    ids: Vec<IdScheme>,
     file: Option<crate::checkpoint::FileMark>,
 }
 
@@ -236,9 +241,11 @@ fn known(loaded: &Loaded, output: &str) -> Known {
         known.generations.extend(pair.cursor.generations.clone());
         known.reserved = known.reserved.max(pair.reserved);
         known.scopes.extend(pair.scopes.iter().cloned());
+        let new: Vec<_> = pair.ids.iter().filter(|ids| !known.ids.contains(ids)).cloned().collect();
+        known.ids.extend(new);
         known.file = pair.file.or(known.file);
     }
-    if matches!(loaded.origin, Origin::Previous(_) | Origin::Lost(_)) {
+    if matches!(loaded.origin, Origin::Previous(_) | Origin::Lost(_) | Origin::Restored(_)) {
         known.reserved = ALL;
     }
     known

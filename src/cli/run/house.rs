@@ -9,14 +9,14 @@ use tokio::sync::Notify;
 
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::letters::Letterbox;
-use crate::cli::start::{limits, meter, output};
+use crate::cli::start::{earlier_ids, limits, meter, output};
 use crate::cli::transform::Transforms;
 use crate::config::{self, Config, OutputKind};
 use crate::event::{Key, Roll};
 use crate::input::{Input, Large, Reader};
 use crate::letters::Letters;
 use crate::output::{File, FileMark as OutputMark, Output};
-use crate::pipeline::{Doubts, Pipeline, Settings};
+use crate::pipeline::{Doubts, Lives, Pipeline, Settings};
 use crate::telemetry::{Telemetry, store};
 
 /// What the rooms are built from.
@@ -29,6 +29,7 @@ pub(super) struct House<'a> {
     pub(super) telemetry: &'a Telemetry,
     pub(super) store: &'a Arc<Store>,
     pub(super) moved: &'a Arc<Notify>,
+    pub(super) lives: Arc<Lives>,
 }
 
 pub(super) type Rooms = (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>, Vec<Letterbox>);
@@ -105,14 +106,14 @@ impl House<'_> {
         output_config: &config::Output,
     ) -> anyhow::Result<(Pipeline, Arc<Ledger>, Letterbox)> {
         let names = (Arc::clone(input_name), Arc::clone(&output_config.name));
-        let known = self.loaded.state.pair(&names.0, &names.1).cloned();
-        let pair = known.unwrap_or_else(|| Pair {
-            input: names.0.to_string(),
-            output: names.1.to_string(),
-            ..Pair::default()
-        });
+        let known = self.loaded.state.pair(&names.0, &names.1);
+        let ids = earlier_ids(known, &self.loaded.origin);
+        let new =
+            || Pair { input: names.0.to_string(), output: names.1.to_string(), ..Pair::default() };
+        let pair = Pair { ids: ids.clone(), ..known.cloned().unwrap_or_else(new) };
         let stats = self.telemetry.pair(&names.0, &names.1);
-        let output = output(self.config, output_config, self.node, &names.0)?.metered(meter(stats));
+        let output = output(self.config, output_config, self.node, &names.0, &ids)?;
+        let output = output.metered(meter(stats));
         let settings = settings(self.config, output_config);
         let doubts = Doubts::new(
             &pair,
@@ -128,7 +129,10 @@ impl House<'_> {
                 let doubts = Doubts::new(&books, &Origin::Current, "", Instant::now());
                 (Ledger::of_file(books, Arc::clone(self.moved), move || file.sync()), doubts)
             }
-            _ => (Ledger::new(books, output.scope(), Arc::clone(self.moved)), doubts),
+            _ => {
+                let (scope, ids) = (output.scope(), output.id_scheme());
+                (Ledger::new(books, scope, ids, Arc::clone(self.moved)), doubts)
+            }
         };
         let ledger = Arc::new(ledger);
         let letters = letters(self.store.directory(), self.config, &names.0, &names.1)?;
@@ -138,6 +142,7 @@ impl House<'_> {
             self.node,
             &names.0,
             letters.clone(),
+            known,
             Some(Arc::clone(&ledger)),
             self.telemetry,
         )?;
@@ -150,6 +155,7 @@ impl House<'_> {
             Arc::clone(&ledger),
             doubts,
             settings,
+            Arc::clone(&self.lives),
             self.telemetry,
         );
         Ok((pipeline, ledger, letterbox))

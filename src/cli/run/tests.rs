@@ -8,6 +8,7 @@ mod fake;
 mod files;
 mod gaps;
 mod holding;
+mod identity;
 mod journal;
 mod large;
 mod model;

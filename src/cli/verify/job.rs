@@ -77,7 +77,7 @@ impl<'a> Job<'a> {
     /// # Errors
     /// If a file or the store cannot be read.
     pub(super) async fn compare(&self, pair: &Pair<'_>) -> anyhow::Result<Compared> {
-        let output = output_of(self.config, pair.output, &self.node, &pair.input.name)?;
+        let output = output_of(self.config, pair.output, &self.node, &pair.input.name, &[])?;
         let began = jiff::Timestamp::now().as_millisecond();
         // The cursor is read before the files, so that all it has passed is in them.
         let (delivered, scopes) = self.delivered(pair, &output)?;

@@ -65,10 +65,11 @@ pub(super) async fn look_up(
     };
     // What stands under an id of this batch is counted already.
     let own: HashSet<_> =
-        picks.iter().map(|pick| batch.position(pick.event as usize).id()).collect();
+        picks.iter().map(|pick| batch.position(pick.event as usize).raw()).collect();
     let mut wanted = Wanted::new(picks.iter().map(record).collect(), found);
     let take = |hit: Hit<Value>| {
-        if !own.contains(&hit.id) && is_whole(&hit.id) {
+        let is_own = Position::raw_of_id(&hit.id).is_some_and(|raw| own.contains(&raw));
+        if !is_own && is_whole(&hit.id) {
             wanted.put(&hit.source.unwrap_or_default());
         }
     };
@@ -119,7 +120,7 @@ impl<'a> Wanted<'a> {
         let Some((id, time)) = source.key() else { return };
         let Some(places) = self.places.get_mut(&(id.to_owned(), time.to_owned())) else { return };
         let Self { records, found, .. } = self;
-        if let Some(at) = places.iter().position(|at| !found[*at] && source.is(records[*at])) {
+        if let Some(at) = places.iter().position(|at| !found[*at] && source.may_be(records[*at])) {
             found[places.swap_remove(at)] = true;
         }
     }

@@ -1,4 +1,4 @@
-use super::super::tests::{batch, configured, picks};
+use super::super::tests::{batch, configured, log, picks};
 use super::*;
 use crate::config::Compression;
 
@@ -92,7 +92,7 @@ async fn server(caps: &'static str, searches: &'static [&'static str]) -> Elasti
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    Elasticsearch::new(&configured(&[url], Compression::None), "cp-1", None).unwrap()
+    Elasticsearch::new(&configured(&[url], Compression::None), log(), &[]).unwrap()
 }
 
 const NONE: &str = r#"{"timed_out":false,"_shards":{"failed":0},"hits":{"total":{"value":0}}}"#;
@@ -115,7 +115,7 @@ async fn an_event_under_another_id_is_found_and_nothing_is_missing_while_that_is
         let store = server(caps, searches).await;
         let mut batch = batch(&[EVENT, EVENT].map(str::as_bytes));
         batch.by_content = true;
-        let found = store.look_up("x", &batch, &picks(2)).await;
+        let found = store.look_up("x", &batch, &picks(2), true).await;
         assert!(format!("{found:?}").starts_with(expected), "{searches:?}: {found:?}");
     }
 }

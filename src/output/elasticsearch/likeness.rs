@@ -15,8 +15,9 @@ use crate::event::{Record, text};
 use crate::output::likeness::{repaired, shortened};
 use crate::output::{Digest, Likeness};
 
-/// The members of an event, in every version of `audit.k8s.io`, and that of a gap.
-const EVENT: [&[u8]; 22] = [
+/// The members of an event, in every version of `audit.k8s.io`, that of a gap, and those of what stands for a line that is no
+/// event.
+const EVENT: [&[u8]; 24] = [
     b"kind",
     b"apiVersion",
     b"metadata",
@@ -39,6 +40,8 @@ const EVENT: [&[u8]; 22] = [
     b"stageTimestamp",
     b"annotations",
     b"gap",
+    b"bytes",
+    b"hash",
 ];
 
 /// The parts of a stored document.
@@ -96,8 +99,23 @@ fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     members(object).find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// What is known of an event as it is sent here, under this id.
-pub(super) fn likeness(layout: Layout, record: Record<'_>, id: &str, digest: &Digest) -> Likeness {
+/// Whether a stored document is this event, by all that is sent of it, in whichever layout and form.
+pub(super) fn is_same(record: Record<'_>, document: &serde_json::Value) -> bool {
+    let (digest, document) = (Digest::default(), document.to_string());
+    let stored = Parts::of(document.as_bytes()).content(&digest);
+    [Layout::Elastic, Layout::Flat].iter().any(|layout| {
+        let sent = likeness(*layout, record, &[], &digest);
+        stored == sent.content || stored == sent.safe
+    })
+}
+
+/// What is known of an event as it is sent here; `position` is what it is known by where its line does not tell.
+pub(super) fn likeness(
+    layout: Layout,
+    record: Record<'_>,
+    position: &[u8],
+    digest: &Digest,
+) -> Likeness {
     let line = repaired(record.line);
     let envelope = written(|out| {
         out.put(b"{");
@@ -111,7 +129,7 @@ pub(super) fn likeness(layout: Layout, record: Record<'_>, id: &str, digest: &Di
     } else {
         safe
     };
-    Likeness { identity: digest.identity(&line, id), content, safe }
+    Likeness { identity: digest.identity(&line, position), content, safe }
 }
 
 fn usual(layout: Layout, record: Record<'_>, digest: &Digest) -> u64 {
@@ -233,12 +251,12 @@ pub(super) fn fuzz(layout: Layout, record: Record<'_>, document: &[u8], safe: bo
         return;
     }
     let digest = Digest::default();
-    let likeness = likeness(layout, record, "id", &digest);
+    let likeness = likeness(layout, record, b"id", &digest);
     let parts = Parts::of(document);
     let wanted = if safe { likeness.safe } else { likeness.content };
     let shown = || String::from_utf8_lossy(document);
     assert_eq!(parts.content(&digest), wanted, "{}", shown());
-    assert_eq!(digest.identity(&parts.line(), "id"), likeness.identity, "{}", shown());
+    assert_eq!(digest.identity(&parts.line(), b"id"), likeness.identity, "{}", shown());
 }
 
 #[cfg(test)]
@@ -262,9 +280,9 @@ mod tests {
     fn compare(layout: Layout, line: &str, document: &[u8]) -> (bool, bool, bool) {
         let digest = Digest::default();
         let parts = Parts::of(document);
-        let likeness = likeness(layout, batch(&[line.as_bytes()]).record(0), "", &digest);
+        let likeness = likeness(layout, batch(&[line.as_bytes()]).record(0), b"", &digest);
         let content = parts.content(&digest);
-        let same = digest.identity(&parts.line(), "") == likeness.identity;
+        let same = digest.identity(&parts.line(), b"") == likeness.identity;
         (same, content == likeness.content, content == likeness.safe)
     }
 

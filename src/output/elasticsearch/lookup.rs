@@ -3,23 +3,30 @@
 //! `create` guards one backing index only, and after a rollover an id is stored twice; a search sees them all. A
 //! refresh comes first, since a search sees nothing younger than the last one.
 //!
-//! Where a file was altered, its events may be stored under an earlier id, or another event may: what is found there
-//! counts only if it is the same event.
+//! An id proves nothing: two machines cloned from one, or one that was rolled back, send other events under the same ids,
+//! and whoever may write can take an id beforehand. So a document counts only if it is the event, by what the server wrote
+//! of both or, where that does not decide, by all that is sent. Asked for are the id an event would be sent under, those
+//! it goes by where that one is taken, and those that it may have been sent under earlier.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Elasticsearch;
 use super::answer::{ANSWER, Shards, complete, read, search, searched, usable};
-use super::stored::{self, Source};
+use super::likeness::is_same;
+use super::stored::{self, Same, Source};
 use crate::event::Batch;
 use crate::output::{LookUp, Pick};
 
-/// Most ids of one search.
+/// Most ids of one search, and most where whole documents are asked for.
 const IDS: usize = 1000;
+const WHOLE: usize = 16;
+/// Most copies of one id that are looked at.
+const COPIES: usize = 10_000;
 
 #[derive(Deserialize)]
 struct Refreshed {
@@ -28,82 +35,200 @@ struct Refreshed {
 }
 
 /// One id of one event.
+#[derive(Clone)]
 struct Asked {
     id: String,
     pick: usize,
-    /// From before its file was altered.
-    earlier: bool,
+    kind: Kind,
 }
 
-/// Which of the picks are stored in `scope`.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    /// The one for which so many before were taken by other documents.
+    Nth(u8),
+    /// Of an earlier version, or of an earlier name of the log.
+    Earlier,
+    /// From before its file was altered: another event may stand there.
+    Altered,
+}
+
+/// What stands under an id.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Stands {
+    Nothing,
+    Another,
+    /// A store that does not show documents.
+    Hidden,
+    Undecided,
+    TheEvent,
+}
+
+/// Which of the picks are stored in `scope`. `trusting`: what cannot be compared is the event, since this node has probably
+/// sent it.
 pub(super) async fn look_up(
     store: &Elasticsearch,
     scope: &str,
     batch: &Batch,
     picks: &[Pick],
+    trusting: bool,
 ) -> LookUp {
-    let ids = asked(batch, picks);
-    let is_it =
-        |asked: &Asked, source: &Source| source.is(batch.record(picks[asked.pick].event as usize));
-    found(store, scope, &ids, !batch.earlier.is_empty(), is_it).await.map_or_else(
-        |end| end,
-        |stored| {
-            let mut found = vec![false; picks.len()];
-            ids.iter().zip(stored).for_each(|(asked, stored)| found[asked.pick] |= stored);
-            LookUp::Found(found)
-        },
-    )
+    let mut found = vec![false; picks.len()];
+    let mut open = asked(store, batch, picks);
+    match refresh(store, scope).await {
+        Ok(true) => {}
+        Ok(false) => return LookUp::Found(found),
+        Err(end) => return end,
+    }
+    while !open.is_empty() {
+        let stands = match what_stands(store, scope, batch, picks, &open).await {
+            Ok(stands) => stands,
+            Err(end) => return end,
+        };
+        let mut taken = vec![None; picks.len()];
+        for (asked, stands) in open.iter().zip(stands) {
+            found[asked.pick] |= match stands {
+                Stands::TheEvent => true,
+                Stands::Hidden => trusting && asked.kind != Kind::Altered,
+                Stands::Nothing | Stands::Another | Stands::Undecided => false,
+            };
+            if let Kind::Nth(nth) = asked.kind {
+                // The last one asked for decides whether there may be a next.
+                taken[asked.pick] = (stands == Stands::Another).then_some(nth);
+            }
+        }
+        let next = taken.into_iter().enumerate().filter_map(|(at, nth)| Some((at, nth? + 1)));
+        open = next
+            .filter(|(at, nth)| !found[*at] && *nth <= Pick::MOST_OTHERS)
+            .map(|(pick, nth)| Asked {
+                id: store.id(batch, Pick { other: nth, ..picks[pick] }),
+                pick,
+                kind: Kind::Nth(nth),
+            })
+            .collect();
+    }
+    LookUp::Found(found)
 }
 
 /// Whether a look-up would be answered.
 pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> LookUp {
-    let id = Asked { id: "auditrail-check".to_owned(), pick: 0, earlier: false };
-    found(store, scope, &[id], false, |_, _| true).await.map_or_else(|end| end, LookUp::Found)
+    let asked = Asked { id: "auditrail-check".to_owned(), pick: 0, kind: Kind::Nth(0) };
+    let answered = async {
+        if refresh(store, scope).await? {
+            hits(store, scope, &[asked], false, |_, _| {}).await?;
+        }
+        Ok(LookUp::Found(vec![false]))
+    };
+    answered.await.unwrap_or_else(|end| end)
 }
 
-/// Every id under which the picks may be stored.
-fn asked(batch: &Batch, picks: &[Pick]) -> Vec<Asked> {
-    let mut asked = Vec::with_capacity(picks.len() * (1 + batch.earlier.len()));
-    for (pick, index) in picks.iter().map(|pick| pick.event as usize).enumerate() {
-        asked.push(Asked { id: batch.position(index).id(), pick, earlier: false });
-        let earlier = batch.earlier_positions(index);
-        asked.extend(earlier.map(|position| Asked { id: position.id(), pick, earlier: true }));
+/// Every id under which the picks may be stored, but for those that come into question only where one before is taken.
+fn asked(store: &Elasticsearch, batch: &Batch, picks: &[Pick]) -> Vec<Asked> {
+    let mut asked = Vec::with_capacity(picks.len() * (1 + store.earlier.len()));
+    for (at, pick) in picks.iter().enumerate() {
+        let index = pick.event as usize;
+        let mut ask = |id, kind| asked.push(Asked { id, pick: at, kind });
+        for nth in 0..=pick.other {
+            ask(store.id(batch, Pick { other: nth, ..*pick }), Kind::Nth(nth));
+        }
+        let position = batch.position(index);
+        for ids in &store.earlier {
+            ask(ids.id(&position), Kind::Earlier);
+        }
+        for position in batch.earlier_positions(index) {
+            ask(store.ids.id(&position), Kind::Altered);
+            for ids in &store.earlier {
+                ask(ids.id(&position), Kind::Altered);
+            }
+        }
     }
     asked
 }
 
-/// Which of the ids are stored; `is_it` compares what stands under an earlier one.
-async fn found(
+/// What stands under each of the ids.
+async fn what_stands(
+    store: &Elasticsearch,
+    scope: &str,
+    batch: &Batch,
+    picks: &[Pick],
+    ids: &[Asked],
+) -> Result<Vec<Stands>, LookUp> {
+    let record = |asked: &Asked| batch.record(picks[asked.pick].event as usize);
+    let mut stands = vec![Stands::Nothing; ids.len()];
+    hits(store, scope, ids, false, |at, source| {
+        let stored =
+            source.map(|source| Source::deserialize(source).map(|it| it.is(record(&ids[at]))));
+        let this = match stored {
+            None => Stands::Hidden,
+            Some(Ok(Same::Yes)) => Stands::TheEvent,
+            Some(Ok(Same::Undecided)) => Stands::Undecided,
+            // Other writers may have put anything there.
+            Some(Ok(Same::No) | Err(_)) => Stands::Another,
+        };
+        stands[at] = stands[at].max(this);
+    })
+    .await?;
+    let unsure: Vec<_> = (0..ids.len()).filter(|at| stands[*at] == Stands::Undecided).collect();
+    for some in unsure.chunks(WHOLE) {
+        let asked: Vec<_> = some.iter().map(|at| ids[*at].clone()).collect();
+        some.iter().for_each(|at| stands[*at] = Stands::Another);
+        hits(store, scope, &asked, true, |at, source| {
+            if source.is_some_and(|source| is_same(record(&asked[at]), source)) {
+                stands[some[at]] = Stands::TheEvent;
+            }
+        })
+        .await?;
+    }
+    Ok(stands)
+}
+
+/// Asks for documents by their ids and hands out each that is there, with the place of its id. `whole`: all of it, and not
+/// only what tells events apart; one that is too large for an answer is left out.
+async fn hits(
     store: &Elasticsearch,
     scope: &str,
     ids: &[Asked],
-    compare: bool,
-    is_it: impl Fn(&Asked, &Source) -> bool,
-) -> Result<Vec<bool>, LookUp> {
-    let mut found = vec![false; ids.len()];
-    if !refresh(store, scope).await? {
-        return Ok(found);
+    whole: bool,
+    mut take: impl FnMut(usize, Option<&Value>),
+) -> Result<(), LookUp> {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, asked) in ids.iter().enumerate() {
+        places.entry(&asked.id).or_default().push(at);
     }
-    let place: HashMap<&str, usize> =
-        ids.iter().enumerate().map(|(at, asked)| (asked.id.as_str(), at)).collect();
-    let mut open: Vec<Range<usize>> =
-        (0..ids.len()).step_by(IDS).map(|at| at..(at + IDS).min(ids.len())).collect();
-    while let Some(range) = open.pop() {
-        let (query, size) = question(&ids[range.clone()], compare);
-        let Some(body) = search(store, scope, query).await? else { return Ok(found) };
-        let searched = searched::<Source>(&body)?;
+    // Twice as many, for those stored twice.
+    let parts = (0..ids.len()).step_by(IDS).map(|at| at..(at + IDS).min(ids.len()));
+    let mut open: Vec<(Range<usize>, usize)> =
+        parts.map(|range| (range.clone(), range.len() * 2)).collect();
+    while let Some((range, size)) = open.pop() {
+        let query = question(&ids[range.clone()], whole, size);
+        let Some(body) = search(store, scope, query).await? else { return Ok(()) };
+        let middle = range.start + range.len() / 2;
+        let halves =
+            [range.start..middle, middle..range.end].map(|range| (range.clone(), range.len() * 2));
+        if body.len() >= ANSWER {
+            // Cut.
+            if range.len() > 1 {
+                open.extend(halves);
+            } else if size > 1 {
+                open.push((range, size / 2));
+            }
+            continue;
+        }
+        let searched = searched::<Value>(&body)?;
         for hit in &searched.hits.hits {
-            let Some(&at) = place.get(hit.id.as_str()) else { continue };
-            found[at] |= !ids[at].earlier
-                || hit.source.as_ref().is_some_and(|source| is_it(&ids[at], source));
+            for at in places.get(hit.id.as_str()).into_iter().flatten() {
+                take(*at, hit.source.as_ref());
+            }
         }
-        // Ids stored many times over can crowd others out: ask again for fewer.
-        if searched.hits.total.value > size && range.len() > 1 {
-            let middle = range.start + range.len() / 2;
-            open.extend([range.start..middle, middle..range.end]);
+        // Ids stored many times over can crowd others out: ask again for fewer, or for more of one.
+        if searched.hits.total.value > size {
+            match range.len() {
+                1 if size < COPIES => open.push((range, searched.hits.total.value.min(COPIES))),
+                1 => {}
+                _ => open.extend(halves),
+            }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Makes a search see what is stored by now; `false` where there is no index, so nothing stored.
@@ -117,15 +242,14 @@ pub(super) async fn refresh(store: &Elasticsearch, scope: &str) -> Result<bool, 
     Ok(true)
 }
 
-/// The body of a search for ids, and how many hits it asks for: twice as many, for those stored twice.
-fn question(ids: &[Asked], compare: bool) -> (Bytes, usize) {
-    let size = ids.len() * 2;
+/// The body of a search for ids.
+fn question(ids: &[Asked], whole: bool, size: usize) -> Bytes {
     let ids: Vec<_> = ids.iter().map(|asked| &asked.id).collect();
-    let source = if compare { serde_json::json!(stored::FIELDS) } else { false.into() };
+    let source = if whole { true.into() } else { serde_json::json!(stored::FIELDS) };
     let query = serde_json::json!({
         "query": { "ids": { "values": ids } }, "size": size, "_source": source, "track_total_hits": true, "sort": ["_doc"],
     });
-    (query.to_string().into(), size)
+    query.to_string().into()
 }
 
 /// Any answer is understood or refused.
@@ -137,7 +261,7 @@ pub(super) fn fuzz(response: crate::output::http::Response) {
         Ok(None) => assert_eq!(status, 404, "only what is not there holds nothing"),
         Ok(Some(body)) => {
             assert_eq!(status, 200);
-            let _ = (read::<Refreshed>(&body).is_ok(), read::<Searched<Source>>(&body).is_ok());
+            let _ = (read::<Refreshed>(&body).is_ok(), read::<Searched<Value>>(&body).is_ok());
         }
         Err(end) => assert!(!matches!(end, LookUp::Found(_))),
     }

@@ -1,4 +1,4 @@
-//! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the event's position.
+//! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the log's name and the event's position.
 //!
 //! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
 //! what is stored already and `survey.rs` whether anything is, `scan.rs` reads all there is and `likeness.rs` compares it,
@@ -37,10 +37,11 @@ mod verdict;
 
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
+use super::likeness::{parts, repaired};
 use super::meter::Meter;
 use super::{Answer, Digest, Held, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
 use crate::config::{self, Compression};
-use crate::event::{Batch, Nanos};
+use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
 use body::Body;
 use document::Frame;
 use endpoints::Endpoints;
@@ -65,23 +66,30 @@ pub(crate) struct Elasticsearch {
     client: Client,
     endpoints: Endpoints,
     frame: Frame,
-    /// What documents of this node are known by.
-    node: String,
+    log: LogName,
+    ids: Ids,
+    /// What ids of earlier versions, and of earlier names of the log, were made of.
+    earlier: Vec<Ids>,
     prepared: OnceCell<()>,
 }
 
 impl Elasticsearch {
-    /// Fails with [`Failure::Setup`] only: an endpoint that is no URL, a file that cannot be used.
+    /// `earlier` are the schemes that ids may have been made by before. Fails with [`Failure::Setup`] only: an endpoint
+    /// that is no URL, a file that cannot be used.
     pub(crate) fn new(
         config: &config::Elasticsearch,
-        node: &str,
-        cluster: Option<&str>,
+        log: LogName,
+        earlier: &[IdScheme],
     ) -> Result<Self, Failure> {
+        let ids = Ids::new(&IdScheme::Log(log.clone()));
+        let earlier = earlier.iter().map(Ids::new).filter(|other| *other != ids).collect();
         Ok(Self {
             client: Client::new(&config.http)?,
             endpoints: Endpoints::new(&config.endpoints, &config.query)?,
-            frame: Frame::new(config.layout, &config.target, node, cluster),
-            node: node.to_owned(),
+            frame: Frame::new(config.layout, &config.target, &log.node, log.cluster.as_deref()),
+            log,
+            ids,
+            earlier,
             prepared: OnceCell::new(),
             config: config.clone(),
         })
@@ -94,6 +102,28 @@ impl Elasticsearch {
     /// Where a look-up has to search for what is sent under this configuration.
     pub(crate) fn scope(&self) -> String {
         target::scope(&self.config.target)
+    }
+
+    /// What ids are made of now.
+    pub(crate) fn id_scheme(&self) -> IdScheme {
+        IdScheme::Log(self.log.clone())
+    }
+
+    /// The id of a pick's document.
+    fn id(&self, batch: &Batch, pick: Pick) -> String {
+        let index = pick.event as usize;
+        let position = batch.position(index);
+        if pick.other == 0 {
+            return self.ids.id(&position);
+        }
+        let line = repaired(batch.record(index).line);
+        match parts(&line) {
+            Some(parts) => {
+                let content = parts.each_ref().map(|part| part.as_bytes());
+                self.ids.other_id(&position, pick.other, &content)
+            }
+            None => self.ids.other_id(&position, pick.other, &[line.as_bytes()]),
+        }
     }
 
     /// Sees to the index template, once. [`Elasticsearch::send`] does it too; an error is the verdict on whatever
@@ -145,7 +175,7 @@ impl Elasticsearch {
             body.put(b"{\"create\":{\"_index\":\"");
             body.put(naming.name(record.event.time).as_bytes());
             body.put(b"\",\"_id\":\"");
-            body.put(batch.position(index).id().as_bytes());
+            body.put(self.id(batch, *pick).as_bytes());
             body.put(b"\"}}\n");
             safe.push(self.frame.write(record, pick.safe, &mut body));
             body.put(b"\n");
@@ -153,9 +183,16 @@ impl Elasticsearch {
         Ok((body.finish()?, safe))
     }
 
-    /// Which picks are stored in `scope`, under whatever backing index.
-    pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
-        match lookup::look_up(self, scope, batch, picks).await {
+    /// Which picks are stored in `scope`, under whatever backing index. `trusting`: a document that the store does not show
+    /// is the event, if it has its id.
+    pub(crate) async fn look_up(
+        &self,
+        scope: &str,
+        batch: &Batch,
+        picks: &[Pick],
+        trusting: bool,
+    ) -> LookUp {
+        match lookup::look_up(self, scope, batch, picks, trusting).await {
             LookUp::Found(found) if batch.by_content => {
                 content::look_up(self, scope, batch, picks, found).await
             }
@@ -175,8 +212,8 @@ impl Elasticsearch {
 
     /// What tells an event from others here, and what is stored of it.
     pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> Likeness {
-        let id = batch.position(index).id();
-        likeness::likeness(self.config.layout, batch.record(index), &id, digest)
+        let position = batch.position(index).raw();
+        likeness::likeness(self.config.layout, batch.record(index), &position, digest)
     }
 
     /// The next page of what `scope` holds.

@@ -195,7 +195,7 @@ async fn page(
     let searched = searched(&body)?;
     let (count, full) = (searched.hits.hits.len(), searched.hits.hits.len() >= walk.limit);
     let last = searched.hits.hits.last().map(millis).transpose()?;
-    let stored = stored(&store.node, &searched, None, walk.bare, digest)?;
+    let stored = stored(&store.log.node, &searched, None, walk.bare, digest)?;
     match last {
         Some(last) if full && last > from => {
             (walk.from, walk.crowded, walk.bare) = (last * MILLI, false, false);
@@ -231,7 +231,7 @@ async fn moment(
     };
     let Some(body) = body else { return Err(lost()) };
     let searched = searched(&body)?;
-    let stored = stored(&store.node, &searched, Some(from), walk.bare, digest)?;
+    let stored = stored(&store.log.node, &searched, Some(from), walk.bare, digest)?;
     if searched.hits.hits.is_empty() {
         (walk.from, walk.scroll, walk.bare) = ((from + 1) * MILLI, None, false);
     } else {
@@ -251,7 +251,7 @@ fn question(store: &Elasticsearch, walk: &Walk, from: i64, until: i64) -> serde_
     let mut filter = vec![range];
     if walk.filter == Some(true) {
         // As a phrase it is found whole, whatever the field's type.
-        filter.push(json!({"match_phrase": {field(store.config.layout): store.node}}));
+        filter.push(json!({"match_phrase": {field(store.config.layout): store.log.node}}));
     }
     let source = if walk.bare { json!(FIELDS) } else { true.into() };
     json!({"query": {"bool": {"filter": filter}}, "size": walk.limit, "_source": source, "track_total_hits": false})
@@ -312,9 +312,11 @@ fn stored(
         if parts.node.as_deref() != Some(node) {
             continue;
         }
+        let position = Position::raw_of_id(&hit.id);
         all.push(Stored {
             millis: at.map_or_else(|| millis(hit), Ok)?,
-            identity: digest.identity(&parts.line(), &hit.id),
+            identity: digest
+                .identity(&parts.line(), position.as_ref().map_or(hit.id.as_bytes(), |raw| raw)),
             content: (!bare).then(|| parts.content(digest)),
             place: digest.short(&[hit.index.as_bytes(), hit.id.as_bytes()]),
             generation: generation(&hit.id),

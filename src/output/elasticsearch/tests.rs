@@ -111,7 +111,7 @@ fn fields(line: &[u8]) -> Fields {
 }
 
 pub(super) fn picks(count: usize) -> Vec<Pick> {
-    (0..count).map(|event| Pick { event: u32::try_from(event).unwrap(), safe: false }).collect()
+    (0..count).map(|event| Pick::new(u32::try_from(event).unwrap())).collect()
 }
 
 pub(super) fn configured(endpoints: &[String], compression: Compression) -> config::Elasticsearch {
@@ -130,6 +130,10 @@ pub(super) fn configured(endpoints: &[String], compression: Compression) -> conf
         query: Vec::new(),
         setup_template: SetupTemplate::Never,
     }
+}
+
+pub(super) fn log() -> LogName {
+    LogName { cluster: None, node: "cp-1".to_owned(), input: "api".to_owned() }
 }
 
 /// A server that gives every request the same answer, and how often it was asked.
@@ -155,8 +159,7 @@ async fn nobody() -> String {
 const STORED: &str = r#"{"errors":false,"items":[{"create":{"status":201}}]}"#;
 
 async fn sent(endpoints: &[String]) -> (Elasticsearch, Answer) {
-    let store =
-        Elasticsearch::new(&configured(endpoints, Compression::Gzip), "cp-1", None).unwrap();
+    let store = Elasticsearch::new(&configured(endpoints, Compression::Gzip), log(), &[]).unwrap();
     let answer = store.send(&batch(&[b"{}"]), &picks(1)).await;
     (store, answer)
 }
@@ -211,9 +214,8 @@ async fn a_look_up_tells_missing_index_from_missing_interface() {
     ];
     for (status, body, expected) in cases {
         let (url, _) = server(status, body).await;
-        let store =
-            Elasticsearch::new(&configured(&[url], Compression::None), "cp-1", None).unwrap();
-        let found = store.look_up("x", &batch(&[b"{}"]), &picks(1)).await;
+        let store = Elasticsearch::new(&configured(&[url], Compression::None), log(), &[]).unwrap();
+        let found = store.look_up("x", &batch(&[b"{}"]), &picks(1), true).await;
         assert!(format!("{found:?}").starts_with(expected), "{status} {body}: {found:?}");
     }
 }

@@ -137,8 +137,8 @@ fn one(outcome: &Outcome, safe: bool) -> Verdict {
             if safe { Verdict::Refuse { answer } } else { Verdict::Safe { answer } }
         }
         (200..300, _) => Verdict::Delivered,
-        // The id is the event's position: who has it, is this event.
-        (409, _) => Verdict::Delivered,
+        // By this event, or by another document: an id can be computed, and two machines can make the same.
+        (409, _) => Verdict::Taken { answer: answer() },
         (429 | 403, "cluster_block_exception") => stop(answer(), block_hint(error.reason())),
         (429, _) => Verdict::Retry { after: None, reason: Reason::Throttled, answer: answer() },
         (401, _) => stop(answer(), CREDENTIALS),

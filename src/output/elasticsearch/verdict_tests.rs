@@ -16,6 +16,7 @@ fn word(verdict: &Verdict) -> String {
         Verdict::Safe { .. } => "safe".to_owned(),
         Verdict::Refuse { .. } => "refuse".to_owned(),
         Verdict::OutOfRange { .. } => "out of range".to_owned(),
+        Verdict::Taken { .. } => "taken".to_owned(),
         Verdict::Stop { hint, .. } => format!("stop: {hint}"),
     }
 }
@@ -28,7 +29,7 @@ const ITEMS: &[(u16, &str, &str, (&str, &str))] = &[
         409,
         "version_conflict_engine_exception",
         "[a1]: version conflict, document already exists (current version [1])",
-        ("delivered", "delivered"),
+        ("taken", "taken"),
     ),
     (
         400,
@@ -270,7 +271,7 @@ fn what_went_to_the_failure_store_is_not_in_the_data_stream() {
 fn the_good_neighbours_of_an_odd_event_are_delivered() {
     let body = br#"{"took":0,"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":null,"caused_by":{"type":"x","reason":"Duplicate field 'a'"}}}},{"index":{"status":409}}]}"#;
     let Answer::Each(verdicts) = judge(200, None, body, &[false; 3]) else { panic!() };
-    assert_eq!(verdicts.iter().map(word).collect::<Vec<_>>(), ["delivered", "safe", "delivered"]);
+    assert_eq!(verdicts.iter().map(word).collect::<Vec<_>>(), ["delivered", "safe", "taken"]);
     assert_eq!(
         verdicts[1],
         Verdict::Safe {

@@ -61,7 +61,7 @@ pub(super) async fn read(loki: &Loki) -> Finding {
         events: vec![event],
         passed: Passed::default(),
     };
-    match lookup::look_up(loki, &loki.scope(), &batch, &[Pick { event: 0, safe: false }]).await {
+    match lookup::look_up(loki, &loki.scope(), &batch, &[Pick::new(0)]).await {
         LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
         LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
             format!("does not answer queries, so delivery is at least once: {answer}"),

@@ -116,7 +116,7 @@ impl Loki {
         let mut groups: Vec<((Nanos, bool), Vec<Pick>)> = Vec::new();
         for (index, event) in (0..).zip(&batch.events) {
             let stream = (self.hour(event.time), event.whole == Whole::Gap);
-            let pick = Pick { event: index, safe: false };
+            let pick = Pick::new(index);
             match groups.iter_mut().find(|(other, _)| *other == stream) {
                 Some((_, picks)) => picks.push(pick),
                 None => groups.push((stream, vec![pick])),

@@ -252,7 +252,7 @@ mod tests {
         );
         let batch =
             batch(&[long.as_bytes(), b"\xff not an event", br#"{"verb":"","level":"Metadata"}"#]);
-        let picks = [0, 1, 2].map(|event| Pick { event, safe: false });
+        let picks = [0, 1, 2].map(Pick::new);
         let metadata = [MetadataField::Verb, MetadataField::Name, MetadataField::AuditLevel];
         // The room was used before.
         let mut room = vec![7; 100];

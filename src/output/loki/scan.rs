@@ -16,7 +16,7 @@ use crate::output::{Digest, Likeness, MILLI, Stored, Told, Walk};
 pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> Likeness {
     let line = repaired(record.line);
     let content = digest.short(&[line.as_bytes()]);
-    Likeness { identity: digest.identity(&line, &line), content, safe: content }
+    Likeness { identity: digest.identity(&line, line.as_bytes()), content, safe: content }
 }
 
 /// See the module. One request.
@@ -129,7 +129,7 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
             let place = digest.short(&[&entry.to_be_bytes(), &which.to_be_bytes()]);
             let stored = Stored {
                 millis: time.div_euclid(MILLI),
-                identity: digest.identity(&line, &line),
+                identity: digest.identity(&line, line.as_bytes()),
                 content: Some(content),
                 place,
                 generation: None,

@@ -10,6 +10,7 @@ fn name(verdict: &Verdict) -> &'static str {
         Verdict::TooLarge { .. } => "too large",
         Verdict::Safe { .. } => "safe",
         Verdict::Refuse { .. } => "refuse",
+        Verdict::Taken { .. } => "taken",
         Verdict::OutOfRange { .. } => "out of range",
         Verdict::Stop { .. } => "stop",
     }

@@ -1,7 +1,7 @@
 //! A back end with a memory: stores what Loki's push and Elasticsearch's bulk bring, answers look-ups from that, and
 //! plays tricks as told. Written against plain sockets, since it has to break connections and stay silent.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -57,6 +57,8 @@ pub(super) struct State {
     pub(super) too_old: Option<&'static str>,
     /// Bulk: documents with this are refused with 400, the others of the same bulk are stored.
     pub(super) odd: Option<&'static str>,
+    /// Bulk: an id that is there already is refused with 409.
+    pub(super) guards_ids: bool,
     /// Requests with this get no answer and are not stored.
     pub(super) hang: Option<&'static str>,
     /// Larger requests get 413.
@@ -190,6 +192,13 @@ fn refusal(
     if state.max_body.is_some_and(|most| length > most) {
         new.clear();
         return Some((413, "too large".to_owned()));
+    }
+    if state.guards_ids && bulk {
+        let taken: HashSet<_> = state.stored.iter().map(|stored| stored.under.clone()).collect();
+        let status = |new: &Stored| if taken.contains(&new.under) { 409 } else { 201 };
+        let mut statuses: Vec<_> = new.iter().map(status).collect();
+        new.retain(|new| !taken.contains(&new.under));
+        return Some((200, items(&mut statuses.drain(..))));
     }
     if let Some(mark) = state.odd.filter(|_| bulk) {
         let is_odd = |stored: &Stored| stored.line.contains(mark);
