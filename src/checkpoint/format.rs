@@ -111,6 +111,7 @@ mod tests {
         let pair = Pair {
             input: "a".into(),
             output: "b".into(),
+            to: Some("loki http://c".into()),
             cursor,
             reserved: super::super::ALL,
             scopes: vec!["s".into()],
@@ -128,8 +129,9 @@ mod tests {
             live: true,
         };
         let generations = [(Fingerprint([9; 16]), sighting)].into();
-        let inputs = vec![Seen { input: "a".into(), generations }];
-        State { node: "cp-1".into(), pairs: vec![pair], inputs, born: Some(7) }
+        let inputs = vec![Seen { input: "a".into(), path: Some("/a".into()), generations }];
+        let (node, cluster) = ("cp-1".into(), Some("c".into()));
+        State { node, cluster, pairs: vec![pair], inputs, born: Some(7) }
     }
 
     #[test]

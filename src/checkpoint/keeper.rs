@@ -183,7 +183,10 @@ fn see(state: &mut State, roll: &Roll, entries: &[Entry]) {
     });
     match state.inputs.iter_mut().find(|seen| seen.input == roll.input()) {
         Some(seen) => seen.generations = generations,
-        None => state.inputs.push(Seen { input: roll.input().to_owned(), generations }),
+        None => {
+            let input = roll.input().to_owned();
+            state.inputs.push(Seen { input, path: None, generations });
+        }
     }
 }
 

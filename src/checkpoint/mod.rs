@@ -7,6 +7,8 @@
 //! serves all pipelines, there is one a `checkpoint_interval` at most unless a backlog uses up what is reserved, and none at all when
 //! nothing moved.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Cursor, GapRecord, IdScheme, Nanos, Sightings};
@@ -34,6 +36,9 @@ pub(crate) use store::{CheckpointError, Loaded, Origin, Store};
 pub(crate) struct State {
     /// The node's name as of the first start: it is a label, so it must not change in silence.
     pub(crate) node: String,
+    /// That of the cluster likewise, empty where it has none; `None` if a version wrote this that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster: Option<String>,
     pub(crate) pairs: Vec<Pair>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) inputs: Vec<Seen>,
@@ -46,6 +51,9 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Seen {
     pub(crate) input: String,
+    /// The live log, by which an input with a new name is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<PathBuf>,
     pub(crate) generations: Sightings,
 }
 
@@ -54,6 +62,9 @@ pub(crate) struct Seen {
 pub(crate) struct Pair {
     pub(crate) input: String,
     pub(crate) output: String,
+    /// The output's type and endpoint, by which one with a new name is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<String>,
     pub(crate) cursor: Cursor,
     /// Nothing was sent further than so many bytes beyond the cursor, in any generation. [`ALL`]: no such bound is known.
     pub(crate) reserved: u64,

@@ -157,7 +157,7 @@ fn with_config(
         Err(error) => return fail::<ConfigError>(&error, ExitCode::Usage),
     };
     command(config).unwrap_or_else(|error| {
-        let refused = error.is::<transform::NotAccepted>();
+        let refused = error.is::<transform::NotAccepted>() || error.is::<start::NotTakenOver>();
         fail(&*error, if refused { ExitCode::Usage } else { ExitCode::Failed })
     })
 }

@@ -1,4 +1,4 @@
-//! `run`: builds the rooms from a configuration (`run/house.rs`), starts them, waits for a signal, drains.
+//! `run`: takes over what has a new name (`run/renames.rs`), builds the rooms from a configuration (`run/house.rs`), starts them, waits for a signal, drains.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 pub(super) mod house;
+mod renames;
 #[cfg(test)]
 mod tests;
 
@@ -111,9 +112,11 @@ impl Opened {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let store = Arc::new(Store::open(&config.state_dir)?);
         let key = store.key()?;
-        let loaded = Store::load(store.directory())?;
+        let mut loaded = Store::load(store.directory())?;
         tell_origin(&loaded.origin);
         let node = node_name(config, &loaded.state.node)?;
+        renames::take_over(config, &node, &key, &mut loaded.state)?;
+        renames::note_paths(config, &mut loaded.state);
         Ok(Self { store, key, loaded, node })
     }
 

@@ -11,6 +11,11 @@ use crate::input::Limits;
 use crate::output::{Elasticsearch, Ended, Exchange, File, Loki, Meter, Output, Reason};
 use crate::telemetry::{Identity, Outcome, PairStats, Telemetry};
 
+/// What a state directory knows goes under another name than the configuration's: nothing is done before someone decides.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotTakenOver(pub(super) String);
+
 /// The node's name, which is a label and so must stay what it was at the first start.
 ///
 /// # Errors
@@ -21,10 +26,11 @@ pub(super) fn node_name(config: &Config, kept: &str) -> anyhow::Result<String> {
         None => (host_name()?, "the host name"),
     };
     if !kept.is_empty() && kept != name {
-        bail!(
+        return Err(NotTakenOver(format!(
             "{source} is {name:?}, but this state directory was begun as {kept:?}, which is a label of everything delivered so far: \
              set `node = {kept:?}`, or give the agent a new `state_dir`"
-        );
+        ))
+        .into());
     }
     Ok(name)
 }

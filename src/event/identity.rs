@@ -93,7 +93,9 @@ impl Ids {
 
 fn hash(kind: &[u8], fields: &[&[u8]]) -> [u8; HASH] {
     let mut all = kind.to_vec();
-    fields.iter().for_each(|field| put(field, &mut all));
+    for field in fields {
+        put(field, &mut all);
+    }
     let mut cut = [0; HASH];
     cut.copy_from_slice(&Sha256::digest(&all)[..HASH]);
     cut

@@ -60,7 +60,7 @@ pub(crate) use finite::{Listed, list, spooled};
 pub(crate) use large::{LARGE, Large};
 pub(crate) use open::STRIDE;
 pub(crate) use packing::Packing;
-pub(crate) use pins::try_link;
+pub(crate) use pins::{rename_links, try_link};
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;

@@ -30,8 +30,8 @@ mod link;
 mod name;
 mod store;
 
-pub(crate) use name::try_link;
 use name::{Naming, Whose};
+pub(crate) use name::{rename_links, try_link};
 
 /// What was done is looked at again after this.
 pub(super) const SOON: Duration = Duration::from_millis(5);

@@ -90,6 +90,21 @@ pub(crate) struct Found {
     pub(crate) letters: Vec<(Letter, u64)>,
 }
 
+/// Gives the letters of a pair of input and output its new names. Where there are some under the new ones already, which an earlier
+/// start may have renamed, nothing is done.
+///
+/// # Errors
+/// If the directory cannot be renamed.
+pub(crate) fn rename(state_dir: &Path, from: (&str, &str), to: (&str, &str)) -> io::Result<()> {
+    let of = |(input, output)| state_dir.join(DIRECTORY).join(format!("{input}.{output}"));
+    let (from, to) = (of(from), of(to));
+    if !from.is_dir() || to.exists() {
+        return Ok(());
+    }
+    disk::rename(&from, &to)?;
+    disk::sync_directory(&state_dir.join(DIRECTORY))
+}
+
 impl Letters {
     /// Opens the letters of a pair. Nothing is made before there is one.
     ///

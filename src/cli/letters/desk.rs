@@ -89,6 +89,7 @@ pub(in crate::cli) struct Letterbox {
 }
 
 impl Letterbox {
+    #[expect(clippy::too_many_arguments, reason = "called twice, by those who have each at hand")]
     pub(in crate::cli) fn new(
         config: &Config,
         output_config: &config::Output,

@@ -156,6 +156,7 @@ async fn lanes(
         let pair = Pair {
             input: job.input.name.to_string(),
             output: lane_name(&config.name, lane),
+            to: None,
             cursor,
             reserved: ALL,
             scopes: scopes.clone(),

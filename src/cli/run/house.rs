@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::sync::Notify;
 
+use super::renames::destination;
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::letters::Letterbox;
 use crate::cli::start::{earlier_ids, limits, meter, output};
@@ -110,7 +111,8 @@ impl House<'_> {
         let ids = earlier_ids(known, &self.loaded.origin);
         let new =
             || Pair { input: names.0.to_string(), output: names.1.to_string(), ..Pair::default() };
-        let pair = Pair { ids: ids.clone(), ..known.cloned().unwrap_or_else(new) };
+        let to = Some(destination(output_config));
+        let pair = Pair { ids: ids.clone(), to, ..known.cloned().unwrap_or_else(new) };
         let stats = self.telemetry.pair(&names.0, &names.1);
         let output = output(self.config, output_config, self.node, &names.0, &ids)?;
         let output = output.metered(meter(stats));
@@ -122,17 +124,14 @@ impl House<'_> {
             Instant::now() + settings.timeout,
         );
         let mut books = Pair { reserved: doubts.reserved(), ..pair };
-        let (ledger, doubts) = match &output {
-            Output::File(file) => {
-                open_file(file, &mut books)?;
-                let file = file.clone();
-                let doubts = Doubts::new(&books, &Origin::Current, "", Instant::now());
-                (Ledger::of_file(books, Arc::clone(self.moved), move || file.sync()), doubts)
-            }
-            _ => {
-                let (scope, ids) = (output.scope(), output.id_scheme());
-                (Ledger::new(books, scope, ids, Arc::clone(self.moved)), doubts)
-            }
+        let moved = Arc::clone(self.moved);
+        let (ledger, doubts) = if let Output::File(file) = &output {
+            open_file(file, &mut books)?;
+            let file = file.clone();
+            let doubts = Doubts::new(&books, &Origin::Current, "", Instant::now());
+            (Ledger::of_file(books, moved, move || file.sync()), doubts)
+        } else {
+            (Ledger::new(books, output.scope(), output.id_scheme(), moved), doubts)
         };
         let ledger = Arc::new(ledger);
         let letters = letters(self.store.directory(), self.config, &names.0, &names.1)?;

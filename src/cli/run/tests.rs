@@ -13,5 +13,6 @@ mod journal;
 mod large;
 mod model;
 mod refusals;
+mod renames;
 mod waiting;
 mod wire;

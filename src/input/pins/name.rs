@@ -75,6 +75,29 @@ impl Naming {
     }
 }
 
+/// Gives an input's links its new name, so that what they keep is not taken for what an earlier configuration left.
+///
+/// # Errors
+/// If one cannot be renamed.
+pub(crate) fn rename_links(directory: &Path, key: &Key, from: &str, to: &str) -> io::Result<()> {
+    let [from, to] = [from, to].map(Arc::<str>::from);
+    let old = Naming::new(key, &from, std::slice::from_ref(&from));
+    let new = Naming::new(key, &to, std::slice::from_ref(&to));
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        if let Some(name) = name.to_str()
+            && let Whose::Own { print, gzip } = old.whose(name)
+        {
+            disk::rename(&directory.join(name), &directory.join(new.name(print, gzip)))?;
+        }
+    }
+    Ok(())
+}
+
 /// What to do where a link cannot be made.
 pub(super) fn way_out(error: &io::Error) -> &'static str {
     match error.kind() {
