@@ -181,12 +181,11 @@ fn see(state: &mut State, roll: &Roll, entries: &[Entry]) {
         };
         pairs().filter(|pair| pair.input == roll.input()).all(passed)
     });
-    match state.inputs.iter_mut().find(|seen| seen.input == roll.input()) {
-        Some(seen) => seen.generations = generations,
-        None => {
-            let input = roll.input().to_owned();
-            state.inputs.push(Seen { input, path: None, generations });
-        }
+    if let Some(seen) = state.inputs.iter_mut().find(|seen| seen.input == roll.input()) {
+        seen.generations = generations;
+    } else {
+        let input = roll.input().to_owned();
+        state.inputs.push(Seen { input, path: None, generations });
     }
 }
 

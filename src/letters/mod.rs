@@ -98,7 +98,7 @@ pub(crate) struct Found {
 pub(crate) fn rename(state_dir: &Path, from: (&str, &str), to: (&str, &str)) -> io::Result<()> {
     let of = |(input, output)| state_dir.join(DIRECTORY).join(format!("{input}.{output}"));
     let (from, to) = (of(from), of(to));
-    if !from.is_dir() || to.exists() {
+    if !from.is_dir() || to.try_exists()? {
         return Ok(());
     }
     disk::rename(&from, &to)?;

@@ -98,12 +98,11 @@ pub(super) fn take_over(
 pub(super) fn note_paths(config: &Config, state: &mut State) {
     for input in &config.inputs {
         let path = Some(input.path.clone());
-        match state.inputs.iter_mut().find(|seen| *seen.input == *input.name) {
-            Some(seen) => seen.path = path,
-            None => {
-                let input = input.name.to_string();
-                state.inputs.push(Seen { input, path, generations: Sightings::default() });
-            }
+        if let Some(seen) = state.inputs.iter_mut().find(|seen| *seen.input == *input.name) {
+            seen.path = path;
+        } else {
+            let input = input.name.to_string();
+            state.inputs.push(Seen { input, path, generations: Sightings::default() });
         }
     }
 }

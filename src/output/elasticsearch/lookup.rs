@@ -170,7 +170,9 @@ async fn what_stands(
     let unsure: Vec<_> = (0..ids.len()).filter(|at| stands[*at] == Stands::Undecided).collect();
     for some in unsure.chunks(WHOLE) {
         let asked: Vec<_> = some.iter().map(|at| ids[*at].clone()).collect();
-        some.iter().for_each(|at| stands[*at] = Stands::Another);
+        for at in some {
+            stands[*at] = Stands::Another;
+        }
         hits(store, scope, &asked, true, |at, source| {
             if source.is_some_and(|source| is_same(record(&asked[at]), source)) {
                 stands[some[at]] = Stands::TheEvent;

@@ -6,7 +6,7 @@
 //! seed; what is found stands in `model/found.rs` from then on. The moments at which threads come to run are the
 //! system's, so the same script need not fail each time.
 //!
-//! `step.rs`: what can happen; `ideal.rs`: the model; `told.rs`: the same for gaps; `disk.rs`, `store.rs`: the world;
+//! `step.rs`: what can happen; `ideal.rs`: the model; `told.rs`: the same for gaps; `disk.rs`, `rollback.rs`, `store.rs`: the world;
 //! `play.rs`, `setup.rs`, `end.rs`: one play.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +23,7 @@ mod end;
 mod found;
 mod ideal;
 mod play;
+mod rollback;
 mod setup;
 mod shorten;
 mod step;

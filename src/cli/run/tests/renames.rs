@@ -1,5 +1,6 @@
 //! A table of the configuration that got another name goes on where it stood, or the agent does not start.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::super::Opened;
@@ -26,10 +27,8 @@ impl Written<'_> {
             node.state()
         );
         for input in self.inputs {
-            text.push_str(&format!(
-                "[inputs.{input}]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\nhold = {{ min_free = \"0%\" }}\n",
-                node.log()
-            ));
+            write!(text, "[inputs.{input}]\ntype = \"file\"\npath = {:?}\nrescan = \"100ms\"\nhold = {{ min_free = \"0%\" }}\n",
+                node.log()).unwrap();
         }
         text.push_str(&self.output);
         Config::parse(&text, Path::new("test"), &|_| None).unwrap()

@@ -84,6 +84,18 @@ impl Disk {
         }
     }
 
+    /// The directory is another one now; the server opens its log anew.
+    pub(super) fn roll_back(&mut self) {
+        (self.server, self.inodes) = (Server::Starting, HashMap::new());
+        for entry in fs::read_dir(&self.directory).unwrap().flatten() {
+            let meta = entry.metadata().unwrap();
+            if meta.is_file() {
+                let name = entry.file_name().into_string().unwrap();
+                self.note(plain(&name), meta.ino());
+            }
+        }
+    }
+
     fn note(&mut self, name: &str, inode: u64) {
         self.inodes.entry(name.to_owned()).or_default().push(inode);
     }

@@ -50,7 +50,7 @@ pub(super) struct Generation {
     gone: Option<bool>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Ideal {
     pub(super) written: usize,
     venom: BTreeSet<usize>,
@@ -63,6 +63,8 @@ pub(super) struct Ideal {
     /// Oldest first.
     backups: Vec<Generation>,
     deleted: Vec<Generation>,
+    /// What was written and rolled back, once anything was: it may be at the outputs.
+    undone: Option<BTreeMap<Item, u64>>,
     /// Of the last event and of the last backup.
     clock: (u64, u64),
 }
@@ -160,7 +162,8 @@ impl Ideal {
 
     /// `refuses`: it takes no venom.
     pub(super) fn expected(&self, refuses: bool) -> Expected {
-        let mut expected = Expected::default();
+        let mut expected =
+            Expected { may: self.undone.iter().cloned().collect(), ..Expected::default() };
         let is_venom = |item: &Item| matches!(item, Item::Whole(event) if refuses && self.venom.contains(event));
         for generation in self.generations() {
             if generation.gone == Some(false) {
@@ -175,6 +178,22 @@ impl Ideal {
             }
         }
         expected
+    }
+
+    /// The state directory is as it was some time ago; and the log, if that is given, as it was then.
+    pub(super) fn roll_back(&mut self, log: Option<&Self>) {
+        let mut undone = self.undone.take().unwrap_or_default();
+        if let Some(saved) = log {
+            let items = self.generations().flat_map(|generation| &generation.items);
+            undone.extend(items.map(|(item, _)| (*item, 0)));
+            undone.extend(self.half.map(|(event, _)| (Item::Torn(event), 0)));
+            // No event is written twice, and the server starts anew.
+            let (written, clock) = (self.written, self.clock);
+            let half = saved.half.map(|(event, _)| (event, false));
+            *self = Self { written, clock, half, keeps_place: false, ..saved.clone() };
+            self.place = 0;
+        }
+        self.undone = Some(undone);
     }
 
     pub(super) fn is_venom(&self, item: Item) -> bool {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::agent::{Node, Process};
 use super::disk::Disk;
 use super::ideal::{Change, Ideal};
+use super::rollback::Snapshot;
 use super::step::{Kind, Script, Step};
 use super::store::Store;
 use crate::checkpoint::{Origin, Store as CheckpointStore};
@@ -33,6 +34,7 @@ pub(super) struct Play<'a> {
     pub(super) process: Option<Process>,
     /// Stretches that were told to be lost, with their bytes, by reason, over all processes.
     pub(super) gaps: BTreeMap<String, (u64, u64)>,
+    pub(super) snapshot: Option<Snapshot>,
 }
 
 /// Plays a script; what was wrong in the end.
@@ -51,6 +53,7 @@ pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
         stores: over_http.map(|kind| (*kind, Store::new(&arrived))).collect(),
         process: None,
         gaps: BTreeMap::new(),
+        snapshot: None,
     };
     for step in &script.steps {
         play.step(*step)?;
@@ -71,13 +74,12 @@ impl Play<'_> {
             Step::Start => self.start(),
             Step::Kill(requests) => {
                 self.wait(requests);
-                if let Some(process) = self.process.take() {
-                    is_alive(&process)?;
-                    self.note(&process);
-                    process.kill();
-                }
+                self.kill()?;
             }
             Step::Stop => drop(self.stop()),
+            Step::Snapshot => self.take_snapshot()?,
+            Step::RollBack(back) => self.roll_back(back)?,
+            Step::Rollover => self.stores.values().for_each(Store::roll_over),
             Step::Spoil => self.spoil(),
             Step::Await(requests) => self.wait(requests),
             Step::Weather(of, weather, times) => {
@@ -99,6 +101,15 @@ impl Play<'_> {
                     self.disk.make(change, || wait(stores, 1));
                 }
             }
+        }
+        Ok(())
+    }
+
+    pub(super) fn kill(&mut self) -> Result<(), String> {
+        if let Some(process) = self.process.take() {
+            is_alive(&process)?;
+            self.note(&process);
+            process.kill();
         }
         Ok(())
     }

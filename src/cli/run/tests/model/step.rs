@@ -34,6 +34,12 @@ pub(super) enum Step {
     Kill(u8),
     /// SIGTERM.
     Stop,
+    /// The state directory and the log are saved; an agent that runs is killed for it.
+    Snapshot,
+    /// The state directory becomes what it was at the last snapshot, and so does the log, or not. The back ends do not.
+    RollBack(Back),
+    /// Elasticsearch writes to another index from now on, which knows no id of the last.
+    Rollover,
     /// The last checkpoint is damaged while no agent runs: the one before it counts, if there is one.
     Spoil,
     /// Time passes: until so many requests have arrived, or none comes.
@@ -42,6 +48,13 @@ pub(super) enum Step {
     Weather(Kind, Weather, u8),
     /// A back end cannot be asked what it holds, n times.
     Deaf(Kind, u8),
+}
+
+/// What is rolled back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Back {
+    State,
+    StateAndLog,
 }
 
 /// How far the compression of a backup comes.
@@ -111,13 +124,34 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
     let first = prop::sample::select(vec![Step::Append(1), Step::Start, Step::Start]);
     let steps = prop::collection::vec(steps(), 1..25);
     (outputs, 1..5_u8, 1..4_u8, first, steps).prop_map(
-        |(outputs, batch, in_flight, first, steps)| Script {
-            outputs,
-            batch,
-            in_flight,
-            steps: std::iter::once(first).chain(steps.into_iter().flatten()).collect(),
+        |(outputs, batch, in_flight, first, steps)| {
+            let steps = std::iter::once(first).chain(steps.into_iter().flatten()).collect();
+            Script { outputs, batch, in_flight, steps }.made_possible()
         },
     )
+}
+
+impl Script {
+    pub(super) fn rolls_back(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::RollBack(_)))
+    }
+
+    /// A file that is cut back to what an old checkpoint knew, and dead letters that are gone with their directory, are not
+    /// what a back end holds: where something is rolled back there are none.
+    fn made_possible(mut self) -> Self {
+        if self.rolls_back() {
+            self.outputs.retain(|kind| *kind != Archive);
+            if self.outputs.is_empty() {
+                self.outputs.push(Elasticsearch);
+            }
+            for step in &mut self.steps {
+                if *step == Step::Venom {
+                    *step = Step::Append(1);
+                }
+            }
+        }
+        self
+    }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -126,7 +160,30 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => killed().prop_map(|steps| steps.to_vec()),
         1 => kept().prop_map(|steps| steps.to_vec()),
         1 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Spoil]),
+        1 => rolled_back().prop_map(|steps| steps.to_vec()),
     ]
+}
+
+/// Events that went to the back ends after a snapshot, and others that come in their place.
+fn rolled_back() -> impl Strategy<Value = [Step; 9]> {
+    use Step::{Append, Await, RollBack, Snapshot, Start};
+    let back = prop::sample::select(vec![Back::State, Back::StateAndLog]);
+    let between =
+        prop::sample::select(vec![Step::Rotate, Step::Rollover, Append(1), Step::Kill(1)]);
+    (back, 1..6_u8, 1..6_u8, between).prop_map(|(back, before, after, between)| {
+        let wait = Await(2);
+        [
+            Start,
+            Append(before),
+            wait,
+            Snapshot,
+            Start,
+            Append(after),
+            between,
+            RollBack(back),
+            Append(after),
+        ]
+    })
 }
 
 /// A kill while requests are under way.
@@ -166,6 +223,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => which().prop_map(Step::Delete),
         1 => which().prop_map(Step::Snatch),
         1 => Just(Step::CopyTruncate),
+        1 => Just(Step::Rollover),
         6 => Just(Step::Start),
         5 => (0..4_u8).prop_map(Step::Kill),
         1 => Just(Step::Stop),

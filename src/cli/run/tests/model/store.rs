@@ -25,6 +25,8 @@ pub(super) struct State {
     weather: Option<Weather>,
     /// For so many requests; `None`: until it changes.
     lasts: Option<u8>,
+    /// Where the documents of the present index begin.
+    index: usize,
     /// Look-ups that fail from now on.
     pub(super) deaf: u8,
 }
@@ -78,6 +80,11 @@ impl Store {
     pub(super) fn recover(&self) {
         let mut state = self.state();
         (state.weather, state.deaf) = (None, 0);
+    }
+
+    pub(super) fn roll_over(&self) {
+        let mut state = self.state();
+        state.index = state.stored.len();
     }
 
     pub(super) fn arrived(&self) -> u64 {
@@ -241,11 +248,14 @@ fn take(
     for (at, event) in new.into_iter().enumerate() {
         let venom = event.line.contains("venom");
         all_good &= !venom;
+        let mut present = state.stored[state.index..].iter();
+        let taken = bulk && present.any(|stored| stored.under == event.under);
         items.push(match (venom, room(at)) {
+            _ if taken => json!({"create": {"status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "document already exists"}}}),
             (true, _) => json!({"create": {"status": 400, "error": {"type": "document_parsing_exception", "reason": "venom"}}}),
             (_, false) => json!({"create": {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}),
             _ => {
-                // Also where its id is there already: after a rollover the real one does so too.
+                // Also where its id is there already, in another index.
                 state.stored.push(event);
                 json!({"create": {"status": 201}})
             }

@@ -26,6 +26,12 @@ pub(super) fn told(line: &str) -> Option<Told> {
     Some(Told { id: text("auditID")?, reason: text("reason")?, bytes })
 }
 
+/// Whether each gap was told once.
+pub(super) fn once(told: &[Told]) -> Result<(), String> {
+    let ids: BTreeSet<_> = told.iter().map(|told| &told.id).collect();
+    if ids.len() < told.len() { Err(format!("a gap was told twice: {told:?}")) } else { Ok(()) }
+}
+
 /// What is wrong with the gaps that one output was told of, given what arrived there. `killed`: what was sent and stored
 /// just before may be told to be lost too, since nobody heard that it was. `spoilt`: with a checkpoint the memory of what
 /// was told before is gone, so many times.
@@ -36,10 +42,7 @@ pub(super) fn compare(
     killed: bool,
     spoilt: u64,
 ) -> Result<(), String> {
-    let ids: BTreeSet<_> = told.iter().map(|told| &told.id).collect();
-    if ids.len() < told.len() {
-        return Err(format!("a gap was told twice: {told:?}"));
-    }
+    once(told)?;
     let there: BTreeSet<_> = arrived.iter().collect();
     let torn = |item: &&&Item| matches!(item, Item::Torn(_));
     let (sure, all) = (
