@@ -1,8 +1,11 @@
 //! Scripts that once failed, and why.
 
-use super::step::Kind::Elasticsearch;
+use super::step::Back::StateAndLog;
+use super::step::Kind::{Elasticsearch, Loki};
 use super::step::Script;
-use super::step::Step::{Append, Begin, CopyTruncate, Kill, Return, Rotate, Start};
+use super::step::Step::{
+    Append, Await, Begin, CopyTruncate, Kill, Return, RollBack, Rotate, Snapshot, Start,
+};
 
 pub(super) fn scripts() -> Vec<Script> {
     vec![
@@ -26,6 +29,24 @@ pub(super) fn scripts() -> Vec<Script> {
             batch: 2,
             in_flight: 1,
             steps: vec![Append(3), Start, Kill(1), CopyTruncate, Return(2)],
+        },
+        // Other events of the same length stand where those stood that a rolled-back machine had sent.
+        Script {
+            outputs: vec![Loki, Elasticsearch],
+            batch: 2,
+            in_flight: 1,
+            steps: vec![
+                Start,
+                Append(3),
+                Await(3),
+                Snapshot,
+                Start,
+                Append(4),
+                Await(3),
+                RollBack(StateAndLog),
+                Append(4),
+                Start,
+            ],
         },
     ]
 }

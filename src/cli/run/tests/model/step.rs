@@ -156,10 +156,10 @@ impl Script {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![
-        12 => step().prop_map(|step| vec![step]),
-        2 => killed().prop_map(|steps| steps.to_vec()),
-        1 => kept().prop_map(|steps| steps.to_vec()),
-        1 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Spoil]),
+        36 => step().prop_map(|step| vec![step]),
+        6 => killed().prop_map(|steps| steps.to_vec()),
+        3 => kept().prop_map(|steps| steps.to_vec()),
+        3 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Spoil]),
         1 => rolled_back().prop_map(|steps| steps.to_vec()),
     ]
 }
