@@ -13,8 +13,8 @@ use super::start::{inputs_of, node_name, output};
 use super::transform::chain;
 use crate::checkpoint::{State, Store};
 use crate::config::{Config, FileInput, StartAt};
-use crate::event::Cursor;
-use crate::input::{Input, try_link};
+use crate::event::{Cursor, Format, Key};
+use crate::input::{Input, list, try_link};
 use crate::output::{Finding, FindingState};
 use crate::server;
 use crate::telemetry::{
@@ -117,6 +117,8 @@ fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Findi
         stats
             .set_finding(FindingKind::BacklogOverHold, backlog(config, input_config, &input, kept));
     }
+    let key = Store::key_of(&config.state_dir);
+    stats.set_finding(FindingKind::NotEvents, foreign(input_config, &key));
     let mut findings = Vec::new();
     if !stats.findings().iter().any(InputFinding::is_failure) {
         let age = |time: Time| human::duration(Time::now().since(time));
@@ -176,6 +178,20 @@ fn from_input(InputFinding { severity, what, hint, .. }: InputFinding) -> Findin
         Severity::Warning => Finding::warn(what, hint),
         Severity::Failure => Finding::fail(what, hint),
     }
+}
+
+/// A log that holds no audit events, as far as it has been written.
+fn foreign(config: &FileInput, key: &Key) -> Option<InputFinding> {
+    // What cannot be read is named elsewhere.
+    let files = list(std::slice::from_ref(&config.path), &config.path, key).ok()?;
+    let format = files.first()?.foreign()?;
+    let shown = config.path.display().to_string();
+    let what = format!("{shown} is {}", format.name());
+    let hint = format.way_out().replace("FILE", &shown);
+    // They may be followed by events: a container's log begins so.
+    let warns = format == Format::ServerMessages;
+    let make = if warns { InputFinding::warning } else { InputFinding::failure };
+    Some(make(FindingKind::NotEvents, what, hint))
 }
 
 /// Whether backups can be kept by a hard link, where that is asked for and there is a log to try it with.

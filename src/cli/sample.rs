@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::ExitCode;
+use super::replay::refuse_foreign;
 use super::transform::chain;
 use super::unpacked::{STEP, unpacked};
 use crate::checkpoint::Store;
 use crate::config::Config;
-use crate::event::{Batch, Event, Fingerprint, Form, Passed, pieces};
+use crate::event::{Batch, Event, Fingerprint, Form, Passed, Piece, plain, unwrap};
+use crate::input::list;
 use crate::transform::Tally;
 
 /// Examples of each step.
@@ -24,6 +26,9 @@ const LONGEST: u64 = 100 << 20;
 pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     let key = Store::key_of(&config.state_dir);
     let files = files(path)?;
+    if !path.is_dir() {
+        refuse_foreign(&list(&files, path, &key)?)?;
+    }
     let mut outputs = Vec::new();
     for output in &config.outputs {
         outputs.push((&output.name, chain(output, &key)?, Tally::new(EXAMPLES)));
@@ -106,13 +111,12 @@ fn next(log: &mut dyn BufRead) -> io::Result<Option<Batch>> {
 /// The events of one line, none for a blank one.
 fn batch(line: Vec<u8>, ended: bool) -> Batch {
     let mut events = Vec::new();
+    let mut line = line;
     let blank = line.trim_ascii().is_empty();
-    pieces(&line, ended, |piece| {
-        if blank {
-            return;
-        }
-        events.push(piece.event(0, 0, piece.time.unwrap_or_default()));
-    });
+    let mut each = |piece: Piece| events.push(piece.event(0, 0, piece.time.unwrap_or_default()));
+    if !blank && !plain(&line, &mut each) {
+        unwrap(&mut line, ended, each);
+    }
     let (generation, earlier) = (Fingerprint([0; 16]), Vec::new());
     let passed = Passed::default();
     Batch { generation, earlier, by_content: false, start: 0, end: 0, bytes: line, events, passed }

@@ -11,7 +11,7 @@ use super::walk::{Value, members};
 use super::{Event, Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
 
 /// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
-const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
+pub(super) const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
 /// Marks tried in one damaged line; hostile lines could hold a million.
 const MARKS_TRIED: usize = 64;
 
@@ -37,6 +37,30 @@ impl Piece {
         let Self { at: piece, whole, form, fields, depth, .. } = self;
         let line = Span::new(at + piece.start as usize, at + piece.end as usize);
         Event { offset: begin + u64::from(piece.start), whole, form, line, time, fields, depth }
+    }
+}
+
+/// Hands out the event that a line is in the usual case: all of it, with an id and a time. Answers whether it is one.
+pub(crate) fn plain(line: &[u8], each: impl FnOnce(Piece)) -> bool {
+    if line.first() == Some(&b'{') {
+        return match object(line) {
+            Some(found)
+                if found.end == line.len()
+                    && found.time.is_some()
+                    && !found.fields.audit_id.is_empty() =>
+            {
+                each(event(&found, 0));
+                true
+            }
+            _ => false,
+        };
+    }
+    match legacy::fields(line) {
+        Some(fields) => {
+            each(legacy_event(line, fields, 0));
+            true
+        }
+        None => false,
     }
 }
 
@@ -87,14 +111,14 @@ fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
 
 /// A JSON object at the beginning of some bytes.
 #[derive(Clone, Copy)]
-struct Object {
-    fields: Fields,
+pub(super) struct Object {
+    pub(super) fields: Fields,
     time: Option<Nanos>,
     end: usize,
     depth: u32,
 }
 
-fn event(found: &Object, at: usize) -> Piece {
+pub(super) fn event(found: &Object, at: usize) -> Piece {
     Piece {
         at: Span::new(at, at + found.end),
         whole: Whole::Yes,
@@ -105,13 +129,13 @@ fn event(found: &Object, at: usize) -> Piece {
     }
 }
 
-fn legacy_event(line: &[u8], fields: Fields, at: usize) -> Piece {
+pub(super) fn legacy_event(line: &[u8], fields: Fields, at: usize) -> Piece {
     let time = rfc3339(&line[..fields.stage_time.end as usize]);
     let at = Span::new(at, at + line.len());
     Piece { at, whole: Whole::Yes, form: Form::Legacy, fields, time, depth: 0 }
 }
 
-fn unreadable(line: &[u8], at: usize, whole: Whole) -> Piece {
+pub(super) fn unreadable(line: &[u8], at: usize, whole: Whole) -> Piece {
     let at = Span::new(at, at + line.len());
     // The fields that stand before the tear are worth having; those of something that was never JSON are none.
     let mut fields = Fields::default();
@@ -120,7 +144,7 @@ fn unreadable(line: &[u8], at: usize, whole: Whole) -> Piece {
 }
 
 /// Reads the object that `line` begins with, if it is complete.
-fn object(line: &[u8]) -> Option<Object> {
+pub(super) fn object(line: &[u8]) -> Option<Object> {
     let mut fields = Fields::default();
     let mut deepest = 0;
     let end = members(line, 0, |key, value| {

@@ -5,12 +5,40 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Event, Fields, Form, Piece, Record, Span, Whole, pieces, rfc3339, text};
+use super::{
+    Event, Fields, Form, OddLine, Piece, Record, Span, Whole, pieces, rfc3339, text, unwrap,
+};
 
 /// The first byte says whether the line was ended by a newline; the lines of the rest are read one by one.
 pub(crate) fn lines(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
-    rest.split(|byte| *byte == b'\n').for_each(|line| check(line, first & 1 == 1));
+    rest.split(|byte| *byte == b'\n').for_each(|line| {
+        check(line, first & 1 == 1);
+        unwraps(line, first & 1 == 1);
+    });
+}
+
+/// The pieces of an odd line stand in it one after the other, and each that is an event reads as one by itself.
+fn unwraps(line: &[u8], ended: bool) {
+    let mut bytes = line.to_vec();
+    let mut found: Vec<Piece> = Vec::new();
+    let odd = unwrap(&mut bytes, ended, |piece| found.push(piece));
+    let mut at = 0;
+    for piece in &found {
+        assert!(at <= piece.at.start && piece.at.end as usize <= line.len());
+        at = piece.at.end;
+        let text = &bytes[piece.at.range()];
+        within(piece, text);
+        if piece.form == Form::Json {
+            let mut alone = 0;
+            pieces(text, true, |again| {
+                assert_eq!((again.form, again.fields), (piece.form, piece.fields));
+                alone += 1;
+            });
+            assert_eq!(alone, 1);
+        }
+    }
+    assert!(odd != OddLine::Passed || found.is_empty());
 }
 
 /// Reads one line, and fails if what comes out is not so.

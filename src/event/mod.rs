@@ -2,7 +2,8 @@
 //!
 //! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `walk.rs` and `block.rs` step over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`, `identity.rs`,
+//! format, `unwrap.rs` the events inside other lines (`frame.rs`: parts of lines; `probe.rs`: which objects are searched; `stamp.rs`:
+//! times elsewhere), `walk.rs` and `block.rs` step over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`, `identity.rs`,
 //! `cursor.rs`, `marks.rs` and `sightings.rs` hold the words that input, pipeline and checkpoint share; `gap.rs` is the
 //! event that says that some are lost.
 
@@ -11,6 +12,8 @@ use std::borrow::Cow;
 mod block;
 mod cursor;
 mod decode;
+mod format;
+mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
 mod gap;
@@ -20,13 +23,18 @@ mod legacy;
 mod marks;
 mod passed;
 mod position;
+mod probe;
 mod sightings;
+mod stamp;
 pub(crate) mod text;
 mod time;
+mod unwrap;
 pub(crate) mod walk;
 
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
-pub(crate) use decode::{Piece, pieces};
+pub(crate) use decode::{Piece, pieces, plain};
+pub(crate) use format::Format;
+pub(crate) use frame::Frame;
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
@@ -34,6 +42,7 @@ pub(crate) use passed::Passed;
 pub(crate) use position::{Fingerprint, Position, Whole};
 pub(crate) use sightings::{Roll, Sighting, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
+pub(crate) use unwrap::{OddLine, unwrap};
 
 /// A stretch of a line, in bytes from the line's start. Empty stretches stand for what is absent.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -236,6 +245,17 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Whether it is an event of the API server, not just any line.
+    pub(crate) fn is_event(&self) -> bool {
+        unwrap::is_event(self.line, self.event.form, &self.event.fields)
+    }
+
+    /// Whether it can be what is left of an event.
+    pub(crate) fn is_torn_event(&self) -> bool {
+        let begins = self.line.iter().zip(decode::MARK).all(|(a, b)| a == b);
+        self.event.whole == Whole::Torn && (begins || !self.event.fields.audit_id.is_empty())
+    }
+
     /// The bytes of a field as written, `None` where it is absent.
     pub(crate) fn raw(&self, span: Span) -> Option<&'a [u8]> {
         if span.is_empty() { None } else { self.line.get(span.range()) }

@@ -4,6 +4,11 @@ use std::borrow::Cow;
 
 /// The text of a JSON string, given without its quotes. A lone surrogate becomes U+FFFD.
 pub(crate) fn json(raw: &[u8]) -> Cow<'_, str> {
+    repaired(json_bytes(raw))
+}
+
+/// The bytes of a JSON string, given without its quotes, broken UTF-8 as it is.
+pub(crate) fn json_bytes(raw: &[u8]) -> Cow<'_, [u8]> {
     unescape(raw, |tail, out| match tail {
         [b'u', hex @ ..] => match (code_unit(hex), hex.get(4..)) {
             (Some(high @ 0xd800..=0xdbff), Some([b'\\', b'u', low @ ..])) => {
@@ -27,7 +32,7 @@ pub(crate) fn json(raw: &[u8]) -> Cow<'_, str> {
 
 /// The text of a string as Go's `strconv.Quote` writes it, given without its quotes.
 pub(crate) fn go(raw: &[u8]) -> Cow<'_, str> {
-    unescape(raw, |tail, out| match tail {
+    let bytes = unescape(raw, |tail, out| match tail {
         [b'x', hex @ ..] => {
             numeric(hex, 2, 16, |code| out.push(u8::try_from(code).unwrap_or(b'?')))
         }
@@ -42,13 +47,24 @@ pub(crate) fn go(raw: &[u8]) -> Cow<'_, str> {
             1
         }
         _ => simple(tail, out),
-    })
+    });
+    repaired(bytes)
+}
+
+fn repaired(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(
+            String::from_utf8(bytes)
+                .unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned()),
+        ),
+    }
 }
 
 /// Copies `raw`, handing what follows each backslash to `escape`, which answers how many bytes it took.
 /// Zero means "no such escape": the backslash then stands for itself.
-fn unescape(raw: &[u8], escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', raw) else { return String::from_utf8_lossy(raw) };
+fn unescape(raw: &[u8], escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memchr(b'\\', raw) else { return Cow::Borrowed(raw) };
     let mut out = Vec::with_capacity(raw.len());
     let mut at = 0;
     let mut next = Some(first);
@@ -62,10 +78,7 @@ fn unescape(raw: &[u8], escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> Cow<'_
         next = memchr::memchr(b'\\', &raw[at..]).map(|more| at + more);
     }
     out.extend_from_slice(&raw[at..]);
-    Cow::Owned(
-        String::from_utf8(out)
-            .unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned()),
-    )
+    Cow::Owned(out)
 }
 
 /// The escapes that both notations share.

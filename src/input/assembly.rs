@@ -1,8 +1,12 @@
 //! Turns bytes, as they are read, into a batch of whole events.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use super::lines::{Cut, cut};
+use super::parts::{NextPart, Parts, join};
 use super::skim::Skim;
-use crate::event::{Event, Form, Nanos, Whole, pieces};
+use crate::event::{Event, Form, Format, Mark, Nanos, OddLine, Piece, Whole, plain, unwrap};
 use crate::telemetry::GapReason;
 
 /// When a batch is full, and what is too long for one.
@@ -18,6 +22,9 @@ pub(crate) struct Limits {
 /// NUL bytes in a row that are worth the copying of what follows them.
 const HOLE: usize = 4096;
 
+/// Bytes of the file kept beside what was written over them: enough for the marks of a cursor.
+const RAW: usize = 2 * Mark::LENGTH;
+
 /// What was met that is no event, to be counted and said.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Told {
@@ -31,6 +38,10 @@ pub(crate) struct Told {
     pub(crate) over_long_bytes: u64,
     /// Whole lines that are no events.
     pub(crate) unreadable: u32,
+    /// Lines that were left out: messages of the server itself, comments, headings.
+    pub(crate) passed_over: u32,
+    /// What the first of the unreadable lines looks like.
+    pub(crate) format: Option<Format>,
     /// Where what is lost stood, in the order it was met.
     pub(crate) damage: Vec<Damage>,
 }
@@ -79,9 +90,13 @@ pub(super) struct Assembly {
     skipped: i64,
     /// The bytes up to here are dealt with.
     pub(super) done: usize,
-    /// From here up to `done` nothing was left out.
+    /// From here up to `done` nothing was left out or written over.
     solid: usize,
-    /// So many bytes after `done` hold no end of line.
+    /// What stood in the file before `solid`, as far as it is needed.
+    raw: Vec<u8>,
+    /// Whole lines after `done` that wait for the last part of theirs.
+    parts: Option<Parts>,
+    /// So many bytes after `done` and `parts` hold no end of line.
     seen: usize,
     /// Time of the last event that has one.
     pub(super) time: Option<Nanos>,
@@ -101,7 +116,22 @@ impl Assembly {
     ) -> Self {
         let (events, told) = (Vec::new(), Told::default());
         let (skipped, done, solid, seen, skim) = (0, 0, 0, 0, None);
-        Self { bytes, events, start, skipped, done, solid, seen, time, since, told, skim }
+        let (raw, parts) = (Vec::new(), None);
+        Self {
+            bytes,
+            events,
+            start,
+            skipped,
+            done,
+            solid,
+            raw,
+            parts,
+            seen,
+            time,
+            since,
+            told,
+            skim,
+        }
     }
 
     /// The offset one past what is dealt with.
@@ -126,19 +156,17 @@ impl Assembly {
     /// Deals with every line that has been read to its end, until the batch is full.
     pub(super) fn take_lines(&mut self, limits: &Limits) {
         while !self.is_full(limits) {
-            let Some(found) = cut(&self.bytes[self.done..], self.seen) else {
-                self.seen = self.unfinished();
+            let from = self.ahead();
+            let Some(found) = cut(&self.bytes[from..], self.seen) else {
+                self.seen = self.bytes.len() - from;
                 return;
             };
             self.seen = 0;
             match found {
-                Cut::Line(length) => {
-                    self.take(length, true);
-                    self.done += length + 1;
-                }
+                Cut::Line(length) => self.line(length),
+                Cut::Broken(_) | Cut::Hole(_) if self.give_up() => {}
                 Cut::Broken(length) => {
-                    self.take(length, false);
-                    self.done += length;
+                    self.odd(length, false, length);
                 }
                 Cut::Hole(length) => {
                     self.told.hole_bytes += length as u64;
@@ -149,6 +177,83 @@ impl Assembly {
         }
     }
 
+    /// Where the next line begins.
+    fn ahead(&self) -> usize {
+        self.done + self.parts.as_ref().map_or(0, |parts| parts.bytes)
+    }
+
+    /// Deals with a line that was read to its newline.
+    fn line(&mut self, length: usize) {
+        let from = self.ahead();
+        let line = &self.bytes[from..from + length];
+        let Some(parts) = &mut self.parts else {
+            if self.is_plain(length) {
+                self.done += length + 1;
+            } else if let Some(parts) = Parts::begin(&self.bytes[from..from + length]) {
+                self.parts = Some(parts);
+            } else {
+                self.odd(length, true, length + 1);
+            }
+            return;
+        };
+        match parts.next(line) {
+            NextPart::Held => {}
+            NextPart::Last => self.joined(true),
+            NextPart::Foreign => {
+                self.joined(false);
+                self.line(length);
+            }
+        }
+    }
+
+    /// Takes the line at `done` if it is an event and nothing else.
+    fn is_plain(&mut self, length: usize) -> bool {
+        let (at, begin) = (self.done, self.end());
+        let Self { bytes, events, time, since, .. } = self;
+        plain(&bytes[at..at + length], |piece| {
+            *time = piece.time.or(*time);
+            let own = time.unwrap_or_default();
+            if since.is_none_or(|since| own >= since) {
+                events.push(piece.event(at, begin, own));
+            }
+        })
+    }
+
+    /// Deals with a line that is not simply an event; `consumed` bytes are dealt with by that.
+    fn odd(&mut self, length: usize, ended: bool, consumed: usize) {
+        self.keep_raw(self.done + consumed);
+        self.push(self.done..self.done + length, ended);
+        self.done += consumed;
+    }
+
+    /// Deals with the parts of one line; `whole` says that the last one is there.
+    fn joined(&mut self, whole: bool) {
+        let Some(parts) = self.parts.take() else { return };
+        // The last line of a file may have no newline.
+        let end = (self.done + parts.bytes).min(self.bytes.len());
+        self.keep_raw(end);
+        let (text, passed) = join(&mut self.bytes[self.done..end]);
+        self.told.passed_over += passed;
+        self.push(self.done + text.start..self.done + text.end, whole);
+        self.done = end;
+    }
+
+    /// Gives up the wait for the last part of a line. Answers whether there was one.
+    pub(super) fn give_up(&mut self) -> bool {
+        let waits = self.parts.is_some();
+        self.joined(false);
+        waits
+    }
+
+    /// Keeps what stands in the file up to `end`, which may be written over.
+    fn keep_raw(&mut self, end: usize) {
+        let new = &self.bytes[self.solid..end];
+        let kept = RAW.saturating_sub(new.len()).min(self.raw.len());
+        self.raw.drain(..self.raw.len() - kept);
+        self.raw.extend_from_slice(&new[new.len().saturating_sub(RAW)..]);
+        self.solid = end;
+    }
+
     /// A hole can be as large as the log: a large one is not kept, so that it is told as one.
     fn step_over(&mut self, length: usize) {
         if length < HOLE {
@@ -157,19 +262,35 @@ impl Assembly {
         }
         self.bytes.drain(self.done..self.done + length);
         self.skipped += signed(length);
+        self.forget_raw();
+    }
+
+    /// What stands before `done` is not what stands before that place in the file.
+    fn forget_raw(&mut self) {
+        self.raw.clear();
         self.solid = self.done;
     }
 
     /// The bytes dealt with that stand in the file just so before [`Assembly::end`].
-    pub(super) fn tail(&self) -> &[u8] {
-        &self.bytes[self.solid..self.done]
+    pub(super) fn tail(&self) -> Cow<'_, [u8]> {
+        let tail = &self.bytes[self.solid..self.done];
+        if self.raw.is_empty() { tail.into() } else { [&*self.raw, tail].concat().into() }
     }
 
     /// Deals with a tail that will never be finished.
     pub(super) fn take_tail(&mut self) {
+        let from = self.ahead();
+        if let Some(parts) = &mut self.parts {
+            let whole = from < self.bytes.len()
+                && matches!(parts.next(&self.bytes[from..]), NextPart::Last);
+            self.joined(whole);
+        }
         let length = self.unfinished();
-        self.take(length, false);
-        self.done += length;
+        if length > 0 && !self.is_plain(length) {
+            self.odd(length, false, length);
+        } else {
+            self.done += length;
+        }
     }
 
     /// Passes over a line that is longer than allowed: called with more of it each time, until its end has been read.
@@ -194,10 +315,10 @@ impl Assembly {
         self.told.damaged(GapReason::OverLongLine, begin, length);
         let line = super::shorten::shortened(&kept, length);
         self.bytes.extend_from_slice(&line);
-        self.push_line(line.len(), end.is_some(), begin);
+        self.push_at(self.done..self.done + line.len(), end.is_some(), begin);
         self.done += line.len();
         // A shortened line is not what the file holds.
-        self.solid = self.done;
+        self.forget_raw();
         // Offsets count what stood in the file, not what took its place.
         let consumed = end.map_or(rest.len(), |newline| newline + 1);
         self.skipped += signed(consumed) - signed(line.len());
@@ -205,37 +326,57 @@ impl Assembly {
         true
     }
 
-    fn take(&mut self, length: usize, ended: bool) {
-        let begin = self.end();
-        self.push_line(length, ended, begin);
+    fn push(&mut self, line: Range<usize>, ended: bool) {
+        let begin = self.end() + (line.start - self.done) as u64;
+        self.push_at(line, ended, begin);
     }
 
-    /// Finds the events in the next `length` bytes, which stand at the offset `begin` of their generation.
-    fn push_line(&mut self, length: usize, ended: bool, begin: u64) {
-        let line = &self.bytes[self.done..self.done + length];
-        if line.trim_ascii().is_empty() {
+    /// Finds the events in a line, which stands at the offset `begin` of its generation.
+    fn push_at(&mut self, at: Range<usize>, ended: bool, begin: u64) {
+        if self.bytes[at.clone()].trim_ascii().is_empty() {
             return;
         }
-        pieces(line, ended, |piece| {
-            self.time = piece.time.or(self.time);
-            match (piece.form, piece.whole) {
-                (_, Whole::Torn) => {
-                    let bytes = u64::from(piece.at.end - piece.at.start);
-                    self.told.torn += 1;
-                    self.told.torn_bytes += bytes;
-                    if self.since.is_none_or(|since| self.time.unwrap_or_default() >= since) {
-                        let offset = begin + u64::from(piece.at.start);
-                        self.told.damaged(GapReason::TornLine, offset, bytes);
-                    }
+        let unreadable = self.told.unreadable;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let line = &mut bytes[at.clone()];
+        let mut last = Form::Legacy;
+        let mut each = |piece: Piece| {
+            last = piece.form;
+            self.piece(piece, at.start, begin);
+        };
+        if !plain(line, &mut each) {
+            match unwrap(line, ended, each) {
+                OddLine::Events => {}
+                OddLine::Foreign => self.told.unreadable += u32::from(last == Form::Json),
+                OddLine::Passed => self.told.passed_over += 1,
+            }
+        }
+        if self.told.unreadable > unreadable && self.told.format.is_none() {
+            self.told.format = Some(Format::of_text(&bytes[at]));
+        }
+        self.bytes = bytes;
+    }
+
+    fn piece(&mut self, piece: Piece, at: usize, begin: u64) {
+        self.time = piece.time.or(self.time);
+        let time = self.time.unwrap_or_default();
+        let wanted = self.since.is_none_or(|since| time >= since);
+        match (piece.form, piece.whole) {
+            (_, Whole::Torn) => {
+                let bytes = u64::from(piece.at.end - piece.at.start);
+                self.told.torn += 1;
+                self.told.torn_bytes += bytes;
+                if wanted {
+                    let offset = begin + u64::from(piece.at.start);
+                    self.told.damaged(GapReason::TornLine, offset, bytes);
                 }
-                (Form::Unreadable, Whole::Yes) => self.told.unreadable += 1,
-                _ => {}
             }
-            let time = self.time.unwrap_or_default();
-            if self.since.is_none_or(|since| time >= since) {
-                self.events.push(piece.event(self.done, begin, time));
-            }
-        });
+            (Form::Unreadable, Whole::Yes) => self.told.unreadable += 1,
+            _ => {}
+        }
+        if wanted {
+            self.events.push(piece.event(at, begin, time));
+        }
     }
 }
 

@@ -86,6 +86,19 @@ impl Generation {
         }
     }
 
+    /// A time for lines that have none, nor any before them: when the file was made or last written, whichever is
+    /// earlier, so that it is the same while the file grows, after a rename, and in a copy that kept it.
+    pub(super) fn file_time(&self) -> Option<Nanos> {
+        let meta = match &self.held {
+            Some(held) => held.file.metadata(),
+            None => std::fs::metadata(&self.path),
+        };
+        let meta = meta.ok()?;
+        let earlier = meta.created().into_iter().chain(meta.modified()).min()?;
+        let since = earlier.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+        Nanos::try_from(since.as_nanos()).ok()
+    }
+
     /// The open file to read it from.
     pub(super) fn open(&self) -> io::Result<Held> {
         if let Some(held) = &self.held {

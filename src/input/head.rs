@@ -10,11 +10,14 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::lines::{Cut, cut};
+use super::parts::{NextPart, Parts, join};
 use super::skim::Skim;
-use crate::event::{Fingerprint, Form, Key, Nanos, Piece, pieces};
+use crate::event::{Fingerprint, Form, Key, Nanos, OddLine, Piece, plain, unwrap};
 
 /// Lines looked at in search of an event.
 const LINES: usize = 16;
+/// Messages of the server itself among them, which do not count before: it writes many when it starts.
+const MESSAGES: usize = 1024;
 /// A line is held up to here, and skimmed beyond.
 const HELD: usize = 4 << 20;
 /// Bytes compared to see that a file still begins as it did.
@@ -34,9 +37,11 @@ pub(super) struct Head {
 ///
 /// `closed` says that nothing more will be written, so that a file without a readable event is not waited for.
 pub(super) fn read(mut source: impl Read, closed: bool, key: &Key) -> io::Result<Option<Head>> {
-    let mut walk = Walk { probe: Vec::new(), first: None, lines: 0, hole: 0 };
+    let mut walk = Walk { key, probe: Vec::new(), first: None, lines: 0, messages: 0, hole: 0 };
     let mut buffer = Vec::new();
     let mut seen = 0;
+    // Lines at the beginning of `buffer` that wait for the last part of theirs.
+    let mut parts: Option<Parts> = None;
     let mut skim: Option<Skim> = None;
     loop {
         let start = buffer.len();
@@ -48,35 +53,52 @@ pub(super) fn read(mut source: impl Read, closed: bool, key: &Key) -> io::Result
             walk.probe.extend_from_slice(&buffer[start..][..got.min(room)]);
         }
         if got == 0 {
-            return Ok(if closed { walk.end(&buffer, key) } else { None });
+            return Ok(if closed { walk.end(&mut buffer, parts) } else { None });
         }
         let mut at = 0;
-        while let Some(found) = cut(&buffer[at..], seen) {
-            let (length, next, ended) = match found {
-                Cut::Line(length) => (length, length + 1, true),
-                Cut::Broken(length) => (length, length, false),
-                Cut::Hole(length) => {
+        loop {
+            let from = at + parts.as_ref().map_or(0, |parts| parts.bytes);
+            let Some(found) = cut(&buffer[from..], seen) else { break };
+            let head;
+            (head, at) = match (found, skim.take()) {
+                (Cut::Line(length), Some(mut skim)) => {
+                    skim.push(&buffer[at..at + length]);
+                    (walk.line(&mut skim.finish().0, true), at + length + 1)
+                }
+                (Cut::Broken(length), Some(mut skim)) => {
+                    skim.push(&buffer[at..at + length]);
+                    (walk.line(&mut skim.finish().0, false), at + length)
+                }
+                (Cut::Line(length), None) => {
+                    let next = walk.part(&mut buffer[at..from + length], from - at, &mut parts);
+                    let done = if parts.is_some() { at } else { from + length + 1 };
+                    (next, done)
+                }
+                _ if parts.is_some() => (walk.parts(&mut buffer[at..from], &mut parts), from),
+                (Cut::Broken(length), None) => {
+                    (walk.line(&mut buffer[at..at + length], false), at + length)
+                }
+                (Cut::Hole(length), skim) => {
                     walk.hole += length;
-                    (0, length, false)
+                    let mut kept = skim.map(|skim| skim.finish().0);
+                    (kept.as_mut().and_then(|kept| walk.line(kept, false)), at + length)
                 }
-            };
-            let line = &buffer[at..at + length];
-            let head = match skim.take() {
-                Some(mut skim) => {
-                    skim.push(line);
-                    walk.line(&skim.finish().0, ended, key)
-                }
-                None => walk.line(line, ended, key),
             };
             if head.is_some() {
                 return Ok(head);
             }
-            at += next;
             seen = 0;
         }
         buffer.drain(..at);
-        seen = buffer.len();
-        if buffer.len() > HELD || skim.is_some() {
+        let waiting = parts.as_ref().map_or(0, |parts| parts.bytes);
+        seen = buffer.len() - waiting;
+        if seen > HELD && parts.is_some() {
+            if let Some(head) = walk.parts(&mut buffer[..waiting], &mut parts) {
+                return Ok(Some(head));
+            }
+            buffer.drain(..waiting);
+        }
+        if parts.is_none() && (buffer.len() > HELD || skim.is_some()) {
             skim.get_or_insert_default().push(&buffer);
             buffer.clear();
             seen = 0;
@@ -85,28 +107,61 @@ pub(super) fn read(mut source: impl Read, closed: bool, key: &Key) -> io::Result
 }
 
 /// What the lines so far have told.
-struct Walk {
+struct Walk<'a> {
+    key: &'a Key,
     probe: Vec<u8>,
     /// Keyed hash of the first line.
     first: Option<Fingerprint>,
     lines: usize,
+    messages: usize,
     /// NUL bytes.
     hole: usize,
 }
 
-impl Walk {
-    fn line(&mut self, line: &[u8], ended: bool, key: &Key) -> Option<Head> {
+impl Walk<'_> {
+    /// Takes the last line of `text`, before which `held` bytes are parts of a line.
+    fn part(&mut self, text: &mut [u8], held: usize, parts: &mut Option<Parts>) -> Option<Head> {
+        let line = &text[held..];
+        match parts {
+            None => {
+                *parts = Parts::begin(line);
+                if parts.is_some() { None } else { self.line(&mut text[held..], true) }
+            }
+            Some(before) => match before.next(line) {
+                NextPart::Held if before.bytes <= HELD => None,
+                NextPart::Held | NextPart::Last => self.parts(text, parts),
+                NextPart::Foreign => {
+                    let found = self.parts(&mut text[..held], parts);
+                    found.or_else(|| self.part(&mut text[held..], 0, parts))
+                }
+            },
+        }
+    }
+
+    /// Takes the parts of one line.
+    fn parts(&mut self, text: &mut [u8], parts: &mut Option<Parts>) -> Option<Head> {
+        *parts = None;
+        let (joined, _) = join(text);
+        self.line(&mut text[joined], true)
+    }
+
+    fn line(&mut self, line: &mut [u8], ended: bool) -> Option<Head> {
         if line.is_empty() {
             return None;
         }
-        let mut found = None;
-        pieces(line, ended, |piece| {
-            if found.is_none() {
-                found = print(&line[piece.at.range()], &piece).map(|print| (print, piece.time));
-            }
-        });
+        let first = *self.first.get_or_insert_with(|| self.key.hash(line));
+        let mut found = Vec::new();
+        let mut passed = false;
+        if !plain(line, |piece| found.push(piece)) {
+            passed = unwrap(line, ended, |piece| found.push(piece)) == OddLine::Passed;
+        }
+        if passed && self.messages < MESSAGES {
+            self.messages += 1;
+            return None;
+        }
         self.lines += 1;
-        let first = *self.first.get_or_insert_with(|| key.hash(line));
+        let found =
+            found.iter().find_map(|piece| print(line, piece).map(|print| (print, piece.time)));
         let (print, time) = match found {
             Some(found) => found,
             None if self.lines >= LINES => (first, None),
@@ -116,11 +171,18 @@ impl Walk {
     }
 
     /// The file ends here, with a line that was never finished or with none.
-    fn end(mut self, tail: &[u8], key: &Key) -> Option<Head> {
+    fn end(mut self, rest: &mut [u8], mut parts: Option<Parts>) -> Option<Head> {
         let hole = self.hole;
+        let held = parts.as_ref().map_or(0, |parts| parts.bytes);
+        let last = parts.as_mut().is_some_and(|parts| {
+            held < rest.len() && !matches!(parts.next(&rest[held..]), NextPart::Foreign)
+        });
+        let joined = if last { rest.len() } else { held };
+        let found = if joined > 0 { self.parts(&mut rest[..joined], &mut parts) } else { None };
+        let key = self.key;
         // A file of nothing but NULs is a loss to be told, so it needs a name.
         let nothing = || (hole > 0).then(|| key.hash(format!("{hole} NUL bytes").as_bytes()));
-        self.line(tail, false, key).or_else(|| {
+        found.or_else(|| self.line(&mut rest[joined..], false)).or_else(|| {
             Some(Head { print: self.first.or_else(nothing)?, time: None, probe: self.probe() })
         })
     }
@@ -135,12 +197,15 @@ impl Walk {
 /// The fingerprint of an event, `None` for what is not enough of one.
 fn print(line: &[u8], piece: &Piece) -> Option<Fingerprint> {
     let fields = &piece.fields;
-    if piece.form == Form::Unreadable || (fields.audit_id.is_empty() && piece.time.is_none()) {
+    let undated = fields.stage_time.is_empty() && fields.received.is_empty();
+    let unnamed = fields.audit_id.is_empty() && (undated || !piece.is_event(line));
+    if piece.form == Form::Unreadable || unnamed {
         return None;
     }
     let mut hash = Sha256::new();
+    let text = &line[piece.at.range()];
     for span in [fields.audit_id, fields.stage, fields.received, fields.stage_time] {
-        hash.update(&line[span.range()]);
+        hash.update(&text[span.range()]);
         hash.update([0]);
     }
     Some(Fingerprint::cut(&hash.finalize()))

@@ -42,6 +42,7 @@ mod now;
 mod open;
 mod outlook;
 mod packing;
+mod parts;
 mod pins;
 mod reader;
 mod shared;

@@ -216,7 +216,7 @@ impl Reader {
         now: Now,
     ) -> Result<Filled, Trouble> {
         let Some(mut open) = self.open.take() else { return Ok(Filled::Drained) };
-        let time = progress.time.or(generation.time);
+        let time = progress.time.or(generation.time).or_else(|| generation.file_time());
         let rest = std::mem::take(&mut open.rest);
         let mut assembly = Assembly::new(rest, progress.offset, time, self.cursor.since);
         let mut permit = None;
@@ -264,6 +264,9 @@ impl Reader {
                     return Ok(End::TooLarge);
                 }
             }
+            if unfinished > limits.max_line_bytes && assembly.give_up() {
+                continue;
+            }
             if unfinished > limits.max_line_bytes {
                 let passed = pass_over(assembly, &mut open.source, generation.closed)?;
                 return Ok(if passed { End::Found } else { End::TooLarge });
@@ -308,7 +311,8 @@ impl Reader {
         permit: Option<Permit>,
     ) -> Chunk {
         let end = assembly.end();
-        let mark = match Mark::of(assembly.tail(), &self.key) {
+        let tail = assembly.tail();
+        let mark = match Mark::of(&tail, &self.key) {
             None if end == from.offset => from.mark,
             mark => mark,
         };
@@ -317,8 +321,9 @@ impl Reader {
         let marks = if complete {
             Marks::default()
         } else {
-            from.marks.moved(passed, end, assembly.tail(), &self.key)
+            from.marks.moved(passed, end, &tail, &self.key)
         };
+        drop(tail);
         let time = assembly.time;
         let progress = Progress { offset: end, complete, time, mark, marks, ..from.clone() };
         self.advance(generation.print, progress.clone());

@@ -12,5 +12,6 @@ mod rotation;
 mod starts;
 mod states;
 mod table;
+mod wrapped;
 
 use play::check;

@@ -66,6 +66,10 @@ pub(crate) struct InputStats {
     pub(crate) over_long_lines: Count,
     /// Lines that are no event.
     pub(crate) unreadable_lines: Count,
+    /// Lines left out: messages of the server itself, comments, headings.
+    pub(crate) passed_over_lines: Count,
+    /// Somebody was told that lines are no events.
+    foreign_said: AtomicBool,
     /// Event time of the last event read.
     pub(crate) last_event: Stamp,
     /// Generations that are known: the live one, and those whose backups are there or still open.
@@ -95,6 +99,8 @@ impl InputStats {
             hole_bytes: Count::default(),
             over_long_lines: Count::default(),
             unreadable_lines: Count::default(),
+            passed_over_lines: Count::default(),
+            foreign_said: AtomicBool::new(false),
             last_event: Stamp::default(),
             generations: Level::default(),
             backups: Level::default(),
@@ -106,6 +112,11 @@ impl InputStats {
             findings: Mutex::default(),
             aloud: AtomicBool::default(),
         }
+    }
+
+    /// Whether it has yet to be said that lines of this log are no events.
+    pub(crate) fn says_foreign(&self) -> bool {
+        !self.foreign_said.swap(true, Relaxed)
     }
 
     pub(crate) fn set_watch(&self, watch: Watch) {

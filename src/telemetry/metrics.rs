@@ -35,6 +35,7 @@ const INPUT: &[Row<InputStats>] = &[
     Row("auditrail_input_hole_bytes", "NUL bytes found where lines should be.", Counter(|i| i.hole_bytes.get())),
     Row("auditrail_input_over_long_lines", "Lines beyond max_line_bytes.", Counter(|i| i.over_long_lines.get())),
     Row("auditrail_input_unreadable_lines", "Lines that are no event.", Counter(|i| i.unreadable_lines.get())),
+    Row("auditrail_input_passed_over_lines", "Lines left out: messages of the server itself, comments, headings.", Counter(|i| i.passed_over_lines.get())),
     Row("auditrail_input_last_event_timestamp_seconds", "Event time of the last event read.", Seconds(|i, _| i.last_event.get().map(Time::seconds))),
     Row("auditrail_input_generations", "Generations of the log that are known, the live one included.", Gauge(|i| Some(i.generations.get()))),
     Row("auditrail_input_backups", "Backups of the log on disk.", Gauge(|i| Some(i.backups.get()))),

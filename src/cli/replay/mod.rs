@@ -34,6 +34,7 @@ use crate::input::Listed;
 use crate::pipeline::Ranges;
 use crate::telemetry::Telemetry;
 use plan::Plan;
+pub(super) use plan::refuse_foreign;
 use shard::Shard;
 use ship::Shipped;
 use summary::Summary;

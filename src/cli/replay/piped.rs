@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use super::Job;
 use super::summary::Summary;
 use crate::checkpoint::{Budget, Store};
+use crate::cli::transform::NotAccepted;
 use crate::cli::unpacked::{STEP, unpacked};
 use crate::disk;
 use crate::input::spooled;
@@ -34,6 +35,15 @@ pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()>
         let file = spooled(&path, &name, number, &job.key)
             .with_context(|| format!("cannot read {}", path.display()))?;
         if let Some(file) = file {
+            if number == 1
+                && let Some(format) = file.foreign()
+            {
+                let (name, way_out) = (format.name(), format.way_out().replace(" FILE", ""));
+                remove(&path)?;
+                return Err(NotAccepted::error(format!(
+                    "nothing was sent: standard input is {name}; {way_out}"
+                )));
+            }
             // How far the file of a file output was written.
             let loaded = Store::load(job.store.directory())?;
             summary.add(job.ship(&[file], &loaded).await?);

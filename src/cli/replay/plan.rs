@@ -136,6 +136,7 @@ impl Plan {
             return Ok(Vec::new());
         }
         let mut files = list(&self.paths, &job.input.path, &job.key)?;
+        refuse_foreign(&files)?;
         let all = files.len();
         files.retain(|file| self.shard.is_none_or(|shard| shard.takes(file)));
         let sharded = all - files.len();
@@ -167,6 +168,30 @@ impl Plan {
         let spans = files.iter().map(|file| (file.print(), span(file))).collect();
         Selection { since: *since, until: *until, spans, only: only.clone() }
     }
+}
+
+/// Refuses everything if one of the files holds no audit events.
+///
+/// # Errors
+/// Names each such file, what it is, and the command that makes a log of it.
+pub(in crate::cli) fn refuse_foreign(files: &[Listed]) -> anyhow::Result<()> {
+    let foreign: Vec<_> = files
+        .iter()
+        .filter_map(|file| {
+            let format = file.foreign()?;
+            let (path, name) = (file.path.display(), format.name());
+            let way_out = format.way_out().replace("FILE", &path.to_string());
+            Some(format!("{path} is {name}: {way_out}"))
+        })
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let them = if foreign.len() == 1 { "it" } else { "these files" };
+    Err(NotAccepted::error(format!(
+        "nothing was sent: leave {them} out, or convert {them} and ship the result with `-` as PATH\n{}",
+        foreign.join("\n")
+    )))
 }
 
 fn span(file: &Listed) -> Span {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use super::Job;
 use super::ship::Shipped;
@@ -30,8 +31,22 @@ struct Row {
     file: String,
     count: Count,
     state: State,
+    /// Names of files that hold the beginning of this one, or the same.
+    copies: Vec<Arc<str>>,
     /// Its events were looked up by their content.
     by_content: bool,
+}
+
+impl Row {
+    /// Its own line, and one for each copy of which nothing was sent.
+    fn lines(&self) -> Vec<[String; 7]> {
+        let mut lines = vec![line(&self.file, self.count, self.state.text())];
+        let of = human::line(&self.file, 80);
+        lines.extend(self.copies.iter().map(|copy| {
+            line(copy, Count::default(), &format!("a copy of {of}, or of its beginning"))
+        }));
+        lines
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,6 +100,7 @@ impl Summary {
                     count,
                     state: State::of(file, one.reached.get(&print), earlier, count.gaps),
                     by_content: file.by_content(),
+                    copies: file.copies.clone(),
                 });
             }
         }
@@ -117,8 +133,7 @@ impl Summary {
             // Writing to a String cannot fail.
             let _ = write!(text, "outputs.{}", output.name);
             let total = rows.iter().fold(Count::default(), |sum, row| plus(sum, row.count));
-            let mut lines: Vec<_> =
-                rows.iter().map(|row| line(&row.file, row.count, row.state.text())).collect();
+            let mut lines: Vec<_> = rows.iter().flat_map(|row| row.lines()).collect();
             if rows.len() > 1 {
                 lines.push(line(&format!("{} files", human::count(rows.len() as u64)), total, ""));
             }

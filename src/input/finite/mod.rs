@@ -1,16 +1,17 @@
 //! A finite list of files in place of a followed log: what `replay` ships and `verify` compares.
 //!
 //! The same files as a followed log, recognised in the same way: a plain file wins over its `.gz`, one generation that
-//! lies there several times counts once, and positions are those that the agent gives. `joined.rs` tells files in which
-//! offsets mean something else.
+//! lies there several times counts once (`same.rs`), and positions are those that the agent gives. `joined.rs` tells files in
+//! which offsets mean something else, `examine.rs` those that hold no events.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod examine;
 mod joined;
+mod same;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,8 @@ pub(crate) struct Listed {
     pub(crate) path: PathBuf,
     /// It has no readable event: its fingerprint depends on this node's key.
     pub(crate) keyed: bool,
+    /// Names of files that hold the beginning of this one, or the same.
+    pub(crate) copies: Vec<Arc<str>>,
 }
 
 /// Why a path cannot be taken.
@@ -143,14 +146,14 @@ struct Finding<'a> {
     files: Files,
     /// Files that are held open from the beginning, so that neither rotation nor compression takes them away meanwhile.
     most: usize,
-    found: HashMap<Fingerprint, Listed>,
+    found: Vec<Listed>,
 }
 
 impl<'a> Finding<'a> {
     fn new(live: &'a Path, key: &Key) -> Self {
         let live_id = fs::metadata(live).ok().map(|meta| file_id(&meta));
         let (files, most) = (Files::new(key.clone()), descriptors::share(1));
-        Self { live, live_id, files, most, found: HashMap::new() }
+        Self { live, live_id, files, most, found: Vec::new() }
     }
 
     fn live_name(&self) -> String {
@@ -205,16 +208,16 @@ impl<'a> Finding<'a> {
         if packed && let Some(digest) = joined::digest(path).map_err(wrong)? {
             listed = listed.without_positions(&digest);
         }
-        match self.found.get(&listed.print()) {
-            Some(other) if other.generation.rank() >= listed.generation.rank() => {}
-            _ => drop(self.found.insert(listed.print(), listed)),
+        // The same file may be named twice.
+        if self.found.iter().all(|other| other.path != listed.path) {
+            self.found.push(listed);
         }
         Ok(())
     }
 
     /// By the time of the first event; what has none by its name.
     fn listed(self) -> Vec<Listed> {
-        let mut listed: Vec<_> = self.found.into_values().collect();
+        let mut listed = same::told_apart(self.found);
         let time = |one: &Listed| one.first().or(one.generation.rotated).unwrap_or(Nanos::MAX);
         listed
             .sort_by(|a, b| (a.is_live(), time(a), &a.path).cmp(&(b.is_live(), time(b), &b.path)));
@@ -244,5 +247,5 @@ fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> L
         by_content: false,
         probe: head.probe,
     };
-    Listed { generation: Arc::new(generation), path, keyed }
+    Listed { generation: Arc::new(generation), path, keyed, copies: Vec::new() }
 }

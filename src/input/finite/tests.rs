@@ -8,7 +8,7 @@ use super::super::tests::play::{LIMITS, event, gz_of};
 use super::super::{Input, Large, News};
 use super::*;
 use crate::config::{Config, FileInput};
-use crate::event::Cursor;
+use crate::event::{Cursor, Format};
 
 const KEY: Key = Key([5; 32]);
 
@@ -160,4 +160,60 @@ fn a_file_that_was_replaced_since_is_given_up_and_not_waited_for() {
     files[0].generation = Arc::new(bare);
     fs::write(stage.path("one"), lines(&["x", "y"])).unwrap();
     assert_eq!(stage.read(&files), (events(&["b"]), 1));
+}
+
+#[test]
+fn of_files_with_one_first_event_only_a_true_beginning_is_a_copy() {
+    let stage = Stage::new(&[
+        ("short.log", &lines(&["a", "b"])),
+        ("long.log", &lines(&["a", "b", "c"])),
+        ("other.log", &lines(&["a", "x"])),
+        ("again.log.gz", &gz_of(&lines(&["a", "b", "c"]))),
+        ("third.log", &lines(&["a", "b", "y"])),
+    ]);
+    let names = ["other.log", "short.log", "again.log.gz", "long.log", "third.log"];
+    let shipped = |names: &[&str]| {
+        let paths: Vec<_> = names.iter().map(|name| stage.path(name)).collect();
+        let files = stage.list(&paths);
+        let mut read = stage.read(&files).0;
+        read.sort();
+        let prints = files.iter().map(|file| (file.name(), file.print()));
+        (read, prints.collect::<std::collections::BTreeMap<_, _>>(), files)
+    };
+    let (read, prints, files) = shipped(&names);
+    let mut all = events(&["a", "b", "c", "a", "b", "y", "a", "x"]);
+    all.sort();
+    assert_eq!(read, all);
+    let distinct: std::collections::BTreeSet<_> = prints.values().collect();
+    assert_eq!((prints.len(), distinct.len()), (3, 3));
+    let long = files.iter().find(|file| *file.name() == *"long.log").unwrap();
+    let copies: std::collections::BTreeSet<_> = long.copies.iter().map(|name| &**name).collect();
+    assert_eq!(copies, ["again.log.gz", "short.log"].into());
+    // In whichever order they are named, and from wherever they were copied.
+    let mut turned = names;
+    turned.reverse();
+    assert_eq!(shipped(&turned).1, prints);
+}
+
+#[test]
+fn a_file_without_audit_events_is_known_for_what_it_is() {
+    let pretty = event("a", 10).replace(",\"", ",\n \"");
+    let torn = &lines(&["a"])[..60];
+    let frames = format!("2026-11-26T03:00:00Z stdout F {}\n", event("a", 10));
+    let stage = Stage::new(&[
+        ("pretty", pretty.as_bytes()),
+        ("messages", b"I1126 03:00:00.000000       1 a.go:1] b\n"),
+        ("junk", b"junk\n"),
+        ("log", &lines(&["a"])),
+        ("torn", torn),
+        ("frames", frames.as_bytes()),
+        ("late", &[b"junk\n".repeat(100_000), lines(&["a"])].concat()),
+    ]);
+    let foreign = |name| stage.list(&[stage.path(name)])[0].foreign();
+    assert_eq!(foreign("pretty"), Some(Format::PrettyEvents));
+    assert_eq!(foreign("messages"), Some(Format::ServerMessages));
+    assert_eq!(foreign("junk"), Some(Format::Text));
+    for name in ["log", "torn", "frames", "late"] {
+        assert_eq!(foreign(name), None, "{name}");
+    }
 }

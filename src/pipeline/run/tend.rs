@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Pipeline;
 use crate::event::Fingerprint;
 use crate::input::Chunk;
-use crate::telemetry::{GapReason, Time, human};
+use crate::telemetry::{FindingKind, GapReason, InputFinding, Severity, Time, human};
 
 /// A generation that no listing has shown for so long is forgotten; a directory may be unmounted for a while.
 const FORGET: Duration = Duration::from_mins(10);
@@ -28,6 +28,8 @@ impl Pipeline {
         stats.hole_bytes.add(told.hole_bytes);
         stats.over_long_lines.add(told.over_long.into());
         stats.unreadable_lines.add(told.unreadable.into());
+        stats.passed_over_lines.add(told.passed_over.into());
+        self.report_foreign(chunk);
         if let Some(time) = chunk.batch.passed.last {
             stats.last_event.set(Some(Time::from_nanos(time)));
         }
@@ -40,6 +42,32 @@ impl Pipeline {
             let (input, file) = (&*self.context.tell.input, &*chunk.file);
             let (offset, size) = (chunk.batch.start, human::size(bytes));
             tracing::warn!(input, file, offset, "log is damaged: {times} x {reason}, {size}");
+        }
+    }
+
+    /// Reports that a log holds lines which are no events, what share of it they are and what they look like.
+    fn report_foreign(&self, chunk: &Chunk) {
+        let (stats, kind) = (&self.input_stats, FindingKind::NotEvents);
+        let (lines, of) = (stats.unreadable_lines.get(), stats.events.get());
+        let severity = if lines < of { Severity::Warning } else { Severity::Failure };
+        if let Some(format) = chunk.told.format {
+            let file = &chunk.file;
+            let what = format!(
+                "{} of {} lines read are no audit events; those in {file} look like {}",
+                human::count(lines),
+                human::count(of.max(lines)),
+                format.name()
+            );
+            let hint = format.way_out().replace("FILE", file);
+            if self.input.is_finite() && stats.says_foreign() {
+                tracing::warn!(input = &*self.context.tell.input, hint, "{what}");
+            }
+            stats.set_finding(kind, Some(InputFinding { kind, severity, what, hint }));
+        } else if let Some(before) = stats.findings().into_iter().find(|one| one.kind == kind)
+            && before.severity != severity
+        {
+            // Events arrive by now.
+            stats.set_finding(kind, Some(InputFinding { severity, ..before }));
         }
     }
 

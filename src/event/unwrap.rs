@@ -1,0 +1,353 @@
+//! Finds the events inside a line that is no event itself: what a container runtime, a log shipper or a person put around them.
+//!
+//! There is no list of producers. A line is a text with perhaps a prefix, then JSON values; an object or string in them is an
+//! event, or holds some further inside. What comes out is the event as the wrapper holds it, escapes undone, written over the
+//! wrapper's own bytes, so that it needs no memory of its own and its place is one inside the line.
+//!
+//! A client of the API server must not be able to forge an event. So an event is never searched, nor is an object that
+//! reports a request or is an object of Kubernetes ([`Probe::is_opaque`]); a prefix is believed only where the JSON after it
+//! reaches the end of the line; and where the JSON breaks off, nothing after that is believed.
+
+use super::decode::{Piece, event, legacy_event, object, pieces, unreadable};
+use super::frame::{self, Frame};
+use super::probe::Probe;
+use super::stamp::any_time;
+use super::walk::{Value, blank, elements, members, value};
+use super::{Fields, Form, Span, Whole, legacy, text};
+
+/// A prefix is at most so long.
+const PREFIX: usize = 4096;
+/// Wrappers within wrappers, at most.
+const DEPTH: u32 = 16;
+/// A string that is longer is not searched: it takes its length in memory while it is.
+const LONGEST: usize = 32 << 20;
+/// Events taken from one line, beside one for each [`PER_BYTES`] of it: an event takes more memory than the shortest object has bytes.
+const EVENTS: usize = 1024;
+const PER_BYTES: usize = 256;
+
+/// What a line was that is not simply one event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OddLine {
+    /// Events, and perhaps something beside them.
+    Events,
+    /// Something else, or what is left of an event. It was handed out all the same.
+    Foreign,
+    /// Messages of the server itself, comments, headings: nothing was handed out.
+    Passed,
+}
+
+/// Hands out the events of a line for which [`super::plain`] found nothing, and what cannot be read of it.
+///
+/// Bytes of the line that no piece covers are undefined afterwards.
+pub(crate) fn unwrap(line: &mut [u8], ended: bool, mut each: impl FnMut(Piece)) -> OddLine {
+    let outer = any_time(line);
+    let mut dated = |piece: Piece| each(Piece { time: piece.time.or(outer), ..piece });
+    let mut all_events = true;
+    pieces(line, ended, |piece| all_events &= piece.is_event(line));
+    if all_events {
+        pieces(line, ended, dated);
+        return OddLine::Events;
+    }
+    match Search::new(line.len()).line(line, 0) {
+        Found::Events(found) => {
+            found.into_iter().for_each(dated);
+            OddLine::Events
+        }
+        Found::Passed => OddLine::Passed,
+        Found::Nothing => {
+            if frame::is_message(line) {
+                return OddLine::Passed;
+            }
+            let mut events = false;
+            pieces(line, ended, |piece| {
+                events |= piece.form == Form::Legacy || piece.is_event(line);
+                dated(piece);
+            });
+            if events { OddLine::Events } else { OddLine::Foreign }
+        }
+    }
+}
+
+/// Whether a line of a form is an event of the API server, not just any JSON object.
+pub(super) fn is_event(line: &[u8], form: Form, fields: &Fields) -> bool {
+    match form {
+        Form::Legacy => true,
+        Form::Unreadable => false,
+        Form::Json => Probe::of(line, 0).is_event(fields),
+    }
+}
+
+impl Piece {
+    /// Whether it is an event of the API server; `line` is the one that it is a piece of.
+    pub(crate) fn is_event(&self, line: &[u8]) -> bool {
+        is_event(&line[self.at.range()], self.form, &self.fields)
+    }
+}
+
+enum Found {
+    /// At least one.
+    Events(Vec<Piece>),
+    Passed,
+    Nothing,
+}
+
+/// The search through one line.
+struct Search {
+    pieces: Vec<Piece>,
+    /// Events that may still be found.
+    room: usize,
+    /// Where in `pieces` the events of the present record begin: shippers keep an event twice, parsed and as it was.
+    record: usize,
+}
+
+impl Search {
+    fn new(length: usize) -> Self {
+        Self { pieces: Vec::new(), room: EVENTS + length / PER_BYTES, record: 0 }
+    }
+
+    /// Searches a line, or the text that a container runtime wrote of one.
+    fn line(mut self, line: &mut [u8], depth: u32) -> Found {
+        let start = frame::leading(line);
+        let text = &line[start..];
+        if text.is_empty() || frame::is_passed_over(text) {
+            return Found::Passed;
+        }
+        if let Some(Frame { content, stderr, .. }) = frame::cri(text).filter(|_| depth < DEPTH) {
+            let (from, to) = (start + content.start, start + content.end);
+            // A server writes its messages there, in which a client's words can stand.
+            if stderr && line.get(from) != Some(&b'{') {
+                return Found::Passed;
+            }
+            return moved(self.line(&mut line[from..to], depth + 1), from);
+        }
+        let begin = match text[0] {
+            b'{' | b'[' => Some(start),
+            _ => self.legacy(text, start).or_else(|| brace(text).map(|at| start + at)),
+        };
+        if !self.pieces.is_empty() {
+            return Found::Events(self.pieces);
+        }
+        let done = begin.and_then(|begin| self.sequence(line, begin, begin > start, depth));
+        match done {
+            Some(())
+                if self
+                    .pieces
+                    .iter()
+                    .any(|piece| piece.whole == Whole::Yes && piece.is_event(line)) =>
+            {
+                Found::Events(self.pieces)
+            }
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Takes an event of the legacy format, with a prefix or without. Never answers a place.
+    fn legacy(&mut self, text: &[u8], start: usize) -> Option<usize> {
+        const MARK: &[u8] = b" AUDIT: ";
+        let at = if legacy::fields(text).is_some() { 0 } else { legacy::find(text)? };
+        // What is left of another event is not thrown away with a prefix.
+        if at <= PREFIX && memchr::memmem::find(&text[..at], MARK).is_none() {
+            let fields = legacy::fields(&text[at..])?;
+            self.pieces.push(legacy_event(&text[at..], fields, start + at));
+        }
+        None
+    }
+
+    /// Searches values that follow one another; `None` if something else stands among them.
+    fn sequence(
+        &mut self,
+        line: &mut [u8],
+        begin: usize,
+        prefixed: bool,
+        depth: u32,
+    ) -> Option<()> {
+        let list = line[begin] == b'[';
+        let mut at = frame::between(line, begin);
+        let mut ends = Vec::new();
+        while at < line.len() {
+            let is_value = matches!(line[at], b'{' | b'"') || list;
+            let end = value(line, at).filter(|_| is_value).map(|(_, end)| end);
+            let Some(end) = end else { break };
+            if ends.len() >= self.room {
+                return None;
+            }
+            ends.push(Span::new(at, end));
+            at = frame::between(line, end);
+        }
+        let rest = at;
+        if rest < line.len() {
+            // Words after an event are kept; what is left of another event, or of a body, proves that this is none.
+            let words =
+                !prefixed && rest > 0 && line[rest - 1].is_ascii_whitespace() && line[rest] != b'{';
+            if !words || ends.is_empty() {
+                return None;
+            }
+        }
+        for item in ends {
+            let before = self.pieces.len();
+            self.record = before;
+            self.value(line, item, depth)?;
+            if self.pieces.len() == before && !list && line[item.start as usize] == b'{' {
+                // Beside events, as it stands.
+                let found = object(&line[item.range()])?;
+                self.pieces.push(event(&found, item.start as usize));
+            }
+        }
+        if rest < line.len() {
+            self.pieces.push(unreadable(&line[rest..], rest, Whole::Yes));
+        }
+        Some(())
+    }
+
+    /// Searches one value; `None` if there are more events than can be held.
+    fn value(&mut self, line: &mut [u8], at: Span, depth: u32) -> Option<()> {
+        if depth >= DEPTH || !can_hold_event(&line[at.range()]) {
+            return Some(());
+        }
+        let from = at.start as usize;
+        match line[from] {
+            b'{' => self.object(line, at, depth),
+            b'[' => self.array(line, at, depth),
+            b'"' => {
+                self.string(line, Span::new(from + 1, at.end as usize - 1), depth);
+                Some(())
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn object(&mut self, line: &mut [u8], at: Span, depth: u32) -> Option<()> {
+        let probe = Probe::of(line, at.start as usize);
+        let found = object(&line[at.range()])?;
+        if probe.is_event(&found.fields) {
+            return self.push(line, event(&found, at.start as usize));
+        }
+        if probe.is_opaque(&found.fields) {
+            return Some(());
+        }
+        let mut inside = Vec::new();
+        members(line, at.start as usize, |_, value| inside.push_within(self.room, outer(value)));
+        inside.into_iter().try_for_each(|value| self.value(line, value, depth + 1))
+    }
+
+    fn array(&mut self, line: &mut [u8], at: Span, depth: u32) -> Option<()> {
+        if let Some(bytes) = byte_array(&line[at.range()]) {
+            self.decoded(line, bytes, at.start as usize, depth);
+            return Some(());
+        }
+        let mut inside = Vec::new();
+        elements(line, at.start as usize, |value| inside.push_within(self.room, outer(value)));
+        for value in inside {
+            self.record = self.pieces.len();
+            self.value(line, value, depth + 1)?;
+        }
+        Some(())
+    }
+
+    fn string(&mut self, line: &mut [u8], at: Span, depth: u32) {
+        if at.range().len() <= LONGEST {
+            let decoded = text::json_bytes(&line[at.range()]).into_owned();
+            self.decoded(line, decoded, at.start as usize, depth);
+        }
+    }
+
+    /// Searches what an escaped text says, and writes it over the text if there are events in it.
+    fn decoded(&mut self, line: &mut [u8], mut decoded: Vec<u8>, at: usize, depth: u32) {
+        // A line break between two values is a blank; within a string of JSON none can stand.
+        decoded
+            .iter_mut()
+            .filter(|byte| matches!(byte, b'\n' | b'\r' | 0))
+            .for_each(|byte| *byte = b' ');
+        let room = self.room.saturating_sub(self.pieces.len());
+        let inner = Self { pieces: Vec::new(), room, record: 0 };
+        if let Found::Events(found) = moved(inner.line(&mut decoded, depth + 1), at) {
+            let before = self.pieces.len();
+            for piece in found {
+                let local = Span::new(piece.at.start as usize - at, piece.at.end as usize - at);
+                if !self.is_known(line, &decoded[local.range()], &piece) {
+                    self.pieces.push(piece);
+                }
+            }
+            if self.pieces.len() > before {
+                line[at..at + decoded.len()].copy_from_slice(&decoded);
+            }
+        }
+    }
+
+    fn push(&mut self, line: &[u8], mut piece: Piece) -> Option<()> {
+        let blanks =
+            line[piece.at.range()].iter().rev().take_while(|byte| byte.is_ascii_whitespace());
+        piece.at.end -= u32::try_from(blanks.count()).unwrap_or_default();
+        if self.is_known(line, &line[piece.at.range()], &piece) {
+            return Some(());
+        }
+        if self.pieces.len() >= self.room {
+            return None;
+        }
+        self.pieces.push(piece);
+        Some(())
+    }
+
+    /// Whether the present record holds the same event already.
+    fn is_known(&self, line: &[u8], text: &[u8], piece: &Piece) -> bool {
+        let name = |text: &[u8], piece: &Piece| {
+            let fields = &piece.fields;
+            [fields.audit_id, fields.stage, fields.stage_time]
+                .map(|span| text[span.range()].to_vec())
+        };
+        let same = |known: &Piece| name(&line[known.at.range()], known) == name(text, piece);
+        !piece.fields.audit_id.is_empty()
+            && self.pieces[self.record..].iter().rev().take(4).any(same)
+    }
+}
+
+/// Pushes as long as there is room.
+trait PushWithin<T> {
+    fn push_within(&mut self, room: usize, value: T);
+}
+
+impl<T> PushWithin<T> for Vec<T> {
+    fn push_within(&mut self, room: usize, value: T) {
+        if self.len() < room {
+            self.push(value);
+        }
+    }
+}
+
+/// A value with its quotes.
+fn outer(value: Value) -> Span {
+    let quotes = u32::from(value.string);
+    Span { start: value.at.start - quotes, end: value.at.end + quotes }
+}
+
+fn moved(found: Found, by: usize) -> Found {
+    let Found::Events(mut pieces) = found else { return found };
+    for piece in &mut pieces {
+        piece.at = Span::new(piece.at.start as usize + by, piece.at.end as usize + by);
+    }
+    Found::Events(pieces)
+}
+
+/// Where the JSON behind a prefix begins.
+fn brace(text: &[u8]) -> Option<usize> {
+    let opens = |at: &usize| text.get(blank(text, at + 1)) == Some(&b'"');
+    memchr::memchr_iter(b'{', &text[..text.len().min(PREFIX)]).find(opens)
+}
+
+/// Whether an event can stand in a value, escaped or not.
+fn can_hold_event(value: &[u8]) -> bool {
+    // `itID` as journald writes what is not all text.
+    const ANY: [&[u8]; 4] = [b"auditID", b"audit.k8s.io", b"105,116,73,68", b"105, 116, 73, 68"];
+    ANY.iter().any(|word| memchr::memmem::find(value, word).is_some())
+}
+
+/// The bytes that an array of numbers stands for.
+fn byte_array(text: &[u8]) -> Option<Vec<u8>> {
+    let inside = text.strip_prefix(b"[")?.strip_suffix(b"]")?;
+    let number = |digits: &[u8]| std::str::from_utf8(digits.trim_ascii()).ok()?.parse::<u8>().ok();
+    inside.split(|byte| *byte == b',').map(number).collect()
+}
+
+#[cfg(test)]
+#[path = "unwrap_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+//! Looks whether a file holds audit events at all, before any of it is sent.
+
+use super::Listed;
+use super::same::beginning;
+use crate::event::{Format, Record};
+use crate::input::assembly::{Assembly, Limits};
+use crate::input::source::{Source, Trouble};
+
+/// Bytes in which the format is looked for.
+const BEGINNING: usize = 64 << 10;
+const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 100 << 20 };
+
+impl Listed {
+    /// What the file is, if there is text in it and no audit event. One that cannot be read or is damaged is no such file:
+    /// whoever reads it says so.
+    pub(crate) fn foreign(&self) -> Option<Format> {
+        let bytes = beginning(self, BEGINNING).ok()?;
+        Format::of_bytes(&bytes).or_else(|| {
+            let lines = self.count().ok()?;
+            (!lines.events && (lines.foreign > 0 || lines.passed_over > 0))
+                .then(|| Format::of_text(&bytes))
+        })
+    }
+
+    /// Reads up to the first event.
+    fn count(&self) -> Result<Counted, Trouble> {
+        let generation = &self.generation;
+        let mut source = Source::open(generation.open()?, 0, &generation.probe)?;
+        let mut counted = Counted::default();
+        let (mut rest, mut ended) = (Vec::new(), false);
+        while !ended {
+            let mut assembly = Assembly::new(rest, 0, None, None);
+            loop {
+                assembly.take_lines(&LIMITS);
+                // Such a line is skimmed by whoever ships it.
+                ended = assembly.unfinished() > LIMITS.max_line_bytes;
+                if ended || assembly.is_full(&LIMITS) {
+                    break;
+                }
+                match source.read(&mut assembly.bytes, LIMITS.max_bytes) {
+                    Ok(0) | Err(Trouble::Damaged { .. }) => {
+                        assembly.take_tail();
+                        ended = true;
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+            counted.add(&assembly);
+            if counted.events {
+                break;
+            }
+            rest = assembly.bytes.split_off(assembly.done);
+        }
+        Ok(counted)
+    }
+}
+
+/// What was read.
+#[derive(Default)]
+struct Counted {
+    events: bool,
+    foreign: u64,
+    passed_over: u64,
+}
+
+impl Counted {
+    fn add(&mut self, assembly: &Assembly) {
+        self.passed_over += u64::from(assembly.told.passed_over);
+        for event in &assembly.events {
+            let record = Record { event, line: &assembly.bytes[event.line.range()] };
+            self.events |= record.is_event();
+            self.foreign += u64::from(!record.is_event() && !record.is_torn_event());
+        }
+    }
+}

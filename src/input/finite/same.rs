@@ -1,0 +1,172 @@
+//! Files that begin with the same event, and so have one fingerprint: copies, or different logs.
+//!
+//! A file is a copy if all of it is the beginning of another. Different logs must not share positions: one keeps the
+//! fingerprint, and that of each other one is made of the first bytes in which it differs. Which one keeps it depends on
+//! what the files hold and not on their names, so that a later run finds the same.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Listed;
+use crate::event::Fingerprint;
+use crate::input::source::{Source, Trouble};
+
+const WINDOW: usize = 64 << 10;
+/// Bytes from the first difference that enter into the fingerprint, at most.
+const DIFFERENCE: usize = 4096;
+
+/// Takes the copies out, and gives each different log a fingerprint of its own.
+pub(super) fn told_apart(files: Vec<Listed>) -> Vec<Listed> {
+    let mut by_print = BTreeMap::<Fingerprint, Vec<Listed>>::new();
+    for file in files {
+        by_print.entry(file.print()).or_default().push(file);
+    }
+    let mut done = Vec::new();
+    while let Some((_, group)) = by_print.pop_first() {
+        let mut group = without_copies(group).into_iter();
+        let Some(keeper) = group.next() else { continue };
+        for mut other in group {
+            let at = Difference::between(&keeper, &other).at;
+            let print = derived(&other, at);
+            Arc::make_mut(&mut other.generation).print = print;
+            by_print.entry(print).or_default().push(other);
+        }
+        done.push(keeper);
+    }
+    done
+}
+
+/// The files of a group that are no copies; first the one that keeps the fingerprint.
+fn without_copies(mut group: Vec<Listed>) -> Vec<Listed> {
+    if group.len() < 2 {
+        return group;
+    }
+    // A file stands right before one that goes on where it ends; of equal ones the better stands last.
+    group.sort_by(|a, b| {
+        let order = Difference::between(a, b).order;
+        order
+            .then_with(|| a.generation.rank().cmp(&b.generation.rank()))
+            .then_with(|| b.path.cmp(&a.path))
+    });
+    let mut kept: Vec<Listed> = Vec::new();
+    for mut file in group.into_iter().rev() {
+        match kept.last_mut() {
+            Some(longer) if Difference::between(&file, longer).is_beginning => {
+                longer.copies.push(file.name());
+                longer.copies.append(&mut file.copies);
+            }
+            _ => kept.push(file),
+        }
+    }
+    kept.reverse();
+    // The followed log has the positions that the agent gives.
+    kept.sort_by_key(|file| !file.is_live());
+    kept
+}
+
+/// How two files compare.
+struct Difference {
+    order: Ordering,
+    /// Where they differ, or the shorter one ends.
+    at: u64,
+    /// The first is the beginning of the second.
+    is_beginning: bool,
+}
+
+impl Difference {
+    fn between(a: &Listed, b: &Listed) -> Self {
+        let (mut a, mut b) = (Text::of(a), Text::of(b));
+        let mut at = 0;
+        loop {
+            let (left, right) = (a.window(), b.window());
+            let length = left.len().min(right.len());
+            let same = left.iter().zip(right).take_while(|(a, b)| a == b).count();
+            at += same as u64;
+            if same < length || length == 0 {
+                let order = left.get(same).cmp(&right.get(same));
+                return Self { order, at, is_beginning: left.len() == same };
+            }
+            a.consume(length);
+            b.consume(length);
+        }
+    }
+}
+
+fn derived(file: &Listed, at: u64) -> Fingerprint {
+    let mut text = Text::of(file);
+    let mut left = at;
+    loop {
+        let window = text.window();
+        let step = usize::try_from(left).unwrap_or(usize::MAX).min(window.len());
+        if step == 0 {
+            break;
+        }
+        left -= step as u64;
+        text.consume(step);
+    }
+    let mut rest = text.window().to_vec();
+    // A window may end right behind the difference.
+    text.consume(rest.len());
+    rest.extend_from_slice(text.window());
+    rest.truncate(DIFFERENCE);
+    let line = memchr::memchr(b'\n', &rest).unwrap_or(rest.len());
+    let hash = Sha256::new()
+        .chain_update("another log with the same first event")
+        .chain_update(file.print().0)
+        .chain_update(at.to_be_bytes())
+        .chain_update(&rest[..line]);
+    Fingerprint::cut(&hash.finalize())
+}
+
+/// What a file holds, decompressed, as far as it can be read.
+struct Text {
+    source: Option<Source>,
+    buffer: Vec<u8>,
+    used: usize,
+}
+
+impl Text {
+    fn of(file: &Listed) -> Self {
+        let generation = &file.generation;
+        let source = generation.open().ok();
+        let source = source.and_then(|held| Source::open(held, 0, &generation.probe).ok());
+        Self { source, buffer: Vec::new(), used: 0 }
+    }
+
+    /// What comes next; nothing at the end, or where the damage begins.
+    fn window(&mut self) -> &[u8] {
+        if self.used == self.buffer.len()
+            && let Some(source) = &mut self.source
+        {
+            self.buffer.clear();
+            self.used = 0;
+            if !matches!(source.read(&mut self.buffer, WINDOW), Ok(1..)) {
+                self.source = None;
+            }
+        }
+        &self.buffer[self.used..]
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.used += length;
+    }
+}
+
+/// The beginning of what a file holds, and the reason why no more can be read.
+pub(super) fn beginning(file: &Listed, length: usize) -> Result<Vec<u8>, Trouble> {
+    let generation = &file.generation;
+    let mut source = Source::open(generation.open()?, 0, &generation.probe)?;
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        let room = length - bytes.len();
+        match source.read(&mut bytes, room) {
+            Ok(0) | Err(Trouble::Damaged { .. }) => break,
+            Ok(_) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(bytes)
+}
