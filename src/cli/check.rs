@@ -123,10 +123,13 @@ fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Findi
     if !stats.findings().iter().any(InputFinding::is_failure) {
         let age = |time: Time| human::duration(Time::now().since(time));
         let last = stats.last_event.get().map(|time| format!("the last event {} ago", age(time)));
+        let backups = match stats.backups.get() {
+            1 => "1 backup".to_owned(),
+            n => format!("{n} backups"),
+        };
         findings.push(Finding::ok(format!(
-            "{} can be read, with {} backups beside it, {}",
+            "{} can be read, with {backups} beside it, {}",
             input_config.path.display(),
-            stats.backups.get(),
             last.unwrap_or_else(|| "no event yet".into())
         )));
     }

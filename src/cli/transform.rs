@@ -257,3 +257,29 @@ fn key_of(path: &PathBuf) -> anyhow::Result<Key> {
     }
     Ok(Key(Sha256::digest(bytes).into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: &str = "node = \"a\"\n[inputs.api]\ntype = \"file\"\npath = \"/l/audit.log\"\n[server]\nlisten = \"127.0.0.1:1\"\n\
+                         [outputs.f]\ntype = \"file\"\npath = \"/f\"\n";
+
+    #[test]
+    fn a_reload_names_each_table_and_key_that_needs_a_restart_and_no_transform() {
+        let config = |text: &str| Config::parse(text, Path::new("test"), &|_| None).unwrap();
+        let table: &[(&str, &str, &[&str])] = &[
+            ("\"a\"", "\"a\"", &[]),
+            ("\"a\"", "\"b\"", &["node"]),
+            ("127.0.0.1:1", "127.0.0.1:2", &["[server]"]),
+            ("/l/audit.log", "/m/audit.log", &["[inputs.api]"]),
+            ("[outputs.f]", "[outputs.g]", &["[outputs.f]", "[outputs.g]"]),
+            ("path = \"/f\"\n", "path = \"/f\"\ntransform = { redact = \"off\" }\n", &[]),
+            ("node = \"a\"", "drain_timeout = \"3s\"", &["drain_timeout", "node"]),
+        ];
+        for (old, new, names) in table {
+            let changed = config(&PLAIN.replace(old, new));
+            assert_eq!(beside_transform(&config(PLAIN), &changed), *names, "{old} to {new}");
+        }
+    }
+}

@@ -48,7 +48,7 @@ pub(super) fn loss_in(pair: &PairView) -> String {
 
 /// `audit.log at 48,211,033`.
 pub(super) fn place(cursor: &CursorView) -> String {
-    let file = cursor.file.as_deref().unwrap_or("a file that is gone");
+    let file = cursor.file.as_deref().unwrap_or("a file that is not listed");
     format!("{} at {}", human::line(file, 200), human::count(cursor.offset))
 }
 

@@ -261,6 +261,13 @@ impl PairStats {
         *held(&self.cursor) = Some(cursor);
     }
 
+    /// Names the file of the cursor where nothing has yet: after a start it is known by its generation alone.
+    pub(crate) fn name_cursor(&self, file_of: impl FnOnce([u8; 16]) -> Option<Arc<str>>) {
+        if let Some(cursor) = held(&self.cursor).as_mut().filter(|cursor| cursor.file.is_none()) {
+            cursor.file = file_of(cursor.generation);
+        }
+    }
+
     pub(crate) fn cursor(&self) -> Option<Cursor> {
         held(&self.cursor).clone()
     }

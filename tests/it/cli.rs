@@ -117,7 +117,7 @@ fn check_says_a_line_for_each_thing_and_is_content() {
         "server",
     ];
     assert_eq!(subjects, wanted.map(|subject| vec!["ok", subject]), "{}", ran.stdout);
-    assert!(ran.stdout.contains("with 1 backups beside it, the last event "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("with 1 backup beside it, the last event "), "{}", ran.stdout);
     assert!(!place.state_dir().try_exists().unwrap(), "check made the state directory");
     assert!(!place.out().try_exists().unwrap(), "check made the output's file");
 }

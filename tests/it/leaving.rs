@@ -91,6 +91,19 @@ fn a_reload_counts_from_then_on_and_a_broken_policy_leaves_the_old_one_in_force(
         7,
     );
     delivered(&place, 10);
+
+    // What a reload cannot apply is named, and the reload is not called successful.
+    let text = fs::read_to_string(place.config()).unwrap();
+    fs::write(place.config(), text.replace("\"1%\"", "\"2%\"")).unwrap();
+    running.signal(Signal::HUP);
+    wait_metric(&place, "auditrail_config_last_reload_successful", 0);
+    let ready = http::get(&place.url("/readyz?verbose")).unwrap();
+    assert_eq!(ready.status, 200, "the agent works as before");
+    let restart = "[!]configuration: the last reload applied [transform] alone; restart the agent to apply what else has changed: disk";
+    assert!(ready.text().contains(restart), "{}", ready.text());
+    fs::write(place.config(), text).unwrap();
+    running.signal(Signal::HUP);
+    wait_metric(&place, "auditrail_config_last_reload_successful", 1);
     let (status, said) = running.end(Signal::TERM);
     assert!(status.success(), "{said}");
     assert!(said.contains("policy.yaml") && said.contains("did you mean `users`"), "{said}");

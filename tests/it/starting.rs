@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::command::{Place, recorded};
+use crate::support::wait_for;
 
 /// The whole of the recorded log is delivered, and the signal ends it well.
 fn check_end(signal: Signal) {
@@ -46,8 +48,11 @@ fn started_again_it_has_nothing_to_do() {
         let running = place.start();
         place.wait_for_bytes(recorded().len());
         // It says where it stands, although it has nothing to do.
-        let status = place.ask(&["status", "--json"]).expect(0);
-        assert!(round == 0 || status.stdout.contains("\"offset\""), "{}", status.stdout);
+        wait_for("the cursor to name its file", Duration::from_secs(20), || {
+            let status = place.ask(&["status", "--json"]).expect(0).stdout;
+            let named = status.contains("\"file\": \"audit.log\"");
+            if named { Ok(()) } else { Err(format!("round {round}: {status}")) }
+        });
         let (status, said) = running.end(Signal::TERM);
         assert!(status.success(), "{said}");
     }

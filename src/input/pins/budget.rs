@@ -6,6 +6,7 @@ use super::super::catalogue::Tracked;
 use super::super::generation::Generation;
 use super::Pins;
 use crate::config::MinFree;
+use crate::telemetry::human;
 
 impl Pins {
     /// Lets the oldest go until the rest is within the budget; whether any went. Only what nothing else keeps costs
@@ -79,7 +80,7 @@ impl Pins {
         tracing::error!(
             input,
             file,
-            bytes = generation.length,
+            size = human::size(generation.length),
             hint,
             "the hold budget is spent, the oldest backup is let go"
         );

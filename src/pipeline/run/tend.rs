@@ -87,6 +87,7 @@ impl Pipeline {
         }
         let stats = &self.context.tell.stats;
         stats.lag_bytes.set(backlog);
+        stats.name_cursor(|generation| self.input.file_of(Fingerprint(generation)));
         let left = self.ledger.with_cursor(|cursor| self.input.time_to_loss(cursor));
         stats.set_time_to_loss(left);
         stats.oldest_pending.set(oldest.map(Time::from_nanos));
