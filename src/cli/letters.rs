@@ -67,6 +67,17 @@ enum Action {
         #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         timeout: u64,
     },
+    /// Make dead letters of the events that wait because the output refuses just them: a read-only index, an unknown answer
+    ///
+    /// The running agent does it. The letters keep the answer and can be sent again.
+    SetAside {
+        /// Only of this input
+        #[arg(long, value_name = "NAME")]
+        input: Option<String>,
+        /// Only of this output
+        #[arg(long, value_name = "NAME")]
+        output: Option<String>,
+    },
     /// Delete them, and the events in them, for good
     Drop {
         #[command(flatten)]
@@ -99,16 +110,30 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
         config.state_dir.clone_from(state);
     }
     let config = &config;
-    let (Action::List { which, .. } | Action::Resend { which, .. } | Action::Drop { which, .. }) =
-        &arguments.action;
+    let which = &match &arguments.action {
+        Action::List { which, .. } | Action::Resend { which, .. } | Action::Drop { which, .. } => {
+            which.clone()
+        }
+        Action::SetAside { input, output } => {
+            Which { input: input.clone(), output: output.clone(), ids: Vec::new() }
+        }
+    };
     known(config, which)?;
     match &arguments.action {
-        Action::List { which, json } => list::list(config, which, *json),
-        Action::Resend { which, timeout } => {
+        Action::List { json, .. } => list::list(config, which, *json),
+        Action::Resend { timeout, .. } => {
             let asking = Asking::Resend { which: which.into(), patience: *timeout };
             done(ask(config, &asking)?, which, "sent again", "delivered")
         }
-        Action::Drop { which, all } => {
+        Action::SetAside { .. } => {
+            let pairs = ask(config, &Asking::SetAside { which: which.into() })?;
+            if pairs.iter().all(|pair| pair.of == 0) {
+                say("auditrail: no event waits that could be put aside");
+                return Ok(ExitCode::Done);
+            }
+            done(pairs, which, "put aside", "put aside as dead letters")
+        }
+        Action::Drop { all, .. } => {
             if which.ids.is_empty() && !all {
                 say(
                     "auditrail: name the dead letters to drop by their ids (`auditrail dead-letters list`), or say --all",
@@ -187,6 +212,12 @@ fn ask(config: &Config, asking: &Asking) -> anyhow::Result<Vec<Done>> {
 
 /// Without an agent, under its lock.
 fn here(config: &Config, asking: &Asking, each: &mut dyn FnMut(Said)) -> anyhow::Result<()> {
+    if matches!(asking, Asking::SetAside { .. }) {
+        bail!(
+            "no agent runs on {}: start it; the events that wait are then put aside by the same command",
+            config.state_dir.display()
+        );
+    }
     if room::look(&config.state_dir).context("cannot read the dead letters")?.is_empty() {
         each(Said::End);
         return Ok(());

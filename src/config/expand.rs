@@ -47,7 +47,12 @@ fn value(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
             "`${{{name}}}` is no name of a variable: letters, digits and `_` are, as in `${{NODE_NAME}}`"
         ));
     }
-    match (env(name), default) {
+    // A secret made by `echo secret | base64` ends with a line end, which no value here has.
+    let set = env(name).map(|set| {
+        let bare = set.strip_prefix('\u{feff}').unwrap_or(&set);
+        bare.trim_end_matches(['\r', '\n']).to_owned()
+    });
+    match (set, default) {
         (Some(set), None) => Ok(set),
         (Some(set), Some(_)) if !set.is_empty() => Ok(set),
         (_, Some(default)) => Ok(default.to_owned()),
@@ -61,11 +66,19 @@ fn value(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
 mod tests {
     use super::expand;
 
+    #[test]
+    fn a_variable_loses_the_line_end_and_the_byte_order_mark_that_its_maker_left() {
+        assert_eq!(filled("${ECHOED}|").unwrap(), "s3cret |");
+        assert_eq!(filled("${MARKED}").unwrap(), "s3cret");
+    }
+
     /// `Err` where the text is refused.
     fn filled(text: &str) -> Result<String, String> {
         expand(text, &|name| match name {
             "NODE" => Some("cp-1".into()),
             "EMPTY" => Some(String::new()),
+            "ECHOED" => Some("s3cret \r\n".into()),
+            "MARKED" => Some("\u{feff}s3cret".into()),
             "NESTED" => Some("${NODE} \" \n [x]".into()),
             _ => None,
         })

@@ -7,7 +7,7 @@ use std::{fmt, fs, io};
 #[derive(Clone)]
 pub(crate) enum SecretSource {
     Inline(String),
-    /// The file's content without surrounding white space.
+    /// The file's content without surrounding white space and byte-order mark.
     File(PathBuf),
 }
 
@@ -24,12 +24,16 @@ impl SecretSource {
         };
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let text = fs::read_to_string(path).map_err(named)?;
-        match text.trim() {
-            "" => Err(named(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the file is empty; it should hold a secret",
-            ))),
+        let wrong = |what: &str| named(io::Error::new(io::ErrorKind::InvalidData, what));
+        let bytes = fs::read(path).map_err(named)?;
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            return Err(wrong(
+                "the file is UTF-16: save it as UTF-8 (PowerShell: -Encoding ascii)",
+            ));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| wrong("the file is no text in UTF-8"))?;
+        match text.trim_start_matches('\u{feff}').trim() {
+            "" => Err(wrong("the file is empty; it should hold a secret")),
             secret => Ok(secret.to_owned()),
         }
     }
@@ -55,6 +59,20 @@ mod tests {
         fs::write(&path, " s3cret\r\n").unwrap();
         assert_eq!(SecretSource::File(path).read().unwrap(), "s3cret");
         assert_eq!(SecretSource::Inline(" kept ".into()).read().unwrap(), " kept ");
+    }
+
+    #[test]
+    fn a_secret_file_from_another_system_is_read_or_says_how_to_save_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            SecretSource::File(path.clone()).read()
+        };
+        assert_eq!(read(b"\xef\xbb\xbfs3cret\r\n").unwrap(), "s3cret");
+        let utf16 = read(b"\xff\xfes\x003\x00").unwrap_err().to_string();
+        assert!(utf16.contains("is UTF-16: save it as UTF-8"), "{utf16}");
+        assert!(read(b"\x80").unwrap_err().to_string().contains("no text in UTF-8"));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Any bytes as what a back end answers, and as what it is sent.
 
-use super::http::{excerpt, retry_after};
+use super::http::{Response, excerpt, retry_after};
 use super::{Answer, Verdict, elasticsearch, loki};
 
 /// The first four bytes say status, kind and which documents were in safe form; the rest is `Retry-After`, a newline,
-/// and the body.
+/// and the body. Of the kind the lowest bit is the store, the next two the media type, then the header by which
+/// Elasticsearch is known, and a redirect.
 pub(crate) fn answers(data: &[u8]) {
     let Some((&[kind, a, b, safe], rest)) = data.split_first_chunk::<4>() else { return };
     let usual = [200, 204, 400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504];
@@ -20,10 +21,19 @@ pub(crate) fn answers(data: &[u8]) {
     let after = header.and_then(|header| retry_after(header, jiff::Timestamp::UNIX_EPOCH));
     assert!(after.is_none_or(|after| after.as_secs() <= 300));
     shown(&excerpt(body));
+    let types = ["", "text/plain; charset=utf-8", "text/html", "application/json"];
+    let response = Response {
+        status,
+        retry_after: after,
+        content_type: types[usize::from(kind >> 1 & 3)].to_owned(),
+        location: (kind >> 4 & 1 == 1).then(|| String::from_utf8_lossy(rest).into_owned()),
+        product: (kind >> 3 & 1 == 1).then(|| "Elasticsearch".to_owned()),
+        body: body.to_vec().into(),
+    };
     if kind % 2 == 0 {
-        told(&loki::fuzz_tests::answer(status, after, body));
+        told(&loki::fuzz_tests::answer(&response));
     } else {
-        match elasticsearch::fuzz_tests::answer(status, after, body, safe) {
+        match elasticsearch::fuzz_tests::answer(response, safe) {
             Answer::Whole(verdict) => told(&verdict),
             Answer::Each(verdicts) => verdicts.iter().for_each(told),
         }
@@ -43,13 +53,17 @@ fn told(verdict: &Verdict) {
         Verdict::Delivered => {}
         Verdict::Retry { answer, .. }
         | Verdict::Doubt { answer, .. }
-        | Verdict::Split { answer }
-        | Verdict::TooLarge { answer }
+        | Verdict::Split { answer, .. }
+        | Verdict::TooLarge { answer, .. }
         | Verdict::Safe { answer }
         | Verdict::Refuse { answer }
         | Verdict::OutOfRange { answer }
         | Verdict::Taken { answer }
-        | Verdict::Stop { answer, .. } => shown(answer),
+        | Verdict::Wait { answer, .. } => shown(answer),
+        Verdict::Stop { answer, hint } | Verdict::Stranger { answer, hint } => {
+            shown(answer);
+            shown(hint);
+        }
     }
 }
 

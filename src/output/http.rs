@@ -5,18 +5,17 @@
 //!
 //! Secrets are in no error and no `Debug`; what a server said is shown through [`excerpt`], since it may echo a log.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use tracing::warn;
 
-use super::Reason;
 use super::credentials::{Material, Watched};
 use super::meter::Meter;
+use super::{Reason, no_answer};
 use crate::config;
 use crate::disk::{Step, at};
 
@@ -26,6 +25,7 @@ const ANSWER: usize = 64 * 1024;
 const SHOWN: usize = 512;
 /// Longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
+const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 /// Shortest time between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -44,11 +44,25 @@ impl fmt::Debug for Request {
 }
 
 /// An answer, its body cut at a bound.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// As the header has it; empty where there is none.
+    pub(crate) content_type: String,
+    /// Where a redirect points.
+    pub(crate) location: Option<String>,
+    /// `X-elastic-product`, which Elasticsearch sends and no proxy has a reason to.
+    pub(crate) product: Option<String>,
     pub(crate) body: Bytes,
+}
+
+impl Response {
+    /// Whether the header allows for this media type; an absent header allows for any.
+    pub(crate) fn may_be(&self, kind: &str) -> bool {
+        let named = self.content_type.split(';').next().unwrap_or_default().trim();
+        named.is_empty() || named.eq_ignore_ascii_case(kind)
+    }
 }
 
 /// Why there is no answer.
@@ -130,13 +144,17 @@ impl Client {
         for (name, value) in request.headers {
             outgoing = outgoing.header(name, value);
         }
-        let failed = |error: reqwest::Error| failure(error, &target);
+        let failed = |error: reqwest::Error| no_answer::failure(error, &target);
         at(Step::Send);
         let mut response = outgoing.body(request.body).send().await.map_err(failed)?;
         at(Step::Answer);
         let status = response.status().as_u16();
-        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = wait.and_then(|value| retry_after(value, jiff::Timestamp::now()));
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after =
+            header(RETRY_AFTER).and_then(|value| retry_after(value, jiff::Timestamp::now()));
+        let content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
+        let location = header(LOCATION).map(str::to_owned);
+        let product = header(PRODUCT).map(str::to_owned);
         let mut body = BytesMut::new();
         while body.len() < bound {
             match response.chunk().await.map_err(failed)? {
@@ -146,7 +164,7 @@ impl Client {
                 None => break,
             }
         }
-        Ok(Response { status, retry_after, body: body.freeze() })
+        Ok(Response { status, retry_after, content_type, location, product, body: body.freeze() })
     }
 
     /// The present client, built anew when a file has changed. A file that cannot be used leaves the old one at work.
@@ -204,68 +222,10 @@ fn build(config: &config::Http) -> Result<Ready, Failure> {
         })?);
     }
     let client = builder.build().map_err(|error| Failure::Setup {
-        answer: format!("no HTTP client: {}", chain(&error.without_url())),
+        answer: format!("no HTTP client: {}", no_answer::chain(&error.without_url())),
         hint: "check `tls` and `proxy`".to_owned(),
     })?;
     Ok(Ready { client, headers: Arc::new(headers), rootless })
-}
-
-fn failure(error: reqwest::Error, target: &str) -> Failure {
-    let error = error.without_url();
-    let mut answer = format!("{target}: {}", chain(&error));
-    if answer.contains("CaUsedAsEndEntity") {
-        answer.push_str(" (the server shows a CA's own certificate: give it one with basicConstraints=CA:FALSE)");
-    }
-    if error.is_builder() {
-        let hint = "write the endpoint like https://logs.example.org:9200".to_owned();
-        return Failure::Setup { answer, hint };
-    }
-    if error.is_connect() || turned_away(&error) {
-        return Failure::NotSent { answer };
-    }
-    let reason = if error.is_timeout() { Reason::Timeout } else { Reason::ConnectionLost };
-    Failure::Lost { reason, answer }
-}
-
-/// Did the server's TLS refuse our certificate? In TLS 1.3 that comes after the request was written, but before any
-/// of it is looked at.
-fn turned_away(error: &reqwest::Error) -> bool {
-    use rustls::AlertDescription as Alert;
-    let mut source = error.source();
-    while let Some(at) = source {
-        let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::AlertReceived(alert)) = tls {
-            return matches!(
-                alert,
-                Alert::CertificateRequired
-                    | Alert::BadCertificate
-                    | Alert::UnsupportedCertificate
-                    | Alert::CertificateRevoked
-                    | Alert::CertificateExpired
-                    | Alert::CertificateUnknown
-                    | Alert::UnknownCA
-                    | Alert::AccessDenied
-                    | Alert::HandshakeFailure
-            );
-        }
-        source = at.source();
-    }
-    false
-}
-
-/// An error with its causes, repeats left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(at) = source {
-        let cause = at.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = at.source();
-    }
-    text
 }
 
 /// Seconds or an HTTP date, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) has it.

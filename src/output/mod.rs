@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::event::{Batch, IdScheme, Nanos};
 
+#[cfg(test)]
+mod any_answer_tests;
 mod credentials;
 mod elasticsearch;
 mod file;
@@ -20,7 +22,9 @@ mod likeness;
 mod loki;
 pub(crate) mod memory;
 mod meter;
+mod no_answer;
 mod scan;
+mod stranger;
 
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use file::{File, Mark as FileMark};
@@ -59,10 +63,11 @@ pub(crate) enum Verdict {
     Retry { after: Option<Duration>, reason: Reason, answer: String },
     /// Stored or not, nobody can say: look it up before it is sent again.
     Doubt { reason: Reason, answer: String },
-    /// Something in it will never be taken; the rest may have been stored. Look it up, then halve it; alone it is refused.
-    Split { answer: String },
-    /// Too large as one request, and nothing of it stored: halve it; alone it is refused.
-    TooLarge { answer: String },
+    /// Something in it will not be taken; the rest may have been stored. Look it up, then halve it. An event alone is
+    /// refused if the words are the store's `own`, and waits for the operator otherwise.
+    Split { own: bool, answer: String },
+    /// Too large as one request, and nothing of it stored: halve it; alone as with `Split`.
+    TooLarge { own: bool, answer: String },
     /// The store will take it in the safe form.
     Safe { answer: String },
     /// Will never be taken, for its content.
@@ -71,8 +76,13 @@ pub(crate) enum Verdict {
     OutOfRange { answer: String },
     /// Something is stored under its id already: it has to be compared.
     Taken { answer: String },
+    /// Something in it is taken later, or once something is mended; the rest may have been stored. Look it up; what is
+    /// missing waits.
+    Wait { answer: String, hint: String },
     /// The configuration, here or there, is wrong; nothing goes before it is mended.
     Stop { answer: String, hint: String },
+    /// The store did not say this, and nobody knows what became of the request: stop, and look up before it is sent again.
+    Stranger { answer: String, hint: String },
 }
 
 /// Why something is tried again; the `reason` label of `auditrail_output_retries_total`.

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 /// Events refused in a row, with none delivered in between, that are put aside; what comes then stops the pipeline.
-pub(super) const MOST: u64 = 100;
+const MOST: u64 = 100;
 
 /// Counts what was put aside since something was delivered.
 #[derive(Debug, Default)]

@@ -3,18 +3,27 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod part;
+mod waiting;
+
 use super::backoff::Backoff;
-use super::fate::Fate;
+use super::fate::{Fate, Stopped};
 use super::lives::Lives;
 use super::slots::Slots;
 use super::tell::Tell;
+use super::waits::{Waiting, Waits};
 use super::waking::{Waking, is_unheard};
-use crate::event::Batch;
+use crate::event::{Batch, Nanos};
 use crate::output::{Answer, LookUp, Output, Pick, Reason, Verdict};
+use part::{Doubt, Then, alike};
+pub(super) use part::{History, Part, Refused, alone};
+use waiting::{AHEAD, ALONE};
 
 /// Requests answered "slow down" in a row, after which a part is halved: it may be larger than what is ever let through.
 const PATIENCE: u32 = 4;
-
+/// Events that are found by halving to be refused in unknown words, with none delivered in between, after which the
+/// words are taken to be about all of them.
+const ISOLATED: u32 = 3;
 /// What all deliveries of a pipeline share.
 pub(super) struct Context {
     pub(super) output: Arc<Output>,
@@ -25,64 +34,16 @@ pub(super) struct Context {
     pub(super) waking: Waking,
     pub(super) slots: Slots,
     pub(super) lives: Arc<Lives>,
+    pub(super) waits: Arc<Waits>,
 }
 
 /// A chunk being delivered. It holds no events, only which of them are left.
 pub(super) struct Delivery {
     pub(super) parts: Vec<Part>,
     backoff: Backoff,
-}
-
-/// Events that are sent together.
-pub(super) struct Part {
-    pub(super) picks: Vec<Pick>,
-    doubt: Option<Doubt>,
-    throttled: u32,
-    /// Others that were sent with these were taken: what is refused of these is refused for its content.
-    beside: bool,
-    pub(super) history: History,
-}
-
-/// Whether the events of a part may have been sent before.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum History {
-    /// By nobody that this process knows of.
-    New,
-    /// By an earlier process, or by another command.
-    Earlier,
-    /// By this process, which did not hear an answer.
-    Unheard,
-}
-
-/// Events that will never be taken, each with its answer.
-pub(super) type Refused = Vec<(Pick, String)>;
-
-/// Why a part has to be looked up first.
-#[derive(Clone)]
-struct Doubt {
-    /// Not before: until then the attempt may still arrive.
-    until: Instant,
-    /// Nobody heard an answer, so that the attempt may still wait where the back end has not read it.
-    unheard: bool,
-    scopes: Arc<[String]>,
-    then: Then,
-}
-
-/// What is done with the events that a look-up does not find.
-#[derive(Clone)]
-enum Then {
-    Send,
-    /// They are among those of which some were refused: a single one is the culprit, several are sent by halves.
-    Halve {
-        answer: String,
-    },
-    Refuse {
-        answer: String,
-    },
-    /// Their ids are taken by other documents: they are sent under others.
-    Rename {
-        answer: String,
-    },
+    waiting: Option<Waiting>,
+    /// Of [`ISOLATED`].
+    isolated: u32,
 }
 
 /// How far a delivery came.
@@ -104,14 +65,31 @@ impl Delivery {
             earlier.map(|(scopes, until)| Doubt { until, unheard: true, scopes, then: Then::Send });
         let parts = output.groups(batch).into_iter().filter(|picks| !picks.is_empty());
         let parts = parts.map(|picks| Part::new(picks, doubt.clone())).collect();
-        Self { parts, backoff }
+        Self { parts, backoff, waiting: None, isolated: 0 }
+    }
+
+    /// The last call of the operator that this delivery has heard.
+    pub(super) fn heard(&self) -> u64 {
+        self.waiting.as_ref().map_or(u64::MAX, |waiting| waiting.heard)
     }
 
     /// Goes on until everything is settled or there is something to wait for.
     pub(super) async fn step(&mut self, context: &Context, batch: &Batch) -> Step {
-        while let Some(part) = self.parts.pop() {
+        self.set_aside(context, batch);
+        let step = self.go_on(context, batch).await;
+        self.show(context);
+        step
+    }
+
+    async fn go_on(&mut self, context: &Context, batch: &Batch) -> Step {
+        loop {
+            let now = Instant::now();
+            let is_due = |part: &Part| part.stuck.as_ref().is_none_or(|stuck| stuck.until <= now);
+            // Those that wait for somebody keep no other from being sent.
+            let Some(at) = self.parts.iter().rposition(is_due) else { break };
+            let part = self.parts.remove(at);
             let wait = match &part.doubt {
-                Some(doubt) if doubt.until > Instant::now() => {
+                Some(doubt) if doubt.until > now => {
                     let until = doubt.until;
                     self.parts.push(part);
                     return Step::Wait(until);
@@ -123,12 +101,15 @@ impl Delivery {
                 return Step::Wait(Instant::now() + wait);
             }
         }
-        Step::Done
+        let next =
+            self.parts.iter().filter_map(|part| part.stuck.as_ref()).map(|stuck| stuck.until);
+        next.min().map_or(Step::Done, Step::Wait)
     }
 
     /// Looks up a part; answers how long to wait, if anything has to be waited for.
     async fn look_up(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
-        let Part { picks, doubt: Some(mut doubt), throttled, mut beside, history } = part else {
+        let Part { picks, doubt: Some(mut doubt), throttled, mut beside, history, stuck } = part
+        else {
             return None;
         };
         let trusting = !matches!(doubt.then, Then::Rename { .. });
@@ -148,7 +129,7 @@ impl Delivery {
                     context.waking.heard_or_not(reason);
                     context.tell.retrying(reason, &answer);
                     let doubt = Some(doubt);
-                    self.parts.push(Part { picks, doubt, throttled, beside, history });
+                    self.parts.push(Part { picks, doubt, throttled, beside, history, stuck });
                     return Some(self.backoff.pause(after));
                 }
             }
@@ -159,7 +140,8 @@ impl Delivery {
             && found.contains(&false)
         {
             doubt.until = until;
-            self.parts.push(Part { picks, doubt: Some(doubt), throttled, beside, history });
+            let doubt = Some(doubt);
+            self.parts.push(Part { picks, doubt, throttled, beside, history, stuck });
             return None;
         }
         let (there, missing): (Vec<_>, Vec<_>) =
@@ -168,34 +150,69 @@ impl Delivery {
         let there: Vec<_> = there.into_iter().map(|(pick, _)| pick).collect();
         context.tell.looked_up(batch, there.len(), missing.len(), unavailable);
         context.delivered(batch, &there);
-        beside |= !there.is_empty();
         if history == History::New && !there.is_empty() && !trusting {
             context.tell.stored_before(there.len());
             context.lives.suspect();
         }
-        match doubt.then {
-            _ if missing.is_empty() => None,
-            Then::Send => {
-                self.parts.push(Part { picks: missing, doubt: None, throttled, beside, history });
+        if !there.is_empty() {
+            beside = true;
+            self.isolated = 0;
+        }
+        let missing = Part { beside, throttled, history, ..Part::new(missing, None) };
+        if let Then::Rename { answer } = doubt.then {
+            if missing.picks.is_empty() {
+                return None;
+            }
+            return self.rename(context, batch, missing, &answer, unavailable);
+        }
+        self.go_on_without(context, batch, missing, doubt.then)
+    }
+
+    /// What is done with the events that are not stored.
+    fn go_on_without(
+        &mut self,
+        context: &Context,
+        batch: &Batch,
+        missing: Part,
+        then: Then,
+    ) -> Option<Duration> {
+        match then {
+            _ if missing.picks.is_empty() => None,
+            Then::Send | Then::Rename { .. } => {
+                self.parts.push(missing);
                 None
             }
-            Then::Rename { answer } => {
-                let part = Part { picks: missing, doubt: None, throttled, beside, history };
-                self.rename(context, batch, part, &answer, unavailable)
-            }
             // All of a time range may be refused: that is no sign that nothing else would be taken.
-            Then::Refuse { answer } => self.refuse(context, batch, alone(missing, &answer), true),
-            Then::Halve { answer } if missing.len() == 1 => {
-                self.refuse(context, batch, alone(missing, &answer), beside)
+            Then::Refuse { answer } => {
+                let now = now();
+                let (ahead, behind): (Vec<_>, Vec<_>) = missing
+                    .picks
+                    .into_iter()
+                    .partition(|pick| batch.events[pick.event as usize].time > now);
+                if !ahead.is_empty() {
+                    // Their own answer may be hidden behind that to the others.
+                    let history = History::Earlier;
+                    let ahead = Part { beside: missing.beside, history, ..Part::new(ahead, None) };
+                    let _ = self.hold(context, ahead, answer.clone(), AHEAD, true);
+                }
+                self.refuse(context, batch, alone(behind, &answer), true)
+            }
+            Then::Wait { answer, hint } => self.hold(context, missing, answer, &hint, true),
+            Then::Halve { own, answer } if missing.picks.len() == 1 => {
+                self.one_left(context, batch, missing, own, &answer)
+            }
+            Then::Halve { own: false, answer } if self.isolated >= ISOLATED => {
+                self.hold(context, missing, answer, ALONE, false)
             }
             Then::Halve { .. } => {
-                self.halve(missing, beside, history);
+                self.halve(missing.picks, missing.beside, missing.history);
                 None
             }
         }
     }
 
-    async fn send(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
+    async fn send(&mut self, context: &Context, batch: &Batch, mut part: Part) -> Option<Duration> {
+        part.stuck = None;
         let answer = context.output.send(batch, &part.picks).await;
         match &answer {
             Answer::Whole(Verdict::Retry { reason, .. } | Verdict::Doubt { reason, .. }) => {
@@ -216,8 +233,15 @@ impl Delivery {
                 let mut wait = None;
                 for (picks, verdict) in groups {
                     let Part { throttled, history, .. } = part;
-                    let some = Part { picks, doubt: None, throttled, beside, history };
-                    wait = self.judge(context, batch, some, verdict).max(wait);
+                    let some = Part { throttled, beside, history, ..Part::new(picks, None) };
+                    wait = match verdict {
+                        // Each of these documents is refused for itself.
+                        Verdict::Stop { answer, hint } => {
+                            self.hold(context, some, answer, &hint, true)
+                        }
+                        verdict => self.judge(context, batch, some, verdict),
+                    }
+                    .max(wait);
                 }
                 if refused.is_empty() {
                     return wait;
@@ -238,6 +262,7 @@ impl Delivery {
         match verdict {
             Verdict::Delivered => {
                 self.backoff.reset();
+                self.isolated = 0;
                 context.delivered(batch, &part.picks);
                 None
             }
@@ -267,10 +292,25 @@ impl Delivery {
                 self.parts.push(part);
                 Some(self.backoff.pause(None))
             }
-            Verdict::Split { answer } => self.narrow(context, batch, part, answer, false),
-            Verdict::OutOfRange { answer } => self.narrow(context, batch, part, answer, true),
-            Verdict::TooLarge { answer } if part.picks.len() == 1 => {
-                self.refuse(context, batch, alone(part.picks, &answer), part.beside)
+            Verdict::Split { own, answer } if part.picks.len() == 1 => {
+                self.one_left(context, batch, part, own, &answer)
+            }
+            Verdict::Split { own, answer } => {
+                self.narrow(context, part, Then::Halve { own, answer })
+            }
+            // A time range is no sign that nothing else would be taken.
+            Verdict::OutOfRange { answer } if part.picks.len() == 1 => {
+                self.refuse(context, batch, alone(part.picks, &answer), true)
+            }
+            Verdict::OutOfRange { answer } => self.narrow(context, part, Then::Refuse { answer }),
+            Verdict::Wait { answer, hint } if part.picks.len() == 1 => {
+                self.hold(context, part, answer, &hint, true)
+            }
+            Verdict::Wait { answer, hint } => {
+                self.narrow(context, part, Then::Wait { answer, hint })
+            }
+            Verdict::TooLarge { own, answer } if part.picks.len() == 1 => {
+                self.one_left(context, batch, part, own, &answer)
             }
             Verdict::TooLarge { .. } => {
                 self.halve(part.picks, part.beside, part.history);
@@ -293,28 +333,16 @@ impl Delivery {
             Verdict::Refuse { answer } => {
                 self.refuse(context, batch, alone(part.picks, &answer), part.beside)
             }
-            Verdict::Stop { answer, hint } => {
-                context.tell.stopped(&answer, &hint);
-                self.parts.push(part);
-                Some(self.backoff.longest())
+            Verdict::Stop { answer, hint } => self.hold(context, part, answer, &hint, false),
+            Verdict::Stranger { answer, hint } => {
+                part.doubt = Some(self.doubt(context, Instant::now(), false, Then::Send));
+                self.hold(context, part, answer, &hint, false)
             }
         }
     }
 
     /// Some of a part were refused and the others may have been stored: finds out which.
-    fn narrow(
-        &mut self,
-        context: &Context,
-        batch: &Batch,
-        mut part: Part,
-        answer: String,
-        all: bool,
-    ) -> Option<Duration> {
-        if part.picks.len() == 1 {
-            // A time range is no sign that nothing else would be taken.
-            return self.refuse(context, batch, alone(part.picks, &answer), all || part.beside);
-        }
-        let then = if all { Then::Refuse { answer } } else { Then::Halve { answer } };
+    fn narrow(&mut self, context: &Context, mut part: Part, then: Then) -> Option<Duration> {
         part.doubt = Some(self.doubt(context, Instant::now(), false, then));
         self.parts.push(part);
         None
@@ -345,20 +373,12 @@ impl Delivery {
         // Rare, and nothing else of this pipeline may go on before it is on disk.
         let kept =
             tokio::task::block_in_place(|| context.fate.refused(context, batch, &events, beside));
-        if kept.is_ok() {
-            return None;
-        }
+        let Err(Stopped { answer, hint, aside }) = kept else { return None };
         // Tried again as a part of its own: by then there may be room, or the output may take it.
         let picks = refused.into_iter().map(|(pick, _)| pick).collect();
-        self.parts.push(Part { beside, history: History::Earlier, ..Part::new(picks, None) });
-        Some(self.backoff.longest())
-    }
-}
-
-impl Part {
-    fn new(picks: Vec<Pick>, doubt: Option<Doubt>) -> Self {
-        let history = if doubt.is_some() { History::Earlier } else { History::New };
-        Self { picks, doubt, throttled: 0, beside: false, history }
+        let part = Part { beside, history: History::Earlier, ..Part::new(picks, None) };
+        let wait = self.hold(context, part, answer, &hint, aside);
+        wait.or_else(|| Some(self.backoff.longest()))
     }
 }
 
@@ -371,26 +391,6 @@ impl Context {
     }
 }
 
-/// Events that have one answer.
-pub(super) fn alone(picks: Vec<Pick>, answer: &str) -> Refused {
-    picks.into_iter().map(|pick| (pick, answer.to_owned())).collect()
-}
-
-/// Groups picks that have the same verdict, so that they go on together. Those that are refused keep each its answer.
-fn alike(picks: &[Pick], verdicts: Vec<Verdict>) -> (Vec<(Vec<Pick>, Verdict)>, Refused) {
-    let mut groups: Vec<(Vec<Pick>, Verdict)> = Vec::new();
-    let mut refused = Refused::new();
-    for (pick, verdict) in picks.iter().zip(verdicts) {
-        if let Verdict::Refuse { answer } = verdict {
-            refused.push((*pick, answer));
-            continue;
-        }
-        let same =
-            |other: &Verdict| std::mem::discriminant(other) == std::mem::discriminant(&verdict);
-        match groups.iter_mut().find(|(_, other)| same(other)) {
-            Some((group, _)) => group.push(*pick),
-            None => groups.push((vec![*pick], verdict)),
-        }
-    }
-    (groups, refused)
+fn now() -> Nanos {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::circuit::{self, Circuit};
+use super::circuit::Circuit;
 use super::delivery::Context;
 use crate::event::{Batch, Position};
 use crate::letters::{Letters, LettersError};
@@ -23,8 +23,13 @@ pub(super) struct Noted {
     pub(super) refused: HashMap<Position, String>,
 }
 
-/// The events are not put aside, and that was said.
-pub(super) struct Stopped;
+/// The events are not put aside.
+pub(super) struct Stopped {
+    pub(super) answer: String,
+    pub(super) hint: String,
+    /// The operator may have it done all the same.
+    pub(super) aside: bool,
+}
 
 impl Fate {
     pub(super) fn keep(letters: Letters) -> Self {
@@ -74,13 +79,10 @@ impl Fate {
         let tell = &context.tell;
         let answer = events.first().map_or("", |(_, answer)| answer);
         if !beside && !circuit.admits(events.len()) {
-            let hint = format!(
-                "nothing is taken any more, which is rarely the events' own fault: see to the mapping, template or limits there, and to the \
-                 path of the endpoint; if they shall be dead letters all the same, each restart of the agent puts up to {} of them aside",
-                circuit::MOST
-            );
-            tell.stopped(answer, &hint);
-            return Err(Stopped);
+            let hint = "nothing is taken any more, which is rarely the events' own fault: see to the mapping, template or limits there, and to \
+                 the path of the endpoint; if they shall be dead letters all the same, run `auditrail dead-letters set-aside`";
+            let (answer, hint) = (answer.to_owned(), hint.to_owned());
+            return Err(Stopped { answer, hint, aside: true });
         }
         let (what, hint) = match letters.record(batch, events, &context.output.scope()) {
             Ok(()) => {
@@ -93,9 +95,8 @@ impl Fate {
                 "see that the disk of `state_dir` has room and can be written to".to_owned(),
             ),
         };
-        tell.stopped(&what, &hint);
         tell.budget_spent(&hint);
-        Err(Stopped)
+        Err(Stopped { answer: what, hint, aside: false })
     }
 }
 

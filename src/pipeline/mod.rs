@@ -1,7 +1,7 @@
 //! Joins one input to one output: reads, delivers, and moves the cursor over what was acknowledged.
 //!
 //! A thread reads ahead by one chunk. Each chunk becomes a task (`delivery.rs`) that ends only when every event of it is
-//! delivered, or refused and durably put aside (`fate.rs`, unless `circuit.rs` says that everything is refused). Several
+//! delivered, or refused and durably put aside (`fate.rs`, unless `circuit.rs` says that everything is refused; `waits.rs` shows what waits for somebody). Several
 //! are under way at once; `acks.rs` lets the cursor pass over the contiguous prefix only. `doubt.rs` knows what an earlier
 //! process may have sent already, `lives.rs` notices that it was this log's of another life, `taken.rs` sends under another id what finds its own taken, `backoff.rs` and `rate.rs` say how long to wait. `resend.rs` sends dead letters again. `selection.rs` leaves out
 //! what a replay is not asked for, `counts.rs` counts by file what became of the rest.
@@ -25,6 +25,7 @@ mod selection;
 mod slots;
 mod taken;
 mod tell;
+mod waits;
 mod waking;
 
 pub(crate) use counts::{Count, Counts};
@@ -33,3 +34,4 @@ pub(crate) use lives::Lives;
 pub(crate) use resend::{Ask, Resend, Sum};
 pub(crate) use run::{Ended, Pipeline, Settings};
 pub(crate) use selection::{Ranges, Selection, Span};
+pub(crate) use waits::Waits;

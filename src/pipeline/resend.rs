@@ -13,6 +13,7 @@ use super::fate::Fate;
 use super::run::Settings;
 use super::slots::Slots;
 use super::tell::Tell;
+use super::waits::Waits;
 use super::waking::Waking;
 use crate::checkpoint::Ledger;
 use crate::event::Position;
@@ -68,6 +69,7 @@ impl Resend {
         // Numbers of its own: how this goes says nothing of the pipeline.
         let tell = Tell::new(names.0, names.1, telemetry.another());
         let context = Context {
+            waits: Waits::new(Arc::clone(&tell.stats)),
             output: Arc::new(output),
             fate: Fate::note(),
             tell,

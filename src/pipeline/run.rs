@@ -20,6 +20,7 @@ use super::reading::{self, Reply};
 use super::selection::Selection;
 use super::slots::Slots;
 use super::tell::Tell;
+use super::waits::Waits;
 use super::waking::Waking;
 use crate::checkpoint::{FileMark, Ledger, RESERVE};
 use crate::config::Retry;
@@ -164,6 +165,7 @@ impl Pipeline {
             input,
             reader: Some((reader, transform)),
             context: Arc::new(Context {
+                waits: Waits::new(Arc::clone(&tell.stats)),
                 output,
                 fate: Fate::keep(letters),
                 tell,
@@ -192,6 +194,11 @@ impl Pipeline {
             caught_up: false,
             selection: None,
         }
+    }
+
+    /// The events that wait for somebody, so that the operator can have them put aside.
+    pub(crate) fn waits(&self) -> Arc<Waits> {
+        Arc::clone(&self.context.waits)
     }
 
     /// Runs until `stop` is true, then waits for what is under way; or until a finite list is read and settled.

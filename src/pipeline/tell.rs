@@ -43,16 +43,15 @@ impl Tell {
     pub(super) fn new(input: Arc<str>, output: Arc<str>, telemetry: Telemetry) -> Self {
         let stats = telemetry.pair(&input, &output);
         let minutes = Duration::from_mins;
-        let mut said = Said {
-            state: Say::every(minutes(5)),
+        // Running is the state to begin with.
+        let said = Said {
+            state: Say::flipping(minutes(5), State::Running),
             lookups: Say::every(minutes(60)),
             taken: Say::every(minutes(60)),
             earlier: Say::every(minutes(60)),
             refused: Say::every(minutes(1)),
             undecided: Say::every(minutes(5)),
         };
-        // Running is the state to begin with and needs no word.
-        said.state.now(State::Running, Instant::now());
         Self { input, output, stats, telemetry, said: Mutex::new(said), counts: None }
     }
 
@@ -142,6 +141,10 @@ impl Tell {
     /// The output answers and nothing stands in the way.
     fn runs(&self) {
         self.stats.running();
+        // Stopped in part is stopped.
+        if self.stats.waiting() > 0 {
+            return;
+        }
         if self.said(|said| said.state.now(State::Running, Instant::now())).is_some() {
             tracing::info!(
                 input = &*self.input,

@@ -145,7 +145,16 @@ pub(crate) struct PairStats {
     pub(super) dead_letters_oldest: Stamp,
     /// Both locks are taken once a request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
+    /// What the output refuses for a reason that somebody has to mend, while it may take the rest.
+    waiting: Mutex<Waiting>,
     cursor: Mutex<Option<Cursor>>,
+}
+
+/// Events that wait for somebody, and why the first of them does.
+#[derive(Debug, Default)]
+struct Waiting {
+    events: u64,
+    why: Option<(Time, String, String)>,
 }
 
 impl PairStats {
@@ -173,6 +182,7 @@ impl PairStats {
             dead_letters_damaged: Level::default(),
             dead_letters_oldest: Stamp::default(),
             state: Mutex::default(),
+            waiting: Mutex::default(),
             cursor: Mutex::default(),
         }
     }
@@ -253,8 +263,33 @@ impl PairStats {
         *held(&self.state) = PairState::NotRunning;
     }
 
+    /// How many events wait for somebody, and since when and why the first of them does.
+    pub(crate) fn set_waiting(&self, events: u64, why: Option<(Time, &str, &str)>) {
+        let why = why.map(|(since, answer, hint)| {
+            (since, human::line(answer, ANSWER_MAX), human::line(hint, ANSWER_MAX))
+        });
+        *held(&self.waiting) = Waiting { events, why };
+    }
+
+    /// Events that wait for somebody.
+    pub(crate) fn waiting(&self) -> u64 {
+        held(&self.waiting).events
+    }
+
+    /// Stopped in part is stopped: as long as any event waits for somebody.
     pub(crate) fn state(&self) -> PairState {
-        held(&self.state).clone()
+        let state = held(&self.state).clone();
+        match (&state, &*held(&self.waiting)) {
+            (PairState::Draining, _) | (_, Waiting { why: None, .. }) => state,
+            (_, Waiting { events, why: Some((since, answer, hint)) }) => PairState::Stopped {
+                since: *since,
+                answer: answer.clone(),
+                hint: match events {
+                    1 => format!("{hint} (1 event waits)"),
+                    _ => format!("{hint} ({} events wait)", human::count(*events)),
+                },
+            },
+        }
     }
 
     pub(crate) fn set_cursor(&self, cursor: Cursor) {

@@ -76,6 +76,9 @@ pub(crate) struct PairView {
     pub(crate) delivered: u64,
     pub(crate) refused: u64,
     pub(crate) dropped: u64,
+    /// Events that wait for someone to mend something.
+    #[serde(default)]
+    pub(crate) waiting_events: u64,
     pub(crate) dead_letters: u64,
     pub(crate) dead_letter_bytes: u64,
     pub(crate) dead_letters_damaged: u64,
@@ -186,6 +189,7 @@ impl PairView {
             delivered: pair.events.of(EventResult::Delivered).get(),
             refused: pair.events.of(EventResult::Refused).get(),
             dropped: pair.events.of(EventResult::Dropped).get(),
+            waiting_events: pair.waiting(),
             dead_letters: pair.dead_letters.get(),
             dead_letter_bytes: pair.dead_letter_bytes.get(),
             dead_letters_damaged: pair.dead_letters_damaged.get(),

@@ -30,6 +30,7 @@ fn help_is_what_it_was() {
         &["dead-letters", "--help"],
         &["dead-letters", "list", "--help"],
         &["dead-letters", "resend", "--help"],
+        &["dead-letters", "set-aside", "--help"],
         &["dead-letters", "drop", "--help"],
     ];
     let mut found = String::new();

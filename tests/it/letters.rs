@@ -32,8 +32,19 @@ impl Stage {
         Self::with(count, |_| {})
     }
 
+    /// The long events wait for an index to be opened.
+    fn with_letters_of_a_blocked_index() -> Self {
+        let bulk = Bulk::taking(4000);
+        bulk.state().blocked = true;
+        Self::over(bulk, 4, |_| {})
+    }
+
     fn with(count: usize, change: impl FnOnce(&Path)) -> Self {
-        let (dir, bulk) = (TempDir::new().unwrap(), Bulk::taking(4000));
+        Self::over(Bulk::taking(4000), count, change)
+    }
+
+    fn over(bulk: Bulk, count: usize, change: impl FnOnce(&Path)) -> Self {
+        let dir = TempDir::new().unwrap();
         let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
         let events: Vec<_> =
             (0..count * 3).map(|n| maker.event(if n % 3 == 1 { 5000 } else { 100 })).collect();
@@ -70,6 +81,11 @@ impl Stage {
             let offset = &status["pairs"][0]["cursor"]["offset"];
             if *offset == length { Ok(()) } else { Err(offset.to_string()) }
         });
+    }
+
+    fn status(&self) -> Ran {
+        let config = self.dir.path().join("auditrail.toml");
+        finish(auditrail().args(["status", "-c"]).arg(config))
     }
 
     fn letters_command(&self, arguments: &[&str]) -> Ran {
@@ -113,6 +129,41 @@ impl Stage {
     fn counted(&self) -> u64 {
         self.agent.count("auditrail_dead_letters", &[("input", "api"), ("output", "search")])
     }
+}
+
+#[test]
+fn events_that_a_blocked_index_keeps_waiting_are_put_aside_on_demand_and_can_be_sent_again() {
+    let mut stage = Stage::with_letters_of_a_blocked_index();
+    let (waiting, of) = (stage.long.len(), stage.all);
+    let place = [("input", "api"), ("output", "search")];
+    wait_for("the others to be delivered while these wait", LIMIT, || {
+        let waits = stage.agent.count("auditrail_output_waiting_events", &place);
+        let stored = stage.stored();
+        let done = waits == waiting as u64 && stored == of - waiting;
+        if done { Ok(()) } else { Err(format!("{waits} wait, {stored} stored")) }
+    });
+    assert_eq!(stage.agent.count("auditrail_output_stopped", &place), 1);
+    let readyz = stage.agent.readyz().unwrap().1;
+    assert!(readyz.contains("cluster_block_exception") && readyz.contains("wait"), "{readyz}");
+    let status = stage.status().expect(1).stdout;
+    assert!(status.contains("events wait"), "{status}");
+
+    let ran = stage.letters_command(&["set-aside", "--output", "search"]).expect(0);
+    assert!(ran.stdout.contains("put aside as dead letters"), "{}", ran.stdout);
+    let letters = stage.letters();
+    assert_eq!(letters.len(), waiting);
+    assert!(letters[0].to_string().contains("FORBIDDEN/8"), "{}", letters[0]);
+    stage.wait_passed();
+    stage.agent.wait_readyz(200, LIMIT);
+    let ran = stage.letters_command(&["set-aside"]).expect(0);
+    assert!(ran.stderr.contains("no event waits"), "{}", ran.stderr);
+
+    (stage.bulk.state().blocked, stage.bulk.state().longest) = (false, usize::MAX);
+    stage.letters_command(&["resend"]).expect(0);
+    stage.assert_all_once();
+    stage.agent.stop();
+    let ran = stage.letters_command(&["set-aside"]).expect(1);
+    assert!(ran.stderr.contains("no agent runs"), "{}", ran.stderr);
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) stored: HashMap<String, (String, usize)>,
     /// Longer documents are refused with 400.
     pub(crate) longest: usize,
+    /// They are refused as an index does that is closed to writing.
+    pub(crate) blocked: bool,
     /// Of two, this half of the documents is refused with 400, told by the sum of their ids' bytes.
     pub(crate) refused_half: Option<u32>,
     /// Every request gets this status.
@@ -143,18 +145,23 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
 
 /// Stores a document, as another backing index would: without a look at the ids of the others.
 fn take(state: &mut State, action: &str, document: &str) -> Value {
+    let action: Value = serde_json::from_str(action).unwrap();
+    let id = action["create"]["_id"].as_str().unwrap().to_owned();
     let refused = |reason| {
         let error = json!({"type": "document_parsing_exception", "reason": reason});
-        json!({"create": {"status": 400, "error": error}})
+        json!({"create": {"_id": id, "status": 400, "error": error}})
     };
+    if document.len() > state.longest && state.blocked {
+        let reason = "index [a] blocked by: [FORBIDDEN/8/index write (api)];";
+        let error = json!({"type": "cluster_block_exception", "reason": reason});
+        return json!({"create": {"_id": id, "status": 403, "error": error}});
+    }
     if document.len() > state.longest {
         return refused("too long for us");
     }
-    let action: Value = serde_json::from_str(action).unwrap();
-    let id = action["create"]["_id"].as_str().unwrap().to_owned();
     if state.refused_half == Some(id.bytes().map(u32::from).sum::<u32>() % 2) {
         return refused("of the other half");
     }
-    state.stored.entry(id).or_insert_with(|| (document.to_owned(), 0)).1 += 1;
-    json!({"create": {"status": 201}})
+    state.stored.entry(id.clone()).or_insert_with(|| (document.to_owned(), 0)).1 += 1;
+    json!({"create": {"_id": id, "status": 201}})
 }

@@ -13,10 +13,12 @@ use crate::cli::run::house;
 use crate::cli::start::{all_ids, meter, output};
 use crate::config::{self, Config, OutputKind};
 use crate::letters::Letters;
-use crate::pipeline::{Ask, Resend, Sum};
+use crate::pipeline::{Ask, Resend, Sum, Waits};
 use crate::server::Asked;
 use crate::telemetry::{PairStats, Telemetry};
 
+/// Longest wait for requests that are under way, when events are put aside.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two words on how far it is.
 const WORD: Duration = Duration::from_secs(2);
 
@@ -31,6 +33,11 @@ pub(super) enum Asking {
         patience: u64,
     },
     Drop {
+        #[serde(flatten)]
+        which: Which,
+    },
+    /// Makes letters of the events that wait.
+    SetAside {
         #[serde(flatten)]
         which: Which,
     },
@@ -68,7 +75,7 @@ pub(super) enum Said {
 pub(super) struct Done {
     pub(super) input: String,
     pub(super) output: String,
-    /// Delivered, or dropped.
+    /// Delivered, dropped, or put aside.
     pub(super) gone: u64,
     pub(super) refused: u64,
     /// Stretches that did not read, dropped.
@@ -85,6 +92,8 @@ pub(in crate::cli) struct Letterbox {
     letters: Letters,
     /// `None`: a file, which refuses nothing.
     resend: Option<Resend>,
+    /// `None`: no agent runs, so that nothing waits.
+    waits: Option<Arc<Waits>>,
     stats: Arc<PairStats>,
 }
 
@@ -112,7 +121,12 @@ impl Letterbox {
             let (names, letters) = (names.clone(), letters.clone());
             Some(Resend::new(output, names, letters, settings, limits, ledger, telemetry))
         };
-        Ok(Self { input: names.0, output: names.1, letters, resend, stats })
+        Ok(Self { input: names.0, output: names.1, letters, resend, waits: None, stats })
+    }
+
+    /// The events that a running pipeline waits with.
+    pub(in crate::cli) fn with_waits(self, waits: Arc<Waits>) -> Self {
+        Self { waits: Some(waits), ..self }
     }
 
     fn tell(&self) {
@@ -160,6 +174,25 @@ impl Letterbox {
             problem: sum.problem,
             ..self.done()
         }
+    }
+
+    async fn set_aside(&self) -> Done {
+        let Some(waits) = &self.waits else { return self.done() };
+        let (of, left) = waits.set_aside(PATIENCE).await;
+        let gone = of - left;
+        if gone > 0 {
+            let (input, output) = (&*self.input, &*self.output);
+            tracing::warn!(
+                input,
+                output,
+                gone,
+                "waiting events put aside as dead letters by an operator"
+            );
+        }
+        let problem = (left > 0).then(|| {
+            "the others wait on, for want of room or because a request is under way: see `auditrail status`".to_owned()
+        });
+        Done { gone, of, problem, ..self.done() }
     }
 
     async fn drop(&self, ids: Option<&[String]>) -> Done {
@@ -232,7 +265,8 @@ pub(in crate::cli) async fn answer_letters(
 
 /// Does what is asked, pair by pair.
 pub(super) async fn serve(boxes: &[Letterbox], asking: &Asking, say: &mpsc::Sender<Said>) {
-    let (Asking::Resend { which, .. } | Asking::Drop { which }) = asking;
+    let (Asking::Resend { which, .. } | Asking::Drop { which } | Asking::SetAside { which }) =
+        asking;
     let ids = which.ids.as_deref();
     let fits = |letterbox: &&Letterbox| {
         pair_matches((&which.input, &which.output), &letterbox.input, &letterbox.output)
@@ -243,6 +277,7 @@ pub(super) async fn serve(boxes: &[Letterbox], asking: &Asking, say: &mpsc::Send
                 letterbox.resend(ids, Duration::from_secs(*patience), say).await
             }
             Asking::Drop { .. } => letterbox.drop(ids).await,
+            Asking::SetAside { .. } => letterbox.set_aside().await,
         };
         if say.send(Said::Pair(done)).await.is_err() {
             return;

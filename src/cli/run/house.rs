@@ -157,6 +157,7 @@ impl House<'_> {
             Arc::clone(&self.lives),
             self.telemetry,
         );
+        let letterbox = letterbox.with_waits(pipeline.waits());
         Ok((pipeline, ledger, letterbox))
     }
 }

@@ -14,5 +14,6 @@ mod large;
 mod model;
 mod refusals;
 mod renames;
+mod strangers;
 mod waiting;
 mod wire;

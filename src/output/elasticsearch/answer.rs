@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::Elasticsearch;
-use super::verdict::{error_of, said};
+use super::verdict::{CREDENTIALS, error_of, said};
 use crate::output::http::{Failure, Response, excerpt};
-use crate::output::{LookUp, Reason};
+use crate::output::{LookUp, Reason, stranger};
 
 /// Bytes of an answer that are held.
 pub(super) const ANSWER: usize = 2 * 1024 * 1024;
@@ -65,7 +66,7 @@ pub(super) async fn search(
             "timed_out,_shards.failed,hits.total.value,hits.hits._id,hits.hits._source",
         ),
     ];
-    usable(store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await)
+    usable(store, store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await).await
 }
 
 /// The answer to a search, if it speaks for all there is.
@@ -90,28 +91,79 @@ fn retry(after: Option<Duration>, reason: Reason, answer: String) -> LookUp {
 }
 
 /// The body of an answer that can be read on; `None` where there is no index, so nothing stored.
-pub(super) fn usable(answer: Result<Response, Failure>) -> Result<Option<Bytes>, LookUp> {
+///
+/// Only the store itself can say that it may not be asked. Where somebody else turns the question away, the store is
+/// asked for an answer to a bulk request without documents: what lets only bulk requests pass is a configuration, what
+/// lets nothing pass is an outage.
+pub(super) async fn usable(
+    store: &Elasticsearch,
+    answer: Result<Response, Failure>,
+) -> Result<Option<Bytes>, LookUp> {
+    match settled(answer) {
+        Ok(found) => Ok(found),
+        Err(Unusable::Said(end)) => Err(end),
+        Err(Unusable::Stranger { answer, hint }) => Err(if is_there(store).await {
+            LookUp::Unavailable { answer }
+        } else {
+            retry(None, Reason::BadAnswer, format!("{answer}: {hint}"))
+        }),
+    }
+}
+
+/// Why an answer cannot be read on.
+pub(super) enum Unusable {
+    Said(LookUp),
+    Stranger { answer: String, hint: String },
+}
+
+pub(super) fn settled(answer: Result<Response, Failure>) -> Result<Option<Bytes>, Unusable> {
+    let said_so = |end| Err(Unusable::Said(end));
     let response = match answer {
         Ok(response) => response,
-        Err(Failure::NotSent { answer }) => return Err(retry(None, Reason::Connect, answer)),
-        Err(Failure::Lost { reason, answer }) => return Err(retry(None, reason, answer)),
+        Err(Failure::NotSent { answer }) => return said_so(retry(None, Reason::Connect, answer)),
+        Err(Failure::Lost { reason, answer }) => return said_so(retry(None, reason, answer)),
         Err(Failure::Setup { answer, hint }) => {
-            return Err(retry(None, Reason::Connect, format!("{answer}: {hint}")));
+            return said_so(retry(None, Reason::Connect, format!("{answer}: {hint}")));
         }
     };
+    let error = error_of(&response.body).filter(|error| !error.kind.is_empty());
     let answer = format!("{} {}", response.status, said(&response.body)).trim_end().to_owned();
-    match response.status {
-        200 if response.body.trim_ascii().is_empty() => {
-            Err(LookUp::Unavailable { answer: "an empty answer".to_owned() })
+    match (response.status, error) {
+        (200, None) if response.body.trim_ascii().is_empty() && response.product.is_some() => {
+            said_so(LookUp::Unavailable { answer: "an empty answer".to_owned() })
         }
-        200 => Ok(Some(response.body)),
-        404 if error_of(&response.body)
-            .is_some_and(|error| error.kind == "index_not_found_exception") =>
-        {
-            Ok(None)
+        (200, _) if response.body.trim_ascii_start().starts_with(b"{") => Ok(Some(response.body)),
+        (404, Some(error)) if error.kind == "index_not_found_exception" => Ok(None),
+        (429, _) => said_so(retry(response.retry_after, Reason::Throttled, answer)),
+        (408 | 500.., _) => said_so(retry(response.retry_after, Reason::ServerError, answer)),
+        (_, Some(error)) if error.kind == "api_not_available_exception" => {
+            let answer = format!("this store is serverless and has no such interface ({answer})");
+            said_so(LookUp::Unavailable { answer })
         }
-        429 => Err(retry(response.retry_after, Reason::Throttled, answer)),
-        408 | 500.. => Err(retry(response.retry_after, Reason::ServerError, answer)),
-        _ => Err(LookUp::Unavailable { answer }),
+        (400.., Some(_)) => said_so(LookUp::Unavailable { answer }),
+        (401, _) if !stranger::is_page(&response) => {
+            Err(Unusable::Stranger { answer, hint: CREDENTIALS.to_owned() })
+        }
+        _ => Err(Unusable::Stranger {
+            answer,
+            hint: stranger::way_out(&response, "Elasticsearch", "/_search"),
+        }),
+    }
+}
+
+/// Does a store answer bulk requests there at the moment?
+async fn is_there(store: &Elasticsearch) -> bool {
+    #[derive(Deserialize)]
+    struct Items {
+        #[expect(dead_code, reason = "it has to be there")]
+        items: Vec<IgnoredAny>,
+    }
+    let headers = vec![("content-type", "application/x-ndjson".to_owned())];
+    match store.post("_bulk", &[], headers, Bytes::new(), ANSWER).await {
+        Ok(Response { status: 200, body, .. }) => serde_json::from_slice::<Items>(&body).is_ok(),
+        Ok(Response { status: 400..=499, body, .. }) => {
+            error_of(&body).is_some_and(|error| !error.kind.is_empty())
+        }
+        _ => false,
     }
 }

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::flavour::Flavour;
 use super::template::{Plan, plan};
-use super::verdict::said;
+use super::verdict::{error_of, said};
 use super::{Elasticsearch, lookup};
-use crate::output::LookUp;
 use crate::output::finding::Finding;
 use crate::output::http::{Failure, Request, Response, shown_url};
+use crate::output::{LookUp, Verdict, stranger};
 
 pub(super) async fn check(store: &Elasticsearch) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -44,7 +45,8 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
         }
     };
     let answer = format!("{shown} answers {} {}", response.status, said(&response.body));
-    match (response.status, Flavour::of(&response.body)) {
+    let flavour = Flavour::of(&response.body, response.product.is_some());
+    match (response.status, flavour) {
         (200, Some(Flavour::VictoriaLogs)) => {
             let finding = Finding::warn(
                 format!(
@@ -69,21 +71,20 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
             };
             (finding, Some(flavour))
         }
-        (401, _) => {
+        (401, _) if !stranger::is_page(&response) => {
             (Finding::fail(answer, "check api_key_file, basic_auth or bearer_token_file"), None)
         }
         // A key that may create documents need not be allowed to ask what the server is.
-        (403, _) => {
+        (403, _) if error_of(&response.body).is_some() => {
             let hint = "the cluster privilege `monitor` lets `check` say more";
             (Finding::warn(answer, hint), Some(Flavour::Elasticsearch { version: String::new() }))
         }
-        _ => (
-            Finding::fail(
-                answer,
-                "the endpoint must be the base URL of Elasticsearch, OpenSearch or VictoriaLogs",
-            ),
-            None,
-        ),
+        (404, _) if response.body.is_empty() => {
+            let hint = "this may be Amazon OpenSearch Serverless, which tells nothing of itself and takes no documents under ids of ours; \
+                        else the endpoint must be the base URL of Elasticsearch, OpenSearch or VictoriaLogs";
+            (Finding::fail(answer, hint), None)
+        }
+        _ => (Finding::fail(answer, stranger::way_out(&response, "Elasticsearch", "")), None),
     }
 }
 
@@ -126,7 +127,7 @@ async fn has(store: &Elasticsearch, wanted: &serde_json::Value) -> Result<Option
     let Response { status, body, .. } = answer.map_err(|failure| failure.to_string())?;
     match (status, serde_json::from_slice::<Rights>(&body)) {
         (200, Ok(rights)) => Ok(Some(rights.has_all_requested)),
-        (400 | 404 | 405, _) => Ok(None),
+        (400 | 404 | 405, _) if serde_json::from_slice::<IgnoredAny>(&body).is_ok() => Ok(None),
         _ => Err(format!("{status} {}", said(&body))),
     }
 }
@@ -166,10 +167,11 @@ async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
             format!("index templates cannot be listed: {answer}"),
             "install etc/elasticsearch-template.json by hand, or grant manage_index_templates",
         ),
-        Err(verdict) => Finding::warn(
-            format!("index templates cannot be listed: {verdict:?}"),
+        Err(Verdict::Retry { answer, .. } | Verdict::Stop { answer, .. }) => Finding::warn(
+            format!("index templates cannot be listed: {answer}"),
             "run `check` again",
         ),
+        Err(_) => Finding::warn("index templates cannot be listed", "run `check` again"),
     }
 }
 

@@ -229,7 +229,7 @@ async fn searchable(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> 
         [("fields", &*AUDIT_IDS.join(",")), ("filter_path", "indices,fields.*.*.searchable")];
     let answer =
         store.ask(&format!("{scope}/_field_caps"), &parameters, Bytes::new(), ANSWER).await;
-    let Some(body) = usable(answer)? else { return Ok(false) };
+    let Some(body) = usable(store, answer).await? else { return Ok(false) };
     if let Ok(Mapped { fields }) = read(&body) {
         let mut types = fields.values().flatten();
         // A text is searched by its words.

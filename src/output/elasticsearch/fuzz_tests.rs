@@ -1,13 +1,11 @@
 //! Any answer of an Elasticsearch, and any line as a document: what must hold.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::body::Body;
 use super::document::Frame;
+use super::verdict::Sent;
 use super::{likeness, lookup, scan, verdict};
 use crate::config::{Compression, Layout, Target};
 use crate::event::{Event, Record, pieces};
@@ -15,43 +13,57 @@ use crate::output::http::Response;
 use crate::output::{Answer, Verdict};
 
 /// The verdicts on so many documents, those in safe form as the bits of `safe` say.
-pub(in crate::output) fn answer(
-    status: u16,
-    after: Option<Duration>,
-    body: &[u8],
-    safe: u8,
-) -> Answer {
-    let bytes = Bytes::copy_from_slice(body);
-    lookup::fuzz(Response { status, retry_after: after, body: bytes });
-    scan::fuzz(body);
-    let safe: Vec<bool> = (0..safe % 5).map(|bit| safe >> 3 >> bit & 1 == 1).collect();
-    let answer = verdict::judge(status, after, body, &safe);
+pub(in crate::output) fn answer(response: Response, safe: u8) -> Answer {
+    let sent: Vec<_> = (0..safe % 5)
+        .map(|bit| Sent { id: format!("a{bit}"), safe: safe >> 3 >> bit & 1 == 1 })
+        .collect();
+    let answer = verdict::judge(&response, &sent);
+    let (status, body) = (response.status, response.body.clone());
+    scan::fuzz(&body);
+    lookup::fuzz(response);
     match &answer {
-        Answer::Whole(verdict) => assert!(
-            !matches!(verdict, Verdict::Delivered | Verdict::Refuse { .. }),
-            "each document has its own answer"
-        ),
+        Answer::Whole(verdict) => {
+            assert!(
+                !matches!(verdict, Verdict::Delivered | Verdict::Refuse { .. }),
+                "each document has its own answer"
+            );
+            let own = matches!(
+                verdict,
+                Verdict::Split { own: true, .. } | Verdict::TooLarge { own: true, .. }
+            );
+            let says_why = serde_json::from_slice::<Value>(&body)
+                .is_ok_and(|body| body["error"]["type"].is_string());
+            let victoria = body.trim_ascii().is_empty()
+                || body.trim_ascii_start().starts_with(b"cannot decode log message #");
+            assert!(!own || says_why || victoria, "not the store's words: {verdict:?}");
+        }
         Answer::Each(verdicts) => {
-            assert!((200..300).contains(&status) && verdicts.len() == safe.len());
-            for (verdict, safe) in verdicts.iter().zip(&safe) {
-                assert!(*safe || !matches!(verdict, Verdict::Refuse { .. }), "not tried safely");
+            assert!(status == 200 && verdicts.len() == sent.len());
+            for (verdict, sent) in verdicts.iter().zip(&sent) {
+                assert!(
+                    sent.safe || !matches!(verdict, Verdict::Refuse { .. }),
+                    "not tried safely"
+                );
             }
-            slowly(body, verdicts);
+            slowly(&body, verdicts);
         }
     }
     answer
 }
 
-/// A document is delivered if its own item says so.
+/// A document is delivered if its own item says so, and refused if that says why.
 fn slowly(body: &[u8], verdicts: &[Verdict]) {
     let Ok(slow) = serde_json::from_slice::<Value>(body) else { return };
     for (index, verdict) in verdicts.iter().enumerate() {
         let item = &slow["items"][index];
-        let one = item.get("create").or_else(|| item.get("index"));
+        let one = item.get("create");
         let Some(status) = one.and_then(|one| one["status"].as_u64()) else { continue };
         let aside = one.is_some_and(|one| one["failure_store"] == "used");
         let stored = (200..300).contains(&status) && !aside;
         assert_eq!(stored, *verdict == Verdict::Delivered, "{item}");
+        if matches!(verdict, Verdict::Refuse { .. }) {
+            assert!(aside || one.is_some_and(|one| one["error"]["type"].is_string()), "{item}");
+        }
     }
 }
 

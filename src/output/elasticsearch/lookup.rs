@@ -238,7 +238,7 @@ pub(super) async fn refresh(store: &Elasticsearch, scope: &str) -> Result<bool, 
     let answer = store
         .ask(&format!("{scope}/_refresh"), &[("ignore_unavailable", "false")], Bytes::new(), ANSWER)
         .await;
-    let Some(body) = usable(answer)? else { return Ok(false) };
+    let Some(body) = usable(store, answer).await? else { return Ok(false) };
     let refreshed: Refreshed = read(&body)?;
     complete(refreshed.shards.failed == 0, &body)?;
     Ok(true)
@@ -257,14 +257,22 @@ fn question(ids: &[Asked], whole: bool, size: usize) -> Bytes {
 /// Any answer is understood or refused.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(response: crate::output::http::Response) {
-    use super::answer::Searched;
+    use super::answer::{Unusable, settled};
     let status = response.status;
-    match usable(Ok(response)) {
+    match settled(Ok(response)) {
         Ok(None) => assert_eq!(status, 404, "only what is not there holds nothing"),
         Ok(Some(body)) => {
             assert_eq!(status, 200);
-            let _ = (read::<Refreshed>(&body).is_ok(), read::<Searched<Value>>(&body).is_ok());
+            let slow: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            if read::<Refreshed>(&body).is_ok() {
+                assert!(slow["_shards"]["failed"].is_u64());
+            }
+            if searched::<Value>(&body).is_ok() {
+                assert!(slow["timed_out"] == false && slow["_shards"]["failed"] == 0);
+                assert!(slow["hits"]["total"]["value"].is_u64(), "{slow}");
+            }
         }
-        Err(end) => assert!(!matches!(end, LookUp::Found(_))),
+        Err(Unusable::Said(end)) => assert!(!matches!(end, LookUp::Found(_))),
+        Err(Unusable::Stranger { .. }) => {}
     }
 }

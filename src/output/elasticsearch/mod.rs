@@ -46,10 +46,11 @@ use body::Body;
 use document::Frame;
 use endpoints::Endpoints;
 use target::Naming;
+use verdict::Sent;
 
 /// What is asked for of a bulk answer: enough for the verdicts.
 const BULK: [(&str, &str); 1] =
-    [("filter_path", "took,errors,items.*.error,items.*.status,items.*.failure_store")];
+    [("filter_path", "took,errors,items.*._id,items.*.error,items.*.status,items.*.failure_store")];
 /// Bytes that a document has beside its line, about.
 const AROUND: usize = 900;
 
@@ -140,7 +141,7 @@ impl Elasticsearch {
         if let Err(verdict) = self.prepare().await {
             return Answer::Whole(verdict);
         }
-        let (body, safe) = match self.body(batch, picks) {
+        let (body, sent) = match self.body(batch, picks) {
             Ok(made) => made,
             Err(error) => {
                 let hint = "this is a fault of the program; try compression = \"none\"".to_owned();
@@ -155,32 +156,32 @@ impl Elasticsearch {
             headers.push(("content-encoding", "gzip".to_owned()));
         }
         match self.post("_bulk", &BULK, headers, body, most(picks.len() as u64)).await {
-            Ok(response) => {
-                verdict::judge(response.status, response.retry_after, &response.body, &safe)
-            }
+            Ok(response) => verdict::judge(&response, &sent),
             Err(failure) => Answer::Whole(unanswered(failure)),
         }
     }
 
-    /// The body of a bulk request, and which documents in it are in safe form.
-    fn body(&self, batch: &Batch, picks: &[Pick]) -> std::io::Result<(Bytes, Vec<bool>)> {
+    /// The body of a bulk request, and what its answer has to be about.
+    fn body(&self, batch: &Batch, picks: &[Pick]) -> std::io::Result<(Bytes, Vec<Sent>)> {
         let lines: usize =
             picks.iter().map(|pick| batch.record(pick.event as usize).line.len()).sum();
         let mut body = Body::new(self.config.compression, lines + picks.len() * AROUND);
         let mut naming = Naming::new(&self.config.target);
-        let mut safe = Vec::with_capacity(picks.len());
+        let mut sent = Vec::with_capacity(picks.len());
         for pick in picks {
             let index = pick.event as usize;
             let record = batch.record(index);
             body.put(b"{\"create\":{\"_index\":\"");
             body.put(naming.name(record.event.time).as_bytes());
             body.put(b"\",\"_id\":\"");
-            body.put(self.id(batch, *pick).as_bytes());
+            let id = self.id(batch, *pick);
+            body.put(id.as_bytes());
             body.put(b"\"}}\n");
-            safe.push(self.frame.write(record, pick.safe, &mut body));
+            let safe = self.frame.write(record, pick.safe, &mut body);
+            sent.push(Sent { id, safe });
             body.put(b"\n");
         }
-        Ok((body.finish()?, safe))
+        Ok((body.finish()?, sent))
     }
 
     /// Which picks are stored in `scope`, under whatever backing index. `trusting`: a document that the store does not show

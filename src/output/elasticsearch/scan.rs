@@ -137,18 +137,19 @@ async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, Told> {
         #[serde(default)]
         searchable: bool,
     }
-    if let Some(root) = allowed(usable(store.get("", &[]).await))?
-        && Flavour::of(&root) == Some(Flavour::VictoriaLogs)
+    if let Some(root) = allowed(usable(store, store.get("", &[]).await).await)?
+        && Flavour::of(&root, true) == Some(Flavour::VictoriaLogs)
     {
         let answer = "VictoriaLogs does not answer searches in the way of Elasticsearch: it cannot be verified";
         return Err(Told::Unavailable { answer: answer.to_owned() });
     }
     let lenient = [("ignore_unavailable", "true")];
-    allowed(usable(store.ask(&format!("{scope}/_refresh"), &lenient, Bytes::new(), SMALL).await))?;
+    let refreshed = store.ask(&format!("{scope}/_refresh"), &lenient, Bytes::new(), SMALL).await;
+    allowed(usable(store, refreshed).await)?;
     let field = field(store.config.layout);
     let query = [("fields", field), ("include_unmapped", "true"), ("ignore_unavailable", "true")];
-    let Some(body) = allowed(usable(store.get(&format!("{scope}/_field_caps"), &query).await))?
-    else {
+    let caps = store.get(&format!("{scope}/_field_caps"), &query).await;
+    let Some(body) = allowed(usable(store, caps).await)? else {
         return Ok(false);
     };
     let caps: Caps = read(&body)?;
@@ -280,7 +281,7 @@ async fn search(
     {
         return Err(End::TooLarge);
     }
-    Ok(usable(answer)?)
+    Ok(usable(store, answer).await?)
 }
 
 fn searched(body: &[u8]) -> Result<Searched<'_>, End> {

@@ -16,8 +16,8 @@ use super::target::{Naming, scope};
 use super::verdict::{self, said};
 use super::{Elasticsearch, unanswered};
 use crate::config::{Layout, SetupTemplate, Target};
-use crate::output::http::{Failure, Request};
-use crate::output::{Reason, Verdict};
+use crate::output::http::{Failure, Request, Response};
+use crate::output::{Reason, Verdict, stranger};
 
 const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
 /// The catch-all that Elasticsearch brings along, and its priority.
@@ -106,11 +106,14 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         429 | 500.. => return Err(later(root.status, &root.body)),
         // Bulk requests will fare no better; once they do, the template is still to come.
         401 => return Err(refused(root.status, &root.body)),
+        // A sign-in page or a redirect stands before everything; it would hide the templates, too.
+        300..=399 => return Err(strange(&root)),
+        200..=299 if !root.body.trim_ascii_start().starts_with(b"{") => return Err(strange(&root)),
         _ => (),
     }
     // Credentials may be good for documents only, and a proxy may let nothing else pass.
     let unknown = Flavour::Elasticsearch { version: String::new() };
-    let flavour = Flavour::of(&root.body).unwrap_or(unknown);
+    let flavour = Flavour::of(&root.body, root.product.is_some()).unwrap_or(unknown);
     match plan(store, &flavour).await? {
         Plan::Install => (),
         Plan::Nothing(why) => {
@@ -153,6 +156,12 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         }
     }
     Ok(())
+}
+
+/// This is no Elasticsearch.
+fn strange(response: &Response) -> Verdict {
+    let hint = stranger::way_out(response, "Elasticsearch", "");
+    Verdict::Stop { answer: stranger::shown(response), hint }
 }
 
 /// Nothing of the batch was sent yet, so there is no doubt about it.

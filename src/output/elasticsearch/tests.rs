@@ -142,7 +142,8 @@ async fn server(status: u16, body: &'static str) -> (String, Arc<AtomicUsize>) {
     let counter = Arc::clone(&asked);
     let answer = move |_: Uri| {
         counter.fetch_add(1, Ordering::SeqCst);
-        async move { (StatusCode::from_u16(status).unwrap(), body) }
+        let named = [("x-elastic-product", "Elasticsearch")];
+        async move { (StatusCode::from_u16(status).unwrap(), named, body) }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -204,8 +205,12 @@ async fn a_look_up_tells_missing_index_from_missing_interface() {
             r#"{"error":{"type":"index_not_found_exception","reason":"no such index [x]"},"status":404}"#,
             "Found([false])",
         ),
-        (404, "404 page not found", "Unavailable"),
-        (400, "unsupported path requested", "Unavailable"),
+        // Nothing of a store is there at the moment: what it holds is as unknown as before.
+        (404, "404 page not found", "Retry"),
+        (403, "<html>Request blocked", "Retry"),
+        (302, "", "Retry"),
+        (200, "<html>Sign in", "Retry"),
+        (200, "{}", "Retry"),
         (403, r#"{"error":{"type":"security_exception"},"status":403}"#, "Unavailable"),
         (429, "", "Retry"),
         (503, "", "Retry"),

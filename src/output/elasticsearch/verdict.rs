@@ -1,16 +1,18 @@
 //! What an answer to `_bulk` means: one table for Elasticsearch, `OpenSearch` and `VictoriaLogs`.
 //!
-//! Two questions decide. *Was it stored?* If nobody can say, it is looked up before it is sent again. *Whose fault is
-//! it?* An event's content leads to the safe form and then to a dead letter; the configuration's, here or on the
-//! server, stops the pipeline. Unknown refusals of a document count as content: otherwise one odd event could stop
-//! everything; where every document is refused so, the pipeline's circuit stops it. Reasons may quote the event, so they are compared from their beginning only.
+//! Three questions decide. *Did the store say it?* Only 200 with an item for each document, in order, under its id, does;
+//! `VictoriaLogs` names no ids, and is known by its header. *Was it stored?* If nobody can say, it is looked up before it
+//! is sent again. *Whose fault is it?* An event's content leads to the safe form and then to a dead letter; the
+//! configuration's, here or on the server, stops the pipeline. Of a refusal in words that are not known nobody can say:
+//! the document goes in safe form, and if that is refused too, it waits for the operator. Reasons may quote the event,
+//! so they are compared from their beginning only.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::output::http::excerpt;
-use crate::output::{Answer, Reason, Verdict};
+use crate::output::http::{Response, excerpt};
+use crate::output::{Answer, Reason, Verdict, stranger};
 
 /// Most bytes that are read of an answer to so many documents. One that reaches it was cut: fewer are sent next time.
 pub(in crate::output) fn most(documents: u64) -> usize {
@@ -20,22 +22,38 @@ pub(in crate::output) fn most(documents: u64) -> usize {
 pub(super) const CREDENTIALS: &str = "check api_key_file, basic_auth or bearer_token_file: the server does not know these credentials";
 const RIGHTS: &str = "give these credentials create_doc (and auto_configure) on the target, and read and maintenance for look-ups";
 
+const GZIP: &str = "the server was given the gzip body as if it were text: what stands between does not take gzip; set compression = \"none\"";
+const UNKNOWN: &str = "this refusal is not known to be about the event: see the server's log; if the events shall be dead letters all the same, \
+     run `auditrail dead-letters set-aside`";
+
+/// A document of the request.
+pub(super) struct Sent {
+    pub(super) id: String,
+    pub(super) safe: bool,
+}
+
 /// The part of a bulk answer that `filter_path` lets through.
 #[derive(Deserialize)]
-struct Bulk {
-    items: Vec<Item>,
+struct Bulk<'a> {
+    #[expect(dead_code, reason = "it has to be there")]
+    errors: bool,
+    #[serde(borrow)]
+    items: Vec<Item<'a>>,
 }
 
-/// One key, the operation. `VictoriaLogs` answers with the same shape.
+/// One key, the operation that was asked for.
 #[derive(Deserialize)]
-struct Item {
-    #[serde(alias = "index")]
-    create: Outcome,
+struct Item<'a> {
+    #[serde(borrow)]
+    create: Outcome<'a>,
 }
 
 #[derive(Deserialize)]
-struct Outcome {
+struct Outcome<'a> {
     status: u16,
+    /// Absent from what `VictoriaLogs` says, and null where there is no index to create it in.
+    #[serde(borrow, default, rename = "_id")]
+    id: Option<Cow<'a, str>>,
     error: Option<Error>,
     /// `used` where the document was refused and put aside (Elasticsearch 8.19 and later, where a data stream has that).
     failure_store: Option<String>,
@@ -80,51 +98,71 @@ pub(super) fn said(body: &[u8]) -> String {
     error_of(body).as_ref().map_or_else(|| excerpt(body), Error::shown)
 }
 
-/// The verdicts on what was sent. `safe` says for each document whether it was in safe form.
-pub(super) fn judge(
-    status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-    safe: &[bool],
-) -> Answer {
-    if (200..300).contains(&status) {
-        items(body, safe)
+/// The verdicts on what was sent.
+pub(super) fn judge(response: &Response, sent: &[Sent]) -> Answer {
+    if response.status == 200 {
+        items(response, sent)
     } else {
-        Answer::Whole(whole(status, retry_after, body))
+        Answer::Whole(whole(response, sent))
     }
 }
 
-fn items(body: &[u8], safe: &[bool]) -> Answer {
-    if body.trim_ascii().is_empty() {
+/// `VictoriaLogs` and Elasticsearch name themselves in a header; a store that does need not name each document.
+fn names_itself(response: &Response) -> bool {
+    response.product.as_deref() == Some("Elasticsearch")
+}
+
+fn items(response: &Response, sent: &[Sent]) -> Answer {
+    let body = &response.body;
+    if body.trim_ascii().is_empty() && names_itself(response) {
         let answer = "an empty answer: a document was not understood or is too large".to_owned();
-        // VictoriaLogs: what stood before the bad document is stored, the rest is not.
-        return Answer::Whole(if safe == [false] {
-            Verdict::Safe { answer }
-        } else {
-            Verdict::Split { answer }
-        });
+        return Answer::Whole(undecoded(answer, sent));
     }
-    let most = most(safe.len() as u64);
+    let most = most(sent.len() as u64);
     if body.len() >= most {
         let answer = format!("an answer longer than {most} bytes");
-        return Answer::Whole(Verdict::Split { answer });
+        return Answer::Whole(Verdict::Split { own: false, answer });
     }
+    let doubt = |answer| Answer::Whole(Verdict::Doubt { reason: Reason::BadAnswer, answer });
     let bulk = match serde_json::from_slice::<Bulk>(body) {
-        Ok(bulk) if bulk.items.len() == safe.len() => bulk,
-        Ok(bulk) => {
-            let answer =
-                format!("{} items in the answer to {} documents", bulk.items.len(), safe.len());
-            return Answer::Whole(Verdict::Doubt { reason: Reason::BadAnswer, answer });
+        Ok(bulk) => bulk,
+        // The beginning of an answer may be the store's.
+        Err(error) if error.is_eof() && body.trim_ascii_start().starts_with(b"{") => {
+            return doubt(excerpt(body));
         }
-        Err(_) => {
-            return Answer::Whole(Verdict::Doubt {
-                reason: Reason::BadAnswer,
-                answer: excerpt(body),
-            });
-        }
+        Err(_) => return Answer::Whole(strange(response)),
     };
-    let items = bulk.items.iter().zip(safe);
-    Answer::Each(items.map(|(item, &safe)| one(&item.create, safe)).collect())
+    if bulk.items.len() != sent.len() {
+        let (items, documents) = (bulk.items.len(), sent.len());
+        return doubt(format!("{items} items in the answer to {documents} documents"));
+    }
+    let items = bulk.items.iter().map(|item| &item.create).zip(sent);
+    let is_about = |(item, sent): (&Outcome, &Sent)| match &item.id {
+        Some(id) => *id == sent.id,
+        None => item.status >= 300 && item.error.is_some() || names_itself(response),
+    };
+    if !items.clone().all(is_about) {
+        return doubt("the answer is about other documents than were sent".to_owned());
+    }
+    Answer::Each(items.map(|(item, sent)| one(item, sent.safe)).collect())
+}
+
+/// `VictoriaLogs` did not understand a document: those before it are stored, the rest is not.
+fn undecoded(answer: String, sent: &[Sent]) -> Verdict {
+    match sent {
+        [Sent { safe: false, .. }] => Verdict::Safe { answer },
+        _ => Verdict::Split { own: true, answer },
+    }
+}
+
+/// No answer of a store that takes bulk requests: what became of the request is not known either.
+fn strange(response: &Response) -> Verdict {
+    let hint = way_out(response);
+    Verdict::Stranger { answer: stranger::shown(response), hint }
+}
+
+fn way_out(response: &Response) -> String {
+    stranger::way_out(response, "Elasticsearch", "/_bulk")
 }
 
 fn one(outcome: &Outcome, safe: bool) -> Verdict {
@@ -147,21 +185,55 @@ fn one(outcome: &Outcome, safe: bool) -> Verdict {
             answer(),
             "the target does not exist and may not be created: create it, or allow it in action.auto_create_index",
         ),
-        (400, kind) => match configuration(kind, error.reason()) {
-            Some(hint) => stop(answer(), hint),
-            None if safe => Verdict::Refuse { answer: answer() },
-            None => Verdict::Safe { answer: answer() },
-        },
-        (413, _) => Verdict::TooLarge { answer: answer() },
+        (413, _) => Verdict::TooLarge { own: true, answer: answer() },
         // It may have reached the primary shard.
         (500.., _) => Verdict::Doubt { reason: Reason::ServerError, answer: answer() },
-        // No server is known to answer so for a document; its content is the likeliest cause.
-        _ if safe => Verdict::Refuse { answer: answer() },
-        _ => Verdict::Safe { answer: answer() },
+        (_, kind) => match configuration(kind, error.reason()) {
+            Some(hint) => stop(answer(), hint),
+            None if !safe => Verdict::Safe { answer: answer() },
+            None if outcome.status == 400 && is_content(kind, error.reason()) => {
+                Verdict::Refuse { answer: answer() }
+            }
+            None => stop(answer(), UNKNOWN),
+        },
     }
 }
 
-/// The refusals with status 400 that would meet every document alike.
+/// Whether a refusal with status 400 is about what stands in the document.
+fn is_content(kind: &str, reason: &str) -> bool {
+    match kind {
+        "document_parsing_exception"
+        | "mapper_parsing_exception"
+        | "mapper_exception"
+        | "strict_dynamic_mapping_exception"
+        | "parsing_exception"
+        | "x_content_parse_exception"
+        | "json_parse_exception"
+        | "json_e_o_f_exception"
+        | "number_format_exception"
+        | "date_time_parse_exception"
+        | "max_bytes_length_exceeded_exception"
+        | "fail_processor_exception"
+        | "script_exception" => true,
+        "illegal_argument_exception" => [
+            "Limit of ",
+            "Document contains at least one immense term",
+            "mapper [",
+            "object mapping for [",
+            "can't merge a ",
+            "Could not dynamically add mapping",
+            "failed to parse",
+            "field [",
+            "Duplicate field",
+            "Numeric value",
+        ]
+        .iter()
+        .any(|start| reason.starts_with(start)),
+        _ => false,
+    }
+}
+
+/// The refusals, mostly with status 400, that would meet every document alike.
 fn configuration(kind: &str, reason: &str) -> Option<&'static str> {
     match kind {
         "index_closed_exception" => Some("the index is closed: open it, or name another target"),
@@ -182,6 +254,17 @@ fn configuration(kind: &str, reason: &str) -> Option<&'static str> {
             if reason.starts_with("no write index is defined for alias") =>
         {
             Some("give the alias a write index")
+        }
+        "illegal_argument_exception" if reason.starts_with("Document ID is not supported") => Some(
+            "this store takes no documents under ids of ours (Amazon OpenSearch Serverless, collections of type time series): use a \
+             collection of type search, or another store",
+        ),
+        "validation_exception" | "illegal_argument_exception"
+            if reason.contains("this action would add [") =>
+        {
+            Some(
+                "the cluster has no shard left for a new index: delete old indices, raise cluster.max_shards_per_node, or use a data stream",
+            )
         }
         "illegal_argument_exception"
             if reason.starts_with("index template [")
@@ -221,17 +304,21 @@ fn stop(answer: String, hint: &str) -> Verdict {
 }
 
 /// An answer that is about the request as a whole.
-fn whole(status: u16, after: Option<Duration>, body: &[u8]) -> Verdict {
+fn whole(response: &Response, sent: &[Sent]) -> Verdict {
+    let Response { status, retry_after: after, body, .. } = response;
+    let (status, after) = (*status, *after);
     let error = error_of(body);
     let kind = error.as_ref().map_or("", |error| error.kind.as_str());
     let reason = error.as_ref().map_or("", Error::reason);
+    let own = !kind.is_empty();
     let said = error.as_ref().map_or_else(|| excerpt(body), Error::shown);
     let answer = format!("{status} {said}").trim_end().to_owned();
     match (status, kind) {
+        (200..300, _) => strange(response),
         (429 | 403, "cluster_block_exception") => stop(answer, block_hint(reason)),
-        (429, _) if never_fits(reason) => Verdict::TooLarge { answer },
+        (429, _) if never_fits(reason) => Verdict::TooLarge { own, answer },
         (429, _) => Verdict::Retry { after, reason: Reason::Throttled, answer },
-        (413, _) => Verdict::TooLarge { answer },
+        (413, _) => Verdict::TooLarge { own, answer },
         // Blocks are looked at before anything is done: no master yet, state not recovered.
         (
             503,
@@ -248,28 +335,26 @@ fn whole(status: u16, after: Option<Duration>, body: &[u8]) -> Verdict {
         }
         // Also 502 and 504: a proxy may have handed the request on before it gave up.
         (408 | 500.., _) => Verdict::Doubt { reason: Reason::ServerError, answer },
-        (401, _) => stop(answer, CREDENTIALS),
-        (403, _) => stop(answer, RIGHTS),
-        (404 | 405, _) => {
-            stop(answer, "nothing takes bulk requests there: check the path of the endpoint")
+        (400, "") if names_itself(response) && said.starts_with("cannot decode log message #") => {
+            undecoded(answer, sent)
         }
-        (407, _) => stop(answer, "the proxy wants credentials: put them into the URL of `proxy`"),
+        (401, _) if !stranger::is_page(response) => stop(answer, CREDENTIALS),
+        (403, _) if own => stop(answer, RIGHTS),
         (406 | 415, _) => stop(
             answer,
             "the server does not take this content type: check what stands between, and `headers`",
         ),
-        (300..400, _) => stop(
+        (404 | 405, _) if own => {
+            stop(answer, "nothing takes bulk requests there: check the path of the endpoint")
+        }
+        (400, _) if own && reason.contains("CTRL-CHAR") => stop(answer, GZIP),
+        (400, kind) if own => stop(
             answer,
-            "the endpoint redirects, and redirects are not followed: name the final URL",
-        ),
-        (400, kind) => match configuration(kind, reason) {
-            Some(hint) => stop(answer, hint),
-            None => stop(
-                answer,
+            configuration(kind, reason).unwrap_or(
                 "the whole request was refused: check `query`, `headers` and what stands between",
             ),
-        },
-        _ => stop(answer, "check the endpoint"),
+        ),
+        _ => Verdict::Stop { answer, hint: way_out(response) },
     }
 }
 

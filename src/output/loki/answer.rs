@@ -1,4 +1,5 @@
-//! What `query_range` answers: streams, and the entries of each.
+//! What `query_range` answers: streams, and the entries of each. Nothing else is taken for an answer of Loki: other JSON
+//! says neither that something is stored nor that nothing is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,12 +14,29 @@ use crate::event::Nanos;
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
 pub(super) struct Reply<L, T> {
+    #[expect(dead_code, reason = "it has to be there")]
+    status: Success,
     pub(super) data: Data<L, T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Success {
+    Success,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ResultType {
+    Streams,
 }
 
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
 pub(super) struct Data<L, T> {
+    #[expect(dead_code, reason = "it has to be there")]
+    #[serde(rename = "resultType")]
+    result_type: ResultType,
     pub(super) result: Vec<Stream<L, T>>,
 }
 

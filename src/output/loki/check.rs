@@ -1,11 +1,11 @@
 //! What an operator should know before Loki is relied on. Nothing is written: a push without streams is refused with
-//! 422 by a Loki that would have taken one.
+//! 422 by a Loki that would have taken one. Nothing counts as Loki that did not answer in its words.
 
 use super::{Loki, limits, lookup, verdict};
 use crate::event::{Batch, Event, Fields, Fingerprint, Form, Passed, Span, Whole};
 use crate::output::finding::Finding;
-use crate::output::http::{Failure, Response, excerpt};
-use crate::output::{LookUp, Pick, Verdict};
+use crate::output::http::Failure;
+use crate::output::{LookUp, Pick, Verdict, stranger};
 
 /// See the module.
 pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
@@ -17,30 +17,68 @@ pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
     findings
 }
 
+/// Is it Loki, and would it take a push?
 pub(super) async fn push(loki: &Loki) -> Finding {
-    match loki.push(super::nothing()).await {
-        Ok(Response { status: 422 | 200..=299, .. }) => Finding::ok("takes pushes"),
-        Ok(response) => match verdict::judge(response.status, None, &response.body) {
-            Verdict::Stop { answer, hint } => {
-                Finding::fail(format!("refuses pushes: {answer}"), hint)
-            }
-            // Other makes say 400 to a push without streams.
-            _ if response.status < 500 && response.status != 429 => Finding::ok("answers pushes"),
-            _ => Finding::fail(
-                format!("cannot take pushes now: {} {}", response.status, excerpt(&response.body)),
-                "see Loki's own log",
-            ),
-        },
-        Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => Finding::fail(
-            format!("cannot be reached: {answer}"),
-            "check `endpoint`, `tls` and that Loki runs; the agent waits for it",
+    let response = match loki.push(super::nothing()).await {
+        Ok(response) => response,
+        Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => {
+            return Finding::fail(
+                format!("cannot be reached: {answer}"),
+                "check `endpoint`, `tls` and that Loki runs; the agent waits for it",
+            );
+        }
+        Err(Failure::Setup { answer, hint }) => return Finding::fail(answer, hint),
+    };
+    if verdict::refuses_nothing(&response) {
+        return Finding::ok("takes pushes");
+    }
+    let answer = stranger::shown(&response);
+    match verdict::judge(&response) {
+        Verdict::Retry { .. } | Verdict::Doubt { .. } => {
+            Finding::fail(format!("cannot take pushes now: {answer}"), "see Loki's own log")
+        }
+        // Loki before 2.0 and VictoriaLogs take a push of nothing, as others do who take anything.
+        _ if verdict::takes_nothing(&response) => prove(loki, answer).await,
+        Verdict::Stop { answer, hint } | Verdict::Stranger { answer, hint } => {
+            Finding::fail(format!("refuses pushes: {answer}"), hint)
+        }
+        _ => Finding::fail(
+            format!("refuses pushes: {answer}"),
+            stranger::way_out(&response, "Loki", super::PUSH),
         ),
-        Err(Failure::Setup { answer, hint }) => Finding::fail(answer, hint),
+    }
+}
+
+/// Proves by other means that a push comes to Loki: it answers queries as Loki does, or what decodes pushes complains
+/// of one that nobody can decode.
+async fn prove(loki: &Loki, answer: String) -> Finding {
+    if matches!(ask_for_nothing(loki).await, LookUp::Found(_)) {
+        return Finding::ok("takes pushes");
+    }
+    match loki.push(super::garbage()).await {
+        Ok(response) if verdict::refuses_garbage(&response) => Finding::ok("takes pushes"),
+        _ => Finding::fail(
+            format!(
+                "nothing shows that this is Loki: a push of nothing was answered with {answer}, and neither a query nor a broken push as Loki does it"
+            ),
+            "check that `endpoint` is the base URL of Loki, or of what takes Loki's pushes, and no proxy or other service",
+        ),
     }
 }
 
 /// Whether what is in doubt could be looked up.
 pub(super) async fn read(loki: &Loki) -> Finding {
+    match ask_for_nothing(loki).await {
+        LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
+        LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
+            format!("does not answer queries, so delivery is at least once: {answer}"),
+            "give these credentials the right to query, or accept repeats after a lost answer or a kill",
+        ),
+    }
+}
+
+/// Looks up an event that is nowhere.
+async fn ask_for_nothing(loki: &Loki) -> LookUp {
     let event = Event {
         offset: 0,
         whole: Whole::Yes,
@@ -61,13 +99,7 @@ pub(super) async fn read(loki: &Loki) -> Finding {
         events: vec![event],
         passed: Passed::default(),
     };
-    match lookup::look_up(loki, &loki.scope(), &batch, &[Pick::new(0)]).await {
-        LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
-        LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
-            format!("does not answer queries, so delivery is at least once: {answer}"),
-            "give these credentials the right to query, or accept repeats after a lost answer or a kill",
-        ),
-    }
+    lookup::look_up(loki, &loki.scope(), &batch, &[Pick::new(0)]).await
 }
 
 /// Settings that would refuse or hide events, where Loki shows its configuration.

@@ -1,21 +1,40 @@
 //! Any answer of a Loki: what must hold of its verdict.
 
-use std::time::Duration;
-
 use super::{lookup, scan, verdict};
 use crate::output::Verdict;
+use crate::output::http::Response;
 
 /// The verdict on a push; and the body as the answer to a look-up.
-pub(in crate::output) fn answer(status: u16, after: Option<Duration>, body: &[u8]) -> Verdict {
+pub(in crate::output) fn answer(response: &Response) -> Verdict {
+    let Response { status, content_type, body, .. } = response;
     lookup::fuzz(body);
     scan::fuzz(body);
-    let verdict = verdict::judge(status, after, body);
-    let stored = (200..300).contains(&status);
+    let verdict = verdict::judge(response);
+    let stored = *status == 204 && body.is_empty();
     assert_eq!(stored, verdict == Verdict::Delivered, "{status}");
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let plain = content_type.is_empty() || content_type.starts_with("text/plain");
     match &verdict {
-        Verdict::Refuse { .. } | Verdict::Safe { .. } => assert_eq!(status, 0, "halving tells"),
+        Verdict::Refuse { .. } | Verdict::Safe { .. } => assert_eq!(*status, 0, "halving tells"),
         // Some of it may be stored.
-        Verdict::Retry { .. } | Verdict::TooLarge { .. } => assert!(status < 500 && status != 400),
+        Verdict::Retry { .. } => assert!(*status < 500 && *status != 400),
+        // What makes dead letters is in Loki's own words.
+        Verdict::Split { own: true, .. } | Verdict::TooLarge { own: true, .. } => {
+            assert!(
+                plain
+                    && says(&[
+                        "bytes exceeded",
+                        "structured metadata",
+                        "larger than max",
+                        "too large"
+                    ])
+            );
+        }
+        Verdict::OutOfRange { .. } => {
+            assert!(plain && says(&["too far behind", "out of order", "too old"]));
+        }
+        Verdict::TooLarge { own: false, .. } => assert_eq!(*status, 413),
         _ => {}
     }
     verdict

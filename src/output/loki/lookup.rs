@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::Loki;
 use super::answer::{Entry, Reply};
-use super::question::{HELD, Question, Scope, Trouble, ask};
+use super::question::{HELD, Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Batch, Fingerprint, Key, Nanos};
 use crate::output::scan::{MOST, PAGE};
 use crate::output::{LookUp, Pick, likeness};
@@ -139,7 +139,7 @@ async fn page(
 
 /// When and which, of each entry of an answer.
 pub(super) fn entries(body: &[u8]) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
-    parse(body).map_err(|error| Trouble::Unavailable(format!("not the answer of a Loki: {error}")))
+    parse(body).map_err(|error| not_understood(&error, body))
 }
 
 fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
@@ -177,6 +177,7 @@ fn identity(line: &str) -> Fingerprint {
 pub(super) fn fuzz(body: &[u8]) {
     if let (Ok(found), Ok(slow)) = (parse(body), serde_json::from_slice::<serde_json::Value>(body))
     {
+        assert!(slow["status"] == "success" && slow["data"]["resultType"] == "streams");
         let streams = slow["data"]["result"].as_array().map_or(&[][..], Vec::as_slice);
         let values = streams.iter().filter_map(|stream| stream["values"].as_array()).flatten();
         let times: Vec<_> =
@@ -192,8 +193,10 @@ pub(super) fn fuzz(body: &[u8]) {
             stored.push_str(chunk.valid());
             stored.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
         }
-        let values = serde_json::json!({"data": {"result": [{"values": [["1", stored]]}]}});
-        let found = parse(values.to_string().as_bytes()).unwrap_or_default();
+        let result = serde_json::json!([{"values": [["1", stored]]}]);
+        let data = serde_json::json!({"resultType": "streams", "result": result});
+        let reply = serde_json::json!({"status": "success", "data": data});
+        let found = parse(reply.to_string().as_bytes()).unwrap_or_default();
         assert!(found == [(1, identity(&sent))], "{sent}");
     });
 }

@@ -139,7 +139,7 @@ impl Loki {
         let body = self.body(&labels, batch, picks);
         let _turn = self.turns.take(&labels).await;
         Answer::Whole(match self.push(body).await {
-            Ok(response) => verdict::judge(response.status, response.retry_after, &response.body),
+            Ok(response) => verdict::judge(&response),
             Err(failure) => unanswered(failure),
         })
     }
@@ -228,6 +228,11 @@ fn now() -> Nanos {
 /// A push without streams: refused with 422 by a Loki that would take one.
 fn nothing() -> Bytes {
     snap::raw::Encoder::new().compress_vec(&[]).unwrap_or_default().into()
+}
+
+/// A push that cannot be decoded: refused by whatever decodes pushes, in words of its own.
+fn garbage() -> Bytes {
+    Bytes::from_static(b"\xff\xff\xff\xff\xff\xff")
 }
 
 /// The base and the push URL of an endpoint that may be either.

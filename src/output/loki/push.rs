@@ -143,7 +143,11 @@ fn value(record: Record<'_>, which: MetadataField) -> (&'static str, Option<Cow<
         MetadataField::Name => ("name", fields.name),
         MetadataField::Code => ("code", fields.code),
     };
-    (name, record.text(span))
+    // A status without a code may say so with `null`.
+    let is_value = |text: &Cow<'_, str>| {
+        which != MetadataField::Code || text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    (name, record.text(span).filter(is_value))
 }
 
 /// A length-delimited field.
@@ -269,6 +273,20 @@ mod tests {
         assert_eq!((second.line.as_slice(), second.metadata.len()), (&b"\xff not an event"[..], 0));
         assert_eq!(second.timestamp, Some(Timestamp { seconds: -1, nanos: 999_999_999 }));
         assert_eq!(third.metadata.len(), 1);
+    }
+
+    #[test]
+    fn a_status_code_that_is_null_is_no_metadata() {
+        for (code, expected) in [("404", 1), ("null", 0)] {
+            let line =
+                format!(r#"{{"kind":"Event","responseStatus":{{"metadata":{{}},"code":{code}}}}}"#);
+            let batch = batch(&[line.as_bytes()]);
+            let mut room = Vec::new();
+            let picks = [Pick::new(0)];
+            let body = body(&mut room, "{}", &batch, &picks, &[MetadataField::Code]);
+            let push = PushRequest::decode(body).unwrap();
+            assert_eq!(push.streams[0].entries[0].metadata.len(), expected, "{code}");
+        }
     }
 
     #[test]

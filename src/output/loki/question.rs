@@ -6,10 +6,10 @@ use bytes::Bytes;
 use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
 
-use super::Loki;
+use super::{Loki, verdict};
 use crate::event::Nanos;
 use crate::output::http::{Failure, Request, Response, excerpt};
-use crate::output::{LookUp, Reason, Verdict, unanswered};
+use crate::output::{LookUp, Reason, Verdict, stranger, unanswered};
 
 /// Bytes of an answer that are held.
 pub(super) const HELD: usize = 8 << 20;
@@ -55,23 +55,38 @@ pub(super) enum Trouble {
 /// The body of the answer.
 pub(super) async fn ask(loki: &Loki, scope: &Scope, question: &Question) -> Result<Bytes, Trouble> {
     let mut response = request(loki, scope, question).await?;
-    if matches!(response.status, 401 | 403) {
-        // No right to read, or no rights at all at the moment? Then a push of nothing is turned away as well.
+    if !matches!(response.status, 200 | 408 | 429 | 500..) && !says_why(&response) {
+        // No right to read, or no Loki at all at the moment? Then a push of nothing is not answered as Loki does either.
         match loki.push(super::nothing()).await {
-            // The rights may have come back between the two: asked again, it is certain.
-            Ok(push) if !matches!(push.status, 401 | 403 | 429 | 500..) => {
+            // Loki may have come back between the two: asked again, it is certain.
+            Ok(push) if verdict::takes_nothing(&push) => {
                 response = request(loki, scope, question).await?;
             }
-            _ => return Err(later(Reason::ServerError, said(&response))),
+            _ => return Err(stranger(&response)),
         }
     }
     read(response, question.limit)
 }
 
+/// Whether a refusal is one of those that a smaller question answers.
+fn says_why(response: &Response) -> bool {
+    let says = |what: &str| memchr::memmem::find(&response.body, what.as_bytes()).is_some();
+    response.status == 400
+        && (says("max entries limit") || says("time range exceeds the limit"))
+        && !stranger::is_page(response)
+}
+
+/// An answer that says nothing of what is stored.
+pub(super) fn stranger(response: &Response) -> Trouble {
+    let hint = stranger::way_out(response, "Loki", "/loki/api/v1/query_range");
+    later(Reason::BadAnswer, format!("{}: {hint}", stranger::shown(response)))
+}
+
 fn read(response: Response, limit: usize) -> Result<Bytes, Trouble> {
-    let answer = said(&response);
+    let answer = stranger::shown(&response);
     let says = |what: &str| memchr::memmem::find(&response.body, what.as_bytes()).is_some();
     match response.status {
+        200 if stranger::is_page(&response) => Err(stranger(&response)),
         200 if response.body.len() >= HELD => Err(Trouble::TooLarge),
         200 => Ok(response.body),
         429 => Err(Trouble::Later(LookUp::Retry {
@@ -114,8 +129,10 @@ async fn request(loki: &Loki, scope: &Scope, question: &Question) -> Result<Resp
     })
 }
 
-fn said(response: &Response) -> String {
-    format!("{} {}", response.status, excerpt(&response.body))
+/// An answer with 200 that is no answer of Loki's: whether anything is stored is as unknown as before.
+pub(super) fn not_understood(error: &serde_json::Error, body: &[u8]) -> Trouble {
+    let answer = format!("200 {}: this is no answer of Loki: {error}", excerpt(body));
+    later(Reason::BadAnswer, answer)
 }
 
 fn later(reason: Reason, answer: String) -> Trouble {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Loki;
 use super::answer::{Entry, Reply, Stream};
-use super::question::{Question, Scope, Trouble, ask};
+use super::question::{Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Nanos, Record};
 use crate::output::likeness::{repaired, shortened};
 use crate::output::scan::MOST;
@@ -35,9 +35,7 @@ pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Dig
     match ask(loki, &scope, &question).await {
         Ok(body) => match read(&body, &scope.tenant, digest) {
             Ok(page) => turned(walk, page, end),
-            Err(error) => {
-                Told::Unavailable { answer: format!("not the answer of a Loki: {error}") }
-            }
+            Err(error) => told(walk, not_understood(&error, &body)),
         },
         Err(trouble) => told(walk, trouble),
     }

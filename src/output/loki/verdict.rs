@@ -1,12 +1,15 @@
-//! What an answer to a push means: one table, from what Loki 3.7 was seen to answer.
+//! What an answer to a push means: one table, from what Loki 1.6 to 3.7 and `VictoriaLogs` answer.
+//!
+//! Delivered is 204 with an empty body, and nothing else. Only Loki's own words refuse an event; a proxy's, a sign-in
+//! page's or a firewall's stop the output (`stranger.rs`). A 400 in words that are not known is halved, so that the
+//! other events get through, and the event that remains waits for the operator.
 //!
 //! Loki stores the good lines of a push that it answers with 400, and may have stored some before a 500: such a push
 //! is looked up before anything of it is sent again.
 
-use std::time::Duration;
-
-use crate::output::http::excerpt;
-use crate::output::{Reason, Verdict};
+use super::PUSH;
+use crate::output::http::{Response, excerpt};
+use crate::output::{Reason, Verdict, stranger};
 
 const LABELS: &str = "change `labels` of this output, or Loki's limits on label names and values";
 const TENANT: &str = "set `tenant`, or the credentials that the gateway turns into one";
@@ -17,27 +20,41 @@ const PATH: &str =
 const RIGHTS: &str =
     "check basic_auth or bearer_token_file, and that they may write to this tenant";
 const BODY: &str = "something between here and Loki changes the body, or this is no Loki: check `endpoint` and `proxy`";
+const BLOCKED: &str = "Loki's administrator has blocked ingestion for this tenant: see `block_ingestion_until` in Loki's limits";
+pub(in crate::output) const AHEAD: &str = "the time of these events is ahead of the store's clock: check the clock of this node (NTP) and the store's; \
+     they are sent again until the store takes them";
 
-/// What part of a body says which kind of refusal it is. The first match counts.
-const REFUSALS: [(&str, Kind); 18] = [
-    ("max entry size", Kind::Content),
-    ("structured metadata too large", Kind::Content),
-    ("too many structured metadata labels", Kind::Content),
-    ("too far behind", Kind::Range),
-    ("timestamp too old", Kind::Range),
-    ("timestamp too new", Kind::Range),
-    ("allow_structured_metadata", Kind::Setup(METADATA)),
-    ("couldn't parse labels", Kind::Setup(LABELS)),
-    ("label names; limit", Kind::Setup(LABELS)),
-    ("label value too long", Kind::Setup(LABELS)),
-    ("label name too long", Kind::Setup(LABELS)),
-    ("duplicate label name", Kind::Setup(LABELS)),
-    ("at least one label pair", Kind::Setup(LABELS)),
-    ("org ID", Kind::Setup(TENANT)),
-    ("tenant ID", Kind::Setup(TENANT)),
-    ("snappy: corrupt", Kind::Setup(BODY)),
-    ("unexpected EOF", Kind::Setup(BODY)),
-    ("Content-Encoding", Kind::Setup(BODY)),
+/// What Loki answers to a push without streams.
+const NO_STREAMS: &str = "error at least one valid stream is required for ingestion";
+
+/// How Loki begins to refuse some lines of a push, and what else it says then. The first match counts.
+const REFUSALS: [(&str, &str, Kind); 7] = [
+    ("max entry size", "bytes exceeded for stream", Kind::Content),
+    ("stream '", "has structured metadata too large", Kind::Content),
+    ("stream '", "has too many structured metadata labels", Kind::Content),
+    ("entry with timestamp ", "entry too far behind", Kind::Range),
+    ("entry with timestamp ", "entry out of order", Kind::Range),
+    ("entry for stream '", "has timestamp too old", Kind::Range),
+    ("entry for stream '", "has timestamp too new", Kind::Ahead),
+];
+
+/// What is wrong with the configuration, here or there, wherever in a 400 it stands.
+const SETUP: [(&str, &str); 15] = [
+    ("allow_structured_metadata", METADATA),
+    ("couldn't parse labels", LABELS),
+    ("rror parsing labels", LABELS),
+    ("label names; limit", LABELS),
+    ("label value too long", LABELS),
+    ("label name too long", LABELS),
+    ("duplicate label name", LABELS),
+    ("at least one label pair", LABELS),
+    ("missing required labels", LABELS),
+    ("ingestion blocked for user", BLOCKED),
+    ("org ID", TENANT),
+    ("tenant ID", TENANT),
+    ("snappy: corrupt", BODY),
+    ("unexpected EOF", BODY),
+    ("Content-Encoding", BODY),
 ];
 
 #[derive(Clone, Copy)]
@@ -46,45 +63,114 @@ enum Kind {
     Content,
     /// Of some lines, for their time; the others are stored.
     Range,
-    /// Of the configuration; the hint says what to do.
-    Setup(&'static str),
+    /// The same, of lines that will be taken once Loki's clock has reached them.
+    Ahead,
 }
 
 /// The verdict on a push.
-pub(super) fn judge(status: u16, after: Option<Duration>, body: &[u8]) -> Verdict {
-    let answer = || format!("{status} {}", excerpt(body));
+pub(super) fn judge(response: &Response) -> Verdict {
+    let Response { status, retry_after: after, body, .. } = response;
+    let (status, after) = (*status, *after);
+    let answer = || stranger::shown(response);
     let retry = |reason| Verdict::Retry { after, reason, answer: answer() };
     let doubt = |reason| Verdict::Doubt { reason, answer: answer() };
     let stop = |hint: &str| Verdict::Stop { answer: answer(), hint: hint.to_owned() };
     let says = |what: &str| memchr::memmem::find(body, what.as_bytes()).is_some();
     match status {
-        200..=299 => Verdict::Delivered,
+        204 if body.is_empty() => Verdict::Delivered,
+        // By default the status of a tenant whose ingestion is blocked is 260.
+        200..=299 if begins(response, "ingestion blocked for user") => stop(BLOCKED),
+        200..=299 => strange(response),
         // Without stream sharding a rate limit of the stream takes the lines that fit.
         429 if says("Per stream rate limit") && !all_ignored(body) => doubt(Reason::Throttled),
         429 => retry(Reason::Throttled),
-        400 => refused(body, answer()),
-        401 => stop(if says("org id") { TENANT } else { RIGHTS }),
-        403 | 407 => stop(RIGHTS),
+        400 => refused(response),
+        401 if says("org id") => stop(TENANT),
+        401 | 403 if !stranger::is_page(response) => stop(RIGHTS),
         408 => doubt(Reason::Timeout),
-        413 => Verdict::TooLarge { answer: answer() },
+        413 => {
+            Verdict::TooLarge { own: begins(response, "request body too large"), answer: answer() }
+        }
         // gRPC between distributor and ingester takes 4 MiB; with several ingesters some may have taken their part.
-        500 if says("larger than max") => Verdict::Split { answer: answer() },
+        500 if says("larger than max") => {
+            Verdict::Split { own: begins(response, "rpc error: "), answer: answer() }
+        }
         // A gateway gave up waiting: what it forwarded may still be under way.
         502 | 504 => doubt(Reason::Timeout),
         500..=599 => doubt(Reason::ServerError),
-        _ => stop(PATH),
+        422 if begins(response, NO_STREAMS) => stop(PATH),
+        _ => Verdict::Stop { answer: answer(), hint: stranger::way_out(response, "Loki", PUSH) },
     }
 }
 
-fn refused(body: &[u8], answer: String) -> Verdict {
-    let kind =
-        REFUSALS.iter().find(|(part, _)| memchr::memmem::find(body, part.as_bytes()).is_some());
-    match kind.map(|(_, kind)| *kind) {
-        Some(Kind::Setup(hint)) => Verdict::Stop { answer, hint: hint.to_owned() },
-        Some(Kind::Range) => Verdict::OutOfRange { answer },
-        // What is not known is taken for content: it is found by halving, and one odd line stops nothing.
-        Some(Kind::Content) | None => Verdict::Split { answer },
+/// Whether a push without streams was answered in Loki's own words.
+pub(super) fn refuses_nothing(response: &Response) -> bool {
+    response.status == 422 && begins(response, NO_STREAMS)
+}
+
+/// Whether a push without streams was answered as Loki, `VictoriaLogs` or an old Loki do it.
+pub(super) fn takes_nothing(response: &Response) -> bool {
+    let quiet = response.body.is_empty() || is_plain(response);
+    matches!(response.status, 204 | 422) && quiet
+        || response.status == 400 && is_plain(response) && !stranger::wants_tls(response)
+}
+
+/// Whether a push that nobody can decode was answered by what decodes pushes; so does `VictoriaLogs`.
+pub(super) fn refuses_garbage(response: &Response) -> bool {
+    response.status == 400
+        && (begins(response, "snappy: corrupt input")
+            || begins(response, "cannot read Loki protobuf data"))
+}
+
+fn refused(response: &Response) -> Verdict {
+    let answer = stranger::shown(response);
+    let says = |what: &str| memchr::memmem::find(&response.body, what.as_bytes()).is_some();
+    if !is_plain(response) {
+        return strange(response);
     }
+    if let Some((_, hint)) = SETUP.iter().find(|(part, _)| says(part)) {
+        return Verdict::Stop { answer, hint: (*hint).to_owned() };
+    }
+    let known = REFUSALS.iter().find(|(start, part, _)| begins(response, start) && says(part));
+    match known.map(|(_, _, kind)| *kind) {
+        Some(Kind::Content) => Verdict::Split { own: true, answer },
+        Some(Kind::Range) => Verdict::OutOfRange { answer },
+        Some(Kind::Ahead) => Verdict::Wait { answer, hint: AHEAD.to_owned() },
+        None if stranger::wants_tls(response) => strange(response),
+        None => Verdict::Split { own: false, answer },
+    }
+}
+
+/// Not Loki, as far as can be told: what became of the push is not known either.
+fn strange(response: &Response) -> Verdict {
+    let hint = stranger::way_out(response, "Loki", PUSH);
+    Verdict::Stranger { answer: stranger::shown(response), hint }
+}
+
+/// Loki refuses in plain text, and says something.
+fn is_plain(response: &Response) -> bool {
+    response.may_be("text/plain")
+        && !stranger::is_page(response)
+        && !response.body.trim_ascii().is_empty()
+}
+
+/// Whether the answer is plain text that begins so, whatever the case of its first letter. Versions wrap their words:
+/// `rpc error: code = Code(400) desc = …`, `3 errors like: …`.
+fn begins(response: &Response, what: &str) -> bool {
+    let text = excerpt(&response.body);
+    let fits =
+        |text: &str| text.get(..what.len()).is_some_and(|start| start.eq_ignore_ascii_case(what));
+    let unwrapped = text.strip_prefix("rpc error: code = Code(").and_then(|rest| {
+        let (_, rest) = rest.split_once(") desc = ")?;
+        Some(rest)
+    });
+    let counted = text
+        .split_once(" errors like: ")
+        .filter(|(count, _)| !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()));
+    is_plain(response)
+        && (fits(&text)
+            || unwrapped.is_some_and(fits)
+            || counted.is_some_and(|(_, rest)| fits(rest)))
 }
 
 /// Whether `total ignored: 200 out of 200` says that no line was stored.

@@ -1,4 +1,13 @@
+use std::time::Duration;
+
 use super::*;
+
+/// As Loki answers: plain text.
+fn judged(status: u16, retry_after: Option<Duration>, body: &str) -> Verdict {
+    let content_type = if body.is_empty() { "" } else { "text/plain; charset=utf-8" }.to_owned();
+    let body = body.as_bytes().to_vec().into();
+    judge(&Response { status, retry_after, content_type, body, ..Response::default() })
+}
 
 /// A verdict without its texts.
 fn name(verdict: &Verdict) -> &'static str {
@@ -6,13 +15,17 @@ fn name(verdict: &Verdict) -> &'static str {
         Verdict::Delivered => "delivered",
         Verdict::Retry { .. } => "retry",
         Verdict::Doubt { .. } => "doubt",
-        Verdict::Split { .. } => "split",
-        Verdict::TooLarge { .. } => "too large",
+        Verdict::Split { own: true, .. } => "split",
+        Verdict::Split { own: false, .. } => "isolate",
+        Verdict::TooLarge { own: true, .. } => "too large",
+        Verdict::TooLarge { own: false, .. } => "too large for a proxy",
         Verdict::Safe { .. } => "safe",
         Verdict::Refuse { .. } => "refuse",
         Verdict::Taken { .. } => "taken",
         Verdict::OutOfRange { .. } => "out of range",
+        Verdict::Wait { .. } => "wait",
         Verdict::Stop { .. } => "stop",
+        Verdict::Stranger { .. } => "stranger",
     }
 }
 
@@ -21,7 +34,12 @@ fn name(verdict: &Verdict) -> &'static str {
 fn every_recorded_answer_has_its_verdict() {
     let table = [
         (204, "", "delivered"),
-        (200, "", "delivered"),
+        (200, "", "stranger"),
+        (
+            260,
+            "ingestion blocked for user fake until '2026-11-27' with status code '260'\n",
+            "stop",
+        ),
         (
             400,
             "entry with timestamp 2026-11-21 05:43:45.177895027 +0000 UTC ignored, reason: 'entry too far behind, entry timestamp is: 2026-11-21T05:43:45Z, oldest acceptable timestamp is: 2026-11-21T06:01:00Z',\nuser 'fake', total ignored: 1 out of 2 for stream: {app=\"a\"}\n",
@@ -35,7 +53,7 @@ fn every_recorded_answer_has_its_verdict() {
         (
             400,
             "entry for stream '{app=\"n\"}' has timestamp too new: 2026-11-21T07:13:45Z\n",
-            "out of range",
+            "wait",
         ),
         (
             400,
@@ -105,28 +123,97 @@ fn every_recorded_answer_has_its_verdict() {
         (503, "Ingester is shutting down", "doubt"),
         (502, "bad gateway", "doubt"),
         (504, "gateway timeout", "doubt"),
-        (413, "request entity too large", "too large"),
+        (413, "request entity too large", "too large for a proxy"),
+        (413, "request body too large: 20971530 bytes, limit: 20971520 bytes", "too large"),
         (401, "Unauthorized", "stop"),
         (403, "Forbidden", "stop"),
         (302, "", "stop"),
         (405, "", "stop"),
-        (400, "something that nobody has seen yet", "split"),
+        (400, "something that nobody has seen yet", "isolate"),
     ];
     for (status, body, verdict) in table {
-        assert_eq!(name(&judge(status, None, body.as_bytes())), verdict, "{status} {body}");
+        assert_eq!(name(&judged(status, None, body)), verdict, "{status} {body}");
+    }
+}
+
+/// Words of Loki 1.6 and 2.x, from their source, and the wrappings that versions put around them.
+#[test]
+fn the_words_of_other_versions_are_known() {
+    let table = [
+        (
+            "entry with timestamp 2026-11-21 05:43:45 +0000 UTC ignored, reason: 'entry out of order' for stream: {a=\"b\"},\ntotal ignored: 1 out of 2\n",
+            "out of range",
+        ),
+        (
+            "Max entry size '65536' bytes exceeded for stream '{a=\"b\"}' while adding an entry with length '70000' bytes",
+            "split",
+        ),
+        (
+            "entry for stream '{a=\"b\"}' has timestamp too old: 2026-11-13 06:53:45 +0000 UTC",
+            "out of range",
+        ),
+        (
+            "rpc error: code = Code(400) desc = entry for stream '{a=\"b\"}' has timestamp too old: 2026-11-13T06:53:45Z",
+            "out of range",
+        ),
+        ("3 errors like: Max entry size '65536' bytes exceeded for stream '{}' while", "split"),
+        ("Error parsing labels '{' with error: 1:2: parse error", "stop"),
+        ("missing required labels team for user fake for stream {a=\"b\"}", "stop"),
+        ("cannot read Loki protobuf data: cannot decompress data: snappy: corrupt input\n", "stop"),
+    ];
+    for (body, verdict) in table {
+        assert_eq!(name(&judged(400, None, body)), verdict, "{body}");
+    }
+}
+
+/// What stands between, or in Loki's place, says nothing of an event.
+#[test]
+fn an_answer_that_is_not_lokis_neither_delivers_nor_refuses() {
+    let page = "<html><title>max entry size bytes exceeded for stream</title></html>";
+    let table = [
+        (200, "text/html", "<!DOCTYPE html><title>Sign in</title>", "no answer of Loki"),
+        (200, "application/json", "{}", "no answer of Loki"),
+        (202, "", "", "no answer of Loki"),
+        (400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n", "https://"),
+        (
+            400,
+            "text/html",
+            "<title>400 The plain HTTP request was sent to HTTPS port</title>",
+            "https://",
+        ),
+        (400, "text/html", page, "no answer of Loki"),
+        (400, "text/plain", page, "no answer of Loki"),
+        (
+            400,
+            "application/json",
+            "{\"message\":\"entry for stream ' has timestamp too old\"}",
+            "no answer of Loki",
+        ),
+        (400, "text/plain", "", "no answer of Loki"),
+        (403, "text/html", "<html>Request blocked", "firewall"),
+        (404, "text/plain", "404 page not found\n", "/loki/api/v1/push"),
+        (308, "text/html", "<html>308 Permanent Redirect", "redirects"),
+    ];
+    for (status, kind, body, expected) in table {
+        let (content_type, body) = (kind.to_owned(), body.as_bytes().into());
+        let verdict = judge(&Response { status, content_type, body, ..Response::default() });
+        let (Verdict::Stop { hint, .. } | Verdict::Stranger { hint, .. }) = &verdict else {
+            panic!("{status} {kind}: {verdict:?}")
+        };
+        assert!(hint.contains(expected), "{status} {kind}: {hint}");
     }
 }
 
 #[test]
 fn the_answer_is_shown_and_the_hint_names_what_to_change() {
-    let Verdict::Stop { answer, hint } = judge(401, None, b"no org id\n") else { panic!("stop") };
+    let Verdict::Stop { answer, hint } = judged(401, None, "no org id\n") else { panic!("stop") };
     assert_eq!(answer, "401 no org id");
     assert!(hint.contains("`tenant`"));
 }
 
 #[test]
 fn a_wish_to_be_left_alone_is_respected() {
-    let Verdict::Retry { after, .. } = judge(429, Some(Duration::from_secs(7)), b"slow down")
+    let Verdict::Retry { after, .. } = judged(429, Some(Duration::from_secs(7)), "slow down")
     else {
         panic!("retry")
     };

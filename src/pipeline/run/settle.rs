@@ -30,10 +30,13 @@ impl Pipeline {
                 None
             }
             Outcome::Deferred(returned, until) => {
-                let ledger = Arc::clone(&self.ledger);
+                let (ledger, waits) = (Arc::clone(&self.ledger), Arc::clone(&self.context.waits));
                 self.tasks.spawn(async move {
                     ledger.granted(returned.grant).await;
-                    tokio::time::sleep_until(until.into()).await;
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until.into()) => {}
+                        () = waits.called(returned.delivery.heard()) => {}
+                    }
                     Outcome::Again(returned)
                 });
                 None
@@ -122,7 +125,10 @@ pub(super) async fn carry_out(
             Step::Wait(until) if matches!(*context.output, Output::File(_)) => {
                 tokio::time::sleep_until(until.into()).await;
             }
-            Step::Wait(until) => context.slots.wait_aside(until).await,
+            Step::Wait(until) => tokio::select! {
+                () = context.slots.wait_aside(until) => {}
+                () = context.waits.called(delivery.heard()) => {}
+            },
         }
     }
 }

@@ -55,10 +55,16 @@ pub(super) struct State {
     pub(super) poison: Option<&'static str>,
     /// Likewise, as too old.
     pub(super) too_old: Option<&'static str>,
+    /// Likewise, as too new.
+    pub(super) too_new: Option<&'static str>,
+    /// Likewise, in words that nobody knows.
+    pub(super) unknown: Option<&'static str>,
     /// Bulk: documents with this are refused with 400, the others of the same bulk are stored.
     pub(super) odd: Option<&'static str>,
     /// Bulk: an id that is there already is refused with 409.
     pub(super) guards_ids: bool,
+    /// Bulk: the index of documents with this is closed to writing.
+    pub(super) blocked: Option<&'static str>,
     /// Requests with this get no answer and are not stored.
     pub(super) hang: Option<&'static str>,
     /// Larger requests get 413.
@@ -70,6 +76,8 @@ pub(super) struct State {
     pub(super) looked_up: Vec<Instant>,
     /// Tells the time in `arrivals`.
     pub(super) clock: Option<Box<dyn Fn() -> usize + Send>>,
+    /// Requests without events get a proxy's page, as if no store were there.
+    pub(super) nobody: bool,
     /// For each write, how many events were stored before it, and when it came.
     pub(super) arrivals: Vec<(usize, usize)>,
 }
@@ -195,21 +203,22 @@ fn refusal(
     }
     if state.guards_ids && bulk {
         let taken: HashSet<_> = state.stored.iter().map(|stored| stored.under.clone()).collect();
-        let status = |new: &Stored| if taken.contains(&new.under) { 409 } else { 201 };
-        let mut statuses: Vec<_> = new.iter().map(status).collect();
+        let answer = items(new, |at| if taken.contains(&new[at].under) { 409 } else { 201 });
         new.retain(|new| !taken.contains(&new.under));
-        return Some((200, items(&mut statuses.drain(..))));
+        return Some((200, answer));
     }
-    if let Some(mark) = state.odd.filter(|_| bulk) {
+    for (mark, status) in [(state.odd, 400), (state.blocked, 403)] {
+        let Some(mark) = mark.filter(|_| bulk) else { continue };
         let is_odd = |stored: &Stored| stored.line.contains(mark);
-        let statuses: Vec<_> =
-            new.iter().map(|stored| if is_odd(stored) { 400 } else { 201 }).collect();
+        let answer = items(new, |at| if is_odd(&new[at]) { status } else { 201 });
         new.retain(|stored| !is_odd(stored));
-        return Some((200, items(&mut statuses.into_iter())));
+        return Some((200, answer));
     }
     let marks = [
-        (state.poison, "max entry size 5 bytes exceeded"),
-        (state.too_old, "entry has timestamp too old: 2020"),
+        (state.poison, "max entry size '5' bytes exceeded for stream '{}'"),
+        (state.too_old, "entry for stream '{}' has timestamp too old: 2020"),
+        (state.too_new, "entry for stream '{}' has timestamp too new: 2030"),
+        (state.unknown, "the moon is in the wrong quarter"),
     ];
     for (mark, text) in marks {
         if let Some(mark) = mark.filter(|mark| new.iter().any(|one| one.line.contains(mark))) {
@@ -230,19 +239,22 @@ fn write(
     let bulk = request.target.starts_with("/_bulk");
     let mut held = state.lock().unwrap();
     if new.is_empty() {
-        let status = match held.script.front().or(held.always.as_ref()) {
-            Some(Do::Answer(status, _)) => *status,
-            _ => 422,
+        let (status, body) = match held.script.front().or(held.always.as_ref()) {
+            Some(Do::Answer(status, text)) => (*status, *text),
+            _ if held.nobody => (403, "<html>Request blocked</html>"),
+            _ if bulk => {
+                (400, r#"{"error":{"type":"parse_exception","reason":"request body is required"}}"#)
+            }
+            _ => (422, "error at least one valid stream is required for ingestion\n"),
         };
         drop(held);
-        answer(stream, status, "", "no streams");
+        answer(stream, status, "", body);
         return true;
     }
     let hangs = held.hang.is_some_and(|mark| new.iter().any(|stored| stored.line.contains(mark)));
     let act = if hangs { Some(Do::Hang) } else { held.script.pop_front() };
     let act = act.or_else(|| held.always.clone()).unwrap_or(Do::Take);
     held.arrived(new.len());
-    let count = new.len();
     if matches!(act, Do::Take)
         && let Some((status, body)) = refusal(&mut held, &mut new, request.body.len(), bulk)
     {
@@ -251,13 +263,13 @@ fn write(
         answer(stream, status, "", &body);
         return true;
     }
-    let all = || if bulk { items(&mut (0..count).map(|_| 201)) } else { String::new() };
+    let all = if bulk { items(&new, |_| 201) } else { String::new() };
     let ok = if bulk { 200 } else { 204 };
     match act {
         Do::Take => {
             held.stored.extend(new);
             drop(held);
-            answer(stream, ok, "", &all());
+            answer(stream, ok, "", &all);
             true
         }
         Do::TakeAndBreak => {
@@ -276,7 +288,7 @@ fn write(
             drop(held);
             thread::sleep(after);
             state.lock().unwrap().stored.extend(new);
-            answer(stream, ok, "", &all());
+            answer(stream, ok, "", &all);
             true
         }
         Do::Hang => {
@@ -302,16 +314,17 @@ fn write(
             true
         }
         Do::TakeHalf => {
+            let body = items(&new, |at| if at % 2 == 0 { 201 } else { 429 });
             held.stored.extend(new.into_iter().step_by(2));
             drop(held);
-            let body = items(&mut (0..count).map(|at| if at % 2 == 0 { 201 } else { 429 }));
             answer(stream, 200, "", &body);
             true
         }
         Do::ForgetOne => {
+            let body = items(&new[1..], |_| 201);
             held.stored.extend(new);
             drop(held);
-            answer(stream, 200, "", &items(&mut (1..count).map(|_| 201)));
+            answer(stream, 200, "", &body);
             true
         }
     }

@@ -69,12 +69,20 @@ pub(super) fn bulked(request: &Request) -> Vec<Stored> {
     lines.chunks(2).map(stored).collect()
 }
 
-/// A bulk answer.
-pub(super) fn items(statuses: &mut dyn Iterator<Item = u16>) -> String {
-    let full = json!({"type": "es_rejected_execution_exception", "reason": "full"});
-    let item = |status| match status {
-        201 => json!({"create": {"status": 201}}),
-        _ => json!({"create": {"status": status, "error": full}}),
+/// A bulk answer, with the status of each document by its place.
+pub(super) fn items(documents: &[Stored], status: impl Fn(usize) -> u16) -> String {
+    let item = |(at, document): (usize, &Stored)| {
+        let status = status(at);
+        let kind = match status {
+            201 => return json!({"create": {"_id": document.under, "status": status}}),
+            400 => "document_parsing_exception",
+            409 => "version_conflict_engine_exception",
+            403 => "cluster_block_exception",
+            _ => "es_rejected_execution_exception",
+        };
+        let error = json!({"type": kind, "reason": "full"});
+        json!({"create": {"_id": document.under, "status": status, "error": error}})
     };
-    json!({"errors": true, "items": statuses.map(item).collect::<Vec<_>>()}).to_string()
+    let items: Vec<_> = documents.iter().enumerate().map(item).collect();
+    json!({"errors": true, "items": items}).to_string()
 }

@@ -251,19 +251,20 @@ fn take(
         let mut present = state.stored[state.index..].iter();
         let taken = bulk && present.any(|stored| stored.under == event.under);
         items.push(match (venom, room(at)) {
-            _ if taken => json!({"create": {"status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "document already exists"}}}),
-            (true, _) => json!({"create": {"status": 400, "error": {"type": "document_parsing_exception", "reason": "venom"}}}),
-            (_, false) => json!({"create": {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}),
+            _ if taken => json!({"create": {"_id": event.under, "status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "document already exists"}}}),
+            (true, _) => json!({"create": {"_id": event.under, "status": 400, "error": {"type": "document_parsing_exception", "reason": "venom"}}}),
+            (_, false) => json!({"create": {"_id": event.under, "status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}),
             _ => {
                 // Also where its id is there already, in another index.
+                let taken = json!({"create": {"_id": event.under, "status": 201}});
                 state.stored.push(event);
-                json!({"create": {"status": 201}})
+                taken
             }
         });
     }
     match (bulk, all_good) {
         (true, _) => (200, Value::to_string(&json!({"errors": true, "items": items}))),
         (false, true) => (204, String::new()),
-        (false, false) => (400, "max entry size 5 bytes exceeded".to_owned()),
+        (false, false) => (400, "max entry size '5' bytes exceeded for stream '{}'".to_owned()),
     }
 }

@@ -1,0 +1,156 @@
+//! Why a request has no answer, in words that an operator can act on, and how sure it is that nothing was processed.
+//!
+//! The client's own errors are chains of causes from several libraries. The cause that decides is found by its type;
+//! the chain is shown only where no type is known.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::Reason;
+use super::http::Failure;
+
+/// The failure behind an error; `target` is the URL as it may be shown.
+pub(super) fn failure(error: reqwest::Error, target: &str) -> Failure {
+    let error = error.without_url();
+    if error.is_builder() {
+        let answer = format!("{target}: {}", chain(&error));
+        let hint = "write the endpoint like https://logs.example.org:9200".to_owned();
+        return Failure::Setup { answer, hint };
+    }
+    let answer = format!("{target}: {}", words(&error, target));
+    if error.is_connect() || turned_away(&error) {
+        return Failure::NotSent { answer };
+    }
+    let reason = if error.is_timeout() { Reason::Timeout } else { Reason::ConnectionLost };
+    Failure::Lost { reason, answer }
+}
+
+/// What went wrong, as a person would say it.
+fn words(error: &reqwest::Error, target: &str) -> String {
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return handshake(tls);
+    }
+    if error.is_timeout() {
+        let what = if error.is_connect() { "no connection" } else { "no answer" };
+        return format!("{what} within `timeout`");
+    }
+    let kind = find::<io::Error>(error).map(io::Error::kind);
+    let what = match kind {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused: nothing listens there",
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+            "no route to this host"
+        }
+        Some(
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof,
+        ) => return closed(target),
+        _ => "",
+    };
+    if !what.is_empty() {
+        return what.to_owned();
+    }
+    let chain = chain(error);
+    if chain.contains("dns error") || chain.contains("failed to lookup address") {
+        return "this name cannot be resolved here: check it, and whether the agent uses the cluster's DNS \
+                (hostNetwork needs dnsPolicy: ClusterFirstWithHostNet)"
+            .to_owned();
+    }
+    if chain.contains("connection closed before message completed") {
+        return closed(target);
+    }
+    if chain.contains("invalid HTTP") {
+        return "what answers there does not speak HTTP: check scheme and port of the endpoint"
+            .to_owned();
+    }
+    chain
+}
+
+/// The other side ended the connection in place of an answer: a TLS port does so to plain HTTP.
+fn closed(target: &str) -> String {
+    let mut text = "the server closed the connection without an answer".to_owned();
+    if target.starts_with("http:") {
+        text.push_str(" (if it speaks HTTPS, write https:// in the endpoint)");
+    }
+    text
+}
+
+/// Why no TLS connection came about.
+fn handshake(error: &rustls::Error) -> String {
+    use rustls::{CertificateError as Bad, Error};
+    let way_out = match error {
+        Error::InvalidMessage(_) => {
+            return "the server does not speak TLS on this port: write http:// in the endpoint, or name its HTTPS port"
+                .to_owned();
+        }
+        Error::InvalidCertificate(Bad::UnknownIssuer) => {
+            "no trusted CA signed the server's certificate: name the CA's file in `tls.ca_file`"
+        }
+        Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            "the server's certificate has expired: renew it, and check this machine's clock"
+        }
+        Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            "the server's certificate is not valid yet: check this machine's clock"
+        }
+        Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            "the server's certificate is for another name: use a name from its subjectAltName in the endpoint"
+        }
+        _ if error.to_string().contains("CaUsedAsEndEntity") => {
+            "the server shows a CA's own certificate: give it one with basicConstraints=CA:FALSE"
+        }
+        Error::AlertReceived(_) => {
+            "the server refused the TLS connection: check `tls.cert_file` and `tls.key_file`"
+        }
+        _ => "",
+    };
+    if way_out.is_empty() { format!("TLS: {error}") } else { format!("{way_out} ({error})") }
+}
+
+/// Did the server's TLS refuse our certificate? In TLS 1.3 that comes after the request was written, but before any
+/// of it is looked at.
+fn turned_away(error: &reqwest::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let Some(rustls::Error::AlertReceived(alert)) = find::<rustls::Error>(error) else {
+        return false;
+    };
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure
+    )
+}
+
+/// The innermost cause of a type; an [`io::Error`] may carry another inside.
+fn find<T: StdError + 'static>(error: &dyn StdError) -> Option<&T> {
+    let mut found = None;
+    let mut source = error.source();
+    while let Some(at) = source {
+        let inner = at.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inner = inner.and_then(|inner| inner.downcast_ref::<T>());
+        found = inner.or_else(|| at.downcast_ref::<T>()).or(found);
+        source = at.source();
+    }
+    found
+}
+
+/// An error with its causes, repeats left out.
+pub(super) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(at) = source {
+        let cause = at.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = at.source();
+    }
+    text
+}

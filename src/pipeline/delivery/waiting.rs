@@ -1,0 +1,86 @@
+//! What a delivery waits with for somebody: how it begins, is shown, and ends by the operator's word.
+
+use std::time::{Duration, Instant};
+
+use super::part::{Part, Stuck, alone};
+use super::{Context, Delivery};
+use crate::event::Batch;
+use crate::pipeline::waits::{Wait, Waiting};
+
+/// What an operator may do about events that wait alone.
+pub(super) const ALONE: &str = "it is not known whether the event's content is at fault: see the store's log; if it shall be a dead letter all the same, \
+     run `auditrail dead-letters set-aside`";
+pub(super) const AHEAD: &str = "the time of these events is ahead of this machine's clock: check the clock (NTP); they are sent again until the store takes them";
+
+impl Delivery {
+    /// Makes dead letters of what waits alone, if the operator has called for it.
+    pub(super) fn set_aside(&mut self, context: &Context, batch: &Batch) {
+        let Some(waiting) = &mut self.waiting else { return };
+        let call = context.waits.call();
+        if waiting.heard >= call {
+            return;
+        }
+        waiting.heard = call;
+        let is_alone = |part: &mut Part| part.stuck.as_ref().is_some_and(|stuck| stuck.aside);
+        let alone_parts: Vec<_> = self.parts.extract_if(.., is_alone).collect();
+        for part in alone_parts {
+            let answer = part.stuck.map(|stuck| stuck.answer).unwrap_or_default();
+            // What cannot be put aside waits on.
+            let _ = self.refuse(context, batch, alone(part.picks, &answer), true);
+        }
+        self.show(context);
+    }
+
+    /// Shows what waits for somebody. Where nothing is taken, all that is left does.
+    pub(super) fn show(&mut self, context: &Context) {
+        let stuck = || self.parts.iter().filter_map(|part| Some((part, part.stuck.as_ref()?)));
+        let Some((_, first)) = stuck().next() else {
+            self.waiting = None;
+            return;
+        };
+        let count = |parts: &mut dyn Iterator<Item = &Part>| -> u64 {
+            parts.map(|part| part.picks.len() as u64).sum()
+        };
+        let aside = count(&mut stuck().filter(|(_, stuck)| stuck.aside).map(|(part, _)| part));
+        let events = if stuck().all(|(_, stuck)| stuck.aside) {
+            aside
+        } else {
+            count(&mut self.parts.iter())
+        };
+        let wait = Wait { events, aside, answer: first.answer.clone(), hint: first.hint.clone() };
+        self.waiting.get_or_insert_with(|| Waiting::new(&context.waits)).show(Some(wait));
+    }
+
+    /// Has a part wait for somebody. `aside`: others may be taken.
+    pub(super) fn hold(
+        &mut self,
+        context: &Context,
+        mut part: Part,
+        answer: String,
+        hint: &str,
+        aside: bool,
+    ) -> Option<Duration> {
+        context.tell.stopped(&answer, hint);
+        let pause = self.backoff.longest();
+        let until = Instant::now() + pause;
+        part.stuck = Some(Stuck { answer, hint: hint.to_owned(), aside, until });
+        self.parts.push(part);
+        (!aside).then_some(pause)
+    }
+
+    /// A single event that is not taken: refused in the store's own words, or else kept waiting.
+    pub(super) fn one_left(
+        &mut self,
+        context: &Context,
+        batch: &Batch,
+        part: Part,
+        own: bool,
+        answer: &str,
+    ) -> Option<Duration> {
+        if own {
+            return self.refuse(context, batch, alone(part.picks, answer), part.beside);
+        }
+        self.isolated += 1;
+        self.hold(context, part, answer.to_owned(), ALONE, true)
+    }
+}
