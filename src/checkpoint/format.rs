@@ -127,6 +127,8 @@ mod tests {
             cut: 12,
             time: Some(1),
             live: true,
+            unread: false,
+            own: None,
         };
         let generations = [(Fingerprint([9; 16]), sighting)].into();
         let inputs = vec![Seen { input: "a".into(), path: Some("/a".into()), generations }];

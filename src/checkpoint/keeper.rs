@@ -2,6 +2,7 @@
 //! but for pipelines that could send more than is reserved: for them it writes early, so that a backlog never waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -20,8 +21,9 @@ pub(crate) struct Keeper {
     interval: Duration,
     telemetry: Telemetry,
     said: Say<bool>,
-    /// Hears of each checkpoint that was written.
-    told: Arc<dyn Fn(&State) + Send + Sync>,
+    /// Hears of each checkpoint that was written, and answers whether another is wanted though nothing moves.
+    told: Arc<dyn Fn(&State) -> bool + Send + Sync>,
+    again: Arc<AtomicBool>,
 }
 
 impl Keeper {
@@ -41,12 +43,13 @@ impl Keeper {
             interval,
             telemetry,
             said: Say::every(Duration::from_mins(1)),
-            told: Arc::new(|_| {}),
+            told: Arc::new(|_| false),
+            again: Arc::default(),
         }
     }
 
-    /// Tells of each checkpoint once it is written.
-    pub(crate) fn telling(self, told: impl Fn(&State) + Send + Sync + 'static) -> Self {
+    /// Tells of each checkpoint once it is written; whoever hears of it may want another.
+    pub(crate) fn telling(self, told: impl Fn(&State) -> bool + Send + Sync + 'static) -> Self {
         Self { told: Arc::new(told), ..self }
     }
 
@@ -62,7 +65,7 @@ impl Keeper {
         stop: Arc<Notify>,
     ) -> Result<(), CheckpointError> {
         loop {
-            let due = self.ledgers.iter().any(|ledger| ledger.is_due());
+            let due = self.again.load(Relaxed) || self.ledgers.iter().any(|ledger| ledger.is_due());
             if !due && !self.rolls.iter().any(|roll| roll.is_due()) {
                 tokio::select! {
                     () = moved.notified() => continue,
@@ -96,7 +99,7 @@ impl Keeper {
         }
         let store = Arc::clone(&self.store);
         let (mut state, ledgers) = (self.state.clone(), self.ledgers.clone());
-        let told = Arc::clone(&self.told);
+        let (told, again) = (Arc::clone(&self.told), Arc::clone(&self.again));
         let written = tokio::task::spawn_blocking(move || {
             // An output whose file cannot be synced stays where it was written down last; the others go on.
             let synced: Vec<_> = ledgers.iter().map(|ledger| ledger.sync()).collect();
@@ -107,7 +110,7 @@ impl Keeper {
             }
             let saved = store.save(&state);
             if saved.is_ok() {
-                told(&state);
+                again.store(told(&state), Relaxed);
             }
             for ((ledger, entry), synced) in ledgers.iter().zip(&entries).zip(&synced) {
                 match (&saved, synced) {
@@ -211,6 +214,7 @@ mod tests {
         let keeper =
             Keeper::new(store, State::default(), ledgers, interval, telemetry).telling(move |_| {
                 count.fetch_add(1, Ordering::SeqCst);
+                false
             });
         (keeper, moved, ledger, written)
     }
@@ -239,6 +243,27 @@ mod tests {
         let last = written.load(Ordering::SeqCst);
         // The one at the end, and one that was under way.
         assert!(last <= busy + 2, "{} more while nothing waited", last - busy);
+    }
+
+    #[tokio::test]
+    async fn another_checkpoint_is_written_if_somebody_waits_for_it_and_then_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let (keeper, moved, ledger, _) = hourly(dir.path());
+        let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        // As an input does whose links go with the second.
+        let first = AtomicBool::new(true);
+        let keeper = Keeper { interval: Duration::from_millis(1), ..keeper }
+            .telling(move |_| sender.send(()).is_ok() && first.swap(false, Relaxed));
+        let stop = Arc::<Notify>::default();
+        let running = tokio::spawn(keeper.run(moved, Arc::clone(&stop)));
+        ledger.advance(Fingerprint([1; 16]), Progress::default(), 1, None);
+        for _ in 0..2 {
+            tokio::time::timeout(Duration::from_mins(1), heard.recv()).await.unwrap().unwrap();
+        }
+        stop.notify_one();
+        running.await.unwrap().unwrap();
+        // The one at the end.
+        assert_eq!((heard.recv().await, heard.recv().await), (Some(()), None));
     }
 
     #[tokio::test]

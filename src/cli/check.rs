@@ -2,7 +2,6 @@
 //! warning (events get through, but look at it) or FAIL (something keeps events from arriving, or they can be lost).
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
@@ -135,7 +134,6 @@ fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Findi
     }
     findings.extend(stats.findings().into_iter().map(from_input));
     findings.extend(link(input_config));
-    findings.extend(mounted_alone(&input_config.path));
     findings
 }
 
@@ -215,20 +213,6 @@ fn link(config: &FileInput) -> Option<Finding> {
             ),
             hint,
         ),
-    })
-}
-
-/// A file that is itself a mount point cannot be renamed: the server's rotation fails, and events are lost from then on
-/// (kubernetes/website pull request 30712).
-fn mounted_alone(path: &Path) -> Option<Finding> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let path = path.to_str()?;
-    let mounted = mounts.lines().any(|line| line.split(' ').nth(4) == Some(path));
-    mounted.then(|| {
-        Finding::warn(
-            format!("{path} is mounted as a single file: kube-apiserver cannot rotate it, and loses events once it is full"),
-            "mount its directory instead, here and in the server's manifest",
-        )
     })
 }
 

@@ -6,6 +6,7 @@ use std::process;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod holds;
 mod letters;
 mod memory;
 mod replay;
@@ -67,6 +68,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List or remove the hard links that keep backups: those that outputs need, and those that a removed state directory
+    /// left behind
+    Holds(holds::Arguments),
     /// List, send again or drop the events that an output refused, whether or not the agent runs
     #[command(visible_alias = "letters")]
     DeadLetters(letters::Arguments),
@@ -140,6 +144,9 @@ pub fn main() -> process::ExitCode {
         }
         Command::Status { configured, json } => {
             with_config(&configured.config, |config| status::status(&config, json))
+        }
+        Command::Holds(arguments) => {
+            with_config(&arguments.config, |config| holds::holds(&config, &arguments))
         }
         Command::DeadLetters(arguments) => {
             with_config(&arguments.config, |config| letters::letters(config, &arguments))

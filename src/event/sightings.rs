@@ -30,6 +30,19 @@ pub(crate) struct Sighting {
     /// It was the live log, and nobody saw what came after it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) live: bool,
+    /// It could never be read: it is known by its file, not by what it holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unread: bool,
+    /// Keyed hash of what tells its file from others, as long as its name may change: while it is live or numbered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) own: Option<Fingerprint>,
+}
+
+impl Sighting {
+    /// Its name without `.gz`, which stays what it is once the server has given it.
+    fn stem(&self) -> &str {
+        self.file.strip_suffix(".gz").unwrap_or(&self.file)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -56,6 +69,8 @@ struct State {
     /// Those that this process saw at all, and those that it saw live.
     seen: HashSet<Fingerprint>,
     own: HashSet<Fingerprint>,
+    /// Unread ones that could be read at last, and are known by what they hold.
+    resolved: HashSet<Fingerprint>,
     changed: bool,
 }
 
@@ -95,6 +110,41 @@ impl Roll {
         self.lock().known.contains_key(&print)
     }
 
+    /// The sighting of a rotated file by its name without `.gz`: what cannot be read is taken for what had that name.
+    pub(crate) fn named(&self, stem: &str) -> Option<Fingerprint> {
+        let state = self.lock();
+        state.known.iter().find(|(_, one)| one.stem() == stem).map(|(print, _)| *print)
+    }
+
+    /// The sighting of the very file that this is the keyed hash of.
+    pub(crate) fn of_file(&self, own: Fingerprint) -> Option<Fingerprint> {
+        let state = self.lock();
+        state.known.iter().find(|(_, one)| one.own == Some(own)).map(|(print, _)| *print)
+    }
+
+    /// Whether anything is known that could never be read.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.lock().known.values().any(|sighting| sighting.unread)
+    }
+
+    /// A file could be read at last: forgets what it was known by, if it was, and for a rotated one what had its name.
+    pub(crate) fn resolve(&self, print: Fingerprint, stem: Option<&str>) {
+        let mut state = self.lock();
+        let State { known, resolved, .. } = &mut *state;
+        known.retain(|one, sighting| {
+            let named = Some(sighting.stem()) == stem;
+            let done = sighting.unread && (*one == print || named);
+            if done {
+                resolved.insert(*one);
+            }
+            !done
+        });
+    }
+
+    pub(crate) fn is_resolved(&self, print: Fingerprint) -> bool {
+        self.lock().resolved.contains(&print)
+    }
+
     /// Takes in all that a look found. Growth alone is no reason to write.
     pub(crate) fn note(&self, seen: impl Iterator<Item = (Fingerprint, Sighting)>) {
         let mut state = self.lock();
@@ -107,7 +157,22 @@ impl Roll {
                 state.own.insert(print);
             }
             let before = state.known.get(&print);
+            // Of what was read before and cannot be now, that is known which was.
+            if let Some(before) = before.filter(|before| sighting.unread && !before.unread) {
+                let Sighting { length, complete, .. } = sighting;
+                let exact =
+                    if complete { (length, true) } else { (before.length, before.complete) };
+                (sighting.length, sighting.complete) = exact;
+                (sighting.time, sighting.cut, sighting.unread) = (before.time, before.cut, false);
+                changed |= before.file != sighting.file;
+                state.known.insert(print, sighting);
+                continue;
+            }
             if let Some(before) = before {
+                // A link has a name of ours: the one that the server gave is the one to know.
+                if sighting.file != before.file && sighting.file.starts_with(&print.to_string()) {
+                    sighting.file = Arc::clone(&before.file);
+                }
                 sighting.live |= before.live && !state.own.contains(&print);
                 // What a `.gz` says of its length is less certain.
                 if before.complete && !sighting.complete {
@@ -178,7 +243,16 @@ mod tests {
     }
 
     fn seen(length: u64, complete: bool, live: bool) -> Sighting {
-        Sighting { file: "audit.log".into(), length, complete, cut: 0, time: None, live }
+        Sighting {
+            file: "audit.log".into(),
+            length,
+            complete,
+            cut: 0,
+            time: None,
+            live,
+            unread: false,
+            own: None,
+        }
     }
 
     #[test]

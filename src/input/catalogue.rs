@@ -20,10 +20,13 @@ use super::listing::{Asked, Listing, Unfollowed};
 use super::names::{Name, Stamp};
 use super::now::Now;
 use super::outlook::Outlook;
+use super::packing::Foreign;
 use super::pins::{self, Kept, Pins};
+use super::renamed::Renamed;
+use super::unread::Unread;
 use crate::config::FileInput;
 use crate::disk::descriptors;
-use crate::event::{Fingerprint, Key};
+use crate::event::{Fingerprint, Key, Roll};
 use next::Next;
 
 /// A generation and what is needed to recognise its file at the next look.
@@ -38,16 +41,17 @@ pub(super) struct Tracked {
 }
 
 /// The generations of one input.
-#[derive(Debug)]
 pub(super) struct Catalogue {
     directory: PathBuf,
     live: String,
     asked: Asked,
     files: Files,
+    unread: Unread,
     tracked: Vec<Tracked>,
     pins: Option<Pins>,
     /// Files held open at most.
     most: usize,
+    renamed: Renamed,
     /// No look has been.
     first: bool,
     outlook: Arc<Outlook>,
@@ -67,9 +71,13 @@ pub(super) struct Found {
     pub(super) again: Option<Duration>,
     /// A file is there that does not yet hold what tells whose it is.
     pub(super) awaited: bool,
+    /// Of a file nothing is known, so that nothing can be said to be missing.
+    pub(super) unsure: bool,
     pub(super) live_exists: bool,
     /// The log was moved or deleted, not by its server, which goes on writing to it.
     pub(super) moved: bool,
+    /// The file that the server goes on writing to, though it was renamed and the log stays empty.
+    pub(super) not_reopened: Option<Arc<str>>,
     pub(super) backups: usize,
     pub(super) kept: Kept,
     /// Files that look like backups and are not followed.
@@ -77,6 +85,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// What stands in the file is known, and is nothing that can be read.
+    fn is_foreign(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Foreign>())
+    }
+
     /// A file could not be looked into.
     fn failed(&mut self, path: PathBuf, error: io::Error) {
         if descriptors::is_spent(&error) {
@@ -99,10 +112,12 @@ impl Catalogue {
             directory: directory(path),
             live,
             asked: Asked::default(),
-            files: Files::new(key),
+            files: Files::new(key.clone()),
+            unread: Unread::new(key),
             tracked: Vec::new(),
             pins: None,
             most: descriptors::share(1),
+            renamed: Renamed::default(),
             first: true,
             outlook: Arc::default(),
         }
@@ -111,6 +126,12 @@ impl Catalogue {
     /// Follows the files that the configuration asks for.
     pub(super) fn with(self, config: &FileInput) -> Self {
         Self { asked: Asked::of(config), ..self }
+    }
+
+    /// Recognises what cannot be read by what is remembered.
+    pub(super) fn remembering(mut self, roll: Arc<Roll>) -> Self {
+        self.unread.remembering(roll);
+        self
     }
 
     /// Keeps what is needed by links.
@@ -131,10 +152,14 @@ impl Catalogue {
         wanted: impl Fn(Fingerprint) -> bool,
     ) -> io::Result<Found> {
         let Listing { names, unfollowed } = self.asked.list(&self.directory, &self.live)?;
-        if let Some(pins) = &mut self.pins {
-            pins.look(now);
-        }
         let live_exists = names.iter().any(|name| name.stamp.is_none());
+        let empty = live_exists
+            && fs::metadata(self.directory.join(&self.live)).is_ok_and(|meta| meta.len() == 0);
+        let newest = |all: &[Tracked]| all.last().filter(|_| empty).map(|one| one.generation.print);
+        let writer = newest(&self.tracked);
+        if let Some(pins) = &mut self.pins {
+            pins.look(now, writer);
+        }
         let backups = names.len() - usize::from(live_exists);
         let mut found = Found { live_exists, backups, unfollowed, ..Found::default() };
         let mut next = Next::default();
@@ -147,12 +172,14 @@ impl Catalogue {
             match self.files.identify(&name, &path, now, held) {
                 // The plain file wins, but for a `.gz` that holds something else.
                 Ok(Some(mut known)) if !name.doubled || known.head.time.is_some() => {
+                    self.unread.resolve(&name, &path);
                     let before = by_id.get(&known.id).copied();
                     let newly = before.is_none_or(|before| before.generation.held.is_none());
                     if newly && name.stamp.is_some() {
                         self.within(&mut open, &mut known);
                     }
-                    next.add(track(&name, path, known, before, now));
+                    let own = self.unread.own_of(&name, &path, known.id, before);
+                    next.add(track(&name, path, known, before, own, now));
                 }
                 Ok(_) if name.doubled => {}
                 Ok(_) => {
@@ -163,18 +190,33 @@ impl Catalogue {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     found.again = Some(Duration::from_millis(5));
                 }
-                Err(error) => found.failed(path, error),
+                Err(error) => {
+                    if !name.doubled && !Found::is_foreign(&error) {
+                        found.again = Some(found.again.unwrap_or(now.waits.again));
+                        match self.unread.track(&name, path.clone(), now) {
+                            Some(tracked) => next.add(tracked),
+                            None => found.unsure = true,
+                        }
+                    }
+                    found.failed(path, error);
+                }
             }
         }
         next.sort();
-        let mut next = next.with_nameless(before, now, live_exists, &wanted, self.pins.as_ref());
-        self.keep(&mut next, now, &mut found);
+        let needed = |print| Some(print) == writer || wanted(print);
+        let mut next =
+            next.with_nameless(before, now, live_exists, (&needed, writer), self.pins.as_ref());
+        let writer = newest(&next);
+        self.keep(&mut next, now, writer, &mut found);
         self.files.sweep();
-        hold::hold(&mut next, self.most, &wanted, self.pins.as_ref());
+        hold::hold(&mut next, self.most, &wanted, writer, self.pins.as_ref());
+        self.renamed.look(&next, empty, now);
+        found.not_reopened = self.renamed.keep_open(&mut next);
         if let Some(pins) = &mut self.pins {
             pins.store(&next);
         }
-        if next.iter().any(|tracked| !tracked.generation.closed && !tracked.generation.live) {
+        let unsettled = |one: &Tracked| !one.generation.closed && !one.generation.live;
+        if self.renamed.is_watching() || next.iter().any(unsettled) {
             found.again =
                 Some(found.again.map_or(now.waits.closed, |again| again.min(now.waits.closed)));
         }
@@ -193,7 +235,13 @@ impl Catalogue {
     }
 
     /// Links what has to be kept, adds what only a link keeps, and lets go of what there is no room for.
-    fn keep(&mut self, next: &mut Vec<Tracked>, now: Now, found: &mut Found) {
+    fn keep(
+        &mut self,
+        next: &mut Vec<Tracked>,
+        now: Now,
+        writer: Option<Fingerprint>,
+        found: &mut Found,
+    ) {
         let Some(pins) = &mut self.pins else { return };
         // Cut short and written to anew, the log is still the file that its link is of.
         let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
@@ -223,7 +271,10 @@ impl Catalogue {
                 // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
                 Ok(None) if gzip => found.again = found.again.or(Some(now.waits.settled)),
                 Ok(None) => pins.remove(named),
-                Err(error) => found.failed(path, error),
+                Err(error) => {
+                    found.unsure = true;
+                    found.failed(path, error);
+                }
             }
         }
         for (named, path, gzip, file) in pins.taken() {
@@ -240,7 +291,7 @@ impl Catalogue {
         // What goes has been shown once, so that it is known what is lost.
         let first = self.first;
         self.first = false;
-        if pins.keep(next, now) {
+        if pins.keep(next, now, writer) {
             found.again = found.again.or(Some(pins::LATER));
         }
         if first || pins.within_budget(next) {
@@ -281,7 +332,14 @@ pub(super) fn directory(path: &Path) -> PathBuf {
 }
 
 /// Makes a generation of a file that was identified; `before` is what the last look made of it.
-fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now: Now) -> Tracked {
+fn track(
+    name: &Name,
+    path: PathBuf,
+    known: Known,
+    before: Option<&Tracked>,
+    own: Option<Fingerprint>,
+    now: Now,
+) -> Tracked {
     let live = name.stamp.is_none();
     let unchanged = |before: &&Tracked| {
         let old = &before.generation;
@@ -303,6 +361,8 @@ fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now
             _ => None,
         },
         by_content: false,
+        unread: false,
+        own,
         probe: known.head.probe,
     };
     Tracked { generation: Arc::new(generation), id: known.id, grown, named: true }
@@ -310,7 +370,7 @@ fn track(name: &Name, path: PathBuf, known: Known, before: Option<&Tracked>, now
 
 /// A generation that only a link keeps.
 fn nameless(name: &Name, path: PathBuf, known: Known, now: Now) -> Tracked {
-    let mut tracked = track(name, path, known, None, now);
+    let mut tracked = track(name, path, known, None, None, now);
     tracked.named = false;
     tracked
 }

@@ -14,6 +14,7 @@ use super::follower::state_of;
 use super::inspect::last_event;
 use super::known_paths;
 use super::listing::Unfollowed;
+use super::rotation;
 use crate::config::FileInput;
 use crate::disk::descriptors;
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
@@ -77,6 +78,7 @@ pub(super) fn after_look(
         _ => None,
     };
     let empty = found.as_ref().ok().and_then(|found| empty(config, found, looker));
+    rotation::after_look(stats, &config.path, found.as_ref().ok());
     stats.set_state(readable);
     stats.set_finding(FindingKind::NotAFile, odd);
     stats.set_finding(FindingKind::LogMissing, missing);

@@ -126,15 +126,17 @@ impl Follower {
             self.config.rescan.min(POLL)
         };
         findings::after_look(&self.stats, &self.config, &found, Looker::Follower);
-        // Nothing tells when descriptors are free again.
-        let Ok(found) = found else { return usual.min(POLL) };
+        let Ok(found) = found else {
+            // Nothing tells when descriptors are free again, or when the directory can be read.
+            self.again = true;
+            return usual.min(POLL);
+        };
         self.count(&found);
         self.again = found.again.is_some();
         let again = found.again.map_or(usual, |again| again.min(usual));
         self.shared.expect(self.catalogue.outlook());
         self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
-        let unreadable = !found.unreadable.is_empty() || found.spent;
-        self.shared.publish(found.generations, found.awaited, unreadable);
+        self.shared.publish(found.generations, found.awaited, found.unsure || found.spent);
         again
     }
 

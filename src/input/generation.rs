@@ -48,6 +48,10 @@ pub(crate) struct Generation {
     pub(super) rotated: Option<Nanos>,
     /// Its offsets are not those of the server's log.
     pub(super) by_content: bool,
+    /// It cannot be opened: only its name and its size are known, or what was read of it before.
+    pub(super) unread: bool,
+    /// See [`Sighting::own`].
+    pub(super) own: Option<Fingerprint>,
     /// What it begins with.
     pub(super) probe: Arc<[u8]>,
 }
@@ -74,6 +78,8 @@ impl Generation {
             cut: 0,
             time: self.time,
             live: self.live,
+            unread: self.unread,
+            own: self.own,
         };
         (self.print, sighting)
     }

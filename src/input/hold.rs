@@ -18,6 +18,7 @@ pub(super) fn hold(
     next: &mut Vec<Tracked>,
     most: usize,
     wanted: &impl Fn(Fingerprint) -> bool,
+    writer: Option<Fingerprint>,
     pins: Option<&Pins>,
 ) {
     let pinned = |tracked: &Tracked| pins.is_some_and(|pins| pins.has(tracked.generation.print));
@@ -31,9 +32,10 @@ pub(super) fn hold(
         let plain = tracked.named && !generation.gzip;
         let keep = generation.live
             || (Some(at) == newest && plain)
+            || Some(generation.print) == writer
             || (open < most && (wanted(generation.print) || bare(tracked)));
         let held = match &generation.held {
-            _ if !keep => None,
+            _ if !keep || generation.unread => None,
             None => reopen(tracked),
             some => some.clone(),
         };
@@ -77,12 +79,14 @@ fn reopen(tracked: &Tracked) -> Option<Held> {
     (id == tracked.id).then(|| Held { file: Arc::new(file), gzip: tracked.generation.gzip, id })
 }
 
-/// Where a plain file was open and only its `.gz` is left, that will do if it is as long; else the open file is read.
-pub(super) fn prefer_open(new: &mut Tracked, old: &Tracked) {
+/// Where a plain file was open and only its `.gz` is left, that will do if it is as long and nobody may still write to the
+/// open file; else the open file is read.
+pub(super) fn prefer_open(new: &mut Tracked, old: &Tracked, writer: Option<Fingerprint>) {
     let Some(held) = old.generation.held.as_ref().filter(|held| !held.gzip) else { return };
     let Ok(length) = held.file.metadata().map(|meta| meta.len()) else { return };
     // The trailer counts modulo 2^32.
-    if !new.generation.gzip || new.generation.length == length & u64::from(u32::MAX) {
+    let as_long = new.generation.length == length & u64::from(u32::MAX);
+    if !new.generation.gzip || (as_long && writer != Some(old.generation.print)) {
         return;
     }
     if length >= old.generation.length

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
+use super::names::{is_numbered, server_stamp};
 use super::now::Now;
 use super::shared::View;
 use crate::event::{Cursor, Fingerprint, Nanos, Progress, Roll};
@@ -16,6 +17,7 @@ const UNSEEN: &str = "?";
 
 /// What is remembered of a generation in case it is lost.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
     /// `None`: it was gone before any process noted it.
     name: Option<Arc<str>>,
@@ -31,6 +33,10 @@ struct Known {
     seen: bool,
     /// It is still remembered, so that it has to be known here as well.
     rolled: bool,
+    /// It was live, and an earlier process may have seen it last.
+    live: bool,
+    /// It could never be read.
+    unread: bool,
     /// The last look that showed it.
     looks: u64,
     missed: Option<Instant>,
@@ -73,6 +79,7 @@ impl Losses {
             self.take_in(view, roll, cursor);
         }
         self.missed = false;
+        let hidden = view.generations.iter().any(|generation| generation.unread);
         let mut gone: Option<((Option<Nanos>, Fingerprint), Gone)> = None;
         for (print, known) in &mut self.known {
             if known.looks == view.looks {
@@ -84,7 +91,8 @@ impl Losses {
             self.missed |= !complete;
             let missed = now.steady.duration_since(*known.missed.get_or_insert(now.steady));
             let patience = if complete { FORGOTTEN } else { now.waits.lost };
-            if missed < patience || (complete && known.rolled) {
+            if missed < patience || (complete && known.rolled) || (hidden && known.may_be_renamed())
+            {
                 continue;
             }
             // Of several the oldest first.
@@ -107,11 +115,37 @@ impl Losses {
         self.known.get(&print)?.time
     }
 
+    /// Name of a generation's file, as last seen.
+    pub(super) fn name(&self, print: Fingerprint) -> Option<Arc<str>> {
+        self.known.get(&print)?.name.clone()
+    }
+
     /// Time of the first event of the next generation that is known after one.
     pub(super) fn after(&self, print: Fingerprint, last: Option<Nanos>) -> Option<Nanos> {
         let last = last.max(self.first_event(print))?;
         let others = self.known.iter().filter(|(other, _)| **other != print);
         others.filter_map(|(_, known)| known.time).filter(|time| *time > last).min()
+    }
+
+    /// Between which times the events of a lost generation were made: after the last one that was read before it, and
+    /// before the first there is after it. Of a file that could never be opened only its name tells where it belongs.
+    pub(super) fn span(
+        &self,
+        print: Fingerprint,
+        cursor: &Cursor,
+    ) -> (Option<Nanos>, Option<Nanos>) {
+        let read = cursor.generations.get(&print).and_then(|progress| progress.time);
+        if let Some(from) = read.or_else(|| self.first_event(print)) {
+            return (Some(from), self.after(print, Some(from)));
+        }
+        let stamp_of = |print| self.name(print).and_then(|name| server_stamp(&name));
+        let stamp = stamp_of(print);
+        let read = || cursor.generations.iter().filter_map(|(of, one)| Some((*of, one.time?)));
+        let older = read().filter(|(of, _)| stamp_of(*of).is_some_and(|other| Some(other) < stamp));
+        let earlier = read().filter(|(_, time)| stamp.is_none_or(|stamp| *time <= stamp));
+        let latest = |(_, time): (Fingerprint, Nanos)| time;
+        let before = older.map(latest).max().or_else(|| earlier.map(latest).max());
+        (before, stamp.or_else(|| self.after(print, before)))
     }
 
     /// A file is found cut or altered: answers how long it was, as far as known. Of one that only grew nobody can tell
@@ -133,7 +167,9 @@ impl Losses {
             (known.length, known.cut) = (sighting.length, sighting.cut);
             (known.complete, known.time) = (sighting.complete, sighting.time);
             (known.seen, known.rolled) = (seen, true);
+            (known.live, known.unread) = (sighting.live, sighting.unread);
         });
+        self.known.retain(|print, known| !known.unread || !roll.is_resolved(*print));
         for generation in view.generations.iter() {
             let known = self.known.entry(generation.print).or_default();
             (known.looks, known.missed) = (view.looks, None);
@@ -146,6 +182,13 @@ impl Losses {
 }
 
 impl Known {
+    /// Whether its file may stand there under another name by now, so that one that cannot be read may be it.
+    fn may_be_renamed(&self) -> bool {
+        self.name
+            .as_ref()
+            .is_none_or(|name| is_numbered(name) || (self.live && server_stamp(name).is_none()))
+    }
+
     /// What became of it, now that it is gone.
     fn gone(&self, print: Fingerprint, progress: Option<&Progress>) -> Gone {
         if progress.is_some_and(|progress| progress.complete) {

@@ -37,6 +37,7 @@ mod large;
 mod lines;
 mod listing;
 mod loss;
+mod mounts;
 mod names;
 mod now;
 mod open;
@@ -45,12 +46,15 @@ mod packing;
 mod parts;
 mod pins;
 mod reader;
+mod renamed;
+mod rotation;
 mod shared;
 mod shorten;
 mod skim;
 mod source;
 mod spent;
 mod start;
+mod unread;
 mod unseen;
 mod watch;
 
@@ -61,7 +65,7 @@ pub(crate) use finite::{Listed, list, spooled};
 pub(crate) use large::{LARGE, Large};
 pub(crate) use open::STRIDE;
 pub(crate) use packing::Packing;
-pub(crate) use pins::{rename_links, try_link};
+pub(crate) use pins::{HeldLink, agent_name, held_links, remove_link, rename_links, try_link};
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;
@@ -141,13 +145,16 @@ impl Input {
     }
 
     /// A checkpoint holds these cursors of all outputs that take this input, each where one is known: what they have
-    /// passed need not be kept. To be called before [`Input::start`] too, with what was loaded.
-    pub(crate) fn saved(&self, cursors: &[Option<&Cursor>]) {
-        if self.shared.saved(cursors)
+    /// passed need not be kept. To be called before [`Input::start`] too, with what was loaded. Answers whether another
+    /// checkpoint would let links go, though nothing has moved.
+    pub(crate) fn saved(&self, cursors: &[Option<&Cursor>]) -> bool {
+        let released = self.shared.saved(cursors);
+        if released.now
             && let Some((_, waker)) = &self.thread
         {
             let _ = waker.try_send(Hint);
         }
+        released.next
     }
 
     /// Begins to follow the log. `inputs` are the names of all that are followed, `stored` what systemd kept open: the
@@ -164,7 +171,7 @@ impl Input {
     ) -> io::Result<()> {
         stats.tell_findings();
         let shared = Arc::clone(&self.shared);
-        let watch = Watch::new(Arc::new(move || shared.nudge()));
+        let watch = Watch::new(Arc::new(move |change| shared.nudge(change)));
         let waker = watch.waker();
         let pins =
             Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored);
@@ -173,6 +180,7 @@ impl Input {
             catalogue: Catalogue::new(&self.config.path, self.key.clone())
                 .with(&self.config)
                 .with_pins(pins)
+                .remembering(Arc::clone(&self.roll))
                 .one_of(inputs.len()),
             config: self.config.clone(),
             shared: Arc::clone(&self.shared),
@@ -198,14 +206,14 @@ impl Input {
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
         let found = Catalogue::new(&self.config.path, self.key.clone())
             .with(&self.config)
+            .remembering(Arc::clone(&self.roll))
             .look(Now::now(self.config.waits), |_| false);
         findings::after_look(stats, &self.config, &found, Looker::Once);
         let found = found?;
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
         stats.last_event.set(inspect::last_event(&found.generations).map(Time::from_nanos));
-        let unreadable = !found.unreadable.is_empty();
-        self.shared.publish(found.generations, found.awaited, unreadable);
+        self.shared.publish(found.generations, found.awaited, found.unsure);
         Ok(())
     }
 

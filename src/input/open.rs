@@ -51,7 +51,10 @@ impl Reader {
     pub(super) fn fill(&mut self, generation: &Arc<Generation>, now: Now) -> Filled {
         let progress = self.cursor.generations.get(&generation.print);
         let length = generation.length_now();
-        if !has_more(generation, length, progress) || self.given_up.contains(&generation.print) {
+        if generation.unread
+            || !has_more(generation, length, progress)
+            || self.given_up.contains(&generation.print)
+        {
             return Filled::Drained;
         }
         let progress = progress.cloned().unwrap_or_default();

@@ -141,6 +141,8 @@ mod tests {
                 time: None,
                 rotated: (!live).then(|| Nanos::from(n) * 100 * SECOND),
                 by_content: false,
+                unread: false,
+                own: None,
                 probe: Arc::default(),
             })
         };

@@ -27,9 +27,11 @@ use crate::telemetry::Say;
 
 mod budget;
 mod link;
+mod listing;
 mod name;
 mod store;
 
+pub(crate) use listing::{HeldLink, agent_name, held_links, remove_link};
 use name::{Naming, Whose};
 pub(crate) use name::{rename_links, try_link};
 
@@ -108,7 +110,8 @@ impl Pins {
     }
 
     /// Takes over what is there at first, sees what became of each link since, and removes those that are of no more use.
-    pub(super) fn look(&mut self, now: Now) {
+    /// Never that of `writer`, whose file the server may still write to.
+    pub(super) fn look(&mut self, now: Now, writer: Option<Fingerprint>) {
         if !self.adopted {
             self.adopt();
         }
@@ -131,7 +134,8 @@ impl Pins {
         }
         let useless = |print: Fingerprint, pin: &Pin| {
             let off = self.hold.max_bytes == 0 && pin.alone.is_none();
-            (off || self.shared.is_passed(print)).then_some(print)
+            let passed = Some(print) != writer && self.shared.is_passed(print);
+            (off || passed).then_some(print)
         };
         let useless: Vec<_> =
             self.links.iter().filter_map(|(print, pin)| useless(*print, pin)).collect();
@@ -246,15 +250,22 @@ impl Pins {
 
     /// Links what is needed and has no link yet, and points each generation at the file to read. Answers whether
     /// something is left to be done.
-    pub(super) fn keep(&mut self, all: &mut [Tracked], now: Now) -> bool {
+    pub(super) fn keep(
+        &mut self,
+        all: &mut [Tracked],
+        now: Now,
+        writer: Option<Fingerprint>,
+    ) -> bool {
         let (mut unsettled, mut linked, mut verified) = (false, false, false);
         for tracked in all.iter_mut() {
             let print = tracked.generation.print;
-            if self.shared.is_passed(print) {
+            let may_grow = Some(print) == writer;
+            if !may_grow && self.shared.is_passed(print) {
                 continue;
             }
             let pin = self.links.get(&print).cloned();
             match pin {
+                None if tracked.generation.unread => {}
                 None if tracked.named && self.hold.max_bytes > 0 => match self.link(tracked) {
                     Ok(done) => {
                         linked |= done;
@@ -266,9 +277,11 @@ impl Pins {
                 Some(pin) if !tracked.named => point(tracked, &pin),
                 Some(pin) if pin.id == tracked.id => {}
                 Some(pin) => {
-                    let wait = pin.alone.is_none_or(|since| {
-                        now.steady.duration_since(since) < now.waits.two_copies || verified
-                    });
+                    let as_it_is = may_grow || tracked.generation.unread;
+                    let wait = as_it_is
+                        || pin.alone.is_none_or(|since| {
+                            now.steady.duration_since(since) < now.waits.two_copies || verified
+                        });
                     match self.other_file(tracked, &pin, wait) {
                         Ok(done) => {
                             linked |= done;
@@ -333,7 +346,8 @@ fn point(tracked: &mut Tracked, pin: &Pin) {
         Some(held) if !held.gzip => held.file.metadata().map_or(old.length, |meta| meta.len()),
         _ => old.length,
     };
-    let (path, gzip) = (pin.path.clone(), pin.gzip);
+    let (path, gzip, unread) = (pin.path.clone(), pin.gzip, old.unread && held.is_none());
     tracked.id = pin.id;
-    tracked.generation = Arc::new(Generation { path, gzip, held, length, ..(**old).clone() });
+    let generation = Generation { path, gzip, held, length, unread, ..(**old).clone() };
+    tracked.generation = Arc::new(generation);
 }

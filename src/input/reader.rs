@@ -214,7 +214,7 @@ impl Reader {
         if let Some(gone) = self.lost(view, now) {
             return Some(gone);
         }
-        if let Some(gap) = self.unseen(view) {
+        if let Some(gap) = self.unseen(view, now) {
             return Some(News::Gap(gap));
         }
         self.list(view);
@@ -250,7 +250,7 @@ impl Reader {
             Some(existed.map(|generation| (generation.print, length(generation))).collect());
         let remembered = std::mem::take(&mut self.remembered);
         let Some(start_at) = self.start_at.take() else {
-            self.unseen = Unseen::new(&remembered, view);
+            self.unseen = Unseen::new(&remembered, view, &self.cursor);
             return None;
         };
         self.cursor = start::cursor(start_at, &view.generations, self.started, &self.key);
@@ -265,6 +265,7 @@ impl Reader {
         for (print, progress) in self.cursor.generations.clone() {
             self.advance(print, progress);
         }
+        self.unseen = Unseen::from_now_on(view);
         Some(News::Started(self.cursor.clone()))
     }
 
@@ -300,8 +301,7 @@ impl Reader {
                 };
             let before = self.cursor.generations.get(&generation).cloned().unwrap_or_default();
             let offset = before.offset;
-            let from = before.time.or_else(|| self.losses.first_event(generation));
-            let to = self.losses.after(generation, from);
+            let (from, to) = self.losses.span(generation, &self.cursor);
             let marks = Marks::default();
             let progress = Progress { complete: true, followed: true, marks, ..before };
             self.advance(generation, progress.clone());
@@ -318,6 +318,9 @@ impl Reader {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.insert(print, (progress.offset, progress.complete));
         drop(reading);
+        if progress.complete && !progress.followed {
+            self.unseen.finished(print);
+        }
         self.cursor.generations.insert(print, progress);
     }
 

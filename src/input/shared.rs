@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::generation::Generation;
 use super::outlook::Outlook;
+use super::watch::Change;
 use crate::config::Waits;
 use crate::event::{Cursor, Fingerprint};
 
@@ -28,6 +29,8 @@ struct State {
     news: u64,
     /// Some file does not yet hold what tells whose it is.
     awaited: bool,
+    /// Some file cannot be read until its mode or owner changes.
+    unread_file: bool,
     stopped: bool,
     /// Nothing will come that was not there at the first look.
     finite: bool,
@@ -44,6 +47,15 @@ struct State {
     let_go: BTreeMap<Fingerprint, Arc<Generation>>,
 }
 
+/// Whether generations are needed no more, so that what keeps them may go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Released {
+    /// With the checkpoint that was just written.
+    pub(super) now: bool,
+    /// With the next one: until then a damaged checkpoint would fall back to one that needs them.
+    pub(super) next: bool,
+}
+
 /// The generations at the last look, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
@@ -53,6 +65,8 @@ pub(super) struct View {
     pub(super) outlook: Arc<Outlook>,
     /// What is not shown may be there all the same: there is no log at all, or a file that cannot be read.
     pub(super) unsure: bool,
+    /// A file is there that does not yet hold what tells whose it is, or cannot be read.
+    pub(super) awaited: bool,
 }
 
 impl Shared {
@@ -71,18 +85,15 @@ impl Shared {
         (state.view.clone(), state.news)
     }
 
-    /// `awaited`: a file is there that does not yet hold what tells whose it is; `unreadable`: or cannot be read.
-    pub(super) fn publish(
-        &self,
-        generations: Vec<Arc<Generation>>,
-        awaited: bool,
-        unreadable: bool,
-    ) {
+    /// `awaited`: a file is there that does not yet hold what tells whose it is; `unsure`: or of which nothing is known.
+    pub(super) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool, unsure: bool) {
         let prints: HashSet<_> = generations.iter().map(|generation| generation.print).collect();
         let mut state = self.lock();
         state.furthest.retain(|print, _| prints.contains(print));
-        state.awaited = awaited;
-        state.view.unsure = unreadable || (generations.is_empty() && !awaited);
+        let unread = generations.iter().any(|generation| generation.unread);
+        (state.awaited, state.unread_file) = (awaited, unread);
+        state.view.awaited = awaited || unread;
+        state.view.unsure = unsure || (generations.is_empty() && !awaited);
         state.view.generations = generations.into();
         state.view.looks += 1;
         state.news += 1;
@@ -94,14 +105,15 @@ impl Shared {
         self.lock().view.outlook = outlook;
     }
 
-    /// Bytes may have been appended. Answers whether the directory has to be looked at again for that.
-    pub(super) fn nudge(&self) -> bool {
+    /// Something happened to a file, most likely bytes were appended. Answers whether the directory has to be looked at
+    /// again for that.
+    pub(super) fn nudge(&self, change: Change) -> bool {
         let mut state = self.lock();
         state.news += 1;
         if state.waiting > 0 {
             self.changed.notify_all();
         }
-        state.awaited
+        state.awaited || (change == Change::Access && state.unread_file)
     }
 
     /// There is one look, and reading ends when all that it found is read.
@@ -156,9 +168,8 @@ impl Shared {
         news
     }
 
-    /// A checkpoint was written, with these cursors of all outputs that take this input. Answers whether some
-    /// generation is needed no more.
-    pub(super) fn saved(&self, cursors: &[Option<&Cursor>]) -> bool {
+    /// A checkpoint was written, with these cursors of all outputs that take this input.
+    pub(super) fn saved(&self, cursors: &[Option<&Cursor>]) -> Released {
         let complete = |cursor: &Cursor, print| {
             cursor.generations.get(print).is_some_and(|progress| progress.complete)
         };
@@ -172,13 +183,14 @@ impl Shared {
             .collect();
         let mut state = self.lock();
         let [last, before] = &state.passed;
-        let released = passed.iter().any(|print| last.contains(print) && !before.contains(print));
+        let now = passed.iter().any(|print| last.contains(print) && !before.contains(print));
+        let next = passed.iter().any(|print| !last.contains(print));
         state.unread = cursors.is_empty();
         let readers = state.readers.clone();
         state.let_go.retain(|print, _| !passed.contains(print) && wanted(&readers, *print));
         let last = std::mem::replace(&mut state.passed[0], passed);
         state.passed[1] = last;
-        released
+        Released { now, next }
     }
 
     /// Whether no output will ask for this generation again, even if the last checkpoint turns out to be damaged.

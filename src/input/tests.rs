@@ -8,10 +8,12 @@ mod lines;
 mod pins;
 pub(super) mod play;
 mod random;
+mod renamed;
 mod rotation;
 mod starts;
 mod states;
 mod table;
+mod unread;
 mod wrapped;
 
 use play::check;

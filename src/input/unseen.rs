@@ -1,148 +1,230 @@
 //! Generations that came and went while no agent looked: nobody knows them, but they leave a hole between their
 //! neighbours.
 //!
-//! The log that was live when the last process looked is read to its end first. What comes next in the directory then
-//! either goes on where it ended, or does not.
+//! Every generation that this reader has finished, and the log that was live when the last process looked, is compared with
+//! the one that follows it: either that goes on where it ended, or something is missing.
 //!
-//! Told for certain: the server names a backup after the very write that begins the next file, so the first event of
-//! that is hardly younger than the name. Told by what is likely: a file that only we keep has no such name; if it took
-//! less than four times as long to fill as the time that is missing after it, a file is missing. A server that stood
-//! still for so long exactly between two files is mistaken for a loss; one that wrote faster than that is not noticed.
-//! Not told: files that others rotate, for they do so when they like; and an idle or stopped server, which begins its
+//! Certain: the server names a backup after the very write that begins the next file, and an event is made before it is
+//! written. So where the next first event is younger than the name, a file is missing, however short the absence was.
+//! Likely: a file that only we keep has lost its name. Where the server's own names stand beside it, a file is missing if
+//! nothing was written for much longer than this one took to fill: four times, or a quarter of it and ten seconds. A server
+//! that stood still for so long exactly between two files is mistaken for a loss; a shorter hole is not noticed.
+//! Not reported: files that others rotate, for they do so when they like; and an idle or stopped server, which begins its
 //! next file with the write that renames the last one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::generation::Generation;
 use super::names::{is_numbered, server_stamp};
+use super::now::Now;
 use super::reader::{Gap, Reader};
 use super::shared::View;
-use crate::event::{Fingerprint, Marks, Nanos, Progress, Sightings};
+use crate::event::{Cursor, Fingerprint, Marks, Nanos, Progress, Sightings};
 use crate::telemetry::GapReason;
 
-/// Between the stamp in a name and the first event of the next file: events are written some time after they were made,
-/// but not before.
-const SLACK: Nanos = 10_000_000_000;
-/// How much faster than the last one a missing file was filled, at most.
+/// The stamp in a name is cut to the millisecond, and the clock may be corrected by a little between event and write.
+const SLACK: Nanos = 10_000_000;
+/// A hole that is only likely lasts at least so long, where files are filled within moments and otherwise.
+const SHORTEST: Nanos = 1_000_000_000;
+const USUAL: Nanos = 10_000_000_000;
+/// How much longer than filling a file took, and how much shorter where it took long.
 const FASTER: Nanos = 4;
 
-/// The logs that were live when the last process looked, and are not any more.
+/// The generations whose successor is still to be compared.
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
     before: Vec<Fingerprint>,
+    /// What began earlier was complete before this output or its agent was there.
+    since: Option<Nanos>,
+    /// Since when a hole is seen behind each.
+    holes: HashMap<Fingerprint, Instant>,
 }
 
 impl Unseen {
-    pub(super) fn new(remembered: &Sightings, view: &View) -> Self {
+    /// For an output that goes on: the logs that were live when the last process looked, and are not any more, and what
+    /// that process had finished last.
+    pub(super) fn new(remembered: &Sightings, view: &View, cursor: &Cursor) -> Self {
         let live = |print| view.generations.iter().any(|one| one.live && one.print == print);
         let before = remembered.iter().filter(|(print, sighting)| sighting.live && !live(**print));
-        Self { before: before.map(|(print, _)| *print).collect() }
+        let finished = cursor.generations.iter().filter(|(_, progress)| progress.complete);
+        let last = finished.max_by_key(|(_, progress)| progress.time);
+        let mut unseen = Self::default();
+        for (print, _) in before {
+            unseen.finished(*print);
+        }
+        if let Some((print, _)) = last {
+            unseen.finished(*print);
+        }
+        unseen
     }
+
+    /// For an output that begins: what is missing between older files was so before.
+    pub(super) fn from_now_on(view: &View) -> Self {
+        let since = view.generations.iter().filter_map(|generation| generation.time).max();
+        Self { since: Some(since.unwrap_or(Nanos::MIN)), ..Self::default() }
+    }
+
+    /// A reader has finished a generation.
+    pub(super) fn finished(&mut self, print: Fingerprint) {
+        if !self.before.contains(&print) {
+            self.before.push(print);
+        }
+    }
+}
+
+/// What one reader knows of a generation that it has finished.
+struct Finished {
+    name: Arc<str>,
+    first: Nanos,
+    last: Nanos,
+    progress: Progress,
 }
 
 impl Reader {
     /// A hole after a log that was read to its end. What is gone itself is told by `loss.rs`, hole and all.
-    pub(super) fn unseen(&mut self, view: &View) -> Option<Gap> {
-        let done = |print: &Fingerprint| {
-            self.cursor.generations.get(print).filter(|progress| progress.complete)
-        };
-        let at = self.unseen.before.iter().position(|print| done(print).is_some())?;
-        let print = self.unseen.before.remove(at);
-        let progress = done(&print)?.clone();
-        let generation = view.generations.iter().find(|generation| generation.print == print)?;
-        let next = next(generation, view).filter(|_| !progress.followed)?;
-        let last = progress.time.or(generation.time)?;
-        if !is_hole(generation, last, next) {
+    pub(super) fn unseen(&mut self, view: &View, now: Now) -> Option<Gap> {
+        // What cannot be read yet may be what seems to be missing.
+        if view.unsure || view.awaited || self.shared.is_finite() {
             return None;
         }
-        let offset = progress.offset;
+        let mut candidates = std::mem::take(&mut self.unseen.before).into_iter();
+        while let Some(print) = candidates.next() {
+            let Some(finished) = self.finished(print) else { continue };
+            let next = self.losses.after(print, Some(finished.last));
+            let missing = next.filter(|next| self.is_hole(view, &finished, *next));
+            let Some(next) = next else {
+                self.unseen.before.push(print);
+                continue;
+            };
+            if missing.is_none() {
+                self.unseen.holes.remove(&print);
+                continue;
+            }
+            // A listing may leave out a file that is renamed meanwhile.
+            let since = *self.unseen.holes.entry(print).or_insert(now.steady);
+            if now.steady.duration_since(since) < now.waits.lost {
+                self.unseen.before.push(print);
+                continue;
+            }
+            self.unseen.before.extend(candidates);
+            return Some(self.hole(print, finished, next));
+        }
+        None
+    }
+
+    fn finished(&self, print: Fingerprint) -> Option<Finished> {
+        let progress = self.cursor.generations.get(&print)?;
+        let first = self.losses.first_event(print)?;
+        let last = progress.time.unwrap_or(first);
+        let watched = self.unseen.since.is_none_or(|since| first >= since);
+        let name = self.losses.name(print)?;
+        (watched && progress.complete && !progress.followed).then(|| Finished {
+            name,
+            first,
+            last,
+            progress: progress.clone(),
+        })
+    }
+
+    /// Whether something is missing between a generation and the next first event that is known.
+    fn is_hole(&self, view: &View, finished: &Finished, next: Nanos) -> bool {
+        let between = |progress: &Progress| {
+            progress.time.is_some_and(|time| finished.last < time && time < next)
+        };
+        let by_server = |one: &Arc<Generation>| server_stamp(&one.name).is_some();
+        // What was read in between may be forgotten but for that.
+        !self.cursor.generations.values().any(between)
+            && is_hole(finished, next, view.generations.iter().any(by_server))
+    }
+
+    fn hole(&mut self, print: Fingerprint, finished: Finished, next: Nanos) -> Gap {
+        self.unseen.holes.remove(&print);
+        let Finished { name, last, progress, .. } = finished;
         let progress = Progress { followed: true, marks: Marks::default(), ..progress };
         self.advance(print, progress.clone());
-        Some(Gap {
+        Gap {
             reason: GapReason::BackupGone,
             generation: print,
-            file: Arc::clone(&generation.name),
-            offset,
+            file: name,
+            offset: progress.offset,
             bytes: 0,
             at_least: true,
             from: Some(last),
             to: Some(next),
             progress,
-        })
-    }
-}
-
-/// Time of the first event in the oldest generation that is newer than one.
-fn next(generation: &Generation, view: &View) -> Option<Nanos> {
-    let after = generation.time?;
-    let others = view.generations.iter().filter(|other| other.print != generation.print);
-    others.filter_map(|other| other.time).filter(|time| *time > after).min()
-}
-
-/// Whether something is missing between the last event of a generation and the next event there is.
-fn is_hole(generation: &Generation, last: Nanos, next: Nanos) -> bool {
-    match (server_stamp(&generation.name), generation.rotated) {
-        (Some(stamp), _) => next > stamp.max(last).saturating_add(SLACK),
-        // Others rotate when they like.
-        (None, Some(_)) => false,
-        (None, None) if is_numbered(&generation.name) => false,
-        (None, None) => {
-            let filled = generation.time.map_or(0, |first| last.saturating_sub(first));
-            next.saturating_sub(last) > SLACK.max(filled / FASTER)
         }
     }
 }
 
+/// Whether something is missing between the last event of a file and the next event there is. `by_server`: its server
+/// rotates its logs itself, as the names of other files show.
+fn is_hole(finished: &Finished, next: Nanos, by_server: bool) -> bool {
+    let Finished { name, first, last, .. } = finished;
+    if let Some(stamp) = server_stamp(name) {
+        return next > stamp.max(*last).saturating_add(SLACK);
+    }
+    // Others rotate when they like.
+    if !by_server || is_numbered(name) {
+        return false;
+    }
+    let filled = last.saturating_sub(*first);
+    let likely = SHORTEST.max(filled.saturating_mul(FASTER)).min(USUAL.max(filled / FASTER));
+    next.saturating_sub(*last) > likely
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     const SECOND: Nanos = 1_000_000_000;
     /// 2026-11-21T06:28:00.
     const STAMP: Nanos = 1_795_242_480 * SECOND;
 
-    /// Of a file that was filled from `first` to `last`, in seconds before the stamp; the next one begins so many after.
-    fn hole(name: &str, rotated: bool, first: i64, last: i64, next: i64) -> bool {
-        let time = |before: i64| STAMP - before * SECOND;
-        let generation = Generation {
-            print: Fingerprint([1; 16]),
-            name: name.into(),
-            path: PathBuf::new(),
-            gzip: false,
-            held: None,
-            length: 1,
-            live: false,
-            closed: true,
-            time: Some(time(first)),
-            rotated: rotated.then_some(STAMP),
-            by_content: false,
-            probe: Arc::default(),
-        };
-        is_hole(&generation, time(last), time(-next))
+    /// Of a file that was filled from `first` to `last`, in milliseconds before the stamp; the next one begins so many after.
+    fn hole_beside(name: &str, first: i64, last: i64, next: i64, by_server: bool) -> bool {
+        let time = |before: i64| STAMP - before * SECOND / 1000;
+        let (first, last) = (time(first), time(last));
+        let finished = Finished { name: name.into(), first, last, progress: Progress::default() };
+        is_hole(&finished, time(-next), by_server)
+    }
+
+    fn hole(name: &str, first: i64, last: i64, next: i64) -> bool {
+        hole_beside(name, first * 1000, last * 1000, next * 1000, true)
     }
 
     #[test]
     fn a_server_that_was_idle_or_stopped_leaves_no_hole() {
         let name = "audit-2026-11-21T06-28-00.000.log";
-        assert!(!hole(name, true, 7200, 3600, 0));
-        assert!(!hole(name, true, 7200, 3600, -30));
-        assert!(!hole(name, true, 7200, 0, 9));
-        assert!(hole(name, true, 7200, 0, 11));
+        assert!(!hole(name, 7200, 3600, 0));
+        assert!(!hole(name, 7200, 3600, -30));
+        assert!(!hole_beside(name, 7200, 0, 1, false), "the name is cut to the millisecond");
+        assert!(hole(name, 7200, 3600, 1));
+    }
+
+    #[test]
+    fn an_event_younger_than_the_name_of_the_file_before_it_stands_behind_a_lost_file() {
+        assert!(hole_beside("audit-2026-11-21T06-28-00.000.log.gz", 100, 0, 100, false));
     }
 
     #[test]
     fn other_programs_rotate_when_they_like() {
-        assert!(!hole("audit.log-20261121", true, 7200, 3600, 7200));
-        assert!(!hole("audit.log.1", false, 7200, 3600, 7200));
+        for name in ["audit.log.1", "audit.log.12.gz"] {
+            assert!(!hole(name, 7200, 3600, 7200), "{name}");
+        }
+        // Moved into another directory (olddir): nothing here shows that the server rotates.
+        assert!(!hole_beside("audit.log", 60_000, 10_000, 3_600_000, false));
     }
 
     #[test]
-    fn after_a_file_without_a_name_a_hole_is_as_long_as_it_takes_to_fill_one() {
-        assert!(!hole("audit.log", false, 7200, 0, 1799));
-        assert!(hole("audit.log", false, 7200, 0, 1801));
-        assert!(!hole("audit.log", false, 4, 0, 9));
-        assert!(hole("audit.log", false, 4, 0, 11));
+    fn after_a_file_without_a_name_a_hole_is_much_longer_than_it_took_to_fill_it() {
+        assert!(!hole("audit.log", 7200, 0, 1799));
+        assert!(hole("audit.log", 7200, 0, 1801));
+        assert!(!hole("audit.log", 4, 0, 9));
+        assert!(hole("audit.log", 4, 0, 11));
+        // Ten rotations a second.
+        assert!(hole_beside("audit.log", 100, 0, 1900, true));
+        assert!(!hole_beside("audit.log", 100, 0, 900, true));
     }
 }

@@ -12,18 +12,26 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hint;
 
+/// What happened to a file without a change of names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Change {
+    Data,
+    /// Mode, owner, links or times.
+    Access,
+}
+
 /// Watches one directory.
 pub(super) struct Watch {
     hints: Receiver<Hint>,
     sender: SyncSender<Hint>,
-    /// Called from the kernel's side at once when bytes were appended, without waiting for a look; answers whether one
+    /// Called from the kernel's side at once when bytes were appended or the mode changed, without waiting for a look; answers whether one
     /// is needed all the same.
-    data: Arc<dyn Fn() -> bool + Send + Sync>,
+    data: Arc<dyn Fn(Change) -> bool + Send + Sync>,
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    pub(super) fn new(data: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+    pub(super) fn new(data: Arc<dyn Fn(Change) -> bool + Send + Sync>) -> Self {
         // One waiting hint is as good as many.
         let (sender, hints) = sync_channel(1);
         Self { hints, sender, data, watcher: None }
@@ -47,8 +55,8 @@ impl Watch {
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 match event.map(|event| event.kind) {
                     Ok(EventKind::Access(_)) => {}
-                    Ok(EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)))
-                        if !data() => {}
+                    Ok(EventKind::Modify(ModifyKind::Data(_))) if !data(Change::Data) => {}
+                    Ok(EventKind::Modify(ModifyKind::Metadata(_))) if !data(Change::Access) => {}
                     // Everything else, an overflow of the queue included, may concern names.
                     _ => drop(sender.try_send(Hint)),
                 }

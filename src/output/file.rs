@@ -9,8 +9,11 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+
+use tokio::sync::Notify;
 
 use super::file_tail::Tail;
 use super::finding::Finding;
@@ -35,6 +38,7 @@ pub(crate) struct File {
     // The std lock: writing blocks anyway.
     open: Arc<Mutex<Open>>,
     meter: Meter,
+    reader: Arc<Reader>,
 }
 
 struct Open {
@@ -62,6 +66,24 @@ impl Open {
     }
 }
 
+/// Whoever reads standard output.
+#[derive(Default)]
+struct Reader {
+    /// It may end before all is written.
+    may_go: AtomicBool,
+    is_gone: AtomicBool,
+    gone: Notify,
+}
+
+impl Reader {
+    fn failed(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::BrokenPipe && self.may_go.load(Relaxed) {
+            self.is_gone.store(true, Relaxed);
+            self.gone.notify_one();
+        }
+    }
+}
+
 /// A large line's room is not kept.
 pub(super) const KEPT: u64 = 8 << 20;
 
@@ -74,7 +96,13 @@ impl File {
         let path = PathBuf::from(path.to_string_lossy().replace("{input}", input));
         let (mark, buffer) = (Mark::default(), Vec::new());
         let open = Open { file: None, mark, buffer, tail: None, broken: None };
-        Self { path, rotate, open: Arc::new(Mutex::new(open)), meter: Meter::default() }
+        Self {
+            path,
+            rotate,
+            open: Arc::new(Mutex::new(open)),
+            meter: Meter::default(),
+            reader: Arc::default(),
+        }
     }
 
     pub(super) fn set_meter(&mut self, meter: Meter) {
@@ -83,6 +111,18 @@ impl File {
 
     pub(crate) fn is_stdout(&self) -> bool {
         self.path.as_os_str() == STDOUT
+    }
+
+    /// Waits until whoever reads standard output has closed it, as `head` does. From the first call on that is an end and
+    /// no error.
+    pub(crate) async fn reader_gone(&self) {
+        self.reader.may_go.store(true, Relaxed);
+        self.reader.gone.notified().await;
+    }
+
+    /// Whether nobody will read what is sent, and somebody ends the sender for it.
+    pub(super) fn has_no_reader(&self) -> bool {
+        self.reader.is_gone.load(Relaxed)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -267,7 +307,8 @@ impl File {
     fn append(&self, open: &mut Open, lines: &[u8]) -> io::Result<()> {
         if self.is_stdout() {
             let mut stdout = io::stdout().lock();
-            return stdout.write_all(lines).and_then(|()| stdout.flush());
+            let written = stdout.write_all(lines).and_then(|()| stdout.flush());
+            return written.inspect_err(|error| self.reader.failed(error));
         }
         if let Some(rotate) = self.rotate
             && open.mark.length > 0

@@ -180,7 +180,14 @@ impl Output {
         match self {
             Self::Loki(loki) => loki.send(batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.send(batch, picks).await,
-            Self::File(file) => tokio::task::block_in_place(|| file.send(batch, picks)),
+            Self::File(file) => {
+                let answer = tokio::task::block_in_place(|| file.send(batch, picks));
+                if file.has_no_reader() {
+                    // The answer is of no more use: who waits for that ends this task.
+                    std::future::pending::<()>().await;
+                }
+                answer
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tests of the built binary, seen as an operator sees it, and of the house rules.
 //!
 //! `command.rs` runs the binary. `backups.rs`, `cli.rs`, `starting.rs`, `pages.rs`, `metrics.rs`, `delivery.rs`, `descriptors.rs`, `leaving.rs`, `letters.rs`, `checkpoint.rs`, `state.rs`,
-//! `full_disk.rs` and `memory.rs` are what a user would notice; `docs.rs` checks the documents against the program, `tidy.rs` the sources against the house rules. Everything
+//! `full_disk.rs`, `holds.rs` and `memory.rs` are what a user would notice; `docs.rs` checks the documents against the program, `tidy.rs` the sources against the house rules. Everything
 //! here needs Rust alone; the tests against real servers are in `tests/backends`.
 // The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -24,6 +24,7 @@ mod descriptors;
 mod docs;
 mod full_disk;
 mod holding;
+mod holds;
 mod leaving;
 mod letters;
 mod memory;

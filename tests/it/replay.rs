@@ -1,6 +1,7 @@
 //! Recorded logs shipped to their end: which of them, from where the last run ended, and what is said of it.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -329,4 +330,26 @@ fn standard_input_is_shipped_piece_by_piece_whether_compressed_or_not() {
     let left: Vec<_> = fs::read_dir(stage.path("state/replay")).unwrap().collect();
     let pieces = left.iter().any(|dir| dir.as_ref().unwrap().path().join("piece").is_file());
     assert!(!pieces, "what it was cut into is gone");
+}
+
+#[test]
+fn standard_output_holds_events_alone_and_whoever_wants_only_the_first_ends_it_quietly() {
+    let stage = Stage::new(|_| "[outputs.shown]\ntype = \"file\"\npath = \"-\"\n".into());
+    let all = stage.write_logs(1000);
+    let ran = stage.replay(&[]).expect(0);
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with('{')).count(), all);
+    assert_eq!(ran.stdout.lines().count(), all);
+    assert!(ran.stderr.contains("4 files"), "{}", ran.stderr);
+
+    let mut command = stage.command(&[]);
+    let piped = command.arg(stage.path("log")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with('{'), "{first}");
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    // Not all of it was shipped.
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(!said.contains("ERROR") && !said.contains("WARN") && !said.contains("FILE"), "{said}");
 }

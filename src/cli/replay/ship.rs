@@ -18,7 +18,7 @@ use crate::config::{self, OutputKind};
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
 use crate::letters::Letters;
-use crate::output::Output;
+use crate::output::{File, Output};
 use crate::pipeline::{Counts, Doubts, Ended, Pipeline, Selection};
 
 /// What came of the files at one output.
@@ -33,6 +33,8 @@ pub(super) struct Shipped {
     pub(super) letters: Letters,
     /// Everything that was sent is acknowledged and written down.
     pub(super) clean: bool,
+    /// It went to standard output, and whoever read that has had enough.
+    pub(super) reader_gone: bool,
 }
 
 /// One output's share of the work.
@@ -40,6 +42,8 @@ struct Lanes {
     shipped: Shipped,
     pipelines: Vec<Pipeline>,
     ledgers: Vec<Arc<Ledger>>,
+    /// Standard output, if that is what it is.
+    stdout: Option<File>,
 }
 
 /// See the module.
@@ -70,14 +74,25 @@ pub(super) async fn ship(
     let showing = Showing::start(files, ledgers, counts, &job.telemetry);
     let mut running = JoinSet::new();
     let mut shipped = Vec::new();
-    for Lanes { shipped: one, pipelines, ledgers } in all {
+    let stdout: Vec<_> = all.iter().filter_map(|lanes| lanes.stdout.clone()).collect();
+    for Lanes { shipped: one, pipelines, ledgers, .. } in all {
         for pipeline in pipelines {
             running.spawn(pipeline.run(job.stopped.clone()));
         }
         shipped.push((one, ledgers));
     }
-    let mut clean = true;
-    while let Some(ended) = running.join_next().await {
+    let (mut clean, mut reader_gone) = (true, false);
+    loop {
+        let ended = tokio::select! {
+            ended = running.join_next() => ended,
+            () = gone(&stdout) => {
+                // As after a kill: what is written down is less than what was sent.
+                running.shutdown().await;
+                (clean, reader_gone) = (false, true);
+                None
+            }
+        };
+        let Some(ended) = ended else { break };
         match ended.map_err(anyhow::Error::from).and_then(|ended| Ok(ended?))? {
             Ended::Drained => {}
             Ended::TimedOut => clean = false,
@@ -95,9 +110,17 @@ pub(super) async fn ship(
     clean &= saved.is_ok();
     let done = shipped.into_iter().map(|(one, ledgers)| {
         let cursors = ledgers.iter().map(|ledger| ledger.cursor().generations);
-        Shipped { reached: cursors.flatten().collect(), clean, ..one }
+        Shipped { reached: cursors.flatten().collect(), clean, reader_gone, ..one }
     });
     Ok(done.collect())
+}
+
+/// Waits until nobody reads standard output any more, where that is an output.
+async fn gone(stdout: &[File]) {
+    match stdout {
+        [] => std::future::pending().await,
+        [file, ..] => file.reader_gone().await,
+    }
 }
 
 /// How many files go to an output at a time. What stands in a file stands in order.
@@ -124,6 +147,10 @@ async fn lanes(
     let mut ids = start::all_ids(agent);
     ids.extend(known.ids.iter().cloned());
     let output = output(job, config, files, count, &ids).await?;
+    let stdout = match &*output {
+        Output::File(file) if file.is_stdout() => Some(file.clone()),
+        _ => None,
+    };
     let settings = house::settings(&job.config, config);
     // Requests of a process that was killed may still be under way.
     let killed = known.reserved > 0;
@@ -189,8 +216,9 @@ async fn lanes(
         earlier,
         letters,
         clean: false,
+        reader_gone: false,
     };
-    Ok(Lanes { shipped, pipelines, ledgers })
+    Ok(Lanes { shipped, pipelines, ledgers, stdout })
 }
 
 /// The books of one pipeline, and what is in doubt for it.

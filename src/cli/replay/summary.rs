@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Job;
 use super::ship::Shipped;
 use crate::cli::ExitCode;
+use crate::config::{self, OutputKind};
 use crate::event::Progress;
 use crate::input::Listed;
 use crate::pipeline::Count;
@@ -21,6 +22,7 @@ const TITLES: [&str; 7] =
 pub(super) struct Summary {
     rows: Vec<Row>,
     unclean: bool,
+    reader_gone: bool,
     /// Dead letters that are kept, of this run and of earlier ones.
     letters: u64,
 }
@@ -91,6 +93,7 @@ impl Summary {
         self.letters = shipped.iter().map(|one| one.letters.count().letters).sum();
         for one in shipped {
             self.unclean |= !one.clean;
+            self.reader_gone |= one.reader_gone;
             for file in &one.files {
                 let (print, count) = (file.print(), one.counts.of(file.print()));
                 let earlier = one.earlier.contains(&print);
@@ -115,9 +118,20 @@ impl Summary {
         if self.letters > 0 { ExitCode::Letters } else { ExitCode::Done }
     }
 
+    /// Where events went to standard output it is not for people: the table goes to standard error, and there is none for a
+    /// reader that wanted only the beginning.
     pub(super) fn print(&self, job: &Job) {
+        if self.reader_gone {
+            return;
+        }
+        let is_stdout = |output: &config::Output| matches!(&output.kind, OutputKind::File(file) if file.path.as_os_str() == "-");
+        let text = self.text(job);
         // A closed pipe is no failure.
-        let _ = std::io::stdout().write_all(self.text(job).as_bytes());
+        let _ = if job.outputs.iter().any(is_stdout) {
+            std::io::stderr().write_all(text.as_bytes())
+        } else {
+            std::io::stdout().write_all(text.as_bytes())
+        };
     }
 
     fn text(&self, job: &Job) -> String {

@@ -168,26 +168,29 @@ fn takers(config: &Config, input: &config::FileInput) -> Vec<Arc<str>> {
     takers.map(|output| Arc::clone(&output.name)).collect()
 }
 
-/// Tells each input what a checkpoint says that its outputs have passed.
+/// Tells each input what a checkpoint says that its outputs have passed; answers whether one of them waits for another
+/// checkpoint to let links go.
 pub(super) fn saved(
     config: &Config,
     inputs: &[Arc<Input>],
-) -> impl Fn(&State) + Send + Sync + use<> {
+) -> impl Fn(&State) -> bool + Send + Sync + use<> {
     let named = config.inputs.iter().zip(inputs);
     let all: Vec<_> = named
         .map(|(known, input)| (Arc::clone(input), Arc::clone(&known.name), takers(config, known)))
         .collect();
     move |state| {
+        let mut more = false;
         for (input, name, outputs) in &all {
-            tell_saved(input, name, outputs, state);
+            more |= tell_saved(input, name, outputs, state);
         }
+        more
     }
 }
 
-fn tell_saved(input: &Input, name: &str, outputs: &[Arc<str>], state: &State) {
+fn tell_saved(input: &Input, name: &str, outputs: &[Arc<str>], state: &State) -> bool {
     let cursors: Vec<_> =
         outputs.iter().map(|output| state.pair(name, output).map(|pair| &pair.cursor)).collect();
-    input.saved(&cursors);
+    input.saved(&cursors)
 }
 
 /// Opens a file output where its checkpoint says; nothing of it is in doubt then.

@@ -58,7 +58,7 @@ impl Next {
         before: Vec<Tracked>,
         now: Now,
         live_exists: bool,
-        wanted: &impl Fn(Fingerprint) -> bool,
+        (wanted, writer): (&impl Fn(Fingerprint) -> bool, Option<Fingerprint>),
         pins: Option<&Pins>,
     ) -> Vec<Tracked> {
         let pinned = |old: &Tracked| {
@@ -69,7 +69,7 @@ impl Next {
         let mut place = 0;
         for old in before {
             if let Some(at) = self.places.get(&old.generation.print) {
-                hold::prefer_open(&mut self.tracked[*at], &old);
+                hold::prefer_open(&mut self.tracked[*at], &old, writer);
                 place = at + 1;
             } else if (wanted(old.generation.print) || pinned(&old))
                 && let Some(old) = still_there(&old, now, live_exists, pins)

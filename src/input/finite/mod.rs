@@ -245,6 +245,8 @@ fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> L
             _ => None,
         },
         by_content: false,
+        unread: false,
+        own: None,
         probe: head.probe,
     };
     Listed { generation: Arc::new(generation), path, keyed, copies: Vec::new() }

@@ -16,6 +16,47 @@ pub(super) struct Naming {
     inputs: Vec<Arc<str>>,
 }
 
+/// An agent is known by the key in its state directory.
+pub(super) fn agent_of(key: &Key) -> String {
+    let mut agent = key.hash(b"hold").to_string();
+    agent.truncate(AGENT);
+    agent
+}
+
+/// Digits of an agent's name.
+const AGENT: usize = 8;
+
+/// What the name of a link says.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct LinkName {
+    pub(super) agent: String,
+    pub(super) input: String,
+    pub(super) print: Fingerprint,
+    pub(super) gzip: bool,
+    /// It was being made when its agent was killed.
+    pub(super) unfinished: bool,
+}
+
+impl LinkName {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (agent, rest) = name.split_once('-')?;
+        if agent.len() != AGENT || !agent.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let (rest, unfinished) = match rest.strip_suffix(".new") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        let (rest, gzip) = match rest.strip_suffix(".gz") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        let (input, print) = rest.strip_suffix(".log")?.rsplit_once('-')?;
+        let (agent, input) = (agent.to_owned(), input.to_owned());
+        Some(Self { agent, input, print: print.parse().ok()?, gzip, unfinished })
+    }
+}
+
 /// Who made a file in the hold directory.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Whose {
@@ -32,7 +73,7 @@ pub(super) enum Whose {
 
 impl Naming {
     pub(super) fn new(key: &Key, input: &Arc<str>, inputs: &[Arc<str>]) -> Self {
-        let agent = key.hash(b"hold").to_string()[..8].to_owned();
+        let agent = agent_of(key);
         Self { agent, input: Arc::clone(input), inputs: inputs.to_vec() }
     }
 
@@ -45,31 +86,16 @@ impl Naming {
     }
 
     pub(super) fn whose(&self, name: &str) -> Whose {
-        let parts = || {
-            let rest = name.strip_prefix(&*self.agent)?.strip_prefix('-')?;
-            let (rest, unfinished) = match rest.strip_suffix(".new") {
-                Some(rest) => (rest, true),
-                None => (rest, false),
-            };
-            let (rest, gzip) = match rest.strip_suffix(".gz") {
-                Some(rest) => (rest, true),
-                None => (rest, false),
-            };
-            let (input, print) = rest.strip_suffix(".log")?.rsplit_once('-')?;
-            Some((input, print.parse().ok()?, gzip, unfinished))
-        };
-        match parts() {
+        match LinkName::parse(name).filter(|link| link.agent == self.agent) {
             None => Whose::Foreign,
-            Some((input, print, gzip, unfinished)) if input == &*self.input => {
-                if unfinished {
+            Some(link) if link.input == *self.input => {
+                if link.unfinished {
                     Whose::Left
                 } else {
-                    Whose::Own { print, gzip }
+                    Whose::Own { print: link.print, gzip: link.gzip }
                 }
             }
-            Some((input, ..)) if self.inputs.iter().any(|known| **known == *input) => {
-                Whose::Sibling
-            }
+            Some(link) if self.inputs.iter().any(|known| **known == *link.input) => Whose::Sibling,
             Some(_) => Whose::Left,
         }
     }

@@ -74,17 +74,18 @@ fn a_link_of_what_is_passed_is_removed_by_the_next_process() {
 
 #[test]
 fn one_copy_is_kept_and_a_whole_gz_takes_the_place_of_its_plain_file() {
-    let mut play = check("append a*3000 b*3000 | look | rotate | look | gzip | look", "");
+    let mut play =
+        check("append a*3000 b*3000 | look | rotate | append c | look | gzip | look", "");
     let ends =
         |play: &Play, end: &str| play.links().iter().filter(|name| name.ends_with(end)).count();
-    assert_eq!((ends(&play, ".log"), ends(&play, ".log.gz")), (1, 0));
+    assert_eq!((ends(&play, ".log"), ends(&play, ".log.gz")), (2, 0));
     let plain = play.kept.alone;
     assert!(plain > 0);
     play.script("wait 11 | look");
-    assert_eq!((ends(&play, ".log"), ends(&play, ".log.gz")), (0, 1), "{:?}", play.links());
+    assert_eq!((ends(&play, ".log"), ends(&play, ".log.gz")), (1, 1), "{:?}", play.links());
     assert_eq!(play.kept.alone, 0);
     play.script("delete 1_gz | look | restart");
-    assert_eq!(play.script("read"), "a b");
+    assert_eq!(play.script("read"), "a b c");
 }
 
 #[test]

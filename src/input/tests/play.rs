@@ -8,7 +8,7 @@
 //!                    `junk` `blank` `old:a`(text format) `undated:a`, `a@9` nine seconds after the others
 //! rotate [N]         rename to the stamp N (by default the next), open a new file; `gzip [N]` compress and unlink
 //! gzip-begun [N]     a partial .gz beside the plain file; `gzip-beside` a whole one
-//! delete NAME        `cut NAME BYTES`, `move NAME NAME`, `copy NAME NAME`, `put NAME words`
+//! delete NAME        `chmod NAME MODE`, `cut NAME BYTES`, `move NAME NAME`, `copy NAME NAME`, `put NAME words`
 //! copytruncate, logrotate, reopen
 //! look               only a listing; `wait SECONDS` two of them with time between; `restart` from what is acknowledged
 //! save       a checkpoint is written with what is acknowledged
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -77,6 +77,8 @@ pub(super) struct Play {
     pub(super) gaps: Vec<Gap>,
     /// The last look found the log moved away.
     pub(super) moved: bool,
+    /// The file that the server writes to in place of an empty log, as of the last look.
+    pub(super) not_reopened: Option<Arc<str>>,
     /// Files that the last look could not read.
     pub(super) unreadable: Vec<PathBuf>,
     /// What is kept by links, where a test wants any.
@@ -111,6 +113,7 @@ impl Play {
             again: Vec::new(),
             gaps: Vec::new(),
             moved: false,
+            not_reopened: None,
             unreadable: Vec::new(),
             hold: None,
             kept: Kept::default(),
@@ -137,7 +140,9 @@ impl Play {
             self.shared.saved(&[cursor.as_ref()]);
             let names = [Arc::clone(&config.name)];
             let pins = Pins::new(config, &KEY, &names, Arc::clone(&self.shared));
-            self.catalogue = Catalogue::new(&config.path, KEY).with_pins(pins);
+            self.catalogue = Catalogue::new(&config.path, KEY)
+                .with_pins(pins)
+                .remembering(Arc::clone(&self.roll));
         }
     }
 
@@ -199,6 +204,10 @@ impl Play {
                 let file = File::options().write(true).open(self.path(rest[0])).unwrap();
                 let length = file.metadata().unwrap().len();
                 file.set_len(length - rest[1].parse::<u64>().unwrap()).unwrap();
+            }
+            "chmod" => {
+                let mode = u32::from_str_radix(rest[1], 8).unwrap();
+                fs::set_permissions(self.path(rest[0]), fs::Permissions::from_mode(mode)).unwrap();
             }
             "move" => fs::rename(self.path(rest[0]), self.path(rest[1])).unwrap(),
             "copy" => drop(fs::copy(self.path(rest[0]), self.path(rest[1])).unwrap()),
@@ -286,9 +295,10 @@ impl Play {
         let shared = Arc::clone(&self.shared);
         if let Ok(found) = self.catalogue.look(now, |print| shared.is_wanted(print)) {
             (self.moved, self.kept) = (found.moved, found.kept);
+            self.not_reopened = found.not_reopened;
             self.unreadable = found.unreadable.into_iter().map(|(path, _)| path).collect();
             self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
-            self.shared.publish(found.generations, found.awaited, !self.unreadable.is_empty());
+            self.shared.publish(found.generations, found.awaited, found.unsure);
         }
     }
 
@@ -452,7 +462,7 @@ fn begin(
         started,
     );
     shared.register(reader.reading());
-    (Catalogue::new(live, KEY), shared, reader)
+    (Catalogue::new(live, KEY).remembering(Arc::clone(roll)), shared, reader)
 }
 
 pub(super) fn nanos(text: &str) -> Nanos {

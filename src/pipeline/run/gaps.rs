@@ -238,18 +238,35 @@ struct What {
 }
 
 impl What {
+    /// The time that it spans, as far as known.
+    fn span(&self) -> String {
+        let time = |nanos: Nanos| format!("{:.3}", Time::from_nanos(nanos));
+        match (self.from.map(time), self.to.map(time)) {
+            (Some(from), Some(to)) => format!(", written between {from} and {to}"),
+            (Some(from), None) => format!(", written after {from}"),
+            (None, Some(to)) => format!(", written before {to}"),
+            (None, None) => String::new(),
+        }
+    }
+
     fn message(&self, offset: u64) -> String {
         let Self { file, bytes, times, .. } = self;
         let least = if self.at_least { "at least " } else { "" };
+        let span = self.span();
         match self.reason {
+            GapReason::BackupGone if self.at_least && *bytes == 0 => {
+                format!(
+                    "what followed offset {offset} of {file}, in it or in files after it, was gone before it could be read: nobody knows how many bytes are lost{span}"
+                )
+            }
             GapReason::BackupGone => {
                 format!(
-                    "{file} was gone before all of it was delivered: {least}{bytes} bytes from offset {offset} on are lost"
+                    "{file} was gone before all of it was delivered: {least}{bytes} bytes from offset {offset} on are lost{span}"
                 )
             }
             GapReason::BudgetSpent => {
                 format!(
-                    "{file} was let go when the room for pins was spent: {least}{bytes} bytes from offset {offset} on are lost"
+                    "{file} was let go when the room for pins was spent: {least}{bytes} bytes from offset {offset} on are lost{span}"
                 )
             }
             GapReason::DamagedGzip => {
@@ -295,4 +312,28 @@ fn coalesced(damage: Vec<Damage>) -> Vec<Damage> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_says_which_time_it_spans_even_where_nobody_knows_its_bytes() {
+        let what = |bytes, at_least, from, to| What {
+            reason: GapReason::BackupGone,
+            file: "audit.log".into(),
+            bytes,
+            at_least,
+            times: 1,
+            from,
+            to,
+        };
+        let text = what(0, true, Some(0), Some(2_000_000_000)).message(9);
+        assert!(text.contains("nobody knows how many bytes"), "{text}");
+        let span = "between 1970-01-01T00:00:00.000Z and 1970-01-01T00:00:02.000Z";
+        assert!(text.ends_with(span), "{text}");
+        assert!(what(5, false, None, Some(0)).message(9).contains(": 5 bytes from offset 9"));
+        assert!(!what(5, false, None, None).message(9).contains("written"));
+    }
 }

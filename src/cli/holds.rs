@@ -1,0 +1,241 @@
+//! `holds`: the hard links beside the logs that keep backups. An agent removes its own; those of an agent whose state
+//! directory was removed are nobody's, and keep their files for ever.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::ExitCode;
+use super::run::socket;
+use crate::checkpoint::Store;
+use crate::config::Config;
+use crate::input::{HeldLink, agent_name, held_links, remove_link};
+use crate::server;
+use crate::telemetry::human;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        global = true,
+        default_value = "/etc/auditrail/auditrail.toml"
+    )]
+    pub(super) config: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the links: which file, made by which agent for which input, how large
+    List,
+    /// Remove the links of agents whose state directory is gone, and those of inputs that the configuration has no more
+    Prune {
+        /// Remove the links of other agents although one may still run, and those of this one if it does not run
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Whose a link is, seen from the state directory of this configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Owner {
+    /// This agent's, for an input of the configuration.
+    Own,
+    /// This agent's, for an input that the configuration has no more.
+    InputGone,
+    /// Of an agent with another state directory, or with one that is gone.
+    Other,
+}
+
+impl Owner {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Own => "this agent",
+            Self::InputGone => "this agent, the input is gone",
+            Self::Other => "another agent, or one that is gone",
+        }
+    }
+}
+
+/// See the module.
+pub(super) fn holds(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let agent = Store::known_key(&config.state_dir)?.map(|key| agent_name(&key));
+    let owner = |link: &HeldLink| {
+        if agent.as_deref() != Some(&*link.agent) {
+            return Owner::Other;
+        }
+        let known = config.inputs.iter().any(|input| *input.name == *link.input);
+        if known { Owner::Own } else { Owner::InputGone }
+    };
+    let directories: BTreeSet<&Path> =
+        config.inputs.iter().map(|input| input.hold.dir.as_path()).collect();
+    let mut links = Vec::new();
+    for directory in directories {
+        let found = held_links(directory)
+            .with_context(|| format!("cannot read the hold directory {}", directory.display()))?;
+        links.extend(found.into_iter().map(|link| (owner(&link), link)));
+    }
+    match arguments.action {
+        Action::List => {
+            print(&table(&links));
+            Ok(ExitCode::Done)
+        }
+        Action::Prune { force } => {
+            let running = matches!(server::local::status(&socket(config)), Ok(Some(_)));
+            let logs = config.inputs.iter().filter_map(|input| fs::metadata(&input.path).ok());
+            let mut files: HashSet<_> = links.iter().map(|(_, link)| link.id).collect();
+            files.extend(logs.map(|meta| (meta.dev(), meta.ino())));
+            let others = !force && another_runs(&files, running);
+            Ok(prune(&links, Pruning { force, running, others }))
+        }
+    }
+}
+
+fn table(links: &[(Owner, HeldLink)]) -> String {
+    if links.is_empty() {
+        return "no links\n".into();
+    }
+    let mut rows = vec![["AGENT", "INPUT", "SIZE", "KEPT BY", "OWNER", "LINK"].map(String::from)];
+    for (owner, link) in links {
+        rows.push([
+            link.agent.clone(),
+            human::line(&link.input, 63),
+            human::size(link.bytes),
+            if link.alone { "the link alone" } else { "the log too" }.into(),
+            owner.text().into(),
+            human::line(&link.path.to_string_lossy(), 300),
+        ]);
+    }
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..5).map(width).collect();
+    let shown = rows.iter().map(|[agent, input, size, kept, owner, path]| {
+        format!(
+            "{agent:0$}  {input:1$}  {size:>2$}  {kept:3$}  {owner:4$}  {path}\n",
+            widths[0], widths[1], widths[2], widths[3], widths[4]
+        )
+    });
+    shown.collect()
+}
+
+/// What may be removed.
+#[derive(Clone, Copy, Debug)]
+struct Pruning {
+    force: bool,
+    /// The agent of this configuration runs, and looks after its links itself.
+    running: bool,
+    /// Some other agent follows one of the logs, and the links may be its.
+    others: bool,
+}
+
+impl Pruning {
+    /// Why a link is left alone; `None`: it goes.
+    fn left(self, owner: Owner) -> Option<&'static str> {
+        match owner {
+            Owner::Other if self.others => Some(
+                "another auditrail follows the log and may need it: stop that one, or say --force",
+            ),
+            Owner::Other => None,
+            Owner::Own | Owner::InputGone if self.running => {
+                Some("this agent runs and removes it once every output has passed it")
+            }
+            Owner::InputGone => None,
+            Owner::Own if self.force => None,
+            Owner::Own => Some(
+                "this agent needs it when it runs again; --force removes it, and what it keeps is lost",
+            ),
+        }
+    }
+}
+
+fn prune(links: &[(Owner, HeldLink)], pruning: Pruning) -> ExitCode {
+    // Writing to a String cannot fail.
+    let (mut text, mut removed, mut bytes) = (String::new(), 0_u64, 0);
+    let mut code = ExitCode::Done;
+    for (owner, link) in links {
+        let shown = human::line(&link.path.to_string_lossy(), 300);
+        if let Some(why) = pruning.left(*owner) {
+            let _ = writeln!(text, "left     {shown}: {why}");
+            if *owner == Owner::Other {
+                code = ExitCode::Failed;
+            }
+            continue;
+        }
+        match remove_link(link) {
+            Ok(()) => {
+                removed += 1;
+                bytes += if link.alone { link.bytes } else { 0 };
+                let _ = writeln!(text, "removed  {shown}");
+            }
+            Err(error) => {
+                let _ = writeln!(text, "FAILED   {shown}: {error}");
+                code = ExitCode::Failed;
+            }
+        }
+    }
+    let _ = writeln!(text, "{removed} links removed, {} freed", human::size(bytes));
+    print(&text);
+    code
+}
+
+/// Whether an agent, apart from that of this configuration, has one of these files open: who follows a log always has.
+fn another_runs(files: &HashSet<(u64, u64)>, own: bool) -> bool {
+    let is_agent = |process: &Path| {
+        let command = fs::read(process.join("cmdline")).unwrap_or_default();
+        let mut words = command.split(|byte| *byte == 0);
+        let name = words.next().and_then(|program| program.rsplit(|byte| *byte == b'/').next());
+        name == Some(b"auditrail".as_slice()) && words.any(|word| word == b"run")
+    };
+    let follows = |process: &Path| match fs::read_dir(process.join("fd")) {
+        Ok(open) => open.flatten().any(|file| {
+            fs::metadata(file.path()).is_ok_and(|meta| files.contains(&(meta.dev(), meta.ino())))
+        }),
+        // Not allowed to look: it may.
+        Err(_) => true,
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let paths = processes.map(|process| process.path());
+    let agents = paths.filter(|path| is_agent(path) && follows(path)).count();
+    agents > usize::from(own)
+}
+
+fn print(text: &str) {
+    // A closed pipe (`| head`) is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_an_agent_that_may_run_are_left_alone() {
+        let pruning = |force: bool, running: bool, others: bool| Pruning { force, running, others };
+        let table = [
+            // Owner, force, this agent runs, another does: whether it goes.
+            (Owner::Other, false, false, false, true),
+            (Owner::Other, false, true, false, true),
+            (Owner::Other, false, false, true, false),
+            (Owner::Own, false, false, false, false),
+            (Owner::Own, true, false, false, true),
+            (Owner::Own, true, true, false, false),
+            (Owner::InputGone, false, false, false, true),
+            (Owner::InputGone, true, true, false, false),
+        ];
+        for (owner, force, running, others, goes) in table {
+            let left = pruning(force, running, others).left(owner);
+            assert_eq!(left.is_none(), goes, "{owner:?} {force} {running} {others}: {left:?}");
+        }
+    }
+}

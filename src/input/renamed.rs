@@ -1,0 +1,70 @@
+//! The file that the server may still be writing to although it was renamed: logrotate with `create`, and a server that
+//! does not open its log anew.
+//!
+//! As long as the new log is empty, the newest other file is the *writer's file*. It is held open and linked whatever is
+//! read of it, since a cron job may compress and delete it at any time. If it grows while the log stays empty, that is
+//! proof, and it is reported.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::catalogue::Tracked;
+use super::generation::Generation;
+use super::now::Now;
+use crate::event::Fingerprint;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Renamed {
+    /// The newest file beside an empty log.
+    writer: Option<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    print: Fingerprint,
+    /// When the log was first seen empty.
+    since: Instant,
+    /// How long its file was once a server that opens its log anew would have done so.
+    length: Option<u64>,
+    /// It has grown since then.
+    grows: bool,
+}
+
+impl Renamed {
+    /// Takes in a look. `empty`: the log is there and holds nothing.
+    pub(super) fn look(&mut self, all: &[Tracked], empty: bool, now: Now) {
+        let newest = all.last().filter(|newest| empty && !newest.generation.live);
+        let Some(newest) = newest.filter(|newest| !newest.generation.is_compressed()) else {
+            self.writer = None;
+            return;
+        };
+        let generation = &newest.generation;
+        let writer = match self.writer.take().filter(|before| before.print == generation.print) {
+            Some(before) => before,
+            None => {
+                Writer { print: generation.print, since: now.steady, length: None, grows: false }
+            }
+        };
+        let patience = now.steady.duration_since(writer.since) >= now.waits.closed;
+        let grows = writer.grows || writer.length.is_some_and(|before| before < generation.length);
+        let length = writer.length.or(patience.then_some(generation.length));
+        self.writer = Some(Writer { length, grows, ..writer });
+    }
+
+    /// Reopens the file that certainly grows, though it was closed by what its name says; answers that name.
+    pub(super) fn keep_open(&self, all: &mut [Tracked]) -> Option<Arc<str>> {
+        let writer = self.writer.as_ref().filter(|writer| writer.grows)?;
+        let tracked = all.iter_mut().find(|one| one.generation.print == writer.print)?;
+        let generation = &tracked.generation;
+        if generation.closed {
+            tracked.generation = Arc::new(Generation { closed: false, ..(**generation).clone() });
+        }
+        Some(Arc::clone(&tracked.generation.name))
+    }
+
+    /// The log is empty, so that what the newest file does has to be watched.
+    pub(super) fn is_watching(&self) -> bool {
+        self.writer.is_some()
+    }
+}

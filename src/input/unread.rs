@@ -1,0 +1,112 @@
+//! Files that a listing shows and nobody may open: what was seen of them is owed, whatever becomes of them.
+//!
+//! Such a file is known by itself, which stays the same when it is renamed; once its server has named it, by that name
+//! too, which stays the same when it is compressed. When it can be read at last, it is known by what it holds.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use super::catalogue::Tracked;
+use super::generation::{FileId, Generation, file_id};
+use super::names::{Name, Stamp};
+use super::now::Now;
+use crate::event::{Fingerprint, Key, Roll};
+
+/// Recognises files that cannot be read, by what is remembered of them.
+pub(super) struct Unread {
+    key: Key,
+    /// `None` where nothing is remembered: for one look.
+    roll: Option<Arc<Roll>>,
+}
+
+impl Unread {
+    pub(super) fn new(key: Key) -> Self {
+        Self { key, roll: None }
+    }
+
+    pub(super) fn remembering(&mut self, roll: Arc<Roll>) {
+        self.roll = Some(roll);
+    }
+
+    /// The generation that a file without access stands for; `None` if nothing is known even of the file.
+    pub(super) fn track(&self, name: &Name, path: PathBuf, now: Now) -> Option<Tracked> {
+        let meta = fs::metadata(&path).ok();
+        let print = self.print(name, meta.as_ref())?;
+        let generation = Generation {
+            print,
+            name: name.file.as_str().into(),
+            path,
+            gzip: name.gzip,
+            held: None,
+            length: meta.as_ref().map_or(0, Metadata::len),
+            live: name.stamp.is_none(),
+            closed: name.stamp.is_some(),
+            time: None,
+            rotated: match name.stamp {
+                Some(Stamp::Time(time)) => Some(time),
+                _ => None,
+            },
+            by_content: false,
+            unread: true,
+            own: meta.as_ref().map(|meta| self.own(meta)).filter(|_| lasting(name).is_none()),
+            probe: Arc::default(),
+        };
+        let id = meta.map_or((0, 0), |meta| file_id(&meta));
+        Some(Tracked { generation: Arc::new(generation), id, grown: now.steady, named: true })
+    }
+
+    fn print(&self, name: &Name, meta: Option<&Metadata>) -> Option<Fingerprint> {
+        let own = meta.map(|meta| self.own(meta));
+        let stem = lasting(name);
+        let roll = self.roll.as_ref();
+        let known = own.and_then(|own| {
+            let roll = roll?;
+            if roll.holds(own) { Some(own) } else { roll.of_file(own) }
+        });
+        let named = || stem.and_then(|stem| roll?.named(stem));
+        let by_name = || stem.map(|stem| self.key.hash(format!("unread {stem}").as_bytes()));
+        known.or_else(named).or(own).or_else(by_name)
+    }
+
+    /// What tells a file from others whose name may change before the next look, or the next process; `before` is what
+    /// the last look made of it.
+    pub(super) fn own_of(
+        &self,
+        name: &Name,
+        path: &Path,
+        id: FileId,
+        before: Option<&Tracked>,
+    ) -> Option<Fingerprint> {
+        if name.gzip || lasting(name).is_some() {
+            return None;
+        }
+        if let Some(own) = before.and_then(|before| before.generation.own) {
+            return Some(own);
+        }
+        let meta = fs::metadata(path).ok().filter(|meta| file_id(meta) == id)?;
+        Some(self.own(&meta))
+    }
+
+    fn own(&self, meta: &Metadata) -> Fingerprint {
+        // An inode is used again, but not with the same time of birth.
+        let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let born = born.unwrap_or_default().as_nanos();
+        self.key.hash(format!("unread {} {} {born}", meta.dev(), meta.ino()).as_bytes())
+    }
+
+    /// A file can be read: what it was known by before is not missed.
+    pub(super) fn resolve(&self, name: &Name, path: &Path) {
+        let Some(roll) = self.roll.as_ref().filter(|roll| roll.has_unread()) else { return };
+        if let Ok(meta) = fs::metadata(path) {
+            roll.resolve(self.own(&meta), lasting(name));
+        }
+    }
+}
+
+/// A name that its file keeps. Numbers move up, and the log's own name goes to the next file.
+fn lasting(name: &Name) -> Option<&str> {
+    matches!(name.stamp, Some(Stamp::Time(_))).then_some(&*name.stem)
+}
