@@ -2,7 +2,7 @@
 //!
 //! `command.rs` runs the binary. `backups.rs`, `cli.rs`, `starting.rs`, `pages.rs`, `metrics.rs`, `delivery.rs`, `descriptors.rs`, `leaving.rs`, `letters.rs`, `checkpoint.rs`, `state.rs`,
 //! `full_disk.rs`, `holds.rs` and `memory.rs` are what a user would notice; `docs.rs` checks the documents against the program, `tidy.rs` the sources against the house rules. Everything
-//! here needs Rust alone; the tests against real servers are in `tests/backends`.
+//! here needs Rust alone (`privacy.rs` is what the agent touches on its node, `promises.rs` the tests that prove what the documents promise); the tests against real servers are in `tests/backends`.
 // The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -30,6 +30,8 @@ mod letters;
 mod memory;
 mod metrics;
 mod pages;
+mod privacy;
+mod promises;
 mod replay;
 mod starting;
 mod state;

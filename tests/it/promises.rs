@@ -1,0 +1,215 @@
+//! Every sentence under *What is guaranteed* in the README, and all but the first section of SECURITY.md, stands here with
+//! the tests that prove it. A sentence without a test goes, and so does one whose test is gone.
+//!
+//! A line is the beginning of a sentence and the tests; sentences stand in the order of the document.
+
+use std::collections::BTreeSet;
+
+use crate::sources::{files, read};
+
+type Promise = (&'static str, &'static [&'static str]);
+
+#[rustfmt::skip] // One line a sentence.
+const README: &[Promise] = &[
+    ("Every sentence here has a test", &["every_guarantee_in_the_readme_has_a_test"]),
+    ("Every complete line of the log and its backups", &["whatever_happens_in_whatever_order_each_line_arrives_once", "one_poisonous_line_is_refused_and_its_neighbours_are_delivered_once", "every_recorded_event_is_in_loki_and_elasticsearch_exactly_once"]),
+    ("A SIGKILL or a power cut at any moment", &["a_kill_before_or_after_any_step_loses_and_doubles_nothing", "a_power_cut_after_any_step_loses_and_doubles_nothing", "an_output_that_fails_for_long_gets_everything_in_the_end_and_once"]),
+    ("Rename, compression, copytruncate and deletion", &["every_event_is_read_once_whatever_happens_to_the_files", "copytruncate_loses_and_doubles_nothing_that_was_copied", "a_deleted_backup_is_read_to_its_end"]),
+    ("Nothing is delivered twice", &["kills_at_any_moment_leave_each_line_once_and_in_order", "kills_at_any_moment_lose_and_double_nothing", "ten_kills_and_two_rollovers_lose_nothing_and_double_nothing"]),
+    ("Without the right to read, an event", &["without_the_right_to_read_events_may_come_twice_but_none_is_lost"]),
+    ("An event has the same id", &["a_copy_elsewhere_has_the_same_positions_under_any_name", "a_generation_is_known_by_its_first_event_only"]),
+    ("No output waits for another", &["an_output_that_hangs_delays_no_other", "a_large_line_held_by_a_hung_output_does_not_keep_another_from_its_own"]),
+    ("A hard link keeps a backup", &["with_one_backup_kept_a_hung_output_and_a_kill_nothing_is_missing_and_the_links_go", "backups_that_are_deleted_unread_arrive_after_a_restart"]),
+    ("When `hold` is spent", &["a_spent_budget_is_a_gap_with_the_unread_bytes_for_each_output_that_waited_and_none_for_the_others"]),
+    ("Where no link can be made", &["where_no_link_can_be_made_open_files_are_read_all_the_same", "where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill"]),
+    ("What is lost all the same becomes a gap", &["backups_deleted_while_nobody_ran_are_told_with_their_names_and_all_their_bytes", "a_torn_line_and_a_hole_are_told_once_with_their_bytes", "a_gzip_that_was_cut_is_told_and_what_stands_before_the_cut_arrives"]),
+    ("Each gap is delivered once", &["kills_at_any_moment_tell_each_gap_once", "kills_at_any_moment_leave_each_gap_once_before_the_lines_that_follow_it"]),
+    ("A log that lost its end", &["a_log_that_lost_its_end_below_what_was_sent_is_read_on_and_nothing_is_stored_twice"]),
+    ("A line above `max_line_bytes`", &["a_line_that_is_too_long_is_shipped_without_its_bodies_and_what_follows_keeps_its_place", "a_shortened_event_says_how_long_it_was"]),
+    ("Dead letters are never thrown away", &["when_there_is_no_room_for_refused_events_the_pipeline_stops_within_bounds_and_goes_on_when_room_is_made", "full_dead_letters_stop_the_pipeline_and_dropping_some_lets_it_go_on_by_itself"]),
+    ("Memory stays within", &["memory_stays_within_what_status_prints_however_much_waits_for_outputs_that_hang"]),
+];
+
+#[rustfmt::skip]
+const SECURITY: &[Promise] = &[
+    ("The agent reads its configuration", &["only_the_files_named_here_touch_the_file_system"]),
+    ("A file beside the log", &["files_of_others_are_left_alone", "files_of_others_in_the_hold_directory_are_left_alone_and_never_read"]),
+    ("Credentials in files are read again", &["a_token_file_that_changes_is_read_again_and_a_broken_one_is_not"]),
+    ("The agent never writes to the log", &["the_log_and_its_backups_are_the_same_files_after_a_run_as_before"]),
+    ("Beside the log it makes one directory", &["the_log_and_its_backups_are_the_same_files_after_a_run_as_before"]),
+    ("It removes its own links only", &["a_link_tells_whose_it_is_and_files_of_others_are_foreign", "files_of_others_in_the_hold_directory_are_left_alone_and_never_read"]),
+    ("The state directory has mode 0700", &["the_state_directory_and_all_that_is_in_it_are_for_the_agent_s_user_alone"]),
+    ("It holds cursors", &["the_state_directory_and_all_that_is_in_it_are_for_the_agent_s_user_alone"]),
+    ("Hashes of log content", &["a_mark_depends_on_the_bytes_and_on_the_key", "a_file_without_any_event_is_known_by_a_keyed_hash"]),
+    ("Every event leaves to the configured outputs", &["the_defaults_keep_secrets_home_and_tell_who_did_what", "a_log_that_grows_rotates_and_is_compressed_arrives_byte_for_byte"]),
+    ("By default no Secret's value", &["no_secret_of_any_kind_is_in_any_byte_that_leaves", "no_value_of_a_secret_leaves", "no_secret_of_a_pod_leaves", "no_secret_of_an_envelope_leaves"]),
+    ("If a place that may hold a secret", &["what_cannot_be_read_where_a_secret_can_stand_is_blanked", "of_torn_and_unreadable_lines_no_byte_leaves_but_fields"]),
+    ("Redaction misses a short secret", &["a_short_secret_with_a_neutral_name_is_missed_until_a_rule_names_it"]),
+    ("The policy in", &["the_policy_that_ships_keeps_the_bodies_of_secrets_out"]),
+    ("Requests go to the configured endpoints only", &["only_one_file_sends_requests"]),
+    ("No redirect is followed", &["a_redirect_is_an_answer_and_not_followed", "no_proxy_is_taken_from_the_environment"]),
+    ("TLS certificates are always checked", &["a_server_is_trusted_by_its_ca_file_alone"]),
+    ("`/metrics`, `/status` and the page", &["what_is_left_out_takes_the_documented_default"]),
+    ("They ask for no credentials", &["every_route_answers_what_its_reader_expects", "no_secret_of_any_kind_is_in_any_byte_that_leaves"]),
+    ("A key that ends in `_file`", &["a_secret_file_is_read_without_its_last_newline", "variables_and_defaults_are_filled_in_once"]),
+    ("No secret is printed", &["every_kind_of_credentials_is_sent_and_none_is_shown", "credentials_that_do_not_fit_are_told_and_never_shown", "a_password_in_a_url_is_used_and_not_shown"]),
+    ("The unit (", &["the_unit_and_the_pod_have_one_capability_and_no_way_to_more"]),
+    ("The unit may write", &["the_unit_and_the_pod_have_one_capability_and_no_way_to_more"]),
+    ("Whoever can call the API server", &["a_client_cannot_forge_an_event_inside_a_torn_one", "a_client_cannot_fill_the_log_with_its_name"]),
+    ("No id and no label", &["a_generation_is_known_by_its_first_event_only", "an_id_is_32_characters_and_differs_for_damage_at_the_same_place", "labels_are_sorted_and_quoted_and_the_hour_is_one_of_them"]),
+    ("An event with an odd body", &["a_hostile_line_goes_out_in_safe_form_with_its_fields_and_its_whole_text", "events_with_hostile_bodies_are_found_in_both_and_their_neighbours_are_as_usual"]),
+    ("No byte sequence", &["the_pieces_of_any_line_cover_it", "cut_or_changed_events_never_panic_and_cover_the_line", "every_answer_in_the_corpus_has_a_verdict_that_holds", "a_checkpoint_damaged_at_any_byte_falls_back_to_the_one_before_or_to_none", "no_bytes_make_the_reading_panic_or_read_what_nobody_wrote", "hostile_lines_cost_what_their_length_costs"]),
+    ("The crate has no `unsafe` code", &["unsafe_code_is_forbidden"]),
+];
+
+/// The sentences of a document's prose: of each paragraph and each item of a list.
+fn sentences(text: &str) -> Vec<String> {
+    let mut paragraphs = vec![String::new()];
+    for line in text.lines() {
+        let item = line.strip_prefix("- ");
+        if item.is_some() || line.is_empty() || line.starts_with('#') {
+            paragraphs.push(String::new());
+        }
+        if !line.starts_with('#') {
+            let paragraph = paragraphs.last_mut().unwrap();
+            paragraph.push_str(item.unwrap_or(line).trim());
+            paragraph.push(' ');
+        }
+    }
+    let mut found = Vec::new();
+    for paragraph in paragraphs {
+        let mut rest = paragraph.trim();
+        while let Some(end) = end_of_sentence(rest) {
+            found.push(rest[..end].to_owned());
+            rest = rest[end..].trim_start();
+        }
+        if !rest.is_empty() {
+            found.push(rest.to_owned());
+        }
+    }
+    found
+}
+
+/// Behind the period that another sentence follows.
+fn end_of_sentence(text: &str) -> Option<usize> {
+    text.match_indices(". ").map(|(at, _)| at + 1).find(|at| {
+        let next = text[*at..].trim_start().chars().next();
+        next.is_some_and(|c| c.is_uppercase() || matches!(c, '`' | '*' | '['))
+    })
+}
+
+/// The names of all tests, in every folder.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in ["src", "tests"].iter().flat_map(|folder| files(folder, "rs")) {
+        let text = read(path);
+        for (_, after) in
+            text.match_indices("test]\n").map(|(at, mark)| (at, &text[at + mark.len()..]))
+        {
+            // Other attributes may stand in between.
+            let signature = after.lines().map(str::trim).find(|line| !line.starts_with("#["));
+            let name = signature.and_then(|line| line.split_once("fn "));
+            found.extend(name.and_then(|(_, rest)| Some(rest.split_once('(')?.0.to_owned())));
+        }
+        // Inside `proptest!`, whose tests carry the same attribute, nothing differs.
+    }
+    found
+}
+
+fn check(document: &str, section: &str, promises: &[Promise]) {
+    let tests = tests();
+    let sentences = sentences(section);
+    for (at, sentence) in sentences.iter().enumerate() {
+        let Some((beginning, proofs)) = promises.get(at) else {
+            panic!("{document}: no test is named for: {sentence}");
+        };
+        assert!(
+            sentence.starts_with(beginning),
+            "{document}: expected a sentence that begins with\n  {beginning}\nand found\n  {sentence}"
+        );
+        assert!(!proofs.is_empty(), "{document}: nothing proves: {sentence}");
+        for proof in *proofs {
+            assert!(
+                tests.contains(*proof),
+                "there is no test {proof}, which is to prove: {sentence}"
+            );
+        }
+    }
+    assert_eq!(sentences.len(), promises.len(), "{document}: more is promised here than there");
+}
+
+#[test]
+fn every_guarantee_in_the_readme_has_a_test() {
+    let text = read("README.md");
+    let section = text.split("\n## What is guaranteed\n").nth(1).unwrap();
+    check("README.md", section.split("\n## ").next().unwrap(), README);
+}
+
+#[test]
+fn every_sentence_about_security_has_a_test() {
+    let text = read("SECURITY.md");
+    let sections = text.split("\n## Reporting\n").nth(1).unwrap();
+    let (_, sections) = sections.split_once("\n## ").unwrap();
+    check("SECURITY.md", &format!("## {sections}"), SECURITY);
+}
+
+#[test]
+fn the_unit_and_the_pod_have_one_capability_and_no_way_to_more() {
+    let unit = read("systemd/auditrail.service");
+    for line in [
+        "CapabilityBoundingSet=CAP_DAC_READ_SEARCH",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "PrivateDevices=yes",
+        "ProtectProc=invisible",
+        "SystemCallFilter=@system-service",
+        "StateDirectory=auditrail",
+        "StateDirectoryMode=0700",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "the unit lacks {line}");
+    }
+    let writable: Vec<_> =
+        unit.lines().filter_map(|line| line.strip_prefix("ReadWritePaths=-")).collect();
+    let logs = [
+        "/var/log/kubernetes/audit",
+        "/var/lib/rancher/rke2/server/logs",
+        "/var/lib/rancher/k3s/server/logs",
+    ];
+    assert_eq!(writable, logs, "beside the state directory only where logs are");
+    let pod = read("etc/kubernetes/daemonset.yaml");
+    for line in [
+        "drop: [\"ALL\"]",
+        "add: [\"DAC_READ_SEARCH\"]",
+        "allowPrivilegeEscalation: false",
+        "privileged: false",
+        "readOnlyRootFilesystem: true",
+        "automountServiceAccountToken: false",
+        "type: RuntimeDefault",
+    ] {
+        assert!(pod.lines().any(|found| found.trim() == line), "the pod lacks {line}");
+    }
+}
+
+/// The compiler refuses all of it then, and `forbid` cannot be lifted further down.
+#[test]
+fn unsafe_code_is_forbidden() {
+    assert!(read("Cargo.toml").contains("\n[lints.rust]\nunsafe_code = \"forbid\"\n"));
+}
+
+/// One image, wherever a reader meets it.
+#[test]
+fn every_document_and_manifest_names_the_same_image() {
+    let mut count = 0;
+    let documents = crate::sources::documents().into_iter().chain(files("etc", "yaml"));
+    for path in documents.chain(["etc/kubernetes/Dockerfile".into()]) {
+        let text = read(&path);
+        for (at, _) in text.match_indices("auditrail:0.") {
+            let from = text[..at].rfind(|c: char| " \"`\n".contains(c)).map_or(0, |at| at + 1);
+            let name = text[from..].split(|c: char| " \"`\n".contains(c)).next().unwrap();
+            let wanted = concat!("registry.example.org/auditrail:", env!("CARGO_PKG_VERSION"));
+            assert_eq!(name, wanted, "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "{count}");
+}
