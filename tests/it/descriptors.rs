@@ -1,6 +1,7 @@
 //! Few file descriptors and many backups: everything arrives, and the pages answer.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -67,15 +68,14 @@ fn with_sixty_four_descriptors_every_backup_arrives_and_the_pages_answer() {
     for name in names {
         let log = dir.path().join(name);
         expected.push(logs(&log, name));
-        tables += &format!(
-            "[inputs.{name}]\ntype = \"file\"\npath = \"{}\"\n",
-            log.join("audit.log").display()
-        );
+        let path = log.join("audit.log");
+        let path = path.display();
+        writeln!(tables, "[inputs.{name}]\ntype = \"file\"\npath = \"{path}\"").unwrap();
     }
     let mut agent = Agent::start_limited((64, 64), dir.path(), &tables);
     for (name, expected) in names.iter().zip(expected) {
         let archive = dir.path().join(format!("out-{name}.ndjson"));
-        wait_for("all backups to arrive", Duration::from_secs(120), || {
+        wait_for("all backups to arrive", Duration::from_mins(2), || {
             let found = delivered(&archive)?;
             if found == expected { Ok(()) } else { Err(format!("{} events", found.len())) }
         });
