@@ -29,7 +29,19 @@ pub(crate) struct ApiServer {
 impl ApiServer {
     /// Audits everything with bodies, rotates at 1 MB and compresses, keeps all backups.
     pub(crate) fn start() -> Self {
+        Self::keeping(1000, |_| ()).0
+    }
+
+    /// The same with so many backups kept, and what `before` makes of the log's folder before the first event.
+    pub(crate) fn keeping<T>(backups: usize, before: impl FnOnce(&Path) -> T) -> (Self, T) {
         let dir = TempDir::new().unwrap();
+        let folder = dir.path().join("audit");
+        fs::create_dir(&folder).unwrap();
+        let made = before(&folder);
+        (Self::serve(dir, backups), made)
+    }
+
+    fn serve(dir: TempDir, backups: usize) -> Self {
         let (etcd, store) = start_etcd(dir.path());
         let port = free_port();
         let key = dir.path().join("sa.key");
@@ -52,7 +64,7 @@ impl ApiServer {
             "--token-auth-file=tokens.csv",
             "--audit-log-path=audit/audit.log",
             "--audit-log-maxsize=1",
-            "--audit-log-maxbackup=1000",
+            &format!("--audit-log-maxbackup={backups}"),
             "--audit-log-compress",
         ]);
         let server = Process::start("kube-apiserver", &mut command, dir.path());

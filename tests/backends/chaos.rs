@@ -10,6 +10,7 @@ use crate::elastic::Elastic;
 use crate::loki::Loki;
 use crate::rotating_writer::Writer;
 use crate::servers::{Server, have};
+use crate::stand_in::{elastic, loki};
 use crate::support::agent::Agent;
 use crate::support::events::expected;
 use crate::support::tables;
@@ -35,16 +36,25 @@ const DEATHS: [Death; 7] = [
     Death { agent: true, loki: true, elastic: true, milliseconds: 1500 },
 ];
 
-/// Promises 1 and 2 when nothing can be relied on: Loki as it comes, above the rate from which it splits a stream into
-/// shards; a data stream that rolls over meanwhile; both killed and started again under load, and the agent too.
+/// Promises 1 and 2 when nothing can be relied on: a Loki as it comes, which splits a stream into shards; a data stream that
+/// rolls over meanwhile; both killed and started again under load, and the agent too.
 #[test]
-fn back_ends_and_agent_killed_under_load_lose_nothing_and_double_nothing() {
-    if !have(&[Server::Loki, Server::Elasticsearch, Server::Lumberjack]) {
-        return;
+fn opensearch_loki_and_agent_killed_under_load_lose_nothing_and_double_nothing() {
+    if have(&[Server::OpenSearch2, Server::Lumberjack]) {
+        check(Elastic::open_search(Server::OpenSearch2, &[]));
     }
-    let mut loki = Loki::defaults();
-    // A node of its own: others must not see it die.
-    let mut elastic = Elastic::with(&[]);
+}
+
+/// The same with an Elasticsearch that answers in its own words.
+#[test]
+fn elasticsearch_loki_and_agent_killed_under_load_lose_nothing_and_double_nothing() {
+    if have(&[Server::Lumberjack]) {
+        check(Elastic::stand_in(elastic::Settings::default()));
+    }
+}
+
+fn check(mut elastic: Elastic) {
+    let mut loki = Loki::stand_in(loki::Settings::default());
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-chaos";
     let mut config = tables::input("apiserver", &dir.path().join("audit/audit.log"));

@@ -1,6 +1,5 @@
-//! One node of Elasticsearch or `OpenSearch`, and questions to it.
+//! One node of `OpenSearch` or Elasticsearch, or the stand-in for Elasticsearch 8, and questions to it.
 
-use std::fs;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -10,23 +9,29 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::servers::{Process, built};
+use crate::servers::{Process, Server, built, have_or, users_own};
+use crate::stand_in::elastic;
+use crate::stand_in::process::{Kind, StandIn};
 use crate::support::events::{Expected, assert_exactly_once, nanoseconds};
 use crate::support::{free_port, http, wait_for};
 
-/// Password of the user `elastic` where security is on.
-const PASSWORD: &str = "only-for-tests";
+/// Names an Elasticsearch or `OpenSearch` of the user's own.
+pub(crate) const OWN: &str = "AUDITRAIL_TEST_ELASTICSEARCH_URL";
 
 /// Starting on a machine that does much else takes long.
-const START: Duration = Duration::from_mins(2);
+const START: Duration = Duration::from_mins(3);
 
 pub(crate) struct Elastic {
-    process: Process,
-    name: &'static str,
-    command: Command,
+    server: Running,
     dir: TempDir,
-    port: u16,
-    secure: bool,
+    /// As an administrator.
+    authorization: Option<String>,
+}
+
+enum Running {
+    StandIn(StandIn),
+    Real { name: &'static str, process: Process, command: Box<Command>, port: u16 },
+    Own(String),
 }
 
 /// One stored document.
@@ -36,95 +41,127 @@ pub(crate) struct Document {
 }
 
 impl Elastic {
-    /// A node without security, shared by the tests that run at the same time; each writes a data stream of its own.
+    /// One of the user's own if there is one, else the shared one.
+    pub(crate) fn users_or_shared() -> Arc<Self> {
+        let Some(url) =
+            users_own(OWN, "OpenSearch and a stand-in take the place of Elasticsearch 8")
+        else {
+            return Self::shared();
+        };
+        let dir = TempDir::new().unwrap();
+        Arc::new(Self { server: Running::Own(url), dir, authorization: None })
+    }
+
+    /// A node shared by the tests that run at the same time; each writes a data stream of its own. `OpenSearch` 3 where it is
+    /// built, else the stand-in for Elasticsearch 8.
     pub(crate) fn shared() -> Arc<Self> {
         static NODE: Mutex<Weak<Elastic>> = Mutex::new(Weak::new());
         let mut node = NODE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = node.upgrade() {
             return running;
         }
-        let started = Arc::new(Self::with(&[]));
+        let started = Arc::new(Self::any());
         *node = Arc::downgrade(&started);
         started
     }
 
-    /// A node without security, with these settings.
-    pub(crate) fn with(settings: &[&str]) -> Self {
-        let security = "xpack.security.enabled=false";
-        Self::elasticsearch(&[settings, &[security][..]].concat(), false)
+    /// A node of the test's own, to be killed.
+    pub(crate) fn any() -> Self {
+        Self::any_with(&[], elastic::Settings::default())
     }
 
-    /// A node that asks for credentials.
-    pub(crate) fn secure() -> Self {
-        let settings =
-            ["xpack.security.enabled=true", "xpack.security.autoconfiguration.enabled=false"];
-        Self::elasticsearch(&settings, true)
-    }
-
-    fn elasticsearch(settings: &[&str], secure: bool) -> Self {
-        let dir = TempDir::new().unwrap();
-        let home = dir.path().join("home");
-        fs::create_dir_all(&home).unwrap();
-        let mut command = java("elasticsearch");
-        command.arg("-Dlog4j2.disable.jmx=true");
-        command.arg(format!("-Des.path.home={}", home.display()));
-        command.arg("EsNode").arg(&home).arg(built("elasticsearch/lib")).args(settings);
-        // On a disk that is 90% full it would give no place to an index, and every request would wait for one.
-        command.arg("cluster.routing.allocation.disk.threshold_enabled=false");
-        if secure {
-            command.env("ES_PASSWORD", PASSWORD);
+    /// The same with settings of `OpenSearch`, and what they are in the stand-in.
+    pub(crate) fn any_with(settings: &[&str], instead: elastic::Settings) -> Self {
+        if have_or(Server::OpenSearch3, "Elasticsearch 8") {
+            Self::open_search(Server::OpenSearch3, settings)
+        } else {
+            Self::stand_in(instead)
         }
-        Self::launch("elasticsearch", command, dir, secure)
+    }
+
+    /// Elasticsearch 8 as it was recorded.
+    pub(crate) fn stand_in(settings: elastic::Settings) -> Self {
+        let dir = TempDir::new().unwrap();
+        let authorization = settings.secure.then(|| {
+            let credentials = BASE64_STANDARD.encode(format!("elastic:{}", elastic::PASSWORD));
+            format!("Basic {credentials}")
+        });
+        let server = Running::StandIn(StandIn::start(Kind::Elastic(settings), dir.path()));
+        Self { server, dir, authorization }
+    }
+
+    /// Elasticsearch 7.10, which has no data streams without x-pack.
+    pub(crate) fn seven() -> Self {
+        // On a disk that is 90% full it would give no place to an index, and every request would wait for one.
+        let settings = ["cluster.routing.allocation.disk.threshold_enabled=false"];
+        Self::launch("elasticsearch", "EsNode", &settings)
     }
 
     /// A node of `OpenSearch`.
-    pub(crate) fn open_search() -> Self {
-        let dir = TempDir::new().unwrap();
-        let mut command = java("opensearch");
-        command.arg("OsNode").arg(dir.path().join("home"));
-        Self::launch("opensearch", command, dir, false)
+    pub(crate) fn open_search(which: Server, settings: &[&str]) -> Self {
+        let name = if matches!(which, Server::OpenSearch2) { "opensearch2" } else { "opensearch3" };
+        let disk = ["cluster.routing.allocation.disk.threshold_enabled=false"];
+        Self::launch(name, "OsNode", &[settings, &disk[..]].concat())
     }
 
-    fn launch(name: &'static str, mut command: Command, dir: TempDir, secure: bool) -> Self {
+    fn launch(name: &'static str, class: &str, settings: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
         let port = free_port();
+        let mut command = java(name);
+        command.arg(class).arg(dir.path().join("home")).args(settings);
         command.args([format!("http.port={port}"), format!("transport.port={}", free_port())]);
         command.current_dir(dir.path());
         let process = Process::start(name, &mut command, dir.path());
-        let mut node = Self { process, name, command, dir, port, secure };
+        let server = Running::Real { name, process, command: Box::new(command), port };
+        let mut node = Self { server, dir, authorization: None };
         node.wait();
         node
     }
 
     fn wait(&mut self) {
-        wait_for(&format!("{} to be usable", self.name), START, || {
-            self.process.alive()?;
+        wait_for("the search engine to be usable", START, || {
+            if let Running::Real { process, .. } = &mut self.server {
+                process.alive()?;
+            }
             self.ask("GET", "/_cluster/health", "")
         });
     }
 
     /// SIGKILL, as a node dies.
     pub(crate) fn kill(&mut self) {
-        self.process.kill();
+        match &mut self.server {
+            Running::StandIn(stand_in) => stand_in.kill(),
+            Running::Real { process, .. } => process.kill(),
+            Running::Own(url) => panic!("{url} is not ours to kill"),
+        }
     }
 
     /// Starts it again on the same data and port.
     pub(crate) fn resume(&mut self) {
-        self.process = Process::start(self.name, &mut self.command, self.dir.path());
+        match &mut self.server {
+            Running::StandIn(stand_in) => stand_in.resume(),
+            Running::Real { name, process, command, .. } => {
+                *process = Process::start(name, command, self.dir.path());
+            }
+            Running::Own(url) => panic!("{url} was not killed"),
+        }
         self.wait();
     }
 
     /// What goes into `endpoints`.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        match &self.server {
+            Running::StandIn(stand_in) => stand_in.url(),
+            Running::Real { port, .. } => format!("http://127.0.0.1:{port}"),
+            Running::Own(url) => url.clone(),
+        }
     }
 
     /// One request as an administrator; `Err` unless it succeeds.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
-        let credentials = BASE64_STANDARD.encode(format!("elastic:{PASSWORD}"));
-        let credentials = format!("Basic {credentials}");
         let mut headers = vec![("Content-Type", "application/json")];
-        if self.secure {
-            headers.push(("Authorization", &credentials));
+        if let Some(authorization) = &self.authorization {
+            headers.push(("Authorization", authorization));
         }
         http::send(method, &format!("{}{path}", self.url()), &headers, body.into())?.json()
     }
@@ -242,9 +279,10 @@ impl Elastic {
 
 /// Java with little memory and a compiler that gets to work at once: the servers live for seconds.
 fn java(server: &str) -> Command {
-    let classpath = fs::read_to_string(built(&format!("{server}/classpath"))).unwrap();
-    let mut command = Command::new("java");
+    let (lib, classes) = (built(&format!("{server}/lib/*")), built(&format!("{server}/classes")));
+    let mut command = Command::new(built(&format!("{server}/java")));
     command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-    command.arg("-cp").arg(classpath);
+    command.args(["-Dlog4j2.disable.jmx=true", "-Dlog4j2.formatMsgNoLookups=true"]);
+    command.arg("-cp").arg(format!("{}:{}", lib.display(), classes.display()));
     command
 }

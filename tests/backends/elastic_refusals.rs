@@ -10,12 +10,12 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::elastic::Elastic;
-use crate::servers::{Server, have};
+use crate::stand_in::elastic::Settings;
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, log_of};
 use crate::support::{copy, tables, wait_for};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// Writes the log and starts an agent that follows it. `more` are further keys of the output.
 fn follow(dir: &Path, events: &[Expected], elastic: &Elastic, stream: &str, more: &str) -> Agent {
@@ -33,10 +33,8 @@ fn made(count: usize, bytes: usize) -> Vec<Expected> {
 /// With one writer thread and a queue of one, some items of a bulk answer 429 and some 201: only those come again.
 #[test]
 fn a_full_queue_delays_events_but_neither_loses_nor_doubles_them() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
-    let elastic = Elastic::with(&["thread_pool.write.size=1", "thread_pool.write.queue_size=1"]);
+    let queue = ["thread_pool.write.size=1", "thread_pool.write.queue_size=1"];
+    let elastic = Elastic::any_with(&queue, Settings { busy: 30, ..Settings::default() });
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-queue";
     let events = made(5000, 500);
@@ -52,10 +50,10 @@ fn a_full_queue_delays_events_but_neither_loses_nor_doubles_them() {
 /// 413 counts the body unzipped. Halves fit; a line that is too large alone is put aside.
 #[test]
 fn a_body_too_large_for_the_server_is_halved_and_only_a_line_too_large_alone_is_put_aside() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
-    let elastic = Elastic::with(&["http.max_content_length=1mb"]);
+    let elastic = Elastic::any_with(
+        &["http.max_content_length=1mb"],
+        Settings { max_content_length: 1 << 20, ..Settings::default() },
+    );
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-large";
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
@@ -80,10 +78,10 @@ fn a_body_too_large_for_the_server_is_halved_and_only_a_line_too_large_alone_is_
 /// take the id once more, is looked up and found.
 #[test]
 fn a_dead_letter_reaches_a_node_with_a_higher_limit_once_even_after_a_rollover() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
-    let elastic = Elastic::with(&["http.max_content_length=1mb"]);
+    let elastic = Elastic::any_with(
+        &["http.max_content_length=1mb"],
+        Settings { max_content_length: 1 << 20, ..Settings::default() },
+    );
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-letters";
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
@@ -122,9 +120,6 @@ fn a_dead_letter_reaches_a_node_with_a_higher_limit_once_even_after_a_rollover()
 /// 403 on the items of a blocked index is for the operator to mend; when it is mended, delivery goes on by itself.
 #[test]
 fn a_write_block_turns_readyz_red_and_nothing_is_lost_when_it_is_lifted() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
     let elastic = Elastic::shared();
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-block";
@@ -153,10 +148,7 @@ fn a_write_block_turns_readyz_red_and_nothing_is_lost_when_it_is_lifted() {
 /// A wrong API key is named on `/readyz`; the right one in the same file is taken up without a restart.
 #[test]
 fn a_wrong_api_key_turns_readyz_red_and_the_right_one_in_its_file_delivers_everything() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
-    let elastic = Elastic::secure();
+    let elastic = Elastic::stand_in(Settings { secure: true, ..Settings::default() });
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-secure";
     let rights = json!({"name": "auditrail", "role_descriptors": {"writer": {
@@ -182,9 +174,6 @@ fn a_wrong_api_key_turns_readyz_red_and_the_right_one_in_its_file_delivers_every
 /// With nothing remembered all is sent again, under the same ids: 409, which means delivered.
 #[test]
 fn an_agent_that_lost_its_state_sends_again_and_nothing_is_doubled() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
     let elastic = Elastic::shared();
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-again";
@@ -208,9 +197,6 @@ fn an_agent_that_lost_its_state_sends_again_and_nothing_is_doubled() {
 /// what is stored, for the new backing index takes every id once more.
 #[test]
 fn a_damaged_checkpoint_after_a_rollover_doubles_nothing() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
     let elastic = Elastic::shared();
     let dir = TempDir::new().unwrap();
     let stream = "logs-kubernetes.audit_logs-damaged";

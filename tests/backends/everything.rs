@@ -5,9 +5,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::corpus;
-use crate::elastic::Elastic;
-use crate::loki::Loki;
-use crate::servers::{Server, have};
+use crate::elastic::{self, Elastic};
+use crate::loki::{self, Loki};
+use crate::servers::unique;
 use crate::support::agent::Agent;
 use crate::support::events::Expected;
 use crate::support::tables;
@@ -16,14 +16,12 @@ use crate::support::tables;
 /// Elasticsearch, exactly once, including lines of 2.5 MB and a log of which only backups are left.
 #[test]
 fn every_recorded_event_is_in_loki_and_elasticsearch_exactly_once() {
-    if !have(&[Server::Loki, Server::Elasticsearch]) {
-        return;
-    }
-    let (loki, elastic) = (Loki::raised(&[]), Elastic::shared());
+    let (loki, elastic) = (Loki::raised(), Elastic::users_or_shared());
     let dir = TempDir::new().unwrap();
     let recorded = corpus::copy_all(dir.path());
-    let stream = "logs-kubernetes.audit_logs-everything";
-    let mut config = tables::loki(&loki.url(), "everything", "");
+    let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-everything");
+    let (job, selector) = loki::job("everything");
+    let mut config = tables::loki(&loki.url(), &job, "");
     config += &tables::elasticsearch(&elastic.url(), stream, "");
     for log in &recorded {
         config += &tables::input(&log.name, &log.path);
@@ -31,11 +29,11 @@ fn every_recorded_event_is_in_loki_and_elasticsearch_exactly_once() {
     let mut agent = Agent::start(dir.path(), &config);
 
     let all: Vec<Expected> = recorded.iter().flat_map(|log| log.events.clone()).collect();
-    loki.wait_count("{job=\"everything\"}", &all, Duration::from_mins(3));
+    loki.wait_count(&selector, &all, Duration::from_mins(3));
     elastic.wait_count(stream, all.len(), Duration::from_mins(3));
     agent.stop_done();
     elastic.assert_holds(stream, &all);
     for log in &recorded {
-        loki.assert_holds(&format!("{{job=\"everything\", input=\"{}\"}}", log.name), &log.events);
+        loki.assert_holds(&format!("{{job=\"{job}\", input=\"{}\"}}", log.name), &log.events);
     }
 }

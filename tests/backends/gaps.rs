@@ -9,25 +9,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::elastic::Elastic;
-use crate::loki::Loki;
-use crate::servers::{Server, have};
+use crate::elastic::{self, Elastic};
+use crate::loki::{self, Loki};
+use crate::servers::unique;
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, expected, log_of};
 use crate::support::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
-const EVENTS: &str = "{job=\"gaps\"}";
-const GAPS: &str = "{job=\"gaps\", auditrail=\"gap\"}";
 
 /// Promise 4, under kills, in a backlog of two hours: a gap is told as of now, and Loki as it comes refuses what is an
 /// hour older than the latest entry of its stream, so that the events after it would be lost if they shared one.
 #[test]
 fn a_hole_in_a_backlog_is_found_once_in_both_and_costs_no_event_after_it() {
-    if !have(&[Server::Loki, Server::Elasticsearch]) {
-        return;
-    }
-    let (loki, elastic) = (Loki::defaults(), Elastic::shared());
+    let (loki, elastic) = (Loki::defaults(), Elastic::users_or_shared());
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_hours(2));
     let events: Vec<Expected> = (0..400).map(|_| maker.event(500)).collect();
@@ -37,9 +32,11 @@ fn a_hole_in_a_backlog_is_found_once_in_both_and_costs_no_event_after_it() {
     first.extend([0; 5000]);
     first.push(b'\n');
     fs::write(&log, first).unwrap();
-    let stream = "logs-kubernetes.audit_logs-gaps";
+    let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-gaps");
+    let (job, events_of) = loki::job("gaps");
+    let gaps_of = &format!("{{job=\"{job}\", auditrail=\"gap\"}}");
     let config = tables::input("apiserver", &log)
-        + &tables::loki(&loki.url(), "gaps", "timeout = \"2s\"")
+        + &tables::loki(&loki.url(), &job, "timeout = \"2s\"")
         + &tables::elasticsearch(&elastic.url(), stream, "timeout = \"2s\"");
     let mut agent = Agent::start(dir.path(), &config);
     for life in [300, 900, 1500] {
@@ -52,20 +49,20 @@ fn a_hole_in_a_backlog_is_found_once_in_both_and_costs_no_event_after_it() {
         ..events[0].clone()
     };
     let found = wait_for("Loki to show the gap", LIMIT, || {
-        match &loki.lines(GAPS, std::slice::from_ref(&now))[..] {
+        match &loki.lines(gaps_of, std::slice::from_ref(&now))[..] {
             [(_, line)] => Ok(line.clone()),
             other => Err(format!("{} gaps", other.len())),
         }
     });
     elastic.wait_count(stream, 201, LIMIT);
     OpenOptions::new().append(true).open(&log).unwrap().write_all(&log_of(&events[200..])).unwrap();
-    loki.wait_count(EVENTS, &events, LIMIT);
+    loki.wait_count(&events_of, &events, LIMIT);
     elastic.wait_count(stream, events.len() + 1, LIMIT);
     agent.stop_done();
 
     let gap = &expected(found.as_bytes())[..];
-    loki.assert_holds(GAPS, gap);
-    loki.assert_holds(EVENTS, &events);
+    loki.assert_holds(gaps_of, gap);
+    loki.assert_holds(&events_of, &events);
     let line: Value = serde_json::from_str(&found).unwrap();
     assert_eq!((&line["kind"], &line["gap"]["reason"]), (&"Gap".into(), &"nul_hole".into()));
     assert_eq!((&line["gap"]["bytes"], &line["gap"]["offset"]), (&5000.into(), &offset.into()));

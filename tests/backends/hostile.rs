@@ -7,9 +7,10 @@ use jiff::SignedDuration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::elastic::Elastic;
-use crate::loki::Loki;
-use crate::servers::{Server, have};
+use crate::elastic::{self, Elastic};
+use crate::loki::{self, Loki};
+use crate::servers::unique;
+use crate::stand_in;
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker};
 use crate::support::tables;
@@ -42,10 +43,18 @@ fn bodies() -> Vec<Body> {
 /// body; the events around it are stored as usual; Loki has the bytes of all of them.
 #[test]
 fn events_with_hostile_bodies_are_found_in_both_and_their_neighbours_are_as_usual() {
-    if !have(&[Server::Loki, Server::Elasticsearch]) {
-        return;
-    }
-    let (loki, elastic) = (Loki::raised(&[]), Elastic::shared());
+    check(&Elastic::users_or_shared());
+}
+
+/// The same with an Elasticsearch that answers in its own words.
+#[test]
+fn events_with_hostile_bodies_are_found_in_an_elasticsearch_of_today() {
+    check(&Elastic::stand_in(stand_in::elastic::Settings::default()));
+}
+
+fn check(elastic: &Elastic) {
+    let loki = Loki::raised();
+    let (job, selector) = loki::job("hostile");
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let (mut log, mut neighbours, mut hostile) = (Vec::new(), Vec::new(), Vec::new());
@@ -60,21 +69,21 @@ fn events_with_hostile_bodies_are_found_in_both_and_their_neighbours_are_as_usua
         log.extend(line);
     }
     fs::write(dir.path().join("audit.log"), log).unwrap();
-    let stream = "logs-kubernetes.audit_logs-hostile";
+    let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-hostile");
     let config = tables::input("apiserver", &dir.path().join("audit.log"))
-        + &tables::loki(&loki.url(), "hostile", "")
+        + &tables::loki(&loki.url(), &job, "")
         + &tables::elasticsearch(&elastic.url(), stream, "");
     let mut agent = Agent::start(dir.path(), &config);
 
     let events: Vec<Expected> =
         neighbours.iter().chain(hostile.iter().map(|(_, event)| event)).cloned().collect();
-    loki.wait_count("{job=\"hostile\"}", &events, Duration::from_mins(1));
+    loki.wait_count(&selector, &events, Duration::from_mins(1));
     elastic.wait_count(stream, events.len(), Duration::from_mins(1));
     agent.stop_done();
-    loki.assert_holds("{job=\"hostile\"}", &events);
+    loki.assert_holds(&selector, &events);
     elastic.assert_holds(stream, &events);
     for ((what, _, refused), event) in &hostile {
-        assert_searchable(&elastic, stream, what, *refused, event);
+        assert_searchable(elastic, stream, what, *refused, event);
     }
     for event in &neighbours {
         let document = &elastic.search(stream, "kubernetes.audit.auditID", &event.audit_id, &[])[0];

@@ -8,10 +8,10 @@ use jiff::SignedDuration;
 use tempfile::TempDir;
 
 use crate::corpus;
-use crate::elastic::Elastic;
-use crate::loki::Loki;
+use crate::elastic::{self, Elastic};
+use crate::loki::{self, Loki};
 use crate::rotating_writer::Writer;
-use crate::servers::{Server, have};
+use crate::servers::{Server, have, unique};
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, expected, log_of};
 use crate::support::tables;
@@ -19,19 +19,19 @@ use crate::support::tables;
 /// How long the agent lives each time: sometimes long enough to settle what was in doubt, sometimes not.
 const LIVES_MS: [u64; 10] = [1500, 400, 3200, 900, 2600, 4100, 150, 2900, 3600, 1100];
 
-/// Promises 1 and 2 under SIGKILL, against Loki as it comes, above the rate from which it splits a stream into shards,
-/// and a data stream that goes on in a new backing index between two kills, where `create` finds no earlier copy.
+/// Promises 1 and 2 under SIGKILL, against a Loki as it comes, which splits a stream into shards, and a data stream that goes on in a new backing index between two kills, where `create` finds no earlier copy.
 #[test]
 fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
-    if !have(&[Server::Loki, Server::Elasticsearch, Server::Lumberjack]) {
+    if !have(&[Server::Lumberjack]) {
         return;
     }
-    let (loki, elastic) = (Loki::defaults(), Elastic::shared());
+    let (loki, elastic) = (Loki::defaults(), Elastic::users_or_shared());
     let dir = TempDir::new().unwrap();
-    let stream = "logs-kubernetes.audit_logs-kills";
+    let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-kills");
+    let (job, selector) = loki::job("kills");
     let mut config = tables::input("apiserver", &dir.path().join("audit/audit.log"));
     // A short time-out, for the agent waits it out before it looks up what was under way when it was killed.
-    config += &tables::loki(&loki.url(), "kills", "timeout = \"2s\"");
+    config += &tables::loki(&loki.url(), &job, "timeout = \"2s\"");
     config += &tables::elasticsearch(&elastic.url(), stream, "timeout = \"2s\"");
     let writer = Writer::start(
         &corpus::plain_file(dir.path()),
@@ -62,10 +62,10 @@ fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
         agent.resume();
     }
     let events = expected(&writer.written());
-    loki.wait_count("{job=\"kills\"}", &events, Duration::from_secs(90));
+    loki.wait_count(&selector, &events, Duration::from_secs(90));
     elastic.wait_count(stream, events.len(), Duration::from_secs(90));
     agent.stop_done();
-    loki.assert_holds("{job=\"kills\"}", &events);
+    loki.assert_holds(&selector, &events);
     elastic.assert_holds(stream, &events);
 }
 
@@ -73,10 +73,8 @@ fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
 /// lines of megabytes must be looked up in small stretches.
 #[test]
 fn kills_among_lines_of_megabytes_lose_nothing_and_double_nothing() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::raised(&[]);
+    let loki = Loki::raised();
+    let (job, selector) = loki::job("megabytes");
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let events: Vec<Expected> =
@@ -84,7 +82,7 @@ fn kills_among_lines_of_megabytes_lose_nothing_and_double_nothing() {
     fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
     let more = "timeout = \"2s\"\nmax_bytes_per_second = \"8MiB\"";
     let config = tables::input("apiserver", &dir.path().join("audit.log"))
-        + &tables::loki(&loki.url(), "megabytes", more);
+        + &tables::loki(&loki.url(), &job, more);
 
     let mut agent = Agent::start(dir.path(), &config);
     for life in [700, 1500, 3500, 1200] {
@@ -92,7 +90,7 @@ fn kills_among_lines_of_megabytes_lose_nothing_and_double_nothing() {
         agent.kill();
         agent.resume();
     }
-    loki.wait_count("{job=\"megabytes\"}", &events, Duration::from_secs(90));
+    loki.wait_count(&selector, &events, Duration::from_secs(90));
     agent.stop_done();
-    loki.assert_holds("{job=\"megabytes\"}", &events);
+    loki.assert_holds(&selector, &events);
 }

@@ -1,4 +1,4 @@
-//! A Loki of one process, and questions to it.
+//! A Loki, and questions to it: the stand-in for Loki 3, a real Loki 1.6.1, or one of the user's own.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,9 +7,18 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::servers::{Process, built, source};
+use crate::servers::{Process, built, source, unique, users_own};
+use crate::stand_in::loki::Settings;
+use crate::stand_in::process::{Kind, StandIn};
 use crate::support::events::{Expected, assert_exactly_once};
 use crate::support::{free_port, http, wait_for};
+
+/// A value of the label `job`, and the selector that finds it: on a server of the user's own one that no earlier run has used.
+pub(crate) fn job(name: &str) -> (String, String) {
+    let job = unique(OWN, name);
+    let selector = format!("{{job=\"{job}\"}}");
+    (job, selector)
+}
 
 /// As many lines as Loki gives for one question by default.
 const PAGE: usize = 5000;
@@ -17,74 +26,94 @@ const PAGE: usize = 5000;
 /// In nanoseconds.
 const HOUR: i64 = 3_600_000_000_000;
 
+/// Names a Loki of the user's own.
+pub(crate) const OWN: &str = "AUDITRAIL_TEST_LOKI_URL";
+
 pub(crate) struct Loki {
-    process: Process,
+    server: Running,
+    /// Its data and its log.
     dir: TempDir,
-    port: u16,
-    config: &'static str,
-    settings: Vec<(String, String)>,
     /// Sent with each question; empty: none.
     pub(crate) tenant: &'static str,
 }
 
+enum Running {
+    StandIn(StandIn),
+    /// Loki 1.6.1, and its port.
+    Real {
+        _process: Process,
+        port: u16,
+    },
+    /// Where the user has one.
+    Own(String),
+}
+
 impl Loki {
-    /// Limits raised and old dates welcome, but for these variables of `raised.yaml`.
-    pub(crate) fn raised(settings: &[(&str, &str)]) -> Self {
-        Self::start("loki/raised.yaml", settings)
+    /// Limits raised and old dates welcome; one of the user's own if there is one.
+    pub(crate) fn raised() -> Self {
+        Self::own().unwrap_or_else(|| Self::stand_in(Settings::raised()))
     }
 
-    /// As Loki comes: stream sharding, level discovery, 256 KB a line, its own rates.
+    /// As Loki comes: stream sharding, level discovery, 256 KB a line, its own rates; or one of the user's own.
     pub(crate) fn defaults() -> Self {
-        Self::start("loki/defaults.yaml", &[])
+        Self::own().unwrap_or_else(|| Self::stand_in(Settings::default()))
     }
 
-    fn start(config: &'static str, settings: &[(&str, &str)]) -> Self {
+    fn own() -> Option<Self> {
+        let url = users_own(OWN, "a stand-in answers as Loki 3 does")?;
+        Some(Self { server: Running::Own(url), dir: TempDir::new().unwrap(), tenant: "" })
+    }
+
+    /// With these settings, and to be killed.
+    pub(crate) fn stand_in(settings: Settings) -> Self {
+        let dir = TempDir::new().unwrap();
+        let server = Running::StandIn(StandIn::start(Kind::Loki(settings), dir.path()));
+        Self { server, dir, tenant: "" }
+    }
+
+    /// Loki 1.6.1, which takes every stream in strict order and keeps what is new in memory only.
+    pub(crate) fn strict() -> Self {
         let dir = TempDir::new().unwrap();
         let port = free_port();
-        let mut settings: Vec<(String, String)> =
-            settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        settings.push(("PORT".to_owned(), port.to_string()));
-        settings.push(("GRPC_PORT".to_owned(), free_port().to_string()));
-        settings.push(("DIR".to_owned(), dir.path().join("data").to_str().unwrap().to_owned()));
-        let process = Self::spawn(config, &settings, dir.path());
-        let mut loki = Self { process, dir, port, config, settings, tenant: "" };
-        loki.wait();
-        loki
-    }
-
-    fn spawn(config: &str, settings: &[(String, String)], dir: &Path) -> Process {
         let mut command = Command::new(built("bin/loki"));
-        command.arg(format!("-config.file={}", source(config).display()));
-        command.args(["-config.expand-env=true", "-target=all"]);
-        command.envs(settings.iter().map(|(k, v)| (k, v))).current_dir(dir);
-        Process::start("loki", &mut command, dir)
-    }
-
-    fn wait(&mut self) {
-        let url = format!("{}/ready", self.url());
+        command.arg(format!("-config.file={}", source("loki/loki.yaml").display()));
+        command.args(["-config.expand-env=true", "-target=all"]).current_dir(dir.path());
+        command.env("PORT", port.to_string()).env("GRPC_PORT", free_port().to_string());
+        command.env("DIR", dir.path().join("data"));
+        let mut process = Process::start("loki", &mut command, dir.path());
         wait_for("Loki to be ready", Duration::from_mins(1), || {
-            self.process.alive()?;
-            match http::get(&url)? {
+            process.alive()?;
+            match http::get(&format!("http://127.0.0.1:{port}/ready"))? {
                 answer if answer.status == 200 => Ok(()),
                 answer => Err(answer.text()),
             }
         });
+        Self { server: Running::Real { _process: process, port }, dir, tenant: "" }
     }
 
     /// What goes into `endpoint`.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        match &self.server {
+            Running::StandIn(stand_in) => stand_in.url(),
+            Running::Real { port, .. } => format!("http://127.0.0.1:{port}"),
+            Running::Own(url) => url.clone(),
+        }
     }
 
     /// SIGKILL, as a node dies.
     pub(crate) fn kill(&mut self) {
-        self.process.kill();
+        match &mut self.server {
+            Running::StandIn(stand_in) => stand_in.kill(),
+            Running::Real { .. } | Running::Own(_) => panic!("only a stand-in keeps what it took"),
+        }
     }
 
     /// Starts it again on the same data and port.
     pub(crate) fn resume(&mut self) {
-        self.process = Self::spawn(self.config, &self.settings, self.dir.path());
-        self.wait();
+        match &mut self.server {
+            Running::StandIn(stand_in) => stand_in.resume(),
+            Running::Real { .. } | Running::Own(_) => panic!("only a stand-in was killed"),
+        }
     }
 
     /// `sum(count_over_time)` around these events: sees repeats that a log query hides.

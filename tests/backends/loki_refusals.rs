@@ -9,12 +9,12 @@ use jiff::SignedDuration;
 use tempfile::TempDir;
 
 use crate::loki::Loki;
-use crate::servers::{Server, have};
+use crate::stand_in::loki::Settings;
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, log_of};
 use crate::support::{copy, tables, wait_for};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const SELECTOR: &str = "{job=\"refusals\"}";
 
 /// Writes the log and starts an agent that follows it. `more` are further keys of the output.
@@ -39,10 +39,7 @@ fn wait_refused(agent: &Agent, count: usize) {
 /// so that sending them again would double them.
 #[test]
 fn a_line_too_long_for_loki_is_put_aside_and_its_batch_arrives_once() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::raised(&[("MAX_LINE", "64KB")]);
+    let loki = Loki::stand_in(Settings { max_line_size: 64 << 10, ..Settings::raised() });
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let poison = [100, 101, 250];
@@ -67,10 +64,7 @@ fn a_line_too_long_for_loki_is_put_aside_and_its_batch_arrives_once() {
 /// there once: even where a copy of the letters comes back that were delivered already.
 #[test]
 fn a_dead_letter_reaches_a_loki_with_a_higher_limit_once_however_often_it_is_sent_again() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::raised(&[("MAX_LINE", "64KB")]);
+    let loki = Loki::stand_in(Settings { max_line_size: 64 << 10, ..Settings::raised() });
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let all: Vec<Expected> =
@@ -88,7 +82,7 @@ fn a_dead_letter_reaches_a_loki_with_a_higher_limit_once_however_often_it_is_sen
     let (code, sent, said) = agent.command(&["dead-letters", "resend"]);
     assert_eq!((code, sent.contains("refused again and kept")), (Some(3), true), "{sent}{said}");
 
-    let raised = Loki::raised(&[]);
+    let raised = Loki::stand_in(Settings::raised());
     agent.configure(&config(dir.path(), &raised, ""));
     let (kept, saved) = (agent.state_dir().join("dead-letters"), dir.path().join("saved"));
     copy(&kept, &saved);
@@ -111,10 +105,7 @@ fn a_dead_letter_reaches_a_loki_with_a_higher_limit_once_however_often_it_is_sen
 /// Older than `reject_old_samples_max_age`: the answer is about a range of time, and the rest of the push is stored.
 #[test]
 fn events_too_old_for_loki_are_put_aside_and_the_recent_ones_arrive_once() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::raised(&[("REJECT_OLD", "true")]);
+    let loki = Loki::stand_in(Settings { reject_old_samples: true, ..Settings::raised() });
     let dir = TempDir::new().unwrap();
     let mut old = Maker::from_ago(SignedDuration::from_hours(24 * 30));
     let mut recent = Maker::from_ago(SignedDuration::from_mins(10));
@@ -132,10 +123,11 @@ fn events_too_old_for_loki_are_put_aside_and_the_recent_ones_arrive_once() {
 /// 429 stores nothing: the same push is sent again until it fits the rate.
 #[test]
 fn a_throttling_loki_gets_everything_once_only_later() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::raised(&[("RATE_MB", "0.3"), ("BURST_MB", "0.5")]);
+    let loki = Loki::stand_in(Settings {
+        ingestion_rate_mb: 0.3,
+        ingestion_burst_size_mb: 0.5,
+        ..Settings::raised()
+    });
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let events: Vec<Expected> = (0..1500).map(|_| maker.event(500)).collect();
@@ -151,10 +143,7 @@ fn a_throttling_loki_gets_everything_once_only_later() {
 /// 401 is for the operator to mend; nothing is thrown away meanwhile.
 #[test]
 fn a_missing_tenant_turns_readyz_red_and_naming_it_delivers_everything() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let mut loki = Loki::raised(&[("AUTH", "true")]);
+    let mut loki = Loki::stand_in(Settings { auth_enabled: true, ..Settings::raised() });
     loki.tenant = "team-a";
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
@@ -176,10 +165,7 @@ fn a_missing_tenant_turns_readyz_red_and_naming_it_delivers_everything() {
 /// What was under way when Loki died may be stored or not: it is looked up before it is sent again.
 #[test]
 fn a_loki_that_dies_twice_on_the_way_has_everything_once_in_the_end() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let mut loki = Loki::raised(&[]);
+    let mut loki = Loki::stand_in(Settings::raised());
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let events: Vec<Expected> = (0..20_000).map(|_| maker.event(500)).collect();

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::elastic::Elastic;
 use crate::history::History;
 use crate::loki::Loki;
-use crate::servers::{Server, have};
+use crate::stand_in::loki::Settings;
 use crate::support::events::Expected;
 use crate::support::{tables, wait_for};
 
@@ -101,11 +101,8 @@ fn assert_all_once(loki: &Loki, elastic: &Elastic, events: &[Expected]) {
 /// A gigabyte is asked for by `AUDITRAIL_REPLAY_EVENTS=1050000`.
 #[test]
 fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
-    if !have(&[Server::Loki, Server::Elasticsearch]) {
-        return;
-    }
     let events = std::env::var("AUDITRAIL_REPLAY_EVENTS").map_or(30_000, |n| n.parse().unwrap());
-    let (loki, elastic) = (Loki::raised(&[]), Elastic::with(&[]));
+    let (loki, elastic) = (Loki::stand_in(Settings::raised()), Elastic::shared());
     let stage = Stage::new(&both(&loki, &elastic));
     let history = History::write(stage.dir.path(), 12, events / 12, SignedDuration::from_hours(50));
     for kill in 0..10 {
@@ -136,10 +133,7 @@ fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
 /// Loki as it comes takes nothing older than a week, and says so for each entry: the user hears it once, beforehand.
 #[test]
 fn what_loki_would_refuse_for_its_age_is_said_before_the_first_push() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::defaults();
+    let loki = Loki::stand_in(Settings::default());
     let stage = Stage::new(&tables::loki(&loki.url(), "replay", ""));
     let old = History::write(stage.dir.path(), 2, 300, SignedDuration::from_hours(15 * 24));
     let ran = stage.run(&[], &[&old.dir]).expect(1);
@@ -152,10 +146,7 @@ fn what_loki_would_refuse_for_its_age_is_said_before_the_first_push() {
 /// Events from hours ago into streams that are hours ahead, several files at a time: each hour gets a stream of its own.
 #[test]
 fn backups_older_than_what_the_live_stream_holds_are_taken_by_a_loki_with_its_own_limits() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::defaults();
+    let loki = Loki::stand_in(Settings::default());
     let stage = Stage::new(&tables::loki(&loki.url(), "replay", ""));
     let dir = TempDir::new().unwrap();
     let live = History::write(dir.path(), 1, 300, SignedDuration::from_mins(1));
@@ -171,10 +162,7 @@ fn backups_older_than_what_the_live_stream_holds_are_taken_by_a_loki_with_its_ow
 /// Two members in one file and a pipe: no position of theirs is the server's, and every event is there already.
 #[test]
 fn what_has_no_positions_is_found_by_its_content() {
-    if !have(&[Server::Loki, Server::Elasticsearch]) {
-        return;
-    }
-    let (loki, elastic) = (Loki::raised(&[]), Elastic::shared());
+    let (loki, elastic) = (Loki::stand_in(Settings::raised()), Elastic::shared());
     let stage =
         Stage::new(&both(&loki, &elastic).replace(STREAM, "logs-kubernetes.audit_logs-joined"));
     let history = History::write(stage.dir.path(), 3, 400, SignedDuration::from_hours(30));

@@ -1,20 +1,26 @@
 //! Starts real servers as child processes on loopback, and ends them however the test ends.
 
-use std::env;
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::{env, thread};
 
 use crate::support::tail;
 
 /// What `servers/build.sh` makes, by the file that shows it is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Server {
+    /// 1.6.1.
     Loki,
+    /// 7.10.2.
     Elasticsearch,
-    OpenSearch,
+    OpenSearch2,
+    OpenSearch3,
     VictoriaLogs,
+    /// What takes pushes with Loki's own message types.
+    Receiver,
     KubeApi,
     Lumberjack,
 }
@@ -23,31 +29,76 @@ impl Server {
     fn made(self) -> &'static str {
         match self {
             Self::Loki => "bin/loki",
-            Self::Elasticsearch => "elasticsearch/classpath",
-            Self::OpenSearch => "opensearch/classpath",
+            Self::Elasticsearch => "elasticsearch/java",
+            Self::OpenSearch2 => "opensearch2/java",
+            Self::OpenSearch3 => "opensearch3/java",
             Self::VictoriaLogs => "bin/victoria-logs",
+            Self::Receiver => "bin/receiver",
             Self::KubeApi => "bin/kube-apiserver",
             Self::Lumberjack => "bin/lumberjack",
         }
     }
 }
 
-/// Are these servers there, to be used? If not, the test says so and returns; see the head of `main.rs`.
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| value == "1")
+}
+
+/// Are these servers there, to be used? If not, the run says which and the test returns; see the head of `main.rs`.
 pub(crate) fn have(servers: &[Server]) -> bool {
-    if env::var_os("AUDITRAIL_TEST_WITHOUT_SERVERS").is_some_and(|value| value == "1") {
-        println!("not run: AUDITRAIL_TEST_WITHOUT_SERVERS is set; it needs {servers:?}");
-        return false;
+    let why = missing(servers);
+    if let Some(why) = &why {
+        say(&format!("not run: {why}"));
     }
-    let missing: Vec<&Server> =
-        servers.iter().filter(|server| !built(server.made()).try_exists().unwrap()).collect();
+    why.is_none()
+}
+
+/// The same where a stand-in does it instead.
+pub(crate) fn have_or(server: Server, stand_in: &str) -> bool {
+    let why = missing(&[server]);
+    if let Some(why) = &why {
+        say(&format!("with the stand-in for {stand_in}: {why}"));
+    }
+    why.is_none()
+}
+
+fn missing(servers: &[Server]) -> Option<String> {
+    if is_set("AUDITRAIL_TEST_WITHOUT_SERVERS") {
+        return Some(format!("AUDITRAIL_TEST_WITHOUT_SERVERS leaves out {servers:?}"));
+    }
+    let is_built = |server: &&Server| built(server.made()).try_exists().unwrap();
+    let missing: Vec<&Server> = servers.iter().filter(|server| !is_built(server)).collect();
     if missing.is_empty() {
-        return true;
+        return None;
     }
     let message =
         format!("{missing:?} not built; tests/backends/servers/build.sh builds all servers");
-    assert!(env::var_os("AUDITRAIL_REQUIRE_SERVERS").is_none_or(|value| value != "1"), "{message}");
-    println!("not run: {message}");
-    false
+    assert!(!is_set("AUDITRAIL_REQUIRE_SERVERS"), "{message}");
+    Some(message)
+}
+
+/// Shown even of a test that passes, whose output is captured otherwise.
+pub(crate) fn say(line: &str) {
+    let name = thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(io::stderr(), "{name}: {line}");
+}
+
+/// The URL of a server of the user's own; said once where there is none.
+pub(crate) fn users_own(variable: &'static str, instead: &str) -> Option<String> {
+    static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let url = env::var(variable).ok().filter(|url| !url.is_empty());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if url.is_none() && !said.contains(&variable) {
+        said.push(variable);
+        let _ = writeln!(io::stderr(), "{variable} is not set: {instead}");
+    }
+    url.map(|url| url.trim_end_matches('/').to_owned())
+}
+
+/// A name for a stream: on a server of the user's own one that no earlier run has used.
+pub(crate) fn unique(variable: &str, name: &str) -> String {
+    static RUN: LazyLock<i64> = LazyLock::new(|| jiff::Timestamp::now().as_millisecond());
+    if env::var_os(variable).is_none() { name.to_owned() } else { format!("{name}{}", *RUN) }
 }
 
 /// A file that `build.sh` made.

@@ -50,15 +50,28 @@ fn victorialogs_takes_every_event_once_by_either_protocol() {
     for query in ["{job=\"smoke\"}", "\"orchestrator.cluster.name\":=test"] {
         assert_eq!(victoria.count(query).unwrap(), events.len(), "{query}");
     }
+    // Structured metadata are fields there.
+    for field in ["verb:=patch", "user:=alice", "code:=200", "audit_level:=Request"] {
+        let query = format!("{{job=\"smoke\"}} {field}");
+        assert_eq!(victoria.count(&query).unwrap(), events.len(), "{query}");
+    }
 }
 
-/// With a body among them that it refuses in its own words, not in those of Elasticsearch.
 #[test]
-fn opensearch_takes_every_event_once_even_a_hostile_one() {
-    if !have(&[Server::OpenSearch]) {
+fn opensearch_2_takes_every_event_once_even_a_hostile_one() {
+    check(Server::OpenSearch2);
+}
+
+#[test]
+fn opensearch_3_takes_every_event_once_even_a_hostile_one() {
+    check(Server::OpenSearch3);
+}
+
+fn check(server: Server) {
+    if !have(&[server]) {
         return;
     }
-    let elastic = Elastic::open_search();
+    let elastic = Elastic::open_search(server, &[]);
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let mut events: Vec<Expected> = (0..2000).map(|_| maker.event(500)).collect();

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::elastic::Elastic;
 use crate::loki::Loki;
 use crate::servers::{Server, have};
+use crate::stand_in::loki::Settings;
 use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, expected, log_of};
 use crate::support::tables;
@@ -83,9 +84,6 @@ fn delete(elastic: &Elastic, stream: &str, id: &str) {
 
 #[test]
 fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
-    if !have(&[Server::Elasticsearch]) {
-        return;
-    }
     let elastic = Elastic::shared();
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("audit.log");
@@ -142,10 +140,7 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
 
 #[test]
 fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
-    if !have(&[Server::Loki]) {
-        return;
-    }
-    let loki = Loki::raised(&[]);
+    let loki = Loki::stand_in(Settings::raised());
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("audit.log");
     let events = events();
@@ -198,10 +193,10 @@ fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
 /// In the flat layout, and with documents in safe form, in two backing indices, beside those of another node.
 #[test]
 fn opensearch_is_read_over_all_its_indices_and_another_node_is_not_extra() {
-    if !have(&[Server::OpenSearch]) {
+    if !have(&[Server::OpenSearch2]) {
         return;
     }
-    let elastic = Elastic::open_search();
+    let elastic = Elastic::open_search(Server::OpenSearch2, &[]);
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("audit.log");
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));

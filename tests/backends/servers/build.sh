@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Builds or fetches the servers that tests/backends runs against, into target/backends, from the ordinary registries:
-# Maven Central for Elasticsearch and OpenSearch, Go modules for Loki, VictoriaLogs and Kubernetes, Debian for etcd.
+# Maven Central for Elasticsearch 7.10 and OpenSearch, Go modules for Loki 1.6, VictoriaLogs and Kubernetes, Debian for
+# etcd. All of them are under free licences; `licences.sh` checks that. Newer releases of Elasticsearch and Loki are not:
+# tests/support/stand_in answers in their place.
 # Run again it does only what is missing or changed. Ends with 1, and names what cannot be had, when anything is missing.
 set -uo pipefail
 
@@ -11,22 +13,39 @@ missing=()
 
 say() { printf '%s servers: %s\n' "$(date +%H:%M:%S)" "$*"; }
 
-# have_new_go: Loki's module asks for go 1.26; an older go command fetches it by itself from 1.21 on.
+# have_new_go: VictoriaLogs' module asks for go 1.26; an older go command fetches it by itself from 1.21 on.
 have_new_go() {
   local version
-  version=$(cd "$here/loki" && go env GOVERSION 2>/dev/null) || return 1
+  version=$(cd "$here/victorialogs" && go env GOVERSION 2>/dev/null) || return 1
   [ "$(printf '%s\n' go1.26 "$version" | sort -V | head -1)" = go1.26 ]
 }
 
 # tool COMMAND PACKAGE: installs what is missing, but only as root in CI; elsewhere it says what to install.
 tool() {
   command -v "$1" >/dev/null && return 0
-  if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ]; then
-    say "installing $2 for $1"
-    (apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$2") >&2 && return 0
-  fi
+  install "$2" && return 0
   missing+=("$1: install the Debian package $2 or its like")
   return 1
+}
+
+install() {
+  [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] || return 1
+  say "installing $1"
+  (apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$1") >&2
+}
+
+# jdk FROM TO: the home of a JDK from one major version to another, the newest there is.
+jdk() {
+  local home version best=0 found=
+  for home in "${JAVA_HOME:-}" /usr/lib/jvm/* /opt/*jdk* /usr/local/*jdk*; do
+    [ -n "$home" ] && [ -x "$home/bin/javac" ] || continue
+    version=$("$home/bin/javac" -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
+    if [ "${version:-0}" -ge "$1" ] && [ "$version" -le "$2" ] && [ "$version" -gt "$best" ]; then
+      best=$version found=$home
+    fi
+  done
+  printf '%s' "$found"
+  [ -n "$found" ]
 }
 
 # server NAME FILE STEP: runs STEP in the server's folder, once more if it fails, unless FILE is there and was made from
@@ -42,7 +61,7 @@ server() {
   for attempt in 1 2; do
     say "making $file (attempt $attempt)"
     # Not as the condition of an `if`: there `set -e` would not count.
-    (set -e; cd "$here/$name"; "$step")
+    (set -e; cd "$here/$name"; "$step" "$name")
     if [ $? = 0 ]; then
       printf '%s\n' "$sources" >"$stamp"
       say "made $file"
@@ -53,51 +72,57 @@ server() {
 }
 
 go_build() { go build -trimpath -ldflags '-s -w' -o "$out/bin/$1" "$2"; }
-jars() { mvn -q -B -Dstyle.color=never dependency:copy-dependencies -DoutputDirectory="$out/$1/lib"; }
 
-elasticsearch() {
-  local home=$out/elasticsearch path
-  rm -rf "$home" && mkdir -p "$home/classes" "$home/shim"
-  jars elasticsearch
-  # The node loads these as plugins, so they must not be on its class path; nor may an empty element.
-  path=$(find "$home/lib" -name '*.jar' ! -name 'x-pack-core-*' ! -name 'x-pack-security-*' ! -name 'transport-netty4-*' | sort | paste -sd:)
-  javac -d "$home/classes" -cp "$path" EsNode.java
-  javac -d "$home/shim" -cp "$path" CiShim.java
-  jar cf "$home/ci-shim.jar" -C "$home/shim" .
-  printf '%s' "$path:$home/classes" >"$home/classpath"
+# java_server NAME: its jars, its one class, and last a link to the JDK that starts it.
+java_server() {
+  local home=$out/$1
+  rm -rf "$home" && mkdir -p "$home/classes" "$home/lib"
+  JAVA_HOME=$jdk_home mvn -q -B -Dstyle.color=never dependency:copy-dependencies -DoutputDirectory="$home/repository" \
+    -Dmdep.useRepositoryLayout=true -Dmdep.copyPom=true
+  find "$home/repository" -name '*.jar' -exec ln -t "$home/lib" {} +
+  # For licences.sh: a pom's licence often stands in the one above it.
+  (cd "$HOME/.m2/repository" && find . -name '*.pom' -exec cp --parents -n -t "$home/repository" {} +)
+  "$jdk_home/bin/javac" -d "$home/classes" -cp "$home/lib/*" ./*.java
+  ln -s "$jdk_home/bin/java" "$home/java"
 }
 
-opensearch() {
-  local home=$out/opensearch
-  rm -rf "$home" && mkdir -p "$home/classes"
-  jars opensearch
-  javac -d "$home/classes" -cp "$home/lib/*" OsNode.java
-  printf '%s' "$home/lib/*:$home/classes" >"$home/classpath"
-}
-
-loki() { go_build loki github.com/grafana/loki/v3/cmd/loki; }
-victorialogs() { go_build victoria-logs github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-logs; }
+loki() { go_build loki github.com/grafana/loki/cmd/loki; }
+victorialogs() { go_build victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs; }
 apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
 kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
 lumberjack() { go_build lumberjack .; }
+receiver() { go_build receiver .; }
 # No server: what kube-apiserver itself makes of an audit policy, for src/transform/policy/tests/.
 evaluator() { go_build policy-evaluator .; }
 
 rm -f "$out/.ready"
+# What earlier versions of this script made, under licences that are not used any more.
+for old in opensearch elasticsearch/shim; do rm -rf "${out:?}/$old"; done
 say "into $out"
 tool etcd etcd-server
 tool openssl openssl
-if tool javac openjdk-17-jdk-headless && tool mvn maven; then
-  server elasticsearch elasticsearch/classpath elasticsearch
-  server opensearch opensearch/classpath opensearch
+if tool mvn maven; then
+  # Lucene 8 and 9 are not made for a newer one.
+  if jdk_home=$(jdk 17 21) || { install openjdk-17-jdk-headless && jdk_home=$(jdk 17 21); }; then
+    server elasticsearch elasticsearch/java java_server
+    server opensearch2 opensearch2/java java_server
+  else
+    missing+=("Elasticsearch 7.10 and OpenSearch 2: no JDK from 17 to 21 found: install the Debian package openjdk-17-jdk-headless or set JAVA_HOME")
+  fi
+  if jdk_home=$(jdk 21 99); then
+    server opensearch3 opensearch3/java java_server
+  else
+    missing+=("OpenSearch 3: no JDK 21 or newer found below /usr/lib/jvm or /opt: install one, such as temurin-25-jdk, or set JAVA_HOME")
+  fi
 fi
 if have_new_go; then
-  server ../../policy/evaluator bin/policy-evaluator evaluator
   server lumberjack bin/lumberjack lumberjack
+  server receiver bin/receiver receiver
   server victorialogs bin/victoria-logs victorialogs
   server kubernetes bin/kubectl kubectl
   server kubernetes bin/kube-apiserver apiserver
   server loki bin/loki loki
+  server ../../policy/evaluator bin/policy-evaluator evaluator
 else
   missing+=("go: 1.26 or newer is needed for Loki, VictoriaLogs, kube-apiserver and the rotation library; see https://go.dev/dl/")
 fi

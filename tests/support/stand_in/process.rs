@@ -1,0 +1,108 @@
+//! A stand-in as a process: the test binary runs itself with the one test that serves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{env, fs};
+
+use serde::{Deserialize, Serialize};
+
+use super::{elastic, http, loki};
+use crate::servers::Process;
+use crate::support::{self, free_port, wait_for};
+
+/// Names what to serve, in JSON.
+const VARIABLE: &str = "AUDITRAIL_STAND_IN";
+/// The test below, which serves where the variable is set.
+const SERVES: &str = "stand_in::process::what_a_stand_in_acknowledged_is_there_after_its_kill";
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) enum Kind {
+    Loki(loki::Settings),
+    Elastic(elastic::Settings),
+}
+
+#[derive(Deserialize, Serialize)]
+struct Task {
+    kind: Kind,
+    dir: PathBuf,
+    port: u16,
+}
+
+/// A stand-in that runs. It ends with its process handle.
+pub(crate) struct StandIn {
+    process: Process,
+    task: Task,
+}
+
+impl StandIn {
+    /// Keeps what it is given below `dir`.
+    pub(crate) fn start(kind: Kind, dir: &Path) -> Self {
+        fs::create_dir_all(dir).unwrap();
+        let task = Task { kind, dir: dir.to_owned(), port: free_port() };
+        let mut started = Self { process: spawn(&task), task };
+        started.wait();
+        started
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.task.port)
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same data and port.
+    pub(crate) fn resume(&mut self) {
+        self.process = spawn(&self.task);
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let url = format!("{}/ready", self.url());
+        wait_for("the stand-in to answer", Duration::from_mins(1), || {
+            self.process.alive()?;
+            support::http::get(&url).map(drop)
+        });
+    }
+}
+
+fn spawn(task: &Task) -> Process {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([SERVES, "--exact", "--nocapture"]);
+    command.env(VARIABLE, serde_json::to_string(task).unwrap());
+    Process::start("stand-in", &mut command, &task.dir)
+}
+
+/// Serves for ever if this process was started to do so.
+fn serve_if_asked() {
+    let Ok(task) = env::var(VARIABLE) else { return };
+    let Task { kind, dir, port } = serde_json::from_str(&task).unwrap();
+    match kind {
+        Kind::Loki(settings) => http::serve(port, loki::Loki::open(settings, &dir)),
+        Kind::Elastic(settings) => http::serve(port, elastic::Elastic::open(settings, &dir)),
+    }
+}
+
+#[test]
+fn what_a_stand_in_acknowledged_is_there_after_its_kill() {
+    serve_if_asked();
+    let dir = tempfile::TempDir::new().unwrap();
+    let kind = Kind::Elastic(elastic::Settings::default());
+    let mut stand_in = StandIn::start(kind, dir.path());
+    let send = |method, path: &str, body: &str| {
+        let headers = [("Content-Type", "application/json")];
+        let url = format!("{}{path}", stand_in.url());
+        support::http::send(method, &url, &headers, body.into()).unwrap()
+    };
+    let template = r#"{"index_patterns":["logs-*"],"data_stream":{}}"#;
+    assert_eq!(send("PUT", "/_index_template/t", template).status, 200);
+    let document = r#"{"@timestamp":"2026-11-21T06:25:22.533Z"}"#;
+    assert_eq!(send("PUT", "/logs-a/_create/one", document).status, 201);
+    stand_in.kill();
+    stand_in.resume();
+    let url = format!("{}/logs-a/_count", stand_in.url());
+    assert_eq!(support::http::get(&url).unwrap().json().unwrap()["count"], 1);
+}
