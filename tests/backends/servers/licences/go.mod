@@ -1,0 +1,3 @@
+module auditrail.test/licences
+
+go 1.24
