@@ -28,6 +28,7 @@ mod rotating_writer;
 mod servers;
 mod victoria;
 
+mod accounting;
 mod chaos;
 mod cluster;
 mod elastic_refusals;

@@ -1,0 +1,200 @@
+//! Nothing is lost in silence: what a real API server counts is either stored, once, or inside a gap that is told.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::apiserver::ApiServer;
+use crate::cluster::busy;
+use crate::elastic::{self, Elastic};
+use crate::loki::{self, Loki};
+use crate::servers::{Server, have, unique};
+use crate::support::agent::Agent;
+use crate::support::events::{Expected, expected, nanoseconds};
+use crate::support::{tables, wait_for};
+
+const LIMIT: Duration = Duration::from_mins(3);
+
+/// Keeps every file that a folder ever shows, by a link of its own: what the server deletes stays to be counted.
+struct Keeper {
+    kept: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    fn watch(folder: &Path, kept: PathBuf) -> Self {
+        fs::create_dir_all(&kept).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (folder, to, ended) = (folder.to_owned(), kept.clone(), Arc::clone(&stop));
+        let thread = thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                    // A link that is there keeps its number from being given to another file.
+                    let Ok(meta) = entry.metadata() else { continue };
+                    if meta.is_file() && entry.path().extension().is_some_and(|end| end == "log") {
+                        let _ = fs::hard_link(entry.path(), to.join(meta.ino().to_string()));
+                    }
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { kept, stop, thread: Some(thread) }
+    }
+
+    /// Every whole line that was ever written.
+    fn events(&self) -> Vec<Expected> {
+        let mut events = Vec::new();
+        for entry in fs::read_dir(&self.kept).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+            events.extend(expected(&bytes[..whole]));
+        }
+        events
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What a store holds: events by what the server wrote of them, and what it is told of gaps.
+struct Held {
+    events: Vec<(String, String)>,
+    gaps: Vec<Value>,
+}
+
+/// Rotated at 1 MB with two backups kept, so that the server deletes what an agent that is down has not read.
+#[test]
+fn what_the_stores_hold_and_what_the_gaps_say_is_all_that_the_api_server_counts() {
+    if !have(&[Server::KubeApi]) {
+        return;
+    }
+    let (loki, elastic) = (Loki::raised(), Elastic::users_or_shared());
+    let dir = TempDir::new().unwrap();
+    let mut cluster = ApiServer::keeping(2, |log| Keeper::watch(log, dir.path().join("kept")));
+    let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-accounting");
+    let (job, selector) = loki::job("accounting");
+    let config = tables::input("apiserver", &cluster.0.audit_log())
+        + &tables::loki(&loki.url(), &job, "timeout = \"5s\"")
+        + &tables::elasticsearch(&elastic.url(), stream, "timeout = \"5s\"");
+    let mut agent = Agent::start(dir.path(), &config);
+    busy(&cluster.0, "first");
+    agent.kill();
+    for namespace in ["second", "third", "fourth"] {
+        busy(&cluster.0, namespace);
+    }
+    agent.resume();
+    busy(&cluster.0, "fifth");
+    agent.kill();
+    agent.resume();
+    busy(&cluster.0, "sixth");
+
+    let (server, keeper) = (&mut cluster.0, &cluster.1);
+    let counted = wait_for("as many events kept as the server counts", LIMIT, || {
+        match (server.counted()?, keeper.events().len(), server.counted()?) {
+            (before, kept, after) if before == kept && kept == after => Ok(kept),
+            found => Err(format!("counted, kept, counted: {found:?}")),
+        }
+    });
+    server.stop();
+    let all = keeper.events();
+    assert!(all.len() >= counted && counted > 1000, "{counted} counted, {} kept", all.len());
+
+    let stores: [(&str, &dyn Fn() -> Held); 2] = [
+        ("Loki", &|| in_loki(&loki, &selector, &all)),
+        ("Elasticsearch", &|| in_elastic(&elastic, stream)),
+    ];
+    for (name, held) in stores {
+        let lost =
+            wait_for(&format!("{name} to account for all"), LIMIT, || account(&all, &held()));
+        println!("{name}: {} counted, {lost} of them in gaps", all.len());
+        assert!(lost > 0, "nothing was lost, so nothing was shown");
+    }
+    agent.stop_done();
+}
+
+fn in_loki(loki: &Loki, selector: &str, all: &[Expected]) -> Held {
+    let mut around = all.to_vec();
+    // Gaps are told as of when they are met.
+    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
+    around.push(Expected { ns: now, ..all[0].clone() });
+    let mut held = Held { events: Vec::new(), gaps: Vec::new() };
+    for (_, line) in loki.lines(selector, &around) {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        held.take(&event);
+    }
+    held
+}
+
+fn in_elastic(elastic: &Elastic, stream: &str) -> Held {
+    let mut held = Held { events: Vec::new(), gaps: Vec::new() };
+    let audit = "kubernetes.audit";
+    let fields = ["kind", "auditID", "stage", "gap"].map(|name| format!("{audit}.{name}"));
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    for document in elastic.documents(stream, &fields) {
+        held.take(&document.source["kubernetes"]["audit"]);
+    }
+    held
+}
+
+impl Held {
+    fn take(&mut self, event: &Value) {
+        if event["kind"] == "Gap" {
+            self.gaps.push(event["gap"].clone());
+        } else {
+            let text = |name: &str| event[name].as_str().unwrap().to_owned();
+            self.events.push((text("auditID"), text("stage")));
+        }
+    }
+}
+
+/// How many events are lost, if every one of them is within a gap; `Err` with what is neither stored nor told.
+fn account(all: &[Expected], held: &Held) -> Result<usize, String> {
+    let stored: HashSet<_> = held.events.iter().collect();
+    assert_eq!(stored.len(), held.events.len(), "events are stored twice");
+    let written: BTreeSet<_> = all.iter().map(|e| (e.audit_id.clone(), e.stage.clone())).collect();
+    assert_eq!(written.len(), all.len(), "two events alike");
+    let foreign = held.events.iter().find(|event| !written.contains(event));
+    assert_eq!(foreign, None, "an event that nobody wrote");
+    let lost: Vec<_> = all
+        .iter()
+        .filter(|event| !stored.contains(&(event.audit_id.clone(), event.stage.clone())))
+        .collect();
+    let bound = |gap: &Value, name: &str| gap[name].as_str().map(nanoseconds);
+    let within = |event: &&&Expected| {
+        held.gaps.iter().any(|gap| {
+            bound(gap, "from").is_none_or(|from| from <= event.ns)
+                && bound(gap, "to").is_none_or(|to| event.ns <= to)
+        })
+    };
+    let untold = lost.iter().filter(|event| !within(event)).count();
+    if untold > 0 {
+        return Err(format!(
+            "{untold} of {} lost events are in no gap: {:?}",
+            lost.len(),
+            held.gaps
+        ));
+    }
+    let told = |name: &str| -> u64 { held.gaps.iter().filter_map(|gap| gap[name].as_u64()).sum() };
+    let bytes: u64 = lost.iter().map(|event| event.line.len() as u64 + 1).sum();
+    assert!(
+        told("bytes") + told("bytes_at_least") <= bytes,
+        "the gaps tell of more than the {bytes} bytes that are lost: {:?}",
+        held.gaps
+    );
+    Ok(lost.len())
+}
