@@ -87,7 +87,7 @@ pub(super) struct Found {
 impl Found {
     /// What stands in the file is known, and is nothing that can be read.
     fn is_foreign(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Foreign>())
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Foreign>)
     }
 
     /// A file could not be looked into.

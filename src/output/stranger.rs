@@ -29,7 +29,7 @@ pub(super) fn is_page(response: &Response) -> bool {
 /// Does a server say that it was spoken to without TLS?
 pub(super) fn wants_tls(response: &Response) -> bool {
     let says = |what: &&str| memchr::memmem::find(&response.body, what.as_bytes()).is_some();
-    response.status == 426 || (response.status >= 400 && WANTS_TLS.iter().any(|what| says(&what)))
+    response.status == 426 || (response.status >= 400 && WANTS_TLS.iter().any(says))
 }
 
 /// What to do about an answer that is none of `store`'s. `path`: what is added to the endpoint.

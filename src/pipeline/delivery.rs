@@ -129,7 +129,7 @@ impl Delivery {
                     context.waking.heard_or_not(reason);
                     context.tell.retrying(reason, &answer);
                     let doubt = Some(doubt);
-                    self.parts.push(Part { picks, doubt, throttled, beside, history, stuck });
+                    self.parts.push(Part { picks, doubt, throttled, beside, stuck, history });
                     return Some(self.backoff.pause(after));
                 }
             }
@@ -141,7 +141,7 @@ impl Delivery {
         {
             doubt.until = until;
             let doubt = Some(doubt);
-            self.parts.push(Part { picks, doubt, throttled, beside, history, stuck });
+            self.parts.push(Part { picks, doubt, throttled, beside, stuck, history });
             return None;
         }
         let (there, missing): (Vec<_>, Vec<_>) =
@@ -158,7 +158,7 @@ impl Delivery {
             beside = true;
             self.isolated = 0;
         }
-        let missing = Part { beside, throttled, history, ..Part::new(missing, None) };
+        let missing = Part { throttled, beside, history, ..Part::new(missing, None) };
         if let Then::Rename { answer } = doubt.then {
             if missing.picks.is_empty() {
                 return None;

@@ -158,8 +158,8 @@ mod tests {
         Telemetry::new(who).pair("apiserver", "search")
     }
 
-    fn wait(events: u64, aside: u64) -> Option<Wait> {
-        Some(Wait { events, aside, answer: "403 blocked".into(), hint: "unblock it".into() })
+    fn wait(events: u64, aside: u64) -> Wait {
+        Wait { events, aside, answer: "403 blocked".into(), hint: "unblock it".into() }
     }
 
     #[test]
@@ -167,8 +167,8 @@ mod tests {
         let stats = stats();
         let waits = Waits::new(Arc::clone(&stats));
         let (one, other) = (Waiting::new(&waits), Waiting::new(&waits));
-        one.show(wait(3, 3));
-        other.show(wait(4, 0));
+        one.show(Some(wait(3, 3)));
+        other.show(Some(wait(4, 0)));
         stats.running();
         assert_eq!(stats.waiting(), 7);
         assert!(
@@ -185,13 +185,13 @@ mod tests {
         let waits = Waits::new(stats());
         assert_eq!(waits.set_aside(Duration::from_secs(5)).await, (0, 0));
         let (mut one, mut other) = (Waiting::new(&waits), Waiting::new(&waits));
-        one.show(wait(3, 3));
-        other.show(wait(4, 2));
+        one.show(Some(wait(3, 3)));
+        other.show(Some(wait(4, 2)));
         let deliveries = async {
             waits.called(0).await;
             (one.heard, other.heard) = (waits.call(), waits.call());
             one.show(None);
-            other.show(wait(4, 1));
+            other.show(Some(wait(4, 1)));
         };
         let (counts, ()) = tokio::join!(waits.set_aside(Duration::from_secs(5)), deliveries);
         assert_eq!(counts, (5, 1));

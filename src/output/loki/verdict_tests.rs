@@ -29,109 +29,102 @@ fn name(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Answers recorded from Loki 3.7.8, and what a proxy in front of it says.
+/// Answers recorded from Loki 3.7.8, and what a proxy in front of it says: status, body, verdict.
+const RECORDED: &[(u16, &str, &str)] = &[
+    (204, "", "delivered"),
+    (200, "", "stranger"),
+    (260, "ingestion blocked for user fake until '2026-11-27' with status code '260'\n", "stop"),
+    (
+        400,
+        "entry with timestamp 2026-11-21 05:43:45.177895027 +0000 UTC ignored, reason: 'entry too far behind, entry timestamp is: 2026-11-21T05:43:45Z, oldest acceptable timestamp is: 2026-11-21T06:01:00Z',\nuser 'fake', total ignored: 1 out of 2 for stream: {app=\"a\"}\n",
+        "out of range",
+    ),
+    (
+        400,
+        "entry for stream '{app=\"oldd\"}' has timestamp too old: 2026-11-13T06:53:45Z, oldest acceptable timestamp is: 2026-11-14T06:53:45Z\n",
+        "out of range",
+    ),
+    (400, "entry for stream '{app=\"n\"}' has timestamp too new: 2026-11-21T07:13:45Z\n", "wait"),
+    (
+        400,
+        "max entry size '65536' bytes exceeded for stream '{app=\"big\"}' while adding an entry with length '70000' bytes\n",
+        "split",
+    ),
+    (400, "entry for stream '{a=\"b\"}' has 16 label names; limit 15\n", "stop"),
+    (400, "stream '{a=\"b\"}' has label value too long: 'xxxx'\n", "stop"),
+    (400, "stream '{a=\"b\"}' has label name too long: 'xxxx'\n", "stop"),
+    (400, "stream '{a=\"1\", a=\"2\"}' has duplicate label name: 'a'\n", "stop"),
+    (400, "error at least one label pair is required per stream\n", "stop"),
+    (
+        400,
+        "couldn't parse labels: 1:5: parse error: unexpected character inside braces: '-'\n",
+        "stop",
+    ),
+    (
+        400,
+        "stream '{a=\"b\"}' has too many structured metadata labels: '200', limit: '128'. Please see `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it.\n",
+        "split",
+    ),
+    (
+        400,
+        "stream '{a=\"b\"}' has structured metadata too large: '70001' bytes, limit: '65536' bytes. Please see `limits_config.max_structured_metadata_size` or contact your Loki administrator to increase it.\n",
+        "split",
+    ),
+    (
+        400,
+        "stream '{a=\"b\"}' includes structured metadata, but this feature is disallowed. Please see `limits_config.allow_structured_metadata` or contact your Loki administrator to enable it.\n",
+        "stop",
+    ),
+    (
+        429,
+        "ingestion rate limit exceeded for user fake (limit: 314572 bytes/sec) while attempting to ingest '100' lines totaling '99000' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased\n",
+        "retry",
+    ),
+    (
+        429,
+        "entry with timestamp 2026-11-21 06:53:45 +0000 UTC ignored, reason: 'Per stream rate limit exceeded (limit: 50KB/sec) while attempting to ingest for stream '{app=\"p\"}' totaling 990B, consider splitting a stream via additional labels or contact your Loki administrator to see if the limit can be increased',\nuser 'fake', total ignored: 200 out of 200 for stream: {app=\"p\"}\n",
+        "retry",
+    ),
+    (
+        429,
+        "entry with timestamp 2026-11-21 06:53:45 +0000 UTC ignored, reason: 'Per stream rate limit exceeded (limit: 50KB/sec) ...',\nuser 'fake', total ignored: 20 out of 200 for stream: {app=\"p\"}\n",
+        "doubt",
+    ),
+    (
+        429,
+        "maximum active stream limit exceeded when trying to create stream {app=\"s4\"}, reduce the number of active streams (reduce labels or reduce label values)\n",
+        "retry",
+    ),
+    (422, "error at least one valid stream is required for ingestion\n", "stop"),
+    (400, "snappy: corrupt input\n", "stop"),
+    (400, "unexpected EOF\n", "stop"),
+    (400, "Content-Encoding \"zstd\" not supported\n", "stop"),
+    (404, "404 page not found\n", "stop"),
+    (401, "no org id\n", "stop"),
+    (400, "multiple org IDs present\n", "stop"),
+    (400, "tenant ID 'a b' contains unsupported character ' '\n", "stop"),
+    (400, "tenant ID is too long: max 150 characters\n", "stop"),
+    (
+        500,
+        "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (4760493 vs. 4194304)\n",
+        "split",
+    ),
+    (500, "at least 1 live replicas required, could only find 0\n", "doubt"),
+    (503, "Ingester is shutting down", "doubt"),
+    (502, "bad gateway", "doubt"),
+    (504, "gateway timeout", "doubt"),
+    (413, "request entity too large", "too large for a proxy"),
+    (413, "request body too large: 20971530 bytes, limit: 20971520 bytes", "too large"),
+    (401, "Unauthorized", "stop"),
+    (403, "Forbidden", "stop"),
+    (302, "", "stop"),
+    (405, "", "stop"),
+    (400, "something that nobody has seen yet", "isolate"),
+];
+
 #[test]
 fn every_recorded_answer_has_its_verdict() {
-    let table = [
-        (204, "", "delivered"),
-        (200, "", "stranger"),
-        (
-            260,
-            "ingestion blocked for user fake until '2026-11-27' with status code '260'\n",
-            "stop",
-        ),
-        (
-            400,
-            "entry with timestamp 2026-11-21 05:43:45.177895027 +0000 UTC ignored, reason: 'entry too far behind, entry timestamp is: 2026-11-21T05:43:45Z, oldest acceptable timestamp is: 2026-11-21T06:01:00Z',\nuser 'fake', total ignored: 1 out of 2 for stream: {app=\"a\"}\n",
-            "out of range",
-        ),
-        (
-            400,
-            "entry for stream '{app=\"oldd\"}' has timestamp too old: 2026-11-13T06:53:45Z, oldest acceptable timestamp is: 2026-11-14T06:53:45Z\n",
-            "out of range",
-        ),
-        (
-            400,
-            "entry for stream '{app=\"n\"}' has timestamp too new: 2026-11-21T07:13:45Z\n",
-            "wait",
-        ),
-        (
-            400,
-            "max entry size '65536' bytes exceeded for stream '{app=\"big\"}' while adding an entry with length '70000' bytes\n",
-            "split",
-        ),
-        (400, "entry for stream '{a=\"b\"}' has 16 label names; limit 15\n", "stop"),
-        (400, "stream '{a=\"b\"}' has label value too long: 'xxxx'\n", "stop"),
-        (400, "stream '{a=\"b\"}' has label name too long: 'xxxx'\n", "stop"),
-        (400, "stream '{a=\"1\", a=\"2\"}' has duplicate label name: 'a'\n", "stop"),
-        (400, "error at least one label pair is required per stream\n", "stop"),
-        (
-            400,
-            "couldn't parse labels: 1:5: parse error: unexpected character inside braces: '-'\n",
-            "stop",
-        ),
-        (
-            400,
-            "stream '{a=\"b\"}' has too many structured metadata labels: '200', limit: '128'. Please see `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it.\n",
-            "split",
-        ),
-        (
-            400,
-            "stream '{a=\"b\"}' has structured metadata too large: '70001' bytes, limit: '65536' bytes. Please see `limits_config.max_structured_metadata_size` or contact your Loki administrator to increase it.\n",
-            "split",
-        ),
-        (
-            400,
-            "stream '{a=\"b\"}' includes structured metadata, but this feature is disallowed. Please see `limits_config.allow_structured_metadata` or contact your Loki administrator to enable it.\n",
-            "stop",
-        ),
-        (
-            429,
-            "ingestion rate limit exceeded for user fake (limit: 314572 bytes/sec) while attempting to ingest '100' lines totaling '99000' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased\n",
-            "retry",
-        ),
-        (
-            429,
-            "entry with timestamp 2026-11-21 06:53:45 +0000 UTC ignored, reason: 'Per stream rate limit exceeded (limit: 50KB/sec) while attempting to ingest for stream '{app=\"p\"}' totaling 990B, consider splitting a stream via additional labels or contact your Loki administrator to see if the limit can be increased',\nuser 'fake', total ignored: 200 out of 200 for stream: {app=\"p\"}\n",
-            "retry",
-        ),
-        (
-            429,
-            "entry with timestamp 2026-11-21 06:53:45 +0000 UTC ignored, reason: 'Per stream rate limit exceeded (limit: 50KB/sec) ...',\nuser 'fake', total ignored: 20 out of 200 for stream: {app=\"p\"}\n",
-            "doubt",
-        ),
-        (
-            429,
-            "maximum active stream limit exceeded when trying to create stream {app=\"s4\"}, reduce the number of active streams (reduce labels or reduce label values)\n",
-            "retry",
-        ),
-        (422, "error at least one valid stream is required for ingestion\n", "stop"),
-        (400, "snappy: corrupt input\n", "stop"),
-        (400, "unexpected EOF\n", "stop"),
-        (400, "Content-Encoding \"zstd\" not supported\n", "stop"),
-        (404, "404 page not found\n", "stop"),
-        (401, "no org id\n", "stop"),
-        (400, "multiple org IDs present\n", "stop"),
-        (400, "tenant ID 'a b' contains unsupported character ' '\n", "stop"),
-        (400, "tenant ID is too long: max 150 characters\n", "stop"),
-        (
-            500,
-            "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (4760493 vs. 4194304)\n",
-            "split",
-        ),
-        (500, "at least 1 live replicas required, could only find 0\n", "doubt"),
-        (503, "Ingester is shutting down", "doubt"),
-        (502, "bad gateway", "doubt"),
-        (504, "gateway timeout", "doubt"),
-        (413, "request entity too large", "too large for a proxy"),
-        (413, "request body too large: 20971530 bytes, limit: 20971520 bytes", "too large"),
-        (401, "Unauthorized", "stop"),
-        (403, "Forbidden", "stop"),
-        (302, "", "stop"),
-        (405, "", "stop"),
-        (400, "something that nobody has seen yet", "isolate"),
-    ];
-    for (status, body, verdict) in table {
+    for &(status, body, verdict) in RECORDED {
         assert_eq!(name(&judged(status, None, body)), verdict, "{status} {body}");
     }
 }
