@@ -1,5 +1,4 @@
-//! A back end with a memory: stores what Loki's push and Elasticsearch's bulk bring, answers look-ups from that, and
-//! plays tricks as told. Written against plain sockets, since it has to break connections and stay silent.
+//! A back end with a memory: stores what is sent, answers look-ups, plays tricks. On plain sockets, which it can break.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{Read as _, Write as _};
