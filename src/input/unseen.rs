@@ -5,7 +5,9 @@
 //! the one that follows it: either that goes on where it ended, or something is missing.
 //!
 //! Certain: the server names a backup after the very write that begins the next file, and an event is made before it is
-//! written. So where the next first event is younger than the name, a file is missing, however short the absence was.
+//! written. So where the next first event is younger than the name, a file is missing, however short the absence was. The
+//! server deletes the oldest first: as long as the backup itself is there, only somebody else can have taken what followed
+//! it, and whoever moves files by hand under the server's names may be seconds late with the next one.
 //! Likely: a file that only we keep has lost its name. Where the server's own names stand beside it, a file is missing if
 //! nothing was written for much longer than this one took to fill: four times, or a quarter of it and ten seconds. A server
 //! that stood still for so long exactly between two files is mistaken for a loss; a shorter hole is not noticed.
@@ -26,9 +28,10 @@ use crate::telemetry::GapReason;
 
 /// The stamp in a name is cut to the millisecond, and the clock may be corrected by a little between event and write.
 const SLACK: Nanos = 10_000_000;
-/// A hole that is only likely lasts at least so long, where files are filled within moments and otherwise.
-const SHORTEST: Nanos = 1_000_000_000;
+/// A hole behind a backup that is still there, or one that is only likely, lasts longer than this.
 const USUAL: Nanos = 10_000_000_000;
+/// The same for what is only likely, where files are filled within moments.
+const SHORTEST: Nanos = 1_000_000_000;
 /// How much longer than filling a file took, and how much shorter where it took long.
 const FASTER: Nanos = 4;
 
@@ -134,9 +137,11 @@ impl Reader {
             progress.time.is_some_and(|time| finished.last < time && time < next)
         };
         let by_server = |one: &Arc<Generation>| server_stamp(&one.name).is_some();
+        let is_there =
+            view.generations.iter().any(|one| by_server(one) && one.name == finished.name);
         // What was read in between may be forgotten but for that.
         !self.cursor.generations.values().any(between)
-            && is_hole(finished, next, view.generations.iter().any(by_server))
+            && is_hole(finished, next, view.generations.iter().any(by_server), is_there)
     }
 
     fn hole(&mut self, print: Fingerprint, finished: Finished, next: Nanos) -> Gap {
@@ -159,11 +164,12 @@ impl Reader {
 }
 
 /// Whether something is missing between the last event of a file and the next event there is. `by_server`: its server
-/// rotates its logs itself, as the names of other files show.
-fn is_hole(finished: &Finished, next: Nanos, by_server: bool) -> bool {
+/// rotates its logs itself, as the names of other files show; `is_there`: the file still has its name.
+fn is_hole(finished: &Finished, next: Nanos, by_server: bool, is_there: bool) -> bool {
     let Finished { name, first, last, .. } = finished;
     if let Some(stamp) = server_stamp(name) {
-        return next > stamp.max(*last).saturating_add(SLACK);
+        let slack = if is_there { USUAL } else { SLACK };
+        return next > stamp.max(*last).saturating_add(slack);
     }
     // Others rotate when they like.
     if !by_server || is_numbered(name) {
@@ -184,10 +190,19 @@ mod tests {
 
     /// Of a file that was filled from `first` to `last`, in milliseconds before the stamp; the next one begins so many after.
     fn hole_beside(name: &str, first: i64, last: i64, next: i64, by_server: bool) -> bool {
+        hole_behind(name, (first, last, next), by_server, false)
+    }
+
+    fn hole_behind(
+        name: &str,
+        (first, last, next): (i64, i64, i64),
+        by_server: bool,
+        is_there: bool,
+    ) -> bool {
         let time = |before: i64| STAMP - before * SECOND / 1000;
         let (first, last) = (time(first), time(last));
         let finished = Finished { name: name.into(), first, last, progress: Progress::default() };
-        is_hole(&finished, time(-next), by_server)
+        is_hole(&finished, time(-next), by_server, is_there)
     }
 
     fn hole(name: &str, first: i64, last: i64, next: i64) -> bool {
@@ -206,6 +221,13 @@ mod tests {
     #[test]
     fn an_event_younger_than_the_name_of_the_file_before_it_stands_behind_a_lost_file() {
         assert!(hole_beside("audit-2026-11-21T06-28-00.000.log.gz", 100, 0, 100, false));
+    }
+
+    #[test]
+    fn a_hand_that_rotates_under_the_server_s_names_may_be_seconds_late_with_the_next_file() {
+        let name = "audit-2026-11-21T06-28-00.000.log";
+        assert!(!hole_behind(name, (7_200_000, 0, 9_000), true, true));
+        assert!(hole_behind(name, (7_200_000, 0, 11_000), true, true));
     }
 
     #[test]
