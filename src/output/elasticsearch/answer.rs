@@ -53,6 +53,25 @@ fn none<S>() -> Option<S> {
     None
 }
 
+/// What is asked of a store, so that it can be asked again.
+pub(super) struct Question<'a> {
+    pub(super) path: &'a str,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    /// `None`: by `GET`.
+    pub(super) body: Option<Bytes>,
+    /// Most bytes that are read of the answer to a `POST`.
+    pub(super) bound: usize,
+}
+
+impl Question<'_> {
+    async fn ask(&self, store: &Elasticsearch) -> Result<Response, Failure> {
+        match &self.body {
+            None => store.get(self.path, self.query).await,
+            Some(body) => store.ask(self.path, self.query, body.clone(), self.bound).await,
+        }
+    }
+}
+
 /// Asks for documents of `scope`, of all shards or of none; `None` where there is no index, so nothing stored.
 pub(super) async fn search(
     store: &Elasticsearch,
@@ -66,7 +85,9 @@ pub(super) async fn search(
             "timed_out,_shards.failed,hits.total.value,hits.hits._id,hits.hits._source",
         ),
     ];
-    usable(store, store.ask(&format!("{scope}/_search"), &parameters, query, ANSWER).await).await
+    let path = &format!("{scope}/_search");
+    let question = Question { path, query: &parameters, body: Some(query), bound: ANSWER };
+    usable(store, &question).await
 }
 
 /// The answer to a search, if it speaks for all there is.
@@ -97,16 +118,21 @@ fn retry(after: Option<Duration>, reason: Reason, answer: String) -> LookUp {
 /// lets nothing pass is an outage.
 pub(super) async fn usable(
     store: &Elasticsearch,
-    answer: Result<Response, Failure>,
+    question: &Question<'_>,
 ) -> Result<Option<Bytes>, LookUp> {
-    match settled(answer) {
+    let (answer, hint) = match settled(question.ask(store).await) {
+        Ok(found) => return Ok(found),
+        Err(Unusable::Said(end)) => return Err(end),
+        Err(Unusable::Stranger { answer, hint }) => (answer, hint),
+    };
+    if !is_there(store).await {
+        return Err(retry(None, Reason::BadAnswer, format!("{answer}: {hint}")));
+    }
+    // The store may have come back between the two: asked again, it is certain.
+    match settled(question.ask(store).await) {
         Ok(found) => Ok(found),
         Err(Unusable::Said(end)) => Err(end),
-        Err(Unusable::Stranger { answer, hint }) => Err(if is_there(store).await {
-            LookUp::Unavailable { answer }
-        } else {
-            retry(None, Reason::BadAnswer, format!("{answer}: {hint}"))
-        }),
+        Err(Unusable::Stranger { answer, .. }) => Err(LookUp::Unavailable { answer }),
     }
 }
 

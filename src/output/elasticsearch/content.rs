@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Elasticsearch;
-use super::answer::{ANSWER, Hit, read, search, searched, usable};
+use super::answer::{ANSWER, Hit, Question, read, search, searched, usable};
 use super::stored::{self, LONG, Source};
 use crate::event::{Batch, Form, Position, Record, Whole};
 use crate::output::{LookUp, MILLI, Pick};
@@ -227,9 +227,9 @@ async fn searchable(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> 
     }
     let parameters =
         [("fields", &*AUDIT_IDS.join(",")), ("filter_path", "indices,fields.*.*.searchable")];
-    let answer =
-        store.ask(&format!("{scope}/_field_caps"), &parameters, Bytes::new(), ANSWER).await;
-    let Some(body) = usable(store, answer).await? else { return Ok(false) };
+    let path = &format!("{scope}/_field_caps");
+    let question = Question { path, query: &parameters, body: Some(Bytes::new()), bound: ANSWER };
+    let Some(body) = usable(store, &question).await? else { return Ok(false) };
     if let Ok(Mapped { fields }) = read(&body) {
         let mut types = fields.values().flatten();
         // A text is searched by its words.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Elasticsearch;
-use super::answer::{ANSWER, Shards, complete, read, search, searched, usable};
+use super::answer::{ANSWER, Question, Shards, complete, read, search, searched, usable};
 use super::likeness::is_same;
 use super::stored::{self, Same, Source};
 use crate::event::Batch;
@@ -212,6 +212,13 @@ async fn hits(
                 open.extend(halves);
             } else if size > 1 {
                 open.push((range, size / 2));
+            } else if !whole {
+                // Something stands there, if too large to be looked at: never taken for nothing.
+                places
+                    .get(ids[range.start].id.as_str())
+                    .into_iter()
+                    .flatten()
+                    .for_each(|at| take(*at, None));
             }
             continue;
         }
@@ -235,10 +242,10 @@ async fn hits(
 
 /// Makes a search see what is stored by now; `false` where there is no index, so nothing stored.
 pub(super) async fn refresh(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> {
-    let answer = store
-        .ask(&format!("{scope}/_refresh"), &[("ignore_unavailable", "false")], Bytes::new(), ANSWER)
-        .await;
-    let Some(body) = usable(store, answer).await? else { return Ok(false) };
+    let path = &format!("{scope}/_refresh");
+    let query = &[("ignore_unavailable", "false")];
+    let question = Question { path, query, body: Some(Bytes::new()), bound: ANSWER };
+    let Some(body) = usable(store, &question).await? else { return Ok(false) };
     let refreshed: Refreshed = read(&body)?;
     complete(refreshed.shards.failed == 0, &body)?;
     Ok(true)

@@ -10,12 +10,11 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Elasticsearch;
-use super::answer::{Shards, complete, read, usable};
+use super::answer::{Question, Shards, complete, read, usable};
 use super::flavour::Flavour;
 use super::likeness::Parts;
 use crate::config::Layout;
 use crate::event::{Fingerprint, Position};
-use crate::output::http::{Failure, Response};
 use crate::output::{Digest, LookUp, MILLI, Stored, Told, Walk};
 
 /// Bytes of an answer that are held.
@@ -137,19 +136,22 @@ async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, Told> {
         #[serde(default)]
         searchable: bool,
     }
-    if let Some(root) = allowed(usable(store, store.get("", &[]).await).await)?
+    let root = Question { path: "", query: &[], body: None, bound: SMALL };
+    if let Some(root) = allowed(usable(store, &root).await)?
         && Flavour::of(&root, true) == Some(Flavour::VictoriaLogs)
     {
         let answer = "VictoriaLogs does not answer searches in the way of Elasticsearch: it cannot be verified";
         return Err(Told::Unavailable { answer: answer.to_owned() });
     }
     let lenient = [("ignore_unavailable", "true")];
-    let refreshed = store.ask(&format!("{scope}/_refresh"), &lenient, Bytes::new(), SMALL).await;
-    allowed(usable(store, refreshed).await)?;
+    let path = &format!("{scope}/_refresh");
+    let refresh = Question { path, query: &lenient, body: Some(Bytes::new()), bound: SMALL };
+    allowed(usable(store, &refresh).await)?;
     let field = field(store.config.layout);
     let query = [("fields", field), ("include_unmapped", "true"), ("ignore_unavailable", "true")];
-    let caps = store.get(&format!("{scope}/_field_caps"), &query).await;
-    let Some(body) = allowed(usable(store, caps).await)? else {
+    let path = &format!("{scope}/_field_caps");
+    let caps = Question { path, query: &query, body: None, bound: SMALL };
+    let Some(body) = allowed(usable(store, &caps).await)? else {
         return Ok(false);
     };
     let caps: Caps = read(&body)?;
@@ -273,15 +275,12 @@ async fn search(
         parameters.push(("ignore_unavailable", "true"));
     }
     parameters.extend(scroll.split_once('='));
-    let answer: Result<Response, Failure> =
-        store.ask(path, &parameters, query.to_string().into(), HELD).await;
-    if let Ok(response) = &answer
-        && response.status == 200
-        && response.body.len() >= HELD
-    {
+    let body = Some(query.to_string().into());
+    let found = usable(store, &Question { path, query: &parameters, body, bound: HELD }).await?;
+    if found.as_ref().is_some_and(|body| body.len() >= HELD) {
         return Err(End::TooLarge);
     }
-    Ok(usable(store, answer).await?)
+    Ok(found)
 }
 
 fn searched(body: &[u8]) -> Result<Searched<'_>, End> {

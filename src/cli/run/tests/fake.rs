@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::wire::{bulked, items, pushed};
+use super::wire::{bulked, items, only, pushed};
 
 /// What to do with one request.
 #[derive(Clone, Debug)]
@@ -356,10 +356,6 @@ fn is_selected(labels: &str, selector: &str) -> bool {
     inside(selector).split(", ").all(|matcher| labels.iter().any(|label| label == matcher))
 }
 
-fn document(line: &str) -> Value {
-    serde_json::from_str(line).unwrap()
-}
-
 /// The answer to a look-up.
 pub(super) fn found(stored: &[Stored], request: &Request) -> String {
     if request.target.contains("query_range") {
@@ -371,10 +367,9 @@ pub(super) fn found(stored: &[Stored], request: &Request) -> String {
     let hits: Vec<_> = stored
         .iter()
         .filter(is_asked)
-        .map(|stored| match &asked["_source"] {
-            Value::Bool(false) => json!({"_id": stored.under}),
-            _ => json!({"_id": stored.under, "_source": document(&stored.line)}),
-        })
+        .map(
+            |stored| json!({"_id": stored.under, "_source": only(&stored.line, &asked["_source"])}),
+        )
         .collect();
     let hits = json!({"total": {"value": hits.len()}, "hits": hits});
     json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}).to_string()

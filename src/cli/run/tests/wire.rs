@@ -86,3 +86,19 @@ pub(super) fn items(documents: &[Stored], status: impl Fn(usize) -> u16) -> Stri
     let items: Vec<_> = documents.iter().enumerate().map(item).collect();
     json!({"errors": true, "items": items}).to_string()
 }
+
+/// What is given of a document where these fields are asked for, or all, or none.
+pub(super) fn only(document: &str, fields: &Value) -> Value {
+    let is_asked = |name: &str| match fields {
+        Value::Array(fields) => fields
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|field| field.split('.').next() == Some(name)),
+        other => *other != Value::Bool(false),
+    };
+    let mut document: Value = serde_json::from_str(document).unwrap();
+    if let Value::Object(members) = &mut document {
+        members.retain(|name, _| is_asked(name));
+    }
+    document
+}
