@@ -112,7 +112,8 @@ fn as_loki(entries: &[(i64, String)], uri: &Uri) -> Answer {
     }
     let values: Vec<_> = page.iter().map(|(time, line)| json!([time.to_string(), line])).collect();
     let result = json!([{"stream": {"job": "a"}, "values": values}]);
-    (StatusCode::OK, json!({"data": {"result": result}}).to_string())
+    let data = json!({"resultType": "streams", "result": result});
+    (StatusCode::OK, json!({"status": "success", "data": data}).to_string())
 }
 
 #[tokio::test]
@@ -160,9 +161,17 @@ async fn a_store_that_stays_busy_or_says_no_ends_it_with_the_reason() {
             "{error}"
         );
     }
-    let url = serve(|_, _| (StatusCode::FORBIDDEN, "no".to_owned())).await;
+    let no = r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#;
+    let url = serve(move |_, _| (StatusCode::FORBIDDEN, no.to_owned())).await;
     let error = all(&elasticsearch(url), HOUR).await.unwrap_err().to_string();
-    assert_eq!(error, "the store cannot be asked: 403 no");
+    assert!(error.starts_with("the store cannot be asked: 403 security_exception"), "{error}");
+    // A firewall's page says nothing about what the store holds.
+    let url = serve(|_, _| (StatusCode::FORBIDDEN, "<html>no</html>".to_owned())).await;
+    let error = all(&elasticsearch(url), HOUR).await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Patience { answer, .. } if answer.contains("a firewall or proxy")),
+        "{error}"
+    );
     let url = serve(|_, _| (StatusCode::OK, r#"{"version":{"number":"8.9.0"}}"#.to_owned())).await;
     let error = all(&elasticsearch(url), HOUR).await.unwrap_err().to_string();
     assert!(error.contains("VictoriaLogs"), "{error}");

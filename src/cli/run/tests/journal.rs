@@ -8,6 +8,7 @@ use super::agent::{Node, TENS, eventually, loki, until};
 use super::fake::{Do, Fake};
 use super::gaps::{BOTH, TORN, events, gaps, rotate, tear, told};
 use crate::checkpoint::Store;
+use crate::event::Progress;
 
 /// Rounds of kills, each a little later in the life of a gap: before and after the save, with and without an answer.
 #[test]
@@ -199,6 +200,10 @@ fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
         node.pair("loki").is_some_and(|pair| pair.cursor.generations.len() == 61)
     });
     until("all have arrived", || fake.counts().len() == 61);
+    until("all backups are read to their end", || {
+        let pair = node.pair("loki").unwrap();
+        pair.cursor.generations.values().filter(|progress| progress.complete).count() == 60
+    });
     assert!(process.stop());
     unfinish(&node);
     for entry in fs::read_dir(node.log().parent().unwrap()).unwrap() {
@@ -217,12 +222,14 @@ fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
     assert!(process.stop());
 }
 
-/// Takes the word back that the backups were read to their end.
+/// Takes the word back that the backups were read.
 fn unfinish(node: &Node) {
     let store = Store::open(&node.state()).unwrap();
     let mut state = Store::load(&node.state()).unwrap().state;
     for progress in state.pairs[0].cursor.generations.values_mut() {
-        progress.complete = false;
+        if progress.complete {
+            *progress = Progress { time: progress.time, ..Progress::default() };
+        }
     }
     store.save(&state).unwrap();
 }
