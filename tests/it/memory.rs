@@ -76,6 +76,7 @@ fn memory_stays_within_what_status_prints_however_much_waits_for_outputs_that_ha
     });
     let (peak, bound) = (agent.memory("VmHWM:"), agent.count("auditrail_memory_bound_bytes", &[]));
     assert!(peak <= bound, "{peak} bytes at the peak, and {bound} are said to be the most");
-    assert!(bound < 640 * MIB, "{bound} bytes are no bound");
+    // With the windows of three decompressors, one for each output.
+    assert!(bound < 640 * MIB + 3 * 64 * MIB, "{bound} bytes are no bound");
     agent.kill();
 }

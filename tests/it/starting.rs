@@ -81,7 +81,7 @@ fn another_name_for_the_node_is_refused_with_both_names() {
         &crate::command::root().join("etc/recorded/audit/audit.log"),
         place.port,
     );
-    let ran = place.ask(&["run"]).expect(1);
+    let ran = place.ask(&["run"]).expect(2);
     assert!(ran.stderr.contains("\"cp-1\"") && ran.stderr.contains("\"cp-2\""), "{}", ran.stderr);
     let ran = place.ask(&["check"]).expect(1);
     assert!(ran.stdout.contains("FAIL node"), "{}", ran.stdout);
