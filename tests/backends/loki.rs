@@ -1,5 +1,6 @@
 //! A Loki, and questions to it: the stand-in for Loki 3, a real Loki 1.6.1, or one of the user's own.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -75,11 +76,20 @@ impl Loki {
     pub(crate) fn strict() -> Self {
         let dir = TempDir::new().unwrap();
         let port = free_port();
+        let mut config = fs::read_to_string(source("loki/loki.yaml")).unwrap();
+        // It does not put in what stands in the environment.
+        for (name, value) in [
+            ("${PORT}", port.to_string()),
+            ("${GRPC_PORT}", free_port().to_string()),
+            ("${DIR}", dir.path().join("data").to_str().unwrap().to_owned()),
+        ] {
+            config = config.replace(name, &value);
+        }
+        let file = dir.path().join("loki.yaml");
+        fs::write(&file, config).unwrap();
         let mut command = Command::new(built("bin/loki"));
-        command.arg(format!("-config.file={}", source("loki/loki.yaml").display()));
-        command.args(["-config.expand-env=true", "-target=all"]).current_dir(dir.path());
-        command.env("PORT", port.to_string()).env("GRPC_PORT", free_port().to_string());
-        command.env("DIR", dir.path().join("data"));
+        command.arg(format!("-config.file={}", file.display())).arg("-target=all");
+        command.current_dir(dir.path());
         let mut process = Process::start("loki", &mut command, dir.path());
         wait_for("Loki to be ready", Duration::from_mins(1), || {
             process.alive()?;

@@ -1,4 +1,5 @@
-//! Loki 1.6.1, the last one under a free licence: it takes each stream in strict order and tells no repeats apart.
+//! Loki 1.6.1, the last one under a free licence: it takes each stream in strict order and tells no repeats apart. The agent keeps the
+//! order of its pushes with `in_flight = 1` only.
 
 use std::fs;
 use std::thread;
@@ -27,7 +28,7 @@ fn a_log_in_order_of_time_arrives_once_in_a_strict_loki_though_the_agent_is_kill
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let events: Vec<Expected> = (0..20_000).map(|_| maker.event(500)).collect();
     fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
-    let more = "timeout = \"2s\"\nbatch = { max_events = 500 }\nmax_bytes_per_second = \"3MiB\"";
+    let more = "in_flight = 1\ntimeout = \"2s\"\nbatch = { max_events = 500 }\nmax_bytes_per_second = \"3MiB\"";
     let config = tables::input("apiserver", &dir.path().join("audit.log"))
         + &tables::loki(&loki.url(), "strict", more);
     let mut agent = Agent::start(dir.path(), &config);
@@ -59,7 +60,7 @@ fn what_a_strict_loki_refuses_for_its_order_is_put_aside_and_the_rest_arrives_on
     }
     fs::write(dir.path().join("audit.log"), log_of(&events)).unwrap();
     let config = tables::input("apiserver", &dir.path().join("audit.log"))
-        + &tables::loki(&loki.url(), "strict", "batch = { max_events = 10 }");
+        + &tables::loki(&loki.url(), "strict", "in_flight = 1\nbatch = { max_events = 10 }");
     let mut agent = Agent::start(dir.path(), &config);
     wait_for("all events to be stored or put aside", LIMIT, || {
         let done = ["delivered", "refused"].map(|result| agent.events("loki", result));

@@ -1,6 +1,6 @@
 //! `_search`, scrolls, `_count`, `_refresh` and `_field_caps`, over every backing index of a data stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::super::http::{Answer, Request};
 use super::Elastic;
 use super::error::{Error, unparsable};
-use super::indices::Document;
+use super::indices::{Document, Index};
 use super::json::{at, members};
 use super::mapping;
 use super::query::finds;
@@ -57,7 +57,7 @@ fn found<'a>(
     for name in store.indices.resolve(target, lenient)? {
         let index = &store.indices.all[name];
         let start = hits.len();
-        for (id, document) in index.documents.iter().filter(|(_, document)| document.visible) {
+        for (id, document) in candidates(index, query) {
             match finds(query, id, document) {
                 Some(true) => hits.push(Hit { index: name, id, document }),
                 Some(false) => (),
@@ -73,6 +73,19 @@ fn found<'a>(
         hits[start..].sort_by_key(|hit| hit.document.sequence);
     }
     Ok(hits)
+}
+
+/// The documents among which a query finds its own: of ids, only those under them, whatever else the index holds.
+fn candidates<'a>(index: &'a Index, query: &Value) -> Vec<(&'a String, &'a Document)> {
+    let visible = |(_, document): &(&String, &Document)| document.visible;
+    match query["ids"]["values"].as_array() {
+        Some(ids) => {
+            let ids: HashSet<_> = ids.iter().filter_map(Value::as_str).collect();
+            let under = |id: &str| index.documents.get_key_value(id);
+            ids.into_iter().filter_map(under).filter(visible).collect()
+        }
+        None => index.documents.iter().filter(visible).collect(),
+    }
 }
 
 pub(super) fn search(
