@@ -128,15 +128,16 @@ fn turned_away(error: &reqwest::Error) -> bool {
     )
 }
 
-/// The innermost cause of a type; an [`io::Error`] may carry another inside.
+/// The innermost cause of a type. An [`io::Error`] may carry others inside, which its `source` passes over.
 fn find<T: StdError + 'static>(error: &dyn StdError) -> Option<&T> {
     let mut found = None;
-    let mut source = error.source();
-    while let Some(at) = source {
-        let inner = at.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<T>());
-        found = inner.or_else(|| at.downcast_ref::<T>()).or(found);
-        source = at.source();
+    let mut next = error.source();
+    while let Some(at) = next {
+        found = at.downcast_ref::<T>().or(found);
+        next = match at.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => at.source(),
+        };
     }
     found
 }
@@ -153,4 +154,65 @@ pub(super) fn chain(error: &dyn StdError) -> String {
         source = at.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
+
+    use crate::config::{Auth, Http, Tls};
+    use crate::output::http::{Client, Request};
+
+    async fn said(url: &str) -> String {
+        let config = Http {
+            tls: Tls::default(),
+            auth: Auth::None,
+            timeout: Duration::from_secs(5),
+            proxy: None,
+            headers: Vec::new(),
+        };
+        let (method, url) = (reqwest::Method::POST, url.to_owned());
+        let request = Request { method, url, headers: Vec::new(), body: "x".into() };
+        let client = Client::new(&config).unwrap();
+        client.send(request).await.unwrap_err().to_string()
+    }
+
+    /// Answers whoever comes with these bytes, and closes.
+    fn port(answer: &'static [u8]) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                use std::io::{Read as _, Write as _};
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer);
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_wrong_scheme_port_or_name_is_named_without_the_chain_of_the_libraries() {
+        let plain = port(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        let (mute, odd) = (port(b""), port(b"SSH-2.0-x\r\n"));
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        for (url, expected) in [
+            (
+                format!("https://127.0.0.1:{plain}/"),
+                "does not speak TLS on this port: write http://",
+            ),
+            (format!("http://127.0.0.1:{mute}/"), "write https://"),
+            (format!("http://127.0.0.1:{odd}/"), "does not speak HTTP"),
+            (format!("http://127.0.0.1:{nobody}/"), "connection refused"),
+            ("http://no-such-host.invalid/".to_owned(), "cannot be resolved"),
+        ] {
+            let said = said(&url).await;
+            // Without roots nothing is tried over TLS.
+            let rootless = said.contains("no CA certificates");
+            assert!(said.contains(expected) || rootless, "{url}: {said}");
+            assert!(!said.contains("error sending request"), "{said}");
+        }
+    }
 }

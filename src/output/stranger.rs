@@ -48,7 +48,9 @@ pub(super) fn way_out(response: &Response, store: &str, path: &str) -> String {
             None => "the endpoint redirects, and redirects are not followed: name the final URL"
                 .to_owned(),
         },
-        401 => format!("something in front of {store} does not know these credentials: check them"),
+        401 => format!(
+            "something in front of {store} does not know these credentials: check basic_auth, bearer_token_file or api_key_file"
+        ),
         403 => format!(
             "a firewall or proxy in front of {store} turned the request away: let the agent through there, or check the credentials"
         ),

@@ -138,6 +138,10 @@ async fn may_look_up(store: &Elasticsearch) -> Finding {
         LookUp::Found(_) => Finding::ok(
             "what is in doubt after a lost answer can be looked up: events are stored exactly once",
         ),
+        LookUp::Unavailable { answer } if answer.contains("serverless") => Finding::warn(
+            format!("what is in doubt cannot be looked up: {answer}"),
+            "nothing can be granted for that: after a lost answer or a kill events may be stored twice there",
+        ),
         LookUp::Unavailable { answer } => Finding::warn(
             format!(
                 "what is in doubt cannot be looked up ({answer}): events are stored at least once"
