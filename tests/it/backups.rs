@@ -100,7 +100,7 @@ fn backups_of_any_name_and_compression_arrive_once_and_in_the_order_of_their_eve
     let config = format!("{input}backups = \"old/log.*\"\n{}", tables::archive(&archive));
     let mut agent = Agent::start(dir.path(), &config);
     let expected: Vec<_> = (0..BACKUPS.len()).flat_map(ids).collect();
-    wait_for("all backups to arrive", Duration::from_secs(60), || {
+    wait_for("all backups to arrive", Duration::from_mins(1), || {
         let found = delivered(&archive)?;
         if found.len() >= expected.len() { Ok(()) } else { Err(format!("{found:?}")) }
     });
@@ -118,7 +118,7 @@ fn backups_of_any_name_and_compression_arrive_once_and_in_the_order_of_their_eve
     fs::rename(log.join(BACKUPS[1].0), log.join("audit-2026-11-21T06-02-00.000.log.2")).unwrap();
     fs::write(log.join("audit.log.4.bz2"), bz2(&events(40))).unwrap();
     let more: BTreeSet<_> = expected.into_iter().chain(ids(40)).collect();
-    wait_for("a new backup to arrive", Duration::from_secs(60), || {
+    wait_for("a new backup to arrive", Duration::from_mins(1), || {
         let found = delivered(&archive)?;
         if found.len() >= more.len() { Ok(()) } else { Err(format!("{found:?}")) }
     });
