@@ -318,7 +318,11 @@ fn whole(response: &Response, sent: &[Sent]) -> Verdict {
         (429 | 403, "cluster_block_exception") => stop(answer, block_hint(reason)),
         (429, _) if never_fits(reason) => Verdict::TooLarge { own, answer },
         (429, _) => Verdict::Retry { after, reason: Reason::Throttled, answer },
-        (413, _) => Verdict::TooLarge { own, answer },
+        // Elasticsearch and OpenSearch answer this with nothing behind the head; proxies send a page or a sentence.
+        (413, _) => {
+            let bare = body.trim_ascii().is_empty() && response.content_type.is_empty();
+            Verdict::TooLarge { own: own || bare, answer }
+        }
         // Blocks are looked at before anything is done: no master yet, state not recovered.
         (
             503,

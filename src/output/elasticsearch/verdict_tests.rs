@@ -195,7 +195,7 @@ const WHOLE: &[(u16, &str, &str, &str)] = &[
         "rejected execution of coordinating operation [coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, coordinating_operation_bytes=60001302, max_coordinating_bytes=51897958]",
         "too large",
     ),
-    (413, "", "", "too large for a proxy"),
+    (413, "", "", "too large"),
     (413, "content_too_long_exception", "entity content is too long", "too large"),
     (
         400,
