@@ -33,17 +33,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::super::store::CURRENT;
+    use super::super::store::tests::{load, named};
     use super::super::{Origin, Store};
     use super::*;
-
-    fn named(node: &str) -> State {
-        State { node: node.into(), ..State::default() }
-    }
-
-    fn load(directory: &Path) -> (String, Origin) {
-        let loaded = Store::load(directory).unwrap();
-        (loaded.state.node, loaded.origin)
-    }
 
     #[test]
     fn a_copy_of_the_state_directory_is_recognised_and_the_directory_itself_is_not_taken_for_one() {

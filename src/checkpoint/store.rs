@@ -262,14 +262,14 @@ fn read(path: &Path) -> Result<Found, CheckpointError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn named(node: &str) -> State {
+    pub(in crate::checkpoint) fn named(node: &str) -> State {
         State { node: node.into(), ..State::default() }
     }
 
-    fn load(directory: &Path) -> (String, Origin) {
+    pub(in crate::checkpoint) fn load(directory: &Path) -> (String, Origin) {
         let loaded = Store::load(directory).unwrap();
         (loaded.state.node, loaded.origin)
     }
