@@ -100,6 +100,7 @@ mod tests {
             offset: 9000,
             complete: true,
             time: Some(-3),
+            pause: 12,
             mark,
             marks,
             altered: 1,

@@ -32,6 +32,10 @@ pub(crate) struct Progress {
     /// Time of the last event before `offset` that has one: what an undated event after it inherits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) time: Option<Nanos>,
+    /// Longest time, in nanoseconds, that passed between two events before `offset` which follow each other; as far as it was
+    /// measured.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) pause: Nanos,
     /// The bytes just before `offset`; `None` at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,

@@ -100,6 +100,8 @@ pub(super) struct Assembly {
     seen: usize,
     /// Time of the last event that has one.
     pub(super) time: Option<Nanos>,
+    /// Longest time between two events that follow each other.
+    pub(super) pause: Nanos,
     /// Events older than this are passed over.
     since: Option<Nanos>,
     pub(super) told: Told,
@@ -128,6 +130,7 @@ impl Assembly {
             parts,
             seen,
             time,
+            pause: 0,
             since,
             told,
             skim,
@@ -358,6 +361,9 @@ impl Assembly {
     }
 
     fn piece(&mut self, piece: Piece, at: usize, begin: u64) {
+        if let (Some(this), Some(last)) = (piece.time, self.time) {
+            self.pause = self.pause.max(this.saturating_sub(last));
+        }
         self.time = piece.time.or(self.time);
         let time = self.time.unwrap_or_default();
         let wanted = self.since.is_none_or(|since| time >= since);

@@ -328,7 +328,8 @@ impl Reader {
         };
         drop(tail);
         let time = assembly.time;
-        let progress = Progress { offset: end, complete, time, mark, marks, ..from.clone() };
+        let pause = from.pause.max(assembly.pause);
+        let progress = Progress { offset: end, complete, time, pause, mark, marks, ..from.clone() };
         self.advance(generation.print, progress.clone());
         let batch = Batch {
             generation: altered_print(generation.print, from.altered),

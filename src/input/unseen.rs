@@ -9,8 +9,10 @@
 //! server deletes the oldest first: as long as the backup itself is there, only somebody else can have taken what followed
 //! it, and whoever moves files by hand under the server's names may be seconds late with the next one.
 //! Likely: a file that only we keep has lost its name. Where the server's own names stand beside it, a file is missing if
-//! nothing was written for much longer than this one took to fill: four times, or a quarter of it and ten seconds. A server
-//! that stood still for so long exactly between two files is mistaken for a loss; a shorter hole is not noticed.
+//! nothing was written for much longer than ever while this one was filled: four times the longest pause between two of its
+//! events, and a second at least. Where no pause is known, or the log is a quiet one, the time that it took to fill the file
+//! counts too: four times that, or a quarter of it and ten seconds. A server that stood still for so long exactly between two
+//! files is mistaken for a loss; a shorter hole is not noticed.
 //! Not reported: files that others rotate, for they do so when they like; and an idle or stopped server, which begins its
 //! next file with the write that renames the last one.
 
@@ -32,7 +34,7 @@ const SLACK: Nanos = 10_000_000;
 const USUAL: Nanos = 10_000_000_000;
 /// The same for what is only likely, where files are filled within moments.
 const SHORTEST: Nanos = 1_000_000_000;
-/// How much longer than filling a file took, and how much shorter where it took long.
+/// How much longer than the longest pause or filling a file took, and how much shorter where that took long.
 const FASTER: Nanos = 4;
 
 /// The generations whose successor is still to be compared.
@@ -166,7 +168,7 @@ impl Reader {
 /// Whether something is missing between the last event of a file and the next event there is. `by_server`: its server
 /// rotates its logs itself, as the names of other files show; `is_there`: the file still has its name.
 fn is_hole(finished: &Finished, next: Nanos, by_server: bool, is_there: bool) -> bool {
-    let Finished { name, first, last, .. } = finished;
+    let Finished { name, first, last, progress } = finished;
     if let Some(stamp) = server_stamp(name) {
         let slack = if is_there { USUAL } else { SLACK };
         return next > stamp.max(*last).saturating_add(slack);
@@ -176,7 +178,9 @@ fn is_hole(finished: &Finished, next: Nanos, by_server: bool, is_there: bool) ->
         return false;
     }
     let filled = last.saturating_sub(*first);
-    let likely = SHORTEST.max(filled.saturating_mul(FASTER)).min(USUAL.max(filled / FASTER));
+    // One that held a single event, or was finished by an earlier version, has no pause.
+    let usual = if progress.pause > 0 { progress.pause } else { filled };
+    let likely = SHORTEST.max(usual.saturating_mul(FASTER)).min(USUAL.max(filled / FASTER));
     next.saturating_sub(*last) > likely
 }
 
@@ -203,6 +207,25 @@ mod tests {
         let (first, last) = (time(first), time(last));
         let finished = Finished { name: name.into(), first, last, progress: Progress::default() };
         is_hole(&finished, time(-next), by_server, is_there)
+    }
+
+    /// Of a file that was filled within a minute, with pauses up to so many milliseconds.
+    fn hole_after_pauses(pause: i64, next: i64) -> bool {
+        let progress = Progress { pause: pause * SECOND / 1000, ..Progress::default() };
+        let finished =
+            Finished { name: "audit.log".into(), first: STAMP - 60 * SECOND, last: STAMP, progress };
+        is_hole(&finished, STAMP + next * SECOND / 1000, true, false)
+    }
+
+    #[test]
+    fn after_a_file_without_a_name_a_hole_is_much_longer_than_any_pause_in_it() {
+        assert!(hole_after_pauses(100, 1100));
+        assert!(!hole_after_pauses(100, 900));
+        assert!(hole_after_pauses(1000, 4100));
+        assert!(!hole_after_pauses(1000, 3900));
+        // Of a quiet log.
+        assert!(!hole_after_pauses(20_000, 14_900));
+        assert!(hole_after_pauses(20_000, 15_100));
     }
 
     fn hole(name: &str, first: i64, last: i64, next: i64) -> bool {

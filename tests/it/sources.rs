@@ -34,8 +34,12 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 
 /// A source file without its inline tests, which stand at its end.
 pub(crate) fn without_tests(text: &str) -> &str {
-    let mark = "#[cfg(test)]\nmod tests {";
-    text.find(mark).map_or(text, |at| &text[..at])
+    let mark = "#[cfg(test)]\n";
+    // Whatever its visibility: other tests may share what one module of tests keeps.
+    let inline = |at: &usize| {
+        text[at + mark.len()..].lines().next().is_some_and(|line| line.ends_with("mod tests {"))
+    };
+    text.match_indices(mark).map(|(at, _)| at).find(inline).map_or(text, |at| &text[..at])
 }
 
 /// Whether a whole file is tests.

@@ -68,6 +68,11 @@ impl Maker {
         Self { at, made: 0 }
     }
 
+    /// The next event will be a millisecond after this.
+    pub(crate) fn set(&mut self, at: Timestamp) {
+        self.at = at;
+    }
+
     /// One event whose `requestObject` is `{"pad":"xxx..."}` of about this many bytes.
     pub(crate) fn event(&mut self, bytes: usize) -> Expected {
         self.event_with(format!("{{\"pad\":\"{}\"}}", "x".repeat(bytes)).as_bytes()).0

@@ -99,7 +99,10 @@ pub(super) fn searched<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Searche
 
 pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LookUp> {
     // Something that is no Elasticsearch cannot be asked, but neither can it be told from a passing fault.
-    serde_json::from_slice(body).map_err(|_| retry(None, Reason::BadAnswer, excerpt(body)))
+    // As a whole: the parser does not look at the text of fields that it passes over.
+    let whole = std::str::from_utf8(body).ok();
+    let read = whole.and_then(|text| serde_json::from_str(text).ok());
+    read.ok_or_else(|| retry(None, Reason::BadAnswer, excerpt(body)))
 }
 
 /// Whether the answer speaks for all there is.
