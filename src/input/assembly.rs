@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::lines::{Cut, cut};
 use super::parts::{NextPart, Parts, join};
 use super::skim::Skim;
+use super::times::Times;
 use crate::event::{Event, Form, Format, Mark, Nanos, OddLine, Piece, Whole, plain, unwrap};
 use crate::telemetry::GapReason;
 
@@ -98,10 +99,7 @@ pub(super) struct Assembly {
     parts: Option<Parts>,
     /// So many bytes after `done` and `parts` hold no end of line.
     seen: usize,
-    /// Time of the last event that has one.
-    pub(super) time: Option<Nanos>,
-    /// Longest time between two events that follow each other.
-    pub(super) pause: Nanos,
+    pub(super) times: Times,
     /// Events older than this are passed over.
     since: Option<Nanos>,
     pub(super) told: Told,
@@ -129,8 +127,7 @@ impl Assembly {
             raw,
             parts,
             seen,
-            time,
-            pause: 0,
+            times: Times::after(time),
             since,
             told,
             skim,
@@ -212,10 +209,9 @@ impl Assembly {
     /// Takes the line at `done` if it is an event and nothing else.
     fn is_plain(&mut self, length: usize) -> bool {
         let (at, begin) = (self.done, self.end());
-        let Self { bytes, events, time, since, .. } = self;
+        let Self { bytes, events, times, since, .. } = self;
         plain(&bytes[at..at + length], |piece| {
-            *time = piece.time.or(*time);
-            let own = time.unwrap_or_default();
+            let own = times.next(piece.time);
             if since.is_none_or(|since| own >= since) {
                 events.push(piece.event(at, begin, own));
             }
@@ -361,11 +357,7 @@ impl Assembly {
     }
 
     fn piece(&mut self, piece: Piece, at: usize, begin: u64) {
-        if let (Some(this), Some(last)) = (piece.time, self.time) {
-            self.pause = self.pause.max(this.saturating_sub(last));
-        }
-        self.time = piece.time.or(self.time);
-        let time = self.time.unwrap_or_default();
+        let time = self.times.next(piece.time);
         let wanted = self.since.is_none_or(|since| time >= since);
         match (piece.form, piece.whole) {
             (_, Whole::Torn) => {

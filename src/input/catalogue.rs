@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 mod next;
 
 use super::files::{Files, Known};
-use super::generation::{FileId, Generation, file_id};
+use super::generation::{FileId, Generation, file_id, unnamed};
 use super::hold;
 use super::listing::{Asked, Listing, Unfollowed};
 use super::names::{Name, Stamp};
@@ -361,6 +361,7 @@ fn track(
             _ => None,
         },
         by_content: false,
+        unnamed: None,
         unread: false,
         own,
         probe: known.head.probe,
@@ -370,8 +371,13 @@ fn track(
 
 /// A generation that only a link keeps.
 fn nameless(name: &Name, path: PathBuf, known: Known, now: Now) -> Tracked {
+    let unnamed = fs::metadata(&path).ok().and_then(|meta| unnamed(&meta, 1));
     let mut tracked = track(name, path, known, None, None, now);
     tracked.named = false;
+    if unnamed.is_some() {
+        let generation = Generation { unnamed, ..(*tracked.generation).clone() };
+        tracked.generation = Arc::new(generation);
+    }
     tracked
 }
 

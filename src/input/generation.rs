@@ -15,6 +15,14 @@ pub(super) fn file_id(meta: &Metadata) -> FileId {
     (meta.dev(), meta.ino())
 }
 
+/// When the last name of a file went, if no more than our own are left: what changed last is its number of links, and not
+/// what it holds.
+pub(super) fn unnamed(meta: &Metadata, own: u64) -> Option<Nanos> {
+    let nanos = |seconds, rest| Nanos::from(seconds) * 1_000_000_000 + Nanos::from(rest);
+    let changed = nanos(meta.ctime(), meta.ctime_nsec());
+    (meta.nlink() <= own && changed > nanos(meta.mtime(), meta.mtime_nsec())).then_some(changed)
+}
+
 /// An open file. Its path may be gone or be another's.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -48,6 +56,8 @@ pub(crate) struct Generation {
     pub(super) rotated: Option<Nanos>,
     /// Its offsets are not those of the server's log.
     pub(super) by_content: bool,
+    /// When the server took its last name, at the latest: it compressed or deleted the file.
+    pub(super) unnamed: Option<Nanos>,
     /// It cannot be opened: only its name and its size are known, or what was read of it before.
     pub(super) unread: bool,
     /// See [`Sighting::own`].

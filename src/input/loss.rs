@@ -33,6 +33,8 @@ struct Known {
     seen: bool,
     /// It is still remembered, so that it has to be known here as well.
     rolled: bool,
+    /// See [`Generation::unnamed`].
+    unnamed: Option<Nanos>,
     /// It was live, and an earlier process may have seen it last.
     live: bool,
     /// It could never be read.
@@ -120,6 +122,11 @@ impl Losses {
         self.known.get(&print)?.name.clone()
     }
 
+    /// When a generation's file had lost its last name, if only we kept it.
+    pub(super) fn unnamed(&self, print: Fingerprint) -> Option<Nanos> {
+        self.known.get(&print)?.unnamed
+    }
+
     /// Time of the first event of the next generation that is known after one.
     pub(super) fn after(&self, print: Fingerprint, last: Option<Nanos>) -> Option<Nanos> {
         let last = last.max(self.first_event(print))?;
@@ -173,6 +180,7 @@ impl Losses {
         for generation in view.generations.iter() {
             let known = self.known.entry(generation.print).or_default();
             (known.looks, known.missed) = (view.looks, None);
+            known.unnamed = known.unnamed.or(generation.unnamed);
         }
         for (print, progress) in &cursor.generations {
             let length = progress.offset;

@@ -54,6 +54,7 @@ mod skim;
 mod source;
 mod spent;
 mod start;
+mod times;
 mod unread;
 mod unseen;
 mod watch;

@@ -327,8 +327,8 @@ impl Reader {
             from.marks.moved(passed, end, &tail, &self.key)
         };
         drop(tail);
-        let time = assembly.time;
-        let pause = from.pause.max(assembly.pause);
+        let time = assembly.times.last;
+        let pause = from.pause.max(assembly.times.pause);
         let progress = Progress { offset: end, complete, time, pause, mark, marks, ..from.clone() };
         self.advance(generation.print, progress.clone());
         let batch = Batch {

@@ -141,6 +141,7 @@ mod tests {
                 time: None,
                 rotated: (!live).then(|| Nanos::from(n) * 100 * SECOND),
                 by_content: false,
+                unnamed: None,
                 unread: false,
                 own: None,
                 probe: Arc::default(),

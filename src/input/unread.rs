@@ -50,6 +50,7 @@ impl Unread {
                 _ => None,
             },
             by_content: false,
+            unnamed: None,
             unread: true,
             own: meta.as_ref().map(|meta| self.own(meta)).filter(|_| lasting(name).is_none()),
             probe: Arc::default(),

@@ -8,11 +8,15 @@
 //! written. So where the next first event is younger than the name, a file is missing, however short the absence was. The
 //! server deletes the oldest first: as long as the backup itself is there, only somebody else can have taken what followed
 //! it, and whoever moves files by hand under the server's names may be seconds late with the next one.
-//! Likely: a file that only we keep has lost its name. Where the server's own names stand beside it, a file is missing if
-//! nothing was written for much longer than ever while this one was filled: four times the longest pause between two of its
-//! events, and a second at least. Where no pause is known, or the log is a quiet one, the time that it took to fill the file
-//! counts too: four times that, or a quarter of it and ten seconds. A server that stood still for so long exactly between two
-//! files is mistaken for a loss; a shorter hole is not noticed.
+//! Certain too, where the server's own names stand beside a file that only we keep: the server compresses or deletes a file
+//! after it began the next one, and what it deletes makes room for files that were finished by then. So what begins after
+//! the name was gone is not the next file; nor, where nothing is compressed, what was finished after that. When a name went,
+//! the file's inode tells.
+//! Likely: a file that only we keep has lost its name, nobody knows when. A file is missing if nothing was written for much
+//! longer than ever while this one was filled: four times the longest pause between two of its events, and a second at
+//! least. Where no pause is known, or the log is a quiet one, the time that it took to fill the file counts: four times
+//! that, or a quarter of it and ten seconds. A server that stood still for so long exactly between two files is mistaken for
+//! a loss; a shorter hole is not noticed.
 //! Not reported: files that others rotate, for they do so when they like; and an idle or stopped server, which begins its
 //! next file with the write that renames the last one.
 
@@ -84,7 +88,28 @@ struct Finished {
     name: Arc<str>,
     first: Nanos,
     last: Nanos,
+    /// When its last name was gone, but for our own.
+    unnamed: Option<Nanos>,
     progress: Progress,
+}
+
+/// What stands beside it.
+#[derive(Clone, Copy, Default)]
+struct Beside {
+    /// The server rotates its logs itself, as the names of other files show.
+    by_server: bool,
+    /// Some of them are compressed.
+    compressed: bool,
+    /// The file itself has its name still.
+    is_there: bool,
+}
+
+/// The next generation that is known.
+#[derive(Clone, Copy)]
+struct Following {
+    first: Nanos,
+    /// When it was finished, as its name says.
+    rotated: Option<Nanos>,
 }
 
 impl Reader {
@@ -129,6 +154,7 @@ impl Reader {
             name,
             first,
             last,
+            unnamed: self.losses.unnamed(print),
             progress: progress.clone(),
         })
     }
@@ -138,12 +164,18 @@ impl Reader {
         let between = |progress: &Progress| {
             progress.time.is_some_and(|time| finished.last < time && time < next)
         };
-        let by_server = |one: &Arc<Generation>| server_stamp(&one.name).is_some();
-        let is_there =
-            view.generations.iter().any(|one| by_server(one) && one.name == finished.name);
+        let by_server = |one: &&Arc<Generation>| server_stamp(&one.name).is_some();
+        let mut named = view.generations.iter().filter(by_server);
+        let beside = Beside {
+            by_server: named.clone().next().is_some(),
+            compressed: named.clone().any(|one| one.gzip),
+            is_there: named.any(|one| one.name == finished.name),
+        };
+        let following = view.generations.iter().find(|one| one.time == Some(next));
+        let rotated = following.and_then(|one| server_stamp(&one.name));
         // What was read in between may be forgotten but for that.
         !self.cursor.generations.values().any(between)
-            && is_hole(finished, next, view.generations.iter().any(by_server), is_there)
+            && is_hole(finished, beside, Following { first: next, rotated })
     }
 
     fn hole(&mut self, print: Fingerprint, finished: Finished, next: Nanos) -> Gap {
@@ -165,23 +197,29 @@ impl Reader {
     }
 }
 
-/// Whether something is missing between the last event of a file and the next event there is. `by_server`: its server
-/// rotates its logs itself, as the names of other files show; `is_there`: the file still has its name.
-fn is_hole(finished: &Finished, next: Nanos, by_server: bool, is_there: bool) -> bool {
-    let Finished { name, first, last, progress } = finished;
+/// Whether something is missing between a file and the next one there is.
+fn is_hole(finished: &Finished, beside: Beside, next: Following) -> bool {
+    let Finished { name, first, last, unnamed, progress } = finished;
     if let Some(stamp) = server_stamp(name) {
-        let slack = if is_there { USUAL } else { SLACK };
-        return next > stamp.max(*last).saturating_add(slack);
+        let slack = if beside.is_there { USUAL } else { SLACK };
+        return next.first > stamp.max(*last).saturating_add(slack);
     }
     // Others rotate when they like.
-    if !by_server || is_numbered(name) {
+    if !beside.by_server || is_numbered(name) {
         return false;
+    }
+    if let Some(unnamed) = unnamed {
+        let known = unnamed.saturating_add(SLACK);
+        let later = next.rotated.is_some_and(|rotated| rotated > known);
+        if next.first > known || (later && !beside.compressed) {
+            return true;
+        }
     }
     let filled = last.saturating_sub(*first);
     // One that held a single event, or was finished by an earlier version, has no pause.
     let usual = if progress.pause > 0 { progress.pause } else { filled };
     let likely = SHORTEST.max(usual.saturating_mul(FASTER)).min(USUAL.max(filled / FASTER));
-    next.saturating_sub(*last) > likely
+    next.first.saturating_sub(*last) > likely
 }
 
 #[cfg(test)]
@@ -194,27 +232,60 @@ mod tests {
 
     /// Of a file that was filled from `first` to `last`, in milliseconds before the stamp; the next one begins so many after.
     fn hole_beside(name: &str, first: i64, last: i64, next: i64, by_server: bool) -> bool {
-        hole_behind(name, (first, last, next), by_server, false)
+        hole_behind(name, (first, last, next), Beside { by_server, ..Beside::default() })
     }
 
-    fn hole_behind(
-        name: &str,
-        (first, last, next): (i64, i64, i64),
-        by_server: bool,
-        is_there: bool,
-    ) -> bool {
-        let time = |before: i64| STAMP - before * SECOND / 1000;
-        let (first, last) = (time(first), time(last));
-        let finished = Finished { name: name.into(), first, last, progress: Progress::default() };
-        is_hole(&finished, time(-next), by_server, is_there)
+    fn time(before: i64) -> Nanos {
+        STAMP - before * SECOND / 1000
+    }
+
+    fn finished(name: &str, first: i64, last: i64) -> Finished {
+        let (first, last, progress) = (time(first), time(last), Progress::default());
+        Finished { name: name.into(), first, last, unnamed: None, progress }
+    }
+
+    fn begins(next: i64) -> Following {
+        Following { first: time(-next), rotated: None }
+    }
+
+    fn hole_behind(name: &str, (first, last, next): (i64, i64, i64), beside: Beside) -> bool {
+        is_hole(&finished(name, first, last), beside, begins(next))
     }
 
     /// Of a file that was filled within a minute, with pauses up to so many milliseconds.
     fn hole_after_pauses(pause: i64, next: i64) -> bool {
         let progress = Progress { pause: pause * SECOND / 1000, ..Progress::default() };
-        let finished =
-            Finished { name: "audit.log".into(), first: STAMP - 60 * SECOND, last: STAMP, progress };
-        is_hole(&finished, STAMP + next * SECOND / 1000, true, false)
+        let finished = Finished { progress, ..finished("audit.log", 60_000, 0) };
+        is_hole(&finished, Beside { by_server: true, ..Beside::default() }, begins(next))
+    }
+
+    /// Of a file with pauses of three seconds that lost its name so many milliseconds after its last event; the next one
+    /// begins and ends so many after it.
+    fn hole_after_unnamed(unnamed: i64, begin: i64, end: Option<i64>, compressed: bool) -> bool {
+        let progress = Progress { pause: 3 * SECOND, ..Progress::default() };
+        let unnamed = Some(time(-unnamed));
+        let finished = Finished { progress, unnamed, ..finished("audit.log", 60_000, 0) };
+        let next = Following { rotated: end.map(|end| time(-end)), ..begins(begin) };
+        is_hole(&finished, Beside { by_server: true, compressed, is_there: false }, next)
+    }
+
+    #[test]
+    fn what_begins_after_the_name_was_gone_is_not_the_next_file() {
+        for compressed in [false, true] {
+            assert!(!hole_after_unnamed(500, 400, None, compressed));
+            assert!(
+                !hole_after_unnamed(500, 505, None, compressed),
+                "the kernel's clock is coarse"
+            );
+            assert!(hole_after_unnamed(500, 520, None, compressed));
+        }
+    }
+
+    #[test]
+    fn what_was_finished_after_the_server_deleted_the_file_is_not_the_next_one() {
+        assert!(!hole_after_unnamed(5000, 400, Some(4999), false));
+        assert!(hole_after_unnamed(5000, 400, Some(5100), false));
+        assert!(!hole_after_unnamed(500, 400, Some(5100), true), "it was compressed, not deleted");
     }
 
     #[test]
@@ -249,8 +320,9 @@ mod tests {
     #[test]
     fn a_hand_that_rotates_under_the_server_s_names_may_be_seconds_late_with_the_next_file() {
         let name = "audit-2026-11-21T06-28-00.000.log";
-        assert!(!hole_behind(name, (7_200_000, 0, 9_000), true, true));
-        assert!(hole_behind(name, (7_200_000, 0, 11_000), true, true));
+        let beside = Beside { by_server: true, is_there: true, ..Beside::default() };
+        assert!(!hole_behind(name, (7_200_000, 0, 9_000), beside));
+        assert!(hole_behind(name, (7_200_000, 0, 11_000), beside));
     }
 
     #[test]

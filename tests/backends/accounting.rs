@@ -1,11 +1,12 @@
 //! Nothing is lost in silence: what a real API server counts is either stored, once, or inside a gap that is told.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,25 +24,29 @@ use crate::support::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);
 
-/// Keeps every file that a folder ever shows, by a link of its own: what the server deletes stays to be counted.
+/// Keeps every file that a folder ever shows open: what the server deletes stays to be counted. It makes no links, for those
+/// would show on the files.
 struct Keeper {
-    kept: PathBuf,
+    kept: Arc<Mutex<HashMap<u64, File>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
-    fn watch(folder: &Path, kept: PathBuf) -> Self {
-        fs::create_dir_all(&kept).unwrap();
+    fn watch(folder: &Path) -> Self {
+        let kept = Arc::new(Mutex::new(HashMap::new()));
         let stop = Arc::new(AtomicBool::new(false));
-        let (folder, to, ended) = (folder.to_owned(), kept.clone(), Arc::clone(&stop));
+        let (folder, to, ended) = (folder.to_owned(), Arc::clone(&kept), Arc::clone(&stop));
         let thread = thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-                    // A link that is there keeps its number from being given to another file.
-                    let Ok(meta) = entry.metadata() else { continue };
-                    if meta.is_file() && entry.path().extension().is_some_and(|end| end == "log") {
-                        let _ = fs::hard_link(entry.path(), to.join(meta.ino().to_string()));
+                    if entry.path().extension().is_some_and(|end| end == "log")
+                        && let Ok(file) = File::open(entry.path())
+                        && let Ok(meta) = file.metadata()
+                        && meta.is_file()
+                    {
+                        // A file that is open keeps its number from being given to another one.
+                        to.lock().unwrap().entry(meta.ino()).or_insert(file);
                     }
                 }
                 thread::sleep(Duration::from_millis(20));
@@ -53,8 +58,10 @@ impl Keeper {
     /// Every whole line that was ever written.
     fn events(&self) -> Vec<Expected> {
         let mut events = Vec::new();
-        for entry in fs::read_dir(&self.kept).unwrap() {
-            let bytes = fs::read(entry.unwrap().path()).unwrap();
+        for mut file in self.kept.lock().unwrap().values() {
+            let mut bytes = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
             let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
             events.extend(expected(&bytes[..whole]));
         }
@@ -85,7 +92,7 @@ fn what_the_stores_hold_and_what_the_gaps_say_is_all_that_the_api_server_counts(
     }
     let (loki, elastic) = (Loki::raised(), Elastic::users_or_shared());
     let dir = TempDir::new().unwrap();
-    let mut cluster = ApiServer::keeping(2, |log| Keeper::watch(log, dir.path().join("kept")));
+    let mut cluster = ApiServer::keeping(2, Keeper::watch);
     let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-accounting");
     let (job, selector) = loki::job("accounting");
     let config = tables::input("apiserver", &cluster.0.audit_log())

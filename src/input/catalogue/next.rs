@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::generation::Generation;
+use super::super::generation::{Generation, unnamed};
 use super::super::hold;
 use super::super::now::Now;
 use super::super::pins::Pins;
@@ -101,11 +101,13 @@ fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) 
         return Some(Tracked { generation, id: old.id, grown: old.grown, named: false });
     }
     let linked = pins.and_then(|pins| pins.file_of(&old.generation));
+    let own = u64::from(linked.is_some());
     let held = linked.or_else(|| old.generation.held.clone())?;
+    let meta = held.file.metadata().ok()?;
     let (length, closed, grown) = if held.gzip {
         (old.generation.length, true, old.grown)
     } else {
-        let length = held.file.metadata().ok()?.len();
+        let length = meta.len();
         if !begins_with(&held.file, &old.generation.probe).ok()? {
             return None;
         }
@@ -113,8 +115,11 @@ fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) 
         // A file that was moved away is written to until there is a new one.
         (length, live_exists && now.steady.duration_since(grown) >= now.waits.closed, grown)
     };
+    // Our own link may go later.
+    let unnamed = old.generation.unnamed.or_else(|| unnamed(&meta, own));
     let id = held.id;
     let held = Some(held);
-    let generation = Generation { length, live: false, closed, held, ..(*old.generation).clone() };
+    let old = &old.generation;
+    let generation = Generation { length, live: false, closed, held, unnamed, ..(**old).clone() };
     Some(Tracked { generation: Arc::new(generation), id, grown, named: false })
 }

@@ -245,6 +245,7 @@ fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> L
             _ => None,
         },
         by_content: false,
+        unnamed: None,
         unread: false,
         own: None,
         probe: head.probe,

@@ -190,3 +190,20 @@ fn a_backup_that_stays_cut_ends_in_one_torn_event_and_one_gap() {
         assert!((0..whole).all(|n| words[n] == n.to_string()), "cut at {cut}: {words:?}");
     }
 }
+
+#[test]
+fn the_longest_pause_between_events_is_measured_in_plain_lines_and_in_wrapped_ones() {
+    let event = |time: &str| {
+        format!(
+            r#"{{"kind":"Event","auditID":"a","stage":"ResponseComplete","requestReceivedTimestamp":"{time}","stageTimestamp":"{time}"}}"#
+        )
+    };
+    let times = ["2026-11-21T06:25:00.0Z", "2026-11-21T06:25:00.5Z", "2026-11-21T06:25:03.5Z"];
+    let plain: String = times.map(|time| event(time) + "\n").concat();
+    let wrapped: String = times.map(|time| format!("{time} stdout F {}\n", event(time))).concat();
+    for log in [plain, wrapped] {
+        let mut assembly = Assembly::new(log.into_bytes(), 0, None, None);
+        assembly.take_lines(&LIMITS);
+        assert_eq!((assembly.events.len(), assembly.times.pause), (3, 3_000_000_000));
+    }
+}

@@ -1,0 +1,41 @@
+//! When the events of a log were made, one after the other: what an undated one inherits, and how long the log paused.
+
+use crate::event::Nanos;
+
+/// The times of the events that were read last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Of the last event that has one.
+    pub(super) last: Option<Nanos>,
+    /// Longest time between two events that follow each other.
+    pub(super) pause: Nanos,
+}
+
+impl Times {
+    /// Of what follows an event that was made then.
+    pub(super) fn after(last: Option<Nanos>) -> Self {
+        Self { last, pause: 0 }
+    }
+
+    /// The time of the next event: its own, else that of the event before it.
+    pub(super) fn next(&mut self, own: Option<Nanos>) -> Nanos {
+        if let (Some(this), Some(last)) = (own, self.last) {
+            self.pause = self.pause.max(this.saturating_sub(last));
+        }
+        self.last = own.or(self.last);
+        self.last.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_pause_counts_and_a_time_that_goes_back_is_none() {
+        let mut times = Times::after(Some(10));
+        let own = [Some(12), None, Some(11), Some(20), Some(21)];
+        assert_eq!(own.map(|own| times.next(own)), [12, 12, 11, 20, 21]);
+        assert_eq!((times.last, times.pause), (Some(21), 9));
+    }
+}
