@@ -264,7 +264,7 @@ mod tests {
     fn hole_after_unnamed(unnamed: i64, begin: i64, end: Option<i64>, compressed: bool) -> bool {
         let progress = Progress { pause: 3 * SECOND, ..Progress::default() };
         let unnamed = Some(time(-unnamed));
-        let finished = Finished { progress, unnamed, ..finished("audit.log", 60_000, 0) };
+        let finished = Finished { unnamed, progress, ..finished("audit.log", 60_000, 0) };
         let next = Following { rotated: end.map(|end| time(-end)), ..begins(begin) };
         is_hole(&finished, Beside { by_server: true, compressed, is_there: false }, next)
     }

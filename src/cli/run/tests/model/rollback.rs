@@ -25,10 +25,13 @@ impl Play<'_> {
         let ran = self.process.is_some();
         self.kill()?;
         self.unlocked();
-        let dir = tempfile::tempdir_in(self.node.dir.path().parent().unwrap()).unwrap();
-        copy(&self.node.state(), &dir.path().join("state"));
-        copy(self.node.log().parent().unwrap(), &dir.path().join("log"));
-        self.snapshot = Some(Snapshot { dir, ideal: self.ideal.clone() });
+        // Without any checkpoint a roll-back deletes the state, and all there is comes again.
+        if self.node.state().join("checkpoint.json").exists() {
+            let dir = tempfile::tempdir_in(self.node.dir.path().parent().unwrap()).unwrap();
+            copy(&self.node.state(), &dir.path().join("state"));
+            copy(self.node.log().parent().unwrap(), &dir.path().join("log"));
+            self.snapshot = Some(Snapshot { dir, ideal: self.ideal.clone() });
+        }
         if ran {
             self.start();
         }
