@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -13,14 +13,17 @@ use super::transform::chain;
 use super::unpacked::{STEP, unpacked};
 use crate::checkpoint::Store;
 use crate::config::Config;
-use crate::event::{Batch, Event, Fingerprint, Form, Passed, Piece, plain, unwrap};
-use crate::input::list;
+use crate::event::{Batch, Event, Form};
+use crate::input::{Limits, Stream, list};
 use crate::transform::Tally;
 
 /// Examples of each step.
 const EXAMPLES: usize = 2;
-/// A line is read so far: as the default of `max_line_bytes` has it.
-const LONGEST: u64 = 100 << 20;
+/// A line is kept whole so far: as the default of `max_line_bytes` has it.
+const LONGEST: usize = 100 << 20;
+/// Bytes and events of one batch, about.
+const BATCH: usize = 1 << 20;
+const MOST: usize = 1000;
 
 /// Reads the log once, whatever the number of outputs, and sends nothing.
 pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
@@ -79,45 +82,21 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Whether its first line is an event, in either format.
 fn is_log(path: &Path) -> io::Result<bool> {
-    let first = next(&mut open(path)?)?;
+    let first = open(path, 1)?.next()?;
     let is_event = |event: &Event| event.form != Form::Unreadable;
     Ok(first.is_some_and(|batch| batch.events.iter().any(is_event)))
 }
 
 fn read(path: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
-    let mut log = open(path)?;
-    while let Some(batch) = next(&mut log)? {
+    let mut log = open(path, MOST)?;
+    while let Some(batch) = log.next()? {
         each(batch);
     }
     Ok(())
 }
 
-/// What a file holds, decompressed.
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    unpacked(BufReader::with_capacity(STEP, File::open(path)?))
-}
-
-/// The events of the next line.
-fn next(log: &mut dyn BufRead) -> io::Result<Option<Batch>> {
-    let mut line = Vec::new();
-    if log.take(LONGEST).read_until(b'\n', &mut line)? == 0 {
-        return Ok(None);
-    }
-    let ended = line.last() == Some(&b'\n');
-    line.truncate(line.len() - usize::from(ended));
-    Ok(Some(batch(line, ended)))
-}
-
-/// The events of one line, none for a blank one.
-fn batch(line: Vec<u8>, ended: bool) -> Batch {
-    let mut events = Vec::new();
-    let mut line = line;
-    let blank = line.trim_ascii().is_empty();
-    let mut each = |piece: Piece| events.push(piece.event(0, 0, piece.time.unwrap_or_default()));
-    if !blank && !plain(&line, &mut each) {
-        unwrap(&mut line, ended, each);
-    }
-    let (generation, earlier) = (Fingerprint([0; 16]), Vec::new());
-    let passed = Passed::default();
-    Batch { generation, earlier, by_content: false, start: 0, end: 0, bytes: line, events, passed }
+/// What a file holds, decompressed, in batches of so many events.
+fn open(path: &Path, max_events: usize) -> io::Result<Stream<Box<dyn BufRead>>> {
+    let limits = Limits { max_bytes: BATCH, max_events, max_line_bytes: LONGEST };
+    Ok(Stream::new(unpacked(BufReader::with_capacity(STEP, File::open(path)?))?, limits))
 }

@@ -54,6 +54,7 @@ mod skim;
 mod source;
 mod spent;
 mod start;
+mod stream;
 mod times;
 mod unread;
 mod unseen;
@@ -68,6 +69,7 @@ pub(crate) use open::STRIDE;
 pub(crate) use packing::Packing;
 pub(crate) use pins::{HeldLink, agent_name, held_links, remove_link, rename_links, try_link};
 pub(crate) use reader::{Chunk, Gap, News, Reader};
+pub(crate) use stream::Stream;
 
 use crate::config::FileInput;
 use crate::event::{Cursor, Key, Nanos, Roll, Sightings};

@@ -173,6 +173,29 @@ fn a_sample_shows_what_each_step_would_do_and_sends_nothing() {
     }
 }
 
+#[test]
+fn a_sample_reads_a_container_s_log_as_the_agent_does() {
+    let (place, _write) = place("");
+    let event = |id: &str| {
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete","verb":"create","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z"}}"#
+        )
+    };
+    let at = "2026-11-21T06:25:22.700000000Z stdout";
+    let split = event("split");
+    let (begin, end) = split.split_at(100);
+    let log = format!(
+        "{at} F {}\n{at} P {begin}\n{at} F {end}\n{at} F I1121 06:25:22.1 1 a.go:1] started\n",
+        event("whole")
+    );
+    let path = place.state_dir().with_file_name("0.log");
+    fs::write(&path, log).unwrap();
+    let ran = place.ask(&["check", "--sample", path.to_str().unwrap()]).expect(0);
+    let read = ran.stdout.lines().find(|line| line.contains("events read")).unwrap();
+    assert!(read.split_whitespace().any(|word| word == "2"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("torn") && !ran.stdout.contains("no event"), "{}", ran.stdout);
+}
+
 /// Promise 7, seen from outside: what ships with the project holds credentials, and none of them comes out.
 #[test]
 fn the_defaults_keep_secrets_home_and_tell_who_did_what() {

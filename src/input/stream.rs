@@ -1,0 +1,80 @@
+//! The batches of a stream that nobody follows, made of its bytes exactly as those of a followed log.
+
+use std::io::{self, Read};
+
+use super::assembly::{Assembly, Limits};
+use super::large::LARGE;
+use crate::event::{Batch, Fingerprint, Nanos, Passed};
+
+/// Bytes of one reading.
+const STEP: u64 = 1 << 16;
+
+/// Reads a stream to its end, batch by batch.
+#[derive(Debug)]
+pub(crate) struct Stream<R> {
+    source: R,
+    limits: Limits,
+    rest: Vec<u8>,
+    at: u64,
+    time: Option<Nanos>,
+    ended: bool,
+}
+
+impl<R: Read> Stream<R> {
+    /// The source decompresses, if that is needed.
+    pub(crate) fn new(source: R, limits: Limits) -> Self {
+        Self { source, limits, rest: Vec::new(), at: 0, time: None, ended: false }
+    }
+
+    /// The next batch; `None` at the end.
+    ///
+    /// # Errors
+    /// Of the source.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Batch>> {
+        if self.ended && self.rest.is_empty() {
+            return Ok(None);
+        }
+        let rest = std::mem::take(&mut self.rest);
+        let mut assembly = Assembly::new(rest, self.at, self.time, None);
+        self.fill(&mut assembly)?;
+        self.rest = assembly.bytes.split_off(assembly.done);
+        let (start, end) = (self.at, assembly.end());
+        (self.at, self.time) = (end, assembly.times.last);
+        Ok(Some(Batch {
+            generation: Fingerprint([0; 16]),
+            earlier: Vec::new(),
+            by_content: false,
+            start,
+            end,
+            bytes: assembly.bytes,
+            events: assembly.events,
+            passed: Passed::default(),
+        }))
+    }
+
+    fn fill(&mut self, assembly: &mut Assembly) -> io::Result<()> {
+        loop {
+            assembly.take_lines(&self.limits);
+            let unfinished = assembly.unfinished();
+            if assembly.is_full(&self.limits) || (unfinished > LARGE && !assembly.is_empty()) {
+                return Ok(());
+            }
+            if unfinished > self.limits.max_line_bytes && !assembly.give_up() {
+                while !assembly.skim(self.ended) {
+                    self.read(assembly)?;
+                }
+                return Ok(());
+            }
+            if self.ended {
+                assembly.take_tail();
+                return Ok(());
+            }
+            self.read(assembly)?;
+        }
+    }
+
+    fn read(&mut self, assembly: &mut Assembly) -> io::Result<()> {
+        self.ended = self.source.by_ref().take(STEP).read_to_end(&mut assembly.bytes)? == 0;
+        Ok(())
+    }
+}
