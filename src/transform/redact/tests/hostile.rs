@@ -1,6 +1,8 @@
 //! Bodies and lines that someone writes in order to be seen through, or not at all.
 
-use std::time::Instant;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::leaks::{MARKER, leaks};
 use super::*;
@@ -112,14 +114,21 @@ fn what_cannot_be_read_where_a_secret_can_stand_is_blanked() {
     }
 }
 
-/// Quadratic would be minutes, in a test build too.
-fn in_time(what: &str, start: Instant) {
-    assert!(start.elapsed().as_secs() < 20, "{what}: {:?}", start.elapsed());
+/// Four times the length costs about four times as much of this thread's processor time, whatever else the machine does;
+/// sixteen times as much would be quadratic.
+fn linear(what: &str, redact: impl Fn(usize)) {
+    let cost = |length| {
+        let before = clock_gettime(ClockId::ThreadCPUTime);
+        redact(length);
+        let after = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::try_from(after).unwrap() - Duration::try_from(before).unwrap()
+    };
+    let (short, long) = (cost(100_000), cost(400_000));
+    assert!(long < short * 9 + Duration::from_millis(50), "{what}: {short:?}, {long:?}");
 }
 
 #[test]
 fn hostile_lines_cost_what_their_length_costs() {
-    let long = 300_000;
     let patterns = [
         "token",
         "://",
@@ -145,15 +154,15 @@ fn hostile_lines_cost_what_their_length_costs() {
         "[",
     ];
     for pattern in patterns {
-        let start = Instant::now();
-        let text = pattern.repeat(long / pattern.len());
-        let line = event("things", &format!(r#""requestObject":{{"a":"{text}"}}"#));
-        let _ = leaves(&masking(), line.as_bytes());
-        let line = event("pods", "").replace("/api/v1", &format!("/x?a={text}"));
-        let _ = leaves(&masking(), line.as_bytes());
-        let line = event("pods", "").replace("kubectl", &text);
-        let _ = leaves(&masking(), line.as_bytes());
-        in_time(pattern, start);
+        linear(pattern, |length| {
+            let text = pattern.repeat(length / pattern.len());
+            let line = event("things", &format!(r#""requestObject":{{"a":"{text}"}}"#));
+            let _ = leaves(&masking(), line.as_bytes());
+            let line = event("pods", "").replace("/api/v1", &format!("/x?a={text}"));
+            let _ = leaves(&masking(), line.as_bytes());
+            let line = event("pods", "").replace("kubectl", &text);
+            let _ = leaves(&masking(), line.as_bytes());
+        });
     }
     for unit in [
         r#"{"data":"#,
@@ -162,11 +171,11 @@ fn hostile_lines_cost_what_their_length_costs() {
         r#"{"value":"#,
         r#"{"extra":"#,
     ] {
-        let start = Instant::now();
-        let depth = long / unit.len();
-        let body = format!("{}1{}", unit.repeat(depth), "}".repeat(depth));
-        let line = event("things", &format!(r#""requestObject":{body}"#));
-        let _ = leaves(&masking(), line.as_bytes());
-        in_time(unit, start);
+        linear(unit, |length| {
+            let depth = length / unit.len();
+            let body = format!("{}1{}", unit.repeat(depth), "}".repeat(depth));
+            let line = event("things", &format!(r#""requestObject":{body}"#));
+            let _ = leaves(&masking(), line.as_bytes());
+        });
     }
 }
