@@ -26,7 +26,7 @@ impl Play<'_> {
         self.kill()?;
         self.unlocked();
         // Without any checkpoint a roll-back deletes the state, and all there is comes again.
-        if self.node.state().join("checkpoint.json").exists() {
+        if self.node.state().join("checkpoint.json").is_file() {
             let dir = tempfile::tempdir_in(self.node.dir.path().parent().unwrap()).unwrap();
             copy(&self.node.state(), &dir.path().join("state"));
             copy(self.node.log().parent().unwrap(), &dir.path().join("log"));
