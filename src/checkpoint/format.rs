@@ -107,8 +107,11 @@ mod tests {
             again: 10_000,
             followed: true,
         };
-        let cursor =
-            Cursor { generations: [(Fingerprint([9; 16]), progress)].into(), since: Some(5) };
+        let cursor = Cursor {
+            generations: [(Fingerprint([9; 16]), progress)].into(),
+            since: Some(5),
+            watched: Some(4),
+        };
         let pair = Pair {
             input: "a".into(),
             output: "b".into(),

@@ -19,6 +19,9 @@ pub(crate) struct Cursor {
     /// Events older than this are passed over: `start_at` with an age, fixed at the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<Nanos>,
+    /// Files that began earlier were there before the output was: what is missing between them is no loss to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watched: Option<Nanos>,
 }
 
 /// How far one generation has been acknowledged.

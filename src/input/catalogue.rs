@@ -74,6 +74,8 @@ pub(super) struct Found {
     /// Of a file nothing is known, so that nothing can be said to be missing.
     pub(super) unsure: bool,
     pub(super) live_exists: bool,
+    /// The log was there a moment ago: somebody renames it and makes a new one.
+    pub(super) renaming: bool,
     /// The log was moved or deleted, not by its server, which goes on writing to it.
     pub(super) moved: bool,
     /// The file that the server goes on writing to, though it was renamed and the log stays empty.
@@ -216,9 +218,9 @@ impl Catalogue {
             pins.store(&next);
         }
         let unsettled = |one: &Tracked| !one.generation.closed && !one.generation.live;
-        if self.renamed.is_watching() || next.iter().any(unsettled) {
-            found.again =
-                Some(found.again.map_or(now.waits.closed, |again| again.min(now.waits.closed)));
+        found.renaming = self.renamed.is_between(live_exists, now);
+        if found.renaming || self.renamed.is_watching() || next.iter().any(unsettled) {
+            found.again = found.again.into_iter().chain([now.waits.closed]).min();
         }
         found.moved = !live_exists && next.iter().any(|old| !old.named && !old.generation.closed);
         found.generations = next.iter().map(|tracked| Arc::clone(&tracked.generation)).collect();

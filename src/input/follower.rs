@@ -155,6 +155,7 @@ pub(super) fn state_of(found: &Found, live: &Path) -> InputState {
         Some((path, error)) => {
             InputState::Unreadable { path: path.clone(), error: error.to_string() }
         }
+        None if found.renaming => InputState::Ok,
         None if !found.moved && (found.live_exists || found.backups > 0) => InputState::Ok,
         None => InputState::Missing { path: live.to_owned() },
     }

@@ -165,7 +165,7 @@ mod tests {
     fn passed(until: u8) -> Cursor {
         let done = Progress { complete: true, ..Progress::default() };
         let generations = (1..=until).map(|n| (Fingerprint([n; 16]), done.clone())).collect();
-        Cursor { generations, since: None }
+        Cursor { generations, since: None, watched: None }
     }
 
     #[test]

@@ -262,10 +262,11 @@ impl Reader {
                 self.cursor.generations.insert(print, passed);
             }
         }
+        let newest = view.generations.iter().filter_map(|generation| generation.time).max();
+        self.cursor.watched = Some(newest.unwrap_or(Nanos::MIN));
         for (print, progress) in self.cursor.generations.clone() {
             self.advance(print, progress);
         }
-        self.unseen = Unseen::from_now_on(view);
         Some(News::Started(self.cursor.clone()))
     }
 

@@ -18,6 +18,8 @@ use crate::event::Fingerprint;
 pub(super) struct Renamed {
     /// The newest file beside an empty log.
     writer: Option<Writer>,
+    /// When the log itself was last there.
+    seen: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,15 @@ impl Renamed {
         self.writer = Some(Writer { length, grows, ..writer });
     }
 
+    /// Whether the log was there a moment ago: somebody renames it and makes a new one.
+    pub(super) fn is_between(&mut self, live_exists: bool, now: Now) -> bool {
+        if live_exists {
+            self.seen = Some(now.steady);
+        }
+        let recent = |seen| now.steady.duration_since(seen) < now.waits.closed;
+        !live_exists && self.seen.is_some_and(recent)
+    }
+
     /// Reopens the file that certainly grows, though it was closed by what its name says; answers that name.
     pub(super) fn keep_open(&self, all: &mut [Tracked]) -> Option<Arc<str>> {
         let writer = self.writer.as_ref().filter(|writer| writer.grows)?;
@@ -66,5 +77,29 @@ impl Renamed {
     /// The log is empty, so that what the newest file does has to be watched.
     pub(super) fn is_watching(&self) -> bool {
         self.writer.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Waits;
+
+    #[test]
+    fn a_log_that_is_renamed_is_not_missing_for_as_long_as_a_new_one_takes() {
+        let mut renamed = Renamed::default();
+        let first = Now::now(Waits::USUAL);
+        let after = |waits: u32, more| Now {
+            steady: first.steady + first.waits.closed * waits + more,
+            ..first
+        };
+        assert!(!renamed.is_between(false, first), "it never was there");
+        assert!(!renamed.is_between(true, first));
+        assert!(renamed.is_between(false, after(0, Duration::from_millis(1))));
+        assert!(!renamed.is_between(true, after(1, Duration::ZERO)));
+        assert!(renamed.is_between(false, after(1, Duration::from_millis(1))));
+        assert!(!renamed.is_between(false, after(2, Duration::ZERO)));
     }
 }

@@ -45,8 +45,6 @@ const FASTER: Nanos = 4;
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
     before: Vec<Fingerprint>,
-    /// What began earlier was complete before this output or its agent was there.
-    since: Option<Nanos>,
     /// Since when a hole is seen behind each.
     holes: HashMap<Fingerprint, Instant>,
 }
@@ -67,12 +65,6 @@ impl Unseen {
             unseen.finished(*print);
         }
         unseen
-    }
-
-    /// For an output that begins: what is missing between older files was so before.
-    pub(super) fn from_now_on(view: &View) -> Self {
-        let since = view.generations.iter().filter_map(|generation| generation.time).max();
-        Self { since: Some(since.unwrap_or(Nanos::MIN)), ..Self::default() }
     }
 
     /// A reader has finished a generation.
@@ -148,7 +140,7 @@ impl Reader {
         let progress = self.cursor.generations.get(&print)?;
         let first = self.losses.first_event(print)?;
         let last = progress.time.unwrap_or(first);
-        let watched = self.unseen.since.is_none_or(|since| first >= since);
+        let watched = self.cursor.watched.is_none_or(|since| first >= since);
         let name = self.losses.name(print)?;
         (watched && progress.complete && !progress.followed).then(|| Finished {
             name,

@@ -137,7 +137,7 @@ mod tests {
 
     fn doubts(reserved: u64, origin: &Origin) -> Doubts {
         let progress = Progress { offset: 100, ..Progress::default() };
-        let cursor = Cursor { generations: [(BEGUN, progress)].into(), since: None };
+        let cursor = Cursor { generations: [(BEGUN, progress)].into(), since: None, watched: None };
         let pair = Pair { cursor, reserved, scopes: vec!["old".into()], ..Pair::default() };
         Doubts::new(&pair, origin, "new", Instant::now())
     }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn an_old_file_restored_while_nothing_ran_does_not_hide_what_was_under_way() {
         let progress = Progress { offset: 100, time: Some(7), ..Progress::default() };
-        let cursor = Cursor { generations: [(BEGUN, progress)].into(), since: None };
+        let cursor = Cursor { generations: [(BEGUN, progress)].into(), since: None, watched: None };
         let pair = Pair { cursor, reserved: 50, ..Pair::default() };
         let mut doubts = Doubts::new(&pair, &Origin::Current, "", Instant::now());
         let restored = Fingerprint([3; 16]);

@@ -288,6 +288,6 @@ impl Known {
 
     fn cursor_of(&self, files: &[Listed]) -> Cursor {
         let of = |file: &Listed| Some((file.print(), self.generations.get(&file.print())?.clone()));
-        Cursor { generations: files.iter().filter_map(of).collect(), since: None }
+        Cursor { generations: files.iter().filter_map(of).collect(), since: None, watched: None }
     }
 }

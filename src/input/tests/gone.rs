@@ -153,3 +153,17 @@ fn a_server_that_was_idle_before_it_rotated_left_no_hole() {
                   read";
     check(script, "a b | c d | ");
 }
+
+/// Also after a restart, when the last of those files was read by an earlier process, or only half of it was.
+#[test]
+fn what_was_missing_between_files_before_an_output_was_there_is_no_loss_to_it() {
+    let before = "append a b@1 | rotate 1 | append c@500";
+    check(
+        &format!("{before} | read | wait 3 | read | restart | wait 4 | read | wait 4 | read"),
+        "a b c |  |  | ",
+    );
+    check(
+        &format!("{before} | read 1 | wait 3 | restart | read | wait 4 | read | wait 4 | read"),
+        "a | b c |  | ",
+    );
+}
