@@ -1,7 +1,8 @@
 //! How many requests are under way, and how many deliveries only wait: to try again, or to look into a doubt.
 //!
 //! A lost answer is waited for as long as the request might still arrive. Were each such wait to keep others from being
-//! sent, a few lost answers would hold up everything; so as many chunks again may wait aside.
+//! sent, a few lost answers would hold up everything; so as many chunks again may wait aside. Not so where one request
+//! at a time is asked for: then each chunk is dealt with before the next, for a store that refuses what comes out of order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -28,7 +29,8 @@ impl Slots {
 
     /// Whether another task may begin beside so many.
     pub(super) fn has_room(&self, tasks: usize) -> bool {
-        tasks < self.in_flight + self.aside.load(Ordering::SeqCst).min(self.in_flight)
+        let most = if self.in_flight > 1 { self.in_flight } else { 0 };
+        tasks < self.in_flight + self.aside.load(Ordering::SeqCst).min(most)
     }
 
     /// Waits for the right to send.
@@ -74,9 +76,9 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_aside_makes_room_for_another_but_no_more_requests() {
-        let slots = Slots::new(1);
-        assert!(slots.has_room(0) && !slots.has_room(1));
-        let held = slots.request().await;
+        let slots = Slots::new(2);
+        assert!(slots.has_room(1) && !slots.has_room(2));
+        let held = (slots.request().await, slots.request().await);
         {
             let waiting = slots.wait_aside(Instant::now() + Duration::from_mins(1));
             tokio::pin!(waiting);
@@ -85,10 +87,17 @@ mod tests {
                 () = &mut waiting => {}
                 () = slots.changed() => {}
             }
-            assert!(slots.has_room(1) && !slots.has_room(2));
+            assert!(slots.has_room(2) && !slots.has_room(3));
             assert_eq!(slots.requests.available_permits(), 0);
         }
-        assert!(!slots.has_room(1), "its wait is over");
+        assert!(!slots.has_room(2), "its wait is over");
         drop(held);
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_means_that_nothing_overtakes_what_waits() {
+        let slots = Slots::new(1);
+        let _aside = Aside::new(&slots);
+        assert!(slots.has_room(0) && !slots.has_room(1));
     }
 }
