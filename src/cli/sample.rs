@@ -14,7 +14,7 @@ use super::unpacked::{STEP, unpacked};
 use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::event::{Batch, Event, Form};
-use crate::input::{Limits, Stream, list};
+use crate::input::{Batches, Limits, list};
 use crate::transform::Tally;
 
 /// Examples of each step.
@@ -80,7 +80,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether its first line is an event, in either format.
+/// Whether the first line that the agent would not pass over is an event.
 fn is_log(path: &Path) -> io::Result<bool> {
     let first = open(path, 1)?.next()?;
     let is_event = |event: &Event| event.form != Form::Unreadable;
@@ -95,8 +95,8 @@ fn read(path: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
     Ok(())
 }
 
-/// What a file holds, decompressed, in batches of so many events.
-fn open(path: &Path, max_events: usize) -> io::Result<Stream<Box<dyn BufRead>>> {
+/// Opens a file and decompresses it; the caller gets batches of `max_events` events, about.
+fn open(path: &Path, max_events: usize) -> io::Result<Batches<Box<dyn BufRead>>> {
     let limits = Limits { max_bytes: BATCH, max_events, max_line_bytes: LONGEST };
-    Ok(Stream::new(unpacked(BufReader::with_capacity(STEP, File::open(path)?))?, limits))
+    Ok(Batches::new(unpacked(BufReader::with_capacity(STEP, File::open(path)?))?, limits))
 }

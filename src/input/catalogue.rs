@@ -374,13 +374,9 @@ fn track(
 /// A generation that only a link keeps.
 fn nameless(name: &Name, path: PathBuf, known: Known, now: Now) -> Tracked {
     let unnamed = fs::metadata(&path).ok().and_then(|meta| unnamed(&meta, 1));
-    let mut tracked = track(name, path, known, None, None, now);
-    tracked.named = false;
-    if unnamed.is_some() {
-        let generation = Generation { unnamed, ..(*tracked.generation).clone() };
-        tracked.generation = Arc::new(generation);
-    }
-    tracked
+    let tracked = track(name, path, known, None, None, now);
+    let generation = Generation { unnamed, ..Arc::unwrap_or_clone(tracked.generation) };
+    Tracked { generation: Arc::new(generation), named: false, ..tracked }
 }
 
 /// What a generation is called of which only a link is left.

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 mod altered;
 mod assembly;
+mod batches;
 mod catalogue;
 mod decoder;
 mod files;
@@ -54,13 +55,13 @@ mod skim;
 mod source;
 mod spent;
 mod start;
-mod stream;
 mod times;
 mod unread;
 mod unseen;
 mod watch;
 
 pub(crate) use assembly::{Damage, Limits};
+pub(crate) use batches::Batches;
 pub(crate) use decoder::{Decoder, WINDOW};
 pub(crate) use findings::not_a_file;
 pub(crate) use finite::{Listed, list, spooled};
@@ -69,7 +70,6 @@ pub(crate) use open::STRIDE;
 pub(crate) use packing::Packing;
 pub(crate) use pins::{HeldLink, agent_name, held_links, remove_link, rename_links, try_link};
 pub(crate) use reader::{Chunk, Gap, News, Reader};
-pub(crate) use stream::Stream;
 
 use crate::config::FileInput;
 use crate::event::{Cursor, Key, Nanos, Roll, Sightings};

@@ -12,7 +12,7 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Of what follows an event that was made then.
+    /// Begins behind an event that was made at `last`; `None`: behind none that has a time.
     pub(super) fn after(last: Option<Nanos>) -> Self {
         Self { last, pause: 0 }
     }

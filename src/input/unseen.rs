@@ -85,9 +85,9 @@ struct Finished {
     progress: Progress,
 }
 
-/// What stands beside it.
+/// What the directory shows beside the finished generation.
 #[derive(Clone, Copy, Default)]
-struct Beside {
+struct Surroundings {
     /// The server rotates its logs itself, as the names of other files show.
     by_server: bool,
     /// Some of them are compressed.
@@ -158,7 +158,7 @@ impl Reader {
         };
         let by_server = |one: &&Arc<Generation>| server_stamp(&one.name).is_some();
         let mut named = view.generations.iter().filter(by_server);
-        let beside = Beside {
+        let beside = Surroundings {
             by_server: named.clone().next().is_some(),
             compressed: named.clone().any(|one| one.gzip),
             is_there: named.any(|one| one.name == finished.name),
@@ -190,7 +190,7 @@ impl Reader {
 }
 
 /// Whether something is missing between a file and the next one there is.
-fn is_hole(finished: &Finished, beside: Beside, next: Following) -> bool {
+fn is_hole(finished: &Finished, beside: Surroundings, next: Following) -> bool {
     let Finished { name, first, last, unnamed, progress } = finished;
     if let Some(stamp) = server_stamp(name) {
         let slack = if beside.is_there { USUAL } else { SLACK };
@@ -224,7 +224,11 @@ mod tests {
 
     /// Of a file that was filled from `first` to `last`, in milliseconds before the stamp; the next one begins so many after.
     fn hole_beside(name: &str, first: i64, last: i64, next: i64, by_server: bool) -> bool {
-        hole_behind(name, (first, last, next), Beside { by_server, ..Beside::default() })
+        hole_behind(
+            name,
+            (first, last, next),
+            Surroundings { by_server, ..Surroundings::default() },
+        )
     }
 
     fn time(before: i64) -> Nanos {
@@ -240,7 +244,7 @@ mod tests {
         Following { first: time(-next), rotated: None }
     }
 
-    fn hole_behind(name: &str, (first, last, next): (i64, i64, i64), beside: Beside) -> bool {
+    fn hole_behind(name: &str, (first, last, next): (i64, i64, i64), beside: Surroundings) -> bool {
         is_hole(&finished(name, first, last), beside, begins(next))
     }
 
@@ -248,7 +252,11 @@ mod tests {
     fn hole_after_pauses(pause: i64, next: i64) -> bool {
         let progress = Progress { pause: pause * SECOND / 1000, ..Progress::default() };
         let finished = Finished { progress, ..finished("audit.log", 60_000, 0) };
-        is_hole(&finished, Beside { by_server: true, ..Beside::default() }, begins(next))
+        is_hole(
+            &finished,
+            Surroundings { by_server: true, ..Surroundings::default() },
+            begins(next),
+        )
     }
 
     /// Of a file with pauses of three seconds that lost its name so many milliseconds after its last event; the next one
@@ -258,7 +266,7 @@ mod tests {
         let unnamed = Some(time(-unnamed));
         let finished = Finished { unnamed, progress, ..finished("audit.log", 60_000, 0) };
         let next = Following { rotated: end.map(|end| time(-end)), ..begins(begin) };
-        is_hole(&finished, Beside { by_server: true, compressed, is_there: false }, next)
+        is_hole(&finished, Surroundings { by_server: true, compressed, is_there: false }, next)
     }
 
     #[test]
@@ -312,7 +320,7 @@ mod tests {
     #[test]
     fn a_hand_that_rotates_under_the_server_s_names_may_be_seconds_late_with_the_next_file() {
         let name = "audit-2026-11-21T06-28-00.000.log";
-        let beside = Beside { by_server: true, is_there: true, ..Beside::default() };
+        let beside = Surroundings { by_server: true, is_there: true, ..Surroundings::default() };
         assert!(!hole_behind(name, (7_200_000, 0, 9_000), beside));
         assert!(hole_behind(name, (7_200_000, 0, 11_000), beside));
     }

@@ -19,7 +19,7 @@ use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::servers::{Server, have, unique};
 use crate::support::agent::Agent;
-use crate::support::events::{Expected, expected, nanoseconds};
+use crate::support::events::{Expected, expected, reaches_over};
 use crate::support::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);
@@ -181,13 +181,7 @@ fn account(all: &[Expected], held: &Held) -> Result<usize, String> {
         .iter()
         .filter(|event| !stored.contains(&(event.audit_id.clone(), event.stage.clone())))
         .collect();
-    let bound = |gap: &Value, name: &str| gap[name].as_str().map(nanoseconds);
-    let within = |event: &&&Expected| {
-        held.gaps.iter().any(|gap| {
-            bound(gap, "from").is_none_or(|from| from <= event.ns)
-                && bound(gap, "to").is_none_or(|to| event.ns <= to)
-        })
-    };
+    let within = |event: &&&Expected| held.gaps.iter().any(|gap| reaches_over(gap, event.ns));
     let untold = lost.iter().filter(|event| !within(event)).count();
     if untold > 0 {
         return Err(format!(

@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What must be found of one event: its line and what identifies it.
 #[derive(Clone, Debug)]
@@ -105,6 +106,12 @@ impl Maker {
         line.push(b'\n');
         (expected, line)
     }
+}
+
+/// Whether a gap, as it is delivered under `gap`, reaches over this time; a bound that is not known reaches everywhere.
+pub(crate) fn reaches_over(gap: &Value, ns: i64) -> bool {
+    let bound = |name: &str| gap[name].as_str().map(nanoseconds);
+    bound("from").is_none_or(|from| from <= ns) && bound("to").is_none_or(|to| ns <= to)
 }
 
 /// The lines of events as they stand in a log.

@@ -208,3 +208,13 @@ fn the_longest_pause_between_events_is_measured_in_plain_lines_and_in_wrapped_on
         assert_eq!((assembly.events.len(), assembly.times.pause), (3, 3_000_000_000));
     }
 }
+
+#[test]
+fn the_longest_pause_of_a_file_is_kept_over_batches_and_a_restart() {
+    let mut play = Play::new(LIMITS, StartAt::Beginning);
+    let script = "append a1@1 a2@8 | read | append a3@9 | read | restart | append a4@11 | read";
+    assert_eq!(play.script(script), "a1 a2 | a3 | a4");
+    let cursor = play.cursor.as_ref().unwrap();
+    let pauses: Vec<_> = cursor.generations.values().map(|progress| progress.pause).collect();
+    assert_eq!(pauses, [7_000_000_000]);
+}

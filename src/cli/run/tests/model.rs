@@ -63,7 +63,7 @@ fn whatever_happens_in_whatever_order_each_line_arrives_once() {
     let Some((seed, what, played, after)) = failed.into_inner().unwrap() else { return };
     let (shorter, why) = shorten::shorten(script(seed), what.clone(), SHRINK, any_outcome);
     panic!(
-        "at first: {what}\nmade shorter: {why}\nafter {played} scripts and {after:.1?}, with AUDITRAIL_MODEL_SEED={seed} AUDITRAIL_MODEL_CASES=1; made shorter:\n{shorter}"
+        "at first: {what}\n{why}\nafter {played} scripts and {after:.1?}, with AUDITRAIL_MODEL_SEED={seed} AUDITRAIL_MODEL_CASES=1; made shorter:\n{shorter}"
     );
 }
 

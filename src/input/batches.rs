@@ -1,17 +1,15 @@
-//! The batches of a stream that nobody follows, made of its bytes exactly as those of a followed log.
+//! Reads a log that nobody follows, to its end, and makes the same batches of it as of a followed one.
 
 use std::io::{self, Read};
 
 use super::assembly::{Assembly, Limits};
 use super::large::LARGE;
+use super::open::STRIDE;
 use crate::event::{Batch, Fingerprint, Nanos, Passed};
 
-/// Bytes of one reading.
-const STEP: u64 = 1 << 16;
-
-/// Reads a stream to its end, batch by batch.
+/// See the module.
 #[derive(Debug)]
-pub(crate) struct Stream<R> {
+pub(crate) struct Batches<R> {
     source: R,
     limits: Limits,
     rest: Vec<u8>,
@@ -20,8 +18,8 @@ pub(crate) struct Stream<R> {
     ended: bool,
 }
 
-impl<R: Read> Stream<R> {
-    /// The source decompresses, if that is needed.
+impl<R: Read> Batches<R> {
+    /// `source` hands out decompressed bytes.
     pub(crate) fn new(source: R, limits: Limits) -> Self {
         Self { source, limits, rest: Vec::new(), at: 0, time: None, ended: false }
     }
@@ -74,7 +72,8 @@ impl<R: Read> Stream<R> {
     }
 
     fn read(&mut self, assembly: &mut Assembly) -> io::Result<()> {
-        self.ended = self.source.by_ref().take(STEP).read_to_end(&mut assembly.bytes)? == 0;
+        self.ended =
+            self.source.by_ref().take(STRIDE as u64).read_to_end(&mut assembly.bytes)? == 0;
         Ok(())
     }
 }
