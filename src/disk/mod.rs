@@ -11,10 +11,17 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 pub(crate) mod descriptors;
+#[cfg(debug_assertions)]
+mod faults;
 mod steps;
 
+#[cfg(test)]
+#[expect(unused_imports, reason = "the model is the one that plans them")]
+pub(crate) use faults::{FaultKind, left, plan};
 pub(crate) use steps::{Step, at};
 use steps::{number, parts, step};
+#[allow(unused_imports, reason = "reads of logs and of the state directory go through these")]
+use steps::{read_step, read_step_of};
 
 /// A file that is written to. Made for the owner alone (0600).
 #[derive(Debug)]

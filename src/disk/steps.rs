@@ -4,10 +4,14 @@
 //! `AUDITRAIL_END_AT=N` ends the process with SIGKILL at the N-th point, counted over all threads; each step has one
 //! before it and one after. `AUDITRAIL_STEPS=PATH` appends a line of JSON for each step that succeeded: how many points
 //! had been passed, what was done, and on what. With either, a write is two steps, each of half the bytes.
+//! `faults.rs` makes steps and reads fail instead.
 
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(debug_assertions)]
+use super::faults;
 
 /// What is done, with all that is needed to do it again elsewhere.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +54,7 @@ pub(super) fn number() -> u64 {
 /// The parts in which something is written.
 pub(super) fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     #[cfg(debug_assertions)]
-    let at = if watched::is_on() { bytes.len() / 2 } else { 0 };
+    let at = if watched::is_on() || faults::is_on() { bytes.len() / 2 } else { 0 };
     #[cfg(not(debug_assertions))]
     let at = 0;
     let (first, second) = bytes.split_at(at);
@@ -68,9 +72,42 @@ pub(super) fn step<T>(_: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::R
 #[cfg(debug_assertions)]
 pub(super) fn step<T>(what: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     watched::point();
-    let done = watched::noted(what, act);
+    let done = faults::change(&what).and_then(|()| watched::noted(what, act));
     watched::point();
     done
+}
+
+/// Opens a file to read it, or reads from one. Reads are counted apart from steps, so that a read more or less moves no
+/// point at which a process is ended.
+#[cfg(not(debug_assertions))]
+#[inline]
+#[allow(dead_code, reason = "for `read.rs`")]
+pub(super) fn read_step<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    act()
+}
+
+/// Likewise, unless it is to fail.
+#[cfg(debug_assertions)]
+#[allow(dead_code, reason = "for `read.rs`")]
+pub(super) fn read_step<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    faults::read(None)?;
+    act()
+}
+
+/// As [`read_step`], of a file whose path is known: a unit test can then make the reads below one directory fail.
+#[cfg(not(debug_assertions))]
+#[inline]
+#[allow(dead_code, reason = "for `read.rs`")]
+pub(super) fn read_step_of<T>(_: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    act()
+}
+
+/// Likewise, unless it is to fail.
+#[cfg(debug_assertions)]
+#[allow(dead_code, reason = "for `read.rs`")]
+pub(super) fn read_step_of<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    faults::read(Some(path))?;
+    act()
 }
 
 #[cfg(debug_assertions)]

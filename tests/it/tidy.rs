@@ -16,6 +16,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/cli/transform.rs", "policies and keys"),
     ("src/config/mod.rs", "the configuration"),
     ("src/config/secret.rs", "secrets in files"),
+    ("src/disk/faults.rs", "the tape of a test build"),
     ("src/disk/mod.rs", "every change"),
     ("src/disk/steps.rs", "the notes of a test build"),
     ("src/input/catalogue.rs", "the log and its links"),

@@ -1,0 +1,193 @@
+//! Errors on demand, in a debug build only: a step fails instead of acting, as it does on a bad or a full disk.
+//!
+//! `AUDITRAIL_FAIL_AT=N` fails the N-th step that changes a file, `AUDITRAIL_FAIL_READ_AT=N` the N-th read; each is
+//! counted from 1, over all threads. `AUDITRAIL_FAIL_WITH` names the error (`EIO` unless set), `AUDITRAIL_FAIL_COUNT`
+//! how many in a row fail (one unless set). `AUDITRAIL_FAULTS=PATH` appends a line of JSON for each step and read:
+//! `change` or `read`, its number, what it was, the path, and the error it got instead, or null.
+//!
+//! A write is two steps, each of half the bytes: a fault at the second leaves a half-written file.
+//! Unit tests plan faults for one directory ([`plan`]), since many of them share a process.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use serde_json::json;
+
+use super::Step;
+
+/// What a fault falls on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum FaultKind {
+    /// Anything that changes a file.
+    Change,
+    /// Opening a file to read it, and reading from it.
+    Read,
+}
+
+/// Faults that are to come.
+#[derive(Debug)]
+struct Plan {
+    kind: FaultKind,
+    /// The directory below which they fall; `None`: anywhere.
+    under: Option<PathBuf>,
+    /// How many go well before.
+    before: u64,
+    /// How many fail then.
+    count: u64,
+    error: Errno,
+}
+
+#[derive(Default)]
+struct Faults {
+    plans: Vec<Plan>,
+    tape: Option<File>,
+    /// Changes and reads so far.
+    seen: [u64; 2],
+    /// The path of each file that was opened to be written to.
+    names: BTreeMap<u64, PathBuf>,
+}
+
+static IS_ON: LazyLock<bool> = LazyLock::new(|| {
+    cfg!(test)
+        || ["AUDITRAIL_FAIL_AT", "AUDITRAIL_FAIL_READ_AT", "AUDITRAIL_FAULTS"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some())
+});
+
+static FAULTS: LazyLock<Mutex<Faults>> = LazyLock::new(|| Mutex::new(Faults::of_environment()));
+
+fn faults() -> MutexGuard<'static, Faults> {
+    FAULTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether writes are to be taken apart.
+pub(super) fn is_on() -> bool {
+    *IS_ON && (!cfg!(test) || !faults().plans.is_empty())
+}
+
+/// The error that a step gets instead of acting.
+pub(super) fn change(step: &Step<'_>) -> io::Result<()> {
+    if !*IS_ON {
+        return Ok(());
+    }
+    let mut faults = faults();
+    let (what, file, paths) = match step {
+        // Not the disk's.
+        Step::Send | Step::Answer => return Ok(()),
+        Step::Open(path, _, number) => {
+            faults.names.insert(*number, path.to_path_buf());
+            ("open", None, vec![*path])
+        }
+        Step::Write(number, _) => ("write", Some(number), Vec::new()),
+        Step::Cut(number, _) => ("cut", Some(number), Vec::new()),
+        Step::Sync(number) => ("sync", Some(number), Vec::new()),
+        Step::Names(path) => ("names", None, vec![*path]),
+        Step::Directory(path) => ("directory", None, vec![*path]),
+        Step::Socket(path) => ("socket", None, vec![*path]),
+        Step::Private(path) => ("private", None, vec![*path]),
+        Step::Rename(from, to) => ("rename", None, vec![*from, *to]),
+        Step::Link(from, to) => ("link", None, vec![*from, *to]),
+        Step::Unlink(path) => ("unlink", None, vec![*path]),
+    };
+    let mut paths: Vec<_> = paths.into_iter().map(Path::to_owned).collect();
+    paths.extend(file.and_then(|number| faults.names.get(number)).cloned());
+    faults.meet(FaultKind::Change, what, &paths)
+}
+
+/// The error that a read gets instead of acting. Without a path it fails only where faults fall anywhere.
+pub(super) fn read(path: Option<&Path>) -> io::Result<()> {
+    if !*IS_ON {
+        return Ok(());
+    }
+    let paths: Vec<_> = path.map(Path::to_owned).into_iter().collect();
+    faults().meet(FaultKind::Read, "read", &paths)
+}
+
+/// Lets `count` steps below a directory fail, after `before` of them went well. Earlier plans for it are dropped; a
+/// `count` of 0 plans nothing.
+#[cfg(test)]
+pub(crate) fn plan(under: &Path, kind: FaultKind, before: u64, count: u64, error: Errno) {
+    let mut faults = faults();
+    faults.plans.retain(|plan| plan.under.as_deref() != Some(under));
+    if count > 0 {
+        let under = Some(under.to_owned());
+        faults.plans.push(Plan { kind, under, before, count, error });
+    }
+}
+
+/// How many of the faults planned for a directory have yet to fall.
+#[cfg(test)]
+pub(crate) fn left(under: &Path) -> u64 {
+    let faults = faults();
+    let of = faults.plans.iter().filter(|plan| plan.under.as_deref() == Some(under));
+    of.map(|plan| plan.count).sum()
+}
+
+impl Faults {
+    fn of_environment() -> Self {
+        let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+        let error = std::env::var("AUDITRAIL_FAIL_WITH").ok();
+        let error = error.as_deref().and_then(errno).unwrap_or(Errno::IO);
+        let count = number("AUDITRAIL_FAIL_COUNT").unwrap_or(1);
+        let kinds =
+            [(FaultKind::Change, "AUDITRAIL_FAIL_AT"), (FaultKind::Read, "AUDITRAIL_FAIL_READ_AT")];
+        let plans = kinds.into_iter().filter_map(|(kind, name)| {
+            let before = number(name)?.saturating_sub(1);
+            Some(Plan { kind, under: None, before, count, error })
+        });
+        let tape = std::env::var_os("AUDITRAIL_FAULTS")
+            .and_then(|path| OpenOptions::new().create(true).append(true).open(path).ok());
+        Self { plans: plans.collect(), tape, ..Self::default() }
+    }
+
+    /// Counts one step and answers what becomes of it.
+    fn meet(&mut self, kind: FaultKind, what: &str, paths: &[PathBuf]) -> io::Result<()> {
+        let of = |plan: &&mut Plan| {
+            plan.kind == kind
+                && plan
+                    .under
+                    .as_ref()
+                    .is_none_or(|under| paths.iter().any(|path| path.starts_with(under)))
+        };
+        let mut error = None;
+        for plan in self.plans.iter_mut().filter(of) {
+            if plan.before > 0 {
+                plan.before -= 1;
+            } else if plan.count > 0 {
+                plan.count -= 1;
+                error = error.or(Some(plan.error));
+            }
+        }
+        if cfg!(test) {
+            self.plans.retain(|plan| plan.count > 0);
+        }
+        let seen = &mut self.seen[usize::from(kind == FaultKind::Read)];
+        *seen += 1;
+        if let Some(tape) = &mut self.tape {
+            let kind = if kind == FaultKind::Read { "read" } else { "change" };
+            let error = error.map(|error| format!("{error:?}"));
+            let line = json!([kind, *seen, what, paths.first(), error]);
+            // A tape that is full is the test's to notice.
+            let _ = tape.write_all(format!("{line}\n").as_bytes());
+        }
+        error.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+fn errno(name: &str) -> Option<Errno> {
+    Some(match name {
+        "EIO" => Errno::IO,
+        "ENOSPC" => Errno::NOSPC,
+        "EMFILE" => Errno::MFILE,
+        "EINTR" => Errno::INTR,
+        "EROFS" => Errno::ROFS,
+        "EDQUOT" => Errno::DQUOT,
+        "ESTALE" => Errno::STALE,
+        "EACCES" => Errno::ACCESS,
+        _ => return None,
+    })
+}
