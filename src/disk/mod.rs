@@ -13,11 +13,15 @@ use std::path::Path;
 pub(crate) mod descriptors;
 #[cfg(debug_assertions)]
 mod faults;
+mod own_directory;
+mod read;
 mod steps;
 
 #[cfg(test)]
 #[expect(unused_imports, reason = "the model is the one that plans them")]
 pub(crate) use faults::{FaultKind, left, plan};
+pub(crate) use own_directory::{NotOwn, OwnDirectory, Standing};
+pub(crate) use read::{Links, NoFile, ReadFile};
 pub(crate) use steps::{Step, at};
 use steps::{number, parts, step};
 #[allow(unused_imports, reason = "reads of logs and of the state directory go through these")]
@@ -117,9 +121,9 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step(Step::Rename(from, to), || fs::rename(from, to))
 }
 
-/// A second name, `to`, for a file on the same file system.
-pub(crate) fn hard_link(from: &Path, to: &Path) -> io::Result<()> {
-    step(Step::Link(from, to), || fs::hard_link(from, to))
+/// A second name, `to`, for an open file on the same file system.
+pub(crate) fn hard_link(file: &ReadFile, to: &Path) -> io::Result<()> {
+    step(Step::Link(file.path(), to), || own_directory::link(file, rustix::fs::CWD, to))
 }
 
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 mod next;
 
+use super::file_place::FilePlace;
 use super::files::{Files, Known};
 use super::generation::{FileId, Generation, file_id, unnamed};
 use super::hold;
-use super::listing::{Asked, Listing, Unfollowed};
+use super::listing::{Asked, Listing, NotFollowed, Unfollowed};
 use super::names::{Name, Stamp};
 use super::now::Now;
 use super::outlook::Outlook;
-use super::packing::Foreign;
 use super::pins::{self, Kept, Pins};
 use super::renamed::Renamed;
 use super::unread::Unread;
@@ -87,21 +87,16 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What stands in the file is known, and is nothing that can be read.
-    fn is_foreign(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Foreign>)
-    }
-
     /// A file could not be looked into.
-    fn failed(&mut self, path: PathBuf, error: io::Error) {
+    fn failed(&mut self, path: &Path, is_log: bool, error: io::Error) {
         if descriptors::is_spent(&error) {
             self.spent = true;
             self.again = Some(self.again.map_or(pins::LATER, |again| again.min(pins::LATER)));
-        } else if let Some(format) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        } else if let Some(why) = NotFollowed::of(&error).filter(|_| !is_log) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.unfollowed.push(Unfollowed { name, format: Some(*format) });
+            self.unfollowed.push(Unfollowed { name, why: Some(why) });
         } else {
-            self.unreadable.push((path, error));
+            self.unreadable.push((path.to_owned(), error));
         }
     }
 }
@@ -169,19 +164,19 @@ impl Catalogue {
         let mut open = 0;
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
-            let path = self.directory.join(&name.file);
+            let place = place_of(&self.directory, &name);
             let held = |id| by_id.get(&id).and_then(|old| old.generation.held.clone());
-            match self.files.identify(&name, &path, now, held) {
+            match self.files.identify(&name, &place, now, held) {
                 // The plain file wins, but for a `.gz` that holds something else.
                 Ok(Some(mut known)) if !name.doubled || known.head.time.is_some() => {
-                    self.unread.resolve(&name, &path);
+                    self.unread.resolve(&name, &place);
                     let before = by_id.get(&known.id).copied();
                     let newly = before.is_none_or(|before| before.generation.held.is_none());
                     if newly && name.stamp.is_some() {
                         self.within(&mut open, &mut known);
                     }
-                    let own = self.unread.own_of(&name, &path, known.id, before);
-                    next.add(track(&name, path, known, before, own, now));
+                    let own = self.unread.own_of(&name, &place, known.id, before);
+                    next.add(track(&name, place, known, before, own, now));
                 }
                 Ok(_) if name.doubled => {}
                 Ok(_) => {
@@ -193,14 +188,14 @@ impl Catalogue {
                     found.again = Some(Duration::from_millis(5));
                 }
                 Err(error) => {
-                    if !name.doubled && !Found::is_foreign(&error) {
+                    if !name.doubled && NotFollowed::of(&error).is_none() {
                         found.again = Some(found.again.unwrap_or(now.waits.again));
-                        match self.unread.track(&name, path.clone(), now) {
+                        match self.unread.track(&name, place.clone(), now) {
                             Some(tracked) => next.add(tracked),
                             None => found.unsure = true,
                         }
                     }
-                    found.failed(path, error);
+                    found.failed(place.path(), name.stamp.is_none(), error);
                 }
             }
         }
@@ -248,9 +243,9 @@ impl Catalogue {
         // Cut short and written to anew, the log is still the file that its link is of.
         let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
         let mut open = 0;
-        for (named, path, gzip) in pins.unknown(next, live) {
+        for (named, place, gzip) in pins.unknown(next, live) {
             let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
-            match self.files.identify(&name, &path, now, |_| None) {
+            match self.files.identify(&name, &place, now, |_| None) {
                 Ok(Some(mut known)) => {
                     if known.head.probe.is_empty() {
                         // Nothing of it can be read: there is its name to go by.
@@ -267,7 +262,7 @@ impl Catalogue {
                         if open > self.most {
                             known.held = None;
                         }
-                        insert(next, nameless(&name, path, known, now));
+                        insert(next, nameless(&name, place, known, now));
                     }
                 }
                 // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
@@ -275,20 +270,18 @@ impl Catalogue {
                 Ok(None) => pins.remove(named),
                 Err(error) => {
                     found.unsure = true;
-                    found.failed(path, error);
+                    found.failed(place.path(), false, error);
                 }
             }
         }
-        for (named, path, gzip, file) in pins.taken() {
+        for (named, place, gzip) in pins.taken() {
             let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
-            if let Ok(Some(known)) = self.files.identify(&name, &path, now, |_| None)
+            if let Ok(Some(known)) = self.files.identify(&name, &place, now, |_| None)
                 && next.iter().all(|other| other.generation.print != known.head.print)
                 && pins.is_bare(known.head.print)
             {
-                insert(next, nameless(&name, path, known, now));
+                insert(next, nameless(&name, place, known, now));
             }
-            // Opened again by now.
-            drop(file);
         }
         // What goes has been shown once, so that it is known what is lost.
         let first = self.first;
@@ -307,7 +300,7 @@ impl Catalogue {
         let pins = self.pins.as_ref();
         let backups = self.tracked.iter().filter(|one| one.named && !one.generation.live);
         let files = backups.map(|one| {
-            let meta = fs::metadata(&one.generation.path);
+            let meta = one.generation.place.metadata();
             let generation = &one.generation;
             (generation.print, generation.length, meta.map_or(0, |meta| meta.len()))
         });
@@ -325,6 +318,12 @@ impl Catalogue {
     }
 }
 
+/// Where a file that a listing showed can be opened.
+fn place_of(directory: &Path, name: &Name) -> FilePlace {
+    let path = directory.join(&name.file);
+    if name.stamp.is_none() { FilePlace::log(path) } else { FilePlace::backup(path) }
+}
+
 /// The directory of the log and its backups.
 pub(super) fn directory(path: &Path) -> PathBuf {
     match path.parent() {
@@ -336,7 +335,7 @@ pub(super) fn directory(path: &Path) -> PathBuf {
 /// Makes a generation of a file that was identified; `before` is what the last look made of it.
 fn track(
     name: &Name,
-    path: PathBuf,
+    place: FilePlace,
     known: Known,
     before: Option<&Tracked>,
     own: Option<Fingerprint>,
@@ -351,7 +350,7 @@ fn track(
     let generation = Generation {
         print: known.head.print,
         name: name.file.as_str().into(),
-        path,
+        place,
         gzip: known.gzip,
         held: known.held,
         length: known.length,
@@ -372,9 +371,9 @@ fn track(
 }
 
 /// A generation that only a link keeps.
-fn nameless(name: &Name, path: PathBuf, known: Known, now: Now) -> Tracked {
-    let unnamed = fs::metadata(&path).ok().and_then(|meta| unnamed(&meta, 1));
-    let tracked = track(name, path, known, None, None, now);
+fn nameless(name: &Name, place: FilePlace, known: Known, now: Now) -> Tracked {
+    let unnamed = place.metadata().ok().and_then(|meta| unnamed(&meta, 1));
+    let tracked = track(name, place, known, None, None, now);
     let generation = Generation { unnamed, ..Arc::unwrap_or_clone(tracked.generation) };
     Tracked { generation: Arc::new(generation), named: false, ..tracked }
 }

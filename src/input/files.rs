@@ -1,18 +1,19 @@
 //! Which generation a file is: its head, read once and remembered as long as the file stays what it was.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
+use super::file_place::FilePlace;
 use super::generation::{FileId, Held, file_id};
 use super::head::{self, Head};
 use super::names::Name;
 use super::now::Now;
 use super::packing::{BEGIN, Foreign, Packing, begin_of, is_text};
 use super::source::{begins_with, decoder};
+use crate::disk::ReadFile;
 use crate::event::Key;
 
 /// What is known of a file.
@@ -56,17 +57,14 @@ impl Files {
     pub(super) fn identify(
         &mut self,
         name: &Name,
-        path: &Path,
+        place: &FilePlace,
         now: Now,
         held: impl FnOnce(FileId) -> Option<Held>,
     ) -> io::Result<Option<Known>> {
-        let meta = std::fs::metadata(path)?;
-        if !meta.is_file() {
-            return Ok(None);
-        }
+        let meta = place.metadata()?;
         let (known, meta) = match self.same(&meta, held)? {
             Some(known) => (known, meta),
-            None => match self.read_head(name, path, now)? {
+            None => match self.read_head(name, place, now)? {
                 Some(found) => found,
                 None => return Ok(None),
             },
@@ -113,11 +111,11 @@ impl Files {
     fn read_head(
         &self,
         name: &Name,
-        path: &Path,
+        place: &FilePlace,
         now: Now,
     ) -> io::Result<Option<(Known, Metadata)>> {
-        let file = Arc::new(File::open(path)?);
-        // Asked of the open file: the path may be another's by now.
+        let file = Arc::new(place.open()?);
+        // Asked of the open file: another may stand there by now.
         let meta = file.metadata()?;
         let begin = begin_of(&file)?;
         let packing = Packing::of(&begin).map_err(io::Error::other)?;
@@ -140,7 +138,7 @@ impl Files {
     fn gzip_head(
         &self,
         name: &Name,
-        file: &Arc<File>,
+        file: &Arc<ReadFile>,
         meta: &Metadata,
         now: Now,
     ) -> io::Result<Option<Head>> {
@@ -163,7 +161,7 @@ impl Files {
 }
 
 /// In which format a file is, with a look into what is compressed.
-pub(super) fn format_of(file: &Arc<File>) -> io::Result<Result<Option<Packing>, Foreign>> {
+pub(super) fn format_of(file: &Arc<ReadFile>) -> io::Result<Result<Option<Packing>, Foreign>> {
     let packing = match Packing::of(&begin_of(file)?) {
         Ok(Some(packing)) => packing,
         other => return Ok(other),
@@ -187,7 +185,7 @@ pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
 
 /// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB. Of other formats
 /// the least that it can be.
-fn packed_length(packing: Option<Packing>, file: &File, meta: &Metadata) -> io::Result<u64> {
+fn packed_length(packing: Option<Packing>, file: &ReadFile, meta: &Metadata) -> io::Result<u64> {
     if packing.is_some_and(|packing| packing != Packing::Gzip) {
         return Ok(meta.len());
     }

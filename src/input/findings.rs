@@ -3,9 +3,8 @@
 //! [`after_look`] raises and clears all such findings, for the thread that follows the log and for `check` and `status`,
 //! which look once.
 
-use std::fs::{self, FileType};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +15,7 @@ use super::known_paths;
 use super::listing::Unfollowed;
 use super::rotation;
 use crate::config::FileInput;
-use crate::disk::descriptors;
+use crate::disk::{Links, NoFile, ReadFile, descriptors};
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
 
 /// What to do about a log that may not be read.
@@ -94,8 +93,8 @@ pub(super) fn after_look(
 
 /// Files beside the log that may hold its events, which nobody ships.
 fn unfollowed(config: &FileInput, files: &[Unfollowed]) -> Option<InputFinding> {
-    let shown = |file: &Unfollowed| match file.format {
-        Some(format) => format!("{} ({format})", file.name),
+    let shown = |file: &Unfollowed| match &file.why {
+        Some(why) => format!("{} ({why})", file.name),
         None => file.name.clone(),
     };
     let mut names: Vec<_> = files.iter().map(shown).collect();
@@ -147,27 +146,16 @@ fn missing(config: &FileInput, found: &io::Result<Found>, kept_open: bool) -> In
     InputFinding::failure(kind, what, known_paths::hint(Path::new("/"), &config.path))
 }
 
-/// A log under the name of something that is no file: opening a FIFO would block, and a device has no end.
+/// A log under the name of something that is no file, or a link that is not followed: a FIFO would be waited for, a device
+/// has no end, and a link leads where its maker wants.
 pub(crate) fn not_a_file(path: &Path) -> Option<InputFinding> {
-    let kind = fs::metadata(path).ok()?.file_type();
-    if kind.is_file() {
-        return None;
-    }
+    let error = ReadFile::open(path, Links::Trusted).err()?;
+    let what = NoFile::of(&error)?;
     Some(InputFinding::failure(
         FindingKind::NotAFile,
-        format!("{} is {}, not a log file", path.display(), kind_of(kind)),
+        format!("{} cannot be followed: {what}", path.display()),
         "set `path` to the regular file that --audit-log-path of kube-apiserver names; a server that logs to a pipe or a device cannot be followed",
     ))
-}
-
-fn kind_of(kind: FileType) -> &'static str {
-    match kind {
-        kind if kind.is_dir() => "a directory",
-        kind if kind.is_fifo() => "a FIFO",
-        kind if kind.is_socket() => "a socket",
-        kind if kind.is_char_device() || kind.is_block_device() => "a device",
-        _ => "no regular file",
-    }
 }
 
 /// The server made the log, and nothing was ever written to it.

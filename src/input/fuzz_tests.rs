@@ -146,7 +146,7 @@ fn held(bytes: &[u8]) -> std::io::Result<Held> {
     let memory = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC)?;
     let file = File::from(memory);
     file.write_all_at(bytes, 0)?;
-    Ok(Held { file: Arc::new(file), gzip: true, id: (0, 0) })
+    Ok(Held { file: Arc::new(crate::disk::ReadFile::again(&file)?), gzip: true, id: (0, 0) })
 }
 
 fn compressed(packing: Packing, text: &[u8]) -> Vec<u8> {

@@ -1,11 +1,12 @@
 //! One generation, as the last look at the directory found it.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::file_place::FilePlace;
+use crate::disk::ReadFile;
 use crate::event::{Fingerprint, Nanos, Sighting};
 
 /// Identity of a file as long as it exists: (device, inode).
@@ -26,10 +27,18 @@ pub(super) fn unnamed(meta: &Metadata, own: u64) -> Option<Nanos> {
 /// An open file. Its path may be gone or be another's.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<ReadFile>,
     /// It is compressed, in whichever format.
     pub(super) gzip: bool,
     pub(super) id: FileId,
+}
+
+impl Held {
+    pub(super) fn open(place: &FilePlace, gzip: bool) -> io::Result<Self> {
+        let file = Arc::new(place.open()?);
+        let id = file_id(&file.metadata()?);
+        Ok(Self { file, gzip, id })
+    }
 }
 
 /// The bytes between two renames, and where they can be read.
@@ -39,10 +48,10 @@ pub(crate) struct Generation {
     pub(super) print: Fingerprint,
     /// The file's name, for people.
     pub(super) name: Arc<str>,
-    pub(super) path: PathBuf,
+    pub(super) place: FilePlace,
     /// The file of that name is compressed.
     pub(super) gzip: bool,
-    /// What to read, where it is open; else it is opened by its path.
+    /// What to read, where it is open; else it is opened in its place.
     pub(super) held: Option<Held>,
     /// Decompressed bytes; of a `.gz` what its trailer says, of other formats what it takes on disk: an estimate.
     pub(super) length: u64,
@@ -107,7 +116,7 @@ impl Generation {
     pub(super) fn file_time(&self) -> Option<Nanos> {
         let meta = match &self.held {
             Some(held) => held.file.metadata(),
-            None => std::fs::metadata(&self.path),
+            None => self.place.metadata(),
         };
         let meta = meta.ok()?;
         let earlier = meta.created().into_iter().chain(meta.modified()).min()?;
@@ -120,8 +129,6 @@ impl Generation {
         if let Some(held) = &self.held {
             return Ok(held.clone());
         }
-        let file = Arc::new(File::open(&self.path)?);
-        let id = file_id(&file.metadata()?);
-        Ok(Held { file, gzip: self.gzip, id })
+        Held::open(&self.place, self.gzip)
     }
 }

@@ -1,11 +1,10 @@
 //! Which files are held open: those that somebody still reads, for the server deletes and compresses without asking.
 
-use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use super::catalogue::Tracked;
-use super::generation::{Generation, Held, file_id};
+use super::generation::{Generation, Held};
 use super::pins::Pins;
 use super::source::begins_with;
 use crate::event::Fingerprint;
@@ -73,10 +72,9 @@ fn within_bytes(next: &mut [Tracked], pins: Option<&Pins>) {
 }
 
 fn reopen(tracked: &Tracked) -> Option<Held> {
-    let file = File::open(&tracked.generation.path).ok()?;
-    let id = file_id(&file.metadata().ok()?);
+    let held = Held::open(&tracked.generation.place, tracked.generation.gzip).ok()?;
     // By another file of that name nobody is helped.
-    (id == tracked.id).then(|| Held { file: Arc::new(file), gzip: tracked.generation.gzip, id })
+    (held.id == tracked.id).then_some(held)
 }
 
 /// Where a plain file was open and only its `.gz` is left, that will do if it is as long and nobody may still write to the

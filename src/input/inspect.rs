@@ -1,9 +1,7 @@
 //! What `check` and `status` want to know of a log that nobody follows: when it was written to last, and how much of it
 //! waits for an output.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::generation::Generation;
@@ -38,7 +36,7 @@ fn of_tail(generation: &Generation) -> io::Result<Option<Nanos>> {
 }
 
 fn written(generation: &Generation) -> Option<Nanos> {
-    let modified = fs::metadata(&generation.path).ok()?.modified().ok()?;
+    let modified = generation.place.metadata().ok()?.modified().ok()?;
     let age = modified.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
     Nanos::try_from(age.as_nanos()).ok()
 }
@@ -52,7 +50,7 @@ pub(super) fn backlog_on_disk(generations: &[Arc<Generation>], cursor: &Cursor) 
         })
     };
     let size = |generation: &Arc<Generation>| {
-        fs::metadata(&generation.path).map_or(generation.length, |meta| meta.len())
+        generation.place.metadata().map_or(generation.length, |meta| meta.len())
     };
     generations.iter().filter(waits).map(size).sum()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::names::{self, Name, Stamp};
 use super::packing::Foreign;
 use crate::config::{Backups, FileInput};
+use crate::disk::NoFile;
 
 /// Which files are the input's, beside what their names tell.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +30,24 @@ pub(super) struct Listing {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Unfollowed {
     pub(super) name: String,
-    pub(super) format: Option<Foreign>,
+    pub(super) why: Option<NotFollowed>,
+}
+
+/// Why a file that is named like a backup is not read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum NotFollowed {
+    #[error("{0}")]
+    Format(Foreign),
+    #[error("{0}")]
+    NoFile(NoFile),
+}
+
+impl NotFollowed {
+    /// What an error says that opened a file.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        let format = || error.get_ref()?.downcast_ref().copied().map(Self::Format);
+        NoFile::of(error).cloned().map(Self::NoFile).or_else(format)
+    }
 }
 
 impl Asked {
@@ -79,8 +97,8 @@ impl Asked {
         } else if self.matches(directory, &name) {
             listing.names.push(asked_for(&name, None));
         } else if names::looks_alike(live, &name) {
-            let format = Foreign::named(&name);
-            listing.unfollowed.push(Unfollowed { name: name.into_owned(), format });
+            let why = Foreign::named(&name).map(NotFollowed::Format);
+            listing.unfollowed.push(Unfollowed { name: name.into_owned(), why });
         }
     }
 

@@ -23,6 +23,7 @@ mod assembly;
 mod batches;
 mod catalogue;
 mod decoder;
+mod file_place;
 mod files;
 mod findings;
 mod finite;

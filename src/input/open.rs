@@ -146,7 +146,7 @@ impl Reader {
             return;
         }
         if let Some(unsaid) = self.unreadable.now(error.kind(), now.steady) {
-            let file = generation.path.display();
+            let file = generation.place.path().display();
             let repeated = (unsaid > 0).then_some(unsaid);
             if descriptors::is_spent(error) {
                 let hint = descriptors::WAY_OUT;
@@ -160,7 +160,7 @@ impl Reader {
     /// A file of a finite list cannot be read on: what is left of it stays unread, and whoever listed it sees that.
     fn give_up(&mut self, generation: &Generation, error: &str) {
         if self.shared.is_finite() && self.given_up.insert(generation.print) {
-            let file = generation.path.display();
+            let file = generation.place.path().display();
             tracing::error!(%file, error, "file cannot be read to its end");
         }
     }
@@ -194,7 +194,7 @@ impl Reader {
             return Filled::Drained;
         }
         let offset = progress.offset;
-        tracing::warn!(file = %generation.path.display(), offset, %error, "backup is damaged, the rest of it is lost");
+        tracing::warn!(file = %generation.place.path().display(), offset, %error, "backup is damaged, the rest of it is lost");
         let progress = Progress { complete: true, ..progress.clone() };
         self.advance(generation.print, progress.clone());
         Filled::Gap(Gap {
@@ -369,7 +369,7 @@ fn has_more(generation: &Generation, length: u64, progress: Option<&Progress>) -
 fn settled(generation: &Generation, now: Now) -> bool {
     let meta = match &generation.held {
         Some(held) => held.file.metadata(),
-        None => std::fs::metadata(&generation.path),
+        None => generation.place.metadata(),
     };
     // Of a file that is gone the next look tells more.
     meta.is_ok_and(|meta| is_settled(&meta, now))

@@ -132,7 +132,7 @@ mod tests {
             Arc::new(Generation {
                 print: Fingerprint([n; 16]),
                 name: "f".into(),
-                path: "f".into(),
+                place: super::super::file_place::FilePlace::log("f".into()),
                 gzip: !live,
                 held: None,
                 length,

@@ -2,9 +2,9 @@
 //! not.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+
+use crate::disk::ReadFile;
 
 /// Bytes that tell: a tar archive names itself behind its first file's name.
 pub(super) const BEGIN: usize = 512;
@@ -112,7 +112,7 @@ impl fmt::Display for Foreign {
 impl std::error::Error for Foreign {}
 
 /// The beginning of a file.
-pub(super) fn begin_of(file: &File) -> io::Result<Vec<u8>> {
+pub(super) fn begin_of(file: &ReadFile) -> io::Result<Vec<u8>> {
     let mut begin = vec![0; BEGIN];
     let mut got = 0;
     while got < BEGIN {

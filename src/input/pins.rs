@@ -9,19 +9,20 @@
 //! made, files that are read stay open all the same (`hold.rs`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::catalogue::Tracked;
-use super::generation::{FileId, Generation, Held, file_id};
+use super::file_place::FilePlace;
+use super::generation::{FileId, Generation, Held};
 use super::now::Now;
 use super::shared::Shared;
 use crate::config::{FileInput, Hold};
-use crate::disk;
+use crate::disk::{OwnDirectory, Standing};
 use crate::event::{Fingerprint, Key};
 use crate::telemetry::Say;
 
@@ -43,7 +44,11 @@ pub(super) const LATER: Duration = Duration::from_secs(1);
 /// The links of one input.
 #[derive(Debug)]
 pub(super) struct Pins {
-    directory: PathBuf,
+    path: PathBuf,
+    /// Open from the first look that finds it, or the first link, on.
+    directory: Option<Arc<OwnDirectory>>,
+    /// That somebody moved it was said.
+    moved: bool,
     hold: Hold,
     naming: Naming,
     shared: Arc<Shared>,
@@ -62,7 +67,8 @@ pub(super) struct Pins {
 /// One link.
 #[derive(Clone, Debug)]
 struct Pin {
-    path: PathBuf,
+    directory: Arc<OwnDirectory>,
+    name: OsString,
     gzip: bool,
     id: FileId,
     /// Bytes that it takes on disk.
@@ -96,7 +102,9 @@ impl Pins {
         shared: Arc<Shared>,
     ) -> Self {
         Self {
-            directory: config.hold.dir.clone(),
+            path: config.hold.dir.clone(),
+            directory: None,
+            moved: false,
             hold: config.hold.clone(),
             naming: Naming::new(key, &config.name, inputs),
             shared,
@@ -112,17 +120,17 @@ impl Pins {
     /// Takes over what is there at first, sees what became of each link since, and removes those that are of no more use.
     /// Never that of `writer`, whose file the server may still write to.
     pub(super) fn look(&mut self, now: Now, writer: Option<Fingerprint>) {
+        self.see_directory();
         if !self.adopted {
             self.adopt();
         }
         let mut gone = Vec::new();
         for (print, pin) in &mut self.links {
-            match fs::symlink_metadata(&pin.path) {
-                Ok(meta) => {
-                    (pin.id, pin.bytes) = (file_id(&meta), meta.blocks() * 512);
-                    pin.written = (meta.mtime(), meta.mtime_nsec());
+            match pin.directory.stat(&pin.name) {
+                Ok(stat) => {
+                    (pin.id, pin.bytes, pin.written) = (stat.id, stat.bytes, stat.modified);
                     let since = || pin.alone.unwrap_or(now.steady);
-                    pin.alone = (meta.nlink() == 1).then(since);
+                    pin.alone = (stat.links == 1).then(since);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*print),
                 // A disk that cannot be read for a while.
@@ -144,24 +152,48 @@ impl Pins {
         }
     }
 
+    /// Looks whether the open directory is still the one beside the log.
+    fn see_directory(&mut self) {
+        let Some(directory) = &self.directory else { return };
+        match directory.standing() {
+            Standing::InPlace => self.moved = false,
+            Standing::Moved => {
+                if !std::mem::replace(&mut self.moved, true) {
+                    let (input, path) = (self.naming.input(), self.path.display());
+                    let hint = "give it its name back before the agent is restarted, for that is where it looks; only the agent's user should be able to write to the directory above";
+                    tracing::warn!(input, %path, hint, "somebody renamed the hold directory; the agent goes on with it wherever it is now");
+                }
+            }
+            Standing::Gone => {
+                (self.directory, self.adopted, self.moved) = (None, false, false);
+                self.links.clear();
+            }
+        }
+    }
+
     /// Reads the directory that an earlier process left. What its names say is verified before it is read.
     fn adopt(&mut self) {
-        let listing = match fs::read_dir(&self.directory) {
-            Ok(listing) => listing,
+        let opened = OwnDirectory::open(&self.path).and_then(|directory| {
+            let names = directory.names()?;
+            Ok((Arc::new(directory), names))
+        });
+        let (directory, names) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 // Without a directory there is nothing to take over.
                 self.adopted = error.kind() == io::ErrorKind::NotFound;
+                self.tell(&error);
                 return;
             }
         };
         self.adopted = true;
+        self.directory = Some(Arc::clone(&directory));
         let (mut foreign, mut left) = (Vec::new(), 0);
-        for entry in listing.flatten() {
-            let (path, name) = (entry.path(), entry.file_name());
+        for name in names {
             match self.naming.whose(&name.to_string_lossy()) {
-                Whose::Own { print, gzip } => self.found(print, path, gzip),
+                Whose::Own { print, gzip } => self.found(print, Pin::new(&directory, name, gzip)),
                 Whose::Left => {
-                    left += u64::from(disk::remove_file(&path).is_ok());
+                    left += u64::from(directory.remove(&name).is_ok());
                 }
                 Whose::Sibling => {}
                 Whose::Foreign => foreign.push(name.to_string_lossy().into_owned()),
@@ -172,18 +204,17 @@ impl Pins {
             tracing::info!(input, left, "links of no more use are removed");
         }
         if let Some(first) = foreign.first() {
-            let (path, files) = (self.directory.display(), foreign.len());
+            let (path, files) = (self.path.display(), foreign.len());
             let hint = "if no other auditrail follows this log, remove them";
             tracing::warn!(input, %path, files, first, hint, "the hold directory has files that are not of this agent, they are left alone");
         }
     }
 
     /// Of a plain file and its `.gz` the plain one is whole: it is removed last.
-    fn found(&mut self, print: Fingerprint, path: PathBuf, gzip: bool) {
-        let pin = Pin::new(path, gzip);
+    fn found(&mut self, print: Fingerprint, pin: Pin) {
         if let Some(other) = self.links.insert(print, pin.clone()) {
-            let (keep, drop) = if gzip { (other, pin) } else { (pin, other) };
-            let _ = disk::remove_file(&drop.path);
+            let (keep, drop) = if pin.gzip { (other, pin) } else { (pin, other) };
+            let _ = drop.directory.remove(&drop.name);
             self.links.insert(print, keep);
         }
     }
@@ -208,7 +239,7 @@ impl Pins {
         &self,
         known: &[Tracked],
         live: Option<FileId>,
-    ) -> Vec<(Fingerprint, PathBuf, bool)> {
+    ) -> Vec<(Fingerprint, FilePlace, bool)> {
         if self.links.is_empty() {
             return Vec::new();
         }
@@ -223,16 +254,16 @@ impl Pins {
         let mut unknown: Vec<_> =
             self.links.iter().filter(|(print, pin)| unknown(print, pin)).collect();
         unknown.sort_by_key(|(_, pin)| pin.written);
-        unknown.into_iter().map(|(print, pin)| (*print, pin.path.clone(), pin.gzip)).collect()
+        unknown.into_iter().map(|(print, pin)| (*print, pin.place(), pin.gzip)).collect()
     }
 
     /// The file of a link turned out to be this generation: it is named so.
     pub(super) fn is_of(&mut self, named: Fingerprint, print: Fingerprint) -> io::Result<()> {
         let Some(mut pin) = self.links.remove(&named) else { return Ok(()) };
         if named != print {
-            let path = self.directory.join(self.naming.name(print, pin.gzip));
-            disk::rename(&pin.path, &path)?;
-            pin.path = path;
+            let name = OsString::from(self.naming.name(print, pin.gzip));
+            pin.directory.rename(&pin.name, &name)?;
+            pin.name = name;
         }
         pin.verified = true;
         self.links.insert(print, pin);
@@ -242,7 +273,7 @@ impl Pins {
     /// Removes a link. What it kept may be lost.
     pub(super) fn remove(&mut self, print: Fingerprint) {
         let Some(pin) = self.links.get(&print) else { return };
-        match disk::remove_file(&pin.path) {
+        match pin.directory.remove(&pin.name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => self.tell(&error),
             _ => drop(self.links.remove(&print)),
         }
@@ -294,7 +325,7 @@ impl Pins {
         }
         if linked {
             // So that a power cut does not take a link that the server's own removal relies on.
-            match disk::sync_directory(&self.directory) {
+            match self.directory.as_ref().map_or(Ok(()), |directory| directory.sync()) {
                 Ok(()) => {
                     self.failing = false;
                     self.failed.now(None, now.steady);
@@ -317,22 +348,36 @@ impl Pins {
 }
 
 impl Pin {
-    fn new(path: PathBuf, gzip: bool) -> Self {
+    fn new(directory: &Arc<OwnDirectory>, name: OsString, gzip: bool) -> Self {
         let (written, alone, broken) = ((0, 0), None, None);
-        Self { path, gzip, id: (0, 0), bytes: 0, alone, written, verified: false, broken }
+        let directory = Arc::clone(directory);
+        Self {
+            directory,
+            name,
+            gzip,
+            id: (0, 0),
+            bytes: 0,
+            alone,
+            written,
+            verified: false,
+            broken,
+        }
+    }
+
+    fn place(&self) -> FilePlace {
+        FilePlace::hold(&self.directory, self.name.clone())
     }
 
     fn open(&self) -> io::Result<Held> {
-        let file = Arc::new(fs::File::open(&self.path)?);
-        let id = file_id(&file.metadata()?);
-        Ok(Held { file, gzip: self.gzip, id })
+        Held::open(&self.place(), self.gzip)
     }
 }
 
 /// Has a generation read from its link.
 fn point(tracked: &mut Tracked, pin: &Pin) {
     let old = &tracked.generation;
-    if old.path == pin.path && tracked.id == pin.id {
+    let place = pin.place();
+    if old.place.path() == place.path() && tracked.id == pin.id {
         return;
     }
     let same = old.held.as_ref().filter(|held| held.id == pin.id).cloned();
@@ -346,8 +391,8 @@ fn point(tracked: &mut Tracked, pin: &Pin) {
         Some(held) if !held.gzip => held.file.metadata().map_or(old.length, |meta| meta.len()),
         _ => old.length,
     };
-    let (path, gzip, unread) = (pin.path.clone(), pin.gzip, old.unread && held.is_none());
+    let (gzip, unread) = (pin.gzip, old.unread && held.is_none());
     tracked.id = pin.id;
-    let generation = Generation { path, gzip, held, length, unread, ..(**old).clone() };
+    let generation = Generation { place, gzip, held, length, unread, ..(**old).clone() };
     tracked.generation = Arc::new(generation);
 }

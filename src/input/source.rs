@@ -2,14 +2,13 @@
 //!
 //! Offsets count decompressed bytes in both, so the reader above need not know which it has.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::decoder::Decoder;
 use super::generation::Held;
 use super::packing::{Packing, begin_of};
+use crate::disk::ReadFile;
 use crate::event::{Key, Mark};
 
 /// Bytes decompressed or, compressed, read at once.
@@ -25,7 +24,7 @@ pub(super) enum Source {
 
 /// A file that is written to, or was.
 pub(super) struct Plain {
-    file: Arc<File>,
+    file: Arc<ReadFile>,
     at: u64,
     /// What the file begins with. Once that has changed, nothing in it is what it was.
     probe: Arc<[u8]>,
@@ -35,7 +34,7 @@ pub(super) struct Plain {
 
 /// A compressed backup. Several joined members are one stream.
 pub(super) struct Gzip {
-    file: Arc<File>,
+    file: Arc<ReadFile>,
     decoder: FileDecoder,
     at: u64,
     /// The last bytes before the offset at which it was opened.
@@ -110,7 +109,7 @@ impl Source {
 }
 
 /// Whether a mark fits the bytes of a plain file before an offset.
-pub(super) fn holds(file: &File, at: u64, mark: Mark, key: &Key) -> io::Result<bool> {
+pub(super) fn holds(file: &ReadFile, at: u64, mark: Mark, key: &Key) -> io::Result<bool> {
     let Some(from) = at.checked_sub(mark.length.into()) else { return Ok(false) };
     let mut before = vec![0; (mark.length as usize).min(Mark::LENGTH)];
     match file.read_exact_at(&mut before, from) {
@@ -166,7 +165,7 @@ impl Plain {
 }
 
 /// Whether a file still begins with these bytes.
-pub(super) fn begins_with(file: &File, probe: &[u8]) -> io::Result<bool> {
+pub(super) fn begins_with(file: &ReadFile, probe: &[u8]) -> io::Result<bool> {
     let mut now = [0; super::head::PROBE];
     let now = &mut now[..probe.len().min(super::head::PROBE)];
     match file.read_exact_at(now, 0) {
@@ -177,14 +176,14 @@ pub(super) fn begins_with(file: &File, probe: &[u8]) -> io::Result<bool> {
 }
 
 /// Whether a compressed file holds exactly so many bytes, with no damage.
-pub(super) fn is_whole(file: Arc<File>, length: u64) -> bool {
+pub(super) fn is_whole(file: Arc<ReadFile>, length: u64) -> bool {
     // One more than there should be, so that what is longer shows.
     let mut stream = decoder(file).take(length.saturating_add(1));
     io::copy(&mut stream, &mut io::sink()).is_ok_and(|read| read == length)
 }
 
 impl Gzip {
-    fn open(file: Arc<File>, at: u64, probe: &[u8]) -> Result<Self, Trouble> {
+    fn open(file: Arc<ReadFile>, at: u64, probe: &[u8]) -> Result<Self, Trouble> {
         // The name may be another file's since the look; a damaged beginning is as good as what there is of it.
         let mut head = Vec::new();
         let _ = decoder(Arc::clone(&file)).take(probe.len() as u64).read_to_end(&mut head);
@@ -269,7 +268,7 @@ pub(super) type FileDecoder = Decoder<BufReader<FromStart>>;
 
 /// See [`FileDecoder`]. Whoever else reads the file does not disturb it. What begins like nothing that is known is a `.gz`
 /// whose beginning is damaged.
-pub(super) fn decoder(file: Arc<File>) -> FileDecoder {
+pub(super) fn decoder(file: Arc<ReadFile>) -> FileDecoder {
     let packing = begin_of(&file).ok().and_then(|begin| Packing::of(&begin).ok().flatten());
     let compressed = BufReader::with_capacity(WINDOW, FromStart { file, at: 0 });
     Decoder::new(packing.unwrap_or(Packing::Gzip), compressed)
@@ -277,7 +276,7 @@ pub(super) fn decoder(file: Arc<File>) -> FileDecoder {
 
 /// Reads a shared file with a place of its own in it.
 pub(super) struct FromStart {
-    file: Arc<File>,
+    file: Arc<ReadFile>,
     at: u64,
 }
 
@@ -295,6 +294,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::disk::Links;
 
     fn gz(text: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn held(path: &Path, gzip: bool) -> Held {
-        Held { file: Arc::new(File::open(path).unwrap()), gzip, id: (0, 0) }
+        Held { file: Arc::new(ReadFile::open(path, Links::Followed).unwrap()), gzip, id: (0, 0) }
     }
 
     /// Everything that can be read from an offset, and whether the end was damage.

@@ -1,13 +1,12 @@
 //! Where an output begins that knows nothing of an input: `start_at`.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::generation::Generation;
 use super::names::server_stamp;
 use crate::config::StartAt;
+use crate::disk::ReadFile;
 use crate::event::{Cursor, Key, Mark, Nanos, Progress};
 
 /// A day, and what the last place on earth is behind UTC.
@@ -57,7 +56,7 @@ fn rotated(generation: &Generation) -> Option<Nanos> {
 }
 
 /// The end of the last whole line.
-fn end(file: &File, length: u64, key: &Key) -> io::Result<Progress> {
+fn end(file: &ReadFile, length: u64, key: &Key) -> io::Result<Progress> {
     let mut window = vec![0; 64 << 10];
     let mut to = length;
     while to > 0 {

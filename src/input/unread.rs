@@ -3,13 +3,13 @@
 //! Such a file is known by itself, which stays the same when it is renamed; once its server has named it, by that name
 //! too, which stays the same when it is compressed. When it can be read at last, it is known by what it holds.
 
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::catalogue::Tracked;
+use super::file_place::FilePlace;
 use super::generation::{FileId, Generation, file_id};
 use super::names::{Name, Stamp};
 use super::now::Now;
@@ -32,13 +32,13 @@ impl Unread {
     }
 
     /// The generation that a file without access stands for; `None` if nothing is known even of the file.
-    pub(super) fn track(&self, name: &Name, path: PathBuf, now: Now) -> Option<Tracked> {
-        let meta = fs::metadata(&path).ok();
+    pub(super) fn track(&self, name: &Name, place: FilePlace, now: Now) -> Option<Tracked> {
+        let meta = place.metadata().ok();
         let print = self.print(name, meta.as_ref())?;
         let generation = Generation {
             print,
             name: name.file.as_str().into(),
-            path,
+            place,
             gzip: name.gzip,
             held: None,
             length: meta.as_ref().map_or(0, Metadata::len),
@@ -77,7 +77,7 @@ impl Unread {
     pub(super) fn own_of(
         &self,
         name: &Name,
-        path: &Path,
+        place: &FilePlace,
         id: FileId,
         before: Option<&Tracked>,
     ) -> Option<Fingerprint> {
@@ -87,7 +87,7 @@ impl Unread {
         if let Some(own) = before.and_then(|before| before.generation.own) {
             return Some(own);
         }
-        let meta = fs::metadata(path).ok().filter(|meta| file_id(meta) == id)?;
+        let meta = place.metadata().ok().filter(|meta| file_id(meta) == id)?;
         Some(self.own(&meta))
     }
 
@@ -99,9 +99,9 @@ impl Unread {
     }
 
     /// A file can be read: what it was known by before is not missed.
-    pub(super) fn resolve(&self, name: &Name, path: &Path) {
+    pub(super) fn resolve(&self, name: &Name, place: &FilePlace) {
         let Some(roll) = self.roll.as_ref().filter(|roll| roll.has_unread()) else { return };
-        if let Ok(meta) = fs::metadata(path) {
+        if let Ok(meta) = place.metadata() {
             roll.resolve(self.own(&meta), lasting(name));
         }
     }

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::net::{
@@ -24,7 +24,7 @@ pub(crate) fn is_there() -> bool {
 ///
 /// # Errors
 /// If systemd cannot be reached.
-pub(crate) fn put(name: &str, file: &File) -> io::Result<()> {
+pub(crate) fn put(name: &str, file: &impl AsFd) -> io::Result<()> {
     let Some(to) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
     let to = match to.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddrUnix::new_abstract_name(name)?,

@@ -6,13 +6,12 @@
 //! bytes or so, of zstd once in 2^32, and pbzip2 makes a stream of each 900 kB of one log: then the file's events are looked up by
 //! their content for no need, and nothing else happens.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::super::file_place::FilePlace;
 use super::super::files::format_of;
 use super::super::packing::{Foreign, Packing, begin_of};
 use crate::event::Fingerprint;
@@ -46,21 +45,21 @@ impl Digest {
 }
 
 /// Whether a file begins as a compression does that can be read; the format where it is another.
-pub(super) fn is_packed(path: &Path) -> io::Result<Result<bool, Foreign>> {
-    Ok(format_of(&Arc::new(File::open(path)?))?.map(|packing| packing.is_some()))
+pub(super) fn is_packed(place: &FilePlace) -> io::Result<Result<bool, Foreign>> {
+    Ok(format_of(&Arc::new(place.open()?))?.map(|packing| packing.is_some()))
 }
 
 /// A digest of the whole file if it has several members.
-pub(super) fn digest(path: &Path) -> io::Result<Option<Digest>> {
-    let file = File::open(path)?;
+pub(super) fn digest(place: &FilePlace) -> io::Result<Option<Digest>> {
+    let file = place.open()?;
     let Ok(Some(packing)) = Packing::of(&begin_of(&file)?) else { return Ok(None) };
-    if scan(packing, file)? { digest_of(path, 0).map(Some) } else { Ok(None) }
+    if scan(packing, file)? { digest_of(place, 0).map(Some) } else { Ok(None) }
 }
 
 /// A digest of the whole file and a number.
-pub(super) fn digest_of(path: &Path, number: u64) -> io::Result<Digest> {
+pub(super) fn digest_of(place: &FilePlace, number: u64) -> io::Result<Digest> {
     let mut hash = Sha256::new().chain_update(number.to_be_bytes());
-    let mut file = File::open(path)?;
+    let mut file = place.open()?;
     let mut buffer = vec![0; WINDOW];
     loop {
         match file.read(&mut buffer)? {
@@ -137,7 +136,7 @@ mod tests {
         let of = |second: &[u8]| {
             let path = dir.path().join("all.gz");
             std::fs::write(&path, [gz(b"first"), gz(second)].concat()).unwrap();
-            digest(&path).unwrap().unwrap().print(Fingerprint([1; 16]))
+            digest(&FilePlace::backup(path)).unwrap().unwrap().print(Fingerprint([1; 16]))
         };
         assert_ne!(of(b"second"), of(b"other"));
         assert_eq!(of(b"second"), of(b"second"));

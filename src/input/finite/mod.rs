@@ -15,6 +15,7 @@ mod same;
 #[cfg(test)]
 mod tests;
 
+use super::file_place::FilePlace;
 use super::files::{Files, Known};
 use super::generation::{FileId, Generation, file_id};
 use super::listing::Asked;
@@ -131,10 +132,12 @@ pub(crate) fn spooled(
     key: &Key,
 ) -> io::Result<Option<Listed>> {
     let plain = Name::backup(name, false, Stamp::Number(0));
-    let known = Files::new(key.clone()).identify(&plain, path, Now::now(Waits::USUAL), |_| None)?;
+    let place = FilePlace::asked_for(path.to_owned());
+    let known =
+        Files::new(key.clone()).identify(&plain, &place, Now::now(Waits::USUAL), |_| None)?;
     let Some(known) = known else { return Ok(None) };
-    let digest = joined::digest_of(path, number)?;
-    let mut listed = listed(&plain, path.to_owned(), known, false, true).without_positions(&digest);
+    let digest = joined::digest_of(&place, number)?;
+    let mut listed = listed(&plain, place, known, false, true).without_positions(&digest);
     Arc::make_mut(&mut listed.generation).name = name.into();
     Ok(Some(listed))
 }
@@ -171,31 +174,33 @@ impl<'a> Finding<'a> {
         }
         names.into_iter().try_for_each(|name| {
             let path = directory.join(&name.file);
-            self.add(&name, &path)
+            let is_log = name.stamp.is_none();
+            self.add(&name, if is_log { FilePlace::log(path) } else { FilePlace::backup(path) })
         })
     }
 
     /// A file that was named, whatever its name is.
     fn file(&mut self, path: &Path) -> Result<(), ListError> {
-        let gzip = joined::is_packed(path)
+        let place = FilePlace::asked_for(path.to_owned());
+        let gzip = joined::is_packed(&place)
             .map_err(|source| ListError::Read { path: path.to_owned(), source })?
             .map_err(|format| ListError::Format { path: path.to_owned(), format })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = names::parse(&self.live_name(), &name);
         let stamp = known.and_then(|known| known.stamp);
-        self.add(&Name { stamp, ..Name::backup(&name, gzip, Stamp::Number(0)) }, path)
+        self.add(&Name { stamp, ..Name::backup(&name, gzip, Stamp::Number(0)) }, place)
     }
 
-    fn add(&mut self, name: &Name, path: &Path) -> Result<(), ListError> {
-        let wrong = |source| ListError::Read { path: path.to_owned(), source };
-        let id = file_id(&fs::metadata(path).map_err(wrong)?);
+    fn add(&mut self, name: &Name, place: FilePlace) -> Result<(), ListError> {
+        let wrong = |source| ListError::Read { path: place.path().to_owned(), source };
+        let id = file_id(&place.metadata().map_err(wrong)?);
         let live = !name.gzip && Some(id) == self.live_id;
         // Nothing is waited for: a file that breaks off is taken as it is.
         let closed = Name { stamp: name.stamp.or(Some(Stamp::Number(0))), ..name.clone() };
         let now = Now::now(Waits { settled: std::time::Duration::ZERO, ..Waits::USUAL });
         let name = if live { name } else { &closed };
         // Of an empty file there is nothing to tell.
-        let Some(known) = self.files.identify(name, path, now, |_| None).map_err(wrong)? else {
+        let Some(known) = self.files.identify(name, &place, now, |_| None).map_err(wrong)? else {
             return Ok(());
         };
         if name.doubled && known.head.time.is_none() {
@@ -204,8 +209,9 @@ impl<'a> Finding<'a> {
         // The bytes tell, whatever the name says.
         let live = live && !known.gzip;
         let packed = known.gzip;
-        let mut listed = listed(name, path.to_owned(), known, live, self.found.len() < self.most);
-        if packed && let Some(digest) = joined::digest(path).map_err(wrong)? {
+        let digest = if packed { joined::digest(&place).map_err(wrong)? } else { None };
+        let mut listed = listed(name, place, known, live, self.found.len() < self.most);
+        if let Some(digest) = digest {
             listed = listed.without_positions(&digest);
         }
         // The same file may be named twice.
@@ -225,15 +231,16 @@ impl<'a> Finding<'a> {
     }
 }
 
-fn listed(name: &Name, path: PathBuf, known: Known, live: bool, hold: bool) -> Listed {
+fn listed(name: &Name, place: FilePlace, known: Known, live: bool, hold: bool) -> Listed {
     let Known { head, gzip, length, held, .. } = known;
     let keyed = head.time.is_none();
+    let path = place.path().to_owned();
     let generation = Generation {
         print: head.print,
         name: path
             .file_name()
             .map_or(name.file.as_str().into(), |name| name.to_string_lossy().into()),
-        path: path.clone(),
+        place,
         gzip,
         held: held.filter(|_| hold),
         length,

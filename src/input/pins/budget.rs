@@ -47,9 +47,14 @@ impl Pins {
             return None;
         }
         let room = self.hold.max_bytes.saturating_sub(self.kept().alone);
-        let Ok(space) = rustix::fs::statvfs(&self.directory) else { return Some(room) };
-        let (free, total) = (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize);
+        let Some((free, total)) = self.space() else { return Some(room) };
         Some(room.min(free.saturating_sub(self.asked(total))))
+    }
+
+    /// Bytes that are free on the file system of the links, and those that it has.
+    fn space(&self) -> Option<(u64, u64)> {
+        let space = self.directory.as_ref()?.space().ok()?;
+        Some((space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
     }
 
     /// What `min_free` comes to.
@@ -62,8 +67,7 @@ impl Pins {
 
     /// Bytes that `min_free` asks for and the file system does not have.
     fn short_of_space(&self) -> u64 {
-        let Ok(space) = rustix::fs::statvfs(&self.directory) else { return 0 };
-        let (free, total) = (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize);
+        let Some((free, total)) = self.space() else { return 0 };
         self.asked(total).saturating_sub(free)
     }
 

@@ -1,17 +1,16 @@
 //! Makes links, and says where that is impossible.
 
-use std::fs;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::catalogue::Tracked;
-use super::super::generation::file_id;
+use super::super::generation::{Held, file_id};
 use super::super::source::{begins_with, is_whole};
 use super::{Pin, Pins, name, point};
-use crate::disk;
+use crate::disk::OwnDirectory;
 
 impl Pins {
     /// The name beside the log is of another file than the link: the server compressed it, or somebody copied it.
@@ -46,13 +45,13 @@ impl Pins {
 
     /// Whether the `.gz` beside the log holds all that the plain file does. It is read through once.
     fn is_whole(&mut self, tracked: &Tracked, pin: &Pin) -> io::Result<bool> {
-        let file = fs::File::open(&tracked.generation.path)?;
+        let file = tracked.generation.place.open()?;
         let meta = file.metadata()?;
         let seen = (file_id(&meta), meta.len());
         if seen.0 != tracked.id || pin.broken == Some(seen) {
             return Ok(false);
         }
-        let whole = is_whole(Arc::new(file), fs::metadata(&pin.path)?.len());
+        let whole = is_whole(Arc::new(file), pin.directory.stat(&pin.name)?.length);
         if !whole && let Some(pin) = self.links.get_mut(&tracked.generation.print) {
             pin.broken = Some(seen);
         }
@@ -63,30 +62,45 @@ impl Pins {
     pub(super) fn link(&mut self, tracked: &Tracked) -> io::Result<bool> {
         let generation = &tracked.generation;
         let name = self.naming.name(generation.print, generation.gzip);
-        let (path, beside) = (self.directory.join(&name), self.directory.join(name + ".new"));
-        make_directory(&self.directory)?;
-        let _ = fs::symlink_metadata(&beside).and_then(|_| disk::remove_file(&beside));
-        // The name may be a symbolic link, which is not what is to be kept.
-        disk::hard_link(&fs::canonicalize(&generation.path)?, &beside)?;
-        let meta = fs::symlink_metadata(&beside)?;
-        if file_id(&meta) != tracked.id {
-            disk::remove_file(&beside)?;
+        let (name, beside) = (OsString::from(&name), OsString::from(name + ".new"));
+        // The open file, not its name: that may be another's by now, or a link to elsewhere.
+        let held = generation.held.as_ref().filter(|held| held.id == tracked.id);
+        let held = held.map_or_else(
+            || Held::open(&generation.place, generation.gzip),
+            |held| Ok(held.clone()),
+        )?;
+        if held.id != tracked.id {
             return Ok(false);
         }
-        disk::rename(&beside, &path)?;
+        let directory = self.ready()?;
+        if directory.stat(&beside).is_ok() {
+            directory.remove(&beside)?;
+        }
+        directory.link(&held.file, &beside)?;
+        directory.rename(&beside, &name)?;
         let pin = Pin {
             id: tracked.id,
-            bytes: meta.blocks() * 512,
+            bytes: held.file.metadata()?.blocks() * 512,
             verified: true,
-            ..Pin::new(path.clone(), generation.gzip)
+            ..Pin::new(&directory, name, generation.gzip)
         };
-        let before = self.links.insert(generation.print, pin);
-        if let Some(before) = before.filter(|before| before.path != path) {
+        let before = self.links.insert(generation.print, pin.clone());
+        if let Some(before) = before.filter(|before| before.name != pin.name) {
             // The new one first, durably.
-            disk::sync_directory(&self.directory)?;
-            disk::remove_file(&before.path)?;
+            directory.sync()?;
+            before.directory.remove(&before.name)?;
         }
         Ok(true)
+    }
+
+    /// The hold directory, made where it is missing.
+    fn ready(&mut self) -> io::Result<Arc<OwnDirectory>> {
+        if let Some(directory) = &self.directory {
+            return Ok(Arc::clone(directory));
+        }
+        let directory = Arc::new(OwnDirectory::make(&self.path)?);
+        self.directory = Some(Arc::clone(&directory));
+        Ok(directory)
     }
 
     /// Says that links fail, once for each kind of failure.
@@ -97,22 +111,9 @@ impl Pins {
         }
         self.failing = true;
         if self.failed.now(Some(error.kind()), Instant::now()).is_some() {
-            let (input, path) = (self.naming.input(), self.directory.display());
+            let (input, path) = (self.naming.input(), self.path.display());
             let hint = name::way_out(error);
             tracing::warn!(input, %path, %error, hint, "backups cannot be kept by a hard link, only by open files: what is deleted while the agent is down is lost");
         }
-    }
-}
-
-/// Makes the directory, and takes no link to elsewhere for it.
-pub(super) fn make_directory(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk::create_dir_all(path)?;
-            path.parent().map_or(Ok(()), disk::sync_directory)
-        }
-        Err(error) => Err(error),
     }
 }

@@ -1,13 +1,10 @@
 //! What stands in a hold directory, for people.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::generation::file_id;
 use super::name::{LinkName, agent_of};
-use crate::disk;
+use crate::disk::OwnDirectory;
 use crate::event::Key;
 
 /// A link in a hold directory, of whichever agent.
@@ -35,25 +32,23 @@ pub(crate) fn agent_name(key: &Key) -> String {
 /// # Errors
 /// If the directory cannot be read; one that is not there has no links.
 pub(crate) fn held_links(directory: &Path) -> io::Result<Vec<HeldLink>> {
-    let listing = match fs::read_dir(directory) {
+    let directory = match OwnDirectory::open(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        listing => listing?,
+        directory => directory?,
     };
     let mut links = Vec::new();
-    for entry in listing {
-        let entry = entry?;
-        let name = entry.file_name();
+    for name in directory.names()? {
         let Some(LinkName { agent, input, .. }) = LinkName::parse(&name.to_string_lossy()) else {
             continue;
         };
-        let meta = match entry.metadata() {
+        let stat = match directory.stat(&name) {
             // Removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            meta => meta?,
+            stat => stat?,
         };
-        if meta.is_file() {
-            let (id, bytes, alone) = (file_id(&meta), meta.blocks() * 512, meta.nlink() == 1);
-            links.push(HeldLink { path: entry.path(), agent, input, id, bytes, alone });
+        if stat.is_file {
+            let (path, alone) = (directory.path().join(&name), stat.links == 1);
+            links.push(HeldLink { path, agent, input, id: stat.id, bytes: stat.bytes, alone });
         }
     }
     links.sort_by(|a, b| a.path.cmp(&b.path));
@@ -65,7 +60,10 @@ pub(crate) fn held_links(directory: &Path) -> io::Result<Vec<HeldLink>> {
 /// # Errors
 /// If that is not allowed; one that is gone already is no failure.
 pub(crate) fn remove_link(link: &HeldLink) -> io::Result<()> {
-    match disk::remove_file(&link.path) {
+    let (Some(directory), Some(name)) = (link.path.parent(), link.path.file_name()) else {
+        return Ok(());
+    };
+    match OwnDirectory::open(directory).and_then(|directory| directory.remove(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

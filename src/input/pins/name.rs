@@ -4,8 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::link::make_directory;
-use crate::disk;
+use crate::disk::{self, Links, NotOwn, OwnDirectory, ReadFile};
 use crate::event::{Fingerprint, Key};
 
 /// `AGENT-INPUT-FINGERPRINT.log`, and `.gz` behind it: the agent is known by the key in its state directory.
@@ -109,16 +108,13 @@ pub(crate) fn rename_links(directory: &Path, key: &Key, from: &str, to: &str) ->
     let [from, to] = [from, to].map(Arc::<str>::from);
     let old = Naming::new(key, &from, std::slice::from_ref(&from));
     let new = Naming::new(key, &to, std::slice::from_ref(&to));
-    let entries = match std::fs::read_dir(directory) {
+    let directory = match OwnDirectory::open(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
-    for entry in entries {
-        let name = entry?.file_name();
-        if let Some(name) = name.to_str()
-            && let Whose::Own { print, gzip } = old.whose(name)
-        {
-            disk::rename(&directory.join(name), &directory.join(new.name(print, gzip)))?;
+    for name in directory.names()? {
+        if let Whose::Own { print, gzip } = old.whose(&name.to_string_lossy()) {
+            directory.rename(&name, new.name(print, gzip).as_ref())?;
         }
     }
     Ok(())
@@ -126,6 +122,9 @@ pub(crate) fn rename_links(directory: &Path, key: &Key, from: &str, to: &str) ->
 
 /// What to do where a link cannot be made.
 pub(super) fn way_out(error: &io::Error) -> &'static str {
+    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotOwn>) {
+        return "see who made it, and remove it if it is not yours; or set `hold.dir` to a directory of the agent's own in the same mount";
+    }
     match error.kind() {
         io::ErrorKind::CrossesDevices => {
             "`hold.dir` and the log must be in one mount: open the log's whole directory for writing, with one ReadWritePaths= or one volume"
@@ -153,14 +152,21 @@ pub(super) fn way_out(error: &io::Error) -> &'static str {
 /// # Errors
 /// The failure and the way out.
 pub(crate) fn try_link(log: &Path, directory: &Path) -> Result<(), (io::Error, &'static str)> {
-    // `run` makes the directory, as another user perhaps: where it is not there yet, its parent tells as much.
-    let there = std::fs::symlink_metadata(directory).is_ok();
-    let place = if there { Some(directory) } else { directory.parent() };
-    let trial = place.unwrap_or(directory).join(format!(".auditrail-check-{}", std::process::id()));
-    let ready = if there { make_directory(directory) } else { Ok(()) };
-    let tried = ready.and_then(|()| {
-        disk::hard_link(&std::fs::canonicalize(log)?, &trial)?;
-        disk::remove_file(&trial)
+    let trial = format!(".auditrail-check-{}", std::process::id());
+    let tried = ReadFile::open(log, Links::Trusted).and_then(|log| {
+        match OwnDirectory::open(directory) {
+            Ok(directory) => {
+                directory.link(&log, trial.as_ref())?;
+                directory.remove(trial.as_ref())
+            }
+            // `run` makes the directory, as another user perhaps: the one above tells as much.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let trial = directory.parent().unwrap_or(directory).join(&trial);
+                disk::hard_link(&log, &trial)?;
+                disk::remove_file(&trial)
+            }
+            Err(error) => Err(error),
+        }
     });
     tried.map_err(|error| {
         let hint = way_out(&error);

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::super::catalogue::Tracked;
+use super::super::file_place::FilePlace;
 use super::Pins;
 use super::name::Whose;
 use crate::event::Fingerprint;
@@ -29,12 +29,10 @@ impl Pins {
         self
     }
 
-    /// The files that an earlier process gave to systemd: what each should be, where it can be opened, and the file
-    /// itself, without which there is nothing there.
-    pub(in crate::input) fn taken(&mut self) -> Vec<(Fingerprint, PathBuf, bool, File)> {
-        let path = |file: &File| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    /// The files that an earlier process gave to systemd: what each should be, and where it can be opened once more.
+    pub(in crate::input) fn taken(&mut self) -> Vec<(Fingerprint, FilePlace, bool)> {
         let taken = std::mem::take(&mut self.taken).into_iter();
-        taken.map(|(print, gzip, file)| (print, path(&file), gzip, file)).collect()
+        taken.map(|(print, gzip, file)| (print, FilePlace::Kept(Arc::new(file)), gzip)).collect()
     }
 
     /// Whether a generation has to be kept and no link does that.
@@ -55,7 +53,7 @@ impl Pins {
             let print = tracked.generation.print;
             let name = self.naming.name(print, held.gzip);
             wanted.insert(name.clone());
-            if self.stored.get(&print) != Some(&name) && store::put(&name, &held.file).is_ok() {
+            if self.stored.get(&print) != Some(&name) && store::put(&name, &*held.file).is_ok() {
                 new.push((print, name));
             }
         }
