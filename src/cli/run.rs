@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -75,6 +75,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     }
     systemd::ready();
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
+    let hangs = tokio::spawn(look_for_hangs(telemetry.clone()));
     let path = path.to_owned();
     let reload =
         reload(transforms, path, config.clone(), telemetry.clone(), hang_up, stopped.clone());
@@ -82,7 +83,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let ended = agent.end(&stop).await;
     server::local::unbind(&socket(&config));
     drop(store);
-    for task in [signals, disk, report, letters, reload] {
+    for task in [signals, disk, report, letters, reload, hangs] {
         task.abort();
     }
     let clean = ended?;
@@ -298,6 +299,15 @@ async fn reload(
         systemd::reloading();
         tokio::task::block_in_place(|| transforms.reload(&path, &running, &telemetry));
         systemd::ready();
+    }
+}
+
+/// Sees whether a thread waits for the file system. Never returns.
+async fn look_for_hangs(telemetry: Telemetry) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        telemetry.look_for_hangs(Instant::now());
     }
 }
 

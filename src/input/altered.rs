@@ -66,7 +66,7 @@ impl Reader {
         progress: &Progress,
     ) -> Result<Option<Earlier>, Trouble> {
         for earlier in progress.marks.iter().rev() {
-            match Source::open(held.clone(), earlier.at, &generation.probe) {
+            match Source::open(held.clone(), earlier.at, &generation.probe, &self.pulse) {
                 Ok(source) if source.matches(earlier.mark, &self.key)? => {
                     return Ok(Some(*earlier));
                 }

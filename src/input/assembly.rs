@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::lines::{Cut, cut};
+use super::lines::{Cut, blank, cut};
 use super::parts::{NextPart, Parts, join};
 use super::skim::Skim;
 use super::times::Times;
@@ -156,6 +156,9 @@ impl Assembly {
     /// Deals with every line that has been read to its end, until the batch is full.
     pub(super) fn take_lines(&mut self, limits: &Limits) {
         while !self.is_full(limits) {
+            if self.parts.is_none() && self.seen == 0 {
+                self.done += blank(&self.bytes[self.done..]);
+            }
             let from = self.ahead();
             let Some(found) = cut(&self.bytes[from..], self.seen) else {
                 self.seen = self.bytes.len() - from;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 mod next;
 
 use super::file_place::FilePlace;
-use super::files::{Files, Known};
+use super::files::{Files, Identified, Known};
 use super::generation::{FileId, Generation, file_id, unnamed};
 use super::hold;
 use super::listing::{Asked, Listing, NotFollowed, Unfollowed};
@@ -22,6 +22,7 @@ use super::names::{Name, Stamp};
 use super::now::Now;
 use super::outlook::Outlook;
 use super::pins::{self, Kept, Pins};
+use super::pulse::{Pulse, Stopped};
 use super::renamed::Renamed;
 use super::unread::Unread;
 use crate::config::FileInput;
@@ -55,6 +56,7 @@ pub(super) struct Catalogue {
     /// No look has been.
     first: bool,
     outlook: Arc<Outlook>,
+    pulse: Pulse,
 }
 
 /// What one look found.
@@ -117,6 +119,7 @@ impl Catalogue {
             renamed: Renamed::default(),
             first: true,
             outlook: Arc::default(),
+            pulse: Pulse::default(),
         }
     }
 
@@ -134,6 +137,14 @@ impl Catalogue {
     /// Keeps what is needed by links.
     pub(super) fn with_pins(self, pins: Pins) -> Self {
         Self { pins: Some(pins), ..self }
+    }
+
+    /// Shows in the agent's health that a look goes on.
+    pub(super) fn shown_by(mut self, pulse: &Pulse) -> Self {
+        self.files.shown_by(pulse);
+        self.pins = self.pins.map(|pins| pins.shown_by(pulse.clone()));
+        self.pulse = pulse.clone();
+        self
     }
 
     /// Shares the process's descriptors with so many inputs, itself included.
@@ -164,11 +175,12 @@ impl Catalogue {
         let mut open = 0;
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
+            self.pulse.turn()?;
             let place = place_of(&self.directory, &name);
             let held = |id| by_id.get(&id).and_then(|old| old.generation.held.clone());
             match self.files.identify(&name, &place, now, held) {
                 // The plain file wins, but for a `.gz` that holds something else.
-                Ok(Some(mut known)) if !name.doubled || known.head.time.is_some() => {
+                Ok(Identified::As(mut known)) if !name.doubled || known.head.time.is_some() => {
                     self.unread.resolve(&name, &place);
                     let before = by_id.get(&known.id).copied();
                     let newly = before.is_none_or(|before| before.generation.held.is_none());
@@ -178,11 +190,13 @@ impl Catalogue {
                     let own = self.unread.own_of(&name, &place, known.id, before);
                     next.add(track(&name, place, known, before, own, now));
                 }
+                Ok(Identified::NoEvent) => {}
                 Ok(_) if name.doubled => {}
                 Ok(_) => {
                     found.awaited = true;
                     found.again = found.again.or(name.gzip.then_some(now.waits.settled));
                 }
+                Err(error) if Stopped::is(&error) => return Err(error),
                 // Renamed or compressed since the listing: the next one settles it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     found.again = Some(Duration::from_millis(5));
@@ -246,7 +260,7 @@ impl Catalogue {
         for (named, place, gzip) in pins.unknown(next, live) {
             let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
             match self.files.identify(&name, &place, now, |_| None) {
-                Ok(Some(mut known)) => {
+                Ok(Identified::As(mut known)) => {
                     if known.head.probe.is_empty() {
                         // Nothing of it can be read: there is its name to go by.
                         known.head.print = named;
@@ -266,8 +280,10 @@ impl Catalogue {
                     }
                 }
                 // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
-                Ok(None) if gzip => found.again = found.again.or(Some(now.waits.settled)),
-                Ok(None) => pins.remove(named),
+                Ok(Identified::NotYet) if gzip => {
+                    found.again = found.again.or(Some(now.waits.settled))
+                }
+                Ok(_) => pins.remove(named),
                 Err(error) => {
                     found.unsure = true;
                     found.failed(place.path(), false, error);
@@ -276,7 +292,7 @@ impl Catalogue {
         }
         for (named, place, gzip) in pins.taken() {
             let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
-            if let Ok(Some(known)) = self.files.identify(&name, &place, now, |_| None)
+            if let Ok(Identified::As(known)) = self.files.identify(&name, &place, now, |_| None)
                 && next.iter().all(|other| other.generation.print != known.head.print)
                 && pins.is_bare(known.head.print)
             {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::file_place::FilePlace;
 use super::generation::{FileId, Held, file_id};
-use super::head::{self, Head};
+use super::head::{self, Head, Search};
 use super::names::Name;
 use super::now::Now;
 use super::packing::{BEGIN, Foreign, Packing, begin_of, is_text};
+use super::pulse::Pulse;
 use super::source::{begins_with, decoder};
 use crate::disk::ReadFile;
 use crate::event::Key;
@@ -29,12 +30,23 @@ pub(super) struct Known {
     pub(super) held: Option<Held>,
 }
 
-/// A head that need not be read again.
+/// What a file turned out to be.
+#[derive(Debug)]
+pub(super) enum Identified {
+    As(Known),
+    /// It does not hold yet what tells; more may come.
+    NotYet,
+    /// It is finished and holds no event, nor anything else.
+    NoEvent,
+}
+
+/// What of a file's beginning need not be read again, as long as size and time are what they were.
 #[derive(Debug)]
 struct Cached {
     size: u64,
     modified: (i64, i64),
-    head: Head,
+    /// `None`: there is nothing in it, and nothing more comes.
+    head: Option<Head>,
     gzip: bool,
     length: u64,
     /// Listed since the last [`Files::sweep`].
@@ -45,40 +57,49 @@ struct Cached {
 #[derive(Debug)]
 pub(super) struct Files {
     key: Key,
+    pulse: Pulse,
+    /// Work put into the search for a head.
+    most: u64,
     heads: HashMap<FileId, Cached>,
 }
 
 impl Files {
     pub(super) fn new(key: Key) -> Self {
-        Self { key, heads: HashMap::new() }
+        Self { key, pulse: Pulse::default(), most: head::MOST, heads: HashMap::new() }
     }
 
-    /// Finds out what a file is; `None` while it holds nothing that tells. `held` finds a descriptor kept of it.
+    /// Searches each file to its end: someone asked for it.
+    pub(super) fn searching_all(self) -> Self {
+        Self { most: u64::MAX, ..self }
+    }
+
+    /// Shows in the agent's health that a search goes on.
+    pub(super) fn shown_by(&mut self, pulse: &Pulse) {
+        self.pulse = pulse.clone();
+    }
+
+    /// Finds out what a file is. `held` finds a descriptor kept of it.
     pub(super) fn identify(
         &mut self,
         name: &Name,
         place: &FilePlace,
         now: Now,
         held: impl FnOnce(FileId) -> Option<Held>,
-    ) -> io::Result<Option<Known>> {
+    ) -> io::Result<Identified> {
         let meta = place.metadata()?;
-        let (known, meta) = match self.same(&meta, held)? {
-            Some(known) => (known, meta),
-            None => match self.read_head(name, place, now)? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
+        let (found, meta) = match self.same(&meta, held)? {
+            Some(found) => (found, meta),
+            None => self.read_head(name, place, now)?,
         };
-        let cached = Cached {
-            size: meta.len(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            head: known.head.clone(),
-            gzip: known.gzip,
-            length: known.length,
-            listed: true,
+        let (head, gzip, length) = match &found {
+            Identified::As(known) => (Some(known.head.clone()), known.gzip, known.length),
+            Identified::NoEvent => (None, true, 0),
+            Identified::NotYet => return Ok(found),
         };
-        self.heads.insert(known.id, cached);
-        Ok(Some(known))
+        let (size, modified) = (meta.len(), (meta.mtime(), meta.mtime_nsec()));
+        let cached = Cached { size, modified, head, gzip, length, listed: true };
+        self.heads.insert(file_id(&meta), cached);
+        Ok(found)
     }
 
     /// Forgets the files that were not listed since the last time.
@@ -92,20 +113,23 @@ impl Files {
         &self,
         meta: &Metadata,
         held: impl FnOnce(FileId) -> Option<Held>,
-    ) -> io::Result<Option<Known>> {
+    ) -> io::Result<Option<Identified>> {
         let id = file_id(meta);
         let Some(cached) = self.heads.get(&id) else { return Ok(None) };
         let gzip = cached.gzip;
         let held = held(id).filter(|held| held.gzip == gzip);
         let modified = (meta.mtime(), meta.mtime_nsec());
         let untouched = cached.size == meta.len() && cached.modified == modified;
+        let Some(head) = &cached.head else {
+            return Ok(untouched.then_some(Identified::NoEvent));
+        };
         // Only a plain file grows, and of that the size is the length.
-        let grew = |held: &Held| Ok(!gzip && begins_with(&held.file, &cached.head.probe)?);
+        let grew = |held: &Held| Ok(!gzip && begins_with(&held.file, &head.probe)?);
         if !untouched && !held.as_ref().map_or(io::Result::Ok(false), grew)? {
             return Ok(None);
         }
         let length = if untouched { cached.length } else { meta.len() };
-        Ok(Some(Known { id, head: cached.head.clone(), gzip, length, held }))
+        Ok(Some(Identified::As(Known { id, head: head.clone(), gzip, length, held })))
     }
 
     fn read_head(
@@ -113,7 +137,7 @@ impl Files {
         name: &Name,
         place: &FilePlace,
         now: Now,
-    ) -> io::Result<Option<(Known, Metadata)>> {
+    ) -> io::Result<(Identified, Metadata)> {
         let file = Arc::new(place.open()?);
         // Asked of the open file: another may stand there by now.
         let meta = file.metadata()?;
@@ -123,7 +147,7 @@ impl Files {
         let (head, length) = if gzip {
             (self.gzip_head(name, &file, &meta, now)?, packed_length(packing, &file, &meta)?)
         } else {
-            (head::read(&*file, name.stamp.is_some(), &self.key)?, meta.len())
+            (self.search(&*file, name.stamp.is_some())?, meta.len())
         };
         // A tar archive stays one when it is compressed.
         if gzip && head.as_ref().is_some_and(|head| Packing::of(&head.probe) == Err(Foreign::Tar)) {
@@ -131,7 +155,16 @@ impl Files {
         }
         let id = file_id(&meta);
         let open = Held { file, gzip, id };
-        Ok(head.map(|head| (Known { id, head, gzip, length, held: Some(open) }, meta)))
+        let found = match head {
+            Some(head) => Identified::As(Known { id, head, gzip, length, held: Some(open) }),
+            None if gzip && is_settled(&meta, now) => Identified::NoEvent,
+            None => Identified::NotYet,
+        };
+        Ok((found, meta))
+    }
+
+    fn search(&self, source: impl io::Read, closed: bool) -> io::Result<Option<Head>> {
+        head::read(source, closed, &self.key, &Search { pulse: &self.pulse, most: self.most })
     }
 
     /// The head of a compressed file; one that cannot be read at all is known by its name and size.
@@ -144,7 +177,7 @@ impl Files {
     ) -> io::Result<Option<Head>> {
         let read = |closed| {
             let mut stream = Lenient { inner: decoder(Arc::clone(file)), damaged: meta.len() == 0 };
-            Ok::<_, io::Error>((head::read(&mut stream, closed, &self.key)?, stream.damaged))
+            Ok::<_, io::Error>((self.search(&mut stream, closed)?, stream.damaged))
         };
         let (head, damaged) = read(false)?;
         // What breaks off within its first line may still be on its way: the piece of it that is there tells nothing.

@@ -9,18 +9,17 @@ use super::catalogue::{Catalogue, Found};
 use super::findings::{self, Looker};
 use super::generation::{FileId, file_id};
 use super::now::Now;
+use super::pulse::Pulse;
 use super::shared::Shared;
 use super::watch::{Hint, Watch};
 use crate::config::FileInput;
 use crate::event::Roll;
-use crate::telemetry::{Heart, InputState, InputStats, Watch as WatchKind};
+use crate::telemetry::{InputState, InputStats, Watch as WatchKind};
 
 /// Shortest time between two listings, so that a storm of changes costs little.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Time between two listings where the kernel reports nothing.
 const POLL: Duration = Duration::from_secs(1);
-/// Longest time without a sign of life.
-const BEAT: Duration = Duration::from_secs(20);
 /// A listing is made after this in any case.
 const SURE: Duration = Duration::from_mins(1);
 
@@ -38,7 +37,7 @@ pub(super) struct Follower {
     /// The last listing found what changes with time alone, whatever `rescan` is: another is needed.
     pub(super) again: bool,
     pub(super) stats: Arc<InputStats>,
-    pub(super) heart: Heart,
+    pub(super) pulse: Pulse,
 }
 
 /// What the last listing found, to see that another is not needed.
@@ -54,14 +53,14 @@ impl Follower {
     pub(super) fn run(&mut self) {
         let mut timeout = Duration::ZERO;
         let mut hint = Some(Hint);
-        while !self.shared.is_stopped() {
-            self.heart.beat();
+        while self.pulse.turn().is_ok() {
             self.follow_directory();
             if hint.is_some() || self.again || !self.is_unchanged() {
                 timeout = self.look();
                 self.shared.pause(Instant::now() + PAUSE);
             }
-            hint = self.watch.wait(timeout.min(BEAT));
+            self.pulse.rest();
+            hint = self.watch.wait(timeout);
         }
     }
 
@@ -125,6 +124,9 @@ impl Follower {
         } else {
             self.config.rescan.min(POLL)
         };
+        if self.shared.is_stopped() {
+            return usual;
+        }
         findings::after_look(&self.stats, &self.config, &found, Looker::Follower);
         let Ok(found) = found else {
             // Nothing tells when descriptors are free again, or when the directory can be read.

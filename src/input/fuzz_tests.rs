@@ -78,7 +78,11 @@ fn backup(packing: Packing, data: &[u8]) {
 
 /// What stands before an offset is recognised by its mark, and nothing else is.
 fn resumed(held: &Held, whole: &[u8], at: usize) {
-    let Ok(source) = Source::open(held.clone(), at as u64, &Arc::default()) else { return };
+    let Ok(source) =
+        Source::open(held.clone(), at as u64, &Arc::default(), &super::pulse::Pulse::default())
+    else {
+        return;
+    };
     let Some(mark) = Mark::of(&whole[..at], &KEY) else { return };
     assert!(source.matches(mark, &KEY).is_ok_and(|matches| matches));
     assert!(source.matches(mark, &Key([4; 32])).is_ok_and(|matches| !matches));
@@ -88,14 +92,14 @@ fn resumed(held: &Held, whole: &[u8], at: usize) {
 fn heads(text: &[u8]) {
     // Byte by byte it is slow.
     let text = &text[..text.len().min(1 << 10)];
-    let read = |closed| head::read(text, closed, &KEY).unwrap_or_default();
+    let read = |closed| head::read_all(text, closed, &KEY).unwrap_or_default();
     // How long the probe is depends on how much was read by then.
     let named = |head: Option<Head>| {
         assert!(head.as_ref().is_none_or(|head| text.starts_with(&head.probe)));
         head.map(|Head { print, time, .. }| (print, time))
     };
     let closed = named(read(true));
-    assert_eq!(named(head::read(Slowly(text), true, &KEY).unwrap_or_default()), closed);
+    assert_eq!(named(head::read_all(Slowly(text), true, &KEY).unwrap_or_default()), closed);
     if let Some(live) = named(read(false)) {
         assert_eq!(Some(live), closed, "a generation keeps its name when it is closed");
     }
@@ -121,7 +125,12 @@ fn skims(text: &[u8], step: usize) {
 
 /// Everything from an offset on, and whether it ends in damage.
 fn drain(held: &Held, at: usize, step: usize) -> (Vec<u8>, bool) {
-    let mut source = match Source::open(held.clone(), at as u64, &Arc::default()) {
+    let mut source = match Source::open(
+        held.clone(),
+        at as u64,
+        &Arc::default(),
+        &super::pulse::Pulse::default(),
+    ) {
         Ok(source) => source,
         Err(trouble) => {
             assert!(matches!(trouble, Trouble::Damaged { .. }), "{trouble:?}");

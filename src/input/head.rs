@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::lines::{Cut, cut};
+use super::barren::work;
+use super::lines::{Cut, blank, cut};
 use super::parts::{NextPart, Parts, join};
+use super::pulse::Pulse;
 use super::skim::Skim;
 use crate::event::{Fingerprint, Form, Key, Nanos, OddLine, Piece, plain, unwrap};
 
@@ -22,6 +24,18 @@ const MESSAGES: usize = 1024;
 const HELD: usize = 4 << 20;
 /// Bytes compared to see that a file still begins as it did.
 pub(super) const PROBE: usize = 512;
+/// Work that a search for the first event is worth: see [`work`]. A file that has none so far is known by its first bytes,
+/// and read like any other.
+pub(super) const MOST: u64 = 64 << 20;
+/// Bytes read at once.
+const STEP: usize = 1 << 20;
+
+/// How far a search goes.
+pub(super) struct Search<'a> {
+    pub(super) pulse: &'a Pulse,
+    /// Work at most.
+    pub(super) most: u64,
+}
 
 /// The beginning of a generation.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,18 +50,34 @@ pub(super) struct Head {
 /// Reads the head; `None` if nothing that identifies the generation has been written yet.
 ///
 /// `closed` says that nothing more will be written, so that a file without a readable event is not waited for.
-pub(super) fn read(mut source: impl Read, closed: bool, key: &Key) -> io::Result<Option<Head>> {
+///
+/// # Errors
+/// If the file cannot be read, or the input is stopped meanwhile.
+pub(super) fn read(
+    mut source: impl Read,
+    closed: bool,
+    key: &Key,
+    search: &Search<'_>,
+) -> io::Result<Option<Head>> {
     let mut walk = Walk { key, probe: Vec::new(), first: None, lines: 0, messages: 0, hole: 0 };
     let mut buffer = Vec::new();
     let mut seen = 0;
     // Lines at the beginning of `buffer` that wait for the last part of theirs.
     let mut parts: Option<Parts> = None;
     let mut skim: Option<Skim> = None;
+    let mut read = 0;
     loop {
+        search.pulse.turn()?;
         let start = buffer.len();
-        buffer.resize(start + (8 << 10).max(start.min(1 << 20)), 0);
+        // More at once the further the search has gone.
+        let room = (8 << 10).max(start).max(usize::try_from(read).unwrap_or(STEP)).min(STEP);
+        buffer.resize(start + room, 0);
         let got = read_some(&mut source, &mut buffer[start..])?;
         buffer.truncate(start + got);
+        read += got as u64;
+        if closed && work(read, walk.hole as u64) > search.most {
+            return Ok(Some(walk.without_event()));
+        }
         if walk.probe.len() < PROBE {
             let room = PROBE - walk.probe.len();
             walk.probe.extend_from_slice(&buffer[start..][..got.min(room)]);
@@ -57,6 +87,9 @@ pub(super) fn read(mut source: impl Read, closed: bool, key: &Key) -> io::Result
         }
         let mut at = 0;
         loop {
+            if parts.is_none() && skim.is_none() && seen == 0 {
+                at += blank(&buffer[at..]);
+            }
             let from = at + parts.as_ref().map_or(0, |parts| parts.bytes);
             let Some(found) = cut(&buffer[from..], seen) else { break };
             let head;
@@ -187,6 +220,13 @@ impl Walk<'_> {
         })
     }
 
+    /// The search is over and has found nothing: what the file begins with is all there is to know it by.
+    fn without_event(&self) -> Head {
+        let beginning = || self.key.hash(&[b"no event after ", &*self.probe].concat());
+        let print = self.first.unwrap_or_else(beginning);
+        Head { print, time: None, probe: self.probe() }
+    }
+
     fn probe(&self) -> Arc<[u8]> {
         let end =
             memchr::memchr(b'\n', &self.probe).map_or(self.probe.len(), |newline| newline + 1);
@@ -220,6 +260,12 @@ fn read_some(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// A search that goes as far as it must.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_all(source: impl Read, closed: bool, key: &Key) -> io::Result<Option<Head>> {
+    read(source, closed, key, &Search { pulse: &Pulse::default(), most: u64::MAX })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +280,7 @@ mod tests {
     }
 
     fn head(text: &str, closed: bool) -> Option<Head> {
-        read(text.as_bytes(), closed, &KEY).unwrap()
+        read_all(text.as_bytes(), closed, &KEY).unwrap()
     }
 
     fn print_of(text: &str) -> Fingerprint {

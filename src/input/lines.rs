@@ -24,6 +24,11 @@ pub(super) fn cut(buffer: &[u8], seen: usize) -> Option<Cut> {
     Some(if buffer[at] == 0 { Cut::Broken(at) } else { Cut::Line(at) })
 }
 
+/// Newlines that a buffer begins with: as many empty lines.
+pub(super) fn blank(buffer: &[u8]) -> usize {
+    buffer.iter().position(|byte| *byte != b'\n').unwrap_or(buffer.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,10 +16,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 mod altered;
 mod assembly;
+mod barren;
 mod batches;
 mod catalogue;
 mod decoder;
@@ -47,6 +48,7 @@ mod outlook;
 mod packing;
 mod parts;
 mod pins;
+mod pulse;
 mod reader;
 mod renamed;
 mod rotation;
@@ -82,6 +84,9 @@ use now::Now;
 use pins::Pins;
 use shared::Shared;
 use watch::{Hint, Watch};
+
+/// How long the end waits for the thread that looks at the directory: it may be inside of the file system.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// One followed log.
 pub(crate) struct Input {
@@ -179,13 +184,15 @@ impl Input {
         let waker = watch.waker();
         let pins =
             Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored);
+        let pulse = self.shared.pulse().shown_by(heart);
         let mut follower = Follower {
             directory: catalogue::directory(&self.config.path),
             catalogue: Catalogue::new(&self.config.path, self.key.clone())
                 .with(&self.config)
                 .with_pins(pins)
                 .remembering(Arc::clone(&self.roll))
-                .one_of(inputs.len()),
+                .one_of(inputs.len())
+                .shown_by(&pulse),
             config: self.config.clone(),
             shared: Arc::clone(&self.shared),
             roll: Arc::clone(&self.roll),
@@ -194,7 +201,7 @@ impl Input {
             looked: None,
             again: true,
             stats,
-            heart,
+            pulse,
         };
         let thread = std::thread::Builder::new()
             .name(format!("input-{}", self.config.name))
@@ -289,9 +296,17 @@ impl Input {
 impl Drop for Input {
     fn drop(&mut self) {
         self.stop();
-        if let Some((thread, _)) = self.thread.take() {
+        let Some((thread, _)) = self.thread.take() else { return };
+        let until = Instant::now() + LEAVE;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.is_finished() {
             // A panic there has been printed; there is nothing to add.
             let _ = thread.join();
+        } else {
+            let input = &*self.config.name;
+            tracing::warn!(input, "a thread still waits for the file system and is left behind");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::altered::{altered_print, earlier_prints};
 use super::assembly::Assembly;
+use super::barren::{Barren, LONGEST};
 use super::files::is_settled;
 use super::generation::Generation;
 use super::large::{LARGE, Permit};
@@ -25,6 +26,7 @@ pub(super) struct Open {
     source: Source,
     /// Read, but not part of a whole line yet.
     rest: Vec<u8>,
+    barren: Barren,
 }
 
 /// How far the reading of one generation went.
@@ -115,17 +117,19 @@ impl Reader {
             return Ok(Some(self.end_of_copy(generation, progress)));
         }
         let id = held.id;
-        let source = match Source::open(held.clone(), progress.offset, &generation.probe) {
-            Ok(source) if self.is_unaltered(&source, progress)? => source,
-            Ok(_) | Err(Trouble::Short) => {
-                return Ok(Some(Filled::Gap(self.altered(generation, &held, progress)?)));
-            }
-            Err(other) => return Err(other),
-        };
+        let source =
+            match Source::open(held.clone(), progress.offset, &generation.probe, &self.pulse) {
+                Ok(source) if self.is_unaltered(&source, progress)? => source,
+                Ok(_) | Err(Trouble::Short) => {
+                    return Ok(Some(Filled::Gap(self.altered(generation, &held, progress)?)));
+                }
+                Err(other) => return Err(other),
+            };
         if !compressed {
             self.files.insert(generation.print, id);
         }
-        self.open = Some(Open { print: generation.print, source, rest: Vec::new() });
+        let (rest, barren) = (Vec::new(), Barren::default());
+        self.open = Some(Open { print: generation.print, source, rest, barren });
         Ok(None)
     }
 
@@ -175,6 +179,10 @@ impl Reader {
         self.open = None;
         let (error, rest) = match trouble {
             Trouble::Damaged { error, rest } => (error, rest),
+            Trouble::Barren { rest } => {
+                return Filled::Gap(self.give_up_barren(generation, progress, rest));
+            }
+            Trouble::Stopped => return Filled::Drained,
             // The next look tells what became of it.
             Trouble::Replaced | Trouble::Short => {
                 self.give_up(generation, "it was replaced");
@@ -195,20 +203,44 @@ impl Reader {
         }
         let offset = progress.offset;
         tracing::warn!(file = %generation.place.path().display(), offset, %error, "backup is damaged, the rest of it is lost");
+        // Compressed, so at least so many.
+        Filled::Gap(self.rest_of(generation, progress, GapReason::DamagedGzip, (rest, true)))
+    }
+
+    /// A file goes on and on without an event; `rest`: bytes that it has behind what was read.
+    fn give_up_barren(&mut self, generation: &Generation, progress: &Progress, rest: u64) -> Gap {
+        let (file, offset) = (generation.place.path().display(), progress.offset);
+        let hint = "see who writes such files into the log's directory; if events stand in the rest of it, ship it with `auditrail replay`";
+        tracing::error!(%file, offset, hint, "the file goes on and on without an event, the rest of it is not read");
+        let lost = if generation.is_compressed() {
+            (rest, true)
+        } else {
+            (generation.length_now().saturating_sub(offset), false)
+        };
+        self.rest_of(generation, progress, GapReason::NoEvents, lost)
+    }
+
+    /// What follows the last place read of a generation is lost: so many bytes, or at least so many.
+    fn rest_of(
+        &mut self,
+        generation: &Generation,
+        progress: &Progress,
+        reason: GapReason,
+        (bytes, at_least): (u64, bool),
+    ) -> Gap {
         let progress = Progress { complete: true, ..progress.clone() };
         self.advance(generation.print, progress.clone());
-        Filled::Gap(Gap {
-            reason: GapReason::DamagedGzip,
+        Gap {
+            reason,
             generation: generation.print,
             file: Arc::clone(&generation.name),
-            offset,
-            // Compressed, so at least so many.
-            bytes: rest,
-            at_least: true,
+            offset: progress.offset,
+            bytes,
+            at_least,
             from: progress.time,
             to: self.losses.after(generation.print, progress.time),
             progress,
-        })
+        }
     }
 
     fn read(
@@ -219,6 +251,9 @@ impl Reader {
         now: Now,
     ) -> Result<Filled, Trouble> {
         let Some(mut open) = self.open.take() else { return Ok(Filled::Drained) };
+        if generation.closed && open.barren.is_too_much() {
+            return Err(Trouble::Barren { rest: open.source.behind() });
+        }
         let time = progress.time.or(generation.time).or_else(|| generation.file_time());
         let rest = std::mem::take(&mut open.rest);
         let mut assembly = Assembly::new(rest, progress.offset, time, self.cursor.since);
@@ -236,6 +271,7 @@ impl Reader {
                 return Ok(Filled::Drained);
             }
         };
+        open.barren.count(&assembly, progress.offset);
         open.rest = assembly.bytes.split_off(assembly.done);
         // What is under way holds what it has, not what there was room for.
         assembly.bytes.shrink_to_fit();
@@ -256,6 +292,7 @@ impl Reader {
         let limits = &self.limits;
         let mut lingered = false;
         loop {
+            self.pulse.turn()?;
             assembly.take_lines(limits);
             let unfinished = assembly.unfinished();
             if assembly.is_full(limits) || (unfinished > LARGE && !assembly.is_empty()) {
@@ -271,7 +308,7 @@ impl Reader {
                 continue;
             }
             if unfinished > limits.max_line_bytes {
-                let passed = pass_over(assembly, &mut open.source, generation.closed)?;
+                let passed = self.pass_over(assembly, &mut open.source, generation.closed)?;
                 return Ok(if passed { End::Found } else { End::TooLarge });
             }
             let least = if unfinished > limits.max_bytes { STRIDE } else { 4096 };
@@ -301,8 +338,30 @@ impl Reader {
             }
             // More is likely to come: one request for all of it is cheaper than one for each event.
             lingered = true;
+            self.pulse.rest();
             self.shared.pause(Instant::now() + self.max_age);
         }
+    }
+
+    /// Reads a line that is too long to its end, keeping only its envelope; `false` if its end is not there yet.
+    fn pass_over(
+        &self,
+        assembly: &mut Assembly,
+        source: &mut Source,
+        closed: bool,
+    ) -> Result<bool, Trouble> {
+        let (begin, mut last) = (assembly.end(), false);
+        while !assembly.skim(last) {
+            self.pulse.turn()?;
+            if closed && assembly.end() - begin > LONGEST {
+                return Err(Trouble::Barren { rest: source.behind() });
+            }
+            last = source.read(&mut assembly.bytes, STRIDE)? == 0;
+            if last && !closed {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn chunk(
@@ -373,16 +432,4 @@ fn settled(generation: &Generation, now: Now) -> bool {
     };
     // Of a file that is gone the next look tells more.
     meta.is_ok_and(|meta| is_settled(&meta, now))
-}
-
-/// Reads a line that is too long to its end, keeping only its envelope; `false` if its end is not there yet.
-fn pass_over(assembly: &mut Assembly, source: &mut Source, closed: bool) -> Result<bool, Trouble> {
-    let mut last = false;
-    while !assembly.skim(last) {
-        last = source.read(&mut assembly.bytes, STRIDE)? == 0;
-        if last && !closed {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

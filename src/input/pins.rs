@@ -20,6 +20,7 @@ use super::catalogue::Tracked;
 use super::file_place::FilePlace;
 use super::generation::{FileId, Generation, Held};
 use super::now::Now;
+use super::pulse::Pulse;
 use super::shared::Shared;
 use crate::config::{FileInput, Hold};
 use crate::disk::{OwnDirectory, Standing};
@@ -52,6 +53,7 @@ pub(super) struct Pins {
     hold: Hold,
     naming: Naming,
     shared: Arc<Shared>,
+    pulse: Pulse,
     links: BTreeMap<Fingerprint, Pin>,
     /// What an earlier process left was taken over.
     adopted: bool,
@@ -107,6 +109,7 @@ impl Pins {
             moved: false,
             hold: config.hold.clone(),
             naming: Naming::new(key, &config.name, inputs),
+            pulse: shared.pulse(),
             shared,
             links: BTreeMap::new(),
             adopted: false,
@@ -115,6 +118,11 @@ impl Pins {
             stored: BTreeMap::new(),
             taken: Vec::new(),
         }
+    }
+
+    /// Shows in the agent's health that a look goes on.
+    pub(super) fn shown_by(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
     }
 
     /// Takes over what is there at first, sees what became of each link since, and removes those that are of no more use.

@@ -12,6 +12,7 @@ use super::large::{Large, Permit};
 use super::loss::{Gone, Losses};
 use super::now::Now;
 use super::open::{Filled, Open};
+use super::pulse::Pulse;
 use super::shared::{Reading, Shared, View};
 use super::start;
 use super::unseen::Unseen;
@@ -19,7 +20,7 @@ use crate::config::StartAt;
 use crate::event::{
     Batch, Cursor, Fingerprint, Key, Marks, Nanos, Passed, Progress, Roll, Sightings,
 };
-use crate::telemetry::{GapReason, Say};
+use crate::telemetry::{GapReason, Heart, Say};
 
 /// What a reader has to say.
 #[derive(Debug)]
@@ -116,6 +117,7 @@ pub(crate) struct Reader {
     pub(super) given_up: HashSet<Fingerprint>,
     /// Errors of the disk that were said.
     pub(super) unreadable: Say<io::ErrorKind>,
+    pub(super) pulse: Pulse,
 }
 
 /// Why a generation is not read for now.
@@ -145,6 +147,7 @@ impl Reader {
             .generations
             .iter()
             .map(|(print, progress)| (*print, (progress.offset, progress.complete)));
+        let pulse = shared.pulse();
         Self {
             shared,
             key,
@@ -166,7 +169,13 @@ impl Reader {
             resting: HashMap::new(),
             given_up: HashSet::new(),
             unreadable: Say::every(Duration::from_mins(5)),
+            pulse,
         }
+    }
+
+    /// Shows in the agent's health whether the reading goes on.
+    pub(crate) fn shown_by(self, heart: Heart) -> Self {
+        Self { pulse: self.pulse.shown_by(heart), ..self }
     }
 
     pub(super) fn reading(&self) -> &Reading {
@@ -177,11 +186,11 @@ impl Reader {
     pub(crate) fn next(&mut self) -> Option<News> {
         loop {
             let (view, news) = self.shared.view();
-            if self.shared.is_stopped() {
-                return None;
-            }
-            if let Some(something) = self.poll(&view, Now::now(self.shared.waits)) {
-                return Some(something);
+            self.pulse.turn().ok()?;
+            let polled = self.poll(&view, Now::now(self.shared.waits));
+            self.pulse.rest();
+            if polled.is_some() {
+                return polled;
             }
             if self.is_finished(&view) || !self.shared.wait(news, Duration::from_secs(1)) {
                 return None;

@@ -1,11 +1,13 @@
 //! What the thread that looks at the directory and the threads that read tell each other.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
 use super::outlook::Outlook;
+use super::pulse::Pulse;
 use super::watch::Change;
 use crate::config::Waits;
 use crate::event::{Cursor, Fingerprint};
@@ -18,6 +20,8 @@ pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// As in the state, for those who are in the middle of a file.
+    stopped: Arc<AtomicBool>,
     pub(super) waits: Waits,
 }
 
@@ -127,8 +131,14 @@ impl Shared {
 
     /// Ends every wait, now and later.
     pub(super) fn stop(&self) {
+        self.stopped.store(true, Relaxed);
         self.lock().stopped = true;
         self.changed.notify_all();
+    }
+
+    /// For the loops of one thread over the input's files.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse::until(&self.stopped)
     }
 
     pub(super) fn is_stopped(&self) -> bool {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::decoder::Decoder;
 use super::generation::Held;
 use super::packing::{Packing, begin_of};
+use super::pulse::{Pulse, Stopped};
 use crate::disk::ReadFile;
 use crate::event::{Key, Mark};
 
@@ -44,6 +45,7 @@ pub(super) struct Gzip {
     step: usize,
     /// The damage that was met. A decoder says it once, and then that the file ends here.
     met: Option<(io::ErrorKind, String)>,
+    pulse: Pulse,
 }
 
 /// Why reading ended early.
@@ -59,20 +61,38 @@ pub(super) enum Trouble {
     },
     /// A whole compressed stream that ends before the offset.
     Short,
+    /// So much of it holds no event that the rest is not read.
+    Barren {
+        /// Bytes in the file behind what was read.
+        rest: u64,
+    },
+    /// The input was stopped meanwhile.
+    Stopped,
     Io(io::Error),
 }
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        if Stopped::is(&error) { Self::Stopped } else { Self::Io(error) }
+    }
+}
+
+impl From<Stopped> for Trouble {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
     }
 }
 
 impl Source {
     /// Opens a file that begins with `probe` at a decompressed offset.
-    pub(super) fn open(held: Held, at: u64, probe: &Arc<[u8]>) -> Result<Self, Trouble> {
+    pub(super) fn open(
+        held: Held,
+        at: u64,
+        probe: &Arc<[u8]>,
+        pulse: &Pulse,
+    ) -> Result<Self, Trouble> {
         if held.gzip {
-            return Ok(Self::Gzip(Box::new(Gzip::open(held.file, at, probe)?)));
+            return Ok(Self::Gzip(Box::new(Gzip::open(held.file, at, probe, pulse)?)));
         }
         if !begins_with(&held.file, probe)? {
             return Err(Trouble::Replaced);
@@ -94,6 +114,16 @@ impl Source {
         };
         buffer.truncate(start + got.as_ref().unwrap_or(&0));
         got
+    }
+
+    /// Bytes in the file behind what was read: decompressed where it is plain, else compressed.
+    pub(super) fn behind(&self) -> u64 {
+        match self {
+            Self::Plain(plain) => {
+                plain.file.metadata().map_or(0, |meta| meta.len().saturating_sub(plain.at))
+            }
+            Self::Gzip(gzip) => gzip.behind(),
+        }
     }
 
     /// Whether the bytes before the offset at which it was opened are those that were once acknowledged.
@@ -176,14 +206,26 @@ pub(super) fn begins_with(file: &ReadFile, probe: &[u8]) -> io::Result<bool> {
 }
 
 /// Whether a compressed file holds exactly so many bytes, with no damage.
-pub(super) fn is_whole(file: Arc<ReadFile>, length: u64) -> bool {
+///
+/// # Errors
+/// If the input is stopped meanwhile.
+pub(super) fn is_whole(file: Arc<ReadFile>, length: u64, pulse: &Pulse) -> io::Result<bool> {
     // One more than there should be, so that what is longer shows.
     let mut stream = decoder(file).take(length.saturating_add(1));
-    io::copy(&mut stream, &mut io::sink()).is_ok_and(|read| read == length)
+    let (mut scratch, mut read) = (vec![0; WINDOW], 0);
+    loop {
+        pulse.turn()?;
+        match stream.read(&mut scratch) {
+            Ok(0) => return Ok(read == length),
+            Ok(got) => read += got as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Ok(false),
+        }
+    }
 }
 
 impl Gzip {
-    fn open(file: Arc<ReadFile>, at: u64, probe: &[u8]) -> Result<Self, Trouble> {
+    fn open(file: Arc<ReadFile>, at: u64, probe: &[u8], pulse: &Pulse) -> Result<Self, Trouble> {
         // The name may be another file's since the look; a damaged beginning is as good as what there is of it.
         let mut head = Vec::new();
         let _ = decoder(Arc::clone(&file)).take(probe.len() as u64).read_to_end(&mut head);
@@ -191,7 +233,8 @@ impl Gzip {
             return Err(Trouble::Replaced);
         }
         let decoder = decoder(Arc::clone(&file));
-        let mut gzip = Self { file, decoder, at: 0, before: Vec::new(), step: WINDOW, met: None };
+        let (before, step, met, pulse) = (Vec::new(), WINDOW, None, pulse.clone());
+        let mut gzip = Self { file, decoder, at: 0, before, step, met, pulse };
         gzip.skip(at)?;
         Ok(gzip)
     }
@@ -199,6 +242,7 @@ impl Gzip {
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
         let mut got = 0;
         while got < into.len() {
+            self.pulse.turn()?;
             let end = into.len().min(got + self.step);
             let read = match self.met.take() {
                 Some((kind, what)) => Err(io::Error::new(kind, what)),
@@ -225,10 +269,15 @@ impl Gzip {
 
     fn damaged(&mut self, error: io::Error) -> Trouble {
         self.met = Some((error.kind(), error.to_string()));
+        Trouble::Damaged { error, rest: self.behind() }
+    }
+
+    /// Compressed bytes that the decoder has not taken.
+    fn behind(&self) -> u64 {
         let buffer = self.decoder.source();
         let consumed = buffer.get_ref().at - buffer.buffer().len() as u64;
         let length = self.file.metadata().map_or(0, |meta| meta.len());
-        Trouble::Damaged { error, rest: length.saturating_sub(consumed) }
+        length.saturating_sub(consumed)
     }
 
     fn restart_slowly(&mut self) -> Result<(), Trouble> {
@@ -245,6 +294,7 @@ impl Gzip {
         let kept = target.saturating_sub(Mark::LENGTH as u64);
         self.before.clear();
         while self.at < target {
+            self.pulse.turn()?;
             let until = if self.at < kept { kept } else { target };
             let room = usize::try_from(until - self.at).unwrap_or(WINDOW).min(WINDOW);
             match self.decoder.read(&mut scratch[..room]) {
@@ -308,11 +358,12 @@ mod tests {
 
     /// Everything that can be read from an offset, and whether the end was damage.
     fn drain(path: &Path, at: u64) -> (Vec<u8>, bool) {
-        let mut source = match Source::open(held(path, true), at, &Arc::default()) {
-            Ok(source) => source,
-            Err(Trouble::Damaged { .. }) => return (Vec::new(), true),
-            Err(other) => panic!("{other:?}"),
-        };
+        let mut source =
+            match Source::open(held(path, true), at, &Arc::default(), &Pulse::default()) {
+                Ok(source) => source,
+                Err(Trouble::Damaged { .. }) => return (Vec::new(), true),
+                Err(other) => panic!("{other:?}"),
+            };
         let mut all = Vec::new();
         loop {
             match source.read(&mut all, 1000) {
@@ -379,7 +430,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         std::fs::write(&path, "first\nsecond\n").unwrap();
-        let mut source = Source::open(held(&path, false), 6, &Arc::from(*b"first\n")).ok().unwrap();
+        let mut source =
+            Source::open(held(&path, false), 6, &Arc::from(*b"first\n"), &Pulse::default())
+                .ok()
+                .unwrap();
         let mut buffer = Vec::new();
         assert!(matches!(source.read(&mut buffer, 3), Ok(3)));
         std::fs::write(&path, "other\nsecond third\n").unwrap();
@@ -392,7 +446,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, key) = (dir.path().join("a.gz"), Key([1; 32]));
         std::fs::write(&path, gz(b"first\nsecond\n")).unwrap();
-        let source = Source::open(held(&path, true), 6, &Arc::default()).ok().unwrap();
+        let source =
+            Source::open(held(&path, true), 6, &Arc::default(), &Pulse::default()).ok().unwrap();
         assert!(source.matches(Mark::of(b"first\n", &key).unwrap(), &key).unwrap());
         assert!(!source.matches(Mark::of(b"other\n", &key).unwrap(), &key).unwrap());
     }

@@ -46,7 +46,24 @@ labels! {
         NeverRotated = "never_rotated",
         /// No hard link can be made: nothing keeps a deleted backup while the agent is down.
         NoLinks = "no_links",
+        /// A thread of the input waits for the file system.
+        FileSystemHangs = "file_system_hangs",
     }
+}
+
+/// What is said while threads of an input wait for the file system, each for so long.
+pub(super) fn hang(waiting: &[(String, Duration)]) -> Option<InputFinding> {
+    let said = |(name, time): &(String, Duration)| {
+        format!("{name} has waited for the file system for {}", human::duration(*time))
+    };
+    let said: Vec<_> = waiting.iter().map(said).collect();
+    (!said.is_empty()).then(|| {
+        InputFinding::failure(
+            FindingKind::FileSystemHangs,
+            said.join(", "),
+            "see that the disk, or the NFS or FUSE mount, of the log and of its backups answers (`dmesg`, `ls` there); reading goes on by itself",
+        )
+    })
 }
 
 /// How bad a finding is.

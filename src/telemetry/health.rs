@@ -1,6 +1,6 @@
 //! Is the agent ready, is it alive: one check for each thing that can keep it from its work.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ use super::time::Time;
 
 /// A loop that has not come round for so long is stuck: each waits for requests and files beside a timer, never alone.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
+
+/// A disk that makes one read wait for so long does not work as it should.
+const SLOW_AFTER: Duration = Duration::from_secs(5);
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -92,7 +95,23 @@ impl Check {
 pub(super) struct Hearts {
     began: Instant,
     /// Locked when a loop begins or ends and when someone asks, never for a beat.
-    loops: Mutex<Vec<(String, Arc<AtomicU64>)>>,
+    loops: Mutex<Vec<Loop>>,
+}
+
+#[derive(Clone, Debug)]
+struct Loop {
+    name: String,
+    input: Option<Arc<str>>,
+    beats: Arc<Beats>,
+}
+
+/// When a loop last came round.
+#[derive(Debug, Default)]
+struct Beats {
+    /// Since the process began.
+    last_millis: AtomicU64,
+    /// It waits for something that may take any time.
+    rests: AtomicBool,
 }
 
 impl Hearts {
@@ -100,40 +119,65 @@ impl Hearts {
         Self { began: Instant::now(), loops: Mutex::default() }
     }
 
-    pub(super) fn begin(&self, name: String) -> Heart {
-        let heart = Heart { began: self.began, last_millis: Arc::default() };
+    /// `input`: the loop reads files of this input.
+    pub(super) fn begin(&self, name: String, input: Option<Arc<str>>) -> Heart {
+        let heart = Heart { began: self.began, beats: Arc::default() };
         heart.beat();
         let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
         // A loop that has ended dropped its half.
-        loops.retain(|(_, last)| Arc::strong_count(last) > 1);
-        loops.push((name, Arc::clone(&heart.last_millis)));
+        loops.retain(|one| Arc::strong_count(&one.beats) > 1);
+        loops.push(Loop { name, input, beats: Arc::clone(&heart.beats) });
         heart
     }
 
+    /// Which loops have not come round for longer than a loop ever takes.
     pub(super) fn stuck(&self, now: Instant) -> Vec<String> {
+        let silent = self.silent(now, STUCK_AFTER).into_iter();
+        silent
+            .map(|(one, silent)| {
+                format!("{} has not moved for {}", one.name, human::duration(silent))
+            })
+            .collect()
+    }
+
+    /// Which loops of an input have waited for the file system longer than any healthy one lets them wait.
+    pub(super) fn waiting(&self, now: Instant, input: &str) -> Vec<(String, Duration)> {
+        let silent = self.silent(now, SLOW_AFTER).into_iter();
+        let own = silent.filter(|(one, _)| one.input.as_deref() == Some(input));
+        own.map(|(one, silent)| (one.name, silent)).collect()
+    }
+
+    fn silent(&self, now: Instant, limit: Duration) -> Vec<(Loop, Duration)> {
         let now = now.saturating_duration_since(self.began);
         let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
-        let living = loops.iter().filter(|(_, last)| Arc::strong_count(last) > 1);
-        let silent =
-            |last: &AtomicU64| now.saturating_sub(Duration::from_millis(last.load(Relaxed)));
-        living
-            .map(|(name, last)| (name, silent(last)))
-            .filter(|&(_, silent)| silent > STUCK_AFTER)
-            .map(|(name, silent)| format!("{name} has not moved for {}", human::duration(silent)))
+        let living = loops.iter().filter(|one| Arc::strong_count(&one.beats) > 1);
+        let silent = living.filter(|one| !one.beats.rests.load(Relaxed)).map(|one| {
+            let last = Duration::from_millis(one.beats.last_millis.load(Relaxed));
+            (one, now.saturating_sub(last))
+        });
+        silent
+            .filter(|(_, silent)| *silent > limit)
+            .map(|(one, silent)| (one.clone(), silent))
             .collect()
     }
 }
 
-/// Held by a loop that must come round at least once in 60 seconds; dropped when the loop ends.
+/// Held by a loop that must come round at least once in 60 seconds unless it rests; dropped when the loop ends.
 #[derive(Debug)]
 pub(crate) struct Heart {
     began: Instant,
-    last_millis: Arc<AtomicU64>,
+    beats: Arc<Beats>,
 }
 
 impl Heart {
     pub(crate) fn beat(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_millis.store(millis, Relaxed);
+        self.beats.last_millis.store(millis, Relaxed);
+        self.beats.rests.store(false, Relaxed);
+    }
+
+    /// The loop waits for something that may take any time; the next beat ends that.
+    pub(crate) fn rest(&self) {
+        self.beats.rests.store(true, Relaxed);
     }
 }

@@ -27,6 +27,8 @@ labels! {
         OverLongLine = "over_long_line",
         /// The file shrank, or was replaced, below what had been read.
         Truncated = "truncated",
+        /// A file that goes on and on without an event, whose rest is not read.
+        NoEvents = "no_events",
     }
 }
 

@@ -122,7 +122,20 @@ impl Telemetry {
 
     /// A loop begins that comes round at least once in 60 seconds, under a name that an operator understands.
     pub(crate) fn heart(&self, name: impl Into<String>) -> Heart {
-        self.0.hearts.begin(name.into())
+        self.0.hearts.begin(name.into(), None)
+    }
+
+    /// A loop over the files of an input begins: whether it waits for the file system shows there too.
+    pub(crate) fn heart_of(&self, input: &Arc<str>, name: impl Into<String>) -> Heart {
+        self.0.hearts.begin(name.into(), Some(Arc::clone(input)))
+    }
+
+    /// Notes for each input whether a thread of it waits for the file system. To be called every second or so.
+    pub(crate) fn look_for_hangs(&self, now: Instant) {
+        for input in self.inputs() {
+            let waiting = self.0.hearts.waiting(now, &input.name);
+            input.set_finding(FindingKind::FileSystemHangs, finding::hang(&waiting));
+        }
     }
 
     /// Everything that readiness depends on. An output may be unreachable for `unready_after` before it counts.

@@ -56,7 +56,8 @@ impl House<'_> {
             let readers: Vec<_> = outputs
                 .map(|output| (output, self.reader(&input, input_config, output, &large)))
                 .collect();
-            let heart = self.telemetry.heart(format!("the input {}", input_config.name));
+            let heart = format!("the input {}", input_config.name);
+            let heart = self.telemetry.heart_of(&input_config.name, heart);
             tell_saved(
                 &input,
                 &input_config.name,
@@ -91,12 +92,15 @@ impl House<'_> {
         large: &Large,
     ) -> Reader {
         let known = self.loaded.state.pair(&input_config.name, &output.name);
-        input.reader(
-            known.map(|pair| pair.cursor.clone()),
-            limits(output, input_config),
-            output.batch.max_age,
-            large.clone(),
-        )
+        let heart = format!("reading {} for {}", input_config.name, output.name);
+        input
+            .reader(
+                known.map(|pair| pair.cursor.clone()),
+                limits(output, input_config),
+                output.batch.max_age,
+                large.clone(),
+            )
+            .shown_by(self.telemetry.heart_of(&input_config.name, heart))
     }
 
     fn pipeline(

@@ -25,7 +25,8 @@ impl Listed {
     /// Reads up to the first event.
     fn count(&self) -> Result<Counted, Trouble> {
         let generation = &self.generation;
-        let mut source = Source::open(generation.open()?, 0, &generation.probe)?;
+        let mut source =
+            Source::open(generation.open()?, 0, &generation.probe, &Default::default())?;
         let mut counted = Counted::default();
         let (mut rest, mut ended) = (Vec::new(), false);
         while !ended {

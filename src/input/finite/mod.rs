@@ -16,7 +16,7 @@ mod same;
 mod tests;
 
 use super::file_place::FilePlace;
-use super::files::{Files, Known};
+use super::files::{Files, Identified, Known};
 use super::generation::{FileId, Generation, file_id};
 use super::listing::Asked;
 use super::names::{self, Name, Stamp};
@@ -133,9 +133,13 @@ pub(crate) fn spooled(
 ) -> io::Result<Option<Listed>> {
     let plain = Name::backup(name, false, Stamp::Number(0));
     let place = FilePlace::asked_for(path.to_owned());
-    let known =
-        Files::new(key.clone()).identify(&plain, &place, Now::now(Waits::USUAL), |_| None)?;
-    let Some(known) = known else { return Ok(None) };
+    let known = Files::new(key.clone()).searching_all().identify(
+        &plain,
+        &place,
+        Now::now(Waits::USUAL),
+        |_| None,
+    )?;
+    let Identified::As(known) = known else { return Ok(None) };
     let digest = joined::digest_of(&place, number)?;
     let mut listed = listed(&plain, place, known, false, true).without_positions(&digest);
     Arc::make_mut(&mut listed.generation).name = name.into();
@@ -155,7 +159,7 @@ struct Finding<'a> {
 impl<'a> Finding<'a> {
     fn new(live: &'a Path, key: &Key) -> Self {
         let live_id = fs::metadata(live).ok().map(|meta| file_id(&meta));
-        let (files, most) = (Files::new(key.clone()), descriptors::share(1));
+        let (files, most) = (Files::new(key.clone()).searching_all(), descriptors::share(1));
         Self { live, live_id, files, most, found: Vec::new() }
     }
 
@@ -200,7 +204,8 @@ impl<'a> Finding<'a> {
         let now = Now::now(Waits { settled: std::time::Duration::ZERO, ..Waits::USUAL });
         let name = if live { name } else { &closed };
         // Of an empty file there is nothing to tell.
-        let Some(known) = self.files.identify(name, &place, now, |_| None).map_err(wrong)? else {
+        let found = self.files.identify(name, &place, now, |_| None).map_err(wrong)?;
+        let Identified::As(known) = found else {
             return Ok(());
         };
         if name.doubled && known.head.time.is_none() {

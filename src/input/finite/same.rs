@@ -132,7 +132,8 @@ impl Text {
     fn of(file: &Listed) -> Self {
         let generation = &file.generation;
         let source = generation.open().ok();
-        let source = source.and_then(|held| Source::open(held, 0, &generation.probe).ok());
+        let source = source
+            .and_then(|held| Source::open(held, 0, &generation.probe, &Default::default()).ok());
         Self { source, buffer: Vec::new(), used: 0 }
     }
 
@@ -158,7 +159,7 @@ impl Text {
 /// The beginning of what a file holds, and the reason why no more can be read.
 pub(super) fn beginning(file: &Listed, length: usize) -> Result<Vec<u8>, Trouble> {
     let generation = &file.generation;
-    let mut source = Source::open(generation.open()?, 0, &generation.probe)?;
+    let mut source = Source::open(generation.open()?, 0, &generation.probe, &Default::default())?;
     let mut bytes = Vec::new();
     while bytes.len() < length {
         let room = length - bytes.len();

@@ -51,7 +51,8 @@ impl Pins {
         if seen.0 != tracked.id || pin.broken == Some(seen) {
             return Ok(false);
         }
-        let whole = is_whole(Arc::new(file), pin.directory.stat(&pin.name)?.length);
+        let length = pin.directory.stat(&pin.name)?.length;
+        let whole = is_whole(Arc::new(file), length, &self.pulse)?;
         if !whole && let Some(pin) = self.links.get_mut(&tracked.generation.print) {
             pin.broken = Some(seen);
         }

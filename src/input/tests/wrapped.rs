@@ -126,7 +126,7 @@ fn parts_that_are_too_long_together_do_not_stay_in_memory() {
 #[test]
 fn a_log_in_frames_is_known_by_its_first_event() {
     let event = event("a", 30_000);
-    let print = |log: &str| head::read(log.as_bytes(), true, &KEY).unwrap().unwrap().print;
+    let print = |log: &str| head::read_all(log.as_bytes(), true, &KEY).unwrap().unwrap().print;
     let plain = print(&format!("{event}\n"));
     let messages = "2026-11-26T03:00:00Z stderr F starting\n".repeat(100);
     for log in [
@@ -142,7 +142,7 @@ fn a_log_in_frames_is_known_by_its_first_event() {
     // It is waited for while its last part is not there.
     let parts = cri(&event, 16384);
     let cut = parts.find(" F ").unwrap();
-    assert!(head::read(&parts.as_bytes()[..cut], false, &KEY).unwrap().is_none());
+    assert!(head::read_all(&parts.as_bytes()[..cut], false, &KEY).unwrap().is_none());
 }
 
 #[test]

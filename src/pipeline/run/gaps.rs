@@ -289,6 +289,11 @@ impl What {
                     "{times} lines of {file} are longer than max_line_bytes: of {bytes} bytes from offset {offset} on the bodies are left out"
                 )
             }
+            GapReason::NoEvents => {
+                format!(
+                    "{file} goes on and on without an event: what follows offset {offset} was not read, {least}{bytes} bytes of the file"
+                )
+            }
             GapReason::Truncated => {
                 format!(
                     "{file} shrank or was replaced below offset {offset}: {least}{bytes} bytes are lost, what it holds now is read anew"
