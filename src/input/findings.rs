@@ -153,7 +153,10 @@ pub(crate) fn not_a_file(path: &Path) -> Option<InputFinding> {
     let what = NoFile::of(&error)?;
     Some(InputFinding::failure(
         FindingKind::NotAFile,
-        format!("{} cannot be followed: {what}", path.display()),
+        match what {
+            NoFile::Other(kind) => format!("{} is {kind}, not a log file", path.display()),
+            link => format!("{} cannot be followed: {link}", path.display()),
+        },
         "set `path` to the regular file that --audit-log-path of kube-apiserver names; a server that logs to a pipe or a device cannot be followed",
     ))
 }

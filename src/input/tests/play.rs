@@ -232,6 +232,12 @@ impl Play {
         None
     }
 
+    /// Lets reads of a file fail, as they do for a user who may not read it: root reads anything.
+    pub(super) fn allow_reading(&self, name: &str, allowed: bool) {
+        let times = if allowed { 0 } else { u64::MAX };
+        plan(&self.path(name), FaultKind::Read, 0, times, Errno::ACCESS);
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         let name = match name {
             "live" => "audit.log".to_owned(),
