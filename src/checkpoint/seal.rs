@@ -53,7 +53,7 @@ impl KeyFile {
         if seal.len() != HALF {
             return Err(format!("it holds {} bytes instead of {HALF} or {KEY_FILE}", bytes.len()));
         }
-        if !of(&key, OF_SEAL).is_some_and(|mac| mac.verify_slice(seal).is_ok()) {
+        if of(&key, OF_SEAL).is_none_or(|mac| mac.verify_slice(seal).is_err()) {
             return Err("its second half does not belong to its first".to_owned());
         }
         Ok(Self { key, is_sealed: true })
@@ -69,8 +69,11 @@ impl KeyFile {
 /// that a bad disk does not look like a forger.
 pub(super) fn written(key: &Key, version: u32, body: &[u8]) -> String {
     let tag = tag(of_body(key, version, body));
-    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{hex}-{:08x}", crc32fast::hash(&tag))
+    let [high, low] = [0, HALF / 2].map(|at| {
+        let half = tag[at..at + HALF / 2].try_into().unwrap_or_default();
+        u128::from_be_bytes(half)
+    });
+    format!("{high:032x}{low:032x}-{:08x}", crc32fast::hash(&tag))
 }
 
 /// Whether what stands there is the hash of this body. `None`: it is damaged, so no hash that was ever written.

@@ -56,13 +56,12 @@ impl Store {
                 return Err(CheckpointError::Open { path: lock, source });
             }
         }
-        let keys = match key_file(directory)? {
-            Some(keys) => keys,
-            None => {
-                let new = KeyFile::new();
-                write_keys(directory, &new)?;
-                new
-            }
+        let keys = if let Some(keys) = key_file(directory)? {
+            keys
+        } else {
+            let new = KeyFile::new();
+            write_keys(directory, &new)?;
+            new
         };
         finish_save(directory, &keys)?;
         let is_sealed = AtomicBool::new(keys.is_sealed);

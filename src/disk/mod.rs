@@ -54,7 +54,7 @@ impl File {
                 remove_file(path)?;
                 make()
             }
-            made => made,
+            other => other,
         }
     }
 

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, open, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, open, statat};
 use rustix::io::Errno;
 
 use super::steps::{Step, read_step_of, step};
@@ -61,7 +61,7 @@ pub(crate) fn kind(raw_mode: u32) -> Option<&'static str> {
         FileType::Fifo => "a FIFO",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "something else",
+        FileType::Unknown => "something else",
     })
 }
 
@@ -84,17 +84,18 @@ pub(super) fn open_to_write(path: &Path, flags: OFlags) -> io::Result<fs::File> 
         Err(error) => return Err(in_place(path, error)),
         Ok(opened) => opened,
     };
-    let stat = fstat(&opened)?;
-    if let Some(kind) = kind(stat.st_mode) {
+    let opened = fs::File::from(opened);
+    let meta = opened.metadata()?;
+    if let Some(kind) = kind(meta.mode()) {
         return Err(NotOurs::Kind(kind).into());
     }
-    if !may_own(stat.st_uid) {
-        return Err(NotOurs::Owner { owner: stat.st_uid, own: own() }.into());
+    if !may_own(meta.uid()) {
+        return Err(NotOurs::Owner { owner: meta.uid(), own: own() }.into());
     }
-    if stat.st_nlink > 1 {
-        return Err(NotOurs::Names(stat.st_nlink.into()).into());
+    if meta.nlink() > 1 {
+        return Err(NotOurs::Names(meta.nlink()).into());
     }
-    Ok(opened.into())
+    Ok(opened)
 }
 
 /// Some errors of opening say only that no regular file stands there.

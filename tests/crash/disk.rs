@@ -242,11 +242,14 @@ fn in_place(content: &[u8], secret: &[u8]) -> Vec<u8> {
 fn signed(secret: &[u8], parts: &[&[u8]]) -> Option<String> {
     let hash = |key: &[u8], parts: &[&[u8]]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-        parts.iter().for_each(|part| mac.update(part));
+        for part in parts {
+            mac.update(part);
+        }
         mac.finalize().into_bytes()
     };
     let key = hash(secret.get(..32)?, &[b"auditrail: the key that authenticates checkpoints"]);
     let tag = hash(&key, parts);
-    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: Vec<_> = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex.concat();
     Some(format!("{hex}-{:08x}", crc32fast::hash(&tag)))
 }

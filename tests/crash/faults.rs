@@ -27,8 +27,8 @@ const A_WHILE: usize = 12;
 /// How many steps and how many reads a run takes.
 fn counts() -> [usize; 2] {
     let mut node = Node::new();
-    let none = Fault { is_read: false, at: 0, count: 0, with: "EIO" };
-    assert_eq!(node.run_failing(none), Ended::Well);
+    let nothing = Fault { is_read: false, at: 0, count: 0, with: "EIO" };
+    assert_eq!(node.run_failing(nothing), Ended::Well);
     tally::check(&node, "no fault");
     let tape = tape(&node);
     ["change", "read"].map(|kind| tape.iter().filter(|line| line[0] == kind).count())

@@ -19,7 +19,9 @@ pub(super) fn state_dir(config: &Config, running: bool, report: &mut Report) -> 
     if running {
         report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")));
     } else {
-        tried(config).into_iter().for_each(|finding| report.add("state_dir", finding));
+        for finding in tried(config) {
+            report.add("state_dir", finding);
+        }
     }
     if !config.state_dir.is_dir() {
         return None;
