@@ -1,8 +1,11 @@
-//! The framing of the checkpoint file: a line that says version, length and checksum, then the state as JSON. Pure.
+//! The framing of the checkpoint file: a line that says version, length, checksum and keyed hash, then the state as JSON.
+//! Pure. Version 0.1.0 wrote no keyed hash, and passes over one.
 
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::seal;
+use crate::event::Key;
 
 /// The format that this build writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
@@ -15,6 +18,20 @@ struct Frame {
     /// Of the version, as four bytes, and those bytes; in hexadecimal. So it stays in every version: what a newer one
     /// wrote can be told from what a bad disk made of ours.
     crc32: String,
+    /// Who wrote it: see `seal.rs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hmac: Option<String>,
+}
+
+/// What the keyed hash says of a checkpoint that is whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Author {
+    /// A holder of the node's key wrote it.
+    Known,
+    /// Somebody without it did, or wrote to it since.
+    Other,
+    /// There is no hash, as in version 0.1.0.
+    NotSaid,
 }
 
 /// Why a file cannot be used.
@@ -36,21 +53,22 @@ pub(super) fn checksum(version: u32, body: &[u8]) -> String {
 }
 
 /// The bytes of a checkpoint file.
-pub(super) fn write(state: &State) -> serde_json::Result<Vec<u8>> {
+pub(super) fn write(state: &State, key: &Key) -> serde_json::Result<Vec<u8>> {
     let body = serde_json::to_vec(state)?;
-    let crc32 = checksum(VERSION, &body);
-    let mut file = serde_json::to_vec(&Frame { version: VERSION, length: body.len(), crc32 })?;
+    let (length, crc32) = (body.len(), checksum(VERSION, &body));
+    let hmac = Some(seal::written(key, VERSION, &body));
+    let mut file = serde_json::to_vec(&Frame { version: VERSION, length, crc32, hmac })?;
     file.push(b'\n');
     file.extend_from_slice(&body);
     file.push(b'\n');
     Ok(file)
 }
 
-/// Reads a checkpoint file.
+/// Reads a checkpoint file, and says whether a holder of this key wrote it.
 ///
 /// # Errors
-/// If it is cut, changed in any byte, or of a newer version.
-pub(super) fn read(file: &[u8]) -> Result<State, FormatError> {
+/// If it is cut, changed in any byte by accident, or of a newer version.
+pub(super) fn read(file: &[u8], key: &Key) -> Result<(State, Author), FormatError> {
     let damaged = |what: String| FormatError::Damaged(what);
     let newline =
         memchr::memchr(b'\n', file).ok_or_else(|| damaged("it has no first line".into()))?;
@@ -75,7 +93,17 @@ pub(super) fn read(file: &[u8]) -> Result<State, FormatError> {
     if frame.version > VERSION {
         return Err(FormatError::Newer(frame.version));
     }
-    serde_json::from_slice(body).map_err(|error| damaged(format!("it does not read: {error}")))
+    let author = match &frame.hmac {
+        None => Author::NotSaid,
+        Some(written) => match seal::is_right(key, frame.version, body, written) {
+            Some(true) => Author::Known,
+            Some(false) => Author::Other,
+            None => return Err(damaged("its keyed hash does not read".into())),
+        },
+    };
+    let state = serde_json::from_slice(body)
+        .map_err(|error| damaged(format!("it does not read: {error}")))?;
+    Ok((state, author))
 }
 
 #[cfg(test)]
@@ -85,8 +113,10 @@ mod tests {
     use super::*;
     use crate::checkpoint::{Losses, Pair, Seen};
     use crate::event::{
-        Cursor, Earlier, Fingerprint, IdScheme, Key, LogName, Mark, Marks, Progress, Sighting,
+        Cursor, Earlier, Fingerprint, IdScheme, LogName, Mark, Marks, Progress, Sighting,
     };
+
+    const KEY: Key = Key([7; 32]);
 
     fn state() -> State {
         let mark = Mark::of(b"line", &Key([1; 32]));
@@ -142,20 +172,32 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        assert_eq!(read(&write(&state()).unwrap()).unwrap(), state());
+        let file = write(&state(), &KEY).unwrap();
+        assert_eq!(read(&file, &KEY).unwrap(), (state(), Author::Known));
+        assert_eq!(read(&file, &Key([8; 32])).unwrap(), (state(), Author::Other));
+    }
+
+    #[test]
+    fn what_version_0_1_0_wrote_is_read_and_does_not_pass_for_authenticated() {
+        let file = include_bytes!("../../tests/data/state-0.1.0/checkpoint.json");
+        let (state, author) = read(file, &KEY).unwrap();
+        assert_eq!((&*state.node, author), ("cp-1", Author::NotSaid));
     }
 
     #[test]
     fn a_change_of_any_bit_and_a_cut_anywhere_is_noticed() {
-        let whole = write(&state()).unwrap();
+        let whole = write(&state(), &KEY).unwrap();
         for at in 0..whole.len() {
-            assert!(read(&whole[..at]).is_err(), "cut at {at}");
+            assert!(read(&whole[..at], &KEY).is_err(), "cut at {at}");
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[at] ^= 1 << bit;
                 // Nor is it taken for what a newer version wrote: that would keep the agent from starting.
-                let damaged = matches!(read(&flipped), Err(FormatError::Damaged(_)));
-                assert!(damaged, "bit {bit} of byte {at}");
+                let read = read(&flipped, &KEY);
+                let damaged = matches!(read, Err(FormatError::Damaged(_)));
+                // Where the name of the hash is changed, nobody is known to have written it.
+                let unsigned = matches!(read, Ok((_, Author::NotSaid)));
+                assert!(damaged || unsigned, "bit {bit} of byte {at}");
             }
         }
     }
@@ -164,15 +206,15 @@ mod tests {
     fn a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one() {
         let body = "{\"a field of later\":1}";
         let (length, crc32) = (body.len(), checksum(2, body.as_bytes()));
-        let head = serde_json::to_string(&Frame { version: 2, length, crc32 }).unwrap();
+        let head = serde_json::to_string(&Frame { version: 2, length, crc32, hmac: None }).unwrap();
         let file = format!("{head}\n{body}\n");
-        assert!(matches!(read(file.as_bytes()), Err(FormatError::Newer(2))));
+        assert!(matches!(read(file.as_bytes(), &KEY), Err(FormatError::Newer(2))));
     }
 
     proptest! {
         #[test]
         fn no_bytes_cause_a_panic(bytes in any::<Vec<u8>>()) {
-            let _ = read(&bytes);
+            let _ = read(&bytes, &KEY);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What must survive the process: how far each output has come, and how far beyond that something may have been sent.
 //!
-//! `format.rs` is the file's framing, `store.rs` the directory with its lock and keys, `copied.rs` tells a restored one, `ledger.rs` what one pipeline and
+//! `format.rs` is the file's framing, `seal.rs` tells who wrote it, `copied.rs` tells a restored one. `store.rs` is the
+//! directory with its lock and key, `permissions.rs` who may do what there, `origin.rs` what can be found. `ledger.rs` what one pipeline and
 //! the keeper share, `keeper.rs` the task that writes, `budget.rs` the bounds on disk space.
 //!
 //! Promised: an error never moves a cursor; nothing is sent beyond what the last written checkpoint reserves; one write
@@ -22,6 +23,9 @@ pub(crate) mod fuzz_tests;
 mod keeper;
 mod ledger;
 mod losses;
+mod origin;
+mod permissions;
+mod seal;
 mod store;
 
 pub(crate) use attempt::try_directory;
@@ -29,7 +33,9 @@ pub(crate) use budget::Budget;
 pub(crate) use keeper::Keeper;
 pub(crate) use ledger::{Ledger, RESERVE};
 pub(crate) use losses::Losses;
-pub(crate) use store::{CheckpointError, Loaded, Origin, Store};
+pub(crate) use origin::{CheckpointError, Loaded, Origin};
+pub(crate) use permissions::Remark;
+pub(crate) use store::Store;
 
 /// Everything that is kept.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

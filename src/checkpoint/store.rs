@@ -3,96 +3,103 @@
 use std::fs::{self, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
-use super::State;
 use super::copied::{born, copied};
-use super::format::{self, FormatError};
-use crate::disk::{self, File};
+use super::format::{self, Author, FormatError};
+use super::permissions::{self, Look, Remark};
+use super::seal::{KEY_FILE, KeyFile};
+use super::{CheckpointError, Loaded, Origin, State};
+use crate::disk::{self, File, NotOurs, OwnFile, read_own};
 use crate::event::{Key, Nanos};
 
 pub(super) const CURRENT: &str = "checkpoint.json";
 const NEXT: &str = "checkpoint.json.new";
-const PREVIOUS: &str = "checkpoint.json.previous";
+pub(super) const PREVIOUS: &str = "checkpoint.json.previous";
+pub(super) const KEY: &str = "node.key";
+const NEXT_KEY: &str = "node.key.new";
+pub(super) const LOCK: &str = "lock";
 
-/// What can be wrong with the state directory.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CheckpointError {
-    #[error(
-        "cannot create the state directory {path}: create it, or set `state_dir` to a place that the agent's user may write to"
-    )]
-    Create { path: PathBuf, source: io::Error },
-    #[error("another auditrail uses {path}: stop it, or give this one a `state_dir` of its own")]
-    Locked { path: PathBuf },
-    #[error("cannot open {path}: make it readable and writable by the agent's user")]
-    Open { path: PathBuf, source: io::Error },
-    #[error(
-        "{path} holds {found} bytes instead of 32: restore it, or move the whole state directory away to begin anew"
-    )]
-    Key { path: PathBuf, found: usize },
-    #[error(
-        "{path} was written by a newer auditrail (version {version}): run that one, or move the file away to read all logs again"
-    )]
-    Newer { path: PathBuf, version: u32 },
-    #[error(
-        "cannot write {path}: make `state_dir` writable by the agent's user, and see that its disk has room"
-    )]
-    Write { path: PathBuf, source: io::Error },
-    #[error(
-        "the file of the output {output} for {input} cannot be synced: see to its disk, then restart the agent"
-    )]
-    Sync { input: String, output: String, source: io::Error },
-}
-
-/// Where a loaded state came from, which decides how much is in doubt.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Origin {
-    /// There has never been one.
-    First,
-    /// The last one written.
-    Current,
-    /// A copy of one that was written, so perhaps not the last.
-    Restored(String),
-    /// An older one; the reason says what is wrong with the last.
-    Previous(String),
-    /// There was one, and nothing can be read of it.
-    Lost(String),
-}
-
-/// A state and where it came from.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) state: State,
-    pub(crate) origin: Origin,
-}
+/// Longest checkpoint that is written or read. A thousand generations at each of a hundred outputs need a third of it.
+const MOST: u64 = 64 << 20;
 
 /// The state directory, locked as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
+    keys: KeyFile,
+    /// Every checkpoint here has a keyed hash, and `node.key` says so.
+    is_sealed: AtomicBool,
+    /// This process has saved before, so that the checkpoint before the last has a hash too.
+    has_saved: AtomicBool,
     _lock: File,
 }
 
 impl Store {
-    /// Creates the directory where it is missing, and takes its lock.
+    /// Creates the directory where it is missing, closes it to other users, takes its lock, and makes the node's secret at
+    /// the first start.
     ///
     /// # Errors
-    /// If that is impossible, or another process has the lock.
+    /// If that is impossible, another process has the lock, or something there is not the agent's own.
     pub(crate) fn open(directory: &Path) -> Result<Self, CheckpointError> {
         let path = || directory.to_owned();
         disk::create_dir_all(directory)
             .map_err(|source| CheckpointError::Create { path: path(), source })?;
-        let lock = directory.join("lock");
-        let file = File::append(&lock)
-            .map_err(|source| CheckpointError::Open { path: lock.clone(), source })?;
+        tell(&permissions::secure(directory, Look::Mend)?);
+        let lock = directory.join(LOCK);
+        let file = File::append(&lock).map_err(|source| of_file(&lock, source))?;
         match file.inner().try_lock() {
-            Ok(()) => {
-                finish_save(directory)?;
-                Ok(Self { directory: path(), _lock: file })
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(CheckpointError::Locked { path: path() }),
+            Err(TryLockError::Error(source)) => {
+                return Err(CheckpointError::Open { path: lock, source });
             }
-            Err(TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: path() }),
-            Err(TryLockError::Error(source)) => Err(CheckpointError::Open { path: lock, source }),
         }
+        let keys = if let Some(keys) = key_file(directory)? {
+            keys
+        } else {
+            let new = KeyFile::new();
+            write_keys(directory, &new)?;
+            new
+        };
+        finish_save(directory, &keys)?;
+        let is_sealed = AtomicBool::new(keys.is_sealed);
+        let store = Self {
+            directory: path(),
+            keys,
+            is_sealed,
+            has_saved: AtomicBool::new(false),
+            _lock: file,
+        };
+        if !store.keys.is_sealed && store.is_all_authenticated()? {
+            store.seal();
+        }
+        Ok(store)
+    }
+
+    /// What `open` would find, for those who change nothing: whether it is free, and what is too open.
+    ///
+    /// # Errors
+    /// As [`Store::open`], of a directory that is there.
+    pub(crate) fn look(directory: &Path) -> Result<Vec<Remark>, CheckpointError> {
+        let remarks = permissions::secure(directory, Look::Only)?;
+        let lock = directory.join(LOCK);
+        match OwnFile::open(&lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(of_file(&lock, source)),
+            Ok(file) => match file.inner().try_lock_shared() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(CheckpointError::Locked { path: directory.to_owned() });
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(CheckpointError::Open { path: lock, source });
+                }
+            },
+        }
+        key_file(directory)?;
+        Ok(remarks)
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -100,24 +107,13 @@ impl Store {
     }
 
     /// The node's secret, made at the first start.
-    ///
-    /// # Errors
-    /// If it cannot be read or made, or is not whole.
-    pub(crate) fn key(&self) -> Result<Key, CheckpointError> {
-        if let Some(key) = Self::known_key(&self.directory)? {
-            return Ok(key);
-        }
-        let path = self.directory.join("node.key");
-        let key: [u8; 32] = rand::random();
-        disk::replace(&path, &self.directory.join("node.key.new"), &key)
-            .map_err(|source| CheckpointError::Write { path, source })?;
-        Ok(Key(key))
+    pub(crate) fn key(&self) -> Key {
+        self.keys.key.clone()
     }
 
     /// The node's secret for those who only look, without the lock; another one where there is none.
     pub(crate) fn key_of(directory: &Path) -> Key {
-        let bytes = fs::read(directory.join("node.key")).unwrap_or_default();
-        Key(bytes.try_into().unwrap_or([0; 32]))
+        Self::known_key(directory).ok().flatten().unwrap_or(Key([0; 32]))
     }
 
     /// The node's secret for those who need just that one, without the lock; `None` where there is none yet.
@@ -125,16 +121,7 @@ impl Store {
     /// # Errors
     /// If it cannot be read, or is not whole.
     pub(crate) fn known_key(directory: &Path) -> Result<Option<Key>, CheckpointError> {
-        let path = directory.join("node.key");
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let found = bytes.len();
-                let whole = bytes.try_into().map_err(|_| CheckpointError::Key { path, found })?;
-                Ok(Some(Key(whole)))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(CheckpointError::Open { path, source }),
-        }
+        Ok(key_file(directory)?.map(|keys| keys.key))
     }
 
     /// Removes the checkpoint: what comes next begins anew.
@@ -159,42 +146,50 @@ impl Store {
         Nanos::try_from(written.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
     }
 
-    /// Reads the last checkpoint, or what comes closest to it.
+    /// Reads the last checkpoint, or what comes closest to it. Those who only look need no lock.
     ///
     /// # Errors
     /// If one is there that a newer version wrote, or that may not be read: starting anew would repeat everything.
     pub(crate) fn load(directory: &Path) -> Result<Loaded, CheckpointError> {
-        let current = read(&directory.join(CURRENT))?;
+        let keys = key_file(directory)?;
+        let read = |name| read(&directory.join(name), keys.as_ref());
+        let current = read(CURRENT)?;
         // Killed between the two renames of a save: the next one is whole, and is the last.
-        let next = if matches!(current, Found::Nothing) {
-            read(&directory.join(NEXT))?
-        } else {
-            Found::Nothing
-        };
-        let damage = match (current, next) {
-            (Found::State(state, copied), _) | (_, Found::State(state, copied)) => {
-                let origin = copied.map_or(Origin::Current, Origin::Restored);
-                return Ok(Loaded { state, origin });
-            }
-            (Found::Damaged(why), _) => Some(why),
-            (Found::Nothing, _) => None,
-        };
-        match (read(&directory.join(PREVIOUS))?, damage) {
-            (Found::State(state, _), why) => Ok(Loaded {
-                state,
-                origin: Origin::Previous(why.unwrap_or_else(|| "the last one is gone".into())),
-            }),
-            (Found::Nothing, None) => Ok(Loaded { state: State::default(), origin: Origin::First }),
-            (Found::Damaged(why), _) | (Found::Nothing, Some(why)) => {
-                Ok(Loaded { state: State::default(), origin: Origin::Lost(why) })
+        let next = if matches!(current, Found::Nothing) { read(NEXT)? } else { Found::Nothing };
+        let (mut forged, mut why) = (None, None);
+        for found in [current, next] {
+            match found {
+                Found::State { state, copied, is_signed } => {
+                    let origin = copied.map_or(Origin::Current, Origin::Restored);
+                    return Ok(Loaded { state, origin, forged, is_signed });
+                }
+                Found::Forged(what) => (forged, why) = (Some(what.clone()), Some(what)),
+                Found::Damaged(what) => why = why.or(Some(what)),
+                Found::Nothing => {}
             }
         }
+        let previous = read(PREVIOUS)?;
+        let (state, is_signed, origin) = match (previous, why) {
+            (Found::State { state, is_signed, .. }, why) => {
+                let why = why.unwrap_or_else(|| "the last one is gone".into());
+                (state, is_signed, Origin::Previous(why))
+            }
+            (Found::Nothing, None) => (State::default(), true, Origin::First),
+            (Found::Forged(what), why) => {
+                forged = forged.or(Some(what.clone()));
+                (State::default(), true, Origin::Lost(why.unwrap_or(what)))
+            }
+            (Found::Damaged(why), _) | (Found::Nothing, Some(why)) => {
+                (State::default(), true, Origin::Lost(why))
+            }
+        };
+        Ok(Loaded { state, origin, forged, is_signed })
     }
 
     /// Writes a checkpoint: beside, synced, the old one kept as the previous, renamed, directory synced.
     ///
     /// # Errors
-    /// If any of that fails; then the old one stands.
+    /// If any of that fails; then the old one stands, or the new one if only its name could not be made durable.
     pub(crate) fn save(&self, state: &State) -> Result<(), CheckpointError> {
         let current = self.directory.join(CURRENT);
         let wrong = |source: io::Error| CheckpointError::Write {
@@ -202,30 +197,119 @@ impl Store {
             source,
         };
         let next = self.directory.join(NEXT);
-        write(&next, state).map_err(wrong)?;
+        write(&next, state, &self.keys.key).map_err(wrong)?;
         match disk::rename(&current, &self.directory.join(PREVIOUS)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
             _ => {}
         }
         disk::rename(&next, &current)
             .and_then(|()| disk::sync_directory(&self.directory))
-            .map_err(wrong)
+            .map_err(wrong)?;
+        if self.has_saved.swap(true, Relaxed) && !self.is_sealed.load(Relaxed) {
+            self.seal();
+        }
+        Ok(())
+    }
+
+    /// Whether no checkpoint here lacks its keyed hash.
+    fn is_all_authenticated(&self) -> Result<bool, CheckpointError> {
+        for name in [CURRENT, PREVIOUS] {
+            match read(&self.directory.join(name), Some(&self.keys))? {
+                Found::State { is_signed: true, .. } | Found::Nothing => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// From now on a checkpoint without a keyed hash is refused here. If that cannot be written down, it is tried again at
+    /// the next save.
+    fn seal(&self) {
+        match write_keys(&self.directory, &self.keys) {
+            Ok(()) => self.is_sealed.store(true, Relaxed),
+            Err(error) => {
+                let source = std::error::Error::source(&error);
+                tracing::debug!(%error, source, "the key cannot be sealed yet");
+            }
+        }
+    }
+}
+
+fn write_keys(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> {
+    let path = directory.join(KEY);
+    disk::replace(&path, &directory.join(NEXT_KEY), &keys.sealed())
+        .map_err(|source| CheckpointError::Write { path, source })
+}
+
+fn key_file(directory: &Path) -> Result<Option<KeyFile>, CheckpointError> {
+    let path = directory.join(KEY);
+    let bytes = match read_own(&path, KEY_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(of_file(&path, source)),
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            let why = format!("it holds more than {KEY_FILE} bytes");
+            return Err(CheckpointError::Key { path, why });
+        }
+    };
+    KeyFile::read(&bytes).map(Some).map_err(|why| CheckpointError::Key { path, why })
+}
+
+/// A file that is not ours is another matter than one that cannot be opened.
+fn of_file(path: &Path, source: io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    match NotOurs::of(&source) {
+        Some(why) => CheckpointError::Refused { path, why: why.to_string() },
+        None => CheckpointError::Open { path, source },
+    }
+}
+
+/// Logs what was too open.
+fn tell(remarks: &[Remark]) {
+    let closed: Vec<_> = remarks
+        .iter()
+        .filter_map(|remark| match remark {
+            Remark::Open(what) => Some(what.as_str()),
+            _ => None,
+        })
+        .collect();
+    if !closed.is_empty() {
+        let closed = closed.join(", ");
+        tracing::warn!(
+            closed,
+            "other users could enter the state directory; it is closed to them now"
+        );
+    }
+    for remark in remarks {
+        match remark {
+            Remark::KeyWasReadable(what) => tracing::error!(
+                key = what,
+                "other users could read the node's secret: if one did, he can forge this node's checkpoints and guess redacted secrets; move the state directory away for a new one"
+            ),
+            Remark::Stays(what) => tracing::warn!("{what}"),
+            Remark::Open(_) => {}
+        }
     }
 }
 
 /// Writes a checkpoint file, synced. It says when it was made, which no copy of it can.
-fn write(path: &Path, state: &State) -> io::Result<()> {
+fn write(path: &Path, state: &State, key: &Key) -> io::Result<()> {
     let mut file = File::create(path)?;
     let state = State { born: born(&file.inner().metadata()?), ..state.clone() };
-    file.write_all(&format::write(&state)?)?;
+    let bytes = format::write(&state, key)?;
+    if bytes.len() as u64 > MOST {
+        let what = format!("the checkpoint has {} bytes, and {MOST} is the most", bytes.len());
+        return Err(io::Error::other(what));
+    }
+    file.write_all(&bytes)?;
     file.sync()
 }
 
 /// Where a kill fell between the two renames of a save, the next save would write over the only copy of the last state.
-fn finish_save(directory: &Path) -> Result<(), CheckpointError> {
+fn finish_save(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> {
     let (current, next) = (directory.join(CURRENT), directory.join(NEXT));
-    let is_between =
-        matches!(read(&current)?, Found::Nothing) && matches!(read(&next), Ok(Found::State(..)));
+    let is_between = matches!(read(&current, Some(keys))?, Found::Nothing)
+        && matches!(read(&next, Some(keys)), Ok(Found::State { .. }));
     if is_between {
         disk::rename(&next, &current)
             .map_err(|source| CheckpointError::Write { path: current, source })?;
@@ -235,22 +319,44 @@ fn finish_save(directory: &Path) -> Result<(), CheckpointError> {
 
 /// What a checkpoint file holds.
 enum Found {
-    /// And why it is a copy, if it is one.
-    State(State, Option<String>),
+    State {
+        state: State,
+        /// Why it is a copy, if it is one.
+        copied: Option<String>,
+        /// `false`: an earlier version wrote it.
+        is_signed: bool,
+    },
     Damaged(String),
+    /// It is whole, and no holder of the node's secret wrote it.
+    Forged(String),
     Nothing,
 }
 
-fn read(path: &Path) -> Result<Found, CheckpointError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+fn read(path: &Path, keys: Option<&KeyFile>) -> Result<Found, CheckpointError> {
+    let bytes = match read_own(path, MOST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(source) => return Err(CheckpointError::Open { path: path.to_owned(), source }),
+        Err(source) => return Err(of_file(path, source)),
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            let why = format!("{} is damaged: it holds more than {MOST} bytes", path.display());
+            return Ok(Found::Damaged(why));
+        }
     };
-    match format::read(&bytes) {
-        Ok(state) => {
+    // Without a key nothing can be known of its author.
+    let nobody = Key([0; 32]);
+    let read = format::read(&bytes, keys.map_or(&nobody, |keys| &keys.key));
+    let forged = |why: &str| Found::Forged(format!("{} {why}", path.display()));
+    let is_sealed = keys.is_none_or(|keys| keys.is_sealed);
+    match read {
+        Ok((_, Author::Other)) => {
+            Ok(forged("was not written with this node's secret, or was changed since"))
+        }
+        Ok((_, Author::NotSaid)) if is_sealed => {
+            Ok(forged("has no keyed hash, and this node's checkpoints have one"))
+        }
+        Ok((state, author)) => {
             let copied = copied(path, &state);
-            Ok(Found::State(state, copied))
+            Ok(Found::State { state, copied, is_signed: author == Author::Known })
         }
         Err(FormatError::Newer(version)) => {
             Err(CheckpointError::Newer { path: path.to_owned(), version })
@@ -262,97 +368,5 @@ fn read(path: &Path) -> Result<Found, CheckpointError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    pub(in crate::checkpoint) fn named(node: &str) -> State {
-        State { node: node.into(), ..State::default() }
-    }
-
-    pub(in crate::checkpoint) fn load(directory: &Path) -> (String, Origin) {
-        let loaded = Store::load(directory).unwrap();
-        (loaded.state.node, loaded.origin)
-    }
-
-    #[test]
-    fn the_last_checkpoint_is_read_and_the_one_before_when_it_is_damaged() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        assert_eq!(load(dir.path()), (String::new(), Origin::First));
-        store.save(&named("one")).unwrap();
-        store.save(&named("two")).unwrap();
-        assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
-        fs::write(dir.path().join(CURRENT), "junk").unwrap();
-        let (node, origin) = load(dir.path());
-        assert!(
-            node == "one"
-                && matches!(origin, Origin::Previous(why) if why.contains("checkpoint.json is damaged"))
-        );
-        fs::write(dir.path().join(PREVIOUS), "junk").unwrap();
-        assert!(matches!(load(dir.path()).1, Origin::Lost(_)));
-    }
-
-    #[test]
-    fn a_checkpoint_damaged_at_any_byte_falls_back_to_the_one_before_or_to_none() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        store.save(&named("one")).unwrap();
-        store.save(&named("two")).unwrap();
-        let (current, previous) = (dir.path().join(CURRENT), dir.path().join(PREVIOUS));
-        let (last, before) = (fs::read(&current).unwrap(), fs::read(&previous).unwrap());
-        for at in 0..last.len() {
-            let cut = last[..at].to_vec();
-            let changed = |bits: u8| {
-                let mut changed = last.clone();
-                changed[at] ^= bits;
-                changed
-            };
-            let zeros = [&last[..at], &vec![0; last.len() - at]].concat();
-            for damaged in [cut, changed(1), changed(2), changed(0x80), changed(0xff), zeros] {
-                fs::write(&current, &damaged).unwrap();
-                let (node, origin) = load(dir.path());
-                assert!(node == "one" && matches!(origin, Origin::Previous(_)), "byte {at}");
-            }
-            fs::write(&previous, &last[..at]).unwrap();
-            let (node, origin) = load(dir.path());
-            assert!(node.is_empty() && matches!(origin, Origin::Lost(_)), "byte {at}");
-            fs::write(&previous, &before).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_kill_between_the_two_renames_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        store.save(&named("one")).unwrap();
-        fs::write(dir.path().join(NEXT), format::write(&named("two")).unwrap()).unwrap();
-        assert_eq!(load(dir.path()).0, "one");
-        fs::rename(dir.path().join(CURRENT), dir.path().join(PREVIOUS)).unwrap();
-        assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
-        // And a second one in the middle of the next save.
-        drop(store);
-        let _store = Store::open(dir.path()).unwrap();
-        fs::write(dir.path().join(NEXT), "torn").unwrap();
-        assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
-    }
-
-    #[test]
-    fn a_second_agent_is_kept_out_and_told_why() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Store::open(dir.path()).unwrap();
-        let error = Store::open(dir.path()).unwrap_err().to_string();
-        assert!(error.starts_with("another auditrail uses"), "{error}");
-        drop(first);
-        Store::open(dir.path()).unwrap();
-    }
-
-    #[test]
-    fn the_key_stays_and_a_cut_one_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let key = store.key().unwrap();
-        assert_eq!(store.key().unwrap().0, key.0);
-        fs::write(dir.path().join("node.key"), "short").unwrap();
-        assert!(matches!(store.key(), Err(CheckpointError::Key { found: 5, .. })));
-    }
-}
+#[path = "store_tests.rs"]
+pub(super) mod tests;

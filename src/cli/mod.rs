@@ -20,6 +20,7 @@ mod transform;
 mod unpacked;
 mod verify;
 
+use crate::checkpoint::CheckpointError;
 use crate::config::{Config, ConfigError};
 use crate::disk::descriptors;
 use crate::telemetry::log::{self, LogFormat};
@@ -164,7 +165,9 @@ fn with_config(
         Err(error) => return fail::<ConfigError>(&error, ExitCode::Usage),
     };
     command(config).unwrap_or_else(|error| {
-        let refused = error.is::<transform::NotAccepted>() || error.is::<start::NotTakenOver>();
+        let refused = error.is::<transform::NotAccepted>()
+            || error.is::<start::NotTakenOver>()
+            || error.downcast_ref().is_some_and(CheckpointError::is_refusal);
         fail(&*error, if refused { ExitCode::Usage } else { ExitCode::Failed })
     })
 }

@@ -112,9 +112,9 @@ struct Opened {
 impl Opened {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let store = Arc::new(Store::open(&config.state_dir)?);
-        let key = store.key()?;
+        let key = store.key();
         let mut loaded = Store::load(store.directory())?;
-        tell_origin(&loaded.origin);
+        tell_origin(&loaded);
         let node = node_name(config, &loaded.state.node)?;
         renames::take_over(config, &node, &key, &mut loaded.state)?;
         renames::note_paths(config, &mut loaded.state);
@@ -124,6 +124,7 @@ impl Opened {
     fn telemetry(&self, config: &Config) -> Telemetry {
         let telemetry = start::telemetry(config, &self.node);
         telemetry.set_memory_bound(super::memory::bound(config));
+        telemetry.disk().set_forged(self.loaded.forged.clone());
         telemetry
     }
 }
@@ -225,7 +226,18 @@ async fn wait_for_end(
     }
 }
 
-fn tell_origin(origin: &Origin) {
+fn tell_origin(Loaded { origin, forged, is_signed, .. }: &Loaded) {
+    if let Some(what) = forged {
+        tracing::error!(
+            what,
+            "a checkpoint failed authentication and is not used: find out who may write to the state directory; nothing is taken from it, so no event is passed over"
+        );
+    }
+    if !is_signed {
+        tracing::info!(
+            "the checkpoint is of an earlier version, which did not authenticate it: accepted this once"
+        );
+    }
     match origin {
         Origin::First => tracing::info!("first start in this state directory"),
         Origin::Current => {}

@@ -122,6 +122,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
     if let Some(time) = Store::saved(&config.state_dir) {
         telemetry.disk().saved(Time::from_nanos(time));
     }
+    telemetry.disk().set_forged(loaded.forged);
     if let Origin::Previous(why) | Origin::Lost(why) = loaded.origin {
         telemetry.disk().save_failed(why);
     }

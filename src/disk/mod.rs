@@ -2,7 +2,8 @@
 //!
 //! All writing goes through here, so that one place knows what is written: a test build can end the process before and
 //! after any of these steps, and note them down, so that what a power cut leaves can be worked out (`steps.rs`).
-//! Reading needs none of this and is done where it is needed.
+//! The agent's own files are opened through no link, to write (`File`) and to read (`private.rs`). Only the file of a
+//! file output, which the operator named, may be anything: `File::append_to_output`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,22 +11,23 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
 pub(crate) mod descriptors;
 #[cfg(debug_assertions)]
 mod faults;
 mod own_directory;
+pub(crate) mod private;
 mod read;
 mod steps;
 
 #[cfg(test)]
-#[expect(unused_imports, reason = "the model is the one that plans them")]
-pub(crate) use faults::{FaultKind, left, plan};
-pub(crate) use own_directory::{NotOwn, OwnDirectory, Standing};
+pub(crate) use faults::{FaultKind, plan};
+pub(crate) use own_directory::{OwnDirectory, Standing};
+pub(crate) use private::{NotOurs, OwnFile, read_own};
 pub(crate) use read::{Links, NoFile, ReadFile};
 pub(crate) use steps::{Step, at};
 use steps::{number, parts, step};
-#[allow(unused_imports, reason = "reads of logs and of the state directory go through these")]
-use steps::{read_step, read_step_of};
 
 /// A file that is written to. Made for the owner alone (0600).
 #[derive(Debug)]
@@ -36,27 +38,68 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Opens a file to append to, made where it is missing.
+    /// Opens a file of ours to append to, made where it is missing.
+    ///
+    /// # Errors
+    /// Also if what stands there is not ours: see [`NotOurs`].
     pub(crate) fn append(path: &Path) -> io::Result<Self> {
-        Self::open(path, false, OpenOptions::new().create(true).append(true))
+        Self::own(path, false, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
     }
 
-    /// Opens an empty file, whatever was there.
+    /// Makes an empty file. One that stands there, as a crash leaves it, goes first; a link goes, not what it leads to.
+    ///
+    /// # Errors
+    /// Also if a directory stands there.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        Self::open(path, true, OpenOptions::new().create(true).write(true).truncate(true))
+        let make = || Self::own(path, true, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL);
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                remove_file(path)?;
+                make()
+            }
+            other => other,
+        }
     }
 
     /// Makes a file that is not there yet, to be written and read again.
+    ///
+    /// # Errors
+    /// Also if there is one.
     pub(crate) fn create_new(path: &Path) -> io::Result<Self> {
-        Self::open(path, true, OpenOptions::new().create_new(true).read(true).append(true))
+        Self::own(path, true, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL)
     }
 
-    /// Opens a file that must be there, to be cut or overwritten.
+    /// Opens a file of ours that must be there, to be cut or overwritten.
+    ///
+    /// # Errors
+    /// Also if what stands there is not ours: see [`NotOurs`].
     pub(crate) fn existing(path: &Path) -> io::Result<Self> {
-        Self::open(path, false, OpenOptions::new().write(true))
+        Self::own(path, false, OFlags::WRONLY)
     }
 
-    fn open(path: &Path, empty: bool, options: &mut OpenOptions) -> io::Result<Self> {
+    fn own(path: &Path, empty: bool, flags: OFlags) -> io::Result<Self> {
+        let number = number();
+        let inner = step(Step::Open(path, empty, number), || private::open_to_write(path, flags))?;
+        Ok(Self { inner, number })
+    }
+
+    /// Opens the file of a file output to append to, made where it is missing: it may be a link, or no regular file.
+    ///
+    /// # Errors
+    /// As the disk has them.
+    pub(crate) fn append_to_output(path: &Path) -> io::Result<Self> {
+        Self::any(path, false, OpenOptions::new().create(true).append(true))
+    }
+
+    /// Opens the file of a file output, and empties it: it may be a link.
+    ///
+    /// # Errors
+    /// As the disk has them.
+    pub(crate) fn empty_output(path: &Path) -> io::Result<Self> {
+        Self::any(path, true, OpenOptions::new().create(true).write(true).truncate(true))
+    }
+
+    fn any(path: &Path, empty: bool, options: &mut OpenOptions) -> io::Result<Self> {
         let number = number();
         let inner = step(Step::Open(path, empty, number), || options.mode(0o600).open(path))?;
         Ok(Self { inner, number })

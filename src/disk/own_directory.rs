@@ -16,6 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::private::{NotOurs, may_own, own};
 use super::read::{Links, ReadFile, walk};
 use super::steps::{Step, step};
 
@@ -43,14 +44,6 @@ pub(crate) enum Standing {
     Gone,
 }
 
-/// Why a directory is not taken for the agent's own. Comes as the inner error of an [`io::Error`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum NotOwn {
-    /// Somebody else made it, and may change what is in it.
-    #[error("it belongs to user {0}, not to the agent's user or root")]
-    Owner(u32),
-}
-
 /// What is known of a file without opening it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FileStat {
@@ -72,15 +65,15 @@ impl OwnDirectory {
     /// Opens a directory that is there. One that others may enter is closed to them.
     ///
     /// # Errors
-    /// If there is none, or a link or something else in its place, or one of another user: see [`NotOwn`].
+    /// If there is none, or a link or something else in its place, or one of another user: see [`NotOurs`].
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let (above, name) = walk(path, Links::Refused)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let inner: OwnedFd = openat(&above, &name, flags, Mode::empty())?;
         let stat = fstat(&inner)?;
-        let own = rustix::process::geteuid().as_raw();
-        if stat.st_uid != own && stat.st_uid != 0 {
-            return Err(io::Error::other(NotOwn::Owner(stat.st_uid)));
+        let own = own();
+        if !may_own(stat.st_uid) {
+            return Err(NotOurs::Owner { owner: stat.st_uid, own }.into());
         }
         if stat.st_uid == own
             && Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO)

@@ -6,7 +6,6 @@
 //! only where the one who made it could read the file anyway: root, or the agent's own user.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -15,11 +14,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, fstatfs, open, openat,
-    readlinkat, statat,
+    AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, open, openat, readlinkat,
+    statat,
 };
 use rustix::io::Errno;
 
+use super::private::{kind, may_own};
 use super::steps::read_step_of as read_step;
 
 /// Links that one name may lead through, as the kernel has it (`MAXSYMLINKS` in Linux' `namei.h`).
@@ -68,23 +68,7 @@ pub(crate) enum NoFile {
     LinkOf { path: PathBuf, owner: u32 },
     /// Anything else that is no regular file.
     #[error("it is {0}, not a file")]
-    Other(Kind),
-}
-
-/// A kind of file that has no content of its own.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Kind(FileType);
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            FileType::Directory => "a directory",
-            FileType::Fifo => "a FIFO",
-            FileType::Socket => "a socket",
-            FileType::CharacterDevice | FileType::BlockDevice => "a device",
-            _ => "something else",
-        })
-    }
+    Other(&'static str),
 }
 
 impl NoFile {
@@ -125,8 +109,8 @@ impl ReadFile {
             Err(Errno::LOOP) => Err(NoFile::Link.into()),
             // A socket, or a device without a driver.
             Err(Errno::NXIO | Errno::NODEV) => {
-                let kind = kind_of(&statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?);
-                Err(NoFile::Other(Kind(kind)).into())
+                let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                Err(NoFile::Other(kind(stat.st_mode).unwrap_or("something else")).into())
             }
             opened => Self::regular(opened?, path),
         }
@@ -186,17 +170,12 @@ impl AsFd for ReadFile {
     }
 }
 
-fn kind_of(stat: &Stat) -> FileType {
-    FileType::from_raw_mode(stat.st_mode)
-}
-
 /// Goes to the directory of a file, part by part, and follows on the way the links that may be followed. Answers the
 /// directory and the last name in it, which was no link a moment ago.
 pub(super) fn walk(path: &Path, links: Links) -> io::Result<(OwnedFd, OsString)> {
     let (at, name) = parts_of(path, links)?;
     // Nothing but a root, a dot or two.
-    let directory = || NoFile::Other(Kind(FileType::Directory));
-    Ok((at, name.ok_or_else(directory)?))
+    Ok((at, name.ok_or(NoFile::Other("a directory"))?))
 }
 
 /// Goes to a directory in the same way, through the links of root and of the agent's user.
@@ -219,7 +198,7 @@ fn parts_of(path: &Path, links: Links) -> io::Result<(OwnedFd, Option<OsString>)
         let last = parts.is_empty();
         let next = openat(&at, &part, ON_THE_WAY, Mode::empty())?;
         let stat = fstat(&next)?;
-        match kind_of(&stat) {
+        match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink if fstatfs(&next)?.f_type == PROC_SUPER_MAGIC => {
                 // What stands there leads by itself and not by its text, and nobody can put a link there.
                 let there = OFlags::PATH | OFlags::CLOEXEC;
@@ -233,7 +212,7 @@ fn parts_of(path: &Path, links: Links) -> io::Result<(OwnedFd, Option<OsString>)
                 if last && links == Links::Refused {
                     return Err(NoFile::Link.into());
                 }
-                if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
+                if !may_own(stat.st_uid) {
                     let path = path.to_owned();
                     return Err(NoFile::LinkOf { path, owner: stat.st_uid }.into());
                 }

@@ -227,7 +227,8 @@ impl Letters {
     /// Removes letters, and gives others their new answer. Durable when it returns.
     ///
     /// # Errors
-    /// If a segment cannot be written anew. Then it is as it was.
+    /// If a segment cannot be written anew: then it is as it was. Or if that cannot be made durable: then letters that are
+    /// gone may be there again after a power cut.
     pub(crate) fn settle(
         &self,
         gone: &HashSet<Position>,
@@ -246,11 +247,13 @@ impl Letters {
             }
             answers.get(&position).map_or(Fate::Keep, |answer| Fate::Answer(answer.clone()))
         };
-        for number in touched {
+        let written = touched.into_iter().try_for_each(|number| {
             books.shelf.rewrite(number, false, fate)?;
             books.known.retain(|position, spot| spot.segment != number || !gone.contains(position));
-        }
-        Ok(())
+            Ok(())
+        });
+        // Those before one that failed are written too.
+        written.and(books.shelf.sync())
     }
 
     /// Removes what does not read.
@@ -266,6 +269,7 @@ impl Letters {
         for number in numbers {
             books.shelf.rewrite(number, true, |_| Fate::Keep)?;
         }
+        books.shelf.sync()?;
         Ok(sum)
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::Count;
 use super::frame::{self, Found, Place};
 use super::letter::{Kept, Letter};
-use crate::disk;
+use crate::disk::{self, OwnFile};
 use crate::event::Position;
 
 /// A segment is closed at this size, so that few bytes are written again when a letter goes. A larger letter has one
@@ -119,8 +119,8 @@ impl Shelf {
         number: u32,
         mut each: impl FnMut(Found, u64) -> io::Result<()>,
     ) -> io::Result<(Option<u64>, u64)> {
-        let mut file = fs::File::open(self.path(number))?;
-        let length = file.metadata()?.len();
+        let mut file = OwnFile::open(&self.path(number))?;
+        let length = file.length()?;
         Ok((frame::scan(&mut file, length, |found| each(found, length))?, length))
     }
 
@@ -195,7 +195,7 @@ impl Shelf {
     }
 
     /// Writes a segment anew with what is to become of its letters; `damaged`: without what does not read. A letter
-    /// too large to be written again keeps its first answer.
+    /// too large to be written again keeps its first answer. It is durable after [`Shelf::sync`].
     pub(super) fn rewrite(
         &mut self,
         number: u32,
@@ -233,11 +233,10 @@ impl Shelf {
         let path = self.path(number);
         if kept.is_empty() {
             disk::remove_file(&path)?;
-            disk::sync_directory(&self.directory)?;
             self.segments.remove(&number);
             return Ok(());
         }
-        let mut file = fs::File::open(&path)?;
+        let mut file = OwnFile::open(&path)?;
         let mut bytes = Vec::new();
         for (from, to, answered) in kept {
             if let Some((letter, place)) = answered {
@@ -247,7 +246,7 @@ impl Shelf {
             } else {
                 file.seek(SeekFrom::Start(from))?;
                 let end = bytes.len() as u64 + (to - from);
-                (&file).take(to - from).read_to_end(&mut bytes)?;
+                file.by_ref().take(to - from).read_to_end(&mut bytes)?;
                 if bytes.len() as u64 != end {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
@@ -256,10 +255,21 @@ impl Shelf {
             // Where this byte is damaged it is mended.
             bytes.push(b'\n');
         }
-        disk::replace(&path, &path.with_extension("new"), &bytes)?;
+        let beside = path.with_extension("new");
+        disk::write_synced(&beside, &bytes)?;
+        disk::rename(&beside, &path)?;
         segment.bytes = bytes.len() as u64;
         self.segments.insert(number, segment);
         Ok(())
+    }
+
+    /// Makes durable which segments there are.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match disk::sync_directory(&self.directory) {
+            // There was never a letter.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// Letters of one segment that are wanted, as many as fit; at least one if there is any. All are of one generation and scope.
@@ -285,7 +295,7 @@ impl Shelf {
             }
             Ok(())
         })?;
-        let mut file = fs::File::open(self.path(number))?;
+        let mut file = OwnFile::open(&self.path(number))?;
         let kept = places.into_iter().map(|(letter, place)| {
             let line = line(&mut file, &place)?;
             Ok(Kept { letter, line })
@@ -298,7 +308,7 @@ fn read(place: &Place) -> Option<Letter> {
     serde_json::from_slice(&place.meta).ok()
 }
 
-fn line(file: &mut fs::File, place: &Place) -> io::Result<Vec<u8>> {
+fn line(file: &mut OwnFile, place: &Place) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(place.line_at()))?;
     let mut line = vec![0; place.line as usize];
     file.read_exact(&mut line)?;
@@ -340,11 +350,11 @@ pub(super) fn each(
 ) -> io::Result<()> {
     let shelf = Shelf { directory: directory.to_owned(), segments: BTreeMap::new() };
     for number in shelf.numbers(false)? {
-        let mut file = match fs::File::open(shelf.path(number)) {
+        let mut file = match OwnFile::open(&shelf.path(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
         };
-        let length = file.metadata()?.len();
+        let length = file.length()?;
         let mut places = Vec::new();
         frame::scan(&mut file, length, |found| {
             if let Found::Letter(place) = found

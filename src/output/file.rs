@@ -144,7 +144,7 @@ impl File {
             Some(mark) => Some(self.unrotate(mark)?),
             None => None,
         };
-        let file = disk::File::append(&self.path)?;
+        let file = disk::File::append_to_output(&self.path)?;
         let length = file.length()?;
         // What an earlier life of the agent rotated stays.
         let next = || Ok::<_, io::Error>(self.all_rotated()?.last().map_or(0, |last| last + 1));
@@ -189,13 +189,13 @@ impl File {
 
     /// So many rotations that the marked file was let go: what follows it is written anew, as a file of its own.
     fn begin_anew(&self, later: &[u64]) -> io::Result<Mark> {
-        disk::File::create(&self.path)?;
+        disk::File::empty_output(&self.path)?;
         let Some((last, others)) = later.split_last() else { return Ok(Mark::default()) };
         for sequence in others {
             disk::remove_file(&self.rotated(*sequence))?;
         }
         // This one stays, empty: until the new mark is written down, it says that the old one no longer holds.
-        disk::File::create(&self.rotated(*last))?.sync()?;
+        disk::File::empty_output(&self.rotated(*last))?.sync()?;
         Ok(Mark { sequence: last + 1, length: 0 })
     }
 
@@ -339,7 +339,7 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::NotFound && rotated.try_exists()? => {}
             other => other?,
         }
-        open.file = Some(disk::File::append(&self.path)?);
+        open.file = Some(disk::File::append_to_output(&self.path)?);
         open.mark = Mark { sequence: open.mark.sequence + 1, length: 0 };
         self.sync_directory()?;
         if let Some(oldest) = open.mark.sequence.checked_sub(rotate.max_files as u64 + 1) {

@@ -51,6 +51,13 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         let _ = writeln!(text, "\n  ! configuration: {}", human::line(problem, 1000));
     }
     let disk = &snapshot.disk;
+    if let Some(what) = &disk.checkpoint_forged {
+        let _ = writeln!(
+            text,
+            "\n  ! checkpoint: failed authentication and was not used: {}",
+            human::line(what, 1000)
+        );
+    }
     // Writing to a String cannot fail.
     let _ = write!(
         text,

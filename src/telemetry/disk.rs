@@ -14,6 +14,7 @@ pub(crate) struct DiskStats {
     pub(crate) state_bytes: Level,
     checkpoint_error: Mutex<Option<String>>,
     spent: Mutex<Option<String>>,
+    forged: Mutex<Option<String>>,
 }
 
 impl DiskStats {
@@ -36,6 +37,15 @@ impl DiskStats {
     /// `Some` says which bound of `disk` is reached and by how much; `None`, that there is room.
     pub(crate) fn set_spent(&self, spent: Option<String>) {
         set(&self.spent, spent);
+    }
+
+    /// `Some` says which checkpoint failed authentication when this process started, and why.
+    pub(crate) fn set_forged(&self, forged: Option<String>) {
+        set(&self.forged, forged);
+    }
+
+    pub(crate) fn forged(&self) -> Option<String> {
+        get(&self.forged)
     }
 
     pub(crate) fn spent(&self) -> Option<String> {

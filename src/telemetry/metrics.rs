@@ -79,6 +79,7 @@ const PAIR: &[Row<PairStats>] = &[
 const AGENT: &[Row<Telemetry>] = &[
     Row("auditrail_checkpoint_errors", "Failed writes of the checkpoint.", Counter(|t| t.disk().checkpoint_errors.get())),
     Row("auditrail_checkpoint_last_success_timestamp_seconds", "Time of the last write of the checkpoint.", Seconds(|t, _| t.disk().checkpoint_saved.get().map(Time::seconds))),
+    Row("auditrail_checkpoint_forged", "1 if a checkpoint failed authentication when the agent started.", Gauge(|t| Some(t.disk().forged().is_some().into()))),
     Row("auditrail_state_bytes", "Bytes of all that the agent keeps in its state directory.", Gauge(|t| Some(t.disk().state_bytes.get()))),
     Row("auditrail_config_last_reload_successful", "1 while the last reload of the configuration was accepted.", Gauge(|t| Some(t.reload().problem().is_none().into()))),
     Row("auditrail_config_last_reload_success_timestamp_seconds", "Time of the last reload that was accepted.", Seconds(|t, _| t.reload().last_success().map(Time::seconds))),

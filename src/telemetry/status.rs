@@ -121,6 +121,9 @@ pub(crate) struct DiskView {
     pub(crate) checkpoint_errors: u64,
     pub(crate) state_bytes: u64,
     pub(crate) spent: Option<String>,
+    /// Which checkpoint failed authentication at the last start, and how that shows.
+    #[serde(default)]
+    pub(crate) checkpoint_forged: Option<String>,
 }
 
 impl Telemetry {
@@ -146,6 +149,7 @@ impl Telemetry {
                 checkpoint_errors: disk.checkpoint_errors.get(),
                 state_bytes: disk.state_bytes.get(),
                 spent: disk.spent(),
+                checkpoint_forged: disk.forged(),
             },
             reload_problem: self.0.reload.problem(),
             memory_bound_bytes: self.0.memory_bound.get(),

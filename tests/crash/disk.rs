@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
+use sha2::Sha256;
 
 /// What a power cut does to what was not synced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -203,13 +205,17 @@ pub(crate) fn restore(image: &Image, root: &Path) {
     for (path, content) in image {
         match content {
             None => fs::create_dir(root.join(path)).unwrap(),
-            Some(content) => fs::write(root.join(path), in_place(content)).unwrap(),
+            Some(content) => {
+                let secret = image.get(&path.with_file_name("node.key")).cloned().flatten();
+                let content = in_place(content, &secret.unwrap_or_default());
+                fs::write(root.join(path), content).unwrap();
+            }
         }
     }
 }
 
 /// A checkpoint says when its file was made, and an image is a copy: on the disk that lost its power it was none.
-fn in_place(content: &[u8]) -> Vec<u8> {
+fn in_place(content: &[u8], secret: &[u8]) -> Vec<u8> {
     let whole = || {
         let text = std::str::from_utf8(content).ok()?;
         let (head, body) = text.strip_suffix('\n')?.split_once('\n')?;
@@ -218,12 +224,32 @@ fn in_place(content: &[u8]) -> Vec<u8> {
         let (before, rest) = body.split_once(",\"born\":").filter(|_| length == body.len())?;
         let body =
             format!("{before}{}", rest.trim_start_matches(|byte: char| byte.is_ascii_digit()));
+        let version = u32::try_from(head["version"].as_u64()?).ok()?.to_le_bytes();
         let mut crc32 = crc32fast::Hasher::new();
-        crc32.update(&u32::try_from(head["version"].as_u64()?).ok()?.to_le_bytes());
+        crc32.update(&version);
         crc32.update(body.as_bytes());
         head["length"] = body.len().into();
         head["crc32"] = format!("{:08x}", crc32.finalize()).into();
+        head["hmac"] =
+            signed(secret, &[&version, &(body.len() as u64).to_le_bytes(), body.as_bytes()])?
+                .into();
         Some(format!("{head}\n{body}\n").into_bytes())
     };
     whole().unwrap_or_else(|| content.to_vec())
+}
+
+/// What `src/checkpoint/seal.rs` writes behind a body, with the secret that stands in `node.key`.
+fn signed(secret: &[u8], parts: &[&[u8]]) -> Option<String> {
+    let hash = |key: &[u8], parts: &[&[u8]]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes()
+    };
+    let key = hash(secret.get(..32)?, &[b"auditrail: the key that authenticates checkpoints"]);
+    let tag = hash(&key, parts);
+    let hex: Vec<_> = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex.concat();
+    Some(format!("{hex}-{:08x}", crc32fast::hash(&tag)))
 }

@@ -5,6 +5,7 @@
 //! Elasticsearch and a file. `kills.rs` ends the real binary at point after point of it. `power.rs` rebuilds, from the notes
 //! that a debug build takes, what a power cut would leave of its files (`disk.rs`), and starts on that. `node.rs` drives
 //! the binary through the script, which goes on as the agent's progress allows, and across its end; `tally.rs` counts.
+//! `faults.rs` lets the disk fail at step after step, and at read after read, with each error that it may give.
 //!
 //! A sample of the points is tried by default; `AUDITRAIL_EVERY_POINT=1` tries all.
 // The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
@@ -22,6 +23,7 @@ mod node;
 mod script;
 mod tally;
 
+mod faults;
 mod kills;
 mod power;
 

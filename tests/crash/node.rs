@@ -38,6 +38,21 @@ pub(crate) enum Ended {
     Killed,
     /// By itself, after SIGTERM, with everything delivered and acknowledged.
     Well,
+    /// By itself, with an error.
+    Failed,
+}
+
+/// Errors that the disk gives at some moment (`src/disk/faults.rs`).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Fault {
+    /// Of reads, or of what changes a file.
+    pub(crate) is_read: bool,
+    /// The first that fails, counted from 1; 0: none, the run is only taped.
+    pub(crate) at: usize,
+    /// How many in a row.
+    pub(crate) count: usize,
+    /// The error, as `errno.h` has it.
+    pub(crate) with: &'static str,
 }
 
 impl Node {
@@ -107,7 +122,30 @@ impl Node {
 
     /// Runs the agent to the end of the script and ends it, or to this point of it, where it is killed.
     pub(crate) fn run(&mut self, end_at: Option<usize>) -> Ended {
-        let mut agent = self.start(end_at);
+        let end_at = end_at.map(|point| point.to_string());
+        self.run_with(
+            &end_at.map(|point| ("AUDITRAIL_END_AT", point)).into_iter().collect::<Vec<_>>(),
+        )
+    }
+
+    /// Runs the agent to the end of the script, with the disk failing at one moment.
+    pub(crate) fn run_failing(&mut self, fault: Fault) -> Ended {
+        let at = if fault.is_read { "AUDITRAIL_FAIL_READ_AT" } else { "AUDITRAIL_FAIL_AT" };
+        let mut environment = vec![
+            ("AUDITRAIL_FAULTS", self.path("tape").display().to_string()),
+            ("AUDITRAIL_FAIL_WITH", fault.with.to_owned()),
+            ("AUDITRAIL_FAIL_COUNT", fault.count.to_string()),
+        ];
+        if fault.at > 0 {
+            environment.push((at, fault.at.to_string()));
+        }
+        self.run_with(&environment)
+    }
+
+    fn run_with(&mut self, environment: &[(&str, String)]) -> Ended {
+        let is = |name: &str| environment.iter().any(|(set, _)| *set == name);
+        let (killed, failing) = (is("AUDITRAIL_END_AT"), is("AUDITRAIL_FAULTS"));
+        let mut agent = self.start(environment);
         if self.log.next().is_none() {
             // Something to wait for, so that it has time to do wrong.
             self.step();
@@ -116,9 +154,14 @@ impl Node {
         loop {
             if let Some(status) = agent.0.try_wait().unwrap() {
                 match (status.signal(), status.code()) {
-                    (Some(9), _) if end_at.is_some() => {
+                    (Some(9), _) if killed => {
                         self.cut = true;
                         return Ended::Killed;
+                    }
+                    // A panic has another code.
+                    (None, Some(1 | 2)) if failing => {
+                        self.cut = true;
+                        return Ended::Failed;
                     }
                     (_, Some(0)) if told => return Ended::Well,
                     _ => panic!("ended with {status}, told: {told}{}", self.explain()),
@@ -136,15 +179,13 @@ impl Node {
         }
     }
 
-    fn start(&self, end_at: Option<usize>) -> Agent {
+    fn start(&self, environment: &[(&str, String)]) -> Agent {
         let log = File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
         command.args(["run", "-c"]).arg(self.path("auditrail.toml")).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         command.env("AUDITRAIL_STEPS", self.path("notes"));
-        if let Some(point) = end_at {
-            command.env("AUDITRAIL_END_AT", point.to_string());
-        }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         Agent(command.spawn().unwrap())
     }
 

@@ -1,7 +1,7 @@
 //! A state directory that resists: not ours, of another version, damaged, gone in part.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 
 use rustix::process::{Signal, geteuid};
@@ -38,7 +38,7 @@ fn a_checkpoint_of_a_newer_version_is_left_alone_and_the_way_out_is_named() {
     let file =
         format!("{{\"version\":7,\"length\":{},\"crc32\":\"{crc32:08x}\"}}\n{body}\n", body.len());
     fs::write(&path, &file).unwrap();
-    let ran = place.ask(&["run"]).expect(1);
+    let ran = place.ask(&["run"]).expect(2);
     assert!(ran.stderr.contains("written by a newer auditrail (version 7)"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(&path).unwrap(), file);
 }
@@ -98,4 +98,107 @@ fn an_agent_without_any_right_to_write_its_state_says_where_it_may_not() {
     let ran = place.ask(&["run"]).expect(1);
     assert!(ran.stderr.contains("cannot create the state directory"), "{}", ran.stderr);
     assert!(ran.stderr.contains(place.state_dir().to_str().unwrap()), "{}", ran.stderr);
+}
+
+fn set_mode(path: &std::path::Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn mode(path: &std::path::Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn a_state_directory_that_kubelet_made_is_closed_to_other_users_and_check_says_so_before() {
+    let place = delivered();
+    let (state, letters) = (place.state_dir(), place.state_dir().join("dead-letters"));
+    fs::create_dir_all(&letters).unwrap();
+    for path in [&state, &letters] {
+        set_mode(path, 0o755);
+    }
+    set_mode(&state.join("lock"), 0o644);
+    let checked = place.ask(&["check"]);
+    for path in [&state, &letters, &state.join("lock")] {
+        let said = format!("other users may use {}", path.display());
+        assert!(checked.stdout.contains(&said), "{said}: {}", checked.stdout);
+        assert_ne!(mode(path) & 0o077, 0, "check changes nothing");
+    }
+    let said = go_on(&place);
+    assert!(said.contains("other users could enter the state directory"), "{said}");
+    assert_eq!(
+        [&state, &letters, &state.join("lock")].map(|path| mode(path)),
+        [0o700, 0o700, 0o600]
+    );
+}
+
+#[test]
+fn links_that_another_user_planted_are_not_written_through() {
+    let place = Place::following_recorded();
+    let (state, victim) = (place.state_dir(), place.path("victim"));
+    fs::create_dir(&state).unwrap();
+    fs::write(&victim, "precious").unwrap();
+    for name in ["checkpoint.json.new", "node.key.new", "lock"] {
+        symlink(&victim, state.join(name)).unwrap();
+    }
+    let ran = place.ask(&["run"]).expect(2);
+    assert!(ran.stderr.contains("lock: it is a symbolic link"), "{}", ran.stderr);
+    let checked = place.ask(&["check"]);
+    assert!(checked.stdout.contains("lock: it is a symbolic link"), "{}", checked.stdout);
+    fs::remove_file(state.join("lock")).unwrap();
+    go_on(&place);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(!fs::symlink_metadata(state.join("node.key")).unwrap().is_symlink());
+}
+
+#[test]
+fn a_key_that_others_may_have_changed_is_refused_and_one_that_they_could_read_is_said() {
+    let place = delivered();
+    let key = place.state_dir().join("node.key");
+    set_mode(&key, 0o666);
+    for command in ["run", "check"] {
+        let ran = place.ask(&[command]);
+        let said = ran.stderr + &ran.stdout;
+        assert!(said.contains("others may write to it (mode 0666)"), "{command}: {said}");
+    }
+    place.ask(&["run"]).expect(2);
+    set_mode(&key, 0o644);
+    let checked = place.ask(&["check"]);
+    assert!(
+        checked.stdout.contains("other users can read the node's secret"),
+        "{}",
+        checked.stdout
+    );
+    let said = go_on(&place);
+    assert!(said.contains("other users could read the node's secret"), "{said}");
+    assert_eq!(mode(&key), 0o600);
+}
+
+/// Writes a checkpoint in which every offset is another, as somebody can who knows the format but not the key.
+fn move_cursors(path: &std::path::Path) {
+    let text = fs::read_to_string(path).unwrap();
+    let (head, body) = text.trim_end().split_once('\n').unwrap();
+    let body = body.replace("\"offset\":", "\"offset\":9");
+    let mut crc32 = crc32fast::Hasher::new();
+    crc32.update(&1_u32.to_le_bytes());
+    crc32.update(body.as_bytes());
+    let mut head: serde_json::Value = serde_json::from_str(head).unwrap();
+    head["length"] = body.len().into();
+    head["crc32"] = format!("{:08x}", crc32.finalize()).into();
+    fs::write(path, format!("{head}\n{body}\n")).unwrap();
+}
+
+#[test]
+fn a_cursor_that_somebody_moved_passes_over_no_event_and_shows() {
+    let place = delivered();
+    let checkpoint = place.state_dir().join("checkpoint.json");
+    move_cursors(&checkpoint);
+    let checked = place.ask(&["check"]);
+    assert!(checked.stdout.contains("a checkpoint failed authentication"), "{}", checked.stdout);
+    let status = place.ask(&["status"]);
+    assert!(status.stdout.contains("failed authentication and was not used"), "{}", status.stdout);
+    let said = go_on(&place);
+    assert!(said.contains("a checkpoint failed authentication and is not used"), "{said}");
+    // What is written from then on is this agent's again.
+    let said = go_on(&place);
+    assert!(!said.contains("failed authentication"), "{said}");
 }

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::Report;
-use crate::checkpoint::{Budget, CheckpointError, Loaded, Store, try_directory};
+use crate::checkpoint::{Budget, CheckpointError, Loaded, Remark, Store, try_directory};
 use crate::cli::run::socket;
 use crate::config::Config;
 use crate::output::Finding;
@@ -11,13 +11,17 @@ use crate::output::Finding;
 /// Longest path of a Unix socket, without the NUL that ends it.
 const SOCKET_PATH: usize = 107;
 
+const FORGED: &str = "find out who may write to `state_dir`; `run` does not use it, and looks up what may have been sent";
+
 /// Adds a line for each, and answers what the checkpoint holds.
 pub(super) fn state_dir(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> {
     let shown = config.state_dir.display();
     if running {
         report.add("state_dir", Finding::ok(format!("{shown} is in use by a running agent")));
     } else {
-        report.add("state_dir", tried(config));
+        for finding in tried(config) {
+            report.add("state_dir", finding);
+        }
     }
     if !config.state_dir.is_dir() {
         return None;
@@ -30,7 +34,13 @@ pub(super) fn state_dir(config: &Config, running: bool, report: &mut Report) -> 
             .add("disk", Finding::fail(format!("cannot look at the disk of {shown}: {error}"), "")),
     }
     match Store::load(&config.state_dir) {
-        Ok(loaded) => Some(loaded),
+        Ok(loaded) => {
+            if let Some(what) = &loaded.forged {
+                let what = format!("a checkpoint failed authentication: {what}");
+                report.add("checkpoint", Finding::fail(what, FORGED));
+            }
+            Some(loaded)
+        }
         Err(error) => {
             report.add("checkpoint", from_error(&error));
             None
@@ -38,27 +48,42 @@ pub(super) fn state_dir(config: &Config, running: bool, report: &mut Report) -> 
     }
 }
 
-fn tried(config: &Config) -> Finding {
+/// What `run` would find, with nothing changed.
+fn tried(config: &Config) -> Vec<Finding> {
     let shown = config.state_dir.display();
     let socket = socket(config);
     if socket.as_os_str().as_bytes().len() > SOCKET_PATH {
         let what = format!("the path of the agent's socket, {}, is too long", socket.display());
-        return Finding::fail(what, "choose a shorter `state_dir`");
+        return vec![Finding::fail(what, "choose a shorter `state_dir`")];
     }
     let there = config.state_dir.is_dir();
     if let Err(error) = try_directory(&config.state_dir) {
         let what = if there { "cannot be written to" } else { "cannot be made" };
-        return Finding::fail(
+        return vec![Finding::fail(
             format!("{shown} {what}: {error}"),
             "set `state_dir` to a directory on a writable disk that the agent's user owns; in a pod mount one that outlives it",
-        );
+        )];
     }
     if !there {
-        return Finding::ok(format!("{shown} is not there yet, `run` can make it"));
+        return vec![Finding::ok(format!("{shown} is not there yet, `run` can make it"))];
     }
-    match Store::open(&config.state_dir) {
-        Ok(_) => Finding::ok(format!("{shown} can be used")),
-        Err(error) => from_error(&error),
+    match Store::look(&config.state_dir) {
+        Ok(remarks) if remarks.is_empty() => vec![Finding::ok(format!("{shown} can be used"))],
+        Ok(remarks) => remarks.into_iter().map(from_remark).collect(),
+        Err(error) => vec![from_error(&error)],
+    }
+}
+
+fn from_remark(remark: Remark) -> Finding {
+    match remark {
+        Remark::Open(what) => {
+            Finding::warn(format!("other users may use {what}"), "`run` closes it to them")
+        }
+        Remark::KeyWasReadable(what) => Finding::warn(
+            format!("other users can read the node's secret, {what}"),
+            "if one did, move the state directory away for a new one: he can forge this node's checkpoints and guess redacted secrets",
+        ),
+        Remark::Stays(what) => Finding::warn(what, ""),
     }
 }
 

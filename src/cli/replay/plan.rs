@@ -80,7 +80,7 @@ pub(super) fn key(config: &Config) -> anyhow::Result<Key> {
     if let Some(key) = Store::known_key(&config.state_dir)? {
         return Ok(key);
     }
-    Ok(Store::open(&config.state_dir)?.key()?)
+    Ok(Store::open(&config.state_dir)?.key())
 }
 
 /// Opens the directory that remembers this very replay: of these files, to these outputs, with these limits.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{self, Links, NotOwn, OwnDirectory, ReadFile};
+use crate::disk::{self, Links, NotOurs, OwnDirectory, ReadFile};
 use crate::event::{Fingerprint, Key};
 
 /// `AGENT-INPUT-FINGERPRINT.log`, and `.gz` behind it: the agent is known by the key in its state directory.
@@ -122,7 +122,7 @@ pub(crate) fn rename_links(directory: &Path, key: &Key, from: &str, to: &str) ->
 
 /// What to do where a link cannot be made.
 pub(super) fn way_out(error: &io::Error) -> &'static str {
-    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotOwn>) {
+    if NotOurs::of(error).is_some() {
         return "see who made it, and remove it if it is not yours; or set `hold.dir` to a directory of the agent's own in the same mount";
     }
     match error.kind() {

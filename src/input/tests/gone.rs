@@ -105,9 +105,7 @@ fn nothing_is_given_up_as_long_as_there_is_no_log_at_all() {
 fn a_backup_that_cannot_be_read_for_a_while_is_waited_for() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
     assert_eq!(
-        play.script(
-            "append a b | read 1 | rotate | append c | look | wait 3 | restart"
-        ),
+        play.script("append a b | read 1 | rotate | append c | look | wait 3 | restart"),
         "a"
     );
     play.allow_reading("1", false);

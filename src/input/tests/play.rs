@@ -25,7 +25,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::io::Errno;
+
 use crate::config::{Config, FileInput, StartAt, Waits};
+use crate::disk::{FaultKind, plan};
 use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, Roll, Sightings, Whole};
 use crate::input::catalogue::Catalogue;
 use crate::input::generation::Generation;

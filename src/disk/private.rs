@@ -1,0 +1,276 @@
+//! Opening the agent's own files in the state directory.
+//!
+//! Another user may have been able to write there: a directory that was open to all, a volume that another pod mounts. He
+//! can put a link to a file that only root may write where the agent makes its next file, or a FIFO where it reads one.
+//! So no symbolic link is followed, nothing is waited for, and what was opened is looked at through its descriptor: a
+//! regular file with one name, which belongs to the agent's user or to root.
+
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, open, statat};
+use rustix::io::Errno;
+
+use super::steps::{Step, read_step_of, step};
+
+/// Added to every mode of opening: no link is followed, a FIFO is not waited for, a terminal does not become ours.
+const WARY: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// The owner may read and write (0600), others nothing.
+pub(super) const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Why a file is not taken for the agent's own. Comes as the inner error of an [`io::Error`].
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NotOurs {
+    /// Anything but a regular file.
+    #[error("it is {0}, not a file: remove it")]
+    Kind(&'static str),
+    /// A file with a second name, which may be another program's.
+    #[error("it has {0} names (hard links), so it may be another program's file: remove this name")]
+    Names(u64),
+    /// A file of another user.
+    #[error(
+        "it belongs to user {owner}, and only root and the agent's user {own} may own it: find out who put it there, then remove it or give it back with `chown`"
+    )]
+    Owner { owner: u32, own: u32 },
+}
+
+impl NotOurs {
+    /// What an error says of a file that is not ours, if it does.
+    pub(crate) fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref().and_then(|inner| inner.downcast_ref())
+    }
+}
+
+impl From<NotOurs> for io::Error {
+    fn from(what: NotOurs) -> Self {
+        Self::other(what)
+    }
+}
+
+/// What stands in a file's place, for people; `None`: a regular file.
+pub(crate) fn kind(raw_mode: u32) -> Option<&'static str> {
+    Some(match FileType::from_raw_mode(raw_mode) {
+        FileType::RegularFile => return None,
+        FileType::Symlink => "a symbolic link",
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "something else",
+    })
+}
+
+/// Users who may own the agent's files.
+pub(crate) fn may_own(owner: u32) -> bool {
+    owner == 0 || owner == own()
+}
+
+/// The agent's user.
+pub(crate) fn own() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Opens one of our files to write to it, with these flags.
+///
+/// # Errors
+/// If it cannot be opened, or is not ours: see [`NotOurs`].
+pub(super) fn open_to_write(path: &Path, flags: OFlags) -> io::Result<fs::File> {
+    let opened = match open(path, flags | WARY, MODE) {
+        Err(error) => return Err(in_place(path, error)),
+        Ok(opened) => opened,
+    };
+    let opened = fs::File::from(opened);
+    let meta = opened.metadata()?;
+    if let Some(kind) = kind(meta.mode()) {
+        return Err(NotOurs::Kind(kind).into());
+    }
+    if !may_own(meta.uid()) {
+        return Err(NotOurs::Owner { owner: meta.uid(), own: own() }.into());
+    }
+    if meta.nlink() > 1 {
+        return Err(NotOurs::Names(meta.nlink()).into());
+    }
+    Ok(opened)
+}
+
+/// Some errors of opening say only that no regular file stands there.
+fn in_place(path: &Path, error: Errno) -> io::Error {
+    let is_odd = matches!(error, Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ISDIR);
+    let found = if is_odd { statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok() } else { None };
+    match found.and_then(|stat| kind(stat.st_mode)) {
+        Some(kind) => NotOurs::Kind(kind).into(),
+        None => error.into(),
+    }
+}
+
+/// One of our files that is read.
+#[derive(Debug)]
+pub(crate) struct OwnFile {
+    inner: fs::File,
+    path: PathBuf,
+}
+
+impl OwnFile {
+    /// Opens a file to read it. Those who only look may be another user than the agent: its owner is the agent's user,
+    /// root, or the owner of the directory.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is not the agent's: see [`NotOurs`].
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        read_step_of(path, || {
+            let opened = open(path, OFlags::RDONLY | WARY, Mode::empty());
+            let inner = fs::File::from(opened.map_err(|error| in_place(path, error))?);
+            let meta = inner.metadata()?;
+            if let Some(kind) = kind(meta.mode()) {
+                return Err(NotOurs::Kind(kind).into());
+            }
+            let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+            let of_directory =
+                || fs::metadata(above.unwrap_or(Path::new("."))).map(|meta| meta.uid());
+            if !may_own(meta.uid()) && of_directory()? != meta.uid() {
+                return Err(NotOurs::Owner { owner: meta.uid(), own: own() }.into());
+            }
+            Ok(Self { inner, path: path.to_owned() })
+        })
+    }
+
+    /// For locks; nothing is read through it.
+    pub(crate) fn inner(&self) -> &fs::File {
+        &self.inner
+    }
+
+    /// Bytes of it now.
+    ///
+    /// # Errors
+    /// If it cannot be examined.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.inner.metadata()?.len())
+    }
+}
+
+impl Read for OwnFile {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        read_step_of(&self.path, || self.inner.read(into))
+    }
+}
+
+impl Seek for OwnFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+/// Gives an open file or directory these permissions.
+///
+/// # Errors
+/// If it is not ours, or the disk does not take them.
+pub(crate) fn set_mode(opened: impl AsFd, path: &Path, mode: Mode) -> io::Result<()> {
+    step(Step::Private(path), || Ok(fchmod(opened, mode)?))
+}
+
+/// The content of one of our files; `None` if it is larger than `most` bytes, however large it is.
+///
+/// # Errors
+/// As [`OwnFile::open`], and if it cannot be read.
+pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = OwnFile::open(path)?;
+    if file.length()? > most {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use super::super::File;
+    use super::*;
+
+    /// Puts one of each kind under a name, and says what the error has to say.
+    fn in_the_way(dir: &Path, each: impl Fn(&Path, &str)) {
+        let (victim, path) = (dir.join("victim"), dir.join("file"));
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &path).unwrap();
+        each(&path, "a symbolic link");
+        fs::remove_file(&path).unwrap();
+        symlink(dir.join("nothing"), &path).unwrap();
+        each(&path, "a symbolic link");
+        assert!(!dir.join("nothing").is_file());
+        fs::remove_file(&path).unwrap();
+        let fifo = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(fifo.success());
+        each(&path, "a FIFO");
+        fs::remove_file(&path).unwrap();
+        let socket = UnixListener::bind(&path).unwrap();
+        each(&path, "a socket");
+        drop(socket);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        each(&path, "a directory");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_written_to_nor_read_nor_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        in_the_way(dir.path(), |path, kind| {
+            let errors = [
+                File::append(path).map(drop).unwrap_err(),
+                File::existing(path).map(drop).unwrap_err(),
+                OwnFile::open(path).map(drop).unwrap_err(),
+                read_own(path, 9).map(drop).unwrap_err(),
+            ];
+            for error in errors {
+                assert!(error.to_string().contains(kind), "{error} is not about {kind}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_new_file_takes_the_place_of_a_link_and_leaves_alone_what_it_led_to() {
+        let dir = tempfile::tempdir().unwrap();
+        in_the_way(dir.path(), |path, kind| match File::create(path) {
+            Ok(mut file) => {
+                file.write_all(b"new").unwrap();
+                assert_eq!(fs::read(path).unwrap(), b"new");
+                assert_eq!(fs::symlink_metadata(path).unwrap().mode() & 0o7777, 0o600);
+            }
+            Err(error) => assert_eq!(kind, "a directory", "{error}"),
+        });
+    }
+
+    #[test]
+    fn a_file_that_has_a_second_name_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, path) = (dir.path().join("victim"), dir.path().join("file"));
+        fs::write(&victim, "precious").unwrap();
+        fs::hard_link(&victim, &path).unwrap();
+        for error in [File::append(&path).unwrap_err(), File::existing(&path).unwrap_err()] {
+            assert_eq!(NotOurs::of(&error), Some(&NotOurs::Names(2)), "{error}");
+        }
+        // What is made new is another file.
+        File::create(&path).unwrap().write_all(b"new").unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_file_that_is_larger_than_it_may_be_is_not_read_into_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read_own(&path, 64 << 20).unwrap(), None);
+        fs::write(&path, "12345").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert_eq!(read_own(&path, 5).unwrap().unwrap(), b"12345");
+        assert_eq!(read_own(&path, 4).unwrap(), None);
+    }
+}
