@@ -19,6 +19,8 @@ mod faults;
 mod own_directory;
 pub(crate) mod private;
 mod read;
+#[cfg(test)]
+mod read_tests;
 mod steps;
 
 #[cfg(test)]

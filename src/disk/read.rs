@@ -126,9 +126,9 @@ impl ReadFile {
     }
 
     fn regular(descriptor: OwnedFd, path: &Path) -> io::Result<Self> {
-        match kind_of(&fstat(&descriptor)?) {
-            FileType::RegularFile => Ok(Self { inner: descriptor.into(), path: path.to_owned() }),
-            kind => Err(NoFile::Other(Kind(kind)).into()),
+        match kind(fstat(&descriptor)?.st_mode) {
+            None => Ok(Self { inner: descriptor.into(), path: path.to_owned() }),
+            Some(kind) => Err(NoFile::Other(kind).into()),
         }
     }
 
