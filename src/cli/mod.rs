@@ -6,9 +6,11 @@ use std::process;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod exposed;
 mod holds;
 mod letters;
 mod memory;
+mod own_files;
 mod replay;
 mod run;
 mod sample;
