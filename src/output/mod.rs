@@ -16,11 +16,13 @@ mod credentials;
 mod door;
 mod elasticsearch;
 mod file;
+mod file_opening;
 mod file_tail;
 mod finding;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
 #[cfg(test)]
+#[path = "tests/hostile.rs"]
 mod hostile_tests;
 mod http;
 mod likeness;
