@@ -8,6 +8,8 @@ use std::path::Path;
 mod state_dir;
 
 use super::ExitCode;
+use super::exposed::exposed;
+use super::own_files::conflicts;
 use super::start::{inputs_of, node_name, output};
 use super::transform::chain;
 use crate::checkpoint::{State, Store};
@@ -26,6 +28,11 @@ pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
     match Config::load(path) {
         Ok(config) => {
             report.add("configuration", Finding::ok(format!("{} is accepted", path.display())));
+            for (subject, finding) in
+                conflicts(&config, path).into_iter().chain(exposed(&config, path))
+            {
+                report.add(&subject, finding);
+            }
             everything(&config, &mut report);
         }
         Err(error) => {

@@ -6,9 +6,11 @@ use std::process;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod exposed;
 mod holds;
 mod letters;
 mod memory;
+mod own_files;
 mod replay;
 mod run;
 mod sample;
@@ -18,6 +20,7 @@ mod status;
 mod times;
 mod transform;
 mod unpacked;
+mod usage;
 mod verify;
 
 use crate::checkpoint::CheckpointError;
@@ -114,9 +117,10 @@ pub fn main() -> process::ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version go to standard output and are no failure; clap knows.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Done.into() };
+            // Help and version are no failure.
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            usage::print(error);
+            return code.into();
         }
     };
     let format = match arguments.log_format {

@@ -48,6 +48,7 @@ pub(super) fn run(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
 
 async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     refuse_odd_files(&config)?;
+    super::own_files::refuse(&config, path)?;
     let open = Opened::new(&config)?;
     // The directory stays locked until nothing of this process is left in it.
     let store = Arc::clone(&open.store);
@@ -70,6 +71,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
         memory_bound = human::size(super::memory::bound(&config)),
         "started"
     );
+    super::exposed::tell(&config, path);
     if let Some(page) = page {
         tracing::info!(page, "status page");
     }

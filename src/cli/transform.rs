@@ -134,6 +134,8 @@ fn parts(config: &Config) -> BTreeMap<String, String> {
         inputs,
         outputs,
         server,
+        // Where they stand says nothing of what they are.
+        secret_lines: _,
     } = config;
     let mut parts: BTreeMap<_, _> = [
         ("node", format!("{node:?}")),

@@ -1,7 +1,7 @@
 //! `type = "elasticsearch"`: Elasticsearch, and the stores that take its `_bulk` requests.
 
 use super::ConfigError;
-use super::http::{Http, endpoint};
+use super::http::{Http, endpoint, is_telling};
 use super::item::Item;
 use super::raw::Table;
 
@@ -88,7 +88,7 @@ impl Elasticsearch {
             compression: table
                 .get("compression")
                 .map_or(Ok(Compression::Gzip), |item| item.choice(&COMPRESSIONS))?,
-            query: table.get("query").map_or(Ok(Vec::new()), |item| query(&item))?,
+            query: table.get("query").map_or(Ok(Vec::new()), |item| query(&item.hide()))?,
             setup_template: table
                 .get("setup_template")
                 .map_or(Ok(SetupTemplate::Auto), |item| item.choice(&TEMPLATES))?,
@@ -150,7 +150,8 @@ fn query(item: &Item<'_>) -> Result<Vec<(String, String)>, ConfigError> {
         if key == "filter_path" {
             return Err(value.wrong("must stay out: auditrail needs an answer for every event"));
         }
-        pairs.push((key, value.text()?));
+        let text = if is_telling(&key) { value.secret()? } else { value.text()? };
+        pairs.push((key, text));
     }
     Ok(pairs)
 }

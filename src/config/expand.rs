@@ -3,6 +3,8 @@
 //! It is done to values after the TOML was understood, so whatever a variable holds, it stays one value, and comments
 //! and keys are left alone.
 
+use super::shown::is_variable_name;
+
 /// Replaces `${NAME}`, `${NAME:-default}` (where unset or empty) and `$$` (one dollar sign).
 ///
 /// # Errors
@@ -43,9 +45,10 @@ fn value(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(fits)
     {
-        return Err(format!(
-            "`${{{name}}}` is no name of a variable: letters, digits and `_` are, as in `${{NODE_NAME}}`"
-        ));
+        // What stands in the braces may be part of a secret.
+        return Err(
+            "a variable is named with letters, digits and `_`, as in `${NODE_NAME}`: write `$${` for the characters themselves".to_owned(),
+        );
     }
     // A secret made by `echo secret | base64` ends with a line end, which no value here has.
     let set = env(name).map(|set| {
@@ -56,9 +59,13 @@ fn value(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
         (Some(set), None) => Ok(set),
         (Some(set), Some(_)) if !set.is_empty() => Ok(set),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => {
+        (None, None) if is_variable_name(name) => {
             Err(format!("the variable {name} is not set: set it, or write `${{{name}:-default}}`"))
         }
+        (None, None) => Err(
+            "the variable that it names is not set: set it, write `${NAME:-default}`, or `$${` for the characters themselves"
+                .to_owned(),
+        ),
     }
 }
 

@@ -24,6 +24,11 @@ pub(crate) struct Rotate {
 }
 
 impl FileOutput {
+    /// The file that the events of an input go to.
+    pub(crate) fn path_for(&self, input: &str) -> PathBuf {
+        PathBuf::from(self.path.to_string_lossy().replace("{input}", input))
+    }
+
     /// `inputs` are those that the output takes.
     pub(super) fn read(
         table: &mut Table<'_>,

@@ -155,8 +155,8 @@ fn secret<'a>(
 ) -> Result<Option<(SecretSource, Item<'a>)>, ConfigError> {
     match (table.get(key).map(Item::hide), table.get(file_key)) {
         (None, None) => Ok(None),
-        (Some(item), None) => Ok(Some((SecretSource::Inline(item.filled()?), item))),
-        (None, Some(item)) => Ok(Some((SecretSource::File(item.path()?), item))),
+        (Some(item), None) => Ok(Some((SecretSource::Inline(item.secret()?), item))),
+        (None, Some(item)) => Ok(Some((SecretSource::File(item.secret_path(key)?), item))),
         (Some(item), Some(_)) => {
             Err(item.wrong(format!("`{file_key}` stands beside it: keep one of the two")))
         }
@@ -204,7 +204,9 @@ fn headers(
     let mut headers = Vec::new();
     for (name, value) in item.hide().table()?.entries() {
         let Ok(known) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(value.wrong("this is no name of an HTTP header"));
+            // A whole header may stand there, with its value.
+            let what = "headers: a name in it is none of an HTTP header: write `headers = { Name = \"value\" }`";
+            return Err(value.error(what.to_owned()));
         };
         if let Some((_, hint)) = OWN_HEADERS.iter().find(|(own, _)| *own == known.as_str()) {
             let way_out = if hint.is_empty() { "remove it" } else { hint };
@@ -215,11 +217,12 @@ fn headers(
         }
         let source = if value.is_table() {
             let mut table = value.table()?;
-            let path = table.need("file", "file = \"/etc/auditrail/token\"")?.path()?;
+            let path = table.need("file", "file = \"/etc/auditrail/token\"")?;
+            let path = path.secret_path(&name)?;
             table.finish()?;
             SecretSource::File(path)
         } else {
-            let text = value.text()?;
+            let text = if is_telling(&name) { value.secret()? } else { value.text()? };
             if HeaderValue::from_str(&text).is_err() {
                 return Err(
                     value.wrong("the value of a header is one line without control characters")
@@ -230,4 +233,12 @@ fn headers(
         headers.push((name, source));
     }
     Ok(headers)
+}
+
+/// Whether a header or a parameter of this name usually is a secret.
+pub(crate) fn is_telling(name: &str) -> bool {
+    const PARTS: [&str; 9] =
+        ["key", "token", "secret", "pass", "pwd", "auth", "cookie", "cred", "sig"];
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
 }

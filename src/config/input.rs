@@ -8,6 +8,7 @@ use super::backups::Backups;
 use super::item::Item;
 use super::paths::Paths;
 use super::raw::{Table, list};
+use super::shown::is_word;
 use super::waits::Waits;
 use super::{ConfigError, MinFree};
 
@@ -150,7 +151,8 @@ pub(super) fn named(name: &str, item: &Item<'_>) -> Result<Arc<str>, ConfigError
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 63 || !name.chars().all(fits) {
         let what = "a name is made of up to 63 letters, digits, `-` and `_`";
-        return Err(item.error(format!("`{}`: {what}", name.escape_debug())));
+        let shown = if is_word(name) { format!("`{name}`: ") } else { String::new() };
+        return Err(item.error(format!("{shown}{what}")));
     }
     Ok(name.into())
 }

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::ConfigError;
 use super::expand::expand;
 use super::raw::{Source, Table, nearest};
+use super::shown::is_plain;
 use super::value::{self, show_duration, show_size};
 
 /// Longest stretch of the file that an error repeats, in characters.
@@ -55,7 +56,8 @@ impl<'a> Item<'a> {
         format!("{}:{}: {}", self.source.name.display(), self.source.line(self.at), self.name)
     }
 
-    /// The error that this value is not what is accepted: shown as typed, with variables unfilled.
+    /// The error that this value is not what is accepted: shown as typed, with variables unfilled, unless it may be a
+    /// secret.
     pub(super) fn wrong(&self, accepted: impl Display) -> ConfigError {
         let name = self.name.escape_debug();
         if self.is_table() {
@@ -66,8 +68,7 @@ impl<'a> Item<'a> {
 
     fn typed(&self) -> String {
         let text = self.source.text.get(self.value.span()).unwrap_or_default();
-        // A password may stand in a URL.
-        if self.hidden || (text.contains("://") && text.contains('@')) {
+        if self.hidden || !is_plain(text) {
             return "***".into();
         }
         let mut shown: String = text.chars().take_while(|c| !c.is_control()).take(SHOWN).collect();
@@ -89,6 +90,26 @@ impl<'a> Item<'a> {
     pub(super) fn filled(&self) -> Result<String, ConfigError> {
         let text = self.text()?;
         if text.trim().is_empty() { Err(self.wrong("must not be empty")) } else { Ok(text) }
+    }
+
+    /// A secret: its line is noted, unless the text comes from a variable.
+    pub(super) fn secret(&self) -> Result<String, ConfigError> {
+        let secret = self.filled()?;
+        if self.value.get_ref().as_str().is_some_and(|text| !text.contains("${")) {
+            self.source.secret_lines.borrow_mut().push(self.source.line(self.at));
+        }
+        Ok(secret)
+    }
+
+    /// The path of a file with a secret in it. A secret in place of a path would be shown as one.
+    pub(super) fn secret_path(&self, key: &str) -> Result<PathBuf, ConfigError> {
+        let text = self.filled()?;
+        if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
+            return self.path();
+        }
+        let name = &self.name;
+        let way_out = "the path of a file begins with `/`, `./` or `../`";
+        Err(self.error(format!("{name} = ***: {way_out}; the secret itself is written as `{key}`")))
     }
 
     /// A path that is not empty; relative ones count from the working directory.

@@ -1,7 +1,7 @@
 //! `type = "loki"`.
 
 use super::ConfigError;
-use super::http::{Http, endpoint};
+use super::http::{Http, endpoint, is_telling};
 use super::item::Item;
 use super::raw::{Table, list, nearest};
 
@@ -63,11 +63,15 @@ impl Loki {
             return Err(at.wrong(format!("a query is understood after a full push URL only: write it out, as in `…{PUSH}?key=value`")));
         }
         Ok(Self {
-            endpoint: at.text()?,
+            endpoint: if url.query_pairs().any(|(name, _)| is_telling(&name)) {
+                at.secret()?
+            } else {
+                at.text()?
+            },
             http: Http::read(table, &[url], false)?,
-            tenant: table.get("tenant").map_or(Ok(String::new()), |item| tenant(&item))?,
+            tenant: table.get("tenant").map_or(Ok(String::new()), |item| tenant(&item.hide()))?,
             labels: match table.get("labels") {
-                Some(item) => labels(&item)?,
+                Some(item) => labels(&item.hide())?,
                 None => vec![("job".into(), "kubernetes-audit".into())],
             },
             metadata: match table.get("metadata") {
@@ -111,7 +115,7 @@ fn labels(item: &Item<'_>) -> Result<Vec<(String, String)>, ConfigError> {
             || name.starts_with(|c: char| c.is_ascii_digit())
             || !name.chars().all(fits)
         {
-            return Err(value
+            return Err(item
                 .wrong("a label is named with letters, digits and `_`, and begins with no digit"));
         }
         if name.starts_with("__") || name.len() > 1024 {

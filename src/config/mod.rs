@@ -3,10 +3,12 @@
 //! [`Config::load`] is the only constructor. The TOML becomes a `raw.rs` table, whose keys are taken one by one by the
 //! file that knows their meaning (`input.rs`, `output.rs` and one for each kind of output, `http.rs`); `item.rs` and
 //! `value.rs` read single values, `expand.rs` fills in variables, `paths.rs` sees that no two write one file, and
-//! `secret.rs` keeps what must not be printed. An error names the file, the line, what stands there and what would do.
+//! `secret.rs` keeps what must not be printed. An error names the file, the line and what would do, and repeats what stands
+//! there unless that may be a secret (`shown.rs`).
 //!
 //! Not done here: looking whether files exist, names resolve or back ends answer. That is `auditrail check`.
 
+use std::cell::RefCell;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ mod output;
 mod paths;
 mod raw;
 mod secret;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -35,10 +38,11 @@ pub(crate) use backups::Backups;
 pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate, Target};
 pub(crate) use error::ConfigError;
 pub(crate) use file::Rotate;
-pub(crate) use http::{Auth, Http, Tls};
+pub(crate) use http::{Auth, Http, Tls, is_telling};
 pub(crate) use input::{FileInput, Hold, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
+pub(crate) use paths::is_backup;
 pub(crate) use secret::SecretSource;
 pub(crate) use transform::{ConfigMaps, Redact, RedactMode, RedactRule, Transform};
 pub(crate) use value::{duration, size};
@@ -68,6 +72,8 @@ pub(crate) struct Config {
     /// At least one, in the order of their names.
     pub(crate) outputs: Vec<Output>,
     pub(crate) server: Server,
+    /// Lines of the file in which a secret itself stands, rather than a variable or the name of a file.
+    pub(crate) secret_lines: Vec<usize>,
 }
 
 /// `disk`: bounds on all that the agent writes below `state_dir`.
@@ -119,12 +125,12 @@ impl Config {
         name: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let source = Source { name, text, env };
+        let source = Source { name, text, env, secret_lines: RefCell::default() };
         let mut document = source.table()?;
         document.not_yet("detect")?;
         let mut paths = Paths::default();
-        let node = document.get("node").map(|item| label(&item)).transpose()?;
-        let cluster = document.get("cluster").map(|item| label(&item)).transpose()?;
+        let node = document.get("node").map(|item| label(&item.hide())).transpose()?;
+        let cluster = document.get("cluster").map(|item| label(&item.hide())).transpose()?;
         let state_dir = document.get("state_dir");
         let disk = Disk::read(document.table("disk")?)?;
         let mut time = |key, default, bounds| {
@@ -157,6 +163,7 @@ impl Config {
             inputs,
             outputs,
             server,
+            secret_lines: source.secret_lines.take(),
         })
     }
 }

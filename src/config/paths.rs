@@ -45,7 +45,7 @@ impl Paths {
             if self.written.contains(&path) {
                 return Err(item.wrong("another output writes it: choose another path"));
             }
-            let reader = self.followed.iter().find(|(log, _)| would_follow(log, &path));
+            let reader = self.followed.iter().find(|(log, _)| is_backup(log, &path));
             if let Some((log, input)) = reader {
                 let log = log.display();
                 return Err(item.wrong(format!(
@@ -102,7 +102,7 @@ fn plain(path: &Path) -> PathBuf {
 
 /// Could a file of this name be the log or one of its backups? Wider than the names that rotation makes, since the
 /// output's own rotation appends to its name too.
-fn would_follow(log: &Path, path: &Path) -> bool {
+pub(crate) fn is_backup(log: &Path, path: &Path) -> bool {
     let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
     let (name, stem, typed) =
         (bytes(log.file_name()), bytes(log.file_stem()), bytes(path.file_name()));
@@ -128,7 +128,7 @@ mod tests {
             "audit-2026-11-21T07-29-04.227.log",
             "audit-x",
         ] {
-            assert!(would_follow(log, &Path::new("/var/log").join(name)), "{name}");
+            assert!(is_backup(log, &Path::new("/var/log").join(name)), "{name}");
         }
         for path in [
             "/var/log/audit.ndjson",
@@ -136,7 +136,7 @@ mod tests {
             "/var/log/auditrail.log",
             "/var/audit.log.1",
         ] {
-            assert!(!would_follow(log, Path::new(path)), "{path}");
+            assert!(!is_backup(log, Path::new(path)), "{path}");
         }
     }
 

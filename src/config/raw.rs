@@ -4,6 +4,7 @@
 //! known keys to keep in step with the code that reads them, and a wrong key is reported with its table, its line and
 //! its nearest neighbour, which a derived `Deserialize` cannot do.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,12 +14,15 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::ConfigError;
 use super::item::Item;
+use super::shown::{is_word, shown_key};
 
 /// A configuration file, and what its variables stand for.
 pub(super) struct Source<'a> {
     pub(super) name: &'a Path,
     pub(super) text: &'a str,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Lines of the file in which a secret itself stands.
+    pub(super) secret_lines: RefCell<Vec<usize>>,
 }
 
 impl<'a> Source<'a> {
@@ -52,6 +56,7 @@ pub(super) struct Table<'a> {
     /// Dotted; empty for the document.
     path: String,
     at: usize,
+    hidden: bool,
     items: BTreeMap<String, Item<'a>>,
     asked: Vec<&'static str>,
 }
@@ -68,11 +73,12 @@ impl<'a> Table<'a> {
         let item = |(key, value): (Spanned<DeString<'a>>, Spanned<DeValue<'a>>)| {
             let at = key.span().start;
             let key = key.into_inner().into_owned();
-            let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let shown = shown_key(&path, &key);
+            let name = if path.is_empty() { shown.to_owned() } else { format!("{path}.{shown}") };
             (key, Item::new(source, name, at, hidden, value))
         };
         let items = table.into_iter().map(item).collect();
-        Self { source, path, at, items, asked: Vec::new() }
+        Self { source, path, at, hidden, items, asked: Vec::new() }
     }
 
     /// The value of a key, which is thereby known.
@@ -143,11 +149,15 @@ impl<'a> Table<'a> {
     }
 
     fn unknown(&self, key: &str, item: &Item<'_>) -> ConfigError {
-        let way_out = match nearest(key, &self.asked) {
+        let near = nearest(key, &self.asked);
+        let way_out = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known are {}", list(&self.asked)),
         };
-        item.error(format!("unknown key `{}` {}: {way_out}", key.escape_debug(), self.place()))
+        // A secret may have come to stand in the place of a key.
+        let shown = is_word(key) && (near.is_some() || !self.hidden);
+        let name = if shown { format!(" `{key}`") } else { String::new() };
+        item.error(format!("unknown key{name} {}: {way_out}", self.place()))
     }
 }
 

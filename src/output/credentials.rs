@@ -10,18 +10,21 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::http::Failure;
-use crate::config::{Auth, Http, SecretSource, Tls};
+use crate::config::{Auth, Http, SecretSource, Tls, is_telling};
 
 /// What was read from the configuration and its files. Never printed.
 pub(super) struct Material {
     /// Configured headers and credentials, all marked sensitive.
     pub(super) headers: HeaderMap,
+    /// What of it must not be shown, in each form that is known here.
+    pub(super) sent: Vec<String>,
     pub(super) tls: ClientConfig,
     /// There is nobody to trust: neither `ca_file` nor a store of the system.
     pub(super) rootless: bool,
@@ -31,7 +34,8 @@ impl Material {
     pub(super) fn read(config: &Http) -> Result<Self, Failure> {
         let roots = roots(&config.tls)?;
         let rootless = roots.is_empty();
-        Ok(Self { headers: headers(config)?, tls: tls(&config.tls, roots)?, rootless })
+        let (headers, sent) = headers(config)?;
+        Ok(Self { headers, sent, tls: tls(&config.tls, roots)?, rootless })
     }
 }
 
@@ -94,26 +98,66 @@ fn secret(source: &SecretSource) -> Result<String, Failure> {
     source.read().map_err(|error| setup(error.to_string(), hint))
 }
 
-fn headers(config: &Http) -> Result<HeaderMap, Failure> {
-    let mut headers = HeaderMap::new();
+fn headers(config: &Http) -> Result<(HeaderMap, Vec<String>), Failure> {
+    let (mut headers, mut sent) = (HeaderMap::new(), Vec::new());
     for (name, value) in &config.headers {
         let name = HeaderName::try_from(name.as_str()).map_err(|_| {
             setup(format!("`{name}` is not a header name"), "correct it under `headers`")
         })?;
-        let value = header(secret(value)?, name.as_str())?;
-        headers.insert(name, value);
+        let value = secret(value)?;
+        sent.extend(parts(&value));
+        headers.insert(name.clone(), header(value, name.as_str())?);
     }
     let credentials = match &config.auth {
-        Auth::None => return Ok(headers),
+        Auth::None => return Ok((headers, sent)),
         Auth::Basic { username, password } => {
-            let pair = format!("{username}:{}", secret(password)?);
+            let password = secret(password)?;
+            let pair = format!("{username}:{password}");
+            // A password may have a space or a colon in it.
+            sent.push(password);
             format!("Basic {}", STANDARD.encode(pair))
         }
         Auth::Bearer(token) => format!("Bearer {}", secret(token)?),
-        Auth::ApiKey(key) => format!("ApiKey {}", encoded(secret(key)?)),
+        Auth::ApiKey(key) => {
+            let key = secret(key)?;
+            sent.push(key.clone());
+            format!("ApiKey {}", encoded(key))
+        }
     };
+    sent.extend(parts(&credentials));
     headers.insert(AUTHORIZATION, header(credentials, "Authorization")?);
-    Ok(headers)
+    Ok((headers, sent))
+}
+
+/// What is secret in the value of a header: all of it or what follows the name of a scheme, and, where that is base64 of a
+/// pair, its second part.
+fn parts(value: &str) -> Vec<String> {
+    let bare = match value.split_once(' ') {
+        Some((scheme, rest))
+            if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') =>
+        {
+            rest.trim()
+        }
+        _ => value,
+    };
+    let decoded = STANDARD.decode(bare).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let second = decoded.as_deref().and_then(|pair| pair.split_once(':'));
+    let second = second.map(|(_, second)| second.to_owned());
+    let plain = value.split_once(':').map(|(_, second)| second.trim().to_owned());
+    [Some(value.to_owned()), Some(bare.to_owned()), second, plain].into_iter().flatten().collect()
+}
+
+/// The values of parameters whose names say that they are credentials.
+pub(super) fn telling(query: &[(String, String)]) -> Vec<String> {
+    query.iter().filter(|(name, _)| is_telling(name)).map(|(_, value)| value.clone()).collect()
+}
+
+/// The same of a URL.
+pub(super) fn in_query(url: &str) -> Vec<String> {
+    let Ok(url) = Url::parse(url) else { return Vec::new() };
+    let pairs: Vec<_> =
+        url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    telling(&pairs)
 }
 
 /// An API key as the header wants it. `id:api_key`, as Elasticsearch's answer to its creation shows it beside the

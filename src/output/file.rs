@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::file_opening as opening;
 use super::file_tail::Tail;
 use super::finding::Finding;
 use super::meter::{Ended, Meter};
@@ -144,7 +145,7 @@ impl File {
             Some(mark) => Some(self.unrotate(mark)?),
             None => None,
         };
-        let file = disk::File::append_to_output(&self.path)?;
+        let file = opening::append(&self.path)?;
         let length = file.length()?;
         // What an earlier life of the agent rotated stays.
         let next = || Ok::<_, io::Error>(self.all_rotated()?.last().map_or(0, |last| last + 1));
@@ -339,7 +340,7 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::NotFound && rotated.try_exists()? => {}
             other => other?,
         }
-        open.file = Some(disk::File::append_to_output(&self.path)?);
+        open.file = Some(opening::append(&self.path)?);
         open.mark = Mark { sequence: open.mark.sequence + 1, length: 0 };
         self.sync_directory()?;
         if let Some(oldest) = open.mark.sequence.checked_sub(rotate.max_files as u64 + 1) {
@@ -364,7 +365,16 @@ impl File {
         let existing = if self.path.is_file() { &self.path } else { nearest };
         let shown = self.path.display();
         vec![match rustix::fs::access(existing, rustix::fs::Access::WRITE_OK) {
-            Ok(()) => Finding::ok(format!("{shown} can be written to")),
+            Ok(()) => match opening::shared_directory(&self.path) {
+                None => Finding::ok(format!("{shown} can be written to")),
+                Some(shared) => Finding::warn(
+                    format!(
+                        "{shown} can be written to, but others may write to {} and put another file in its place",
+                        shared.display()
+                    ),
+                    "write to a directory that the agent's user alone may write to",
+                ),
+            },
             Err(error) => Finding::fail(
                 format!("{shown} cannot be written to: {error}"),
                 "change its mode or owner, or `path`",

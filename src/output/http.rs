@@ -3,18 +3,22 @@
 //! A request goes out once: nothing is retried and no redirect is followed here. What matters to the callers is how
 //! sure one can be that nothing was processed, and [`Failure`] says it. Proxies named in the environment are not used.
 //!
-//! Secrets are in no error and no `Debug`; what a server said is shown through [`excerpt`], since it may echo a log.
+//! Secrets are in no error and no `Debug`. What a server said is shown through [`excerpt`], since it may echo a log, and
+//! leaves the room through `door.rs`, since it may echo our [`Secrets`].
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use tracing::warn;
 
 use super::credentials::{Material, Watched};
 use super::meter::Meter;
+use super::secrets::{self, Secrets};
 use super::{Reason, no_answer};
 use crate::config;
 use crate::disk::{Step, at};
@@ -25,6 +29,8 @@ const ANSWER: usize = 64 * 1024;
 const SHOWN: usize = 512;
 /// Longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// In place of a body that must not be there.
+const BODY_OF_204: &[u8] = b"(a body, which this status does not have)";
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 /// Shortest time between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -86,6 +92,8 @@ pub(crate) struct Client {
 
 struct State {
     ready: Ready,
+    /// What is sent, and was before a file changed.
+    secrets: Secrets,
     watched: Watched,
     looked: Instant,
 }
@@ -103,9 +111,24 @@ impl Client {
     pub(crate) fn new(config: &config::Http) -> Result<Self, Failure> {
         // The look comes before the reading, so that a change between the two is noticed later.
         let watched = Watched::new(config);
-        let ready = build(config)?;
-        let state = Mutex::new(State { ready, watched, looked: Instant::now() });
+        let (ready, secrets) = build(config)?;
+        let state = Mutex::new(State { ready, secrets, watched, looked: Instant::now() });
         Ok(Self { config: config.clone(), state, meter: Meter::default() })
+    }
+
+    /// The same, with more that must not be shown: what is sent in URLs.
+    pub(super) fn hiding(self, more: Vec<String>) -> Self {
+        self.held().secrets.fix(more.iter().map(String::as_str));
+        self
+    }
+
+    /// What must not be shown of an answer.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.held().secrets.clone()
+    }
+
+    fn held(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_meter(&mut self, meter: Meter) {
@@ -156,6 +179,11 @@ impl Client {
         let location = header(LOCATION).map(str::to_owned);
         let product = header(PRODUCT).map(str::to_owned);
         let mut body = BytesMut::new();
+        let length = header(CONTENT_LENGTH).and_then(|value| value.parse().ok()).unwrap_or(0_u64);
+        if status == 204 && (length > 0 || header(TRANSFER_ENCODING).is_some()) {
+            // The client passes over it; a store that has stored everything sends none.
+            body.extend_from_slice(BODY_OF_204);
+        }
         while body.len() < bound {
             match response.chunk().await.map_err(failed)? {
                 Some(chunk) => {
@@ -169,13 +197,16 @@ impl Client {
 
     /// The present client, built anew when a file has changed. A file that cannot be used leaves the old one at work.
     fn ready(&self) -> Ready {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.held();
         if state.looked.elapsed() >= LOOK_AGAIN {
             state.looked = Instant::now();
             // Said once a change, since the look is remembered even where the file is no good.
             if state.watched.changed() {
                 match build(&self.config) {
-                    Ok(ready) => state.ready = ready,
+                    Ok((ready, secrets)) => {
+                        state.secrets = secrets.after(&state.secrets);
+                        state.ready = ready;
+                    }
                     Err(failure) => {
                         warn!(%failure, "new credentials not usable, keeping the old ones");
                     }
@@ -201,8 +232,8 @@ impl fmt::Display for Failure {
     }
 }
 
-fn build(config: &config::Http) -> Result<Ready, Failure> {
-    let Material { headers, tls, rootless } = Material::read(config)?;
+fn build(config: &config::Http) -> Result<(Ready, Secrets), Failure> {
+    let Material { headers, sent, tls, rootless } = Material::read(config)?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .http1_only()
@@ -225,7 +256,8 @@ fn build(config: &config::Http) -> Result<Ready, Failure> {
         answer: format!("no HTTP client: {}", no_answer::chain(&error.without_url())),
         hint: "check `tls` and `proxy`".to_owned(),
     })?;
-    Ok(Ready { client, headers: Arc::new(headers), rootless })
+    let secrets = Secrets::new(sent.iter().map(String::as_str));
+    Ok((Ready { client, headers: Arc::new(headers), rootless }, secrets))
 }
 
 /// Seconds or an HTTP date, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) has it.
@@ -256,11 +288,7 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     // A little more than is shown, so that a character cut in two is not seen.
     let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN + 4)]);
     let end = text.floor_char_boundary(SHOWN);
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let shown: String = text[..end].chars().map(|c| if odd(c) { ' ' } else { c }).collect();
+    let shown = secrets::one_line(&text[..end]);
     let shown = shown.trim();
     if body.len() > SHOWN { format!("{shown}…") } else { shown.to_owned() }
 }

@@ -1,22 +1,29 @@
 //! Where events go: one file a back end, and the words in which its answers are understood.
 //!
 //! An output takes picked events of a batch, makes one request, and turns the answer into [`Verdict`]s. It never
-//! retries, waits or remembers: that is the pipeline's. `http.rs` is the only file from which requests leave.
+//! retries, waits or remembers: that is the pipeline's. `http.rs` is the only file from which requests leave, and
+//! `door.rs` the only way by which words about answers do: without credentials.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::event::{Batch, IdScheme, Nanos};
+use door::Texts as _;
 
 #[cfg(test)]
 mod any_answer_tests;
 mod credentials;
+mod door;
 mod elasticsearch;
 mod file;
+mod file_opening;
 mod file_tail;
 mod finding;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
+#[cfg(test)]
+#[path = "tests/hostile.rs"]
+mod hostile_tests;
 mod http;
 mod likeness;
 mod loki;
@@ -24,6 +31,7 @@ pub(crate) mod memory;
 mod meter;
 mod no_answer;
 mod scan;
+mod secrets;
 mod stranger;
 
 pub(crate) use elasticsearch::Elasticsearch;
@@ -33,6 +41,8 @@ pub(crate) use likeness::{Digest, Likeness};
 pub(crate) use loki::Loki;
 pub(crate) use meter::{Ended, Exchange, Meter};
 pub(crate) use scan::{MILLI, Stored, Told, Walk};
+
+use secrets::Secrets;
 
 /// One event of a batch that is to be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -148,6 +158,15 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// What must not be shown of what this output says.
+    fn secrets(&self) -> Option<Secrets> {
+        match self {
+            Self::Loki(loki) => Some(loki.secrets()),
+            Self::Elasticsearch(elasticsearch) => Some(elasticsearch.secrets()),
+            Self::File(_) => None,
+        }
+    }
+
     /// The same, with each request reported to `meter`.
     pub(crate) fn metered(mut self, meter: Meter) -> Self {
         match &mut self {
@@ -177,7 +196,7 @@ impl Output {
 
     /// One request.
     pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
-        match self {
+        let answer = match self {
             Self::Loki(loki) => loki.send(batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.send(batch, picks).await,
             Self::File(file) => {
@@ -188,7 +207,8 @@ impl Output {
                 }
                 answer
             }
-        }
+        };
+        answer.shown(self.secrets().as_ref())
     }
 
     /// What its ids are made of, where it has any.
@@ -208,13 +228,14 @@ impl Output {
         picks: &[Pick],
         trusting: bool,
     ) -> LookUp {
-        match self {
+        let found = match self {
             Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
             Self::Elasticsearch(elasticsearch) => {
                 elasticsearch.look_up(scope, batch, picks, trusting).await
             }
             Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
-        }
+        };
+        found.shown(self.secrets().as_ref())
     }
 
     /// What tells an event of a batch from others in this store, and what is stored of it; `None` for a file, which is
@@ -236,11 +257,12 @@ impl Output {
 
     /// The next page of what `scope` holds. One request, but for the first.
     pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
-        match self {
+        let told = match self {
             Self::Loki(loki) => loki.scan(scope, walk, digest).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.scan(scope, walk, digest).await,
             Self::File(_) => Told::Unavailable { answer: "a file is not compared".to_owned() },
-        }
+        };
+        told.shown(self.secrets().as_ref())
     }
 
     /// Whether the store shows several events of one time, stream and line as one.
@@ -251,23 +273,25 @@ impl Output {
     /// Is anything at all stored in `scope` with an event time in this stretch? Asked before the first push of a
     /// replay: where nothing is, nothing needs to be looked up.
     pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
-        match self {
+        let held = match self {
             Self::Loki(loki) => loki.holds_any(scope, range).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.holds_any(scope, range).await,
             Self::File(_) => {
                 Held::Unavailable { answer: "a file is not searched by time".to_owned() }
             }
-        }
+        };
+        held.shown(self.secrets().as_ref())
     }
 
     /// What the store would refuse, hide or delete of events of this stretch of time: told before the first push of a
     /// replay. Where one of them is a failure, nothing should be sent.
     pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
-        match self {
+        let findings = match self {
             Self::Loki(loki) => loki.preflight(times).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.preflight(times).await,
             Self::File(file) => file.check(),
-        }
+        };
+        findings.shown(self.secrets().as_ref())
     }
 
     /// The time of the newest entry in the stream that all events go to where hours have none of their own (Loki),
@@ -281,11 +305,12 @@ impl Output {
 
     /// What would go wrong, and what to do about it.
     pub(crate) async fn check(&self) -> Vec<Finding> {
-        match self {
+        let findings = match self {
             Self::Loki(loki) => loki.check().await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.check().await,
             Self::File(file) => file.check(),
-        }
+        };
+        findings.shown(self.secrets().as_ref())
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) fn way_out(response: &Response, store: &str, path: &str) -> String {
         404 | 405 => format!(
             "{store} is not at this URL: check host and path of the endpoint (`{path}` is added to it), and the route of the proxy in front"
         ),
-        407 => "the proxy wants credentials: put them into the URL of `proxy`".to_owned(),
+        407 => "the proxy wants credentials, which this version does not send: let the agent through there without them, or name another `proxy`"
+            .to_owned(),
         413 => format!(
             "a proxy in front of {store} takes no body of this size: raise its limit (nginx: client_max_body_size), or lower `max_event_bytes`"
         ),

@@ -86,7 +86,10 @@ fn targets(flag: Option<&str>, variable: Option<&str>) -> Result<Targets, LogErr
         (None, Some(text)) => ("AUDITRAIL_LOG", text),
         (None, None) => ("the default", "info"),
     };
-    let wrong = || LogError::Level { source_of, text: text.into() };
+    // A password may have come to stand there.
+    let plain = |c: char| c.is_ascii_lowercase() || "=,:_- ".contains(c);
+    let shown = if text.len() <= 64 && text.chars().all(plain) { text } else { "…" };
+    let wrong = || LogError::Level { source_of, text: shown.into() };
     // `Targets` takes a lone word that is no level for the name of a target, and so would log nothing at all.
     let known = |word: &str| {
         word.contains('=') || word.trim().parse::<tracing::level_filters::LevelFilter>().is_ok()

@@ -29,7 +29,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// Every folder and file below, the folder itself included.
-fn below(path: &Path, each: &mut impl FnMut(&Path)) {
+pub(crate) fn below(path: &Path, each: &mut impl FnMut(&Path)) {
     each(path);
     if path.is_dir() {
         for entry in fs::read_dir(path).unwrap() {

@@ -107,6 +107,7 @@ struct Job {
 
 /// See the module.
 pub(super) fn replay(config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    super::own_files::refuse(&config, &arguments.config)?;
     ship(config, arguments, None)
 }
 

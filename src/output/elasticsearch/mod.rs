@@ -35,10 +35,12 @@ mod target;
 mod template;
 mod verdict;
 
+use super::credentials::telling;
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::likeness::{parts, repaired};
 use super::meter::Meter;
+use super::secrets::Secrets;
 use super::{Answer, Digest, Held, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
@@ -85,7 +87,7 @@ impl Elasticsearch {
         let ids = Ids::new(&IdScheme::Log(log.clone()));
         let earlier = earlier.iter().map(Ids::new).filter(|other| *other != ids).collect();
         Ok(Self {
-            client: Client::new(&config.http)?,
+            client: Client::new(&config.http)?.hiding(telling(&config.query)),
             endpoints: Endpoints::new(&config.endpoints, &config.query)?,
             frame: Frame::new(config.layout, &config.target, &log.node, log.cluster.as_deref()),
             log,
@@ -94,6 +96,10 @@ impl Elasticsearch {
             prepared: OnceCell::new(),
             config: config.clone(),
         })
+    }
+
+    pub(super) fn secrets(&self) -> Secrets {
+        self.client.secrets()
     }
 
     pub(super) fn set_meter(&mut self, meter: Meter) {
@@ -129,12 +135,12 @@ impl Elasticsearch {
 
     /// Sees to the index template, once. [`Elasticsearch::send`] does it too; an error is the verdict on whatever
     /// waits to be sent. A server that does not let us, or has no templates, is no error.
-    pub(crate) async fn prepare(&self) -> Result<(), Verdict> {
+    pub(super) async fn prepare(&self) -> Result<(), Verdict> {
         self.prepared.get_or_try_init(|| template::install(self)).await.copied()
     }
 
     /// One bulk request.
-    pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+    pub(super) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
         if picks.is_empty() {
             return Answer::Each(Vec::new());
         }
@@ -186,7 +192,7 @@ impl Elasticsearch {
 
     /// Which picks are stored in `scope`, under whatever backing index. `trusting`: a document that the store does not show
     /// is the event, if it has its id.
-    pub(crate) async fn look_up(
+    pub(super) async fn look_up(
         &self,
         scope: &str,
         batch: &Batch,
@@ -202,12 +208,12 @@ impl Elasticsearch {
     }
 
     /// Is anything stored in `scope` with a time in this stretch?
-    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
         survey::holds_any(self, scope, range).await
     }
 
     /// What would go wrong with events of this stretch of time. Writes nothing.
-    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+    pub(super) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
         preflight::preflight(self, times).await
     }
 
@@ -218,12 +224,12 @@ impl Elasticsearch {
     }
 
     /// The next page of what `scope` holds.
-    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
         scan::scan(self, scope, walk, digest).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.
-    pub(crate) async fn check(&self) -> Vec<Finding> {
+    pub(super) async fn check(&self) -> Vec<Finding> {
         check::check(self).await
     }
 
@@ -296,4 +302,4 @@ impl Elasticsearch {
 
 #[cfg(test)]
 #[path = "tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -13,6 +13,7 @@ use super::verdict::said;
 use super::{Elasticsearch, check};
 use crate::config::Target;
 use crate::event::{Nanos, rfc3339};
+use crate::output::door::Texts as _;
 use crate::output::finding::Finding;
 use crate::output::http::Response;
 
@@ -85,7 +86,8 @@ async fn told(store: &Elasticsearch, path: &str, filter: &str) -> Option<Value> 
     let query = if filter[0].1.is_empty() { &filter[..0] } else { &filter[..] };
     let response = store.get(path, query).await.ok()?;
     if response.status != 200 {
-        tracing::debug!(path, status = response.status, answer = said(&response.body), "not told");
+        let answer = said(&response.body).shown(Some(&store.secrets()));
+        tracing::debug!(path, status = response.status, answer, "not told");
         return None;
     }
     serde_json::from_slice(&response.body).ok()

@@ -16,6 +16,7 @@ use super::target::{Naming, scope};
 use super::verdict::{self, said};
 use super::{Elasticsearch, unanswered};
 use crate::config::{Layout, SetupTemplate, Target};
+use crate::output::door::Texts as _;
 use crate::output::http::{Failure, Request, Response};
 use crate::output::{Reason, Verdict, stranger};
 
@@ -121,10 +122,12 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
             return Ok(());
         }
         Plan::Theirs(template) => {
+            let template = template.shown(Some(&store.secrets()));
             info!(template, "index template of others in force, left alone");
             return Ok(());
         }
         Plan::Unknown(answer) => {
+            let answer = answer.shown(Some(&store.secrets()));
             warn!(
                 answer,
                 "index templates cannot be listed, none installed: see etc/elasticsearch-template.json"
@@ -146,7 +149,7 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         200 => info!(template, "index template installed"),
         429 | 500.. => return Err(later(response.status, &response.body)),
         status => {
-            let answer = said(&response.body);
+            let answer = said(&response.body).shown(Some(&store.secrets()));
             warn!(
                 template,
                 status,

@@ -17,7 +17,7 @@ use crate::output::Reason;
 pub(super) const RECORDED: &str = include_str!("../../../tests/data/audit-events.ndjson");
 
 /// The lines as one batch, with fields found the slow way.
-pub(super) fn batch(lines: &[&[u8]]) -> Batch {
+pub(in crate::output) fn batch(lines: &[&[u8]]) -> Batch {
     let mut bytes = Vec::new();
     let mut events = Vec::new();
     for line in lines {
@@ -110,11 +110,14 @@ fn fields(line: &[u8]) -> Fields {
     fields
 }
 
-pub(super) fn picks(count: usize) -> Vec<Pick> {
+pub(in crate::output) fn picks(count: usize) -> Vec<Pick> {
     (0..count).map(|event| Pick::new(u32::try_from(event).unwrap())).collect()
 }
 
-pub(super) fn configured(endpoints: &[String], compression: Compression) -> config::Elasticsearch {
+pub(in crate::output) fn configured(
+    endpoints: &[String],
+    compression: Compression,
+) -> config::Elasticsearch {
     config::Elasticsearch {
         http: Http {
             tls: Tls::default(),
@@ -132,7 +135,7 @@ pub(super) fn configured(endpoints: &[String], compression: Compression) -> conf
     }
 }
 
-pub(super) fn log() -> LogName {
+pub(in crate::output) fn log() -> LogName {
     LogName { cluster: None, node: "cp-1".to_owned(), input: "api".to_owned() }
 }
 

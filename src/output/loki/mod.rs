@@ -28,9 +28,11 @@ mod survey;
 mod turns;
 mod verdict;
 
+use super::credentials::in_query;
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
+use super::secrets::Secrets;
 use super::{Answer, Digest, Held, LookUp, Pick, Told, Walk, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, Whole};
@@ -88,7 +90,7 @@ impl Loki {
             own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         let labels = Labels::new(config.labels.iter().cloned().chain(own));
         Ok(Self {
-            client: Client::new(&config.http)?,
+            client: Client::new(&config.http)?.hiding(in_query(&config.endpoint)),
             config: config.clone(),
             base,
             push_url,
@@ -96,6 +98,10 @@ impl Loki {
             turns: Turns::default(),
             scratch: Mutex::default(),
         })
+    }
+
+    pub(super) fn secrets(&self) -> Secrets {
+        self.client.secrets()
     }
 
     pub(super) fn set_meter(&mut self, meter: Meter) {
@@ -131,7 +137,7 @@ impl Loki {
     }
 
     /// One push.
-    pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+    pub(super) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
         let Some(first) = picks.first() else { return Answer::Each(Vec::new()) };
         let first = &batch.events[first.event as usize];
         let hour = self.config.stream_per_hour.then(|| self.hour(first.time));
@@ -190,33 +196,33 @@ impl Loki {
     }
 
     /// Which picks are stored in `scope`.
-    pub(crate) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+    pub(super) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
         lookup::look_up(self, scope, batch, picks).await
     }
 
     /// The next page of what `scope` holds.
-    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
         scan::scan(self, scope, walk, digest).await
     }
 
     /// Is anything stored in `scope` with a time in this stretch?
-    pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
         survey::holds_any(self, scope, range).await
     }
 
     /// What Loki would refuse or hide of events of this stretch of time. Writes nothing.
-    pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
+    pub(super) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
         preflight::preflight(self, times).await
     }
 
     /// The time of the newest entry in the stream that is pushed to where hours have none of their own, as far as the
     /// last 30 days go; `None` where there is none, or it cannot be known.
-    pub(crate) async fn newest(&self) -> Option<Nanos> {
+    pub(super) async fn newest(&self) -> Option<Nanos> {
         survey::newest(self, now()).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.
-    pub(crate) async fn check(&self) -> Vec<Finding> {
+    pub(super) async fn check(&self) -> Vec<Finding> {
         check::check(self).await
     }
 }

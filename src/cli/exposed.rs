@@ -1,0 +1,182 @@
+//! Who else can read what the agent keeps secret, change what it does, or listen to what it sends: `check` warns of it, and
+//! `run` says each once at its start. Nothing is refused: a node whose audit log leaves over a bad channel is better off
+//! than one whose log stays.
+//!
+//! A pod's own mounts and network are not the node's. In a pod, files on a read-only mount (secrets, ConfigMaps) are seen by
+//! its containers alone, and every address is one of the pod's: neither is warned of. Whether the pod shares the network of
+//! its node (`hostNetwork`) cannot be told from inside.
+
+use std::fs::{self, Metadata};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use reqwest::Url;
+use rustix::fs::StatVfsMountFlags;
+
+use super::own_files::named;
+use crate::config::{Auth, Config, Http, OutputKind, is_telling};
+use crate::output::Finding;
+
+/// Says each in the log.
+pub(super) fn tell(config: &Config, path: &Path) {
+    for (subject, Finding { what, hint, .. }) in exposed(config, path) {
+        tracing::warn!(subject, hint, "{what}");
+    }
+}
+
+/// What is found, under the name of what it is about. A configuration that others can write to is a failure.
+pub(super) fn exposed(config: &Config, path: &Path) -> Vec<(String, Finding)> {
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let mut found: Vec<(String, Finding)> = Vec::new();
+    found.extend(configuration(config, path, in_pod).map(|one| ("configuration".to_owned(), one)));
+    for output in &config.outputs {
+        let (http, urls, query): (_, Vec<&String>, _) = match &output.kind {
+            OutputKind::Loki(loki) => (&loki.http, vec![&loki.endpoint], false),
+            OutputKind::Elasticsearch(elastic) => {
+                let telling = elastic.query.iter().any(|(name, _)| is_telling(name));
+                (&elastic.http, elastic.endpoints.iter().collect(), telling)
+            }
+            OutputKind::File(_) => continue,
+        };
+        let subject = || format!("outputs.{}", output.name);
+        found.extend(secret_files(http, in_pod).into_iter().map(|one| (subject(), one)));
+        let unsafe_url = urls.into_iter().find_map(|url| in_the_clear(url, http, query));
+        found.extend(unsafe_url.map(|one| (subject(), one)));
+    }
+    let listen = config.server.listen.as_ref().filter(|_| !in_pod);
+    found
+        .extend(listen.and_then(|listen| everywhere(listen)).map(|one| ("server".to_owned(), one)));
+    found
+}
+
+/// The configuration itself: others could have the agent's user write any file.
+fn configuration(config: &Config, path: &Path, in_pod: bool) -> Option<Finding> {
+    let meta = fs::metadata(path).ok()?;
+    let shown = path.display();
+    let mount = Mount::of(path);
+    if let Some(whose) = others_write(&meta).filter(|_| !mount.read_only) {
+        let what = format!(
+            "{shown} can be written to by {whose}, who can have the agent write and read files as its user"
+        );
+        return Some(Finding::fail(
+            what,
+            format!("chown it to the agent's user and chmod 0600 {shown}"),
+        ));
+    }
+    let line = config.secret_lines.first()?;
+    let whose = others_read(&meta).filter(|_| !(in_pod && mount.read_only))?;
+    let what = format!("{shown} holds a secret in line {line} and can be read by {whose}");
+    let hint = format!(
+        "chmod 0600 {shown}, or put the secret into a file of its own (`password_file`, `bearer_token_file`, `api_key_file`)"
+    );
+    Some(Finding::warn(what, hint))
+}
+
+fn secret_files(http: &Http, in_pod: bool) -> Vec<Finding> {
+    let finding = |(path, key): (&Path, &str)| {
+        let meta = fs::metadata(path).ok()?;
+        let mount = Mount::of(path);
+        let shown = path.display();
+        if let Some(whose) = others_write(&meta).filter(|_| !mount.read_only) {
+            let what = format!("{shown}, which `{key}` names, can be written to by {whose}");
+            return Some(Finding::warn(
+                what,
+                format!("chown it to the agent's user and chmod 0600 {shown}"),
+            ));
+        }
+        // Certificates are public.
+        if matches!(key, "tls.ca_file" | "tls.cert_file") || (in_pod && mount.read_only) {
+            return None;
+        }
+        let whose = others_read(&meta)?;
+        let what =
+            format!("{shown}, which `{key}` names, holds a secret and can be read by {whose}");
+        Some(Finding::warn(what, format!("chmod 0600 {shown}")))
+    };
+    named(http).into_iter().filter_map(finding).collect()
+}
+
+/// Credentials over plain HTTP. A name inside a cluster is no exception: whoever is on the network of the node or of the
+/// store reads them.
+fn in_the_clear(url: &str, http: &Http, query: bool) -> Option<Finding> {
+    let url = Url::parse(url).ok()?;
+    let telling = query || url.query_pairs().any(|(name, _)| is_telling(&name));
+    let header = http.headers.iter().any(|(name, _)| is_telling(name));
+    let kind = match &http.auth {
+        Auth::Basic { .. } => "a password",
+        Auth::Bearer(_) => "a token",
+        Auth::ApiKey(_) => "an API key",
+        Auth::None if header => "a secret header",
+        Auth::None if telling => "a secret in the URL",
+        Auth::None => return None,
+    };
+    if url.scheme() != "http" || is_loopback(&url) {
+        return None;
+    }
+    let host = url.host_str().unwrap_or_default();
+    let what =
+        format!("{kind} is sent to {host} over plain HTTP, where everybody in between can read it");
+    let hint = "write https:// in the endpoint, and name the CA's file in `tls.ca_file` if it is a private one";
+    Some(Finding::warn(what, hint))
+}
+
+/// The pages, for everybody who can reach the node.
+fn everywhere(listen: &str) -> Option<Finding> {
+    let address: SocketAddr = listen.parse().ok()?;
+    address.ip().is_unspecified().then(|| {
+        Finding::warn(
+            format!("{listen} is every address of this node, and the pages ask for no password"),
+            "listen on 127.0.0.1, or on the address that Prometheus scrapes, and let nobody else through with a firewall or a NetworkPolicy",
+        )
+    })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
+        || host == "localhost"
+        || host.ends_with(".localhost")
+}
+
+/// What is known of the mount that a file is on.
+struct Mount {
+    read_only: bool,
+}
+
+impl Mount {
+    fn of(path: &Path) -> Self {
+        let flags = rustix::fs::statvfs(path).map(|mount| mount.f_flag);
+        Self { read_only: flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY)) }
+    }
+}
+
+/// Who beside root and the agent's user can write to a file.
+fn others_write(meta: &Metadata) -> Option<String> {
+    let (own, mode) = (rustix::process::geteuid().as_raw(), meta.mode());
+    if mode & 0o002 != 0 {
+        return Some(format!("everybody (mode {:04o})", mode & 0o7777));
+    }
+    if meta.uid() != own && meta.uid() != 0 {
+        return Some(format!("user {}, who owns it", meta.uid()));
+    }
+    (mode & 0o020 != 0 && is_shared(meta.gid()))
+        .then(|| format!("group {} (mode {:04o})", meta.gid(), mode & 0o7777))
+}
+
+/// Who beside root and the agent's user can read a file.
+fn others_read(meta: &Metadata) -> Option<String> {
+    let (own, mode) = (rustix::process::geteuid().as_raw(), meta.mode());
+    if mode & 0o004 != 0 {
+        return Some(format!("everybody (mode {:04o})", mode & 0o7777));
+    }
+    // Through a group of its own the agent's user may read a file of root, as systemd and packages set it up.
+    (mode & 0o040 != 0 && is_shared(meta.gid()) && own == 0)
+        .then(|| format!("group {} (mode {:04o})", meta.gid(), mode & 0o7777))
+}
+
+/// Whether a group may have others in it than the agent's user and root.
+fn is_shared(group: u32) -> bool {
+    group != 0 && group != rustix::process::getegid().as_raw()
+}

@@ -1,0 +1,201 @@
+//! A text as it reads after decoding: percent signs, backslashes of JSON and entities of HTML, one inside the other.
+
+use std::ops::Range;
+
+/// The decodings that are tried inside each other.
+const DEPTH: usize = 2;
+/// Longest tag that is taken for one, in bytes.
+const TAG: usize = 60;
+
+/// Entities beside those with a number.
+const ENTITIES: [(&[u8], &str); 16] = [
+    (b"amp", "&"),
+    (b"lt", "<"),
+    (b"gt", ">"),
+    (b"quot", "\""),
+    (b"apos", "'"),
+    (b"nbsp", " "),
+    (b"shy", ""),
+    (b"plus", "+"),
+    (b"sol", "/"),
+    (b"equals", "="),
+    (b"colon", ":"),
+    (b"commat", "@"),
+    (b"num", "#"),
+    (b"quest", "?"),
+    (b"percnt", "%"),
+    (b"lowbar", "_"),
+];
+
+/// Bytes, and where in the first text each came from.
+#[derive(Clone)]
+pub(super) struct View {
+    bytes: Vec<u8>,
+    from: Vec<Range<usize>>,
+    /// Words are still apart: a pattern ends where a word does.
+    pub(super) spaced: bool,
+}
+
+impl View {
+    /// The text as it is and without what breaks it, and each decoded in each way that changes it.
+    pub(super) fn all(text: &str) -> Vec<Self> {
+        let bytes = text.as_bytes().to_vec();
+        let from = (0..bytes.len()).map(|at| at..at + 1).collect();
+        let whole = Self { bytes, from, spaced: true };
+        // A page may break a line inside an escape.
+        let mut all = whole.compact();
+        all.push(whole);
+        let mut begin = 0;
+        for _ in 0..DEPTH {
+            let end = all.len();
+            for index in begin..end {
+                for decode in [percent, json, html] {
+                    let decoded = all[index].decoded(decode);
+                    all.extend(decoded);
+                }
+            }
+            begin = end;
+        }
+        all
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where a stretch stands in the first text.
+    pub(super) fn origin(&self, stretch: Range<usize>) -> Range<usize> {
+        let of = self.from.get(stretch).unwrap_or_default();
+        match (of.first(), of.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        }
+    }
+
+    /// Without white space, and once more without tags where there are any.
+    pub(super) fn compact(&self) -> Vec<Self> {
+        let whole = self.kept(&nothing(&self.bytes));
+        if !self.bytes.contains(&b'<') {
+            return vec![whole];
+        }
+        let untagged = self.kept(&tags(&self.bytes));
+        let untagged = untagged.kept(&nothing(&untagged.bytes));
+        vec![whole, untagged]
+    }
+
+    /// Without these bytes.
+    fn kept(&self, left_out: &[bool]) -> Self {
+        let kept =
+            || left_out.iter().zip(0..).filter(|(out, _)| !**out).map(|(_, at): (_, usize)| at);
+        Self {
+            bytes: kept().map(|at| self.bytes[at]).collect(),
+            from: kept().map(|at| self.from[at].clone()).collect(),
+            spaced: false,
+        }
+    }
+
+    /// `decode` answers how many bytes an escape takes, and what it stands for. `None` where there is no escape.
+    fn decoded(&self, decode: fn(&[u8]) -> Option<(usize, Vec<u8>)>) -> Option<Self> {
+        let (mut bytes, mut from) = (Vec::new(), Vec::new());
+        let (mut at, mut any) = (0, false);
+        while at < self.bytes.len() {
+            if let Some((length, meaning)) = decode(&self.bytes[at..]) {
+                let origin = self.origin(at..at + length);
+                from.extend(std::iter::repeat_n(origin, meaning.len()));
+                bytes.extend(meaning);
+                (at, any) = (at + length, true);
+            } else {
+                bytes.push(self.bytes[at]);
+                from.push(self.from[at].clone());
+                at += 1;
+            }
+        }
+        any.then_some(Self { bytes, from, spaced: self.spaced })
+    }
+}
+
+/// White space and what cannot be seen: a page or a proxy may have put it between any two characters.
+pub(super) fn is_nothing(c: char) -> bool {
+    c.is_whitespace() || super::is_odd(c)
+}
+
+fn nothing(bytes: &[u8]) -> Vec<bool> {
+    let mut out = vec![false; bytes.len()];
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        for (start, c) in chunk.valid().char_indices() {
+            if is_nothing(c) {
+                out[at + start..at + start + c.len_utf8()].fill(true);
+            }
+        }
+        at += chunk.valid().len() + chunk.invalid().len();
+    }
+    out
+}
+
+fn tags(bytes: &[u8]) -> Vec<bool> {
+    let mut out = vec![false; bytes.len()];
+    for at in memchr::memchr_iter(b'<', bytes) {
+        let rest = &bytes[at..bytes.len().min(at + TAG)];
+        let opens =
+            rest.get(1).is_some_and(|byte| byte.is_ascii_alphabetic() || b"/!".contains(byte));
+        if let Some(end) = memchr::memchr2(b'<', b'>', &rest[1..])
+            .map(|end| end + 1)
+            .filter(|end| opens && rest[*end] == b'>')
+        {
+            out[at..=at + end].fill(true);
+        }
+    }
+    out
+}
+
+fn percent(text: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let [b'%', high, low, ..] = text else { return None };
+    Some((3, vec![hex(&[*high, *low])?.try_into().ok()?]))
+}
+
+fn json(text: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let [b'\\', kind, rest @ ..] = text else { return None };
+    Some(match kind {
+        b'u' => {
+            let unit = hex(rest.get(..4)?)?;
+            let low = rest.get(6..10).filter(|_| rest[4..].starts_with(b"\\u")).and_then(hex);
+            match (unit, low) {
+                (0xd800..0xdc00, Some(low @ 0xdc00..0xe000)) => {
+                    (12, utf8(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00))?)
+                }
+                _ => (6, utf8(unit)?),
+            }
+        }
+        b'x' => (4, vec![hex(rest.get(..2)?)?.try_into().ok()?]),
+        b'n' | b'r' | b't' | b'b' | b'f' => (2, vec![b' ']),
+        other => (2, vec![*other]),
+    })
+}
+
+fn html(text: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let inside = text.strip_prefix(b"&")?;
+    let end = memchr::memchr(b';', &inside[..inside.len().min(10)])?;
+    let name = &inside[..end];
+    let number = match name {
+        [b'#', b'x' | b'X', digits @ ..] => hex(digits),
+        [b'#', digits @ ..] => {
+            std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok())
+        }
+        _ => None,
+    };
+    let meaning = match number {
+        Some(number) => utf8(number)?,
+        None => ENTITIES.iter().find(|(known, _)| *known == name)?.1.as_bytes().to_vec(),
+    };
+    Some((end + 2, meaning))
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    let digits = digits.iter().all(u8::is_ascii_hexdigit).then_some(digits)?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+fn utf8(code: u32) -> Option<Vec<u8>> {
+    Some(char::from_u32(code)?.to_string().into_bytes())
+}

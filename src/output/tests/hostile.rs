@@ -1,0 +1,184 @@
+//! Whatever may answer in a store's place, over real sockets: each row is an answer, and what either store makes of it.
+//!
+//! What holds for every row: nothing counts as delivered or refused that the store did not say; the time-out bounds how
+//! long it takes, and a bound how much is read; credentials go nowhere else and into no text.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::elasticsearch::tests::{batch, configured, log, picks};
+use super::*;
+use crate::config::{self, Auth, Compression, SecretSource};
+
+mod rows;
+
+use rows::{broken, nearly, redirects, whole};
+
+const TIMEOUT: Duration = Duration::from_millis(1200);
+/// What the kernel holds on its way, and we as most of an answer.
+const MOST: u64 = 24 << 20;
+const TOKEN: &str = "tok-9f27c1d04be86a35";
+
+/// What a server does with a connection on which it has read a request; its body comes with it.
+type Serve = Box<dyn Fn(&mut Peer, &str) + Send + Sync>;
+
+/// The other end, and how much it could write.
+struct Peer {
+    stream: TcpStream,
+    written: Arc<AtomicU64>,
+}
+
+impl Peer {
+    /// Whether it could be written.
+    fn put(&mut self, bytes: &[u8]) -> bool {
+        self.written.fetch_add(bytes.len() as u64, SeqCst);
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Writes until nobody takes it any more, ten seconds at the most.
+    fn endless(&mut self, bytes: &[u8], pause: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(10) && self.put(bytes) {
+            thread::sleep(pause);
+        }
+    }
+}
+
+struct Row {
+    name: &'static str,
+    serve: Serve,
+    loki: &'static str,
+    elastic: &'static str,
+}
+
+fn row(
+    name: &'static str,
+    loki: &'static str,
+    elastic: &'static str,
+    serve: impl Fn(&mut Peer, &str) + Send + Sync + 'static,
+) -> Row {
+    Row { name, serve: Box::new(serve), loki, elastic }
+}
+
+/// Serves one row, and counts what it could write.
+fn serve(row: Serve) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (written, row) = (Arc::<AtomicU64>::default(), Arc::new(row));
+    let counter = Arc::clone(&written);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (row, written) = (Arc::clone(&row), Arc::clone(&counter));
+            thread::spawn(move || {
+                let mut peer = Peer { stream, written };
+                if let Some(body) = request(&mut peer.stream) {
+                    row(&mut peer, &body);
+                }
+            });
+        }
+    });
+    (url, written)
+}
+
+/// The body of one request.
+fn request(stream: &mut TcpStream) -> Option<String> {
+    let (mut all, mut chunk) = (Vec::new(), [0; 8192]);
+    loop {
+        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+        all.extend_from_slice(&chunk[..read]);
+        let Some(head) = memchr::memmem::find(&all, b"\r\n\r\n") else { continue };
+        let text = String::from_utf8_lossy(&all[..head]).to_ascii_lowercase();
+        let length =
+            text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        if all.len() >= head + 4 + length.unwrap_or(0) {
+            return Some(String::from_utf8_lossy(&all[head + 4..]).into_owned());
+        }
+    }
+}
+
+fn auth() -> config::Http {
+    let mut http = configured(&[], Compression::None).http;
+    (http.auth, http.timeout) = (Auth::Bearer(SecretSource::Inline(TOKEN.to_owned())), TIMEOUT);
+    http
+}
+
+fn loki(endpoint: String) -> Output {
+    let config = config::Loki {
+        http: auth(),
+        endpoint,
+        tenant: String::new(),
+        labels: Vec::new(),
+        metadata: Vec::new(),
+        stream_per_hour: false,
+    };
+    Output::Loki(Box::new(Loki::new(&config, "n", None, "i").unwrap()))
+}
+
+fn elastic(endpoint: String) -> Output {
+    let config =
+        config::Elasticsearch { http: auth(), ..configured(&[endpoint], Compression::None) };
+    Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log(), &[]).unwrap()))
+}
+
+/// The verdict in one word, and the texts that come with it.
+fn word(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Retry { reason, .. } => format!("Retry({reason:?})"),
+        Verdict::Doubt { reason, .. } => format!("Doubt({reason:?})"),
+        Verdict::Split { own, .. } => format!("Split({own})"),
+        Verdict::TooLarge { own, .. } => format!("TooLarge({own})"),
+        other => format!("{other:?}").split([' ', '{']).next().unwrap().to_owned(),
+    }
+}
+
+/// Sends two events and looks them up.
+async fn ask(output: Output, url_written: Arc<AtomicU64>) -> (String, String, Duration, u64) {
+    let batch = batch(&[br#"{"auditID":"a"}"#, br#"{"auditID":"b"}"#]);
+    let began = Instant::now();
+    let answer = output.send(&batch, &picks(2)).await;
+    let took = began.elapsed();
+    let verdicts = match &answer {
+        Answer::Whole(verdict) => vec![verdict],
+        Answer::Each(verdicts) => verdicts.iter().collect(),
+    };
+    let mut words: Vec<_> = verdicts.iter().map(|verdict| word(verdict)).collect();
+    words.dedup();
+    let found = output.look_up(&output.scope(), &batch, &picks(2), true).await;
+    (words.join(" "), format!("{answer:?} {found:?}"), took, url_written.load(SeqCst))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_delivers_refuses_leaks_or_fills_memory_that_the_store_did_not_give() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let to = format!("http://{}/loki/api/v1/push?token={TOKEN}", elsewhere.local_addr().unwrap());
+    let tables = [broken(), whole(), nearly(), redirects(&to)];
+    let mut under_way = tokio::task::JoinSet::new();
+    for row in tables.into_iter().flatten() {
+        let Row { name, serve: row, loki: for_loki, elastic: for_elastic } = row;
+        let (url, written) = serve(row);
+        for (output, expected) in [(loki(url.clone()), for_loki), (elastic(url), for_elastic)] {
+            let written = Arc::clone(&written);
+            let store = if matches!(output, Output::Loki(_)) { "Loki" } else { "Elasticsearch" };
+            under_way.spawn(async move { (name, store, expected, ask(output, written).await) });
+        }
+    }
+    let mut wrong = Vec::new();
+    while let Some(ended) = under_way.join_next().await {
+        let (name, store, expected, (found, texts, took, written)) = ended.unwrap();
+        if found != expected {
+            wrong.push(format!("{name}, {store}: {found}, not {expected}: {texts}"));
+        }
+        assert!(!texts.contains(&TOKEN[4..]), "{name}, {store}: {texts}");
+        assert!(!texts.contains("Found([true"), "{name}, {store}: found by a look-up: {texts}");
+        assert!(texts.len() < 8192, "{name}, {store}: a text of {} bytes", texts.len());
+        assert!(took < TIMEOUT * 3, "{name}, {store}: took {took:?}");
+        assert!(written < MOST, "{name}, {store}: {written} bytes were taken");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(elsewhere.accept().is_err(), "a redirect was followed");
+}
