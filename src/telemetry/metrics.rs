@@ -116,7 +116,7 @@ impl Telemetry {
         let version = vec![("version", self.0.identity.version.into())];
         to.family("auditrail_build_info", "1; the label says what runs here.", Kind::Gauge)
             .value(&version, Number::Whole(1));
-        rows(&mut to, PROCESS, &[(vec![], &Process::read())], now);
+        rows(&mut to, PROCESS, &[(vec![], &Process::read(self.0.process_started))], now);
         to.finish()
     }
 }

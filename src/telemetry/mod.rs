@@ -59,6 +59,8 @@ pub(crate) struct Telemetry(Arc<Shared>);
 struct Shared {
     identity: Identity,
     started: Time,
+    /// Of the process; see [`process::started`].
+    process_started: Option<f64>,
     /// Locked when a room begins and when someone looks; in the order in which they were first named.
     inputs: Mutex<Vec<Arc<InputStats>>>,
     pairs: Mutex<Vec<Arc<PairStats>>>,
@@ -74,6 +76,7 @@ impl Telemetry {
         Self(Arc::new(Shared {
             identity,
             started: Time::now(),
+            process_started: process::started(),
             inputs: Mutex::default(),
             pairs: Mutex::default(),
             disk: DiskStats::default(),

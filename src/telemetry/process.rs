@@ -1,8 +1,13 @@
-//! The numbers that every Prometheus client gives of its process, read from `/proc` when asked.
+//! The numbers that every Prometheus client gives of its process, read from `/proc/self` when asked.
 //!
-//! Formats: proc(5). What cannot be read is left out, not guessed.
+//! Formats: proc(5). Nothing of `/proc` but the process's own directory is read, so a unit with `ProcSubset=pid` takes no
+//! number away. A number that cannot be read is left out, not guessed.
 
 use std::fs;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::Time;
 
 /// Ticks a second in `/proc/PID/stat`: `USER_HZ`, 100 on every architecture that Rust's Linux targets name.
 const TICKS: f64 = 100.0;
@@ -20,17 +25,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn read() -> Self {
+    /// `start_seconds` is what [`started`] answered when the process began.
+    pub(super) fn read(start_seconds: Option<f64>) -> Self {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
-        let (stat, status, system) =
-            (text("/proc/self/stat"), text("/proc/self/status"), text("/proc/stat"));
+        let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
         let kib = |name| word(&status, name).map(|kib| kib * 1024);
         Self {
             cpu_seconds: ticks(&stat, 14).zip(ticks(&stat, 15)).map(|(user, kernel)| user + kernel),
-            start_seconds: ticks(&stat, 22).zip(word(&system, "btime")).map(|(after, boot)| {
-                // Whole seconds since 1970, below 2^53.
-                after + f64::from(u32::try_from(boot).unwrap_or(u32::MAX))
-            }),
+            start_seconds,
             resident_bytes: kib("VmRSS:"),
             virtual_bytes: kib("VmSize:"),
             threads: word(&status, "Threads:"),
@@ -41,6 +43,20 @@ impl Process {
             max_fds: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
         }
     }
+}
+
+/// When the process began, in seconds since 1970.
+///
+/// To be asked once: two answers differ by the time between the readings of two clocks, and by what the wall clock was
+/// set in between. Prometheus takes a start time that changes for a restart.
+pub(super) fn started() -> Option<f64> {
+    // Counted from the boot (proc(5), field 22), time asleep included, as CLOCK_BOOTTIME counts it.
+    let after_boot = ticks(&fs::read_to_string("/proc/self/stat").ok()?, 22)?;
+    let boottime = clock_gettime(ClockId::Boottime);
+    let since_boot = Time::from_nanos(
+        boottime.tv_sec.checked_mul(1_000_000_000)?.checked_add(boottime.tv_nsec)?,
+    );
+    Some(Time::now().seconds() - since_boot.seconds() + after_boot)
 }
 
 /// The number after a name at the start of a line.
@@ -59,19 +75,26 @@ fn ticks(stat: &str, field: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
-
     #[test]
     fn this_process_has_started_already_and_holds_memory_and_files() {
-        let process = Process::read();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-        let age = now - process.start_seconds.unwrap();
+        let process = Process::read(started());
+        let age = Time::now().seconds() - process.start_seconds.unwrap();
         assert!((-2.0..3600.0).contains(&age), "{age} seconds old");
         assert!(process.cpu_seconds.unwrap() < 3600.0);
         assert!(process.resident_bytes.unwrap() > 1 << 20);
         assert!(process.virtual_bytes > process.resident_bytes);
         assert!(process.threads.unwrap() >= 1 && process.open_fds.unwrap() >= 3);
         assert!(process.max_fds > process.open_fds);
+    }
+
+    #[test]
+    fn the_start_time_is_that_which_the_kernel_s_own_boot_time_gives() {
+        // Whole seconds since 1970, which ProcSubset=pid hides from the agent and not from a test.
+        let boot = word(&fs::read_to_string("/proc/stat").unwrap(), "btime").unwrap();
+        let after = ticks(&fs::read_to_string("/proc/self/stat").unwrap(), 22).unwrap();
+        let kernel = f64::from(u32::try_from(boot).unwrap()) + after;
+        let apart = started().unwrap() - kernel;
+        assert!((-0.5..1.5).contains(&apart), "{apart} seconds apart");
     }
 
     #[test]
