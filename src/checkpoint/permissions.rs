@@ -186,7 +186,7 @@ impl Walk {
             return Ok(());
         }
         if self.look == Look::Mend {
-            let mode = Mode::from_raw_mode(stat.st_mode & 0o7777 & !OTHERS);
+            let mode = Mode::from_raw_mode(stat.st_mode & 0o700);
             match set_mode(opened, path, mode) {
                 // It stays as it is; whatever else needs to write there will say so.
                 Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {

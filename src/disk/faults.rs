@@ -119,14 +119,6 @@ pub(crate) fn plan(under: &Path, kind: FaultKind, before: u64, count: u64, error
     }
 }
 
-/// How many of the faults planned for a directory have yet to fall.
-#[cfg(test)]
-pub(crate) fn left(under: &Path) -> u64 {
-    let faults = faults();
-    let of = faults.plans.iter().filter(|plan| plan.under.as_deref() == Some(under));
-    of.map(|plan| plan.count).sum()
-}
-
 impl Faults {
     fn of_environment() -> Self {
         let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();

@@ -10,6 +10,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::fs::OFlags;
 
@@ -37,6 +39,16 @@ pub(crate) struct File {
     inner: fs::File,
     /// Tells it from others in the notes of a test build.
     number: u64,
+    faults: Arc<Faults>,
+}
+
+/// What went wrong with a file, for it and its clones.
+#[derive(Debug, Default)]
+struct Faults {
+    /// A write failed, perhaps after half of it.
+    is_torn: AtomicBool,
+    /// A sync failed.
+    is_lost: AtomicBool,
 }
 
 impl File {
@@ -82,7 +94,7 @@ impl File {
     fn own(path: &Path, empty: bool, flags: OFlags) -> io::Result<Self> {
         let number = number();
         let inner = step(Step::Open(path, empty, number), || private::open_to_write(path, flags))?;
-        Ok(Self { inner, number })
+        Ok(Self { inner, number, faults: Arc::default() })
     }
 
     /// Opens the file of a file output to append to, made where it is missing: it may be a link, or no regular file.
@@ -104,24 +116,45 @@ impl File {
     fn any(path: &Path, empty: bool, options: &mut OpenOptions) -> io::Result<Self> {
         let number = number();
         let inner = step(Step::Open(path, empty, number), || options.mode(0o600).open(path))?;
-        Ok(Self { inner, number })
+        Ok(Self { inner, number, faults: Arc::default() })
     }
 
     /// Writes at the end, all or as much as fits before the error.
+    ///
+    /// # Errors
+    /// As the disk has them. After one nothing more is written before the file is cut, or it would stand behind half a line.
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        parts(bytes).try_for_each(|part| {
+        if self.faults.is_torn.load(Relaxed) {
+            let what = "an earlier write failed, and what it left could not be cut off";
+            return Err(io::Error::other(what));
+        }
+        let written = parts(bytes).try_for_each(|part| {
             step(Step::Write(self.number, part), || self.inner.write_all(part))
-        })
+        });
+        self.faults.is_torn.store(written.is_err(), Relaxed);
+        written
     }
 
     /// Cuts the file, or lengthens it with NUL bytes.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
-        step(Step::Cut(self.number, length), || self.inner.set_len(length))
+        step(Step::Cut(self.number, length), || self.inner.set_len(length))?;
+        self.faults.is_torn.store(false, Relaxed);
+        Ok(())
     }
 
     /// Makes content and length durable.
+    ///
+    /// # Errors
+    /// As the disk has them, and ever after one: the kernel may have dropped what it could not write, and says of the rest
+    /// that it is durable. Opened and written anew, a file is another.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        step(Step::Sync(self.number), || self.inner.sync_data())
+        if self.faults.is_lost.load(Relaxed) {
+            let what = "an earlier sync of this file failed, so what was written may be lost";
+            return Err(io::Error::other(what));
+        }
+        let synced = step(Step::Sync(self.number), || self.inner.sync_data());
+        self.faults.is_lost.fetch_or(synced.is_err(), Relaxed);
+        synced
     }
 
     pub(crate) fn length(&self) -> io::Result<u64> {
@@ -129,7 +162,8 @@ impl File {
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { inner: self.inner.try_clone()?, number: self.number })
+        let (inner, faults) = (self.inner.try_clone()?, Arc::clone(&self.faults));
+        Ok(Self { inner, number: self.number, faults })
     }
 
     /// For locks and descriptors; nothing is to be written through it.
@@ -193,3 +227,7 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync()
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::io::Errno;
+
 use super::*;
 use crate::config::{Disk, MinFree};
 use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole};
@@ -262,4 +264,32 @@ fn only_so_many_letters_are_held_that_their_ids_fit_in_memory() {
     assert!(matches!(last, Err(LettersError::Full(hint)) if hint.contains("resend or drop")));
     record(&letters, &batch, &[0]);
     assert_eq!(letters.count().letters, 2);
+}
+
+#[test]
+fn an_error_at_any_step_of_keeping_and_removing_letters_damages_none() {
+    let batch = batch_of(&[b"one", b"two", b"three"]);
+    let gone = at(&batch, &[0]);
+    // Until none of the steps is left to fail.
+    for (before, count) in (0..40).flat_map(|before| [(before, 1), (before, 2)]) {
+        let dir = tempfile::tempdir().unwrap();
+        let letters = open(dir.path());
+        let refused = |event| [(event, "400 no")];
+        record(&letters, &batch, &[0, 1]);
+        disk::plan(dir.path(), disk::FaultKind::Change, before, count, Errno::IO);
+        let settled = letters.settle(&gone, &HashMap::new());
+        let recorded = letters.record(&batch, &refused(2), "scope");
+        disk::plan(dir.path(), disk::FaultKind::Change, 0, 0, Errno::IO);
+        letters.record(&batch, &refused(2), "scope").unwrap();
+        let of = format!("{before} and {count}: {settled:?}, {recorded:?}");
+        for letters in [&letters, &open(dir.path())] {
+            let Count { letters: known, damaged, .. } = letters.count();
+            assert_eq!((known, damaged), (lines(dir.path()).len() as u64, 0), "{of}");
+        }
+        let found: Vec<_> = lines(dir.path()).into_iter().map(|(line, _)| line).collect();
+        let is_there = |line: &[u8]| found.iter().filter(|found| *found == line).count();
+        assert_eq!((is_there(b"two"), is_there(b"three")), (1, 1), "{of}: {found:?}");
+        // A letter is only gone for sure where that was said.
+        assert!(is_there(b"one") == 0 || settled.is_err(), "{of}: {found:?}");
+    }
 }

@@ -150,7 +150,7 @@ impl Node {
             // Something to wait for, so that it has time to do wrong.
             self.step();
         }
-        let (start, mut told) = (Instant::now(), false);
+        let (start, mut told, mut asked) = (Instant::now(), false, false);
         loop {
             if let Some(status) = agent.0.try_wait().unwrap() {
                 match (status.signal(), status.code()) {
@@ -159,7 +159,7 @@ impl Node {
                         return Ended::Killed;
                     }
                     // A panic has another code.
-                    (None, Some(1 | 2)) if failing => {
+                    (None, Some(code @ 0..=2)) if asked || (failing && code > 0) => {
                         self.cut = true;
                         return Ended::Failed;
                     }
@@ -174,9 +174,19 @@ impl Node {
                     kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
                     told = true;
                 }
+                // After a sync that failed nobody but the next process knows what is in a file.
+                _ if failing && !asked && self.asks_for_restart() => {
+                    kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
+                    asked = true;
+                }
                 _ => thread::sleep(PAUSE),
             }
         }
+    }
+
+    fn asks_for_restart(&self) -> bool {
+        let log = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
+        log.contains("restart the agent")
     }
 
     fn start(&self, environment: &[(&str, String)]) -> Agent {

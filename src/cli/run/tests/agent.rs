@@ -140,18 +140,21 @@ impl Node {
 
     /// The dead letters of an output: event and answer.
     pub(super) fn letters(&self, output: &str) -> Vec<(String, String)> {
-        let mut all = Vec::new();
-        for found in letters::look(&self.state()).unwrap() {
-            if found.output == output {
-                let take = |kept: Kept| {
-                    let line = String::from_utf8(kept.line).unwrap();
-                    all.push((line, kept.letter.answer));
-                    true
-                };
-                letters::each(&self.state(), &found, |_| true, take).unwrap();
+        // Where a test lets reads fail, it may be this one.
+        eventually("the dead letters can be read", || {
+            let mut all = Vec::new();
+            for found in letters::look(&self.state()).ok()? {
+                if found.output == output {
+                    let take = |kept: Kept| {
+                        let line = String::from_utf8(kept.line).unwrap();
+                        all.push((line, kept.letter.answer));
+                        true
+                    };
+                    letters::each(&self.state(), &found, |_| true, take).ok()?;
+                }
             }
-        }
-        all
+            Some(all)
+        })
     }
 }
 
@@ -188,6 +191,15 @@ impl Process {
     pub(super) fn stop(self) -> bool {
         self.stop.send_replace(true);
         self.runtime.block_on(self.ended).unwrap().unwrap()
+    }
+
+    /// As SIGTERM, of a process that may have ended with an error; a panic is one too.
+    pub(super) fn end(self) -> Result<bool, String> {
+        self.stop.send_replace(true);
+        match self.runtime.block_on(self.ended) {
+            Ok(ended) => ended.map_err(|error| format!("{error:#}")),
+            Err(panic) => Err(format!("a fault of the program: {panic}")),
+        }
     }
 
     pub(super) fn delivered(&self, output: &str) -> u64 {

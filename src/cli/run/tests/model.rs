@@ -6,6 +6,8 @@
 //! seed; what is found stands in `model/found.rs` from then on. The moments at which threads come to run are the
 //! system's, so the same script need not fail each time.
 //!
+//! The disk of the agent may fail for a while, too: then it may end with an error and is started again.
+//!
 //! `step.rs`: what can happen; `ideal.rs`: the model; `told.rs`: the same for gaps; `disk.rs`, `rollback.rs`, `store.rs`: the world;
 //! `play.rs`, `setup.rs`, `end.rs`: one play.
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ideal::{Expected, Item};
-use super::play::{Play, is_alive};
+use super::play::Play;
 use super::setup::name;
 use super::step::{Kind, Step};
 use super::store::Store;
@@ -16,16 +16,22 @@ impl Play<'_> {
     /// Everything is well from now on: waits for all that must arrive, and for what comes last of all.
     pub(super) fn end(&mut self) -> Result<(), String> {
         self.stores.values().for_each(Store::recover);
+        self.mend_disk();
+        self.revive()?;
+        if self.script.has_faults() {
+            // A file that could not be synced is written to again by the next process only.
+            self.stop()?;
+        }
         self.start();
         self.all_arrived()?;
-        if !self.stop() {
+        if !self.stop()? {
             return Err("it did not end in time, with nothing in its way".to_owned());
         }
         // Read and sent after all that is older.
         self.step(Step::Append(1))?;
         self.start();
         self.all_arrived()?;
-        if !self.stop() {
+        if !self.stop()? {
             return Err("it did not end in time, with nothing in its way".to_owned());
         }
         for kind in &self.script.outputs {
@@ -34,13 +40,12 @@ impl Play<'_> {
         self.compare_gaps()
     }
 
-    fn all_arrived(&self) -> Result<(), String> {
-        for kind in &self.script.outputs {
+    fn all_arrived(&mut self) -> Result<(), String> {
+        let script = self.script;
+        for kind in &script.outputs {
             let (mut since, mut missed) = (Instant::now(), usize::MAX);
             loop {
-                if let Some(process) = &self.process {
-                    is_alive(process)?;
-                }
+                self.revive()?;
                 let missing = self.missing(*kind)?;
                 if missing.is_empty() {
                     break;
@@ -88,7 +93,8 @@ impl Play<'_> {
         let steps = &self.script.steps;
         let forgets = |step: &&Step| matches!(step, Step::Spoil | Step::RollBack(_));
         let spoilt = steps.iter().filter(forgets).count() as u64;
-        let killed = spoilt > 0 || steps.iter().any(|step| matches!(step, Step::Kill(_)));
+        let killed =
+            spoilt > 0 || steps.iter().any(|step| matches!(step, Step::Kill(_) | Step::Fault(..)));
         let told = self.told(kind);
         if self.script.rolls_back() {
             // What is lost, and was told, of a life that was undone, nobody knows.

@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::io::Errno;
+
 use super::super::agent::{Node, Process};
 use super::disk::Disk;
 use super::ideal::{Change, Ideal};
@@ -15,6 +17,7 @@ use super::rollback::Snapshot;
 use super::step::{Kind, Script, Step};
 use super::store::Store;
 use crate::checkpoint::{Origin, Store as CheckpointStore};
+use crate::disk::{self, FaultKind};
 use crate::telemetry::{MetricsFormat, Time};
 
 /// A link has been made long before.
@@ -70,17 +73,28 @@ pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
 
 impl Play<'_> {
     pub(super) fn step(&mut self, step: Step) -> Result<(), String> {
+        self.revive()?;
         match step {
             Step::Start => self.start(),
+            Step::Fault(kind, wrong, before, count) => {
+                let (before, count) = (before.into(), count.into());
+                disk::plan(self.node.dir.path(), kind, before, count, wrong.errno());
+            }
             Step::Kill(requests) => {
                 self.wait(requests);
                 self.kill()?;
             }
-            Step::Stop => drop(self.stop()),
-            Step::Snapshot => self.take_snapshot()?,
-            Step::RollBack(back) => self.roll_back(back)?,
+            Step::Stop => drop(self.stop()?),
             Step::Rollover => self.stores.values().for_each(Store::roll_over),
-            Step::Spoil => self.spoil(),
+            // The hands that do this are not the agent's.
+            Step::Snapshot | Step::RollBack(_) | Step::Spoil => {
+                self.mend_disk();
+                match step {
+                    Step::Snapshot => self.take_snapshot()?,
+                    Step::RollBack(back) => self.roll_back(back)?,
+                    _ => self.spoil(),
+                }
+            }
             Step::Await(requests) => self.wait(requests),
             Step::Weather(of, weather, times) => {
                 if let Some(store) = self.stores.get(&of) {
@@ -106,12 +120,40 @@ impl Play<'_> {
     }
 
     pub(super) fn kill(&mut self) -> Result<(), String> {
+        self.revive()?;
         if let Some(process) = self.process.take() {
-            is_alive(&process)?;
             self.note(&process);
             process.kill();
         }
         Ok(())
+    }
+
+    /// The disk does as it is told from now on.
+    pub(super) fn mend_disk(&self) {
+        disk::plan(self.node.dir.path(), FaultKind::Change, 0, 0, Errno::IO);
+    }
+
+    /// On a disk that fails an agent may end, and a service manager starts it again. Otherwise it may not.
+    pub(super) fn revive(&mut self) -> Result<(), String> {
+        while let Some(process) = self.process.take_if(|process| process.has_ended()) {
+            if !self.script.has_faults() {
+                return Err("the agent ended by itself".to_owned());
+            }
+            self.note(&process);
+            self.why_ended(process.end())?;
+            self.start();
+        }
+        Ok(())
+    }
+
+    /// Ends with an error are allowed where the disk failed, faults of the program nowhere.
+    fn why_ended(&self, ended: Result<bool, String>) -> Result<bool, String> {
+        match ended {
+            Err(why) if !self.script.has_faults() || why.contains("fault of the program") => {
+                Err(format!("the agent ended: {why}"))
+            }
+            other => Ok(other.unwrap_or(false)),
+        }
     }
 
     pub(super) fn start(&mut self) {
@@ -121,10 +163,10 @@ impl Play<'_> {
     }
 
     /// Whether it ended with nothing under way.
-    pub(super) fn stop(&mut self) -> bool {
-        let Some(process) = self.process.take() else { return true };
+    pub(super) fn stop(&mut self) -> Result<bool, String> {
+        let Some(process) = self.process.take() else { return Ok(true) };
         self.note(&process);
-        process.stop()
+        self.why_ended(process.end())
     }
 
     /// Where none would be left, nothing is damaged.
@@ -144,8 +186,8 @@ impl Play<'_> {
     fn delete(&mut self, which: u8, seen: bool) -> Result<(), String> {
         let Some(files) = self.ideal.files(which) else { return Ok(()) };
         let begun = Instant::now();
-        while let Some(process) = self.process.as_ref().filter(|_| seen) {
-            is_alive(process)?;
+        while self.process.is_some() && seen {
+            self.revive()?;
             if self.disk.is_pinned(&files) || self.is_everywhere(which)? {
                 break;
             }
@@ -178,10 +220,6 @@ impl Play<'_> {
             *if line.contains("_bytes_") { bytes } else { times } += number;
         }
     }
-}
-
-pub(super) fn is_alive(process: &Process) -> Result<(), String> {
-    if process.has_ended() { Err("the agent ended by itself".to_owned()) } else { Ok(()) }
 }
 
 /// Until so many requests have arrived, or it seems that none will.

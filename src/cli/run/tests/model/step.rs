@@ -3,7 +3,9 @@
 use std::fmt;
 
 use proptest::prelude::*;
+use rustix::io::Errno;
 
+use crate::disk::FaultKind;
 use Kind::{Archive, Elasticsearch, Loki};
 
 /// One thing that happens. Numbers that pick one of several count on from the oldest and start again at the end.
@@ -48,6 +50,31 @@ pub(super) enum Step {
     Weather(Kind, Weather, u8),
     /// A back end cannot be asked what it holds, n times.
     Deaf(Kind, u8),
+    /// The agent's disk: so many of its steps, or of its reads, go well, and then so many fail.
+    Fault(FaultKind, Wrong, u8, u8),
+}
+
+/// What a disk says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wrong {
+    Io,
+    Full,
+    ReadOnly,
+    /// No descriptor is left.
+    Spent,
+    Interrupted,
+}
+
+impl Wrong {
+    pub(super) fn errno(self) -> Errno {
+        match self {
+            Self::Io => Errno::IO,
+            Self::Full => Errno::NOSPC,
+            Self::ReadOnly => Errno::ROFS,
+            Self::Spent => Errno::MFILE,
+            Self::Interrupted => Errno::INTR,
+        }
+    }
 }
 
 /// What is rolled back.
@@ -136,6 +163,11 @@ impl Script {
         self.steps.iter().any(|step| matches!(step, Step::RollBack(_)))
     }
 
+    /// Whether the agent may end by itself, with an error.
+    pub(super) fn has_faults(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Fault(..)))
+    }
+
     /// A file that is cut back to what an old checkpoint knew, and dead letters that are gone with their directory, are not
     /// what a back end holds: where something is rolled back there are none.
     fn made_possible(mut self) -> Self {
@@ -161,6 +193,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => kept().prop_map(|steps| steps.to_vec()),
         3 => (0..4_u8).prop_map(|requests| vec![Step::Kill(requests), Step::Spoil]),
         1 => rolled_back().prop_map(|steps| steps.to_vec()),
+        4 => failing().prop_map(|steps| steps.to_vec()),
     ]
 }
 
@@ -184,6 +217,23 @@ fn rolled_back() -> impl Strategy<Value = [Step; 9]> {
             Append(after),
         ]
     })
+}
+
+/// A disk that fails while events come in, or while the agent starts.
+fn failing() -> impl Strategy<Value = [Step; 5]> {
+    use Step::{Append, Await, Start};
+    let between = prop::sample::select(vec![Step::Rotate, Step::Kill(1), Step::Stop, Append(1)]);
+    (fault(), 1..6_u8, between)
+        .prop_map(|(fault, events, between)| [fault, Start, Append(events), between, Await(2)])
+}
+
+fn fault() -> impl Strategy<Value = Step> {
+    use Wrong::{Full, Interrupted, Io, ReadOnly, Spent};
+    let kind = prop::sample::select(vec![FaultKind::Change, FaultKind::Change, FaultKind::Read]);
+    let wrong = prop::sample::select(vec![Io, Full, ReadOnly, Spent, Interrupted]);
+    let count = prop::sample::select(vec![1, 1, 1, 2, 3, 12]);
+    (kind, wrong, 0..30_u8, count)
+        .prop_map(|(kind, wrong, before, count)| Step::Fault(kind, wrong, before, count))
 }
 
 /// A kill while requests are under way.
@@ -230,6 +280,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1..4_u8).prop_map(Step::Await),
         4 => (back_end(), weather(), 0..4_u8).prop_map(|(of, kind, times)| Step::Weather(of, kind, times)),
         1 => (back_end(), 1..4_u8).prop_map(|(of, times)| Step::Deaf(of, times)),
+        2 => fault(),
     ]
 }
 
