@@ -11,6 +11,7 @@ mod holds;
 mod letters;
 mod memory;
 mod own_files;
+mod probe;
 mod replay;
 mod run;
 mod sample;
@@ -72,6 +73,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask the running agent whether it is alive or ready, through the socket in its state directory; fails if it is not
+    Probe(probe::Arguments),
     /// List or remove the hard links that keep backups: those that outputs need, and those that a removed state directory
     /// left behind
     Holds(holds::Arguments),
@@ -123,6 +126,10 @@ pub fn main() -> process::ExitCode {
             return code.into();
         }
     };
+    // Nothing is logged, and nothing is opened but a socket.
+    if let Command::Probe(arguments) = &arguments.command {
+        return probe::probe(arguments).into();
+    }
     let format = match arguments.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
@@ -150,6 +157,7 @@ pub fn main() -> process::ExitCode {
         Command::Status { configured, json } => {
             with_config(&configured.config, |config| status::status(&config, json))
         }
+        Command::Probe(arguments) => probe::probe(&arguments),
         Command::Holds(arguments) => {
             with_config(&arguments.config, |config| holds::holds(&config, &arguments))
         }

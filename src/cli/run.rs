@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -25,7 +24,7 @@ use crate::config::Config;
 use crate::event::Key;
 use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
-use crate::server;
+use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
 use house::House;
 
@@ -258,7 +257,7 @@ fn tell_origin(Loaded { origin, forged, is_signed, .. }: &Loaded) {
     }
 }
 
-/// Starts the page and the socket for `status` and `dead-letters`; answers the page's address.
+/// Starts the page and the socket for `status`, `probe` and `dead-letters`; answers the page's address.
 async fn serve(
     config: &Config,
     telemetry: &Telemetry,
@@ -269,25 +268,43 @@ async fn serve(
     let local = server::local::bind(&socket).with_context(|| {
         format!("cannot listen on {}: choose a shorter `state_dir`", socket.display())
     })?;
-    tokio::spawn(server::answer_locally(
-        local,
-        telemetry.clone(),
-        config.unready_after,
+    let pages = match &config.server.listen {
+        None => None,
+        Some(listen) => Some(server::bind(listen).await.with_context(|| {
+            format!("cannot listen on {listen}: free the port, or set `listen` in [server]")
+        })?),
+    };
+    let page = match &pages {
+        None => None,
+        Some(listener) => Some(format!("http://{}/", listener.local_addr()?)),
+    };
+    let served = Served {
+        telemetry: telemetry.clone(),
+        unready_after: config.unready_after,
+        hosts: hosts(config, telemetry),
         asks,
-        until(stopped.clone()),
-    ));
-    let Some(listen) = &config.server.listen else { return Ok(None) };
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}: free the port, or set `listen` in [server]")
-    })?;
-    let page = format!("http://{}/", listener.local_addr()?);
-    tokio::spawn(server::serve(listener, telemetry.clone(), config.unready_after, until(stopped)));
-    Ok(Some(page))
+    };
+    server::start(served, pages, local, stopped)
+        .context("cannot start the thread of the status page")?;
+    Ok(page)
+}
+
+/// The names under which the pages answer, beside those that need no listing.
+fn hosts(config: &Config, telemetry: &Telemetry) -> Hosts {
+    let machine = rustix::system::uname();
+    let own = [Some(telemetry.identity().node.as_str()), machine.nodename().to_str().ok()];
+    let listed = config.server.allowed_hosts.iter().map(String::as_str);
+    Hosts::new(own.into_iter().flatten().chain(listed))
 }
 
 /// The socket through which other commands ask the running agent.
 pub(super) fn socket(config: &Config) -> PathBuf {
-    config.state_dir.join("agent.sock")
+    socket_in(&config.state_dir)
+}
+
+/// The same of a state directory.
+pub(super) fn socket_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("agent.sock")
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

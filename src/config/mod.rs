@@ -27,6 +27,7 @@ mod output;
 mod paths;
 mod raw;
 mod secret;
+mod server;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use paths::is_backup;
 pub(crate) use secret::SecretSource;
+pub(crate) use server::{Server, state_dir};
 pub(crate) use transform::{ConfigMaps, Redact, RedactMode, RedactRule, Transform};
 pub(crate) use value::{duration, size};
 pub(crate) use waits::Waits;
@@ -93,13 +95,8 @@ pub(crate) enum MinFree {
     Percent(u8),
 }
 
-/// `[server]`.
-#[derive(Clone, Debug)]
-pub(crate) struct Server {
-    /// `host:port`, by default `127.0.0.1:9885`; `None`: no server.
-    pub(crate) listen: Option<String>,
-}
-
+/// Where the state is kept unless `state_dir` says otherwise.
+const STATE_DIR: &str = "/var/lib/auditrail";
 const DISK: RangeInclusive<u64> = 1 << 20..=1 << 50;
 const CHECKPOINT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
@@ -111,9 +108,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or something in it is not accepted; the first such thing is named.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        Self::parse(&text, path, &|name| std::env::var(name).ok())
+        Self::parse(&read(path)?, path, &|name| std::env::var(name).ok())
     }
 
     /// Reads a configuration from a text; `name` is for errors, `env` gives the value of a variable, if it is set.
@@ -154,8 +149,7 @@ impl Config {
         Ok(Self {
             node,
             cluster,
-            state_dir: state_dir
-                .map_or(Ok(PathBuf::from("/var/lib/auditrail")), |item| item.path())?,
+            state_dir: state_dir.map_or(Ok(PathBuf::from(STATE_DIR)), |item| item.path())?,
             disk,
             checkpoint_interval,
             drain_timeout,
@@ -166,6 +160,11 @@ impl Config {
             secret_lines: source.secret_lines.take(),
         })
     }
+}
+
+/// The text of a configuration file.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })
 }
 
 impl Disk {
@@ -190,36 +189,6 @@ fn min_free(item: &Item<'_>) -> Result<MinFree, ConfigError> {
         return Ok(MinFree::Percent(percent));
     }
     Ok(MinFree::Bytes(item.size(0..=1 << 50)?))
-}
-
-impl Server {
-    fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
-        let listen = match table.get("listen") {
-            None => Some("127.0.0.1:9885".into()),
-            Some(item) if item.is_off() => None,
-            Some(item) => Some(listen(&item)?),
-        };
-        table.finish()?;
-        Ok(Self { listen })
-    }
-}
-
-/// A `host:port`.
-fn listen(item: &Item<'_>) -> Result<String, ConfigError> {
-    let text = item.text()?;
-    let (host, port) = text.rsplit_once(':').unwrap_or((&text, ""));
-    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-    if host.is_empty()
-        || bare_v6
-        || host.contains(char::is_whitespace)
-        || port.parse::<u16>().is_err()
-    {
-        let forms = "\"127.0.0.1:9885\", \"0.0.0.0:9885\" for every address, or \"[::1]:9885\"";
-        return Err(
-            item.wrong(format!("write a host and a port, such as {forms}; \"off\" for no server"))
-        );
-    }
-    Ok(text)
 }
 
 /// A text that becomes the value of a label.

@@ -30,12 +30,21 @@ impl<'a> Source<'a> {
     pub(super) fn table(&'a self) -> Result<Table<'a>, ConfigError> {
         match DeTable::parse(self.text) {
             Ok(document) => Ok(Table::new(self, String::new(), 0, false, document.into_inner())),
-            // The error's own `Display` quotes the line, which may hold a secret.
-            Err(error) => {
-                let at = error.span().map_or(self.text.len(), |span| span.start);
-                Err(self.error(at, format!("not TOML: {}", error.message())))
-            }
+            Err(error) => Err(self.not_toml(&error)),
         }
+    }
+
+    /// What of the document can be made out, and the first error where it is not TOML.
+    pub(super) fn table_as_far_as_it_goes(&'a self) -> (Table<'a>, Option<ConfigError>) {
+        let (document, errors) = DeTable::parse_recoverable(self.text);
+        let table = Table::new(self, String::new(), 0, false, document.into_inner());
+        (table, errors.first().map(|error| self.not_toml(error)))
+    }
+
+    /// The error's own `Display` quotes the line, which may hold a secret.
+    fn not_toml(&self, error: &toml::de::Error) -> ConfigError {
+        let at = error.span().map_or(self.text.len(), |span| span.start);
+        self.error(at, format!("not TOML: {}", error.message()))
     }
 
     /// An error at a byte of the file.

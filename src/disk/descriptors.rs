@@ -1,8 +1,8 @@
 //! How many files and sockets the process may have open at once, and how many of them backups may take.
 //!
 //! A soft limit of 1,024 is a relic of `select`, which nothing here calls, so it is raised to the hard one at the start.
-//! Of what there is beyond [`OWN`], a quarter may be backups that are held open; an eighth of all may be connections to the
-//! status page. The rest is a reserve for readers, outputs, the checkpoint and the watches. Where it runs out all the same, whoever asked tries again
+//! Of what there is beyond [`OWN`], a quarter may be backups that are held open; another quarter
+//! may be connections to the status page. The rest is a reserve for readers, outputs, the checkpoint and the watches. Where it runs out all the same, whoever asked tries again
 //! later: running out says nothing about a file.
 
 use std::io;
@@ -33,9 +33,11 @@ pub(crate) fn share(inputs: usize) -> usize {
     (limit().saturating_sub(OWN) / 4 / inputs.max(1)).clamp(1, 256)
 }
 
-/// Connections to the status page at once.
+/// Connections to the status page at once. Most of them wait for their first byte, and many of these are a client that
+/// floods the port: the more there is room for, the less often one has to go for another.
 pub(crate) fn connections() -> usize {
-    (limit() / 8).clamp(1, 64)
+    let limit = limit();
+    (limit.saturating_sub(OWN) / 4).max(limit / 8).clamp(1, 4096)
 }
 
 /// Whether an error says that the process, or the machine, has no descriptor left.

@@ -2,27 +2,44 @@
 //!
 //! A question is one line of JSON, `{"ask":"status"}` for one; the answer is one or more, and then the connection is
 //! closed. What this room cannot answer is handed on as [`Asked`]. Who goes away without the answer no longer wants it.
+//!
+//! As over TCP (`listener.rs`), every connection is accepted at once, the first byte has to come within two seconds, and a
+//! newcomer takes the place of the oldest idle connection. Only a question that was handed on keeps its place: the
+//! answer may take minutes, and [`AT_ONCE`] of these are answered at once while others wait. Those that `status` and
+//! `probe` ask never wait for them.
 
 use std::future::Future;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::accepting::Accepting;
+use super::listener::FIRST_BYTE;
+use super::places::{Peer, Place, Places, Stage};
+use super::probe::{self, Health};
 use crate::disk;
+use crate::disk::descriptors;
 use crate::telemetry::{Snapshot, Telemetry, Time};
 
 /// For one line, on either side.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Largest line that is read; a thousand pipelines, or a hundred thousand ids, make less than one of it.
 const LINE_MAX: u64 = 4 << 20;
-/// Answered at once; others wait.
+/// A longer question waits until few others are read, so that they do not fill the memory.
+const SHORT: u64 = 4 << 10;
+/// Long questions, and those that were handed on.
 const AT_ONCE: usize = 8;
+/// Connections at once, or fewer where descriptors are short.
+const CONNECTIONS: usize = 64;
 
 /// A question that somebody else has to answer: with lines, and by dropping `answers` when there are no more.
 pub(crate) struct Asked {
@@ -32,7 +49,7 @@ pub(crate) struct Asked {
 
 /// A socket at `path` for the agent's user alone, in place of what an earlier process left there. The caller holds the
 /// lock on the directory.
-pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
+pub(crate) fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     // Made beside it and renamed, so that no one connects before the mode is set.
     let beside = path.with_extension("new");
     match disk::remove_file(&beside) {
@@ -42,7 +59,7 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     let listener = disk::listen(&beside)?;
     listener.set_nonblocking(true)?;
     disk::rename(&beside, path)?;
-    UnixListener::from_std(listener)
+    Ok(listener)
 }
 
 /// Takes the socket away when nobody answers any more. What remains of it does no harm.
@@ -50,29 +67,44 @@ pub(crate) fn unbind(path: &Path) {
     let _ = disk::remove_file(path);
 }
 
+/// What each connection is answered from.
+#[derive(Clone)]
+struct Desk {
+    telemetry: Telemetry,
+    unready_after: Duration,
+    asks: mpsc::Sender<Asked>,
+    at_once: Arc<Semaphore>,
+}
+
 /// Answers until `shutdown`.
-pub(crate) async fn answer_locally(
+pub(super) async fn answer_locally(
     listener: UnixListener,
     telemetry: Telemetry,
     unready_after: Duration,
     asks: mpsc::Sender<Asked>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let desk = Desk { telemetry, unready_after, asks, at_once };
+    let places = Places::new(CONNECTIONS.min(descriptors::connections()));
     let answers = async {
-        // The semaphore is never closed.
-        while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-            let Ok((stream, _)) = listener.accept().await else {
-                // Out of descriptors, most likely: others will be closed.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            let (telemetry, asks) = (telemetry.clone(), asks.clone());
-            tokio::spawn(async move {
-                // Whoever does not read in time, or goes away, was not interested.
-                let _ = answer(stream, &telemetry, unready_after, &asks).await;
-                drop(place);
-            });
+        let mut accepting = Accepting::new("socket in the state directory");
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let (place, evicts) = places.enter(Peer::LOCAL);
+                    let desk = desk.clone();
+                    tokio::spawn(async move {
+                        // Whoever does not read in time, or goes away, was not interested.
+                        let _ = desk.answer(stream, place).await;
+                    });
+                    accepting.accepted(evicts).await;
+                }
+                Err(error) => {
+                    places.evict();
+                    accepting.failed(&error).await;
+                }
+            }
         }
     };
     tokio::select! {
@@ -81,34 +113,97 @@ pub(crate) async fn answer_locally(
     }
 }
 
-async fn answer(
-    stream: UnixStream,
-    telemetry: &Telemetry,
-    unready_after: Duration,
-    asks: &mpsc::Sender<Asked>,
-) -> io::Result<()> {
-    let (reading, mut writing) = stream.into_split();
-    let mut reading = tokio::io::BufReader::new(reading).take(LINE_MAX);
-    let mut line = Vec::new();
-    tokio::time::timeout(LIMIT, reading.read_until(b'\n', &mut line)).await??;
-    let question: Value = serde_json::from_slice(&line)?;
-    if question["ask"] == "status" {
-        let snapshot = telemetry.snapshot(Time::now(), unready_after);
-        return say(&mut writing, &serde_json::to_vec(&snapshot)?).await;
+/// A question, and the permit that a long one took.
+type Question = (Value, Option<OwnedSemaphorePermit>);
+
+impl Desk {
+    async fn answer(&self, stream: UnixStream, mut place: Place) -> io::Result<()> {
+        let (reading, mut writing) = stream.into_split();
+        let mut reading = tokio::io::BufReader::new(reading);
+        let first = async {
+            tokio::time::timeout(FIRST_BYTE, reading.fill_buf()).await?.map(|bytes| bytes.len())
+        };
+        let came = tokio::select! {
+            came = first => came?,
+            () = place.evicted() => 0,
+        };
+        if came == 0 {
+            return Ok(());
+        }
+        place.moved(Stage::Request);
+        let read = tokio::time::timeout(LIMIT, self.question(&mut reading));
+        let (question, permit) = tokio::select! {
+            question = read => question??,
+            () = place.evicted() => return Ok(()),
+        };
+        place.moved(Stage::Answer);
+        let own = match question["ask"].as_str() {
+            Some("status") => {
+                Some(serde_json::to_vec(&self.telemetry.snapshot(Time::now(), self.unready_after))?)
+            }
+            Some(probe::ASK) => {
+                let health = Health::of(&self.telemetry, &question, self.unready_after);
+                Some(serde_json::to_vec(&health)?)
+            }
+            _ => None,
+        };
+        if let Some(own) = own {
+            return tokio::select! {
+                said = say(&mut writing, &own) => said,
+                () = place.evicted() => Ok(()),
+            };
+        }
+        // From here on it may take long, and nobody takes its place.
+        drop(place);
+        let _permit = match permit {
+            Some(permit) => permit,
+            None => self.permit().await?,
+        };
+        self.hand_on(question, reading, writing).await
     }
-    let (answers, mut said) = mpsc::channel(1);
-    if asks.send(Asked { question, answers }).await.is_err() {
-        return Ok(());
+
+    /// Reads one line.
+    async fn question(
+        &self,
+        reading: &mut (impl tokio::io::AsyncBufRead + Unpin),
+    ) -> io::Result<Question> {
+        let (mut line, mut permit) = (Vec::new(), None);
+        let mut reading = reading.take(SHORT);
+        reading.read_until(b'\n', &mut line).await?;
+        if !line.ends_with(b"\n") && reading.limit() == 0 {
+            permit = Some(self.permit().await?);
+            reading.set_limit(LINE_MAX - SHORT);
+            reading.read_until(b'\n', &mut line).await?;
+        }
+        Ok((serde_json::from_slice(&line)?, permit))
     }
-    // The other side is heard of, too: who goes away is not kept waiting for.
-    let mut rest = [0];
-    loop {
-        tokio::select! {
-            next = said.recv() => match next {
-                Some(next) => say(&mut writing, &serde_json::to_vec(&next)?).await?,
-                None => return writing.shutdown().await,
-            },
-            _ = reading.read(&mut rest) => return Ok(()),
+
+    async fn permit(&self) -> io::Result<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.at_once).acquire_owned().await.map_err(io::Error::other)
+    }
+
+    /// Has somebody else answer.
+    async fn hand_on(
+        &self,
+        question: Value,
+        mut reading: impl tokio::io::AsyncRead + Unpin,
+        mut writing: tokio::net::unix::OwnedWriteHalf,
+    ) -> io::Result<()> {
+        let (answers, mut said) = mpsc::channel(1);
+        if self.asks.send(Asked { question, answers }).await.is_err() {
+            return Ok(());
+        }
+        // The other side is heard of, too: who goes away is not kept waiting for.
+        let mut rest = [0];
+        loop {
+            tokio::select! {
+                next = said.recv() => match next {
+                    Some(next) => say(&mut writing, &serde_json::to_vec(&next)?).await?,
+                    None => return writing.shutdown().await,
+                },
+                _ = reading.read(&mut rest) => return Ok(()),
+            }
         }
     }
 }
@@ -125,12 +220,7 @@ pub(crate) fn ask(
     patience: Duration,
     mut each: impl FnMut(Value),
 ) -> io::Result<Option<()>> {
-    use io::ErrorKind::{ConnectionRefused, NotFound};
-    let mut stream = match std::os::unix::net::UnixStream::connect(path) {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let Some(mut stream) = reach(path, patience)? else { return Ok(None) };
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(LIMIT))?;
     stream.write_all(format!("{question}\n").as_bytes())?;
@@ -143,6 +233,33 @@ pub(crate) fn ask(
         }
         each(serde_json::from_slice(&line)?);
     }
+}
+
+/// Connects within `patience`, even where the agent has stopped accepting; `None` where no agent listens.
+fn reach(path: &Path, patience: Duration) -> io::Result<Option<std::os::unix::net::UnixStream>> {
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    let address = SocketAddrUnix::new(path)?;
+    let began = Instant::now();
+    loop {
+        match connect(&socket, &address) {
+            Ok(()) => break,
+            Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
+            // The queue of the socket is full.
+            Err(Errno::AGAIN) if began.elapsed() < patience => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let stream = std::os::unix::net::UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(Some(stream))
 }
 
 /// The status of the agent that listens at `path`; `None` where none does.
@@ -166,6 +283,10 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
+    fn listen(path: &Path) -> UnixListener {
+        UnixListener::from_std(bind(path).unwrap()).unwrap()
+    }
+
     #[tokio::test]
     async fn status_reads_what_the_running_agent_says_and_finds_nothing_once_it_has_ended() {
         let dir = tempfile::tempdir().unwrap();
@@ -174,7 +295,7 @@ mod tests {
         drop(bind(&path).unwrap()); // An agent that was killed leaves its socket behind.
         assert!(status(&path).unwrap().is_none());
 
-        let listener = bind(&path).unwrap();
+        let listener = listen(&path);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (asks, _asked) = mpsc::channel(1);
@@ -199,7 +320,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
         let (asks, mut asked) = mpsc::channel::<Asked>(1);
-        let listener = bind(&path).unwrap();
+        let listener = listen(&path);
         let server =
             tokio::spawn(answer_locally(listener, busy(), MINUTE, asks, std::future::pending()));
         let client = tokio::task::spawn_blocking(move || {

@@ -2,41 +2,121 @@
 //! the same status over a socket in the state directory. Reads telemetry, changes nothing; what else is asked through the
 //! socket is handed on.
 //!
-//! Bounded: 64 connections, ten seconds to send a request and ten to take the answer (`bounded.rs`). Nothing here
-//! needs credentials: no answer holds an event or a secret.
+//! Bounded: connections, what each may send, and for how long (`listener.rs`, `places.rs`). A client that sends nothing,
+//! too little or too much never keeps another from its answer. All of it runs on one thread of its own at a lower priority,
+//! so that a flood of requests takes little from delivery, and a busy delivery delays no probe.
 //!
-//! Start with `routes.rs`. `page.rs` is the page, `table.rs` what `auditrail status` prints, `local.rs` the socket.
+//! Over HTTP nobody has to say who they are. So the pages hold no event and no secret, and of a back end's answer they
+//! show the status alone; who may open the socket sees the whole answer.
+//!
+//! Start with `routes.rs`. `hosts.rs` refuses the names of strangers, `page.rs` is the page, `table.rs` what
+//! `auditrail status` prints, `local.rs` the socket, `probe.rs` what `auditrail probe` asks there.
 
 use std::future::Future;
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::telemetry::Telemetry;
 
 mod accept;
-mod bounded;
+mod accepting;
+mod hosts;
+mod listener;
 pub(crate) mod local;
 mod page;
+mod places;
+pub(crate) mod probe;
 mod routes;
 mod table;
 mod view;
 
-pub(crate) use local::{Asked, answer_locally};
+pub(crate) use hosts::Hosts;
+pub(crate) use listener::bind;
+pub(crate) use local::Asked;
 pub(crate) use table::{columns, table};
 
 /// How long answers under way may take once the end has begun.
 const GRACE: Duration = Duration::from_secs(1);
+/// Added to the thread's nice value. Where delivery wants the processor too, the pages get about a quarter of one.
+const NICE: i32 = 5;
 
-/// Answers until `shutdown`, and a moment longer what was asked before.
+/// What the server answers from.
+pub(crate) struct Served {
+    pub(crate) telemetry: Telemetry,
+    /// How long an output may be unreachable before `/readyz` is red.
+    pub(crate) unready_after: Duration,
+    pub(crate) hosts: Hosts,
+    /// Takes the questions that this room cannot answer.
+    pub(crate) asks: mpsc::Sender<Asked>,
+}
+
+/// Starts the thread that answers over both until `stopped` is true, and a moment longer what was asked before.
 ///
-/// `unready_after`: how long an output may be unreachable before `/readyz` is red.
-pub(crate) async fn serve(
+/// # Errors
+/// The thread or its runtime cannot be started.
+pub(crate) fn start(
+    served: Served,
+    pages: Option<std::net::TcpListener>,
+    local: std::os::unix::net::UnixListener,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let run = move || {
+        if let Err(error) = rustix::process::nice(NICE) {
+            // A sandbox may forbid it; then the pages compete with delivery as equals.
+            tracing::debug!(%error, "the thread of the pages keeps its priority");
+        }
+        let ended = runtime.block_on(answer(served, pages, local, stopped));
+        if let Err(error) = ended {
+            tracing::error!(%error, "the status page and the socket for `auditrail status` have ended");
+        }
+    };
+    thread::Builder::new().name("server".into()).spawn(run).map(drop)
+}
+
+async fn answer(
+    served: Served,
+    pages: Option<std::net::TcpListener>,
+    local: std::os::unix::net::UnixListener,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let Served { telemetry, unready_after, hosts, asks } = served;
+    let local = tokio::net::UnixListener::from_std(local)?;
+    let until = |mut stopped: watch::Receiver<bool>| async move {
+        // The sender lives as long as the process does.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let locally = local::answer_locally(
+        local,
+        telemetry.clone(),
+        unready_after,
+        asks,
+        until(stopped.clone()),
+    );
+    let pages = async {
+        match pages {
+            None => Ok(()),
+            Some(pages) => {
+                let pages = TcpListener::from_std(pages)?;
+                serve(pages, telemetry, unready_after, hosts, until(stopped)).await
+            }
+        }
+    };
+    let ((), ended) = tokio::join!(locally, pages);
+    ended
+}
+
+/// Answers over HTTP until `shutdown`, and a moment longer what was asked before.
+async fn serve(
     listener: TcpListener,
     telemetry: Telemetry,
     unready_after: Duration,
+    hosts: Hosts,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (begin_end, end_begun) = oneshot::channel();
@@ -44,8 +124,8 @@ pub(crate) async fn serve(
         shutdown.await;
         let _ = begin_end.send(()); // Nobody listens once serving has failed.
     };
-    let listener = bounded::Listener::new(listener);
-    let router = routes::router(telemetry, unready_after);
+    let listener = listener::Listener::new(listener);
+    let router = routes::router(telemetry, unready_after, hosts);
     let served = axum::serve(listener, router).with_graceful_shutdown(end);
     let patience = async {
         let _ = end_begun.await;

@@ -1,4 +1,6 @@
 //! The routes: `/metrics`, `/livez`, `/readyz`, `/status`, and the page at `/`. Each answers GET and HEAD.
+//!
+//! Nobody has to say who they are here, so every page shows the public view: of a back end's answer its status alone.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -9,9 +11,11 @@ use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::hosts::{self, Hosts};
 use super::{accept, page};
 use crate::telemetry::{Telemetry, Time};
 
@@ -23,7 +27,7 @@ struct Asked {
     unready_after: Duration,
 }
 
-pub(super) fn router(telemetry: Telemetry, unready_after: Duration) -> Router {
+pub(super) fn router(telemetry: Telemetry, unready_after: Duration, hosts: Hosts) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/metrics", get(metrics))
@@ -38,10 +42,11 @@ pub(super) fn router(telemetry: Telemetry, unready_after: Duration) -> Router {
             answer(StatusCode::NOT_FOUND, TEXT, paths.into())
         })
         .with_state(Asked { telemetry, unready_after })
+        .layer(from_fn_with_state(hosts, hosts::check))
 }
 
 async fn page(State(asked): State<Asked>) -> Response {
-    let snapshot = asked.telemetry.snapshot(Time::now(), asked.unready_after);
+    let snapshot = asked.telemetry.public_snapshot(Time::now(), asked.unready_after);
     answer(StatusCode::OK, "text/html; charset=utf-8", page::html(&snapshot))
 }
 
@@ -53,7 +58,7 @@ async fn metrics(State(asked): State<Asked>, headers: HeaderMap) -> Response {
 }
 
 async fn status(State(asked): State<Asked>) -> Response {
-    let snapshot = asked.telemetry.snapshot(Time::now(), asked.unready_after);
+    let snapshot = asked.telemetry.public_snapshot(Time::now(), asked.unready_after);
     match serde_json::to_string_pretty(&snapshot) {
         Ok(body) => answer(StatusCode::OK, "application/json", body + "\n"),
         Err(error) => failed(&error),
@@ -71,7 +76,7 @@ async fn livez(State(asked): State<Asked>) -> Response {
 
 /// `?verbose` lists what was looked at, as the API server's own `/readyz` does.
 async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
-    let checks = asked.telemetry.checks(Time::now(), asked.unready_after);
+    let checks = asked.telemetry.public_checks(Time::now(), asked.unready_after);
     let verbose =
         uri.query().is_some_and(|query| query.split('&').any(|key| key.starts_with("verbose")));
     let mut body = String::new();
@@ -91,6 +96,11 @@ async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
         return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, body);
     }
     answer(StatusCode::OK, TEXT, body + "ok\n")
+}
+
+/// A request that no page answers.
+pub(super) fn refusal(status: StatusCode, why: String) -> Response {
+    answer(status, TEXT, why)
 }
 
 fn failed(error: &dyn std::error::Error) -> Response {

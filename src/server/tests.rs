@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::serve;
+use super::{Hosts, serve};
 use crate::telemetry::tests::busy;
 use crate::telemetry::{FindingKind, Identity, InputFinding, Telemetry};
 
@@ -25,7 +25,13 @@ async fn start(telemetry: Telemetry) -> Running {
     let shutdown = async move {
         let _ = ended.await;
     };
-    let served = tokio::spawn(serve(listener, telemetry, Duration::from_mins(1), shutdown));
+    let served = tokio::spawn(serve(
+        listener,
+        telemetry,
+        Duration::from_mins(1),
+        Hosts::default(),
+        shutdown,
+    ));
     Running { at, end, served }
 }
 
@@ -164,35 +170,123 @@ async fn a_request_with_an_endless_head_is_refused() {
     assert!(sent < 4 << 20 || answer.starts_with(b"HTTP/1.1 431"), "took {sent} bytes of headers");
 }
 
-/// The clock is the real one, since the kernel's side of a connection knows no other; hence one test for all of it.
+/// Whether the server closes the connection within the time, whatever it sends before.
+async fn ends_within(stream: &mut TcpStream, limit: Duration) -> bool {
+    let mut rest = Vec::new();
+    tokio::time::timeout(limit, stream.read_to_end(&mut rest)).await.is_ok()
+}
+
+/// The clock is the real one, since the kernel's side of a connection knows no other.
 #[tokio::test]
-async fn who_sends_nothing_or_a_trickle_is_cut_off_and_keeps_nobody_else_out() {
+async fn who_sends_nothing_is_cut_off_after_two_seconds_and_a_trickle_after_ten() {
     let server = start(busy()).await;
     let began = Instant::now();
-    let mut held = Vec::new();
-    for _ in 0..super::bounded::CONNECTIONS {
-        held.push(TcpStream::connect(server.at).await.unwrap());
-    }
-    let (reader, mut writer) = held.pop().unwrap().into_split();
+    let mut silent = TcpStream::connect(server.at).await.unwrap();
+    let mut kept_alive = TcpStream::connect(server.at).await.unwrap();
+    kept_alive.write_all(b"GET /livez HTTP/1.1\r\nHost: agent\r\n\r\n").await.unwrap();
+    let (mut reader, mut writer) = TcpStream::connect(server.at).await.unwrap().into_split();
     let trickle = tokio::spawn(async move {
         while writer.write_all(b"G").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     });
-    // All places are taken: this one waits until they are cleared, and no longer.
-    let (answer, _) = ask(server.at, "GET", "/livez").await;
-    let took = began.elapsed();
-    assert!(answer.starts_with("http/1.1 200 "), "{answer}");
-    assert!((9..14).contains(&took.as_secs()), "{took:?}");
-    for mut stream in held {
-        let closed = tokio::time::timeout(Duration::from_secs(2), stream.read_u8()).await;
-        assert!(closed.expect("still open").is_err());
-    }
-    let mut reader = reader;
+    assert!(ends_within(&mut silent, Duration::from_secs(5)).await);
+    assert!(began.elapsed() > Duration::from_millis(1900), "{:?}", began.elapsed());
+    assert!(ends_within(&mut kept_alive, Duration::from_secs(5)).await);
     let mut rest = Vec::new();
-    let closed = tokio::time::timeout(Duration::from_secs(4), reader.read_to_end(&mut rest)).await;
+    let closed = tokio::time::timeout(Duration::from_secs(13), reader.read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "a trickle keeps its connection");
+    assert!(began.elapsed() > Duration::from_secs(9), "{:?}", began.elapsed());
     trickle.await.unwrap();
+}
+
+/// As many as the server serves at once, in each way to be slow.
+#[tokio::test]
+async fn slow_senders_and_slow_readers_in_every_place_keep_nobody_from_an_answer() {
+    let server = start(busy()).await;
+    let mut held = Vec::new();
+    for round in 0..2 * super::listener::SERVED {
+        let mut slow = TcpStream::connect(server.at).await.unwrap();
+        let sent: &[u8] = match round % 3 {
+            0 => b"G",
+            1 => b"GET /metrics HTTP/1.1\r\nHost: agent\r\nX-Slow: ",
+            // Many answers that nobody reads.
+            _ => &b"GET /metrics HTTP/1.1\r\nHost: agent\r\n\r\n".repeat(200),
+        };
+        slow.write_all(sent).await.unwrap();
+        held.push(slow);
+    }
+    let began = Instant::now();
+    for _ in 0..20 {
+        let (answer, _) = ask(server.at, "GET", "/livez").await;
+        assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+    }
+    // Well before any of them has to go for its slowness.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_half_of_its_connection_open_gets_its_answer() {
+    let server = start(busy()).await;
+    let mut stream = TcpStream::connect(server.at).await.unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: agent\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_thousand_requests_at_once_on_one_connection_have_a_thousand_answers() {
+    let server = start(busy()).await;
+    let (mut reader, mut writer) = TcpStream::connect(server.at).await.unwrap().into_split();
+    let sending = tokio::spawn(async move {
+        let one = b"GET /livez HTTP/1.1\r\nHost: agent\r\n\r\n";
+        writer.write_all(&one.repeat(999)).await.unwrap();
+        let last = b"GET /livez HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n";
+        writer.write_all(last).await.unwrap();
+        writer
+    });
+    let mut answers = String::new();
+    reader.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 1000);
+    drop(sending);
+}
+
+/// The head of the answer to a request of this head, its line included.
+async fn head_of(at: SocketAddr, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(format!("{request}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    (head.lines().next().unwrap().into(), body.into())
+}
+
+#[tokio::test]
+async fn a_name_that_a_stranger_may_own_is_refused_on_every_page_with_the_key_that_allows_it() {
+    let server = start(busy()).await;
+    for path in ["/", "/metrics", "/livez", "/readyz", "/status", "/nothing"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: evil.example:9885\r\n");
+        let (line, body) = head_of(server.at, &request).await;
+        assert_eq!(line, "HTTP/1.1 421 Misdirected Request", "{path}");
+        assert!(body.contains("`allowed_hosts`") && !body.contains("cp-1"), "{path}: {body}");
+    }
+    for (request, expected) in [
+        ("GET /livez HTTP/1.1\r\nHost: 10.0.0.7:9885\r\n", "200"),
+        ("GET /livez HTTP/1.1\r\nHost: auditrail.auditrail.svc\r\n", "200"),
+        ("GET /livez HTTP/1.0\r\n", "200"),
+        ("GET /livez HTTP/1.0\r\nHost: evil.example\r\n", "421"),
+        ("GET /livez HTTP/1.1\r\n", "400"),
+        ("GET /livez HTTP/1.1\r\nHost:\r\n", "421"),
+        ("GET /livez HTTP/1.1\r\nHost: agent\r\nHost: evil.example\r\n", "400"),
+        ("GET http://evil.example/livez HTTP/1.1\r\nHost: agent\r\n", "421"),
+        ("GET http://agent/livez HTTP/1.1\r\nHost: agent\r\n", "200"),
+        ("GET /livez HTTP/1.1\r\nHost: \u{e9}vil\r\n", "421"),
+    ] {
+        let (line, _) = head_of(server.at, request).await;
+        assert!(line.split(' ').nth(1) == Some(expected), "{request}: {line}");
+    }
 }
 
 #[tokio::test]
@@ -200,7 +294,8 @@ async fn the_end_does_not_wait_for_a_connection_that_says_nothing() {
     let server = start(idle()).await;
     let mut silent = TcpStream::connect(server.at).await.unwrap();
     silent.write_all(b"GET / HT").await.unwrap();
-    ask(server.at, "GET", "/livez").await; // Both have been accepted by now.
+    let _also_silent = TcpStream::connect(server.at).await.unwrap();
+    ask(server.at, "GET", "/livez").await; // All have been accepted by now.
     server.end.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(3), server.served).await;
     ended.expect("did not end").unwrap().unwrap();

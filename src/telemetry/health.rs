@@ -32,9 +32,15 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    pub(super) fn pair(pair: &PairStats, now: Time, unready_after: Duration) -> Self {
+    /// `state`: that of the pair, as it may be shown.
+    pub(super) fn pair(
+        pair: &PairStats,
+        state: PairState,
+        now: Time,
+        unready_after: Duration,
+    ) -> Self {
         let name = format!("output {} of input {}", pair.output, pair.input);
-        let problem = match pair.state() {
+        let problem = match state {
             PairState::Running | PairState::Draining | PairState::NotRunning => None,
             PairState::Retrying { since, reason, answer } => {
                 let long = now.since(since);

@@ -143,8 +143,25 @@ impl Telemetry {
 
     /// Everything that readiness depends on. An output may be unreachable for `unready_after` before it counts.
     pub(crate) fn checks(&self, now: Time, unready_after: Duration) -> Vec<Check> {
+        self.checks_with(now, unready_after, PairStats::state)
+    }
+
+    /// The same for everybody: of a back end's answer its class alone.
+    pub(crate) fn public_checks(&self, now: Time, unready_after: Duration) -> Vec<Check> {
+        self.checks_with(now, unready_after, |pair| pair.state().public())
+    }
+
+    fn checks_with(
+        &self,
+        now: Time,
+        unready_after: Duration,
+        state: impl Fn(&PairStats) -> PairState,
+    ) -> Vec<Check> {
         let inputs = self.inputs().into_iter().map(|input| Check::input(&input));
-        let pairs = self.pairs().into_iter().map(|pair| Check::pair(&pair, now, unready_after));
+        let pairs = self
+            .pairs()
+            .into_iter()
+            .map(|pair| Check::pair(&pair, state(&pair), now, unready_after));
         let disk = [Check::checkpoint(&self.0.disk), Check::budget(&self.0.disk)];
         let reload = Some(Check::configuration(&self.0.reload));
         let reload = reload.filter(|check| !check.warnings.is_empty());

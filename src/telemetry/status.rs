@@ -157,6 +157,21 @@ impl Telemetry {
     }
 }
 
+impl Telemetry {
+    /// The same for everybody: of a back end's answer its class alone.
+    pub(crate) fn public_snapshot(&self, now: Time, unready_after: Duration) -> Snapshot {
+        let mut snapshot = self.snapshot(now, unready_after);
+        let problems =
+            self.public_checks(now, unready_after).into_iter().filter_map(|check| check.problem);
+        snapshot.reasons = problems.collect();
+        snapshot.ready = snapshot.reasons.is_empty();
+        for pair in &mut snapshot.pairs {
+            pair.state = std::mem::take(&mut pair.state).public();
+        }
+        snapshot
+    }
+}
+
 impl InputView {
     fn of(input: &InputStats) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Tests of the built binary, seen as an operator sees it, and of the house rules.
 //!
-//! `command.rs` runs the binary. `absence.rs`, `backups.rs`, `cli.rs`, `starting.rs`, `pages.rs`, `metrics.rs`, `delivery.rs`,
+//! `command.rs` runs the binary. `absence.rs`, `backups.rs`, `cli.rs`, `starting.rs`, `pages.rs`, `probes.rs`, `metrics.rs`, `delivery.rs`,
 //! `descriptors.rs`, `echoes.rs`, `leaving.rs`, `letters.rs`, `checkpoint.rs`, `state.rs`, `full_disk.rs`, `holds.rs`, `overwriting.rs` and `memory.rs` are what a user would notice; `docs.rs` checks the documents against the program, `tidy.rs` the sources against the house rules. Everything
 //! here needs Rust alone (`privacy.rs` is what the agent touches on its node, `promises.rs` the tests that prove what the documents promise); the tests against real servers are in `tests/backends`.
 // The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
@@ -34,6 +34,7 @@ mod metrics;
 mod overwriting;
 mod pages;
 mod privacy;
+mod probes;
 mod promises;
 mod replay;
 mod starting;

@@ -132,6 +132,11 @@ impl Agent {
     }
 
     /// Where it keeps what it remembers.
+    /// Where its pages are.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn state_dir(&self) -> PathBuf {
         self.dir.join("state")
     }
@@ -139,6 +144,14 @@ impl Agent {
     /// Everything in the state directory, as text.
     pub(crate) fn state(&self) -> String {
         contents(&self.state_dir())
+    }
+
+    /// Exit code and text of `auditrail probe` with these arguments.
+    pub(crate) fn probe(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
+        let state = self.state_dir();
+        let ran = command.arg("probe").args(arguments).arg("--state").arg(state).output().unwrap();
+        (ran.status.code(), String::from_utf8_lossy(&ran.stdout).into_owned())
     }
 
     /// Status and text of `/readyz`; `Err` while nothing answers.

@@ -212,6 +212,12 @@ server = { listen = ":9885" }
 > f:1: server.listen = ":9885": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
 server = { listen = "a:99999" }
 > f:1: server.listen = "a:99999": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
+server = { allowed_hosts = "a" }
+> f:1: server.allowed_hosts = "a": write a list in brackets, as in `["a", "b"]`
+server = { allowed_hosts = ["a.example.org:9885"] }
+> f:1: server.allowed_hosts[0] = "a.example.org:9885": write a name without a port, such as "audit.example.org", or ".example.org" for all names below it
+server = { allowed_hosts = ["*"] }
+> f:1: server.allowed_hosts[0] = "*": write a name without a port, such as "audit.example.org", or ".example.org" for all names below it
 server = { listen_address = "a:1" }
 > f:1: unknown key `listen_address` in [server]: did you mean `listen`?
 "#,

@@ -1,0 +1,74 @@
+//! `probe`: asks the running agent whether it is alive or ready, for the kubelet and other supervisors.
+//!
+//! It is started every few seconds, so it does little: it reads one key of the configuration, or none with `--state`, opens
+//! the socket in the state directory, and starts no thread. A configuration that is broken on disk does not
+//! disturb it, since the running agent has another.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::run::socket_in;
+use super::{Configured, ExitCode, fail};
+use crate::config;
+use crate::server::probe::{Health, Probe, probe as ask};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// What to ask
+    #[arg(value_enum)]
+    probe: Probe,
+    #[command(flatten)]
+    configured: Configured,
+    /// The state directory of the agent, in place of `state_dir` in the configuration, which is then not read
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// The longest wait for the agent's answer, such as `500ms` or `3s`
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = patience)]
+    timeout: Duration,
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_millis(1)..=Duration::from_mins(1);
+    config::duration(text)
+        .filter(|time| bounds.contains(time))
+        .ok_or_else(|| "write a duration from 1ms to 1m, such as `500ms` or `3s`".to_owned())
+}
+
+/// See the module.
+pub(super) fn probe(arguments: &Arguments) -> ExitCode {
+    let state = match &arguments.state {
+        Some(state) => state.clone(),
+        None => match config::state_dir(&arguments.configured.config) {
+            Ok(state) => state,
+            Err(error) => {
+                let hint = "or name the state directory with --state";
+                return fail(&io::Error::other(format!("{error}; {hint}")), ExitCode::Usage);
+            }
+        },
+    };
+    let problems = match ask(&socket_in(&state), arguments.probe, arguments.timeout) {
+        Ok(Some(Health { problems })) => problems,
+        Ok(None) => vec![format!("no agent runs with the state directory {}", state.display())],
+        Err(error) => vec![unanswered(&error, arguments.timeout)],
+    };
+    let (text, code) = match problems.as_slice() {
+        [] => ("ok\n".to_owned(), ExitCode::Done),
+        problems => (problems.join("\n") + "\n", ExitCode::Failed),
+    };
+    // The kubelet shows standard output in an event. A closed pipe is no failure.
+    let _ = io::stdout().write_all(text.as_bytes());
+    code
+}
+
+fn unanswered(error: &io::Error, patience: Duration) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            format!("the agent does not answer within {patience:?}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("cannot ask the agent ({error}): run the probe as the agent's user")
+        }
+        _ => format!("cannot ask the agent: {error}"),
+    }
+}

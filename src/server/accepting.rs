@@ -1,0 +1,73 @@
+//! What an accept loop does after each connection: it rests under a flood, survives without descriptors, and logs little.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::disk::descriptors;
+use crate::telemetry::Say;
+
+/// So many evictions, then a rest. A flood of connections then costs a tenth of a core or so, at some 10,000 evictions
+/// a second; the flood waits in the kernel's queue meanwhile.
+const BURST: u32 = 50;
+const REST: Duration = Duration::from_millis(5);
+/// After a failure to accept: descriptors come back when connections end.
+const FAILED: Duration = Duration::from_millis(50);
+/// Between two log lines of a failure that lasts, or of a flood.
+const AGAIN: Duration = Duration::from_mins(10);
+
+/// See the module.
+pub(super) struct Accepting {
+    /// For the log: what is connected to.
+    what: &'static str,
+    evicted: u32,
+    failures: Say<bool>,
+    floods: Say<()>,
+}
+
+impl Accepting {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self { what, evicted: 0, failures: Say::every(AGAIN), floods: Say::every(AGAIN) }
+    }
+
+    /// A connection was accepted; `evicts`: another had to go for it.
+    pub(super) async fn accepted(&mut self, evicts: bool) {
+        if !evicts {
+            return;
+        }
+        if let Some(unsaid) = self.floods.now((), Instant::now()) {
+            tracing::warn!(
+                repeated = (unsaid > 0).then_some(unsaid),
+                "too many connections to the {}, the oldest idle ones are closed: a client opens them without asking anything; restrict who can reach the port",
+                self.what
+            );
+        }
+        self.evicted += 1;
+        if self.evicted.is_multiple_of(BURST) {
+            sleep(REST).await;
+        } else {
+            // Lets the evicted connection close before the next one is accepted.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A connection could not be accepted.
+    pub(super) async fn failed(&mut self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+        if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+            return tokio::task::yield_now().await; // The client has left already.
+        }
+        let spent = descriptors::is_spent(error);
+        if let Some(unsaid) = self.failures.now(spent, Instant::now()) {
+            tracing::warn!(
+                error = descriptors::tell(error),
+                way_out = spent.then_some(descriptors::WAY_OUT),
+                repeated = (unsaid > 0).then_some(unsaid),
+                "cannot accept a connection to the {}, trying again",
+                self.what
+            );
+        }
+        sleep(FAILED).await;
+    }
+}

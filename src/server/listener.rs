@@ -1,0 +1,270 @@
+//! The TCP listener: it accepts every connection at once, and never lets slow clients keep a quick one out.
+//!
+//! The kernel hands out connections in the order in which they came, so a probe waits behind every connection that is not
+//! accepted yet. Therefore all are accepted at once, and wait in user space. There are two sets of places
+//! (`places.rs`): many for connections that have not sent a byte, which cost a socket and a timer each, and
+//! [`SERVED`] for those that have, which cost buffers too. In both a newcomer always gets a place.
+//!
+//! Deadlines: two seconds for the first byte of a request, ten for the whole request, ten for the client to take the
+//! answer. A scraper that keeps its connection open between two requests connects again.
+//!
+//! The kernel could keep silent connections to itself (`TCP_DEFER_ACCEPT`). No library here sets that option, and it
+//! would move the attack into the kernel's queue of half-open connections, where nobody can evict.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::accepting::Accepting;
+use super::places::{Peer, Place, Places, Stage};
+use crate::disk::descriptors;
+
+/// Connections that are read from or written to at once, or fewer where descriptors are short.
+pub(super) const SERVED: usize = 64;
+/// For the first byte of a request.
+pub(super) const FIRST_BYTE: Duration = Duration::from_secs(2);
+/// For each request once it has begun, and again for each answer.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Longest request, in bytes: its line and its headers.
+const REQUEST_MAX: usize = 32 << 10;
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// Connections that the kernel has established and that are not accepted yet; `net.core.somaxconn` may allow fewer.
+const BACKLOG: u32 = 4096;
+
+/// Listens at `host:port`; a name may stand for several addresses, and the first that can be bound is taken.
+pub(crate) async fn bind(listen: &str) -> io::Result<std::net::TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
+    for address in lookup_host(listen).await? {
+        match bind_one(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // After a restart connections of the earlier process may linger on the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// A connection that has sent its first byte.
+struct Begun {
+    stream: TcpStream,
+    from: SocketAddr,
+}
+
+/// What axum accepts from: only connections that have sent something.
+pub(super) struct Listener {
+    begun: mpsc::Receiver<Begun>,
+    address: io::Result<SocketAddr>,
+    served: Places,
+}
+
+impl Listener {
+    /// Accepts until this is dropped.
+    pub(super) fn new(inner: TcpListener) -> Self {
+        let address = inner.local_addr();
+        let most = descriptors::connections();
+        let (send, begun) = mpsc::channel(SERVED);
+        tokio::spawn(accept_all(inner, Places::new(most), send));
+        Self { begun, address, served: Places::new(SERVED.min(most)) }
+    }
+}
+
+async fn accept_all(listener: TcpListener, waiting: Places, begun: mpsc::Sender<Begun>) {
+    let accept = async {
+        let mut accepting = Accepting::new("status page");
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    let (place, evicts) = waiting.enter(Peer::of(from));
+                    tokio::spawn(wait_for_first_byte(stream, from, place, begun.clone()));
+                    accepting.accepted(evicts).await;
+                }
+                Err(error) => {
+                    // The oldest idle connection gives up its descriptor.
+                    waiting.evict();
+                    accepting.failed(&error).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = begun.closed() => {}
+    }
+}
+
+/// Hands the connection on once a byte of a request has come. One that sends none in time, or whose place is needed, is
+/// reset: nobody waits for an answer, and a reset leaves nothing behind in the kernel.
+async fn wait_for_first_byte(
+    stream: TcpStream,
+    from: SocketAddr,
+    mut place: Place,
+    begun: mpsc::Sender<Begun>,
+) {
+    let mut byte = [0];
+    let came = tokio::select! {
+        biased;
+        // No byte and no error is a client that has left.
+        peeked = stream.peek(&mut byte) => peeked.is_ok_and(|bytes| bytes > 0),
+        () = place.evicted() => false,
+        () = sleep(FIRST_BYTE) => false,
+    };
+    if !came {
+        let _ = stream.set_zero_linger();
+        return;
+    }
+    place.moved(Stage::Request);
+    tokio::select! {
+        _ = begun.send(Begun { stream, from }) => {}
+        () = place.evicted() => {}
+    }
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            // The connection before this one has its turn first: it is answered before it can be evicted.
+            tokio::task::yield_now().await;
+            let Some(Begun { stream, from }) = self.begun.recv().await else {
+                // The task that accepts lives as long as this; were it gone, nothing would come any more.
+                return std::future::pending().await;
+            };
+            if stream.set_nodelay(true).is_ok() {
+                let (place, _) = self.served.enter(Peer::of(from));
+                return (Connection::new(stream, place), from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.address {
+            Ok(address) => Ok(*address),
+            Err(error) => Err(error.kind().into()),
+        }
+    }
+}
+
+/// A stream that ends with an error when its time is over or its place is needed.
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// Heap-pinned, so that the connection itself can move.
+    deadline: Pin<Box<Sleep>>,
+    stage: Stage,
+    place: Place,
+    /// Bytes of the present request.
+    read: usize,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, mut place: Place) -> Self {
+        place.moved(Stage::Request);
+        let deadline = Box::pin(sleep(LIMIT));
+        Self { stream, deadline, stage: Stage::Request, place, read: 0 }
+    }
+
+    /// Only a change of stage moves the deadline, so that a trickle of bytes gains nothing.
+    fn moved(&mut self, stage: Stage) {
+        if self.stage == stage {
+            return;
+        }
+        self.stage = stage;
+        self.place.moved(stage);
+        self.read = 0;
+        let limit = if stage == Stage::Idle { FIRST_BYTE } else { LIMIT };
+        self.deadline.as_mut().reset(Instant::now() + limit);
+    }
+
+    /// Ready with an error once the connection has to end; asked whenever the peer is waited for.
+    fn over(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.place.poll_evicted(context).is_pending() {
+            ready!(self.deadline.as_mut().poll(context));
+        }
+        Poll::Ready(io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = REQUEST_MAX.saturating_sub(self.read);
+        if room == 0 {
+            let _ = self.stream.try_write(TOO_LARGE);
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
+        let read = read_at_most(Pin::new(&mut self.stream), context, buffer, room);
+        if let Poll::Ready(Ok(bytes @ 1..)) = read {
+            self.moved(Stage::Request);
+            self.read += bytes;
+        }
+        // Also when there was something to read: a trickle must not outlive its time.
+        if let Poll::Ready(error) = self.over(context) {
+            return Poll::Ready(Err(error));
+        }
+        read.map_ok(drop)
+    }
+}
+
+/// Reads up to `most` bytes; how many came.
+fn read_at_most(
+    stream: Pin<&mut TcpStream>,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    let wanted = buffer.remaining().min(most);
+    let mut part = ReadBuf::new(buffer.initialize_unfilled_to(wanted));
+    let read = stream.poll_read(context, &mut part);
+    let bytes = part.filled().len();
+    buffer.advance(bytes);
+    read.map_ok(|()| bytes)
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if matches!(wrote, Poll::Ready(Ok(_))) {
+            self.moved(Stage::Answer);
+        }
+        if let Poll::Ready(error) = self.over(context) {
+            return Poll::Ready(Err(error));
+        }
+        wrote
+    }
+
+    /// Comes once all of an answer is written.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        if self.stage == Stage::Answer {
+            self.moved(Stage::Idle);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

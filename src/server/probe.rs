@@ -1,0 +1,58 @@
+//! What `auditrail probe` asks over the socket in the state directory, and the answer: is the agent alive, is it ready?
+//!
+//! The answer is that of `/livez` or `/readyz`, with the whole text of a problem. The question needs no port, no network and no
+//! configuration, so that nobody on the network can keep the kubelet from its answer.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::local::ask;
+use crate::telemetry::{Telemetry, Time};
+
+/// The name of the question.
+pub(super) const ASK: &str = "probe";
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Probe {
+    /// No loop of the agent is stuck
+    Live,
+    /// Events can arrive: everything that `/readyz` looks at is well
+    Ready,
+}
+
+/// The answer: one sentence each; empty, all is well.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Health {
+    pub(crate) problems: Vec<String>,
+}
+
+impl Health {
+    /// Answers a question; one that this version does not know is a problem.
+    pub(super) fn of(telemetry: &Telemetry, question: &Value, unready_after: Duration) -> Self {
+        let problems = match Probe::deserialize(&question["probe"]) {
+            Ok(Probe::Live) => telemetry.liveness(Instant::now()),
+            Ok(Probe::Ready) => telemetry.readiness(Time::now(), unready_after),
+            Err(error) => vec![format!("the running agent does not know this probe: {error}")],
+        };
+        Self { problems }
+    }
+}
+
+/// Asks the agent that listens at `path`; `None` where none does.
+///
+/// # Errors
+/// The agent does not answer within `patience`, or what answers is no agent.
+pub(crate) fn probe(path: &Path, probe: Probe, patience: Duration) -> io::Result<Option<Health>> {
+    let mut answer = None;
+    let question = json!({"ask": ASK, "probe": probe});
+    if ask(path, &question, patience, |line| answer = Some(line))?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(serde_json::from_value(answer.ok_or(io::ErrorKind::UnexpectedEof)?)?))
+}
