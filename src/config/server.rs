@@ -1,5 +1,6 @@
 //! `[server]`, and the one key that a probe needs.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
@@ -69,7 +70,8 @@ fn host(item: &Item<'_>) -> Result<String, ConfigError> {
 /// The file cannot be read, its `state_dir` is not accepted, or the file is not TOML and no `state_dir` can be made out.
 pub(crate) fn state_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     let text = read(path)?;
-    let source = Source { name: path, text: &text, env: &|name| std::env::var(name).ok() };
+    let env = |name: &str| std::env::var(name).ok();
+    let source = Source { name: path, text: &text, env: &env, secret_lines: RefCell::default() };
     let (mut document, broken) = source.table_as_far_as_it_goes();
     match (document.get("state_dir"), broken) {
         (Some(item), _) => item.path(),

@@ -94,7 +94,11 @@ fn refused(form: &str, block: &str) {
         let text = form.replace('@', piece.trim_end_matches('\n'));
         match Config::parse(&text, Path::new("f"), &env) {
             Ok(config) => panic!("accepted:\n{text}\nas {config:?}"),
-            Err(error) => { if error.to_string() != expected { println!("REWRITE\t{expected}\t{error}"); } }
+            Err(error) => {
+                if error.to_string() != expected {
+                    println!("REWRITE\t{expected}\t{error}");
+                }
+            }
         }
         assert!(!expected.contains("s3cret"), "{expected}");
         piece.clear();
