@@ -20,8 +20,13 @@ use crate::output::Finding;
 
 /// Says each in the log.
 pub(super) fn tell(config: &Config, path: &Path) {
-    for (subject, Finding { what, hint, .. }) in exposed(config, path) {
-        tracing::warn!(subject, hint, "{what}");
+    for (subject, finding) in exposed(config, path) {
+        let Finding { what, hint, .. } = &finding;
+        if finding.is_failure() {
+            tracing::error!(subject, hint, "{what}");
+        } else {
+            tracing::warn!(subject, hint, "{what}");
+        }
     }
 }
 

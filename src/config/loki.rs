@@ -71,7 +71,7 @@ impl Loki {
             http: Http::read(table, &[url], false)?,
             tenant: table.get("tenant").map_or(Ok(String::new()), |item| tenant(&item.hide()))?,
             labels: match table.get("labels") {
-                Some(item) => labels(&item.hide())?,
+                Some(item) => labels(&item)?,
                 None => vec![("job".into(), "kubernetes-audit".into())],
             },
             metadata: match table.get("metadata") {

@@ -124,8 +124,8 @@ impl Config {
         let mut document = source.table()?;
         document.not_yet("detect")?;
         let mut paths = Paths::default();
-        let node = document.get("node").map(|item| label(&item.hide())).transpose()?;
-        let cluster = document.get("cluster").map(|item| label(&item.hide())).transpose()?;
+        let node = document.get("node").map(|item| label(&item)).transpose()?;
+        let cluster = document.get("cluster").map(|item| label(&item)).transpose()?;
         let state_dir = document.get("state_dir");
         let disk = Disk::read(document.table("disk")?)?;
         let mut time = |key, default, bounds| {

@@ -8,6 +8,8 @@
 const WORD: usize = 32;
 /// Shorter texts are no secret.
 const SHORT: usize = 4;
+/// Longest unit behind a number, in bytes.
+const UNIT: usize = 8;
 
 /// Whether a value may be repeated, as it stands in the file: with its quotes, variables not filled in.
 pub(super) fn is_plain(typed: &str) -> bool {
@@ -18,6 +20,7 @@ pub(super) fn is_plain(typed: &str) -> bool {
         || is_number(bare)
         || is_variable(bare)
         || is_path(bare)
+        || is_pattern(bare)
         // An address without a name: digits, dots and a port.
         || all(|c| c.is_ascii_digit() || ".:[]".contains(c))
         || is_url(bare)
@@ -50,7 +53,7 @@ fn is_number(text: &str) -> bool {
     let digits = text.trim_start_matches('-');
     let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit() || "._,".contains(c));
     unit.len() < digits.len()
-        && unit.len() <= SHORT
+        && unit.len() <= UNIT
         && unit.chars().all(|c| c.is_ascii_alphabetic() || c == '%' || c == ' ')
 }
 
@@ -65,6 +68,11 @@ fn is_path(text: &str) -> bool {
         && !text.starts_with("//")
         && !text.contains(['@', '?', '\\', ':'])
         && !text.contains(char::is_whitespace)
+}
+
+/// A pattern for names of files.
+fn is_pattern(text: &str) -> bool {
+    text.len() <= WORD && text.chars().all(|c| c.is_ascii_lowercase() || "*?[]-_./".contains(c))
 }
 
 /// Scheme, host and port alone.

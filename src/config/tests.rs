@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod refused;
+mod secrets;
 
 fn parse(text: &str) -> Config {
     Config::parse(text, Path::new("f"), &|name| (name == "NODE_NAME").then(|| "cp-1".into()))

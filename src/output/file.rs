@@ -190,13 +190,15 @@ impl File {
 
     /// So many rotations that the marked file was let go: what follows it is written anew, as a file of its own.
     fn begin_anew(&self, later: &[u64]) -> io::Result<Mark> {
-        disk::File::empty_output(&self.path)?;
+        opening::append(&self.path)?.set_len(0)?;
         let Some((last, others)) = later.split_last() else { return Ok(Mark::default()) };
         for sequence in others {
             disk::remove_file(&self.rotated(*sequence))?;
         }
         // This one stays, empty: until the new mark is written down, it says that the old one no longer holds.
-        disk::File::empty_output(&self.rotated(*last))?.sync()?;
+        let empty = opening::append(&self.rotated(*last))?;
+        empty.set_len(0)?;
+        empty.sync()?;
         Ok(Mark { sequence: last + 1, length: 0 })
     }
 

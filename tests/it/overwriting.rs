@@ -11,7 +11,8 @@ fn place() -> (Place, String) {
     let place = Place::following_recorded();
     let log = place.path("log");
     fs::create_dir(&log).unwrap();
-    fs::write(log.join("audit.log"), "").unwrap();
+    let recorded = crate::command::root().join("etc/recorded/audit/audit.log");
+    fs::copy(recorded, log.join("audit.log")).unwrap();
     place.configure("cp-1", &log.join("audit.log"), place.port);
     fs::create_dir_all(place.state_dir().join("dead-letters")).unwrap();
     fs::set_permissions(place.state_dir(), fs::Permissions::from_mode(0o700)).unwrap();

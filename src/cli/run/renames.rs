@@ -17,10 +17,12 @@ use crate::event::{Key, Sightings};
 use crate::input;
 use crate::letters;
 
-/// Where an output sends to, whatever its name: its type and its endpoint.
+/// Where an output sends to, whatever its name: its type and its endpoint, without the query, which may hold a key.
 pub(super) fn destination(output: &config::Output) -> String {
     match &output.kind {
-        OutputKind::Loki(loki) => format!("loki {}", loki.endpoint),
+        OutputKind::Loki(loki) => {
+            format!("loki {}", loki.endpoint.split('?').next().unwrap_or_default())
+        }
         OutputKind::Elasticsearch(search) => {
             format!("elasticsearch {}", search.endpoints.join(","))
         }

@@ -94,11 +94,7 @@ fn refused(form: &str, block: &str) {
         let text = form.replace('@', piece.trim_end_matches('\n'));
         match Config::parse(&text, Path::new("f"), &env) {
             Ok(config) => panic!("accepted:\n{text}\nas {config:?}"),
-            Err(error) => {
-                if error.to_string() != expected {
-                    println!("REWRITE\t{expected}\t{error}");
-                }
-            }
+            Err(error) => assert_eq!(error.to_string(), expected, "for\n{text}"),
         }
         assert!(!expected.contains("s3cret"), "{expected}");
         piece.clear();
@@ -215,7 +211,7 @@ server = { listen = "::1:9885" }
 server = { listen = ":9885" }
 > f:1: server.listen = ":9885": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
 server = { listen = "a:99999" }
-> f:1: server.listen = "a:99999": write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
+> f:1: server.listen = ***: write a host and a port, such as "127.0.0.1:9885", "0.0.0.0:9885" for every address, or "[::1]:9885"; "off" for no server
 server = { allowed_hosts = "a" }
 > f:1: server.allowed_hosts = "a": write a list in brackets, as in `["a", "b"]`
 server = { allowed_hosts = ["a.example.org:9885"] }
@@ -236,11 +232,11 @@ fn a_variable_that_cannot_be_filled_in_is_named() {
 node = "${NODE}"
 > f:1: node = "${NODE}": the variable NODE is not set: set it, or write `${NODE:-default}`
 node = "${NODE"
-> f:1: node = "${NODE": `${` is never closed: write `${NAME}`, or `$${` for the characters themselves
+> f:1: node = ***: `${` is never closed: write `${NAME}`, or `$${` for the characters themselves
 node = "$NODE"
-> f:1: node = "$NODE": a single `$` has no meaning: write `$$` for a dollar sign, `${NAME}` for a variable
+> f:1: node = ***: a single `$` has no meaning: write `$$` for a dollar sign, `${NAME}` for a variable
 node = "${NO DE}"
-> f:1: node = "${NO DE}": `${NO DE}` is no name of a variable: letters, digits and `_` are, as in `${NODE_NAME}`
+> f:1: node = ***: a variable is named with letters, digits and `_`, as in `${NODE_NAME}`: write `$${` for the characters themselves
 disk = { max_bytes = "${PASSWORD}" }
 > f:1: disk.max_bytes = "${PASSWORD}": write a size such as "10MiB", "10MB" or a number of bytes
 "#,
@@ -289,7 +285,7 @@ rescan = "1ms"
 type = "file"
 path = "/l/b.log"
 backups = "audit.log-[1"
-> f:7: inputs.b.backups = "audit.log-[1": invalid range pattern: write it as for a shell
+> f:7: inputs.b.backups = ***: invalid range pattern: write it as for a shell
 type = "file"
 path = "/l/b.log"
 backups = ["ok-*", "*/audit.log-*"]
@@ -315,7 +311,7 @@ endpont = "x"
 tenent = "x"
 > f:7: unknown key `tenent` in [outputs.o]: did you mean `tenant`?
 tenant = "a|b"
-> f:7: outputs.o.tenant = "a|b": a tenant is made of up to 150 letters, digits and `!-_.*'()`, and is not `.` or `..`
+> f:7: outputs.o.tenant = ***: a tenant is made of up to 150 letters, digits and `!-_.*'()`, and is not `.` or `..`
 inputs = "a"
 > f:7: outputs.o.inputs = "a": write a list in brackets, as in `["a", "b"]`
 inputs = []
@@ -347,9 +343,9 @@ max_bytes_per_second = "fast"
 labels = { node = "x" }
 > f:7: outputs.o.labels.node = "x": this label is set by auditrail itself: choose another name
 labels = { "a-b" = "x" }
-> f:7: outputs.o.labels.a-b = "x": a label is named with letters, digits and `_`, and begins with no digit
+> f:7: outputs.o.labels: a label is named with letters, digits and `_`, and begins with no digit
 labels = { 9a = "x" }
-> f:7: outputs.o.labels.9a = "x": a label is named with letters, digits and `_`, and begins with no digit
+> f:7: outputs.o.labels: a label is named with letters, digits and `_`, and begins with no digit
 labels = { __a = "x" }
 > f:7: outputs.o.labels.__a = "x": a label's name has up to 1024 characters and does not begin with `__`
 labels = { a = "" }
@@ -392,7 +388,7 @@ fn a_url_that_leads_nowhere_is_told_without_its_password() {
         LOKI_AT,
         r#"
 "h:3100"
-> f:6: outputs.o.endpoint = "h:3100": write a URL that begins with http:// or https:// and names a host
+> f:6: outputs.o.endpoint = ***: write a URL that begins with http:// or https:// and names a host
 "ftp://h"
 > f:6: outputs.o.endpoint = "ftp://h": write a URL that begins with http:// or https:// and names a host
 "http://"
@@ -404,9 +400,9 @@ fn a_url_that_leads_nowhere_is_told_without_its_password() {
 "${URL}"
 > f:6: outputs.o.endpoint = "${URL}": must hold no user and password: write `basic_auth = { username = "…", password_file = "…" }` beside it
 "http://h/#x"
-> f:6: outputs.o.endpoint = "http://h/#x": a URL of a back end holds no white space and no `#`
+> f:6: outputs.o.endpoint = ***: a URL of a back end holds no white space and no `#`
 "http://h/?a=b"
-> f:6: outputs.o.endpoint = "http://h/?a=b": a query is understood after a full push URL only: write it out, as in `…/loki/api/v1/push?key=value`
+> f:6: outputs.o.endpoint = ***: a query is understood after a full push URL only: write it out, as in `…/loki/api/v1/push?key=value`
 ""
 > f:6: outputs.o.endpoint = "": write a URL such as "http://127.0.0.1:3100"
 3100
@@ -445,7 +441,7 @@ bearer_token_file = "/t"
 bearer_token = s3cret
 > f:7: not TOML: string values must be quoted, expected literal string
 headers = { "a b" = "s3cret" }
-> f:7: outputs.o.headers.a b = ***: this is no name of an HTTP header
+> f:7: headers: a name in it is none of an HTTP header: write `headers = { Name = "value" }`
 headers = { X-Scope-OrgID = "s3cret" }
 > f:7: outputs.o.headers.X-Scope-OrgID = ***: auditrail sets this header itself: set `tenant`
 headers = { Host = "s3cret" }
@@ -494,7 +490,7 @@ endpoints = "http://h"
 endpoints = ["http://h", "http://h/"]
 > f:6: outputs.o.endpoints[1] = "http://h/": named twice: remove one
 endpoints = ["http://h/?a=b"]
-> f:6: outputs.o.endpoints[0] = "http://h/?a=b": must hold no query: write `query = { key = "value" }` beside it
+> f:6: outputs.o.endpoints[0] = ***: must hold no query: write `query = { key = "value" }` beside it
 "#,
     );
     refused(
@@ -503,7 +499,7 @@ endpoints = ["http://h/?a=b"]
 data_stream = "audit"
 > f:7: outputs.o.data_stream = "audit": must be type-dataset-namespace, as in "logs-kubernetes.audit_logs-default", or write `layout = "flat"` for another name
 data_stream = "logs-Audit-x"
-> f:7: outputs.o.data_stream = "logs-Audit-x": a name is lower case, up to 255 bytes, without white space or any of \/*?"<>|,#:, and does not begin with - _ + or .
+> f:7: outputs.o.data_stream = ***: a name is lower case, up to 255 bytes, without white space or any of \/*?"<>|,#:, and does not begin with - _ + or .
 data_stream = "audit"
 layout = "flatt"
 > f:8: outputs.o.layout = "flatt": write "elastic" or "flat"; did you mean "flat"?
@@ -511,15 +507,15 @@ index = "a"
 data_stream = "b"
 > f:7: outputs.o.index = "a": `data_stream` stands beside it: keep one of the two
 index = "audit-%y"
-> f:7: outputs.o.index = "audit-%y": `%` is followed by `Y`, `m`, `d` or `H`, as in "kubernetes-audit-%Y.%m.%d"
+> f:7: outputs.o.index = ***: `%` is followed by `Y`, `m`, `d` or `H`, as in "kubernetes-audit-%Y.%m.%d"
 index = "_audit"
 > f:7: outputs.o.index = "_audit": a name is lower case, up to 255 bytes, without white space or any of \/*?"<>|,#:, and does not begin with - _ + or .
 compression = "zstd"
 > f:7: outputs.o.compression = "zstd": write "gzip" or "none"
 query = { filter_path = "took" }
-> f:7: outputs.o.query.filter_path = "took": must stay out: auditrail needs an answer for every event
+> f:7: outputs.o.query.filter_path = ***: must stay out: auditrail needs an answer for every event
 query = { a = 1 }
-> f:7: outputs.o.query.a = 1: write a text in quotes
+> f:7: outputs.o.query.a = ***: write a text in quotes
 setup_template = "always"
 > f:7: outputs.o.setup_template = "always": write "auto" or "never"
 batch = { max_bytes = "1GiB" }
@@ -639,7 +635,7 @@ path = "/l/audit.log"
 > f:1: outputs = []: write a table, as `[outputs]` or in braces
 [[inputs]]
 type = "file"
-> f:1: inputs = [[inputs]]: write a table, as `[inputs]` or in braces
+> f:1: inputs = ***: write a table, as `[inputs]` or in braces
 "#,
     );
 }

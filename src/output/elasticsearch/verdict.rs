@@ -314,7 +314,7 @@ fn whole(response: &Response, sent: &[Sent]) -> Verdict {
     let said = error.as_ref().map_or_else(|| excerpt(body), Error::shown);
     let answer = format!("{status} {said}").trim_end().to_owned();
     match (status, kind) {
-        (200..300, _) => strange(response),
+        (200..300 | ..200 | 600.., _) => strange(response),
         (429 | 403, "cluster_block_exception") => stop(answer, block_hint(reason)),
         (429, _) if never_fits(reason) => Verdict::TooLarge { own, answer },
         (429, _) => Verdict::Retry { after, reason: Reason::Throttled, answer },

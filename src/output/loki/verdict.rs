@@ -99,6 +99,7 @@ pub(super) fn judge(response: &Response) -> Verdict {
         502 | 504 => doubt(Reason::Timeout),
         500..=599 => doubt(Reason::ServerError),
         422 if begins(response, NO_STREAMS) => stop(PATH),
+        ..200 | 600.. => strange(response),
         _ => Verdict::Stop { answer: answer(), hint: stranger::way_out(response, "Loki", PUSH) },
     }
 }
