@@ -105,14 +105,6 @@ impl File {
         Self::any(path, false, OpenOptions::new().create(true).append(true))
     }
 
-    /// Opens the file of a file output, and empties it: it may be a link.
-    ///
-    /// # Errors
-    /// As the disk has them.
-    pub(crate) fn empty_output(path: &Path) -> io::Result<Self> {
-        Self::any(path, true, OpenOptions::new().create(true).write(true).truncate(true))
-    }
-
     fn any(path: &Path, empty: bool, options: &mut OpenOptions) -> io::Result<Self> {
         let number = number();
         let inner = step(Step::Open(path, empty, number), || options.mode(0o600).open(path))?;

@@ -19,8 +19,6 @@ use part::{Doubt, Then, alike};
 pub(super) use part::{History, Part, Refused, alone};
 use waiting::{AHEAD, ALONE};
 
-/// Requests answered "slow down" in a row, after which a part is halved: it may be larger than what is ever let through.
-const PATIENCE: u32 = 4;
 /// Events that are found by halving to be refused in unknown words, with none delivered in between, after which the
 /// words are taken to be about all of them.
 const ISOLATED: u32 = 3;
@@ -179,7 +177,7 @@ impl Delivery {
         match then {
             _ if missing.picks.is_empty() => None,
             Then::Send | Then::Rename { .. } => {
-                self.parts.push(missing);
+                self.again(missing);
                 None
             }
             // All of a time range may be refused: that is no sign that nothing else would be taken.
@@ -268,17 +266,13 @@ impl Delivery {
             }
             Verdict::Retry { after, reason, answer } => {
                 context.tell.retrying(reason, &answer);
-                part.throttled = if reason == Reason::Throttled { part.throttled + 1 } else { 0 };
-                if part.throttled >= PATIENCE && part.picks.len() > 1 {
-                    self.halve(part.picks, part.beside, part.history);
-                } else {
-                    self.parts.push(part);
-                }
+                part.count(reason);
+                self.again(part);
                 Some(self.backoff.pause(after))
             }
             Verdict::Doubt { reason, answer } => {
                 context.tell.retrying(reason, &answer);
-                let unheard = is_unheard(reason);
+                part.count(reason);
                 let until = match reason {
                     // An answer that was heard, if not understood, ends the attempt, and so does its time-out.
                     Reason::Throttled
@@ -287,7 +281,7 @@ impl Delivery {
                     | Reason::Timeout => Instant::now(),
                     Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
                 };
-                part.doubt = Some(self.doubt(context, until, unheard, Then::Send));
+                part.doubt = Some(self.doubt(context, until, is_unheard(reason), Then::Send));
                 part.history = History::Unheard;
                 self.parts.push(part);
                 Some(self.backoff.pause(None))
@@ -351,6 +345,15 @@ impl Delivery {
     #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
     fn doubt(&self, context: &Context, until: Instant, unheard: bool, then: Then) -> Doubt {
         Doubt { until, unheard, scopes: [context.output.scope()].into(), then }
+    }
+
+    /// Has a part sent again: by halves, if as it is it may never get through.
+    fn again(&mut self, part: Part) {
+        if part.may_be_too_large() {
+            self.halve(part.picks, part.beside, part.history);
+        } else {
+            self.parts.push(part);
+        }
     }
 
     fn halve(&mut self, mut picks: Vec<Pick>, beside: bool, history: History) {

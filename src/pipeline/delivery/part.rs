@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::output::{Pick, Verdict};
+use crate::output::{Pick, Reason, Verdict};
+
+/// Requests answered "slow down" in a row, after which a part is halved: it may be larger than what is ever let through.
+/// A time-out counts twice: over a slow link a large request may never arrive within it.
+const PATIENCE: u32 = 4;
 
 /// Events that are sent together.
 pub(in crate::pipeline) struct Part {
     pub(in crate::pipeline) picks: Vec<Pick>,
     pub(super) doubt: Option<Doubt>,
+    /// Of [`PATIENCE`].
     pub(super) throttled: u32,
     /// Others that were sent with these were taken: what is refused of these is refused for its content.
     pub(super) beside: bool,
@@ -79,6 +84,20 @@ impl Part {
     pub(super) fn new(picks: Vec<Pick>, doubt: Option<Doubt>) -> Self {
         let history = if doubt.is_some() { History::Earlier } else { History::New };
         Self { picks, doubt, throttled: 0, beside: false, stuck: None, history }
+    }
+
+    /// A request with it did not get through, for this reason.
+    pub(super) fn count(&mut self, reason: Reason) {
+        self.throttled = match reason {
+            Reason::Throttled => self.throttled + 1,
+            Reason::Timeout => self.throttled + PATIENCE / 2,
+            _ => 0,
+        };
+    }
+
+    /// Whether it is time to try it by halves.
+    pub(super) fn may_be_too_large(&self) -> bool {
+        self.throttled >= PATIENCE && self.picks.len() > 1
     }
 }
 

@@ -1,0 +1,317 @@
+//! Networks that swallow packets, crawl, or forget a connection. None of these closes a connection or refuses one, as
+//! other tests do: nobody says anything any more, and the agent has to notice by itself.
+//!
+//! Each test runs itself again in a network namespace of its own, where `nft` drops real packets of the loopback
+//! interface, and `tc` slows it. Nothing of the machine's own network is touched, and all is gone with the last process.
+
+use std::env;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::SignedDuration;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::elastic::Elastic;
+use crate::loki::{self, Loki};
+use crate::servers::say;
+use crate::stand_in;
+use crate::support::agent::Agent;
+use crate::support::events::{Expected, Maker, log_of};
+use crate::support::{tables, wait_for};
+
+const LIMIT: Duration = Duration::from_mins(1);
+const STREAM: &str = "logs-kubernetes.audit_logs-network";
+/// Set in the process that is in a namespace of its own.
+const INSIDE: &str = "AUDITRAIL_TEST_INSIDE_NETWORK";
+/// Brings the interface up, with packets of a size that one meets outside of loopback.
+const UP: &str = "ip link set lo mtu 1500 up && exec \"$0\" \"$@\"";
+
+/// Runs the test of this name in a network of its own. Where that cannot be had it says so and passes; with
+/// `AUDITRAIL_REQUIRE_NETWORK=1` it fails.
+fn in_its_own_network(test: &str, check: fn()) {
+    if env::var_os(INSIDE).is_some() {
+        return check();
+    }
+    if let Err(why) = probe() {
+        let required = env::var_os("AUDITRAIL_REQUIRE_NETWORK").is_some_and(|value| value == "1");
+        assert!(!required, "no network of its own: {why}");
+        return say(&format!("not run, no network of its own: {why}"));
+    }
+    let output = unshared(env::current_exe().unwrap().to_str().unwrap())
+        .args([&format!("network::{test}"), "--exact", "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "in a network of its own:\n{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+fn unshared(program: &str) -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["--net", "--", "sh", "-c", UP, program]);
+    command
+}
+
+/// Whether packets can be dropped and slowed in a new network.
+fn probe() -> Result<(), String> {
+    let try_it =
+        "nft add table inet t && tc qdisc add dev lo root tbf rate 1mbit burst 4kb latency 1s";
+    let tried = unshared("sh").args(["-c", try_it]).output().map_err(|error| error.to_string())?;
+    let hint = "it takes the Debian packages nftables and iproute2, and root or user namespaces";
+    let said = String::from_utf8_lossy(&tried.stderr);
+    if tried.status.success() { Ok(()) } else { Err(format!("{}; {hint}", said.trim())) }
+}
+
+fn run(line: &str) {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {said}");
+}
+
+/// Which packets of the stores vanish without an answer.
+#[derive(Clone, Copy, Debug)]
+enum Vanish {
+    All,
+    /// Those from the store: a request arrives, and nobody hears of it.
+    Answers,
+}
+
+/// Two stores, a log, and the network between them and the agent.
+struct Place {
+    dir: TempDir,
+    loki: Loki,
+    elastic: Elastic,
+    ports: String,
+    config: String,
+    selector: String,
+    maker: Maker,
+    events: Vec<Expected>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self::with_timeout("2s")
+    }
+
+    /// With this `timeout` of a request.
+    fn with_timeout(timeout: &str) -> Self {
+        let timeout = format!("timeout = \"{timeout}\"");
+        let dir = TempDir::new().unwrap();
+        let loki = Loki::stand_in(stand_in::loki::Settings::default());
+        let elastic = Elastic::stand_in(stand_in::elastic::Settings::default());
+        let (job, selector) = loki::job("network");
+        let port = |url: String| url.rsplit(':').next().unwrap().to_owned();
+        let ports = format!("{{ {}, {} }}", port(loki.url()), port(elastic.url()));
+        let config = tables::input("apiserver", &dir.path().join("audit.log"))
+            + &tables::loki(&loki.url(), &job, &timeout)
+            + &tables::elasticsearch(&elastic.url(), STREAM, &timeout);
+        let maker = Maker::from_ago(SignedDuration::from_mins(10));
+        Self { dir, loki, elastic, ports, config, selector, maker, events: Vec::new() }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("audit.log")
+    }
+
+    fn append(&mut self, count: usize, bytes: usize) {
+        let new = (0..count).map(|_| self.maker.event(bytes)).collect();
+        self.write(new);
+    }
+
+    /// Events of letters that no compression makes much shorter.
+    fn append_noise(&mut self, count: usize, bytes: usize) {
+        let new = (0..count).map(|number| {
+            let blocks = (0..).map(|block| Sha256::digest(format!("{number} {block}")));
+            let noise: String =
+                blocks.map(|hash| BASE64_STANDARD.encode(hash)).take(bytes / 44).collect();
+            self.maker.event_with(format!("{{\"pad\":\"{noise}\"}}").as_bytes()).0
+        });
+        let new = new.collect();
+        self.write(new);
+    }
+
+    fn write(&mut self, new: Vec<Expected>) {
+        let mut log = File::options().create(true).append(true).open(self.log()).unwrap();
+        log.write_all(&log_of(&new)).unwrap();
+        self.events.extend(new);
+    }
+
+    fn lose(&self, which: Vanish) {
+        run("nft add table inet faults");
+        run("nft 'add chain inet faults out { type filter hook output priority 0; }'");
+        run(&format!("nft add rule inet faults out tcp sport {} drop", self.ports));
+        if matches!(which, Vanish::All) {
+            run(&format!("nft add rule inet faults out tcp dport {} drop", self.ports));
+        }
+    }
+
+    fn mend(&self) {
+        run("nft delete table inet faults");
+    }
+
+    fn wait_delivered(&self) {
+        self.loki.wait_count(&self.selector, &self.events, LIMIT);
+        self.elastic.wait_count(STREAM, self.events.len(), LIMIT);
+    }
+
+    /// Says which output does not answer, and stays within the memory that it says it may take.
+    fn assert_says_so(&self, agent: &Agent) {
+        wait_for("/readyz to say which outputs do not answer", Duration::from_secs(25), || {
+            let (status, said) = agent.readyz()?;
+            let why = |output| said.lines().find(|line| line.contains(output));
+            let both = [why("output loki"), why("output elasticsearch")];
+            let both = both.iter().flatten().filter(|why| why.contains("within `timeout`")).count();
+            if (status, both) == (503, 2) { Ok(()) } else { Err(format!("{status}: {said}")) }
+        });
+        let bound = agent.count("auditrail_memory_bound_bytes", &[]);
+        let most = agent.memory("VmHWM:");
+        assert!(bound > 0 && most <= bound, "{most} bytes of memory, above the bound of {bound}");
+    }
+
+    fn assert_delivered_once(&self, mut agent: Agent) {
+        self.wait_delivered();
+        agent.wait_readyz(200, LIMIT);
+        agent.stop_done();
+        self.loki.assert_holds(&self.selector, &self.events);
+        self.elastic.assert_holds(STREAM, &self.events);
+    }
+}
+
+/// In the middle of connections that are in use, with a backlog of megabytes behind it, and a stop meanwhile.
+#[test]
+fn when_all_packets_vanish_the_agent_says_so_ends_in_time_and_then_delivers_once() {
+    in_its_own_network(
+        "when_all_packets_vanish_the_agent_says_so_ends_in_time_and_then_delivers_once",
+        || {
+            let mut place = Place::new();
+            place.append(500, 300);
+            let mut agent = Agent::start(place.dir.path(), &place.config);
+            place.wait_delivered();
+            place.lose(Vanish::All);
+            place.append(6000, 4000);
+            place.assert_says_so(&agent);
+            let asked = Instant::now();
+            let status = agent.stop();
+            // `drain_timeout` is 10 s; what is under way is given up then.
+            assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+            println!("ended with {status} after {:?}", asked.elapsed());
+            agent.resume();
+            thread::sleep(Duration::from_secs(1));
+            place.mend();
+            place.assert_delivered_once(agent);
+        },
+    );
+}
+
+/// The agent has never had a connection.
+#[test]
+fn when_no_connection_comes_about_the_agent_says_so_and_then_delivers_once() {
+    in_its_own_network(
+        "when_no_connection_comes_about_the_agent_says_so_and_then_delivers_once",
+        || {
+            let mut place = Place::new();
+            place.append(500, 300);
+            place.lose(Vanish::All);
+            let agent = Agent::start(place.dir.path(), &place.config);
+            place.assert_says_so(&agent);
+            place.append(500, 300);
+            place.mend();
+            place.assert_delivered_once(agent);
+        },
+    );
+}
+
+/// The stores take what is sent, and the agent does not hear of it: it must ask before it sends again.
+#[test]
+fn when_the_answers_vanish_the_agent_says_so_and_doubles_nothing() {
+    in_its_own_network("when_the_answers_vanish_the_agent_says_so_and_doubles_nothing", || {
+        let mut place = Place::new();
+        place.append(500, 300);
+        let agent = Agent::start(place.dir.path(), &place.config);
+        place.wait_delivered();
+        // Requests of a packet or two: larger ones wait for acknowledgements of the kernel's, which vanish too.
+        place.lose(Vanish::Answers);
+        place.append(3, 300);
+        place.assert_says_so(&agent);
+        place.append(500, 300);
+        place.mend();
+        place.assert_delivered_once(agent);
+    });
+}
+
+/// The stores are gone without a word, and are back on the same addresses; the agent's connections are to nobody.
+#[test]
+fn when_the_peers_vanish_without_a_word_the_agent_delivers_once_to_those_that_come_back() {
+    in_its_own_network(
+        "when_the_peers_vanish_without_a_word_the_agent_delivers_once_to_those_that_come_back",
+        || {
+            let mut place = Place::new();
+            place.append(500, 300);
+            let agent = Agent::start(place.dir.path(), &place.config);
+            place.wait_delivered();
+            place.lose(Vanish::All);
+            place.append(200, 300);
+            // What the kernel says of their end is lost.
+            place.loki.kill();
+            place.elastic.kill();
+            thread::sleep(Duration::from_secs(3));
+            place.mend();
+            place.loki.resume();
+            place.elastic.resume();
+            place.append(200, 300);
+            place.assert_delivered_once(agent);
+        },
+    );
+}
+
+/// 20 kB a second for both stores, and packets that wait up to half a second in front of the link. One request with all
+/// of it would never get through within `timeout`.
+#[test]
+fn over_a_slow_link_everything_arrives_once() {
+    in_its_own_network("over_a_slow_link_everything_arrives_once", || {
+        let mut place = Place::with_timeout("3s");
+        place.append(100, 300);
+        let agent = Agent::start(place.dir.path(), &place.config);
+        place.wait_delivered();
+        run("tc qdisc add dev lo root tbf rate 160kbit burst 4kb latency 500ms");
+        place.append_noise(40, 1500);
+        place.wait_delivered();
+        run("tc qdisc del dev lo root");
+        place.assert_delivered_once(agent);
+    });
+}
+
+/// A server that takes connections and never reads from them: the kernel takes what fits into its buffers.
+#[test]
+fn when_connections_are_taken_and_never_read_the_agent_says_so_and_then_delivers_once() {
+    in_its_own_network(
+        "when_connections_are_taken_and_never_read_the_agent_says_so_and_then_delivers_once",
+        || {
+            let mut place = Place::new();
+            place.append(2000, 4000);
+            place.loki.kill();
+            place.elastic.kill();
+            let deaf = [place.loki.url(), place.elastic.url()]
+                .map(|url| TcpListener::bind(url.trim_start_matches("http://")).unwrap());
+            let agent = Agent::start(place.dir.path(), &place.config);
+            place.assert_says_so(&agent);
+            drop(deaf);
+            place.loki.resume();
+            place.elastic.resume();
+            place.assert_delivered_once(agent);
+        },
+    );
+}
