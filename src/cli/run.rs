@@ -28,6 +28,9 @@ use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
 use house::House;
 
+/// Beyond the time to drain, for what takes none unless the file system hangs.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Between two looks at the disk.
 const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 
@@ -81,7 +84,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let reload =
         reload(transforms, path, config.clone(), telemetry.clone(), hang_up, stopped.clone());
     let reload = tokio::spawn(reload);
-    let ended = agent.end(&stop).await;
+    let ended = agent.end(&stop, config.drain_timeout).await;
     server::local::unbind(&socket(&config));
     drop(store);
     for task in [signals, disk, report, letters, reload, hangs] {
@@ -178,13 +181,34 @@ impl Agent {
         Ok(Self { node, inputs, letterboxes, running, stopped, keeper, keeper_stop })
     }
 
-    /// Waits until it is told to stop and has; whether everything that was sent is acknowledged and written down.
-    async fn end(mut self, stop: &watch::Sender<bool>) -> anyhow::Result<bool> {
-        let ended = wait_for_end(&mut self.running, self.stopped, stop, &self.inputs).await;
+    /// Waits until it is told to stop and has; whether everything that was sent is acknowledged and written down. What
+    /// the file system keeps waiting for longer than `drain` is left behind.
+    async fn end(mut self, stop: &watch::Sender<bool>, drain: Duration) -> anyhow::Result<bool> {
+        let overdue = async {
+            until(self.stopped.clone()).await;
+            tokio::time::sleep(drain + GRACE).await;
+        };
+        let ended = tokio::select! {
+            ended = wait_for_end(&mut self.running, self.stopped.clone(), stop, &self.inputs) => ended,
+            () = overdue => {
+                tracing::error!("a pipeline waits for the file system and is left behind; what it sent is looked up at the next start");
+                Ok(false)
+            }
+        };
         self.keeper_stop.notify_one();
-        let saved = self.keeper.await.context("the task that writes the checkpoint broke")?;
-        let saved = saved
-            .map_err(|error| tracing::error!(%error, "the last checkpoint could not be written"));
+        let saved = match tokio::time::timeout(GRACE, self.keeper).await {
+            Ok(kept) => {
+                kept.context("the task that writes the checkpoint broke")?.map_err(|error| {
+                    tracing::error!(%error, "the last checkpoint could not be written");
+                })
+            }
+            Err(_) => {
+                tracing::error!(
+                    "the state directory's file system does not answer: the last checkpoint is not written"
+                );
+                Err(())
+            }
+        };
         Ok(ended? && saved.is_ok())
     }
 }
