@@ -155,7 +155,14 @@ impl Store {
         let read = |name| read(&directory.join(name), keys.as_ref());
         let current = read(CURRENT)?;
         // Killed between the two renames of a save: the next one is whole, and is the last.
-        let next = if matches!(current, Found::Nothing) { read(NEXT)? } else { Found::Nothing };
+        let next = match current {
+            Found::Nothing => match read(NEXT) {
+                // Nothing that this agent wrote; the next save takes its place.
+                Err(CheckpointError::Refused { .. }) => Found::Nothing,
+                other => other?,
+            },
+            _ => Found::Nothing,
+        };
         let (mut forged, mut why) = (None, None);
         for found in [current, next] {
             match found {
