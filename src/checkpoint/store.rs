@@ -315,8 +315,14 @@ fn write(path: &Path, state: &State, key: &Key) -> io::Result<()> {
 /// Where a kill fell between the two renames of a save, the next save would write over the only copy of the last state.
 fn finish_save(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> {
     let (current, next) = (directory.join(CURRENT), directory.join(NEXT));
-    let is_between = matches!(read(&current, Some(keys))?, Found::Nothing)
-        && matches!(read(&next, Some(keys)), Ok(Found::State { .. }));
+    if !matches!(read(&current, Some(keys))?, Found::Nothing) {
+        return Ok(());
+    }
+    let is_between = match read(&next, Some(keys)) {
+        Ok(found) => matches!(found, Found::State { .. }),
+        Err(CheckpointError::Refused { .. } | CheckpointError::Newer { .. }) => false,
+        Err(error) => return Err(error),
+    };
     if is_between {
         disk::rename(&next, &current)
             .map_err(|source| CheckpointError::Write { path: current, source })?;
