@@ -1,6 +1,7 @@
 //! The task that writes the checkpoint: one write for all pipelines, none when nothing moved, and one an interval at most,
 //! but for pipelines that could send more than is reserved: for them it writes early, so that a backlog never waits.
 
+use std::mem::Discriminant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -20,7 +21,8 @@ pub(crate) struct Keeper {
     rolls: Vec<Arc<Roll>>,
     interval: Duration,
     telemetry: Telemetry,
-    said: Say<bool>,
+    /// By what went wrong, so that one fault does not hide another.
+    said: Say<Option<Discriminant<CheckpointError>>>,
     /// Hears of each checkpoint that was written, and answers whether another is wanted though nothing moves.
     told: Arc<dyn Fn(&State) -> bool + Send + Sync>,
     again: Arc<AtomicBool>,
@@ -152,7 +154,8 @@ impl Keeper {
                 self.telemetry.disk().save_failed(format!("{error}{source}"));
             }
         }
-        if self.said.now(result.is_ok(), Instant::now()).is_some() {
+        let kind = result.as_ref().err().map(std::mem::discriminant);
+        if self.said.now(kind, Instant::now()).is_some() {
             match result {
                 Ok(()) => tracing::debug!("checkpoint is written"),
                 Err(error) => {

@@ -155,7 +155,14 @@ impl Store {
         let read = |name| read(&directory.join(name), keys.as_ref());
         let current = read(CURRENT)?;
         // Killed between the two renames of a save: the next one is whole, and is the last.
-        let next = if matches!(current, Found::Nothing) { read(NEXT)? } else { Found::Nothing };
+        let next = match current {
+            Found::Nothing => match read(NEXT) {
+                // Nothing that this agent wrote; the next save takes its place.
+                Err(CheckpointError::Refused { .. }) => Found::Nothing,
+                other => other?,
+            },
+            _ => Found::Nothing,
+        };
         let (mut forged, mut why) = (None, None);
         for found in [current, next] {
             match found {
@@ -308,8 +315,14 @@ fn write(path: &Path, state: &State, key: &Key) -> io::Result<()> {
 /// Where a kill fell between the two renames of a save, the next save would write over the only copy of the last state.
 fn finish_save(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> {
     let (current, next) = (directory.join(CURRENT), directory.join(NEXT));
-    let is_between = matches!(read(&current, Some(keys))?, Found::Nothing)
-        && matches!(read(&next, Some(keys)), Ok(Found::State { .. }));
+    if !matches!(read(&current, Some(keys))?, Found::Nothing) {
+        return Ok(());
+    }
+    let is_between = match read(&next, Some(keys)) {
+        Ok(found) => matches!(found, Found::State { .. }),
+        Err(CheckpointError::Refused { .. } | CheckpointError::Newer { .. }) => false,
+        Err(error) => return Err(error),
+    };
     if is_between {
         disk::rename(&next, &current)
             .map_err(|source| CheckpointError::Write { path: current, source })?;
