@@ -2,8 +2,9 @@
 //!
 //! The kernel hands out connections in the order in which they came, so a probe waits behind every connection that is not
 //! accepted yet. Therefore all are accepted at once, and wait in user space. There are two sets of places
-//! (`places.rs`): many for connections that have not sent a byte, which cost a socket and a timer each, and
-//! [`SERVED`] for those that have, which cost buffers too. In both a newcomer always gets a place.
+//! (`places.rs`): many for connections that have not sent the whole head of their first request, which cost a socket, a
+//! timer and at most [`EARLY`] bytes each, and [`SERVED`] for those that have, which cost more. In both a newcomer
+//! always gets a place.
 //!
 //! Deadlines: two seconds for the first byte of a request, ten for the whole request, ten for the client to take the
 //! answer. A scraper that keeps its connection open between two requests connects again.
@@ -20,7 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::accepting::Accepting;
 use super::places::{Peer, Place, Places, Stage};
@@ -32,6 +33,8 @@ pub(super) const SERVED: usize = 64;
 pub(super) const FIRST_BYTE: Duration = Duration::from_secs(2);
 /// For each request once it has begun, and again for each answer.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Most bytes that are read of a first request before the connection gets one of the few places: many times a probe's.
+const EARLY: usize = 2 << 10;
 /// Longest request, in bytes: its line and its headers.
 const REQUEST_MAX: usize = 32 << 10;
 const TOO_LARGE: &[u8] =
@@ -59,13 +62,16 @@ fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// A connection that has sent its first byte.
+/// A connection whose first request has a whole head.
 struct Begun {
     stream: TcpStream,
     from: SocketAddr,
+    head: Vec<u8>,
+    /// For the rest of the request.
+    deadline: Instant,
 }
 
-/// What axum accepts from: only connections that have sent something.
+/// What axum accepts from: only connections that have asked something.
 pub(super) struct Listener {
     begun: mpsc::Receiver<Begun>,
     address: io::Result<SocketAddr>,
@@ -90,7 +96,7 @@ async fn accept_all(listener: TcpListener, waiting: Places, begun: mpsc::Sender<
             match listener.accept().await {
                 Ok((stream, from)) => {
                     let (place, evicts) = waiting.enter(Peer::of(from));
-                    tokio::spawn(wait_for_first_byte(stream, from, place, begun.clone()));
+                    tokio::spawn(wait_for_request(stream, from, place, begun.clone()));
                     accepting.accepted(evicts).await;
                 }
                 Err(error) => {
@@ -107,31 +113,66 @@ async fn accept_all(listener: TcpListener, waiting: Places, begun: mpsc::Sender<
     }
 }
 
-/// Hands the connection on once a byte of a request has come. One that sends none in time, or whose place is needed, is
+/// Hands the connection on once the head of a request has come. One that sends none in time, or whose place is needed, is
 /// reset: nobody waits for an answer, and a reset leaves nothing behind in the kernel.
-async fn wait_for_first_byte(
+async fn wait_for_request(
     stream: TcpStream,
     from: SocketAddr,
     mut place: Place,
     begun: mpsc::Sender<Begun>,
 ) {
-    let mut byte = [0];
-    let came = tokio::select! {
-        biased;
-        // No byte and no error is a client that has left.
-        peeked = stream.peek(&mut byte) => peeked.is_ok_and(|bytes| bytes > 0),
-        () = place.evicted() => false,
-        () = sleep(FIRST_BYTE) => false,
-    };
-    if !came {
+    let Some((head, deadline)) = read_head(&stream, &mut place).await else {
         let _ = stream.set_zero_linger();
         return;
-    }
-    place.moved(Stage::Request);
+    };
     tokio::select! {
-        _ = begun.send(Begun { stream, from }) => {}
+        _ = begun.send(Begun { stream, from, head, deadline }) => {}
         () = place.evicted() => {}
     }
+}
+
+/// The bytes that have come once they hold a whole head, or what an HTTP parser should see at once; and the deadline of
+/// the request. `None`: too late, evicted, or the client has left.
+async fn read_head(stream: &TcpStream, place: &mut Place) -> Option<(Vec<u8>, Instant)> {
+    let mut head = Vec::new();
+    let mut deadline = Instant::now() + FIRST_BYTE;
+    loop {
+        tokio::select! {
+            biased;
+            ready = stream.readable() => ready.ok()?,
+            () = place.evicted() => return None,
+            () = sleep_until(deadline) => return None,
+        }
+        let mut bytes = [0; EARLY];
+        match stream.try_read(&mut bytes[..EARLY - head.len()]) {
+            Ok(0) => return None,
+            Ok(read) => {
+                if head.is_empty() {
+                    place.moved(Stage::Request);
+                    deadline = Instant::now() + LIMIT;
+                }
+                head.extend_from_slice(&bytes[..read]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => return None,
+        }
+        if is_whole(&head) {
+            return Some((head, deadline));
+        }
+        // A trickle is always readable again at once, and must not outlive its time.
+        if Instant::now() >= deadline {
+            return None;
+        }
+    }
+}
+
+/// Whether to hand the connection on: its head ends here, or is long, or is none of HTTP.
+fn is_whole(head: &[u8]) -> bool {
+    let ends = |mark: &[u8]| memchr::memmem::find(head, mark).is_some();
+    head.len() >= EARLY
+        || !head.first().is_some_and(u8::is_ascii_alphabetic)
+        || ends(b"\r\n\r\n")
+        || ends(b"\n\n")
 }
 
 impl axum::serve::Listener for Listener {
@@ -142,13 +183,14 @@ impl axum::serve::Listener for Listener {
         loop {
             // The connection before this one has its turn first: it is answered before it can be evicted.
             tokio::task::yield_now().await;
-            let Some(Begun { stream, from }) = self.begun.recv().await else {
+            let Some(begun) = self.begun.recv().await else {
                 // The task that accepts lives as long as this; were it gone, nothing would come any more.
                 return std::future::pending().await;
             };
-            if stream.set_nodelay(true).is_ok() {
+            if begun.stream.set_nodelay(true).is_ok() {
+                let from = begun.from;
                 let (place, _) = self.served.enter(Peer::of(from));
-                return (Connection::new(stream, place), from);
+                return (Connection::new(begun, place), from);
             }
         }
     }
@@ -164,6 +206,8 @@ impl axum::serve::Listener for Listener {
 /// A stream that ends with an error when its time is over or its place is needed.
 pub(super) struct Connection {
     stream: TcpStream,
+    /// Bytes that were read before the connection was handed on, and that nobody has taken yet.
+    early: Vec<u8>,
     /// Heap-pinned, so that the connection itself can move.
     deadline: Pin<Box<Sleep>>,
     stage: Stage,
@@ -173,10 +217,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, mut place: Place) -> Self {
+    fn new(begun: Begun, mut place: Place) -> Self {
         place.moved(Stage::Request);
-        let deadline = Box::pin(sleep(LIMIT));
-        Self { stream, deadline, stage: Stage::Request, place, read: 0 }
+        let Begun { stream, head: early, deadline, .. } = begun;
+        let deadline = Box::pin(sleep_until(deadline));
+        Self { stream, early, deadline, stage: Stage::Request, place, read: 0 }
     }
 
     /// Only a change of stage moves the deadline, so that a trickle of bytes gains nothing.
@@ -206,6 +251,16 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let taken = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..taken]);
+            self.early.drain(..taken);
+            if self.early.is_empty() {
+                self.early = Vec::new();
+            }
+            self.read += taken;
+            return Poll::Ready(Ok(()));
+        }
         let room = REQUEST_MAX.saturating_sub(self.read);
         if room == 0 {
             let _ = self.stream.try_write(TOO_LARGE);

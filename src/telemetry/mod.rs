@@ -20,6 +20,7 @@ mod metrics;
 mod number;
 mod pair;
 mod process;
+mod public;
 mod reload;
 mod requests;
 mod say;

@@ -26,6 +26,7 @@ fn help_is_what_it_was() {
         &["check", "--help"],
         &["replay", "--help"],
         &["status", "--help"],
+        &["probe", "--help"],
         &["verify", "--help"],
         &["holds", "--help"],
         &["holds", "list", "--help"],

@@ -83,6 +83,18 @@ fn hold(port: u16, each: usize, (first, then): Way, stop: &AtomicBool) -> usize 
     made
 }
 
+/// One request on a connection of its own, as the kubelet and a scraper send it. (A client that keeps an idle connection
+/// may lose it to a newcomer.)
+fn asked(port: u16, page: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let request = format!("GET {page} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
 #[test]
 fn every_probe_is_answered_while_one_client_holds_hundreds_of_silent_slow_and_unread_connections() {
     let place = Place::following_recorded();
@@ -93,8 +105,8 @@ fn every_probe_is_answered_while_one_client_holds_hundreds_of_silent_slow_and_un
     let state = place.state_dir();
     for _ in 0..40 {
         for page in ["/livez", "/metrics"] {
-            let answer = http::get(&place.url(page)).unwrap();
-            assert_eq!(answer.status, 200, "{page}: {}", answer.text());
+            let answer = asked(place.port, page).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{page}: {answer}");
         }
         let probe = run(&["probe", "live", "--timeout", "10s", "--state", state.to_str().unwrap()]);
         assert_eq!(probe.expect(0).stdout, "ok\n");
@@ -124,7 +136,8 @@ fn a_flood_is_survived_where_descriptors_are_few_and_events_arrive_meanwhile() {
     thread::sleep(Duration::from_secs(1));
     fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(&recorded()).unwrap();
     for _ in 0..20 {
-        assert_eq!(agent.page("/livez").unwrap().status, 200);
+        let answer = asked(agent.port(), "/livez").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert_eq!(agent.probe(&["live", "--timeout", "10s"]), (Some(0), "ok\n".into()));
         thread::sleep(Duration::from_millis(100));
     }
@@ -175,7 +188,7 @@ fn a_probe_says_what_is_wrong_and_needs_no_configuration_but_the_place_of_the_st
     // The file on disk is broken meanwhile; the agent runs with what it read.
     let text = fs::read_to_string(place.config()).unwrap();
     fs::write(place.config(), format!("{text}\nzebra = [[[")).unwrap();
-    place.ask(&["check"]).expect(1);
+    place.ask(&["check"]).expect(2);
     assert_eq!(place.ask(&["probe", "live"]).expect(0).stdout, "ok\n");
     fs::write(place.config(), "[[[").unwrap();
     let broken = place.ask(&["probe", "live"]).expect(2);
