@@ -36,7 +36,9 @@ pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
             everything(&config, &mut report);
         }
         Err(error) => {
-            report.add("configuration", Finding::fail(error.to_string(), ""));
+            let source = std::error::Error::source(&error);
+            let source = source.map(|source| format!(": {source}")).unwrap_or_default();
+            report.add("configuration", Finding::fail(format!("{error}{source}"), ""));
             report.print();
             return ExitCode::Usage;
         }

@@ -4,15 +4,18 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+use jiff::SignedDuration;
+
 use crate::command::{Place, Ran};
+use crate::support::events::Maker;
 
 /// A place with a log of its own beside other files, and the text of its configuration.
 fn place() -> (Place, String) {
     let place = Place::following_recorded();
     let log = place.path("log");
     fs::create_dir(&log).unwrap();
-    let recorded = crate::command::root().join("etc/recorded/audit/audit.log");
-    fs::copy(recorded, log.join("audit.log")).unwrap();
+    let mut maker = Maker::from_ago(SignedDuration::from_mins(1));
+    fs::write(log.join("audit.log"), maker.event(300).line + "\n").unwrap();
     place.configure("cp-1", &log.join("audit.log"), place.port);
     fs::create_dir_all(place.state_dir().join("dead-letters")).unwrap();
     fs::set_permissions(place.state_dir(), fs::Permissions::from_mode(0o700)).unwrap();
