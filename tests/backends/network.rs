@@ -50,8 +50,8 @@ fn in_its_own_network(test: &str, check: fn()) {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = lossy(&output.stdout) + &lossy(&output.stderr);
     assert!(output.status.success(), "in a network of its own:\n{said}");
     assert!(said.contains("1 passed"), "{said}");
 }
