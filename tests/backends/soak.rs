@@ -41,12 +41,13 @@ const SAMPLES: u32 = 360;
 const BACKUPS: usize = 3;
 
 /// What is counted, and how much more of it the last tenth may have than the second: a part, and so much besides.
-/// Memory has not settled in a short run.
+/// Memory has not settled in a short run. In a long one the allocator keeps what the largest backlog took, and how large
+/// that is depends on what else the machine does: chunks under way and as many that wait, for both outputs.
 #[rustfmt::skip]
 const COUNTED: [Counted; 5] = [
     Counted { name: "descriptors", part: 0.1, beside: 4.0, beside_if_short: 20.0 },
     Counted { name: "threads", part: 0.0, beside: 1.0, beside_if_short: 8.0 },
-    Counted { name: "memory_bytes", part: 0.1, beside: 4e6, beside_if_short: 64e6 },
+    Counted { name: "memory_bytes", part: 0.1, beside: 32e6, beside_if_short: 64e6 },
     Counted { name: "state_bytes", part: 0.1, beside: 1e6, beside_if_short: 2e6 },
     Counted { name: "links", part: 0.1, beside: 1.0, beside_if_short: 4.0 },
 ];
@@ -163,13 +164,18 @@ fn nothing_grows_while_the_log_rotates_and_the_stores_come_and_go() {
             2 | 8 => writer.rotate(),
             _ => {}
         }
-        while begin.elapsed() < tick * round {
+        // Not by a schedule: a store that takes long to come back must not make the log rotate twice in a moment.
+        let until = Instant::now() + tick;
+        loop {
             let _ = agent.page("/metrics");
             let _ = agent.page("/status");
             if round % 6 == 0 {
                 agent.command(&["status"]);
             }
-            let left = (tick * round).saturating_sub(begin.elapsed());
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
             thread::sleep(left.min(Duration::from_millis(500)));
         }
         samples.push(sample(&agent, &links));

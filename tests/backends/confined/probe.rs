@@ -83,15 +83,15 @@ pub(super) fn is_in_force(container: &Container, user: As) {
     let servers = ["127.0.0.1:0", "127.0.0.2:0"].map(|at| TcpListener::bind(at).unwrap());
     let [free, barred] = servers.each_ref().map(|server| server.local_addr().unwrap().port());
     let attempts = attempts(free, barred);
-    let script: String = attempts
-        .iter()
-        .map(|(name, line)| {
-            format!("if ( {line} ) >/dev/null; then echo 'done: {name}'; else echo 'refused: {name}'; fi\n")
-        })
-        .collect();
+    let tried = |(name, line): &(&str, String)| {
+        format!(
+            "if ( {line} ) >/dev/null; then echo 'done: {name}'; else echo 'refused: {name}'; fi"
+        )
+    };
+    let script = attempts.iter().map(tried).collect::<Vec<_>>().join("\n");
     fs::write(
         container.path("/etc/probe.sh"),
-        format!("#!/bin/bash\nset -o posix\nexec >/var/lib/auditrail/found 2>/var/lib/auditrail/why\n{script}"),
+        format!("#!/bin/bash\nset -o posix\nexec >/var/lib/auditrail/found 2>/var/lib/auditrail/why\n{script}\n"),
     )
     .unwrap();
     container
