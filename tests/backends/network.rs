@@ -50,8 +50,8 @@ fn in_its_own_network(test: &str, check: fn()) {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = lossy(&output.stdout) + &lossy(&output.stderr);
     assert!(output.status.success(), "in a network of its own:\n{said}");
     assert!(said.contains("1 passed"), "{said}");
 }
@@ -87,6 +87,25 @@ enum Vanish {
     All,
     /// Those from the store: a request arrives, and nobody hears of it.
     Answers,
+}
+
+/// Nothing is lost on the way any more.
+fn mend() {
+    run("nft delete table inet faults");
+}
+
+/// Fails unless the agent says which outputs do not answer, and stays within the memory that it says it may take.
+fn assert_says_so(agent: &Agent) {
+    wait_for("/readyz to say which outputs do not answer", Duration::from_secs(25), || {
+        let (status, said) = agent.readyz()?;
+        let why = |output| said.lines().find(|line| line.contains(output));
+        let both = [why("output loki"), why("output elasticsearch")];
+        let both = both.iter().flatten().filter(|why| why.contains("within `timeout`")).count();
+        if (status, both) == (503, 2) { Ok(()) } else { Err(format!("{status}: {said}")) }
+    });
+    let bound = agent.count("auditrail_memory_bound_bytes", &[]);
+    let most = agent.memory("VmHWM:");
+    assert!(bound > 0 && most <= bound, "{most} bytes of memory, above the bound of {bound}");
 }
 
 /// Two stores, a log, and the network between them and the agent.
@@ -158,27 +177,9 @@ impl Place {
         }
     }
 
-    fn mend(&self) {
-        run("nft delete table inet faults");
-    }
-
     fn wait_delivered(&self) {
         self.loki.wait_count(&self.selector, &self.events, LIMIT);
         self.elastic.wait_count(STREAM, self.events.len(), LIMIT);
-    }
-
-    /// Says which output does not answer, and stays within the memory that it says it may take.
-    fn assert_says_so(&self, agent: &Agent) {
-        wait_for("/readyz to say which outputs do not answer", Duration::from_secs(25), || {
-            let (status, said) = agent.readyz()?;
-            let why = |output| said.lines().find(|line| line.contains(output));
-            let both = [why("output loki"), why("output elasticsearch")];
-            let both = both.iter().flatten().filter(|why| why.contains("within `timeout`")).count();
-            if (status, both) == (503, 2) { Ok(()) } else { Err(format!("{status}: {said}")) }
-        });
-        let bound = agent.count("auditrail_memory_bound_bytes", &[]);
-        let most = agent.memory("VmHWM:");
-        assert!(bound > 0 && most <= bound, "{most} bytes of memory, above the bound of {bound}");
     }
 
     fn assert_delivered_once(&self, mut agent: Agent) {
@@ -202,7 +203,7 @@ fn when_all_packets_vanish_the_agent_says_so_ends_in_time_and_then_delivers_once
             place.wait_delivered();
             place.lose(Vanish::All);
             place.append(6000, 4000);
-            place.assert_says_so(&agent);
+            assert_says_so(&agent);
             let asked = Instant::now();
             let status = agent.stop();
             // `drain_timeout` is 10 s; what is under way is given up then.
@@ -210,7 +211,7 @@ fn when_all_packets_vanish_the_agent_says_so_ends_in_time_and_then_delivers_once
             println!("ended with {status} after {:?}", asked.elapsed());
             agent.resume();
             thread::sleep(Duration::from_secs(1));
-            place.mend();
+            mend();
             place.assert_delivered_once(agent);
         },
     );
@@ -226,9 +227,9 @@ fn when_no_connection_comes_about_the_agent_says_so_and_then_delivers_once() {
             place.append(500, 300);
             place.lose(Vanish::All);
             let agent = Agent::start(place.dir.path(), &place.config);
-            place.assert_says_so(&agent);
+            assert_says_so(&agent);
             place.append(500, 300);
-            place.mend();
+            mend();
             place.assert_delivered_once(agent);
         },
     );
@@ -245,9 +246,9 @@ fn when_the_answers_vanish_the_agent_says_so_and_doubles_nothing() {
         // Requests of a packet or two: larger ones wait for acknowledgements of the kernel's, which vanish too.
         place.lose(Vanish::Answers);
         place.append(3, 300);
-        place.assert_says_so(&agent);
+        assert_says_so(&agent);
         place.append(500, 300);
-        place.mend();
+        mend();
         place.assert_delivered_once(agent);
     });
 }
@@ -268,7 +269,7 @@ fn when_the_peers_vanish_without_a_word_the_agent_delivers_once_to_those_that_co
             place.loki.kill();
             place.elastic.kill();
             thread::sleep(Duration::from_secs(3));
-            place.mend();
+            mend();
             place.loki.resume();
             place.elastic.resume();
             place.append(200, 300);
@@ -307,7 +308,7 @@ fn when_connections_are_taken_and_never_read_the_agent_says_so_and_then_delivers
             let deaf = [place.loki.url(), place.elastic.url()]
                 .map(|url| TcpListener::bind(url.trim_start_matches("http://")).unwrap());
             let agent = Agent::start(place.dir.path(), &place.config);
-            place.assert_says_so(&agent);
+            assert_says_so(&agent);
             drop(deaf);
             place.loki.resume();
             place.elastic.resume();

@@ -1,5 +1,6 @@
 //! The built binary as an operator runs it: a TOML file, `auditrail run -c FILE`, signals, its own HTTP pages.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,6 +10,12 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{contents, free_port, http, listing, tail, wait_for};
+
+/// The binary under test: the one that Cargo built for it, or another, such as one that was built for release.
+fn binary() -> PathBuf {
+    let own = || env!("CARGO_BIN_EXE_auditrail").into();
+    env::var_os("AUDITRAIL_TEST_BINARY").map_or_else(own, PathBuf::from)
+}
 
 /// One agent and the folder in which it lives. Dropped, it is killed; on the way out of a failing test it says all
 /// that it knows.
@@ -70,12 +77,12 @@ impl Agent {
         assert!(self.child.is_none(), "the agent still runs");
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = match self.files {
-            None => Command::new(env!("CARGO_BIN_EXE_auditrail")),
+            None => Command::new(binary()),
             Some((soft, hard)) => {
                 let mut shell = Command::new("sh");
                 let limited =
                     format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
-                shell.args(["-c", &limited, env!("CARGO_BIN_EXE_auditrail")]);
+                shell.args(["-c", &limited]).arg(binary());
                 shell
             }
         };
@@ -121,7 +128,7 @@ impl Agent {
 
     /// Runs another command with its configuration: exit code, standard output and standard error.
     pub(crate) fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_auditrail"))
+        let output = Command::new(binary())
             .args(arguments)
             .arg("-c")
             .arg(self.dir.join("auditrail.toml"))
@@ -192,8 +199,7 @@ impl Agent {
 
     /// A number of `/proc/PID/status` that is given in kB, in bytes.
     pub(crate) fn memory(&self, name: &str) -> u64 {
-        let id = self.child.as_ref().expect("the agent runs").id();
-        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
@@ -201,6 +207,11 @@ impl Agent {
     /// One of its own pages.
     pub(crate) fn page(&self, path: &str) -> Result<http::Answer, String> {
         http::get(&format!("http://127.0.0.1:{}{path}", self.port))
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("the agent runs").id()
     }
 
     /// All that it printed.

@@ -1,0 +1,293 @@
+//! A container with a real systemd in it: `systemd-nspawn --boot` on a root directory made for the test, with the `/usr`
+//! of this machine, for reading. It shares the network with the machine, so a stand-in on loopback can be reached.
+//!
+//! It needs root. Where systemd does not run this machine, nobody hands out cgroups, so the container gets one that is
+//! made here. Whatever is started or made ends with it; what a killed run left, the next one removes.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use std::{env, thread};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use tempfile::TempDir;
+
+use crate::servers::say;
+use crate::support::{tail, wait_for};
+
+const LIMIT: Duration = Duration::from_mins(1);
+/// What the container starts when it boots: nothing but systemd's own.
+const TARGET: &str = "[Unit]\nRequires=basic.target\nAfter=basic.target\n";
+/// Begins the name of each cgroup and machine; the number of the process that made it follows.
+const PREFIX: &str = "auditrail-test-";
+
+/// Can a container be started here? If not, the run says why and the test returns; with `AUDITRAIL_REQUIRE_CONTAINER=1`
+/// it fails.
+pub(super) fn possible() -> bool {
+    let mut missing = Vec::new();
+    if !rustix::process::geteuid().is_root() {
+        missing.push("it takes root".to_owned());
+    }
+    for (program, package) in [
+        ("systemd-nspawn", "systemd-container"),
+        ("systemctl", "systemd"),
+        ("nsenter", "util-linux"),
+        ("setpriv", "util-linux"),
+        ("perl", "perl-base"),
+    ] {
+        let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(Path::new);
+        if !folders.iter().any(|folder| folder.join(program).is_file()) {
+            missing.push(format!("{program} is missing, of the Debian package {package}"));
+        }
+    }
+    if !Path::new("/usr/lib/systemd/systemd").is_file() {
+        missing.push("there is no /usr/lib/systemd/systemd".to_owned());
+    }
+    if missing.is_empty() {
+        return true;
+    }
+    let why = missing.join("; ");
+    let required = env::var_os("AUDITRAIL_REQUIRE_CONTAINER").is_some_and(|value| value == "1");
+    assert!(!required, "no container: {why}");
+    say(&format!("not run, no container: {why}"));
+    false
+}
+
+/// A container that runs. Dropped, it is ended with all that is in it.
+pub(super) struct Container {
+    dir: TempDir,
+    name: String,
+    nspawn: Child,
+    /// systemd in the container, by its number out here.
+    leader: u32,
+    cgroups: Vec<PathBuf>,
+}
+
+/// What a command in the container said.
+pub(super) struct Said {
+    pub(super) code: Option<i32>,
+    pub(super) text: String,
+}
+
+impl Container {
+    /// Boots one. `prepare` is given its root directory, and may put files there before.
+    pub(super) fn boot(prepare: impl FnOnce(&Path)) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        let dir = TempDir::new().unwrap();
+        make_root(dir.path());
+        prepare(&dir.path().join("root"));
+        let cgroups = make_cgroups(&name);
+        let console = File::create(dir.path().join("console.log")).unwrap();
+        // If this process is killed, nspawn is told to power the container off.
+        let script =
+            r#"for group in $CGROUPS; do echo $$ >"$group/cgroup.procs" || exit; done; exec "$@""#;
+        let groups: Vec<_> = cgroups.iter().map(|path| path.to_str().unwrap()).collect();
+        let bind = |from: &Path, to: &str| format!("--bind-ro={}:{to}", from.display());
+        let nspawn = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "sh", "-c", script, "sh", "systemd-nspawn", "--boot"])
+            .args(["--quiet", "--console=pipe", "--register=no", "--keep-unit"])
+            // The unified hierarchy and bpf(2), without which IPAddressDeny= and DevicePolicy= do nothing.
+            .args(["--capability=all", "--system-call-filter=bpf"])
+            .arg(format!("--machine={name}"))
+            .arg(format!("--directory={}", dir.path().join("root").display()))
+            .args([bind(Path::new("/usr"), "/usr"), bind(&dir.path().join("local"), "/usr/local")])
+            .args(["--", "--unit=boot.target"])
+            .env("CGROUPS", groups.join(" "))
+            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+            .stdin(Stdio::null())
+            .stdout(console.try_clone().unwrap())
+            .stderr(console)
+            .spawn()
+            .unwrap();
+        let mut container = Self { dir, name, nspawn, leader: 0, cgroups };
+        container.leader = wait_for("nspawn to start systemd", LIMIT, || container.find_leader());
+        wait_for("systemd to have booted", LIMIT, || {
+            let said = container.run("systemctl is-active boot.target");
+            if said.code == Some(0) { Ok(()) } else { Err(said.text) }
+        });
+        container
+    }
+
+    fn find_leader(&mut self) -> Result<u32, String> {
+        if let Some(status) = self.nspawn.try_wait().unwrap() {
+            return Err(format!("nspawn ended with {status}"));
+        }
+        let parent = format!(" {} ", self.nspawn.id());
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            // NUMBER (NAME) STATE PARENT …
+            let Some((number, rest)) = stat.split_once(" (systemd) ") else { continue };
+            if rest.get(1..).is_some_and(|rest| rest.starts_with(&parent)) {
+                return number.parse().map_err(|_| stat);
+            }
+        }
+        Err("not there yet".to_owned())
+    }
+
+    /// Runs a line of shell in the container, as root and without restrictions: both streams, in the order they came.
+    pub(super) fn run(&self, line: &str) -> Said {
+        let output = Command::new("nsenter")
+            .args(["--target", &self.leader.to_string()])
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"])
+            .args(["sh", "-c", &format!("exec 2>&1; {line}")])
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/usr/sbin")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let more = String::from_utf8_lossy(&output.stderr);
+        Said { code: output.status.code(), text: text + &more }
+    }
+
+    /// The same of one that must succeed: what it said.
+    pub(super) fn must(&self, line: &str) -> String {
+        let said = self.run(line);
+        assert_eq!(said.code, Some(0), "{line}: {}", said.text);
+        said.text
+    }
+
+    /// A property of the service.
+    pub(super) fn property(&self, name: &str) -> String {
+        self.must(&format!("systemctl show --value --property={name} auditrail"))
+    }
+
+    /// A file of the container, by its path in there.
+    pub(super) fn path(&self, inside: &str) -> PathBuf {
+        self.dir.path().join("root").join(inside.trim_start_matches('/'))
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if thread::panicking() && self.leader != 0 {
+            eprintln!("--- systemctl status\n{}", self.run("systemctl status auditrail").text);
+            eprintln!("--- journal\n{}", self.run("journalctl --no-pager --lines=80").text);
+        }
+        if thread::panicking() {
+            eprintln!("--- console\n{}", tail(&self.dir.path().join("console.log"), 40));
+        }
+        let pid = Pid::from_child(&self.nspawn);
+        let _ = kill_process(pid, Signal::TERM);
+        for _ in 0..200 {
+            if self.nspawn.try_wait().is_ok_and(|ended| ended.is_some()) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        // By itself nspawn would leave the container running.
+        self.cgroups.iter().for_each(|cgroup| end(cgroup));
+        let _ = self.nspawn.kill();
+        let _ = self.nspawn.wait();
+        self.cgroups.iter().for_each(|cgroup| remove(cgroup));
+        // nspawn leaves it where /run is no file system of its own.
+        let _ = fs::remove_dir(Path::new("/run/systemd/nspawn/propagate").join(&self.name));
+    }
+}
+
+/// A root directory without anything of the machine but its links into `/usr`.
+fn make_root(dir: &Path) {
+    let root = dir.join("root");
+    for folder in [
+        "etc/systemd/system",
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "tmp",
+        "usr",
+        "var/log",
+        "root",
+        "home",
+        "mnt",
+    ] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for link in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
+        if let Ok(to) = fs::read_link(Path::new("/").join(link)) {
+            symlink(to, root.join(link)).unwrap();
+        }
+    }
+    fs::create_dir_all(dir.join("local/bin")).unwrap();
+    let binary = dir.join("local/bin/auditrail");
+    fs::copy(env!("CARGO_BIN_EXE_auditrail"), &binary).unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let etc = |name: &str, text: &str| {
+        File::create(root.join("etc").join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    };
+    etc("passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n");
+    etc("group", "root:x:0:\nnogroup:x:65534:\n");
+    etc("hosts", "127.0.0.1 localhost\n");
+    etc("os-release", "ID=auditrail-test\n");
+    etc("machine-id", "");
+    etc("systemd/system/boot.target", TARGET);
+}
+
+/// A cgroup for the container in the unified hierarchy, and in systemd's own where that is another one.
+fn make_cgroups(name: &str) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let hierarchies = mounts.lines().filter_map(|line| {
+        let (mount, system) = line.split_once(" - ")?;
+        let ours = system.starts_with("cgroup2 ")
+            || (system.starts_with("cgroup ") && system.contains("name=systemd"));
+        ours.then(|| PathBuf::from(mount.split(' ').nth(4).unwrap()))
+    });
+    let make = |hierarchy: PathBuf| {
+        remove_left_over(&hierarchy);
+        let cgroup = hierarchy.join(name);
+        fs::create_dir(&cgroup).unwrap_or_else(|error| panic!("{}: {error}", cgroup.display()));
+        cgroup
+    };
+    hierarchies.map(make).collect()
+}
+
+/// Ends and removes what a killed run left, known by the number of its process.
+fn remove_left_over(hierarchy: &Path) {
+    for entry in fs::read_dir(hierarchy).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let number = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        let pid = number.and_then(|number| Pid::from_raw(number.parse().ok()?));
+        if pid.is_some_and(|pid| test_kill_process(pid).is_err()) {
+            end(&entry.path());
+            remove(&entry.path());
+        }
+    }
+}
+
+/// Ends all processes of a cgroup and of those below. systemd's own goes first, and takes the others along.
+fn end(cgroup: &Path) {
+    for below in children(cgroup) {
+        end(&below);
+    }
+    let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+fn remove(cgroup: &Path) {
+    for below in children(cgroup) {
+        remove(&below);
+    }
+    // Busy until the last process that was killed has gone.
+    for _ in 0..100 {
+        match fs::remove_dir(cgroup) {
+            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            _ => return,
+        }
+    }
+}
+
+fn children(cgroup: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cgroup).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
