@@ -196,19 +196,15 @@ impl Agent {
             }
         };
         self.keeper_stop.notify_one();
-        let saved = match tokio::time::timeout(GRACE, self.keeper).await {
-            Ok(kept) => {
-                kept.context("the task that writes the checkpoint broke")?.map_err(|error| {
-                    tracing::error!(%error, "the last checkpoint could not be written");
-                })
-            }
-            Err(_) => {
-                tracing::error!(
-                    "the state directory's file system does not answer: the last checkpoint is not written"
-                );
-                Err(())
-            }
+        let Ok(kept) = tokio::time::timeout(GRACE, self.keeper).await else {
+            tracing::error!(
+                "the state directory's file system does not answer: the last checkpoint is not written"
+            );
+            return ended.map(|_| false);
         };
+        let saved = kept
+            .context("the task that writes the checkpoint broke")?
+            .map_err(|error| tracing::error!(%error, "the last checkpoint could not be written"));
         Ok(ended? && saved.is_ok())
     }
 }

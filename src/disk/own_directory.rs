@@ -155,7 +155,7 @@ impl OwnDirectory {
         Ok(FileStat {
             id: id_of(&stat),
             is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
-            links: stat.st_nlink.into(),
+            links: stat.st_nlink,
             length: u64::try_from(stat.st_size).unwrap_or_default(),
             bytes: u64::try_from(stat.st_blocks).unwrap_or_default() * 512,
             modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or_default()),

@@ -281,7 +281,7 @@ impl Catalogue {
                 }
                 // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
                 Ok(Identified::NotYet) if gzip => {
-                    found.again = found.again.or(Some(now.waits.settled))
+                    found.again = found.again.or(Some(now.waits.settled));
                 }
                 Ok(_) => pins.remove(named),
                 Err(error) => {

@@ -91,13 +91,13 @@ impl Files {
             Some(found) => (found, meta),
             None => self.read_head(name, place, now)?,
         };
-        let (head, gzip, length) = match &found {
+        let (first, gzip, length) = match &found {
             Identified::As(known) => (Some(known.head.clone()), known.gzip, known.length),
             Identified::NoEvent => (None, true, 0),
             Identified::NotYet => return Ok(found),
         };
         let (size, modified) = (meta.len(), (meta.mtime(), meta.mtime_nsec()));
-        let cached = Cached { size, modified, head, gzip, length, listed: true };
+        let cached = Cached { size, modified, head: first, gzip, length, listed: true };
         self.heads.insert(file_id(&meta), cached);
         Ok(found)
     }
@@ -120,16 +120,16 @@ impl Files {
         let held = held(id).filter(|held| held.gzip == gzip);
         let modified = (meta.mtime(), meta.mtime_nsec());
         let untouched = cached.size == meta.len() && cached.modified == modified;
-        let Some(head) = &cached.head else {
+        let Some(known) = &cached.head else {
             return Ok(untouched.then_some(Identified::NoEvent));
         };
         // Only a plain file grows, and of that the size is the length.
-        let grew = |held: &Held| Ok(!gzip && begins_with(&held.file, &head.probe)?);
+        let grew = |held: &Held| Ok(!gzip && begins_with(&held.file, &known.probe)?);
         if !untouched && !held.as_ref().map_or(io::Result::Ok(false), grew)? {
             return Ok(None);
         }
         let length = if untouched { cached.length } else { meta.len() };
-        Ok(Some(Identified::As(Known { id, head: head.clone(), gzip, length, held })))
+        Ok(Some(Identified::As(Known { id, head: known.clone(), gzip, length, held })))
     }
 
     fn read_head(

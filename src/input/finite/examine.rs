@@ -1,5 +1,6 @@
 //! Looks whether a file holds audit events at all, before any of it is sent.
 
+use super::super::pulse::Pulse;
 use super::Listed;
 use super::same::beginning;
 use crate::event::{Format, Record};
@@ -25,8 +26,7 @@ impl Listed {
     /// Reads up to the first event.
     fn count(&self) -> Result<Counted, Trouble> {
         let generation = &self.generation;
-        let mut source =
-            Source::open(generation.open()?, 0, &generation.probe, &Default::default())?;
+        let mut source = Source::open(generation.open()?, 0, &generation.probe, &Pulse::default())?;
         let mut counted = Counted::default();
         let (mut rest, mut ended) = (Vec::new(), false);
         while !ended {

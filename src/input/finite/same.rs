@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::super::pulse::Pulse;
 use super::Listed;
 use crate::event::Fingerprint;
 use crate::input::source::{Source, Trouble};
@@ -133,7 +134,7 @@ impl Text {
         let generation = &file.generation;
         let source = generation.open().ok();
         let source = source
-            .and_then(|held| Source::open(held, 0, &generation.probe, &Default::default()).ok());
+            .and_then(|held| Source::open(held, 0, &generation.probe, &Pulse::default()).ok());
         Self { source, buffer: Vec::new(), used: 0 }
     }
 
@@ -159,7 +160,7 @@ impl Text {
 /// The beginning of what a file holds, and the reason why no more can be read.
 pub(super) fn beginning(file: &Listed, length: usize) -> Result<Vec<u8>, Trouble> {
     let generation = &file.generation;
-    let mut source = Source::open(generation.open()?, 0, &generation.probe, &Default::default())?;
+    let mut source = Source::open(generation.open()?, 0, &generation.probe, &Pulse::default())?;
     let mut bytes = Vec::new();
     while bytes.len() < length {
         let room = length - bytes.len();

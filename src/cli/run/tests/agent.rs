@@ -172,7 +172,9 @@ impl Process {
         let (known, told) = (telemetry.clone(), stop.clone());
         let ended = runtime.spawn(async move {
             let transforms = Transforms::new(&config, &opened.key)?;
-            Agent::start(&config, opened, &transforms, &known, &stopped)?.end(&told).await
+            Agent::start(&config, opened, &transforms, &known, &stopped)?
+                .end(&told, config.drain_timeout)
+                .await
         });
         Self { runtime, telemetry, stop, ended }
     }
