@@ -8,8 +8,6 @@
 const WORD: usize = 32;
 /// Shorter texts are no secret.
 const SHORT: usize = 4;
-/// Longest unit behind a number, in bytes.
-const UNIT: usize = 8;
 
 /// Whether a value may be repeated, as it stands in the file: with its quotes, variables not filled in.
 pub(super) fn is_plain(typed: &str) -> bool {
@@ -53,7 +51,7 @@ fn is_number(text: &str) -> bool {
     let digits = text.trim_start_matches('-');
     let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit() || "._,".contains(c));
     unit.len() < digits.len()
-        && unit.len() <= UNIT
+        && unit.trim_start().len() <= SHORT
         && unit.chars().all(|c| c.is_ascii_alphabetic() || c == '%' || c == ' ')
 }
 

@@ -635,7 +635,7 @@ path = "/l/audit.log"
 > f:1: outputs = []: write a table, as `[outputs]` or in braces
 [[inputs]]
 type = "file"
-> f:1: inputs = ***: write a table, as `[inputs]` or in braces
+> f:1: inputs = [[inputs]]: write a table, as `[inputs]` or in braces
 "#,
     );
 }
