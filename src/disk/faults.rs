@@ -2,7 +2,8 @@
 //!
 //! `AUDITRAIL_FAIL_AT=N` fails the N-th step that changes a file, `AUDITRAIL_FAIL_READ_AT=N` the N-th read; each is
 //! counted from 1, over all threads. `AUDITRAIL_FAIL_WITH` names the error (`EIO` unless set), `AUDITRAIL_FAIL_COUNT`
-//! how many in a row fail (one unless set). `AUDITRAIL_FAULTS=PATH` appends a line of JSON for each step and read:
+//! how many in a row fail (one unless set), `AUDITRAIL_FAIL_UNDER` the directory below which they do. `HANG` is no error: the
+//! read or step never ends, as on a network file system whose server is gone. `AUDITRAIL_FAULTS=PATH` appends a line of JSON for each step and read:
 //! `change` or `read`, its number, what it was, the path, and the error it got instead, or null.
 //!
 //! A write is two steps, each of half the bytes: a fault at the second leaves a half-written file.
@@ -95,7 +96,21 @@ pub(super) fn change(step: &Step<'_>) -> io::Result<()> {
     };
     let mut paths: Vec<_> = paths.into_iter().map(Path::to_owned).collect();
     paths.extend(file.and_then(|number| faults.names.get(number)).cloned());
-    faults.meet(FaultKind::Change, what, &paths)
+    let met = faults.meet(FaultKind::Change, what, &paths);
+    drop(faults);
+    or_hang(met)
+}
+
+/// The file system does not answer: for ever, as far as this thread can tell.
+const HANG: Errno = Errno::from_raw_os_error(4000);
+
+fn or_hang(met: io::Result<()>) -> io::Result<()> {
+    match met {
+        Err(error) if error.raw_os_error() == Some(HANG.raw_os_error()) => loop {
+            std::thread::park();
+        },
+        other => other,
+    }
 }
 
 /// The error that a read gets instead of acting. Without a path it fails only where faults fall anywhere.
@@ -104,7 +119,8 @@ pub(super) fn read(path: Option<&Path>) -> io::Result<()> {
         return Ok(());
     }
     let paths: Vec<_> = path.map(Path::to_owned).into_iter().collect();
-    faults().meet(FaultKind::Read, "read", &paths)
+    let met = faults().meet(FaultKind::Read, "read", &paths);
+    or_hang(met)
 }
 
 /// Lets `count` steps below a directory fail, after `before` of them went well. Earlier plans for it are dropped; a
@@ -129,7 +145,8 @@ impl Faults {
             [(FaultKind::Change, "AUDITRAIL_FAIL_AT"), (FaultKind::Read, "AUDITRAIL_FAIL_READ_AT")];
         let plans = kinds.into_iter().filter_map(|(kind, name)| {
             let before = number(name)?.saturating_sub(1);
-            Some(Plan { kind, under: None, before, count, error })
+            let under = std::env::var_os("AUDITRAIL_FAIL_UNDER").map(PathBuf::from);
+            Some(Plan { kind, under, before, count, error })
         });
         let tape = std::env::var_os("AUDITRAIL_FAULTS")
             .and_then(|path| OpenOptions::new().create(true).append(true).open(path).ok());
@@ -180,6 +197,7 @@ fn errno(name: &str) -> Option<Errno> {
         "EDQUOT" => Errno::DQUOT,
         "ESTALE" => Errno::STALE,
         "EACCES" => Errno::ACCESS,
+        "HANG" => HANG,
         _ => return None,
     })
 }

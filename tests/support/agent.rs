@@ -27,6 +27,8 @@ pub(crate) struct Agent {
     level: Option<&'static str>,
     /// Soft and hard limit of open files; `None`: as they are.
     files: Option<(u32, u32)>,
+    /// What makes steps or reads of it fail; `src/disk/faults.rs` says how.
+    faults: Vec<(&'static str, String)>,
 }
 
 impl Agent {
@@ -45,13 +47,45 @@ impl Agent {
         Self::start_with(None, Some(files), dir, tables)
     }
 
+    /// The same with faults of the disk, until [`Agent::resume_whole`].
+    pub(crate) fn start_failing(
+        faults: &[(&'static str, String)],
+        dir: &Path,
+        tables: &str,
+    ) -> Self {
+        let mut agent = Self {
+            dir: dir.to_owned(),
+            port: free_port(),
+            child: None,
+            level: None,
+            files: None,
+            faults: faults.to_vec(),
+        };
+        agent.configure(tables);
+        agent.resume();
+        agent
+    }
+
+    /// Starts it again on a disk without faults.
+    pub(crate) fn resume_whole(&mut self) {
+        self.faults.clear();
+        self.resume();
+    }
+
     fn start_with(
         level: Option<&'static str>,
         files: Option<(u32, u32)>,
         dir: &Path,
         tables: &str,
     ) -> Self {
-        let mut agent = Self { dir: dir.to_owned(), port: free_port(), child: None, level, files };
+        let mut agent = Self {
+            dir: dir.to_owned(),
+            port: free_port(),
+            child: None,
+            level,
+            files,
+            faults: Vec::new(),
+        };
         agent.configure(tables);
         agent.resume();
         agent
@@ -90,6 +124,7 @@ impl Agent {
             .args(["run", "-c"])
             .arg(self.dir.join("auditrail.toml"))
             .envs(self.level.map(|level| ("AUDITRAIL_LOG", level)))
+            .envs(self.faults.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
