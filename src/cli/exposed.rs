@@ -2,7 +2,7 @@
 //! `run` says each once at its start. Nothing is refused: a node whose audit log leaves over a bad channel is better off
 //! than one whose log stays.
 //!
-//! A pod's own mounts and network are not the node's. In a pod, files on a read-only mount (secrets, ConfigMaps) are seen by
+//! A pod's own mounts and network are not the node's. In a pod, files on a read-only mount (volumes of secrets and configuration) are seen by
 //! its containers alone, and every address is one of the pod's: neither is warned of. Whether the pod shares the network of
 //! its node (`hostNetwork`) cannot be told from inside.
 

@@ -27,10 +27,10 @@ pub(super) fn append(path: &Path) -> io::Result<disk::File> {
         )
     };
     // Looked at before it is opened, for a FIFO blocks whoever opens it; and after, for it may be another file by then.
-    let before = own(path).map_err(|what| refused(what))?;
+    let before = own(path).map_err(refused)?;
     let file = disk::File::append(path)?;
     let opened = rustix::fs::fstat(file.inner().as_fd())?;
-    let after = own(path).map_err(|what| refused(what))?;
+    let after = own(path).map_err(refused)?;
     let id = (opened.st_dev, opened.st_ino);
     if after != Some(id) || before.is_some_and(|before| before != id) {
         return Err(refused("it is a file that was put there while it was opened"));
