@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// The same, with more that must not be shown: what is sent in URLs.
-    pub(super) fn hiding(self, more: Vec<String>) -> Self {
+    pub(super) fn hiding(self, more: &[String]) -> Self {
         self.held().secrets.fix(more.iter().map(String::as_str));
         self
     }

@@ -261,7 +261,7 @@ fn check_warns_of_what_others_can_read_or_write_and_of_secrets_in_the_clear() {
         let warned: Vec<_> = said.lines().filter(|line| line.starts_with("warn ")).collect();
         match expected {
             Some(part) => {
-                assert!(warned.iter().any(|line| line.contains(part)), "{part}: {said}\n{config}")
+                assert!(warned.iter().any(|line| line.contains(part)), "{part}: {said}\n{config}");
             }
             None => assert!(warned.is_empty(), "{said}\n{config}"),
         }

@@ -87,7 +87,7 @@ impl Elasticsearch {
         let ids = Ids::new(&IdScheme::Log(log.clone()));
         let earlier = earlier.iter().map(Ids::new).filter(|other| *other != ids).collect();
         Ok(Self {
-            client: Client::new(&config.http)?.hiding(telling(&config.query)),
+            client: Client::new(&config.http)?.hiding(&telling(&config.query)),
             endpoints: Endpoints::new(&config.endpoints, &config.query)?,
             frame: Frame::new(config.layout, &config.target, &log.node, log.cluster.as_deref()),
             log,

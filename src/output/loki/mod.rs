@@ -90,7 +90,7 @@ impl Loki {
             own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         let labels = Labels::new(config.labels.iter().cloned().chain(own));
         Ok(Self {
-            client: Client::new(&config.http)?.hiding(in_query(&config.endpoint)),
+            client: Client::new(&config.http)?.hiding(&in_query(&config.endpoint)),
             config: config.clone(),
             base,
             push_url,

@@ -39,7 +39,8 @@ fn json(text: &str) -> String {
 }
 
 fn unicode(text: &str) -> String {
-    text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+    let units: Vec<_> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    units.concat()
 }
 
 fn html(text: &str) -> String {
@@ -63,7 +64,8 @@ fn broken(text: &str, with: &str, every: usize) -> String {
 
 /// The name of a form, and the secret in it.
 fn repeated(secret: &str) -> Vec<(&'static str, String)> {
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex: Vec<_> = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex.concat();
     let base64 = STANDARD.encode(secret);
     vec![
         ("raw", secret.to_owned()),

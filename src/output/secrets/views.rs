@@ -27,6 +27,9 @@ const ENTITIES: [(&[u8], &str); 16] = [
     (b"lowbar", "_"),
 ];
 
+/// Of the escape that a text begins with, how many bytes it takes and what it stands for.
+type Decode = fn(&[u8]) -> Option<(usize, Vec<u8>)>;
+
 /// Bytes, and where in the first text each came from.
 #[derive(Clone)]
 pub(super) struct View {
@@ -94,8 +97,8 @@ impl View {
         }
     }
 
-    /// `decode` answers how many bytes an escape takes, and what it stands for. `None` where there is no escape.
-    fn decoded(&self, decode: fn(&[u8]) -> Option<(usize, Vec<u8>)>) -> Option<Self> {
+    /// `None` where there is no escape.
+    fn decoded(&self, decode: Decode) -> Option<Self> {
         let (mut bytes, mut from) = (Vec::new(), Vec::new());
         let (mut at, mut any) = (0, false);
         while at < self.bytes.len() {

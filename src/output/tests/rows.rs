@@ -63,12 +63,13 @@ fn stored(ids: &[String]) -> String {
 fn bomb() -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for _ in 0..32 {
-        packed.write_all(&[0; 1 << 20]).unwrap();
+        packed.write_all(&vec![0; 1 << 20]).unwrap();
     }
     packed.finish().unwrap()
 }
 
 /// Heads and bodies that no server should send.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn broken() -> Vec<Row> {
     let lost = "Doubt(ConnectionLost)";
     let late = "Doubt(Timeout)";
@@ -89,13 +90,13 @@ pub(super) fn broken() -> Vec<Row> {
         ),
         bytes("a thousand headers", lost, lost, http("204 No", &"x-a: b\r\n".repeat(1000), "")),
         row("1xx without an end", late, late, |peer, _| {
-            peer.endless(&b"HTTP/1.1 100 Continue\r\n\r\n".repeat(64), Duration::from_millis(1))
+            peer.endless(&b"HTTP/1.1 100 Continue\r\n\r\n".repeat(64), Duration::from_millis(1));
         }),
         row("early hints without an end", late, late, |peer, _| {
             peer.endless(
                 b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
                 Duration::from_millis(1),
-            )
+            );
         }),
         bytes(
             "101",
@@ -180,6 +181,7 @@ fn reset(peer: &Peer) {
 }
 
 /// Whole answers of whoever it is.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn whole() -> Vec<Row> {
     let page = "<html><title>Sign in</title></html>";
     let html = "content-type: text/html\r\n";
