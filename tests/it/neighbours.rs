@@ -32,7 +32,7 @@ fn write(path: &Path, made: &mut Maker) -> Vec<Expected> {
 /// Waits until these events, and no others, stand in the output's file, each once.
 fn arrive(archive: &Path, events: &[Expected]) {
     let lines = |text: &str| text.lines().filter(|line| line.contains("auditID")).count();
-    wait_for("all events to arrive", Duration::from_secs(60), || {
+    wait_for("all events to arrive", Duration::from_mins(1), || {
         let found = lines(&fs::read_to_string(archive).unwrap_or_default());
         if found >= events.len() { Ok(()) } else { Err(format!("{found} of {}", events.len())) }
     });
@@ -60,7 +60,7 @@ fn what_a_stranger_puts_among_the_backups_is_named_and_never_read_and_the_log_go
     symlink("/dev/zero", named(3)).unwrap();
     fifo(&named(4));
     fs::create_dir(named(5)).unwrap();
-    let mut made = Maker::from_ago(SignedDuration::from_secs(60));
+    let mut made = Maker::from_ago(SignedDuration::from_mins(1));
     let mut events = write(&named(6), &mut made);
     events.extend(write(&log, &mut made));
 
@@ -99,7 +99,7 @@ fn a_small_file_that_unpacks_to_gigabytes_of_nothing_is_a_gap_and_holds_nothing_
     let newlines = vec![b'\n'; 1 << 20];
     (0..400).for_each(|_| packed.write_all(&newlines).unwrap());
     packed.finish().unwrap();
-    let events = write(&log, &mut Maker::from_ago(SignedDuration::from_secs(60)));
+    let events = write(&log, &mut Maker::from_ago(SignedDuration::from_mins(1)));
     let more = [tables::input("apiserver", &log), tables::archive(&archive)].concat();
     let mut agent = Agent::start(dir.path(), &more);
     let gaps = |reason| {
@@ -108,11 +108,11 @@ fn a_small_file_that_unpacks_to_gigabytes_of_nothing_is_a_gap_and_holds_nothing_
             &[("input", "apiserver"), ("output", "archive"), ("reason", reason)],
         )
     };
-    wait_for("the gap", Duration::from_secs(60), || {
+    wait_for("the gap", Duration::from_mins(1), || {
         let gaps = gaps("no_events");
         if gaps == 1 { Ok(()) } else { Err(format!("{gaps} gaps")) }
     });
-    wait_for("the log behind it", Duration::from_secs(60), || {
+    wait_for("the log behind it", Duration::from_mins(1), || {
         let delivered = agent.events("archive", "delivered");
         if delivered > events.len() { Ok(()) } else { Err(format!("{delivered} delivered")) }
     });
@@ -129,7 +129,7 @@ fn a_thread_that_the_file_system_keeps_waiting_is_named_within_seconds_and_left_
     let audit = dir.path().join("audit");
     fs::create_dir(&audit).unwrap();
     let (log, archive) = (audit.join("audit.log"), dir.path().join("archive"));
-    let mut made = Maker::from_ago(SignedDuration::from_secs(60));
+    let mut made = Maker::from_ago(SignedDuration::from_mins(1));
     let mut events = write(&log, &mut made);
     let more = [tables::input("apiserver", &log), tables::archive(&archive)].concat();
     // From a read on that comes once the agent is at work, none of the log ends any more.
