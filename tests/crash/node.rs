@@ -98,7 +98,7 @@ impl Node {
              compression = \"none\"\nlayout = \"flat\"\n{http}\n\
              [outputs.archive]\ntype = \"file\"\npath = \"{}\"\n\
              rotate = {{ max_bytes = \"64KiB\", max_files = 100 }}\n\
-             batch = {{ max_events = 4, max_age = \"1ms\" }}\n",
+             batch = {{ max_events = 4, max_age = \"1ms\" }}\nretry = {{ min = \"10ms\", max = \"40ms\" }}\n",
             path("state/deep"),
             self.log.path().display(),
             self.loki.url,
