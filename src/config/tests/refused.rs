@@ -215,7 +215,7 @@ server = { listen = "a:99999" }
 server = { allowed_hosts = "a" }
 > f:1: server.allowed_hosts = "a": write a list in brackets, as in `["a", "b"]`
 server = { allowed_hosts = ["a.example.org:9885"] }
-> f:1: server.allowed_hosts[0] = "a.example.org:9885": write a name without a port, such as "audit.example.org", or ".example.org" for all names below it
+> f:1: server.allowed_hosts[0] = ***: write a name without a port, such as "audit.example.org", or ".example.org" for all names below it
 server = { allowed_hosts = ["*"] }
 > f:1: server.allowed_hosts[0] = "*": write a name without a port, such as "audit.example.org", or ".example.org" for all names below it
 server = { listen_address = "a:1" }
