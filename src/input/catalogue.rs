@@ -11,23 +11,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod found;
 mod next;
 
 use super::file_place::FilePlace;
 use super::files::{Files, Identified, Known};
 use super::generation::{FileId, Generation, file_id, unnamed};
 use super::hold;
-use super::listing::{Asked, Listing, NotFollowed, Unfollowed};
+use super::listing::{Asked, Listing, NotFollowed};
 use super::names::{Name, Stamp};
 use super::now::Now;
 use super::outlook::Outlook;
-use super::pins::{self, Kept, Pins};
+use super::pins::{self, Pins};
 use super::pulse::{Pulse, Stopped};
 use super::renamed::Renamed;
 use super::unread::Unread;
 use crate::config::FileInput;
 use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key, Roll};
+pub(super) use found::Found;
 use next::Next;
 
 /// A generation and what is needed to recognise its file at the next look.
@@ -57,50 +59,6 @@ pub(super) struct Catalogue {
     first: bool,
     outlook: Arc<Outlook>,
     pulse: Pulse,
-}
-
-/// What one look found.
-#[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Found {
-    /// Oldest first, the live one last.
-    pub(super) generations: Vec<Arc<Generation>>,
-    /// Files that could not be read, and why.
-    pub(super) unreadable: Vec<(PathBuf, io::Error)>,
-    /// There was no descriptor left to look into some file: nothing is known of it.
-    pub(super) spent: bool,
-    /// Something is about to change with time alone: look again after this.
-    pub(super) again: Option<Duration>,
-    /// A file is there that does not yet hold what tells whose it is.
-    pub(super) awaited: bool,
-    /// Of a file nothing is known, so that nothing can be said to be missing.
-    pub(super) unsure: bool,
-    pub(super) live_exists: bool,
-    /// The log was there a moment ago: somebody renames it and makes a new one.
-    pub(super) renaming: bool,
-    /// The log was moved or deleted, not by its server, which goes on writing to it.
-    pub(super) moved: bool,
-    /// The file that the server goes on writing to, though it was renamed and the log stays empty.
-    pub(super) not_reopened: Option<Arc<str>>,
-    pub(super) backups: usize,
-    pub(super) kept: Kept,
-    /// Files that look like backups and are not followed.
-    pub(super) unfollowed: Vec<Unfollowed>,
-}
-
-impl Found {
-    /// A file could not be looked into.
-    fn failed(&mut self, path: &Path, is_log: bool, error: io::Error) {
-        if descriptors::is_spent(&error) {
-            self.spent = true;
-            self.again = Some(self.again.map_or(pins::LATER, |again| again.min(pins::LATER)));
-        } else if let Some(why) = NotFollowed::of(&error).filter(|_| !is_log) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.unfollowed.push(Unfollowed { name, why: Some(why) });
-        } else {
-            self.unreadable.push((path.to_owned(), error));
-        }
-    }
 }
 
 impl Catalogue {

@@ -60,6 +60,7 @@ mod spent;
 mod start;
 mod times;
 mod unread;
+mod unreadable;
 mod unseen;
 mod watch;
 

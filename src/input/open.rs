@@ -1,21 +1,18 @@
 //! Reads on in one generation.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::altered::{altered_print, earlier_prints};
 use super::assembly::Assembly;
 use super::barren::{Barren, LONGEST};
-use super::files::is_settled;
 use super::generation::Generation;
 use super::large::{LARGE, Permit};
 use super::now::Now;
 use super::reader::{Chunk, Gap, Reader, Rest};
 use super::source::{Source, Trouble};
-use crate::disk::descriptors;
+use super::unreadable;
 use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Passed, Progress};
-use crate::telemetry::GapReason;
 
 /// Bytes read at once of a line that is longer than a batch.
 pub(crate) const STRIDE: usize = 1 << 20;
@@ -143,106 +140,6 @@ impl Reader {
         Filled::Chunk(Box::new(self.chunk(generation, progress, assembly, true, None)))
     }
 
-    /// A disk that cannot be read is tried again for ever, but not in silence.
-    fn tell_unreadable(&mut self, generation: &Generation, error: &io::Error, now: Now) {
-        // Renamed or compressed between look and opening.
-        if error.kind() == io::ErrorKind::NotFound {
-            return;
-        }
-        if let Some(unsaid) = self.unreadable.now(error.kind(), now.steady) {
-            let file = generation.place.path().display();
-            let repeated = (unsaid > 0).then_some(unsaid);
-            if descriptors::is_spent(error) {
-                let hint = descriptors::WAY_OUT;
-                tracing::warn!(%file, hint, repeated, "no file descriptor is left to read the log, trying again");
-                return;
-            }
-            tracing::error!(%file, %error, repeated, "log cannot be read, trying again");
-        }
-    }
-
-    /// A file of a finite list cannot be read on: what is left of it stays unread, and whoever listed it sees that.
-    fn give_up(&mut self, generation: &Generation, error: &str) {
-        if self.shared.is_finite() && self.given_up.insert(generation.print) {
-            let file = generation.place.path().display();
-            tracing::error!(%file, error, "file cannot be read to its end");
-        }
-    }
-
-    fn failed(
-        &mut self,
-        generation: &Generation,
-        progress: &Progress,
-        trouble: Trouble,
-        now: Now,
-    ) -> Filled {
-        self.open = None;
-        let (error, rest) = match trouble {
-            Trouble::Damaged { error, rest } => (error, rest),
-            Trouble::Barren { rest } => {
-                return Filled::Gap(self.give_up_barren(generation, progress, rest));
-            }
-            Trouble::Stopped => return Filled::Drained,
-            // The next look tells what became of it.
-            Trouble::Replaced | Trouble::Short => {
-                self.give_up(generation, "it was replaced");
-                return Filled::Drained;
-            }
-            Trouble::Io(error) if self.shared.is_finite() && !descriptors::is_spent(&error) => {
-                self.give_up(generation, &error.to_string());
-                return Filled::Drained;
-            }
-            Trouble::Io(error) => {
-                self.tell_unreadable(generation, &error, now);
-                return Filled::Drained;
-            }
-        };
-        if !settled(generation, now) {
-            self.resting.insert(generation.print, Rest::Until(now.steady + now.waits.again));
-            return Filled::Drained;
-        }
-        let offset = progress.offset;
-        tracing::warn!(file = %generation.place.path().display(), offset, %error, "backup is damaged, the rest of it is lost");
-        // Compressed, so at least so many.
-        Filled::Gap(self.rest_of(generation, progress, GapReason::DamagedGzip, (rest, true)))
-    }
-
-    /// A file goes on and on without an event; `rest`: bytes that it has behind what was read.
-    fn give_up_barren(&mut self, generation: &Generation, progress: &Progress, rest: u64) -> Gap {
-        let (file, offset) = (generation.place.path().display(), progress.offset);
-        let hint = "see who writes such files into the log's directory; if events stand in the rest of it, ship it with `auditrail replay`";
-        tracing::error!(%file, offset, hint, "the file goes on and on without an event, the rest of it is not read");
-        let lost = if generation.is_compressed() {
-            (rest, true)
-        } else {
-            (generation.length_now().saturating_sub(offset), false)
-        };
-        self.rest_of(generation, progress, GapReason::NoEvents, lost)
-    }
-
-    /// What follows the last place read of a generation is lost: so many bytes, or at least so many.
-    fn rest_of(
-        &mut self,
-        generation: &Generation,
-        progress: &Progress,
-        reason: GapReason,
-        (bytes, at_least): (u64, bool),
-    ) -> Gap {
-        let progress = Progress { complete: true, ..progress.clone() };
-        self.advance(generation.print, progress.clone());
-        Gap {
-            reason,
-            generation: generation.print,
-            file: Arc::clone(&generation.name),
-            offset: progress.offset,
-            bytes,
-            at_least,
-            from: progress.time,
-            to: self.losses.after(generation.print, progress.time),
-            progress,
-        }
-    }
-
     fn read(
         &mut self,
         generation: &Generation,
@@ -319,7 +216,7 @@ impl Reader {
                 // Whole lines before the damage go first; the next reading meets it again.
                 Err(Trouble::Damaged { .. }) if !assembly.is_empty() => return Ok(End::Found),
                 Err(Trouble::Damaged { .. })
-                    if assembly.unfinished() > 0 && settled(generation, now) =>
+                    if assembly.unfinished() > 0 && unreadable::settled(generation, now) =>
                 {
                     assembly.take_tail();
                     return Ok(End::Found);
@@ -422,14 +319,4 @@ fn has_more(generation: &Generation, length: u64, progress: Option<&Progress>) -
     // A finished file that grew has a second writer; what it wrote is as good as the rest. A live one that shrank was
     // truncated.
     length > offset || (!complete && (generation.closed || (generation.live && length < offset)))
-}
-
-/// Whether a damaged file will stay as it is.
-fn settled(generation: &Generation, now: Now) -> bool {
-    let meta = match &generation.held {
-        Some(held) => held.file.metadata(),
-        None => generation.place.metadata(),
-    };
-    // Of a file that is gone the next look tells more.
-    meta.is_ok_and(|meta| is_settled(&meta, now))
 }

@@ -1,7 +1,7 @@
 //! What would be written over is refused before anything is touched, and what others can read or write is said.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use jiff::SignedDuration;
@@ -17,7 +17,8 @@ fn place() -> (Place, String) {
     let mut maker = Maker::from_ago(SignedDuration::from_mins(1));
     fs::write(log.join("audit.log"), maker.event(300).line + "\n").unwrap();
     place.configure("cp-1", &log.join("audit.log"), place.port);
-    fs::create_dir_all(place.state_dir().join("dead-letters")).unwrap();
+    let private = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    private(&place.state_dir().join("dead-letters")).unwrap();
     fs::set_permissions(place.state_dir(), fs::Permissions::from_mode(0o700)).unwrap();
     let text = fs::read_to_string(place.config()).unwrap();
     (place, text)

@@ -1,0 +1,112 @@
+//! What is read of plain and compressed files, whole, damaged and exchanged.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::*;
+use crate::disk::Links;
+
+fn gz(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn held(path: &Path, gzip: bool) -> Held {
+    Held { file: Arc::new(ReadFile::open(path, Links::Followed).unwrap()), gzip, id: (0, 0) }
+}
+
+/// Everything that can be read from an offset, and whether the end was damage.
+fn drain(path: &Path, at: u64) -> (Vec<u8>, bool) {
+    let mut source = match Source::open(held(path, true), at, &Arc::default(), &Pulse::default()) {
+        Ok(source) => source,
+        Err(Trouble::Damaged { .. }) => return (Vec::new(), true),
+        Err(other) => panic!("{other:?}"),
+    };
+    let mut all = Vec::new();
+    loop {
+        match source.read(&mut all, 1000) {
+            Ok(0) => return (all, false),
+            Ok(_) => {}
+            Err(Trouble::Damaged { .. }) => return (all, true),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_backup_of_several_members_reads_as_one_from_any_offset() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.gz");
+    std::fs::write(&path, [gz(b"one two "), gz(b""), gz(b"three")].concat()).unwrap();
+    for at in 0..=13 {
+        assert_eq!(drain(&path, at as u64), (b"one two three"[at..].to_vec(), false));
+    }
+}
+
+#[test]
+fn a_backup_cut_anywhere_gives_a_prefix_and_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.gz");
+    let text: Vec<u8> = (0..3000_u32)
+        .flat_map(|n| format!("line {}\n", n.wrapping_mul(2_654_435_761) % 1000).into_bytes())
+        .collect();
+    let whole = gz(&text);
+    for cut in (0..whole.len()).step_by(97).chain(whole.len() - 12..whole.len()) {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let (read, damaged) = drain(&path, 0);
+        assert!(
+            text.starts_with(&read) && (damaged || cut == 0),
+            "cut at {cut} of {}",
+            whole.len()
+        );
+        // Without the trailer nothing of the text is missing.
+        assert!(cut < whole.len() - 8 || read == text, "cut at {cut} of {}", whole.len());
+    }
+}
+
+#[test]
+fn what_stands_before_a_flipped_byte_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.gz");
+    let mut noise = 1_u32;
+    let text: Vec<u8> = std::iter::repeat_with(|| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (noise >> 24) as u8
+    })
+    .take(300_000)
+    .collect();
+    let mut broken = gz(&text);
+    let last = broken.len() - 3;
+    broken[last] ^= 1;
+    std::fs::write(&path, &broken).unwrap();
+    let (read, damaged) = drain(&path, 0);
+    assert!(damaged && read == text, "{} of {} read", read.len(), text.len());
+}
+
+#[test]
+fn a_file_that_was_written_over_is_not_read_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    std::fs::write(&path, "first\nsecond\n").unwrap();
+    let mut source =
+        Source::open(held(&path, false), 6, &Arc::from(*b"first\n"), &Pulse::default())
+            .ok()
+            .unwrap();
+    let mut buffer = Vec::new();
+    assert!(matches!(source.read(&mut buffer, 3), Ok(3)));
+    std::fs::write(&path, "other\nsecond third\n").unwrap();
+    assert!(matches!(source.read(&mut buffer, 100), Err(Trouble::Replaced)));
+    assert_eq!(buffer, b"sec");
+}
+
+#[test]
+fn the_bytes_before_an_offset_are_recognised() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, key) = (dir.path().join("a.gz"), Key([1; 32]));
+    std::fs::write(&path, gz(b"first\nsecond\n")).unwrap();
+    let source =
+        Source::open(held(&path, true), 6, &Arc::default(), &Pulse::default()).ok().unwrap();
+    assert!(source.matches(Mark::of(b"first\n", &key).unwrap(), &key).unwrap());
+    assert!(!source.matches(Mark::of(b"other\n", &key).unwrap(), &key).unwrap());
+}
