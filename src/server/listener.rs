@@ -7,7 +7,7 @@
 //! always gets a place.
 //!
 //! Deadlines: two seconds for the first byte of a request, ten for the whole request, ten for the client to take the
-//! answer. A scraper that keeps its connection open between two requests connects again.
+//! answer. Each answer ends its connection, so that a thousand requests on one connection delay nobody.
 //!
 //! The kernel could keep silent connections to itself (`TCP_DEFER_ACCEPT`). No library here sets that option, and it
 //! would move the attack into the kernel's queue of half-open connections, where nobody can evict.
@@ -168,11 +168,12 @@ async fn read_head(stream: &TcpStream, place: &mut Place) -> Option<(Vec<u8>, In
 
 /// Whether to hand the connection on: its head ends here, or is long, or is none of HTTP.
 fn is_whole(head: &[u8]) -> bool {
-    let ends = |mark: &[u8]| memchr::memmem::find(head, mark).is_some();
-    head.len() >= EARLY
-        || !head.first().is_some_and(u8::is_ascii_alphabetic)
-        || ends(b"\r\n\r\n")
-        || ends(b"\n\n")
+    head.len() >= EARLY || !head.first().is_some_and(u8::is_ascii_alphabetic) || ends(head)
+}
+
+/// Whether a head ends in these bytes. The parser takes bare line feeds, too.
+fn ends(head: &[u8]) -> bool {
+    [&b"\r\n\r\n"[..], b"\n\n"].iter().any(|mark| memchr::memmem::find(head, mark).is_some())
 }
 
 impl axum::serve::Listener for Listener {
@@ -208,6 +209,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// Bytes that were read before the connection was handed on, and that nobody has taken yet.
     early: Vec<u8>,
+    /// They hold a whole head, and the answer to it is not written yet.
+    asked: bool,
     /// Heap-pinned, so that the connection itself can move.
     deadline: Pin<Box<Sleep>>,
     stage: Stage,
@@ -221,7 +224,8 @@ impl Connection {
         place.moved(Stage::Request);
         let Begun { stream, head: early, deadline, .. } = begun;
         let deadline = Box::pin(sleep_until(deadline));
-        Self { stream, early, deadline, stage: Stage::Request, place, read: 0 }
+        let asked = ends(&early);
+        Self { stream, early, asked, deadline, stage: Stage::Request, place, read: 0 }
     }
 
     /// Only a change of stage moves the deadline, so that a trickle of bytes gains nothing.
@@ -232,6 +236,7 @@ impl Connection {
         self.stage = stage;
         self.place.moved(stage);
         self.read = 0;
+        self.asked &= stage == Stage::Request;
         let limit = if stage == Stage::Idle { FIRST_BYTE } else { LIMIT };
         self.deadline.as_mut().reset(Instant::now() + limit);
     }
@@ -266,7 +271,11 @@ impl AsyncRead for Connection {
             let _ = self.stream.try_write(TOO_LARGE);
             return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
         }
-        let read = read_at_most(Pin::new(&mut self.stream), context, buffer, room);
+        let mut read = read_at_most(Pin::new(&mut self.stream), context, buffer, room);
+        if self.asked && matches!(read, Poll::Ready(Ok(0))) {
+            // A client that closes its half after the request still wants the answer, and the parser would give up on it.
+            read = Poll::Pending;
+        }
         if let Poll::Ready(Ok(bytes @ 1..)) = read {
             self.moved(Stage::Request);
             self.read += bytes;
