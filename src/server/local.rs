@@ -120,9 +120,8 @@ impl Desk {
     async fn answer(&self, stream: UnixStream, mut place: Place) -> io::Result<()> {
         let (reading, mut writing) = stream.into_split();
         let mut reading = tokio::io::BufReader::new(reading);
-        let first = async {
-            tokio::time::timeout(FIRST_BYTE, reading.fill_buf()).await?.map(|bytes| bytes.len())
-        };
+        let first =
+            async { tokio::time::timeout(FIRST_BYTE, reading.fill_buf()).await?.map(<[u8]>::len) };
         let came = tokio::select! {
             came = first => came?,
             () = place.evicted() => 0,

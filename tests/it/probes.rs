@@ -220,7 +220,7 @@ fn hostile(answer: String) -> u16 {
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-            let _ = stream.read(&mut [0; 65536]);
+            let _ = stream.read(&mut vec![0; 65536]);
             let _ = stream.write_all(answer.as_bytes());
         }
     });
