@@ -39,7 +39,7 @@ fn main() {
     let server = sink::start();
 
     println!(
-        "{:34}{:>9}{:>9}{:>9}{:>9}{:>14}{:>10}",
+        "{:46}{:>9}{:>9}{:>9}{:>9}{:>14}{:>10}",
         "", "p50 ms", "p99 ms", "max ms", "failed", "reconnects/s", "peak MiB"
     );
     for (name, attack) in [
@@ -86,7 +86,7 @@ fn main() {
     }
     for (name, mut ratios) in [("seconds", wall), ("CPU seconds of the agent", cpu)] {
         ratios.sort_by(f64::total_cmp);
-        println!("{name:34}{:>9.2}{:>9.2}{:>9.2}", ratios[PAIRS / 2], ratios[0], ratios[PAIRS - 1]);
+        println!("{name:46}{:>9.2}{:>9.2}{:>9.2}", ratios[PAIRS / 2], ratios[0], ratios[PAIRS - 1]);
     }
 }
 
@@ -110,7 +110,7 @@ fn show(name: &str, (took, failed): &(Vec<f64>, usize), rate: f64, peak: f64) {
     let at =
         |percent: usize| took.get((took.len() * percent / 100).min(took.len().saturating_sub(1)));
     let [p50, p99, max] = [50, 99, 100].map(|percent| at(percent).copied().unwrap_or(f64::NAN));
-    println!("{name:34}{p50:>9.2}{p99:>9.2}{max:>9.2}{failed:>9}{rate:>14.0}{peak:>10.1}");
+    println!("{name:46}{p50:>9.2}{p99:>9.2}{max:>9.2}{failed:>9}{rate:>14.0}{peak:>10.1}");
 }
 
 /// One request as the kubelet sends it, on a connection of its own.

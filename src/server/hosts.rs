@@ -30,7 +30,7 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// `names`: of this node, and those of the configuration.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        Self { names: names.map(|name| plain(name).clone()).collect() }
+        Self { names: names.map(plain).collect() }
     }
 
     /// `host`: a name or an address, with or without a port.
