@@ -157,8 +157,8 @@ impl Store {
         // Killed between the two renames of a save: the next one is whole, and is the last.
         let next = match current {
             Found::Nothing => match read(NEXT) {
-                // Nothing that this agent wrote; the next save takes its place.
-                Err(CheckpointError::Refused { .. }) => Found::Nothing,
+                // Nothing that this agent wrote, or what it had not finished; the next save takes its place.
+                Err(CheckpointError::Refused { .. }) | Ok(Found::Damaged(_)) => Found::Nothing,
                 other => other?,
             },
             _ => Found::Nothing,

@@ -176,8 +176,14 @@ impl Files {
         now: Now,
     ) -> io::Result<Option<Head>> {
         let read = |closed| {
-            let mut stream = Lenient { inner: decoder(Arc::clone(file)), damaged: meta.len() == 0 };
-            Ok::<_, io::Error>((self.search(&mut stream, closed)?, stream.damaged))
+            let mut stream =
+                Lenient { inner: decoder(Arc::clone(file))?, damaged: meta.len() == 0 };
+            let head = self.search(&mut stream, closed)?;
+            // What the disk did not give is no damage.
+            if let Some(error) = stream.inner.source().get_ref().failed {
+                return Err(io::Error::from_raw_os_error(error));
+            }
+            Ok::<_, io::Error>((head, stream.damaged))
         };
         let (head, damaged) = read(false)?;
         // What breaks off within its first line may still be on its way: the piece of it that is there tells nothing.
@@ -201,7 +207,7 @@ pub(super) fn format_of(file: &Arc<ReadFile>) -> io::Result<Result<Option<Packin
     };
     let mut begin = Vec::new();
     // Where the stream is damaged, its reader will meet that.
-    let _ = decoder(Arc::clone(file)).take(BEGIN as u64).read_to_end(&mut begin);
+    let _ = decoder(Arc::clone(file))?.take(BEGIN as u64).read_to_end(&mut begin);
     if Packing::of(&begin) == Err(Foreign::Tar) {
         return Ok(Err(Foreign::PackedTar));
     }

@@ -211,7 +211,7 @@ pub(super) fn begins_with(file: &ReadFile, probe: &[u8]) -> io::Result<bool> {
 /// If the input is stopped meanwhile.
 pub(super) fn is_whole(file: Arc<ReadFile>, length: u64, pulse: &Pulse) -> io::Result<bool> {
     // One more than there should be, so that what is longer shows.
-    let mut stream = decoder(file).take(length.saturating_add(1));
+    let mut stream = decoder(file)?.take(length.saturating_add(1));
     let (mut scratch, mut read) = (vec![0; WINDOW], 0);
     loop {
         pulse.turn()?;
@@ -219,7 +219,10 @@ pub(super) fn is_whole(file: Arc<ReadFile>, length: u64, pulse: &Pulse) -> io::R
             Ok(0) => return Ok(read == length),
             Ok(got) => read += got as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Ok(false),
+            Err(_) => match stream.get_ref().source().get_ref().failed {
+                Some(error) => return Err(io::Error::from_raw_os_error(error)),
+                None => return Ok(false),
+            },
         }
     }
 }
@@ -228,11 +231,15 @@ impl Gzip {
     fn open(file: Arc<ReadFile>, at: u64, probe: &[u8], pulse: &Pulse) -> Result<Self, Trouble> {
         // The name may be another file's since the look; a damaged beginning is as good as what there is of it.
         let mut head = Vec::new();
-        let _ = decoder(Arc::clone(&file)).take(probe.len() as u64).read_to_end(&mut head);
+        let mut stream = decoder(Arc::clone(&file))?.take(probe.len() as u64);
+        let read = stream.read_to_end(&mut head);
+        if let (Err(_), Some(error)) = (read, stream.get_ref().source().get_ref().failed) {
+            return Err(Trouble::Io(io::Error::from_raw_os_error(error)));
+        }
         if !probe.starts_with(&head) {
             return Err(Trouble::Replaced);
         }
-        let decoder = decoder(Arc::clone(&file));
+        let decoder = decoder(Arc::clone(&file))?;
         let (before, step, met, pulse) = (Vec::new(), WINDOW, None, pulse.clone());
         let mut gzip = Self { file, decoder, at: 0, before, step, met, pulse };
         gzip.skip(at)?;
@@ -255,16 +262,31 @@ impl Gzip {
                     self.at += more as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if self.unread().is_some() => return Err(self.damaged_or_unread(None)),
                 // What was read before the damage is handed out first; the next call meets it again.
                 Err(error) if got > 0 => {
                     self.met = Some((error.kind(), error.to_string()));
                     break;
                 }
                 Err(_) if self.step > 1 => self.restart_slowly()?,
-                Err(error) => return Err(self.damaged(error)),
+                Err(error) => return Err(self.damaged_or_unread(Some(error))),
             }
         }
         Ok(got)
+    }
+
+    /// The error of the disk that ended the stream, for a decoder may say it in words of its own.
+    fn unread(&self) -> Option<io::Error> {
+        self.decoder.source().get_ref().failed.map(io::Error::from_raw_os_error)
+    }
+
+    /// Why the stream ended: what the disk did not give is no damage, and is read again.
+    fn damaged_or_unread(&mut self, error: Option<io::Error>) -> Trouble {
+        match (self.unread(), error) {
+            (Some(error), _) => Trouble::Io(error),
+            (None, Some(error)) => self.damaged(error),
+            (None, None) => Trouble::Io(io::ErrorKind::Other.into()),
+        }
     }
 
     fn damaged(&mut self, error: io::Error) -> Trouble {
@@ -282,7 +304,7 @@ impl Gzip {
 
     fn restart_slowly(&mut self) -> Result<(), Trouble> {
         let at = self.at;
-        (self.decoder, self.at) = (decoder(Arc::clone(&self.file)), 0);
+        (self.decoder, self.at) = (decoder(Arc::clone(&self.file))?, 0);
         self.skip(at)?;
         self.step = 1;
         Ok(())
@@ -306,7 +328,7 @@ impl Gzip {
                     self.at += got as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.damaged(error)),
+                Err(error) => return Err(self.damaged_or_unread(Some(error))),
             }
         }
         Ok(())
@@ -318,23 +340,35 @@ pub(super) type FileDecoder = Decoder<BufReader<FromStart>>;
 
 /// See [`FileDecoder`]. Whoever else reads the file does not disturb it. What begins like nothing that is known is a `.gz`
 /// whose beginning is damaged.
-pub(super) fn decoder(file: Arc<ReadFile>) -> FileDecoder {
-    let packing = begin_of(&file).ok().and_then(|begin| Packing::of(&begin).ok().flatten());
-    let compressed = BufReader::with_capacity(WINDOW, FromStart { file, at: 0 });
-    Decoder::new(packing.unwrap_or(Packing::Gzip), compressed)
+///
+/// # Errors
+/// If its first bytes cannot be read.
+pub(super) fn decoder(file: Arc<ReadFile>) -> io::Result<FileDecoder> {
+    let packing = Packing::of(&begin_of(&file)?).ok().flatten();
+    let compressed = BufReader::with_capacity(WINDOW, FromStart { file, at: 0, failed: None });
+    Ok(Decoder::new(packing.unwrap_or(Packing::Gzip), compressed))
 }
 
 /// Reads a shared file with a place of its own in it.
 pub(super) struct FromStart {
     file: Arc<ReadFile>,
     at: u64,
+    /// The error of the disk that was met last, if nothing was read since: its number.
+    pub(super) failed: Option<i32>,
 }
 
 impl Read for FromStart {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let got = self.file.read_at(into, self.at)?;
-        self.at += got as u64;
-        Ok(got)
+        // A decoder may take an interruption for the end of the stream.
+        let read = loop {
+            match self.file.read_at(into, self.at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.failed = read.as_ref().err().and_then(io::Error::raw_os_error);
+        self.at += *read.as_ref().unwrap_or(&0) as u64;
+        read
     }
 }
 

@@ -110,3 +110,47 @@ fn the_bytes_before_an_offset_are_recognised() {
     assert!(source.matches(Mark::of(b"first\n", &key).unwrap(), &key).unwrap());
     assert!(!source.matches(Mark::of(b"other\n", &key).unwrap(), &key).unwrap());
 }
+
+/// A disk that fails once is no damage: what could not be read is read the next time.
+#[test]
+fn an_error_of_the_disk_is_told_as_one_at_every_read_of_every_format_and_damages_nothing() {
+    use crate::disk::{FaultKind, plan};
+    let dir = tempfile::tempdir().unwrap();
+    let text: Vec<u8> = (0..40_000_u32).flat_map(|n| format!("{n} ").into_bytes()).collect();
+    let bzip2 = {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(&text).unwrap();
+        encoder.finish().unwrap()
+    };
+    for (name, packed) in [("a.gz", gz(&text)), ("a.bz2", bzip2)] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, packed).unwrap();
+        for errno in [rustix::io::Errno::IO, rustix::io::Errno::INTR, rustix::io::Errno::ROFS] {
+            let mut failed = 0;
+            for before in 0..8 {
+                let file = held(&path, true);
+                plan(&path, FaultKind::Read, before, 1, errno);
+                let mut all = Vec::new();
+                let read = Source::open(file, 1000, &Arc::default(), &Pulse::default()).and_then(
+                    |mut source| {
+                        while source.read(&mut all, 10_000)? > 0 {}
+                        Ok(())
+                    },
+                );
+                plan(&path, FaultKind::Read, 0, 0, errno);
+                match read {
+                    Ok(()) => assert_eq!(all, text[1000..], "{name} {errno:?} at read {before}"),
+                    Err(Trouble::Io(error)) => {
+                        assert_eq!(error.raw_os_error(), Some(errno.raw_os_error()));
+                        failed += 1;
+                    }
+                    Err(other) => panic!("{name} {errno:?} at read {before}: {other:?}"),
+                }
+            }
+            assert!(
+                (failed > 1) == (errno != rustix::io::Errno::INTR),
+                "{name} {errno:?}: {failed}"
+            );
+        }
+    }
+}

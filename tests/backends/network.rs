@@ -100,7 +100,7 @@ fn assert_says_so(agent: &Agent) {
         let (status, said) = agent.readyz()?;
         let why = |output| said.lines().find(|line| line.contains(output));
         let both = [why("output loki"), why("output elasticsearch")];
-        let both = both.iter().flatten().filter(|why| why.contains("within `timeout`")).count();
+        let both = both.iter().flatten().filter(|why| why.contains("in time")).count();
         if (status, both) == (503, 2) { Ok(()) } else { Err(format!("{status}: {said}")) }
     });
     let bound = agent.count("auditrail_memory_bound_bytes", &[]);
