@@ -7,7 +7,7 @@
 //! `change` or `read`, its number, what it was, the path, and the error it got instead, or null.
 //!
 //! A write is two steps, each of half the bytes: a fault at the second leaves a half-written file.
-//! Unit tests plan faults for one directory ([`plan`]), since many of them share a process.
+//! Unit tests plan faults for one directory (`plan`), since many of them share a process.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
