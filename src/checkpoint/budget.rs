@@ -1,10 +1,10 @@
 //! The bounds on disk space: etcd's disk is often the same.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Disk, MinFree};
+use crate::disk;
 
 /// `disk`: how much may lie below the state directory, and how much must stay free on its file system.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl Budget {
 /// Bytes of all files below a directory.
 fn bytes_below(directory: &Path) -> io::Result<u64> {
     let mut sum = 0;
-    for entry in fs::read_dir(directory)? {
+    for entry in disk::list(directory)? {
         let entry = entry?;
         let meta = match entry.metadata() {
             // Files come and go while this is counted.

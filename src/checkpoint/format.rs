@@ -23,7 +23,7 @@ struct Frame {
     hmac: Option<String>,
 }
 
-/// What the keyed hash says of a checkpoint that is whole.
+/// Who wrote a checkpoint that is whole, as its keyed hash tells.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Author {
     /// A holder of the node's key wrote it.
@@ -162,6 +162,7 @@ mod tests {
             time: Some(1),
             live: true,
             unread: false,
+            written: None,
             own: None,
         };
         let generations = [(Fingerprint([9; 16]), sighting)].into();

@@ -1,11 +1,11 @@
-//! What was found in the state directory, and what can be wrong with it.
+//! What loading a checkpoint returns, and its errors.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::State;
 
-/// What can be wrong with the state directory.
+/// An error of the state directory or of a file in it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
     #[error(

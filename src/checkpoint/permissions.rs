@@ -12,13 +12,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RawMode, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawMode, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid, getgroups};
 
 use super::CheckpointError;
 use super::store::{CURRENT, KEY, LOCK, PREVIOUS};
-use crate::disk::private::{NotOurs, kind, may_own, own, set_mode};
+use crate::disk::private::{self, kind, may_own, ours, own, set_mode};
 
 /// Permissions of anybody but the owner.
 const OTHERS: RawMode = 0o077;
@@ -145,7 +145,7 @@ impl Walk {
             // A crash left it, and the next one that is made takes its place.
             return Ok(());
         }
-        ours(&stat).map_err(|why| refused(&path, why.to_string()))?;
+        ours(stat.st_mode, stat.st_uid).map_err(|why| refused(&path, why.to_string()))?;
         if stat.st_mode & OTHERS == 0 {
             return Ok(());
         }
@@ -166,7 +166,7 @@ impl Walk {
             Err(error) => Err(cannot_open(&path, error.into())),
             Ok(opened) => {
                 let stat = fstat(&opened).map_err(|error| cannot_open(&path, error.into()))?;
-                ours(&stat).map_err(|why| refused(&path, why.to_string()))?;
+                ours(stat.st_mode, stat.st_uid).map_err(|why| refused(&path, why.to_string()))?;
                 self.close(&opened, &stat, &path)
             }
         }
@@ -236,28 +236,11 @@ fn is_by_fs_group(stat: &Stat) -> bool {
     !geteuid().is_root() && by_group && is_ours()
 }
 
-fn ours(stat: &Stat) -> Result<(), NotOurs> {
-    match kind(stat.st_mode) {
-        Some(kind) => Err(NotOurs::Kind(kind)),
-        None if !may_own(stat.st_uid) => Err(NotOurs::Owner { owner: stat.st_uid, own: own() }),
-        None => Ok(()),
-    }
-}
-
+/// The names in a directory, in order.
 fn names(directory: &OwnedFd, path: &Path) -> Result<Vec<OsString>, CheckpointError> {
-    let read = || -> io::Result<Vec<OsString>> {
-        let mut names = Vec::new();
-        for entry in Dir::read_from(directory)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(OsStr::from_bytes(name).to_owned());
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
-    };
-    read().map_err(|source| cannot_open(path, source))
+    let mut names = private::names(directory).map_err(|source| cannot_open(path, source))?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn shown(path: &Path, stat: &Stat) -> String {

@@ -37,6 +37,9 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// The files of the directory that stay.
+    pub(crate) const FILES: [&str; 4] = [CURRENT, PREVIOUS, LOCK, KEY];
+
     /// Creates the directory where it is missing, closes it to other users, takes its lock, and makes the node's secret at
     /// the first start.
     ///

@@ -16,6 +16,7 @@ use rustix::fs::StatVfsMountFlags;
 
 use super::own_files::named;
 use crate::config::{Auth, Config, Http, OutputKind, is_telling};
+use crate::disk::private::{self, Other};
 use crate::output::Finding;
 
 /// Says each in the log.
@@ -159,29 +160,29 @@ impl Mount {
 
 /// Who beside root and the agent's user can write to a file.
 fn others_write(meta: &Metadata) -> Option<String> {
-    let (own, mode) = (rustix::process::geteuid().as_raw(), meta.mode());
-    if mode & 0o002 != 0 {
-        return Some(format!("everybody (mode {:04o})", mode & 0o7777));
-    }
-    if meta.uid() != own && meta.uid() != 0 {
-        return Some(format!("user {}, who owns it", meta.uid()));
-    }
-    (mode & 0o020 != 0 && is_shared(meta.gid()))
-        .then(|| format!("group {} (mode {:04o})", meta.gid(), mode & 0o7777))
+    Other::writer(meta).map(|other| shown(other, meta))
 }
 
 /// Who beside root and the agent's user can read a file.
 fn others_read(meta: &Metadata) -> Option<String> {
-    let (own, mode) = (rustix::process::geteuid().as_raw(), meta.mode());
-    if mode & 0o004 != 0 {
-        return Some(format!("everybody (mode {:04o})", mode & 0o7777));
-    }
+    let mode = meta.mode();
     // Through a group of its own the agent's user may read a file of root, as systemd and packages set it up.
-    (mode & 0o040 != 0 && is_shared(meta.gid()) && own == 0)
-        .then(|| format!("group {} (mode {:04o})", meta.gid(), mode & 0o7777))
+    let by_group = mode & 0o040 != 0 && private::is_shared(meta.gid()) && private::own() == 0;
+    let other = if mode & 0o004 != 0 {
+        Other::Everybody
+    } else if by_group {
+        Other::Group(meta.gid())
+    } else {
+        return None;
+    };
+    Some(shown(other, meta))
 }
 
-/// Whether a group may have others in it than the agent's user and root.
-fn is_shared(group: u32) -> bool {
-    group != 0 && group != rustix::process::getegid().as_raw()
+fn shown(other: Other, meta: &Metadata) -> String {
+    let mode = meta.mode() & 0o7777;
+    match other {
+        Other::Everybody => format!("everybody (mode {mode:04o})"),
+        Other::Owner(user) => format!("user {user}, who owns it"),
+        Other::Group(group) => format!("group {group} (mode {mode:04o})"),
+    }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::start::inputs_of;
 use super::transform::NotAccepted;
+use crate::checkpoint::Store;
 use crate::config::{
     Auth, Config, FileInput, Http, OutputKind, RedactMode, SecretSource, is_backup,
 };
@@ -217,7 +218,7 @@ impl Owned {
                 files.push((Spot::of(key), of("redact.key_file")));
             }
         }
-        for name in ["checkpoint.json", "checkpoint.json.previous", "lock", "node.key"] {
+        for name in Store::FILES {
             files.push((Spot::of(&state.join(name)), "the agent's own, in `state_dir`".to_owned()));
         }
         let stderr = io::stderr().flush().ok().and_then(|()| fs::metadata("/proc/self/fd/2").ok());

@@ -19,6 +19,15 @@ pub(crate) struct Loki {
     pub(crate) stream_per_hour: bool,
 }
 
+#[cfg(test)]
+impl Loki {
+    /// With nothing set that need not be.
+    pub(crate) fn plain(http: Http, endpoint: String) -> Self {
+        let (tenant, labels, metadata) = (String::new(), Vec::new(), Vec::new());
+        Self { http, endpoint, tenant, labels, metadata, stream_per_hour: false }
+    }
+}
+
 /// A field of the event that Loki keeps as structured metadata, under this name in snake case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum MetadataField {

@@ -113,13 +113,12 @@ fn or_hang(met: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The error that a read gets instead of acting. Without a path it fails only where faults fall anywhere.
-pub(super) fn read(path: Option<&Path>) -> io::Result<()> {
+/// The error that a read gets instead of acting.
+pub(super) fn read(path: &Path) -> io::Result<()> {
     if !*IS_ON {
         return Ok(());
     }
-    let paths: Vec<_> = path.map(Path::to_owned).into_iter().collect();
-    let met = faults().meet(FaultKind::Read, "read", &paths);
+    let met = faults().meet(FaultKind::Read, "read", &[path.to_owned()]);
     or_hang(met)
 }
 

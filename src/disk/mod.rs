@@ -29,7 +29,7 @@ mod steps;
 pub(crate) use faults::{FaultKind, plan};
 pub(crate) use own_directory::{OwnDirectory, Standing};
 pub(crate) use private::{NotOurs, OwnFile, read_own};
-pub(crate) use read::{Links, NoFile, ReadFile};
+pub(crate) use read::{Links, NoFile, ReadFile, list};
 pub(crate) use steps::{Step, at};
 use steps::{number, parts, step};
 
@@ -39,12 +39,12 @@ pub(crate) struct File {
     inner: fs::File,
     /// Tells it from others in the notes of a test build.
     number: u64,
-    faults: Arc<Faults>,
+    failed: Arc<Failed>,
 }
 
 /// What went wrong with a file, for it and its clones.
 #[derive(Debug, Default)]
-struct Faults {
+struct Failed {
     /// A write failed, perhaps after half of it.
     is_torn: AtomicBool,
     /// A sync failed.
@@ -94,7 +94,7 @@ impl File {
     fn own(path: &Path, empty: bool, flags: OFlags) -> io::Result<Self> {
         let number = number();
         let inner = step(Step::Open(path, empty, number), || private::open_to_write(path, flags))?;
-        Ok(Self { inner, number, faults: Arc::default() })
+        Ok(Self { inner, number, failed: Arc::default() })
     }
 
     /// Opens the file of a file output to append to, made where it is missing: it may be a link, or no regular file.
@@ -102,13 +102,11 @@ impl File {
     /// # Errors
     /// As the disk has them.
     pub(crate) fn append_to_output(path: &Path) -> io::Result<Self> {
-        Self::any(path, false, OpenOptions::new().create(true).append(true))
-    }
-
-    fn any(path: &Path, empty: bool, options: &mut OpenOptions) -> io::Result<Self> {
         let number = number();
-        let inner = step(Step::Open(path, empty, number), || options.mode(0o600).open(path))?;
-        Ok(Self { inner, number, faults: Arc::default() })
+        let inner = step(Step::Open(path, false, number), || {
+            OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+        })?;
+        Ok(Self { inner, number, failed: Arc::default() })
     }
 
     /// Writes at the end, all or as much as fits before the error.
@@ -116,21 +114,21 @@ impl File {
     /// # Errors
     /// As the disk has them. After one nothing more is written before the file is cut, or it would stand behind half a line.
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.faults.is_torn.load(Relaxed) {
+        if self.failed.is_torn.load(Relaxed) {
             let what = "an earlier write failed, and what it left could not be cut off";
             return Err(io::Error::other(what));
         }
         let written = parts(bytes).try_for_each(|part| {
             step(Step::Write(self.number, part), || self.inner.write_all(part))
         });
-        self.faults.is_torn.store(written.is_err(), Relaxed);
+        self.failed.is_torn.store(written.is_err(), Relaxed);
         written
     }
 
     /// Cuts the file, or lengthens it with NUL bytes.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
         step(Step::Cut(self.number, length), || self.inner.set_len(length))?;
-        self.faults.is_torn.store(false, Relaxed);
+        self.failed.is_torn.store(false, Relaxed);
         Ok(())
     }
 
@@ -140,12 +138,12 @@ impl File {
     /// As the disk has them, and ever after one: the kernel may have dropped what it could not write, and says of the rest
     /// that it is durable. Opened and written anew, a file is another.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        if self.faults.is_lost.load(Relaxed) {
+        if self.failed.is_lost.load(Relaxed) {
             let what = "an earlier sync of this file failed, so what was written may be lost";
             return Err(io::Error::other(what));
         }
         let synced = step(Step::Sync(self.number), || self.inner.sync_data());
-        self.faults.is_lost.fetch_or(synced.is_err(), Relaxed);
+        self.failed.is_lost.fetch_or(synced.is_err(), Relaxed);
         synced
     }
 
@@ -154,14 +152,19 @@ impl File {
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        let (inner, faults) = (self.inner.try_clone()?, Arc::clone(&self.faults));
-        Ok(Self { inner, number: self.number, faults })
+        let (inner, failed) = (self.inner.try_clone()?, Arc::clone(&self.failed));
+        Ok(Self { inner, number: self.number, failed })
     }
 
     /// For locks and descriptors; nothing is to be written through it.
     pub(crate) fn inner(&self) -> &fs::File {
         &self.inner
     }
+}
+
+/// The directory that holds the last name of a path.
+pub(crate) fn above(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes a directory and those above it, for the owner alone (0700), and their names durable.

@@ -7,18 +7,18 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatVfs, fchmod, fstat, fstatvfs, linkat,
-    mkdirat, openat, renameat, statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfs, fstat, fstatvfs, linkat, mkdirat, openat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
-use super::private::{NotOurs, may_own, own};
-use super::read::{Links, ReadFile, walk};
-use super::steps::{Step, step};
+use super::above;
+use super::private::{self, NotOurs, may_own, own, set_mode};
+use super::read::{Links, ReadFile, directory, walk};
+use super::steps::{Step, read_step, step};
 
 /// The owner may do all, others nothing.
 const PRIVATE: Mode = Mode::RWXU;
@@ -67,6 +67,10 @@ impl OwnDirectory {
     /// # Errors
     /// If there is none, or a link or something else in its place, or one of another user: see [`NotOurs`].
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        read_step(path, || Self::open_unfailing(path))
+    }
+
+    fn open_unfailing(path: &Path) -> io::Result<Self> {
         let (above, name) = walk(path, Links::Refused)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let inner: OwnedFd = openat(&above, &name, flags, Mode::empty())?;
@@ -78,7 +82,7 @@ impl OwnDirectory {
         if stat.st_uid == own
             && Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO)
         {
-            step(Step::Private(path), || Ok(fchmod(&inner, PRIVATE)?))?;
+            set_mode(&inner, path, PRIVATE)?;
         }
         let (id, above) = (id_of(&stat), id_of(&fstat(&above)?));
         Ok(Self { inner: inner.into(), path: path.to_owned(), id, above })
@@ -93,30 +97,25 @@ impl OwnDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
-        if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
-            super::create_dir_all(above)?;
-        }
-        let (above, name) = walk_to_new(path)?;
-        match step(Step::Directory(path), || Ok(mkdirat(&above, &name, PRIVATE)?)) {
+        let (parent, name) = (above(path), path.file_name().ok_or(Errno::INVAL)?);
+        super::create_dir_all(parent)?;
+        let opened = directory(parent)?;
+        match step(Step::Directory(path), || Ok(mkdirat(&opened, name, PRIVATE)?)) {
             // Somebody else was faster; whose it is will show.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other?,
         }
-        path.parent().map_or(Ok(()), super::sync_directory)?;
+        super::sync_directory(parent)?;
         Self::open(path)
     }
 
     /// Where its path leads now.
     pub(crate) fn standing(&self) -> Standing {
-        let above = match self.path.parent() {
-            Some(above) if !above.as_os_str().is_empty() => above,
-            _ => Path::new("."),
-        };
         let leads =
             |path: &Path, flags, id| statat(CWD, path, flags).is_ok_and(|stat| id_of(&stat) == id);
         if leads(&self.path, AtFlags::SYMLINK_NOFOLLOW, self.id) {
             Standing::InPlace
-        } else if leads(above, AtFlags::empty(), self.above)
+        } else if leads(above(&self.path), AtFlags::empty(), self.above)
             && fstat(&self.inner).is_ok_and(|stat| stat.st_nlink > 0)
         {
             Standing::Moved
@@ -135,15 +134,7 @@ impl OwnDirectory {
     /// # Errors
     /// If it cannot be read.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&self.inner)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name != "." && name != ".." {
-                names.push(name.to_owned());
-            }
-        }
-        Ok(names)
+        read_step(&self.path, || private::names(&self.inner))
     }
 
     /// What is known of a file in it; a link is not followed.
@@ -223,15 +214,4 @@ pub(super) fn link(file: &ReadFile, directory: BorrowedFd<'_>, name: &Path) -> i
 
 fn id_of(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
-}
-
-/// The directory above a name that need not be there, and the name.
-fn walk_to_new(path: &Path) -> io::Result<(OwnedFd, OsString)> {
-    let name = path.file_name().ok_or(Errno::INVAL)?.to_owned();
-    // Of what is in the directory above the walk asks nothing but the last name.
-    let above = match path.parent() {
-        Some(above) if !above.as_os_str().is_empty() => above,
-        _ => Path::new("."),
-    };
-    Ok((super::read::directory(above)?, name))
 }

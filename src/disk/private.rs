@@ -5,16 +5,19 @@
 //! So no symbolic link is followed, nothing is waited for, and what was opened is looked at through its descriptor: a
 //! regular file with one name, which belongs to the agent's user or to root.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, open, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, open, statat};
 use rustix::io::Errno;
 
-use super::steps::{Step, read_step_of, step};
+use super::above;
+use super::steps::{Step, read_step, step};
 
 /// Added to every mode of opening: no link is followed, a FIFO is not waited for, a terminal does not become ours.
 const WARY: OFlags =
@@ -75,6 +78,61 @@ pub(crate) fn own() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Whether something of this mode and owner is a regular file that the agent may take for its own.
+///
+/// # Errors
+/// Says what it is instead, or whose.
+pub(crate) fn ours(mode: u32, owner: u32) -> Result<(), NotOurs> {
+    match kind(mode) {
+        Some(kind) => Err(NotOurs::Kind(kind)),
+        None if !may_own(owner) => Err(NotOurs::Owner { owner, own: own() }),
+        None => Ok(()),
+    }
+}
+
+/// Somebody beside root and the agent's user.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Other {
+    Everybody,
+    Owner(u32),
+    Group(u32),
+}
+
+impl Other {
+    /// Who else may write to a file, or put another in its place in a directory.
+    pub(crate) fn writer(meta: &fs::Metadata) -> Option<Self> {
+        let mode = meta.mode();
+        if mode & 0o002 != 0 {
+            Some(Self::Everybody)
+        } else if may_own(meta.uid()) {
+            (mode & 0o020 != 0 && is_shared(meta.gid())).then(|| Self::Group(meta.gid()))
+        } else {
+            Some(Self::Owner(meta.uid()))
+        }
+    }
+}
+
+/// Whether a group may have others in it than the agent's user and root.
+pub(crate) fn is_shared(group: u32) -> bool {
+    group != 0 && group != rustix::process::getegid().as_raw()
+}
+
+/// The names in an open directory, in no order.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
 /// Opens one of our files to write to it, with these flags.
 ///
 /// # Errors
@@ -86,12 +144,7 @@ pub(super) fn open_to_write(path: &Path, flags: OFlags) -> io::Result<fs::File> 
     };
     let opened = fs::File::from(opened);
     let meta = opened.metadata()?;
-    if let Some(kind) = kind(meta.mode()) {
-        return Err(NotOurs::Kind(kind).into());
-    }
-    if !may_own(meta.uid()) {
-        return Err(NotOurs::Owner { owner: meta.uid(), own: own() }.into());
-    }
+    ours(meta.mode(), meta.uid())?;
     if meta.nlink() > 1 {
         return Err(NotOurs::Names(meta.nlink()).into());
     }
@@ -122,18 +175,13 @@ impl OwnFile {
     /// # Errors
     /// If it cannot be opened, or is not the agent's: see [`NotOurs`].
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        read_step_of(path, || {
+        read_step(path, || {
             let opened = open(path, OFlags::RDONLY | WARY, Mode::empty());
             let inner = fs::File::from(opened.map_err(|error| in_place(path, error))?);
             let meta = inner.metadata()?;
-            if let Some(kind) = kind(meta.mode()) {
-                return Err(NotOurs::Kind(kind).into());
-            }
-            let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-            let of_directory =
-                || fs::metadata(above.unwrap_or(Path::new("."))).map(|meta| meta.uid());
-            if !may_own(meta.uid()) && of_directory()? != meta.uid() {
-                return Err(NotOurs::Owner { owner: meta.uid(), own: own() }.into());
+            match ours(meta.mode(), meta.uid()) {
+                Err(NotOurs::Owner { owner, .. }) if fs::metadata(above(path))?.uid() == owner => {}
+                whose => whose?,
             }
             Ok(Self { inner, path: path.to_owned() })
         })
@@ -155,7 +203,7 @@ impl OwnFile {
 
 impl Read for OwnFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        read_step_of(&self.path, || self.inner.read(into))
+        read_step(&self.path, || self.inner.read(into))
     }
 }
 

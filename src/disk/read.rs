@@ -20,7 +20,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::private::{kind, may_own};
-use super::steps::read_step_of as read_step;
+use super::steps::read_step;
 
 /// Links that one name may lead through, as the kernel has it (`MAXSYMLINKS` in Linux' `namei.h`).
 const LINKS: usize = 40;
@@ -152,6 +152,14 @@ impl ReadFile {
     }
 }
 
+/// What stands in a directory, in no order.
+///
+/// # Errors
+/// If it cannot be read. An entry can fail on its own.
+pub(crate) fn list(directory: &Path) -> io::Result<fs::ReadDir> {
+    read_step(directory, || fs::read_dir(directory))
+}
+
 impl io::Read for &ReadFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         read_step(&self.path, || (&self.inner).read(into))
@@ -200,13 +208,11 @@ fn parts_of(path: &Path, links: Links) -> io::Result<(OwnedFd, Option<OsString>)
         let stat = fstat(&next)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink if fstatfs(&next)?.f_type == PROC_SUPER_MAGIC => {
-                // What stands there leads by itself and not by its text, and nobody can put a link there.
-                let there = OFlags::PATH | OFlags::CLOEXEC;
-                let there = openat(&at, &part, there, Mode::empty())?;
                 if last {
                     return Err(NoFile::Link.into());
                 }
-                at = there;
+                // What stands there leads by itself and not by its text, and nobody can put a link there.
+                at = openat(&at, &part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             }
             FileType::Symlink => {
                 if last && links == Links::Refused {

@@ -77,36 +77,18 @@ pub(super) fn step<T>(what: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io
     done
 }
 
-/// Opens a file to read it, or reads from one. Reads are counted apart from steps, so that a read more or less moves no
-/// point at which a process is ended.
+/// Opens the file under a path to read it, or reads from it. Reads are counted apart from steps, so that a read more or less
+/// moves no point at which a process is ended.
 #[cfg(not(debug_assertions))]
 #[inline]
-#[allow(dead_code, reason = "for `read.rs`")]
-pub(super) fn read_step<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn read_step<T>(_: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     act()
 }
 
 /// Likewise, unless it is to fail.
 #[cfg(debug_assertions)]
-#[allow(dead_code, reason = "for `read.rs`")]
-pub(super) fn read_step<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    faults::read(None)?;
-    act()
-}
-
-/// As [`read_step`], of a file whose path is known: a unit test can then make the reads below one directory fail.
-#[cfg(not(debug_assertions))]
-#[inline]
-#[allow(dead_code, reason = "for `read.rs`")]
-pub(super) fn read_step_of<T>(_: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    act()
-}
-
-/// Likewise, unless it is to fail.
-#[cfg(debug_assertions)]
-#[allow(dead_code, reason = "for `read.rs`")]
-pub(super) fn read_step_of<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    faults::read(Some(path))?;
+pub(super) fn read_step<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    faults::read(path)?;
     act()
 }
 

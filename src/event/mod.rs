@@ -40,7 +40,7 @@ pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
 pub(crate) use passed::Passed;
 pub(crate) use position::{Fingerprint, Position, Whole};
-pub(crate) use sightings::{Roll, Sighting, Sightings};
+pub(crate) use sightings::{Readable, Roll, Sighting, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
 pub(crate) use unwrap::{OddLine, unwrap};
 

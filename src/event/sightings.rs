@@ -33,6 +33,9 @@ pub(crate) struct Sighting {
     /// It could never be read: it is known by its file, not by what it holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unread: bool,
+    /// When it was last written to, as its file says, as long as it could never be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) written: Option<Nanos>,
     /// Keyed hash of what tells its file from others, as long as its name may change: while it is live or numbered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) own: Option<Fingerprint>,
@@ -48,6 +51,19 @@ impl Sighting {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// A file that can be read.
+#[derive(Debug)]
+pub(crate) struct Readable<'a> {
+    /// What it holds.
+    pub(crate) print: Fingerprint,
+    /// See [`Sighting::own`].
+    pub(crate) own: Fingerprint,
+    /// A name that it keeps, without `.gz`.
+    pub(crate) stem: Option<&'a str>,
+    /// From when to when it was written to: nothing else was meanwhile.
+    pub(crate) filled: Option<(Nanos, Nanos)>,
 }
 
 /// The generations of one input.
@@ -122,18 +138,28 @@ impl Roll {
         state.known.iter().find(|(_, one)| one.own == Some(own)).map(|(print, _)| *print)
     }
 
+    /// The name that a generation was last seen under, without `.gz`.
+    pub(crate) fn stem_of(&self, print: Fingerprint) -> Option<String> {
+        self.lock().known.get(&print).map(|sighting| sighting.stem().to_owned())
+    }
+
     /// Whether anything is known that could never be read.
     pub(crate) fn has_unread(&self) -> bool {
         self.lock().known.values().any(|sighting| sighting.unread)
     }
 
-    /// A file could be read at last: forgets what it was known by, if it was, and for a rotated one what had its name.
-    pub(crate) fn resolve(&self, print: Fingerprint, stem: Option<&str>) {
+    /// A file could be read at last: forgets what it was known by before.
+    pub(crate) fn resolve(&self, file: &Readable<'_>) {
         let mut state = self.lock();
         let State { known, resolved, .. } = &mut *state;
+        let is_new = !known.contains_key(&file.print);
         known.retain(|one, sighting| {
-            let named = Some(sighting.stem()) == stem;
-            let done = sighting.unread && (*one == print || named);
+            let named = Some(sighting.stem()) == file.stem;
+            // Renamed and compressed while nobody looked: all that is left is when it was written to.
+            let within =
+                |(first, last)| sighting.written.is_some_and(|at| first <= at && at <= last);
+            let filled = is_new && file.filled.is_some_and(within);
+            let done = sighting.unread && (*one == file.own || named || filled);
             if done {
                 resolved.insert(*one);
             }
@@ -164,6 +190,7 @@ impl Roll {
                     if complete { (length, true) } else { (before.length, before.complete) };
                 (sighting.length, sighting.complete) = exact;
                 (sighting.time, sighting.cut, sighting.unread) = (before.time, before.cut, false);
+                sighting.written = None;
                 changed |= before.file != sighting.file;
                 state.known.insert(print, sighting);
                 continue;
@@ -251,6 +278,7 @@ mod tests {
             time: None,
             live,
             unread: false,
+            written: None,
             own: None,
         }
     }

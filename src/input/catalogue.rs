@@ -27,7 +27,7 @@ use super::pulse::{Pulse, Stopped};
 use super::renamed::Renamed;
 use super::unread::Unread;
 use crate::config::FileInput;
-use crate::disk::descriptors;
+use crate::disk::{above, descriptors};
 use crate::event::{Fingerprint, Key, Roll};
 pub(super) use found::Found;
 use next::Next;
@@ -66,7 +66,7 @@ impl Catalogue {
         let live =
             path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Self {
-            directory: directory(path),
+            directory: above(path).to_owned(),
             live,
             asked: Asked::default(),
             files: Files::new(key.clone()),
@@ -139,7 +139,7 @@ impl Catalogue {
             match self.files.identify(&name, &place, now, held) {
                 // The plain file wins, but for a `.gz` that holds something else.
                 Ok(Identified::As(mut known)) if !name.doubled || known.head.time.is_some() => {
-                    self.unread.resolve(&name, &place);
+                    self.unread.resolve(&name, &place, &known);
                     let before = by_id.get(&known.id).copied();
                     let newly = before.is_none_or(|before| before.generation.held.is_none());
                     if newly && name.stamp.is_some() {
@@ -224,6 +224,7 @@ impl Catalogue {
                         known.head.print = named;
                     }
                     let print = known.head.print;
+                    self.unread.resolve(&name, &place, &known);
                     let elsewhere = next.iter().any(|other| other.generation.print == print);
                     if elsewhere && print != named {
                         pins.remove(named);
@@ -248,13 +249,30 @@ impl Catalogue {
                 }
             }
         }
+        found.unsure |= pins.are_hidden();
         for (named, place, gzip) in pins.taken() {
             let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
-            if let Ok(Identified::As(known)) = self.files.identify(&name, &place, now, |_| None)
-                && next.iter().all(|other| other.generation.print != known.head.print)
-                && pins.is_bare(known.head.print)
-            {
-                insert(next, nameless(&name, place, known, now));
+            match self.files.identify(&name, &place, now, |_| None) {
+                Ok(Identified::As(known)) => {
+                    let print = known.head.print;
+                    self.unread.resolve(&name, &place, &known);
+                    if next.iter().all(|other| other.generation.print != print)
+                        && pins.is_bare(print)
+                    {
+                        insert(next, nameless(&name, place, known, now));
+                    }
+                }
+                // As of a link.
+                Ok(Identified::NotYet) if gzip => {
+                    found.again = found.again.or(Some(now.waits.settled));
+                    pins.take_later(named, place, gzip);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    found.unsure = true;
+                    found.failed(place.path(), false, error);
+                    pins.take_later(named, place, gzip);
+                }
             }
         }
         // What goes has been shown once, so that it is known what is lost.
@@ -298,14 +316,6 @@ fn place_of(directory: &Path, name: &Name) -> FilePlace {
     if name.stamp.is_none() { FilePlace::log(path) } else { FilePlace::backup(path) }
 }
 
-/// The directory of the log and its backups.
-pub(super) fn directory(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// Makes a generation of a file that was identified; `before` is what the last look made of it.
 fn track(
     name: &Name,
@@ -338,6 +348,7 @@ fn track(
         by_content: false,
         unnamed: None,
         unread: false,
+        written: None,
         own,
         probe: known.head.probe,
     };

@@ -13,7 +13,7 @@ use super::names::Name;
 use super::now::Now;
 use super::packing::{BEGIN, Foreign, Packing, begin_of, is_text};
 use super::pulse::Pulse;
-use super::source::{begins_with, decoder};
+use super::source::{begins_with, decoder, is_damage};
 use crate::disk::ReadFile;
 use crate::event::Key;
 
@@ -178,12 +178,7 @@ impl Files {
         let read = |closed| {
             let mut stream =
                 Lenient { inner: decoder(Arc::clone(file))?, damaged: meta.len() == 0 };
-            let head = self.search(&mut stream, closed)?;
-            // What the disk did not give is no damage.
-            if let Some(error) = stream.inner.source().get_ref().failed {
-                return Err(io::Error::from_raw_os_error(error));
-            }
-            Ok::<_, io::Error>((head, stream.damaged))
+            Ok::<_, io::Error>((self.search(&mut stream, closed)?, stream.damaged))
         };
         let (head, damaged) = read(false)?;
         // What breaks off within its first line may still be on its way: the piece of it that is there tells nothing.
@@ -243,7 +238,7 @@ struct Lenient<R> {
 impl<R: io::Read> io::Read for Lenient<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.inner.read(into) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted && is_damage(&error) => {
                 self.damaged = true;
                 Ok(0)
             }

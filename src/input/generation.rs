@@ -69,6 +69,8 @@ pub(crate) struct Generation {
     pub(super) unnamed: Option<Nanos>,
     /// It cannot be opened: only its name and its size are known, or what was read of it before.
     pub(super) unread: bool,
+    /// See [`Sighting::written`].
+    pub(super) written: Option<Nanos>,
     /// See [`Sighting::own`].
     pub(super) own: Option<Fingerprint>,
     /// What it begins with.
@@ -98,6 +100,7 @@ impl Generation {
             time: self.time,
             live: self.live,
             unread: self.unread,
+            written: self.written,
             own: self.own,
         };
         (self.print, sighting)

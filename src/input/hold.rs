@@ -87,8 +87,9 @@ pub(super) fn prefer_open(new: &mut Tracked, old: &Tracked, writer: Option<Finge
     if !new.generation.gzip || (as_long && writer != Some(old.generation.print)) {
         return;
     }
+    // A disk that cannot be read for a while is no reason to let go of the file.
     if length >= old.generation.length
-        && begins_with(&held.file, &old.generation.probe).unwrap_or(false)
+        && begins_with(&held.file, &old.generation.probe).unwrap_or(true)
     {
         let held = Some(held.clone());
         new.generation = Arc::new(Generation { held, length, ..(*new.generation).clone() });

@@ -1,7 +1,7 @@
 //! One listing: the log, its backups, and files beside it that look like backups and are not followed.
 
 use std::collections::HashSet;
-use std::fs::{self, DirEntry};
+use std::fs::DirEntry;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::names::{self, Name, Stamp};
 use super::packing::Foreign;
 use crate::config::{Backups, FileInput};
-use crate::disk::NoFile;
+use crate::disk::{self, NoFile};
 
 /// Which files are the input's, beside what their names tell.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ impl Asked {
     /// Lists the log and its backups.
     pub(super) fn list(&self, directory: &Path, live: &str) -> io::Result<Listing> {
         let mut listing = Listing::default();
-        for entry in fs::read_dir(directory)? {
+        for entry in disk::list(directory)? {
             self.take_in(&entry?, directory, live, &mut listing);
         }
         let mut elsewhere: Vec<_> = self.backups.iter().map(|one| &*one.directory).collect();
@@ -104,7 +104,7 @@ impl Asked {
 
     /// What is there of backups in another directory; one that is not there may come.
     fn take_elsewhere(&self, other: &Path, live: &str, listing: &mut Listing) -> io::Result<()> {
-        let entries = match fs::read_dir(other) {
+        let entries = match disk::list(other) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
@@ -132,6 +132,8 @@ fn is_file(entry: &DirEntry) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;

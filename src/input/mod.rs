@@ -76,6 +76,7 @@ pub(crate) use pins::{HeldLink, agent_name, held_links, remove_link, rename_link
 pub(crate) use reader::{Chunk, Gap, News, Reader};
 
 use crate::config::FileInput;
+use crate::disk::above;
 use crate::event::{Cursor, Key, Nanos, Roll, Sightings};
 use crate::telemetry::{Heart, InputStats, Time};
 use catalogue::Catalogue;
@@ -187,7 +188,7 @@ impl Input {
             Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored);
         let pulse = self.shared.pulse().shown_by(heart);
         let mut follower = Follower {
-            directory: catalogue::directory(&self.config.path),
+            directory: above(&self.config.path).to_owned(),
             catalogue: Catalogue::new(&self.config.path, self.key.clone())
                 .with(&self.config)
                 .with_pins(pins)

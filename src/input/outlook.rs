@@ -143,6 +143,7 @@ mod tests {
                 by_content: false,
                 unnamed: None,
                 unread: false,
+                written: None,
                 own: None,
                 probe: Arc::default(),
             })

@@ -10,7 +10,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,13 +57,15 @@ pub(super) struct Pins {
     links: BTreeMap<Fingerprint, Pin>,
     /// What an earlier process left was taken over.
     adopted: bool,
+    /// It could not be, for now: the disk cannot be read, or no descriptor is left.
+    hidden: bool,
     /// The failure that was said.
     failed: Say<Option<io::ErrorKind>>,
     /// The last link could not be made.
     failing: bool,
     /// What systemd keeps, under which name, and what it kept for this process.
     stored: BTreeMap<Fingerprint, String>,
-    taken: Vec<(Fingerprint, bool, fs::File)>,
+    taken: Vec<(Fingerprint, FilePlace, bool)>,
 }
 
 /// One link.
@@ -114,6 +115,7 @@ impl Pins {
             shared,
             links: BTreeMap::new(),
             adopted: false,
+            hidden: false,
             failed: Say::every(Duration::from_hours(1)),
             failing: false,
             stored: BTreeMap::new(),
@@ -161,17 +163,26 @@ impl Pins {
         }
     }
 
+    /// Whether links may be there that cannot be seen, so that what they keep is not lost.
+    pub(super) fn are_hidden(&self) -> bool {
+        self.hidden
+    }
+
     pub(super) fn has(&self, print: Fingerprint) -> bool {
         self.links.contains_key(&print)
     }
 
     /// The file to read a generation from that has no other name: its link, where there is one.
-    pub(super) fn file_of(&self, generation: &Generation) -> Option<Held> {
+    pub(super) fn file_of(&self, generation: &Generation) -> Option<io::Result<Held>> {
         let pin = self.links.get(&generation.print)?;
         if let Some(held) = generation.held.as_ref().filter(|held| held.id == pin.id) {
-            return Some(held.clone());
+            return Some(Ok(held.clone()));
         }
-        pin.open().ok()
+        match pin.open() {
+            // Somebody removed it since the look at the links.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened),
+        }
     }
 
     /// Links that stand for no generation of the catalogue, or of which only the name says so: an earlier process made

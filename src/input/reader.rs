@@ -96,6 +96,8 @@ pub(crate) struct Reader {
     pub(super) cursor: Cursor,
     /// What to do at the first look; `None` once it is done.
     start_at: Option<StartAt>,
+    /// Since when the first look is put off.
+    unsure: Option<Instant>,
     /// When this process began.
     started: Nanos,
     /// Bytes of each generation at the first look.
@@ -157,6 +159,7 @@ impl Reader {
             reading: Arc::new(Mutex::new(reading.collect())),
             cursor,
             start_at,
+            unsure: None,
             started,
             existed: None,
             losses: Losses::default(),
@@ -211,7 +214,7 @@ impl Reader {
 
     /// One pass over the generations; `None` if there is nothing new in any.
     pub(super) fn poll(&mut self, view: &View, now: Now) -> Option<News> {
-        if view.looks == 0 {
+        if view.looks == 0 || self.is_too_early(view, now) {
             return None;
         }
         if let Some(started) = self.first_look(view) {
@@ -244,6 +247,15 @@ impl Reader {
         self.resting.remove(&generation);
         self.pending.0 = 0;
         self.advance(generation, progress);
+    }
+
+    /// Whether an output that wants all there is had better begin after the next look: what is hidden for a moment would
+    /// count as gone before it was there.
+    fn is_too_early(&mut self, view: &View, now: Now) -> bool {
+        self.start_at == Some(StartAt::Beginning)
+            && view.unsure
+            && !view.generations.is_empty()
+            && now.steady.duration_since(*self.unsure.get_or_insert(now.steady)) < now.waits.lost
     }
 
     fn first_look(&mut self, view: &View) -> Option<News> {

@@ -20,7 +20,7 @@ pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// As in the state, for those who are in the middle of a file.
+    /// Set while the state is locked, so that nobody who waits misses it; read in the middle of a file, too.
     stopped: Arc<AtomicBool>,
     pub(super) waits: Waits,
 }
@@ -35,7 +35,6 @@ struct State {
     awaited: bool,
     /// Some file cannot be read until its mode or owner changes.
     unread_file: bool,
-    stopped: bool,
     /// Nothing will come that was not there at the first look.
     finite: bool,
     readers: Vec<Reading>,
@@ -131,8 +130,8 @@ impl Shared {
 
     /// Ends every wait, now and later.
     pub(super) fn stop(&self) {
+        let _state = self.lock();
         self.stopped.store(true, Relaxed);
-        self.lock().stopped = true;
         self.changed.notify_all();
     }
 
@@ -142,7 +141,7 @@ impl Shared {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.lock().stopped
+        self.stopped.load(Relaxed)
     }
 
     /// Waits for news since `seen`, or until the time is up, or for the end; `false` at the end.
@@ -151,18 +150,17 @@ impl Shared {
         state.waiting += 1;
         let waited = self
             .changed
-            .wait_timeout_while(state, timeout, |state| state.news == seen && !state.stopped);
+            .wait_timeout_while(state, timeout, |state| state.news == seen && !self.is_stopped());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
-        !state.stopped
+        !self.is_stopped()
     }
 
     /// Waits until an instant, whatever happens, but for the end; `false` at the end.
     pub(super) fn pause(&self, until: Instant) -> bool {
         let timeout = until.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |state| !state.stopped);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !state.stopped
+        drop(self.changed.wait_timeout_while(self.lock(), timeout, |_| !self.is_stopped()));
+        !self.is_stopped()
     }
 
     pub(super) fn register(&self, reading: &Reading) {

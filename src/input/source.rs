@@ -219,10 +219,8 @@ pub(super) fn is_whole(file: Arc<ReadFile>, length: u64, pulse: &Pulse) -> io::R
             Ok(0) => return Ok(read == length),
             Ok(got) => read += got as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => match stream.get_ref().source().get_ref().failed {
-                Some(error) => return Err(io::Error::from_raw_os_error(error)),
-                None => return Ok(false),
-            },
+            Err(error) if is_damage(&error) => return Ok(false),
+            Err(error) => return Err(error),
         }
     }
 }
@@ -232,9 +230,9 @@ impl Gzip {
         // The name may be another file's since the look; a damaged beginning is as good as what there is of it.
         let mut head = Vec::new();
         let mut stream = decoder(Arc::clone(&file))?.take(probe.len() as u64);
-        let read = stream.read_to_end(&mut head);
-        if let (Err(_), Some(error)) = (read, stream.get_ref().source().get_ref().failed) {
-            return Err(Trouble::Io(io::Error::from_raw_os_error(error)));
+        match stream.read_to_end(&mut head) {
+            Err(error) if !is_damage(&error) => return Err(Trouble::Io(error)),
+            _ => {}
         }
         if !probe.starts_with(&head) {
             return Err(Trouble::Replaced);
@@ -262,31 +260,18 @@ impl Gzip {
                     self.at += more as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) if self.unread().is_some() => return Err(self.damaged_or_unread(None)),
+                // What was read so far is read again with it.
+                Err(error) if !is_damage(&error) => return Err(Trouble::Io(error)),
                 // What was read before the damage is handed out first; the next call meets it again.
                 Err(error) if got > 0 => {
                     self.met = Some((error.kind(), error.to_string()));
                     break;
                 }
                 Err(_) if self.step > 1 => self.restart_slowly()?,
-                Err(error) => return Err(self.damaged_or_unread(Some(error))),
+                Err(error) => return Err(self.damaged(error)),
             }
         }
         Ok(got)
-    }
-
-    /// The error of the disk that ended the stream, for a decoder may say it in words of its own.
-    fn unread(&self) -> Option<io::Error> {
-        self.decoder.source().get_ref().failed.map(io::Error::from_raw_os_error)
-    }
-
-    /// Why the stream ended: what the disk did not give is no damage, and is read again.
-    fn damaged_or_unread(&mut self, error: Option<io::Error>) -> Trouble {
-        match (self.unread(), error) {
-            (Some(error), _) => Trouble::Io(error),
-            (None, Some(error)) => self.damaged(error),
-            (None, None) => Trouble::Io(io::ErrorKind::Other.into()),
-        }
     }
 
     fn damaged(&mut self, error: io::Error) -> Trouble {
@@ -296,10 +281,8 @@ impl Gzip {
 
     /// Compressed bytes that the decoder has not taken.
     fn behind(&self) -> u64 {
-        let buffer = self.decoder.source();
-        let consumed = buffer.get_ref().at - buffer.buffer().len() as u64;
         let length = self.file.metadata().map_or(0, |meta| meta.len());
-        length.saturating_sub(consumed)
+        length.saturating_sub(self.decoder.consumed())
     }
 
     fn restart_slowly(&mut self) -> Result<(), Trouble> {
@@ -328,15 +311,17 @@ impl Gzip {
                     self.at += got as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.damaged_or_unread(Some(error))),
+                Err(error) if !is_damage(&error) => return Err(Trouble::Io(error)),
+                Err(error) => return Err(self.damaged(error)),
             }
         }
         Ok(())
     }
 }
 
-/// Decompresses a file from its beginning.
-pub(super) type FileDecoder = Decoder<BufReader<FromStart>>;
+/// Decompresses a file from its beginning. An error of the disk comes as the disk has it, for a decoder may say it in words
+/// of its own: what [`is_damage`] tells apart.
+pub(super) struct FileDecoder(Decoder<BufReader<FromStart>>);
 
 /// See [`FileDecoder`]. Whoever else reads the file does not disturb it. What begins like nothing that is known is a `.gz`
 /// whose beginning is damaged.
@@ -346,15 +331,39 @@ pub(super) type FileDecoder = Decoder<BufReader<FromStart>>;
 pub(super) fn decoder(file: Arc<ReadFile>) -> io::Result<FileDecoder> {
     let packing = Packing::of(&begin_of(&file)?).ok().flatten();
     let compressed = BufReader::with_capacity(WINDOW, FromStart { file, at: 0, failed: None });
-    Ok(Decoder::new(packing.unwrap_or(Packing::Gzip), compressed))
+    Ok(FileDecoder(Decoder::new(packing.unwrap_or(Packing::Gzip), compressed)))
+}
+
+/// Whether an error of [`FileDecoder`] is about what the file holds, and will be met again. What the disk did not give is
+/// tried again.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    error.raw_os_error().is_none()
+}
+
+impl FileDecoder {
+    /// Compressed bytes that the decoder has taken.
+    fn consumed(&self) -> u64 {
+        let buffer = self.0.source();
+        buffer.get_ref().at - buffer.buffer().len() as u64
+    }
+}
+
+impl Read for FileDecoder {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(into);
+        match self.0.source().get_ref().failed {
+            Some(error) if read.is_err() => Err(io::Error::from_raw_os_error(error)),
+            _ => read,
+        }
+    }
 }
 
 /// Reads a shared file with a place of its own in it.
-pub(super) struct FromStart {
+struct FromStart {
     file: Arc<ReadFile>,
     at: u64,
     /// The error of the disk that was met last, if nothing was read since: its number.
-    pub(super) failed: Option<i32>,
+    failed: Option<i32>,
 }
 
 impl Read for FromStart {

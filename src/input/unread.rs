@@ -10,10 +10,14 @@ use std::time::UNIX_EPOCH;
 
 use super::catalogue::Tracked;
 use super::file_place::FilePlace;
+use super::files::Known;
 use super::generation::{FileId, Generation, file_id};
-use super::names::{Name, Stamp};
+use super::names::{Name, Stamp, server_stamp};
 use super::now::Now;
-use crate::event::{Fingerprint, Key, Roll};
+use crate::event::{Fingerprint, Key, Nanos, Readable, Roll};
+
+/// The clock of a file system is some milliseconds behind that of the server, and the stamp in a name is cut to one.
+const SLACK: Nanos = 10_000_000;
 
 /// Recognises files that cannot be read, by what is remembered of them.
 pub(super) struct Unread {
@@ -52,6 +56,7 @@ impl Unread {
             by_content: false,
             unnamed: None,
             unread: true,
+            written: meta.as_ref().and_then(written),
             own: meta.as_ref().map(|meta| self.own(meta)).filter(|_| lasting(name).is_none()),
             probe: Arc::default(),
         };
@@ -99,12 +104,25 @@ impl Unread {
     }
 
     /// A file can be read: what it was known by before is not missed.
-    pub(super) fn resolve(&self, name: &Name, place: &FilePlace) {
+    pub(super) fn resolve(&self, name: &Name, place: &FilePlace, known: &Known) {
         let Some(roll) = self.roll.as_ref().filter(|roll| roll.has_unread()) else { return };
-        if let Ok(meta) = place.metadata() {
-            roll.resolve(self.own(&meta), lasting(name));
-        }
+        let Ok(meta) = place.metadata() else { return };
+        let print = known.head.print;
+        // Of a file that only a link keeps: the name that it was last seen under.
+        let seen = roll.stem_of(print).filter(|stem| server_stamp(stem).is_some());
+        let stem = lasting(name).or(seen.as_deref());
+        // A file is compressed after it was filled, at some time.
+        let rotated = stem.and_then(server_stamp).map(|stamp| stamp.saturating_add(SLACK));
+        let last = rotated.or_else(|| if known.gzip { None } else { written(&meta) });
+        let first = known.head.time.map(|first| first.saturating_sub(SLACK));
+        roll.resolve(&Readable { print, own: self.own(&meta), stem, filled: first.zip(last) });
     }
+}
+
+/// When a file was last written to.
+fn written(meta: &Metadata) -> Option<Nanos> {
+    let since = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Nanos::try_from(since.as_nanos()).ok()
 }
 
 /// A name that its file keeps. Numbers move up, and the log's own name goes to the next file.

@@ -2,7 +2,6 @@
 //! when the segment without it has taken the old one's place.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +81,7 @@ impl Shelf {
     }
 
     fn numbers(&self, mend: bool) -> io::Result<Vec<u32>> {
-        let entries = match fs::read_dir(&self.directory) {
+        let entries = match disk::list(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
@@ -330,7 +329,7 @@ fn write(file: &mut disk::File, meta: &[u8], line: &[u8]) -> io::Result<()> {
 
 /// The names in a directory that may be missing, in order.
 pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(directory) {
+    let entries = match disk::list(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };

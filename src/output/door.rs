@@ -12,18 +12,17 @@ pub(super) trait Texts: Sized {
     /// Shows each text to `change`.
     fn each(&mut self, change: &mut dyn FnMut(&mut String));
 
-    /// The same without credentials.
-    fn shown(mut self, secrets: Option<&Secrets>) -> Self {
-        if let Some(secrets) = secrets {
-            let mut last = (String::new(), String::new());
-            self.each(&mut |text| {
-                // Thousands of events may have one answer.
-                if last.0 != *text {
-                    last = (text.clone(), secrets.blank(text));
-                }
-                last.1.clone_into(text);
-            });
-        }
+    /// The same without credentials; most answers have no text and need none.
+    fn shown(mut self, secrets: impl Fn() -> Option<Secrets>) -> Self {
+        let (mut known, mut last) = (None, (String::new(), String::new()));
+        self.each(&mut |text| {
+            let Some(secrets) = known.get_or_insert_with(&secrets) else { return };
+            // Thousands of events may have one answer.
+            if last.0 != *text {
+                last = (text.clone(), secrets.blank(text));
+            }
+            last.1.clone_into(text);
+        });
         self
     }
 }

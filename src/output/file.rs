@@ -5,7 +5,6 @@
 //!
 //! With `rotate`, a full file gets its number as a further extension (`archive.ndjson.000001`), and the oldest go.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -209,7 +208,7 @@ impl File {
         };
         let name = name.as_encoded_bytes();
         let mut all = Vec::new();
-        for entry in fs::read_dir(directory)? {
+        for entry in disk::list(directory)? {
             let entry = entry?.file_name();
             let digits = entry.as_encoded_bytes().strip_prefix(name);
             let digits = digits.and_then(|rest| rest.strip_prefix(b"."));

@@ -4,12 +4,13 @@
 //! the output's own, and the agent would append to whatever it leads to. There the last part of the path must be a file of
 //! the agent's user with one name, and no link; where nobody else may write, the operator's links are followed.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::disk;
+use crate::disk::private::{Other, may_own};
 
 /// Opens a file to append to, made where it is missing.
 pub(super) fn append(path: &Path) -> io::Result<disk::File> {
@@ -39,24 +40,13 @@ pub(super) fn shared_directory(path: &Path) -> Option<PathBuf> {
         let sticky = meta.mode() & 0o1000 != 0;
         let is_safe = sticky
             && next != whole.join(path.file_name()?)
-            && fs::symlink_metadata(&next).is_ok_and(|next| is_trusted(&next));
-        if is_writable(&meta) && !is_safe {
+            && fs::symlink_metadata(&next).is_ok_and(|next| may_own(next.uid()));
+        if Other::writer(&meta).is_some() && !is_safe {
             return Some(directory.to_owned());
         }
         directory.clone_into(&mut next);
     }
     None
-}
-
-fn is_writable(meta: &Metadata) -> bool {
-    let mode = meta.mode();
-    let group =
-        mode & 0o020 != 0 && meta.gid() != 0 && meta.gid() != rustix::process::getegid().as_raw();
-    mode & 0o002 != 0 || group || !is_trusted(meta)
-}
-
-fn is_trusted(meta: &Metadata) -> bool {
-    meta.uid() == 0 || meta.uid() == rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]

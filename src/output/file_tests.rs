@@ -1,5 +1,7 @@
 //! Kills, rotations and failing disks, on real files.
 
+use std::fs;
+
 use super::*;
 use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole};
 

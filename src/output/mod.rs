@@ -208,7 +208,7 @@ impl Output {
                 answer
             }
         };
-        answer.shown(self.secrets().as_ref())
+        answer.shown(|| self.secrets())
     }
 
     /// What its ids are made of, where it has any.
@@ -235,7 +235,7 @@ impl Output {
             }
             Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
         };
-        found.shown(self.secrets().as_ref())
+        found.shown(|| self.secrets())
     }
 
     /// What tells an event of a batch from others in this store, and what is stored of it; `None` for a file, which is
@@ -262,7 +262,7 @@ impl Output {
             Self::Elasticsearch(elasticsearch) => elasticsearch.scan(scope, walk, digest).await,
             Self::File(_) => Told::Unavailable { answer: "a file is not compared".to_owned() },
         };
-        told.shown(self.secrets().as_ref())
+        told.shown(|| self.secrets())
     }
 
     /// Whether the store shows several events of one time, stream and line as one.
@@ -280,7 +280,7 @@ impl Output {
                 Held::Unavailable { answer: "a file is not searched by time".to_owned() }
             }
         };
-        held.shown(self.secrets().as_ref())
+        held.shown(|| self.secrets())
     }
 
     /// What the store would refuse, hide or delete of events of this stretch of time: told before the first push of a
@@ -291,7 +291,7 @@ impl Output {
             Self::Elasticsearch(elasticsearch) => elasticsearch.preflight(times).await,
             Self::File(file) => file.check(),
         };
-        findings.shown(self.secrets().as_ref())
+        findings.shown(|| self.secrets())
     }
 
     /// The time of the newest entry in the stream that all events go to where hours have none of their own (Loki),
@@ -310,7 +310,7 @@ impl Output {
             Self::Elasticsearch(elasticsearch) => elasticsearch.check().await,
             Self::File(file) => file.check(),
         };
-        findings.shown(self.secrets().as_ref())
+        findings.shown(|| self.secrets())
     }
 }
 

@@ -41,14 +41,7 @@ async fn serve(answer: impl Fn(Uri, Value) -> Answer + Clone + Send + Sync + 'st
 }
 
 fn loki(endpoint: String) -> Output {
-    let config = config::Loki {
-        http: http(),
-        endpoint,
-        tenant: String::new(),
-        labels: Vec::new(),
-        metadata: Vec::new(),
-        stream_per_hour: false,
-    };
+    let config = config::Loki::plain(http(), endpoint);
     Output::Loki(Box::new(Loki::new(&config, "n", None, "i").unwrap()))
 }
 

@@ -93,10 +93,15 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, count: usize) {
+    /// As the server rotates: a backup is named after the write that begins the next file, and its events are older. Where
+    /// they are younger than that name, the agent says that a file is missing.
+    fn write(&mut self, count: usize, to_new_file: bool) {
         // Now: a soak is longer than Loki takes events after their time.
         self.maker.set(jiff::Timestamp::now() - SignedDuration::from_secs(1));
         let new: Vec<_> = (0..count).map(|n| self.maker.event(100 + n * 37 % 900)).collect();
+        if to_new_file {
+            self.rotate();
+        }
         let mut log = File::options().create(true).append(true).open(&self.log).unwrap();
         log.write_all(&log_of(&new)).unwrap();
         self.events.extend(new);
@@ -147,21 +152,20 @@ fn nothing_grows_while_the_log_rotates_and_the_stores_come_and_go() {
         + &tables::elasticsearch(&elastic.url(), STREAM, "timeout = \"2s\"");
     let maker = Maker::from_ago(SignedDuration::from_secs(1));
     let mut writer = Writer { log, maker, events: Vec::new(), backups: Vec::new(), rotated: 0 };
-    writer.write(10);
+    writer.write(10, false);
     let mut agent = Agent::start(dir.path(), &config);
 
     // 50 events a second, whatever the length of a tick.
     let each = usize::try_from(tick.as_millis() / 20).unwrap().max(1);
     let (begin, mut samples) = (Instant::now(), Vec::new());
     for round in 1..=SAMPLES {
-        writer.write(each);
+        writer.write(each, matches!(round % 12, 2 | 8));
         // In turns, so that at times one works, at times the other, mostly both.
         match round % 12 {
             3 => loki.kill(),
             4 => loki.resume(),
             6 => elastic.kill(),
             7 => elastic.resume(),
-            2 | 8 => writer.rotate(),
             _ => {}
         }
         // Not by a schedule: a store that takes long to come back must not make the log rotate twice in a moment.

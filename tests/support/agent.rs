@@ -39,12 +39,12 @@ impl Agent {
 
     /// The same with this level of its log.
     pub(crate) fn start_saying(level: Option<&'static str>, dir: &Path, tables: &str) -> Self {
-        Self::start_with(level, None, dir, tables)
+        Self::start_with(level, None, &[], dir, tables)
     }
 
     /// The same under a soft and a hard limit of open files.
     pub(crate) fn start_limited(files: (u32, u32), dir: &Path, tables: &str) -> Self {
-        Self::start_with(None, Some(files), dir, tables)
+        Self::start_with(None, Some(files), &[], dir, tables)
     }
 
     /// The same with faults of the disk, until [`Agent::resume_whole`].
@@ -53,17 +53,7 @@ impl Agent {
         dir: &Path,
         tables: &str,
     ) -> Self {
-        let mut agent = Self {
-            dir: dir.to_owned(),
-            port: free_port(),
-            child: None,
-            level: None,
-            files: None,
-            faults: faults.to_vec(),
-        };
-        agent.configure(tables);
-        agent.resume();
-        agent
+        Self::start_with(None, None, faults, dir, tables)
     }
 
     /// Starts it again on a disk without faults.
@@ -75,6 +65,7 @@ impl Agent {
     fn start_with(
         level: Option<&'static str>,
         files: Option<(u32, u32)>,
+        faults: &[(&'static str, String)],
         dir: &Path,
         tables: &str,
     ) -> Self {
@@ -84,7 +75,7 @@ impl Agent {
             child: None,
             level,
             files,
-            faults: Vec::new(),
+            faults: faults.to_vec(),
         };
         agent.configure(tables);
         agent.resume();

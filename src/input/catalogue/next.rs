@@ -1,6 +1,7 @@
 //! Puts together what one look found and what earlier looks knew: each generation once, oldest first.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use super::super::generation::{Generation, unnamed};
@@ -71,10 +72,12 @@ impl Next {
             if let Some(at) = self.places.get(&old.generation.print) {
                 hold::prefer_open(&mut self.tracked[*at], &old, writer);
                 place = at + 1;
-            } else if (wanted(old.generation.print) || pinned(&old))
-                && let Some(old) = still_there(&old, now, live_exists, pins)
-            {
-                nameless.push((place, old));
+            } else if wanted(old.generation.print) || pinned(&old) {
+                match still_there(&old, now, live_exists, pins) {
+                    Ok(still) => nameless.extend(still.map(|one| (place, one))),
+                    // A disk that cannot be read for a while takes nothing away.
+                    Err(_) => nameless.push((place, Tracked { named: false, ..old })),
+                }
             }
         }
         let mut all = Vec::with_capacity(self.tracked.len() + nameless.len());
@@ -91,25 +94,33 @@ impl Next {
 }
 
 /// A generation without a name, if its open file still holds it.
-fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) -> Option<Tracked> {
+///
+/// # Errors
+/// If its file cannot be read.
+fn still_there(
+    old: &Tracked,
+    now: Now,
+    live_exists: bool,
+    pins: Option<&Pins>,
+) -> io::Result<Option<Tracked>> {
     if old.generation.held.is_none()
         && old.generation.closed
         && pins.is_some_and(|pins| pins.has(old.generation.print))
     {
         // Its link was looked at; nobody reads it now, and there may be thousands.
         let generation = Arc::clone(&old.generation);
-        return Some(Tracked { generation, id: old.id, grown: old.grown, named: false });
+        return Ok(Some(Tracked { generation, id: old.id, grown: old.grown, named: false }));
     }
-    let linked = pins.and_then(|pins| pins.file_of(&old.generation));
+    let linked = pins.and_then(|pins| pins.file_of(&old.generation)).transpose()?;
     let own = u64::from(linked.is_some());
-    let held = linked.or_else(|| old.generation.held.clone())?;
-    let meta = held.file.metadata().ok()?;
+    let Some(held) = linked.or_else(|| old.generation.held.clone()) else { return Ok(None) };
+    let meta = held.file.metadata()?;
     let (length, closed, grown) = if held.gzip {
         (old.generation.length, true, old.grown)
     } else {
         let length = meta.len();
-        if !begins_with(&held.file, &old.generation.probe).ok()? {
-            return None;
+        if !begins_with(&held.file, &old.generation.probe)? {
+            return Ok(None);
         }
         let grown = if length == old.generation.length { old.grown } else { now.steady };
         // A file that was moved away is written to until there is a new one.
@@ -121,5 +132,5 @@ fn still_there(old: &Tracked, now: Now, live_exists: bool, pins: Option<&Pins>) 
     let held = Some(held);
     let old = &old.generation;
     let generation = Generation { length, live: false, closed, held, unnamed, ..(**old).clone() };
-    Some(Tracked { generation: Arc::new(generation), id, grown, named: false })
+    Ok(Some(Tracked { generation: Arc::new(generation), id, grown, named: false }))
 }

@@ -259,6 +259,7 @@ fn listed(name: &Name, place: FilePlace, known: Known, live: bool, hold: bool) -
         by_content: false,
         unnamed: None,
         unread: false,
+        written: None,
         own: None,
         probe: head.probe,
     };

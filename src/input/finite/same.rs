@@ -88,7 +88,8 @@ impl Difference {
             at += same as u64;
             if same < length || length == 0 {
                 let order = left.get(same).cmp(&right.get(same));
-                return Self { order, at, is_beginning: left.len() == same };
+                let ends = left.len() == same;
+                return Self { order, at, is_beginning: ends && !a.failed };
             }
             a.consume(length);
             b.consume(length);
@@ -127,15 +128,17 @@ struct Text {
     source: Option<Source>,
     buffer: Vec<u8>,
     used: usize,
+    /// The disk did not give the rest of it.
+    failed: bool,
 }
 
 impl Text {
     fn of(file: &Listed) -> Self {
         let generation = &file.generation;
-        let source = generation.open().ok();
-        let source = source
-            .and_then(|held| Source::open(held, 0, &generation.probe, &Pulse::default()).ok());
-        Self { source, buffer: Vec::new(), used: 0 }
+        let open = |held| Source::open(held, 0, &generation.probe, &Pulse::default());
+        let opened = generation.open().map_err(Trouble::Io).and_then(open);
+        let failed = matches!(opened, Err(Trouble::Io(_)));
+        Self { source: opened.ok(), buffer: Vec::new(), used: 0, failed }
     }
 
     /// What comes next; nothing at the end, or where the damage begins.
@@ -145,9 +148,11 @@ impl Text {
         {
             self.buffer.clear();
             self.used = 0;
-            if !matches!(source.read(&mut self.buffer, WINDOW), Ok(1..)) {
+            let read = source.read(&mut self.buffer, WINDOW);
+            if !matches!(read, Ok(1..)) {
                 self.source = None;
             }
+            self.failed |= matches!(read, Err(Trouble::Io(_)));
         }
         &self.buffer[self.used..]
     }

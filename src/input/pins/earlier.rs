@@ -1,5 +1,6 @@
 //! Takes over what an earlier process left in the hold directory, and sees whether that directory is still in its place.
 
+use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
@@ -30,31 +31,41 @@ impl Pins {
 
     /// Reads the directory that an earlier process left. What its names say is verified before it is read.
     pub(super) fn adopt(&mut self) {
-        let opened = OwnDirectory::open(&self.path).and_then(|directory| {
-            let names = directory.names()?;
-            Ok((Arc::new(directory), names))
-        });
-        let (directory, names) = match opened {
-            Ok(opened) => opened,
+        match self.take_over() {
+            Ok(()) => (self.adopted, self.hidden) = (true, false),
             Err(error) => {
                 // Without a directory there is nothing to take over.
                 self.adopted = error.kind() == io::ErrorKind::NotFound;
+                self.hidden = passes(&error);
                 self.tell(&error);
-                return;
             }
-        };
-        self.adopted = true;
+        }
+    }
+
+    fn take_over(&mut self) -> io::Result<()> {
+        let directory = Arc::new(OwnDirectory::open(&self.path)?);
+        let names = directory.names()?;
         self.directory = Some(Arc::clone(&directory));
-        let (mut foreign, mut left) = (Vec::new(), 0);
+        self.links.clear();
+        let (mut unfinished, mut foreign, mut left) = (Vec::new(), Vec::new(), 0);
         for name in names {
             match self.naming.whose(&name.to_string_lossy()) {
                 Whose::Own { print, gzip } => self.found(print, Pin::new(&directory, name, gzip)),
-                Whose::Left => {
-                    left += u64::from(directory.remove(&name).is_ok());
-                }
+                Whose::Unfinished { print, gzip } => unfinished.push((print, gzip, name)),
+                Whose::Left => left += u64::from(directory.remove(&name).is_ok()),
                 Whose::Sibling => {}
                 Whose::Foreign => foreign.push(name.to_string_lossy().into_owned()),
             }
+        }
+        // It may be all that keeps its file. Where the link that it was to replace is there, that is as good.
+        for (print, gzip, name) in unfinished {
+            if self.has(print) {
+                left += u64::from(directory.remove(&name).is_ok());
+                continue;
+            }
+            let finished = OsString::from(self.naming.name(print, gzip));
+            directory.rename(&name, &finished)?;
+            self.found(print, Pin::new(&directory, finished, gzip));
         }
         let input = self.naming.input();
         if left > 0 {
@@ -65,6 +76,7 @@ impl Pins {
             let hint = "if no other auditrail follows this log, remove them";
             tracing::warn!(input, %path, files, first, hint, "the hold directory has files that are not of this agent, they are left alone");
         }
+        Ok(())
     }
 
     /// Of a plain file and its `.gz` the plain one is whole: it is removed last.
@@ -75,4 +87,12 @@ impl Pins {
             self.links.insert(print, keep);
         }
     }
+}
+
+/// Whether a directory that could not be opened may open by itself later: nothing in its place is wrong.
+fn passes(error: &io::Error) -> bool {
+    let lasting =
+        [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::PermissionDenied];
+    // What is said of its owner, or of a link in its place, has no number.
+    error.raw_os_error().is_some() && !lasting.contains(&error.kind())
 }

@@ -74,10 +74,15 @@ impl Pins {
             return Ok(false);
         }
         let directory = self.ready()?;
-        if directory.stat(&beside).is_ok() {
-            directory.remove(&beside)?;
+        match directory.stat(&beside) {
+            // It could not be given its name the last time, and it may be all that keeps the file.
+            Ok(stat) if stat.id == held.id => {}
+            Ok(_) => {
+                directory.remove(&beside)?;
+                directory.link(&held.file, &beside)?;
+            }
+            Err(_) => directory.link(&held.file, &beside)?,
         }
-        directory.link(&held.file, &beside)?;
         directory.rename(&beside, &name)?;
         let pin = Pin {
             id: tracked.id,

@@ -63,9 +63,14 @@ pub(super) enum Whose {
         print: Fingerprint,
         gzip: bool,
     },
+    /// Likewise, under the name that it has while it is being made.
+    Unfinished {
+        print: Fingerprint,
+        gzip: bool,
+    },
     /// Of another input of this agent.
     Sibling,
-    /// Of this agent and of no more use: its input is gone, or it was never finished.
+    /// Of this agent and of no more use: its input is gone.
     Left,
     Foreign,
 }
@@ -88,10 +93,11 @@ impl Naming {
         match LinkName::parse(name).filter(|link| link.agent == self.agent) {
             None => Whose::Foreign,
             Some(link) if link.input == *self.input => {
+                let LinkName { print, gzip, .. } = link;
                 if link.unfinished {
-                    Whose::Left
+                    Whose::Unfinished { print, gzip }
                 } else {
-                    Whose::Own { print: link.print, gzip: link.gzip }
+                    Whose::Own { print, gzip }
                 }
             }
             Some(link) if self.inputs.iter().any(|known| **known == *link.input) => Whose::Sibling,
@@ -184,14 +190,15 @@ mod tests {
         let naming = Naming::new(&Key([1; 32]), &names[0], &names);
         let print = Fingerprint([0xab; 16]);
         for gzip in [false, true] {
-            assert_eq!(naming.whose(&naming.name(print, gzip)), Whose::Own { print, gzip });
+            let name = naming.name(print, gzip);
+            assert_eq!(naming.whose(&name), Whose::Own { print, gzip });
+            assert_eq!(naming.whose(&(name + ".new")), Whose::Unfinished { print, gzip });
         }
         let of = |key: u8, input: &str| {
             Naming::new(&Key([key; 32]), &Arc::from(input), &[]).name(print, false)
         };
         assert_eq!(naming.whose(&of(1, "api-2")), Whose::Sibling);
         assert_eq!(naming.whose(&of(1, "removed")), Whose::Left);
-        assert_eq!(naming.whose(&(of(1, "api") + ".new")), Whose::Left);
         assert_eq!(naming.whose(&of(2, "api")), Whose::Foreign);
         for name in ["", "audit.log", "readme.txt", "00000000-api-x.log"] {
             assert_eq!(naming.whose(name), Whose::Foreign, "{name}");

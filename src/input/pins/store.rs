@@ -21,7 +21,7 @@ impl Pins {
             match self.naming.whose(&name) {
                 Whose::Own { print, gzip } => {
                     self.stored.insert(print, name);
-                    self.taken.push((print, gzip, file));
+                    self.taken.push((print, FilePlace::Kept(Arc::new(file)), gzip));
                 }
                 _ => stored.push((name, file)),
             }
@@ -31,8 +31,17 @@ impl Pins {
 
     /// The files that an earlier process gave to systemd: what each should be, and where it can be opened once more.
     pub(in crate::input) fn taken(&mut self) -> Vec<(Fingerprint, FilePlace, bool)> {
-        let taken = std::mem::take(&mut self.taken).into_iter();
-        taken.map(|(print, gzip, file)| (print, FilePlace::Kept(Arc::new(file)), gzip)).collect()
+        std::mem::take(&mut self.taken)
+    }
+
+    /// What such a file is cannot be told yet: it is among those of the next look, too.
+    pub(in crate::input) fn take_later(
+        &mut self,
+        print: Fingerprint,
+        place: FilePlace,
+        gzip: bool,
+    ) {
+        self.taken.push((print, place, gzip));
     }
 
     /// Whether a generation has to be kept and no link does that.

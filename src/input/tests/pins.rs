@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use super::play::{LIMITS, Play, event};
 use crate::config::StartAt;
+use crate::disk::FaultKind;
 
 const GIB: u64 = 1 << 30;
 
@@ -193,6 +196,40 @@ fn a_link_that_holds_something_else_than_its_name_says_is_not_believed() {
         fs::rename(from, to).unwrap();
     }
     assert_eq!(play.script("restart | read"), "a b");
+}
+
+/// A kill or a full disk comes between the making of a link and its renaming.
+#[test]
+fn a_link_that_never_got_its_name_keeps_its_file_all_the_same() {
+    for restart in ["restart |", ""] {
+        let mut play = check("append a | look | rotate 1 | append b | look", "");
+        let hold = play.path(".auditrail-hold");
+        for link in play.links() {
+            fs::rename(hold.join(&link), hold.join(link + ".new")).unwrap();
+        }
+        assert_eq!(play.script(&format!("{restart} look | delete 1 | restart | read")), "a b");
+        assert!(play.links().iter().all(|link| !link.ends_with(".new")), "{:?}", play.links());
+    }
+}
+
+/// The disk, or the lack of a descriptor: the links may be there, and what they keep is not missed.
+#[test]
+fn while_the_hold_directory_cannot_be_read_nothing_is_told_to_be_lost() {
+    let begin = "append a b | read 1 | rotate 1 | append c | look | delete 1 | restart";
+    let mut play = check(begin, "a");
+    let hold = play.path(".auditrail-hold");
+    crate::disk::plan(&hold, FaultKind::Read, 0, u64::MAX, Errno::IO);
+    assert_eq!(play.script("read | wait 60 | read"), "c | ");
+    crate::disk::plan(&hold, FaultKind::Read, 0, 0, Errno::IO);
+    assert_eq!(play.script("wait 1 | read"), "b");
+    assert!(play.gaps.is_empty(), "{:?}", play.gaps);
+    // An output that begins to read just then does not begin without it.
+    let mut play = check(&begin.replace("read 1", "look"), "");
+    let hold = play.path(".auditrail-hold");
+    crate::disk::plan(&hold, FaultKind::Read, 0, u64::MAX, Errno::IO);
+    assert_eq!(play.script("read"), "");
+    crate::disk::plan(&hold, FaultKind::Read, 0, 0, Errno::IO);
+    assert_eq!(play.script("wait 1 | read"), "a b c");
 }
 
 #[test]

@@ -212,6 +212,13 @@ impl Play {
                 let mode = u32::from_str_radix(rest[1], 8).unwrap();
                 fs::set_permissions(self.path(rest[0]), fs::Permissions::from_mode(mode)).unwrap();
             }
+            // So many seconds after the first events, as `append` has it.
+            "written" => {
+                let first: jiff::Timestamp = "2026-11-21T06:25:22Z".parse().unwrap();
+                let at = first + Duration::from_secs(rest[1].parse().unwrap());
+                let file = File::options().append(true).open(self.path(rest[0])).unwrap();
+                file.set_modified(at.into()).unwrap();
+            }
             "move" => fs::rename(self.path(rest[0]), self.path(rest[1])).unwrap(),
             "copy" => drop(fs::copy(self.path(rest[0]), self.path(rest[1])).unwrap()),
             "put" => {

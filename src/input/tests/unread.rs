@@ -83,6 +83,22 @@ fn a_log_that_could_never_be_read_is_owed_under_whichever_name_it_has() {
     assert_eq!(told(&play).len(), 1);
 }
 
+/// Neither its name nor its file tells then what it was: only when it was written to.
+#[test]
+fn a_log_that_could_not_be_read_and_is_compressed_while_nobody_looks_is_not_missed() {
+    const UNREAD: &str = "append a | read | rotate 1 | append b@1 | written live 5 | chmod live 0 | read | wait 60 | restart | chmod live 600 | rotate 2";
+    let mut play = play();
+    assert_eq!(play.script(UNREAD), "a | ");
+    assert_eq!(play.script("gzip 2 | append c@20 | read | wait 60 | read"), "b c | ");
+    assert!(play.gaps.is_empty(), "{:?}", play.gaps);
+    // What was written to before or after is another one.
+    let mut play = self::play();
+    play.script(UNREAD);
+    let read = play
+        .script("delete 2 | append c@20 | rotate 3 | gzip 3 | append d@30 | read | wait 60 | read");
+    assert_eq!(read, "c d | backup_gone:212");
+}
+
 /// What an earlier process has read, and this one cannot open: it is known which it is by its name.
 #[test]
 fn what_was_half_read_and_cannot_be_opened_after_a_restart_is_read_on_later() {

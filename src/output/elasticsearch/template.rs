@@ -122,12 +122,12 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
             return Ok(());
         }
         Plan::Theirs(template) => {
-            let template = template.shown(Some(&store.secrets()));
+            let template = template.shown(|| Some(store.secrets()));
             info!(template, "index template of others in force, left alone");
             return Ok(());
         }
         Plan::Unknown(answer) => {
-            let answer = answer.shown(Some(&store.secrets()));
+            let answer = answer.shown(|| Some(store.secrets()));
             warn!(
                 answer,
                 "index templates cannot be listed, none installed: see etc/elasticsearch-template.json"
@@ -149,7 +149,7 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         200 => info!(template, "index template installed"),
         429 | 500.. => return Err(later(response.status, &response.body)),
         status => {
-            let answer = said(&response.body).shown(Some(&store.secrets()));
+            let answer = said(&response.body).shown(|| Some(store.secrets()));
             warn!(
                 template,
                 status,

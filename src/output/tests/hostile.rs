@@ -107,14 +107,7 @@ fn auth() -> config::Http {
 }
 
 fn loki(endpoint: String) -> Output {
-    let config = config::Loki {
-        http: auth(),
-        endpoint,
-        tenant: String::new(),
-        labels: Vec::new(),
-        metadata: Vec::new(),
-        stream_per_hour: false,
-    };
+    let config = config::Loki::plain(auth(), endpoint);
     Output::Loki(Box::new(Loki::new(&config, "n", None, "i").unwrap()))
 }
 

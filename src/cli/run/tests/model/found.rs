@@ -4,8 +4,11 @@ use super::step::Back::StateAndLog;
 use super::step::Kind::{Elasticsearch, Loki};
 use super::step::Script;
 use super::step::Step::{
-    Append, Await, Begin, CopyTruncate, Kill, Return, RollBack, Rotate, Snapshot, Start,
+    Append, Await, Begin, CopyTruncate, Delete, Fault, Kill, Return, RollBack, Rotate, Snapshot,
+    Start,
 };
+use super::step::Wrong::Full;
+use crate::disk::FaultKind::Read;
 
 pub(super) fn scripts() -> Vec<Script> {
     vec![
@@ -45,6 +48,21 @@ pub(super) fn scripts() -> Vec<Script> {
                 Await(3),
                 RollBack(StateAndLog),
                 Append(4),
+                Start,
+            ],
+        },
+        // A file that only a link kept, and that could not be read for a moment, was taken for one that is gone.
+        Script {
+            outputs: vec![Elasticsearch],
+            batch: 3,
+            in_flight: 1,
+            steps: vec![
+                Fault(Read, Full, 11, 12),
+                Start,
+                Append(4),
+                Rotate,
+                Delete(2),
+                Kill(0),
                 Start,
             ],
         },
