@@ -1,6 +1,6 @@
 //! Text that must not be printed, and where it comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 /// A secret given in the configuration (through `${NAME}`) or in a file that is read again when it changes.
@@ -22,8 +22,10 @@ impl SecretSource {
             Self::Inline(text) => return Ok(text.clone()),
             Self::File(path) => path,
         };
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |error: io::Error| {
+            let shown = if error.kind() == io::ErrorKind::NotFound { missing(path) } else { path };
+            io::Error::new(error.kind(), format!("{}: {error}", shown.display()))
+        };
         let wrong = |what: &str| named(io::Error::new(io::ErrorKind::InvalidData, what));
         let bytes = fs::read(path).map_err(named)?;
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -37,6 +39,13 @@ impl SecretSource {
             secret => Ok(secret.to_owned()),
         }
     }
+}
+
+/// The first part of a path that is not there. What follows it may be the secret itself, put where its file's name
+/// belongs.
+fn missing(path: &Path) -> &Path {
+    let missing = path.ancestors().filter(|part| !part.as_os_str().is_empty());
+    missing.take_while(|part| fs::symlink_metadata(part).is_err()).last().unwrap_or(path)
 }
 
 impl fmt::Debug for SecretSource {
@@ -82,6 +91,11 @@ mod tests {
         let read = || SecretSource::File(path.clone()).read().unwrap_err();
         assert_eq!(read().kind(), io::ErrorKind::NotFound);
         assert!(read().to_string().starts_with(&format!("{}: ", path.display())));
+        // Somebody took the key for that of the secret itself.
+        let pasted = dir.path().join("S3cr3t+of/8f==");
+        let error = SecretSource::File(pasted).read().unwrap_err().to_string();
+        let named = format!("{}: ", dir.path().join("S3cr3t+of").display());
+        assert!(error.starts_with(&named), "{error}");
         fs::write(&path, "\n").unwrap();
         assert_eq!(
             read().to_string(),

@@ -27,6 +27,8 @@ use crate::disk::{Step, at};
 const ANSWER: usize = 64 * 1024;
 /// Most bytes of an answer that are shown to people.
 const SHOWN: usize = 512;
+/// A part of a path that is longer is not shown, in bytes.
+const LONGEST_WORD: usize = 64;
 /// Longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// In place of a body that must not be there.
@@ -272,15 +274,27 @@ pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration>
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// A URL without user, password and query, for people.
+/// A URL without user, password and query, for people. A part of its path that may be a token is `***`: some services
+/// know who sends by the path alone.
 pub(crate) fn shown_url(url: &str) -> String {
     let Ok(mut url) = reqwest::Url::parse(url) else { return "(not a URL)".to_owned() };
     url.set_query(None);
     url.set_fragment(None);
+    let parts = url.path().split('/').map(|part| if is_word(part) { part } else { "***" });
+    let path = parts.collect::<Vec<_>>().join("/");
+    url.set_path(&path);
     if url.set_username("").and_then(|()| url.set_password(None)).is_err() {
         return format!("{}:", url.scheme());
     }
     url.to_string()
+}
+
+/// Whether a part of a path is a name that somebody chose, such as `v1` or that of a data stream.
+fn is_word(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    let fits =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+    part.len() <= LONGEST_WORD && digits <= 4 && part.bytes().all(fits)
 }
 
 /// The beginning of an answer's body on one line, for people.

@@ -8,7 +8,8 @@
 //! stands where credentials stand, whatever its value (`shapes.rs`).
 //!
 //! Not blanked: a secret of ours shorter than [`SHORTEST`] where it stands alone, since it may be part of any word; what is
-//! left of a secret that was cut to less than eight bytes; the name of a user or a tenant, and the path of a URL.
+//! left of a secret that was cut to less than eight bytes; the name of a user or a tenant, and the path of a URL that an
+//! answer names.
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;

@@ -71,7 +71,7 @@ const SECURITY: &[Promise] = &[
     ("A thread that the file system", &["a_thread_that_the_file_system_keeps_waiting_is_named_within_seconds_and_left_behind_at_the_end"]),
     ("No answer delivers", &["no_answer_delivers_refuses_leaks_or_fills_memory_that_the_store_did_not_give"]),
     ("The agent blanks credentials", &["check_shows_no_credentials_whatever_the_back_ends_repeat", "no_place_of_a_running_agent_shows_credentials_that_the_back_ends_repeat", "what_was_rotated_and_what_is_in_urls_is_blanked_too"]),
-    ("It shows URLs", &["what_was_rotated_and_what_is_in_urls_is_blanked_too"]),
+    ("It shows URLs", &["what_was_rotated_and_what_is_in_urls_is_blanked_too", "a_part_of_a_path_that_may_be_a_token_is_not_shown"]),
     ("Not recognised are", &["a_short_secret_is_blanked_only_where_credentials_stand"]),
     ("An id that somebody took first", &["nobody_makes_an_event_vanish_by_taking_its_id_beforehand", "of_two_machines_with_the_same_names_neither_loses_an_event_to_the_other"]),
     ("Whoever may write to the store", &["nobody_makes_an_event_vanish_by_taking_its_id_beforehand", "another_document_under_an_id_of_version_0_1_0_is_not_taken_for_the_event"]),

@@ -365,3 +365,22 @@ fn an_excerpt_is_one_short_line() {
     assert_eq!(long.chars().count(), 257);
     assert!(long.ends_with("é…"));
 }
+
+#[test]
+fn a_part_of_a_path_that_may_be_a_token_is_not_shown() {
+    for (url, expected) in [
+        ("http://loki:3100/loki/api/v1/push", "http://loki:3100/loki/api/v1/push"),
+        (
+            "http://es:9200/logs-kubernetes.audit_logs-prod2/_bulk",
+            "http://es:9200/logs-kubernetes.audit_logs-prod2/_bulk",
+        ),
+        ("https://user:word@host/a/", "https://host/a/"),
+        ("http://host/S3CR3T-hunter2/push?key=1", "http://host/***/push"),
+        ("http://host/services/T0AB/xoxb", "http://host/services/***/xoxb"),
+        ("http://host/7f3a9c1e5b2d/push", "http://host/***/push"),
+        ("http://host/%73ecret/push", "http://host/***/push"),
+        ("http://host/", "http://host/"),
+    ] {
+        assert_eq!(shown_url(url), expected);
+    }
+}
