@@ -285,8 +285,9 @@ async fn serve(
     asks: mpsc::Sender<server::Asked>,
 ) -> anyhow::Result<Option<String>> {
     let socket = socket(config);
-    let local = server::local::bind(&socket).with_context(|| {
-        format!("cannot listen on {}: choose a shorter `state_dir`", socket.display())
+    let local = server::local::bind(&socket).map_err(|error| {
+        let hint = server::local::way_out(&error);
+        anyhow::Error::new(error).context(format!("cannot listen on {}: {hint}", socket.display()))
     })?;
     let pages = match &config.server.listen {
         None => None,

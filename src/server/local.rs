@@ -62,6 +62,18 @@ pub(crate) fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> 
     Ok(listener)
 }
 
+/// What to do where no socket can be made.
+pub(crate) fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        // Longer than the kernel takes.
+        io::ErrorKind::InvalidInput => "choose a shorter `state_dir`",
+        io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty => {
+            "a directory has its name: move that away"
+        }
+        _ => "see that the disk of `state_dir` has room, and takes new files of the agent's user",
+    }
+}
+
 /// Takes the socket away when nobody answers any more. What remains of it does no harm.
 pub(crate) fn unbind(path: &Path) {
     let _ = disk::remove_file(path);
@@ -278,6 +290,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::disk::FaultKind;
     use crate::telemetry::tests::busy;
 
     const MINUTE: Duration = Duration::from_mins(1);
@@ -312,6 +325,17 @@ mod tests {
         end.send(()).unwrap();
         server.await.unwrap();
         assert!(status(&path).unwrap().is_none());
+    }
+
+    #[test]
+    fn where_no_socket_can_be_made_the_way_out_fits_what_stands_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let hint = |path: &Path| way_out(&bind(path).unwrap_err());
+        assert!(hint(&dir.path().join("x".repeat(120))).contains("shorter"));
+        fs::create_dir(dir.path().join("agent.sock")).unwrap();
+        assert!(hint(&dir.path().join("agent.sock")).contains("a directory has its name"));
+        crate::disk::plan(dir.path(), FaultKind::Change, 0, 1, Errno::NOSPC);
+        assert!(hint(&dir.path().join("other.sock")).contains("has room"));
     }
 
     #[tokio::test]
