@@ -7,7 +7,6 @@ use crate::sources::{files, is_tests, read, without_tests};
 /// The only files that touch the file system, so that it is known what is read and written where.
 const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/checkpoint/attempt.rs", "can the state directory be made"),
-    ("src/checkpoint/budget.rs", "how much the state directory holds"),
     ("src/checkpoint/copied.rs", "when the checkpoint was made"),
     ("src/checkpoint/permissions.rs", "who may use the state directory"),
     ("src/checkpoint/store.rs", "lock, key, checkpoint"),
@@ -22,6 +21,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/disk/faults.rs", "the tape of a test build"),
     ("src/disk/mod.rs", "every change"),
     ("src/disk/private.rs", "files of the agent's own"),
+    ("src/disk/read.rs", "every reading of what others write"),
     ("src/disk/steps.rs", "the notes of a test build"),
     ("src/input/catalogue.rs", "the log and its links"),
     ("src/input/file_place.rs", "its files, backups and links"),
@@ -29,12 +29,10 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/input/finite/mod.rs", "recorded files"),
     ("src/input/follower.rs", "has the directory changed"),
     ("src/input/known_paths.rs", "where else a log may be"),
-    ("src/input/listing.rs", "their names"),
     ("src/input/mounts.rs", "is the log mounted alone"),
     ("src/input/pins/name.rs", "can a link be made"),
     ("src/letters/shelf.rs", "dead letters"),
     ("src/output/credentials.rs", "credentials that may change"),
-    ("src/output/file.rs", "the file output"),
     ("src/output/file_opening.rs", "whose it is"),
     ("src/output/file_tail.rs", "what is in it"),
     ("src/telemetry/process.rs", "/proc/self"),
