@@ -55,10 +55,7 @@ pub(super) struct Pins {
     shared: Arc<Shared>,
     pulse: Pulse,
     links: BTreeMap<Fingerprint, Pin>,
-    /// What an earlier process left was taken over.
-    adopted: bool,
-    /// It could not be, for now: the disk cannot be read, or no descriptor is left.
-    hidden: bool,
+    earlier: Earlier,
     /// The failure that was said.
     failed: Say<Option<io::ErrorKind>>,
     /// The last link could not be made.
@@ -66,6 +63,17 @@ pub(super) struct Pins {
     /// What systemd keeps, under which name, and what it kept for this process.
     stored: BTreeMap<Fingerprint, String>,
     taken: Vec<(Fingerprint, FilePlace, bool)>,
+}
+
+/// What an earlier process left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Earlier {
+    /// Nobody looked yet, or something else stands in the directory's place.
+    Unseen,
+    /// It may be there and cannot be seen for now: the disk cannot be read, or no descriptor is left.
+    Hidden,
+    /// There is none, or it is ours.
+    TakenOver,
 }
 
 /// One link.
@@ -114,8 +122,7 @@ impl Pins {
             pulse: shared.pulse(),
             shared,
             links: BTreeMap::new(),
-            adopted: false,
-            hidden: false,
+            earlier: Earlier::Unseen,
             failed: Say::every(Duration::from_hours(1)),
             failing: false,
             stored: BTreeMap::new(),
@@ -132,7 +139,7 @@ impl Pins {
     /// Never that of `writer`, whose file the server may still write to.
     pub(super) fn look(&mut self, now: Now, writer: Option<Fingerprint>) {
         self.see_directory();
-        if !self.adopted {
+        if self.earlier != Earlier::TakenOver {
             self.adopt();
         }
         let mut gone = Vec::new();
@@ -165,7 +172,7 @@ impl Pins {
 
     /// Whether links may be there that cannot be seen, so that what they keep is not lost.
     pub(super) fn are_hidden(&self) -> bool {
-        self.hidden
+        self.earlier == Earlier::Hidden
     }
 
     pub(super) fn has(&self, print: Fingerprint) -> bool {

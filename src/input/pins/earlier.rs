@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::name::Whose;
-use super::{Pin, Pins};
+use super::{Earlier, Pin, Pins};
 use crate::disk::{OwnDirectory, Standing};
 use crate::event::Fingerprint;
 
@@ -23,7 +23,7 @@ impl Pins {
                 }
             }
             Standing::Gone => {
-                (self.directory, self.adopted, self.moved) = (None, false, false);
+                (self.directory, self.earlier, self.moved) = (None, Earlier::Unseen, false);
                 self.links.clear();
             }
         }
@@ -32,11 +32,14 @@ impl Pins {
     /// Reads the directory that an earlier process left. What its names say is verified before it is read.
     pub(super) fn adopt(&mut self) {
         match self.take_over() {
-            Ok(()) => (self.adopted, self.hidden) = (true, false),
+            Ok(()) => self.earlier = Earlier::TakenOver,
             Err(error) => {
-                // Without a directory there is nothing to take over.
-                self.adopted = error.kind() == io::ErrorKind::NotFound;
-                self.hidden = passes(&error);
+                self.earlier = match error.kind() {
+                    // Without a directory there is nothing to take over.
+                    io::ErrorKind::NotFound => Earlier::TakenOver,
+                    _ if passes(&error) => Earlier::Hidden,
+                    _ => Earlier::Unseen,
+                };
                 self.tell(&error);
             }
         }
@@ -91,8 +94,7 @@ impl Pins {
 
 /// Whether a directory that could not be opened may open by itself later: nothing in its place is wrong.
 fn passes(error: &io::Error) -> bool {
-    let lasting =
-        [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::PermissionDenied];
+    let lasting = [io::ErrorKind::NotADirectory, io::ErrorKind::PermissionDenied];
     // What is said of its owner, or of a link in its place, has no number.
     error.raw_os_error().is_some() && !lasting.contains(&error.kind())
 }

@@ -208,7 +208,7 @@ fn a_link_that_never_got_its_name_keeps_its_file_all_the_same() {
             fs::rename(hold.join(&link), hold.join(link + ".new")).unwrap();
         }
         assert_eq!(play.script(&format!("{restart} look | delete 1 | restart | read")), "a b");
-        assert!(play.links().iter().all(|link| !link.ends_with(".new")), "{:?}", play.links());
+        assert!(play.links().iter().all(|link| !link.contains(".new")), "{:?}", play.links());
     }
 }
 
