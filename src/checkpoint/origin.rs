@@ -1,4 +1,4 @@
-//! What loading a checkpoint returns, and its errors.
+//! The result of loading a checkpoint, and the errors of the state directory.
 
 use std::io;
 use std::path::PathBuf;

@@ -152,7 +152,7 @@ impl ReadFile {
     }
 }
 
-/// What stands in a directory, in no order.
+/// Lists a directory. The entries come in no order.
 ///
 /// # Errors
 /// If it cannot be read. An entry can fail on its own.
@@ -211,7 +211,7 @@ fn parts_of(path: &Path, links: Links) -> io::Result<(OwnedFd, Option<OsString>)
                 if last {
                     return Err(NoFile::Link.into());
                 }
-                // What stands there leads by itself and not by its text, and nobody can put a link there.
+                // The kernel follows a link in procfs itself, not by its text, and no user can create one there.
                 at = openat(&at, &part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             }
             FileType::Symlink => {

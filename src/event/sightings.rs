@@ -56,13 +56,13 @@ fn is_zero(number: &u64) -> bool {
 /// A file that can be read.
 #[derive(Debug)]
 pub(crate) struct Readable<'a> {
-    /// What it holds.
+    /// The fingerprint of the generation in it.
     pub(crate) print: Fingerprint,
     /// See [`Sighting::own`].
     pub(crate) own: Fingerprint,
     /// A name that it keeps, without `.gz`.
     pub(crate) stem: Option<&'a str>,
-    /// From when to when it was written to: nothing else was meanwhile.
+    /// The first and the last time at which the server wrote to it. It wrote to no other file in between.
     pub(crate) filled: Option<(Nanos, Nanos)>,
 }
 

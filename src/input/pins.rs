@@ -55,7 +55,7 @@ pub(super) struct Pins {
     shared: Arc<Shared>,
     pulse: Pulse,
     links: BTreeMap<Fingerprint, Pin>,
-    earlier: Earlier,
+    adoption: Adoption,
     /// The failure that was said.
     failed: Say<Option<io::ErrorKind>>,
     /// The last link could not be made.
@@ -65,15 +65,15 @@ pub(super) struct Pins {
     taken: Vec<(Fingerprint, FilePlace, bool)>,
 }
 
-/// What an earlier process left.
+/// Whether this process has taken over the links that an earlier one left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Earlier {
-    /// Nobody looked yet, or something else stands in the directory's place.
-    Unseen,
-    /// It may be there and cannot be seen for now: the disk cannot be read, or no descriptor is left.
+enum Adoption {
+    /// Not yet, or something else stands in the directory's place.
+    Pending,
+    /// Links may be there, but the disk cannot be read for now, or no descriptor is left.
     Hidden,
-    /// There is none, or it is ours.
-    TakenOver,
+    /// It has, or there were none.
+    Done,
 }
 
 /// One link.
@@ -122,7 +122,7 @@ impl Pins {
             pulse: shared.pulse(),
             shared,
             links: BTreeMap::new(),
-            earlier: Earlier::Unseen,
+            adoption: Adoption::Pending,
             failed: Say::every(Duration::from_hours(1)),
             failing: false,
             stored: BTreeMap::new(),
@@ -139,7 +139,7 @@ impl Pins {
     /// Never that of `writer`, whose file the server may still write to.
     pub(super) fn look(&mut self, now: Now, writer: Option<Fingerprint>) {
         self.see_directory();
-        if self.earlier != Earlier::TakenOver {
+        if self.adoption != Adoption::Done {
             self.adopt();
         }
         let mut gone = Vec::new();
@@ -172,7 +172,7 @@ impl Pins {
 
     /// Whether links may be there that cannot be seen, so that what they keep is not lost.
     pub(super) fn are_hidden(&self) -> bool {
-        self.earlier == Earlier::Hidden
+        self.adoption == Adoption::Hidden
     }
 
     pub(super) fn has(&self, print: Fingerprint) -> bool {

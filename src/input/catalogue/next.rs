@@ -76,7 +76,7 @@ impl Next {
                 match still_there(&old, now, live_exists, pins) {
                     Ok(still) => nameless.extend(still.map(|one| (place, one))),
                     // A disk that cannot be read for a while takes nothing away.
-                    Err(_) => nameless.push((place, Tracked { named: false, ..old })),
+                    Err(_) => nameless.push((place, without_name(&old))),
                 }
             }
         }
@@ -91,6 +91,15 @@ impl Next {
         all.extend(nameless.map(|(_, nameless)| nameless));
         all
     }
+}
+
+/// A generation as the last look knew it, but without a name: so it is not the live log.
+fn without_name(old: &Tracked) -> Tracked {
+    let mut generation = Arc::clone(&old.generation);
+    if generation.live {
+        Arc::make_mut(&mut generation).live = false;
+    }
+    Tracked { generation, id: old.id, grown: old.grown, named: false }
 }
 
 /// A generation without a name, if its open file still holds it.
@@ -108,8 +117,7 @@ fn still_there(
         && pins.is_some_and(|pins| pins.has(old.generation.print))
     {
         // Its link was looked at; nobody reads it now, and there may be thousands.
-        let generation = Arc::clone(&old.generation);
-        return Ok(Some(Tracked { generation, id: old.id, grown: old.grown, named: false }));
+        return Ok(Some(without_name(old)));
     }
     let linked = pins.and_then(|pins| pins.file_of(&old.generation)).transpose()?;
     let own = u64::from(linked.is_some());

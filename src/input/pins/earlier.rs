@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::name::Whose;
-use super::{Earlier, Pin, Pins};
+use super::{Adoption, Pin, Pins};
 use crate::disk::{OwnDirectory, Standing};
 use crate::event::Fingerprint;
 
@@ -23,7 +23,7 @@ impl Pins {
                 }
             }
             Standing::Gone => {
-                (self.directory, self.earlier, self.moved) = (None, Earlier::Unseen, false);
+                (self.directory, self.adoption, self.moved) = (None, Adoption::Pending, false);
                 self.links.clear();
             }
         }
@@ -32,13 +32,13 @@ impl Pins {
     /// Reads the directory that an earlier process left. What its names say is verified before it is read.
     pub(super) fn adopt(&mut self) {
         match self.take_over() {
-            Ok(()) => self.earlier = Earlier::TakenOver,
+            Ok(()) => self.adoption = Adoption::Done,
             Err(error) => {
-                self.earlier = match error.kind() {
+                self.adoption = match error.kind() {
                     // Without a directory there is nothing to take over.
-                    io::ErrorKind::NotFound => Earlier::TakenOver,
-                    _ if passes(&error) => Earlier::Hidden,
-                    _ => Earlier::Unseen,
+                    io::ErrorKind::NotFound => Adoption::Done,
+                    _ if passes(&error) => Adoption::Hidden,
+                    _ => Adoption::Pending,
                 };
                 self.tell(&error);
             }
@@ -92,9 +92,9 @@ impl Pins {
     }
 }
 
-/// Whether a directory that could not be opened may open by itself later: nothing in its place is wrong.
+/// Whether the error may pass without anybody changing the hold directory, as that of a disk or a lack of descriptors does.
 fn passes(error: &io::Error) -> bool {
     let lasting = [io::ErrorKind::NotADirectory, io::ErrorKind::PermissionDenied];
-    // What is said of its owner, or of a link in its place, has no number.
+    // Our own errors (`NotOurs`, `NoFile`) carry no errno.
     error.raw_os_error().is_some() && !lasting.contains(&error.kind())
 }
