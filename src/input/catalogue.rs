@@ -215,64 +215,64 @@ impl Catalogue {
         // Cut short and written to anew, the log is still the file that its link is of.
         let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
         let mut open = 0;
-        for (named, place, gzip) in pins.unknown(next, live) {
-            let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
-            match self.files.identify(&name, &place, now, |_| None) {
+        let mut identify = |(named, place, gzip): &(Fingerprint, FilePlace, bool),
+                            found: &mut Found| {
+            let name = Name::backup(&linked(*named, *gzip), *gzip, Stamp::Number(0));
+            match self.files.identify(&name, place, now, |_| None) {
                 Ok(Identified::As(mut known)) => {
                     if known.head.probe.is_empty() {
                         // Nothing of it can be read: there is its name to go by.
-                        known.head.print = named;
+                        known.head.print = *named;
                     }
-                    let print = known.head.print;
-                    self.unread.resolve(&name, &place, &known);
-                    let elsewhere = next.iter().any(|other| other.generation.print == print);
-                    if elsewhere && print != named {
-                        pins.remove(named);
-                    } else if pins.is_of(named, print).is_err() {
-                        found.again = Some(pins::SOON);
-                    } else if !elsewhere {
-                        open += usize::from(known.held.is_some());
-                        if open > self.most {
-                            known.held = None;
-                        }
-                        insert(next, nameless(&name, place, known, now));
-                    }
+                    self.unread.resolve(&name, place, &known);
+                    Some((name, Identified::As(known)))
                 }
                 // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
-                Ok(Identified::NotYet) if gzip => {
+                Ok(Identified::NotYet) if *gzip => {
                     found.again = found.again.or(Some(now.waits.settled));
+                    None
                 }
-                Ok(_) => pins.remove(named),
+                Ok(other) => Some((name, other)),
                 Err(error) => {
                     found.unsure = true;
                     found.failed(place.path(), false, error);
+                    None
                 }
+            }
+        };
+        for link in pins.unknown(next, live) {
+            let Some((name, identified)) = identify(&link, found) else { continue };
+            let (named, place, _) = link;
+            let Identified::As(mut known) = identified else {
+                pins.remove(named);
+                continue;
+            };
+            let print = known.head.print;
+            let elsewhere = next.iter().any(|other| other.generation.print == print);
+            if elsewhere && print != named {
+                pins.remove(named);
+            } else if pins.is_of(named, print).is_err() {
+                found.again = Some(pins::SOON);
+            } else if !elsewhere {
+                open += usize::from(known.held.is_some());
+                if open > self.most {
+                    known.held = None;
+                }
+                insert(next, nameless(&name, place, known, now));
             }
         }
         found.unsure |= pins.are_hidden();
-        for (named, place, gzip) in pins.taken() {
-            let name = Name::backup(&linked(named, gzip), gzip, Stamp::Number(0));
-            match self.files.identify(&name, &place, now, |_| None) {
-                Ok(Identified::As(known)) => {
+        for file in pins.taken() {
+            match identify(&file, found) {
+                None => pins.take_later(file),
+                Some((name, Identified::As(known))) => {
                     let print = known.head.print;
-                    self.unread.resolve(&name, &place, &known);
-                    if next.iter().all(|other| other.generation.print != print)
-                        && pins.is_bare(print)
-                    {
-                        insert(next, nameless(&name, place, known, now));
+                    let elsewhere = next.iter().any(|other| other.generation.print == print);
+                    if !elsewhere && pins.is_bare(print) {
+                        insert(next, nameless(&name, file.1, known, now));
                     }
                 }
-                // As of a link.
-                Ok(Identified::NotYet) if gzip => {
-                    found.again = found.again.or(Some(now.waits.settled));
-                    pins.take_later(named, place, gzip);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    found.unsure = true;
-                    found.failed(place.path(), false, error);
-                    pins.take_later(named, place, gzip);
-                }
+                Some(_) => {}
             }
         }
         // What goes has been shown once, so that it is known what is lost.

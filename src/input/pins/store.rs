@@ -35,13 +35,8 @@ impl Pins {
     }
 
     /// What such a file is cannot be told yet: it is among those of the next look, too.
-    pub(in crate::input) fn take_later(
-        &mut self,
-        print: Fingerprint,
-        place: FilePlace,
-        gzip: bool,
-    ) {
-        self.taken.push((print, place, gzip));
+    pub(in crate::input) fn take_later(&mut self, file: (Fingerprint, FilePlace, bool)) {
+        self.taken.push(file);
     }
 
     /// Whether a generation has to be kept and no link does that.
