@@ -2,12 +2,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::super::tests::play::{LIMITS, event, gz_of};
 use super::super::{Input, Large, News};
 use super::*;
 use crate::config::{Config, FileInput};
+use crate::disk::{self, FaultKind};
 use crate::event::{Cursor, Format};
 
 const KEY: Key = Key([5; 32]);
@@ -160,6 +162,23 @@ fn a_file_that_was_replaced_since_is_given_up_and_not_waited_for() {
     files[0].generation = Arc::new(bare);
     fs::write(stage.path("one"), lines(&["x", "y"])).unwrap();
     assert_eq!(stage.read(&files), (events(&["b"]), 1));
+}
+
+/// Wherever the disk fails: no list leaves out a file that holds something of its own.
+#[test]
+fn a_file_that_the_disk_does_not_give_is_not_taken_for_a_copy() {
+    let stage = Stage::new(&[("one", &lines(&["a", "x"])), ("two", &lines(&["a", "b", "c"]))]);
+    let paths = [stage.path("one"), stage.path("two")];
+    let mut lists = 0;
+    for before in 0..40 {
+        disk::plan(&paths[0], FaultKind::Read, before, u64::MAX, Errno::IO);
+        if let Ok(files) = list(&paths, &stage.live(), &KEY) {
+            assert_eq!(files.len(), 2, "after {before} reads");
+            lists += 1;
+        }
+        disk::plan(&paths[0], FaultKind::Read, 0, 0, Errno::IO);
+    }
+    assert!((1..40).contains(&lists), "{lists}");
 }
 
 #[test]

@@ -232,6 +232,22 @@ fn while_the_hold_directory_cannot_be_read_nothing_is_told_to_be_lost() {
     assert_eq!(play.script("wait 1 | read"), "a b c");
 }
 
+/// Deleted, or compressed in part, while only the open file holds it, and the disk does not answer.
+#[test]
+fn an_open_file_that_cannot_be_read_for_a_while_is_read_on_later() {
+    for gone in ["delete 1", "gzip 1 | cut 1_gz 4"] {
+        let mut play = Play::new(LIMITS, StartAt::Beginning);
+        let live = play.path("live");
+        assert_eq!(play.script("append a b | read 1 | rotate 1 | look"), "a");
+        play.script(gone);
+        crate::disk::plan(&live, FaultKind::Read, 0, u64::MAX, Errno::IO);
+        assert_eq!(play.script("read | wait 60 | read"), " | ", "{gone}");
+        crate::disk::plan(&live, FaultKind::Read, 0, 0, Errno::IO);
+        assert_eq!(play.script("read"), "b", "{gone}");
+        assert!(play.gaps.is_empty(), "{gone}: {:?}", play.gaps);
+    }
+}
+
 #[test]
 fn files_of_others_in_the_hold_directory_are_left_alone_and_never_read() {
     let mut play = holding(GIB);
