@@ -151,8 +151,14 @@ pub(super) fn output(
         OutputKind::Elasticsearch(elasticsearch) => {
             let (cluster, node) = (config.cluster.clone(), node.to_owned());
             let log = LogName { cluster, node, input: input.to_string() };
-            Elasticsearch::new(elasticsearch, log, earlier)
-                .map(|elasticsearch| Output::Elasticsearch(Box::new(elasticsearch)))
+            let followed = config.inputs.iter().find(|known| known.name == *input);
+            Elasticsearch::new(elasticsearch, log, earlier).map(|store| {
+                let store = match followed {
+                    Some(followed) => store.of_log(&followed.path),
+                    None => store,
+                };
+                Output::Elasticsearch(Box::new(store))
+            })
         }
         OutputKind::File(file) => Ok(Output::File(File::new(&file.path, file.rotate, input))),
     };

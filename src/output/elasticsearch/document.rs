@@ -1,26 +1,32 @@
 //! An event as the document that is stored.
 //!
 //! `layout = "elastic"` makes the fields that Elastic's Kubernetes integration makes of an audit event (its ingest
-//! pipeline `audit_logs`, as of 2025), so that detection rules and dashboards find what they look for:
+//! pipeline `audit_logs`, as of 2026), so that detection rules and dashboards find what they look for:
 //!
 //! | field | from |
 //! |---|---|
 //! | `@timestamp` | the event's stage time |
 //! | `event.kind`, `.dataset`, `.action`, `.outcome` | `event`, the data set, `verb`, the authorization decision |
 //! | `user.name`, `user.id`, `user_agent.original` | `user.username`, `user.uid`, `userAgent` |
-//! | `source.ip`, `client.ip` | the last of `sourceIPs`; the ones before it are the client's word |
+//! | `source.ip`, `client.ip` | `sourceIPs`, see `addresses.rs` |
 //! | `related.user`, `related.ip` | the same again |
+//! | `event.ingested` | the time at which the request was made |
+//! | `log.file.path`, `log.offset` | the log that the input follows, and where the event stands in it |
 //! | `orchestrator.*` | `apiVersion`, `objectRef`, the configured cluster |
 //! | `kubernetes.audit` | the event, dots in annotation names turned into underscores |
 //!
 //! Two differences, neither of which a search can see: empty members stay, and so does `metadata` of the bodies,
 //! which is not indexed. The line is spliced in around the annotations; bodies are neither parsed nor written anew.
-//! What belongs to the agent and not to the event (`host`, `agent`, `data_stream`) is written once, in [`Frame`].
+//! What belongs to the agent and not to the event (`host`, `agent`, `input`, `data_stream`) is written once, in [`Frame`].
+//!
+//! `event.ingested` is another each time an event is sent. Nothing compares it: the id tells whether an event is stored,
+//! and `likeness.rs` looks at `kubernetes.audit` and `event.original` only.
 
 use std::borrow::Cow;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::path::Path;
 
+use super::addresses::Addresses;
 use super::body::Body;
 use super::json::{escaped, members, string};
 use crate::config::{Layout, Target};
@@ -40,6 +46,8 @@ pub(super) struct Frame {
     gap_head: Vec<u8>,
     /// `"cluster":{"name":…},`, or nothing.
     cluster: Vec<u8>,
+    /// `,"file":{"path":…}`, or nothing.
+    file: Vec<u8>,
 }
 
 impl Frame {
@@ -48,12 +56,19 @@ impl Frame {
         let own = |name| [b"\"cluster\":{\"name\":\"", &*escaped(name), b"\"},"].concat();
         let cluster = cluster.filter(|_| layout == Layout::Elastic).map(own).unwrap_or_default();
         // ECS: "an error occurred during the ingestion of this event".
-        Self { layout, head: head(b"event"), gap_head: head(b"pipeline_error"), cluster }
+        let gap_head = head(b"pipeline_error");
+        Self { layout, head: head(b"event"), gap_head, cluster, file: Vec::new() }
     }
 
-    /// Writes the document of an event, without a newline. Says whether it is in safe form: asked for, or because the
-    /// line would be refused as it is.
-    pub(super) fn write(&self, record: Record<'_>, safe: bool, out: &mut Body) -> bool {
+    /// Names the log that the events were written to.
+    pub(super) fn set_log(&mut self, path: &Path) {
+        let path = escaped(&path.to_string_lossy());
+        self.file = [b",\"file\":{\"path\":\"", &*path, b"\"}"].concat();
+    }
+
+    /// Writes the document of an event that is sent `now`, without a newline. Says whether it is in safe form: asked for,
+    /// or because the line would be refused as it is.
+    pub(super) fn write(&self, record: Record<'_>, safe: bool, now: Nanos, out: &mut Body) -> bool {
         let safe = safe || !presentable(record);
         out.put(b"{\"@timestamp\":\"");
         write_time(record.event.time, out);
@@ -66,9 +81,13 @@ impl Frame {
                     true => super::safe::facts(record),
                     false => facts(record),
                 };
+                out.put(b",\"ingested\":\"");
+                write_time(now, out);
+                out.put(b"\"");
                 facts.write(&self.cluster, safe.then_some(record.line), out);
                 out.put(b",\"log\":{\"offset\":");
                 number(record.event.offset, out);
+                out.put(&self.file);
                 out.put(b"},\"kubernetes\":{\"audit\":");
                 if safe {
                     out.put(b"{");
@@ -109,7 +128,12 @@ fn head(
                 put(&[b"\"data_stream\":{\"type\":\"", &kind, b"\",\"dataset\":\"", &set]);
                 put(&[b"\",\"namespace\":\"", &space, b"\"},"]);
             }
-            put(&[b"\"host\":{\"name\":\"", node, b"\"},\"agent\":{\"type\":\"auditrail\"},"]);
+            put(&[
+                b"\"host\":{\"name\":\"",
+                node,
+                b"\"},\"agent\":{\"type\":\"auditrail\",\"version\":\"",
+            ]);
+            put(&[env!("CARGO_PKG_VERSION").as_bytes(), b"\"},\"input\":{\"type\":\"file\"},"]);
             let set = parts(target).map_or("kubernetes.audit_logs", |(_, set, _)| set);
             put(&[b"\"event\":{\"kind\":\"", kind, b"\",\"dataset\":\"", &escaped(set), b"\""]);
         }
@@ -155,7 +179,7 @@ pub(super) struct Facts<'a> {
     pub(super) username: Cow<'a, [u8]>,
     pub(super) uid: Cow<'a, [u8]>,
     pub(super) user_agent: Cow<'a, [u8]>,
-    pub(super) ip: Option<IpAddr>,
+    pub(super) addresses: Addresses,
     pub(super) resource: Cow<'a, [u8]>,
     pub(super) namespace: Cow<'a, [u8]>,
     pub(super) name: Cow<'a, [u8]>,
@@ -179,7 +203,7 @@ fn facts(record: Record<'_>) -> Facts<'_> {
         username: raw(fields.username),
         uid: Cow::Borrowed(uid.unwrap_or_default()),
         user_agent: raw(fields.user_agent),
-        ip: source_ip(record),
+        addresses: Addresses::of(record),
         resource: raw(fields.resource),
         namespace: raw(fields.namespace),
         name: raw(fields.name),
@@ -191,14 +215,9 @@ pub(super) fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     members(object).find(|(found, _)| *found == name).and_then(|(_, value)| string(value))
 }
 
-/// The address that the server itself saw, where it is one.
-pub(super) fn source_ip(record: Record<'_>) -> Option<IpAddr> {
-    let raw = record.raw(record.event.fields.source_ips)?;
-    let last = match members(raw).last() {
-        Some((_, value)) => string(value)?,
-        None => raw,
-    };
-    std::str::from_utf8(last).ok()?.parse().ok()
+/// The insides of the strings in an array.
+pub(super) fn member_texts(array: &[u8]) -> impl Iterator<Item = &[u8]> {
+    members(array).filter_map(|(_, value)| string(value))
 }
 
 pub(super) fn outcome(record: Record<'_>) -> &'static str {
@@ -253,11 +272,10 @@ impl Facts<'_> {
             }
         }
         field(b",\"user_agent\":{\"original\":\"", &self.user_agent, b"\"}", out);
-        let ip = self.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        let ip = ip.as_bytes();
-        field(b",\"source\":{\"ip\":\"", ip, b"\"}", out);
-        field(b",\"client\":{\"ip\":\"", ip, b"\"}", out);
-        if self.username.is_empty() && self.uid.is_empty() && ip.is_empty() {
+        let Addresses { all, distinct } = &self.addresses;
+        field(b",\"source\":{\"ip\":[", all, b"]}", out);
+        field(b",\"client\":{\"ip\":[", all, b"]}", out);
+        if self.username.is_empty() && self.uid.is_empty() && all.is_empty() {
             return;
         }
         out.put(b",\"related\":{");
@@ -273,9 +291,9 @@ impl Facts<'_> {
             out.put(b"]");
             before = b",";
         }
-        if !ip.is_empty() {
+        if !distinct.is_empty() {
             out.put(before);
-            field(b"\"ip\":[\"", ip, b"\"]", out);
+            field(b"\"ip\":[", distinct, b"]", out);
         }
         out.put(b"}");
     }

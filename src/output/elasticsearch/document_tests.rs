@@ -1,7 +1,5 @@
 //! Our documents against a slow, independent reading of what the integration's pipeline does.
 
-use std::net::IpAddr;
-
 use serde_json::{Map, Value, json};
 
 use super::super::tests::{RECORDED, batch};
@@ -9,14 +7,18 @@ use super::*;
 use crate::config::Compression;
 use crate::event::{Batch, Extent, Fingerprint, GapFacts, GapPlace, GapRecord};
 
+/// When the documents are sent.
+const SENT: Nanos = 1_795_242_400_000_000_000;
+
 fn stream() -> Target {
     Target::DataStream("logs-kubernetes.audit_logs-default".to_owned())
 }
 
 fn written(batch: &Batch, index: usize, layout: Layout, safe: bool) -> (bool, Vec<u8>) {
     let mut out = Body::new(Compression::None, 0);
-    let frame = Frame::new(layout, &stream(), "cp-\"1\"", Some("prod"));
-    let safe = frame.write(batch.record(index), safe, &mut out);
+    let mut frame = Frame::new(layout, &stream(), "cp-\"1\"", Some("prod"));
+    frame.set_log(Path::new("/var/log/kubernetes/audit \"1\".log"));
+    let safe = frame.write(batch.record(index), safe, SENT, &mut out);
     (safe, out.finish().unwrap().to_vec())
 }
 
@@ -30,8 +32,12 @@ fn document(line: &[u8], layout: Layout, safe: bool) -> (bool, Value) {
 /// What the pipeline makes of a line, step by step, by name.
 fn pipeline(line: &str) -> Value {
     let mut audit: Value = serde_json::from_str(line).unwrap();
-    let mut event =
-        json!({ "kind": "event", "dataset": "kubernetes.audit_logs", "action": audit["verb"] });
+    let mut event = json!({
+        "kind": "event",
+        "dataset": "kubernetes.audit_logs",
+        "action": audit["verb"],
+        "ingested": "2026-11-21T06:26:40Z",
+    });
     if let Some(annotations) = audit.get("annotations").cloned() {
         match annotations["authorization.k8s.io/decision"].as_str() {
             Some("allow") => event["outcome"] = "success".into(),
@@ -46,9 +52,13 @@ fn pipeline(line: &str) -> Value {
             .collect();
         audit["annotations"] = renamed.into();
     }
-    let ip = audit["sourceIPs"].as_array().and_then(|ips| ips.last()).cloned().unwrap_or_default();
-    let ip =
-        ip.as_str().filter(|ip| ip.parse::<IpAddr>().is_ok()).map(Value::from).unwrap_or_default();
+    let source = audit["sourceIPs"].clone();
+    let mut related_ips: Vec<Value> = Vec::new();
+    for ip in source.as_array().into_iter().flatten() {
+        if !related_ips.contains(ip) {
+            related_ips.push(ip.clone());
+        }
+    }
     let mut related: Vec<Value> = Vec::new();
     for user in [&audit["user"]["uid"], &audit["user"]["username"]] {
         if !related.contains(user) {
@@ -61,8 +71,9 @@ fn pipeline(line: &str) -> Value {
         "ecs": { "version": "8.11.0" },
         "data_stream": { "type": "logs", "dataset": "kubernetes.audit_logs", "namespace": "default" },
         "host": { "name": "cp-\"1\"" },
-        "agent": { "type": "auditrail" },
-        "log": { "offset": 0 },
+        "agent": { "type": "auditrail", "version": env!("CARGO_PKG_VERSION") },
+        "input": { "type": "file" },
+        "log": { "offset": 0, "file": { "path": "/var/log/kubernetes/audit \"1\".log" } },
         "event": event,
         "orchestrator": {
             "type": "kubernetes",
@@ -73,9 +84,9 @@ fn pipeline(line: &str) -> Value {
         },
         "user": { "name": audit["user"]["username"], "id": audit["user"]["uid"] },
         "user_agent": { "original": audit["userAgent"] },
-        "source": { "ip": ip },
-        "client": { "ip": ip },
-        "related": { "user": related, "ip": [ip] },
+        "source": { "ip": source },
+        "client": { "ip": source },
+        "related": { "user": related, "ip": related_ips },
         "kubernetes": { "audit": audit },
     });
     without_empty(&mut document);
@@ -139,17 +150,36 @@ fn a_flat_document_has_the_events_fields_at_the_top() {
 }
 
 #[test]
-fn only_the_address_that_the_server_saw_counts() {
+fn each_address_on_the_way_can_be_searched_for_and_what_is_none_is_left_out() {
     let seen = |ips: &str| {
         let line = format!(
             r#"{{"kind":"Event","sourceIPs":{ips},"stageTimestamp":"2026-01-01T00:00:00Z"}}"#
         );
-        document(line.as_bytes(), Layout::Elastic, false).1["source"]["ip"].clone()
+        let (_, document) = document(line.as_bytes(), Layout::Elastic, false);
+        assert_eq!(document["source"], document["client"]);
+        (document["source"]["ip"].clone(), document["related"]["ip"].clone())
     };
-    assert_eq!(seen(r#"["8.8.8.8","10.0.0.7"]"#), "10.0.0.7");
-    assert_eq!(seen(r#"["8.8.8.8","fd00::7"]"#), "fd00::7");
-    assert_eq!(seen(r#"["8.8.8.8","junk"]"#), Value::Null);
-    assert_eq!(seen("[]"), Value::Null);
+    let same = |value: Value| (value.clone(), value);
+    assert_eq!(seen(r#"["8.8.8.8","10.0.0.7"]"#), same(json!(["8.8.8.8", "10.0.0.7"])));
+    assert_eq!(seen(r#"["8.8.8.8","fd00::7"]"#), same(json!(["8.8.8.8", "fd00::7"])));
+    assert_eq!(seen(r#"["junk",7,"10.0.0.7"]"#), same(json!(["10.0.0.7"])));
+    assert_eq!(
+        seen(r#"["10.0.0.7","8.8.8.8","10.0.0.7"]"#),
+        (json!(["10.0.0.7", "8.8.8.8", "10.0.0.7"]), json!(["10.0.0.7", "8.8.8.8"]))
+    );
+    assert_eq!(seen("[]"), same(Value::Null));
+    assert_eq!(seen(r#"["junk"]"#), same(Value::Null));
+}
+
+/// A client may send a header with thousands of them.
+#[test]
+fn of_very_many_addresses_those_nearest_to_the_server_are_repeated() {
+    let all: Vec<_> = (0..5000).map(|n| format!("\"10.0.{}.{}\"", n / 250, n % 250)).collect();
+    let line = format!(r#"{{"kind":"Event","sourceIPs":[{}]}}"#, all.join(","));
+    let (_, document) = document(line.as_bytes(), Layout::Elastic, false);
+    let seen = document["source"]["ip"].as_array().unwrap();
+    assert_eq!((seen.len(), &seen[15]), (16, &json!("10.0.19.249")));
+    assert_eq!(document["kubernetes"]["audit"]["sourceIPs"].as_array().unwrap().len(), 5000);
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn document(record: Record<'_>, layout: Layout, safe: bool) {
     let target = Target::DataStream("logs-kubernetes.audit_logs-default".into());
     let frame = Frame::new(layout, &target, "n\"1", Some("c"));
     let mut body = Body::new(Compression::None, 0);
-    let became_safe = frame.write(record, safe, &mut body);
+    let became_safe = frame.write(record, safe, 0, &mut body);
     assert!(became_safe || !safe);
     let Ok(document) = body.finish() else { return };
     assert!(!document.contains(&b'\n'), "a newline would end the document");

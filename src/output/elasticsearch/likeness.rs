@@ -272,7 +272,7 @@ mod tests {
         let frame = super::super::document::Frame::new(layout, &target, "n", Some("c"));
         let batch = batch(&[line.as_bytes()]);
         written(|out| {
-            frame.write(batch.record(0), safe, out);
+            frame.write(batch.record(0), safe, 0, out);
         })
         .to_vec()
     }

@@ -9,11 +9,13 @@
 //! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
 
 use std::ops::Range;
+use std::path::Path;
 
 use bytes::Bytes;
 use reqwest::Method;
 use tokio::sync::OnceCell;
 
+mod addresses;
 mod answer;
 mod body;
 mod check;
@@ -41,7 +43,7 @@ use super::http::{Client, Failure, Request, Response};
 use super::likeness::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Digest, Held, Likeness, LookUp, Pick, Told, Verdict, Walk, unanswered};
+use super::{Answer, Digest, Held, Likeness, LookUp, MILLI, Pick, Told, Verdict, Walk, unanswered};
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
 use body::Body;
@@ -54,7 +56,7 @@ use verdict::Sent;
 const BULK: [(&str, &str); 1] =
     [("filter_path", "took,errors,items.*._id,items.*.error,items.*.status,items.*.failure_store")];
 /// Bytes that a document has beside its line, about.
-const AROUND: usize = 900;
+const AROUND: usize = 1100;
 
 pub(super) use verdict::most;
 
@@ -96,6 +98,13 @@ impl Elasticsearch {
             prepared: OnceCell::new(),
             config: config.clone(),
         })
+    }
+
+    /// Documents name the log that the events were written to.
+    #[must_use]
+    pub(crate) fn of_log(mut self, path: &Path) -> Self {
+        self.frame.set_log(path);
+        self
     }
 
     pub(super) fn secrets(&self) -> Secrets {
@@ -174,6 +183,7 @@ impl Elasticsearch {
         let mut body = Body::new(self.config.compression, lines + picks.len() * AROUND);
         let mut naming = Naming::new(&self.config.target);
         let mut sent = Vec::with_capacity(picks.len());
+        let now = jiff::Timestamp::now().as_millisecond().saturating_mul(MILLI);
         for pick in picks {
             let index = pick.event as usize;
             let record = batch.record(index);
@@ -183,7 +193,7 @@ impl Elasticsearch {
             let id = self.id(batch, *pick);
             body.put(id.as_bytes());
             body.put(b"\"}}\n");
-            let safe = self.frame.write(record, pick.safe, &mut body);
+            let safe = self.frame.write(record, pick.safe, now, &mut body);
             sent.push(Sent { id, safe });
             body.put(b"\n");
         }

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
+use super::addresses::{Addresses, server_saw};
 use super::body::Body;
-use super::document::{Facts, member, offset_in, outcome, source_ip};
+use super::document::{Facts, member, offset_in, outcome};
 use super::json::{escape, escaped, members, string};
 use crate::event::{Record, Span, Whole, rfc3339};
 
@@ -26,7 +27,7 @@ pub(super) fn facts(record: Record<'_>) -> Facts<'_> {
         username: clean(fields.username),
         uid: Cow::Owned(uid.map(|uid| inner(record, uid)).unwrap_or_default()),
         user_agent: clean(fields.user_agent),
-        ip: source_ip(record),
+        addresses: Addresses::of(record),
         resource: clean(fields.resource),
         namespace: clean(fields.namespace),
         name: clean(fields.name),
@@ -74,7 +75,8 @@ pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
             put_string(name, time, out);
         }
     }
-    if let Some(ip) = source_ip(record) {
+    // This one alone, as earlier versions wrote it: what they stored is compared with what would be sent now.
+    if let Some(ip) = server_saw(record) {
         put_list(b"sourceIPs", &[ip.to_string().into_bytes()], out);
     }
     put_object(b"user", out, |out| {

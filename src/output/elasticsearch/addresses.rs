@@ -1,0 +1,64 @@
+//! Where a request came from: `sourceIPs` as `source.ip`, `client.ip` and `related.ip`.
+//!
+//! Elastic's pipeline copies the whole list, so that a rule on `source.ip` sees each proxy on the way and the client behind
+//! them. The API server itself saw the last address only; those before it are the client's word (`X-Forwarded-For`).
+//! A value that is no address is left out, where the pipeline would drop the list.
+
+use std::net::IpAddr;
+
+use super::document::member_texts;
+use super::json::{members, string};
+use crate::event::Record;
+
+/// Most addresses that are repeated in a document. A client can send thousands; the nearest to the server count.
+const MOST: usize = 16;
+
+/// The addresses of an event, each a JSON string, with commas between them. Empty where there is none.
+#[derive(Default)]
+pub(super) struct Addresses {
+    /// In their order, as often as they stand there.
+    pub(super) all: Vec<u8>,
+    /// Each once.
+    pub(super) distinct: Vec<u8>,
+}
+
+impl Addresses {
+    pub(super) fn of(record: Record<'_>) -> Self {
+        let raw = record.raw(record.event.fields.source_ips).unwrap_or_default();
+        // In the old text format it is one address, without a list.
+        let known: Vec<IpAddr> = match raw.trim_ascii_start().first() {
+            Some(b'[') => member_texts(raw).filter_map(address).collect(),
+            _ => address(raw).into_iter().collect(),
+        };
+        let nearest = &known[known.len().saturating_sub(MOST)..];
+        let mut addresses = Self::default();
+        for (at, ip) in nearest.iter().enumerate() {
+            let quoted = format!("\"{ip}\"").into_bytes();
+            append(&mut addresses.all, &quoted);
+            if !nearest[..at].contains(ip) {
+                append(&mut addresses.distinct, &quoted);
+            }
+        }
+        addresses
+    }
+}
+
+fn append(list: &mut Vec<u8>, quoted: &[u8]) {
+    if !list.is_empty() {
+        list.push(b',');
+    }
+    list.extend_from_slice(quoted);
+}
+
+fn address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The address that the server itself saw, where it is one.
+pub(super) fn server_saw(record: Record<'_>) -> Option<IpAddr> {
+    let raw = record.raw(record.event.fields.source_ips)?;
+    match members(raw).last() {
+        Some((_, value)) => address(string(value)?),
+        None => address(raw),
+    }
+}
