@@ -33,6 +33,7 @@ mod chaos;
 mod cluster;
 mod confined;
 mod elastic_refusals;
+mod elastic_rules;
 mod everything;
 mod gaps;
 mod hostile;

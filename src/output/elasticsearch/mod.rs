@@ -2,7 +2,7 @@
 //!
 //! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
 //! what is stored already and `survey.rs` whether anything is, `scan.rs` reads all there is and `likeness.rs` compares it,
-//! `template.rs` sees to the mapping, `check.rs` tells an operator what would go wrong, and `preflight.rs` what would with a
+//! `template.rs` and `template_origin.rs` see to the mapping, `check.rs` tells an operator what would go wrong, and `preflight.rs` what would with a
 //! certain stretch of time.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
@@ -35,6 +35,7 @@ mod stored;
 mod survey;
 mod target;
 mod template;
+mod template_origin;
 mod verdict;
 
 use super::credentials::telling;

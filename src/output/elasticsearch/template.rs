@@ -1,8 +1,10 @@
-//! The index template: installed where the target would otherwise be mapped by guesswork, left alone where somebody
-//! has thought about it.
+//! The index template: installed where the target would otherwise be mapped by guesswork, upgraded where an earlier version
+//! of auditrail made it, left alone where somebody has thought about it (`template_origin.rs`).
 //!
-//! What is indexed of the bodies is what Elastic's integration indexes, and `dynamic` is off everywhere, so that no
-//! client of the API server can add fields until the index takes no more. `etc/elasticsearch-template.json` is the
+//! What is indexed of the bodies is what Elastic's integration indexes and its rules ask for, and `dynamic` is off
+//! everywhere, so that no client of the API server can add fields until the index takes no more. `cloud.*` and
+//! `event.type` are mapped and never filled: an audit event does not say, but ES|QL and EQL refuse a rule whose fields
+//! nobody maps. `etc/elasticsearch-template.json` is the
 //! template for a data stream in Elastic's layout; the other combinations are derived from it.
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use tracing::{info, warn};
 
 use super::flavour::Flavour;
 use super::target::{Naming, scope};
+use super::template_origin::{Origin, origin};
 use super::verdict::{self, said};
 use super::{Elasticsearch, unanswered};
 use crate::config::{Layout, SetupTemplate, Target};
@@ -20,7 +23,7 @@ use crate::output::door::Texts as _;
 use crate::output::http::{Failure, Request, Response};
 use crate::output::{Reason, Verdict, stranger};
 
-const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
+pub(super) const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
 /// The catch-all that Elasticsearch brings along, and its priority.
 const BUILT_IN: (&str, i64) = ("logs", 100);
 
@@ -49,9 +52,11 @@ struct Pattern {
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Plan {
     Install,
+    /// An earlier version's is there, as that version made it.
+    Upgrade,
     /// Ours is there, or the configuration or the server wants none.
     Nothing(&'static str),
-    /// Somebody else's template, by name, is in force.
+    /// Somebody else's template, by name, is in force, or one under our name that somebody edited.
     Theirs(String),
     /// The server does not say which templates there are.
     Unknown(String),
@@ -73,13 +78,35 @@ pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Pla
         429 | 500.. => return Err(later(response.status, &response.body)),
         status => return Ok(Plan::Unknown(format!("{status} {}", said(&response.body)))),
     }
-    Ok(match serde_json::from_slice::<List>(&response.body) {
-        Ok(list) => choose(&list.index_templates, &store.config.target),
-        Err(_) => Plan::Unknown(said(&response.body)),
+    match serde_json::from_slice::<List>(&response.body) {
+        Ok(list) => match choose(&list.index_templates, &store.config.target) {
+            Some(plan) => Ok(plan),
+            None => compare(store).await,
+        },
+        Err(_) => Ok(Plan::Unknown(said(&response.body))),
+    }
+}
+
+/// What is to be done with a template under our name.
+async fn compare(store: &Elasticsearch) -> Result<Plan, Verdict> {
+    let ours = name(&store.config.target);
+    let response = store.get(&format!("_index_template/{ours}"), &[]).await.map_err(unasked)?;
+    match response.status {
+        200 => (),
+        429 | 500.. => return Err(later(response.status, &response.body)),
+        status => return Ok(Plan::Unknown(format!("{status} {}", said(&response.body)))),
+    }
+    let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    Ok(match origin(&answer["index_templates"][0]["index_template"], &store.config.target) {
+        Origin::ThisVersion => Plan::Nothing("installed earlier"),
+        Origin::LaterVersion => Plan::Nothing("a later version of auditrail installed it"),
+        Origin::EarlierVersion => Plan::Upgrade,
+        Origin::Operator => Plan::Theirs(ours),
     })
 }
 
-fn choose(templates: &[Listed], target: &Target) -> Plan {
+/// By names and priorities alone; `None` where the one in force has our name.
+fn choose(templates: &[Listed], target: &Target) -> Option<Plan> {
     let mut naming = Naming::new(target);
     // Any time will do for a pattern.
     let index = naming.name(0);
@@ -88,16 +115,16 @@ fn choose(templates: &[Listed], target: &Target) -> Plan {
         listed.index_template.index_patterns.iter().any(|pattern| matches(pattern, index))
     });
     match matching.max_by_key(|listed| listed.index_template.priority) {
-        None => Plan::Install,
-        Some(best) if best.name == ours => Plan::Nothing("installed earlier"),
+        None => Some(Plan::Install),
+        Some(best) if best.name == ours => None,
         Some(best) if (best.name.as_str(), best.index_template.priority) == BUILT_IN => {
-            Plan::Install
+            Some(Plan::Install)
         }
-        Some(best) => Plan::Theirs(best.name.clone()),
+        Some(best) => Some(Plan::Theirs(best.name.clone())),
     }
 }
 
-/// Installs the template if the plan says so.
+/// Installs or upgrades the template if the plan says so.
 pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     if store.config.setup_template == SetupTemplate::Never {
         return Ok(());
@@ -115,15 +142,16 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     // Credentials may be good for documents only, and a proxy may let nothing else pass.
     let unknown = Flavour::Elasticsearch { version: String::new() };
     let flavour = Flavour::of(&root.body, root.product.is_some()).unwrap_or(unknown);
-    match plan(store, &flavour).await? {
-        Plan::Install => (),
+    let upgrades = match plan(store, &flavour).await? {
+        Plan::Install => false,
+        Plan::Upgrade => true,
         Plan::Nothing(why) => {
             info!(why, "index template not touched");
             return Ok(());
         }
         Plan::Theirs(template) => {
             let template = template.shown(|| Some(store.secrets()));
-            info!(template, "index template of others in force, left alone");
+            info!(template, "index template of others in force, or edited here: left alone");
             return Ok(());
         }
         Plan::Unknown(answer) => {
@@ -134,9 +162,13 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
             );
             return Ok(());
         }
-    }
+    };
+    put(store, &flavour, upgrades).await
+}
+
+async fn put(store: &Elasticsearch, flavour: &Flavour, upgrades: bool) -> Result<(), Verdict> {
     let template = name(&store.config.target);
-    let body: Bytes = made(store.config.layout, &store.config.target, &flavour).to_string().into();
+    let body: Bytes = made(store.config.layout, &store.config.target, flavour).to_string().into();
     let request = |url| Request {
         method: Method::PUT,
         url,
@@ -146,6 +178,10 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     let path = format!("_index_template/{template}");
     let response = store.anywhere(&path, &[], request, 64 * 1024).await.map_err(unasked)?;
     match response.status {
+        200 if upgrades => info!(
+            template,
+            "index template upgraded: it holds from the next index or rollover on; POST TARGET/_rollover makes a data stream use it now"
+        ),
         200 => info!(template, "index template installed"),
         429 | 500.. => return Err(later(response.status, &response.body)),
         status => {
@@ -193,8 +229,13 @@ pub(super) fn name(target: &Target) -> String {
 }
 
 /// The template for a layout, a target and a server.
-pub(super) fn made(layout: Layout, target: &Target, flavour: &Flavour) -> Value {
-    let mut template: Value = serde_json::from_str(TEMPLATE).unwrap_or_default();
+fn made(layout: Layout, target: &Target, flavour: &Flavour) -> Value {
+    made_of(TEMPLATE, layout, target, flavour)
+}
+
+/// The same of another version's file.
+pub(super) fn made_of(source: &str, layout: Layout, target: &Target, flavour: &Flavour) -> Value {
+    let mut template: Value = serde_json::from_str(source).unwrap_or_default();
     template["index_patterns"] = Value::from(vec![scope(target)]);
     if let (Target::Index(_), Some(top)) = (target, template.as_object_mut()) {
         top.remove("data_stream");
@@ -248,7 +289,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(templates: &[(&str, &str, i64)], expected: &Plan) {
+    fn check(templates: &[(&str, &str, i64)], expected: Option<&Plan>) {
         let listed: Vec<_> = templates
             .iter()
             .map(|&(name, pattern, priority)| Listed {
@@ -257,20 +298,17 @@ mod tests {
             })
             .collect();
         let target = Target::DataStream("logs-kubernetes.audit_logs-default".to_owned());
-        assert_eq!(&choose(&listed, &target), expected, "with {templates:?}");
+        assert_eq!(choose(&listed, &target).as_ref(), expected, "with {templates:?}");
     }
 
     #[test]
     fn a_template_is_installed_only_over_the_built_in_one() {
-        check(&[], &Plan::Install);
-        check(&[("logs", "logs-*-*", 100), ("metrics", "metrics-*-*", 500)], &Plan::Install);
+        check(&[], Some(&Plan::Install));
+        check(&[("logs", "logs-*-*", 100), ("metrics", "metrics-*-*", 500)], Some(&Plan::Install));
         let fleet = ("logs-kubernetes.audit_logs", "logs-kubernetes.audit_logs-*", 200);
-        check(&[("logs", "logs-*-*", 100), fleet], &Plan::Theirs(fleet.0.to_owned()));
-        check(&[("mine", "logs-*", 0)], &Plan::Theirs("mine".to_owned()));
-        check(
-            &[("auditrail-logs-kubernetes.audit_logs-default", "logs-k*", 200)],
-            &Plan::Nothing("installed earlier"),
-        );
+        check(&[("logs", "logs-*-*", 100), fleet], Some(&Plan::Theirs(fleet.0.to_owned())));
+        check(&[("mine", "logs-*", 0)], Some(&Plan::Theirs("mine".to_owned())));
+        check(&[("auditrail-logs-kubernetes.audit_logs-default", "logs-k*", 200)], None);
     }
 
     #[test]
