@@ -5,10 +5,12 @@
 //! UTF-8, lone surrogates, 1e999999, repeated keys, ten thousand levels) reads like any other, for a client may write
 //! one in order not to be seen.
 //!
-//! No recursion and no allocation: hostile lines cost what their length costs.
+//! No recursion, and no allocation but for a key that is written with escapes: hostile lines cost what their length costs.
+
+use std::borrow::Cow;
 
 use super::walk::{Value, members};
-use super::{Event, Fields, Form, Nanos, Span, Whole, legacy, rfc3339};
+use super::{Event, Fields, Form, Nanos, Span, Whole, legacy, rfc3339, text};
 
 /// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
 pub(super) const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
@@ -160,6 +162,21 @@ pub(super) fn object(line: &[u8]) -> Option<Object> {
 
 /// Takes one member of the event. Of repeated keys the first counts; the server writes none.
 fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
+    if !known(line, fields, key, value)
+        && let Some(key) = unescaped(key)
+    {
+        known(line, fields, &key, value);
+    }
+}
+
+/// A key with its escapes undone, if it has any: a server writes none, a webhook's sender may. Keys are short, so that a
+/// loop is faster than a search.
+fn unescaped(key: &[u8]) -> Option<Cow<'_, [u8]>> {
+    key.contains(&b'\\').then(|| text::json_bytes(key))
+}
+
+/// Takes one member, if it is one that is known.
+fn known(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) -> bool {
     let slot = match key {
         b"level" => &mut fields.level,
         b"auditID" => &mut fields.audit_id,
@@ -170,12 +187,10 @@ fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
         b"requestReceivedTimestamp" => return stamp(&mut fields.received, value),
         b"stageTimestamp" => return stamp(&mut fields.stage_time, value),
         // audit.k8s.io/v1beta1 and v1alpha1, in that case before the stamps of the same name in v1beta1.
-        b"timestamp" => return absent(&mut fields.received, value),
+        b"timestamp" => &mut fields.received,
         b"metadata" => {
             return inner(line, value, |key, value| {
-                if key == b"creationTimestamp" {
-                    absent(&mut fields.stage_time, value);
-                }
+                key == b"creationTimestamp" && absent(&mut fields.stage_time, value)
             });
         }
         b"sourceIPs" => return structure(&mut fields.source_ips, value),
@@ -186,60 +201,80 @@ fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
         b"user" => {
             structure(&mut fields.user, value);
             return inner(line, value, |key, value| {
-                if key == b"username" {
-                    absent(&mut fields.username, value);
-                }
+                key == b"username" && absent(&mut fields.username, value)
             });
         }
         b"objectRef" => {
             structure(&mut fields.object_ref, value);
-            return inner(line, value, |key, value| match key {
-                b"resource" => absent(&mut fields.resource, value),
-                b"subresource" => absent(&mut fields.subresource, value),
-                b"namespace" => absent(&mut fields.namespace, value),
-                b"name" => absent(&mut fields.name, value),
-                _ => {}
+            return inner(line, value, |key, value| {
+                let slot = match key {
+                    b"resource" => &mut fields.resource,
+                    b"subresource" => &mut fields.subresource,
+                    b"namespace" => &mut fields.namespace,
+                    b"name" => &mut fields.name,
+                    _ => return false,
+                };
+                absent(slot, value)
             });
         }
         b"responseStatus" => {
             structure(&mut fields.response_status, value);
             return inner(line, value, |key, value| {
-                if key == b"code" && !value.string && value.depth == 0 {
-                    fields.code = value.at;
-                }
+                key == b"code" && number(line, &mut fields.code, value)
             });
         }
-        _ => return,
+        _ => return false,
     };
-    absent(slot, value);
+    absent(slot, value)
+}
+
+/// Sets a field whose value is a number and that has none yet. A status without a code may say so with `null`, and some
+/// senders write the code as a string.
+fn number(line: &[u8], slot: &mut Span, value: Value) -> bool {
+    let is_number = line[value.at.range()].iter().all(u8::is_ascii_digit);
+    if is_number && slot.is_empty() {
+        *slot = value.at;
+    }
+    true
 }
 
 /// Sets a string field that has no value yet.
-fn absent(slot: &mut Span, value: Value) {
+fn absent(slot: &mut Span, value: Value) -> bool {
     if value.string && slot.is_empty() {
         *slot = value.at;
     }
+    true
 }
 
 /// Sets a time stamp, over one that an older version's key gave.
-fn stamp(slot: &mut Span, value: Value) {
+fn stamp(slot: &mut Span, value: Value) -> bool {
     if value.string {
         *slot = value.at;
     }
+    true
 }
 
 /// Sets a field whose value is kept as written; for a string that means with its quotes.
-fn structure(slot: &mut Span, value: Value) {
+fn structure(slot: &mut Span, value: Value) -> bool {
     if slot.is_empty() {
         let quotes = u32::from(value.string);
         *slot = Span { start: value.at.start - quotes, end: value.at.end + quotes };
     }
+    true
 }
 
-fn inner(line: &[u8], value: Value, each: impl FnMut(&[u8], Value)) {
+/// Takes the members of an object; `each` says whether it knows a key.
+fn inner(line: &[u8], value: Value, mut each: impl FnMut(&[u8], Value) -> bool) -> bool {
     if value.depth > 0 {
-        members(line, value.at.start as usize, each);
+        members(line, value.at.start as usize, |key, value| {
+            if !each(key, value)
+                && let Some(key) = unescaped(key)
+            {
+                each(&key, value);
+            }
+        });
     }
+    true
 }
 
 #[cfg(test)]
