@@ -26,6 +26,11 @@ impl Loki {
         let (tenant, labels, metadata) = (String::new(), Vec::new(), Vec::new());
         Self { http, endpoint, tenant, labels, metadata, stream_per_hour: false }
     }
+
+    /// Every field that can be chosen.
+    pub(crate) fn all_metadata() -> Vec<MetadataField> {
+        METADATA.map(|(_, field)| field).into()
+    }
 }
 
 /// A field of the event that Loki keeps as structured metadata, under this name in snake case.
@@ -40,9 +45,18 @@ pub(crate) enum MetadataField {
     Namespace,
     Name,
     Code,
+    /// The last of `sourceIPs`: the address that the server itself saw.
+    SourceIp,
+    UserAgent,
+    ApiGroup,
+    /// `allow` or `forbid`, of the annotation `authorization.k8s.io/decision`.
+    Decision,
+    /// `impersonatedUser.username`.
+    ImpersonatedUser,
+    RequestUri,
 }
 
-const METADATA: [(&str, MetadataField); 9] = [
+const METADATA: [(&str, MetadataField); 15] = [
     ("audit_level", MetadataField::AuditLevel),
     ("stage", MetadataField::Stage),
     ("verb", MetadataField::Verb),
@@ -51,9 +65,17 @@ const METADATA: [(&str, MetadataField); 9] = [
     ("namespace", MetadataField::Namespace),
     ("name", MetadataField::Name),
     ("code", MetadataField::Code),
-    // The last one is not among the defaults.
+    ("source_ip", MetadataField::SourceIp),
+    ("user_agent", MetadataField::UserAgent),
+    ("api_group", MetadataField::ApiGroup),
+    ("decision", MetadataField::Decision),
     ("subresource", MetadataField::Subresource),
+    ("impersonated_user", MetadataField::ImpersonatedUser),
+    ("request_uri", MetadataField::RequestUri),
 ];
+
+/// How many of [`METADATA`], from its beginning, are sent where the configuration names none.
+const DEFAULTS: usize = 12;
 
 /// The labels that the output adds itself.
 const OWN_LABELS: &[&str] = &["cluster", "node", "input", "hour", "auditrail"];
@@ -85,7 +107,7 @@ impl Loki {
             },
             metadata: match table.get("metadata") {
                 Some(item) => metadata(&item)?,
-                None => METADATA[..8].iter().map(|(_, field)| *field).collect(),
+                None => METADATA[..DEFAULTS].iter().map(|(_, field)| *field).collect(),
             },
             stream_per_hour: table.get("stream_per_hour").map_or(Ok(false), |item| item.flag())?,
         })

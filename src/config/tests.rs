@@ -51,7 +51,7 @@ fn what_is_left_out_takes_the_documented_default() {
     assert_eq!(output.max_bytes_per_second, None);
     let OutputKind::Loki(loki) = &output.kind else { panic!("{:?}", output.kind) };
     assert_eq!(loki.labels, [("job".to_owned(), "kubernetes-audit".to_owned())]);
-    assert_eq!((loki.tenant.as_str(), loki.stream_per_hour, loki.metadata.len()), ("", false, 8));
+    assert_eq!((loki.tenant.as_str(), loki.stream_per_hour, loki.metadata.len()), ("", false, 12));
     assert!(!loki.metadata.contains(&MetadataField::Subresource));
     assert_eq!(loki.http.timeout, Duration::from_secs(10));
     assert!(matches!(loki.http.auth, Auth::None));

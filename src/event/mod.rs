@@ -19,6 +19,7 @@ pub(crate) mod fuzz_tests;
 mod gap;
 mod groups;
 mod identity;
+mod inside;
 mod legacy;
 mod marks;
 mod passed;

@@ -51,7 +51,14 @@ fn victorialogs_takes_every_event_once_by_either_protocol() {
         assert_eq!(victoria.count(query).unwrap(), events.len(), "{query}");
     }
     // Structured metadata are fields there.
-    for field in ["verb:=patch", "user:=alice", "code:=200", "audit_level:=Request"] {
+    for field in [
+        "verb:=patch",
+        "user:=alice",
+        "code:=200",
+        "audit_level:=Request",
+        "source_ip:=198.51.100.7",
+        "user_agent:=kubectl/v1.34.4",
+    ] {
         let query = format!("{{job=\"smoke\"}} {field}");
         assert_eq!(victoria.count(&query).unwrap(), events.len(), "{query}");
     }

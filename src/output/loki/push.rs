@@ -12,10 +12,11 @@ use crate::config::MetadataField;
 use crate::event::{Batch, Nanos, Record};
 use crate::output::Pick;
 
-/// Longest metadata value in bytes. Names in URLs can be of any length; Loki takes 64 KiB of metadata for an entry.
+/// Longest metadata value in bytes. Names, URIs and user agents can be of any length; Loki takes 64 KiB of metadata for an
+/// entry.
 const VALUE: usize = 1024;
 /// Bytes that an entry has beside its line, about.
-pub(super) const AROUND: usize = 256;
+pub(super) const AROUND: usize = 448;
 
 /// Gaps have a stream of their own: their time is when they were detected, and Loki refuses what is an hour older than
 /// the latest entry of its stream, so that in a backlog one of them would cost all events that follow.
@@ -142,12 +143,23 @@ fn value(record: Record<'_>, which: MetadataField) -> (&'static str, Option<Cow<
         MetadataField::Namespace => ("namespace", fields.namespace),
         MetadataField::Name => ("name", fields.name),
         MetadataField::Code => ("code", fields.code),
+        MetadataField::UserAgent => ("user_agent", fields.user_agent),
+        MetadataField::RequestUri => ("request_uri", fields.request_uri),
+        MetadataField::SourceIp => return ("source_ip", record.source_ip()),
+        MetadataField::ApiGroup => {
+            return ("api_group", record.member(fields.object_ref, "apiGroup"));
+        }
+        MetadataField::Decision => {
+            return (
+                "decision",
+                record.member(fields.annotations, "authorization.k8s.io/decision"),
+            );
+        }
+        MetadataField::ImpersonatedUser => {
+            return ("impersonated_user", record.member(fields.impersonated_user, "username"));
+        }
     };
-    // A status without a code may say so with `null`.
-    let is_value = |text: &Cow<'_, str>| {
-        which != MetadataField::Code || text.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    (name, record.text(span).filter(is_value))
+    (name, record.text(span))
 }
 
 /// A length-delimited field.
@@ -174,6 +186,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::config;
     use crate::event::{Event, Fingerprint, Passed, Span, Whole, pieces};
 
     #[derive(Clone, PartialEq, Message)]
@@ -276,8 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn a_status_code_that_is_null_is_no_metadata() {
-        for (code, expected) in [("404", 1), ("null", 0)] {
+    fn a_status_code_is_metadata_if_it_is_a_number_however_it_is_written() {
+        for (code, expected) in [("404", 1), ("\"404\"", 1), ("null", 0), ("\"\"", 0), ("\"x\"", 0)]
+        {
             let line =
                 format!(r#"{{"kind":"Event","responseStatus":{{"metadata":{{}},"code":{code}}}}}"#);
             let batch = batch(&[line.as_bytes()]);
@@ -287,6 +301,39 @@ mod tests {
             let push = PushRequest::decode(body).unwrap();
             assert_eq!(push.streams[0].entries[0].metadata.len(), expected, "{code}");
         }
+    }
+
+    #[test]
+    fn each_field_that_can_be_chosen_is_found_in_the_event() {
+        let line = r#"{"kind":"Event","level":"Metadata","auditID":"a","stage":"Panic","requestURI":"/a?b=c","v\u0065rb":"get","user":{"username":"alice"},"impersonatedUser":{"username":"root"},"sourceIPs":["8.8.8.8","10.0.0.7"],"userAgent":"curl \"7\"","objectRef":{"resource":"roles","namespace":"n","n\u0061me":"m","apiGroup":"rbac.authorization.k8s.io","subresource":"s"},"responseStatus":{"c\u006fde":"403"},"annotations":{"authorization.k8s.io/decision":"forbid"}}"#;
+        let batch = batch(&[line.as_bytes()]);
+        let mut room = Vec::new();
+        let all = config::Loki::all_metadata();
+        let body = body(&mut room, "{}", &batch, &[Pick::new(0)], &all);
+        let push = PushRequest::decode(body).unwrap();
+        let found: Vec<_> = push.streams[0].entries[0]
+            .metadata
+            .iter()
+            .map(|pair| (pair.name.as_str(), pair.value.as_str()))
+            .collect();
+        let expected = [
+            ("audit_level", "Metadata"),
+            ("stage", "Panic"),
+            ("verb", "get"),
+            ("user", "alice"),
+            ("resource", "roles"),
+            ("namespace", "n"),
+            ("name", "m"),
+            ("code", "403"),
+            ("source_ip", "10.0.0.7"),
+            ("user_agent", "curl \"7\""),
+            ("api_group", "rbac.authorization.k8s.io"),
+            ("decision", "forbid"),
+            ("subresource", "s"),
+            ("impersonated_user", "root"),
+            ("request_uri", "/a?b=c"),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -1,0 +1,83 @@
+//! Fields that stand inside of an event's objects and lists, and that few outputs ask for: found when one does, so that reading
+//! costs nothing for them.
+
+use std::borrow::Cow;
+
+use super::walk::{elements, members};
+use super::{Form, Record, Span, text};
+
+impl<'a> Record<'a> {
+    /// The text of a string member of a field that is an object, as `objectRef.apiGroup` is; `None` where it is absent.
+    /// Of a repeated name the first counts. A legacy line has no objects.
+    pub(crate) fn member(&self, object: Span, name: &str) -> Option<Cow<'a, str>> {
+        let line = self.line;
+        if object.is_empty() || self.event.form == Form::Legacy {
+            return None;
+        }
+        let mut found = None;
+        members(line, object.start as usize, |key, value| {
+            let named =
+                || key == name.as_bytes() || key.contains(&b'\\') && text::json(key) == name;
+            if value.string && found.is_none() && named() {
+                found = Some(text::json(&line[value.at.range()]));
+            }
+        });
+        found
+    }
+
+    /// The address that the server itself saw: the last of `sourceIPs`. Those before it are the client's word.
+    pub(crate) fn source_ip(&self) -> Option<Cow<'a, str>> {
+        let (line, at) = (self.line, self.event.fields.source_ips);
+        if self.event.form == Form::Legacy {
+            return self.text(at);
+        }
+        let mut last = None;
+        if !at.is_empty() {
+            elements(line, at.start as usize, |value| {
+                last = value.string.then(|| text::json(&line[value.at.range()]));
+            });
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use crate::event::{Record, pieces};
+
+    fn read<T>(line: &str, ask: impl Fn(Record<'_>) -> T) -> T {
+        let mut found = None;
+        pieces(line.as_bytes(), true, |piece| {
+            let event = piece.event(0, 0, 0);
+            found = Some(ask(Record { line: line.as_bytes(), event: &event }));
+        });
+        found.unwrap()
+    }
+
+    #[test]
+    fn members_are_found_whatever_way_their_names_are_written() {
+        let line = r#"{"kind":"Event","auditID":"x","objectRef":{"resource":"roles","\u0061piGroup":"rbac.authorization.k8s.io","apiGroup":"second"}}"#;
+        let group = |record: Record<'_>| {
+            record.member(record.event.fields.object_ref, "apiGroup").map(Cow::into_owned)
+        };
+        assert_eq!(read(line, group).as_deref(), Some("rbac.authorization.k8s.io"));
+        assert_eq!(read(r#"{"kind":"Event","auditID":"x"}"#, group), None);
+    }
+
+    #[test]
+    fn the_source_is_the_last_address_and_of_a_legacy_line_the_only_one() {
+        let address = |record: Record<'_>| record.source_ip().map(Cow::into_owned);
+        for (addresses, expected) in [
+            (r#"["1.2.3.4","10.0.0.1"]"#, Some("10.0.0.1")),
+            (r#"["fd00::1"]"#, Some("fd00::1")),
+            ("[]", None),
+            ("null", None),
+            (r#""10.0.0.1""#, None),
+        ] {
+            let line = format!(r#"{{"kind":"Event","auditID":"x","sourceIPs":{addresses}}}"#);
+            assert_eq!(read(&line, address).as_deref(), expected, "{line}");
+        }
+    }
+}
