@@ -2,29 +2,41 @@
 
 use std::ops::Range;
 
-use super::markup;
-use super::words::{Name, beside, ends_with_word};
+use super::names::{Name, beside, ends_with_word, in_name, prose};
+use super::values::is_prose;
+use super::{markup, paired, parted};
 
 /// Where the value of the name at `name` stands; empty stretches are none. Answers the end of a block of lines below it.
+///
+/// The text is given with whether it has lines, as a file has.
 pub(super) fn value(
-    text: &[u8],
+    (text, lines): (&[u8], bool),
     name: Range<usize>,
     judged: Name,
     mut each: impl FnMut(Range<usize>),
 ) -> Option<usize> {
-    if let Some(at) = markup::value(text, &name) {
+    if let Some(at) = markup::value(text, &name).or_else(|| paired::value(text, &name)) {
         each(at);
         return None;
     }
-    let from = behind(text, &name)?;
+    let Some(from) = behind(text, &name) else {
+        if let Some(at) =
+            parted::called(text, &name).or_else(|| parted::value((text, lines), &name, judged))
+        {
+            each(at);
+        }
+        return None;
+    };
     let rest = text.get(from..)?;
-    let (backslashes, quote) = opening(rest);
-    if let Some(quote) = quote {
-        let start = from + backslashes + 1;
-        each(start..closing(text, start, quote, backslashes));
+    if let Some(at) = quoted(text, from) {
+        each(at);
         return None;
     }
-    if judged == Name::Header {
+    if let Some(end) = braces(text, from, judged) {
+        each(from..end);
+        return None;
+    }
+    if judged == Name::Header && is_header(&text[name.clone()]) {
         let length = rest.iter().position(|byte| b"\n\"'`".contains(byte)).unwrap_or(rest.len());
         each(from..from + rest[..length].trim_ascii_end().len());
         return None;
@@ -35,13 +47,121 @@ pub(super) fn value(
         match rest.trim_ascii_start().first() {
             Some(b'|' | b'>') => return Some(block(text, name.start, from + mark, true, each)),
             _ if rest[..mark].trim_ascii().is_empty() => {
-                return Some(block(text, name.start, from + mark, false, each));
+                return judged.is_hot().then(|| block(text, name.start, from + mark, false, each));
             }
             _ => {}
         }
     }
-    each(from..from + bare(rest));
+    if judged == Name::Mention && str::from_utf8(line_of(rest)).is_ok_and(is_prose) {
+        return None;
+    }
+    // In the middle of a sentence a word of small letters, with others behind it, is one of the sentence.
+    let word = rest.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let sentence = text[name.end..from].starts_with(b":")
+        && name.start > 0
+        && text[name.start - 1] == b' '
+        && !begins_line(text, name.start);
+    if sentence
+        && word > 2
+        && rest.get(word) == Some(&b' ')
+        && rest.get(word + 1).is_some_and(u8::is_ascii_lowercase)
+    {
+        return None;
+    }
+    let length = if lines && begins_line(text, name.start) {
+        to_line_end(rest, text[name.end..from].first() == Some(&b':'))
+    } else {
+        bare(rest)
+    };
+    each(from..from + length + glued(rest, length));
     None
+}
+
+/// The end of a map or list of YAML in one line, which is secret as a whole where its name is; `None` if it is no such.
+fn braces(text: &[u8], from: usize, judged: Name) -> Option<usize> {
+    let close = match text.get(from)? {
+        b'{' if text.get(from + 1) != Some(&b'{') => b'}',
+        b'[' if text.get(from + 1) != Some(&b'[') => b']',
+        _ => return None,
+    };
+    if !judged.is_hot() {
+        // What is in it says by itself what it is.
+        return Some(from);
+    }
+    let line = &text[from..];
+    let line = line_of(line);
+    memchr::memrchr(close, line).map(|end| from + end + 1)
+}
+
+/// Length of what quotes glue to a value: `--from-literal=key='a b'`.
+fn glued(rest: &[u8], length: usize) -> usize {
+    let quote = match rest.get(length) {
+        Some(quote @ (b'\'' | b'"')) if length > 0 && rest[length - 1] == b'=' => *quote,
+        _ => return 0,
+    };
+    memchr::memchr(quote, &rest[length + 1..]).map_or(0, |end| end + 1)
+}
+
+/// Whether a name is one of a header whose value has several words.
+fn is_header(name: &[u8]) -> bool {
+    [&b"authorization"[..], b"cookie", b"cookies"].iter().any(|end| {
+        name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end)
+    })
+}
+
+/// Whether a name is the first word of its line, behind the dash of a list perhaps.
+pub(super) fn begins_line(text: &[u8], name: usize) -> bool {
+    let marks =
+        text[..name].iter().rev().take(LINE).take_while(|byte| b" \t-\"'".contains(byte)).count();
+    let before = &text[..name - marks];
+    // In a script a line may end with an escape.
+    before.last().is_none_or(|byte| *byte == b'\n') || before.ends_with(b"\\n")
+}
+
+/// The line that a text begins with.
+pub(super) fn line_of(text: &[u8]) -> &[u8] {
+    let near = &text[..text.len().min(LINE)];
+    &near[..memchr::memchr(b'\n', near).unwrap_or(near.len())]
+}
+
+/// Bytes of a line that are looked at, so that hostile texts cost what their length costs.
+const LINE: usize = 1024;
+
+/// Length of a value that goes on to the end of its line, without a comment behind it. A shell's assignment ends with its word.
+fn to_line_end(rest: &[u8], colon: bool) -> usize {
+    let line = line_of(rest);
+    let line = &line[..memchr::memmem::find(line, b" #").unwrap_or(line.len())];
+    let word = bare(rest);
+    let behind = line.get(word..).unwrap_or_default();
+    let shell = behind.iter().any(|byte| b"=$;|&\\,{}<>".contains(byte))
+        || memchr::memmem::find(behind, b" -").is_some();
+    if shell && !colon || behind.contains(&b'=') || behind.starts_with(b",") {
+        word
+    } else {
+        let line = line.trim_ascii_end();
+        line.len() - line.iter().rev().take_while(|byte| b",;".contains(byte)).count()
+    }
+}
+
+/// A value in quotes, before which a letter may say of what kind it is: `N'x'`, `b"x"`, `@"x"`.
+pub(super) fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let kind = text.get(from).is_some_and(|byte| b"NnbrufLe@!".contains(byte))
+        && matches!(text.get(from + 1), Some(b'\'' | b'"'));
+    let from = from + usize::from(kind);
+    let (backslashes, quote) = opening(text.get(from..)?);
+    let (start, quote) = (from + backslashes + 1, quote?);
+    // TOML and Python: three quotes hold several lines.
+    if backslashes == 0 && text[start..].starts_with(&[quote, quote]) {
+        let start = start + 2;
+        let end = memchr::memmem::find(&text[start..], &[quote, quote, quote])?;
+        return Some(start..start + end);
+    }
+    let mut end = closing(text, start, quote, backslashes);
+    // SQL doubles a quote that is part of the text.
+    while quote == b'\'' && backslashes == 0 && text[end..].starts_with(b"''") {
+        end = closing(text, end + 2, quote, backslashes);
+    }
+    Some(start..end)
 }
 
 /// Where the value begins, if this is an assignment.
@@ -50,30 +170,67 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
     let blanks =
         |from: usize| from + text[from..].iter().take_while(|byte| b" \t".contains(byte)).count();
     let (backslashes, quote) = opening(text.get(name.end..)?);
-    let quoted = quote.is_some();
-    let end = if quoted { name.end + backslashes + 1 } else { name.end };
+    let is_quoted = quote.is_some();
+    let mut end = if is_quoted { name.end + backslashes + 1 } else { name.end };
+    // `config["password"] = "x"`, `requirepass[0]`
+    let inside = name.start > 0 && text[name.start - 1] == b'[';
+    end += text[end.min(text.len())..]
+        .iter()
+        .take_while(|byte| b"])".contains(byte) && (is_quoted || inside))
+        .count();
     let sign = blanks(end.min(text.len()));
     let flag = text[name.clone()].starts_with(b"-");
     match at(sign)? {
+        b'!' | b'=' if at(sign + 1) == Some(b'=') => {
+            // What a secret is compared with.
+            let value = blanks(sign + 2 + usize::from(at(sign + 2) == Some(b'=')));
+            opening(&text[value.min(text.len())..]).1.map(|_| value)
+        }
+        b'=' if at(sign + 1) == Some(b'~') => None,
         b'=' => Some(blanks(sign + 1 + usize::from(at(sign + 1) == Some(b'>')))),
         b':' if at(sign + 1) == Some(b'=') => Some(blanks(sign + 2)),
-        b':' if sign == end => {
+        // LDIF: base64 follows.
+        b':' if at(sign + 1) == Some(b':') && at(sign + 2) == Some(b' ') => Some(blanks(sign + 2)),
+        b'?' | b'+' if at(sign + 1) == Some(b'=') => Some(blanks(sign + 2)),
+        b':' if sign == end
+            || is_quoted
+                && at(blanks(sign + 1))
+                    .is_some_and(|byte| b"\"'\\".contains(&byte) || byte.is_ascii_digit()) =>
+        {
             let open = matches!(
                 at(sign + 1),
                 None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' | b'\\')
             );
             // `system:serviceaccount:secrets:x` and `registry/token-service:1.2` are names.
-            let chain = name.start > 0 && b":/@".contains(&text[name.start - 1]);
+            let chain = name.start > 0
+                && b":/@".contains(&text[name.start - 1])
+                && !(name.start == 1 || b" \t\"'".contains(&text[name.start - 2]));
             let word = || str::from_utf8(&text[name.clone()]).is_ok_and(ends_with_word);
-            (quoted || open || !chain && word()).then(|| blanks(sign + 1))
+            (is_quoted || open || !chain && word()).then(|| blanks(sign + 1))
         }
         b'%' if text[sign..].get(..3)?.eq_ignore_ascii_case(b"%3d") && sign == end => {
             Some(sign + 3)
         }
         b',' if flag => Some(blanks(sign + 1)),
+        // Erlang: `{default_pass, <<"x">>}`
+        b',' if text[blanks(sign + 1)..].starts_with(b"<<\"") => Some(blanks(sign + 1) + 2),
+        // An argument behind the name: `define('PASSWORD', 'x')`.
+        b',' if is_quoted
+            && is_argument(text, name)
+            && opening(&text[blanks(sign + 1)..]).1.is_some() =>
+        {
+            Some(blanks(sign + 1))
+        }
         next if flag && next != b'-' && sign > end => Some(sign),
         _ => None,
     }
+}
+
+/// Whether a name in quotes is the first argument of a call.
+fn is_argument(text: &[u8], name: &Range<usize>) -> bool {
+    let before = text[..name.start].trim_ascii_end();
+    let quotes = before.iter().rev().take_while(|byte| b"\\\"'`".contains(byte)).count();
+    before[..before.len() - quotes].trim_ascii_end().ends_with(b"(")
 }
 
 /// Backslashes and the quote behind them that a text begins with.
@@ -97,7 +254,15 @@ pub(super) fn closing(text: &[u8], start: usize, quote: u8, backslashes: usize) 
 /// Length of a value without quotes. Punctuation behind it is none of it, brackets that it opened are.
 fn bare(rest: &[u8]) -> usize {
     let end = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`&;<>".contains(byte);
-    let length = rest.iter().position(end).unwrap_or(rest.len());
+    let mut length = rest.iter().position(end).unwrap_or(rest.len());
+    // In `a=x,b=y` the next member begins.
+    for comma in memchr::memchr_iter(b',', &rest[..length]) {
+        let name = rest[comma + 1..length].iter().take_while(|byte| in_name(**byte)).count();
+        if name > 0 && rest.get(comma + 1 + name) == Some(&b'=') {
+            length = comma;
+            break;
+        }
+    }
     let opened = rest[..length].iter().any(|byte| b"([{".contains(byte));
     let behind: &[u8] = if opened { b",.\\" } else { b",.)]}\\" };
     let trimmed = rest[..length].iter().rev().take_while(|byte| behind.contains(byte)).count();
@@ -128,12 +293,17 @@ fn block(
         at += line.len() + 1;
         let colon = memchr::memmem::find(content, b": ").filter(|_| !literal);
         let start = match colon {
-            Some(colon) if str::from_utf8(&content[..colon]).is_ok_and(beside) => continue,
+            Some(colon)
+                if str::from_utf8(&content[..colon]).is_ok_and(|key| beside(key) || prose(key)) =>
+            {
+                continue;
+            }
             Some(colon) => colon + 2,
             None if !literal && content.ends_with(b":") => continue,
             None => 0,
         };
-        if start < content.len() {
+        let measures = str::from_utf8(&content[start..]).is_ok_and(super::values::is_measure);
+        if start < content.len() && !(measures && colon.is_some()) {
             each(from + start..from + content.len());
         }
     }

@@ -10,9 +10,10 @@ use super::Redaction;
 use super::context::Context;
 use super::frame::Flags;
 use super::member::name;
-use super::text::{Secrets, secrets};
+use super::text::{Secrets, secrets, secrets_at};
 use super::token::{Mode, escape_json, is_token};
 use super::walk::{NESTED, Walk, blank, quoted};
+use super::written;
 use crate::event::text;
 use crate::event::walk::string_end;
 use crate::transform::edit::Edits;
@@ -133,10 +134,33 @@ impl Walk<'_> {
                 Inner::Unreadable => {}
             }
         }
-        if let Some(masked) = self.redaction.masked(&text, self.context) {
+        let written = &self.line[at.clone()];
+        let hits = self.hits.read(written, at.clone(), text.as_bytes());
+        let found = match hits {
+            Some(hits) if !flags.has(Flags::EVERY) => {
+                secrets_at(&self.redaction.screen, &text, &hits)
+            }
+            _ => self.redaction.found(&text, self.context),
+        };
+        match found {
+            Secrets::All => self.blank(quoted(&at), false),
+            Secrets::Parts(parts) => self.blank_parts(at, &text, &parts),
+            Secrets::None => {}
+        }
+    }
+
+    /// Blanks parts of a string's text; what is around them stays as it is written.
+    fn blank_parts(&mut self, at: Range<usize>, text: &str, parts: &[Range<usize>]) {
+        let Some(written) = written::places(&self.line[at.clone()], parts) else {
+            // Of broken characters nobody knows where they stood.
             let mut out = Vec::new();
-            escape_json(&masked, &mut out);
-            self.edits.replace(at, &out);
+            escape_json(&self.redaction.replaced(text, parts), &mut out);
+            return self.edits.replace(at, &out);
+        };
+        for (part, place) in parts.iter().zip(written) {
+            let token = self.redaction.mode.token(&text.as_bytes()[part.clone()]);
+            // No token has a character that JSON escapes.
+            self.edits.replace(at.start + place.start..at.start + place.end, token.as_bytes());
         }
     }
 
@@ -199,19 +223,30 @@ fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Cow<'stati
 impl Redaction {
     /// A text with what is secret in it replaced; `None` if nothing is.
     pub(super) fn masked(&self, text: &str, context: &Context<'_>) -> Option<String> {
+        match self.found(text, context) {
+            Secrets::All => Some(self.mode.token(text.as_bytes()).into_owned()),
+            Secrets::Parts(parts) => Some(self.replaced(text, &parts)),
+            Secrets::None => None,
+        }
+    }
+
+    /// What is secret in a text, by itself or by the operator's rules.
+    pub(super) fn found(&self, text: &str, context: &Context<'_>) -> Secrets {
         if context.keeps(text) {
-            return None;
+            return Secrets::None;
         }
         let mut parts = match secrets(&self.screen, text) {
-            Secrets::All => return Some(self.mode.token(text.as_bytes()).into_owned()),
+            Secrets::All => return Secrets::All,
             Secrets::Parts(parts) => parts,
             Secrets::None => Vec::new(),
         };
         context.patterns(text, &mut parts);
-        if parts.is_empty() {
-            return None;
-        }
-        Some(self.replaced(text, &parts))
+        if parts.is_empty() { Secrets::None } else { Secrets::Parts(parts) }
+    }
+
+    /// Whether anything in a text is secret by itself.
+    pub(super) fn finds(&self, text: &str) -> bool {
+        secrets(&self.screen, text) != Secrets::None
     }
 
     /// A text with some stretches replaced.

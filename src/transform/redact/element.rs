@@ -2,10 +2,9 @@
 
 use super::custom::Ruling;
 use super::frame::Flags;
-use super::program::{Flag, Program};
+use super::names::Name;
 use super::token::{escape_json, is_token};
 use super::walk::Walk;
-use super::words::{Name, harmless_value, judge};
 use crate::event::text;
 use crate::event::walk::string_end;
 
@@ -35,38 +34,23 @@ impl Walk<'_> {
             self.blank(at..end + 1, false);
             return Some(end + 1);
         }
-        let flagged = std::mem::take(&mut frame.flagged);
-        if !hit && !flagged && frame.program.is_none() && !flags.everything() {
+        if !hit && !frame.command.is_open() && !flags.everything() {
             return Some(end + 1);
         }
         let word = text::json(&self.line[inside.clone()]);
-        let flag =
-            frame.program.and_then(|program| program.flag(&word)).filter(|flag| match flag {
-                Flag::Rest(from) => !is_token(&word.as_bytes()[*from..]),
-                Flag::Next => true,
-            });
-        frame.program = frame.program.or_else(|| Program::named(&word));
-        frame.flagged = flag == Some(Flag::Next) || takes_secret(&word);
-        if flagged && !word.starts_with('-') && !harmless_value(&word) {
-            self.blank(at..end + 1, false);
-        } else if let Some(Flag::Rest(from)) = flag {
-            let part = from..word.len();
-            let masked = self.redaction.replaced(&word, std::slice::from_ref(&part));
-            let mut out = Vec::new();
-            escape_json(&masked, &mut out);
-            self.edits.replace(inside, &out);
-        } else if flags.has(Flags::HOT) {
-            return self.secret(at, flags);
-        } else {
-            self.text(inside, flags, false);
+        let part =
+            frame.command.word(&word).filter(|part| !is_token(&word.as_bytes()[part.clone()]));
+        match part {
+            Some(part) if part.len() == word.len() => self.blank(at..end + 1, false),
+            Some(part) => {
+                let masked = self.redaction.replaced(&word, std::slice::from_ref(&part));
+                let mut out = Vec::new();
+                escape_json(&masked, &mut out);
+                self.edits.replace(inside, &out);
+            }
+            None if flags.has(Flags::HOT) => return self.named(at, Name::Header, flags),
+            None => self.text(inside, flags, false),
         }
         Some(end + 1)
     }
-}
-
-/// Whether the word of a command line is a flag whose secret is the next word.
-pub(super) fn takes_secret(word: &str) -> bool {
-    word.starts_with('-')
-        && !word.contains(['=', ' ', ':'])
-        && matches!(judge(word), Name::Suspicious | Name::Header)
 }

@@ -1,6 +1,7 @@
 //! Where a walk through a body stands: one frame for each object and array that is open.
 
-use super::program::Program;
+use super::names::Name;
+use super::program::CommandLine;
 
 /// What is known of all that is below some place.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -78,7 +79,7 @@ impl Flags {
 pub(super) enum Target {
     Plain,
     /// Its strings are secrets.
-    Suspicious,
+    Suspicious(Name),
     /// All of it is one; `data` says that it is base64.
     Secret {
         data: bool,
@@ -96,13 +97,12 @@ pub(super) struct Frame {
     /// Its `kind` says that it is a Secret, or a list of them.
     pub(super) secret: bool,
     /// Its `name` or `key` is suspicious, so its `value` is a secret.
-    pub(super) named: bool,
+    pub(super) named: Name,
     /// It has an `op`: with a `path` it is an element of a JSON Patch.
     pub(super) op: bool,
     pub(super) target: Option<Target>,
     /// The element before is a flag that takes a secret.
-    pub(super) flagged: bool,
-    pub(super) program: Option<Program>,
+    pub(super) command: CommandLine,
     /// How many data, values and steps of paths there were when it began.
     pub(super) data: usize,
     pub(super) values: usize,
@@ -116,11 +116,11 @@ impl Frame {
             object,
             begun: false,
             secret: false,
-            named: false,
+            named: Name::Plain,
             op: false,
             target: None,
-            flagged: false,
-            program: None,
+
+            command: CommandLine::default(),
             data: 0,
             values: 0,
             steps: 0,
@@ -131,7 +131,7 @@ impl Frame {
     pub(super) fn verdict(&self) -> Target {
         match self.target {
             Some(target) if self.op => target,
-            _ if self.named => Target::Suspicious,
+            _ if self.named.is_any() => Target::Suspicious(self.named),
             _ => Target::Plain,
         }
     }

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use super::screen::{Folded, Hits, Screen};
+use super::hits::Hits;
+use super::screen::{Folded, Screen};
 use crate::event::{Record, Span};
 use crate::transform::edit::Edits;
 

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::assigned::{closing, opening};
+use super::names::in_name;
 use super::walk::blank;
-use super::words::in_name;
 
 /// Bytes of a tag that are looked at.
 const TAG: usize = 256;
@@ -53,7 +53,17 @@ fn beside(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     quote?;
     let end = name.end + backslashes + 1;
     let sign = blank(text, end);
-    let value = text[sign..].strip_prefix(b"value=").filter(|_| sign > end)?;
+    let Some(value) = text[sign..].strip_prefix(b"value=").filter(|_| sign > end) else {
+        // `<property name="password">x</property>`
+        let before = text[..name.start].trim_ascii_end();
+        let quotes = before.iter().rev().take_while(|byte| b"\"'\\".contains(byte)).count();
+        before[..before.len() - quotes]
+            .strip_suffix(b"name=")
+            .or_else(|| before[..before.len() - quotes].strip_suffix(b"key="))?;
+        text[sign..].strip_prefix(b">")?;
+        let (at, rest) = content(text, sign + 1)?;
+        return rest.starts_with(b"</").then_some(at);
+    };
     let (backslashes, quote) = opening(value);
     let start = sign + b"value=".len() + backslashes + 1;
     Some(start..closing(text, start, quote?, backslashes))

@@ -6,11 +6,11 @@ use std::ops::Range;
 use super::context::join;
 use super::custom::Ruling;
 use super::frame::{Flags, Frame};
+use super::names::{Name, beside, harmless_end, judge, prose};
 use super::patterns::What;
 use super::text::{Secrets, secrets};
 use super::token::escape_json;
-use super::walk::{Member, Walk};
-use super::words::{Name, beside, harmless_end, harmless_value, judge, one_word};
+use super::walk::{Member, Walk, scalar_end};
 use crate::event::text;
 use crate::event::walk::string_end;
 
@@ -119,8 +119,7 @@ impl Walk<'_> {
 
     /// A pattern that looks at this member only. Where all of it goes anyway there is nothing to look for.
     fn pattern(&mut self, rule: usize, name: &str, start: usize, at: usize) {
-        let whole =
-            self.flags().has(Flags::HOT) || matches!(judge(name), Name::Suspicious | Name::Header);
+        let whole = self.flags().has(Flags::HOT) || judge(name).is_any();
         let Some(end) = self.over(at).filter(|_| self.line[at] == b'"' && !whole) else { return };
         let text = text::json(&self.line[at + 1..end - 1]);
         let mut parts = match secrets(&self.redaction.screen, &text) {
@@ -171,7 +170,8 @@ impl Walk<'_> {
             let end = string_end(self.line, at + 1)?;
             match name {
                 "kind" => self.kind(at + 1..end),
-                "name" | "key" => self.naming(at + 1..end),
+                "name" | "key" | "setting" | "headerName" | "envName" | "variable"
+                | "parameter" | "property" | "option" => self.naming(at + 1..end),
                 "op" => self.top(|frame| frame.op = true),
                 "path" => self.target(at + 1..end, flags),
                 _ => {}
@@ -196,55 +196,64 @@ impl Walk<'_> {
         let array = self.line.get(at) == Some(&b'[');
         // Of a name that is anything else than plain the screen sees a part.
         let judged = match if self.seen { judge(name) } else { Name::Plain } {
-            Name::Header if array => Name::Suspicious,
+            Name::Header | Name::Password if array => Name::Suspicious,
             judged => judged,
         };
         if flags.has(Flags::SCHEMA) {
             let value = flags.has(Flags::HOT) && OF_SCHEMAS.contains(&name);
-            let hot = Flags::HOT.when(judged == Name::Suspicious);
+            let hot = Flags::HOT.when(judged.is_hot());
             return if value {
-                self.secret(at, flags.without(Flags::SCHEMA))
+                self.named(at, Name::Suspicious, flags.without(Flags::SCHEMA))
             } else {
                 self.any(at, flags.with(hot))
             };
         }
         match judged {
-            Name::Suspicious => self.secret(at, flags.with(Flags::HOT)),
-            Name::Header => self.secret(at, flags),
             _ if array && harmless_end(name) => self.any(at, flags.without(Flags::HOT)),
-            Name::Beside => self.word(at, flags),
             Name::Plain if !flags.has(Flags::HOT) => self.any(at, flags),
-            Name::Plain if beside(name) => self.word(at, flags),
-            Name::Plain => self.secret(at, flags),
+            Name::Plain if prose(name) => self.any(at, flags),
+            Name::Random if flags.has(Flags::HOT) && beside(name) => {
+                self.named(at, Name::Random, flags)
+            }
+            Name::Plain if beside(name) => self.named(at, Name::Beside, flags),
+            Name::Plain | Name::Weak | Name::Random if flags.has(Flags::HOT) => {
+                self.named(at, Name::Header, flags)
+            }
+            judged => self.named(at, judged, flags.with(Flags::HOT.when(judged.is_hot()))),
         }
     }
 
-    /// A value that is a secret if it is a string.
-    pub(super) fn secret(&mut self, at: usize, flags: Flags) -> Option<usize> {
-        if self.line.get(at) != Some(&b'"') {
-            return self.any(at, flags);
+    /// A value that its name may make a secret.
+    pub(super) fn named(&mut self, at: usize, name: Name, flags: Flags) -> Option<usize> {
+        match self.line.get(at)? {
+            b'"' => {}
+            b'{' | b'[' => return self.any(at, flags),
+            _ => {
+                let end = scalar_end(self.line, at)?;
+                if name.hides_scalar(&self.line[at..end]) {
+                    self.blank(at..end, false);
+                }
+                return Some(end);
+            }
         }
         let end = string_end(self.line, at + 1)?;
-        if harmless_value(&text::json(&self.line[at + 1..end])) {
-            self.text(at + 1..end, flags, false);
-        } else {
-            self.blank(at..end + 1, false);
+        let inside = at + 1..end;
+        let text = text::json(&self.line[inside.clone()]);
+        match name.secret_in(&text) {
+            // What is secret in such a value shows by itself as a rule.
+            Some(_) if name == Name::Connection && self.redaction.finds(&text) => {
+                self.text(inside, flags, false);
+            }
+            Some(part) if part.len() < text.len() => {
+                let masked = self.redaction.replaced(&text, std::slice::from_ref(&part));
+                let mut out = Vec::new();
+                escape_json(&masked, &mut out);
+                self.edits.replace(inside, &out);
+            }
+            Some(_) => self.blank(at..end + 1, false),
+            None => self.text(inside, flags, false),
         }
         Some(end + 1)
-    }
-
-    /// A value that is none if it is one word.
-    fn word(&mut self, at: usize, flags: Flags) -> Option<usize> {
-        if self.line.get(at) != Some(&b'"') {
-            return self.any(at, flags);
-        }
-        let end = string_end(self.line, at + 1)?;
-        if one_word(&text::json(&self.line[at + 1..end])) {
-            self.text(at + 1..end, flags, false);
-            Some(end + 1)
-        } else {
-            self.secret(at, flags)
-        }
     }
 
     fn string(&mut self, at: usize, flags: Flags, json: bool) -> Option<usize> {
@@ -271,7 +280,7 @@ impl Walk<'_> {
     fn naming(&mut self, at: Range<usize>) {
         if self.hits.structural || self.any_hit(&at) {
             let judged = judge(&text::json(&self.line[at]));
-            self.top(|frame| frame.named |= matches!(judged, Name::Suspicious | Name::Header));
+            self.top(|frame| frame.named = frame.named.max(judged));
         }
     }
 
@@ -324,5 +333,12 @@ fn plain(key: &[u8]) -> bool {
             | b"op"
             | b"path"
             | b"value"
+            | b"setting"
+            | b"headerName"
+            | b"envName"
+            | b"variable"
+            | b"parameter"
+            | b"property"
+            | b"option"
     )
 }

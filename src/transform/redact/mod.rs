@@ -15,34 +15,49 @@ use crate::transform::edit::Edits;
 mod assigned;
 
 mod blank;
+mod confirm;
 mod context;
 mod custom;
 mod element;
 mod envelope;
+mod extra;
 mod extract;
+mod formats;
 mod frame;
+mod groups;
+mod hits;
 mod known;
 mod legacy;
+mod lists;
 mod markup;
 mod member;
 mod message;
+mod names;
+mod paired;
+mod parted;
 mod patch;
 mod path;
 mod patterns;
+mod percent;
+mod pipe;
 mod program;
 mod quick;
+mod references;
 mod rules;
 mod runs;
 mod screen;
 mod shapes;
 mod special;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod text;
 mod token;
 mod uri;
+mod values;
+mod verdict;
 mod walk;
-mod words;
+mod written;
 
 pub(crate) use known::Scratch;
 use rules::RuleError;
@@ -50,14 +65,6 @@ pub(crate) use rules::{ConfigMaps, Rule, Rules};
 #[cfg(test)]
 use token::MASK;
 pub(crate) use token::Mode;
-
-/// Keys of `user.extra` that say where a service account's token was used, and hold no secret.
-const USER_EXTRA: &[&str] = &[
-    "authentication.kubernetes.io/node-name",
-    "authentication.kubernetes.io/node-uid",
-    "authentication.kubernetes.io/pod-name",
-    "authentication.kubernetes.io/pod-uid",
-];
 
 /// Redaction, ready for use.
 #[derive(Debug)]
@@ -111,10 +118,6 @@ impl Redaction {
     /// length and its hash.
     pub(crate) fn extract(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         self.fields(record, out);
-    }
-
-    fn extra_stays(&self, key: &str) -> bool {
-        USER_EXTRA.contains(&key) || self.user_extra.iter().any(|kept| kept == key)
     }
 }
 

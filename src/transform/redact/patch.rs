@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::frame::{Flags, Frame, Target};
+use super::names::{beside, judge};
 use super::walk::{Member, Walk};
-use super::words::{Name, beside, judge};
 use crate::event::text;
 
 impl Walk<'_> {
@@ -16,7 +16,7 @@ impl Walk<'_> {
         // Of two paths the worse one counts.
         self.top(|frame| match frame.target {
             Some(Target::Secret { .. }) => {}
-            Some(Target::Suspicious) if target == Target::Plain => {}
+            Some(Target::Suspicious(_)) if target == Target::Plain => {}
             _ => frame.target = Some(target),
         });
     }
@@ -29,7 +29,9 @@ impl Walk<'_> {
         if !container || matches!(verdict, Target::Secret { .. }) {
             return self.over(at);
         }
-        if verdict == Target::Suspicious {
+        if let Target::Suspicious(name) = verdict
+            && name.is_hot()
+        {
             self.values.pop();
             return self.any(at, flags.with(Flags::HOT));
         }
@@ -46,17 +48,20 @@ impl Walk<'_> {
             Target::Secret { data } => {
                 self.blank_member(key, at, data);
             }
-            Target::Suspicious if string => {
-                self.secret(at, flags);
-            }
-            Target::Suspicious if matches!(self.line.get(at), Some(b'{' | b'[')) => {
+            Target::Suspicious(name)
+                if matches!(self.line.get(at), Some(b'{' | b'[')) && name.is_hot() =>
+            {
                 self.blank_member(key, at, false);
+            }
+            Target::Suspicious(_) if matches!(self.line.get(at), Some(b'{' | b'[')) => {}
+            Target::Suspicious(name) => {
+                self.named(at, name, flags);
             }
             Target::Plain if string => {
                 self.seen = false;
                 self.judged("value", at, flags);
             }
-            _ => {}
+            Target::Plain => {}
         }
     }
 }
@@ -76,10 +81,13 @@ fn target(path: &str, flags: Flags) -> Target {
         return Target::Secret { data: first == "binaryData" };
     }
     let last = segments.last().map_or("", AsRef::as_ref);
-    let suspicious =
-        |segment: &Cow<'_, str>| matches!(judge(segment), Name::Suspicious | Name::Header);
-    let any = segments.iter().any(suspicious) && !beside(last);
-    if any { Target::Suspicious } else { Target::Plain }
+    let names = segments.iter().rev().map(|segment| judge(segment));
+    match names.into_iter().find(|name| name.is_any()) {
+        Some(name) if judge(last).is_any() || name.is_hot() && !beside(last) => {
+            Target::Suspicious(name)
+        }
+        _ => Target::Plain,
+    }
 }
 
 fn unescaped(segment: &str) -> Cow<'_, str> {

@@ -1,87 +1,343 @@
-//! Programs that take passwords in short flags: `curl -u`, `mysql -p`, `redis-cli -a`, `sshpass -p`, `docker login -p`, `mongosh -p`.
+//! Programs that take passwords in short flags, or as words at some place: `curl -u`, `mysql -p`, `vault login`, `rabbitmqctl add_user`.
+//!
+//! A new one is a line of [`PROGRAMS`].
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use super::words::in_name;
+use super::names::{Name, in_name, judge};
 
-/// What a word of a command line gives away.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Flag {
-    /// The next word.
-    Next,
-    /// The rest of this word, from here on.
-    Rest(usize),
+/// How one program, or some that are alike, is given secrets.
+#[derive(Debug)]
+struct Program {
+    /// Names of the program; those of `mysql` and `mariadb` are beginnings of others'.
+    names: &'static [&'static str],
+    /// Flags whose secret is the next word, or the rest of this one behind `=`.
+    next: &'static [&'static str],
+    /// Short flags whose secret is the rest of the word.
+    glued: &'static [&'static str],
+    /// A word, behind it words that are none, then words that are secrets: `add_user`, one, one.
+    behind: &'static [(&'static str, usize, usize)],
+    /// The secret of a word that has others in it stands behind this: `user%pass`.
+    sign: Option<char>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Program {
-    Curl,
-    Mysql,
-    Redis,
-    Sshpass,
-    Login,
-    Mongo,
+const fn flags(
+    names: &'static [&'static str],
+    next: &'static [&'static str],
+    glued: &'static [&'static str],
+) -> Program {
+    Program { names, next, glued, behind: &[], sign: None }
 }
+
+const fn behind(
+    names: &'static [&'static str],
+    behind: &'static [(&'static str, usize, usize)],
+) -> Program {
+    Program { names, next: &[], glued: &[], behind, sign: None }
+}
+
+const PROGRAMS: &[Program] = &[
+    flags(&["curl"], &["-u", "-U", "-b", "--user", "--proxy-user", "--cookie"], &["-u", "-U"]),
+    Program { behind: &[("password", 0, 1)], ..flags(&["mysql", "mariadb"], &[], &["-p"]) },
+    Program {
+        behind: &[("AUTH", 0, 2), ("auth", 0, 2), ("requirepass", 0, 1), ("masterauth", 0, 1)],
+        ..flags(&["redis-cli", "valkey-cli", "keydb-cli"], &["-a", "--pass"], &["-a"])
+    },
+    flags(&["sshpass"], &["-p"], &["-p"]),
+    flags(&["login"], &["-p"], &["-p"]),
+    flags(
+        &["mongo", "mongosh", "mongodump", "mongorestore", "mongoexport", "mongoimport"],
+        &["-p"],
+        &["-p"],
+    ),
+    behind(
+        &["vault", "bao"],
+        &[("login", 0, 1), ("unwrap", 0, 1), ("unseal", 0, 1), ("lookup", 0, 1), ("renew", 0, 1)],
+    ),
+    behind(
+        &["rabbitmqctl"],
+        &[("add_user", 1, 1), ("change_password", 1, 1), ("authenticate_user", 1, 1)],
+    ),
+    flags(
+        &[
+            "ldapsearch",
+            "ldapmodify",
+            "ldapadd",
+            "ldapdelete",
+            "ldapwhoami",
+            "ldapcompare",
+            "ldapmodrdn",
+        ],
+        &["-w"],
+        &["-w"],
+    ),
+    flags(&["ldappasswd"], &["-w", "-s", "-a"], &["-w", "-s", "-a"]),
+    Program {
+        sign: Some('%'),
+        ..flags(
+            &["smbclient", "rpcclient", "smbget", "net", "wbinfo", "winexe", "psexec"],
+            &["-U", "--user"],
+            &["-U"],
+        )
+    },
+    flags(
+        &[
+            "ipmitool",
+            "ipmiutil",
+            "sqlcmd",
+            "bcp",
+            "zip",
+            "osql",
+            "tsql",
+            "isql",
+            "mosquitto_pub",
+            "mosquitto_sub",
+            "unzip",
+        ],
+        &["-P"],
+        &["-P"],
+    ),
+    flags(
+        &["snmpwalk", "snmpget", "snmpset", "snmpbulkwalk", "snmptrap", "snmptable"],
+        &["-c", "-A", "-X"],
+        &["-c", "-A", "-X"],
+    ),
+    behind(&["sqlplus", "impdp", "expdp", "rman"], &[("", 0, 1)]),
+    Program {
+        behind: &[("passwd", 0, 2)],
+        ..flags(&["openssl"], &["-k", "-K", "-pass", "-passin", "-passout", "-iv"], &[])
+    },
+    Program { behind: &[("user", 1, 1)], ..flags(&["etcdctl", "etcdutl"], &["--user", "-u"], &[]) },
+    flags(
+        &["cqlsh", "cypher-shell", "elasticsearch-users", "useradd", "usermod"],
+        &["-p"],
+        &["-p"],
+    ),
+    behind(&["alias", "host"], &[("set", 2, 2), ("add", 2, 2)]),
+    Program { sign: Some(','), ..flags(&["lftp"], &["-u", "--user"], &["-u"]) },
+    behind(&["rclone"], &[("obscure", 0, 1)]),
+    behind(&["add-authtoken", "authtoken"], &[("", 0, 1)]),
+    behind(
+        &["configure"],
+        &[
+            ("aws_secret_access_key", 0, 1),
+            ("aws_session_token", 0, 1),
+            ("aws_access_key_id", 0, 1),
+        ],
+    ),
+    behind(&["set-agent-token"], &[("", 1, 1)]),
+    behind(&["grafana-cli", "grafana"], &[("reset-admin-password", 0, 1)]),
+    behind(&["neo4j-admin"], &[("set-initial-password", 0, 1), ("set-password", 1, 1)]),
+    behind(&["reset-admin-password", "set-initial-password"], &[("", 0, 1)]),
+    flags(&["ssh-keygen"], &["-N", "-P"], &["-N"]),
+    flags(&["kadmin", "kadmin.local"], &["-pw", "-w"], &[]),
+    flags(&["gitlab-runner"], &["-r"], &[]),
+    behind(
+        &["nmcli"],
+        &[("password", 0, 1), ("wifi-sec.psk", 0, 1), ("802-11-wireless-security.psk", 0, 1)],
+    ),
+    behind(&["wpa_passphrase"], &[("", 1, 1)]),
+    flags(&["httpie", "https", "http"], &["-a"], &[]),
+    flags(&["swaks"], &["-ap"], &[]),
+    behind(&["mkpasswd"], &[("", 0, 1)]),
+    behind(&["npm", "yarn", "pnpm", "gcloud"], &[]),
+    flags(
+        &[
+            "rabbitmqadmin",
+            "oras",
+            "crane",
+            "twine",
+            "airflow",
+            "doveadm",
+            "beeline",
+            "ncftpput",
+            "ncftpget",
+        ],
+        &["-p"],
+        &[],
+    ),
+    flags(&["influx"], &["-p", "-t"], &[]),
+    behind(&["ejabberdctl"], &[("register", 2, 1), ("change_password", 2, 1)]),
+    flags(&["slappasswd"], &["-s"], &["-s"]),
+    flags(
+        &["keyvault", "put-parameter", "put-secret-value", "create-secret"],
+        &["--value", "--secret-string"],
+        &[],
+    ),
+    behind(&["ConvertTo-SecureString"], &[("", 0, 1)]),
+    behind(&["mc"], &[("add", 2, 2), ("set", 2, 2)]),
+    behind(&["mosquitto_passwd"], &[]),
+    behind(&["htpasswd"], &[]),
+];
 
 impl Program {
     /// The program that a word of a command line names.
-    pub(super) fn named(word: &str) -> Option<Self> {
-        let name = word.rsplit('/').next()?;
-        Some(match name {
-            "curl" => Self::Curl,
-            "redis-cli" => Self::Redis,
-            "sshpass" => Self::Sshpass,
-            "login" => Self::Login,
-            "mongo" | "mongosh" | "mongodump" | "mongorestore" | "mongoexport" | "mongoimport" => {
-                Self::Mongo
-            }
-            _ if name.starts_with("mysql") || name.starts_with("mariadb") => Self::Mysql,
-            _ => return None,
-        })
+    fn named(word: &str) -> Option<&'static Self> {
+        static NAMES: OnceLock<HashMap<&str, &Program>> = OnceLock::new();
+        let name = word.rsplit('/').next().filter(|name| name.len() < 40)?;
+        let names = NAMES.get_or_init(|| {
+            let named =
+                |program: &'static Self| program.names.iter().map(move |name| (*name, program));
+            PROGRAMS.iter().flat_map(named).collect()
+        });
+        let begun = || {
+            ["mysql", "mariadb"]
+                .iter()
+                .find(|begin| name.starts_with(*begin))
+                .and_then(|begin| names.get(begin))
+        };
+        names.get(name).or_else(begun).copied()
+    }
+}
+
+/// A command line, read word by word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CommandLine {
+    program: Option<&'static Program>,
+    /// What the flag before says of the next word.
+    next: Option<Next>,
+    /// Words to pass over, and words that are secrets behind those.
+    left: (usize, usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// The program's own flag.
+    Own,
+    /// A flag with such a name.
+    Named(Name),
+}
+
+impl CommandLine {
+    /// Whether words have to be looked at although the screen saw nothing in them.
+    pub(super) fn is_open(&self) -> bool {
+        self.program.is_some() || self.next.is_some()
     }
 
-    pub(super) fn flag(self, word: &str) -> Option<Flag> {
-        let short: &[&str] = match self {
-            Self::Curl => &["-u", "-U"],
-            Self::Redis => &["-a"],
-            Self::Mysql | Self::Sshpass | Self::Login | Self::Mongo => &["-p"],
-        };
-        let long: &[&str] = match self {
-            Self::Curl => &["--user", "--proxy-user"],
-            Self::Redis => &["--pass"],
-            Self::Mysql | Self::Sshpass | Self::Login | Self::Mongo => &[],
-        };
-        if long.contains(&word) || self != Self::Mysql && short.contains(&word) {
-            return Some(Flag::Next);
+    /// The secret of the next word, which is given without the quotes around it.
+    pub(super) fn word(&mut self, word: &str) -> Option<Range<usize>> {
+        let next = self.next.take();
+        let flag = word.starts_with('-') && word.len() > 1;
+        if let Some(next) = next.filter(|_| !flag) {
+            return match next {
+                Next::Own => self.own(word, 0),
+                Next::Named(name) => name.secret_in(word),
+            };
         }
-        if let Some(flag) = long.iter().find(|flag| word.starts_with(&format!("{flag}="))) {
-            return Some(Flag::Rest(flag.len() + 1));
+        let Some(program) = self.program else {
+            self.program = Program::named(word);
+            if let Some((_, skip, take)) = self.behind("") {
+                self.left = (skip, take);
+            }
+            self.flagged(word);
+            return None;
+        };
+        if program.next.contains(&word) {
+            self.next = Some(Next::Own);
+            return None;
         }
-        let glued = short.iter().any(|flag| word.starts_with(flag)) && word.len() > 2;
-        glued.then_some(Flag::Rest(2))
+        if let Some(long) = program.next.iter().find(|long| {
+            long.starts_with("--")
+                && word.strip_prefix(**long).is_some_and(|rest| rest.starts_with('='))
+        }) {
+            return self.own(word, long.len() + 1);
+        }
+        if program.glued.iter().any(|short| word.starts_with(short)) && word.len() > 2 {
+            return self.own(word, 2);
+        }
+        if flag {
+            if (program.names.contains(&"htpasswd") || program.names.contains(&"mosquitto_passwd"))
+                && word.contains('b')
+            {
+                self.left = (1 + usize::from(!word.contains('n')), 1);
+            }
+            self.flagged(word);
+            return None;
+        }
+        if self.left.0 > 0 {
+            self.left.0 -= 1;
+            return None;
+        }
+        if self.left.1 > 0 {
+            self.left.1 -= 1;
+            return self.own(word, 0);
+        }
+        if let Some((_, skip, take)) = self.behind(word) {
+            self.left = (skip, take);
+        } else if program.names.contains(&"npm") && judge(word).is_any() && !word.contains('=') {
+            self.next = Some(Next::Named(judge(word)));
+        }
+        None
     }
+
+    fn behind(&self, word: &str) -> Option<(&'static str, usize, usize)> {
+        self.program?.behind.iter().copied().find(|(sub, ..)| *sub == word)
+    }
+
+    /// Remembers that a word is a flag whose secret is the next word.
+    fn flagged(&mut self, word: &str) {
+        if word.starts_with('-') && !word.contains(['=', ' ', ':']) {
+            let name = judge(word);
+            self.next = name.is_any().then_some(Next::Named(name));
+        }
+    }
+
+    /// The secret of a word that the program takes for one, from a place on.
+    fn own(&self, word: &str, from: usize) -> Option<Range<usize>> {
+        let from = from + word[from..].bytes().take_while(|byte| b"\"'".contains(byte)).count();
+        let word = word.trim_end_matches(['"', '\'']);
+        let value = word.get(from..)?;
+        if super::token::is_token(value.as_bytes()) {
+            return None;
+        }
+        let sign = self.program.and_then(|program| program.sign);
+        let skip = match sign {
+            Some(sign) => value.find(sign)? + 1,
+            // `token=x`, `pass:x`, `user/pass@host`
+            None => match value.split_once(['=', ':', '/']) {
+                Some(("username" | "role" | "role_id" | "method" | "path" | "user", _))
+                    if value.contains('=') =>
+                {
+                    return None;
+                }
+                Some((user, rest))
+                    if !rest.is_empty() && user.bytes().all(in_name) && !value.contains("://") =>
+                {
+                    user.len() + 1
+                }
+                _ => 0,
+            },
+        };
+        let end = value[skip..]
+            .rfind('@')
+            .filter(|at| sign.is_none() && skip > 0 && *at > 0)
+            .map_or(value.len(), |at| skip + at);
+        let (start, end) = (from + skip, from + end);
+        (!super::values::is_harmless(&word[start..end])).then_some(start..end)
+    }
+}
+
+/// Whether a word names a program that is given secrets in ways of its own.
+pub(super) fn is_program(word: &str) -> bool {
+    word.len() < 24 && Program::named(word).is_some()
 }
 
 /// Finds the secrets of a command line that begins with the name of a program. Answers where it ends, if it does.
 pub(super) fn secrets(line: &str, mut each: impl FnMut(Range<usize>)) -> Option<usize> {
     let name = line.bytes().take(32).take_while(|byte| in_name(*byte)).count();
-    let program = Program::named(&line[..name])?;
+    Program::named(&line[..name])?;
     if !line.as_bytes().get(name)?.is_ascii_whitespace() {
         return None;
     }
     let end = line.find(['\n', ';', '|', '&']).unwrap_or(line.len());
-    let words = words(&line[..end]).skip(1);
-    let mut next = false;
-    for at in words {
-        let word = &line[at.clone()];
-        if std::mem::take(&mut next) {
-            each(at);
-        } else {
-            match program.flag(word) {
-                Some(Flag::Next) => next = true,
-                Some(Flag::Rest(from)) => each(at.start + from..at.end),
-                None => {}
-            }
+    let mut command = CommandLine::default();
+    for at in words(&line[..end]) {
+        let quotes = line[at.clone()].starts_with(['"', '\'']) && at.len() > 1;
+        let inside = if quotes { at.start + 1..at.end - 1 } else { at };
+        if let Some(part) = line.get(inside.clone()).and_then(|word| command.word(word)) {
+            each(inside.start + part.start..inside.start + part.end);
         }
     }
     Some(end)
@@ -119,15 +375,24 @@ mod tests {
             let _ = secrets(line, |at| all.push(line[at].to_owned()));
             all.join(" ")
         };
-        assert_eq!(check("curl -s -u 'a:b c' https://x"), "'a:b c'");
-        assert_eq!(check("curl --user=a:b x"), "a:b");
+        assert_eq!(check("curl -s -u 'a:b c' https://x"), "b c");
+        assert_eq!(check("curl --user=a:b x"), "b");
         assert_eq!(check("mysql -u root -phunter2 db; ls -px"), "hunter2");
         assert_eq!(check("mysqldump -p db"), "");
+        assert_eq!(check("mysqladmin -u root password hunter2"), "hunter2");
         assert_eq!(check("redis-cli -a hunter2 ping"), "hunter2");
         assert_eq!(check("sshpass -p hunter2 ssh x"), "hunter2");
         assert_eq!(check("sshpass -phunter2 ssh x"), "hunter2");
         assert_eq!(check("mongosh db -u x -p hunter2"), "hunter2");
         assert_eq!(check("mongodump -phunter2"), "hunter2");
         assert_eq!(check("login -u x -p hunter2"), "hunter2");
+        assert_eq!(check("vault login hunter2"), "hunter2");
+        assert_eq!(check("vault login -method=userpass token=hunter2"), "hunter2");
+        assert_eq!(check("rabbitmqctl add_user bob hunter2"), "hunter2");
+        assert_eq!(check("htpasswd -nbB bob hunter2"), "hunter2");
+        assert_eq!(check("htpasswd -bc /etc/f bob hunter2"), "hunter2");
+        assert_eq!(check("sqlplus -s system/hunter2@//db"), "hunter2");
+        assert_eq!(check("smbclient -U bob%hunter2 //h/s"), "hunter2");
+        assert_eq!(check("npm config set //r.example/:_authToken hunter2"), "hunter2");
     }
 }

@@ -119,7 +119,10 @@ pub(super) fn plain_uri(uri: &[u8]) -> bool {
         b"verbose",
         b"exclude",
     ];
-    if memchr::memchr_iter(b'x', uri).any(|at| uri[..at].ends_with(b"pro")) {
+    if memchr::memchr_iter(b'x', uri).any(|at| uri[..at].ends_with(b"pro"))
+        || memchr::memchr_iter(b'k', uri)
+            .any(|at| uri[at..].starts_with(b"ks/") && uri[..at].ends_with(b"webhoo"))
+    {
         return false;
     }
     let Some(question) = memchr::memchr(b'?', uri) else {

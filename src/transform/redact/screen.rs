@@ -5,96 +5,52 @@
 //! are themselves a place to look at.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, BuildError, PatternID};
 
-use super::patterns::{LONG, SHORT, What, confirm, lead};
-use super::runs;
-
-/// A place that deserves a look.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Hit {
-    pub(super) at: u32,
-    pub(super) what: What,
-}
-
-/// The hits of a line or a text, in their order.
-#[derive(Debug, Default)]
-pub(super) struct Hits {
-    all: Vec<Hit>,
-    /// One concerns what stands around it: all has to be walked through.
-    pub(super) structural: bool,
-    /// There were too many; those that are missing nobody knows.
-    pub(super) overflow: bool,
-}
-
-/// Hits of one line or text, for memory's sake. A list of a hundred thousand Secrets has fewer.
-const MOST: usize = 1 << 20;
-
-impl Hits {
-    fn push(&mut self, at: usize, what: What) {
-        match u32::try_from(at) {
-            Ok(at) if self.all.len() < MOST => self.all.push(Hit { at, what }),
-            _ => self.overflow = true,
-        }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.all.clear();
-        (self.structural, self.overflow) = (false, false);
-    }
-
-    /// Adds those of a stretch that begins at `at`.
-    pub(super) fn extend(&mut self, at: usize, other: &Self) {
-        other.all.iter().for_each(|hit| self.push(at + hit.at as usize, hit.what));
-        self.structural |= other.structural;
-        self.overflow |= other.overflow;
-    }
-
-    /// The same, with places counted from `at` on.
-    pub(super) fn back(&mut self, at: usize) {
-        for hit in &mut self.all {
-            hit.at = hit.at.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    /// Those that begin in a stretch.
-    pub(super) fn within(&self, at: Range<usize>) -> &[Hit] {
-        let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
-        let count = self.all[first..].partition_point(|hit| (hit.at as usize) < at.end);
-        &self.all[first..first + count]
-    }
-
-    /// The last before a place, and the first at or behind it.
-    pub(super) fn around(&self, at: usize) -> (Option<usize>, Option<usize>) {
-        let next = self.all.partition_point(|hit| (hit.at as usize) < at);
-        let place = |hit: &Hit| hit.at as usize;
-        (self.all[..next].last().map(place), self.all.get(next).map(place))
-    }
-}
+use super::confirm::confirm;
+use super::formats::{FormatError, Formats};
+use super::hits::Hits;
+use super::patterns::{COMMANDS, LINE, OTHER_LETTERS, Patterns, What};
+use super::{groups, runs};
 
 /// Searches for all patterns at once.
 #[derive(Debug)]
 pub(super) struct Screen {
-    sets: [Set; 2],
+    line: Vec<Set>,
+    commands: Vec<Set>,
+    /// [`OTHER_LETTERS`].
+    letters: AhoCorasick,
+    pub(super) formats: Formats,
     /// Takes every place for one that deserves a look, so that tests can tell what is missed otherwise.
     #[cfg(test)]
     pub(super) wary: bool,
 }
 
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScreenError {
+    #[error(transparent)]
+    Patterns(#[from] BuildError),
+    #[error(transparent)]
+    Formats(#[from] FormatError),
+}
+
+static LINE_SETS: OnceLock<Vec<groups::Set>> = OnceLock::new();
+static COMMAND_SETS: OnceLock<Vec<groups::Set>> = OnceLock::new();
+
+/// The searches for patterns, which are sorted into sets once.
+fn sets(known: &OnceLock<Vec<groups::Set>>, patterns: Patterns) -> Result<Vec<Set>, BuildError> {
+    let sets = known.get_or_init(|| groups::sets(patterns));
+    sets.iter().map(|set| Set::new(set.clone())).collect()
+}
+
 /// Some of the patterns.
 #[derive(Debug)]
 struct Set {
-    patterns: &'static [(&'static [u8], What)],
+    patterns: groups::Set,
     /// With vector instructions, where the processor has them.
     packed: Option<Searcher>,
     plain: AhoCorasick,
@@ -106,59 +62,79 @@ const CHUNK: usize = 4096;
 const OVERLAP: usize = 16;
 
 impl Screen {
-    pub(super) fn new() -> Result<Self, BuildError> {
+    pub(super) fn new() -> Result<Self, ScreenError> {
         Ok(Self {
-            sets: [Set::new(LONG)?, Set::new(SHORT)?],
+            line: sets(&LINE_SETS, LINE)?,
+            commands: sets(&COMMAND_SETS, COMMANDS)?,
+            letters: AhoCorasick::new(OTHER_LETTERS)?,
+            formats: Formats::new()?,
             #[cfg(test)]
             wary: false,
         })
     }
 
-    /// The hits in a text.
+    /// The hits in a text that is no line of a log: it may be a script or a file.
     pub(super) fn hits(&self, text: &[u8]) -> Hits {
         let mut hits = Hits::default();
-        self.hits_beside(text, &[], &mut Folded::default(), &mut hits);
+        let mut folded = Folded::default();
+        #[cfg(test)]
+        self.everywhere(text, &mut hits);
+        self.search(text, 0..text.len(), &mut folded, &mut hits);
+        self.flush(text, &mut folded, &mut hits);
+        self.commands(text, 0..text.len(), &mut folded, &mut hits);
+        hits.order();
         hits
     }
 
-    /// Adds the hits in a text, but for stretches of it, in order, that leave it anyway or were looked at before.
+    /// Adds the hits in a line, but for stretches of it, in order, that leave it anyway or were looked at before.
     pub(super) fn hits_beside(
         &self,
-        text: &[u8],
+        line: &[u8],
         gone: &[Range<usize>],
         folded: &mut Folded,
         hits: &mut Hits,
     ) {
         #[cfg(test)]
-        if self.wary {
-            hits.structural = true;
-            (0..text.len()).for_each(|at| hits.push(at, What::Escape));
-        }
+        self.everywhere(line, hits);
         let mut from = 0;
-        for gone in gone {
+        for gone in gone.iter().chain([&(line.len()..line.len())]) {
             if from < gone.start {
-                self.search(text, from..gone.start, folded, hits);
+                self.search(line, from..gone.start, folded, hits);
             }
             from = from.max(gone.end);
         }
-        self.search(text, from..text.len(), folded, hits);
-        self.flush(text, folded, hits);
-        if hits.all.len() > 1 {
-            hits.all.sort_by_key(|hit| hit.at);
-            hits.all.dedup();
+        self.flush(line, folded, hits);
+        let mut from = 0;
+        for gone in gone.iter().chain([&(line.len()..line.len())]) {
+            if from < gone.start {
+                self.scripts(line, from..gone.start, folded, hits);
+            }
+            from = from.max(gone.end);
         }
+        hits.order();
     }
 
-    /// Adds the hits in a stretch of a text.
+    /// Adds the hits in a stretch of a line.
     pub(super) fn hits_within(
         &self,
-        text: &[u8],
+        line: &[u8],
         at: Range<usize>,
         folded: &mut Folded,
         hits: &mut Hits,
     ) {
-        self.search(text, at, folded, hits);
-        self.flush(text, folded, hits);
+        self.search(line, at, folded, hits);
+        self.flush(line, folded, hits);
+        folded.begins.clear();
+        hits.order();
+    }
+
+    /// Every place, where a test wants to see what is missed otherwise.
+    #[cfg(test)]
+    fn everywhere(&self, text: &[u8], hits: &mut Hits) {
+        if self.wary {
+            hits.structural = true;
+            (0..text.len()).for_each(|at| hits.push(at, What::Escape));
+        }
     }
 
     /// Adds the hits in a stretch; those of patterns, once what was folded is flushed.
@@ -176,6 +152,14 @@ impl Screen {
             from += CHUNK - OVERLAP;
         }
         let stretch = &text[at.clone()];
+        self.formats.tokens(stretch, |token| hits.push(at.start + token.start, What::Marked));
+        for sign in memchr::memchr_iter(b'@', stretch) {
+            let sign = at.start + sign;
+            if super::shapes::account(text, sign).is_some() {
+                hits.push(sign, What::Account);
+            }
+        }
+        self.other_letters(text, at.clone(), hits);
         runs::runs(stretch, |run| {
             if !runs::is_continue(&stretch[run.clone()]) {
                 hits.push(at.start + run.start, What::Run);
@@ -183,12 +167,34 @@ impl Screen {
         });
     }
 
-    /// Searches what was folded for patterns.
+    /// Searches around what is not ASCII.
+    fn other_letters(&self, text: &[u8], at: Range<usize>, hits: &mut Hits) {
+        let mut from = at.start;
+        while let Some(first) = not_ascii(&text[..at.end], from) {
+            // A word begins a few bytes before.
+            let start = first.saturating_sub(OVERLAP).max(from);
+            let end = at.end.min(first + 2 * OVERLAP);
+            for found in self.letters.find_iter(&text[start..end]) {
+                hits.push(start + found.start(), What::Word);
+            }
+            let rest = &text[first..end];
+            from = first
+                + rest
+                    .iter()
+                    .rposition(|byte| !byte.is_ascii())
+                    .map_or(1, |last| last.max(OVERLAP).min(rest.len() - 1) + 1);
+        }
+    }
+
+    /// Searches what was folded for the patterns of any line.
     fn flush(&self, text: &[u8], folded: &mut Folded, hits: &mut Hits) {
-        for set in &self.sets {
-            set.search(&folded.bytes, |at, what| {
-                let at = folded.place(at);
-                if confirm(text, at, what, &mut hits.structural) {
+        let Folded { bytes, parts, begins } = folded;
+        for set in &self.line {
+            set.search(bytes, |at, what| {
+                let at = place(parts, at);
+                if what == What::Commands {
+                    begins.push(at);
+                } else if confirm(text, at, what, &mut hits.structural) {
                     hits.push(at, what);
                 }
             });
@@ -196,7 +202,74 @@ impl Screen {
         folded.bytes.clear();
         folded.parts.clear();
     }
+
+    /// Searches the command lines and the strings with several lines in a stretch of a line.
+    fn scripts(&self, line: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
+        let mut begins = std::mem::take(&mut folded.begins);
+        begins.sort_unstable();
+        let mut done = at.start;
+        for begin in begins.iter().copied().filter(|begin| at.contains(begin)) {
+            // An array of words, or the rest of a URI.
+            let rest = &line[begin..at.end];
+            let close = if rest[1..].starts_with(b"ommand=") { b'"' } else { b']' };
+            let end = memchr::memchr(close, rest).map_or(at.end, |end| begin + end);
+            if begin >= done {
+                self.commands(line, begin..end, folded, hits);
+                done = end;
+            }
+        }
+        begins.retain(|begin| *begin >= at.end);
+        folded.begins = begins;
+        let newline = memchr::memmem::Finder::new(b"\\n");
+        let mut from = at.start;
+        while let Some(found) = newline.find(&line[from..at.end]) {
+            let found = from + found;
+            let quotes = memchr::memrchr_iter(b'"', &line[from..found]);
+            let open = |quote: &usize| *quote == 0 || line[from + quote - 1] != b'\\';
+            let start = quotes.take(SEARCHED).find(open).map_or(from, |quote| from + quote);
+            let end = crate::event::walk::string_end(line, found + 2).unwrap_or(at.end).min(at.end);
+            self.commands(line, start..end, folded, hits);
+            from = end.max(found + 2);
+        }
+    }
+
+    /// Adds the hits of what command lines and files have beside other texts.
+    fn commands(&self, text: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
+        let mut from = at.start;
+        while from < at.end {
+            let chunk = from..at.end.min(from + CHUNK);
+            folded.push(&text[chunk.clone()], chunk.start);
+            let Folded { bytes, parts, .. } = folded;
+            for set in &self.commands {
+                set.search(bytes, |at, what| {
+                    let at = place(parts, at);
+                    if confirm(text, at, what, &mut hits.structural) {
+                        hits.push(at, what);
+                    }
+                });
+            }
+            folded.bytes.clear();
+            folded.parts.clear();
+            if chunk.end == at.end {
+                break;
+            }
+            from = chunk.end - OVERLAP;
+        }
+        folded.begins.retain(|begin| *begin >= at.end);
+    }
 }
+
+/// Where the next byte stands that is not ASCII.
+fn not_ascii(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while text.get(at..at + 64).is_some_and(<[u8]>::is_ascii) {
+        at += 64;
+    }
+    text.get(at..)?.iter().position(|byte| !byte.is_ascii()).map(|next| at + next)
+}
+
+/// Quotes before an escaped newline among which the one that opens its string is searched.
+const SEARCHED: usize = 1024;
 
 /// Stretches of a text in lower case, one behind the other: searching many short ones at once costs less. Kept from line
 /// to line, so that most cost no allocation.
@@ -205,6 +278,8 @@ pub(super) struct Folded {
     bytes: Vec<u8>,
     /// Where each begins here and in the text.
     parts: Vec<(usize, usize)>,
+    /// Where command lines begin in the text.
+    begins: Vec<usize>,
 }
 
 impl Folded {
@@ -217,30 +292,34 @@ impl Folded {
         // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
         self.bytes.extend(text.iter().map(|byte| byte | 0x20));
     }
+}
 
-    /// Where a folded byte stands in the text.
-    fn place(&self, at: usize) -> usize {
-        let part = self.parts.iter().rev().find(|(start, _)| *start <= at);
-        part.map_or(at, |(start, place)| place + at - start)
-    }
+/// Where a folded byte stands in the text.
+fn place(parts: &[(usize, usize)], at: usize) -> usize {
+    let part = parts.iter().rev().find(|(start, _)| *start <= at);
+    part.map_or(at, |(start, place)| place + at - start)
 }
 
 impl Set {
-    fn new(patterns: &'static [(&'static [u8], What)]) -> Result<Self, BuildError> {
+    fn new(patterns: groups::Set) -> Result<Self, BuildError> {
         let mut builder = Config::new()
             .match_kind(MatchKind::LeftmostFirst)
             .heuristic_pattern_limits(false)
             .builder();
-        builder.extend(patterns.iter().map(|(pattern, _)| pattern));
+        let folded: Vec<Vec<u8>> = patterns
+            .iter()
+            .map(|(pattern, _)| pattern.iter().map(|byte| byte | 0x20).collect())
+            .collect();
+        builder.extend(&folded);
         let plain = AhoCorasick::builder()
             .match_kind(aho_corasick::MatchKind::LeftmostFirst)
-            .build(patterns.iter().map(|(pattern, _)| pattern))?;
+            .build(&folded)?;
         Ok(Self { patterns, packed: builder.build(), plain })
     }
 
     fn found(&self, at: usize, pattern: PatternID, each: &mut impl FnMut(usize, What)) {
-        let (pattern, what) = self.patterns[pattern.as_usize()];
-        each(at + lead(pattern), what);
+        let (_, what) = self.patterns[pattern.as_usize()];
+        each(at, what);
     }
 
     fn search(&self, folded: &[u8], mut each: impl FnMut(usize, What)) {

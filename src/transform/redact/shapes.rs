@@ -2,23 +2,10 @@
 
 use std::ops::Range;
 
-use super::patterns::signs;
+use super::confirm::signs;
 use super::runs::{decoded, is_continue};
 use super::token::{HASH, is_token};
-
-/// Beginnings by which issuers mark tokens that are too short, or too plain, for a long run of base64.
-const MARKS: &[&[u8]] = &[
-    b"glpat-",
-    b"xoxa-",
-    b"xoxb-",
-    b"xoxe-",
-    b"xoxo-",
-    b"xoxp-",
-    b"xoxr-",
-    b"xoxs-",
-    b"sk_live_",
-    b"rk_live_",
-];
+use super::values;
 
 /// Words that follow `bearer` and `basic` in sentences.
 const PROSE: &[&str] = &[
@@ -57,11 +44,15 @@ pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     (end >= at + 13 && !is_continue(&text[at..end]) && !hash).then_some(at..end)
 }
 
+/// What the head of a block in PEM, or in a form like it, says of something private: keys, static keys of `OpenVPN`, seeds of NATS.
+pub(super) const PRIVATE: &[&[u8]] = &[b"PRIVATE KEY", b"Static key", b" SEED", b"SECRET KEY"];
+
 /// A private key in PEM whose first dash stands at `at`.
 pub(super) fn pem(text: &[u8], at: usize) -> Option<Range<usize>> {
     let rest = &text[at..];
     let head = 10 + memchr::memmem::find(rest.get(10..rest.len().min(80))?, b"-----").unwrap_or(60);
-    memchr::memmem::find(&rest[..head.min(rest.len())], b"PRIVATE KEY")?;
+    let head = &rest[..head.min(rest.len())];
+    PRIVATE.iter().find(|kind| memchr::memmem::find(head, kind).is_some())?;
     let end = memchr::memmem::find(rest, b"-----END").and_then(|end| {
         let close = end + 8;
         Some(close + memchr::memmem::find(&rest[close..rest.len().min(close + 80)], b"-----")? + 5)
@@ -69,19 +60,148 @@ pub(super) fn pem(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(at..at + end.unwrap_or(rest.len()))
 }
 
-/// The identifier of an AWS key.
-pub(super) fn aws(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let end = run(text, at, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    (end >= at + 20).then_some(at..end)
+/// The hash of a password that begins with its mark: it can be searched for offline.
+pub(super) fn hash(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"$./+={}*,:-".contains(&byte));
+    let end = end - text[at..end].iter().rev().take_while(|byte| b",.:".contains(byte)).count();
+    (end >= at + 16).then_some(at..end)
 }
 
-/// A token with its issuer's mark, which begins at `at` or just before.
-pub(super) fn marked(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let at = if text[at..].starts_with(b"k_live_") { at.checked_sub(1)? } else { at };
-    MARKS.iter().find(|mark| text[at..].starts_with(mark))?;
-    let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"_-~.".contains(&byte));
-    let end = end - usize::from(text[..end].ends_with(b"."));
-    (end >= at + 16).then_some(at..end)
+/// Passwords of users that a login module of JAAS knows: `user_alice="x"`. Its name stands at `at`.
+pub(super) fn users(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) {
+    let near = &text[at..text.len().min(at + 2048)];
+    let near = &near[..memchr::memchr(b';', near).unwrap_or(near.len())];
+    for found in memchr::memmem::find_iter(near, b"user_") {
+        let name = run(near, found, |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+        let Some(rest) = near.get(name..).and_then(|rest| rest.strip_prefix(b"=")) else {
+            continue;
+        };
+        let quotes = rest.iter().take_while(|byte| b"\\\"'".contains(byte)).count();
+        let start = name + 1 + quotes;
+        let end =
+            run(near, start, |byte| !byte.is_ascii_whitespace() && !b"\"'\\;".contains(&byte));
+        each(at + start..at + end);
+    }
+}
+
+/// Passwords of a rule of a Redis ACL, and their hashes: `user a on >x #hash +@all`. A category stands at `at`.
+pub(super) fn acl(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) {
+    let from = at.saturating_sub(512);
+    let line = memchr::memrchr(b'\n', &text[from..at]).map_or(from, |at| from + at + 1);
+    let near = &text[at..text.len().min(at + 512)];
+    let end = at + memchr::memchr(b'\n', near).unwrap_or(near.len());
+    let mut from = line;
+    for word in text[line..end].split(|byte| byte.is_ascii_whitespace() || b"'\"".contains(byte)) {
+        if let [b'>' | b'#' | b'<' | b'!', secret @ ..] = word
+            && secret.len() > 2
+        {
+            each(from + 1..from + word.len());
+        }
+        from += word.len() + 1;
+    }
+}
+
+/// What the paths of URLs have in them by which messages and events are posted.
+const HOOKS: &[&[u8]] = &[
+    b"hook",
+    b"/import/",
+    b"/integration/",
+    b"/triggers/",
+    b"/workflows/",
+    b"/bot",
+    b"hc-ping.",
+    b"/enqueue",
+];
+
+/// Whether a URL may be one that is a secret, given from its host on.
+pub(super) fn is_hook(rest: &[u8]) -> bool {
+    let near = &rest[..rest.len().min(96)];
+    let near = &near[..near.iter().position(|byte| b" \"'<>".contains(byte)).unwrap_or(near.len())];
+    HOOKS.iter().any(|mark| memchr::memmem::find(near, mark).is_some())
+}
+
+/// Bytes of a URL that are looked at, so that hostile texts cost what their length costs.
+const URL: usize = 512;
+
+/// The part of such a URL that is secret: from the first segment on that looks random. Its `://` stands at `at`.
+pub(super) fn hook(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let start = at + 3;
+    let near = &text[..text.len().min(start + URL)];
+    let end =
+        run(near, start, |byte| !byte.is_ascii_whitespace() && !b"\"'`<>\\,;)]}".contains(&byte));
+    let url = &text[start..end];
+    let path = memchr::memchr(b'/', url)?;
+    let mark = HOOKS
+        .iter()
+        .filter_map(|mark| memchr::memmem::find(url, mark).map(|at| at + mark.len()))
+        .min()?;
+    let mut from = start + path.max(mark.min(url.len()).saturating_sub(1));
+    while from < end {
+        let length = run(text, from, |byte| !b"/?".contains(&byte)).min(end) - from;
+        let segment = str::from_utf8(&text[from..from + length]).ok()?;
+        let bot = segment
+            .strip_prefix("bot")
+            .filter(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
+            .unwrap_or(segment);
+        if bot.len() >= 9
+            && (values::is_random(bot)
+                || bot.len() >= 16
+                    && bot.bytes().any(|byte| byte.is_ascii_digit())
+                    && bot
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)))
+        {
+            let query = run(text, from, |byte| byte != b'?').min(end);
+            return Some(from..query);
+        }
+        from += length + 1;
+    }
+    None
+}
+
+/// The password of a data source that has no scheme: `user:pass@tcp(host)/db`. Its `@` stands at `at`.
+pub(super) fn account(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let near = &text[at.saturating_sub(256)..at];
+    let outside = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>@(,;/\\".contains(byte);
+    let start = near.iter().rposition(outside).map_or(0, |place| place + 1);
+    let mut account = &near[start..];
+    if start > 0 && near[start - 1] == b'/' {
+        // `jdbc:oracle:thin:user/pass@host`
+        let user = near[..start - 1]
+            .iter()
+            .rev()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(byte))
+            .count();
+        if memchr::memmem::find(&near[start - 1 - user..start], b"thin:").is_some()
+            || memchr::memmem::find(&near[start - 1 - user..start], b"oci:").is_some()
+        {
+            return (!account.is_empty()).then_some(at - account.len()..at);
+        }
+    }
+    if account.starts_with(b"-D") {
+        account = &account[2..];
+    }
+    let colon = memchr::memchr(b':', account)?;
+    let user = &account[..colon];
+    let user = &user[user.iter().rposition(|byte| *byte == b'=').map_or(0, |sign| sign + 1)..];
+    if user.is_empty() || colon + 1 == account.len() || is_token(account) {
+        return None;
+    }
+    let host = &text[at + 1..text.len().min(at + 128)];
+    let length = host
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte))
+        .count();
+    let place = match host.get(length) {
+        Some(b'(') => true,
+        Some(b'/') => length == 0 || account[colon + 1..].iter().any(u8::is_ascii_digit),
+        Some(b':') => {
+            let port = host[length + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            port > 1 && port < 6
+        }
+        _ => false,
+    };
+    (place && !host.starts_with(b"sha256:")).then_some(at - account.len() + colon + 1..at)
 }
 
 /// The credential behind `Bearer` or `Basic`, a word of six letters that begins at `at`.
@@ -121,7 +241,11 @@ pub(super) fn userinfo(text: &[u8], at: usize) -> Result<Range<usize>, usize> {
     let authority = near.iter().position(|byte| blank(byte) || b"/?#\\".contains(byte));
     let authority = authority.unwrap_or(near.len());
     if let Some(sign) = memchr::memrchr(b'@', &near[..authority]) {
-        return if sign > 0 { Ok(start..start + sign) } else { Err(start) };
+        return if sign > 0 && !is_open(&near[..sign], &text[..at]) {
+            Ok(start..start + sign)
+        } else {
+            Err(start)
+        };
     }
     // A slash in a password, which nobody escaped; behind a colon and digits it begins a path.
     let colon = memchr::memchr(b':', &near[..authority]).ok_or(start)?;
@@ -131,6 +255,44 @@ pub(super) fn userinfo(text: &[u8], at: usize) -> Result<Range<usize>, usize> {
     let end = near.iter().position(blank).unwrap_or(near.len());
     let sign = memchr::memrchr(b'@', &near[..end]).ok_or(start + end)?;
     Ok(start..start + sign)
+}
+
+/// Whether what stands before a host is none that anybody hides: a user alone where keys are shown, a user and a reference.
+fn is_open(userinfo: &[u8], scheme: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(userinfo) else { return false };
+    let plain = |user: &str| {
+        !user.is_empty()
+            && user.len() < 33
+            && user.bytes().all(|byte| byte.is_ascii_lowercase() || b"_.-".contains(&byte))
+    };
+    match text.split_once(':') {
+        Some((user, pass)) => {
+            (plain(user) || super::references::is_reference(user))
+                && !pass.is_empty()
+                && super::references::is_reference(pass)
+        }
+        None => {
+            super::references::is_reference(text)
+                || plain(text)
+                    && [
+                        &b"ssh"[..],
+                        b"sftp",
+                        b"rsync",
+                        b"git",
+                        b"svn",
+                        b"postgres",
+                        b"postgresql",
+                        b"mysql",
+                        b"mongodb",
+                        b"mongodb+srv",
+                        b"amqp",
+                        b"ldap",
+                        b"ldaps",
+                    ]
+                    .iter()
+                    .any(|known| scheme.ends_with(known))
+        }
+    }
 }
 
 /// The stretches of a text that are certificates or public keys in PEM.

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::frame::Flags;
 use super::member::name;
+use super::names::judge;
 use super::patterns::What;
 use super::token::escape_json;
 use super::walk::{Walk, quoted};
-use super::words::{Name, judge};
 use crate::event::text;
 use crate::event::walk::{elements, members, value};
 
@@ -41,18 +41,16 @@ impl Walk<'_> {
             return Some(end);
         }
         let line = self.line;
-        let mut blank = Vec::new();
+        let mut values = Vec::new();
         let end = crate::event::walk::members(line, at, |key, value| {
-            if !self.redaction.extra_stays(&text::json(key)) {
-                blank.push(value);
-            }
+            values.push((text::json(key).into_owned(), value));
         })?;
-        for value in blank {
+        for (key, value) in values {
             let range = value.at.range();
             if value.string {
-                self.blank(quoted(&range), false);
+                self.extra_value(&key, &range);
             } else if line[range.start] == b'[' {
-                self.each_string(range);
+                self.extra_values(&key, range);
             } else if value.depth > 0 {
                 self.blank(range, false);
             }
@@ -60,8 +58,14 @@ impl Walk<'_> {
         Some(end)
     }
 
-    /// Blanks the elements of an array of strings, or all of it if it holds something else.
-    fn each_string(&mut self, at: Range<usize>) {
+    fn extra_value(&mut self, key: &str, inside: &Range<usize>) {
+        if !self.redaction.extra_stays(key, &text::json(&self.line[inside.clone()])) {
+            self.blank(quoted(inside), false);
+        }
+    }
+
+    /// Blanks elements of an array of strings, or all of it if it holds something else.
+    fn extra_values(&mut self, key: &str, at: Range<usize>) {
         let mut strings = Vec::new();
         let mut other = false;
         let read = crate::event::walk::elements(&self.line[..at.end], at.start, |value| {
@@ -74,7 +78,7 @@ impl Walk<'_> {
             return self.blank(at, false);
         }
         for inside in strings {
-            self.blank(quoted(&inside), false);
+            self.extra_value(key, &inside);
         }
     }
 
@@ -100,7 +104,7 @@ impl Walk<'_> {
             members(line, column.at.range().start, |key, value| {
                 suspicious |= value.string
                     && name(key) == "name"
-                    && judge(&text::json(&line[value.at.range()])) == Name::Suspicious;
+                    && judge(&text::json(&line[value.at.range()])).is_hot();
             });
             if suspicious {
                 self.columns.push(index);

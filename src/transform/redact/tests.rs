@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::{Event, Whole, pieces};
 
+mod field;
 mod hostile;
 mod leaks;
 mod property;

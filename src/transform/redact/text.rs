@@ -3,14 +3,16 @@
 use std::ops::Range;
 
 use super::context::join;
+use super::hits::{Hit, Hits};
+use super::names::{in_name, judge};
 use super::patterns::What;
-use super::program;
 use super::runs::{is_public, runs, with_lines};
-use super::screen::{Hit, Screen};
+use super::screen::Screen;
 use super::shapes;
 use super::token::is_token;
-use super::words::{Name, harmless_value, in_name, judge};
+use super::values::is_harmless;
 use super::{assigned, assigned::closing};
+use super::{pipe, program, sql};
 use crate::event::text;
 
 /// What was found in a text.
@@ -26,7 +28,11 @@ pub(super) enum Secrets {
 
 /// Finds the secrets of a text.
 pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
-    let hits = screen.hits(text.as_bytes());
+    secrets_at(screen, text, &screen.hits(text.as_bytes()))
+}
+
+/// Finds the secrets of a text in which the hits are known.
+pub(super) fn secrets_at(screen: &Screen, text: &str, hits: &Hits) -> Secrets {
     if hits.overflow {
         return Secrets::All;
     }
@@ -36,6 +42,7 @@ pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
     let mut search = Search {
         text,
         found: Vec::new(),
+        aside: Vec::new(),
         public: None,
         data: None,
         name: 0,
@@ -43,6 +50,7 @@ pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
         escape: false,
         block: 0,
         line: 0,
+        lines: None,
     };
     for hit in hits.within(0..text.len()) {
         if search.look(screen, *hit) {
@@ -61,11 +69,15 @@ struct Search<'t> {
     data: Option<bool>,
     /// Escapes in it were looked at.
     escape: bool,
+    /// More of them, which stand before or behind the place that gave them away.
+    aside: Vec<Range<usize>>,
     /// Ends of the last name, URL, block of YAML and command line that were dealt with: nothing is read twice.
     name: usize,
     url: usize,
     block: usize,
     line: usize,
+    /// Whether it has lines, once that is asked for.
+    lines: Option<bool>,
 }
 
 impl Search<'_> {
@@ -83,18 +95,31 @@ impl Search<'_> {
             }
             What::Quoted => quoted(text, at),
             What::Url if at < self.url => None,
-            What::Url => shapes::userinfo(text, at).map_err(|end| self.url = end).ok(),
+            What::Url => {
+                self.found.extend(shapes::hook(text, at));
+                shapes::userinfo(text, at).map_err(|end| self.url = end).ok()
+            }
             What::Jwt => shapes::jwt(text, at),
             What::Pem => shapes::pem(text, at),
-            What::Aws => shapes::aws(text, at),
             What::Signature => shapes::signature(text, at),
-            What::Marked => shapes::marked(text, at),
+            What::Marked => screen.formats.at(text, at),
             What::Run => self.run(at),
             What::Program => {
                 self.program(at);
                 None
             }
-            What::Key => None,
+            What::Sql => sql::identified(text, at),
+            What::Account => shapes::account(text, at),
+            What::Hash => shapes::hash(text, at),
+            What::Jaas => {
+                shapes::users(text, at, |part| self.aside.push(part));
+                None
+            }
+            What::Acl => {
+                shapes::acl(text, at, |part| self.aside.push(part));
+                None
+            }
+            What::Key | What::Commands => None,
             // What is not JSON has no escapes, unless it is the rest of some.
             What::Escape => {
                 let again = || {
@@ -126,15 +151,26 @@ impl Search<'_> {
             }
         }
         let judged = judge(written);
-        if written == "sshpass" {
+        if pipe::reads(written) {
+            self.aside.extend(pipe::fed(text, name.start));
+        }
+        if program::is_program(written) {
             self.program(name.start);
         }
-        if !matches!(judged, Name::Suspicious | Name::Header) {
+        if !judged.is_any() {
             return false;
         }
-        let block = self.block;
+        let (block, whole) = (self.block, self.text);
+        let lines = *self.lines.get_or_insert_with(|| memchr::memchr(b'\n', text).is_some());
         let found = &mut self.found;
-        let end = assigned::value(text, name.clone(), judged, |at| found.push(at));
+        let end = assigned::value((text, lines), name.clone(), judged, |at| {
+            let value = whole.get(at.clone()).unwrap_or_default();
+            if let Some(part) = judged.secret_in(value) {
+                found.push(at.start + part.start..at.start + part.end);
+            } else if at.len() > value.len() {
+                found.push(at);
+            }
+        });
         match end {
             Some(_) if name.start < block => {}
             Some(end) => self.block = end,
@@ -154,13 +190,24 @@ impl Search<'_> {
         let window = &text[at..];
         let length = window.iter().take_while(|byte| super::runs::inside(**byte)).count();
         runs(&window[..length], |run| first = first.take().or(Some(at + run.start..at + run.end)));
-        let whole = with_lines(text, first?);
+        let first = first?;
+        if is_digest(&text[..first.start])
+            || [&b"sha256-"[..], b"sha384-", b"sha512-"]
+                .iter()
+                .any(|mark| text[first.clone()].starts_with(mark))
+            || is_public_key(&text[first.clone()])
+        {
+            return None;
+        }
+        let whole = with_lines(text, first);
         (!is_public(&text[whole.clone()])).then_some(whole)
     }
 
     fn program(&mut self, at: usize) {
-        let inside = at > 0 && in_name(self.text.as_bytes()[at - 1]);
-        if at < self.line || inside {
+        let before = &self.text.as_bytes()[..at];
+        let at = at - before.iter().rev().take(32).take_while(|byte| in_name(**byte)).count();
+        self.aside.extend(pipe::fed(self.text.as_bytes(), at));
+        if at < self.line {
             return;
         }
         let found = &mut self.found;
@@ -172,15 +219,30 @@ impl Search<'_> {
     /// In their order, joined where they overlap, without what is no secret, on whole characters.
     fn finish(mut self) -> Secrets {
         let text = self.text;
+        self.found.append(&mut self.aside);
         self.found.retain_mut(|at| {
             at.start = text.floor_char_boundary(at.start);
             at.end = text.ceil_char_boundary(at.end);
             let part = &text[at.clone()];
-            !harmless_value(part) && !is_token(part.as_bytes())
+            !is_harmless(part) && !is_token(part.as_bytes())
         });
         join(&mut self.found);
         if self.found.is_empty() { Secrets::None } else { Secrets::Parts(self.found) }
     }
+}
+
+/// Whether what follows is a digest, in the forms of npm and browsers (`sha512-…`) and of Go (`h1:…`).
+fn is_digest(before: &[u8]) -> bool {
+    [&b"sha256-"[..], b"sha384-", b"sha512-", b"h1:", b"SHA256:"]
+        .iter()
+        .any(|mark| before.ends_with(mark))
+}
+
+/// Whether base64 is a public key of SSH (RFC 4253, section 6.6): the length and name of its kind come first.
+fn is_public_key(run: &[u8]) -> bool {
+    [&b"AAAAB3NzaC1"[..], b"AAAAC3NzaC1", b"AAAAE2VjZHNh", b"AAAAGnNrLXNzaC1", b"AAAAInNrLWVjZHNh"]
+        .iter()
+        .any(|begin| run.starts_with(begin))
 }
 
 /// The value that the server quotes behind `Invalid value: `; all that follows, where it is a structure.

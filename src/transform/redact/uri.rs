@@ -1,39 +1,19 @@
 //! Request URIs: what a query gives away by name or by looks, command lines of `exec`, and all that goes through a proxy.
+//!
+//! What is not secret stays as it was encoded, byte for byte.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use super::Redaction;
 use super::context::{Context, OAUTH};
-use super::element::takes_secret;
 use super::frame::Flags;
-use super::program::{Flag, Program};
+use super::lists::lists;
+use super::names::judge;
+use super::percent::{Plain, decoded};
+use super::program::CommandLine;
+use super::text::Secrets;
 use super::token::is_token;
-use super::words::{Name, harmless_value, judge};
-
-/// Parameters whose values are secrets in a URI, though the same word names something harmless in a body.
-const PARAMETERS: &[&str] = &[
-    "sig",
-    "signature",
-    "x-amz-signature",
-    "x-goog-signature",
-    "code",
-    "state",
-    "auth",
-    "key",
-    "pass",
-    "sas",
-    "hmac",
-    "otp",
-    "pin",
-    "session",
-    "session_id",
-    "sessionid",
-    "sid",
-    "ticket",
-    "nonce",
-    "assertion",
-];
+use super::values::{is_harmless, is_measure};
 
 impl Redaction {
     /// A URI without its secrets; `None` if it has none. `seen` says that the screen saw something in it.
@@ -45,10 +25,14 @@ impl Redaction {
         let encoded = uri.contains('%') || query.is_some_and(|query| query.contains('+'));
         let seen = seen
             || context.flags.has(Flags::EVERY)
-            || encoded && !self.screen.hits(decoded(&decoded(uri)).as_bytes()).is_empty();
-        let segments: Vec<_> = path.split('/').map(decoded).collect();
-        let proxy = segments.iter().position(|segment| segment == "proxy");
-        let named = segments.iter().any(|segment| OAUTH.contains(&segment.as_ref()));
+            || encoded
+                && !self
+                    .screen
+                    .hits(decoded(&decoded(&uri.replace('+', " "))).as_bytes())
+                    .is_empty();
+        let segments: Vec<_> = path.split('/').map(|segment| Plain::new(segment, false)).collect();
+        let proxy = segments.iter().position(|segment| segment.text == "proxy");
+        let named = segments.iter().any(|segment| before_token(&segment.text));
         let tail = proxy.filter(|_| self.proxy_paths);
         let new_path = (seen || named || tail.is_some())
             .then(|| self.path(path, &segments, tail, context))
@@ -68,37 +52,40 @@ impl Redaction {
     fn path(
         &self,
         path: &str,
-        segments: &[Cow<'_, str>],
+        segments: &[Plain<'_>],
         tail: Option<usize>,
         context: &Context<'_>,
     ) -> Option<String> {
-        let whole = decoded(path);
-        if whole.contains("://")
-            && let Some(masked) = self.masked(&whole, context)
+        let whole = Plain::new(path, false);
+        if whole.text.contains("://")
+            && let Some(masked) = self.part(&whole, context)
         {
-            return Some(encode(&masked, b"/:@"));
+            return Some(masked);
         }
-        let plain =
-            tail.is_none() && !segments.iter().any(|segment| OAUTH.contains(&segment.as_ref()));
-        if plain && self.text_twice(&whole, context).is_none() {
+        let plain = tail.is_none() && !segments.iter().any(|segment| before_token(&segment.text));
+        if plain && self.part(&whole, context).is_none() {
             return None;
         }
         let mut changed = false;
         let mut out: Vec<Cow<'_, str>> = path.split('/').map(Cow::Borrowed).collect();
         let mut token = false;
         for (index, segment) in segments.iter().enumerate() {
-            if segment.is_empty() || is_token(segment.as_bytes()) {
+            if segment.text.is_empty() {
                 continue;
             }
-            let named = std::mem::replace(&mut token, OAUTH.contains(&segment.as_ref()));
+            if is_token(segment.text.as_bytes()) {
+                token = false;
+                continue;
+            }
+            let named = std::mem::replace(&mut token, before_token(&segment.text));
             let behind = tail.is_some_and(|proxy| index > proxy);
-            let masked = if named || behind {
-                Some(self.mode.token(segment.as_bytes()).into_owned())
+            let masked = if named && !is_last_but_name(segments, index) || behind {
+                Some(segment.whole(self))
             } else {
-                self.text_twice(segment, context)
+                self.part(segment, context)
             };
             if let Some(masked) = masked {
-                out[index] = encode(&masked, b":@").into();
+                out[index] = masked.into();
                 changed = true;
             }
         }
@@ -107,7 +94,7 @@ impl Redaction {
 
     fn query(&self, query: &str, seen: bool, proxy: bool, context: &Context<'_>) -> Option<String> {
         let mut changed = false;
-        let mut command = Command::default();
+        let mut command = CommandLine::default();
         let new: Vec<_> = query
             .split('&')
             .map(|part| {
@@ -124,125 +111,92 @@ impl Redaction {
         part: &str,
         seen: bool,
         proxy: bool,
-        command: &mut Command,
+        command: &mut CommandLine,
         context: &Context<'_>,
     ) -> Option<String> {
         let Some((name, value)) = part.split_once('=') else {
-            let text = spaced(part);
-            let masked = if proxy && !part.is_empty() && !is_token(text.as_bytes()) {
-                Some(self.mode.token(text.as_bytes()).into_owned())
+            let text = Plain::new(part, true);
+            let open = text.text.is_empty()
+                || is_token(text.text.as_bytes())
+                || !self.proxy_paths && is_plain_word(&text.text);
+            return if proxy && !open {
+                Some(text.whole(self))
             } else {
-                seen.then(|| self.text_twice(&text, context)).flatten()
+                seen.then(|| self.part(&text, context)).flatten()
             };
-            return masked.map(|masked| encode(&masked, b"=/:"));
         };
-        let plain = spaced(name);
-        let value = spaced(value);
-        let suspicious = || {
-            PARAMETERS.iter().any(|other| plain.eq_ignore_ascii_case(other))
-                || matches!(judge(&plain), Name::Suspicious | Name::Header)
-                || context.blanks_key(&plain)
-                || plain == "continue" && context.flags.has(Flags::NAMED)
+        let (plain, value) = (Plain::new(name, true), Plain::new(value, true));
+        let hides = || {
+            let known =
+                lists().parameter.iter().any(|other| plain.text.eq_ignore_ascii_case(other));
+            known && !is_harmless(&value.text) && !(proxy && is_measure(&value.text))
+                || judge(&plain.text).hides(&value.text)
+                || context.blanks_key(&plain.text)
+                || plain.text == "continue" && context.flags.has(Flags::NAMED)
+                || proxy && (self.proxy_paths || !is_proxied(&plain.text, &value.text))
         };
         // Each word of a command counts, since it says what the next one is.
-        let word = (plain == "command" && !proxy).then(|| command.word(self, &value, context));
-        let masked = if value.is_empty() || is_token(value.as_bytes()) {
+        let word = (plain.text == "command" && !proxy).then(|| command.word(&value.text));
+        let masked = if value.text.is_empty() || is_token(value.text.as_bytes()) {
             None
-        } else if proxy || suspicious() && !harmless_value(&value) && !context.keeps_key(&plain) {
-            Some(self.mode.token(value.as_bytes()).into_owned())
-        } else if let Some(word) = word {
-            word
+        } else if let Some(Some(part)) = word {
+            (!is_token(&value.text.as_bytes()[part.clone()]))
+                .then(|| value.replaced(self, std::slice::from_ref(&part)))
+        } else if word.is_none() && hides() && !context.keeps_key(&plain.text) {
+            Some(value.whole(self))
+        } else if word.is_some() || seen {
+            self.part(&value, context)
         } else {
-            seen.then(|| self.text_twice(&value, context)).flatten()
+            None
         };
-        let name_masked = seen.then(|| self.shape(&plain, context)).flatten();
+        // The name of a parameter can be a secret by its looks.
+        let name_masked =
+            if seen && plain.text.len() > 12 { self.part(&plain, context) } else { None };
         if masked.is_none() && name_masked.is_none() {
             return None;
         }
-        let name = name_masked.map_or_else(|| name.to_owned(), |name| encode(&name, b":"));
-        let value = masked.map_or_else(|| encode(&value, b"/:="), |value| encode(&value, b"/:="));
-        Some(format!("{name}={value}"))
+        let name = name_masked.unwrap_or_else(|| name.to_owned());
+        Some(format!("{name}={}", masked.as_deref().unwrap_or(value.raw)))
     }
 
-    /// A text masked; blanked whole where that shows only once it is decoded again.
-    fn text_twice(&self, text: &str, context: &Context<'_>) -> Option<String> {
-        if let Some(masked) = self.masked(text, context) {
-            return Some(masked);
+    /// A part of a URI with its secrets replaced; blanked whole where they show only once it is decoded again.
+    fn part(&self, part: &Plain<'_>, context: &Context<'_>) -> Option<String> {
+        match self.found(&part.text, context) {
+            Secrets::All => return Some(part.whole(self)),
+            Secrets::Parts(parts) => return Some(part.replaced(self, &parts)),
+            Secrets::None => {}
         }
-        let again = spaced(text);
-        let hidden = again != text && self.masked(&again, context).is_some();
-        hidden.then(|| self.mode.token(text.as_bytes()).into_owned())
-    }
-
-    /// The name of a parameter can be a secret by its looks.
-    fn shape(&self, name: &str, context: &Context<'_>) -> Option<String> {
-        (name.len() > 12).then(|| self.masked(name, context)).flatten()
+        let again = Plain::new(&part.text, true);
+        let hidden = again.text != part.text && self.found(&again.text, context) != Secrets::None;
+        hidden.then(|| part.whole(self))
     }
 }
 
-/// The words of `exec`'s command line, one parameter each.
-#[derive(Default)]
-struct Command {
-    program: Option<Program>,
-    flagged: bool,
+/// Whether the segment behind this one is a token: the name of an OAuth token's object, the secret of a build's webhook.
+fn before_token(segment: &str) -> bool {
+    OAUTH.contains(&segment) || segment == "webhooks" || segment == "import"
 }
 
-impl Command {
-    fn word(&mut self, redaction: &Redaction, word: &str, context: &Context<'_>) -> Option<String> {
-        let flagged = std::mem::take(&mut self.flagged);
-        let flag = self.program.and_then(|program| program.flag(word));
-        self.program = self.program.or_else(|| Program::named(word));
-        self.flagged = flag == Some(Flag::Next) || takes_secret(word);
-        let from = match flag {
-            Some(Flag::Rest(from)) => from,
-            _ if flagged && !word.starts_with('-') && !harmless_value(word) => 0,
-            _ => return redaction.text_twice(word, context),
-        };
-        let part = from..word.len();
-        (!is_token(&word.as_bytes()[part.clone()]))
-            .then(|| redaction.replaced(word, std::slice::from_ref(&part)))
-    }
+/// Whether a segment is the last of a path that goes on behind `webhooks` with one segment: that is an object's name.
+fn is_last_but_name(segments: &[Plain<'_>], index: usize) -> bool {
+    segments[index - 1].text == "webhooks"
+        && index + 1 == segments.len()
+        && !super::values::is_random(&segments[index].text)
 }
 
-/// With `%41` undone, and `+`, which is a blank in a query.
-fn spaced(text: &str) -> Cow<'_, str> {
-    if text.contains('+') {
-        decoded(&text.replace('+', " ")).into_owned().into()
-    } else {
-        decoded(text)
-    }
+/// Whether a parameter of a proxied request is one that an auditor reads.
+fn is_proxied(name: &str, value: &str) -> bool {
+    lists().proxied.iter().any(|known| name.eq_ignore_ascii_case(known))
+        || is_harmless(value)
+        || is_measure(value)
+        || is_plain_word(value)
 }
 
-/// With `%41` undone; broken UTF-8 is repaired, for nothing of it is written.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return text.into();
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = text.get(at + 1..at + 3).filter(|hex| *byte == b'%' && !hex.starts_with('+'));
-        if let Some(code) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            out.push(code);
-            at += 3;
-        } else {
-            out.push(*byte);
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned().into()
-}
-
-/// Percent-encoded, but for what need not be.
-fn encode(text: &str, but: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~*".contains(&byte) || but.contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+/// Small letters with what joins them, and a few digits.
+fn is_plain_word(value: &str) -> bool {
+    value.len() < 64
+        && value.bytes().all(|byte| {
+            byte.is_ascii_alphabetic() || byte.is_ascii_digit() || b"-_.,/: ".contains(&byte)
+        })
+        && !value.bytes().any(|byte| byte.is_ascii_digit()) | is_measure(value)
 }

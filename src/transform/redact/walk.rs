@@ -11,7 +11,7 @@ use super::Redaction;
 use super::context::Context;
 use super::custom::Steps;
 use super::frame::{Flags, Frame};
-use super::screen::Hits;
+use super::hits::Hits;
 use crate::event::walk::{string_end, value};
 use crate::transform::edit::Edits;
 

@@ -37,7 +37,7 @@ pub(super) fn planted(row: &str) -> String {
     row.replace("§M", MARKER).replace("§B", &base64).replace("§L", &long).replace("§J", &jwt)
 }
 
-fn check(rows: &[(&str, &str)]) {
+pub(super) fn check(rows: &[(&str, &str)]) {
     let modes = [Mode::Mask, Mode::Hash(Key([3; 32]))];
     for mode in modes {
         let redaction = Redaction::new(Rules::default(), mode).unwrap();

@@ -1,0 +1,302 @@
+//! A second look at each place that the screen found, which costs little: most are something harmless.
+
+use std::cell::RefCell;
+
+use super::markup::tag_of;
+use super::names::{Name, in_name, judge};
+use super::patterns::What;
+use super::runs::is_continue;
+
+/// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
+const LONGEST: usize = 128;
+
+/// Names that were judged before: few are different, and each costs more than finding it again.
+#[derive(Debug, Default)]
+struct Known(Vec<(Vec<u8>, Name)>);
+
+impl Known {
+    /// Names that are kept; a new one takes the place of another.
+    const PLACES: usize = 256;
+
+    fn judge(&mut self, name: &[u8]) -> Name {
+        if self.0.is_empty() {
+            self.0.resize(Self::PLACES, (Vec::new(), Name::Plain));
+        }
+        let mix = |mixed: usize, byte: &u8| mixed.wrapping_mul(31).wrapping_add(usize::from(*byte));
+        let place = name.iter().fold(name.len(), mix);
+        let kept = &mut self.0[(place ^ place >> 8) % Self::PLACES];
+        if kept.0 != name {
+            // What is no text may be anything.
+            let judged = str::from_utf8(name).map_or(Name::Suspicious, judge);
+            kept.0.clear();
+            kept.0.extend_from_slice(name);
+            kept.1 = judged;
+        }
+        kept.1
+    }
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+fn judged(name: &[u8]) -> Name {
+    KNOWN.with_borrow_mut(|known| known.judge(name))
+}
+
+/// Looks at a place once more. Says no only where no other file of this room would do anything about it.
+pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool) -> bool {
+    let rest = &text[at..];
+    match what {
+        What::Word => word(text, at, structural),
+        What::Url => {
+            !rest.starts_with(b"://") || userinfo(&rest[3..]) || super::shapes::is_hook(&rest[3..])
+        }
+        What::Jwt => rest.starts_with(b"eyJ") && !is_continue(rest),
+        What::Pem => {
+            rest.starts_with(b"-----BEGIN")
+                && super::shapes::PRIVATE
+                    .iter()
+                    .any(|kind| memchr::memmem::find(&rest[..rest.len().min(64)], kind).is_some())
+        }
+        What::Escape => {
+            // `<`, `>`, `&` and control characters are escaped by the server; no word needs them.
+            let plain = matches!(
+                rest.get(4..6),
+                Some(b"3c" | b"3e" | b"26" | b"3C" | b"3E" | [b'0' | b'1', _])
+            );
+            let escape = rest.starts_with(b"\\u") && !plain;
+            *structural |= escape;
+            escape
+        }
+        // Only says where others are.
+        What::Commands => false,
+        What::Signature => signs(text[..at].last()),
+        What::Scheme
+        | What::Quoted
+        | What::Marked
+        | What::Key
+        | What::Run
+        | What::Account
+        | What::Hash
+        | What::Jaas
+        | What::Acl => true,
+        What::Sql => matches!(rest.get(10), Some(b' ' | b'\t' | b'\n' | b'\\')),
+        What::Program => {
+            let name = rest.iter().take(LONGEST).take_while(|byte| in_name(**byte)).count();
+            rest.get(name).is_some_and(|next| b" \t\"'\\+%&".contains(next))
+        }
+    }
+}
+
+/// Whether the name of a parameter can go on behind a byte: `&`, which may be written `\u0026` or `&amp;`, or a part of its name.
+pub(super) fn signs(before: Option<&u8>) -> bool {
+    before.is_some_and(|byte| b"?&-6;".contains(byte))
+}
+
+/// Names and values that stand in every other event, and words of prose.
+fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
+    let key = text[at..].get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"key"));
+    if key && !behind_key(text, at) {
+        return false;
+    }
+    if text[at..].starts_with(b"ization.") {
+        // An API group.
+        return false;
+    }
+    // Longer names are none that are told apart here.
+    let count = |byte: &&u8| in_name(**byte);
+    let start = at - text[..at].iter().rev().take(LONGEST).take_while(count).count();
+    let end = at + text[at..].iter().take(LONGEST).take_while(count).count();
+    // The letter of an escape is no part of the name behind it.
+    let escape =
+        start > 0 && text[start - 1] == b'\\' && b"nrt".contains(&text[start]) && start < at;
+    let start = start + usize::from(escape);
+    let (name, before, behind) = (&text[start..end], &text[..start], &text[end..]);
+    if name == b"credential-id" && before.ends_with(b"authentication.kubernetes.io/") {
+        // In `extra`, which is looked at anyway.
+        return false;
+    }
+    let field = before.ends_with(b"\"f:");
+    let begins = field || before.ends_with(b"\"") && !before.ends_with(b"\\\"");
+    if !begins || behind.first() != Some(&b'"') {
+        let long = end - start >= LONGEST || before.last() == Some(&b' ');
+        let matters = || long || judged(name) != Name::Plain || is_program(name);
+        return means(name, before, behind) && matters();
+    }
+    // The name is all there is in its string, but for the mark of a managed field.
+    *structural |= name == b"Secret" || name == b"SecretList";
+    if matches!(behind.get(1), Some(b',' | b']' | b'}')) {
+        let any = name.starts_with(b"Secret") || judged(name) != Name::Plain;
+        return !inert(name, &before[..start - 1]) && (any || is_program(name));
+    }
+    if field && behind.starts_with(b"\":{}") {
+        return false;
+    }
+    judged(name) != Name::Plain
+}
+
+/// Whether a name that has other text around it can name something: a value is assigned to it, it is part of a key or of
+/// what other keys name by, a flag, a kind. JSON inside of strings counts too, with its backslashes.
+fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
+    let near = &behind[..behind.len().min(LONGEST)];
+    let marks = near.iter().take_while(|byte| b"\\\"'` \t".contains(byte)).count();
+    let assigned = match near.get(marks) {
+        Some(byte) => match byte {
+            b'=' | b':' | b'%' | b'<' | b'>' | b'(' => true,
+            // `["password"] = `, `('PASSWORD', `, `password ?= `.
+            b']' | b')' if marks > 0 || before.ends_with(b"[") => {
+                near[marks + 1..].trim_ascii_start().starts_with(b"=")
+            }
+            b',' if near[marks + 1..].trim_ascii_start().starts_with(b"<<")
+                || near[marks + 1..].trim_ascii_start().starts_with(b"\\u003c\\u003c") =>
+            {
+                true
+            }
+            b',' if marks > 0 => is_argument(before),
+            b'?' | b'+' | b'!' => near.get(marks + 1) == Some(&b'='),
+            // In the attribute behind.
+            b'v' if near[marks..].starts_with(b"value=") => true,
+            // `\u003d`, or a tab before the sign.
+            b'u' | b't' if marks > 0 && near[marks - 1] == b'\\' => true,
+            _ => parted(name, before, near, marks),
+        },
+        None => near.len() == LONGEST || parted(name, before, near, marks),
+    };
+    assigned
+        || name.starts_with(b"-")
+        || name.starts_with(b"Secret")
+        || is_program(name)
+        || tag_of(before).is_some()
+        || in_key(near)
+        || names(before)
+        || says(before)
+}
+
+/// Whether a word names a program that is given secrets in ways of its own, or reads them.
+fn is_program(name: &[u8]) -> bool {
+    let known = |name: &str| super::program::is_program(name) || super::pipe::reads(name);
+    name.len() < 24 && str::from_utf8(name).is_ok_and(known)
+}
+
+/// Whether a name in quotes is the first argument of a call.
+fn is_argument(before: &[u8]) -> bool {
+    let marks = before.iter().rev().take_while(|byte| b"\\\"'` ".contains(byte)).count();
+    marks > 0 && before[..before.len() - marks].ends_with(b"(")
+}
+
+/// Whether blanks may part a name from its value: a value in quotes is behind it, it is the first word of its line, or a
+/// user stands before it.
+fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
+    let blank = |text: &[u8]| matches!(text, [b' ' | b'\t', ..] | [b'\\', b't', ..]);
+    if !blank(near) {
+        return false;
+    }
+    if near[..marks].iter().any(|byte| b"\"'".contains(byte)) && !near.starts_with(b"\\\"") {
+        return true;
+    }
+    let blanks = before.iter().rev().take_while(|byte| b" \t".contains(byte)).count();
+    let line = &before[..before.len() - blanks];
+    if line.is_empty()
+        || line.ends_with(b"\n")
+        || line.ends_with(b"\\")
+        || line.ends_with(b"eader")
+        || line.ends_with(b"\\n")
+        || line.ends_with(b"\"")
+        || line.ends_with(b"\\t")
+        || line.ends_with(b"-")
+    {
+        return true;
+    }
+    super::parted::named_before(before, before.len())
+        || str::from_utf8(name)
+            .is_ok_and(|name| super::names::is_password(name) || super::names::is_directive(name))
+        || before.last().is_some_and(|byte| b"\"'".contains(byte))
+}
+
+/// Whether a name in a text is what `name:` or `key =` says.
+fn says(before: &[u8]) -> bool {
+    let marks = |text: &[u8]| {
+        text.iter().rev().take(8).take_while(|byte| b" \t\"'\\".contains(byte)).count()
+    };
+    let before = &before[..before.len() - marks(before)];
+    let Some(key) = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"=")) else {
+        return false;
+    };
+    let key = &key[..key.len() - marks(key)];
+    [&b"ame"[..], b"key", b"Key", b"KEY", b"eader", b"ield", b"roperty", b"ariable", b"var"]
+        .iter()
+        .any(|end| key.ends_with(end))
+}
+
+/// Whether the string that goes on here ends as a key; one that does not end soon may.
+fn in_key(near: &[u8]) -> bool {
+    memchr::memchr(b'"', near).map_or(near.len() == LONGEST, |quote| {
+        near[quote + 1..].trim_ascii_start().first().is_none_or(|byte| *byte == b':')
+    })
+}
+
+/// Whether the string that ends here so far is the value of a key that names what another value is.
+fn names(before: &[u8]) -> bool {
+    let near = &before[before.len().saturating_sub(LONGEST)..];
+    let Some(quote) = memchr::memrchr(b'"', near) else { return near.len() == LONGEST };
+    let outside = |text: &'_ [u8]| {
+        let marks = text.iter().rev().take_while(|byte| b"\\\" \t".contains(byte)).count();
+        text.len() - marks
+    };
+    let Some(key) = near[..outside(&near[..quote])].strip_suffix(b":") else { return quote < 8 };
+    let key = &key[..outside(key)];
+    [&b"name"[..], b"key", b"path"].iter().any(|name| key.ends_with(name))
+}
+
+/// Whether a value that is one suspicious word means nothing, by what stands before it.
+fn inert(name: &[u8], before: &[u8]) -> bool {
+    match before.last() {
+        Some(b'[' | b',') => !name.starts_with(b"-") && !is_program(name),
+        Some(b':') => {
+            let keys: &[&[u8]] = &[b"\"name\":", b"\"key\":", b"\"resource\":"];
+            let kind = name.starts_with(b"Secret") && before.ends_with(b"\"kind\":");
+            !kind && !keys.iter().any(|key| before.ends_with(key)) || of_review(before)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is what an access review asks about, and not what the event is about.
+fn of_review(before: &[u8]) -> bool {
+    let near = &before[before.len().saturating_sub(LONGEST)..];
+    before.ends_with(b"\"resource\":")
+        && memchr::memrchr(b'{', near)
+            .is_some_and(|open| near[..open].ends_with(b"\"resourceAttributes\":"))
+}
+
+/// Whether a `key` may end the name of one that opens something.
+#[inline]
+fn behind_key(text: &[u8], at: usize) -> bool {
+    let rest = &text[at + 3..];
+    if text[..at].last() == Some(&b'"') && rest.first() == Some(&b'"') {
+        // The name of a member; nearly all name no secret.
+        let value = rest.strip_prefix(b"\":\"").unwrap_or_default();
+        let length = value.iter().take(200).take_while(|byte| **byte != b'"').count();
+        return length >= 10
+            && str::from_utf8(&value[..length]).is_ok_and(super::values::is_random);
+    }
+    let first = text[..at].iter().rev().find(|byte| !b"_.- ".contains(byte));
+    match rest.first() {
+        // `api`, `access`, `private`.
+        Some(byte) if byte.is_ascii_alphanumeric() || b"_.-".contains(byte) => {
+            first.is_some_and(|byte| b"iseISE".contains(byte))
+                || rest.starts_with(b"data")
+                || rest.starts_with(b"-data")
+                || rest.starts_with(b"Data")
+                || rest[0].is_ascii_digit()
+        }
+        _ => true,
+    }
+}
+
+/// Whether an `@` follows before a text or a word of it ends; if it has not ended after a while, one may.
+fn userinfo(rest: &[u8]) -> bool {
+    let near = &rest[..rest.len().min(4 * LONGEST)];
+    near.iter().find(|byte| b" \t\"'<>@".contains(byte)).is_none_or(|byte| *byte == b'@')
+}

@@ -1,0 +1,122 @@
+//! Whether a value is a secret because of its name.
+
+use std::ops::Range;
+
+use super::names::Name;
+use super::token::is_token;
+use super::values;
+
+impl Name {
+    /// The part of a text that is secret because of its name.
+    pub(super) fn secret_in(self, value: &str) -> Option<Range<usize>> {
+        if !self.hides(value) {
+            return None;
+        }
+        let mut part = 0..value.len();
+        if self == Self::Hook
+            && let Some(scheme) = value.find("://")
+        {
+            part.start = scheme + 3 + value[scheme + 3..].find('/')? + 1;
+        }
+        // What was blanked before is left alone.
+        (!part.is_empty() && !is_token(value[part.clone()].as_bytes())).then_some(part)
+    }
+
+    /// Whether what is below it, in objects and arrays, is suspicious too.
+    pub(super) fn is_hot(self) -> bool {
+        matches!(
+            self,
+            Self::Suspicious
+                | Self::Password
+                | Self::Measure
+                | Self::Mention
+                | Self::Object
+                | Self::Entry
+        )
+    }
+
+    /// Whether a value that it names can be a secret.
+    pub(super) fn is_any(self) -> bool {
+        !matches!(self, Self::Plain | Self::Beside)
+    }
+
+    /// Whether a text that it names is a secret.
+    pub(super) fn hides(self, value: &str) -> bool {
+        let value = value.trim();
+        // The scheme of a header, and a reference behind it.
+        let value = ["Bearer ", "Basic ", "Token ", "bearer ", "basic ", "token "]
+            .iter()
+            .find_map(|scheme| value.strip_prefix(scheme))
+            .unwrap_or(value);
+        if self == Self::Password && matches!(value, "true" | "false" | "yes" | "no" | "on" | "off")
+        {
+            return true;
+        }
+        if values::is_harmless(value) {
+            return false;
+        }
+        match self {
+            Self::Plain => false,
+            Self::Beside => !values::is_one_word(value),
+            Self::Measure => !values::is_measure(value),
+            Self::Object => !values::is_object_name(value),
+            Self::Entry => {
+                let digits = value.bytes().any(|byte| byte.is_ascii_digit());
+                !values::is_key_name(value) && (digits || !values::is_object_name(value))
+            }
+            Self::File => !value.contains('\n') && !value.starts_with(['{', '[']),
+            Self::Random => values::is_random(value),
+            Self::Weak => values::is_random(value) || values::credentials(value),
+            Self::Key => {
+                values::is_random(value)
+                    || values::credentials(value)
+                    || value.len() > 5
+                        && values::is_one_word(value)
+                        && !value.contains(['/', ':'])
+                        && value.bytes().any(|byte| byte.is_ascii_digit())
+                        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+            }
+            Self::Mention => !values::is_short_measure(value) && !values::is_prose(value),
+            Self::Connection => {
+                !value.contains("://") && (values::credentials(value) || values::is_random(value))
+            }
+            Self::Hook => value.contains("://") || values::is_random(value),
+            Self::Header | Self::Suspicious | Self::Password => true,
+        }
+    }
+
+    /// Whether a number or a boolean that it names is one, given as it is written.
+    pub(super) fn hides_scalar(self, written: &[u8]) -> bool {
+        match self {
+            Self::Password => written != b"null",
+            Self::Suspicious | Self::Header => {
+                written.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::judge;
+
+    #[test]
+    fn what_a_value_looks_like_decides_where_a_name_may_mean_either() {
+        for (name, stays, goes) in [
+            ("MAX_TOKENS", "4096", "hunter2-Qx7"),
+            ("existingSecret", "shop-db", "hunter2 Qx7"),
+            ("tokenKey", "admin-token", "hunter2-Qx7"),
+            ("STRIPE_KEY", "publishable", "hunter2-Qx7"),
+            ("PARTITION_KEY", "tenant-2", "aB3dE5fG7hJ9kL1m"),
+            ("basicAuth", "enabled", "alice:hunter2-Qx7"),
+            ("dsn", "host=db port=5432", "app:hunter2-Qx7"),
+            ("token-bucket-burst", "200", "hunter2-Qx7"),
+            ("password.forgot", "Forgot your password?", "hunter2-Qx7"),
+            ("token.yaml", "a: b\nc: d", "hunter2-Qx7"),
+        ] {
+            assert!(!judge(name).hides(stays), "{name}: {stays}");
+            assert!(judge(name).hides(goes), "{name}: {goes}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where a part of a text stands in the JSON string that it was read from.
+
+use std::ops::Range;
+
+/// The places of parts of the text, in their order, in the string as it is written, given without its quotes. `None` if its
+/// bytes are no UTF-8.
+pub(super) fn places(written: &[u8], parts: &[Range<usize>]) -> Option<Vec<Range<usize>>> {
+    str::from_utf8(written).ok()?;
+    let mut cursor = Cursor { written, at: 0, text: 0 };
+    Some(parts.iter().map(|part| cursor.seek(part.start)..cursor.seek(part.end)).collect())
+}
+
+/// The places in the text of places in the string, in their order.
+pub(super) fn texts(written: &[u8], places: impl Iterator<Item = usize>) -> Option<Vec<usize>> {
+    str::from_utf8(written).ok()?;
+    let mut cursor = Cursor { written, at: 0, text: 0 };
+    Some(places.map(|place| cursor.read(place)).collect())
+}
+
+/// Goes through both at once.
+struct Cursor<'w> {
+    written: &'w [u8],
+    /// A place in the string, and the same in the text.
+    at: usize,
+    text: usize,
+}
+
+impl Cursor<'_> {
+    /// What a place in the string is in the text; not before the last one that was asked for. A place within an escape is
+    /// that of the escape.
+    fn read(&mut self, place: usize) -> usize {
+        while self.at < place {
+            let rest = &self.written[self.at..];
+            let wanted = place - self.at;
+            let Some(plain) = memchr::memchr(b'\\', &rest[..wanted.min(rest.len())]) else {
+                (self.at, self.text) = (place, self.text + wanted);
+                break;
+            };
+            let (length, bytes) = escape(&rest[plain..]);
+            if self.at + plain + length > place {
+                return self.text + plain;
+            }
+            self.at += plain + length;
+            self.text += plain + bytes;
+        }
+        self.text
+    }
+
+    /// Where a byte of the text stands; not before the last one that was asked for.
+    fn seek(&mut self, text: usize) -> usize {
+        while self.text < text {
+            let rest = &self.written[self.at..];
+            let wanted = text - self.text;
+            let plain = memchr::memchr(b'\\', &rest[..wanted.min(rest.len())]);
+            let Some(plain) = plain else {
+                (self.at, self.text) = ((self.at + wanted).min(self.written.len()), text);
+                break;
+            };
+            let (length, bytes) = escape(&rest[plain..]);
+            self.at += plain + length;
+            self.text += plain + bytes;
+        }
+        self.at
+    }
+}
+
+/// Length of the escape that a string begins with, and of what it stands for.
+fn escape(rest: &[u8]) -> (usize, usize) {
+    // An escape that is none is a backslash, as `event::text` reads it.
+    let pair = rest.starts_with(b"\\u") && rest.get(6..8) == Some(b"\\u");
+    for length in [2, 6].into_iter().chain(pair.then_some(12)).rev() {
+        let Some(escape) = rest.get(..length) else { continue };
+        let text = crate::event::text::json(escape);
+        if text.chars().count() == 1 && !(length == 2 && text == "\\" && escape != b"\\\\") {
+            return (length, text.len());
+        }
+    }
+    (1, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::text;
+
+    proptest! {
+        #[test]
+        fn a_part_reads_as_what_stands_at_its_place(written in r#"([a-zäü€ ]|\\\\[ntbrf"/]|\\\\\\\\|\\\\u00e4|\\\\ud83d\\\\ude00|\\\\ud83dx|\\\\uzz|😀){0,12}"#, from in 0..12_usize, length in 0..12_usize) {
+            let text = text::json(written.as_bytes()).into_owned();
+            let starts: Vec<_> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+            let (from, to) = (starts[from.min(starts.len() - 1)], starts[(from + length).min(starts.len() - 1)]);
+            let part = from..to;
+            let place = places(written.as_bytes(), std::slice::from_ref(&part)).unwrap().remove(0);
+            prop_assert_eq!(text::json(&written.as_bytes()[place]).into_owned(), text[from..to].to_owned());
+        }
+    }
+}
