@@ -2,8 +2,9 @@
 //!
 //! A line goes through `screen.rs` first, which finds the places that deserve a look; most lines have none and are left
 //! alone (`quick.rs`). `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
-//! strings, `uri.rs` through request URIs. What a name or a shape means is in `words.rs`, `shapes.rs` and
-//! `runs.rs`; what a secret is replaced by, in `token.rs`.
+//! strings, `uri.rs` through request URIs. `names.rs` judges names by the words of `names.txt`, `verdict.rs` says whether a value
+//! is a secret because of its name, `values.rs` and `references.rs` what a value says of itself. What is a secret by its form
+//! is in `formats.txt` (tokens), `shapes.rs` and `runs.rs`; what a secret is replaced by, in `token.rs`.
 //!
 //! Promised: what is not touched stays byte for byte, and the same line becomes the same bytes. What cannot be read
 //! where a secret can stand is blanked whole.
@@ -13,7 +14,6 @@ use crate::event::{Form, Key, Record};
 use crate::transform::edit::Edits;
 
 mod assigned;
-
 mod blank;
 mod confirm;
 mod context;

@@ -23,11 +23,11 @@ pub(crate) enum ConfigMaps {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) config_maps: ConfigMaps,
-    /// Keys of `user.extra` that stay, beside those that Kubernetes sets to names and uids of nodes and pods.
+    /// Keys of `user.extra` that stay, beside the identifiers of `extra.rs`.
     pub(crate) user_extra: Vec<String>,
     /// Blank names of users and groups too, but those that begin with `system:`.
     pub(crate) pseudonymise_users: bool,
-    /// Blank what follows `/proxy/` in a URI; its query is blanked anyway.
+    /// Blank all that follows `/proxy/` in a URI, and all of its parameters.
     pub(crate) proxy_paths: bool,
     /// The operator's own.
     pub(crate) own: Vec<Rule>,
