@@ -274,14 +274,24 @@ fn of_review(before: &[u8]) -> bool {
 #[inline]
 fn behind_key(text: &[u8], at: usize) -> bool {
     let rest = &text[at + 3..];
-    if text[..at].last() == Some(&b'"') && rest.first() == Some(&b'"') {
-        // The name of a member; nearly all name no secret.
-        let value = rest.strip_prefix(b"\":\"").unwrap_or_default();
-        let length = value.iter().take(200).take_while(|byte| **byte != b'"').count();
+    let escape = matches!(text[..at], [.., b'\\', b'n' | b'r' | b't']);
+    if escape || !text[..at].last().is_some_and(|byte| in_name(*byte)) {
+        // Nearly all name no secret, so that the value decides; those that are counted name none.
+        if rest.first().is_some_and(u8::is_ascii_digit) {
+            return false;
+        }
+        let signs = rest.iter().take(8).take_while(|byte| b"\\\"' :=\t".contains(byte)).count();
+        let value = &rest[signs..];
+        let ends = |byte: &u8| b"\"'\\,;} \t\n".contains(byte);
+        let length = value.iter().take(200).take_while(|byte| !ends(byte)).count();
+        let blank = text[..at].last() == Some(&b' ')
+            && text[..at - 1].last().is_some_and(u8::is_ascii_alphabetic);
         return length >= 10
-            && str::from_utf8(&value[..length]).is_ok_and(super::values::is_random);
+            && str::from_utf8(&value[..length]).is_ok_and(super::values::is_random)
+            // `api key: x`
+            || blank && signs > 0;
     }
-    let first = text[..at].iter().rev().find(|byte| !b"_.- ".contains(byte));
+    let first = text[..at].iter().rev().take(8).find(|byte| !b"_.- ".contains(byte));
     match rest.first() {
         // `api`, `access`, `private`.
         Some(byte) if byte.is_ascii_alphanumeric() || b"_.-".contains(byte) => {

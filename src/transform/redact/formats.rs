@@ -49,6 +49,8 @@ pub(super) struct Formats {
     rows: Vec<Row>,
     /// Literal beginnings and the row of each, in order.
     heads: Vec<(Vec<u8>, usize)>,
+    /// Where those with each first byte begin.
+    firsts: [usize; 256],
     /// A bit for each hash of the first three bytes of a head, so that most words are dealt with by one look.
     begins: Box<[u64; 1024]>,
     /// Rows without a literal beginning, and a pattern for all of them at once.
@@ -76,6 +78,7 @@ impl Formats {
         let mut all = Self {
             rows: Vec::new(),
             heads: Vec::new(),
+            firsts: [0; 256],
             begins: Box::new([0; 1024]),
             joined: Vec::new(),
             any: OnceLock::new(),
@@ -105,6 +108,9 @@ impl Formats {
             all.rows.push(Row { format, regex: OnceLock::new() });
         }
         all.heads.sort();
+        for (index, (head, _)) in all.heads.iter().enumerate().rev() {
+            all.firsts[head[0] as usize] = index;
+        }
         Ok(all)
     }
 
@@ -194,8 +200,8 @@ impl Formats {
         if self.begins[bit / 64] >> (bit % 64) & 1 == 0 {
             return None;
         }
-        let from = self.heads.partition_point(|(head, _)| head[..2] < [first, second][..]);
-        let near = self.heads[from..].iter().take_while(|(head, _)| head[..2] == [first, second]);
+        let near = self.heads[self.firsts[first as usize]..].iter();
+        let near = near.take_while(|(head, _)| head[0] == first);
         near.filter(|(head, _)| text[at..].starts_with(head))
             .find_map(|(_, row)| self.fits(*row, text, at))
     }
