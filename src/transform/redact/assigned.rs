@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::names::{Name, beside, ends_with_word, in_name, prose};
-use super::values::is_prose;
+use super::values::{is_literal, is_prose};
 use super::{markup, paired, parted};
 
 /// Where the value of the name at `name` stands; empty stretches are none. Answers the end of a block of lines below it.
@@ -90,7 +90,13 @@ fn braces(text: &[u8], from: usize, judged: Name) -> Option<usize> {
     }
     let line = &text[from..];
     let line = line_of(line);
-    memchr::memrchr(close, line).map(|end| from + end + 1)
+    let end = memchr::memrchr(close, line)?;
+    // `{ expire: False }`
+    let inside = str::from_utf8(&line[1..end]).unwrap_or_default();
+    let plain = inside
+        .split(',')
+        .all(|member| member.split_once(':').is_some_and(|(_, value)| is_literal(value.trim())));
+    Some(if plain { from } else { from + end + 1 })
 }
 
 /// Length of what quotes glue to a value: `--from-literal=key='a b'`.
@@ -153,8 +159,8 @@ pub(super) fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
     // TOML and Python: three quotes hold several lines.
     if backslashes == 0 && text[start..].starts_with(&[quote, quote]) {
         let start = start + 2;
-        let end = memchr::memmem::find(&text[start..], &[quote, quote, quote])?;
-        return Some(start..start + end);
+        let end = memchr::memmem::find(&text[start..], &[quote, quote, quote]);
+        return Some(start..end.map_or(text.len(), |end| start + end));
     }
     let mut end = closing(text, start, quote, backslashes);
     // SQL doubles a quote that is part of the text.

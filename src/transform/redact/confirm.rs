@@ -197,14 +197,16 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
     }
     let blanks = before.iter().rev().take_while(|byte| b" \t".contains(byte)).count();
     let line = &before[..before.len() - blanks];
-    if line.is_empty()
-        || line.ends_with(b"\n")
+    // The string may be a sentence, unless it has lines.
+    let begins = line.is_empty() || line.ends_with(b"\"");
+    let lines = || near.contains(&b'\n') || memchr::memmem::find(near, b"\\n").is_some();
+    if line.ends_with(b"\n")
         || line.ends_with(b"\\")
         || line.ends_with(b"eader")
         || line.ends_with(b"\\n")
-        || line.ends_with(b"\"")
         || line.ends_with(b"\\t")
         || line.ends_with(b"-")
+        || begins && lines()
     {
         return true;
     }

@@ -41,6 +41,8 @@ fn is_variable(value: &str) -> bool {
     };
     // A shell's variable; one in small letters may be part of a password.
     rest.len() > 1 && all(b"_0123456789", u8::is_ascii_uppercase)
+        // `$__env{NAME}` of Grafana
+        || rest.starts_with("__") && rest.ends_with('}')
         || NGINX.iter().any(|begin| rest.starts_with(begin))
         // `$dex.github.clientSecret`
         || rest.contains(['.', '-', ':']) && all(b".-_:", u8::is_ascii_alphabetic)

@@ -153,9 +153,13 @@ impl Screen {
         }
         let stretch = &text[at.clone()];
         self.formats.tokens(stretch, |token| hits.push(at.start + token.start, What::Marked));
-        for sign in memchr::memchr_iter(b'@', stretch) {
+        for sign in memchr::memchr2_iter(b'@', b'$', stretch) {
             let sign = at.start + sign;
-            if super::shapes::account(text, sign).is_some() {
+            if text[sign] == b'$' {
+                if super::shapes::is_hash(&text[sign..]) {
+                    hits.push(sign, What::Hash);
+                }
+            } else if super::shapes::account(text, sign).is_some() {
                 hits.push(sign, What::Account);
             }
         }

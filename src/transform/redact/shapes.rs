@@ -60,6 +60,15 @@ pub(super) fn pem(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(at..at + end.unwrap_or(rest.len()))
 }
 
+/// Whether a text begins with the mark of a password's hash (crypt(5)).
+pub(super) fn is_hash(text: &[u8]) -> bool {
+    const MARKS: &[&[u8]] = &[
+        b"$apr1$", b"$2a$", b"$2b$", b"$2y$", b"$argon2", b"$6$", b"$5$", b"$1$", b"$y$", b"$7$",
+        b"$sha1$",
+    ];
+    MARKS.iter().any(|mark| text.starts_with(mark))
+}
+
 /// The hash of a password that begins with its mark: it can be searched for offline.
 pub(super) fn hash(text: &[u8], at: usize) -> Option<Range<usize>> {
     let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"$./+={}*,:-".contains(&byte));

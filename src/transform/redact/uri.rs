@@ -143,7 +143,10 @@ impl Redaction {
             (!is_token(&value.text.as_bytes()[part.clone()]))
                 .then(|| value.replaced(self, std::slice::from_ref(&part)))
         } else if word.is_none() && hides() && !context.keeps_key(&plain.text) {
-            Some(value.whole(self))
+            // What is secret in a URL shows by itself.
+            let url = proxy && value.text.contains("://");
+            let part = if url { self.part(&value, context) } else { None };
+            Some(part.unwrap_or_else(|| value.whole(self)))
         } else if word.is_some() || seen {
             self.part(&value, context)
         } else {
@@ -186,7 +189,9 @@ fn is_last_but_name(segments: &[Plain<'_>], index: usize) -> bool {
 
 /// Whether a parameter of a proxied request is one that an auditor reads.
 fn is_proxied(name: &str, value: &str) -> bool {
+    let signs = name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-"));
     lists().proxied.iter().any(|known| name.eq_ignore_ascii_case(known))
+        || signs
         || is_harmless(value)
         || is_measure(value)
         || is_plain_word(value)

@@ -36,6 +36,9 @@ pub(super) fn is_path(value: &str) -> bool {
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/._-".contains(&byte);
     let any = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-\\:~@+".contains(&byte);
     value.len() < 256
+        && !value
+            .split('/')
+            .any(|part| part.len() > 23 && part.bytes().filter(u8::is_ascii_digit).count() > 5)
         && (value.starts_with('/') && value.matches('/').count() > 1 && value.bytes().all(lower)
             || lists().root.iter().any(|root| value.starts_with(root))
                 && value.len() > 4

@@ -144,13 +144,16 @@ impl<'w> Walk<'w> {
             return Some(end);
         }
         if self.frames.len() < GUIDED && !flags.everything() && !self.hits.structural {
-            // What is near is reached sooner by walking.
             let next = self.next_hit(at);
-            if next > at + NEAR {
-                let (_, end) = value(self.line, at)?;
-                if next >= end {
-                    return Some(end);
-                }
+            if next >= self.line.len() {
+                return value(self.line, at).map(|(_, end)| end);
+            }
+            // What is near is reached sooner by walking. What ends before the next hit has none; to see whether it does, no
+            // more has to be read than what stands before that hit.
+            if next > at + NEAR
+                && let Some((_, end)) = value(&self.line[..next], at)
+            {
+                return Some(end);
             }
         }
         let mut frame = Frame::new(self.line[at] == b'{', flags);
