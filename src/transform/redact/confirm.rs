@@ -212,7 +212,7 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
     }
     super::parted::named_before(before, before.len())
         || str::from_utf8(name)
-            .is_ok_and(|name| super::names::is_password(name) || super::names::is_directive(name))
+            .is_ok_and(|name| super::names::is_password(name) || super::parted::is_directive(name))
         || before.last().is_some_and(|byte| b"\"'".contains(byte))
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Lists {
     pub(super) parameter: Vec<&'static str>,
     pub(super) proxied: Vec<&'static str>,
     pub(super) sentence: Vec<&'static str>,
+    pub(super) no_name: Vec<&'static str>,
+    pub(super) noun: Vec<&'static str>,
 }
 
 /// The lists; the file says what each is for.
@@ -87,6 +89,8 @@ impl Lists {
             "parameter" => &mut self.parameter,
             "proxied" => &mut self.proxied,
             "sentence" => &mut self.sentence,
+            "no-name" => &mut self.no_name,
+            "noun" => &mut self.noun,
             _ => return None,
         })
     }

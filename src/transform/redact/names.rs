@@ -156,6 +156,8 @@ pub(super) enum Name {
     Mention,
     /// Says which Secret is used, if its value is the name of one: `existingSecret`.
     Object,
+    /// Is `secret`: a secret, or the name of a Secret if its value is one by its looks.
+    Secret,
     /// Says which key of a Secret is used, if its value is the name of one: `tokenKey`.
     Entry,
     /// Names a file; its value is a secret if it is one word, and a text that is looked through if it has lines.
@@ -177,6 +179,15 @@ pub(super) fn judge(name: &str) -> Name {
     let trimmed = plain.trim_end_matches(|letter: char| letter.is_ascii_digit());
     if plain.ends_with("roottokenid") {
         return Name::Header;
+    }
+    if plain.contains("k8ssecret") {
+        return Name::Beside;
+    }
+    if plain.ends_with("pullsecret") || plain.ends_with("pullsecrets") {
+        return Name::Object;
+    }
+    if plain == "secret" {
+        return Name::Secret;
     }
     if lists().harmless.contains(&plain.as_str())
         || plain.contains("checksum")
@@ -294,19 +305,9 @@ pub(super) fn is_password(name: &str) -> bool {
     lists().password.iter().any(|word| name.ends_with(word))
 }
 
-/// Whether a name is a directive of a configuration file, which stands in no sentence.
-pub(super) fn is_directive(word: &str) -> bool {
-    lists().directive.iter().any(|directive| word.eq_ignore_ascii_case(directive))
-}
-
 /// Whether a key inside of something suspicious names a part that is none.
 pub(super) fn beside(key: &str) -> bool {
     lists().beside.contains(&normal(key).as_str()) || harmless_end(key)
-}
-
-/// Whether a name is a directive and no word of any language.
-pub(super) fn is_sure_directive(word: &str) -> bool {
-    lists().sure_directive.iter().any(|directive| word.eq_ignore_ascii_case(directive))
 }
 
 /// Whether a key ends like one of a sentence or an expression.

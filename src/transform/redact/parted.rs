@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::assigned::{begins_line, line_of, quoted};
 use super::lists::lists;
-use super::names::{Name, ends_with_word, is_directive, is_password, is_sure_directive};
+use super::names::{Name, ends_with_word, is_password};
 use super::values;
 
 /// The last argument in quotes of what is called by the name: `setPassword("x")`, `PASSWORD('x')`; what only reads is none.
@@ -128,4 +128,14 @@ pub(super) fn named_before(text: &[u8], at: usize) -> bool {
         && kind.is_some_and(|kind| {
             [&b"login"[..], b"user", b"account", b"username", b"uid", b"-u"].contains(&kind)
         })
+}
+
+/// Whether a name is a directive of a configuration file, which stands in no sentence.
+pub(super) fn is_directive(word: &str) -> bool {
+    lists().directive.iter().any(|directive| word.eq_ignore_ascii_case(directive))
+}
+
+/// Whether a name is a directive and no word of any language.
+fn is_sure_directive(word: &str) -> bool {
+    lists().sure_directive.iter().any(|directive| word.eq_ignore_ascii_case(directive))
 }

@@ -94,7 +94,8 @@ fn is_composed(value: &str) -> bool {
 
 /// `<password>`, `%PASSWORD%`, `__PASSWORD__`, `@password@`, `<path:kv/data/x#y>`.
 fn is_placeholder(value: &str) -> bool {
-    const MARKS: &[(&str, &str)] = &[("<", ">"), ("%", "%"), ("__", "__"), ("@", "@")];
+    const MARKS: &[(&str, &str)] =
+        &[("<", ">"), ("%", "%"), ("%%", "%%"), ("__", "__"), ("@", "@")];
     let plain = |inner: &str| {
         inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-: ".contains(&byte))
     };

@@ -81,6 +81,11 @@ pub(super) fn is_one_word(value: &str) -> bool {
 
 /// The name of an object (RFC 1123), with a namespace before it perhaps, and not one that looks random.
 pub(super) fn is_object_name(value: &str) -> bool {
+    // `pullsecret:namespace/name`
+    let value = value
+        .strip_prefix("pullsecret:")
+        .or_else(|| value.strip_prefix("secret:"))
+        .unwrap_or(value);
     let name = |part: &str| {
         (1..=253).contains(&part.len())
             && part.bytes().all(|byte| {
@@ -93,6 +98,17 @@ pub(super) fn is_object_name(value: &str) -> bool {
     value.split('/').count() < 3
         && value.split('/').all(name)
         && value.bytes().filter(u8::is_ascii_digit).count() * 3 <= value.len()
+}
+
+/// The name of a Secret, told from a password by its looks: several words of letters, of which one says what it is of, and one
+/// is none that passwords are made of.
+pub(super) fn is_secret_name(value: &str) -> bool {
+    let words = || value.split('-');
+    words().count() > 1
+        && words()
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+        && words().any(|word| !lists().no_name.contains(&word))
+        && words().any(|word| lists().noun.contains(&word))
 }
 
 /// The name of a key in a Secret: `password`, `tls.key`, `ADMIN_TOKEN`.

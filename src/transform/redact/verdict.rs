@@ -31,6 +31,7 @@ impl Name {
                 | Self::Measure
                 | Self::Mention
                 | Self::Object
+                | Self::Secret
                 | Self::Entry
         )
     }
@@ -60,6 +61,7 @@ impl Name {
             Self::Beside => !values::is_one_word(value),
             Self::Measure => !values::is_measure(value),
             Self::Object => !values::is_object_name(value),
+            Self::Secret => !values::is_secret_name(value),
             Self::Entry => {
                 let digits = value.bytes().any(|byte| byte.is_ascii_digit());
                 !values::is_key_name(value) && (digits || !values::is_object_name(value))
@@ -89,7 +91,7 @@ impl Name {
     pub(super) fn hides_scalar(self, written: &[u8]) -> bool {
         match self {
             Self::Password => written != b"null",
-            Self::Suspicious | Self::Header => {
+            Self::Suspicious | Self::Secret | Self::Header => {
                 written.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
             }
             _ => false,
