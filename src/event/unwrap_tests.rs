@@ -215,7 +215,7 @@ proptest! {
             };
         }
         prop_assert_eq!(read(&line, true), [event.as_str()], "{}", line);
-        let plain_prefix = !prefix.starts_with(['{', '[', '#']) && !prefix.contains('"');
+        let plain_prefix = !prefix.trim_start().starts_with(['{', '[', '#']) && !prefix.contains('"');
         if line.starts_with('{') && plain_prefix {
             prop_assert_eq!(read(&format!("{prefix}{line}"), true), [event.as_str()], "{}{}", prefix, line);
         }

@@ -94,7 +94,8 @@ impl Search<'_> {
                 shapes::scheme(text, at)
             }
             What::Quoted => quoted(text, at),
-            What::Url if at < self.url => None,
+            // In the string its slashes may have been escaped.
+            What::Url if at < self.url || at + 3 > text.len() => None,
             What::Url => {
                 self.found.extend(shapes::hook(text, at));
                 shapes::userinfo(text, at).map_err(|end| self.url = end).ok()
