@@ -327,7 +327,7 @@ pub(super) fn is_program(word: &str) -> bool {
 /// Finds the secrets of a command line that begins with the name of a program. Answers where it ends, if it does.
 pub(super) fn secrets(line: &str, mut each: impl FnMut(Range<usize>)) -> Option<usize> {
     let name = line.bytes().take(32).take_while(|byte| in_name(*byte)).count();
-    Program::named(&line[..name])?;
+    Program::named(line.get(..name)?)?;
     if !line.as_bytes().get(name)?.is_ascii_whitespace() {
         return None;
     }
