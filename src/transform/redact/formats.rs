@@ -162,8 +162,13 @@ impl Formats {
             if length == 0 {
                 break;
             }
-            first -= 1 + length;
-            first += escape(&text[..first], &text[first..]);
+            let word = first - 1 - length..first - 1;
+            let begin = word.start + escape(&text[..word.start], &text[word]);
+            if begin + 1 >= first {
+                // An escape is all that stands there.
+                break;
+            }
+            first = begin;
             let found = self.begins(text, first);
             if found.is_some() {
                 return found;

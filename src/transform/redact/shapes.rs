@@ -152,16 +152,16 @@ pub(super) fn hook(text: &[u8], at: usize) -> Option<Range<usize>> {
             .strip_prefix("bot")
             .filter(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
             .unwrap_or(segment);
-        if bot.len() >= 9
-            && (values::is_random(bot)
-                || bot.len() >= 16
-                    && bot.bytes().any(|byte| byte.is_ascii_digit())
-                    && bot
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)))
-        {
+        let any = |is: fn(&u8) -> bool| bot.as_bytes().iter().any(is);
+        let plain = bot.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let identifier =
+            any(u8::is_ascii_digit) && (any(u8::is_ascii_uppercase) || bot.len() >= 16);
+        if bot.len() >= 9 && (values::is_random(bot) || plain && identifier) {
             let query = run(text, from, |byte| byte != b'?').min(end);
             return Some(from..query);
+        }
+        if text.get(from + length) == Some(&b'?') {
+            return None;
         }
         from += length + 1;
     }
