@@ -2,7 +2,7 @@
 //! more line there, and nothing else.
 //!
 //! Searching for a hundred forms everywhere would cost too much. Nearly every token has [`SHORTEST`] word characters in
-//! a row, and most text has few such words: each is looked up by its first two bytes. Where `.`, `:` or `~` joins a word to
+//! a row, and most text has few such words: each is looked up by its first three bytes. Where `.`, `:` or `~` joins a word to
 //! others before it, the beginning of those is looked up too.
 
 use std::ops::Range;
@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::literal::Extractor;
+
+use super::runs::long;
 
 /// The table; its head says what the columns are.
 const TABLE: &str = include_str!("formats.txt");
@@ -66,7 +68,7 @@ struct Row {
 }
 
 /// A pattern of the table that is none.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the form `{name}` of the built-in table is no regular expression: {reason}")]
 pub(crate) struct FormatError {
     name: &'static str,
@@ -116,21 +118,11 @@ impl Formats {
 
     /// Hands out the secrets of tokens in a text, in the order in which their words begin. JSON may escape the text.
     pub(super) fn tokens(&self, text: &[u8], mut each: impl FnMut(Range<usize>)) {
-        // A word has no gap, so one at its possible end rules it out.
-        let mut from = 0;
-        while let Some(window) = text.get(from..from + SHORTEST) {
-            if let Some(gap) = window.iter().rposition(|byte| !in_word(*byte)) {
-                from += gap + 1;
-                continue;
-            }
-            let rest = &text[from + SHORTEST..];
-            let more = rest.iter().position(|byte| !in_word(*byte)).unwrap_or(rest.len());
-            let end = from + SHORTEST + more;
-            if let Some(at) = self.token(text, &(from..end)) {
+        long::<SHORTEST>(text, in_word, |word| {
+            if let Some(at) = self.token(text, &word) {
                 each(at);
             }
-            from = end + 1;
-        }
+        });
     }
 
     /// The secret that stands at a place where [`Formats::tokens`] found one.

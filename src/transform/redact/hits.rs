@@ -33,6 +33,15 @@ impl Hits {
         }
     }
 
+    /// Adds the runs in a stretch of a line or a text that begins at `at`.
+    pub(super) fn push_runs(&mut self, at: usize, stretch: &[u8]) {
+        runs::runs(stretch, |run| {
+            if !runs::is_continue(&stretch[run.clone()]) {
+                self.push(at + run.start, What::Run);
+            }
+        });
+    }
+
     pub(super) fn clear(&mut self) {
         self.all.clear();
         (self.structural, self.overflow) = (false, false);
@@ -106,11 +115,7 @@ impl Hits {
         }
         // The letter of an escape goes on a run.
         if here.iter().any(|hit| hit.what == What::Run) {
-            runs::runs(text, |run| {
-                if !runs::is_continue(&text[run.clone()]) {
-                    hits.push(run.start, What::Run);
-                }
-            });
+            hits.push_runs(0, text);
         }
         hits.order();
         Some(hits)

@@ -55,19 +55,30 @@ pub(super) fn inside(byte: u8) -> bool {
 
 /// Hands out the runs that look random, in their order.
 pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
-    // Only every 32nd byte or so is looked at: a run has no gap, so one at its possible end rules it out.
+    long::<SHORTEST>(text, inside, |run| {
+        if looks_random(&text[run.clone()]) {
+            each(run);
+        }
+    });
+}
+
+/// Hands out the stretches of at least `SHORTEST` bytes that are all of one kind, in their order.
+pub(super) fn long<const SHORTEST: usize>(
+    text: &[u8],
+    kind: impl Fn(u8) -> bool,
+    mut each: impl FnMut(Range<usize>),
+) {
+    // Few bytes are looked at: such a stretch has no gap, so one at its possible end rules it out.
     let mut from = 0;
     while let Some(window) = text.get(from..from + SHORTEST) {
-        if let Some(gap) = window.iter().rposition(|byte| !inside(*byte)) {
+        if let Some(gap) = window.iter().rposition(|byte| !kind(*byte)) {
             from += gap + 1;
             continue;
         }
         let rest = &text[from + SHORTEST..];
-        let more = rest.iter().position(|byte| !inside(*byte)).unwrap_or(rest.len());
+        let more = rest.iter().position(|byte| !kind(*byte)).unwrap_or(rest.len());
         let end = from + SHORTEST + more;
-        if looks_random(&text[from..end]) {
-            each(from..end);
-        }
+        each(from..end);
         from = end + 1;
     }
 }

@@ -5,7 +5,7 @@
 //! are themselves a place to look at.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, BuildError, PatternID};
@@ -19,32 +19,32 @@ use super::{groups, runs};
 /// Searches for all patterns at once.
 #[derive(Debug)]
 pub(super) struct Screen {
-    line: Vec<Set>,
-    commands: Vec<Set>,
-    /// [`OTHER_LETTERS`].
-    letters: AhoCorasick,
-    pub(super) formats: Formats,
+    built: &'static Built,
     /// Takes every place for one that deserves a look, so that tests can tell what is missed otherwise.
     #[cfg(test)]
     pub(super) wary: bool,
 }
 
+/// The built-in searches.
+#[derive(Debug)]
+struct Built {
+    line: Vec<Set>,
+    commands: Vec<Set>,
+    /// [`OTHER_LETTERS`].
+    letters: AhoCorasick,
+    formats: Formats,
+}
+
+/// Built once for all outputs.
+static BUILT: LazyLock<Result<Built, ScreenError>> = LazyLock::new(Built::new);
+
 /// Why there is none.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ScreenError {
     #[error(transparent)]
     Patterns(#[from] BuildError),
     #[error(transparent)]
     Formats(#[from] FormatError),
-}
-
-static LINE_SETS: OnceLock<Vec<groups::Set>> = OnceLock::new();
-static COMMAND_SETS: OnceLock<Vec<groups::Set>> = OnceLock::new();
-
-/// The searches for patterns, which are sorted into sets once.
-fn sets(known: &OnceLock<Vec<groups::Set>>, patterns: Patterns) -> Result<Vec<Set>, BuildError> {
-    let sets = known.get_or_init(|| groups::sets(patterns));
-    sets.iter().map(|set| Set::new(set.clone())).collect()
 }
 
 /// Some of the patterns.
@@ -61,16 +61,32 @@ const CHUNK: usize = 4096;
 /// A pattern that begins in one chunk ends within this.
 const OVERLAP: usize = 16;
 
+impl Built {
+    fn new() -> Result<Self, ScreenError> {
+        let sets = |patterns| -> Result<Vec<Set>, BuildError> {
+            groups::sets(patterns).into_iter().map(Set::new).collect()
+        };
+        Ok(Self {
+            line: sets(LINE)?,
+            commands: sets(COMMANDS)?,
+            letters: AhoCorasick::new(OTHER_LETTERS)?,
+            formats: Formats::new()?,
+        })
+    }
+}
+
 impl Screen {
     pub(super) fn new() -> Result<Self, ScreenError> {
         Ok(Self {
-            line: sets(&LINE_SETS, LINE)?,
-            commands: sets(&COMMAND_SETS, COMMANDS)?,
-            letters: AhoCorasick::new(OTHER_LETTERS)?,
-            formats: Formats::new()?,
+            built: BUILT.as_ref().map_err(Clone::clone)?,
             #[cfg(test)]
             wary: false,
         })
+    }
+
+    /// The built-in forms of tokens.
+    pub(super) fn formats(&self) -> &Formats {
+        &self.built.formats
     }
 
     /// The hits in a text that is no line of a log: it may be a script or a file.
@@ -80,7 +96,7 @@ impl Screen {
         #[cfg(test)]
         self.everywhere(text, &mut hits);
         self.search(text, 0..text.len(), &mut folded, &mut hits);
-        self.flush(text, &mut folded, &mut hits);
+        flush(&self.built.line, text, &mut folded, &mut hits);
         self.commands(text, 0..text.len(), &mut folded, &mut hits);
         hits.order();
         hits
@@ -96,20 +112,12 @@ impl Screen {
     ) {
         #[cfg(test)]
         self.everywhere(line, hits);
-        let mut from = 0;
-        for gone in gone.iter().chain([&(line.len()..line.len())]) {
-            if from < gone.start {
-                self.search(line, from..gone.start, folded, hits);
-            }
-            from = from.max(gone.end);
+        for stretch in between(gone, line.len()) {
+            self.search(line, stretch, folded, hits);
         }
-        self.flush(line, folded, hits);
-        let mut from = 0;
-        for gone in gone.iter().chain([&(line.len()..line.len())]) {
-            if from < gone.start {
-                self.scripts(line, from..gone.start, folded, hits);
-            }
-            from = from.max(gone.end);
+        flush(&self.built.line, line, folded, hits);
+        for stretch in between(gone, line.len()) {
+            self.scripts(line, stretch, folded, hits);
         }
         hits.order();
     }
@@ -123,7 +131,7 @@ impl Screen {
         hits: &mut Hits,
     ) {
         self.search(line, at, folded, hits);
-        self.flush(line, folded, hits);
+        flush(&self.built.line, line, folded, hits);
         folded.begins.clear();
         hits.order();
     }
@@ -139,20 +147,14 @@ impl Screen {
 
     /// Adds the hits in a stretch; those of patterns, once what was folded is flushed.
     fn search(&self, text: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
-        let mut from = at.start;
-        loop {
-            let chunk = &text[from..at.end.min(from + CHUNK)];
+        for chunk in chunks(at.clone()) {
             if folded.bytes.len() + chunk.len() > CHUNK {
-                self.flush(text, folded, hits);
+                flush(&self.built.line, text, folded, hits);
             }
-            folded.push(chunk, from);
-            if from + CHUNK >= at.end {
-                break;
-            }
-            from += CHUNK - OVERLAP;
+            folded.push(text, chunk);
         }
         let stretch = &text[at.clone()];
-        self.formats.tokens(stretch, |token| hits.push(at.start + token.start, What::Marked));
+        self.formats().tokens(stretch, |token| hits.push(at.start + token.start, What::Marked));
         for sign in memchr::memchr2_iter(b'@', b'$', stretch) {
             let sign = at.start + sign;
             if text[sign] == b'$' {
@@ -164,47 +166,26 @@ impl Screen {
             }
         }
         self.other_letters(text, at.clone(), hits);
-        runs::runs(stretch, |run| {
-            if !runs::is_continue(&stretch[run.clone()]) {
-                hits.push(at.start + run.start, What::Run);
-            }
-        });
+        hits.push_runs(at.start, stretch);
     }
 
     /// Searches around what is not ASCII.
     fn other_letters(&self, text: &[u8], at: Range<usize>, hits: &mut Hits) {
         let mut from = at.start;
         while let Some(first) = not_ascii(&text[..at.end], from) {
-            // A word begins a few bytes before.
-            let start = first.saturating_sub(OVERLAP).max(from);
-            let end = at.end.min(first + 2 * OVERLAP);
-            for found in self.letters.find_iter(&text[start..end]) {
+            // A word has other letters as well, a few bytes before and behind.
+            let mut end = at.end.min(first + OVERLAP);
+            while let Some(last) = text[first..end].iter().rposition(|byte| !byte.is_ascii())
+                && end < at.end.min(first + last + OVERLAP)
+            {
+                end = at.end.min(first + last + OVERLAP);
+            }
+            let start = first.saturating_sub(OVERLAP).max(at.start);
+            for found in self.built.letters.find_iter(&text[start..end]) {
                 hits.push(start + found.start(), What::Word);
             }
-            let rest = &text[first..end];
-            from = first
-                + rest
-                    .iter()
-                    .rposition(|byte| !byte.is_ascii())
-                    .map_or(1, |last| last.max(OVERLAP).min(rest.len() - 1) + 1);
+            from = end;
         }
-    }
-
-    /// Searches what was folded for the patterns of any line.
-    fn flush(&self, text: &[u8], folded: &mut Folded, hits: &mut Hits) {
-        let Folded { bytes, parts, begins } = folded;
-        for set in &self.line {
-            set.search(bytes, |at, what| {
-                let at = place(parts, at);
-                if what == What::Commands {
-                    begins.push(at);
-                } else if confirm(text, at, what, &mut hits.structural) {
-                    hits.push(at, what);
-                }
-            });
-        }
-        folded.bytes.clear();
-        folded.parts.clear();
     }
 
     /// Searches the command lines and the strings with several lines in a stretch of a line.
@@ -239,28 +220,44 @@ impl Screen {
 
     /// Adds the hits of what command lines and files have beside other texts.
     fn commands(&self, text: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
-        let mut from = at.start;
-        while from < at.end {
-            let chunk = from..at.end.min(from + CHUNK);
-            folded.push(&text[chunk.clone()], chunk.start);
-            let Folded { bytes, parts, .. } = folded;
-            for set in &self.commands {
-                set.search(bytes, |at, what| {
-                    let at = place(parts, at);
-                    if confirm(text, at, what, &mut hits.structural) {
-                        hits.push(at, what);
-                    }
-                });
-            }
-            folded.bytes.clear();
-            folded.parts.clear();
-            if chunk.end == at.end {
-                break;
-            }
-            from = chunk.end - OVERLAP;
+        for chunk in chunks(at) {
+            folded.push(text, chunk);
+            flush(&self.built.commands, text, folded, hits);
         }
-        folded.begins.retain(|begin| *begin >= at.end);
     }
+}
+
+/// The stretches of a line between others, which are in order.
+fn between(others: &[Range<usize>], end: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut from = 0;
+    others.iter().cloned().chain(std::iter::once(end..end)).filter_map(move |other| {
+        let stretch = from..other.start;
+        from = from.max(other.end);
+        (!stretch.is_empty()).then_some(stretch)
+    })
+}
+
+/// The chunks of a stretch. Each ends a little behind where the next one begins.
+fn chunks(at: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let starts = at.start..at.end.saturating_sub(OVERLAP).max(at.start + 1);
+    starts.step_by(CHUNK - OVERLAP).map(move |start| start..at.end.min(start + CHUNK))
+}
+
+/// Searches what was folded of a text for the patterns of some sets, and forgets it.
+fn flush(sets: &[Set], text: &[u8], folded: &mut Folded, hits: &mut Hits) {
+    let Folded { bytes, parts, begins } = folded;
+    for set in sets {
+        set.search(bytes, |at, what| {
+            let at = place(parts, at);
+            if what == What::Commands {
+                begins.push(at);
+            } else if confirm(text, at, what, &mut hits.structural) {
+                hits.push(at, what);
+            }
+        });
+    }
+    bytes.clear();
+    parts.clear();
 }
 
 /// Where the next byte stands that is not ASCII.
@@ -287,14 +284,14 @@ pub(super) struct Folded {
 }
 
 impl Folded {
-    fn push(&mut self, text: &[u8], at: usize) {
+    fn push(&mut self, text: &[u8], at: Range<usize>) {
         if !self.parts.is_empty() {
             // No folded byte is 0, and so no pattern has it.
             self.bytes.push(0);
         }
-        self.parts.push((self.bytes.len(), at));
+        self.parts.push((self.bytes.len(), at.start));
         // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
-        self.bytes.extend(text.iter().map(|byte| byte | 0x20));
+        self.bytes.extend(text[at].iter().map(|byte| byte | 0x20));
     }
 }
 

@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use super::context::join;
 use super::hits::{Hit, Hits};
-use super::names::{in_name, judge};
+use super::names::judge;
 use super::patterns::What;
 use super::runs::{is_public, runs, with_lines};
 use super::screen::Screen;
 use super::shapes;
 use super::token::is_token;
 use super::values::is_harmless;
+use super::words::in_name;
 use super::{assigned, assigned::closing};
 use super::{pipe, program, sql};
 use crate::event::text;
@@ -103,7 +104,7 @@ impl Search<'_> {
             What::Jwt => shapes::jwt(text, at),
             What::Pem => shapes::pem(text, at),
             What::Signature => shapes::signature(text, at),
-            What::Marked => screen.formats.at(text, at),
+            What::Marked => screen.formats().at(text, at),
             What::Run => self.run(at),
             What::Program => {
                 self.program(at);

@@ -132,6 +132,20 @@ fn variables_are_known_by_their_habits_in_many_languages() {
 }
 
 #[test]
+fn a_word_of_another_language_is_known_at_any_distance_from_other_letters() {
+    for far in 0..80 {
+        let note = |word: &str| format!("ä{} {word}=§M", "x".repeat(far));
+        let place = format!("{far} bytes behind");
+        check_files(
+            &["パスワード", "密码", "пароль"]
+                .map(note)
+                .each_ref()
+                .map(|text| (place.as_str(), text.as_str())),
+        );
+    }
+}
+
+#[test]
 fn secrets_that_commands_take_as_words_are_blanked() {
     let rows = [
         ("vault", r#""vault","login","§M""#),
