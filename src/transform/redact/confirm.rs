@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use super::markup::tag_of;
-use super::names::{Name, in_name, judge};
+use super::names::{Name, judge};
 use super::patterns::What;
 use super::runs::is_continue;
+use super::words::in_name;
 
 /// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
 const LONGEST: usize = 128;
@@ -212,7 +213,7 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
     }
     super::parted::named_before(before, before.len())
         || str::from_utf8(name)
-            .is_ok_and(|name| super::names::is_password(name) || super::parted::is_directive(name))
+            .is_ok_and(|name| super::words::is_password(name) || super::parted::is_directive(name))
         || before.last().is_some_and(|byte| b"\"'".contains(byte))
 }
 

@@ -41,7 +41,9 @@ impl Walk<'_> {
         let part =
             frame.command.word(&word).filter(|part| !is_token(&word.as_bytes()[part.clone()]));
         match part {
-            Some(part) if part.len() == word.len() => self.blank(at..end + 1, false),
+            Some(part) if part.len() == word.len() || flags.has(Flags::HOT) => {
+                self.blank(at..end + 1, false);
+            }
             Some(part) => {
                 let masked = self.redaction.replaced(&word, std::slice::from_ref(&part));
                 let mut out = Vec::new();

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::assigned::{closing, opening};
-use super::names::in_name;
 use super::walk::blank;
+use super::words::in_name;
 
 /// Bytes of a tag that are looked at.
 const TAG: usize = 256;

@@ -11,6 +11,7 @@ use super::patterns::What;
 use super::text::{Secrets, secrets};
 use super::token::escape_json;
 use super::walk::{Member, Walk, scalar_end};
+use super::words::mentions;
 use crate::event::text;
 use crate::event::walk::string_end;
 
@@ -213,7 +214,7 @@ impl Walk<'_> {
             Name::Plain if !flags.has(Flags::HOT) => self.any(at, flags),
             Name::Plain if prose(name) => self.any(at, flags),
             Name::Random if flags.has(Flags::HOT) && beside(name) => {
-                self.named(at, Name::Random, flags)
+                self.named(at, Name::Part, flags)
             }
             Name::Plain if beside(name) => self.named(at, Name::Beside, flags),
             Name::Plain | Name::Weak | Name::Random if flags.has(Flags::HOT) => {
@@ -279,7 +280,10 @@ impl Walk<'_> {
 
     fn naming(&mut self, at: Range<usize>) {
         if self.hits.structural || self.any_hit(&at) {
-            let judged = judge(&text::json(&self.line[at]));
+            let text = text::json(&self.line[at]);
+            // JSON is no name, and what stands last in it may be blanked: its words count wherever they stand.
+            let judged =
+                if text.contains('"') && mentions(&text) { Name::Suspicious } else { judge(&text) };
             self.top(|frame| frame.named = frame.named.max(judged));
         }
     }

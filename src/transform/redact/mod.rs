@@ -2,7 +2,7 @@
 //!
 //! A line goes through `screen.rs` first, which finds the places that deserve a look; most lines have none and are left
 //! alone (`quick.rs`). `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
-//! strings, `uri.rs` through request URIs. `names.rs` judges names by the words of `names.txt`, `verdict.rs` says whether a value
+//! strings, `uri.rs` through request URIs. `names.rs` judges names by their words (`words.rs`) and the lists of `names.txt`, `verdict.rs` says whether a value
 //! is a secret because of its name, `values.rs` and `references.rs` what a value says of itself. What is a secret by its form
 //! is in `formats.txt` (tokens), `shapes.rs` and `runs.rs`; what a secret is replaced by, in `token.rs`.
 //!
@@ -57,6 +57,7 @@ mod uri;
 mod values;
 mod verdict;
 mod walk;
+mod words;
 mod written;
 
 pub(crate) use known::Scratch;

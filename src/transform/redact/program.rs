@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::names::{Name, in_name, judge};
+use super::names::{Name, judge};
+use super::words::in_name;
 
 /// How one program, or some that are alike, is given secrets.
 #[derive(Debug)]

@@ -45,7 +45,9 @@ fn is_variable(value: &str) -> bool {
         || rest.starts_with("__") && rest.ends_with('}')
         || NGINX.iter().any(|begin| rest.starts_with(begin))
         // `$dex.github.clientSecret`
-        || rest.contains(['.', '-', ':']) && all(b".-_:", u8::is_ascii_alphabetic)
+        || rest.contains(['.', '-', ':'])
+            && rest.starts_with(|first: char| first.is_ascii_alphabetic())
+            && all(b".-_:", u8::is_ascii_alphabetic)
 }
 
 /// The name of a variable, with what kind it is before it: `env:NAME`, `secrets:shop/db:password`.
@@ -170,6 +172,7 @@ mod tests {
             "hunter2",
             "$hunter2",
             "$()",
+            "$:",
             "$(a b)",
             "${X:-hunter2}",
             "<hunter2",

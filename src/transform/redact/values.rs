@@ -6,7 +6,7 @@ use base64::Engine as _;
 use super::lists::lists;
 use super::references::is_reference;
 use super::runs::decoded;
-use super::token::{HASH, MASK};
+use super::token::{HASH, MASK, is_token};
 
 /// Whether a value is none that anybody hides.
 pub(super) fn is_harmless(value: &str) -> bool {
@@ -65,11 +65,12 @@ pub(super) fn is_short_measure(value: &str) -> bool {
     value.bytes().filter(u8::is_ascii_digit).count() < 6 && is_measure(value)
 }
 
-/// A sentence: words of letters.
+/// A sentence: words of letters, and what secrets in it were replaced by.
 pub(super) fn is_prose(value: &str) -> bool {
     let word = |word: &str| {
         word.chars().all(|letter| letter.is_alphabetic() || ",.?!:;'’-()%{}".contains(letter))
             || word.len() < 3
+            || is_token(word.as_bytes())
     };
     value.split_whitespace().count() > 1 && value.split_whitespace().all(word)
 }

@@ -43,7 +43,8 @@ impl Name {
 
     /// Whether a text that it names is a secret.
     pub(super) fn hides(self, value: &str) -> bool {
-        let value = value.trim();
+        // Blanks around a value are none of it, but they may be all that there is.
+        let value = Some(value.trim()).filter(|trimmed| !trimmed.is_empty()).unwrap_or(value);
         // The scheme of a header, and a reference behind it.
         let value = ["Bearer ", "Basic ", "Token ", "bearer ", "basic ", "token "]
             .iter()
@@ -68,6 +69,7 @@ impl Name {
             }
             Self::File => !value.contains('\n') && !value.starts_with(['{', '[']),
             Self::Random => values::is_random(value),
+            Self::Part => values::is_random(value) || !values::is_one_word(value),
             Self::Weak => values::is_random(value) || values::credentials(value),
             Self::Key => {
                 values::is_random(value)
@@ -116,6 +118,7 @@ mod tests {
             ("token-bucket-burst", "200", "hunter2-Qx7"),
             ("password.forgot", "Forgot your password?", "hunter2-Qx7"),
             ("token.yaml", "a: b\nc: d", "hunter2-Qx7"),
+            ("password", "", " "),
         ] {
             assert!(!judge(name).hides(stays), "{name}: {stays}");
             assert!(judge(name).hides(goes), "{name}: {goes}");

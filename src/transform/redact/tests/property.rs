@@ -173,6 +173,18 @@ proptest! {
     }
 
     #[test]
+    fn the_screen_hides_nothing_among_other_letters(
+        parts in prop::collection::vec(prop_oneof![
+            "x{0,40} ?",
+            "[äşпは ]{0,12}",
+            prop::sample::select(patterns::OTHER_LETTERS).prop_map(|word| format!("{word}=hunter2x ")),
+        ], 0..8),
+    ) {
+        let line = event("things", &format!(r#""requestObject":{{"a":"{}"}}"#, parts.concat()));
+        prop_assert_eq!(text(&masking(), &line), text(&wary(), &line));
+    }
+
+    #[test]
     fn no_bytes_cause_a_panic(bytes in any::<Vec<u8>>(), body in "[{}\\[\\]\",:a\\\\ pu0-9]{0,60}") {
         let _ = leaves(&masking(), &bytes);
         let line = event("secrets", &format!(r#""requestObject":{body}"#));

@@ -1,0 +1,147 @@
+//! The words that names are made of, in any spelling: `adminPw`, `DB_PW` and `db.pw` have the same two.
+
+use super::lists::lists;
+
+/// Bytes that names are written with.
+pub(super) fn in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) || byte >= 0x80
+}
+
+/// A name without its separators, in small letters.
+pub(super) fn normal(name: &str) -> String {
+    let mut normal = String::with_capacity(name.len());
+    let letters = name.chars().filter(|c| !matches!(c, '_' | '.' | '-' | ' '));
+    for letter in letters {
+        if letter.is_ascii() {
+            normal.push(letter.to_ascii_lowercase());
+        } else {
+            normal.extend(letter.to_lowercase());
+        }
+    }
+    normal
+}
+
+/// The words of a name, in small letters: `adminPw`, `DB_PW` and `db.pw` have two.
+pub(super) fn words(name: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut before = ' ';
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let capital = letter.is_ascii_uppercase();
+        let begins = capital
+            && (before.is_ascii_lowercase()
+                || before.is_ascii_digit()
+                || before.is_ascii_uppercase()
+                    && letters.peek().is_some_and(char::is_ascii_lowercase));
+        if !letter.is_alphanumeric() || begins {
+            all.push(String::new());
+        }
+        if letter.is_alphanumeric()
+            && let Some(last) = all.last_mut()
+        {
+            last.extend(letter.to_lowercase());
+        }
+        before = letter;
+    }
+    all.retain(|word| !word.is_empty());
+    // `PASSWORD_2`, `password2`
+    while all.last().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit())) {
+        all.pop();
+    }
+    all
+}
+
+pub(super) fn is_word(name: &str) -> bool {
+    has_word(name) || is_pass(name) || lists().whole.contains(&name)
+}
+
+/// Whether a text has any of the words in it, harmless or not.
+pub(super) fn mentions(text: &str) -> bool {
+    is_word(&normal(text))
+}
+
+/// Whether any of the words stands in a name.
+pub(super) fn has_word(name: &str) -> bool {
+    let other = lists().other.iter().any(|word| name.contains(word));
+    if other {
+        return lists().word.iter().any(|word| {
+            lists()
+                .other
+                .iter()
+                .fold(name.to_owned(), |name, other| name.replace(other, ""))
+                .contains(word)
+        });
+    }
+    let name = name.as_bytes();
+    // The first letters of them all: most places are dealt with by one look.
+    let begins = |byte: u8| {
+        byte >= 0x80
+            || matches!(
+                byte,
+                b'p' | b's'
+                    | b't'
+                    | b'a'
+                    | b'c'
+                    | b'd'
+                    | b'k'
+                    | b'b'
+                    | b'f'
+                    | b'm'
+                    | b'h'
+                    | b'w'
+                    | b'l'
+                    | b'j'
+                    | b'r'
+            )
+    };
+    (0..name.len()).any(|at| {
+        begins(name[at])
+            && lists().word.iter().any(|word| {
+                let word = word.as_bytes();
+                word[0] == name[at] && name[at..].starts_with(word)
+            })
+    })
+}
+
+/// `DB_PASS`, `--pass`, but not `bypass`.
+pub(super) fn is_pass(name: &str) -> bool {
+    name.ends_with("pass") && !ends(name, &lists().no_pass)
+}
+
+pub(super) fn ends(name: &str, with: &[&str]) -> bool {
+    let name = name.as_bytes();
+    // Of nearly all the last letter is another one.
+    with.iter().any(|end| end.as_bytes().last() == name.last() && name.ends_with(end.as_bytes()))
+}
+
+/// Two names that differ in case and separators only are the same.
+pub(super) fn same(name: &str, other: &str) -> bool {
+    normal(name) == normal(other)
+}
+
+/// Whether a name itself ends with the word: `db-password`, but not `token-cleaner`.
+pub(super) fn ends_with_word(name: &str) -> bool {
+    let name = normal(name);
+    ends_with(&name) || ends(&name, &lists().end)
+}
+
+/// The same of a name without its separators; those that are words at the end only do not count.
+pub(super) fn ends_with(name: &str) -> bool {
+    ends(name, &lists().word) || is_pass(name) || name.ends_with("pw")
+}
+
+/// Whether a name is one of a password: what stands in quotes behind it is one.
+pub(super) fn is_password(name: &str) -> bool {
+    let name = normal(name);
+    lists().password.iter().any(|word| name.ends_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_found_by_its_first_letter() {
+        assert!(lists().word.iter().all(|word| has_word(&format!("x{word}x"))));
+    }
+}
