@@ -1,7 +1,5 @@
 //! A second look at each place that the screen found, which costs little: most are something harmless.
 
-use std::cell::RefCell;
-
 use super::markup::tag_of;
 use super::names::{Name, judge};
 use super::patterns::What;
@@ -11,38 +9,9 @@ use super::words::in_name;
 /// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
 const LONGEST: usize = 128;
 
-/// Names that were judged before: few are different, and each costs more than finding it again.
-#[derive(Debug, Default)]
-struct Known(Vec<(Vec<u8>, Name)>);
-
-impl Known {
-    /// Names that are kept; a new one takes the place of another.
-    const PLACES: usize = 256;
-
-    fn judge(&mut self, name: &[u8]) -> Name {
-        if self.0.is_empty() {
-            self.0.resize(Self::PLACES, (Vec::new(), Name::Plain));
-        }
-        let mix = |mixed: usize, byte: &u8| mixed.wrapping_mul(31).wrapping_add(usize::from(*byte));
-        let place = name.iter().fold(name.len(), mix);
-        let kept = &mut self.0[(place ^ place >> 8) % Self::PLACES];
-        if kept.0 != name {
-            // What is no text may be anything.
-            let judged = str::from_utf8(name).map_or(Name::Suspicious, judge);
-            kept.0.clear();
-            kept.0.extend_from_slice(name);
-            kept.1 = judged;
-        }
-        kept.1
-    }
-}
-
-thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
-}
-
+/// What is no text may be anything.
 fn judged(name: &[u8]) -> Name {
-    KNOWN.with_borrow_mut(|known| known.judge(name))
+    str::from_utf8(name).map_or(Name::Suspicious, judge)
 }
 
 /// Looks at a place once more. Says no only where no other file of this room would do anything about it.

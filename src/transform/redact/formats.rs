@@ -1,9 +1,9 @@
 //! Finds tokens that their issuers give a form of their own. The forms are the lines of `formats.txt`: a new one needs one
 //! more line there, and nothing else.
 //!
-//! Searching for a hundred forms everywhere would cost too much. Nearly every token has [`SHORTEST`] word characters in
-//! a row, and most text has few such words: each is looked up by its first three bytes. Where `.`, `:` or `~` joins a word to
-//! others before it, the beginning of those is looked up too.
+//! Searching for a hundred forms everywhere would cost too much. Nearly every token has a long word, of
+//! [`WORD`](super::stretches::WORD) bytes or more, and most text has few of them: each is looked up by its first three bytes.
+//! Where `.`, `:` or `~` joins a word to others before it, the beginning of those is looked up too.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -11,12 +11,10 @@ use std::sync::OnceLock;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::literal::Extractor;
 
-use super::runs::long;
+use super::stretches::{Found, look};
 
 /// The table; its head says what the columns are.
 const TABLE: &str = include_str!("formats.txt");
-/// Word characters in a row that a token has.
-const SHORTEST: usize = 16;
 /// How far before such a word its token can begin.
 const JOINED: usize = 40;
 /// Bytes of a token that are looked at. Longer ones are long runs of base64 as well (`runs.rs`).
@@ -118,8 +116,10 @@ impl Formats {
 
     /// Hands out the secrets of tokens in a text, in the order in which their words begin. JSON may escape the text.
     pub(super) fn tokens(&self, text: &[u8], mut each: impl FnMut(Range<usize>)) {
-        long::<SHORTEST>(text, in_word, |word| {
-            if let Some(at) = self.token(text, &word) {
+        look(text, |found| {
+            if let Found::Word(word) = found
+                && let Some(at) = self.token(text, &word)
+            {
                 each(at);
             }
         });
@@ -142,7 +142,7 @@ impl Formats {
     }
 
     /// The secret of the token that a word is, or is part of.
-    fn token(&self, text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
+    pub(super) fn token(&self, text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
         let start = word.start + escape(&text[..word.start], &text[word.clone()]);
         if let Some(at) = self.begins(text, start) {
             return Some(at);
@@ -167,9 +167,9 @@ impl Formats {
             }
         }
         // Names of hosts and packages have no digit.
-        let digits = text[start..word.end].iter().any(u8::is_ascii_digit);
+        let digits = || text[start..word.end].iter().any(u8::is_ascii_digit);
         if first == start
-            || !digits
+            || !digits()
             || text[..start].ends_with(b"sha256:")
             || !self.any(&text[first..text.len().min(first + LONGEST)])
         {
@@ -199,7 +199,7 @@ impl Formats {
         }
         let near = self.heads[self.firsts[first as usize]..].iter();
         let near = near.take_while(|(head, _)| head[0] == first);
-        near.filter(|(head, _)| text[at..].starts_with(head))
+        near.filter(|(head, _)| head[1] == second && text[at..].starts_with(head))
             .find_map(|(_, row)| self.fits(*row, text, at))
     }
 
@@ -244,10 +244,10 @@ fn escape(before: &[u8], word: &[u8]) -> usize {
 }
 
 fn in_word(byte: u8) -> bool {
-    WORD[byte as usize]
+    IN_WORD[byte as usize]
 }
 
-static WORD: [bool; 256] = {
+static IN_WORD: [bool; 256] = {
     let mut word = [false; 256];
     let mut byte = 0_u8;
     while byte < 128 {

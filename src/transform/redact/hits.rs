@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::patterns::What;
+use super::stretches::{Found, look};
 use super::{runs, written};
 
 /// A place that deserves a look.
@@ -31,15 +32,6 @@ impl Hits {
             Ok(at) if self.all.len() < MOST => self.all.push(Hit { at, what }),
             _ => self.overflow = true,
         }
-    }
-
-    /// Adds the runs in a stretch of a line or a text that begins at `at`.
-    pub(super) fn push_runs(&mut self, at: usize, stretch: &[u8]) {
-        runs::runs(stretch, |run| {
-            if !runs::is_continue(&stretch[run.clone()]) {
-                self.push(at + run.start, What::Run);
-            }
-        });
     }
 
     pub(super) fn clear(&mut self) {
@@ -115,7 +107,12 @@ impl Hits {
         }
         // The letter of an escape goes on a run.
         if here.iter().any(|hit| hit.what == What::Run) {
-            hits.push_runs(0, text);
+            look(text, |found| match found {
+                Found::Run(run) if runs::is_secret(&text[run.clone()]) => {
+                    hits.push(run.start, What::Run);
+                }
+                _ => {}
+            });
         }
         hits.order();
         Some(hits)

@@ -4,7 +4,7 @@
 //! alone (`quick.rs`). `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
 //! strings, `uri.rs` through request URIs. `names.rs` judges names by their words (`words.rs`) and the lists of `names.txt`, `verdict.rs` says whether a value
 //! is a secret because of its name, `values.rs` and `references.rs` what a value says of itself. What is a secret by its form
-//! is in `formats.txt` (tokens), `shapes.rs` and `runs.rs`; what a secret is replaced by, in `token.rs`.
+//! is in `formats.txt` (tokens), `shapes.rs` and `runs.rs` (`stretches.rs` finds long words and runs for both); what a secret is replaced by, in `token.rs`.
 //!
 //! Promised: what is not touched stays byte for byte, and the same line becomes the same bytes. What cannot be read
 //! where a secret can stand is blanked whole.
@@ -49,6 +49,7 @@ mod screen;
 mod shapes;
 mod special;
 mod sql;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,5 +1,7 @@
 //! Names that stand before a secret (`password`, `api-key`, `.dockerconfigjson`), in any spelling, and names that only sound so.
 
+use std::cell::RefCell;
+
 use super::lists::lists;
 use super::words::{ends, ends_with, has_word, is_pass, is_password, is_word, normal, words};
 
@@ -41,8 +43,45 @@ pub(super) enum Name {
     Password,
 }
 
+/// Names that were judged before: few are different, and each costs more than finding it again.
+#[derive(Debug, Default)]
+struct Known(Vec<(String, Name)>);
+
+impl Known {
+    /// Names that are kept; a new one takes the place of another.
+    const PLACES: usize = 256;
+    /// Bytes of the longest.
+    const LONGEST: usize = 128;
+
+    fn judge(&mut self, name: &str) -> Name {
+        if name.len() > Self::LONGEST {
+            return new(name);
+        }
+        if self.0.is_empty() {
+            self.0.resize(Self::PLACES, (String::new(), Name::Plain));
+        }
+        let mix = |mixed: usize, byte: u8| mixed.wrapping_mul(31).wrapping_add(usize::from(byte));
+        let place = name.bytes().fold(name.len(), mix);
+        let kept = &mut self.0[(place ^ place >> 8) % Self::PLACES];
+        if kept.0 != name {
+            name.clone_into(&mut kept.0);
+            kept.1 = new(name);
+        }
+        kept.1
+    }
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
 /// Judges a name: a JSON key, a flag, a variable.
 pub(super) fn judge(name: &str) -> Name {
+    KNOWN.with_borrow_mut(|known| known.judge(name))
+}
+
+/// Judges a name that was not seen before.
+fn new(name: &str) -> Name {
     if name.starts_with("checksum") {
         return Name::Plain;
     }

@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The shortest run that counts: 24 bytes, or 192 bits.
-const SHORTEST: usize = 32;
+use super::stretches::{Found, RUN, look};
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -53,34 +52,17 @@ pub(super) fn inside(byte: u8) -> bool {
     CLASSES[byte as usize] != Class::Outside
 }
 
-/// Hands out the runs that look random, in their order.
-pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
-    long::<SHORTEST>(text, inside, |run| {
-        if looks_random(&text[run.clone()]) {
-            each(run);
-        }
-    });
+/// Whether a run deserves a look: it looks random, and what a list goes on with does not count.
+pub(super) fn is_secret(run: &[u8]) -> bool {
+    looks_random(run) && !is_continue(run)
 }
 
-/// Hands out the stretches of at least `SHORTEST` bytes that are all of one kind, in their order.
-pub(super) fn long<const SHORTEST: usize>(
-    text: &[u8],
-    kind: impl Fn(u8) -> bool,
-    mut each: impl FnMut(Range<usize>),
-) {
-    // Few bytes are looked at: such a stretch has no gap, so one at its possible end rules it out.
-    let mut from = 0;
-    while let Some(window) = text.get(from..from + SHORTEST) {
-        if let Some(gap) = window.iter().rposition(|byte| !kind(*byte)) {
-            from += gap + 1;
-            continue;
-        }
-        let rest = &text[from + SHORTEST..];
-        let more = rest.iter().position(|byte| !kind(*byte)).unwrap_or(rest.len());
-        let end = from + SHORTEST + more;
-        each(from..end);
-        from = end + 1;
-    }
+/// Hands out the runs that look random, in their order.
+pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
+    look(text, |found| match found {
+        Found::Run(run) if looks_random(&text[run.clone()]) => each(run),
+        _ => {}
+    });
 }
 
 /// Whether a run has two capital letters.
@@ -102,11 +84,11 @@ fn looks_random(run: &[u8]) -> bool {
         return false;
     }
     if !run.contains(&b'\\') {
-        return run.windows(SHORTEST).step_by(8).any(changes_often);
+        return run.windows(RUN).step_by(8).any(changes_often);
     }
     // All of it is ASCII. `&`, which the server escapes, is no part of a run.
     str::from_utf8(run).is_ok_and(|run| {
-        let random = |part: &str| part.as_bytes().windows(SHORTEST).any(changes_often);
+        let random = |part: &str| part.as_bytes().windows(RUN).any(changes_often);
         run.contains(r"\/") || run.split(r"\u0026").any(random)
     })
 }
@@ -199,7 +181,7 @@ mod tests {
         let mut start = 0;
         for at in 0..=text.len() {
             if !text.get(at).is_some_and(|byte| inside(*byte)) {
-                if at - start >= SHORTEST && looks_random(&text[start..at]) {
+                if at - start >= RUN && looks_random(&text[start..at]) {
                     all.push(start..at);
                 }
                 start = at + 1;

@@ -9,12 +9,14 @@ use std::sync::LazyLock;
 
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, BuildError, PatternID};
+use memchr::memmem::Finder;
 
 use super::confirm::confirm;
 use super::formats::{FormatError, Formats};
 use super::hits::Hits;
-use super::patterns::{COMMANDS, LINE, OTHER_LETTERS, Patterns, What};
-use super::{groups, runs};
+use super::patterns::{COMMANDS, LINE, OTHER_LETTERS, What};
+use super::stretches::{Found, look};
+use super::{groups, runs, shapes};
 
 /// Searches for all patterns at once.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ struct Built {
     /// [`OTHER_LETTERS`].
     letters: AhoCorasick,
     formats: Formats,
+    /// An escaped newline.
+    newline: Finder<'static>,
 }
 
 /// Built once for all outputs.
@@ -71,6 +75,7 @@ impl Built {
             commands: sets(COMMANDS)?,
             letters: AhoCorasick::new(OTHER_LETTERS)?,
             formats: Formats::new()?,
+            newline: Finder::new(b"\\n"),
         })
     }
 }
@@ -154,19 +159,33 @@ impl Screen {
             folded.push(text, chunk);
         }
         let stretch = &text[at.clone()];
-        self.formats().tokens(stretch, |token| hits.push(at.start + token.start, What::Marked));
-        for sign in memchr::memchr2_iter(b'@', b'$', stretch) {
-            let sign = at.start + sign;
-            if text[sign] == b'$' {
-                if super::shapes::is_hash(&text[sign..]) {
-                    hits.push(sign, What::Hash);
+        let ascii = look(stretch, |found| match found {
+            Found::Word(word) => {
+                if let Some(token) = self.formats().token(stretch, &word) {
+                    hits.push(at.start + token.start, What::Marked);
                 }
-            } else if super::shapes::account(text, sign).is_some() {
-                hits.push(sign, What::Account);
             }
+            Found::Run(run) => {
+                if runs::is_secret(&stretch[run.clone()]) {
+                    hits.push(at.start + run.start, What::Run);
+                }
+            }
+            Found::Sign(sign) => Self::sign(text, at.start + sign, hits),
+        });
+        if !ascii {
+            self.other_letters(text, at, hits);
         }
-        self.other_letters(text, at.clone(), hits);
-        hits.push_runs(at.start, stretch);
+    }
+
+    /// Adds the hit of a sign that a password stands beside.
+    fn sign(text: &[u8], at: usize, hits: &mut Hits) {
+        if text[at] == b'$' {
+            if shapes::is_hash(&text[at..]) {
+                hits.push(at, What::Hash);
+            }
+        } else if shapes::account(text, at).is_some() {
+            hits.push(at, What::Account);
+        }
     }
 
     /// Searches around what is not ASCII.
@@ -205,9 +224,8 @@ impl Screen {
         }
         begins.retain(|begin| *begin >= at.end);
         folded.begins = begins;
-        let newline = memchr::memmem::Finder::new(b"\\n");
         let mut from = at.start;
-        while let Some(found) = newline.find(&line[from..at.end]) {
+        while let Some(found) = self.built.newline.find(&line[from..at.end]) {
             let found = from + found;
             let quotes = memchr::memrchr_iter(b'"', &line[from..found]);
             let open = |quote: &usize| *quote == 0 || line[from + quote - 1] != b'\\';
