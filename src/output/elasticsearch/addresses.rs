@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 
 use super::document::member_texts;
-use super::json::{members, string};
 use crate::event::Record;
 
 /// Most addresses that are repeated in a document. A client can send thousands; the nearest to the server count.
@@ -52,13 +51,4 @@ fn append(list: &mut Vec<u8>, quoted: &[u8]) {
 
 fn address(text: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// The address that the server itself saw, where it is one.
-pub(super) fn server_saw(record: Record<'_>) -> Option<IpAddr> {
-    let raw = record.raw(record.event.fields.source_ips)?;
-    match members(raw).last() {
-        Some((_, value)) => address(string(value)?),
-        None => address(raw),
-    }
 }

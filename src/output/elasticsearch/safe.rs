@@ -2,8 +2,9 @@
 //! shortened, and the whole line as one string. So nobody hides an event by writing an odd body.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
-use super::addresses::{Addresses, server_saw};
+use super::addresses::Addresses;
 use super::body::Body;
 use super::document::{Facts, member, offset_in, outcome};
 use super::json::{escape, escaped, members, string};
@@ -76,7 +77,7 @@ pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
         }
     }
     // This one alone, as earlier versions wrote it: what they stored is compared with what would be sent now.
-    if let Some(ip) = server_saw(record) {
+    if let Some(ip) = record.source_ip().and_then(|ip| ip.parse::<IpAddr>().ok()) {
         put_list(b"sourceIPs", &[ip.to_string().into_bytes()], out);
     }
     put_object(b"user", out, |out| {

@@ -150,7 +150,7 @@ impl Walk<'_> {
     }
 
     /// Blanks parts of a string's text; what is around them stays as it is written.
-    fn blank_parts(&mut self, at: Range<usize>, text: &str, parts: &[Range<usize>]) {
+    pub(super) fn blank_parts(&mut self, at: Range<usize>, text: &str, parts: &[Range<usize>]) {
         let Some(written) = written::places(&self.line[at.clone()], parts) else {
             // Of broken characters nobody knows where they stood.
             let mut out = Vec::new();

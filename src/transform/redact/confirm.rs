@@ -145,7 +145,7 @@ fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
 
 /// Whether a word names a program that is given secrets in ways of its own, or reads them.
 fn is_program(name: &[u8]) -> bool {
-    let known = |name: &str| super::program::is_program(name) || super::pipe::reads(name);
+    let known = |name: &str| super::command_line::is_program(name) || super::pipe::reads(name);
     name.len() < 24 && str::from_utf8(name).is_ok_and(known)
 }
 

@@ -3,7 +3,7 @@
 use super::custom::Ruling;
 use super::frame::Flags;
 use super::names::Name;
-use super::token::{escape_json, is_token};
+use super::token::is_token;
 use super::walk::Walk;
 use crate::event::text;
 use crate::event::walk::string_end;
@@ -44,12 +44,7 @@ impl Walk<'_> {
             Some(part) if part.len() == word.len() || flags.has(Flags::HOT) => {
                 self.blank(at..end + 1, false);
             }
-            Some(part) => {
-                let masked = self.redaction.replaced(&word, std::slice::from_ref(&part));
-                let mut out = Vec::new();
-                escape_json(&masked, &mut out);
-                self.edits.replace(inside, &out);
-            }
+            Some(part) => self.blank_parts(inside, &word, std::slice::from_ref(&part)),
             None if flags.has(Flags::HOT) => return self.named(at, Name::Header, flags),
             None => self.text(inside, flags, false),
         }

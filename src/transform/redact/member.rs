@@ -246,10 +246,7 @@ impl Walk<'_> {
                 self.text(inside, flags, false);
             }
             Some(part) if part.len() < text.len() => {
-                let masked = self.redaction.replaced(&text, std::slice::from_ref(&part));
-                let mut out = Vec::new();
-                escape_json(&masked, &mut out);
-                self.edits.replace(inside, &out);
+                self.blank_parts(inside, &text, std::slice::from_ref(&part));
             }
             Some(_) => self.blank(at..end + 1, false),
             None => self.text(inside, flags, false),

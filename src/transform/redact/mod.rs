@@ -15,6 +15,7 @@ use crate::transform::edit::Edits;
 
 mod assigned;
 mod blank;
+mod command_line;
 mod confirm;
 mod context;
 mod custom;
@@ -40,7 +41,7 @@ mod path;
 mod patterns;
 mod percent;
 mod pipe;
-mod program;
+mod programs;
 mod quick;
 mod references;
 mod rules;

@@ -81,9 +81,9 @@ fn target(path: &str, flags: Flags) -> Target {
         return Target::Secret { data: first == "binaryData" };
     }
     let last = segments.last().map_or("", AsRef::as_ref);
-    let names = segments.iter().rev().map(|segment| judge(segment));
-    match names.into_iter().find(|name| name.is_any()) {
-        Some(name) if judge(last).is_any() || name.is_hot() && !beside(last) => {
+    let mut named = segments.iter().rev().map(|segment| judge(segment)).enumerate();
+    match named.find(|(_, name)| name.is_any()) {
+        Some((above, name)) if above == 0 || name.is_hot() && !beside(last) => {
             Target::Suspicious(name)
         }
         _ => Target::Plain,

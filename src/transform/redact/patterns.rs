@@ -137,7 +137,7 @@ pub(super) const LINE: Patterns = &[
 
 /// What strings with several lines and command lines are searched for besides.
 pub(super) const COMMANDS: Patterns = &[
-    // Programs of `program.rs` and `pipe.rs`.
+    // Programs of `programs.rs` and `pipe.rs`.
     (b"vault", What::Program),
     (b"rabbitmq", What::Program),
     (b"ldap", What::Program),

@@ -48,7 +48,7 @@ impl<'u> Plain<'u> {
     /// As it was written, with parts of the text replaced.
     pub(super) fn replaced(&self, redaction: &Redaction, parts: &[Range<usize>]) -> String {
         if self.broken {
-            return encode(&redaction.mode.token(self.text.as_bytes()));
+            return self.whole(redaction);
         }
         let place = |at: usize| self.places.get(at).copied().unwrap_or(at);
         let mut out = String::with_capacity(self.raw.len());
@@ -69,23 +69,7 @@ impl<'u> Plain<'u> {
 
 /// With `%41` undone; broken UTF-8 is repaired, for nothing of it is written.
 pub(super) fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return text.into();
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = text.get(at + 1..at + 3).filter(|hex| *byte == b'%' && !hex.starts_with('+'));
-        if let Some(code) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            out.push(code);
-            at += 3;
-        } else {
-            out.push(*byte);
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned().into()
+    Plain::new(text, false).text
 }
 
 /// Percent-encoded, but for what need not be.

@@ -13,7 +13,7 @@ use super::token::is_token;
 use super::values::is_harmless;
 use super::words::in_name;
 use super::{assigned, assigned::closing};
-use super::{pipe, program, sql};
+use super::{command_line, pipe, sql};
 use crate::event::text;
 
 /// What was found in a text.
@@ -156,7 +156,7 @@ impl Search<'_> {
         if pipe::reads(written) {
             self.aside.extend(pipe::fed(text, name.start));
         }
-        if program::is_program(written) {
+        if command_line::is_program(written) {
             self.program(name.start);
         }
         if !judged.is_any() {
@@ -214,7 +214,7 @@ impl Search<'_> {
         }
         let found = &mut self.found;
         let Some(line) = self.text.get(at..) else { return };
-        let end = program::secrets(line, |part| found.push(at + part.start..at + part.end));
+        let end = command_line::secrets(line, |part| found.push(at + part.start..at + part.end));
         self.line = end.map_or(self.line, |end| at + end);
     }
 

@@ -5,12 +5,12 @@
 use std::borrow::Cow;
 
 use super::Redaction;
+use super::command_line::CommandLine;
 use super::context::{Context, OAUTH};
 use super::frame::Flags;
 use super::lists::lists;
 use super::names::judge;
 use super::percent::{Plain, decoded};
-use super::program::CommandLine;
 use super::text::Secrets;
 use super::token::is_token;
 use super::values::{is_harmless, is_measure};

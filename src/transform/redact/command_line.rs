@@ -1,197 +1,12 @@
-//! Programs that take passwords in short flags, or as words at some place: `curl -u`, `mysql -p`, `vault login`, `rabbitmqctl add_user`.
+//! Command lines, read word by word: the passwords in short flags, and those that stand as words at some place.
 //!
-//! A new one is a line of [`PROGRAMS`].
+//! What each program does with its words is in `programs.rs`.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use super::names::{Name, judge};
+use super::programs::Program;
 use super::words::in_name;
-
-/// How one program, or some that are alike, is given secrets.
-#[derive(Debug)]
-struct Program {
-    /// Names of the program; those of `mysql` and `mariadb` are beginnings of others'.
-    names: &'static [&'static str],
-    /// Flags whose secret is the next word, or the rest of this one behind `=`.
-    next: &'static [&'static str],
-    /// Short flags whose secret is the rest of the word.
-    glued: &'static [&'static str],
-    /// A word, behind it words that are none, then words that are secrets: `add_user`, one, one.
-    behind: &'static [(&'static str, usize, usize)],
-    /// The secret of a word that has others in it stands behind this: `user%pass`.
-    sign: Option<char>,
-}
-
-const fn flags(
-    names: &'static [&'static str],
-    next: &'static [&'static str],
-    glued: &'static [&'static str],
-) -> Program {
-    Program { names, next, glued, behind: &[], sign: None }
-}
-
-const fn behind(
-    names: &'static [&'static str],
-    behind: &'static [(&'static str, usize, usize)],
-) -> Program {
-    Program { names, next: &[], glued: &[], behind, sign: None }
-}
-
-const PROGRAMS: &[Program] = &[
-    flags(&["curl"], &["-u", "-U", "-b", "--user", "--proxy-user", "--cookie"], &["-u", "-U"]),
-    Program { behind: &[("password", 0, 1)], ..flags(&["mysql", "mariadb"], &[], &["-p"]) },
-    Program {
-        behind: &[("AUTH", 0, 2), ("auth", 0, 2), ("requirepass", 0, 1), ("masterauth", 0, 1)],
-        ..flags(&["redis-cli", "valkey-cli", "keydb-cli"], &["-a", "--pass"], &["-a"])
-    },
-    flags(&["sshpass"], &["-p"], &["-p"]),
-    flags(&["login"], &["-p"], &["-p"]),
-    flags(
-        &["mongo", "mongosh", "mongodump", "mongorestore", "mongoexport", "mongoimport"],
-        &["-p"],
-        &["-p"],
-    ),
-    behind(
-        &["vault", "bao"],
-        &[("login", 0, 1), ("unwrap", 0, 1), ("unseal", 0, 1), ("lookup", 0, 1), ("renew", 0, 1)],
-    ),
-    behind(
-        &["rabbitmqctl"],
-        &[("add_user", 1, 1), ("change_password", 1, 1), ("authenticate_user", 1, 1)],
-    ),
-    flags(
-        &[
-            "ldapsearch",
-            "ldapmodify",
-            "ldapadd",
-            "ldapdelete",
-            "ldapwhoami",
-            "ldapcompare",
-            "ldapmodrdn",
-        ],
-        &["-w"],
-        &["-w"],
-    ),
-    flags(&["ldappasswd"], &["-w", "-s", "-a"], &["-w", "-s", "-a"]),
-    Program {
-        sign: Some('%'),
-        ..flags(
-            &["smbclient", "rpcclient", "smbget", "net", "wbinfo", "winexe", "psexec"],
-            &["-U", "--user"],
-            &["-U"],
-        )
-    },
-    flags(
-        &[
-            "ipmitool",
-            "ipmiutil",
-            "sqlcmd",
-            "bcp",
-            "zip",
-            "osql",
-            "tsql",
-            "isql",
-            "mosquitto_pub",
-            "mosquitto_sub",
-            "unzip",
-        ],
-        &["-P"],
-        &["-P"],
-    ),
-    flags(
-        &["snmpwalk", "snmpget", "snmpset", "snmpbulkwalk", "snmptrap", "snmptable"],
-        &["-c", "-A", "-X"],
-        &["-c", "-A", "-X"],
-    ),
-    behind(&["sqlplus", "impdp", "expdp", "rman"], &[("", 0, 1)]),
-    Program {
-        behind: &[("passwd", 0, 2)],
-        ..flags(&["openssl"], &["-k", "-K", "-pass", "-passin", "-passout", "-iv"], &[])
-    },
-    Program { behind: &[("user", 1, 1)], ..flags(&["etcdctl", "etcdutl"], &["--user", "-u"], &[]) },
-    flags(
-        &["cqlsh", "cypher-shell", "elasticsearch-users", "useradd", "usermod"],
-        &["-p"],
-        &["-p"],
-    ),
-    behind(&["alias", "host"], &[("set", 2, 2), ("add", 2, 2)]),
-    Program { sign: Some(','), ..flags(&["lftp"], &["-u", "--user"], &["-u"]) },
-    behind(&["rclone"], &[("obscure", 0, 1)]),
-    behind(&["add-authtoken", "authtoken"], &[("", 0, 1)]),
-    behind(
-        &["configure"],
-        &[
-            ("aws_secret_access_key", 0, 1),
-            ("aws_session_token", 0, 1),
-            ("aws_access_key_id", 0, 1),
-        ],
-    ),
-    behind(&["set-agent-token"], &[("", 1, 1)]),
-    behind(&["grafana-cli", "grafana"], &[("reset-admin-password", 0, 1)]),
-    behind(&["neo4j-admin"], &[("set-initial-password", 0, 1), ("set-password", 1, 1)]),
-    behind(&["reset-admin-password", "set-initial-password"], &[("", 0, 1)]),
-    flags(&["ssh-keygen"], &["-N", "-P"], &["-N"]),
-    flags(&["kadmin", "kadmin.local"], &["-pw", "-w"], &[]),
-    flags(&["gitlab-runner"], &["-r"], &[]),
-    behind(
-        &["nmcli"],
-        &[("password", 0, 1), ("wifi-sec.psk", 0, 1), ("802-11-wireless-security.psk", 0, 1)],
-    ),
-    behind(&["wpa_passphrase"], &[("", 1, 1)]),
-    flags(&["httpie", "https", "http"], &["-a"], &[]),
-    flags(&["swaks"], &["-ap"], &[]),
-    behind(&["mkpasswd"], &[("", 0, 1)]),
-    behind(&["npm", "yarn", "pnpm", "gcloud"], &[]),
-    flags(
-        &[
-            "rabbitmqadmin",
-            "oras",
-            "crane",
-            "twine",
-            "airflow",
-            "doveadm",
-            "beeline",
-            "ncftpput",
-            "ncftpget",
-        ],
-        &["-p"],
-        &[],
-    ),
-    flags(&["influx"], &["-p", "-t"], &[]),
-    behind(&["ejabberdctl"], &[("register", 2, 1), ("change_password", 2, 1)]),
-    flags(&["slappasswd"], &["-s"], &["-s"]),
-    flags(
-        &["keyvault", "put-parameter", "put-secret-value", "create-secret"],
-        &["--value", "--secret-string"],
-        &[],
-    ),
-    behind(&["ConvertTo-SecureString"], &[("", 0, 1)]),
-    behind(&["mc"], &[("add", 2, 2), ("set", 2, 2)]),
-    behind(&["mosquitto_passwd"], &[]),
-    behind(&["htpasswd"], &[]),
-];
-
-impl Program {
-    /// The program that a word of a command line names.
-    fn named(word: &str) -> Option<&'static Self> {
-        static NAMES: OnceLock<HashMap<&str, &Program>> = OnceLock::new();
-        let name = word.rsplit('/').next().filter(|name| name.len() < 40)?;
-        let names = NAMES.get_or_init(|| {
-            let named =
-                |program: &'static Self| program.names.iter().map(move |name| (*name, program));
-            PROGRAMS.iter().flat_map(named).collect()
-        });
-        let begun = || {
-            ["mysql", "mariadb"]
-                .iter()
-                .find(|begin| name.starts_with(*begin))
-                .and_then(|begin| names.get(begin))
-        };
-        names.get(name).or_else(begun).copied()
-    }
-}
 
 /// A command line, read word by word.
 #[derive(Clone, Copy, Debug, Default)]
@@ -249,9 +64,8 @@ impl CommandLine {
             return self.own(word, 2);
         }
         if flag {
-            if (program.names.contains(&"htpasswd") || program.names.contains(&"mosquitto_passwd"))
-                && word.contains('b')
-            {
+            if program.batch.is_some_and(|letter| word.contains(letter)) {
+                // With `-n` there is no file before them.
                 self.left = (1 + usize::from(!word.contains('n')), 1);
             }
             self.flagged(word);
@@ -267,7 +81,7 @@ impl CommandLine {
         }
         if let Some((_, skip, take)) = self.behind(word) {
             self.left = (skip, take);
-        } else if program.names.contains(&"npm") && judge(word).is_any() && !word.contains('=') {
+        } else if program.named && judge(word).is_any() && !word.contains('=') {
             self.next = Some(Next::Named(judge(word)));
         }
         None
