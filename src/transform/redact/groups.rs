@@ -94,7 +94,9 @@ fn ordered(patterns: &[(&'static [u8], What)]) -> Vec<Set> {
     for index in 0..patterns.len() {
         groups[index % (sets * GROUPS)].push(index);
     }
-    let cost = |group: &[usize]| stops(&group.iter().map(|index| patterns[*index].0), depth);
+    let often = often();
+    let cost =
+        |group: &[usize]| stops(&group.iter().map(|index| patterns[*index].0), depth, &often);
     let mut costs: Vec<_> = groups.iter().map(|group| cost(group)).collect();
     let mut chance = 0x9e37_79b9_u32;
     let mut pick = |of: usize| {
@@ -133,8 +135,23 @@ fn ordered(patterns: &[(&'static [u8], What)]) -> Vec<Set> {
         .collect()
 }
 
+/// How often bytes stand in a log: by their upper half, then by their lower.
+type Often = [[f64; 16]; 16];
+
+fn often() -> Often {
+    let mut often = [[0.0; 16]; 16];
+    for (byte, count) in FREQUENT {
+        often[usize::from(byte >> 4)][usize::from(byte & 15)] = f64::from(*count) / 1000.0;
+    }
+    often
+}
+
 /// How often a search stops for a group, in parts of what all groups together could cost.
-fn stops(group: &(impl Iterator<Item = &'static [u8]> + Clone), depth: usize) -> f64 {
+fn stops(
+    group: &(impl Iterator<Item = &'static [u8]> + Clone),
+    depth: usize,
+    often: &Often,
+) -> f64 {
     (0..depth)
         .map(|place| {
             let (mut low, mut high) = (0_u16, 0_u16);
@@ -143,12 +160,19 @@ fn stops(group: &(impl Iterator<Item = &'static [u8]> + Clone), depth: usize) ->
                 low |= 1 << (byte & 15);
                 high |= 1 << (byte >> 4);
             }
-            let fits = |byte: u8| low >> (byte & 15) & high >> (byte >> 4) & 1 == 1;
-            let often =
-                FREQUENT.iter().filter(|(byte, _)| fits(*byte)).map(|(_, often)| f64::from(*often));
-            0.0005 + often.sum::<f64>() / 1000.0
+            let row = |high: usize| ones(low).map(move |low| often[high][low]).sum::<f64>();
+            0.0005 + ones(high).map(row).sum::<f64>()
         })
         .product()
+}
+
+/// The places of the bits that are set.
+fn ones(mut bits: u16) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        bit
+    })
 }
 
 #[cfg(test)]
@@ -175,7 +199,7 @@ mod tests {
             let depth = set.iter().map(|(pattern, _)| pattern.len()).min().unwrap().min(DEEPEST);
             let group =
                 |group: usize| set.iter().skip(group).step_by(GROUPS).map(|(pattern, _)| *pattern);
-            (0..GROUPS).map(|index| stops(&group(index), depth)).sum()
+            (0..GROUPS).map(|index| stops(&group(index), depth, &often())).sum()
         };
         let (_, long): (Vec<_>, Vec<_>) =
             LINE.iter().copied().partition(|(pattern, _)| pattern.len() < DEEPEST);
