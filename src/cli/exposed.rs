@@ -11,8 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use reqwest::Url;
 use rustix::fs::StatVfsMountFlags;
+use url::Url;
 
 use super::own_files::named;
 use crate::config::{Auth, Config, Http, OutputKind, is_telling};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
+use ::http::header::{HeaderName, HeaderValue};
+use url::Url;
 
 use super::item::Item;
 use super::raw::Table;
@@ -212,7 +212,7 @@ fn headers(
             let way_out = if hint.is_empty() { "remove it" } else { hint };
             return Err(value.wrong(format!("auditrail sets this header itself: {way_out}")));
         }
-        if authenticated && known == reqwest::header::AUTHORIZATION {
+        if authenticated && known == ::http::header::AUTHORIZATION {
             return Err(value.wrong("credentials are given twice in this table: keep one of them"));
         }
         let source = if value.is_table() {

@@ -8,13 +8,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use url::Url;
 
 use super::http::Failure;
 use crate::config::{Auth, Http, SecretSource, Tls, is_telling};
@@ -158,6 +159,18 @@ pub(super) fn in_query(url: &str) -> Vec<String> {
     let pairs: Vec<_> =
         url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
     telling(&pairs)
+}
+
+/// User and password of a URL, as the header wants them; the URL is without them then.
+pub(super) fn out_of(url: &mut Url) -> Option<HeaderValue> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (user, password) = (decoded(url.username()), url.password().map(decoded));
+    if user.is_empty() && password.is_none() {
+        return None;
+    }
+    url.set_username("").and_then(|()| url.set_password(None)).ok()?;
+    let pair = STANDARD.encode(format!("{user}:{}", password.unwrap_or_default()));
+    header(format!("Basic {pair}"), "Authorization").ok()
 }
 
 /// An API key as the header wants it. `id:api_key`, as Elasticsearch's answer to its creation shows it beside the

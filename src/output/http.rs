@@ -10,13 +10,20 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+use ::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
 };
+use ::http::{Method, Uri};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tracing::warn;
+use url::Url;
 
-use super::credentials::{Material, Watched};
+use super::connect::{AGENT, AbortOnDrop, BoxError, Connector};
+use super::credentials::{self, Material, Watched};
 use super::meter::Meter;
 use super::secrets::{self, Secrets};
 use super::{Reason, no_answer};
@@ -34,12 +41,14 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// In place of a body that must not be there.
 const BODY_OF_204: &[u8] = b"(a body, which this status does not have)";
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
+/// A connection that is idle for longer is closed.
+const IDLE: Duration = Duration::from_secs(90);
 /// Shortest time between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request, complete but for credentials.
 pub(crate) struct Request {
-    pub(crate) method: reqwest::Method,
+    pub(crate) method: Method,
     pub(crate) url: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
@@ -103,8 +112,8 @@ struct State {
 /// Everything a request needs, cheap to clone.
 #[derive(Clone)]
 struct Ready {
-    client: reqwest::Client,
-    headers: Arc<reqwest::header::HeaderMap>,
+    client: legacy::Client<Connector, Full<Bytes>>,
+    headers: Arc<HeaderMap>,
     rootless: bool,
 }
 
@@ -164,37 +173,20 @@ impl Client {
             });
         }
         let target = shown_url(&request.url);
-        let mut outgoing =
-            ready.client.request(request.method, &request.url).headers((*ready.headers).clone());
-        for (name, value) in request.headers {
-            outgoing = outgoing.header(name, value);
-        }
-        let failed = |error: reqwest::Error| no_answer::failure(error, &target);
-        at(Step::Send);
-        let mut response = outgoing.body(request.body).send().await.map_err(failed)?;
-        at(Step::Answer);
-        let status = response.status().as_u16();
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let retry_after =
-            header(RETRY_AFTER).and_then(|value| retry_after(value, jiff::Timestamp::now()));
-        let content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
-        let location = header(LOCATION).map(str::to_owned);
-        let product = header(PRODUCT).map(str::to_owned);
-        let mut body = BytesMut::new();
-        let length = header(CONTENT_LENGTH).and_then(|value| value.parse().ok()).unwrap_or(0_u64);
-        if status == 204 && (length > 0 || header(TRANSFER_ENCODING).is_some()) {
-            // The client passes over it; a store that has stored everything sends none.
-            body.extend_from_slice(BODY_OF_204);
-        }
-        while body.len() < bound {
-            match response.chunk().await.map_err(failed)? {
-                Some(chunk) => {
-                    body.extend_from_slice(&chunk[..chunk.len().min(bound - body.len())]);
-                }
-                None => break,
+        let mut outgoing = outgoing(request, &ready.headers).map_err(|error| Failure::Setup {
+            answer: format!("{target}: {error}"),
+            hint: "write the endpoint like https://logs.example.org:9200".to_owned(),
+        })?;
+        let abort = AbortOnDrop::of(&mut outgoing);
+        let led_to = converse(&ready.client, outgoing, bound);
+        match tokio::time::timeout(self.config.timeout, led_to).await {
+            Ok(Ok(response)) => {
+                abort.answered();
+                Ok(response)
             }
+            Ok(Err(error)) => Err(no_answer::failure(&*error, &target)),
+            Err(_) => Err(no_answer::too_late(&target)),
         }
-        Ok(Response { status, retry_after, content_type, location, product, body: body.freeze() })
     }
 
     /// The present client, built anew when a file has changed. A file that cannot be used leaves the old one at work.
@@ -236,30 +228,85 @@ impl fmt::Display for Failure {
 
 fn build(config: &config::Http) -> Result<(Ready, Secrets), Failure> {
     let Material { headers, sent, tls, rootless } = Material::read(config)?;
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .http1_only()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .user_agent(concat!("auditrail/", env!("CARGO_PKG_VERSION")))
-        .timeout(config.timeout)
-        // Shorter than the whole, so that a time-out while connecting is known to be one.
-        .connect_timeout(config.timeout / 2);
-    if let Some(proxy) = &config.proxy {
-        // The URL is in neither message: it may carry a password.
-        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| Failure::Setup {
-            answer: "`proxy` is not a URL".to_owned(),
-            hint: "write it like http://proxy.example.org:3128".to_owned(),
-        })?);
-    }
-    let client = builder.build().map_err(|error| Failure::Setup {
-        answer: format!("no HTTP client: {}", no_answer::chain(&error.without_url())),
-        hint: "check `tls` and `proxy`".to_owned(),
-    })?;
+    let proxy = config.proxy.as_deref().map(proxy).transpose()?;
+    // Shorter than the whole, so that a time-out while connecting is known to be one.
+    let connector = Connector::new(tls, proxy, config.timeout / 2);
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(connector);
+    let mut all = HeaderMap::new();
+    all.insert(USER_AGENT, AGENT);
+    all.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    all.extend(headers);
     let secrets = Secrets::new(sent.iter().map(String::as_str));
-    Ok((Ready { client, headers: Arc::new(headers), rootless }, secrets))
+    Ok((Ready { client, headers: Arc::new(all), rootless }, secrets))
+}
+
+/// Where the proxy is. The configuration has checked it.
+fn proxy(url: &str) -> Result<Uri, Failure> {
+    let known = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let known = known.and_then(|url| Uri::try_from(url.as_str()).ok());
+    // The URL is in neither message: it may carry a password.
+    known.ok_or_else(|| Failure::Setup {
+        answer: "`proxy` is not a URL".to_owned(),
+        hint: "write it like http://proxy.example.org:3128".to_owned(),
+    })
+}
+
+/// The request as hyper takes it. Configured headers replace user and password of the URL, and the request's own headers replace both.
+fn outgoing(
+    request: Request,
+    configured: &HeaderMap,
+) -> Result<::http::Request<Full<Bytes>>, BoxError> {
+    let mut url = Url::parse(&request.url)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("neither http:// nor https://".into());
+    }
+    let mut headers = HeaderMap::new();
+    if let Some(credentials) = credentials::out_of(&mut url) {
+        headers.insert(AUTHORIZATION, credentials);
+    }
+    headers.extend(configured.clone());
+    for (name, value) in request.headers {
+        headers.insert(name, HeaderValue::try_from(value)?);
+    }
+    let mut outgoing = ::http::Request::new(Full::new(request.body));
+    *outgoing.method_mut() = request.method;
+    *outgoing.uri_mut() = Uri::try_from(url.as_str())?;
+    *outgoing.headers_mut() = headers;
+    Ok(outgoing)
+}
+
+/// Sends a request and reads its answer.
+async fn converse(
+    client: &legacy::Client<Connector, Full<Bytes>>,
+    outgoing: ::http::Request<Full<Bytes>>,
+    bound: usize,
+) -> Result<Response, BoxError> {
+    at(Step::Send);
+    let mut response = client.request(outgoing).await?;
+    at(Step::Answer);
+    let status = response.status().as_u16();
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after =
+        header(RETRY_AFTER).and_then(|value| retry_after(value, jiff::Timestamp::now()));
+    let content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
+    let location = header(LOCATION).map(str::to_owned);
+    let product = header(PRODUCT).map(str::to_owned);
+    let mut body = BytesMut::new();
+    let length = header(CONTENT_LENGTH).and_then(|value| value.parse().ok()).unwrap_or(0_u64);
+    if status == 204 && (length > 0 || header(TRANSFER_ENCODING).is_some()) {
+        // The client passes over it; a store that has stored everything sends none.
+        body.extend_from_slice(BODY_OF_204);
+    }
+    while body.len() < bound {
+        let Some(frame) = response.frame().await.transpose()? else { break };
+        // Trailers say nothing.
+        let chunk = frame.into_data().unwrap_or_default();
+        body.extend_from_slice(&chunk[..chunk.len().min(bound - body.len())]);
+    }
+    Ok(Response { status, retry_after, content_type, location, product, body: body.freeze() })
 }
 
 /// Seconds or an HTTP date, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) has it.
@@ -277,7 +324,7 @@ pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration>
 /// A URL without user, password and query, for people. A part of its path that may be a token is `***`: some services
 /// know who sends by the path alone.
 pub(crate) fn shown_url(url: &str) -> String {
-    let Ok(mut url) = reqwest::Url::parse(url) else { return "(not a URL)".to_owned() };
+    let Ok(mut url) = Url::parse(url) else { return "(not a URL)".to_owned() };
     url.set_query(None);
     url.set_fragment(None);
     let parts = url.path().split('/').map(|part| if is_word(part) { part } else { "***" });

@@ -12,6 +12,7 @@ use door::Texts as _;
 
 #[cfg(test)]
 mod any_answer_tests;
+mod connect;
 mod credentials;
 mod door;
 mod elasticsearch;

@@ -6,33 +6,45 @@
 use std::error::Error as StdError;
 use std::io;
 
+use hyper_util::client::legacy;
+
 use super::Reason;
 use super::http::Failure;
 
+const NO_CONNECTION: &str = "no connection within `timeout`";
+const NO_ANSWER: &str = "no answer within `timeout`";
+
 /// The failure behind an error; `target` is the URL as it may be shown.
-pub(super) fn failure(error: reqwest::Error, target: &str) -> Failure {
-    let error = error.without_url();
-    if error.is_builder() {
-        let answer = format!("{target}: {}", chain(&error));
-        let hint = "write the endpoint like https://logs.example.org:9200".to_owned();
-        return Failure::Setup { answer, hint };
-    }
-    let answer = format!("{target}: {}", words(&error, target));
-    if error.is_connect() || turned_away(&error) {
+pub(super) fn failure(error: &(dyn StdError + 'static), target: &str) -> Failure {
+    let answer = format!("{target}: {}", words(error, target));
+    if is_connect(error) || turned_away(error) {
         return Failure::NotSent { answer };
     }
-    let reason = if error.is_timeout() { Reason::Timeout } else { Reason::ConnectionLost };
+    let reason = if is_timeout(error) { Reason::Timeout } else { Reason::ConnectionLost };
     Failure::Lost { reason, answer }
 }
 
+/// The failure of a request that had its time.
+pub(super) fn too_late(target: &str) -> Failure {
+    Failure::Lost { reason: Reason::Timeout, answer: format!("{target}: {NO_ANSWER}") }
+}
+
+/// Did it end before there was a connection?
+fn is_connect(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref().is_some_and(legacy::Error::is_connect)
+}
+
+fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
+    find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
 /// What went wrong, as a person would say it.
-fn words(error: &reqwest::Error, target: &str) -> String {
+fn words(error: &(dyn StdError + 'static), target: &str) -> String {
     if let Some(tls) = find::<rustls::Error>(error) {
         return handshake(tls);
     }
-    if error.is_timeout() {
-        let what = if error.is_connect() { "no connection" } else { "no answer" };
-        return format!("{what} within `timeout`");
+    if is_timeout(error) {
+        return if is_connect(error) { NO_CONNECTION } else { NO_ANSWER }.to_owned();
     }
     let kind = find::<io::Error>(error).map(io::Error::kind);
     let what = match kind {
@@ -51,7 +63,8 @@ fn words(error: &reqwest::Error, target: &str) -> String {
     if !what.is_empty() {
         return what.to_owned();
     }
-    let chain = chain(error);
+    // The outermost error only says in which of its steps hyper was.
+    let chain = chain(error.source().unwrap_or(error));
     if chain.contains("dns error") || chain.contains("failed to lookup address") {
         return "this name cannot be resolved here: check it, and whether the agent uses the cluster's DNS \
                 (hostNetwork needs dnsPolicy: ClusterFirstWithHostNet)"
@@ -59,6 +72,9 @@ fn words(error: &reqwest::Error, target: &str) -> String {
     }
     if chain.contains("connection closed before message completed") {
         return closed(target);
+    }
+    if chain.contains("tunnel error") {
+        return format!("the proxy makes no connection to this host: allow it there ({chain})");
     }
     if chain.contains("invalid HTTP") {
         return "what answers there does not speak HTTP: check scheme and port of the endpoint"
@@ -109,7 +125,7 @@ fn handshake(error: &rustls::Error) -> String {
 
 /// Did the server's TLS refuse our certificate? In TLS 1.3 that comes after the request was written, but before any
 /// of it is looked at.
-fn turned_away(error: &reqwest::Error) -> bool {
+fn turned_away(error: &(dyn StdError + 'static)) -> bool {
     use rustls::AlertDescription as Alert;
     let Some(rustls::Error::AlertReceived(alert)) = find::<rustls::Error>(error) else {
         return false;
@@ -129,7 +145,7 @@ fn turned_away(error: &reqwest::Error) -> bool {
 }
 
 /// The innermost cause of a type. An [`io::Error`] may carry others inside, which its `source` passes over.
-fn find<T: StdError + 'static>(error: &dyn StdError) -> Option<&T> {
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut found = None;
     let mut next = error.source();
     while let Some(at) = next {
@@ -143,7 +159,7 @@ fn find<T: StdError + 'static>(error: &dyn StdError) -> Option<&T> {
 }
 
 /// An error with its causes, repeats left out.
-pub(super) fn chain(error: &dyn StdError) -> String {
+fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(at) = source {
@@ -173,7 +189,7 @@ mod tests {
             proxy: None,
             headers: Vec::new(),
         };
-        let (method, url) = (reqwest::Method::POST, url.to_owned());
+        let (method, url) = (::http::Method::POST, url.to_owned());
         let request = Request { method, url, headers: Vec::new(), body: "x".into() };
         let client = Client::new(&config).unwrap();
         client.send(request).await.unwrap_err().to_string()

@@ -80,7 +80,7 @@ fn different(all: &[Stored]) -> usize {
 }
 
 fn query(uri: &Uri) -> HashMap<String, String> {
-    let url = reqwest::Url::parse(&format!("http://x{uri}")).unwrap();
+    let url = url::Url::parse(&format!("http://x{uri}")).unwrap();
     url.query_pairs().into_owned().collect()
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct ApiServer {
     _etcd: Process,
     dir: TempDir,
     port: u16,
-    client: OnceLock<reqwest::Client>,
+    client: OnceLock<http::Client>,
 }
 
 impl ApiServer {

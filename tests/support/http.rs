@@ -1,9 +1,18 @@
-//! A blocking HTTP client for tests: plain text in, status and bytes out.
+//! A blocking HTTP client for tests: plain text in, status and bytes out. It follows no redirect.
 
 use std::fmt::Write;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -29,12 +38,27 @@ impl Answer {
     }
 }
 
-static CLIENT: LazyLock<(Runtime, reqwest::Client)> = LazyLock::new(|| {
-    // Built without a provider of its own; an earlier one is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build();
-    (Runtime::new().unwrap(), client.unwrap())
-});
+pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+static CLIENT: LazyLock<(Runtime, Client)> =
+    LazyLock::new(|| (Runtime::new().unwrap(), client(RootCertStore::empty())));
+
+fn client(roots: RootCertStore) -> Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(HttpsConnector::from((tcp, tls)))
+}
 
 /// `GET`, without headers of our own.
 pub(crate) fn get(url: &str) -> Result<Answer, String> {
@@ -52,36 +76,34 @@ pub(crate) fn send(
 }
 
 /// A client that trusts these certificates.
-pub(crate) fn trusting(pem: &[u8]) -> reqwest::Client {
-    // The other one brings the provider along.
-    LazyLock::force(&CLIENT);
-    let trusted = reqwest::Certificate::from_pem_bundle(pem).unwrap();
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1));
-    client.tls_certs_only(trusted).build().unwrap()
+pub(crate) fn trusting(pem: &[u8]) -> Client {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
+    client(roots)
 }
 
 /// The same with a client of one's own.
 pub(crate) fn send_by(
-    client: &reqwest::Client,
+    client: &Client,
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
     body: Vec<u8>,
 ) -> Result<Answer, String> {
-    let runtime = &CLIENT.0;
-    let mut request = client.request(method.parse().unwrap(), url);
+    let url = url::Url::parse(url).map_err(|error| error.to_string())?;
+    let mut request = ::http::Request::builder().method(method).uri(url.as_str());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    if !body.is_empty() {
-        request = request.body(body);
-    }
-    runtime.block_on(async {
-        let answer = request.send().await.map_err(|error| error.to_string())?;
+    let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
+    let exchange = async {
+        let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
         let status = answer.status().as_u16();
-        let body = answer.bytes().await.map_err(|error| error.to_string())?.to_vec();
-        Ok(Answer { status, body })
-    })
+        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
+        Ok(Answer { status, body: body.to_bytes().to_vec() })
+    };
+    let exchange = async { tokio::time::timeout(LIMIT, exchange).await };
+    CLIENT.0.block_on(exchange).map_err(|_| "no answer within a minute".to_owned())?
 }
 
 /// A value as it may stand in a query string.

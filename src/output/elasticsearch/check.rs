@@ -33,7 +33,7 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
     let url = store.endpoints.url(at, "", &[]);
     let shown = shown_url(&url);
     let request =
-        Request { method: reqwest::Method::GET, url, headers: Vec::new(), body: Bytes::new() };
+        Request { method: ::http::Method::GET, url, headers: Vec::new(), body: Bytes::new() };
     let response = match store.client.send(request).await {
         Ok(response) => response,
         Err(Failure::Setup { answer, hint }) => return (Finding::fail(answer, hint), None),

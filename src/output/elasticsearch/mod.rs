@@ -11,8 +11,8 @@
 use std::ops::Range;
 use std::path::Path;
 
+use ::http::Method;
 use bytes::Bytes;
-use reqwest::Method;
 use tokio::sync::OnceCell;
 
 mod addresses;

@@ -7,8 +7,8 @@
 //! nobody maps. `etc/elasticsearch-template.json` is the
 //! template for a data stream in Elastic's layout; the other combinations are derived from it.
 
+use ::http::Method;
 use bytes::Bytes;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tracing::{info, warn};

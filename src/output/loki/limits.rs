@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use ::http::Method;
 use bytes::Bytes;
-use reqwest::Method;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::DuplicateKeyPolicy;

@@ -11,8 +11,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use ::http::Method;
 use bytes::Bytes;
-use reqwest::Method;
 
 mod answer;
 mod check;

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use ::http::Method;
 use bytes::Bytes;
-use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{Loki, verdict};
 use crate::event::Nanos;

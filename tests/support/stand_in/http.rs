@@ -85,7 +85,7 @@ type Shared = Arc<Mutex<dyn Service>>;
 
 async fn handle(State(service): State<Shared>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
-    let url = reqwest::Url::parse(&format!("http://x{}", parts.uri)).unwrap();
+    let url = url::Url::parse(&format!("http://x{}", parts.uri)).unwrap();
     let request = Request {
         method: parts.method,
         path: parts.uri.path().to_owned(),

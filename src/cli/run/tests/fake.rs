@@ -376,7 +376,7 @@ pub(super) fn found(stored: &[Stored], request: &Request) -> String {
 }
 
 fn found_in_range(stored: &[Stored], request: &Request) -> String {
-    let url = reqwest::Url::parse(&format!("http://x{}", request.target)).unwrap();
+    let url = url::Url::parse(&format!("http://x{}", request.target)).unwrap();
     let asked: HashMap<_, _> = url.query_pairs().collect();
     let number = |name: &str| asked[name].parse::<i64>().unwrap();
     let (start, end) = (number("start"), number("end"));

@@ -46,7 +46,7 @@ impl Bench {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Said {
-        let url = reqwest::Url::parse(&format!("http://x{target}")).unwrap();
+        let url = url::Url::parse(&format!("http://x{target}")).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(name.parse::<axum::http::HeaderName>().unwrap(), value.parse().unwrap());

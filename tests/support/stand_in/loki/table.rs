@@ -30,7 +30,7 @@ impl Bench {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> (u16, String) {
-        let url = reqwest::Url::parse(&format!("http://x{target}")).unwrap();
+        let url = url::Url::parse(&format!("http://x{target}")).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(name.parse::<axum::http::HeaderName>().unwrap(), value.parse().unwrap());
