@@ -94,6 +94,16 @@ fn mend() {
     run("nft delete table inet faults");
 }
 
+/// Connections to these ports that nobody holds any more, and whose rest the kernel still sends.
+fn orphaned(ports: &[String]) -> String {
+    let to = ports.iter().map(|port| format!("dport = :{port}")).collect::<Vec<_>>().join(" or ");
+    let states = "state fin-wait-1 state closing state last-ack";
+    let output = Command::new("sh").args(["-c", &format!("ss -Htn {states} '( {to} )'")]).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Fails unless the agent says which outputs do not answer, and stays within the memory that it says it may take.
 fn assert_says_so(agent: &Agent) {
     wait_for("/readyz to say which outputs do not answer", Duration::from_secs(25), || {
@@ -113,7 +123,7 @@ struct Place {
     dir: TempDir,
     loki: Loki,
     elastic: Elastic,
-    ports: String,
+    ports: [String; 2],
     config: String,
     selector: String,
     maker: Maker,
@@ -133,7 +143,7 @@ impl Place {
         let elastic = Elastic::stand_in(stand_in::elastic::Settings::default());
         let (job, selector) = loki::job("network");
         let port = |url: String| url.rsplit(':').next().unwrap().to_owned();
-        let ports = format!("{{ {}, {} }}", port(loki.url()), port(elastic.url()));
+        let ports = [port(loki.url()), port(elastic.url())];
         let config = tables::input("apiserver", &dir.path().join("audit.log"))
             + &tables::loki(&loki.url(), &job, &timeout)
             + &tables::elasticsearch(&elastic.url(), STREAM, &timeout);
@@ -171,9 +181,10 @@ impl Place {
     fn lose(&self, which: Vanish) {
         run("nft add table inet faults");
         run("nft 'add chain inet faults out { type filter hook output priority 0; }'");
-        run(&format!("nft add rule inet faults out tcp sport {} drop", self.ports));
+        let ports = format!("{{ {} }}", self.ports.join(", "));
+        run(&format!("nft add rule inet faults out tcp sport {ports} drop"));
         if matches!(which, Vanish::All) {
-            run(&format!("nft add rule inet faults out tcp dport {} drop", self.ports));
+            run(&format!("nft add rule inet faults out tcp dport {ports} drop"));
         }
     }
 
@@ -209,6 +220,8 @@ fn when_all_packets_vanish_the_agent_says_so_ends_in_time_and_then_delivers_once
             // `drain_timeout` is 10 s; what is under way is given up then.
             assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
             println!("ended with {status} after {:?}", asked.elapsed());
+            // What the ended process had not sent must not arrive after the next one has asked what is stored.
+            assert_eq!(orphaned(&place.ports), "");
             agent.resume();
             thread::sleep(Duration::from_secs(1));
             mend();
