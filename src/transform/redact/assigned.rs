@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::names::{Name, beside, prose};
 use super::values::{is_literal, is_prose};
 use super::words::{ends_with_word, in_name};
-use super::{markup, paired, parted};
+use super::{field_error, markup, paired, parted};
 
 /// Where the value of the name at `name` stands; empty stretches are none. Answers the end of a block of lines below it.
 ///
@@ -29,6 +29,9 @@ pub(super) fn value(
         return None;
     };
     let rest = text.get(from..)?;
+    if field_error::begins(rest) {
+        return None;
+    }
     if let Some(at) = quoted(text, from) {
         each(at);
         return None;

@@ -16,6 +16,8 @@ pub(super) struct CommandLine {
     next: Option<Next>,
     /// Words to pass over, and words that are secrets behind those.
     left: (usize, usize),
+    /// It stands in another one, up to a bracket or a backquote: `$(openssl passwd x)`.
+    inside: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,19 @@ impl CommandLine {
 
     /// The secret of the next word, which is given without the quotes around it.
     pub(super) fn word(&mut self, word: &str) -> Option<Range<usize>> {
+        let opened = ["$(", "`", "("].iter().find_map(|open| word.strip_prefix(open));
+        if let Some(program) = opened.and_then(Program::named) {
+            *self = Self { program: Some(program), inside: true, ..Self::default() };
+            return None;
+        }
+        let secret = self.next_word(word);
+        if self.inside && word.ends_with([')', '`']) {
+            *self = Self::default();
+        }
+        secret
+    }
+
+    fn next_word(&mut self, word: &str) -> Option<Range<usize>> {
         let next = self.next.take();
         let flag = word.starts_with('-') && word.len() > 1;
         if let Some(next) = next.filter(|_| !flag) {
@@ -208,6 +223,7 @@ mod tests {
         assert_eq!(check("htpasswd -bc /etc/f bob hunter2"), "hunter2");
         assert_eq!(check("sqlplus -s system/hunter2@//db"), "hunter2");
         assert_eq!(check("smbclient -U bob%hunter2 //h/s"), "hunter2");
+        assert_eq!(check("usermod -p $(openssl passwd -6 hunter2) ops"), "hunter2)");
         assert_eq!(check("npm config set //r.example/:_authToken hunter2"), "hunter2");
     }
 }

@@ -173,6 +173,8 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
     if line.ends_with(b"\n")
         || line.ends_with(b"\\")
         || line.ends_with(b"eader")
+        // HAProxy's `stats auth`.
+        || line.ends_with(b"stats")
         || line.ends_with(b"\\n")
         || line.ends_with(b"\\t")
         || line.ends_with(b"-")
@@ -265,9 +267,9 @@ fn behind_key(text: &[u8], at: usize) -> bool {
     }
     let first = text[..at].iter().rev().take(8).find(|byte| !b"_.- ".contains(byte));
     match rest.first() {
-        // `api`, `access`, `private`.
+        // `api`, `access`, `private`, `account`.
         Some(byte) if byte.is_ascii_alphanumeric() || b"_.-".contains(byte) => {
-            first.is_some_and(|byte| b"iseISE".contains(byte))
+            first.is_some_and(|byte| b"isetISET".contains(byte))
                 || rest.starts_with(b"data")
                 || rest.starts_with(b"-data")
                 || rest.starts_with(b"Data")

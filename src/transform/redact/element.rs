@@ -4,7 +4,8 @@ use super::custom::Ruling;
 use super::frame::Flags;
 use super::names::Name;
 use super::token::is_token;
-use super::walk::Walk;
+use super::values::is_short_measure;
+use super::walk::{Walk, scalar_end};
 use crate::event::text;
 use crate::event::walk::string_end;
 
@@ -23,8 +24,17 @@ impl Walk<'_> {
                 Ruling::Pattern(_) | Ruling::None => {}
             }
         }
-        if self.line.get(at) != Some(&b'"') {
-            return self.any(at, flags);
+        match self.line.get(at) {
+            Some(b'"') => {}
+            Some(b'{' | b'[') => return self.any(at, flags),
+            // A short number may count something.
+            Some(_) if flags.has(Flags::HOT) && flags.has(Flags::NUMBERS) => {
+                let end = scalar_end(self.line, at)?;
+                let written = str::from_utf8(&self.line[at..end]).unwrap_or_default();
+                let short = is_short_measure(written);
+                return self.named(at, if short { Name::Plain } else { Name::Header }, flags);
+            }
+            _ => return self.any(at, flags),
         }
         let end = string_end(self.line, at + 1)?;
         let inside = at + 1..end;

@@ -36,6 +36,8 @@ impl Flags {
 
     /// Rows of a Table of which some columns are secret.
     pub(super) const CELLS: Self = Self(1 << 12);
+    /// Of an array below a suspicious name: long numbers are blanked too.
+    pub(super) const NUMBERS: Self = Self(1 << 13);
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

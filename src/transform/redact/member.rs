@@ -220,7 +220,11 @@ impl Walk<'_> {
             Name::Plain | Name::Weak | Name::Random if flags.has(Flags::HOT) => {
                 self.named(at, Name::Header, flags)
             }
-            judged => self.named(at, judged, flags.with(Flags::HOT.when(judged.is_hot()))),
+            judged => {
+                let hot = Flags::HOT.when(judged.is_hot());
+                let numbers = Flags::NUMBERS.when(array && judged != Name::Mention);
+                self.named(at, judged, flags.with(hot).with(numbers))
+            }
         }
     }
 

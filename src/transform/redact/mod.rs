@@ -23,6 +23,7 @@ mod element;
 mod envelope;
 mod extra;
 mod extract;
+mod field_error;
 mod formats;
 mod frame;
 mod groups;

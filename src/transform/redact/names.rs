@@ -188,7 +188,7 @@ fn ending(name: &str, plain: &str) -> Name {
     let variable = name.contains('_') && !name.bytes().any(|byte| byte.is_ascii_lowercase());
     match last {
         "key" | "auth" if variable && !lists().no_key.contains(&before) => Name::Key,
-        "key" | "keys" => Name::Random,
+        "key" | "keys" | "session" => Name::Random,
         _ => Name::Weak,
     }
 }

@@ -12,8 +12,7 @@ use super::shapes;
 use super::token::is_token;
 use super::values::is_harmless;
 use super::words::in_name;
-use super::{assigned, assigned::closing};
-use super::{command_line, pipe, sql};
+use super::{assigned, command_line, field_error, pipe, sql};
 use crate::event::text;
 
 /// What was found in a text.
@@ -94,7 +93,7 @@ impl Search<'_> {
                 self.word(at);
                 shapes::scheme(text, at)
             }
-            What::Quoted => quoted(text, at),
+            What::Quoted => field_error::value(text, at),
             // In the string its slashes may have been escaped.
             What::Url if at < self.url || at + 3 > text.len() => None,
             What::Url => {
@@ -245,34 +244,6 @@ fn is_public_key(run: &[u8]) -> bool {
     [&b"AAAAB3NzaC1"[..], b"AAAAC3NzaC1", b"AAAAE2VjZHNh", b"AAAAGnNrLXNzaC1", b"AAAAInNrLWVjZHNh"]
         .iter()
         .any(|begin| run.starts_with(begin))
-}
-
-/// The value that the server quotes behind `Invalid value: `; all that follows, where it is a structure.
-fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
-    const TYPES: &[&[u8]] =
-        &[b"object", b"string", b"integer", b"number", b"boolean", b"array", b"null"];
-    let before = text[..at].trim_ascii_end();
-    let word = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let word = &before[before.len() - word..];
-    if ![&b"invalid"[..], b"unsupported", b"duplicate"].iter().any(|w| word.eq_ignore_ascii_case(w))
-    {
-        return None;
-    }
-    let start = at + b" value: ".len();
-    let rest = &text[start..];
-    let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
-    if let Some(quote) = rest.get(backslashes).filter(|byte| b"\"'`".contains(byte)) {
-        let start = start + backslashes + 1;
-        let at = start..closing(text, start, *quote, backslashes);
-        return (!TYPES.contains(&&text[at.clone()])).then_some(at);
-    }
-    let scalar =
-        rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(byte));
-    let scalar = &rest[..scalar.count()];
-    let literal = [&b"true"[..], b"false", b"null", b"nil"].contains(&scalar);
-    let number = scalar.iter().all(|byte| byte.is_ascii_digit() || b".+-eE".contains(byte));
-    let plain = !scalar.is_empty() && (literal || number);
-    (!plain && !rest.is_empty()).then_some(start..text.len())
 }
 
 /// Whether `Secret` at `at` is what `kind:` says, in YAML or in JSON that could not be read.

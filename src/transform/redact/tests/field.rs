@@ -37,6 +37,14 @@ fn numbers_and_booleans_under_secret_names_are_blanked() {
             r#"{"a":"{\"token\":\"***\",\"maxTokens\":4096}"}"#,
         ),
         (r#"{"a":"pin: 7734991\nretries: 3\n"}"#, r#"{"a":"pin: ***\nretries: 3\n"}"#),
+        (
+            r#"{"passwords":[7734991,48159263],"maxTokens":[4096,1]}"#,
+            r#"{"passwords":["***","***"],"maxTokens":[4096,1]}"#,
+        ),
+        (
+            r#"{"message":"spec.password: Invalid value: 7734991: must be a string"}"#,
+            r#"{"message":"spec.password: Invalid value: ***: must be a string"}"#,
+        ),
     ] {
         let line = event("things", &format!(r#""requestObject":{body}"#));
         let wanted = event("things", &format!(r#""requestObject":{kept}"#));
@@ -70,6 +78,7 @@ fn a_value_that_blanks_part_from_its_name_is_blanked() {
         ("Fluent Bit", "[OUTPUT]\n    Name es\n    HTTP_Passwd     §M\n"),
         ("Fluent Bit, a header", "[OUTPUT]\n    Header Authorization Bearer §M\n"),
         ("HAProxy", "userlist ops\n  user kim insecure-password §M\n"),
+        ("HAProxy, its page", "frontend stats\n  stats auth admin:§M\n  stats realm x\n"),
         ("nginx", "proxy_set_header X-Api-Key §M;\n"),
         ("FRR", "router bgp 64500\n neighbor 10.0.0.1 password §M\n"),
         (

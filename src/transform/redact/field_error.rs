@@ -1,0 +1,67 @@
+//! What the API server says is wrong with a field: `spec.password: Invalid value: "x": must be longer`.
+//!
+//! The words are those of `Error` in `util/validation/field/errors.go` of apimachinery.
+
+use std::ops::Range;
+
+use super::assigned::closing;
+use super::names::judge;
+use super::words::in_name;
+
+/// What it says of the field, behind the colon.
+const KINDS: &[&[u8]] = &[
+    b"Not found",
+    b"Required value",
+    b"Duplicate value",
+    b"Invalid value",
+    b"Unsupported value",
+    b"Forbidden: ",
+    b"Too long",
+    b"Too many",
+    b"Too few",
+    b"Internal error",
+];
+
+/// Whether what stands behind a name and its colon is no value but says what is wrong with one.
+pub(super) fn begins(text: &[u8]) -> bool {
+    KINDS.iter().any(|kind| text.starts_with(kind))
+}
+
+/// The value that is quoted behind `Invalid value: `, of which ` value: ` stands at `at`; all that follows, where it is a
+/// structure.
+pub(super) fn value(text: &[u8], at: usize) -> Option<Range<usize>> {
+    const TYPES: &[&[u8]] =
+        &[b"object", b"string", b"integer", b"number", b"boolean", b"array", b"null"];
+    let before = text[..at].trim_ascii_end();
+    let word = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let (before, word) = before.split_at(before.len() - word);
+    if ![&b"invalid"[..], b"unsupported", b"duplicate"].iter().any(|w| word.eq_ignore_ascii_case(w))
+    {
+        return None;
+    }
+    let start = at + b" value: ".len();
+    let rest = &text[start..];
+    let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+    if let Some(quote) = rest.get(backslashes).filter(|byte| b"\"'`".contains(byte)) {
+        let start = start + backslashes + 1;
+        let at = start..closing(text, start, *quote, backslashes);
+        return (!TYPES.contains(&&text[at.clone()])).then_some(at);
+    }
+    let scalar =
+        rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(byte));
+    let scalar = &rest[..scalar.count()];
+    let literal = [&b"true"[..], b"false", b"null", b"nil"].contains(&scalar);
+    let number = scalar.iter().all(|byte| byte.is_ascii_digit() || b".+-eE".contains(byte));
+    if scalar.is_empty() || !literal && !number {
+        return (!rest.is_empty()).then_some(start..text.len());
+    }
+    hides(before, scalar).then_some(start..start + scalar.len())
+}
+
+/// Whether a number or a literal is a secret because of the field that stands before, with its colon.
+fn hides(before: &[u8], scalar: &[u8]) -> bool {
+    let Some(path) = before.trim_ascii_end().strip_suffix(b":") else { return false };
+    let name = path.iter().rev().take(128).take_while(|byte| in_name(**byte)).count();
+    let name = str::from_utf8(&path[path.len() - name..]);
+    name.is_ok_and(|name| judge(name).hides_scalar(scalar))
+}
