@@ -75,10 +75,12 @@ fn probe() -> Result<(), String> {
     if tried.status.success() { Ok(()) } else { Err(format!("{}; {hint}", said.trim())) }
 }
 
-fn run(line: &str) {
+/// What a line of shell prints.
+fn run(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {said}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Which packets of the stores vanish without an answer.
@@ -98,10 +100,7 @@ fn mend() {
 fn orphaned(ports: &[String]) -> String {
     let to = ports.iter().map(|port| format!("dport = :{port}")).collect::<Vec<_>>().join(" or ");
     let states = "state fin-wait-1 state closing state last-ack";
-    let output = Command::new("sh").args(["-c", &format!("ss -Htn {states} '( {to} )'")]).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    run(&format!("ss -Htn {states} '( {to} )'"))
 }
 
 /// Fails unless the agent says which outputs do not answer, and stays within the memory that it says it may take.

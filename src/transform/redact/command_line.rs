@@ -16,8 +16,8 @@ pub(super) struct CommandLine {
     next: Option<Next>,
     /// Words to pass over, and words that are secrets behind those.
     left: (usize, usize),
-    /// It stands in another one, up to a bracket or a backquote: `$(openssl passwd x)`.
-    inside: bool,
+    /// In another command line, up to a bracket or a backquote: the program of that one, if it is known.
+    outer: Option<Option<&'static Program>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +38,14 @@ impl CommandLine {
     pub(super) fn word(&mut self, word: &str) -> Option<Range<usize>> {
         let opened = ["$(", "`", "("].iter().find_map(|open| word.strip_prefix(open));
         if let Some(program) = opened.and_then(Program::named) {
-            *self = Self { program: Some(program), inside: true, ..Self::default() };
+            // `$(openssl passwd x)`
+            let outer = Some(self.program);
+            *self = Self { program: Some(program), outer, ..Self::default() };
             return None;
         }
         let secret = self.next_word(word);
-        if self.inside && word.ends_with([')', '`']) {
-            *self = Self::default();
+        if let Some(program) = self.outer.filter(|_| word.ends_with([')', '`'])) {
+            *self = Self { program, ..Self::default() };
         }
         secret
     }
@@ -224,6 +226,7 @@ mod tests {
         assert_eq!(check("sqlplus -s system/hunter2@//db"), "hunter2");
         assert_eq!(check("smbclient -U bob%hunter2 //h/s"), "hunter2");
         assert_eq!(check("usermod -p $(openssl passwd -6 hunter2) ops"), "hunter2)");
+        assert_eq!(check("curl $(vault login hunter2) -u a:hunter3 x"), "hunter2) hunter3");
         assert_eq!(check("npm config set //r.example/:_authToken hunter2"), "hunter2");
     }
 }

@@ -24,17 +24,16 @@ impl Walk<'_> {
                 Ruling::Pattern(_) | Ruling::None => {}
             }
         }
-        match self.line.get(at) {
-            Some(b'"') => {}
-            Some(b'{' | b'[') => return self.any(at, flags),
-            // A short number may count something.
-            Some(_) if flags.has(Flags::HOT) && flags.has(Flags::NUMBERS) => {
-                let end = scalar_end(self.line, at)?;
+        if self.line.get(at) != Some(&b'"') {
+            let numbers = flags.has(Flags::HOT) && flags.has(Flags::NUMBERS);
+            if let Some(end) = scalar_end(self.line, at).filter(|_| numbers) {
+                // A short number may count something.
                 let written = str::from_utf8(&self.line[at..end]).unwrap_or_default();
-                let short = is_short_measure(written);
-                return self.named(at, if short { Name::Plain } else { Name::Header }, flags);
+                if !is_short_measure(written) {
+                    return self.named(at, Name::Header, flags);
+                }
             }
-            _ => return self.any(at, flags),
+            return self.any(at, flags);
         }
         let end = string_end(self.line, at + 1)?;
         let inside = at + 1..end;

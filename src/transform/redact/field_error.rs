@@ -8,23 +8,24 @@ use super::assigned::closing;
 use super::names::judge;
 use super::words::in_name;
 
-/// What it says of the field, behind the colon.
+/// What it says of the field, behind the colon. Of the kinds with a value those that [`value`] finds; the words of the
+/// others may stand before anything.
 const KINDS: &[&[u8]] = &[
-    b"Not found",
     b"Required value",
     b"Duplicate value",
     b"Invalid value",
     b"Unsupported value",
-    b"Forbidden: ",
+    b"Forbidden",
     b"Too long",
     b"Too many",
     b"Too few",
-    b"Internal error",
 ];
 
-/// Whether what stands behind a name and its colon is no value but says what is wrong with one.
+/// Whether what stands behind a name and its colon is no value but says what is wrong with one. A password may begin
+/// with the same words, so that a colon or the end has to follow.
 pub(super) fn begins(text: &[u8]) -> bool {
-    KINDS.iter().any(|kind| text.starts_with(kind))
+    let rest = KINDS.iter().find_map(|kind| text.strip_prefix(*kind));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b": "))
 }
 
 /// The value that is quoted behind `Invalid value: `, of which ` value: ` stands at `at`; all that follows, where it is a
@@ -64,4 +65,19 @@ fn hides(before: &[u8], scalar: &[u8]) -> bool {
     let name = path.iter().rev().take(128).take_while(|byte| in_name(**byte)).count();
     let name = str::from_utf8(&path[path.len() - name..]);
     name.is_ok_and(|name| judge(name).hides_scalar(scalar))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_that_begins_like_an_error_is_none() {
+        for text in ["Required value", "Invalid value: 1: must be", "Too many: 5: must have"] {
+            assert!(begins(text.as_bytes()), "{text}");
+        }
+        for text in ["Too many secrets", "Forbidden!", "Invalid values", "Not found: \"x\""] {
+            assert!(!begins(text.as_bytes()), "{text}");
+        }
+    }
 }

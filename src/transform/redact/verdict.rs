@@ -43,20 +43,21 @@ impl Name {
 
     /// Whether a text that it names is a secret.
     pub(super) fn hides(self, value: &str) -> bool {
-        // Blanks around a value are none of it, but they may be all that there is.
-        let value = Some(value.trim()).filter(|trimmed| !trimmed.is_empty()).unwrap_or(value);
+        // A file ends with a newline; other blanks belong to a value that seems harmless without them.
+        let value = value.strip_suffix('\n').unwrap_or(value);
         // The scheme of a header, and a reference behind it.
-        let value = ["Bearer ", "Basic ", "Token ", "bearer ", "basic ", "token "]
+        let bare = ["Bearer ", "Basic ", "Token ", "bearer ", "basic ", "token "]
             .iter()
             .find_map(|scheme| value.strip_prefix(scheme))
             .unwrap_or(value);
-        if self == Self::Password && matches!(value, "true" | "false" | "yes" | "no" | "on" | "off")
+        if self == Self::Password && matches!(bare, "true" | "false" | "yes" | "no" | "on" | "off")
         {
             return true;
         }
-        if values::is_harmless(value) {
+        if values::is_harmless(bare) {
             return false;
         }
+        let value = bare.trim();
         match self {
             Self::Plain => false,
             Self::Beside => !values::is_one_word(value),
