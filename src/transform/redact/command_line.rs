@@ -16,8 +16,10 @@ pub(super) struct CommandLine {
     next: Option<Next>,
     /// Words to pass over, and words that are secrets behind those.
     left: (usize, usize),
-    /// In another command line, up to a bracket or a backquote: the program of that one, if it is known.
-    outer: Option<Option<&'static Program>>,
+    /// It stands in another one, up to a bracket or a backquote: `$(openssl passwd x)`.
+    inside: bool,
+    /// The program of that one.
+    outer: Option<&'static Program>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +40,13 @@ impl CommandLine {
     pub(super) fn word(&mut self, word: &str) -> Option<Range<usize>> {
         let opened = ["$(", "`", "("].iter().find_map(|open| word.strip_prefix(open));
         if let Some(program) = opened.and_then(Program::named) {
-            // `$(openssl passwd x)`
-            let outer = Some(self.program);
-            *self = Self { program: Some(program), outer, ..Self::default() };
+            let outer = self.program;
+            *self = Self { program: Some(program), inside: true, outer, ..Self::default() };
             return None;
         }
         let secret = self.next_word(word);
-        if let Some(program) = self.outer.filter(|_| word.ends_with([')', '`'])) {
-            *self = Self { program, ..Self::default() };
+        if self.inside && word.ends_with([')', '`']) {
+            *self = Self { program: self.outer, ..Self::default() };
         }
         secret
     }
