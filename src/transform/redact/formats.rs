@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::literal::Extractor;
 
-use super::stretches::{Found, look};
+use super::sweep::{Found, look};
 
 /// The table; its head says what the columns are.
 const TABLE: &str = include_str!("formats.txt");

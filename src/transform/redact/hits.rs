@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::patterns::What;
-use super::stretches::{Found, look};
+use super::sweep::{Found, look};
 use super::{runs, written};
 
 /// A place that deserves a look.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::hits::Hits;
-use super::screen::{Folded, Screen};
+use super::screen::{Finds, Screen};
 use crate::event::{Record, Span};
 use crate::transform::edit::Edits;
 
@@ -22,7 +22,7 @@ const BEFORE: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(super) hits: Hits,
-    folded: Folded,
+    finds: Finds,
     gone: Vec<Range<usize>>,
     stretches: Vec<Stretch>,
     /// Where the user of this event is kept, and where it begins.
@@ -55,7 +55,7 @@ impl Scratch {
             self.recall(screen, record.line, at);
         }
         self.gone.sort_unstable_by_key(|at| at.start);
-        screen.hits_beside(record.line, &self.gone, &mut self.folded, &mut self.hits);
+        screen.hits_beside(record.line, &self.gone, &mut self.finds, &mut self.hits);
     }
 
     /// Adds the hits of a stretch that is kept, or will be; answers its place.
@@ -71,7 +71,7 @@ impl Scratch {
             kept.bytes.extend_from_slice(bytes);
             kept.edits = None;
             kept.hits.clear();
-            screen.hits_within(line, at.clone(), &mut self.folded, &mut kept.hits);
+            screen.hits_within(line, at.clone(), &mut self.finds, &mut kept.hits);
             kept.hits.back(at.start);
         }
         self.hits.extend(at.start, &kept.hits);

@@ -1,5 +1,10 @@
 //! What the screen looks for.
 
+/// Bytes of a pattern by which it is searched for.
+pub(super) const DEPTH: usize = 4;
+/// Groups in which the patterns are searched for: two sets of eight, one for each bit of a byte.
+pub(super) const GROUPS: usize = 16;
+
 /// Why a place deserves a look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum What {
@@ -42,8 +47,8 @@ pub(super) enum What {
 }
 
 /// Patterns, and why a place where one stands deserves a look. The search folds letters to small ones, `_` to 0x7f and a
-/// backslash to `|`; a pattern may be written either way. Their order does not matter: `groups.rs` finds the one that is
-/// searched for quickest.
+/// backslash to `|`; a pattern may be written either way. Their order does not matter: `build.rs` finds the groups that
+/// are searched for quickest.
 pub(super) type Patterns = &'static [(&'static [u8], What)];
 
 /// What any line is searched for.

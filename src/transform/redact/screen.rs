@@ -7,16 +7,16 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::packed::{Config, MatchKind, Searcher};
-use aho_corasick::{AhoCorasick, BuildError, PatternID};
+use aho_corasick::{AhoCorasick, BuildError};
 use memchr::memmem::Finder;
 
 use super::confirm::confirm;
 use super::formats::{FormatError, Formats};
 use super::hits::Hits;
-use super::patterns::{COMMANDS, LINE, OTHER_LETTERS, What};
-use super::stretches::{Found, look};
-use super::{groups, runs, shapes};
+use super::patterns::{OTHER_LETTERS, What};
+use super::search::Search;
+use super::sweep::{BLOCK, Found, State, candidates};
+use super::{runs, shapes};
 
 /// Searches for all patterns at once.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(super) struct Screen {
 /// The built-in searches.
 #[derive(Debug)]
 struct Built {
-    line: Vec<Set>,
-    commands: Vec<Set>,
+    line: Search,
+    commands: Search,
     /// [`OTHER_LETTERS`].
     letters: AhoCorasick,
     formats: Formats,
@@ -51,28 +51,16 @@ pub(crate) enum ScreenError {
     Formats(#[from] FormatError),
 }
 
-/// Some of the patterns.
-#[derive(Debug)]
-struct Set {
-    patterns: groups::Set,
-    /// With vector instructions, where the processor has them.
-    packed: Option<Searcher>,
-    plain: AhoCorasick,
-}
-
 /// Bytes looked at in one go; small enough for the nearest cache.
-const CHUNK: usize = 4096;
-/// A pattern that begins in one chunk ends within this.
-const OVERLAP: usize = 16;
+const CHUNK: usize = 64 * BLOCK;
+/// A word of other letters has its first and last one that is not ASCII within this of its ends, and of the next.
+const NEAR: usize = 16;
 
 impl Built {
     fn new() -> Result<Self, ScreenError> {
-        let sets = |patterns| -> Result<Vec<Set>, BuildError> {
-            groups::sets(patterns).into_iter().map(Set::new).collect()
-        };
         Ok(Self {
-            line: sets(LINE)?,
-            commands: sets(COMMANDS)?,
+            line: Search::line(),
+            commands: Search::commands(),
             letters: AhoCorasick::new(OTHER_LETTERS)?,
             formats: Formats::new()?,
             newline: Finder::new(b"\\n"),
@@ -97,12 +85,11 @@ impl Screen {
     /// The hits in a text that is no line of a log: it may be a script or a file.
     pub(super) fn hits(&self, text: &[u8]) -> Hits {
         let mut hits = Hits::default();
-        let mut folded = Folded::default();
+        let mut finds = Finds::default();
         #[cfg(test)]
         self.everywhere(text, &mut hits);
-        self.search(text, 0..text.len(), &mut folded, &mut hits);
-        flush(&self.built.line, text, &mut folded, &mut hits);
-        self.commands(text, 0..text.len(), &mut folded, &mut hits);
+        self.search(text, 0..text.len(), &mut finds, &mut hits);
+        self.commands(text, 0..text.len(), &mut finds, &mut hits);
         hits.order();
         hits
     }
@@ -112,17 +99,14 @@ impl Screen {
         &self,
         line: &[u8],
         gone: &[Range<usize>],
-        folded: &mut Folded,
+        finds: &mut Finds,
         hits: &mut Hits,
     ) {
         #[cfg(test)]
         self.everywhere(line, hits);
         for stretch in between(gone, line.len()) {
-            self.search(line, stretch, folded, hits);
-        }
-        flush(&self.built.line, line, folded, hits);
-        for stretch in between(gone, line.len()) {
-            self.scripts(line, stretch, folded, hits);
+            self.search(line, stretch.clone(), finds, hits);
+            self.scripts(line, stretch, finds, hits);
         }
         hits.order();
     }
@@ -132,12 +116,11 @@ impl Screen {
         &self,
         line: &[u8],
         at: Range<usize>,
-        folded: &mut Folded,
+        finds: &mut Finds,
         hits: &mut Hits,
     ) {
-        self.search(line, at, folded, hits);
-        flush(&self.built.line, line, folded, hits);
-        folded.begins.clear();
+        self.search(line, at, finds, hits);
+        finds.begins.clear();
         hits.order();
     }
 
@@ -150,29 +133,48 @@ impl Screen {
         }
     }
 
-    /// Adds the hits in a stretch; those of patterns, once what was folded is flushed.
-    fn search(&self, text: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
-        for chunk in chunks(at.clone()) {
-            if folded.bytes.len() + chunk.len() > CHUNK {
-                flush(&self.built.line, text, folded, hits);
+    /// Adds the hits in a stretch, and notes where command lines begin.
+    fn search(&self, text: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
+        let Finds { found, begins } = finds;
+        let line = &self.built.line;
+        let mut state = State::default();
+        let mut from = at.start;
+        while from < at.end {
+            let to = at.end.min(from + CHUNK);
+            state.sweep(text, from..to, &line.tables, found);
+            if to == at.end {
+                state.end(to, found);
             }
-            folded.push(text, chunk);
+            for found in found.drain(..) {
+                match found {
+                    Found::Word(word) => {
+                        if let Some(token) = self.formats().token(
+                            &text[at.start..at.end],
+                            &(word.start - at.start..word.end - at.start),
+                        ) {
+                            hits.push(at.start + token.start, What::Marked);
+                        }
+                    }
+                    Found::Run(run) => {
+                        if runs::is_secret(&text[run.clone()]) {
+                            hits.push(run.start, What::Run);
+                        }
+                    }
+                    Found::Sign(sign) => Self::sign(text, sign, hits),
+                    Found::Maybe { at: place, groups } => {
+                        line.at(text, &at, place, groups, |place, what| {
+                            if what == What::Commands {
+                                begins.push(place);
+                            } else if confirm(text, place, what, &mut hits.structural) {
+                                hits.push(place, what);
+                            }
+                        });
+                    }
+                }
+            }
+            from = to;
         }
-        let stretch = &text[at.clone()];
-        let ascii = look(stretch, |found| match found {
-            Found::Word(word) => {
-                if let Some(token) = self.formats().token(stretch, &word) {
-                    hits.push(at.start + token.start, What::Marked);
-                }
-            }
-            Found::Run(run) => {
-                if runs::is_secret(&stretch[run.clone()]) {
-                    hits.push(at.start + run.start, What::Run);
-                }
-            }
-            Found::Sign(sign) => Self::sign(text, at.start + sign, hits),
-        });
-        if !ascii {
+        if state.other_letters {
             self.other_letters(text, at, hits);
         }
     }
@@ -193,13 +195,13 @@ impl Screen {
         let mut from = at.start;
         while let Some(first) = not_ascii(&text[..at.end], from) {
             // A word has other letters as well, a few bytes before and behind.
-            let mut end = at.end.min(first + OVERLAP);
+            let mut end = at.end.min(first + NEAR);
             while let Some(last) = text[first..end].iter().rposition(|byte| !byte.is_ascii())
-                && end < at.end.min(first + last + OVERLAP)
+                && end < at.end.min(first + last + NEAR)
             {
-                end = at.end.min(first + last + OVERLAP);
+                end = at.end.min(first + last + NEAR);
             }
-            let start = first.saturating_sub(OVERLAP).max(at.start);
+            let start = first.saturating_sub(NEAR).max(at.start);
             for found in self.built.letters.find_iter(&text[start..end]) {
                 hits.push(start + found.start(), What::Word);
             }
@@ -208,8 +210,8 @@ impl Screen {
     }
 
     /// Searches the command lines and the strings with several lines in a stretch of a line.
-    fn scripts(&self, line: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
-        let mut begins = std::mem::take(&mut folded.begins);
+    fn scripts(&self, line: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
+        let mut begins = std::mem::take(&mut finds.begins);
         begins.sort_unstable();
         let mut done = at.start;
         for begin in begins.iter().copied().filter(|begin| at.contains(begin)) {
@@ -218,12 +220,12 @@ impl Screen {
             let close = if rest[1..].starts_with(b"ommand=") { b'"' } else { b']' };
             let end = memchr::memchr(close, rest).map_or(at.end, |end| begin + end);
             if begin >= done {
-                self.commands(line, begin..end, folded, hits);
+                self.commands(line, begin..end, finds, hits);
                 done = end;
             }
         }
         begins.retain(|begin| *begin >= at.end);
-        folded.begins = begins;
+        finds.begins = begins;
         let mut from = at.start;
         while let Some(found) = self.built.newline.find(&line[from..at.end]) {
             let found = from + found;
@@ -231,16 +233,23 @@ impl Screen {
             let open = |quote: &usize| *quote == 0 || line[from + quote - 1] != b'\\';
             let start = quotes.take(SEARCHED).find(open).map_or(from, |quote| from + quote);
             let end = crate::event::walk::string_end(line, found + 2).unwrap_or(at.end).min(at.end);
-            self.commands(line, start..end, folded, hits);
+            self.commands(line, start..end, finds, hits);
             from = end.max(found + 2);
         }
     }
 
     /// Adds the hits of what command lines and files have beside other texts.
-    fn commands(&self, text: &[u8], at: Range<usize>, folded: &mut Folded, hits: &mut Hits) {
-        for chunk in chunks(at) {
-            folded.push(text, chunk);
-            flush(&self.built.commands, text, folded, hits);
+    fn commands(&self, text: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
+        let commands = &self.built.commands;
+        candidates(text, at.clone(), &commands.tables, &mut finds.found);
+        for found in finds.found.drain(..) {
+            if let Found::Maybe { at: place, groups } = found {
+                commands.at(text, &at, place, groups, |place, what| {
+                    if confirm(text, place, what, &mut hits.structural) {
+                        hits.push(place, what);
+                    }
+                });
+            }
         }
     }
 }
@@ -255,29 +264,6 @@ fn between(others: &[Range<usize>], end: usize) -> impl Iterator<Item = Range<us
     })
 }
 
-/// The chunks of a stretch. Each ends a little behind where the next one begins.
-fn chunks(at: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let starts = at.start..at.end.saturating_sub(OVERLAP).max(at.start + 1);
-    starts.step_by(CHUNK - OVERLAP).map(move |start| start..at.end.min(start + CHUNK))
-}
-
-/// Searches what was folded of a text for the patterns of some sets, and forgets it.
-fn flush(sets: &[Set], text: &[u8], folded: &mut Folded, hits: &mut Hits) {
-    let Folded { bytes, parts, begins } = folded;
-    for set in sets {
-        set.search(bytes, |at, what| {
-            let at = place(parts, at);
-            if what == What::Commands {
-                begins.push(at);
-            } else if confirm(text, at, what, &mut hits.structural) {
-                hits.push(at, what);
-            }
-        });
-    }
-    bytes.clear();
-    parts.clear();
-}
-
 /// Where the next byte stands that is not ASCII.
 fn not_ascii(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
@@ -290,70 +276,10 @@ fn not_ascii(text: &[u8], from: usize) -> Option<usize> {
 /// Quotes before an escaped newline among which the one that opens its string is searched.
 const SEARCHED: usize = 1024;
 
-/// Stretches of a text in lower case, one behind the other: searching many short ones at once costs less. Kept from line
-/// to line, so that most cost no allocation.
+/// What was found in a part of a text. Kept from line to line, so that most cost no allocation.
 #[derive(Debug, Default)]
-pub(super) struct Folded {
-    bytes: Vec<u8>,
-    /// Where each begins here and in the text.
-    parts: Vec<(usize, usize)>,
+pub(super) struct Finds {
+    found: Vec<Found>,
     /// Where command lines begin in the text.
     begins: Vec<usize>,
-}
-
-impl Folded {
-    fn push(&mut self, text: &[u8], at: Range<usize>) {
-        if !self.parts.is_empty() {
-            // No folded byte is 0, and so no pattern has it.
-            self.bytes.push(0);
-        }
-        self.parts.push((self.bytes.len(), at.start));
-        // One bit folds the case of letters; what it does to other bytes, it does to the patterns too.
-        self.bytes.extend(text[at].iter().map(|byte| byte | 0x20));
-    }
-}
-
-/// Where a folded byte stands in the text.
-fn place(parts: &[(usize, usize)], at: usize) -> usize {
-    let part = parts.iter().rev().find(|(start, _)| *start <= at);
-    part.map_or(at, |(start, place)| place + at - start)
-}
-
-impl Set {
-    fn new(patterns: groups::Set) -> Result<Self, BuildError> {
-        let mut builder = Config::new()
-            .match_kind(MatchKind::LeftmostFirst)
-            .heuristic_pattern_limits(false)
-            .builder();
-        let folded: Vec<Vec<u8>> = patterns
-            .iter()
-            .map(|(pattern, _)| pattern.iter().map(|byte| byte | 0x20).collect())
-            .collect();
-        builder.extend(&folded);
-        let plain = AhoCorasick::builder()
-            .match_kind(aho_corasick::MatchKind::LeftmostFirst)
-            .build(&folded)?;
-        Ok(Self { patterns, packed: builder.build(), plain })
-    }
-
-    fn found(&self, at: usize, pattern: PatternID, each: &mut impl FnMut(usize, What)) {
-        let (_, what) = self.patterns[pattern.as_usize()];
-        each(at, what);
-    }
-
-    fn search(&self, folded: &[u8], mut each: impl FnMut(usize, What)) {
-        match &self.packed {
-            // Shorter ones are searched slowly by it.
-            Some(packed) if folded.len() >= packed.minimum_len() => {
-                for found in packed.find_iter(folded) {
-                    self.found(found.start(), found.pattern(), &mut each);
-                }
-            }
-            _ => {
-                for found in self.plain.find_iter(folded) {
-                    self.found(found.start(), found.pattern(), &mut each);
-                }
-            }
-        }
-    }
 }
