@@ -1,5 +1,6 @@
 //! The steps of one output, one after the other.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::edit::Edits;
@@ -26,6 +27,11 @@ pub(crate) struct Chain {
     pub(crate) key: Key,
 }
 
+/// Bytes of new lines for which there is room from batch to batch.
+const ROOM: usize = 1 << 20;
+/// A batch may keep the old lines of its events beside the new ones if those are at most this part of it.
+const WASTE: usize = 4;
+
 /// What becomes of one event.
 enum Fate {
     Same,
@@ -40,9 +46,42 @@ struct Work {
     edits: Edits,
     /// The new lines, one behind the other.
     changed: Vec<u8>,
+    /// Of each the index of its event, and where it stands.
+    lines: Vec<(usize, Range<usize>)>,
     /// Why `where` failed, the last time it did.
     problem: Option<String>,
     scratch: Scratch,
+}
+
+impl Work {
+    /// Gives a batch its new lines. Those that stay as they are stand where they stood, unless that wastes too much memory.
+    fn hand_over(&mut self, batch: &mut Batch) {
+        if let ([event], [_]) = (&mut *batch.events, &*self.lines) {
+            // It may be a line of many megabytes, which is not copied once more.
+            event.line = Span::new(0, self.changed.len());
+            batch.bytes = std::mem::take(&mut self.changed);
+            return;
+        }
+        if self.changed.len() <= batch.bytes.len() / WASTE {
+            let begin = batch.bytes.len();
+            batch.bytes.extend_from_slice(&self.changed);
+            for (index, line) in &self.lines {
+                batch.events[*index].line = Span::new(begin + line.start, begin + line.end);
+            }
+            return;
+        }
+        let mut bytes = Vec::with_capacity(batch.bytes.len());
+        let mut lines = self.lines.iter().peekable();
+        for (index, event) in batch.events.iter_mut().enumerate() {
+            let begin = bytes.len();
+            bytes.extend_from_slice(match lines.next_if(|(changed, _)| *changed == index) {
+                Some((_, line)) => &self.changed[line.clone()],
+                None => &batch.bytes[event.line.range()],
+            });
+            event.line = Span::new(begin, bytes.len());
+        }
+        batch.bytes = bytes;
+    }
 }
 
 /// What an output's reader keeps from batch to batch, so that less is done twice; nothing that comes out depends on it.
@@ -50,7 +89,7 @@ struct Work {
 pub(crate) struct Kept {
     /// Of the chain that it is of.
     revision: u64,
-    scratch: Scratch,
+    work: Work,
 }
 
 impl Chain {
@@ -81,52 +120,36 @@ impl Chain {
         if kept.revision != revision {
             *kept = Kept { revision, ..Kept::default() };
         }
-        let scratch = std::mem::take(&mut kept.scratch);
-        let mut work = Work { scratch, ..Work::default() };
-        let mut events = Vec::with_capacity(batch.events.len());
+        let work = &mut kept.work;
+        work.changed.clear();
+        work.lines.clear();
+        work.problem = None;
+        let mut left = 0;
         for index in 0..batch.events.len() {
             let record = batch.record(index);
             let (begin, mut done) = (work.changed.len(), Done::default());
-            match self.event(&record, &mut work, &mut done) {
-                Fate::Dropped => {}
-                Fate::Same => events.push((*record.event, None)),
+            let fate = self.event(&record, work, &mut done);
+            count(&mut batch.passed, &done);
+            match fate {
+                Fate::Dropped => continue,
+                Fate::Same => {}
                 Fate::Changed => {
-                    let event = *record.event;
-                    let event = if done.lowered.is_some() || done.shrunk.is_some() {
-                        read_again(event, &work.changed[begin..])
-                    } else {
-                        moved(event, &work.edits)
-                            .unwrap_or_else(|| read_again(event, &work.changed[begin..]))
-                    };
-                    events.push((event, Some(begin..work.changed.len())));
+                    let line = begin..work.changed.len();
+                    let event = batch.events[index];
+                    let again = done.lowered.is_some() || done.shrunk.is_some();
+                    let moved = if again { None } else { moved(event, &work.edits) };
+                    batch.events[index] =
+                        moved.unwrap_or_else(|| read_again(event, &work.changed[line.clone()]));
+                    work.lines.push((left, line));
                 }
             }
-            count(&mut batch.passed, &done);
+            batch.events[left] = batch.events[index];
+            left += 1;
         }
-        kept.scratch = work.scratch;
-        batch.passed.problem = work.problem;
-        if work.changed.is_empty() {
-            batch.events = events.into_iter().map(|(event, _)| event).collect();
-            return;
-        }
-        if let [(event, Some(_))] = &mut *events {
-            // It may be a line of many megabytes, which is not copied once more.
-            event.line = Span::new(0, work.changed.len());
-            (batch.bytes, batch.events) = (work.changed, vec![*event]);
-            return;
-        }
-        let mut bytes = Vec::with_capacity(batch.bytes.len());
-        batch.events.clear();
-        for (mut event, changed) in events {
-            let begin = bytes.len();
-            bytes.extend_from_slice(match changed {
-                Some(range) => &work.changed[range],
-                None => &batch.bytes[event.line.range()],
-            });
-            event.line = Span::new(begin, bytes.len());
-            batch.events.push(event);
-        }
-        batch.bytes = bytes;
+        batch.events.truncate(left);
+        batch.passed.problem = work.problem.take();
+        work.hand_over(batch);
+        work.changed.shrink_to(ROOM);
     }
 
     /// Counts what would be done to the events of a batch, and changes nothing.
