@@ -1,18 +1,13 @@
 //! A second look at each place that the screen found, which costs little: most are something harmless.
 
 use super::markup::tag_of;
-use super::names::{Name, judge};
+use super::names::{Name, judge_bytes};
 use super::patterns::What;
 use super::runs::is_continue;
 use super::words::in_name;
 
 /// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
 const LONGEST: usize = 128;
-
-/// What is no text may be anything.
-fn judged(name: &[u8]) -> Name {
-    str::from_utf8(name).map_or(Name::Suspicious, judge)
-}
 
 /// Looks at a place once more. Says no only where no other file of this room would do anything about it.
 pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool) -> bool {
@@ -91,19 +86,19 @@ fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
     let begins = field || before.ends_with(b"\"") && !before.ends_with(b"\\\"");
     if !begins || behind.first() != Some(&b'"') {
         let long = end - start >= LONGEST || before.last() == Some(&b' ');
-        let matters = || long || judged(name) != Name::Plain || is_program(name);
+        let matters = || long || judge_bytes(name) != Name::Plain || is_program(name);
         return means(name, before, behind) && matters();
     }
     // The name is all there is in its string, but for the mark of a managed field.
     *structural |= name == b"Secret" || name == b"SecretList";
     if matches!(behind.get(1), Some(b',' | b']' | b'}')) {
-        let any = name.starts_with(b"Secret") || judged(name) != Name::Plain;
+        let any = name.starts_with(b"Secret") || judge_bytes(name) != Name::Plain;
         return !inert(name, &before[..start - 1]) && (any || is_program(name));
     }
     if field && behind.starts_with(b"\":{}") {
         return false;
     }
-    judged(name) != Name::Plain
+    judge_bytes(name) != Name::Plain
 }
 
 /// Whether a name that has other text around it can name something: a value is assigned to it, it is part of a key or of

@@ -142,7 +142,18 @@ impl Formats {
     }
 
     /// The secret of the token that a word is, or is part of.
+    #[inline]
     pub(super) fn token(&self, text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
+        // Nearly all are dealt with by this.
+        let joined = |byte: &u8| is_joint(*byte) || *byte == b'\\';
+        let before = word.start.checked_sub(1).and_then(|before| text.get(before));
+        if before.is_none_or(|byte| !joined(byte)) && !self.may_begin(text, word.start) {
+            return None;
+        }
+        self.token_of(text, word)
+    }
+
+    fn token_of(&self, text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
         let start = word.start + escape(&text[..word.start], &text[word.clone()]);
         if let Some(at) = self.begins(text, start) {
             return Some(at);
@@ -190,13 +201,20 @@ impl Formats {
         self.any.get_or_init(compile).as_ref().is_none_or(|any| any.is_match(text))
     }
 
+    /// Whether a token with a literal beginning may begin at a place.
+    #[inline]
+    fn may_begin(&self, text: &[u8], at: usize) -> bool {
+        let Some(head) = text[at..].first_chunk() else { return false };
+        let bit = hash(*head);
+        self.begins[bit / 64] >> (bit % 64) & 1 == 1
+    }
+
     /// The secret of the token that begins at a place.
     fn begins(&self, text: &[u8], at: usize) -> Option<Range<usize>> {
-        let [first, second, third, ..] = text[at..] else { return None };
-        let bit = hash([first, second, third]);
-        if self.begins[bit / 64] >> (bit % 64) & 1 == 0 {
+        if !self.may_begin(text, at) {
             return None;
         }
+        let [first, second, ..] = text[at..] else { return None };
         let near = self.heads[self.firsts[first as usize]..].iter();
         let near = near.take_while(|(head, _)| head[0] == first);
         near.filter(|(head, _)| head[1] == second && text[at..].starts_with(head))

@@ -45,7 +45,7 @@ pub(super) enum Name {
 
 /// Names that were judged before: few are different, and each costs more than finding it again.
 #[derive(Debug, Default)]
-struct Known(Vec<(String, Name)>);
+struct Known(Vec<(Vec<u8>, Name)>);
 
 impl Known {
     /// Names that are kept; a new one takes the place of another.
@@ -53,22 +53,27 @@ impl Known {
     /// Bytes of the longest.
     const LONGEST: usize = 128;
 
-    fn judge(&mut self, name: &str) -> Name {
+    fn judge(&mut self, name: &[u8]) -> Name {
         if name.len() > Self::LONGEST {
-            return new(name);
+            return first(name);
         }
         if self.0.is_empty() {
-            self.0.resize(Self::PLACES, (String::new(), Name::Plain));
+            self.0.resize(Self::PLACES, (Vec::new(), Name::Plain));
         }
-        let mix = |mixed: usize, byte: u8| mixed.wrapping_mul(31).wrapping_add(usize::from(byte));
-        let place = name.bytes().fold(name.len(), mix);
+        let mix = |mixed: usize, byte: &u8| mixed.wrapping_mul(31).wrapping_add(usize::from(*byte));
+        let place = name.iter().fold(name.len(), mix);
         let kept = &mut self.0[(place ^ place >> 8) % Self::PLACES];
         if kept.0 != name {
             name.clone_into(&mut kept.0);
-            kept.1 = new(name);
+            kept.1 = first(name);
         }
         kept.1
     }
+}
+
+/// Judges a name that was not seen before. If it is no text, it may be anything.
+fn first(name: &[u8]) -> Name {
+    str::from_utf8(name).map_or(Name::Suspicious, new)
 }
 
 thread_local! {
@@ -77,6 +82,11 @@ thread_local! {
 
 /// Judges a name: a JSON key, a flag, a variable.
 pub(super) fn judge(name: &str) -> Name {
+    judge_bytes(name.as_bytes())
+}
+
+/// Judges a name that may be no text.
+pub(super) fn judge_bytes(name: &[u8]) -> Name {
     KNOWN.with_borrow_mut(|known| known.judge(name))
 }
 

@@ -84,41 +84,6 @@ fn says_status_again(record: &Record<'_>) -> bool {
 /// Whether a URI, as it is written in JSON, is of the kind that nearly all are: no proxy, known parameters, nothing
 /// encoded.
 pub(super) fn plain_uri(uri: &[u8]) -> bool {
-    const PARAMETERS: &[&[u8]] = &[
-        b"command",
-        b"limit",
-        b"resourceVersion",
-        b"resourceVersionMatch",
-        b"watch",
-        b"timeout",
-        b"timeoutSeconds",
-        b"allowWatchBookmarks",
-        b"sendInitialEvents",
-        b"labelSelector",
-        b"fieldSelector",
-        b"fieldManager",
-        b"fieldValidation",
-        b"force",
-        b"dryRun",
-        b"pretty",
-        b"includeObject",
-        b"propagationPolicy",
-        b"gracePeriodSeconds",
-        b"orphanDependents",
-        b"continue",
-        b"container",
-        b"follow",
-        b"tailLines",
-        b"previous",
-        b"timestamps",
-        b"sinceSeconds",
-        b"stdin",
-        b"stdout",
-        b"stderr",
-        b"tty",
-        b"verbose",
-        b"exclude",
-    ];
     if memchr::memchr_iter(b'x', uri).any(|at| uri[..at].ends_with(b"pro"))
         || memchr::memchr_iter(b'k', uri)
             .any(|at| uri[at..].starts_with(b"ks/") && uri[..at].ends_with(b"webhoo"))
@@ -134,7 +99,7 @@ pub(super) fn plain_uri(uri: &[u8]) -> bool {
     let mut query = &uri[question + 1..];
     loop {
         let Some(equals) = memchr::memchr(b'=', query) else { return query.is_empty() };
-        if !PARAMETERS.contains(&&query[..equals]) {
+        if !is_plain_parameter(&query[..equals]) {
             return false;
         }
         let Some(next) = memchr::memchr3(b'&', b'%', b'\\', query) else { return true };
@@ -143,4 +108,44 @@ pub(super) fn plain_uri(uri: &[u8]) -> bool {
             _ => return false,
         };
     }
+}
+
+/// Whether a parameter of a URI is one of Kubernetes' own that never holds a secret.
+fn is_plain_parameter(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"command"
+            | b"limit"
+            | b"resourceVersion"
+            | b"resourceVersionMatch"
+            | b"watch"
+            | b"timeout"
+            | b"timeoutSeconds"
+            | b"allowWatchBookmarks"
+            | b"sendInitialEvents"
+            | b"labelSelector"
+            | b"fieldSelector"
+            | b"fieldManager"
+            | b"fieldValidation"
+            | b"force"
+            | b"dryRun"
+            | b"pretty"
+            | b"includeObject"
+            | b"propagationPolicy"
+            | b"gracePeriodSeconds"
+            | b"orphanDependents"
+            | b"continue"
+            | b"container"
+            | b"follow"
+            | b"tailLines"
+            | b"previous"
+            | b"timestamps"
+            | b"sinceSeconds"
+            | b"stdin"
+            | b"stdout"
+            | b"stderr"
+            | b"tty"
+            | b"verbose"
+            | b"exclude"
+    )
 }

@@ -18,7 +18,8 @@ pub(super) struct Stretch<const SHORTEST: usize> {
 
 impl<const SHORTEST: usize> Stretch<SHORTEST> {
     /// Hands out the stretches that end in a block that begins at `at`; `ones` are its bytes of the kind.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "part of the search with vector instructions")]
+    #[inline(always)]
     pub(super) fn step(&mut self, at: usize, ones: u64, mut each: impl FnMut(Range<usize>)) {
         let first = ones.trailing_ones() as usize;
         if first == BLOCK {
