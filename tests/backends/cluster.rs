@@ -73,7 +73,8 @@ pub(crate) fn busy(cluster: &ApiServer, namespace: &str) {
     run(&["delete", "namespace", namespace, "--wait=false"]);
 }
 
-/// What the README tells a user to apply on RKE2, K3s or kubeadm is taken by a real API server, down to each field name.
+/// A real API server accepts what `docs/install-daemonset.md` tells a user to apply on RKE2, K3s or kubeadm, down to each
+/// field name.
 #[test]
 fn the_daemonset_and_the_job_are_accepted_by_a_real_api_server() {
     if !have(&[Server::KubeApi]) {

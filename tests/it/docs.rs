@@ -1,6 +1,7 @@
 //! What the documents say is true: configurations load, paths exist, commands and metrics are called so.
 
 use std::fs;
+use std::path::Path;
 
 use crate::command::{auditrail, finish, root, run};
 use crate::sources::{blocks, documents, files, read, spans};
@@ -94,7 +95,7 @@ fn every_command_in_the_documents_exists_with_its_flags() {
 
 #[test]
 fn every_path_in_the_documents_exists() {
-    let tops = ["src/", "etc/", "tests/", "systemd/", "benches/", ".ci/"];
+    let tops = ["src/", "etc/", "tests/", "systemd/", "benches/", "docs/", ".ci/"];
     for document in documents() {
         let text = read(&document);
         let folder = document.parent().unwrap();
@@ -110,6 +111,22 @@ fn every_path_in_the_documents_exists() {
             }
         }
     }
+}
+
+#[test]
+fn the_summary_links_every_page_once_and_the_readme_is_short() {
+    let summary = read("docs/SUMMARY.md");
+    let mut linked: Vec<_> = summary
+        .lines()
+        .filter_map(|line| line.strip_prefix("- [")?.split_once("](")?.1.strip_suffix(')'))
+        .map(|page| Path::new("docs").join(page))
+        .collect();
+    linked.sort();
+    let mut pages = files("docs", "md");
+    pages.retain(|page| !page.ends_with("SUMMARY.md"));
+    assert_eq!(linked, pages);
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines, at most 150 are allowed");
 }
 
 #[test]

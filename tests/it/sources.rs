@@ -49,9 +49,10 @@ pub(crate) fn is_tests(path: &Path) -> bool {
     stem == "tests" || stem.ends_with("_tests") || below
 }
 
-/// The documents at the root and those below `etc`.
+/// The documents at the root, the pages in `docs`, and the documents below `etc`.
 pub(crate) fn documents() -> Vec<PathBuf> {
     let mut all = files("etc", "md");
+    all.extend(files("docs", "md"));
     let names = ["ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "README", "SECURITY"];
     all.extend(names.map(|name| PathBuf::from(format!("{name}.md"))));
     all

@@ -78,7 +78,7 @@ fn a_key_or_a_pattern_is_blanked_wherever_it_stands() {
     assert!(text(&redaction, &line).contains(r#"{"spec":{"a":"x***y"},"b":"34"}"#));
 }
 
-/// The README and SECURITY.md say so.
+/// `docs/guarantees-and-limits.md` and SECURITY.md say so.
 #[test]
 fn a_short_secret_with_a_neutral_name_is_missed_until_a_rule_names_it() {
     let names = ["COMBINATION", "SHIBBOLETH", "WIFI", "RABBIT"];
