@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::{Losses, Pair, Seen};
     use crate::event::{
-        Cursor, Earlier, Fingerprint, IdScheme, LogName, Mark, Marks, Progress, Sighting,
+        Cursor, Earlier, Fingerprint, IdScheme, LastSeen, LogName, Mark, Marks, Progress,
     };
 
     const KEY: Key = Key([7; 32]);
@@ -154,7 +154,7 @@ mod tests {
             gaps: Vec::new(),
             losses: Losses { since: Some(7), ..Losses::default() },
         };
-        let sighting = Sighting {
+        let sighting = LastSeen {
             file: "audit.log".into(),
             length: 9,
             complete: true,

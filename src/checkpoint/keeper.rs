@@ -10,25 +10,25 @@ use tokio::sync::Notify;
 
 use super::ledger::Entry;
 use super::{CheckpointError, Ledger, Pair, Seen, State, Store};
-use crate::event::Roll;
-use crate::telemetry::{Say, Telemetry, Time};
+use crate::event::SeenGenerations;
+use crate::telemetry::{LogLimiter, Telemetry, Time};
 
 /// Owns the state directory and writes what the ledgers say.
-pub(crate) struct Keeper {
+pub(crate) struct CheckpointWriter {
     store: Arc<Store>,
     state: State,
     ledgers: Vec<Arc<Ledger>>,
-    rolls: Vec<Arc<Roll>>,
+    rolls: Vec<Arc<SeenGenerations>>,
     interval: Duration,
     telemetry: Telemetry,
     /// By what went wrong, so that one fault does not hide another.
-    said: Say<Option<Discriminant<CheckpointError>>>,
+    said: LogLimiter<Option<Discriminant<CheckpointError>>>,
     /// Hears of each checkpoint that was written, and answers whether another is wanted though nothing moves.
     told: Arc<dyn Fn(&State) -> bool + Send + Sync>,
     again: Arc<AtomicBool>,
 }
 
-impl Keeper {
+impl CheckpointWriter {
     /// `state` holds the node's name, and pairs of earlier configurations, which are kept.
     pub(crate) fn new(
         store: Arc<Store>,
@@ -44,7 +44,7 @@ impl Keeper {
             rolls: Vec::new(),
             interval,
             telemetry,
-            said: Say::every(Duration::from_mins(1)),
+            said: LogLimiter::every(Duration::from_mins(1)),
             told: Arc::new(|_| false),
             again: Arc::default(),
         }
@@ -56,7 +56,7 @@ impl Keeper {
     }
 
     /// Writes down what is seen of the inputs too.
-    pub(crate) fn with_rolls(self, rolls: Vec<Arc<Roll>>) -> Self {
+    pub(crate) fn with_rolls(self, rolls: Vec<Arc<SeenGenerations>>) -> Self {
         Self { rolls, ..self }
     }
 
@@ -179,7 +179,7 @@ fn put(state: &mut State, pair: &Pair) {
 }
 
 /// Enters what is to be written down of an input: what is there, and what some output has not passed.
-fn see(state: &mut State, roll: &Roll, entries: &[Entry]) {
+fn see(state: &mut State, roll: &SeenGenerations, entries: &[Entry]) {
     let pairs = || entries.iter().map(|entry| &entry.pair);
     let generations = roll.entry(|print| {
         let passed = |pair: &Pair| {
@@ -206,7 +206,9 @@ mod tests {
     use crate::telemetry::Identity;
 
     /// A keeper with a pair of an hour's interval, its ledger, and how often it has written.
-    fn hourly(dir: &std::path::Path) -> (Keeper, Arc<Notify>, Arc<Ledger>, Arc<AtomicUsize>) {
+    fn hourly(
+        dir: &std::path::Path,
+    ) -> (CheckpointWriter, Arc<Notify>, Arc<Ledger>, Arc<AtomicUsize>) {
         let (moved, written) = (Arc::<Notify>::default(), Arc::<AtomicUsize>::default());
         let ledger =
             Arc::new(Ledger::new(Pair::default(), String::new(), None, Arc::clone(&moved)));
@@ -214,8 +216,8 @@ mod tests {
         let store = Arc::new(Store::open(dir).unwrap());
         let (ledgers, interval) = (vec![Arc::clone(&ledger)], Duration::from_hours(1));
         let count = Arc::clone(&written);
-        let keeper =
-            Keeper::new(store, State::default(), ledgers, interval, telemetry).telling(move |_| {
+        let keeper = CheckpointWriter::new(store, State::default(), ledgers, interval, telemetry)
+            .telling(move |_| {
                 count.fetch_add(1, Ordering::SeqCst);
                 false
             });
@@ -255,7 +257,7 @@ mod tests {
         let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
         // As an input does whose links go with the second.
         let first = AtomicBool::new(true);
-        let keeper = Keeper { interval: Duration::from_millis(1), ..keeper }
+        let keeper = CheckpointWriter { interval: Duration::from_millis(1), ..keeper }
             .telling(move |_| sender.send(()).is_ok() && first.swap(false, Relaxed));
         let stop = Arc::<Notify>::default();
         let running = tokio::spawn(keeper.run(moved, Arc::clone(&stop)));
@@ -284,8 +286,13 @@ mod tests {
         }
         let telemetry = Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0" });
         let interval = Duration::from_millis(1);
-        let mut keeper =
-            Keeper::new(store, State::default(), ledgers.clone(), interval, telemetry.clone());
+        let mut keeper = CheckpointWriter::new(
+            store,
+            State::default(),
+            ledgers.clone(),
+            interval,
+            telemetry.clone(),
+        );
         let error = keeper.save().await.unwrap_err().to_string();
         assert!(error.contains("the output broken"), "{error}");
         assert!(telemetry.disk().checkpoint_error().is_some());

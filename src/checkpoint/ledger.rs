@@ -13,7 +13,7 @@ pub(crate) const RESERVE: u64 = 64 << 20;
 
 /// The books of one pipeline.
 pub(crate) struct Ledger {
-    books: Mutex<Books>,
+    books: Mutex<LedgerState>,
     /// The keeper saved: reservations may have grown.
     granted: Notify,
     /// Shared by all ledgers: something is to be saved.
@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
     sync: Option<Box<dyn Fn() -> std::io::Result<()> + Send + Sync>>,
 }
 
-struct Books {
+struct LedgerState {
     pair: Pair,
     /// The output's present scope.
     scope: String,
@@ -51,7 +51,7 @@ pub(super) struct Entry {
     gaps: u64,
 }
 
-impl Books {
+impl LedgerState {
     /// Takes the grant up to `end`, if it reaches so far.
     fn use_grant(&mut self, end: u64) -> bool {
         let granted = end <= self.grant;
@@ -99,7 +99,7 @@ impl Ledger {
         let new = ids.filter(|ids| !pair.ids.contains(ids));
         pair.ids.extend(new);
         let (old, gaps) = (pair.reserved, u64::from(!pair.gaps.is_empty()));
-        let books = Books {
+        let books = LedgerState {
             pair,
             scope,
             acked: 0,
@@ -123,7 +123,7 @@ impl Ledger {
         moved: Arc<Notify>,
         sync: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let books = Books {
+        let books = LedgerState {
             pair,
             scope: String::new(),
             acked: 0,
@@ -139,7 +139,7 @@ impl Ledger {
         Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: Some(Box::new(sync)) }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    fn books(&self) -> MutexGuard<'_, LedgerState> {
         // Between two statements the books may not agree, but no statement in between can panic.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }

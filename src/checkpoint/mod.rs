@@ -30,7 +30,7 @@ mod store;
 
 pub(crate) use attempt::try_directory;
 pub(crate) use budget::Budget;
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::CheckpointWriter;
 pub(crate) use ledger::{Ledger, RESERVE};
 pub(crate) use losses::Losses;
 pub(crate) use origin::{CheckpointError, Loaded, Origin};

@@ -25,8 +25,8 @@ use crate::config::Config;
 use crate::letters as room;
 use crate::server;
 use crate::telemetry::human;
-use desk::{Asking, Done, Said};
-pub(super) use desk::{Letterbox, answer_letters};
+use desk::{ControlRequest, Done, Said};
+pub(super) use desk::{DeadLetterControl, answer_letters};
 
 /// More than this without a word, and the agent is taken for hung.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -122,11 +122,11 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
     match &arguments.action {
         Action::List { json, .. } => list::list(config, which, *json),
         Action::Resend { timeout, .. } => {
-            let asking = Asking::Resend { which: which.into(), patience: *timeout };
+            let asking = ControlRequest::Resend { which: which.into(), patience: *timeout };
             done(ask(config, &asking)?, which, "sent again", "delivered")
         }
         Action::SetAside { .. } => {
-            let pairs = ask(config, &Asking::SetAside { which: which.into() })?;
+            let pairs = ask(config, &ControlRequest::SetAside { which: which.into() })?;
             if pairs.iter().all(|pair| pair.of == 0) {
                 say("auditrail: no event waits that could be put aside");
                 return Ok(ExitCode::Done);
@@ -140,7 +140,12 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
                 );
                 return Ok(ExitCode::Usage);
             }
-            done(ask(config, &Asking::Drop { which: which.into() })?, which, "dropped", "dropped")
+            done(
+                ask(config, &ControlRequest::Drop { which: which.into() })?,
+                which,
+                "dropped",
+                "dropped",
+            )
         }
     }
 }
@@ -172,7 +177,7 @@ impl From<&Which> for desk::Which {
 }
 
 /// Has it done by the agent, or by this process; what came of it.
-fn ask(config: &Config, asking: &Asking) -> anyhow::Result<Vec<Done>> {
+fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<Done>> {
     let path = socket(config);
     let mut all = Vec::new();
     let (mut failed, mut complete, mut shown) = (None, false, 0);
@@ -211,8 +216,12 @@ fn ask(config: &Config, asking: &Asking) -> anyhow::Result<Vec<Done>> {
 }
 
 /// Without an agent, under its lock.
-fn here(config: &Config, asking: &Asking, each: &mut dyn FnMut(Said)) -> anyhow::Result<()> {
-    if matches!(asking, Asking::SetAside { .. }) {
+fn here(
+    config: &Config,
+    asking: &ControlRequest,
+    each: &mut dyn FnMut(Said),
+) -> anyhow::Result<()> {
+    if matches!(asking, ControlRequest::SetAside { .. }) {
         bail!(
             "no agent runs on {}: start it; the events that wait are then put aside by the same command",
             config.state_dir.display()
@@ -255,7 +264,7 @@ fn here(config: &Config, asking: &Asking, each: &mut dyn FnMut(Said)) -> anyhow:
 }
 
 /// A letterbox for each pair of the configuration.
-fn boxes(config: &Config) -> anyhow::Result<Arc<[Letterbox]>> {
+fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
     let loaded = Store::load(&config.state_dir)?;
     let node = node_name(config, &loaded.state.node)?;
     let telemetry = telemetry(config, &node);
@@ -264,7 +273,7 @@ fn boxes(config: &Config) -> anyhow::Result<Arc<[Letterbox]>> {
         for input in inputs_of(config, output) {
             let letters = house::letters(&config.state_dir, config, &input.name, &output.name)?;
             let known = loaded.state.pair(&input.name, &output.name);
-            let letterbox = Letterbox::new(
+            let letterbox = DeadLetterControl::new(
                 config,
                 output,
                 &node,
@@ -291,7 +300,7 @@ fn done(all: Vec<Done>, which: &Which, deed: &str, word: &str) -> anyhow::Result
             continue;
         }
         if pair.gone < pair.of {
-            code = ExitCode::Letters;
+            code = ExitCode::DeadLetters;
         }
         let name = format!("{} to {}", pair.input, pair.output);
         let (gone, of) = (human::count(pair.gone), human::count(pair.of));

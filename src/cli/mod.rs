@@ -105,7 +105,7 @@ enum ExitCode {
     /// Wrong usage, or a configuration that is not accepted.
     Usage = 2,
     /// Finished, but with dead letters.
-    Letters = 3,
+    DeadLetters = 3,
 }
 
 impl From<ExitCode> for process::ExitCode {

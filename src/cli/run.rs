@@ -15,18 +15,18 @@ mod renames;
 mod tests;
 
 use super::ExitCode;
-use super::letters::{Letterbox, answer_letters};
+use super::letters::{DeadLetterControl, answer_letters};
 use super::signals::{listen, stop_on_signal};
 use super::start::{self, node_name};
 use super::transform::{NotAccepted, Transforms};
-use crate::checkpoint::{Budget, CheckpointError, Keeper, Loaded, Origin, State, Store};
+use crate::checkpoint::{Budget, CheckpointError, CheckpointWriter, Loaded, Origin, State, Store};
 use crate::config::Config;
 use crate::event::Key;
 use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
 use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
-use house::House;
+use house::AgentBuilder;
 
 /// Beyond the time to drain, for what takes none unless the file system hangs.
 const GRACE: Duration = Duration::from_secs(5);
@@ -137,7 +137,7 @@ impl Opened {
 struct Agent {
     node: String,
     inputs: Vec<Arc<Input>>,
-    letterboxes: Arc<[Letterbox]>,
+    letterboxes: Arc<[DeadLetterControl]>,
     running: JoinSet<std::io::Result<Ended>>,
     stopped: watch::Receiver<bool>,
     keeper: tokio::task::JoinHandle<Result<(), CheckpointError>>,
@@ -153,7 +153,7 @@ impl Agent {
         stopped: &watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
         let moved = Arc::<Notify>::default();
-        let house = House {
+        let house = AgentBuilder {
             config,
             key,
             loaded: &loaded,
@@ -168,7 +168,7 @@ impl Agent {
         let state = State { node: node.clone(), ..loaded.state };
         let interval = config.checkpoint_interval;
         let rolls = inputs.iter().map(|input| input.roll()).collect();
-        let keeper = Keeper::new(store, state, ledgers, interval, telemetry.clone())
+        let keeper = CheckpointWriter::new(store, state, ledgers, interval, telemetry.clone())
             .with_rolls(rolls)
             .telling(house::saved(config, &inputs));
         let keeper_stop = Arc::<Notify>::default();

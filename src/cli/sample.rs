@@ -15,7 +15,7 @@ use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::event::{Batch, Event, Form};
 use crate::input::{Batches, Limits, list};
-use crate::transform::Tally;
+use crate::transform::TransformPreview;
 
 /// Examples of each step.
 const EXAMPLES: usize = 2;
@@ -34,7 +34,7 @@ pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     }
     let mut outputs = Vec::new();
     for output in &config.outputs {
-        outputs.push((&output.name, chain(output, &key)?, Tally::new(EXAMPLES)));
+        outputs.push((&output.name, chain(output, &key)?, TransformPreview::new(EXAMPLES)));
     }
     for file in &files {
         let each = |batch: Batch| {

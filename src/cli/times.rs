@@ -11,12 +11,12 @@ use crate::event::Nanos;
 
 /// A moment in nanoseconds since 1970, and how it was written.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Moment {
+pub(super) struct TimeArg {
     pub(super) nanos: Nanos,
     pub(super) text: String,
 }
 
-impl FromStr for Moment {
+impl FromStr for TimeArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -12,7 +12,9 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{self, Config, RedactMode, RedactRule, Transform};
 use crate::event::Key;
 use crate::telemetry::{Telemetry, Time};
-use crate::transform::{Chain, ConfigMaps, Current, Filter, Mode, Policy, Redaction, Rule, Rules};
+use crate::transform::{
+    Chain, ConfigMaps, Filter, Mode, Policy, Redaction, ReloadableChain, Rule, Rules,
+};
 
 /// Fewer bytes of a key could be guessed.
 const KEY_BYTES: usize = 32;
@@ -33,7 +35,7 @@ impl NotAccepted {
 pub(super) struct Transforms {
     /// The node's own, for digests and for `hash` without a key file.
     key: Key,
-    current: Vec<(Arc<str>, Arc<Current>)>,
+    current: Vec<(Arc<str>, Arc<ReloadableChain>)>,
 }
 
 impl Transforms {
@@ -55,13 +57,13 @@ impl Transforms {
         let mut current = Vec::with_capacity(chains.len());
         for (name, mut chain) in chains {
             chain.filters.extend(filter.map(compiled).transpose()?);
-            current.push((name, Arc::new(Current::new(chain))));
+            current.push((name, Arc::new(ReloadableChain::new(chain))));
         }
         Ok(Self { key: key.clone(), current })
     }
 
     /// The chain of an output, which is in the configuration.
-    pub(super) fn of(&self, output: &str) -> anyhow::Result<Arc<Current>> {
+    pub(super) fn of(&self, output: &str) -> anyhow::Result<Arc<ReloadableChain>> {
         let found = self.current.iter().find(|(name, _)| **name == *output);
         found.map(|(_, current)| Arc::clone(current)).context("an output without a transform")
     }

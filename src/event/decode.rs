@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use super::walk::{Value, members};
-use super::{Event, Fields, Form, Nanos, Span, Whole, legacy, rfc3339, text};
+use super::{Event, Fields, Form, Nanos, RecordKind, Span, legacy, rfc3339, text};
 
 /// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
 pub(super) const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
@@ -25,7 +25,7 @@ const GLUED: usize = 64;
 pub(crate) struct Piece {
     /// In bytes from the line's start; the spans in `fields` count from the piece's start.
     pub(crate) at: Span,
-    pub(crate) whole: Whole,
+    pub(crate) whole: RecordKind,
     pub(crate) form: Form,
     pub(crate) fields: Fields,
     pub(crate) time: Option<Nanos>,
@@ -89,11 +89,11 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
         return each(legacy_event(rest, fields, at));
     }
     if let Some((start, piece)) = if ended { resynchronise(rest) } else { None } {
-        each(unreadable(&rest[..start], at, Whole::Torn));
+        each(unreadable(&rest[..start], at, RecordKind::Torn));
         each(Piece { at: Span::new(at + start, line.len()), ..piece });
     } else {
         let torn = !ended || rest.starts_with(b"{");
-        each(unreadable(rest, at, if torn { Whole::Torn } else { Whole::Yes }));
+        each(unreadable(rest, at, if torn { RecordKind::Torn } else { RecordKind::Event }));
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) struct Object {
 pub(super) fn event(found: &Object, at: usize) -> Piece {
     Piece {
         at: Span::new(at, at + found.end),
-        whole: Whole::Yes,
+        whole: RecordKind::Event,
         form: Form::Json,
         fields: found.fields,
         time: found.time,
@@ -134,10 +134,10 @@ pub(super) fn event(found: &Object, at: usize) -> Piece {
 pub(super) fn legacy_event(line: &[u8], fields: Fields, at: usize) -> Piece {
     let time = rfc3339(&line[..fields.stage_time.end as usize]);
     let at = Span::new(at, at + line.len());
-    Piece { at, whole: Whole::Yes, form: Form::Legacy, fields, time, depth: 0 }
+    Piece { at, whole: RecordKind::Event, form: Form::Legacy, fields, time, depth: 0 }
 }
 
-pub(super) fn unreadable(line: &[u8], at: usize, whole: Whole) -> Piece {
+pub(super) fn unreadable(line: &[u8], at: usize, whole: RecordKind) -> Piece {
     let at = Span::new(at, at + line.len());
     // The fields that stand before the tear are worth having; those of something that was never JSON are none.
     let mut fields = Fields::default();

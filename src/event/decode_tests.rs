@@ -15,7 +15,7 @@ fn text<'a>(line: &'a str, piece: &Piece, span: Span) -> &'a str {
 }
 
 /// What kinds of pieces a line has, and the text of each.
-fn shape(line: &str, ended: bool) -> Vec<(Form, Whole, &str)> {
+fn shape(line: &str, ended: bool) -> Vec<(Form, RecordKind, &str)> {
     cut(line, ended)
         .iter()
         .map(|piece| {
@@ -70,7 +70,7 @@ fn an_event_glued_to_a_torn_one_is_delivered_and_the_torn_one_told_apart() {
     let line = format!("{torn}{EVENT}");
     assert_eq!(
         shape(&line, true),
-        [(Form::Unreadable, Whole::Torn, torn), (Form::Json, Whole::Yes, EVENT)]
+        [(Form::Unreadable, RecordKind::Torn, torn), (Form::Json, RecordKind::Event, EVENT)]
     );
     assert_eq!(text(&line, &cut(&line, true)[0], cut(&line, true)[0].fields.verb), "get");
 }
@@ -78,7 +78,7 @@ fn an_event_glued_to_a_torn_one_is_delivered_and_the_torn_one_told_apart() {
 #[test]
 fn two_events_without_a_newline_between_them_are_two() {
     let line = format!("{EVENT}{EVENT}");
-    assert_eq!(shape(&line, true), [(Form::Json, Whole::Yes, EVENT); 2]);
+    assert_eq!(shape(&line, true), [(Form::Json, RecordKind::Event, EVENT); 2]);
 }
 
 #[test]
@@ -86,34 +86,40 @@ fn a_line_of_a_million_objects_takes_no_memory_for_each() {
     let line = format!("{}{EVENT}", "{}".repeat(1_000_000));
     let found = shape(&line, true);
     assert_eq!(found.len(), GLUED + 2);
-    assert_eq!(found.last(), Some(&(Form::Json, Whole::Yes, EVENT)));
+    assert_eq!(found.last(), Some(&(Form::Json, RecordKind::Event, EVENT)));
 }
 
 #[test]
 fn a_client_cannot_forge_an_event_inside_a_torn_one() {
     let forged =
         format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","requestObject":{EVENT}"#);
-    assert_eq!(shape(&forged, false), [(Form::Unreadable, Whole::Torn, forged.as_str())]);
+    assert_eq!(shape(&forged, false), [(Form::Unreadable, RecordKind::Torn, forged.as_str())]);
     let glued = format!("{forged}{EVENT}");
     assert_eq!(
         shape(&glued, true),
-        [(Form::Unreadable, Whole::Torn, forged.as_str()), (Form::Json, Whole::Yes, EVENT)]
+        [
+            (Form::Unreadable, RecordKind::Torn, forged.as_str()),
+            (Form::Json, RecordKind::Event, EVENT)
+        ]
     );
 }
 
 #[test]
 fn lines_that_are_no_events_come_out_whole() {
     for line in ["hello", "[1,2]", "\"{\"", "null"] {
-        assert_eq!(shape(line, true), [(Form::Unreadable, Whole::Yes, line)]);
+        assert_eq!(shape(line, true), [(Form::Unreadable, RecordKind::Event, line)]);
     }
-    assert_eq!(shape(r#"{"kind":"Ev"#, true), [(Form::Unreadable, Whole::Torn, r#"{"kind":"Ev"#)]);
+    assert_eq!(
+        shape(r#"{"kind":"Ev"#, true),
+        [(Form::Unreadable, RecordKind::Torn, r#"{"kind":"Ev"#)]
+    );
 }
 
 #[test]
 fn a_legacy_line_after_a_torn_event_is_delivered() {
     let legacy = r#"2017-03-21T03:57:09.1Z AUDIT: id="x" stage="Panic""#;
     let line = format!("{}{legacy}", &EVENT[..200]);
-    assert_eq!(shape(&line, true)[1], (Form::Legacy, Whole::Yes, legacy));
+    assert_eq!(shape(&line, true)[1], (Form::Legacy, RecordKind::Event, legacy));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
-    Event, Fields, Form, OddLine, Piece, Record, Span, Whole, pieces, rfc3339, text, unwrap,
+    Event, Fields, Form, OddLine, Piece, Record, RecordKind, Span, pieces, rfc3339, text, unwrap,
 };
 
 /// The first byte says whether the line was ended by a newline; the lines of the rest are read one by one.
@@ -55,14 +55,16 @@ fn check(line: &[u8], ended: bool) {
         let bytes = &line[piece.at.range()];
         within(piece, bytes);
         match (piece.form, piece.whole) {
-            (Form::Unreadable, Whole::Yes) => assert!(ended, "a tail that is no event is torn"),
-            (Form::Unreadable, Whole::Torn) => {}
-            (Form::Unreadable, Whole::Gap) => panic!("no line is a gap"),
+            (Form::Unreadable, RecordKind::Event) => {
+                assert!(ended, "a tail that is no event is torn")
+            }
+            (Form::Unreadable, RecordKind::Torn) => {}
+            (Form::Unreadable, RecordKind::Gap) => panic!("no line is a gap"),
             (Form::Json, whole) => {
-                assert!(whole == Whole::Yes && bytes.starts_with(b"{"));
+                assert!(whole == RecordKind::Event && bytes.starts_with(b"{"));
             }
             (Form::Legacy, whole) => {
-                assert!(whole == Whole::Yes && piece.time.is_some());
+                assert!(whole == RecordKind::Event && piece.time.is_some());
             }
         }
     }

@@ -3,12 +3,12 @@
 //! No API server writes such a line: `kind` is `Gap`, `apiVersion` ours, and what is known of the gap stands under `gap`.
 //! Its time is when it was detected, since a store may refuse what is as old as the gap; `from` and `to` say when the
 //! lost events happened. Its identity is a fingerprint of its own, which is its `auditID`, in a namespace where no event
-//! of a log can be ([`Whole::Gap`]).
+//! of a log can be ([`RecordKind::Gap`]).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Batch, Event, Fingerprint, Nanos, Passed, Progress, Span, Whole, pieces};
+use super::{Batch, Event, Fingerprint, Nanos, Progress, RecordKind, Span, TransformStats, pieces};
 
 /// A gap as the checkpoint keeps it, from before it is sent until the cursor has passed it. After a kill it is sent as
 /// it stands here, byte for byte, so that it can be recognised.
@@ -158,7 +158,7 @@ impl GapRecord {
             end: 0,
             bytes: Vec::new(),
             events: Vec::new(),
-            passed: Passed::default(),
+            passed: TransformStats::default(),
             earlier: Vec::new(),
             by_content: false,
         };
@@ -170,7 +170,7 @@ impl GapRecord {
             pieces(gap.line.as_bytes(), true, |piece| {
                 batch.events.push(Event {
                     offset: gap.place.offset,
-                    whole: Whole::Gap,
+                    whole: RecordKind::Gap,
                     form: piece.form,
                     line,
                     time: piece.time.unwrap_or_default(),
@@ -282,7 +282,7 @@ mod tests {
         let ids = [0, 1].map(|index| batch.position(index));
         assert_eq!(ids.map(|position| position.generation), [one.id, two.id]);
         assert_ne!(ids[0].id(), ids[1].id());
-        let event = super::super::Position { whole: Whole::Yes, ..ids[0] };
+        let event = super::super::Position { whole: RecordKind::Event, ..ids[0] };
         assert_ne!(ids[0].id(), event.id());
         assert_eq!(GapRecord::batch([&one]).position(0), ids[0], "wherever it stands in a batch");
     }

@@ -51,7 +51,7 @@ fn legacy_groups<'a>(line: &[u8], mut each: impl FnMut(Cow<'a, str>)) {
 
 #[cfg(test)]
 mod tests {
-    use crate::event::{Event, Span, Whole, pieces};
+    use crate::event::{Event, RecordKind, Span, pieces};
 
     use super::*;
 
@@ -62,7 +62,7 @@ mod tests {
         let piece = found.unwrap();
         let event = Event {
             offset: 0,
-            whole: Whole::Yes,
+            whole: RecordKind::Event,
             form: piece.form,
             line: Span::new(0, line.len()),
             time: 0,

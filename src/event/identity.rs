@@ -114,7 +114,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{Fingerprint, Whole};
+    use super::super::{Fingerprint, RecordKind};
     use super::*;
 
     /// Few letters and short, so that fields of two names often make the same text side by side.
@@ -129,7 +129,8 @@ mod tests {
     }
 
     fn positions() -> impl Strategy<Value = Position> {
-        let whole = prop::sample::select(vec![Whole::Yes, Whole::Torn, Whole::Gap]);
+        let whole =
+            prop::sample::select(vec![RecordKind::Event, RecordKind::Torn, RecordKind::Gap]);
         let generation = prop_oneof![Just([7; 16]), any::<[u8; 16]>()];
         let offset = prop_oneof![0..4_u64, 0..1_u64 << 56];
         (generation, offset, whole).prop_map(|(generation, offset, whole)| Position {
@@ -185,7 +186,7 @@ mod tests {
     fn the_ids_of_this_version_do_not_change() {
         let name = LogName { cluster: Some("c".into()), node: "n".into(), input: "i".into() };
         let position =
-            Position { generation: Fingerprint([7; 16]), offset: 258, whole: Whole::Torn };
+            Position { generation: Fingerprint([7; 16]), offset: 258, whole: RecordKind::Torn };
         let made = Ids::new(&IdScheme::Log(name));
         assert_eq!(made.id(&position), "Amx6_seg6fUJSdL0BwcHBwcHBwcHBwcHBwcHBwEAAAAAAAEC");
         assert_eq!(

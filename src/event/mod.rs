@@ -39,9 +39,9 @@ pub(crate) use frame::Frame;
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
-pub(crate) use passed::Passed;
-pub(crate) use position::{Fingerprint, Position, Whole};
-pub(crate) use sightings::{Readable, Roll, Sighting, Sightings};
+pub(crate) use passed::TransformStats;
+pub(crate) use position::{Fingerprint, Position, RecordKind};
+pub(crate) use sightings::{LastSeen, Readable, SeenGenerations, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
 pub(crate) use unwrap::{OddLine, unwrap};
 
@@ -181,7 +181,7 @@ impl Fields {
 pub(crate) struct Event {
     /// Decompressed bytes of its generation before its first byte.
     pub(crate) offset: u64,
-    pub(crate) whole: Whole,
+    pub(crate) whole: RecordKind,
     pub(crate) form: Form,
     /// Where its line stands in the batch's bytes, newline not included.
     pub(crate) line: Span,
@@ -205,7 +205,7 @@ pub(crate) struct Batch {
     pub(crate) end: u64,
     pub(crate) bytes: Vec<u8>,
     pub(crate) events: Vec<Event>,
-    pub(crate) passed: Passed,
+    pub(crate) passed: TransformStats,
 }
 
 impl Batch {
@@ -219,9 +219,9 @@ impl Batch {
     pub(crate) fn position(&self, index: usize) -> Position {
         let event = &self.events[index];
         let generation = match event.whole {
-            Whole::Yes | Whole::Torn => self.generation,
+            RecordKind::Event | RecordKind::Torn => self.generation,
             // Its fingerprint is its own, and a batch may hold several.
-            Whole::Gap => self.own_print(index).unwrap_or(self.generation),
+            RecordKind::Gap => self.own_print(index).unwrap_or(self.generation),
         };
         Position { generation, offset: event.offset, whole: event.whole }
     }
@@ -254,7 +254,7 @@ impl<'a> Record<'a> {
     /// Whether it can be what is left of an event.
     pub(crate) fn is_torn_event(&self) -> bool {
         let begins = self.line.iter().zip(decode::MARK).all(|(a, b)| a == b);
-        self.event.whole == Whole::Torn && (begins || !self.event.fields.audit_id.is_empty())
+        self.event.whole == RecordKind::Torn && (begins || !self.event.fields.audit_id.is_empty())
     }
 
     /// The bytes of a field as written, `None` where it is absent.

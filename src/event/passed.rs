@@ -4,7 +4,7 @@ use super::Nanos;
 
 /// Filled in by `transform`, told by `pipeline`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Passed {
+pub(crate) struct TransformStats {
     /// How often the transform had been replaced by then: read again after that, a batch may hold other events.
     pub(crate) revision: u64,
     /// Times of the first and last event that were read, left out or not, and how many there were.

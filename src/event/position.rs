@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Fingerprint {
 /// What stands at a position. Damage has ids of its own, so that an event which later fills its place is new.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Whole {
+pub(crate) enum RecordKind {
     /// A complete line, or the readable rest of a torn one.
     #[default]
     Yes,
@@ -76,11 +76,11 @@ pub(crate) struct Position {
     pub(crate) generation: Fingerprint,
     /// Decompressed bytes before the event's first byte; below 2^56.
     pub(crate) offset: u64,
-    pub(crate) whole: Whole,
+    pub(crate) whole: RecordKind,
 }
 
 impl Position {
-    /// What an id has in its place for [`Whole`].
+    /// What an id has in its place for [`RecordKind`].
     pub(crate) const WHOLE: u8 = 0;
     const TORN: u8 = 1;
     pub(crate) const GAP: u8 = 2;
@@ -93,9 +93,9 @@ impl Position {
         raw[..16].copy_from_slice(&self.generation.0);
         raw[16..].copy_from_slice(&self.offset.to_be_bytes());
         raw[16] = match self.whole {
-            Whole::Yes => Self::WHOLE,
-            Whole::Torn => Self::TORN,
-            Whole::Gap => Self::GAP,
+            RecordKind::Event => Self::WHOLE,
+            RecordKind::Torn => Self::TORN,
+            RecordKind::Gap => Self::GAP,
         };
         raw
     }
@@ -132,8 +132,9 @@ mod tests {
 
     #[test]
     fn an_id_is_32_characters_and_differs_for_damage_at_the_same_place() {
-        let whole = Position { generation: Fingerprint([7; 16]), offset: 1, whole: Whole::Yes };
-        let torn = Position { whole: Whole::Torn, ..whole };
+        let whole =
+            Position { generation: Fingerprint([7; 16]), offset: 1, whole: RecordKind::Event };
+        let torn = Position { whole: RecordKind::Torn, ..whole };
         assert_eq!(whole.id().len(), 32);
         assert_ne!(whole.id(), torn.id());
         assert_ne!(whole.id(), Position { offset: 2, ..whole }.id());
@@ -143,8 +144,11 @@ mod tests {
 
     #[test]
     fn no_name_is_taken_for_an_option_on_a_command_line() {
-        let at =
-            |first| Position { generation: Fingerprint([first; 16]), offset: 1, whole: Whole::Yes };
+        let at = |first| Position {
+            generation: Fingerprint([first; 16]),
+            offset: 1,
+            whole: RecordKind::Event,
+        };
         let hyphen = at(0xfb);
         assert!(hyphen.id().starts_with('-'));
         assert_eq!(hyphen.name()[1..], hyphen.id()[1..]);

@@ -13,7 +13,7 @@ const GONE: usize = 1000;
 
 /// What is known of a generation.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Sighting {
+pub(crate) struct LastSeen {
     /// Name of its file.
     pub(crate) file: Arc<str>,
     /// Decompressed bytes when it was last seen.
@@ -41,7 +41,7 @@ pub(crate) struct Sighting {
     pub(crate) own: Option<Fingerprint>,
 }
 
-impl Sighting {
+impl LastSeen {
     /// Its name without `.gz`, which stays what it is once the server has given it.
     fn stem(&self) -> &str {
         self.file.strip_suffix(".gz").unwrap_or(&self.file)
@@ -58,7 +58,7 @@ fn is_zero(number: &u64) -> bool {
 pub(crate) struct Readable<'a> {
     /// The fingerprint of the generation in it.
     pub(crate) print: Fingerprint,
-    /// See [`Sighting::own`].
+    /// See [`LastSeen::own`].
     pub(crate) own: Fingerprint,
     /// A name that it keeps, without `.gz`.
     pub(crate) stem: Option<&'a str>,
@@ -67,10 +67,10 @@ pub(crate) struct Readable<'a> {
 }
 
 /// The generations of one input.
-pub(crate) type Sightings = BTreeMap<Fingerprint, Sighting>;
+pub(crate) type Sightings = BTreeMap<Fingerprint, LastSeen>;
 
 /// The sightings of one input, shared by who sees and who writes down.
-pub(crate) struct Roll {
+pub(crate) struct SeenGenerations {
     input: Arc<str>,
     state: Mutex<State>,
     /// Called when there is something to write down.
@@ -90,7 +90,7 @@ struct State {
     changed: bool,
 }
 
-impl Roll {
+impl SeenGenerations {
     /// Goes on from what an earlier process had seen.
     pub(crate) fn new(
         input: Arc<str>,
@@ -115,7 +115,7 @@ impl Roll {
     }
 
     /// Goes over all that is known, and whether this process has seen it.
-    pub(crate) fn each(&self, mut visit: impl FnMut(Fingerprint, &Sighting, bool)) {
+    pub(crate) fn each(&self, mut visit: impl FnMut(Fingerprint, &LastSeen, bool)) {
         let state = self.lock();
         for (print, sighting) in &state.known {
             visit(*print, sighting, state.seen.contains(print));
@@ -172,7 +172,7 @@ impl Roll {
     }
 
     /// Takes in all that a look found. Growth alone is no reason to write.
-    pub(crate) fn note(&self, seen: impl Iterator<Item = (Fingerprint, Sighting)>) {
+    pub(crate) fn note(&self, seen: impl Iterator<Item = (Fingerprint, LastSeen)>) {
         let mut state = self.lock();
         let state = &mut *state;
         let mut present = HashSet::new();
@@ -185,7 +185,7 @@ impl Roll {
             let before = state.known.get(&print);
             // Of what was read before and cannot be now, that is known which was.
             if let Some(before) = before.filter(|before| sighting.unread && !before.unread) {
-                let Sighting { length, complete, .. } = sighting;
+                let LastSeen { length, complete, .. } = sighting;
                 let exact =
                     if complete { (length, true) } else { (before.length, before.complete) };
                 (sighting.length, sighting.complete) = exact;
@@ -211,7 +211,7 @@ impl Roll {
                     sighting.cut = before.cut;
                 }
             }
-            let shape = |one: &Sighting| (Arc::clone(&one.file), one.complete, one.live);
+            let shape = |one: &LastSeen| (Arc::clone(&one.file), one.complete, one.live);
             changed |= before.is_none_or(|before| shape(before) != shape(&sighting));
             state.known.insert(print, sighting);
         }
@@ -261,16 +261,16 @@ impl Roll {
 mod tests {
     use super::*;
 
-    fn roll(known: Sightings) -> Roll {
-        Roll::new("in".into(), known, || {})
+    fn roll(known: Sightings) -> SeenGenerations {
+        SeenGenerations::new("in".into(), known, || {})
     }
 
     fn print(number: u8) -> Fingerprint {
         Fingerprint([number; 16])
     }
 
-    fn seen(length: u64, complete: bool, live: bool) -> Sighting {
-        Sighting {
+    fn seen(length: u64, complete: bool, live: bool) -> LastSeen {
+        LastSeen {
             file: "audit.log".into(),
             length,
             complete,
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn growth_is_no_reason_to_write_and_a_rotation_is() {
         let roll = roll(Sightings::new());
-        let due = |now: Vec<(Fingerprint, Sighting)>| {
+        let due = |now: Vec<(Fingerprint, LastSeen)>| {
             roll.note(now.into_iter());
             let due = roll.is_due();
             roll.entry(|_| false);

@@ -13,7 +13,7 @@ use super::frame::{self, Frame};
 use super::probe::Probe;
 use super::stamp::any_time;
 use super::walk::{Value, blank, elements, members, value};
-use super::{Fields, Form, Span, Whole, legacy, text};
+use super::{Fields, Form, RecordKind, Span, legacy, text};
 
 /// A prefix is at most so long.
 const PREFIX: usize = 4096;
@@ -133,7 +133,7 @@ impl Search {
                 if self
                     .pieces
                     .iter()
-                    .any(|piece| piece.whole == Whole::Yes && piece.is_event(line)) =>
+                    .any(|piece| piece.whole == RecordKind::Event && piece.is_event(line)) =>
             {
                 Found::Events(self.pieces)
             }
@@ -194,7 +194,7 @@ impl Search {
             }
         }
         if rest < line.len() {
-            self.pieces.push(unreadable(&line[rest..], rest, Whole::Yes));
+            self.pieces.push(unreadable(&line[rest..], rest, RecordKind::Event));
         }
         Some(())
     }

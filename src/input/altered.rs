@@ -6,7 +6,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::generation::{Generation, Held};
+use super::generation::{Generation, OpenFile};
 use super::reader::{Gap, Reader};
 use super::source::{Source, Trouble};
 use crate::event::{Earlier, Fingerprint, Progress};
@@ -29,7 +29,7 @@ impl Reader {
     pub(super) fn altered(
         &mut self,
         generation: &Generation,
-        held: &Held,
+        held: &OpenFile,
         progress: &Progress,
     ) -> Result<Gap, Trouble> {
         self.open = None;
@@ -62,7 +62,7 @@ impl Reader {
     fn prefix(
         &self,
         generation: &Generation,
-        held: &Held,
+        held: &OpenFile,
         progress: &Progress,
     ) -> Result<Option<Earlier>, Trouble> {
         for earlier in progress.marks.iter().rev() {

@@ -7,7 +7,7 @@ use super::lines::{Cut, blank, cut};
 use super::parts::{NextPart, Parts, join};
 use super::skim::Skim;
 use super::times::Times;
-use crate::event::{Event, Form, Format, Mark, Nanos, OddLine, Piece, Whole, plain, unwrap};
+use crate::event::{Event, Form, Format, Mark, Nanos, OddLine, Piece, RecordKind, plain, unwrap};
 use crate::telemetry::GapReason;
 
 /// When a batch is full, and what is too long for one.
@@ -28,7 +28,7 @@ const RAW: usize = 2 * Mark::LENGTH;
 
 /// What was met that is no event, to be counted and said.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct Anomalies {
     /// Remains of events that were never finished.
     pub(crate) torn: u32,
     pub(crate) torn_bytes: u64,
@@ -62,7 +62,7 @@ pub(crate) struct Damage {
     pub(crate) times: u64,
 }
 
-impl Told {
+impl Anomalies {
     fn damaged(&mut self, reason: GapReason, offset: u64, bytes: u64) {
         let end = offset + bytes;
         let new = Damage { reason, offset, end, bytes, times: 1 };
@@ -102,7 +102,7 @@ pub(super) struct Assembly {
     pub(super) times: Times,
     /// Events older than this are passed over.
     since: Option<Nanos>,
-    pub(super) told: Told,
+    pub(super) told: Anomalies,
     skim: Option<Skim>,
 }
 
@@ -114,7 +114,7 @@ impl Assembly {
         time: Option<Nanos>,
         since: Option<Nanos>,
     ) -> Self {
-        let (events, told) = (Vec::new(), Told::default());
+        let (events, told) = (Vec::new(), Anomalies::default());
         let (skipped, done, solid, seen, skim) = (0, 0, 0, 0, None);
         let (raw, parts) = (Vec::new(), None);
         Self {
@@ -200,7 +200,7 @@ impl Assembly {
             return;
         };
         match parts.next(line) {
-            NextPart::Held => {}
+            NextPart::OpenFile => {}
             NextPart::Last => self.joined(true),
             NextPart::Foreign => {
                 self.joined(false);
@@ -363,7 +363,7 @@ impl Assembly {
         let time = self.times.next(piece.time);
         let wanted = self.since.is_none_or(|since| time >= since);
         match (piece.form, piece.whole) {
-            (_, Whole::Torn) => {
+            (_, RecordKind::Torn) => {
                 let bytes = u64::from(piece.at.end - piece.at.start);
                 self.told.torn += 1;
                 self.told.torn_bytes += bytes;
@@ -372,7 +372,7 @@ impl Assembly {
                     self.told.damaged(GapReason::TornLine, offset, bytes);
                 }
             }
-            (Form::Unreadable, Whole::Yes) => self.told.unreadable += 1,
+            (Form::Unreadable, RecordKind::Event) => self.told.unreadable += 1,
             _ => {}
         }
         if wanted {

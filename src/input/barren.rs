@@ -6,7 +6,7 @@
 //! passed over hundreds of times faster.
 
 use super::assembly::Assembly;
-use crate::event::{Form, Whole};
+use crate::event::{Form, RecordKind};
 
 /// Work without one event in it that is too much.
 const MOST: u64 = 256 << 20;
@@ -24,7 +24,7 @@ pub(super) struct Barren(u64);
 impl Barren {
     /// Takes in what was read from an offset on.
     pub(super) fn count(&mut self, read: &Assembly, from: u64) {
-        let is_event = |form, whole| form != Form::Unreadable && whole == Whole::Yes;
+        let is_event = |form, whole| form != Form::Unreadable && whole == RecordKind::Event;
         if read.events.iter().any(|event| is_event(event.form, event.whole)) {
             self.0 = 0;
             return;

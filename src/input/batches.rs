@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::assembly::{Assembly, Limits};
 use super::large::LARGE;
 use super::open::STRIDE;
-use crate::event::{Batch, Fingerprint, Nanos, Passed};
+use crate::event::{Batch, Fingerprint, Nanos, TransformStats};
 
 /// See the module.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl<R: Read> Batches<R> {
             end,
             bytes: assembly.bytes,
             events: assembly.events,
-            passed: Passed::default(),
+            passed: TransformStats::default(),
         }))
     }
 

@@ -15,7 +15,7 @@ mod found;
 mod next;
 
 use super::file_place::FilePlace;
-use super::files::{Files, Identified, Known};
+use super::files::{Files, Identified, IdentifiedFile};
 use super::generation::{FileId, Generation, file_id, unnamed};
 use super::hold;
 use super::listing::{Asked, Listing, NotFollowed};
@@ -28,7 +28,7 @@ use super::renamed::Renamed;
 use super::unread::Unread;
 use crate::config::FileInput;
 use crate::disk::{above, descriptors};
-use crate::event::{Fingerprint, Key, Roll};
+use crate::event::{Fingerprint, Key, SeenGenerations};
 pub(super) use found::Found;
 use next::Next;
 
@@ -87,7 +87,7 @@ impl Catalogue {
     }
 
     /// Recognises what cannot be read by what is remembered.
-    pub(super) fn remembering(mut self, roll: Arc<Roll>) -> Self {
+    pub(super) fn remembering(mut self, roll: Arc<SeenGenerations>) -> Self {
         self.unread.remembering(roll);
         self
     }
@@ -196,7 +196,7 @@ impl Catalogue {
     }
 
     /// Closes a file that was opened to be recognised, if as many are open already.
-    fn within(&self, open: &mut usize, known: &mut Known) {
+    fn within(&self, open: &mut usize, known: &mut IdentifiedFile) {
         if *open >= self.most {
             known.held = None;
         }
@@ -320,7 +320,7 @@ fn place_of(directory: &Path, name: &Name) -> FilePlace {
 fn track(
     name: &Name,
     place: FilePlace,
-    known: Known,
+    known: IdentifiedFile,
     before: Option<&Tracked>,
     own: Option<Fingerprint>,
     now: Now,
@@ -356,7 +356,7 @@ fn track(
 }
 
 /// A generation that only a link keeps.
-fn nameless(name: &Name, place: FilePlace, known: Known, now: Now) -> Tracked {
+fn nameless(name: &Name, place: FilePlace, known: IdentifiedFile, now: Now) -> Tracked {
     let unnamed = place.metadata().ok().and_then(|meta| unnamed(&meta, 1));
     let tracked = track(name, place, known, None, None, now);
     let generation = Generation { unnamed, ..Arc::unwrap_or_clone(tracked.generation) };

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use super::file_place::FilePlace;
-use super::generation::{FileId, Held, file_id};
+use super::generation::{FileId, OpenFile, file_id};
 use super::head::{self, Head, Search};
 use super::names::Name;
 use super::now::Now;
@@ -19,7 +19,7 @@ use crate::event::Key;
 
 /// What is known of a file.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct IdentifiedFile {
     pub(super) id: FileId,
     pub(super) head: Head,
     /// It is compressed, whatever its name says.
@@ -27,13 +27,13 @@ pub(super) struct Known {
     /// Decompressed bytes, as far as known.
     pub(super) length: u64,
     /// The file, if it has just been opened or was open before.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<OpenFile>,
 }
 
 /// What a file turned out to be.
 #[derive(Debug)]
 pub(super) enum Identified {
-    As(Known),
+    As(IdentifiedFile),
     /// It does not hold yet what tells; more may come.
     NotYet,
     /// It is finished and holds no event, nor anything else.
@@ -84,7 +84,7 @@ impl Files {
         name: &Name,
         place: &FilePlace,
         now: Now,
-        held: impl FnOnce(FileId) -> Option<Held>,
+        held: impl FnOnce(FileId) -> Option<OpenFile>,
     ) -> io::Result<Identified> {
         let meta = place.metadata()?;
         let (found, meta) = match self.same(&meta, held)? {
@@ -112,7 +112,7 @@ impl Files {
     fn same(
         &self,
         meta: &Metadata,
-        held: impl FnOnce(FileId) -> Option<Held>,
+        held: impl FnOnce(FileId) -> Option<OpenFile>,
     ) -> io::Result<Option<Identified>> {
         let id = file_id(meta);
         let Some(cached) = self.heads.get(&id) else { return Ok(None) };
@@ -124,12 +124,12 @@ impl Files {
             return Ok(untouched.then_some(Identified::NoEvent));
         };
         // Only a plain file grows, and of that the size is the length.
-        let grew = |held: &Held| Ok(!gzip && begins_with(&held.file, &known.probe)?);
+        let grew = |held: &OpenFile| Ok(!gzip && begins_with(&held.file, &known.probe)?);
         if !untouched && !held.as_ref().map_or(io::Result::Ok(false), grew)? {
             return Ok(None);
         }
         let length = if untouched { cached.length } else { meta.len() };
-        Ok(Some(Identified::As(Known { id, head: known.clone(), gzip, length, held })))
+        Ok(Some(Identified::As(IdentifiedFile { id, head: known.clone(), gzip, length, held })))
     }
 
     fn read_head(
@@ -154,9 +154,11 @@ impl Files {
             return Err(io::Error::other(Foreign::PackedTar));
         }
         let id = file_id(&meta);
-        let open = Held { file, gzip, id };
+        let open = OpenFile { file, gzip, id };
         let found = match head {
-            Some(head) => Identified::As(Known { id, head, gzip, length, held: Some(open) }),
+            Some(head) => {
+                Identified::As(IdentifiedFile { id, head, gzip, length, held: Some(open) })
+            }
             None if gzip && is_settled(&meta, now) => Identified::NoEvent,
             None => Identified::NotYet,
         };

@@ -13,7 +13,7 @@ use super::pulse::Pulse;
 use super::shared::Shared;
 use super::watch::{Hint, Watch};
 use crate::config::FileInput;
-use crate::event::Roll;
+use crate::event::SeenGenerations;
 use crate::telemetry::{InputState, InputStats, Watch as WatchKind};
 
 /// Shortest time between two listings, so that a storm of changes costs little.
@@ -29,7 +29,7 @@ pub(super) struct Follower {
     pub(super) directory: PathBuf,
     pub(super) catalogue: Catalogue,
     pub(super) shared: Arc<Shared>,
-    pub(super) roll: Arc<Roll>,
+    pub(super) roll: Arc<SeenGenerations>,
     pub(super) watch: Watch,
     /// The directory that the kernel watches, and when it was made: inodes are used again.
     pub(super) watched: Option<(FileId, Option<SystemTime>)>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lzma_rust2::{XzOptions, XzWriter};
 use ruzstd::encoding::CompressionLevel;
 
-use super::generation::Held;
+use super::generation::OpenFile;
 use super::head::{self, Head};
 use super::packing::Packing;
 use super::shorten::shortened;
@@ -77,7 +77,7 @@ fn backup(packing: Packing, data: &[u8]) {
 }
 
 /// What stands before an offset is recognised by its mark, and nothing else is.
-fn resumed(held: &Held, whole: &[u8], at: usize) {
+fn resumed(held: &OpenFile, whole: &[u8], at: usize) {
     let Ok(source) =
         Source::open(held.clone(), at as u64, &Arc::default(), &super::pulse::Pulse::default())
     else {
@@ -124,7 +124,7 @@ fn skims(text: &[u8], step: usize) {
 }
 
 /// Everything from an offset on, and whether it ends in damage.
-fn drain(held: &Held, at: usize, step: usize) -> (Vec<u8>, bool) {
+fn drain(held: &OpenFile, at: usize, step: usize) -> (Vec<u8>, bool) {
     let mut source = match Source::open(
         held.clone(),
         at as u64,
@@ -151,11 +151,11 @@ fn drain(held: &Held, at: usize, step: usize) -> (Vec<u8>, bool) {
     (all, false)
 }
 
-fn held(bytes: &[u8]) -> std::io::Result<Held> {
+fn held(bytes: &[u8]) -> std::io::Result<OpenFile> {
     let memory = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC)?;
     let file = File::from(memory);
     file.write_all_at(bytes, 0)?;
-    Ok(Held { file: Arc::new(crate::disk::ReadFile::again(&file)?), gzip: true, id: (0, 0) })
+    Ok(OpenFile { file: Arc::new(crate::disk::ReadFile::again(&file)?), gzip: true, id: (0, 0) })
 }
 
 fn compressed(packing: Packing, text: &[u8]) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::file_place::FilePlace;
 use crate::disk::ReadFile;
-use crate::event::{Fingerprint, Nanos, Sighting};
+use crate::event::{Fingerprint, LastSeen, Nanos};
 
 /// Identity of a file as long as it exists: (device, inode).
 pub(super) type FileId = (u64, u64);
@@ -26,14 +26,14 @@ pub(super) fn unnamed(meta: &Metadata, own: u64) -> Option<Nanos> {
 
 /// An open file. Its path may be gone or be another's.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct OpenFile {
     pub(super) file: Arc<ReadFile>,
     /// It is compressed, in whichever format.
     pub(super) gzip: bool,
     pub(super) id: FileId,
 }
 
-impl Held {
+impl OpenFile {
     pub(super) fn open(place: &FilePlace, gzip: bool) -> io::Result<Self> {
         let file = Arc::new(place.open()?);
         let id = file_id(&file.metadata()?);
@@ -52,7 +52,7 @@ pub(crate) struct Generation {
     /// The file of that name is compressed.
     pub(super) gzip: bool,
     /// What to read, where it is open; else it is opened in its place.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<OpenFile>,
     /// Decompressed bytes; of a `.gz` what its trailer says, of other formats what it takes on disk: an estimate.
     pub(super) length: u64,
     /// It stands under the live name.
@@ -69,9 +69,9 @@ pub(crate) struct Generation {
     pub(super) unnamed: Option<Nanos>,
     /// It cannot be opened: only its name and its size are known, or what was read of it before.
     pub(super) unread: bool,
-    /// See [`Sighting::written`].
+    /// See [`LastSeen::written`].
     pub(super) written: Option<Nanos>,
-    /// See [`Sighting::own`].
+    /// See [`LastSeen::own`].
     pub(super) own: Option<Fingerprint>,
     /// What it begins with.
     pub(super) probe: Arc<[u8]>,
@@ -90,8 +90,8 @@ impl Generation {
     }
 
     /// What is remembered of it in case it is gone before it is read.
-    pub(super) fn sighting(&self) -> (Fingerprint, Sighting) {
-        let sighting = Sighting {
+    pub(super) fn sighting(&self) -> (Fingerprint, LastSeen) {
+        let sighting = LastSeen {
             file: Arc::clone(&self.name),
             length: self.length,
             // Of a `.gz` the length is an estimate.
@@ -128,10 +128,10 @@ impl Generation {
     }
 
     /// The open file to read it from.
-    pub(super) fn open(&self) -> io::Result<Held> {
+    pub(super) fn open(&self) -> io::Result<OpenFile> {
         if let Some(held) = &self.held {
             return Ok(held.clone());
         }
-        Held::open(&self.place, self.gzip)
+        OpenFile::open(&self.place, self.gzip)
     }
 }

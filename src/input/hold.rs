@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use super::catalogue::Tracked;
-use super::generation::{Generation, Held};
+use super::generation::{Generation, OpenFile};
 use super::pins::Pins;
 use super::source::begins_with;
 use crate::event::Fingerprint;
@@ -71,8 +71,8 @@ fn within_bytes(next: &mut [Tracked], pins: Option<&Pins>) {
     }
 }
 
-fn reopen(tracked: &Tracked) -> Option<Held> {
-    let held = Held::open(&tracked.generation.place, tracked.generation.gzip).ok()?;
+fn reopen(tracked: &Tracked) -> Option<OpenFile> {
+    let held = OpenFile::open(&tracked.generation.place, tracked.generation.gzip).ok()?;
     // By another file of that name nobody is helped.
     (held.id == tracked.id).then_some(held)
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::generation::Generation;
-use crate::event::{Cursor, Nanos, Whole, pieces};
+use crate::event::{Cursor, Nanos, RecordKind, pieces};
 
 /// The end of a file that is looked at: one line of a server that keeps bodies fits.
 const WINDOW: u64 = 4 << 20;
@@ -29,7 +29,7 @@ fn of_tail(generation: &Generation) -> io::Result<Option<Nanos>> {
     Ok(lines.into_iter().rev().find_map(|line| {
         let mut time = None;
         pieces(line, true, |piece| {
-            time = piece.time.filter(|_| piece.whole == Whole::Yes).or(time);
+            time = piece.time.filter(|_| piece.whole == RecordKind::Event).or(time);
         });
         time
     }))

@@ -8,7 +8,7 @@ use super::generation::Generation;
 use super::names::{is_numbered, server_stamp};
 use super::now::Now;
 use super::shared::View;
-use crate::event::{Cursor, Fingerprint, Nanos, Progress, Roll};
+use crate::event::{Cursor, Fingerprint, Nanos, Progress, SeenGenerations};
 
 /// What was read to its end and is gone is remembered for so long, in case somebody puts it back.
 const FORGOTTEN: Duration = Duration::from_hours(1);
@@ -18,7 +18,7 @@ const UNSEEN: &str = "?";
 /// What is remembered of a generation in case it is lost.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Known {
+struct LossState {
     /// `None`: it was gone before any process noted it.
     name: Option<Arc<str>>,
     /// When it was last seen.
@@ -47,7 +47,7 @@ struct Known {
 /// The generations that one reader has to account for.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    known: HashMap<Fingerprint, Known>,
+    known: HashMap<Fingerprint, LossState>,
     /// Looks taken in. All is gone through again only after another, or while something is missed.
     looks: u64,
     missed: bool,
@@ -69,7 +69,7 @@ impl Losses {
     pub(super) fn next(
         &mut self,
         view: &View,
-        roll: &Roll,
+        roll: &SeenGenerations,
         cursor: &Cursor,
         now: Now,
     ) -> Option<Gone> {
@@ -162,7 +162,7 @@ impl Losses {
         if generation.length_now() < known.length { known.length } else { known.cut }
     }
 
-    fn take_in(&mut self, view: &View, roll: &Roll, cursor: &Cursor) {
+    fn take_in(&mut self, view: &View, roll: &SeenGenerations, cursor: &Cursor) {
         self.looks = view.looks;
         self.known.values_mut().for_each(|known| known.rolled = false);
         // What came and went while this reader was busy is there too.
@@ -184,12 +184,14 @@ impl Losses {
         }
         for (print, progress) in &cursor.generations {
             let length = progress.offset;
-            self.known.entry(*print).or_insert_with(|| Known { length, ..Known::default() });
+            self.known
+                .entry(*print)
+                .or_insert_with(|| LossState { length, ..LossState::default() });
         }
     }
 }
 
-impl Known {
+impl LossState {
     /// Whether its file may stand there under another name by now, so that one that cannot be read may be it.
     fn may_be_renamed(&self) -> bool {
         self.name

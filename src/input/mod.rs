@@ -73,12 +73,12 @@ pub(crate) use large::{LARGE, Large};
 pub(crate) use open::STRIDE;
 pub(crate) use packing::Packing;
 pub(crate) use pins::{HeldLink, agent_name, held_links, remove_link, rename_links, try_link};
-pub(crate) use reader::{Chunk, Gap, News, Reader};
+pub(crate) use reader::{Chunk, Gap, Reader, ReaderItem};
 
 use crate::config::FileInput;
 use crate::disk::above;
-use crate::event::{Cursor, Key, Nanos, Roll, Sightings};
-use crate::telemetry::{Heart, InputStats, Time};
+use crate::event::{Cursor, Key, Nanos, SeenGenerations, Sightings};
+use crate::telemetry::{Heartbeat, InputStats, Time};
 use catalogue::Catalogue;
 use findings::Looker;
 use follower::Follower;
@@ -95,7 +95,7 @@ pub(crate) struct Input {
     config: FileInput,
     key: Key,
     shared: Arc<Shared>,
-    roll: Arc<Roll>,
+    roll: Arc<SeenGenerations>,
     started: Nanos,
     thread: Option<(JoinHandle<()>, SyncSender<Hint>)>,
 }
@@ -105,12 +105,13 @@ impl Input {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
         let shared = Arc::new(Shared::new(config.waits));
-        let roll = Arc::new(Roll::new(Arc::clone(&config.name), Sightings::new(), || {}));
+        let roll =
+            Arc::new(SeenGenerations::new(Arc::clone(&config.name), Sightings::new(), || {}));
         Self { config, key, shared, roll, started, thread: None }
     }
 
     /// Takes over what earlier processes have seen, and notes there what is seen. Before any reader is made.
-    pub(crate) fn remember(&mut self, roll: Arc<Roll>) {
+    pub(crate) fn remember(&mut self, roll: Arc<SeenGenerations>) {
         self.roll = roll;
     }
 
@@ -126,7 +127,7 @@ impl Input {
     }
 
     /// What has been seen, to be written down.
-    pub(crate) fn roll(&self) -> Arc<Roll> {
+    pub(crate) fn roll(&self) -> Arc<SeenGenerations> {
         Arc::clone(&self.roll)
     }
 
@@ -178,7 +179,7 @@ impl Input {
         inputs: &[Arc<str>],
         stored: &mut Vec<(String, fs::File)>,
         stats: Arc<InputStats>,
-        heart: Heart,
+        heart: Heartbeat,
     ) -> io::Result<()> {
         stats.tell_findings();
         let shared = Arc::clone(&self.shared);

@@ -9,10 +9,10 @@ use super::barren::{Barren, LONGEST};
 use super::generation::Generation;
 use super::large::{LARGE, Permit};
 use super::now::Now;
-use super::reader::{Chunk, Gap, Reader, Rest};
+use super::reader::{Chunk, Gap, Postponed, Reader};
 use super::source::{Source, Trouble};
 use super::unreadable;
-use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Passed, Progress};
+use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Progress, TransformStats};
 
 /// Bytes read at once of a line that is longer than a batch.
 pub(crate) const STRIDE: usize = 1 << 20;
@@ -85,8 +85,8 @@ impl Reader {
     fn rests(&mut self, generation: &Generation, length: u64, now: Now) -> bool {
         let rests = match self.resting.get(&generation.print) {
             None => return false,
-            Some(Rest::Until(until)) => now.steady < *until,
-            Some(Rest::Length(before)) => *before == length && !generation.closed,
+            Some(Postponed::Until(until)) => now.steady < *until,
+            Some(Postponed::Length(before)) => *before == length && !generation.closed,
         };
         if !rests {
             self.resting.remove(&generation.print);
@@ -164,7 +164,7 @@ impl Reader {
                 return Ok(Filled::Drained);
             }
             End::TooLarge => {
-                self.resting.insert(generation.print, Rest::Length(length));
+                self.resting.insert(generation.print, Postponed::Length(length));
                 return Ok(Filled::Drained);
             }
         };
@@ -295,7 +295,7 @@ impl Reader {
             end,
             bytes: assembly.bytes,
             events: assembly.events,
-            passed: Passed::default(),
+            passed: TransformStats::default(),
         };
         Chunk {
             batch,

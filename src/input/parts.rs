@@ -15,7 +15,7 @@ pub(super) struct Parts {
 /// What a line is to the parts before it.
 pub(super) enum NextPart {
     /// More follows.
-    Held,
+    OpenFile,
     /// The last one.
     Last,
     /// Something else: the line was never finished.
@@ -34,12 +34,12 @@ impl Parts {
         let next = match Frame::of(line) {
             Some(next) if self.first.is_continued_by(&next) => {
                 if next.partial {
-                    NextPart::Held
+                    NextPart::OpenFile
                 } else {
                     NextPart::Last
                 }
             }
-            Some(next) if next.is_quiet(line) => NextPart::Held,
+            Some(next) if next.is_quiet(line) => NextPart::OpenFile,
             _ => return NextPart::Foreign,
         };
         self.bytes += line.len() + 1;

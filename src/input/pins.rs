@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 
 use super::catalogue::Tracked;
 use super::file_place::FilePlace;
-use super::generation::{FileId, Generation, Held};
+use super::generation::{FileId, Generation, OpenFile};
 use super::now::Now;
 use super::pulse::Pulse;
 use super::shared::Shared;
 use crate::config::{FileInput, Hold};
 use crate::disk::OwnDirectory;
 use crate::event::{Fingerprint, Key};
-use crate::telemetry::Say;
+use crate::telemetry::LogLimiter;
 
 mod budget;
 mod earlier;
@@ -57,7 +57,7 @@ pub(super) struct Pins {
     links: BTreeMap<Fingerprint, Pin>,
     adoption: Adoption,
     /// The failure that was said.
-    failed: Say<Option<io::ErrorKind>>,
+    failed: LogLimiter<Option<io::ErrorKind>>,
     /// The last link could not be made.
     failing: bool,
     /// What systemd keeps, under which name, and what it kept for this process.
@@ -123,7 +123,7 @@ impl Pins {
             shared,
             links: BTreeMap::new(),
             adoption: Adoption::Pending,
-            failed: Say::every(Duration::from_hours(1)),
+            failed: LogLimiter::every(Duration::from_hours(1)),
             failing: false,
             stored: BTreeMap::new(),
             taken: Vec::new(),
@@ -180,7 +180,7 @@ impl Pins {
     }
 
     /// The file to read a generation from that has no other name: its link, where there is one.
-    pub(super) fn file_of(&self, generation: &Generation) -> Option<io::Result<Held>> {
+    pub(super) fn file_of(&self, generation: &Generation) -> Option<io::Result<OpenFile>> {
         let pin = self.links.get(&generation.print)?;
         if let Some(held) = generation.held.as_ref().filter(|held| held.id == pin.id) {
             return Some(Ok(held.clone()));
@@ -328,8 +328,8 @@ impl Pin {
         FilePlace::hold(&self.directory, self.name.clone())
     }
 
-    fn open(&self) -> io::Result<Held> {
-        Held::open(&self.place(), self.gzip)
+    fn open(&self) -> io::Result<OpenFile> {
+        OpenFile::open(&self.place(), self.gzip)
     }
 }
 

@@ -6,13 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::telemetry::Heart;
+use crate::telemetry::Heartbeat;
 
 /// Shared by all loops of one thread.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pulse {
     stopped: Arc<AtomicBool>,
-    heart: Option<Arc<Heart>>,
+    heart: Option<Arc<Heartbeat>>,
 }
 
 /// The input was stopped in the middle of a loop: what the loop found is to be forgotten.
@@ -40,7 +40,7 @@ impl Pulse {
     }
 
     /// Shows in the agent's health whether the loops turn.
-    pub(super) fn shown_by(self, heart: Heart) -> Self {
+    pub(super) fn shown_by(self, heart: Heartbeat) -> Self {
         Self { heart: Some(Arc::new(heart)), ..self }
     }
 

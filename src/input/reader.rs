@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::altered::altered_print;
-use super::assembly::{Limits, Told};
+use super::assembly::{Anomalies, Limits};
 use super::generation::{FileId, Generation};
 use super::large::{Large, Permit};
 use super::loss::{Gone, Losses};
@@ -18,13 +18,14 @@ use super::start;
 use super::unseen::Unseen;
 use crate::config::StartAt;
 use crate::event::{
-    Batch, Cursor, Fingerprint, Key, Marks, Nanos, Passed, Progress, Roll, Sightings,
+    Batch, Cursor, Fingerprint, Key, Marks, Nanos, Progress, SeenGenerations, Sightings,
+    TransformStats,
 };
-use crate::telemetry::{GapReason, Heart, Say};
+use crate::telemetry::{GapReason, Heartbeat, LogLimiter};
 
 /// What a reader has to say.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum ReaderItem {
     /// The first look: where reading starts, for an output that knew nothing.
     Started(Cursor),
     Chunk(Box<Chunk>),
@@ -38,7 +39,7 @@ pub(crate) struct Chunk {
     pub(crate) batch: Batch,
     pub(crate) generation: Fingerprint,
     pub(crate) progress: Progress,
-    pub(crate) told: Told,
+    pub(crate) told: Anomalies,
     /// Name of the file it was read from.
     pub(crate) file: Arc<str>,
     /// Bytes of the generation that an earlier process may have seen.
@@ -61,9 +62,9 @@ impl Chunk {
             end: offset,
             bytes: Vec::new(),
             events: Vec::new(),
-            passed: Passed::default(),
+            passed: TransformStats::default(),
         };
-        let (told, again, permit) = (Told::default(), false, None);
+        let (told, again, permit) = (Anomalies::default(), false, None);
         Self { batch, generation, progress, told, file, existed: 0, again, permit }
     }
 }
@@ -104,7 +105,7 @@ pub(crate) struct Reader {
     existed: Option<HashMap<Fingerprint, u64>>,
     pub(super) losses: Losses,
     /// What was ever seen of the input.
-    roll: Arc<Roll>,
+    roll: Arc<SeenGenerations>,
     /// What earlier processes have seen of it.
     remembered: Sightings,
     pub(super) unseen: Unseen,
@@ -114,17 +115,17 @@ pub(crate) struct Reader {
     /// The plain file in which each generation was last read: to tell a copy, which may be shorter.
     pub(super) files: HashMap<Fingerprint, FileId>,
     /// Generations that are of no use before a moment.
-    pub(super) resting: HashMap<Fingerprint, Rest>,
+    pub(super) resting: HashMap<Fingerprint, Postponed>,
     /// Files of a finite list that cannot be read any further.
     pub(super) given_up: HashSet<Fingerprint>,
     /// Errors of the disk that were said.
-    pub(super) unreadable: Say<io::ErrorKind>,
+    pub(super) unreadable: LogLimiter<io::ErrorKind>,
     pub(super) pulse: Pulse,
 }
 
 /// Why a generation is not read for now.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Rest {
+pub(super) enum Postponed {
     /// Its `.gz` may still be on its way here.
     Until(Instant),
     /// It ends in a large line whose end is not there yet: nothing to be done while it has this length.
@@ -135,7 +136,7 @@ impl Reader {
     #[expect(clippy::too_many_arguments, reason = "only `Input::reader` calls it")]
     pub(super) fn new(
         shared: Arc<Shared>,
-        roll: Arc<Roll>,
+        roll: Arc<SeenGenerations>,
         key: Key,
         limits: Limits,
         max_age: Duration,
@@ -171,13 +172,13 @@ impl Reader {
             files: HashMap::new(),
             resting: HashMap::new(),
             given_up: HashSet::new(),
-            unreadable: Say::every(Duration::from_mins(5)),
+            unreadable: LogLimiter::every(Duration::from_mins(5)),
             pulse,
         }
     }
 
     /// Shows in the agent's health whether the reading goes on.
-    pub(crate) fn shown_by(self, heart: Heart) -> Self {
+    pub(crate) fn shown_by(self, heart: Heartbeat) -> Self {
         Self { pulse: self.pulse.shown_by(heart), ..self }
     }
 
@@ -186,7 +187,7 @@ impl Reader {
     }
 
     /// The next chunk or gap, as soon as there is one; `None` once the input is stopped, or a finite list is read.
-    pub(crate) fn next(&mut self) -> Option<News> {
+    pub(crate) fn next(&mut self) -> Option<ReaderItem> {
         loop {
             let (view, news) = self.shared.view();
             self.pulse.turn().ok()?;
@@ -213,7 +214,7 @@ impl Reader {
     }
 
     /// One pass over the generations; `None` if there is nothing new in any.
-    pub(super) fn poll(&mut self, view: &View, now: Now) -> Option<News> {
+    pub(super) fn poll(&mut self, view: &View, now: Now) -> Option<ReaderItem> {
         if view.looks == 0 || self.is_too_early(view, now) {
             return None;
         }
@@ -221,20 +222,20 @@ impl Reader {
             return Some(started);
         }
         if let Some(gap) = self.spent() {
-            return Some(News::Gap(gap));
+            return Some(ReaderItem::Gap(gap));
         }
         if let Some(gone) = self.lost(view, now) {
             return Some(gone);
         }
         if let Some(gap) = self.unseen(view, now) {
-            return Some(News::Gap(gap));
+            return Some(ReaderItem::Gap(gap));
         }
         self.list(view);
         for at in 0..self.pending.1.len() {
             let generation = Arc::clone(&self.pending.1[at]);
             match self.fill(&generation, now) {
-                Filled::Chunk(chunk) => return Some(News::Chunk(chunk)),
-                Filled::Gap(gap) => return Some(News::Gap(gap)),
+                Filled::Chunk(chunk) => return Some(ReaderItem::Chunk(chunk)),
+                Filled::Gap(gap) => return Some(ReaderItem::Gap(gap)),
                 Filled::Drained => {}
             }
         }
@@ -258,7 +259,7 @@ impl Reader {
             && now.steady.duration_since(*self.unsure.get_or_insert(now.steady)) < now.waits.lost
     }
 
-    fn first_look(&mut self, view: &View) -> Option<News> {
+    fn first_look(&mut self, view: &View) -> Option<ReaderItem> {
         if self.existed.is_some() {
             return None;
         }
@@ -288,7 +289,7 @@ impl Reader {
         for (print, progress) in self.cursor.generations.clone() {
             self.advance(print, progress);
         }
-        Some(News::Started(self.cursor.clone()))
+        Some(ReaderItem::Started(self.cursor.clone()))
     }
 
     /// Leaves out, until the next look, what needs no second thought: there may be a thousand old backups.
@@ -307,7 +308,7 @@ impl Reader {
         self.files.retain(|print, _| prints.contains(print));
     }
 
-    fn lost(&mut self, view: &View, now: Now) -> Option<News> {
+    fn lost(&mut self, view: &View, now: Now) -> Option<ReaderItem> {
         loop {
             let (generation, file, lost) =
                 match self.losses.next(view, &self.roll, &self.cursor, now)? {
@@ -328,11 +329,11 @@ impl Reader {
             let progress = Progress { complete: true, followed: true, marks, ..before };
             self.advance(generation, progress.clone());
             let Some((bytes, at_least)) = lost else {
-                return Some(News::Chunk(Box::new(Chunk::end(generation, file, progress))));
+                return Some(ReaderItem::Chunk(Box::new(Chunk::end(generation, file, progress))));
             };
             let reason = GapReason::BackupGone;
             let gap = Gap { reason, generation, file, offset, bytes, at_least, from, to, progress };
-            return Some(News::Gap(gap));
+            return Some(ReaderItem::Gap(gap));
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use super::decoder::Decoder;
-use super::generation::Held;
+use super::generation::OpenFile;
 use super::packing::{Packing, begin_of};
 use super::pulse::{Pulse, Stopped};
 use crate::disk::ReadFile;
@@ -86,7 +86,7 @@ impl From<Stopped> for Trouble {
 impl Source {
     /// Opens a file that begins with `probe` at a decompressed offset.
     pub(super) fn open(
-        held: Held,
+        held: OpenFile,
         at: u64,
         probe: &Arc<[u8]>,
         pulse: &Pulse,

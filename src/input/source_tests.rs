@@ -12,8 +12,8 @@ fn gz(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn held(path: &Path, gzip: bool) -> Held {
-    Held { file: Arc::new(ReadFile::open(path, Links::Followed).unwrap()), gzip, id: (0, 0) }
+fn held(path: &Path, gzip: bool) -> OpenFile {
+    OpenFile { file: Arc::new(ReadFile::open(path, Links::Followed).unwrap()), gzip, id: (0, 0) }
 }
 
 /// Everything that can be read from an offset, and whether the end was damage.

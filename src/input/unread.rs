@@ -10,11 +10,11 @@ use std::time::UNIX_EPOCH;
 
 use super::catalogue::Tracked;
 use super::file_place::FilePlace;
-use super::files::Known;
+use super::files::IdentifiedFile;
 use super::generation::{FileId, Generation, file_id};
 use super::names::{Name, Stamp, server_stamp};
 use super::now::Now;
-use crate::event::{Fingerprint, Key, Nanos, Readable, Roll};
+use crate::event::{Fingerprint, Key, Nanos, Readable, SeenGenerations};
 
 /// The clock of a file system is some milliseconds behind that of the server, and the stamp in a name is cut to one.
 const SLACK: Nanos = 10_000_000;
@@ -23,7 +23,7 @@ const SLACK: Nanos = 10_000_000;
 pub(super) struct Unread {
     key: Key,
     /// `None` where nothing is remembered: for one look.
-    roll: Option<Arc<Roll>>,
+    roll: Option<Arc<SeenGenerations>>,
 }
 
 impl Unread {
@@ -31,7 +31,7 @@ impl Unread {
         Self { key, roll: None }
     }
 
-    pub(super) fn remembering(&mut self, roll: Arc<Roll>) {
+    pub(super) fn remembering(&mut self, roll: Arc<SeenGenerations>) {
         self.roll = Some(roll);
     }
 
@@ -104,7 +104,7 @@ impl Unread {
     }
 
     /// A file can be read: what it was known by before is not missed.
-    pub(super) fn resolve(&self, name: &Name, place: &FilePlace, known: &Known) {
+    pub(super) fn resolve(&self, name: &Name, place: &FilePlace, known: &IdentifiedFile) {
         let Some(roll) = self.roll.as_ref().filter(|roll| roll.has_unread()) else { return };
         let Ok(meta) = place.metadata() else { return };
         let print = known.head.print;

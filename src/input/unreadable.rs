@@ -7,7 +7,7 @@ use super::files::is_settled;
 use super::generation::Generation;
 use super::now::Now;
 use super::open::Filled;
-use super::reader::{Gap, Reader, Rest};
+use super::reader::{Gap, Postponed, Reader};
 use super::source::Trouble;
 use crate::disk::descriptors;
 use crate::event::Progress;
@@ -69,7 +69,7 @@ impl Reader {
             }
         };
         if !settled(generation, now) {
-            self.resting.insert(generation.print, Rest::Until(now.steady + now.waits.again));
+            self.resting.insert(generation.print, Postponed::Until(now.steady + now.waits.again));
             return Filled::Drained;
         }
         let offset = progress.offset;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Batch, Event, Fields, Fingerprint, Form, Passed, Position, Span, Whole, pieces,
+    Batch, Event, Fields, Fingerprint, Form, Position, RecordKind, Span, TransformStats, pieces,
 };
 use crate::telemetry::{Time, human};
 
@@ -12,12 +12,12 @@ const ANSWER_MAX: usize = 1000;
 
 /// All that is kept beside the event's line.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Letter {
+pub(crate) struct DeadLetter {
     /// The id under which the event is stored where it is taken.
     pub(crate) id: String,
     pub(crate) generation: Fingerprint,
     pub(crate) offset: u64,
-    pub(crate) whole: Whole,
+    pub(crate) whole: RecordKind,
     /// Event time.
     pub(crate) time: Time,
     /// When it was refused, the last time.
@@ -32,12 +32,12 @@ pub(crate) struct Letter {
 
 /// A letter with its line.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    pub(crate) letter: Letter,
+pub(crate) struct StoredDeadLetter {
+    pub(crate) letter: DeadLetter,
     pub(crate) line: Vec<u8>,
 }
 
-impl Letter {
+impl DeadLetter {
     pub(super) fn of(batch: &Batch, index: usize, answer: &str, scope: &str) -> Self {
         let position = batch.position(index);
         Self {
@@ -71,10 +71,10 @@ impl Letter {
 }
 
 /// The letters of one generation as the events that they were.
-pub(crate) fn batch(letters: Vec<Kept>) -> Option<Batch> {
+pub(crate) fn batch(letters: Vec<StoredDeadLetter>) -> Option<Batch> {
     let generation = letters.first()?.letter.generation;
     let (mut bytes, mut events) = (Vec::new(), Vec::with_capacity(letters.len()));
-    for Kept { letter, line } in letters {
+    for StoredDeadLetter { letter, line } in letters {
         events.push(event(&letter, &line, bytes.len()));
         if bytes.is_empty() {
             // One large line is not copied.
@@ -94,19 +94,19 @@ pub(crate) fn batch(letters: Vec<Kept>) -> Option<Batch> {
         events,
         earlier: Vec::new(),
         by_content: false,
-        passed: Passed::default(),
+        passed: TransformStats::default(),
     })
 }
 
 /// An event whose line stands at index `at` of its batch. Position and time are those under which it was sent.
-fn event(letter: &Letter, line: &[u8], at: usize) -> Event {
+fn event(letter: &DeadLetter, line: &[u8], at: usize) -> Event {
     let Position { offset, whole, .. } = letter.position();
     let span = Span::new(at, at + line.len());
     let time = letter.time.nanos();
     let (form, fields, depth) = (Form::Unreadable, Fields::default(), 0);
     let mut event = Event { offset, whole, form, line: span, time, fields, depth };
     let mut first = true;
-    pieces(line, whole != Whole::Torn, |piece| {
+    pieces(line, whole != RecordKind::Torn, |piece| {
         if std::mem::take(&mut first) && piece.at == Span::new(0, line.len()) {
             (event.form, event.fields, event.depth) = (piece.form, piece.fields, piece.depth);
         }
@@ -143,14 +143,14 @@ mod tests {
             events,
             earlier: Vec::new(),
             by_content: false,
-            passed: Passed::default(),
+            passed: TransformStats::default(),
         };
         assert_eq!(was.events.len(), 2);
         let kept = (0..2).map(|index| {
-            let letter = Letter::of(&was, index, "400\nno", "scope");
+            let letter = DeadLetter::of(&was, index, "400\nno", "scope");
             let text = serde_json::to_string(&letter).unwrap();
             let letter = serde_json::from_str(&text).unwrap();
-            Kept { letter, line: was.record(index).line.to_vec() }
+            StoredDeadLetter { letter, line: was.record(index).line.to_vec() }
         });
         let is = batch(kept.collect()).unwrap();
         for index in 0..2 {

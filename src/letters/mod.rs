@@ -29,8 +29,8 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use letter::{Kept, Letter, batch};
-use shelf::{Fate, Shelf};
+pub(crate) use letter::{DeadLetter, StoredDeadLetter, batch};
+use shelf::{RewriteAction, Segments};
 
 /// Letters of one pair at most: their ids are held in memory.
 pub(crate) const MOST: usize = 100_000;
@@ -39,14 +39,14 @@ const DIRECTORY: &str = "dead-letters";
 
 /// The dead letters of one pair. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Letters {
+pub(crate) struct DeadLetters {
     books: Arc<Mutex<Books>>,
     /// Held by who sends letters again or drops some.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Books {
-    shelf: Shelf,
+    shelf: Segments,
     budget: Budget,
     /// [`MOST`], but for tests.
     most: usize,
@@ -87,7 +87,7 @@ pub(crate) struct Found {
     pub(crate) output: String,
     pub(crate) count: Count,
     /// With their bytes on disk.
-    pub(crate) letters: Vec<(Letter, u64)>,
+    pub(crate) letters: Vec<(DeadLetter, u64)>,
 }
 
 /// Gives the letters of a pair of input and output its new names. Where there are some under the new ones already, which an earlier
@@ -105,7 +105,7 @@ pub(crate) fn rename(state_dir: &Path, from: (&str, &str), to: (&str, &str)) -> 
     disk::sync_directory(&state_dir.join(DIRECTORY))
 }
 
-impl Letters {
+impl DeadLetters {
     /// Opens the letters of a pair. Nothing is made before there is one.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Letters {
     ) -> io::Result<Self> {
         let directory = state_dir.join(DIRECTORY).join(format!("{input}.{output}"));
         let mut known = HashMap::new();
-        let shelf = Shelf::open(directory, true, |number, letter, _| {
+        let shelf = Segments::open(directory, true, |number, letter, _| {
             known.insert(letter.position(), Spot { segment: number, since: letter.since() });
         })?;
         let damaged: u64 = shelf.segments.values().map(|segment| segment.damaged).sum();
@@ -162,7 +162,7 @@ impl Letters {
             if books.known.contains_key(&position) || !new.insert(position) {
                 continue;
             }
-            let letter = Letter::of(batch, index, answer, scope);
+            let letter = DeadLetter::of(batch, index, answer, scope);
             let meta =
                 serde_json::to_vec(&letter).map_err(|error| LettersError::Io(error.into()))?;
             letters.push((meta, batch.record(index).line));
@@ -216,7 +216,7 @@ impl Letters {
         segment: u32,
         limits: (usize, usize),
         wanted: impl Fn(&Position) -> bool,
-    ) -> io::Result<Vec<Kept>> {
+    ) -> io::Result<Vec<StoredDeadLetter>> {
         let books = self.books();
         if !books.shelf.segments.contains_key(&segment) {
             return Ok(Vec::new());
@@ -240,12 +240,14 @@ impl Letters {
             .chain(answers.keys())
             .filter_map(|at| books.known.get(at).map(|spot| spot.segment))
             .collect();
-        let fate = |letter: &Letter| {
+        let fate = |letter: &DeadLetter| {
             let position = letter.position();
             if gone.contains(&position) {
-                return Fate::Remove;
+                return RewriteAction::Remove;
             }
-            answers.get(&position).map_or(Fate::Keep, |answer| Fate::Answer(answer.clone()))
+            answers
+                .get(&position)
+                .map_or(RewriteAction::Keep, |answer| RewriteAction::Answer(answer.clone()))
         };
         let written = touched.into_iter().try_for_each(|number| {
             books.shelf.rewrite(number, false, fate)?;
@@ -259,7 +261,7 @@ impl Letters {
     /// Removes what does not read.
     ///
     /// # Errors
-    /// As [`Letters::settle`].
+    /// As [`DeadLetters::settle`].
     pub(crate) fn drop_damaged(&self) -> io::Result<u64> {
         let mut books = self.books();
         let damaged: Vec<_> =
@@ -267,7 +269,7 @@ impl Letters {
         let numbers: Vec<_> = damaged.iter().map(|(number, _)| **number).collect();
         let sum = damaged.iter().map(|(_, segment)| segment.damaged).sum();
         for number in numbers {
-            books.shelf.rewrite(number, true, |_| Fate::Keep)?;
+            books.shelf.rewrite(number, true, |_| RewriteAction::Keep)?;
         }
         books.shelf.sync()?;
         Ok(sum)
@@ -311,8 +313,9 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
         let Some((input, output)) = name.split_once('.') else { continue };
         let mut letters = Vec::new();
         let directory = state_dir.join(DIRECTORY).join(&name);
-        let shelf = Shelf::open(directory, false, |_, letter, size| letters.push((letter, size)))?;
-        let oldest = letters.iter().map(|(letter, _): &(Letter, u64)| letter.since()).min();
+        let shelf =
+            Segments::open(directory, false, |_, letter, size| letters.push((letter, size)))?;
+        let oldest = letters.iter().map(|(letter, _): &(DeadLetter, u64)| letter.since()).min();
         let count = Count { oldest, ..shelf.count(letters.len()) };
         if count != Count::default() {
             all.push(Found { input: input.to_owned(), output: output.to_owned(), count, letters });
@@ -328,8 +331,8 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
 pub(crate) fn each(
     state_dir: &Path,
     found: &Found,
-    wanted: impl Fn(&Letter) -> bool,
-    take: impl FnMut(Kept) -> bool,
+    wanted: impl Fn(&DeadLetter) -> bool,
+    take: impl FnMut(StoredDeadLetter) -> bool,
 ) -> io::Result<()> {
     let name = format!("{}.{}", found.input, found.output);
     shelf::each(&state_dir.join(DIRECTORY).join(name), wanted, take)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Count;
 use super::frame::{self, Found, Place};
-use super::letter::{Kept, Letter};
+use super::letter::{DeadLetter, StoredDeadLetter};
 use crate::disk::{self, OwnFile};
 use crate::event::Position;
 
@@ -17,7 +17,7 @@ const SEGMENT: u64 = 4 << 20;
 
 /// Segments by their number.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct Segments {
     pub(super) directory: PathBuf,
     pub(super) segments: BTreeMap<u32, Segment>,
 }
@@ -30,18 +30,18 @@ pub(super) struct Segment {
 }
 
 /// What is to become of a letter.
-pub(super) enum Fate {
+pub(super) enum RewriteAction {
     Keep,
     Remove,
     Answer(String),
 }
 
-impl Shelf {
+impl Segments {
     /// Finds the segments and hands out their letters. With `mend`, what a kill left unfinished is taken away.
     pub(super) fn open(
         directory: PathBuf,
         mend: bool,
-        mut each: impl FnMut(u32, Letter, u64),
+        mut each: impl FnMut(u32, DeadLetter, u64),
     ) -> io::Result<Self> {
         let mut shelf = Self { directory, segments: BTreeMap::new() };
         let numbers = shelf.numbers(mend)?;
@@ -194,20 +194,22 @@ impl Shelf {
     }
 
     /// Writes a segment anew with what is to become of its letters; `damaged`: without what does not read. A letter
-    /// too large to be written again keeps its first answer. It is durable after [`Shelf::sync`].
+    /// too large to be written again keeps its first answer. It is durable after [`Segments::sync`].
     pub(super) fn rewrite(
         &mut self,
         number: u32,
         damaged: bool,
-        fate: impl Fn(&Letter) -> Fate,
+        fate: impl Fn(&DeadLetter) -> RewriteAction,
     ) -> io::Result<()> {
         let (mut kept, mut changed) = (Vec::new(), false);
         let mut segment = Segment::default();
         self.scan(number, |found, _| {
             match found {
                 Found::Letter(place) => match read(&place).map(|letter| (fate(&letter), letter)) {
-                    Some((Fate::Remove, _)) => changed = true,
-                    Some((Fate::Answer(answer), letter)) if u64::from(place.line) <= SEGMENT => {
+                    Some((RewriteAction::Remove, _)) => changed = true,
+                    Some((RewriteAction::Answer(answer), letter))
+                        if u64::from(place.line) <= SEGMENT =>
+                    {
                         changed = true;
                         kept.push((place.at, place.end(), Some((letter.answered(&answer), place))));
                     }
@@ -277,8 +279,8 @@ impl Shelf {
         number: u32,
         (max_bytes, max_events): (usize, usize),
         wanted: impl Fn(&Position) -> bool,
-    ) -> io::Result<Vec<Kept>> {
-        let mut places: Vec<(Letter, Place)> = Vec::new();
+    ) -> io::Result<Vec<StoredDeadLetter>> {
+        let mut places: Vec<(DeadLetter, Place)> = Vec::new();
         let mut bytes = 0_u64;
         self.scan(number, |found, _| {
             let Found::Letter(place) = found else { return Ok(()) };
@@ -297,13 +299,13 @@ impl Shelf {
         let mut file = OwnFile::open(&self.path(number))?;
         let kept = places.into_iter().map(|(letter, place)| {
             let line = line(&mut file, &place)?;
-            Ok(Kept { letter, line })
+            Ok(StoredDeadLetter { letter, line })
         });
         kept.collect()
     }
 }
 
-fn read(place: &Place) -> Option<Letter> {
+fn read(place: &Place) -> Option<DeadLetter> {
     serde_json::from_slice(&place.meta).ok()
 }
 
@@ -344,10 +346,10 @@ pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
 /// Hands out wanted letters of a shelf that somebody else may be changing, until it is told to stop.
 pub(super) fn each(
     directory: &Path,
-    wanted: impl Fn(&Letter) -> bool,
-    mut take: impl FnMut(Kept) -> bool,
+    wanted: impl Fn(&DeadLetter) -> bool,
+    mut take: impl FnMut(StoredDeadLetter) -> bool,
 ) -> io::Result<()> {
-    let shelf = Shelf { directory: directory.to_owned(), segments: BTreeMap::new() };
+    let shelf = Segments { directory: directory.to_owned(), segments: BTreeMap::new() };
     for number in shelf.numbers(false)? {
         let mut file = match OwnFile::open(&shelf.path(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -365,7 +367,7 @@ pub(super) fn each(
         })?;
         for (letter, place) in places {
             let line = line(&mut file, &place)?;
-            if !take(Kept { letter, line }) {
+            if !take(StoredDeadLetter { letter, line }) {
                 return Ok(());
             }
         }

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::config::{Disk, MinFree};
-use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole};
+use crate::event::{Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats};
 
 /// Events with these lines, at offsets 0, 1000, 2000 and so on.
 fn batch_of(lines: &[&[u8]]) -> Batch {
@@ -15,7 +15,7 @@ fn batch_of(lines: &[&[u8]]) -> Batch {
         let (start, offset) = (bytes.len(), n * 1000);
         bytes.extend_from_slice(line);
         let line = Span::new(start, bytes.len());
-        let (whole, form, time) = (Whole::Yes, Form::Unreadable, 7);
+        let (whole, form, time) = (RecordKind::Event, Form::Unreadable, 7);
         let fields = Fields::default();
         events.push(Event { offset, whole, form, line, time, fields, depth: 0 });
     }
@@ -28,20 +28,20 @@ fn batch_of(lines: &[&[u8]]) -> Batch {
         events,
         earlier,
         by_content: false,
-        passed: Passed::default(),
+        passed: TransformStats::default(),
     }
 }
 
-fn open_with(directory: &Path, max_bytes: u64) -> Letters {
+fn open_with(directory: &Path, max_bytes: u64) -> DeadLetters {
     let budget = Budget::new(directory, Disk { max_bytes, min_free: MinFree::Bytes(0) });
-    Letters::open(directory, "in", "out", budget).unwrap()
+    DeadLetters::open(directory, "in", "out", budget).unwrap()
 }
 
-fn open(directory: &Path) -> Letters {
+fn open(directory: &Path) -> DeadLetters {
     open_with(directory, 1 << 30)
 }
 
-fn record(letters: &Letters, batch: &Batch, events: &[u32]) {
+fn record(letters: &DeadLetters, batch: &Batch, events: &[u32]) {
     let refused: Vec<_> = events.iter().map(|event| (*event, "400 no")).collect();
     letters.record(batch, &refused, "scope").unwrap();
 }
@@ -54,7 +54,7 @@ fn segment(directory: &Path, number: u32) -> PathBuf {
 fn lines(directory: &Path) -> Vec<(Vec<u8>, String)> {
     let mut all = Vec::new();
     for found in look(directory).unwrap() {
-        let take = |kept: Kept| {
+        let take = |kept: StoredDeadLetter| {
             all.push((kept.line, kept.letter.answer));
             true
         };
@@ -180,7 +180,7 @@ fn a_letter_is_as_old_as_its_first_refusal_however_often_it_was_sent_again_since
 /// As version 0.1.0 wrote it.
 #[test]
 fn a_letter_that_does_not_say_when_it_was_refused_first_counts_from_its_last_refusal() {
-    let letter: Letter = serde_json::from_str(
+    let letter: DeadLetter = serde_json::from_str(
         r#"{"id":"x","generation":"01010101010101010101010101010101","offset":7,"whole":"yes","time":"2026-11-20T06:00:00Z","refused":"2026-11-20T07:00:00Z","answer":"400 no","scope":"s"}"#,
     )
     .unwrap();

@@ -5,7 +5,7 @@
 
 use super::finding::Finding;
 use super::secrets::Secrets;
-use super::{Answer, Held, LookUp, Told, Verdict};
+use super::{Answer, Held, LookUp, ScanPage, Verdict};
 
 /// What holds texts for people.
 pub(super) trait Texts: Sized {
@@ -80,7 +80,7 @@ impl Texts for Held {
     }
 }
 
-impl Texts for Told {
+impl Texts for ScanPage {
     fn each(&mut self, change: &mut dyn FnMut(&mut String)) {
         match self {
             Self::Page(_) | Self::End => {}

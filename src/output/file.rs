@@ -18,7 +18,7 @@ use super::file_opening as opening;
 use super::file_tail::Tail;
 use super::finding::Finding;
 use super::meter::{Ended, Meter};
-use super::{Answer, LookUp, Pick, Reason, Verdict};
+use super::{Answer, EventRef, LookUp, Reason, Verdict};
 use crate::config::Rotate;
 use crate::disk;
 use crate::event::Batch;
@@ -254,7 +254,7 @@ impl File {
     }
 
     /// Appends the lines. Blocks.
-    pub(super) fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+    pub(super) fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if batch.earlier.is_empty() {
             open.tail = None;
@@ -287,7 +287,7 @@ impl File {
     }
 
     /// Which picks are in the file already. It is asked only where a log was altered: otherwise a file is cut back.
-    pub(super) fn look_up(&self, batch: &Batch, picks: &[Pick]) -> LookUp {
+    pub(super) fn look_up(&self, batch: &Batch, picks: &[EventRef]) -> LookUp {
         if self.is_stdout() || batch.earlier.is_empty() {
             return LookUp::Unavailable { answer: "a file is cut back instead".to_owned() };
         }

@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
 use crate::event::{Batch, Fingerprint, Key};
-use crate::output::Pick;
+use crate::output::EventRef;
 
 /// Bytes looked at. What stands before is written twice if so much of a log was lost below what had been read.
 const BYTES: u64 = 64 << 20;
@@ -57,8 +57,8 @@ impl Tail {
     }
 
     /// Which picks are there. Each line counts for one of them.
-    pub(super) fn find(&mut self, batch: &Batch, picks: &[Pick]) -> Vec<bool> {
-        let found = |pick: &Pick| {
+    pub(super) fn find(&mut self, batch: &Batch, picks: &[EventRef]) -> Vec<bool> {
+        let found = |pick: &EventRef| {
             let line = PLAIN.hash(batch.record(pick.event as usize).line);
             let left = self.lines.get_mut(&line).filter(|left| **left > 0);
             left.map(|left| *left -= 1).is_some()

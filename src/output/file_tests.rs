@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole};
+use crate::event::{Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats};
 
 fn batch(lines: &[&str]) -> Batch {
     let mut batch = Batch {
@@ -14,7 +14,7 @@ fn batch(lines: &[&str]) -> Batch {
         end: 0,
         bytes: Vec::new(),
         events: Vec::new(),
-        passed: Passed::default(),
+        passed: TransformStats::default(),
     };
     for line in lines {
         let at = batch.bytes.len();
@@ -22,7 +22,7 @@ fn batch(lines: &[&str]) -> Batch {
         let line = Span::new(at, batch.bytes.len());
         batch.events.push(Event {
             offset: 0,
-            whole: Whole::Yes,
+            whole: RecordKind::Event,
             form: Form::Json,
             line,
             time: 0,
@@ -36,7 +36,7 @@ fn batch(lines: &[&str]) -> Batch {
 fn write(file: &File, lines: &[&str]) {
     let batch = batch(lines);
     let picks: Vec<_> =
-        (0..lines.len()).map(|index| Pick::new(u32::try_from(index).unwrap())).collect();
+        (0..lines.len()).map(|index| EventRef::new(u32::try_from(index).unwrap())).collect();
     assert_eq!(file.send(&batch, &picks), Answer::Whole(Verdict::Delivered));
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Digest(RandomState, RandomState);
 
 /// What is known of one event, as an output would send it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Likeness {
+pub(crate) struct EventIdentity {
     pub(crate) identity: Fingerprint,
     /// Of all that is compared, in the usual form and in the safe one.
     pub(crate) content: u64,

@@ -38,16 +38,16 @@ mod stranger;
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use file::{File, Mark as FileMark};
 pub(crate) use finding::{Finding, State as FindingState};
-pub(crate) use likeness::{Digest, Likeness};
+pub(crate) use likeness::{Digest, EventIdentity};
 pub(crate) use loki::Loki;
 pub(crate) use meter::{Ended, Exchange, Meter};
-pub(crate) use scan::{MILLI, Stored, Told, Walk};
+pub(crate) use scan::{MILLI, ScanPage, Stored, Walk};
 
 use secrets::Secrets;
 
 /// One event of a batch that is to be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Pick {
+pub(crate) struct EventRef {
     /// Index into the batch's events.
     pub(crate) event: u32,
     /// In the form that no store refuses for the shape of a body (Elasticsearch; others ignore it).
@@ -56,7 +56,7 @@ pub(crate) struct Pick {
     pub(crate) other: u8,
 }
 
-impl Pick {
+impl EventRef {
     /// Ids that are tried where those before are taken by other documents.
     pub(crate) const MOST_OTHERS: u8 = 8;
 
@@ -188,15 +188,15 @@ impl Output {
     }
 
     /// The events of a batch, in groups that may share a request.
-    pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<Pick>> {
+    pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<EventRef>> {
         if let Self::Loki(loki) = self {
             return loki.groups(batch);
         }
-        vec![(0..).zip(&batch.events).map(|(event, _)| Pick::new(event)).collect()]
+        vec![(0..).zip(&batch.events).map(|(event, _)| EventRef::new(event)).collect()]
     }
 
     /// One request.
-    pub(crate) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+    pub(crate) async fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         let answer = match self {
             Self::Loki(loki) => loki.send(batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.send(batch, picks).await,
@@ -226,7 +226,7 @@ impl Output {
         &self,
         scope: &str,
         batch: &Batch,
-        picks: &[Pick],
+        picks: &[EventRef],
         trusting: bool,
     ) -> LookUp {
         let found = match self {
@@ -246,7 +246,7 @@ impl Output {
         batch: &Batch,
         index: usize,
         digest: &Digest,
-    ) -> Option<Likeness> {
+    ) -> Option<EventIdentity> {
         match self {
             Self::Loki(_) => Some(loki::likeness(batch.record(index), digest)),
             Self::Elasticsearch(elasticsearch) => {
@@ -257,11 +257,11 @@ impl Output {
     }
 
     /// The next page of what `scope` holds. One request, but for the first.
-    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
         let told = match self {
             Self::Loki(loki) => loki.scan(scope, walk, digest).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.scan(scope, walk, digest).await,
-            Self::File(_) => Told::Unavailable { answer: "a file is not compared".to_owned() },
+            Self::File(_) => ScanPage::Unavailable { answer: "a file is not compared".to_owned() },
         };
         told.shown(|| self.secrets())
     }

@@ -58,7 +58,7 @@ pub(crate) struct Walk {
 
 /// What a request brought.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum ScanPage {
     /// More may follow.
     Page(Vec<Stored>),
     End,
@@ -123,7 +123,7 @@ impl Walk {
     }
 }
 
-impl From<LookUp> for Told {
+impl From<LookUp> for ScanPage {
     /// What a request of a look-up ended with.
     fn from(end: LookUp) -> Self {
         match end {

@@ -7,14 +7,14 @@ mod part;
 mod waiting;
 
 use super::backoff::Backoff;
-use super::fate::{Fate, Stopped};
+use super::fate::{RefusalHandling, Stopped};
 use super::lives::Lives;
 use super::slots::Slots;
-use super::tell::Tell;
+use super::tell::Reporter;
 use super::waits::{Waiting, Waits};
 use super::waking::{Waking, is_unheard};
 use crate::event::{Batch, Nanos};
-use crate::output::{Answer, LookUp, Output, Pick, Reason, Verdict};
+use crate::output::{Answer, EventRef, LookUp, Output, Reason, Verdict};
 use part::{Doubt, Then, alike};
 pub(super) use part::{History, Part, Refused, alone};
 use waiting::{AHEAD, ALONE};
@@ -25,8 +25,8 @@ const ISOLATED: u32 = 3;
 /// What all deliveries of a pipeline share.
 pub(super) struct Context {
     pub(super) output: Arc<Output>,
-    pub(super) fate: Fate,
-    pub(super) tell: Tell,
+    pub(super) fate: RefusalHandling,
+    pub(super) tell: Reporter,
     /// Of one request: when it has passed, the request cannot be under way any more.
     pub(super) timeout: Duration,
     pub(super) waking: Waking,
@@ -356,7 +356,7 @@ impl Delivery {
         }
     }
 
-    fn halve(&mut self, mut picks: Vec<Pick>, beside: bool, history: History) {
+    fn halve(&mut self, mut picks: Vec<EventRef>, beside: bool, history: History) {
         let second = picks.split_off(picks.len() / 2);
         for picks in [second, picks] {
             self.parts.push(Part { beside, history, ..Part::new(picks, None) });
@@ -386,7 +386,7 @@ impl Delivery {
 }
 
 impl Context {
-    pub(super) fn delivered(&self, batch: &Batch, picks: &[Pick]) {
+    pub(super) fn delivered(&self, batch: &Batch, picks: &[EventRef]) {
         if !picks.is_empty() {
             self.fate.delivered(batch, picks);
             self.tell.delivered(batch, picks);

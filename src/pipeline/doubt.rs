@@ -13,7 +13,7 @@ use crate::input::Chunk;
 
 /// The stretches in doubt of one pair.
 #[derive(Debug)]
-pub(crate) struct Doubts {
+pub(crate) struct InDoubt {
     /// Where the earlier process stood.
     cursor: Cursor,
     reserved: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Doubts {
     given_up: Vec<(Fingerprint, Range<u64>)>,
 }
 
-impl Doubts {
+impl InDoubt {
     /// What is in doubt for a pair, given where its checkpoint came from. Nothing is, after a clean end or at a first
     /// start; everything that exists is, if the last checkpoint could not be read.
     pub(crate) fn new(pair: &Pair, origin: &Origin, scope: &str, until: Instant) -> Self {
@@ -135,11 +135,11 @@ mod tests {
     const BEGUN: Fingerprint = Fingerprint([1; 16]);
     const NEW: Fingerprint = Fingerprint([2; 16]);
 
-    fn doubts(reserved: u64, origin: &Origin) -> Doubts {
+    fn doubts(reserved: u64, origin: &Origin) -> InDoubt {
         let progress = Progress { offset: 100, ..Progress::default() };
         let cursor = Cursor { generations: [(BEGUN, progress)].into(), since: None, watched: None };
         let pair = Pair { cursor, reserved, scopes: vec!["old".into()], ..Pair::default() };
-        Doubts::new(&pair, origin, "new", Instant::now())
+        InDoubt::new(&pair, origin, "new", Instant::now())
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         let progress = Progress { offset: 100, time: Some(7), ..Progress::default() };
         let cursor = Cursor { generations: [(BEGUN, progress)].into(), since: None, watched: None };
         let pair = Pair { cursor, reserved: 50, ..Pair::default() };
-        let mut doubts = Doubts::new(&pair, &Origin::Current, "", Instant::now());
+        let mut doubts = InDoubt::new(&pair, &Origin::Current, "", Instant::now());
         let restored = Fingerprint([3; 16]);
         assert!(doubts.holds_range(restored, 0..40, 1000, Some(3)));
         assert!(doubts.holds_range(restored, 40..90, 1000, Some(3)));

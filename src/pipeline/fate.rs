@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::circuit::Circuit;
 use super::delivery::Context;
 use crate::event::{Batch, Position};
-use crate::letters::{Letters, LettersError};
-use crate::output::Pick;
+use crate::letters::{DeadLetters, LettersError};
+use crate::output::EventRef;
 
 /// See the module.
-pub(super) enum Fate {
-    Keep { letters: Letters, circuit: Circuit },
+pub(super) enum RefusalHandling {
+    Keep { letters: DeadLetters, circuit: Circuit },
     Note(Mutex<Noted>),
 }
 
@@ -31,8 +31,8 @@ pub(super) struct Stopped {
     pub(super) aside: bool,
 }
 
-impl Fate {
-    pub(super) fn keep(letters: Letters) -> Self {
+impl RefusalHandling {
+    pub(super) fn keep(letters: DeadLetters) -> Self {
         Self::Keep { letters, circuit: Circuit::default() }
     }
 
@@ -48,7 +48,7 @@ impl Fate {
         }
     }
 
-    pub(super) fn delivered(&self, batch: &Batch, picks: &[Pick]) {
+    pub(super) fn delivered(&self, batch: &Batch, picks: &[EventRef]) {
         match self {
             Self::Keep { circuit, .. } => circuit.delivered(),
             Self::Note(noted) => {

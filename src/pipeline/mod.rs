@@ -29,7 +29,7 @@ mod waits;
 mod waking;
 
 pub(crate) use counts::{Count, Counts};
-pub(crate) use doubt::Doubts;
+pub(crate) use doubt::InDoubt;
 pub(crate) use lives::Lives;
 pub(crate) use resend::{Ask, Resend, Sum};
 pub(crate) use run::{Ended, Pipeline, Settings};

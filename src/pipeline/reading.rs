@@ -9,8 +9,8 @@ use tokio::sync::mpsc as tokio_mpsc;
 
 use super::selection::Selection;
 use crate::event::{Fingerprint, Progress};
-use crate::input::{News, Reader};
-use crate::transform::{Current, Kept};
+use crate::input::{Reader, ReaderItem};
+use crate::transform::{ReloadableChain, TransformScratch};
 
 /// What the reader does after a chunk that holds the process's one large buffer.
 pub(super) enum Reply {
@@ -21,7 +21,7 @@ pub(super) enum Reply {
 
 /// The reading side as the pipeline sees it.
 pub(super) struct Reading {
-    pub(super) news: tokio_mpsc::Receiver<News>,
+    pub(super) news: tokio_mpsc::Receiver<ReaderItem>,
     pub(super) replies: mpsc::Sender<Reply>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Reading {
 pub(super) fn start(
     name: &str,
     mut reader: Reader,
-    transform: Arc<Current>,
+    transform: Arc<ReloadableChain>,
     selection: Option<Arc<Selection>>,
 ) -> io::Result<Reading> {
     let runtime = tokio::runtime::Handle::current();
@@ -40,18 +40,18 @@ pub(super) fn start(
     let (replies, answers) = mpsc::channel();
     let thread = std::thread::Builder::new().name(format!("read-{name}"));
     thread.spawn(move || {
-        let mut kept = Kept::default();
+        let mut kept = TransformScratch::default();
         // Room first, reading second: so what is read ahead is one chunk and no more.
         while let Ok(room) = runtime.block_on(sender.reserve()) {
             let Some(mut something) = reader.next() else { return };
-            if let News::Chunk(chunk) = &mut something {
+            if let ReaderItem::Chunk(chunk) = &mut something {
                 if let Some(selection) = &selection {
                     selection.apply(&mut chunk.batch);
                 }
                 let (chain, revision) = transform.chain();
                 chain.apply(revision, &mut chunk.batch, &mut kept);
             }
-            let large = matches!(&something, News::Chunk(chunk) if chunk.permit.is_some());
+            let large = matches!(&something, ReaderItem::Chunk(chunk) if chunk.permit.is_some());
             room.send(something);
             if large {
                 match answers.recv() {

@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::delivery::{Context, Delivery, Step};
-use super::fate::Fate;
+use super::fate::RefusalHandling;
 use super::run::Settings;
 use super::slots::Slots;
-use super::tell::Tell;
+use super::tell::Reporter;
 use super::waits::Waits;
 use super::waking::Waking;
 use crate::checkpoint::Ledger;
 use crate::event::Position;
-use crate::letters::{Kept, Letters, batch};
+use crate::letters::{DeadLetters, StoredDeadLetter, batch};
 use crate::output::Output;
 use crate::telemetry::{PairState, Telemetry};
 
 /// Sends the letters of one pair again.
 pub(crate) struct Resend {
     context: Context,
-    letters: Letters,
+    letters: DeadLetters,
     settings: Settings,
     /// Of one request: bytes and events.
     limits: (usize, usize),
@@ -60,18 +60,18 @@ impl Resend {
     pub(crate) fn new(
         output: Output,
         names: (Arc<str>, Arc<str>),
-        letters: Letters,
+        letters: DeadLetters,
         settings: Settings,
         limits: (usize, usize),
         ledger: Option<Arc<Ledger>>,
         telemetry: &Telemetry,
     ) -> Self {
         // Numbers of its own: how this goes says nothing of the pipeline.
-        let tell = Tell::new(names.0, names.1, telemetry.another());
+        let tell = Reporter::new(names.0, names.1, telemetry.another());
         let context = Context {
             waits: Waits::new(Arc::clone(&tell.stats)),
             output: Arc::new(output),
-            fate: Fate::note(),
+            fate: RefusalHandling::note(),
             tell,
             timeout: settings.timeout,
             waking: Waking::default(),
@@ -140,7 +140,7 @@ impl Resend {
 
     async fn page(
         &self,
-        page: Vec<Kept>,
+        page: Vec<StoredDeadLetter>,
         until: Instant,
         ask: &Ask<'_>,
         sum: &Sum,

@@ -12,24 +12,24 @@ use tokio::task::JoinSet;
 use super::acks::Acks;
 use super::backoff::Backoff;
 use super::delivery::{Context, Delivery};
-use super::doubt::Doubts;
-use super::fate::Fate;
+use super::doubt::InDoubt;
+use super::fate::RefusalHandling;
 use super::lives::Lives;
 use super::rate::Rate;
 use super::reading::{self, Reply};
 use super::selection::Selection;
 use super::slots::Slots;
-use super::tell::Tell;
+use super::tell::Reporter;
 use super::waits::Waits;
 use super::waking::Waking;
 use crate::checkpoint::{FileMark, Ledger, RESERVE};
 use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
-use crate::input::{Chunk, Input, News, Reader};
-use crate::letters::Letters;
+use crate::input::{Chunk, Input, Reader, ReaderItem};
+use crate::letters::DeadLetters;
 use crate::output::Output;
-use crate::telemetry::{GapReason, Heart, InputStats, Telemetry};
-use crate::transform::Current;
+use crate::telemetry::{GapReason, Heartbeat, InputStats, Telemetry};
+use crate::transform::ReloadableChain;
 
 /// Chunks and gaps that wait for one before them, at most: while one is stuck the others go on so far.
 const AHEAD: usize = 256;
@@ -45,14 +45,14 @@ use settle::{carry_out, file_mark, give_back};
 /// What a pipeline is made of.
 pub(crate) struct Pipeline {
     input: Arc<Input>,
-    reader: Option<(Reader, Arc<Current>)>,
+    reader: Option<(Reader, Arc<ReloadableChain>)>,
     context: Arc<Context>,
     ledger: Arc<Ledger>,
-    doubts: Doubts,
+    doubts: InDoubt,
     settings: Settings,
     input_stats: Arc<InputStats>,
-    heart: Heart,
-    acks: Acks<Passing>,
+    heart: Heartbeat,
+    acks: Acks<PendingAck>,
     tasks: JoinSet<Outcome>,
     rate: Rate,
     /// Bytes handed out since the start.
@@ -97,7 +97,7 @@ pub(crate) enum Ended {
 }
 
 /// What the cursor becomes when a chunk and all before it are acknowledged.
-struct Passing {
+struct PendingAck {
     generation: Fingerprint,
     /// `None`: a chunk that is gone for good; the gap behind it says so.
     progress: Option<Progress>,
@@ -133,7 +133,7 @@ struct Returned {
 
 /// What was read and cannot be taken yet.
 enum Parked {
-    News(News),
+    ReaderItem(ReaderItem),
     /// A chunk that held the process's one large buffer, which another output may need: what to read again.
     Large(Fingerprint, Progress),
 }
@@ -142,19 +142,19 @@ impl Pipeline {
     #[expect(clippy::too_many_arguments, reason = "called once, by `cli::run`, which names each")]
     pub(crate) fn new(
         input: Arc<Input>,
-        (reader, transform): (Reader, Arc<Current>),
+        (reader, transform): (Reader, Arc<ReloadableChain>),
         output: Arc<Output>,
         names: (Arc<str>, Arc<str>),
-        letters: Letters,
+        letters: DeadLetters,
         ledger: Arc<Ledger>,
-        doubts: Doubts,
+        doubts: InDoubt,
         settings: Settings,
         lives: Arc<Lives>,
         telemetry: &Telemetry,
     ) -> Self {
         let heart = telemetry.heart(format!("the pipeline from {} to {}", names.0, names.1));
         let input_stats = telemetry.input(&names.0);
-        let tell = Tell::new(names.0, names.1, telemetry.clone());
+        let tell = Reporter::new(names.0, names.1, telemetry.clone());
         tell.letters(letters.count());
         let read = ledger.cursor().generations;
         tell.begins_at(&read);
@@ -167,7 +167,7 @@ impl Pipeline {
             context: Arc::new(Context {
                 waits: Waits::new(Arc::clone(&tell.stats)),
                 output,
-                fate: Fate::keep(letters),
+                fate: RefusalHandling::keep(letters),
                 tell,
                 timeout: settings.timeout,
                 waking: Waking::default(),
@@ -262,13 +262,13 @@ impl Pipeline {
         self.context.slots.has_room(self.tasks.len())
     }
 
-    fn park(&mut self, news: News) {
+    fn park(&mut self, news: ReaderItem) {
         self.parked = Some(match news {
-            News::Chunk(chunk) if chunk.permit.is_some() && !self.has_room() => {
+            ReaderItem::Chunk(chunk) if chunk.permit.is_some() && !self.has_room() => {
                 let before = self.read.get(&chunk.generation).cloned().unwrap_or_default();
                 Parked::Large(chunk.generation, before)
             }
-            news => Parked::News(news),
+            news => Parked::ReaderItem(news),
         });
     }
 
@@ -279,14 +279,14 @@ impl Pipeline {
         }
         match self.parked.take()? {
             Parked::Large(generation, before) => return Some(Reply::Again(generation, before)),
-            Parked::News(news) => self.take(news),
+            Parked::ReaderItem(news) => self.take(news),
         }
         None
     }
 
     /// What follows a change of a file is looked up, which tells nothing of what is still under way from before it.
     fn waits_for_acks(&mut self) -> bool {
-        let Some(Parked::News(News::Gap(gap))) = &self.parked else { return false };
+        let Some(Parked::ReaderItem(ReaderItem::Gap(gap))) = &self.parked else { return false };
         if gap.reason != GapReason::Truncated {
             return false;
         }
@@ -295,18 +295,18 @@ impl Pipeline {
         self.acks.any(|passing| passing.generation == generation)
     }
 
-    fn take(&mut self, news: News) {
+    fn take(&mut self, news: ReaderItem) {
         match news {
-            News::Started(cursor) => {
+            ReaderItem::Started(cursor) => {
                 self.read.clone_from(&cursor.generations);
                 self.ledger.start(cursor);
             }
-            News::Gap(gap) => self.pass_gap(gap),
-            News::Chunk(mut chunk) => {
+            ReaderItem::Gap(gap) => self.pass_gap(gap),
+            ReaderItem::Chunk(mut chunk) => {
                 let damaged = self.pass_damage(&mut chunk);
                 if damaged && matches!(*self.context.output, Output::File(_)) {
                     // What stands in a file stands in order.
-                    self.parked = Some(Parked::News(News::Chunk(chunk)));
+                    self.parked = Some(Parked::ReaderItem(ReaderItem::Chunk(chunk)));
                 } else {
                     self.deliver(*chunk);
                 }
@@ -365,7 +365,7 @@ impl Pipeline {
             Delivery::new(&self.context.output, batch, Backoff::new(self.settings.retry), earlier);
         self.taken += batch.end - batch.start;
         self.under_way += batch.end - batch.start;
-        let ticket = self.acks.enter(Passing {
+        let ticket = self.acks.enter(PendingAck {
             generation: chunk.generation,
             progress: Some(chunk.progress.clone()),
             bytes: batch.end - batch.start,

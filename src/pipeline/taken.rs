@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::delivery::{Context, Delivery, History, Part, alone};
 use crate::event::Batch;
-use crate::output::Pick;
+use crate::output::EventRef;
 
 impl Delivery {
     /// The ids of these events are taken, as far as can be seen by other documents: sends them under their next ones.
@@ -28,11 +28,11 @@ impl Delivery {
             part.picks = unknown;
         }
         let (renamed, spent): (Vec<_>, Vec<_>) =
-            part.picks.into_iter().partition(|pick| pick.other < Pick::MOST_OTHERS);
+            part.picks.into_iter().partition(|pick| pick.other < EventRef::MOST_OTHERS);
         if !renamed.is_empty() {
             context.tell.taken(renamed.len(), answer, unavailable);
             context.lives.others_wrote();
-            let next = |pick: Pick| Pick { other: pick.other + 1, ..pick };
+            let next = |pick: EventRef| EventRef { other: pick.other + 1, ..pick };
             part.picks = renamed.into_iter().map(next).collect();
             // Nobody has sent these ids.
             part.history = History::New;

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use super::counts::{Count, Counts};
 use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Progress};
 use crate::letters::Count as LettersCount;
-use crate::output::{Pick, Reason};
+use crate::output::{EventRef, Reason};
 use crate::telemetry::{
-    Action, Cursor, EventResult, GapReason, GapSeen, Identity, LookupResult, PairStats,
-    RetryReason, Say, Telemetry, Time,
+    Action, Cursor, EventResult, GapReason, GapSeen, Identity, LogLimiter, LookupResult, PairStats,
+    RetryReason, Telemetry, Time,
 };
 
 /// See the module.
-pub(super) struct Tell {
+pub(super) struct Reporter {
     pub(super) input: Arc<str>,
     pub(super) output: Arc<str>,
     pub(super) stats: Arc<PairStats>,
@@ -24,12 +24,12 @@ pub(super) struct Tell {
 }
 
 struct Said {
-    state: Say<State>,
-    lookups: Say<bool>,
-    taken: Say<bool>,
-    earlier: Say<()>,
-    refused: Say<()>,
-    undecided: Say<()>,
+    state: LogLimiter<State>,
+    lookups: LogLimiter<bool>,
+    taken: LogLimiter<bool>,
+    earlier: LogLimiter<()>,
+    refused: LogLimiter<()>,
+    undecided: LogLimiter<()>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -39,18 +39,18 @@ enum State {
     Stopped,
 }
 
-impl Tell {
+impl Reporter {
     pub(super) fn new(input: Arc<str>, output: Arc<str>, telemetry: Telemetry) -> Self {
         let stats = telemetry.pair(&input, &output);
         let minutes = Duration::from_mins;
         // Running is the state to begin with.
         let said = Said {
-            state: Say::flipping(minutes(5), State::Running),
-            lookups: Say::every(minutes(60)),
-            taken: Say::every(minutes(60)),
-            earlier: Say::every(minutes(60)),
-            refused: Say::every(minutes(1)),
-            undecided: Say::every(minutes(5)),
+            state: LogLimiter::flipping(minutes(5), State::Running),
+            lookups: LogLimiter::every(minutes(60)),
+            taken: LogLimiter::every(minutes(60)),
+            earlier: LogLimiter::every(minutes(60)),
+            refused: LogLimiter::every(minutes(1)),
+            undecided: LogLimiter::every(minutes(5)),
         };
         Self { input, output, stats, telemetry, said: Mutex::new(said), counts: None }
     }
@@ -123,7 +123,7 @@ impl Tell {
         }
     }
 
-    pub(super) fn delivered(&self, batch: &Batch, picks: &[Pick]) {
+    pub(super) fn delivered(&self, batch: &Batch, picks: &[EventRef]) {
         if picks.is_empty() {
             return;
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::disk::descriptors;
-use crate::telemetry::Say;
+use crate::telemetry::LogLimiter;
 
 /// So many evictions, then a rest: 20,000 a second at the most. A flood waits in the kernel's queue meanwhile.
 const BURST: u32 = 100;
@@ -21,13 +21,18 @@ pub(super) struct Accepting {
     /// For the log: what is connected to.
     what: &'static str,
     evicted: u32,
-    failures: Say<bool>,
-    floods: Say<()>,
+    failures: LogLimiter<bool>,
+    floods: LogLimiter<()>,
 }
 
 impl Accepting {
     pub(super) fn new(what: &'static str) -> Self {
-        Self { what, evicted: 0, failures: Say::every(AGAIN), floods: Say::every(AGAIN) }
+        Self {
+            what,
+            evicted: 0,
+            failures: LogLimiter::every(AGAIN),
+            floods: LogLimiter::every(AGAIN),
+        }
     }
 
     /// A connection was accepted; `evicts`: another had to go for it.

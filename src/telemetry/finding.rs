@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Say;
+use super::LogLimiter;
 use super::human;
 use super::number::labels;
 
@@ -119,7 +119,7 @@ impl InputFinding {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     present: Vec<InputFinding>,
-    said: Vec<(FindingKind, Say<Option<Severity>>)>,
+    said: Vec<(FindingKind, LogLimiter<Option<Severity>>)>,
 }
 
 impl Findings {
@@ -145,7 +145,7 @@ impl Findings {
         let severity = finding.as_ref().map(|finding| finding.severity);
         self.present.extend(finding.clone());
         let at = self.said.iter().position(|(said, _)| *said == kind).unwrap_or_else(|| {
-            self.said.push((kind, Say::every(AGAIN)));
+            self.said.push((kind, LogLimiter::every(AGAIN)));
             self.said.len() - 1
         });
         self.said[at].1.now(severity, now)?;

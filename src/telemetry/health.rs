@@ -126,8 +126,8 @@ impl Hearts {
     }
 
     /// `input`: the loop reads files of this input.
-    pub(super) fn begin(&self, name: String, input: Option<Arc<str>>) -> Heart {
-        let heart = Heart { began: self.began, beats: Arc::default() };
+    pub(super) fn begin(&self, name: String, input: Option<Arc<str>>) -> Heartbeat {
+        let heart = Heartbeat { began: self.began, beats: Arc::default() };
         heart.beat();
         let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
         // A loop that has ended dropped its half.
@@ -170,12 +170,12 @@ impl Hearts {
 
 /// Held by a loop that must come round at least once in 60 seconds unless it rests; dropped when the loop ends.
 #[derive(Debug)]
-pub(crate) struct Heart {
+pub(crate) struct Heartbeat {
     began: Instant,
     beats: Arc<Beats>,
 }
 
-impl Heart {
+impl Heartbeat {
     pub(crate) fn beat(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.beats.last_millis.store(millis, Relaxed);

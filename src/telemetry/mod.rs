@@ -1,7 +1,7 @@
 //! What the agent knows of itself, and how others learn it: metrics, readiness, status, logs, systemd.
 //!
 //! [`Telemetry`] is made once and cloned into every room; nothing is global but the log, as `tracing` wants it. Rooms write
-//! into [`InputStats`], [`PairStats`] and [`DiskStats`], and beat a [`Heart`]; `server` and `cli` read a
+//! into [`InputStats`], [`PairStats`] and [`DiskStats`], and beat a [`Heartbeat`]; `server` and `cli` read a
 //! [`Snapshot`], the checks and the metrics. What is written for each event is an atomic, without lock or allocation.
 //!
 //! This room imports no other. Its closed sets of label values are its own, and the rooms that count translate.
@@ -33,13 +33,13 @@ mod trail;
 pub(crate) use disk::DiskStats;
 pub(crate) use exposition::Format as MetricsFormat;
 pub(crate) use finding::{FindingKind, InputFinding, Severity};
-pub(crate) use health::{Check, Heart};
+pub(crate) use health::{Check, Heartbeat};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
 pub(crate) use pair::{
     Action, Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason,
 };
 pub(crate) use requests::Outcome;
-pub(crate) use say::Say;
+pub(crate) use say::LogLimiter;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
 pub(crate) use trail::{GapSeen, Trail};
@@ -125,12 +125,12 @@ impl Telemetry {
     }
 
     /// A loop begins that comes round at least once in 60 seconds, under a name that an operator understands.
-    pub(crate) fn heart(&self, name: impl Into<String>) -> Heart {
+    pub(crate) fn heart(&self, name: impl Into<String>) -> Heartbeat {
         self.0.hearts.begin(name.into(), None)
     }
 
     /// A loop over the files of an input begins: whether it waits for the file system shows there too.
-    pub(crate) fn heart_of(&self, input: &Arc<str>, name: impl Into<String>) -> Heart {
+    pub(crate) fn heart_of(&self, input: &Arc<str>, name: impl Into<String>) -> Heartbeat {
         self.0.hearts.begin(name.into(), Some(Arc::clone(input)))
     }
 

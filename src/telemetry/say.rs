@@ -8,7 +8,7 @@ const FLIP: Duration = Duration::from_mins(1);
 
 /// Remembers what was said. `S` is the closed set of things there are to say, one value a state.
 #[derive(Debug)]
-pub(crate) struct Say<S> {
+pub(crate) struct LogLimiter<S> {
     again_after: Duration,
     flip_after: Duration,
     last: Option<S>,
@@ -17,7 +17,7 @@ pub(crate) struct Say<S> {
     unsaid: u64,
 }
 
-impl<S: Copy + PartialEq> Say<S> {
+impl<S: Copy + PartialEq> LogLimiter<S> {
     /// A state that lasts is said again after so long.
     pub(crate) fn every(again_after: Duration) -> Self {
         let flip_after = Duration::ZERO;
@@ -60,7 +60,7 @@ mod tests {
             Up,
             Down,
         }
-        let mut say = Say::every(Duration::from_mins(5));
+        let mut say = LogLimiter::every(Duration::from_mins(5));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(say.now(State::Down, at(0)), Some(0));
@@ -74,7 +74,7 @@ mod tests {
     /// A rate limit lets one request in two through.
     #[test]
     fn a_state_that_flips_five_times_a_second_makes_a_line_a_minute_with_the_number_left_out() {
-        let mut say = Say::flipping(Duration::from_mins(5), "takes");
+        let mut say = LogLimiter::flipping(Duration::from_mins(5), "takes");
         let start = Instant::now();
         let mut said = Vec::new();
         for tenth in 0..1200_u64 {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_state_to_begin_with_is_said_only_once_it_comes_back() {
-        let mut say = Say::flipping(Duration::from_mins(5), true);
+        let mut say = LogLimiter::flipping(Duration::from_mins(5), true);
         let now = Instant::now();
         assert_eq!((say.now(true, now), say.now(true, now)), (None, None));
         assert_eq!((say.now(false, now), say.now(true, now)), (Some(0), Some(0)));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use super::{Say, Snapshot, Telemetry, Time, human};
+use super::{LogLimiter, Snapshot, Telemetry, Time, human};
 
 /// How often the status line is brought up to date where no watchdog asks for more.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ pub(crate) async fn report(telemetry: Telemetry, unready_after: Duration) {
         watchdog.map_or(REFRESH, |limit| (limit / 2).clamp(Duration::from_millis(10), REFRESH));
     let mut ticks = tokio::time::interval(pause);
     let mut said = String::new();
-    let mut stuck_said = Say::every(Duration::from_mins(5));
+    let mut stuck_said = LogLimiter::every(Duration::from_mins(5));
     loop {
         ticks.tick().await;
         let mut news = Vec::with_capacity(2);

@@ -11,8 +11,10 @@ use super::policy::Decision;
 use super::redact::Scratch;
 use super::shrink::shrink;
 use super::tally::{Done, Dropped};
-use super::{Filter, Policy, Redaction, Tally};
-use crate::event::{Batch, Event, Fields, Form, Key, Passed, Record, Span, Whole, pieces};
+use super::{Filter, Policy, Redaction, TransformPreview};
+use crate::event::{
+    Batch, Event, Fields, Form, Key, Record, RecordKind, Span, TransformStats, pieces,
+};
 
 /// See the module. What is `None` or false is left out.
 pub(crate) struct Chain {
@@ -33,7 +35,7 @@ const ROOM: usize = 1 << 20;
 const WASTE: usize = 4;
 
 /// What becomes of one event.
-enum Fate {
+enum EventOutcome {
     Same,
     /// The new line was appended.
     Changed,
@@ -42,7 +44,7 @@ enum Fate {
 
 /// Kept from event to event, so that most cost no allocation.
 #[derive(Default)]
-struct Work {
+struct TransformBuffers {
     edits: Edits,
     /// The new lines, one behind the other.
     changed: Vec<u8>,
@@ -53,7 +55,7 @@ struct Work {
     scratch: Scratch,
 }
 
-impl Work {
+impl TransformBuffers {
     /// Gives a batch its new lines. Those that stay as they are stand where they stood, unless that wastes too much memory.
     fn hand_over(&mut self, batch: &mut Batch) {
         if let ([event], [_]) = (&mut *batch.events, &*self.lines) {
@@ -86,10 +88,10 @@ impl Work {
 
 /// What an output's reader keeps from batch to batch, so that less is done twice; nothing that comes out depends on it.
 #[derive(Default)]
-pub(crate) struct Kept {
+pub(crate) struct TransformScratch {
     /// Of the chain that it is of.
     revision: u64,
-    work: Work,
+    work: TransformBuffers,
 }
 
 impl Chain {
@@ -105,20 +107,20 @@ impl Chain {
 
     /// Takes the events of a batch through all steps. Positions, times and the stretch of the batch stay.
     /// `revision` says how often the chain was replaced.
-    pub(crate) fn apply(&self, revision: u64, batch: &mut Batch, kept: &mut Kept) {
+    pub(crate) fn apply(&self, revision: u64, batch: &mut Batch, kept: &mut TransformScratch) {
         let time = |event: Option<&Event>| event.map(|event| event.time);
-        batch.passed = Passed {
+        batch.passed = TransformStats {
             revision,
             first: time(batch.events.first()),
             last: time(batch.events.last()),
             read: batch.events.len() as u64,
-            ..Passed::default()
+            ..TransformStats::default()
         };
         if self.is_idle() {
             return;
         }
         if kept.revision != revision {
-            *kept = Kept { revision, ..Kept::default() };
+            *kept = TransformScratch { revision, ..TransformScratch::default() };
         }
         let work = &mut kept.work;
         work.changed.clear();
@@ -131,9 +133,9 @@ impl Chain {
             let fate = self.event(&record, work, &mut done);
             count(&mut batch.passed, &done);
             match fate {
-                Fate::Dropped => continue,
-                Fate::Same => {}
-                Fate::Changed => {
+                EventOutcome::Dropped => continue,
+                EventOutcome::Same => {}
+                EventOutcome::Changed => {
                     let line = begin..work.changed.len();
                     let event = batch.events[index];
                     let again = done.lowered.is_some() || done.shrunk.is_some();
@@ -153,25 +155,30 @@ impl Chain {
     }
 
     /// Counts what would be done to the events of a batch, and changes nothing.
-    pub(crate) fn try_out(&self, batch: &Batch, tally: &mut Tally) {
-        let mut work = Work::default();
+    pub(crate) fn try_out(&self, batch: &Batch, tally: &mut TransformPreview) {
+        let mut work = TransformBuffers::default();
         for index in 0..batch.events.len() {
             let (record, mut done) = (batch.record(index), Done::default());
             work.changed.clear();
             let after = match self.event(&record, &mut work, &mut done) {
-                Fate::Dropped => None,
-                Fate::Same => Some(record.line),
-                Fate::Changed => Some(&*work.changed),
+                EventOutcome::Dropped => None,
+                EventOutcome::Same => Some(record.line),
+                EventOutcome::Changed => Some(&*work.changed),
             };
             tally.add(&record, after, &done);
         }
     }
 
     /// Takes one event through all steps.
-    fn event(&self, record: &Record<'_>, work: &mut Work, done: &mut Done) -> Fate {
+    fn event(
+        &self,
+        record: &Record<'_>,
+        work: &mut TransformBuffers,
+        done: &mut Done,
+    ) -> EventOutcome {
         // Ours, and nothing of it comes from the log.
-        if record.event.whole == Whole::Gap {
-            return Fate::Same;
+        if record.event.whole == RecordKind::Gap {
+            return EventOutcome::Same;
         }
         let decision = self.policy.as_ref().map(|policy| policy.decide(record));
         done.dropped = match &decision {
@@ -181,7 +188,7 @@ impl Chain {
             _ => None,
         };
         if done.dropped.is_some() {
-            return Fate::Dropped;
+            return EventOutcome::Dropped;
         }
         let begin = work.changed.len();
         let edited = self.edit(record, decision.as_ref(), work, done);
@@ -201,11 +208,11 @@ impl Chain {
             };
             shrunk.map(|shrunk| shrunk.cuts)
         });
-        if edited || done.shrunk.is_some() { Fate::Changed } else { Fate::Same }
+        if edited || done.shrunk.is_some() { EventOutcome::Changed } else { EventOutcome::Same }
     }
 
     /// What `where` says. What it fails on is kept: an audit trail errs on the side of shipping.
-    fn is_wanted(&self, record: &Record<'_>, work: &mut Work, done: &mut Done) -> bool {
+    fn is_wanted(&self, record: &Record<'_>, work: &mut TransformBuffers, done: &mut Done) -> bool {
         self.filters.iter().all(|filter| {
             filter.keeps(record).unwrap_or_else(|problem| {
                 done.filter_failed = true;
@@ -220,10 +227,10 @@ impl Chain {
         &self,
         record: &Record<'_>,
         decision: Option<&Decision>,
-        work: &mut Work,
+        work: &mut TransformBuffers,
         done: &mut Done,
     ) -> bool {
-        let Work { edits, changed, scratch, .. } = work;
+        let TransformBuffers { edits, changed, scratch, .. } = work;
         edits.clear();
         if record.event.form == Form::Unreadable {
             let Some(redaction) = &self.redaction else { return false };
@@ -288,7 +295,7 @@ fn read_again(mut event: Event, line: &[u8]) -> Event {
     event
 }
 
-fn count(passed: &mut Passed, done: &Done) {
+fn count(passed: &mut TransformStats, done: &Done) {
     match done.dropped {
         Some(Dropped::Level | Dropped::Stage) => passed.dropped += 1,
         Some(Dropped::Where) => passed.filtered += 1,

@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::Chain;
 
 /// A reload puts another chain in its place.
-pub(crate) struct Current {
+pub(crate) struct ReloadableChain {
     chain: RwLock<(Arc<Chain>, u64)>,
 }
 
-impl Current {
+impl ReloadableChain {
     pub(crate) fn new(chain: Chain) -> Self {
         Self { chain: RwLock::new((Arc::new(chain), 0)) }
     }

@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 
 use serde::de::IgnoredAny;
 
-use super::{Chain, ConfigMaps, Filter, Kept, Mode, Policy, Redaction, Rules};
-use crate::event::{Batch, Event, Fingerprint, Form, Key, Passed, Span, Whole, pieces};
+use super::{Chain, ConfigMaps, Filter, Mode, Policy, Redaction, Rules, TransformScratch};
+use crate::event::{
+    Batch, Event, Fingerprint, Form, Key, RecordKind, Span, TransformStats, pieces,
+};
 
 /// Stands in data of Secrets only.
 const MARKER: &str = "Zq7marker";
@@ -38,7 +40,7 @@ fn planted(chain: &Chain, beside: &[u8], ended: bool) {
     for (line, ended) in [(line.as_bytes(), true), (&torn, ended)] {
         for line in line.split(|byte| *byte == b'\n') {
             let mut batch = batch(line, ended);
-            chain.apply(1, &mut batch, &mut Kept::default());
+            chain.apply(1, &mut batch, &mut TransformScratch::default());
             for index in 0..batch.events.len() {
                 let leaves = batch.record(index).line;
                 let found = memchr::memmem::find(leaves, MARKER.as_bytes());
@@ -82,7 +84,7 @@ fn check(chain: &Chain, line: &[u8], ended: bool) {
     let before = batch(line, ended);
     let (mut one, mut other) = (batch(line, ended), batch(line, ended));
     // What is kept from one to the other changes nothing.
-    let mut kept = Kept::default();
+    let mut kept = TransformScratch::default();
     chain.apply(1, &mut one, &mut kept);
     chain.apply(1, &mut other, &mut kept);
     assert_eq!(one.bytes, other.bytes);
@@ -101,7 +103,7 @@ fn check(chain: &Chain, line: &[u8], ended: bool) {
         assert!(fits, "{} bytes: {shown}", record.line.len());
         if chain.policy.is_none() && all_json {
             let mut again = batch(record.line, true);
-            chain.apply(1, &mut again, &mut Kept::default());
+            chain.apply(1, &mut again, &mut TransformScratch::default());
             assert_eq!(String::from_utf8_lossy(&again.bytes), shown);
         }
         for span in { record.event.fields }.all_mut() {
@@ -113,7 +115,7 @@ fn check(chain: &Chain, line: &[u8], ended: bool) {
 fn batch(line: &[u8], ended: bool) -> Batch {
     let mut events = Vec::new();
     pieces(line, ended, |piece| {
-        assert!(piece.whole != Whole::Gap);
+        assert!(piece.whole != RecordKind::Gap);
         events.push(Event {
             offset: u64::from(piece.at.start),
             whole: piece.whole,
@@ -125,7 +127,7 @@ fn batch(line: &[u8], ended: bool) -> Batch {
         });
     });
     let generation = Fingerprint([3; 16]);
-    let (bytes, earlier, passed) = (line.to_vec(), Vec::new(), Passed::default());
+    let (bytes, earlier, passed) = (line.to_vec(), Vec::new(), TransformStats::default());
     Batch {
         generation,
         earlier,

@@ -29,9 +29,9 @@ mod redact;
 mod shrink;
 mod tally;
 
-pub(crate) use chain::{Chain, Kept};
-pub(crate) use current::Current;
+pub(crate) use chain::{Chain, TransformScratch};
+pub(crate) use current::ReloadableChain;
 pub(crate) use filter::Filter;
 pub(crate) use policy::Policy;
 pub(crate) use redact::{ConfigMaps, Mode, Redaction, Rule, Rules};
-pub(crate) use tally::Tally;
+pub(crate) use tally::TransformPreview;

@@ -23,7 +23,7 @@ fn entry(at: usize, (millis, which, content): Event, expect: Expect) -> Entry {
     let content = u64::from(content);
     Entry {
         millis,
-        likeness: crate::output::Likeness {
+        likeness: crate::output::EventIdentity {
             identity: identity(which),
             content,
             safe: content + 100,

@@ -57,10 +57,10 @@ impl Delivered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fingerprint, Progress, Whole};
+    use crate::event::{Fingerprint, Progress, RecordKind};
 
     fn at(generation: u8, offset: u64) -> Position {
-        Position { generation: Fingerprint([generation; 16]), offset, whole: Whole::Yes }
+        Position { generation: Fingerprint([generation; 16]), offset, whole: RecordKind::Event }
     }
 
     #[test]

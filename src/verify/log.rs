@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::expect::{Delivered, Expect};
 use super::sort::{Room, Sorted, Sorter};
 use crate::event::{Batch, Fingerprint};
-use crate::output::{Digest, Likeness, MILLI, Output};
+use crate::output::{Digest, EventIdentity, MILLI, Output};
 
 /// Bytes of an [`Entry`] as it is sorted.
 pub(super) const SIZE: usize = 60;
@@ -20,7 +20,7 @@ const HOUR: i64 = 3_600_000;
 pub(super) struct Entry {
     /// Milliseconds since 1970.
     pub(super) millis: i64,
-    pub(super) likeness: Likeness,
+    pub(super) likeness: EventIdentity,
     pub(super) expect: Expect,
     /// Nanoseconds within the millisecond.
     pub(super) nanos: u32,
@@ -236,7 +236,7 @@ impl Entry {
         let cut = |number| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             millis,
-            likeness: Likeness { identity: Fingerprint(identity), content, safe },
+            likeness: EventIdentity { identity: Fingerprint(identity), content, safe },
             expect,
             nanos: cut(take(3)),
             generation: cut(take(4)),
@@ -261,7 +261,7 @@ mod tests {
     fn an_entry_reads_back_and_is_sorted_by_time_first() {
         let entry = |millis, expect| Entry {
             millis,
-            likeness: Likeness { identity: Fingerprint([9; 16]), content: u64::MAX, safe: 7 },
+            likeness: EventIdentity { identity: Fingerprint([9; 16]), content: u64::MAX, safe: 7 },
             expect,
             nanos: 999_999,
             generation: 3,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::log::Stretch;
 use crate::event::Nanos;
-use crate::output::{Digest, MILLI, Output, Reason, Stored, Told, Walk};
+use crate::output::{Digest, MILLI, Output, Reason, ScanPage, Stored, Walk};
 
 /// How long a store may be busy, and how long nobody may be there at all.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -117,11 +117,11 @@ async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreEr
     let (mut wait, mut since) = (SHORTEST.min(patience / 4), Instant::now());
     while scope.ready.is_empty() && !scope.done {
         match output.scan(&scope.name, &mut scope.walk, digest).await {
-            Told::Page(page) => {
+            ScanPage::Page(page) => {
                 scope.ready.extend(page);
                 (wait, since) = (SHORTEST, Instant::now());
             }
-            Told::End => {
+            ScanPage::End => {
                 scope.stretch += 1;
                 match stretches.get(scope.stretch) {
                     Some(stretch) => {
@@ -131,8 +131,8 @@ async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreEr
                     None => scope.done = true,
                 }
             }
-            Told::Unavailable { answer } => return Err(StoreError::Unavailable(answer)),
-            Told::Retry { after, answer, reason } => {
+            ScanPage::Unavailable { answer } => return Err(StoreError::Unavailable(answer)),
+            ScanPage::Retry { after, answer, reason } => {
                 let patience =
                     if reason == Reason::Connect { patience.min(ABSENCE) } else { patience };
                 let waited = since.elapsed();

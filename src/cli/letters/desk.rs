@@ -12,7 +12,7 @@ use crate::checkpoint::{Ledger, Pair};
 use crate::cli::run::house;
 use crate::cli::start::{all_ids, meter, output};
 use crate::config::{self, Config, OutputKind};
-use crate::letters::Letters;
+use crate::letters::DeadLetters;
 use crate::pipeline::{Ask, Resend, Sum, Waits};
 use crate::server::Asked;
 use crate::telemetry::{PairStats, Telemetry};
@@ -25,7 +25,7 @@ const WORD: Duration = Duration::from_secs(2);
 /// What is asked, as it goes through the socket.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
-pub(super) enum Asking {
+pub(super) enum ControlRequest {
     Resend {
         #[serde(flatten)]
         which: Which,
@@ -86,10 +86,10 @@ pub(super) struct Done {
 }
 
 /// The letters of one pair, and the way to send them again.
-pub(in crate::cli) struct Letterbox {
+pub(in crate::cli) struct DeadLetterControl {
     input: Arc<str>,
     output: Arc<str>,
-    letters: Letters,
+    letters: DeadLetters,
     /// `None`: a file, which refuses nothing.
     resend: Option<Resend>,
     /// `None`: no agent runs, so that nothing waits.
@@ -97,14 +97,14 @@ pub(in crate::cli) struct Letterbox {
     stats: Arc<PairStats>,
 }
 
-impl Letterbox {
+impl DeadLetterControl {
     #[expect(clippy::too_many_arguments, reason = "called twice, by those who have each at hand")]
     pub(in crate::cli) fn new(
         config: &Config,
         output_config: &config::Output,
         node: &str,
         input: &Arc<str>,
-        letters: Letters,
+        letters: DeadLetters,
         known: Option<&Pair>,
         ledger: Option<Arc<Ledger>>,
         telemetry: &Telemetry,
@@ -228,7 +228,7 @@ impl Letterbox {
 
 /// Answers the questions that come through the agent's socket.
 pub(in crate::cli) async fn answer_letters(
-    boxes: Arc<[Letterbox]>,
+    boxes: Arc<[DeadLetterControl]>,
     mut asked: mpsc::Receiver<Asked>,
 ) {
     while let Some(Asked { question, answers }) = asked.recv().await {
@@ -264,20 +264,25 @@ pub(in crate::cli) async fn answer_letters(
 }
 
 /// Does what is asked, pair by pair.
-pub(super) async fn serve(boxes: &[Letterbox], asking: &Asking, say: &mpsc::Sender<Said>) {
-    let (Asking::Resend { which, .. } | Asking::Drop { which } | Asking::SetAside { which }) =
-        asking;
+pub(super) async fn serve(
+    boxes: &[DeadLetterControl],
+    asking: &ControlRequest,
+    say: &mpsc::Sender<Said>,
+) {
+    let (ControlRequest::Resend { which, .. }
+    | ControlRequest::Drop { which }
+    | ControlRequest::SetAside { which }) = asking;
     let ids = which.ids.as_deref();
-    let fits = |letterbox: &&Letterbox| {
+    let fits = |letterbox: &&DeadLetterControl| {
         pair_matches((&which.input, &which.output), &letterbox.input, &letterbox.output)
     };
     for letterbox in boxes.iter().filter(fits) {
         let done = match asking {
-            Asking::Resend { patience, .. } => {
+            ControlRequest::Resend { patience, .. } => {
                 letterbox.resend(ids, Duration::from_secs(*patience), say).await
             }
-            Asking::Drop { .. } => letterbox.drop(ids).await,
-            Asking::SetAside { .. } => letterbox.set_aside().await,
+            ControlRequest::Drop { .. } => letterbox.drop(ids).await,
+            ControlRequest::SetAside { .. } => letterbox.set_aside().await,
         };
         if say.send(Said::Pair(done)).await.is_err() {
             return;

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Which, pair_matches, say};
 use crate::cli::ExitCode;
 use crate::config::Config;
-use crate::event::Whole;
-use crate::letters::{self, Found, Kept, Letter};
+use crate::event::RecordKind;
+use crate::letters::{self, DeadLetter, Found, StoredDeadLetter};
 use crate::telemetry::human;
 
 /// Characters of an answer in the table.
@@ -37,8 +37,8 @@ pub(super) fn list(config: &Config, which: &Which, json: bool) -> anyhow::Result
         return Ok(ExitCode::Done);
     }
     for found in &all {
-        let wanted = |letter: &Letter| which.ids.is_empty() || which.ids.contains(&letter.id);
-        let take = |kept: Kept| {
+        let wanted = |letter: &DeadLetter| which.ids.is_empty() || which.ids.contains(&letter.id);
+        let take = |kept: StoredDeadLetter| {
             let text = if json { as_json(found, &kept) } else { whole(found, &kept) };
             out.write_all(&text).is_ok()
         };
@@ -82,13 +82,13 @@ fn table(all: &[Found]) -> String {
 }
 
 /// For a person: what is known of it, an empty line, and the event as it was.
-fn whole(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
-    let Letter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
+fn whole(found: &Found, StoredDeadLetter { letter, line }: &StoredDeadLetter) -> Vec<u8> {
+    let DeadLetter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
     let since = letter.since();
     let whole = match whole {
-        Whole::Yes => "",
-        Whole::Torn => ", torn",
-        Whole::Gap => ", a gap",
+        RecordKind::Event => "",
+        RecordKind::Torn => ", torn",
+        RecordKind::Gap => ", a gap",
     };
     let mut text = format!(
         "id         {id}\ninput      {}\noutput     {} ({})\nevent time {time}\nrefused    {refused}\n\
@@ -107,8 +107,8 @@ fn whole(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
     text
 }
 
-fn as_json(found: &Found, Kept { letter, line }: &Kept) -> Vec<u8> {
-    let Letter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
+fn as_json(found: &Found, StoredDeadLetter { letter, line }: &StoredDeadLetter) -> Vec<u8> {
+    let DeadLetter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
     let mut value = serde_json::json!({
         "id": id, "input": found.input, "output": found.output, "generation": generation, "offset": offset, "whole": whole,
         "time": time, "refused": refused, "since": letter.since(), "answer": answer, "scope": scope,

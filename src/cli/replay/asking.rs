@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::Job;
-use super::ship::Known;
+use super::ship::EarlierRun;
 use crate::cli::start::output as output_of;
 use crate::config::{self, OutputKind};
 use crate::event::{Fingerprint, IdScheme, Nanos};
@@ -97,7 +97,7 @@ pub(super) async fn absent(
     output: &Output,
     scopes: &[String],
     files: &[Listed],
-    known: &Known,
+    known: &EarlierRun,
 ) -> anyhow::Result<HashSet<Fingerprint>> {
     let mut absent = HashSet::new();
     let unbegun = || files.iter().filter(|file| !known.generations.contains_key(&file.print()));

@@ -25,7 +25,7 @@ mod summary;
 use super::ExitCode;
 use super::signals::stop_on_signal;
 use super::start;
-use super::times::Moment;
+use super::times::TimeArg;
 use super::transform::{NotAccepted, Transforms};
 use crate::checkpoint::{Loaded, State, Store};
 use crate::config::{self, Config, FileInput};
@@ -58,10 +58,10 @@ pub(super) struct Arguments {
     pub(super) outputs: Vec<String>,
     /// Not what happened before: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
     #[arg(long, value_name = "TIME")]
-    pub(super) since: Option<Moment>,
+    pub(super) since: Option<TimeArg>,
     /// Not what happened then or later
     #[arg(long, value_name = "TIME")]
-    pub(super) until: Option<Moment>,
+    pub(super) until: Option<TimeArg>,
     /// Only events for which this CEL expression is true
     #[arg(long = "where", value_name = "EXPR")]
     pub(super) filter: Option<String>,

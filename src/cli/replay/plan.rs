@@ -93,7 +93,7 @@ pub(super) fn open(
 ) -> anyhow::Result<Store> {
     let full = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let Arguments { since, until, filter, shard, paths, .. } = arguments;
-    let text = |moment: &Option<crate::cli::times::Moment>| {
+    let text = |moment: &Option<crate::cli::times::TimeArg>| {
         moment.as_ref().map(|moment| moment.text.clone())
     };
     let outputs: Vec<_> = config.outputs.iter().map(|output| &output.name).collect();

@@ -11,15 +11,15 @@ use tokio::task::JoinSet;
 use super::asking::{absent, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
-use crate::checkpoint::{ALL, Keeper, Ledger, Loaded, Origin, Pair, State};
+use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
 use crate::cli::run::house;
 use crate::cli::start;
 use crate::config::{self, OutputKind};
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
-use crate::letters::Letters;
+use crate::letters::DeadLetters;
 use crate::output::{File, Output};
-use crate::pipeline::{Counts, Doubts, Ended, Pipeline, Selection};
+use crate::pipeline::{Counts, Ended, InDoubt, Pipeline, Selection};
 
 /// What came of the files at one output.
 pub(super) struct Shipped {
@@ -30,7 +30,7 @@ pub(super) struct Shipped {
     pub(super) reached: HashMap<Fingerprint, Progress>,
     /// Files that an earlier run of the same command had shipped.
     pub(super) earlier: HashSet<Fingerprint>,
-    pub(super) letters: Letters,
+    pub(super) letters: DeadLetters,
     /// Everything that was sent is acknowledged and written down.
     pub(super) clean: bool,
     /// It went to standard output, and whoever read that has had enough.
@@ -61,7 +61,7 @@ pub(super) async fn ship(
     let ledgers: Vec<_> = all.iter().flat_map(|lanes| lanes.ledgers.clone()).collect();
     let state = State { node: job.node.clone(), ..State::default() };
     let interval = job.config.checkpoint_interval;
-    let keeper = Keeper::new(
+    let keeper = CheckpointWriter::new(
         Arc::clone(&job.store),
         state,
         ledgers.clone(),
@@ -228,7 +228,7 @@ fn books(
     until: Instant,
     absent: HashSet<Fingerprint>,
     moved: &Arc<Notify>,
-) -> anyhow::Result<(Arc<Ledger>, Doubts)> {
+) -> anyhow::Result<(Arc<Ledger>, InDoubt)> {
     let moved = Arc::clone(moved);
     if let Output::File(file) = &**output {
         let unknown = pair.file.is_none() && !file.is_stdout();
@@ -239,11 +239,11 @@ fn books(
                 "{path} is there already, and what it holds is not known: move it away, or give the output another `path`"
             );
         }
-        let doubts = Doubts::new(&pair, &Origin::Current, "", Instant::now());
+        let doubts = InDoubt::new(&pair, &Origin::Current, "", Instant::now());
         let file = file.clone();
         return Ok((Arc::new(Ledger::of_file(pair, moved, move || file.sync())), doubts));
     }
-    let doubts = Doubts::of_replay(&pair, &output.scope(), until, absent);
+    let doubts = InDoubt::of_replay(&pair, &output.scope(), until, absent);
     Ok((Arc::new(Ledger::new(pair, output.scope(), output.id_scheme(), moved)), doubts))
 }
 
@@ -254,7 +254,7 @@ fn lane_name(output: &str, lane: usize) -> String {
 
 /// What an earlier run of the same command wrote down for one output.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct EarlierRun {
     pub(super) generations: BTreeMap<Fingerprint, Progress>,
     reserved: u64,
     scopes: Vec<String>,
@@ -262,8 +262,8 @@ pub(super) struct Known {
     file: Option<crate::checkpoint::FileMark>,
 }
 
-fn known(loaded: &Loaded, output: &str) -> Known {
-    let mut known = Known::default();
+fn known(loaded: &Loaded, output: &str) -> EarlierRun {
+    let mut known = EarlierRun::default();
     let is_lane =
         |pair: &&Pair| pair.output.strip_prefix(output).is_some_and(|rest| rest.starts_with('/'));
     for pair in loaded.state.pairs.iter().filter(is_lane) {
@@ -280,7 +280,7 @@ fn known(loaded: &Loaded, output: &str) -> Known {
     known
 }
 
-impl Known {
+impl EarlierRun {
     fn complete(&self) -> HashSet<Fingerprint> {
         let complete = self.generations.iter().filter(|(_, progress)| progress.complete);
         complete.map(|(print, _)| *print).collect()

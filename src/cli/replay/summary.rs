@@ -115,7 +115,7 @@ impl Summary {
         if stopped || self.unclean || self.rows.iter().any(undone) {
             return ExitCode::Failed;
         }
-        if self.letters > 0 { ExitCode::Letters } else { ExitCode::Done }
+        if self.letters > 0 { ExitCode::DeadLetters } else { ExitCode::Done }
     }
 
     /// Where events went to standard output it is not for people: the table goes to standard error, and there is none for a

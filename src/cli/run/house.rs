@@ -9,19 +9,19 @@ use tokio::sync::Notify;
 
 use super::renames::destination;
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
-use crate::cli::letters::Letterbox;
+use crate::cli::letters::DeadLetterControl;
 use crate::cli::start::{earlier_ids, limits, meter, output};
 use crate::cli::transform::Transforms;
 use crate::config::{self, Config, OutputKind};
-use crate::event::{Key, Roll};
+use crate::event::{Key, SeenGenerations};
 use crate::input::{Input, Large, Reader};
-use crate::letters::Letters;
+use crate::letters::DeadLetters;
 use crate::output::{File, FileMark as OutputMark, Output};
-use crate::pipeline::{Doubts, Lives, Pipeline, Settings};
+use crate::pipeline::{InDoubt, Lives, Pipeline, Settings};
 use crate::telemetry::{Telemetry, store};
 
 /// What the rooms are built from.
-pub(super) struct House<'a> {
+pub(super) struct AgentBuilder<'a> {
     pub(super) config: &'a Config,
     pub(super) key: Key,
     pub(super) loaded: &'a Loaded,
@@ -33,11 +33,12 @@ pub(super) struct House<'a> {
     pub(super) lives: Arc<Lives>,
 }
 
-pub(super) type Rooms = (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>, Vec<Letterbox>);
+pub(super) type AgentParts =
+    (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>, Vec<DeadLetterControl>);
 
-impl House<'_> {
+impl AgentBuilder<'_> {
     /// Makes every input and pipeline. An input is started when all its readers are known.
-    pub(super) fn build(&self) -> anyhow::Result<Rooms> {
+    pub(super) fn build(&self) -> anyhow::Result<AgentParts> {
         let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
         let mut letterboxes = Vec::new();
         let large = Large::default();
@@ -47,7 +48,7 @@ impl House<'_> {
             let seen = self.loaded.state.seen(&input_config.name);
             let moved = Arc::clone(self.moved);
             let name = Arc::clone(&input_config.name);
-            input.remember(Arc::new(Roll::new(name, seen, move || moved.notify_one())));
+            input.remember(Arc::new(SeenGenerations::new(name, seen, move || moved.notify_one())));
             let outputs = self
                 .config
                 .outputs
@@ -109,7 +110,7 @@ impl House<'_> {
         reader: Reader,
         input_name: &Arc<str>,
         output_config: &config::Output,
-    ) -> anyhow::Result<(Pipeline, Arc<Ledger>, Letterbox)> {
+    ) -> anyhow::Result<(Pipeline, Arc<Ledger>, DeadLetterControl)> {
         let names = (Arc::clone(input_name), Arc::clone(&output_config.name));
         let known = self.loaded.state.pair(&names.0, &names.1);
         let ids = earlier_ids(known, &self.loaded.origin);
@@ -121,7 +122,7 @@ impl House<'_> {
         let output = output(self.config, output_config, self.node, &names.0, &ids)?;
         let output = output.metered(meter(stats));
         let settings = settings(self.config, output_config);
-        let doubts = Doubts::new(
+        let doubts = InDoubt::new(
             &pair,
             &self.loaded.origin,
             &output.scope(),
@@ -132,14 +133,14 @@ impl House<'_> {
         let (ledger, doubts) = if let Output::File(file) = &output {
             open_file(file, &mut books)?;
             let file = file.clone();
-            let doubts = Doubts::new(&books, &Origin::Current, "", Instant::now());
+            let doubts = InDoubt::new(&books, &Origin::Current, "", Instant::now());
             (Ledger::of_file(books, moved, move || file.sync()), doubts)
         } else {
             (Ledger::new(books, output.scope(), output.id_scheme(), moved), doubts)
         };
         let ledger = Arc::new(ledger);
         let letters = letters(self.store.directory(), self.config, &names.0, &names.1)?;
-        let letterbox = Letterbox::new(
+        let letterbox = DeadLetterControl::new(
             self.config,
             output_config,
             self.node,
@@ -212,9 +213,9 @@ pub(in crate::cli) fn letters(
     config: &Config,
     input: &str,
     output: &str,
-) -> anyhow::Result<Letters> {
+) -> anyhow::Result<DeadLetters> {
     let budget = Budget::new(directory, config.disk);
-    Letters::open(directory, input, output, budget)
+    DeadLetters::open(directory, input, output, budget)
         .with_context(|| format!("cannot open the dead letters below {}", directory.display()))
 }
 

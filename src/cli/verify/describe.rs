@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::job::{Compared, Job, Pair};
 use crate::event::{Batch, Record, Span};
 use crate::telemetry::human;
-use crate::transform::Kept;
+use crate::transform::TransformScratch;
 use crate::verify::{Fault, Noted};
 
 /// Characters of a field.
@@ -86,7 +86,7 @@ pub(super) fn each(
     let mut missing = findings.each(Fault::Missing)?;
     let mut next = missing.next()?;
     let (chain, revision) = job.chain(pair)?;
-    let (mut more, mut kept) = (true, Kept::default());
+    let (mut more, mut kept) = (true, TransformScratch::default());
     job.each(pair, &files, |_, batch: &mut Batch| {
         let is_here = |noted: &Noted| {
             let print = findings.generations[noted.generation as usize].print;

@@ -12,11 +12,11 @@ use crate::cli::start::{inputs_of, limits, names, node_name, output as output_of
 use crate::cli::transform::{NotAccepted, Transforms};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Batch, Cursor, Key, Nanos};
-use crate::input::{Input, Large, Listed, News, list};
+use crate::input::{Input, Large, Listed, ReaderItem, list};
 use crate::letters;
 use crate::output::{Digest, MILLI, Output};
 use crate::pipeline::{Selection, Span};
-use crate::transform::{Chain, Kept};
+use crate::transform::{Chain, TransformScratch};
 use crate::verify::{self, Delivered, Findings, Log, Room, Stretch};
 
 /// An input and an output that takes it.
@@ -86,7 +86,7 @@ impl<'a> Job<'a> {
         let mut log = Log::new(&output, &digest, &delivered, self.range(), &self.room);
         let (chain, revision) = self.transforms.of(&pair.output.name)?.chain();
         let drops = chain.policy.is_some() || !chain.filters.is_empty();
-        let mut kept = Kept::default();
+        let mut kept = TransformScratch::default();
         self.each(pair, &files, |file, batch| {
             log.take(file, batch, drops, |batch| chain.apply(revision, batch, &mut kept))
                 .context("cannot sort the events")?;
@@ -133,8 +133,9 @@ impl<'a> Job<'a> {
         let beside: Vec<PathBuf> = live.parent().map(PathBuf::from).into_iter().collect();
         let paths = if self.arguments.paths.is_empty() { &beside } else { &self.arguments.paths };
         let mut files = list(paths, live, &self.key)?;
-        let nanos =
-            |moment: &Option<crate::cli::times::Moment>| moment.as_ref().map(|moment| moment.nanos);
+        let nanos = |moment: &Option<crate::cli::times::TimeArg>| {
+            moment.as_ref().map(|moment| moment.nanos)
+        };
         let Arguments { since, until, .. } = self.arguments;
         let selection =
             Selection { since: nanos(since), until: nanos(until), ..Selection::default() };
@@ -175,16 +176,16 @@ impl<'a> Job<'a> {
         let mut reader = input.reader(whole, limits, Duration::ZERO, Large::default());
         while let Some(news) = reader.next() {
             match news {
-                News::Chunk(mut chunk) => {
+                ReaderItem::Chunk(mut chunk) => {
                     if !take(&chunk.file, &mut chunk.batch)? {
                         break;
                     }
                 }
-                News::Gap(gap) => {
+                ReaderItem::Gap(gap) => {
                     let (file, bytes) = (&*gap.file, gap.bytes);
                     tracing::warn!(file, "{bytes} bytes cannot be read: {}", gap.reason);
                 }
-                News::Started(_) => {}
+                ReaderItem::Started(_) => {}
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ mod job;
 mod json;
 mod report;
 
-use super::times::Moment;
+use super::times::TimeArg;
 use super::{ExitCode, replay};
 use crate::config::Config;
 use crate::verify::Missing;
@@ -36,10 +36,10 @@ pub(super) struct Arguments {
     output: Option<String>,
     /// Not what happened before: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
     #[arg(long, value_name = "TIME")]
-    since: Option<Moment>,
+    since: Option<TimeArg>,
     /// Not what happened then or later
     #[arg(long, value_name = "TIME")]
-    until: Option<Moment>,
+    until: Option<TimeArg>,
     /// Print one JSON object, in which every missing event is named
     #[arg(long, conflicts_with_all = ["all", "repair"])]
     json: bool,

@@ -16,7 +16,7 @@ mod same;
 mod tests;
 
 use super::file_place::FilePlace;
-use super::files::{Files, Identified, Known};
+use super::files::{Files, Identified, IdentifiedFile};
 use super::generation::{FileId, Generation, file_id};
 use super::listing::Asked;
 use super::names::{self, Name, Stamp};
@@ -236,8 +236,8 @@ impl<'a> Finding<'a> {
     }
 }
 
-fn listed(name: &Name, place: FilePlace, known: Known, live: bool, hold: bool) -> Listed {
-    let Known { head, gzip, length, held, .. } = known;
+fn listed(name: &Name, place: FilePlace, known: IdentifiedFile, live: bool, hold: bool) -> Listed {
+    let IdentifiedFile { head, gzip, length, held, .. } = known;
     let keyed = head.time.is_none();
     let path = place.path().to_owned();
     let generation = Generation {

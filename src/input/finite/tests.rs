@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::super::tests::play::{LIMITS, event, gz_of};
-use super::super::{Input, Large, News};
+use super::super::{Input, Large, ReaderItem};
 use super::*;
 use crate::config::{Config, FileInput};
 use crate::disk::{self, FaultKind};
@@ -55,16 +55,16 @@ impl Stage {
         let (mut lines, mut complete) = (Vec::new(), 0);
         while let Some(news) = reader.next() {
             match news {
-                News::Chunk(chunk) => {
+                ReaderItem::Chunk(chunk) => {
                     let line = |at| String::from_utf8_lossy(chunk.batch.record(at).line).into();
                     lines.extend((0..chunk.batch.events.len()).map(line));
                     complete += usize::from(chunk.progress.complete);
                 }
-                News::Gap(gap) => {
+                ReaderItem::Gap(gap) => {
                     lines.push(gap.reason.to_string());
                     complete += usize::from(gap.progress.complete);
                 }
-                News::Started(_) => panic!("it has a cursor"),
+                ReaderItem::Started(_) => panic!("it has a cursor"),
             }
         }
         (lines, complete)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::catalogue::Tracked;
-use super::super::generation::{Held, file_id};
+use super::super::generation::{OpenFile, file_id};
 use super::super::source::{begins_with, is_whole};
 use super::{Pin, Pins, name, point};
 use crate::disk::OwnDirectory;
@@ -67,7 +67,7 @@ impl Pins {
         // The open file, not its name: that may be another's by now, or a link to elsewhere.
         let held = generation.held.as_ref().filter(|held| held.id == tracked.id);
         let held = held.map_or_else(
-            || Held::open(&generation.place, generation.gzip),
+            || OpenFile::open(&generation.place, generation.gzip),
             |held| Ok(held.clone()),
         )?;
         if held.id != tracked.id {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::play::{LIMITS, event};
 use crate::config::{FileInput, Hold, MinFree, StartAt, Waits};
 use crate::event::Key;
-use crate::input::{Input, Large, News};
+use crate::input::{Input, Large, ReaderItem};
 use crate::telemetry::{Identity, Telemetry};
 
 /// An input and what its reader reads.
@@ -44,7 +44,7 @@ impl Follow {
         let (sender, ids) = channel();
         let thread = std::thread::spawn(move || {
             while let Some(news) = reader.next() {
-                let News::Chunk(chunk) = news else { continue };
+                let ReaderItem::Chunk(chunk) = news else { continue };
                 for index in 0..chunk.batch.events.len() {
                     let record = chunk.batch.record(index);
                     let id = record.text(record.event.fields.audit_id).unwrap();

@@ -7,17 +7,17 @@ use crate::config::StartAt;
 const FIRST: &str = "2026-11-21T06:25:22.612771Z";
 
 /// File, offset, bytes, at least, seconds from, seconds to.
-pub(super) type Told = (String, u64, u64, bool, Option<i64>, Option<i64>);
+pub(super) type Anomalies = (String, u64, u64, bool, Option<i64>, Option<i64>);
 
 /// Plays a script; the gaps that were told, with times after the first event.
-fn gaps(script: &str) -> Vec<Told> {
+fn gaps(script: &str) -> Vec<Anomalies> {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
     play.script(script);
     told(&play)
 }
 
 /// The gaps that a play told, with times after the first event.
-pub(super) fn told(play: &Play) -> Vec<Told> {
+pub(super) fn told(play: &Play) -> Vec<Anomalies> {
     let seconds = |time: i64| (time - nanos(FIRST)) / 1_000_000_000;
     let told = play.gaps.iter().map(|gap| {
         let (from, to) = (gap.from.map(seconds), gap.to.map(seconds));

@@ -29,13 +29,13 @@ use rustix::io::Errno;
 
 use crate::config::{Config, FileInput, StartAt, Waits};
 use crate::disk::{FaultKind, plan};
-use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, Roll, Sightings, Whole};
+use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, RecordKind, SeenGenerations, Sightings};
 use crate::input::catalogue::Catalogue;
 use crate::input::generation::Generation;
 use crate::input::now::Now;
 use crate::input::pins::{Kept, Pins};
 use crate::input::shared::Shared;
-use crate::input::{Chunk, Gap, Large, Limits, News, Reader};
+use crate::input::{Chunk, Gap, Large, Limits, Reader, ReaderItem};
 
 const KEY: Key = Key([5; 32]);
 pub(in crate::input) const LIMITS: Limits =
@@ -64,7 +64,7 @@ pub(super) struct Play {
     pub(super) started: Nanos,
     catalogue: Catalogue,
     shared: Arc<Shared>,
-    roll: Arc<Roll>,
+    roll: Arc<SeenGenerations>,
     pub(super) reader: Reader,
     /// What was acknowledged, and whether the first look has been.
     pub(super) cursor: Option<Cursor>,
@@ -380,14 +380,14 @@ impl Play {
     }
 
     /// Notes what was read; `true` if there was an event in it.
-    fn take(&mut self, news: News, acknowledge: bool, words: &mut Vec<String>) -> bool {
+    fn take(&mut self, news: ReaderItem, acknowledge: bool, words: &mut Vec<String>) -> bool {
         let cursor = self.cursor.get_or_insert_default();
         match news {
-            News::Started(start) => {
+            ReaderItem::Started(start) => {
                 *cursor = start;
                 false
             }
-            News::Gap(gap) => {
+            ReaderItem::Gap(gap) => {
                 words.push(format!("{}:{}", gap.reason, gap.bytes));
                 self.gaps.push(gap.clone());
                 if acknowledge {
@@ -395,7 +395,7 @@ impl Play {
                 }
                 false
             }
-            News::Chunk(chunk) => {
+            ReaderItem::Chunk(chunk) => {
                 if acknowledge {
                     cursor.generations.insert(chunk.generation, chunk.progress.clone());
                 }
@@ -420,7 +420,7 @@ impl Play {
             let id = record.text(record.event.fields.audit_id).map(String::from);
             let raw = || String::from_utf8_lossy(record.line).into_owned();
             let mut word = match (record.event.whole, record.event.form) {
-                (Whole::Torn, _) => format!("~{}", id.unwrap_or_default()),
+                (RecordKind::Torn, _) => format!("~{}", id.unwrap_or_default()),
                 (_, Form::Unreadable) => format!("?{}", raw()),
                 _ => id.unwrap_or_else(raw),
             };
@@ -452,15 +452,15 @@ impl Play {
     }
 }
 
-fn roll(known: Sightings) -> Arc<Roll> {
-    Arc::new(Roll::new("in".into(), known, || {}))
+fn roll(known: Sightings) -> Arc<SeenGenerations> {
+    Arc::new(SeenGenerations::new("in".into(), known, || {}))
 }
 
 fn begin(
     live: &std::path::Path,
     limits: Limits,
     cursor: Option<Cursor>,
-    roll: &Arc<Roll>,
+    roll: &Arc<SeenGenerations>,
     start_at: StartAt,
     started: Nanos,
 ) -> (Catalogue, Arc<Shared>, Reader) {

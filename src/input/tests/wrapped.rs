@@ -5,14 +5,14 @@ use proptest::prelude::*;
 use super::play::event;
 use crate::event::{Key, Mark};
 use crate::input::Limits;
-use crate::input::assembly::{Assembly, Told};
+use crate::input::assembly::{Anomalies, Assembly};
 use crate::input::head;
 
 const KEY: Key = Key([3; 32]);
 
 /// Where each event begins and what it is, however the bytes come and whatever a batch holds.
-fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, Told) {
-    let (mut events, mut told) = (Vec::new(), Told::default());
+fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, Anomalies) {
+    let (mut events, mut told) = (Vec::new(), Anomalies::default());
     let (mut rest, mut at, mut given) = (Vec::new(), 0, 0);
     loop {
         let mut assembly = Assembly::new(rest, at, None, None);

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::Elasticsearch;
 use super::answer::{ANSWER, Hit, Question, read, search, searched, usable};
 use super::stored::{self, LONG, Source};
-use crate::event::{Batch, Form, Position, Record, Whole};
-use crate::output::{LookUp, MILLI, Pick};
+use crate::event::{Batch, Form, Position, Record, RecordKind};
+use crate::output::{EventRef, LookUp, MILLI};
 
 /// Where an auditID is searched for: in both layouts, and as a server names it that has guessed the mapping.
 const AUDIT_IDS: [&str; 4] =
@@ -45,10 +45,10 @@ pub(super) async fn look_up(
     store: &Elasticsearch,
     scope: &str,
     batch: &Batch,
-    picks: &[Pick],
+    picks: &[EventRef],
     found: Vec<bool>,
 ) -> LookUp {
-    let record = |pick: &Pick| batch.record(pick.event as usize);
+    let record = |pick: &EventRef| batch.record(pick.event as usize);
     let open: Vec<_> = picks.iter().zip(&found).filter(|(_, found)| !**found).collect();
     let mut ids: Vec<_> = open.iter().filter_map(|(pick, _)| audit_id(record(pick))).collect();
     ids.sort_unstable();
@@ -81,7 +81,7 @@ pub(super) async fn look_up(
 
 /// What an event is searched by. A longer one is not indexed; the remains of an event have that of the event.
 fn audit_id(record: Record<'_>) -> Option<String> {
-    if record.event.whole != Whole::Yes || record.event.form == Form::Unreadable {
+    if record.event.whole != RecordKind::Event || record.event.form == Form::Unreadable {
         return None;
     }
     record.text(record.event.fields.audit_id).filter(|id| id.len() < LONG).map(Into::into)

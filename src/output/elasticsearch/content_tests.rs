@@ -43,7 +43,9 @@ fn what_is_no_event_of_ours_is_passed_over() {
 #[test]
 fn the_remains_of_an_event_do_not_stand_for_it() {
     let mut batch = batch(&[EVENT.as_bytes()]);
-    for (whole, expected) in [(Whole::Yes, true), (Whole::Torn, false), (Whole::Gap, false)] {
+    for (whole, expected) in
+        [(RecordKind::Event, true), (RecordKind::Torn, false), (RecordKind::Gap, false)]
+    {
         batch.events[0].whole = whole;
         let position = crate::event::Position { whole, ..batch.position(0) };
         assert_eq!(is_whole(&position.id()), expected);

@@ -30,7 +30,7 @@ use super::addresses::Addresses;
 use super::body::Body;
 use super::json::{escaped, members, string};
 use crate::config::{Layout, Target};
-use crate::event::{Form, Nanos, Record, Whole};
+use crate::event::{Form, Nanos, Record, RecordKind};
 
 /// Nesting beyond which Elasticsearch refuses a document (at 1000), with room for what is put around the line.
 const DEEPEST: u32 = 900;
@@ -72,7 +72,7 @@ impl Frame {
         let safe = safe || !presentable(record);
         out.put(b"{\"@timestamp\":\"");
         write_time(record.event.time, out);
-        let is_gap = record.event.whole == Whole::Gap;
+        let is_gap = record.event.whole == RecordKind::Gap;
         out.put(if is_gap { &self.gap_head } else { &self.head });
         match self.layout {
             Layout::Elastic => {
@@ -158,7 +158,7 @@ fn parts(target: &Target) -> Option<(&str, &str, &str)> {
 /// Can the line stand in a document as it is? Duplicate keys and the like are left to the store to find.
 pub(super) fn presentable(record: Record<'_>) -> bool {
     record.event.form == Form::Json
-        && record.event.whole != Whole::Torn
+        && record.event.whole != RecordKind::Torn
         && record.event.depth <= DEEPEST
         && has_members(record.line)
         && std::str::from_utf8(record.line).is_ok()

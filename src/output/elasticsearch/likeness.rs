@@ -13,7 +13,7 @@ use super::safe;
 use crate::config::{Compression, Layout};
 use crate::event::{Record, text};
 use crate::output::likeness::{repaired, shortened};
-use crate::output::{Digest, Likeness};
+use crate::output::{Digest, EventIdentity};
 
 /// The members of an event, in every version of `audit.k8s.io`, that of a gap, and those of what stands for a line that is no
 /// event.
@@ -115,7 +115,7 @@ pub(super) fn likeness(
     record: Record<'_>,
     position: &[u8],
     digest: &Digest,
-) -> Likeness {
+) -> EventIdentity {
     let line = repaired(record.line);
     let envelope = written(|out| {
         out.put(b"{");
@@ -129,7 +129,7 @@ pub(super) fn likeness(
     } else {
         safe
     };
-    Likeness { identity: digest.identity(&line, position), content, safe }
+    EventIdentity { identity: digest.identity(&line, position), content, safe }
 }
 
 fn usual(layout: Layout, record: Record<'_>, digest: &Digest) -> u64 {

@@ -20,7 +20,7 @@ use super::answer::{ANSWER, Question, Shards, complete, read, search, searched, 
 use super::likeness::is_same;
 use super::stored::{self, Same, Source};
 use crate::event::Batch;
-use crate::output::{LookUp, Pick};
+use crate::output::{EventRef, LookUp};
 
 /// Most ids of one search, and most where whole documents are asked for.
 const IDS: usize = 1000;
@@ -69,7 +69,7 @@ pub(super) async fn look_up(
     store: &Elasticsearch,
     scope: &str,
     batch: &Batch,
-    picks: &[Pick],
+    picks: &[EventRef],
     trusting: bool,
 ) -> LookUp {
     let mut found = vec![false; picks.len()];
@@ -98,9 +98,9 @@ pub(super) async fn look_up(
         }
         let next = taken.into_iter().enumerate().filter_map(|(at, nth)| Some((at, nth? + 1)));
         open = next
-            .filter(|(at, nth)| !found[*at] && *nth <= Pick::MOST_OTHERS)
+            .filter(|(at, nth)| !found[*at] && *nth <= EventRef::MOST_OTHERS)
             .map(|(pick, nth)| Asked {
-                id: store.id(batch, Pick { other: nth, ..picks[pick] }),
+                id: store.id(batch, EventRef { other: nth, ..picks[pick] }),
                 pick,
                 kind: Kind::Nth(nth),
             })
@@ -122,13 +122,13 @@ pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> LookUp {
 }
 
 /// Every id under which the picks may be stored, but for those that come into question only where one before is taken.
-fn asked(store: &Elasticsearch, batch: &Batch, picks: &[Pick]) -> Vec<Asked> {
+fn asked(store: &Elasticsearch, batch: &Batch, picks: &[EventRef]) -> Vec<Asked> {
     let mut asked = Vec::with_capacity(picks.len() * (1 + store.earlier.len()));
     for (at, pick) in picks.iter().enumerate() {
         let index = pick.event as usize;
         let mut ask = |id, kind| asked.push(Asked { id, pick: at, kind });
         for nth in 0..=pick.other {
-            ask(store.id(batch, Pick { other: nth, ..*pick }), Kind::Nth(nth));
+            ask(store.id(batch, EventRef { other: nth, ..*pick }), Kind::Nth(nth));
         }
         let position = batch.position(index);
         for ids in &store.earlier {
@@ -149,7 +149,7 @@ async fn what_stands(
     store: &Elasticsearch,
     scope: &str,
     batch: &Batch,
-    picks: &[Pick],
+    picks: &[EventRef],
     ids: &[Asked],
 ) -> Result<Vec<Stands>, LookUp> {
     let record = |asked: &Asked| batch.record(picks[asked.pick].event as usize);

@@ -44,7 +44,10 @@ use super::http::{Client, Failure, Request, Response};
 use super::likeness::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Digest, Held, Likeness, LookUp, MILLI, Pick, Told, Verdict, Walk, unanswered};
+use super::{
+    Answer, Digest, EventIdentity, EventRef, Held, LookUp, MILLI, ScanPage, Verdict, Walk,
+    unanswered,
+};
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
 use body::Body;
@@ -127,7 +130,7 @@ impl Elasticsearch {
     }
 
     /// The id of a pick's document.
-    fn id(&self, batch: &Batch, pick: Pick) -> String {
+    fn id(&self, batch: &Batch, pick: EventRef) -> String {
         let index = pick.event as usize;
         let position = batch.position(index);
         if pick.other == 0 {
@@ -150,7 +153,7 @@ impl Elasticsearch {
     }
 
     /// One bulk request.
-    pub(super) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+    pub(super) async fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         if picks.is_empty() {
             return Answer::Each(Vec::new());
         }
@@ -178,7 +181,7 @@ impl Elasticsearch {
     }
 
     /// The body of a bulk request, and what its answer has to be about.
-    fn body(&self, batch: &Batch, picks: &[Pick]) -> std::io::Result<(Bytes, Vec<Sent>)> {
+    fn body(&self, batch: &Batch, picks: &[EventRef]) -> std::io::Result<(Bytes, Vec<Sent>)> {
         let lines: usize =
             picks.iter().map(|pick| batch.record(pick.event as usize).line.len()).sum();
         let mut body = Body::new(self.config.compression, lines + picks.len() * AROUND);
@@ -207,7 +210,7 @@ impl Elasticsearch {
         &self,
         scope: &str,
         batch: &Batch,
-        picks: &[Pick],
+        picks: &[EventRef],
         trusting: bool,
     ) -> LookUp {
         match lookup::look_up(self, scope, batch, picks, trusting).await {
@@ -229,13 +232,13 @@ impl Elasticsearch {
     }
 
     /// What tells an event from others here, and what is stored of it.
-    pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> Likeness {
+    pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         let position = batch.position(index).raw();
         likeness::likeness(self.config.layout, batch.record(index), &position, digest)
     }
 
     /// The next page of what `scope` holds.
-    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
         scan::scan(self, scope, walk, digest).await
     }
 

@@ -8,7 +8,7 @@ use super::addresses::Addresses;
 use super::body::Body;
 use super::document::{Facts, member, offset_in, outcome};
 use super::json::{escape, escaped, members, string};
-use crate::event::{Record, Span, Whole, rfc3339};
+use crate::event::{Record, RecordKind, Span, rfc3339};
 
 /// Longest string in bytes. Elasticsearch refuses keywords over 32,766 bytes, and Elastic's mappings (ours too) index
 /// none over 1,024 characters; what is cut off here is in the whole line.
@@ -54,7 +54,7 @@ fn short(text: &str) -> Vec<u8> {
 /// The members of an event object without its bodies: never empty, and valid JSON whatever the line was.
 pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
     let fields = &record.event.fields;
-    let is_gap = record.event.whole == Whole::Gap;
+    let is_gap = record.event.whole == RecordKind::Gap;
     out.put(if is_gap { b"\"kind\":\"Gap\"" } else { b"\"kind\":\"Event\"" });
     let strings: [(&[u8], Span); 6] = [
         (b"level", fields.level),

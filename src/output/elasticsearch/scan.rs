@@ -15,7 +15,7 @@ use super::flavour::Flavour;
 use super::likeness::Parts;
 use crate::config::Layout;
 use crate::event::{Fingerprint, Position};
-use crate::output::{Digest, LookUp, MILLI, Stored, Told, Walk};
+use crate::output::{Digest, LookUp, MILLI, ScanPage, Stored, Walk};
 
 /// Bytes of an answer that are held.
 const HELD: usize = 8 << 20;
@@ -70,13 +70,13 @@ struct Hit<'a> {
 
 /// Why there is no page.
 enum End {
-    Told(Told),
+    ScanPage(ScanPage),
     TooLarge,
 }
 
 impl From<LookUp> for End {
     fn from(end: LookUp) -> Self {
-        Self::Told(end.into())
+        Self::ScanPage(end.into())
     }
 }
 
@@ -86,46 +86,46 @@ pub(super) async fn scan(
     scope: &str,
     walk: &mut Walk,
     digest: &Digest,
-) -> Told {
+) -> ScanPage {
     let told = if walk.filter.is_none() {
         match begin(store, scope).await {
             Ok(filter) => {
                 walk.filter = Some(filter);
-                Ok(Told::Page(Vec::new()))
+                Ok(ScanPage::Page(Vec::new()))
             }
-            Err(told) => Err(End::Told(told)),
+            Err(told) => Err(End::ScanPage(told)),
         }
     } else if walk.from >= walk.until {
-        Ok(Told::End)
+        Ok(ScanPage::End)
     } else if let Some(scroll) = walk.scroll.take() {
         moment(store, scope, walk, &scroll, digest).await
     } else {
         page(store, scope, walk, digest).await
     };
     told.unwrap_or_else(|end| match end {
-        End::Told(told) => told,
+        End::ScanPage(told) => told,
         End::TooLarge if walk.limit > 1 && !walk.crowded => {
             walk.shrink();
-            Told::Page(Vec::new())
+            ScanPage::Page(Vec::new())
         }
         // More at one moment than fits into a page: the scroll asks for less at a time.
         End::TooLarge if walk.crowded => {
             (walk.limit, walk.crowded) = (walk.fitting(), false);
             walk.scroll = Some(String::new());
-            Told::Page(Vec::new())
+            ScanPage::Page(Vec::new())
         }
         End::TooLarge if !walk.bare => {
             walk.bare = true;
-            Told::Page(Vec::new())
+            ScanPage::Page(Vec::new())
         }
-        End::TooLarge => {
-            Told::Unavailable { answer: "a single document is larger than can be held".to_owned() }
-        }
+        End::TooLarge => ScanPage::Unavailable {
+            answer: "a single document is larger than can be held".to_owned(),
+        },
     })
 }
 
 /// Asks what answers, has it show what is new, and finds out whether documents of this node can be searched for.
-async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, Told> {
+async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, ScanPage> {
     #[derive(Deserialize)]
     struct Caps {
         #[serde(default)]
@@ -141,7 +141,7 @@ async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, Told> {
         && Flavour::of(&root, true) == Some(Flavour::VictoriaLogs)
     {
         let answer = "VictoriaLogs does not answer searches in the way of Elasticsearch: it cannot be verified";
-        return Err(Told::Unavailable { answer: answer.to_owned() });
+        return Err(ScanPage::Unavailable { answer: answer.to_owned() });
     }
     let lenient = [("ignore_unavailable", "true")];
     let path = &format!("{scope}/_refresh");
@@ -163,10 +163,10 @@ async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, Told> {
 }
 
 /// What we may not ask is not needed.
-fn allowed(answer: Result<Option<Bytes>, LookUp>) -> Result<Option<Bytes>, Told> {
+fn allowed(answer: Result<Option<Bytes>, LookUp>) -> Result<Option<Bytes>, ScanPage> {
     match answer {
         Err(LookUp::Unavailable { .. }) => Ok(None),
-        other => other.map_err(Told::from),
+        other => other.map_err(ScanPage::from),
     }
 }
 
@@ -184,7 +184,7 @@ async fn page(
     scope: &str,
     walk: &mut Walk,
     digest: &Digest,
-) -> Result<Told, End> {
+) -> Result<ScanPage, End> {
     let from = walk.from.div_euclid(MILLI);
     // Of a moment that fills a page, nothing else is asked for.
     let until = if walk.crowded { from + 1 } else { walk.until.div_euclid(MILLI) };
@@ -193,7 +193,7 @@ async fn page(
         json!([{"@timestamp": {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}}]);
     let Some(body) = search(store, &format!("{scope}/_search"), &query).await? else {
         walk.from = walk.until;
-        return Ok(Told::End);
+        return Ok(ScanPage::End);
     };
     let searched = searched(&body)?;
     let (count, full) = (searched.hits.hits.len(), searched.hits.hits.len() >= walk.limit);
@@ -211,7 +211,7 @@ async fn page(
         _ => (walk.from, walk.crowded, walk.bare) = (until * MILLI, false, false),
     }
     walk.learn(count, body.len());
-    Ok(Told::Page(stored))
+    Ok(ScanPage::Page(stored))
 }
 
 /// A page of the millisecond at which the walk stands.
@@ -221,7 +221,7 @@ async fn moment(
     walk: &mut Walk,
     scroll: &str,
     digest: &Digest,
-) -> Result<Told, End> {
+) -> Result<ScanPage, End> {
     let from = walk.from.div_euclid(MILLI);
     // Whatever goes wrong: from its beginning.
     walk.scroll = Some(String::new());
@@ -240,7 +240,7 @@ async fn moment(
     } else {
         walk.scroll = Some(searched.scroll.ok_or_else(lost)?);
     }
-    Ok(Told::Page(stored))
+    Ok(ScanPage::Page(stored))
 }
 
 fn lost() -> End {
@@ -293,7 +293,7 @@ fn millis(hit: &Hit<'_>) -> Result<i64, End> {
     let millis = hit.sort.first().and_then(serde_json::Value::as_i64);
     millis.ok_or_else(|| {
         let answer = "a document without a time".to_owned();
-        End::Told(Told::Unavailable { answer })
+        End::ScanPage(ScanPage::Unavailable { answer })
     })
 }
 

@@ -11,7 +11,7 @@ use super::document::offset_in;
 use super::json::{members, string};
 use super::*;
 use crate::config::{Auth, Http, Layout, SetupTemplate, Target, Tls};
-use crate::event::{Event, Fields, Fingerprint, Form, Passed, Span, Whole, rfc3339};
+use crate::event::{Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats, rfc3339};
 use crate::output::Reason;
 
 pub(super) const RECORDED: &str = include_str!("../../../tests/data/audit-events.ndjson");
@@ -32,7 +32,7 @@ pub(in crate::output) fn batch(lines: &[&[u8]]) -> Batch {
             if bytes[start as usize..].starts_with(b"{") { Form::Json } else { Form::Unreadable };
         events.push(Event {
             offset: u64::from(start),
-            whole: Whole::Yes,
+            whole: RecordKind::Event,
             form,
             line,
             time,
@@ -51,7 +51,7 @@ pub(in crate::output) fn batch(lines: &[&[u8]]) -> Batch {
         end,
         bytes,
         events,
-        passed: Passed::default(),
+        passed: TransformStats::default(),
     }
 }
 
@@ -110,8 +110,8 @@ fn fields(line: &[u8]) -> Fields {
     fields
 }
 
-pub(in crate::output) fn picks(count: usize) -> Vec<Pick> {
-    (0..count).map(|event| Pick::new(u32::try_from(event).unwrap())).collect()
+pub(in crate::output) fn picks(count: usize) -> Vec<EventRef> {
+    (0..count).map(|event| EventRef::new(u32::try_from(event).unwrap())).collect()
 }
 
 pub(in crate::output) fn configured(

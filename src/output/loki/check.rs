@@ -2,10 +2,10 @@
 //! 422 by a Loki that would have taken one. Nothing counts as Loki that did not answer in its words.
 
 use super::{Loki, limits, lookup, verdict};
-use crate::event::{Batch, Event, Fields, Fingerprint, Form, Passed, Span, Whole};
+use crate::event::{Batch, Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats};
 use crate::output::finding::Finding;
 use crate::output::http::Failure;
-use crate::output::{LookUp, Pick, Verdict, stranger};
+use crate::output::{EventRef, LookUp, Verdict, stranger};
 
 /// See the module.
 pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
@@ -81,7 +81,7 @@ pub(super) async fn read(loki: &Loki) -> Finding {
 async fn ask_for_nothing(loki: &Loki) -> LookUp {
     let event = Event {
         offset: 0,
-        whole: Whole::Yes,
+        whole: RecordKind::Event,
         form: Form::Unreadable,
         line: Span::default(),
         // Any moment will do, but for those that Loki takes for seconds.
@@ -97,9 +97,9 @@ async fn ask_for_nothing(loki: &Loki) -> LookUp {
         end: 0,
         bytes: Vec::new(),
         events: vec![event],
-        passed: Passed::default(),
+        passed: TransformStats::default(),
     };
-    lookup::look_up(loki, &loki.scope(), &batch, &[Pick::new(0)]).await
+    lookup::look_up(loki, &loki.scope(), &batch, &[EventRef::new(0)]).await
 }
 
 /// Settings that would refuse or hide events, where Loki shows its configuration.

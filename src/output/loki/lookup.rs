@@ -15,13 +15,13 @@ use super::answer::{Entry, Reply};
 use super::question::{HELD, Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Batch, Fingerprint, Key, Nanos};
 use crate::output::scan::{MOST, PAGE};
-use crate::output::{LookUp, Pick, likeness};
+use crate::output::{EventRef, LookUp, likeness};
 
 /// Events further apart than this are asked for one by one: what lies between may be much.
 const APART: Nanos = 60_000_000_000;
 
 /// See the module.
-pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[EventRef]) -> LookUp {
     let scope = match Scope::of_text(scope) {
         Ok(scope) => scope,
         Err(answer) => return LookUp::Unavailable { answer },
@@ -57,8 +57,8 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Pi
 }
 
 /// Stretches of time that hold the picks, both ends included, none with more than some megabytes of them.
-fn windows(batch: &Batch, picks: &[Pick]) -> Vec<(Nanos, Nanos)> {
-    let event = |pick: &Pick| &batch.events[pick.event as usize];
+fn windows(batch: &Batch, picks: &[EventRef]) -> Vec<(Nanos, Nanos)> {
+    let event = |pick: &EventRef| &batch.events[pick.event as usize];
     let mut events: Vec<_> =
         picks.iter().map(|pick| (event(pick).time, event(pick).line.range().len())).collect();
     events.sort_unstable();

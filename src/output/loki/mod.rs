@@ -33,9 +33,9 @@ use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Digest, Held, LookUp, Pick, Told, Walk, unanswered};
+use super::{Answer, Digest, EventRef, Held, LookUp, ScanPage, Walk, unanswered};
 use crate::config;
-use crate::event::{Batch, Nanos, Whole};
+use crate::event::{Batch, Nanos, RecordKind};
 use push::Labels;
 pub(super) use scan::likeness;
 use turns::Turns;
@@ -118,11 +118,11 @@ impl Loki {
     }
 
     /// The picks that may share a request: those of one stream.
-    pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<Pick>> {
-        let mut groups: Vec<((Nanos, bool), Vec<Pick>)> = Vec::new();
+    pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<EventRef>> {
+        let mut groups: Vec<((Nanos, bool), Vec<EventRef>)> = Vec::new();
         for (index, event) in (0..).zip(&batch.events) {
-            let stream = (self.hour(event.time), event.whole == Whole::Gap);
-            let pick = Pick::new(index);
+            let stream = (self.hour(event.time), event.whole == RecordKind::Gap);
+            let pick = EventRef::new(index);
             match groups.iter_mut().find(|(other, _)| *other == stream) {
                 Some((_, picks)) => picks.push(pick),
                 None => groups.push((stream, vec![pick])),
@@ -137,11 +137,11 @@ impl Loki {
     }
 
     /// One push.
-    pub(super) async fn send(&self, batch: &Batch, picks: &[Pick]) -> Answer {
+    pub(super) async fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         let Some(first) = picks.first() else { return Answer::Each(Vec::new()) };
         let first = &batch.events[first.event as usize];
         let hour = self.config.stream_per_hour.then(|| self.hour(first.time));
-        let labels = self.labels.text(hour, first.whole == Whole::Gap);
+        let labels = self.labels.text(hour, first.whole == RecordKind::Gap);
         let body = self.body(&labels, batch, picks);
         let _turn = self.turns.take(&labels).await;
         Answer::Whole(match self.push(body).await {
@@ -151,7 +151,7 @@ impl Loki {
     }
 
     /// The body of a push, compressed.
-    fn body(&self, labels: &str, batch: &Batch, picks: &[Pick]) -> Bytes {
+    fn body(&self, labels: &str, batch: &Batch, picks: &[EventRef]) -> Bytes {
         let kept = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = kept().pop().unwrap_or_else(|| Scratch {
             snappy: snap::raw::Encoder::new(),
@@ -196,12 +196,12 @@ impl Loki {
     }
 
     /// Which picks are stored in `scope`.
-    pub(super) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[Pick]) -> LookUp {
+    pub(super) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[EventRef]) -> LookUp {
         lookup::look_up(self, scope, batch, picks).await
     }
 
     /// The next page of what `scope` holds.
-    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
         scan::scan(self, scope, walk, digest).await
     }
 

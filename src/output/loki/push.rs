@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use crate::config::MetadataField;
 use crate::event::{Batch, Nanos, Record};
-use crate::output::Pick;
+use crate::output::EventRef;
 
 /// Longest metadata value in bytes. Names, URIs and user agents can be of any length; Loki takes 64 KiB of metadata for an
 /// entry.
@@ -66,7 +66,7 @@ pub(super) fn body<'a>(
     body: &'a mut Vec<u8>,
     labels: &str,
     batch: &Batch,
-    picks: &[Pick],
+    picks: &[EventRef],
     metadata: &[MetadataField],
 ) -> &'a [u8] {
     let lines: usize =
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::event::{Event, Fingerprint, Passed, Span, Whole, pieces};
+    use crate::event::{Event, Fingerprint, RecordKind, Span, TransformStats, pieces};
 
     #[derive(Clone, PartialEq, Message)]
     struct PushRequest {
@@ -238,7 +238,7 @@ mod tests {
             end: 0,
             bytes: Vec::new(),
             events: Vec::new(),
-            passed: Passed::default(),
+            passed: TransformStats::default(),
         };
         for line in lines {
             let at = batch.bytes.len();
@@ -249,7 +249,7 @@ mod tests {
                 let time = piece.time.unwrap_or(-1);
                 batch.events.push(Event {
                     offset: at as u64,
-                    whole: Whole::Yes,
+                    whole: RecordKind::Event,
                     form,
                     line,
                     time,
@@ -269,7 +269,7 @@ mod tests {
         );
         let batch =
             batch(&[long.as_bytes(), b"\xff not an event", br#"{"verb":"","level":"Metadata"}"#]);
-        let picks = [0, 1, 2].map(Pick::new);
+        let picks = [0, 1, 2].map(EventRef::new);
         let metadata = [MetadataField::Verb, MetadataField::Name, MetadataField::AuditLevel];
         // The room was used before.
         let mut room = vec![7; 100];
@@ -296,7 +296,7 @@ mod tests {
                 format!(r#"{{"kind":"Event","responseStatus":{{"metadata":{{}},"code":{code}}}}}"#);
             let batch = batch(&[line.as_bytes()]);
             let mut room = Vec::new();
-            let picks = [Pick::new(0)];
+            let picks = [EventRef::new(0)];
             let body = body(&mut room, "{}", &batch, &picks, &[MetadataField::Code]);
             let push = PushRequest::decode(body).unwrap();
             assert_eq!(push.streams[0].entries[0].metadata.len(), expected, "{code}");
@@ -309,7 +309,7 @@ mod tests {
         let batch = batch(&[line.as_bytes()]);
         let mut room = Vec::new();
         let all = config::Loki::all_metadata();
-        let body = body(&mut room, "{}", &batch, &[Pick::new(0)], &all);
+        let body = body(&mut room, "{}", &batch, &[EventRef::new(0)], &all);
         let push = PushRequest::decode(body).unwrap();
         let found: Vec<_> = push.streams[0].entries[0]
             .metadata

@@ -10,23 +10,23 @@ use super::question::{Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Nanos, Record};
 use crate::output::likeness::{repaired, shortened};
 use crate::output::scan::MOST;
-use crate::output::{Digest, Likeness, MILLI, Stored, Told, Walk};
+use crate::output::{Digest, EventIdentity, MILLI, ScanPage, Stored, Walk};
 
 /// What is known of an event as it is sent here: its line says all.
-pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> Likeness {
+pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> EventIdentity {
     let line = repaired(record.line);
     let content = digest.short(&[line.as_bytes()]);
-    Likeness { identity: digest.identity(&line, line.as_bytes()), content, safe: content }
+    EventIdentity { identity: digest.identity(&line, line.as_bytes()), content, safe: content }
 }
 
 /// See the module. One request.
-pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Digest) -> Told {
+pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
     let scope = match Scope::of_text(scope) {
         Ok(scope) => scope,
-        Err(answer) => return Told::Unavailable { answer },
+        Err(answer) => return ScanPage::Unavailable { answer },
     };
     if walk.from >= walk.until {
-        return Told::End;
+        return ScanPage::End;
     }
     // Of a moment that fills a page, nothing else is asked for.
     let window = if walk.crowded { 1 } else { walk.window };
@@ -48,7 +48,7 @@ struct Page {
 }
 
 /// Where to go on after a page that reaches to `end`, unless it is full.
-fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
+fn turned(walk: &mut Walk, page: Page, end: Nanos) -> ScanPage {
     let Page { mut entries, bytes } = page;
     let (count, limit) = (entries.len(), walk.limit);
     let last = entries.last().map_or(end, |(time, _)| *time);
@@ -70,34 +70,34 @@ fn turned(walk: &mut Walk, page: Page, end: Nanos) -> Told {
     } else if limit < MOST {
         (walk.limit, walk.crowded) = (MOST, true);
     } else {
-        return Told::Unavailable { answer: crowd(last, limit) };
+        return ScanPage::Unavailable { answer: crowd(last, limit) };
     }
     walk.learn(count, bytes);
-    Told::Page(entries.into_iter().map(|(_, stored)| stored).collect())
+    ScanPage::Page(entries.into_iter().map(|(_, stored)| stored).collect())
 }
 
 const SECOND: Nanos = 1_000_000_000;
 const HOUR: Nanos = 3600 * SECOND;
 
-fn told(walk: &mut Walk, trouble: Trouble) -> Told {
+fn told(walk: &mut Walk, trouble: Trouble) -> ScanPage {
     match trouble {
         Trouble::Later(end) => end.into(),
         Trouble::TooLarge if walk.crowded => {
-            Told::Unavailable { answer: crowd(walk.from, walk.limit) }
+            ScanPage::Unavailable { answer: crowd(walk.from, walk.limit) }
         }
         Trouble::TooLarge if walk.limit > 1 => {
             walk.shrink();
-            Told::Page(Vec::new())
+            ScanPage::Page(Vec::new())
         }
         Trouble::TooLarge => {
-            Told::Unavailable { answer: "a single entry is larger than can be held".to_owned() }
+            ScanPage::Unavailable { answer: "a single entry is larger than can be held".to_owned() }
         }
         Trouble::TooLong(_) if walk.longest > HOUR / 60 => {
             walk.longest = walk.window.min(walk.longest) / 2;
             walk.window = walk.longest;
-            Told::Page(Vec::new())
+            ScanPage::Page(Vec::new())
         }
-        Trouble::TooLong(answer) | Trouble::Unavailable(answer) => Told::Unavailable { answer },
+        Trouble::TooLong(answer) | Trouble::Unavailable(answer) => ScanPage::Unavailable { answer },
     }
 }
 

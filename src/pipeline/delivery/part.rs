@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::output::{Pick, Reason, Verdict};
+use crate::output::{EventRef, Reason, Verdict};
 
 /// Requests answered "slow down" in a row, after which a part is halved: it may be larger than what is ever let through.
 /// A time-out counts twice: over a slow link a large request may never arrive within it.
@@ -11,7 +11,7 @@ const PATIENCE: u32 = 4;
 
 /// Events that are sent together.
 pub(in crate::pipeline) struct Part {
-    pub(in crate::pipeline) picks: Vec<Pick>,
+    pub(in crate::pipeline) picks: Vec<EventRef>,
     pub(super) doubt: Option<Doubt>,
     /// Of [`PATIENCE`].
     pub(super) throttled: u32,
@@ -44,7 +44,7 @@ pub(super) struct Stuck {
 }
 
 /// Events that will never be taken, each with its answer.
-pub(in crate::pipeline) type Refused = Vec<(Pick, String)>;
+pub(in crate::pipeline) type Refused = Vec<(EventRef, String)>;
 
 /// Why a part has to be looked up first.
 #[derive(Clone)]
@@ -81,7 +81,7 @@ pub(super) enum Then {
 }
 
 impl Part {
-    pub(super) fn new(picks: Vec<Pick>, doubt: Option<Doubt>) -> Self {
+    pub(super) fn new(picks: Vec<EventRef>, doubt: Option<Doubt>) -> Self {
         let history = if doubt.is_some() { History::Earlier } else { History::New };
         Self { picks, doubt, throttled: 0, beside: false, stuck: None, history }
     }
@@ -102,16 +102,16 @@ impl Part {
 }
 
 /// Events that have one answer.
-pub(in crate::pipeline) fn alone(picks: Vec<Pick>, answer: &str) -> Refused {
+pub(in crate::pipeline) fn alone(picks: Vec<EventRef>, answer: &str) -> Refused {
     picks.into_iter().map(|pick| (pick, answer.to_owned())).collect()
 }
 
 /// Groups picks that have the same verdict, so that they go on together. Those that are refused keep each its answer.
 pub(super) fn alike(
-    picks: &[Pick],
+    picks: &[EventRef],
     verdicts: Vec<Verdict>,
-) -> (Vec<(Vec<Pick>, Verdict)>, Refused) {
-    let mut groups: Vec<(Vec<Pick>, Verdict)> = Vec::new();
+) -> (Vec<(Vec<EventRef>, Verdict)>, Refused) {
+    let mut groups: Vec<(Vec<EventRef>, Verdict)> = Vec::new();
     let mut refused = Refused::new();
     for (pick, verdict) in picks.iter().zip(verdicts) {
         if let Verdict::Refuse { answer } = verdict {

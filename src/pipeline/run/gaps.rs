@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use super::super::backoff::Backoff;
 use super::super::delivery::{Delivery, Step};
-use super::{AHEAD, Outcome, Passing, Pipeline, file_mark};
-use crate::event::{Extent, Fingerprint, GapFacts, GapPlace, GapRecord, Nanos, Progress, Whole};
+use super::{AHEAD, Outcome, PendingAck, Pipeline, file_mark};
+use crate::event::{
+    Extent, Fingerprint, GapFacts, GapPlace, GapRecord, Nanos, Progress, RecordKind,
+};
 use crate::input::{Chunk, Damage, Gap};
 use crate::output::Output;
 use crate::telemetry::{GapReason, Time};
@@ -69,7 +71,7 @@ impl Pipeline {
         };
         let known =
             self.unknown_part(place, what).and_then(|(place, what)| self.record(place, &what));
-        let ticket = self.acks.enter(Passing {
+        let ticket = self.acks.enter(PendingAck {
             generation: gap.generation,
             progress: Some(gap.progress),
             bytes: 0,
@@ -125,7 +127,7 @@ impl Pipeline {
             let what = What { reason, file, bytes, at_least: false, times, from, to };
             self.context.tell.damaged(generation);
             let Some(gap) = self.record(place(&one), &what) else { continue };
-            let ticket = self.acks.enter(Passing {
+            let ticket = self.acks.enter(PendingAck {
                 generation,
                 // The chunk that follows says how far the cursor goes.
                 progress: None,
@@ -142,7 +144,7 @@ impl Pipeline {
 
     /// Time of the last event before damage in a chunk, and of the first after it.
     fn around(&self, chunk: &Chunk, damage: &Damage) -> (Option<Nanos>, Option<Nanos>) {
-        let events = || chunk.batch.events.iter().filter(|event| event.whole == Whole::Yes);
+        let events = || chunk.batch.events.iter().filter(|event| event.whole == RecordKind::Event);
         let before = events().take_while(|event| event.offset < damage.offset).last();
         let after = events().find(|event| event.offset >= damage.end);
         let read =

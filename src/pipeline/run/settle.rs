@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::delivery::{Context, Delivery, Step};
 use super::super::reading::Reply;
-use super::{Ended, Outcome, Passing, Pipeline, Returned};
+use super::{Ended, Outcome, PendingAck, Pipeline, Returned};
 use crate::checkpoint::FileMark;
 use crate::event::Progress;
 use crate::input::Chunk;
@@ -53,7 +53,7 @@ impl Pipeline {
     /// Acknowledges a chunk and moves the cursor over what is contiguous.
     pub(super) fn pass(&mut self, ticket: u64) {
         for passing in self.acks.acknowledge(ticket) {
-            let Passing { generation, progress, bytes, file, first_event, mark } = passing;
+            let PendingAck { generation, progress, bytes, file, first_event, mark } = passing;
             self.under_way -= bytes;
             let Some(progress) = progress else { continue };
             self.context.tell.stats.set_cursor(CursorView {

@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::event::{Form, Record, Span, Whole, walk};
+use crate::event::{Form, Record, RecordKind, Span, walk};
 
 use super::uri::{self, Target, Text};
 
@@ -34,7 +34,7 @@ pub(super) struct Request<'a> {
 /// The decoded path of a record; `None` for what is no event of an API server, of which a policy says nothing.
 pub(super) fn path<'a>(record: &Record<'a>) -> Option<Text<'a>> {
     let event = record.event;
-    if event.whole != Whole::Yes || event.form == Form::Unreadable {
+    if event.whole != RecordKind::Event || event.form == Form::Unreadable {
         return None;
     }
     let uri = event.fields.request_uri;

@@ -45,9 +45,9 @@ pub(super) enum Name {
 
 /// Names that were judged before: few are different, and each costs more than finding it again.
 #[derive(Debug, Default)]
-struct Known(Vec<(Vec<u8>, Name)>);
+struct JudgedNames(Vec<(Vec<u8>, Name)>);
 
-impl Known {
+impl JudgedNames {
     /// Names that are kept; a new one takes the place of another.
     const PLACES: usize = 256;
     /// Bytes of the longest.
@@ -77,7 +77,7 @@ fn first(name: &[u8]) -> Name {
 }
 
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+    static KNOWN: RefCell<JudgedNames> = RefCell::default();
 }
 
 /// Judges a name: a JSON key, a flag, a variable.

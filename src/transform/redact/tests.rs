@@ -1,7 +1,7 @@
 //! What the tests of this room share: a line in, what leaves of it out.
 
 use super::*;
-use crate::event::{Event, Whole, pieces};
+use crate::event::{Event, RecordKind, pieces};
 
 mod field;
 mod hostile;
@@ -27,7 +27,7 @@ pub(super) fn leaves(redaction: &Redaction, line: &[u8]) -> Vec<u8> {
             fields: piece.fields,
             depth: piece.depth,
         };
-        assert_ne!(piece.whole, Whole::Gap);
+        assert_ne!(piece.whole, RecordKind::Gap);
         let record = Record { event: &event, line: &line[piece.at.range()] };
         if event.form == Form::Unreadable {
             return redaction.extract(&record, &mut out);

@@ -71,7 +71,7 @@ const STEPS: [(Step, &str); 10] = [
 ];
 
 /// Counts what is fed to it.
-pub(crate) struct Tally {
+pub(crate) struct TransformPreview {
     rows: [Row; STEPS.len()],
     /// Examples kept of each step.
     examples: usize,
@@ -82,7 +82,7 @@ pub(crate) struct Tally {
     cuts: [u64; Cut::ALL.len()],
 }
 
-impl Tally {
+impl TransformPreview {
     pub(crate) fn new(examples: usize) -> Self {
         Self {
             rows: Default::default(),
@@ -171,7 +171,7 @@ impl fmt::Display for Change {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for TransformPreview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<28}{:>10}", "events read", self.events)?;
         for (step, name) in STEPS {
@@ -193,7 +193,7 @@ impl fmt::Display for Tally {
     }
 }
 
-impl Tally {
+impl TransformPreview {
     fn cut_counts(&self) -> String {
         let counts = Cut::ALL.iter().zip(self.cuts).filter(|(_, count)| *count > 0);
         let counts: Vec<_> =
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn each_step_is_counted_and_shown_without_the_secret() {
-        let mut tally = Tally::new(1);
+        let mut tally = TransformPreview::new(1);
         let after = LINE.replace("c2VjcmV0LXZhbHVl", "[REDACTED]");
         record(LINE.as_bytes(), |record| {
             let done = Done { blanked: 1, ..Done::default() };

@@ -16,7 +16,7 @@ use super::fake::Fake;
 use crate::checkpoint::{Pair, Store};
 use crate::cli::transform::Transforms;
 use crate::config::Config;
-use crate::letters::{self, Kept};
+use crate::letters::{self, StoredDeadLetter};
 use crate::telemetry::{EventResult, PairState, Telemetry, Time};
 
 /// A log, a state directory, and the number of events written so far.
@@ -145,7 +145,7 @@ impl Node {
             let mut all = Vec::new();
             for found in letters::look(&self.state()).ok()? {
                 if found.output == output {
-                    let take = |kept: Kept| {
+                    let take = |kept: StoredDeadLetter| {
                         let line = String::from_utf8(kept.line).unwrap();
                         all.push((line, kept.letter.answer));
                         true

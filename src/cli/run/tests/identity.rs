@@ -8,7 +8,7 @@ use super::agent::{Node, Process, TENS, elasticsearch, loki, until};
 use super::fake::{Do, Fake, Stored};
 use crate::checkpoint::{Origin, Store};
 use crate::config::Config;
-use crate::event::{Ids, Position, Whole};
+use crate::event::{Ids, Position, RecordKind};
 use crate::telemetry::LookupResult;
 
 const FORBIDDEN: &str = r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#;
@@ -186,7 +186,7 @@ fn left_behind() -> (Node, Fake) {
         .map(|name| fs::read_to_string(sample.join(name)).unwrap());
     let mut offset = 0;
     for (line, document) in log.split_inclusive('\n').zip(documents.lines()) {
-        let position = Position { generation: *generation, offset, whole: Whole::Yes };
+        let position = Position { generation: *generation, offset, whole: RecordKind::Event };
         offset += line.len() as u64;
         fake.state().stored.push(Stored {
             under: Ids::Position.id(&position),
