@@ -1,8 +1,8 @@
 //! What must survive the process: how far each output has come, and how far beyond that something may have been sent.
 //!
-//! `format.rs` is the file's framing, `seal.rs` tells who wrote it, `copied.rs` tells a restored one. `store.rs` is the
+//! `format.rs` is the file's framing, `seal.rs` tells who wrote it, `copied.rs` tells a restored one. `state_dir.rs` is the
 //! directory with its lock and key, `permissions.rs` who may do what there, `origin.rs` what can be found. `ledger.rs` what one pipeline and
-//! the keeper share, `keeper.rs` the task that writes, `budget.rs` the bounds on disk space.
+//! the keeper share, `writer.rs` the task that writes, `budget.rs` the bounds on disk space.
 //!
 //! Promised: an error never moves a cursor; nothing is sent beyond what the last written checkpoint reserves; one write
 //! serves all pipelines, there is one a `checkpoint_interval` at most unless a backlog uses up what is reserved, and none at all when
@@ -20,22 +20,22 @@ mod copied;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
-mod keeper;
+mod writer;
 mod ledger;
 mod losses;
 mod origin;
 mod permissions;
 mod seal;
-mod store;
+mod state_dir;
 
 pub(crate) use attempt::try_directory;
 pub(crate) use budget::Budget;
-pub(crate) use keeper::CheckpointWriter;
+pub(crate) use writer::CheckpointWriter;
 pub(crate) use ledger::{Ledger, RESERVE};
 pub(crate) use losses::Losses;
 pub(crate) use origin::{CheckpointError, Loaded, Origin};
 pub(crate) use permissions::Remark;
-pub(crate) use store::Store;
+pub(crate) use state_dir::Store;
 
 /// Everything that is kept.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid, getgroups};
 
 use super::CheckpointError;
-use super::store::{CURRENT, KEY, LOCK, PREVIOUS};
+use super::state_dir::{CURRENT, KEY, LOCK, PREVIOUS};
 use crate::disk::private::{self, kind, may_own, ours, own, set_mode};
 
 /// Permissions of anybody but the owner.

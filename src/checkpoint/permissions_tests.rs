@@ -2,7 +2,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
 
 use super::super::Store;
-use super::super::store::tests::{load, named};
+use super::super::state_dir::tests::{load, named};
 use super::*;
 
 /// A state directory with everything in it.

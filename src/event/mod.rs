@@ -4,7 +4,7 @@
 //! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
 //! format, `unwrap.rs` the events inside other lines (`frame.rs`: parts of lines; `probe.rs`: which objects are searched; `stamp.rs`:
 //! times elsewhere), `walk.rs` and `block.rs` step over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`, `identity.rs`,
-//! `cursor.rs`, `marks.rs` and `sightings.rs` hold the words that input, pipeline and checkpoint share; `gap.rs` is the
+//! `cursor.rs`, `marks.rs` and `seen_generations.rs` hold the words that input, pipeline and checkpoint share; `gap.rs` is the
 //! event that says that some are lost.
 
 use std::borrow::Cow;
@@ -22,10 +22,10 @@ mod identity;
 mod inside;
 mod legacy;
 mod marks;
-mod passed;
+mod transform_stats;
 mod position;
 mod probe;
-mod sightings;
+mod seen_generations;
 mod stamp;
 pub(crate) mod text;
 mod time;
@@ -39,9 +39,9 @@ pub(crate) use frame::Frame;
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
-pub(crate) use passed::TransformStats;
+pub(crate) use transform_stats::TransformStats;
 pub(crate) use position::{Fingerprint, Position, RecordKind};
-pub(crate) use sightings::{LastSeen, Readable, SeenGenerations, Sightings};
+pub(crate) use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
 pub(crate) use unwrap::{OddLine, unwrap};
 

@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for Fingerprint {
 pub(crate) enum RecordKind {
     /// A complete line, or the readable rest of a torn one.
     #[default]
-    Yes,
+    Event,
     /// The remains of an event whose end was never written.
     Torn,
     /// No event of a log, but word of a stretch that is lost.

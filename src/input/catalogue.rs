@@ -21,7 +21,7 @@ use super::hold;
 use super::listing::{Asked, Listing, NotFollowed};
 use super::names::{Name, Stamp};
 use super::now::Now;
-use super::outlook::Outlook;
+use super::time_to_loss::Outlook;
 use super::pins::{self, Pins};
 use super::pulse::{Pulse, Stopped};
 use super::renamed::Renamed;

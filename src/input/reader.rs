@@ -15,7 +15,7 @@ use super::open::{Filled, Open};
 use super::pulse::Pulse;
 use super::shared::{Reading, Shared, View};
 use super::start;
-use super::unseen::Unseen;
+use super::missed_rotation::Unseen;
 use crate::config::StartAt;
 use crate::event::{
     Batch, Cursor, Fingerprint, Key, Marks, Nanos, Progress, SeenGenerations, Sightings,

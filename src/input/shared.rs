@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
-use super::outlook::Outlook;
+use super::time_to_loss::Outlook;
 use super::pulse::Pulse;
 use super::watch::Change;
 use crate::config::Waits;

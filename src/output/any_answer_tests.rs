@@ -144,8 +144,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn nothing_is_delivered_stored_or_refused_that_a_store_did_not_say(response in response(), safe: u8) {
+    fn nothing_is_delivered_stored_or_refused_that_a_store_did_not_say(response in response(), fallback: u8) {
         loki::fuzz_tests::answer(&response);
-        elasticsearch::fuzz_tests::answer(response, safe);
+        elasticsearch::fuzz_tests::answer(response, fallback);
     }
 }

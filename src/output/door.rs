@@ -35,7 +35,7 @@ impl Texts for Verdict {
             | Self::Doubt { answer, reason: _ }
             | Self::Split { answer, own: _ }
             | Self::TooLarge { answer, own: _ }
-            | Self::Safe { answer }
+            | Self::UseFallbackForm { answer }
             | Self::Refuse { answer }
             | Self::OutOfRange { answer }
             | Self::Taken { answer } => change(answer),

@@ -7,7 +7,7 @@ use super::{Answer, Verdict, elasticsearch, loki};
 /// and the body. Of the kind the lowest bit is the store, the next two the media type, then the header by which
 /// Elasticsearch is known, and a redirect.
 pub(crate) fn answers(data: &[u8]) {
-    let Some((&[kind, a, b, safe], rest)) = data.split_first_chunk::<4>() else { return };
+    let Some((&[kind, a, b, fallback], rest)) = data.split_first_chunk::<4>() else { return };
     let usual = [200, 204, 400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504];
     let status = match usual.get(usize::from(a)) {
         Some(status) => *status,
@@ -33,7 +33,7 @@ pub(crate) fn answers(data: &[u8]) {
     if kind % 2 == 0 {
         told(&loki::fuzz_tests::answer(&response));
     } else {
-        match elasticsearch::fuzz_tests::answer(response, safe) {
+        match elasticsearch::fuzz_tests::answer(response, fallback) {
             Answer::Whole(verdict) => told(&verdict),
             Answer::Each(verdicts) => verdicts.iter().for_each(told),
         }
@@ -55,7 +55,7 @@ fn told(verdict: &Verdict) {
         | Verdict::Doubt { answer, .. }
         | Verdict::Split { answer, .. }
         | Verdict::TooLarge { answer, .. }
-        | Verdict::Safe { answer }
+        | Verdict::UseFallbackForm { answer }
         | Verdict::Refuse { answer }
         | Verdict::OutOfRange { answer }
         | Verdict::Taken { answer }

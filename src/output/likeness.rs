@@ -19,7 +19,7 @@ pub(crate) struct EventIdentity {
     pub(crate) identity: Fingerprint,
     /// Of all that is compared, in the usual form and in the safe one.
     pub(crate) content: u64,
-    pub(crate) safe: u64,
+    pub(crate) fallback: u64,
 }
 
 impl Digest {

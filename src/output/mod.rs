@@ -51,7 +51,7 @@ pub(crate) struct EventRef {
     /// Index into the batch's events.
     pub(crate) event: u32,
     /// In the form that no store refuses for the shape of a body (Elasticsearch; others ignore it).
-    pub(crate) safe: bool,
+    pub(crate) fallback: bool,
     /// Under the id that an event goes by where so many before are taken by other documents (likewise).
     pub(crate) other: u8,
 }
@@ -61,7 +61,7 @@ impl EventRef {
     pub(crate) const MOST_OTHERS: u8 = 8;
 
     pub(crate) fn new(event: u32) -> Self {
-        Self { event, safe: false, other: 0 }
+        Self { event, fallback: false, other: 0 }
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) enum Verdict {
     /// Too large as one request, and nothing of it stored: halve it; alone as with `Split`.
     TooLarge { own: bool, answer: String },
     /// The store will take it in the safe form.
-    Safe { answer: String },
+    UseFallbackForm { answer: String },
     /// Will never be taken, for its content.
     Refuse { answer: String },
     /// Outside the time range that the store accepts: all that was not stored is refused, without halving.

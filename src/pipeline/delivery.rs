@@ -9,10 +9,10 @@ mod waiting;
 use super::backoff::Backoff;
 use super::fate::{RefusalHandling, Stopped};
 use super::lives::Lives;
-use super::slots::Slots;
-use super::tell::Reporter;
+use super::in_flight::Slots;
+use super::reporter::Reporter;
 use super::waits::{Waiting, Waits};
-use super::waking::{Waking, is_unheard};
+use super::recovery::{Waking, is_unheard};
 use crate::event::{Batch, Nanos};
 use crate::output::{Answer, EventRef, LookUp, Output, Reason, Verdict};
 use part::{Doubt, Then, alike};
@@ -316,11 +316,11 @@ impl Delivery {
                 self.parts.push(part);
                 None
             }
-            Verdict::Safe { answer } if part.picks.iter().all(|pick| pick.safe) => {
+            Verdict::UseFallbackForm { answer } if part.picks.iter().all(|pick| pick.fallback) => {
                 self.refuse(context, batch, alone(part.picks, &answer), part.beside)
             }
-            Verdict::Safe { .. } => {
-                part.picks.iter_mut().for_each(|pick| pick.safe = true);
+            Verdict::UseFallbackForm { .. } => {
+                part.picks.iter_mut().for_each(|pick| pick.fallback = true);
                 self.parts.push(part);
                 None
             }

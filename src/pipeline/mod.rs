@@ -2,7 +2,7 @@
 //!
 //! A thread reads ahead by one chunk. Each chunk becomes a task (`delivery.rs`) that ends only when every event of it is
 //! delivered, or refused and durably put aside (`fate.rs`, unless `circuit.rs` says that everything is refused; `waits.rs` shows what waits for somebody). Several
-//! are under way at once; `acks.rs` lets the cursor pass over the contiguous prefix only. `doubt.rs` knows what an earlier
+//! are under way at once; `acks.rs` lets the cursor pass over the contiguous prefix only. `in_doubt.rs` knows what an earlier
 //! process may have sent already, `lives.rs` notices that it was this log's of another life, `taken.rs` sends under another id what finds its own taken, `backoff.rs` and `rate.rs` say how long to wait. `resend.rs` sends dead letters again. `selection.rs` leaves out
 //! what a replay is not asked for, `counts.rs` counts by file what became of the rest.
 //!
@@ -14,22 +14,22 @@ mod backoff;
 mod circuit;
 mod counts;
 mod delivery;
-mod doubt;
+mod in_doubt;
 mod fate;
 mod lives;
 mod rate;
-mod reading;
+mod read_thread;
 mod resend;
 mod run;
 mod selection;
-mod slots;
+mod in_flight;
 mod taken;
-mod tell;
+mod reporter;
 mod waits;
-mod waking;
+mod recovery;
 
 pub(crate) use counts::{Count, Counts};
-pub(crate) use doubt::InDoubt;
+pub(crate) use in_doubt::InDoubt;
 pub(crate) use lives::Lives;
 pub(crate) use resend::{Ask, Resend, Sum};
 pub(crate) use run::{Ended, Pipeline, Settings};

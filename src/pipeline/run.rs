@@ -12,16 +12,16 @@ use tokio::task::JoinSet;
 use super::acks::Acks;
 use super::backoff::Backoff;
 use super::delivery::{Context, Delivery};
-use super::doubt::InDoubt;
+use super::in_doubt::InDoubt;
 use super::fate::RefusalHandling;
 use super::lives::Lives;
 use super::rate::Rate;
-use super::reading::{self, Reply};
+use super::read_thread::{self, Reply};
 use super::selection::Selection;
-use super::slots::Slots;
-use super::tell::Reporter;
+use super::in_flight::Slots;
+use super::reporter::Reporter;
 use super::waits::Waits;
-use super::waking::Waking;
+use super::recovery::Waking;
 use crate::checkpoint::{FileMark, Ledger, RESERVE};
 use crate::config::Retry;
 use crate::event::{Fingerprint, Nanos, Progress};
@@ -37,7 +37,7 @@ const AHEAD: usize = 256;
 mod finite;
 mod gaps;
 mod settle;
-mod tend;
+mod housekeeping;
 
 use gaps::Gaps;
 use settle::{carry_out, file_mark, give_back};
@@ -111,7 +111,7 @@ struct PendingAck {
 enum Outcome {
     Settled(u64, Option<FileMark>, bool),
     /// Gaps are delivered: tickets and ids.
-    Told(Vec<u64>, Vec<Fingerprint>, Option<FileMark>),
+    GapsDelivered(Vec<u64>, Vec<Fingerprint>, Option<FileMark>),
     /// A large chunk has to wait, without its bytes.
     Deferred(Returned, Instant),
     /// The wait is over.
@@ -208,7 +208,7 @@ impl Pipeline {
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<Ended> {
         let Some((reader, transform)) = self.reader.take() else { return Ok(Ended::Broken) };
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
-        let mut reading = reading::start(&name, reader, transform, self.selection.take())?;
+        let mut reading = read_thread::start(&name, reader, transform, self.selection.take())?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         // The other side goes away only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };

@@ -23,9 +23,9 @@ mod process;
 mod public;
 mod reload;
 mod requests;
-mod say;
+mod log_limiter;
 mod status;
-pub(crate) mod store;
+pub(crate) mod systemd_fdstore;
 pub(crate) mod systemd;
 mod time;
 mod trail;
@@ -39,7 +39,7 @@ pub(crate) use pair::{
     Action, Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason,
 };
 pub(crate) use requests::Outcome;
-pub(crate) use say::LogLimiter;
+pub(crate) use log_limiter::LogLimiter;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
 pub(crate) use trail::{GapSeen, Trail};

@@ -10,7 +10,7 @@ use super::managed_fields::omit_managed_fields;
 use super::policy::Decision;
 use super::redact::Scratch;
 use super::shrink::shrink;
-use super::tally::{Done, Dropped};
+use super::preview::{Done, Dropped};
 use super::{Filter, Policy, Redaction, TransformPreview};
 use crate::event::{
     Batch, Event, Fields, Form, Key, Record, RecordKind, Span, TransformStats, pieces,

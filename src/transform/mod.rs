@@ -13,7 +13,7 @@
 //! recognised. Read [`Chain::apply`] first (`chain.rs`).
 
 mod chain;
-mod current;
+mod reloadable;
 mod edit;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -27,11 +27,11 @@ mod policy;
 mod record_tests;
 mod redact;
 mod shrink;
-mod tally;
+mod preview;
 
 pub(crate) use chain::{Chain, TransformScratch};
-pub(crate) use current::ReloadableChain;
+pub(crate) use reloadable::ReloadableChain;
 pub(crate) use filter::Filter;
 pub(crate) use policy::Policy;
 pub(crate) use redact::{ConfigMaps, Mode, Redaction, Rule, Rules};
-pub(crate) use tally::TransformPreview;
+pub(crate) use preview::TransformPreview;

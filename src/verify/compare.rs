@@ -294,7 +294,7 @@ impl Copies {
     fn like(&mut self, entry: &Entry) -> bool {
         let likeness = entry.likeness;
         let is_like = |content: Option<u64>| {
-            content.is_none_or(|content| content == likeness.content || content == likeness.safe)
+            content.is_none_or(|content| content == likeness.content || content == likeness.fallback)
         };
         let found = self.looked_at.iter().position(|(content, _)| is_like(*content));
         found.map(|at| self.looked_at.swap_remove(at)).is_some()

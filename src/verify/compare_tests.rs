@@ -26,7 +26,7 @@ fn entry(at: usize, (millis, which, content): Event, expect: Expect) -> Entry {
         likeness: crate::output::EventIdentity {
             identity: identity(which),
             content,
-            safe: content + 100,
+            fallback: content + 100,
         },
         expect,
         nanos: 0,

@@ -218,7 +218,7 @@ impl Entry {
         put(&self.likeness.identity.0);
         put(&[self.expect as u8]);
         put(&self.likeness.content.to_be_bytes());
-        put(&self.likeness.safe.to_be_bytes());
+        put(&self.likeness.fallback.to_be_bytes());
         put(&self.nanos.to_be_bytes()[1..]);
         put(&self.generation.to_be_bytes());
         put(&self.offset.to_be_bytes());
@@ -232,11 +232,11 @@ impl Entry {
         let millis = (take(8) ^ (1 << 63)).cast_signed();
         let identity = (u128::from(take(8)) << 64 | u128::from(take(8))).to_be_bytes();
         let expect = Expect::of(u8::try_from(take(1)).unwrap_or_default());
-        let (content, safe) = (take(8), take(8));
+        let (content, fallback) = (take(8), take(8));
         let cut = |number| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             millis,
-            likeness: EventIdentity { identity: Fingerprint(identity), content, safe },
+            likeness: EventIdentity { identity: Fingerprint(identity), content, fallback },
             expect,
             nanos: cut(take(3)),
             generation: cut(take(4)),
@@ -261,7 +261,7 @@ mod tests {
     fn an_entry_reads_back_and_is_sorted_by_time_first() {
         let entry = |millis, expect| Entry {
             millis,
-            likeness: EventIdentity { identity: Fingerprint([9; 16]), content: u64::MAX, safe: 7 },
+            likeness: EventIdentity { identity: Fingerprint([9; 16]), content: u64::MAX, fallback: 7 },
             expect,
             nanos: 999_999,
             generation: 3,

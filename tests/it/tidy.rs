@@ -9,7 +9,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/checkpoint/attempt.rs", "can the state directory be made"),
     ("src/checkpoint/copied.rs", "when the checkpoint was made"),
     ("src/checkpoint/permissions.rs", "who may use the state directory"),
-    ("src/checkpoint/store.rs", "lock, key, checkpoint"),
+    ("src/checkpoint/state_dir.rs", "lock, key, checkpoint"),
     ("src/cli/exposed.rs", "who else may read or write the configuration and secrets"),
     ("src/cli/holds.rs", "which agents run"),
     ("src/cli/own_files.rs", "whose file an output would write"),
@@ -36,7 +36,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/output/file_opening.rs", "whose it is"),
     ("src/output/file_tail.rs", "what is in it"),
     ("src/telemetry/process.rs", "/proc/self"),
-    ("src/telemetry/store.rs", "files that systemd keeps"),
+    ("src/telemetry/systemd_fdstore.rs", "files that systemd keeps"),
 ];
 
 /// Files with more than one idea in them, which nobody has taken apart yet. This list may only become shorter.

@@ -18,7 +18,7 @@ use crate::input::{Input, Large, Reader};
 use crate::letters::DeadLetters;
 use crate::output::{File, FileMark as OutputMark, Output};
 use crate::pipeline::{InDoubt, Lives, Pipeline, Settings};
-use crate::telemetry::{Telemetry, store};
+use crate::telemetry::{Telemetry, systemd_fdstore};
 
 /// What the rooms are built from.
 pub(super) struct AgentBuilder<'a> {
@@ -42,7 +42,7 @@ impl AgentBuilder<'_> {
         let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
         let mut letterboxes = Vec::new();
         let large = Large::default();
-        let mut stored = store::take();
+        let mut stored = systemd_fdstore::take();
         for input_config in &self.config.inputs {
             let mut input = Input::new(input_config.clone(), self.key.clone());
             let seen = self.loaded.state.seen(&input_config.name);
@@ -80,7 +80,7 @@ impl AgentBuilder<'_> {
         }
         // Of inputs that are no longer configured.
         for (name, _) in &stored {
-            store::remove(name);
+            systemd_fdstore::remove(name);
         }
         Ok((inputs, pipelines, ledgers, letterboxes))
     }

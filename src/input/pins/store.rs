@@ -9,7 +9,7 @@ use super::super::file_place::FilePlace;
 use super::Pins;
 use super::name::Whose;
 use crate::event::Fingerprint;
-use crate::telemetry::store;
+use crate::telemetry::systemd_fdstore;
 
 /// As many as the unit asks systemd to keep.
 const FILES: usize = 256;
@@ -46,7 +46,7 @@ impl Pins {
 
     /// Gives systemd what no link keeps, and takes back what is of no more use.
     pub(in crate::input) fn store(&mut self, all: &[Tracked]) {
-        if !store::is_there() {
+        if !systemd_fdstore::is_there() {
             return;
         }
         let bare = all.iter().filter(|tracked| self.is_bare(tracked.generation.print));
@@ -57,21 +57,21 @@ impl Pins {
             let print = tracked.generation.print;
             let name = self.naming.name(print, held.gzip);
             wanted.insert(name.clone());
-            if self.stored.get(&print) != Some(&name) && store::put(&name, &*held.file).is_ok() {
+            if self.stored.get(&print) != Some(&name) && systemd_fdstore::put(&name, &*held.file).is_ok() {
                 new.push((print, name));
             }
         }
         self.stored.retain(|_, name| {
             let keep = wanted.contains(name);
             if !keep {
-                store::remove(name);
+                systemd_fdstore::remove(name);
             }
             keep
         });
         for (print, name) in new {
             if let Some(before) = self.stored.insert(print, name.clone()).filter(|old| *old != name)
             {
-                store::remove(&before);
+                systemd_fdstore::remove(&before);
             }
         }
     }

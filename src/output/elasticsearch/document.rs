@@ -68,45 +68,45 @@ impl Frame {
 
     /// Writes the document of an event that is sent `now`, without a newline. Says whether it is in safe form: asked for,
     /// or because the line would be refused as it is.
-    pub(super) fn write(&self, record: Record<'_>, safe: bool, now: Nanos, out: &mut Body) -> bool {
-        let safe = safe || !presentable(record);
+    pub(super) fn write(&self, record: Record<'_>, fallback: bool, now: Nanos, out: &mut Body) -> bool {
+        let fallback = fallback || !presentable(record);
         out.put(b"{\"@timestamp\":\"");
         write_time(record.event.time, out);
         let is_gap = record.event.whole == RecordKind::Gap;
         out.put(if is_gap { &self.gap_head } else { &self.head });
         match self.layout {
             Layout::Elastic => {
-                let facts = match safe {
+                let facts = match fallback {
                     _ if is_gap => Facts::of_gap(),
-                    true => super::safe::facts(record),
+                    true => super::fallback::facts(record),
                     false => facts(record),
                 };
                 out.put(b",\"ingested\":\"");
                 write_time(now, out);
                 out.put(b"\"");
-                facts.write(&self.cluster, safe.then_some(record.line), out);
+                facts.write(&self.cluster, fallback.then_some(record.line), out);
                 out.put(b",\"log\":{\"offset\":");
                 number(record.event.offset, out);
                 out.put(&self.file);
                 out.put(b"},\"kubernetes\":{\"audit\":");
-                if safe {
+                if fallback {
                     out.put(b"{");
-                    super::safe::envelope(record, out);
+                    super::fallback::envelope(record, out);
                     out.put(b"}");
                 } else {
                     splice(record, out);
                 }
                 out.put(b"}}");
             }
-            Layout::Flat if safe => {
-                super::safe::envelope(record, out);
+            Layout::Flat if fallback => {
+                super::fallback::envelope(record, out);
                 out.put(b",\"event\":{\"original\":\"");
-                super::safe::original(record.line, out);
+                super::fallback::original(record.line, out);
                 out.put(b"\"}}");
             }
             Layout::Flat => out.put(&record.line.trim_ascii_start()[1..]),
         }
-        safe
+        fallback
     }
 }
 
@@ -241,7 +241,7 @@ impl Facts<'_> {
         field(b",\"outcome\":\"", self.outcome.as_bytes(), b"\"", out);
         if let Some(line) = original {
             out.put(b",\"original\":\"");
-            super::safe::original(line, out);
+            super::fallback::original(line, out);
             out.put(b"\"");
         }
         out.put(b"},\"orchestrator\":{");

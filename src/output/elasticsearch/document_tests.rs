@@ -14,19 +14,19 @@ fn stream() -> Target {
     Target::DataStream("logs-kubernetes.audit_logs-default".to_owned())
 }
 
-fn written(batch: &Batch, index: usize, layout: Layout, safe: bool) -> (bool, Vec<u8>) {
+fn written(batch: &Batch, index: usize, layout: Layout, fallback: bool) -> (bool, Vec<u8>) {
     let mut out = Body::new(Compression::None, 0);
     let mut frame = Frame::new(layout, &stream(), "cp-\"1\"", Some("prod"));
     frame.set_log(Path::new("/var/log/kubernetes/audit \"1\".log"));
-    let safe = frame.write(batch.record(index), safe, SENT, &mut out);
-    (safe, out.finish().unwrap().to_vec())
+    let fallback = frame.write(batch.record(index), fallback, SENT, &mut out);
+    (fallback, out.finish().unwrap().to_vec())
 }
 
 #[track_caller]
-fn document(line: &[u8], layout: Layout, safe: bool) -> (bool, Value) {
-    let (safe, bytes) = written(&batch(&[line]), 0, layout, safe);
+fn document(line: &[u8], layout: Layout, fallback: bool) -> (bool, Value) {
+    let (fallback, bytes) = written(&batch(&[line]), 0, layout, fallback);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    (safe, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+    (fallback, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
 /// What the pipeline makes of a line, step by step, by name.
@@ -118,9 +118,9 @@ fn without_empty(value: &mut Value) {
 #[test]
 fn recorded_events_become_what_the_integration_makes_of_them() {
     for line in RECORDED.lines() {
-        let (safe, mut document) = document(line.as_bytes(), Layout::Elastic, false);
+        let (fallback, mut document) = document(line.as_bytes(), Layout::Elastic, false);
         without_empty(&mut document);
-        assert!(!safe);
+        assert!(!fallback);
         assert_eq!(document, pipeline(line), "from {line}");
     }
 }
@@ -191,8 +191,8 @@ fn events_with_next_to_nothing_in_them_are_still_documents() {
         "{\"annotations\":{\"a.b\":\"c.d\"}}",
     ] {
         for layout in [Layout::Elastic, Layout::Flat] {
-            for safe in [false, true] {
-                document(line.as_bytes(), layout, safe);
+            for fallback in [false, true] {
+                document(line.as_bytes(), layout, fallback);
             }
         }
     }
@@ -211,13 +211,13 @@ fn a_hostile_line_goes_out_in_safe_form_with_its_fields_and_its_whole_text() {
         let tail = br#","responseStatus":{"code":403},"stageTimestamp":"2026-01-01T00:00:00Z","annotations":{"authorization.k8s.io/decision":"forbid"}}"#;
         let line = [&head[..], body, tail].concat();
         for layout in [Layout::Elastic, Layout::Flat] {
-            let (safe, document) = document(&line, layout, false);
+            let (fallback, document) = document(&line, layout, false);
             let audit = if layout == Layout::Elastic {
                 &document["kubernetes"]["audit"]
             } else {
                 &document
             };
-            assert!(safe);
+            assert!(fallback);
             assert_eq!(audit["user"], json!({ "username": "eve\"\u{1}", "groups": ["a", "b"] }));
             assert_eq!(
                 (&audit["verb"], &audit["responseStatus"]["code"]),
@@ -271,14 +271,14 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
     };
     let gap = GapRecord::new(place, facts, "it is gone", 1_000).unwrap();
     let batch = GapRecord::batch([&gap]);
-    for (layout, safe) in [
+    for (layout, fallback) in [
         (Layout::Elastic, false),
         (Layout::Elastic, true),
         (Layout::Flat, false),
         (Layout::Flat, true),
     ] {
-        let (in_safe_form, bytes) = written(&batch, 0, layout, safe);
-        assert_eq!(in_safe_form, safe);
+        let (in_safe_form, bytes) = written(&batch, 0, layout, fallback);
+        assert_eq!(in_safe_form, fallback);
         // Names that stand there twice would be refused.
         let document: Value = serde_json::from_slice(&bytes).unwrap();
         let again = serde_json::to_vec(&document).unwrap();
@@ -298,7 +298,7 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
             );
             assert_eq!(document["log"]["offset"], 5);
         }
-        if safe {
+        if fallback {
             assert_eq!(document["event"]["original"], gap.line);
         } else {
             assert_eq!(
@@ -311,8 +311,8 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
 
 #[test]
 fn what_is_no_event_is_kept_as_text() {
-    let (safe, document) = document(b"E1121 panic: \xc3\x28 {\"kind\":", Layout::Elastic, false);
-    assert!(safe);
+    let (fallback, document) = document(b"E1121 panic: \xc3\x28 {\"kind\":", Layout::Elastic, false);
+    assert!(fallback);
     assert_eq!(document["event"]["original"], "E1121 panic: \u{fffd}( {\"kind\":");
 }
 

@@ -12,10 +12,10 @@ use crate::event::{Event, Record, pieces};
 use crate::output::http::Response;
 use crate::output::{Answer, Verdict};
 
-/// The verdicts on so many documents, those in safe form as the bits of `safe` say.
-pub(in crate::output) fn answer(response: Response, safe: u8) -> Answer {
-    let sent: Vec<_> = (0..safe % 5)
-        .map(|bit| Sent { id: format!("a{bit}"), safe: safe >> 3 >> bit & 1 == 1 })
+/// The verdicts on so many documents, those in safe form as the bits of `fallback` say.
+pub(in crate::output) fn answer(response: Response, fallback: u8) -> Answer {
+    let sent: Vec<_> = (0..fallback % 5)
+        .map(|bit| Sent { id: format!("a{bit}"), fallback: fallback >> 3 >> bit & 1 == 1 })
         .collect();
     let answer = verdict::judge(&response, &sent);
     let (status, body) = (response.status, response.body.clone());
@@ -41,7 +41,7 @@ pub(in crate::output) fn answer(response: Response, safe: u8) -> Answer {
             assert!(status == 200 && verdicts.len() == sent.len());
             for (verdict, sent) in verdicts.iter().zip(&sent) {
                 assert!(
-                    sent.safe || !matches!(verdict, Verdict::Refuse { .. }),
+                    sent.fallback || !matches!(verdict, Verdict::Refuse { .. }),
                     "not tried safely"
                 );
             }
@@ -87,12 +87,12 @@ pub(in crate::output) fn documents(line: &[u8], ended: bool) {
     });
 }
 
-fn document(record: Record<'_>, layout: Layout, safe: bool) {
+fn document(record: Record<'_>, layout: Layout, fallback: bool) {
     let target = Target::DataStream("logs-kubernetes.audit_logs-default".into());
     let frame = Frame::new(layout, &target, "n\"1", Some("c"));
     let mut body = Body::new(Compression::None, 0);
-    let became_safe = frame.write(record, safe, 0, &mut body);
-    assert!(became_safe || !safe);
+    let became_safe = frame.write(record, fallback, 0, &mut body);
+    assert!(became_safe || !fallback);
     let Ok(document) = body.finish() else { return };
     assert!(!document.contains(&b'\n'), "a newline would end the document");
     let is_json = |bytes: &[u8]| {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::body::Body;
 use super::document::{presentable, splice};
 use super::json::{members, string, string_end};
-use super::safe;
+use super::fallback;
 use crate::config::{Compression, Layout};
 use crate::event::{Record, text};
 use crate::output::likeness::{repaired, shortened};
@@ -105,7 +105,7 @@ pub(super) fn is_same(record: Record<'_>, document: &serde_json::Value) -> bool 
     let stored = Parts::of(document.as_bytes()).content(&digest);
     [Layout::Elastic, Layout::Flat].iter().any(|layout| {
         let sent = likeness(*layout, record, &[], &digest);
-        stored == sent.content || stored == sent.safe
+        stored == sent.content || stored == sent.fallback
     })
 }
 
@@ -119,17 +119,17 @@ pub(super) fn likeness(
     let line = repaired(record.line);
     let envelope = written(|out| {
         out.put(b"{");
-        safe::envelope(record, out);
+        fallback::envelope(record, out);
         out.put(b"}");
     });
     let original = digest.short(&[line.as_bytes()]);
-    let safe = joined(event(&envelope, digest), Some(original), digest);
+    let fallback = joined(event(&envelope, digest), Some(original), digest);
     let content = if presentable(record) {
         joined(usual(layout, record, digest), None, digest)
     } else {
-        safe
+        fallback
     };
-    EventIdentity { identity: digest.identity(&line, position), content, safe }
+    EventIdentity { identity: digest.identity(&line, position), content, fallback }
 }
 
 fn usual(layout: Layout, record: Record<'_>, digest: &Digest) -> u64 {
@@ -244,7 +244,7 @@ fn scalar(text: &[u8], digest: &Digest) -> u64 {
 
 /// A document that was just made is known again, whatever the line holds.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn fuzz(layout: Layout, record: Record<'_>, document: &[u8], safe: bool) {
+pub(super) fn fuzz(layout: Layout, record: Record<'_>, document: &[u8], fallback: bool) {
     // A server writes no member of an event under these names, which are those of a document.
     let names = [&b"\"event\""[..], b"\"kubernetes\"", b"\"node\"", b"\"host\""];
     if names.iter().any(|name| memchr::memmem::find(record.line, name).is_some()) {
@@ -253,7 +253,7 @@ pub(super) fn fuzz(layout: Layout, record: Record<'_>, document: &[u8], safe: bo
     let digest = Digest::default();
     let likeness = likeness(layout, record, b"id", &digest);
     let parts = Parts::of(document);
-    let wanted = if safe { likeness.safe } else { likeness.content };
+    let wanted = if fallback { likeness.fallback } else { likeness.content };
     let shown = || String::from_utf8_lossy(document);
     assert_eq!(parts.content(&digest), wanted, "{}", shown());
     assert_eq!(digest.identity(&parts.line(), b"id"), likeness.identity, "{}", shown());
@@ -267,12 +267,12 @@ mod tests {
 
     const EVENT: &str = r#"{"kind":"Event","auditID":"a","stage":"Panic","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z","requestObject":{"a":[1,{"b":"<"}],"c":1.50},"annotations":{"a.b/c":"d"}}"#;
 
-    fn document(layout: Layout, line: &str, safe: bool) -> Vec<u8> {
+    fn document(layout: Layout, line: &str, fallback: bool) -> Vec<u8> {
         let target = Target::DataStream("logs-a-b".to_owned());
         let frame = super::super::document::Frame::new(layout, &target, "n", Some("c"));
         let batch = batch(&[line.as_bytes()]);
         written(|out| {
-            frame.write(batch.record(0), safe, 0, out);
+            frame.write(batch.record(0), fallback, 0, out);
         })
         .to_vec()
     }
@@ -283,7 +283,7 @@ mod tests {
         let likeness = likeness(layout, batch(&[line.as_bytes()]).record(0), b"", &digest);
         let content = parts.content(&digest);
         let same = digest.identity(&parts.line(), b"") == likeness.identity;
-        (same, content == likeness.content, content == likeness.safe)
+        (same, content == likeness.content, content == likeness.fallback)
     }
 
     #[test]
@@ -292,8 +292,8 @@ mod tests {
             let usual = document(layout, EVENT, false);
             assert_eq!(compare(layout, EVENT, &usual), (true, true, false));
             assert_eq!(Parts::of(&usual).node.as_deref(), Some("n"));
-            let safe = document(layout, EVENT, true);
-            assert_eq!(compare(layout, EVENT, &safe), (true, false, true));
+            let fallback = document(layout, EVENT, true);
+            assert_eq!(compare(layout, EVENT, &fallback), (true, false, true));
         }
     }
 

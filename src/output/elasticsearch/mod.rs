@@ -1,7 +1,7 @@
 //! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the log's name and the event's position.
 //!
-//! `document.rs` and `safe.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
-//! what is stored already and `survey.rs` whether anything is, `scan.rs` reads all there is and `likeness.rs` compares it,
+//! `document.rs` and `fallback.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
+//! what is stored already and `presence.rs` whether anything is, `scan.rs` reads all there is and `likeness.rs` compares it,
 //! `template.rs` and `template_origin.rs` see to the mapping, `check.rs` tells an operator what would go wrong, and `preflight.rs` what would with a
 //! certain stretch of time.
 //!
@@ -29,10 +29,10 @@ mod json;
 mod likeness;
 mod lookup;
 mod preflight;
-mod safe;
+mod fallback;
 mod scan;
 mod stored;
-mod survey;
+mod presence;
 mod target;
 mod template;
 mod template_origin;
@@ -197,8 +197,8 @@ impl Elasticsearch {
             let id = self.id(batch, *pick);
             body.put(id.as_bytes());
             body.put(b"\"}}\n");
-            let safe = self.frame.write(record, pick.safe, now, &mut body);
-            sent.push(Sent { id, safe });
+            let fallback = self.frame.write(record, pick.fallback, now, &mut body);
+            sent.push(Sent { id, fallback });
             body.put(b"\n");
         }
         Ok((body.finish()?, sent))
@@ -223,7 +223,7 @@ impl Elasticsearch {
 
     /// Is anything stored in `scope` with a time in this stretch?
     pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
-        survey::holds_any(self, scope, range).await
+        presence::holds_any(self, scope, range).await
     }
 
     /// What would go wrong with events of this stretch of time. Writes nothing.

@@ -29,7 +29,7 @@ const UNKNOWN: &str = "this refusal is not known to be about the event: see the 
 /// A document of the request.
 pub(super) struct Sent {
     pub(super) id: String,
-    pub(super) safe: bool,
+    pub(super) fallback: bool,
 }
 
 /// The part of a bulk answer that `filter_path` lets through.
@@ -144,13 +144,13 @@ fn items(response: &Response, sent: &[Sent]) -> Answer {
     if !items.clone().all(is_about) {
         return doubt("the answer is about other documents than were sent".to_owned());
     }
-    Answer::Each(items.map(|(item, sent)| one(item, sent.safe)).collect())
+    Answer::Each(items.map(|(item, sent)| one(item, sent.fallback)).collect())
 }
 
 /// `VictoriaLogs` did not understand a document: those before it are stored, the rest is not.
 fn undecoded(answer: String, sent: &[Sent]) -> Verdict {
     match sent {
-        [Sent { safe: false, .. }] => Verdict::Safe { answer },
+        [Sent { fallback: false, .. }] => Verdict::UseFallbackForm { answer },
         _ => Verdict::Split { own: true, answer },
     }
 }
@@ -165,14 +165,14 @@ fn way_out(response: &Response) -> String {
     stranger::way_out(response, "Elasticsearch", "/_bulk")
 }
 
-fn one(outcome: &Outcome, safe: bool) -> Verdict {
+fn one(outcome: &Outcome, fallback: bool) -> Verdict {
     let nothing = Error::default();
     let error = outcome.error.as_ref().unwrap_or(&nothing);
     let answer = || format!("{} {}", outcome.status, error.shown());
     match (outcome.status, error.kind.as_str()) {
         (200..300, _) if outcome.failure_store.as_deref() == Some("used") => {
             let answer = format!("{} put into the failure store", outcome.status);
-            if safe { Verdict::Refuse { answer } } else { Verdict::Safe { answer } }
+            if fallback { Verdict::Refuse { answer } } else { Verdict::UseFallbackForm { answer } }
         }
         (200..300, _) => Verdict::Delivered,
         // By this event, or by another document: an id can be computed, and two machines can make the same.
@@ -190,7 +190,7 @@ fn one(outcome: &Outcome, safe: bool) -> Verdict {
         (500.., _) => Verdict::Doubt { reason: Reason::ServerError, answer: answer() },
         (_, kind) => match configuration(kind, error.reason()) {
             Some(hint) => stop(answer(), hint),
-            None if !safe => Verdict::Safe { answer: answer() },
+            None if !fallback => Verdict::UseFallbackForm { answer: answer() },
             None if outcome.status == 400 && is_content(kind, error.reason()) => {
                 Verdict::Refuse { answer: answer() }
             }

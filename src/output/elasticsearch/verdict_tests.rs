@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use super::*;
 
-/// The documents of a request, those in safe form as `safe` says, under the ids `a0`, `a1` and so on.
-fn sent(safe: &[bool]) -> Vec<Sent> {
-    (0..).zip(safe).map(|(at, &safe)| Sent { id: format!("a{at}"), safe }).collect()
+/// The documents of a request, those in safe form as `fallback` says, under the ids `a0`, `a1` and so on.
+fn sent(fallback: &[bool]) -> Vec<Sent> {
+    (0..).zip(fallback).map(|(at, &fallback)| Sent { id: format!("a{at}"), fallback }).collect()
 }
 
 /// As Elasticsearch answers.
-fn judged(status: u16, body: &str, safe: &[bool]) -> Answer {
+fn judged(status: u16, body: &str, fallback: &[bool]) -> Answer {
     let product = (status < 300).then(|| "Elasticsearch".to_owned());
     let retry_after = Some(Duration::from_secs(7)).filter(|_| status >= 300);
     let body = body.as_bytes().to_vec().into();
     let content_type = "application/json".to_owned();
     let response =
         Response { status, retry_after, content_type, product, body, ..Response::default() };
-    judge(&response, &sent(safe))
+    judge(&response, &sent(fallback))
 }
 
 /// A verdict in a word, with the reason or a word of the hint.
@@ -33,7 +33,7 @@ fn word(verdict: &Verdict) -> String {
         Verdict::Split { own: false, .. } => "isolate".to_owned(),
         Verdict::TooLarge { own: true, .. } => "too large".to_owned(),
         Verdict::TooLarge { own: false, .. } => "too large for a proxy".to_owned(),
-        Verdict::Safe { .. } => "safe".to_owned(),
+        Verdict::UseFallbackForm { .. } => "safe".to_owned(),
         Verdict::Refuse { .. } => "refuse".to_owned(),
         Verdict::OutOfRange { .. } => "out of range".to_owned(),
         Verdict::Taken { .. } => "taken".to_owned(),
@@ -155,14 +155,14 @@ const ITEMS: &[(u16, &str, &str, (&str, &str))] = &[
 
 #[test]
 fn an_item_refused_for_its_content_becomes_safe_and_one_for_configuration_stops() {
-    for &(status, kind, reason, (plain, safe)) in ITEMS {
+    for &(status, kind, reason, (plain, fallback)) in ITEMS {
         let error = if kind.is_empty() {
             serde_json::Value::Null
         } else {
             serde_json::json!({ "type": kind, "reason": reason })
         };
         let body = serde_json::json!({ "took": 1, "errors": true, "items": [{ "create": { "status": status, "error": error } }] }).to_string();
-        for (is_safe, expected) in [(false, plain), (true, safe)] {
+        for (is_safe, expected) in [(false, plain), (true, fallback)] {
             let Answer::Each(verdicts) = judged(200, &body, &[is_safe]) else { panic!("{body}") };
             let found = word(&verdicts[0]);
             let fits = if found.starts_with("stop") {
@@ -281,7 +281,7 @@ fn an_answer_to_the_whole_request_is_doubt_only_where_something_may_be_stored() 
 /// `VictoriaLogs` answers so where it understood only the documents before the bad one.
 #[test]
 fn an_empty_answer_is_never_taken_for_success() {
-    let check = |safe: &[bool], expected: &str| match judged(200, "", safe) {
+    let check = |fallback: &[bool], expected: &str| match judged(200, "", fallback) {
         Answer::Whole(verdict) => assert_eq!(word(&verdict), expected),
         Answer::Each(_) => panic!(),
     };
@@ -297,14 +297,14 @@ fn an_empty_answer_is_never_taken_for_success() {
 fn a_document_that_victorialogs_cannot_decode_is_found_by_halving() {
     let body: &[u8] =
         b"cannot decode log message #1 in /_bulk request: cannot parse json-encoded log entry";
-    for (safe, named, expected) in [
+    for (fallback, named, expected) in [
         (&[false, false][..], true, "split"),
         (&[false], true, "safe"),
         (&[false], false, "stop: this is no answer of Elasticsearch"),
     ] {
         let product = named.then(|| "Elasticsearch".to_owned());
         let response = Response { status: 400, product, body: body.into(), ..Response::default() };
-        let Answer::Whole(verdict) = judge(&response, &sent(safe)) else { panic!() };
+        let Answer::Whole(verdict) = judge(&response, &sent(fallback)) else { panic!() };
         assert!(word(&verdict).starts_with(expected), "{verdict:?}");
     }
 }
@@ -364,7 +364,7 @@ fn the_good_neighbours_of_an_odd_event_are_delivered() {
     assert_eq!(verdicts.iter().map(word).collect::<Vec<_>>(), ["delivered", "safe", "taken"]);
     assert_eq!(
         verdicts[1],
-        Verdict::Safe {
+        Verdict::UseFallbackForm {
             answer: "400 document_parsing_exception: : Duplicate field 'a'".to_owned()
         }
     );

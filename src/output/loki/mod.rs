@@ -1,7 +1,7 @@
 //! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
 //!
 //! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already,
-//! `survey.rs` whether anything is, and `scan.rs` reads all of it; `check.rs` tells an operator what would go wrong, and
+//! `presence.rs` whether anything is, and `scan.rs` reads all of it; `check.rs` tells an operator what would go wrong, and
 //! `preflight.rs` what would with a certain stretch of time.
 //!
 //! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
@@ -24,8 +24,8 @@ mod preflight;
 mod push;
 mod question;
 mod scan;
-mod survey;
-mod turns;
+mod presence;
+mod stream_locks;
 mod verdict;
 
 use super::credentials::in_query;
@@ -38,7 +38,7 @@ use crate::config;
 use crate::event::{Batch, Nanos, RecordKind};
 use push::Labels;
 pub(super) use scan::likeness;
-use turns::Turns;
+use stream_locks::Turns;
 
 const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
@@ -207,7 +207,7 @@ impl Loki {
 
     /// Is anything stored in `scope` with a time in this stretch?
     pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
-        survey::holds_any(self, scope, range).await
+        presence::holds_any(self, scope, range).await
     }
 
     /// What Loki would refuse or hide of events of this stretch of time. Writes nothing.
@@ -218,7 +218,7 @@ impl Loki {
     /// The time of the newest entry in the stream that is pushed to where hours have none of their own, as far as the
     /// last 30 days go; `None` where there is none, or it cannot be known.
     pub(super) async fn newest(&self) -> Option<Nanos> {
-        survey::newest(self, now()).await
+        presence::newest(self, now()).await
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.

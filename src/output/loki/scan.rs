@@ -16,7 +16,7 @@ use crate::output::{Digest, EventIdentity, MILLI, ScanPage, Stored, Walk};
 pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> EventIdentity {
     let line = repaired(record.line);
     let content = digest.short(&[line.as_bytes()]);
-    EventIdentity { identity: digest.identity(&line, line.as_bytes()), content, safe: content }
+    EventIdentity { identity: digest.identity(&line, line.as_bytes()), content, fallback: content }
 }
 
 /// See the module. One request.

@@ -19,7 +19,7 @@ fn name(verdict: &Verdict) -> &'static str {
         Verdict::Split { own: false, .. } => "isolate",
         Verdict::TooLarge { own: true, .. } => "too large",
         Verdict::TooLarge { own: false, .. } => "too large for a proxy",
-        Verdict::Safe { .. } => "safe",
+        Verdict::UseFallbackForm { .. } => "safe",
         Verdict::Refuse { .. } => "refuse",
         Verdict::Taken { .. } => "taken",
         Verdict::OutOfRange { .. } => "out of range",

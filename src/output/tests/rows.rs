@@ -358,16 +358,16 @@ pub(super) fn nearly() -> Vec<Row> {
                 stored(&ids)
             )
         }),
-        items("put aside", "Safe", |ids| {
+        items("put aside", "UseFallbackForm", |ids| {
             format!(
                 r#"{{"errors":false,"items":[{}]}}"#,
                 stored(&ids).replace("201", r#"201,"failure_store":"used""#)
             )
         }),
-        items("a status unheard of", "Safe", |ids| {
+        items("a status unheard of", "UseFallbackForm", |ids| {
             format!(r#"{{"errors":true,"items":[{}]}}"#, stored(&ids).replace("201", "418"))
         }),
-        items("a redirect for each", "Safe", |ids| {
+        items("a redirect for each", "UseFallbackForm", |ids| {
             format!(r#"{{"errors":true,"items":[{}]}}"#, stored(&ids).replace("201", "302"))
         }),
     ]

@@ -206,7 +206,7 @@ impl Pipeline {
                 tokio::time::sleep_until(until.into()).await;
             }
             let ids = gaps.iter().map(|gap| gap.id).collect();
-            Outcome::Told(tickets, ids, file_mark(&context.output))
+            Outcome::GapsDelivered(tickets, ids, file_mark(&context.output))
         });
     }
 

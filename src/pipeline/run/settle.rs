@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::delivery::{Context, Delivery, Step};
-use super::super::reading::Reply;
+use super::super::read_thread::Reply;
 use super::{Ended, Outcome, PendingAck, Pipeline, Returned};
 use crate::checkpoint::FileMark;
 use crate::event::Progress;
@@ -25,7 +25,7 @@ impl Pipeline {
                 self.pass(ticket);
                 large.then_some(Reply::Settled)
             }
-            Outcome::Told(tickets, ids, mark) => {
+            Outcome::GapsDelivered(tickets, ids, mark) => {
                 self.settle_gaps(&tickets, &ids, mark);
                 None
             }
@@ -79,7 +79,7 @@ impl Pipeline {
             // Comes round as often as ever, so that a long drain is not taken for a hang.
             let next = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
             match tokio::time::timeout_at(next, self.tasks.join_next()).await {
-                Ok(Some(Ok(outcome @ (Outcome::Settled(..) | Outcome::Told(..))))) => {
+                Ok(Some(Ok(outcome @ (Outcome::Settled(..) | Outcome::GapsDelivered(..))))) => {
                     // Nobody reads any more.
                     let _ = self.settle(outcome);
                 }

@@ -384,5 +384,5 @@ fn read(path: &Path, keys: Option<&KeyFile>) -> Result<Found, CheckpointError> {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
+#[path = "state_dir_tests.rs"]
 pub(super) mod tests;
