@@ -10,7 +10,7 @@ mod state_dir;
 use super::ExitCode;
 use super::exposed::exposed;
 use super::own_files::conflicts;
-use super::start::{inputs_of, node_name, output};
+use super::parts::{inputs_of, node_name, output};
 use super::transform::chain;
 use crate::checkpoint::{State, Store};
 use crate::config::{Config, FileInput, StartAt};

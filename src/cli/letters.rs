@@ -13,20 +13,20 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use tokio::sync::mpsc;
 
-mod desk;
+mod control;
 mod list;
 
 use super::ExitCode;
-use super::run::{house, socket};
-use super::start::{self, inputs_of, node_name, telemetry};
+use super::run::{build, socket};
+use super::parts::{self, inputs_of, node_name, telemetry};
 use super::transform::NotAccepted;
 use crate::checkpoint::{CheckpointError, Store};
 use crate::config::Config;
 use crate::letters as room;
 use crate::server;
 use crate::telemetry::human;
-use desk::{ControlRequest, Done, Said};
-pub(super) use desk::{DeadLetterControl, answer_letters};
+use control::{ControlRequest, Done, Said};
+pub(super) use control::{DeadLetterControl, answer_letters};
 
 /// More than this without a word, and the agent is taken for hung.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -162,14 +162,14 @@ fn known(config: &Config, which: &Which) -> anyhow::Result<()> {
         ("output", &which.output, outputs.collect()),
     ] {
         if let Some(name) = asked.as_ref().filter(|name| !there.contains(name.as_str())) {
-            let there = start::names(there.iter());
+            let there = parts::names(there.iter());
             return Err(NotAccepted::error(format!("there is no {kind} {name:?}, but {there}")));
         }
     }
     Ok(())
 }
 
-impl From<&Which> for desk::Which {
+impl From<&Which> for control::Which {
     fn from(which: &Which) -> Self {
         let ids = Some(which.ids.clone()).filter(|ids| !ids.is_empty());
         Self { input: which.input.clone(), output: which.output.clone(), ids }
@@ -246,7 +246,7 @@ fn here(
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let (answers, mut said) = mpsc::channel(16);
-        let work = desk::serve(&boxes, asking, &answers);
+        let work = control::serve(&boxes, asking, &answers);
         tokio::pin!(work);
         loop {
             tokio::select! {
@@ -271,7 +271,7 @@ fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
     let mut boxes = Vec::new();
     for output in &config.outputs {
         for input in inputs_of(config, output) {
-            let letters = house::letters(&config.state_dir, config, &input.name, &output.name)?;
+            let letters = build::letters(&config.state_dir, config, &input.name, &output.name)?;
             let known = loaded.state.pair(&input.name, &output.name);
             let letterbox = DeadLetterControl::new(
                 config,

@@ -40,7 +40,7 @@ pub(super) fn bound(config: &Config) -> u64 {
         .outputs
         .iter()
         .flat_map(|output| {
-            super::start::inputs_of(config, output).map(move |input| (input, output))
+            super::parts::inputs_of(config, output).map(move |input| (input, output))
         })
         .map(|(input, output)| pair(input, output))
         .sum();

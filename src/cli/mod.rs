@@ -16,11 +16,11 @@ mod replay;
 mod run;
 mod sample;
 mod signals;
-mod start;
+mod parts;
 mod status;
 mod times;
 mod transform;
-mod unpacked;
+mod open_log;
 mod usage;
 mod verify;
 
@@ -178,7 +178,7 @@ fn with_config(
     };
     command(config).unwrap_or_else(|error| {
         let refused = error.is::<transform::NotAccepted>()
-            || error.is::<start::NotTakenOver>()
+            || error.is::<parts::NotTakenOver>()
             || error.downcast_ref().is_some_and(CheckpointError::is_refusal);
         fail(&*error, if refused { ExitCode::Usage } else { ExitCode::Failed })
     })

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::start::inputs_of;
+use super::parts::inputs_of;
 use super::transform::NotAccepted;
 use crate::checkpoint::Store;
 use crate::config::{

@@ -1,4 +1,4 @@
-//! `run`: takes over what has a new name (`run/renames.rs`), builds the rooms from a configuration (`run/house.rs`), starts them, waits for a signal, drains.
+//! `run`: takes over what has a new name (`run/renames.rs`), builds the rooms from a configuration (`run/build.rs`), starts them, waits for a signal, drains.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-pub(super) mod house;
+pub(super) mod build;
 mod renames;
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ mod tests;
 use super::ExitCode;
 use super::letters::{DeadLetterControl, answer_letters};
 use super::signals::{listen, stop_on_signal};
-use super::start::{self, node_name};
+use super::parts::{self, node_name};
 use super::transform::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, CheckpointError, CheckpointWriter, Loaded, Origin, State, Store};
 use crate::config::Config;
@@ -26,7 +26,7 @@ use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
 use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
-use house::AgentBuilder;
+use build::AgentBuilder;
 
 /// Beyond the time to drain, for what takes none unless the file system hangs.
 const GRACE: Duration = Duration::from_secs(5);
@@ -126,7 +126,7 @@ impl Opened {
     }
 
     fn telemetry(&self, config: &Config) -> Telemetry {
-        let telemetry = start::telemetry(config, &self.node);
+        let telemetry = parts::telemetry(config, &self.node);
         telemetry.set_memory_bound(super::memory::bound(config));
         telemetry.disk().set_forged(self.loaded.forged.clone());
         telemetry
@@ -153,7 +153,7 @@ impl Agent {
         stopped: &watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
         let moved = Arc::<Notify>::default();
-        let house = AgentBuilder {
+        let builder = AgentBuilder {
             config,
             key,
             loaded: &loaded,
@@ -164,13 +164,13 @@ impl Agent {
             moved: &moved,
             lives: Arc::default(),
         };
-        let (inputs, pipelines, ledgers, letterboxes) = house.build()?;
+        let (inputs, pipelines, ledgers, letterboxes) = builder.build()?;
         let state = State { node: node.clone(), ..loaded.state };
         let interval = config.checkpoint_interval;
         let rolls = inputs.iter().map(|input| input.roll()).collect();
         let keeper = CheckpointWriter::new(store, state, ledgers, interval, telemetry.clone())
             .with_rolls(rolls)
-            .telling(house::saved(config, &inputs));
+            .telling(build::saved(config, &inputs));
         let keeper_stop = Arc::<Notify>::default();
         let keeper = tokio::spawn(keeper.run(moved, Arc::clone(&keeper_stop)));
         let mut running = JoinSet::new();

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::ExitCode;
 use super::run::socket;
-use super::start::{inputs_of, telemetry};
+use super::parts::{inputs_of, telemetry};
 use crate::checkpoint::{Budget, Origin, Store};
 use crate::config::Config;
 use crate::input::Input;

@@ -31,7 +31,7 @@ mod earlier;
 mod link;
 mod listing;
 mod name;
-mod store;
+mod stored_files;
 
 pub(crate) use listing::{HeldLink, agent_name, held_links, remove_link};
 use name::Naming;

@@ -31,7 +31,7 @@ mod loki;
 pub(crate) mod memory;
 mod meter;
 mod no_answer;
-mod scan;
+mod scan_cursor;
 mod secrets;
 mod stranger;
 
@@ -41,7 +41,7 @@ pub(crate) use finding::{Finding, State as FindingState};
 pub(crate) use likeness::{Digest, EventIdentity};
 pub(crate) use loki::Loki;
 pub(crate) use meter::{Ended, Exchange, Meter};
-pub(crate) use scan::{MILLI, ScanPage, Stored, Walk};
+pub(crate) use scan_cursor::{MILLI, ScanPage, Stored, Walk};
 
 use secrets::Secrets;
 

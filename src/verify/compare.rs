@@ -10,7 +10,7 @@ use super::expect::Expect;
 use super::findings::{Fault, Findings, Taking};
 use super::log::{Entry, SIZE as ENTRY, Sides, number};
 use super::sort::{Iter, Room, Sorter};
-use super::store::{Store, StoreError};
+use super::remote::{Store, StoreError};
 use crate::event::Fingerprint;
 use crate::output::Stored;
 

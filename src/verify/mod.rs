@@ -1,7 +1,7 @@
 //! Is everything that is on disk also in the store? Both sides in the order of time, in bounded memory, event by event.
 //!
 //! The log is only nearly in order, so it is sorted first, as short records (`log.rs`, `sort.rs`); the store is asked page
-//! by page (`store.rs`); `compare.rs` goes through both, `expect.rs` says what has to be there, `coverage.rs` what may be,
+//! by page (`remote.rs`); `compare.rs` goes through both, `expect.rs` says what has to be there, `coverage.rs` what may be,
 //! and `findings.rs` holds what came out.
 //!
 //! Promised: each event on disk that has to be in the store is found there or told as missing, whatever the log holds.
@@ -14,7 +14,7 @@ mod expect;
 mod findings;
 mod log;
 mod sort;
-mod store;
+mod remote;
 
 pub(crate) use compare::CompareError;
 pub(crate) use expect::Delivered;
@@ -24,7 +24,7 @@ pub(crate) use sort::Room;
 
 use crate::output::{Digest, Output};
 use coverage::Coverage;
-use store::Store;
+use remote::Store;
 
 /// Compares the log with what the scopes of an output hold. `began`: when the first file was opened, in milliseconds
 /// since 1970.

@@ -13,7 +13,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/cli/exposed.rs", "who else may read or write the configuration and secrets"),
     ("src/cli/holds.rs", "which agents run"),
     ("src/cli/own_files.rs", "whose file an output would write"),
-    ("src/cli/replay/piped.rs", "standard input, on its way"),
+    ("src/cli/replay/stdin.rs", "standard input, on its way"),
     ("src/cli/sample.rs", "a recorded log"),
     ("src/cli/transform.rs", "policies and keys"),
     ("src/config/mod.rs", "the configuration"),

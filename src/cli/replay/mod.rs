@@ -2,7 +2,7 @@
 //! positions, the same labels, and nothing that the store holds already.
 //!
 //! `plan.rs` decides which files, `ship.rs` joins them to the outputs by the agent's own pipelines, several files at a
-//! time, after `asking.rs` has asked each store what it holds and would refuse; `piped.rs` makes files of standard input,
+//! time, after `preflight.rs` has asked each store what it holds and would refuse; `stdin.rs` makes files of standard input,
 //! `progress.rs` and `summary.rs` say how far it is and what came of it.
 //! How far it is stands in a directory of its own below the state directory, named after what was asked for: the same
 //! command goes on where the last one ended.
@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-mod asking;
-mod piped;
+mod preflight;
+mod stdin;
 mod plan;
 mod progress;
 mod shard;
@@ -24,7 +24,7 @@ mod summary;
 
 use super::ExitCode;
 use super::signals::stop_on_signal;
-use super::start;
+use super::parts;
 use super::times::TimeArg;
 use super::transform::{NotAccepted, Transforms};
 use crate::checkpoint::{Loaded, State, Store};
@@ -146,7 +146,7 @@ async fn run(
     let job = Job::new(config, arguments, only, stopped)?;
     let mut summary = Summary::default();
     if arguments.paths.iter().any(|path| path.as_os_str() == STDIN) {
-        piped::ship(&job, &mut summary).await?;
+        stdin::ship(&job, &mut summary).await?;
     } else {
         let files = job.plan.files(&job)?;
         if !files.is_empty() {
@@ -193,7 +193,7 @@ impl Job {
         let transforms = Transforms::with(&config, &key, arguments.filter.as_deref())?;
         let store = Arc::new(plan::open(&config, &input, &node, arguments, only.as_ref())?);
         let loaded = Store::load(store.directory())?;
-        let telemetry = start::telemetry(&config, &node);
+        let telemetry = parts::telemetry(&config, &node);
         let outputs = config.outputs.clone();
         let plan = Plan::new(arguments, only);
         Ok(Self {

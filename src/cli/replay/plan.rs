@@ -10,7 +10,7 @@ use super::shard::Shard;
 use super::{Arguments, Job, STDIN};
 use crate::checkpoint::{State, Store};
 use crate::cli::run::socket;
-use crate::cli::start::names;
+use crate::cli::parts::names;
 use crate::cli::transform::NotAccepted;
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Cursor, Fingerprint, Key, Nanos};

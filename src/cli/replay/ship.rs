@@ -8,12 +8,12 @@ use anyhow::{Context as _, bail};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::asking::{absent, output};
+use super::preflight::{absent, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
 use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
-use crate::cli::run::house;
-use crate::cli::start;
+use crate::cli::run::build;
+use crate::cli::parts;
 use crate::config::{self, OutputKind};
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
@@ -144,19 +144,19 @@ async fn lanes(
     let known = known(loaded, &config.name);
     // By this replay, and by the agent before.
     let agent = job.agent.pair(&job.input.name, &config.name);
-    let mut ids = start::all_ids(agent);
+    let mut ids = parts::all_ids(agent);
     ids.extend(known.ids.iter().cloned());
     let output = output(job, config, files, count, &ids).await?;
     let stdout = match &*output {
         Output::File(file) if file.is_stdout() => Some(file.clone()),
         _ => None,
     };
-    let settings = house::settings(&job.config, config);
+    let settings = build::settings(&job.config, config);
     // Requests of a process that was killed may still be under way.
     let killed = known.reserved > 0;
     let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
     let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
-    let scopes = start::scopes(&output, earlier);
+    let scopes = parts::scopes(&output, earlier);
     let absent = if matches!(*output, Output::File(_)) {
         HashSet::new()
     } else {
@@ -166,7 +166,7 @@ async fn lanes(
             .with_context(|| format!("outputs.{}", config.name))?
     };
     let letters =
-        house::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
+        build::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
     let counts = Arc::<Counts>::default();
     let (large, earlier) = (Large::default(), known.complete());
     let (mut pipelines, mut ledgers) = (Vec::new(), Vec::new());
@@ -176,7 +176,7 @@ async fn lanes(
         let input = Input::finite(job.input.clone(), job.key.clone(), &mine);
         let reader = input.reader(
             Some(cursor.clone()),
-            start::limits(config, &job.input),
+            parts::limits(config, &job.input),
             config.batch.max_age,
             large.clone(),
         );
@@ -232,7 +232,7 @@ fn books(
     let moved = Arc::clone(moved);
     if let Output::File(file) = &**output {
         let unknown = pair.file.is_none() && !file.is_stdout();
-        house::open_file(file, &mut pair)?;
+        build::open_file(file, &mut pair)?;
         if unknown && pair.file.is_some_and(|mark| mark.length > 0) {
             let path = file.path().display();
             bail!(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::checkpoint::{Pair, Seen, State};
-use crate::cli::start::{NotTakenOver, output};
+use crate::cli::parts::{NotTakenOver, output};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Key, Sightings};
 use crate::input;

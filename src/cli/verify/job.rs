@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::Arguments;
 use crate::checkpoint::{Budget, State, Store};
-use crate::cli::start::{inputs_of, limits, names, node_name, output as output_of, scopes};
+use crate::cli::parts::{inputs_of, limits, names, node_name, output as output_of, scopes};
 use crate::cli::transform::{NotAccepted, Transforms};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Batch, Cursor, Key, Nanos};

@@ -14,7 +14,7 @@ use super::Loki;
 use super::answer::{Entry, Reply};
 use super::question::{HELD, Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Batch, Fingerprint, Key, Nanos};
-use crate::output::scan::{MOST, PAGE};
+use crate::output::scan_cursor::{MOST, PAGE};
 use crate::output::{EventRef, LookUp, likeness};
 
 /// Events further apart than this are asked for one by one: what lies between may be much.

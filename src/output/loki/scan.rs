@@ -9,7 +9,7 @@ use super::answer::{Entry, Reply, Stream};
 use super::question::{Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Nanos, Record};
 use crate::output::likeness::{repaired, shortened};
-use crate::output::scan::MOST;
+use crate::output::scan_cursor::MOST;
 use crate::output::{Digest, EventIdentity, MILLI, ScanPage, Stored, Walk};
 
 /// What is known of an event as it is sent here: its line says all.

@@ -1,10 +1,10 @@
 //! A second look at each place that the screen found, which costs little: most are something harmless.
 
 use super::markup::tag_of;
-use super::names::{Name, judge_bytes};
+use super::secret_names::{Name, judge_bytes};
 use super::patterns::What;
-use super::runs::is_continue;
-use super::words::in_name;
+use super::base64_runs::is_continue;
+use super::name_words::in_name;
 
 /// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
 const LONGEST: usize = 128;
@@ -15,12 +15,12 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
     match what {
         What::Word => word(text, at, structural),
         What::Url => {
-            !rest.starts_with(b"://") || userinfo(&rest[3..]) || super::shapes::is_hook(&rest[3..])
+            !rest.starts_with(b"://") || userinfo(&rest[3..]) || super::secret_shapes::is_hook(&rest[3..])
         }
         What::Jwt => rest.starts_with(b"eyJ") && !is_continue(rest),
         What::Pem => {
             rest.starts_with(b"-----BEGIN")
-                && super::shapes::PRIVATE
+                && super::secret_shapes::PRIVATE
                     .iter()
                     .any(|kind| memchr::memmem::find(&rest[..rest.len().min(64)], kind).is_some())
         }
@@ -179,7 +179,7 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
     }
     super::parted::named_before(before, before.len())
         || str::from_utf8(name)
-            .is_ok_and(|name| super::words::is_password(name) || super::parted::is_directive(name))
+            .is_ok_and(|name| super::name_words::is_password(name) || super::parted::is_directive(name))
         || before.last().is_some_and(|byte| b"\"'".contains(byte))
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::frame::Flags;
 use super::rules::{Compiled, ConfigMaps};
-use super::{Redaction, words};
+use super::{Redaction, name_words};
 
 /// Objects whose names are tokens.
 pub(super) const OAUTH: &[&str] =
@@ -90,7 +90,7 @@ impl<'a> Context<'a> {
             rule.keep
                 && rule.path.is_none()
                 && rule.pattern.is_none()
-                && rule.key.as_ref().is_some_and(|name| words::same(name, key))
+                && rule.key.as_ref().is_some_and(|name| name_words::same(name, key))
         })
     }
 
@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
             !rule.keep
                 && rule.path.is_none()
                 && rule.pattern.is_none()
-                && rule.key.as_ref().is_some_and(|name| words::same(name, key))
+                && rule.key.as_ref().is_some_and(|name| name_words::same(name, key))
         })
     }
 

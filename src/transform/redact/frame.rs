@@ -1,7 +1,7 @@
 //! Where a walk through a body stands: one frame for each object and array that is open.
 
 use super::command_line::CommandLine;
-use super::names::Name;
+use super::secret_names::Name;
 
 /// What is known of all that is below some place.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

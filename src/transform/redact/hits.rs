@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::patterns::What;
-use super::sweep::{Found, look};
-use super::{runs, written};
+use super::vector_search::{Found, look};
+use super::{base64_runs, written};
 
 /// A place that deserves a look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -108,7 +108,7 @@ impl Hits {
         // The letter of an escape goes on a run.
         if here.iter().any(|hit| hit.what == What::Run) {
             look(text, |found| match found {
-                Found::Run(run) if runs::is_secret(&text[run.clone()]) => {
+                Found::Run(run) if base64_runs::is_secret(&text[run.clone()]) => {
                     hits.push(run.start, What::Run);
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::assigned::{closing, opening};
 use super::walk::blank;
-use super::words::in_name;
+use super::name_words::in_name;
 
 /// Bytes of a tag that are looked at.
 const TAG: usize = 256;

@@ -1,10 +1,10 @@
 //! Secrets stay on the node: blanks credentials wherever the API server is known to write them, and what looks like one anywhere.
 //!
-//! A line goes through `screen.rs` first, which finds the places that deserve a look; most lines have none and are left
-//! alone (`quick.rs`). `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
-//! strings, `uri.rs` through request URIs. `names.rs` judges names by their words (`words.rs`) and the lists of `names.txt`, `verdict.rs` says whether a value
+//! A line goes through `prefilter.rs` first, which finds the places that deserve a look; most lines have none and are left
+//! alone (`fast_path.rs`). `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
+//! strings, `uri.rs` through request URIs. `secret_names.rs` judges names by their words (`name_words.rs`) and the lists of `names.txt`, `verdict.rs` says whether a value
 //! is a secret because of its name, `values.rs` and `references.rs` what a value says of itself. What is a secret by its form
-//! is in `formats.txt` (tokens), `shapes.rs` and `runs.rs` (`stretches.rs` finds long words and runs for both); what a secret is replaced by, in `token.rs`.
+//! is in `formats.txt` (tokens), `secret_shapes.rs` and `base64_runs.rs` (`stretches.rs` finds long words and runs for both); what a secret is replaced by, in `token.rs`.
 //!
 //! Promised: what is not touched stays byte for byte, and the same line becomes the same bytes. What cannot be read
 //! where a secret can stand is blanked whole.
@@ -19,21 +19,21 @@ mod command_line;
 mod confirm;
 mod context;
 mod custom;
-mod element;
+mod array_element;
 mod envelope;
 mod extra;
 mod extract;
 mod field_error;
-mod formats;
+mod token_formats;
 mod frame;
 mod hits;
-mod known;
+mod prefilter_cache;
 mod legacy;
 mod lists;
 mod markup;
 mod member;
 mod message;
-mod names;
+mod secret_names;
 mod paired;
 mod parted;
 mod patch;
@@ -42,17 +42,17 @@ mod patterns;
 mod percent;
 mod pipe;
 mod programs;
-mod quick;
+mod fast_path;
 mod references;
 mod rules;
-mod runs;
-mod screen;
+mod base64_runs;
+mod prefilter;
 mod search;
-mod shapes;
-mod special;
+mod secret_shapes;
+mod kubernetes_members;
 mod sql;
 mod stretches;
-mod sweep;
+mod vector_search;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -61,10 +61,10 @@ mod uri;
 mod values;
 mod verdict;
 mod walk;
-mod words;
+mod name_words;
 mod written;
 
-pub(crate) use known::Scratch;
+pub(crate) use prefilter_cache::Scratch;
 use rules::RuleError;
 pub(crate) use rules::{ConfigMaps, Rule, Rules};
 #[cfg(test)]
@@ -74,7 +74,7 @@ pub(crate) use token::Mode;
 /// Redaction, ready for use.
 #[derive(Debug)]
 pub(crate) struct Redaction {
-    screen: screen::Screen,
+    screen: prefilter::Screen,
     mode: Mode,
     config_maps: ConfigMaps,
     user_extra: Vec<String>,
@@ -93,7 +93,7 @@ impl Redaction {
             Mode::Mask => rules.key,
         };
         Ok(Self {
-            screen: screen::Screen::new()?,
+            screen: prefilter::Screen::new()?,
             mode,
             config_maps: rules.config_maps,
             user_extra: rules.user_extra,

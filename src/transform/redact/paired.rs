@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::assigned::{opening, quoted};
-use super::words::in_name;
+use super::name_words::in_name;
 
 /// The value of a pair of members or lines of which the name is what the other says: `name: PASSWORD` and `value: x`.
 pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {

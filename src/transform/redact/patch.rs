@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::frame::{Flags, Frame, Target};
-use super::names::{beside, judge};
+use super::secret_names::{beside, judge};
 use super::walk::{Member, Walk};
 use crate::event::text;
 

@@ -66,7 +66,7 @@ pub(crate) enum RuleError {
     )]
     Empty { name: String },
     #[error("the built-in patterns do not fit this machine: {0}")]
-    Screen(#[from] super::screen::ScreenError),
+    Screen(#[from] super::prefilter::ScreenError),
 }
 
 /// A rule, ready for use.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::patterns::{COMMANDS, DEPTH, GROUPS, LINE, Patterns, What};
-use super::sweep::Tables;
+use super::vector_search::Tables;
 
 include!(concat!(env!("OUT_DIR"), "/places.rs"));
 
@@ -114,7 +114,7 @@ impl Pattern {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sweep::{Found, candidates};
+    use super::super::vector_search::{Found, candidates};
     use super::*;
 
     /// The places in a text where a pattern stands.

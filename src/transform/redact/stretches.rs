@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::sweep::BLOCK;
+use super::vector_search::BLOCK;
 
 /// Bytes of the shortest word that is looked up.
 pub(super) const WORD: usize = 16;

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use super::context::join;
 use super::hits::{Hit, Hits};
-use super::names::judge;
+use super::secret_names::judge;
 use super::patterns::What;
-use super::runs::{is_public, runs, with_lines};
-use super::screen::Screen;
-use super::shapes;
+use super::base64_runs::{is_public, runs, with_lines};
+use super::prefilter::Screen;
+use super::secret_shapes;
 use super::token::is_token;
 use super::values::is_harmless;
-use super::words::in_name;
+use super::name_words::in_name;
 use super::{assigned, command_line, field_error, pipe, sql};
 use crate::event::text;
 
@@ -91,18 +91,18 @@ impl Search<'_> {
             What::Word => return self.word(at),
             What::Scheme => {
                 self.word(at);
-                shapes::scheme(text, at)
+                secret_shapes::scheme(text, at)
             }
             What::Quoted => field_error::value(text, at),
             // In the string its slashes may have been escaped.
             What::Url if at < self.url || at + 3 > text.len() => None,
             What::Url => {
-                self.found.extend(shapes::hook(text, at));
-                shapes::userinfo(text, at).map_err(|end| self.url = end).ok()
+                self.found.extend(secret_shapes::hook(text, at));
+                secret_shapes::userinfo(text, at).map_err(|end| self.url = end).ok()
             }
-            What::Jwt => shapes::jwt(text, at),
-            What::Pem => shapes::pem(text, at),
-            What::Signature => shapes::signature(text, at),
+            What::Jwt => secret_shapes::jwt(text, at),
+            What::Pem => secret_shapes::pem(text, at),
+            What::Signature => secret_shapes::signature(text, at),
             What::Marked => screen.formats().at(text, at),
             What::Run => self.run(at),
             What::Program => {
@@ -110,14 +110,14 @@ impl Search<'_> {
                 None
             }
             What::Sql => sql::identified(text, at),
-            What::Account => shapes::account(text, at),
-            What::Hash => shapes::hash(text, at),
+            What::Account => secret_shapes::account(text, at),
+            What::Hash => secret_shapes::hash(text, at),
             What::Jaas => {
-                shapes::users(text, at, |part| self.aside.push(part));
+                secret_shapes::users(text, at, |part| self.aside.push(part));
                 None
             }
             What::Acl => {
-                shapes::acl(text, at, |part| self.aside.push(part));
+                secret_shapes::acl(text, at, |part| self.aside.push(part));
                 None
             }
             What::Key | What::Commands => None,
@@ -182,14 +182,14 @@ impl Search<'_> {
 
     fn run(&mut self, at: usize) -> Option<Range<usize>> {
         let text = self.text.as_bytes();
-        let public = self.public.get_or_insert_with(|| shapes::public_pem(text));
+        let public = self.public.get_or_insert_with(|| secret_shapes::public_pem(text));
         let next = public.partition_point(|block| block.end <= at);
         if public.get(next).is_some_and(|block| block.start <= at) {
             return None;
         }
         let mut first = None;
         let window = &text[at..];
-        let length = window.iter().take_while(|byte| super::runs::inside(**byte)).count();
+        let length = window.iter().take_while(|byte| super::base64_runs::inside(**byte)).count();
         runs(&window[..length], |run| first = first.take().or(Some(at + run.start..at + run.end)));
         let first = first?;
         if is_digest(&text[..first.start])

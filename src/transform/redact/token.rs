@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::runs::decoded;
+use super::base64_runs::decoded;
 use crate::event::Key;
 
 /// Stands where something was blanked; `kubectl diff` shows Secrets so too.

@@ -9,7 +9,7 @@ use super::command_line::CommandLine;
 use super::context::{Context, OAUTH};
 use super::frame::Flags;
 use super::lists::lists;
-use super::names::judge;
+use super::secret_names::judge;
 use super::percent::{Plain, decoded};
 use super::text::Secrets;
 use super::token::is_token;

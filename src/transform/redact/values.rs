@@ -5,7 +5,7 @@ use base64::Engine as _;
 
 use super::lists::lists;
 use super::references::is_reference;
-use super::runs::decoded;
+use super::base64_runs::decoded;
 use super::token::{HASH, MASK, is_token};
 
 /// Whether a value is none that anybody hides.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::names::Name;
+use super::secret_names::Name;
 use super::token::is_token;
 use super::values;
 
@@ -104,7 +104,7 @@ impl Name {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::judge;
+    use super::super::secret_names::judge;
 
     #[test]
     fn what_a_value_looks_like_decides_where_a_name_may_mean_either() {

@@ -2,7 +2,7 @@
 //!
 //! No recursion: open objects and arrays are frames on a stack, and what is deeper than [`DEEPEST`] is blanked whole.
 //! Text that is JSON itself has a walk of its own, up to [`NESTED`] of them inside of each other. What a key means
-//! is in `member.rs`, what an element means in `element.rs`, how something is blanked in `blank.rs`.
+//! is in `member.rs`, what an element means in `array_element.rs`, how something is blanked in `blank.rs`.
 
 use std::cell::Cell;
 use std::ops::Range;

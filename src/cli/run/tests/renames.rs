@@ -7,7 +7,7 @@ use super::super::Opened;
 use super::agent::{Node, Process, TENS, elasticsearch, loki, until};
 use super::fake::{Do, Fake};
 use crate::checkpoint::{State, Store};
-use crate::cli::start::NotTakenOver;
+use crate::cli::parts::NotTakenOver;
 use crate::config::Config;
 use crate::letters;
 

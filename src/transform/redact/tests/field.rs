@@ -1,6 +1,6 @@
 //! Secrets and what looks like them, in the forms in which people have them: each row is one form.
 
-use super::formats::tests::vectors;
+use super::token_formats::tests::vectors;
 use super::leaks::check;
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use super::custom::Ruling;
 use super::frame::Flags;
-use super::names::Name;
+use super::secret_names::Name;
 use super::token::is_token;
 use super::values::is_short_measure;
 use super::walk::{Walk, scalar_end};

@@ -151,5 +151,5 @@ async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreEr
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
+#[path = "remote_tests.rs"]
 mod tests;

@@ -10,7 +10,7 @@ use super::Job;
 use super::summary::Summary;
 use crate::checkpoint::{Budget, Store};
 use crate::cli::transform::NotAccepted;
-use crate::cli::unpacked::{STEP, unpacked};
+use crate::cli::open_log::{STEP, unpacked};
 use crate::disk;
 use crate::input::spooled;
 

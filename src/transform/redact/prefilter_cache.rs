@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::hits::Hits;
-use super::screen::{Finds, Screen};
+use super::prefilter::{Finds, Screen};
 use crate::event::{Record, Span};
 use crate::transform::edit::Edits;
 

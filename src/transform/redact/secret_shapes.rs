@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::confirm::signs;
-use super::runs::{decoded, is_continue};
+use super::base64_runs::{decoded, is_continue};
 use super::token::{HASH, is_token};
 use super::values;
 

@@ -11,13 +11,13 @@ use std::sync::OnceLock;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::literal::Extractor;
 
-use super::sweep::{Found, look};
+use super::vector_search::{Found, look};
 
 /// The table; its head says what the columns are.
 const TABLE: &str = include_str!("formats.txt");
 /// How far before such a word its token can begin.
 const JOINED: usize = 40;
-/// Bytes of a token that are looked at. Longer ones are long runs of base64 as well (`runs.rs`).
+/// Bytes of a token that are looked at. Longer ones are long runs of base64 as well (`base64_runs.rs`).
 const LONGEST: usize = 512;
 
 /// One line of the table.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::renames::destination;
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
 use crate::cli::letters::DeadLetterControl;
-use crate::cli::start::{earlier_ids, limits, meter, output};
+use crate::cli::parts::{earlier_ids, limits, meter, output};
 use crate::cli::transform::Transforms;
 use crate::config::{self, Config, OutputKind};
 use crate::event::{Key, SeenGenerations};

@@ -11,12 +11,12 @@ use aho_corasick::{AhoCorasick, BuildError};
 use memchr::memmem::Finder;
 
 use super::confirm::confirm;
-use super::formats::{FormatError, Formats};
+use super::token_formats::{FormatError, Formats};
 use super::hits::Hits;
 use super::patterns::{OTHER_LETTERS, What};
 use super::search::Search;
-use super::sweep::{BLOCK, Found, State, candidates};
-use super::{runs, shapes};
+use super::vector_search::{BLOCK, Found, State, candidates};
+use super::{base64_runs, secret_shapes};
 
 /// Searches for all patterns at once.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl Screen {
                         }
                     }
                     Found::Run(run) => {
-                        if runs::is_secret(&text[run.clone()]) {
+                        if base64_runs::is_secret(&text[run.clone()]) {
                             hits.push(run.start, What::Run);
                         }
                     }
@@ -182,10 +182,10 @@ impl Screen {
     /// Adds the hit of a sign that a password stands beside.
     fn sign(text: &[u8], at: usize, hits: &mut Hits) {
         if text[at] == b'$' {
-            if shapes::is_hash(&text[at..]) {
+            if secret_shapes::is_hash(&text[at..]) {
                 hits.push(at, What::Hash);
             }
-        } else if shapes::account(text, at).is_some() {
+        } else if secret_shapes::account(text, at).is_some() {
             hits.push(at, What::Account);
         }
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::lists::lists;
-use super::words::{ends, ends_with, has_word, is_pass, is_password, is_word, normal, words};
+use super::name_words::{ends, ends_with, has_word, is_pass, is_password, is_word, normal, words};
 
 /// What is to be thought of a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd, Ord)]

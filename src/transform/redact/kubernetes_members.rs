@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::frame::Flags;
 use super::member::name;
-use super::names::judge;
+use super::secret_names::judge;
 use super::patterns::What;
 use super::token::escape_json;
 use super::walk::{Walk, quoted};

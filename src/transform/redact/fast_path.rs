@@ -4,7 +4,7 @@ use super::Redaction;
 use super::context::{Context, PLAIN_CODES};
 use super::envelope::{AUDIT_ID, USER_AGENT};
 use super::frame::Flags;
-use super::known::Scratch;
+use super::prefilter_cache::Scratch;
 use super::rules::ConfigMaps;
 use super::walk::Walk;
 use crate::event::{Record, Span};

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 
 use super::pair_matches;
 use crate::checkpoint::{Ledger, Pair};
-use crate::cli::run::house;
-use crate::cli::start::{all_ids, meter, output};
+use crate::cli::run::build;
+use crate::cli::parts::{all_ids, meter, output};
 use crate::config::{self, Config, OutputKind};
 use crate::letters::DeadLetters;
 use crate::pipeline::{Ask, Resend, Sum, Waits};
@@ -117,7 +117,7 @@ impl DeadLetterControl {
             let output = output(config, output_config, node, input, &all_ids(known))?;
             let output = output.metered(meter(Arc::clone(&stats)));
             let limits = (output_config.batch.max_bytes, output_config.batch.max_events);
-            let settings = house::settings(config, output_config);
+            let settings = build::settings(config, output_config);
             let (names, letters) = (names.clone(), letters.clone());
             Some(Resend::new(output, names, letters, settings, limits, ledger, telemetry))
         };
