@@ -18,7 +18,7 @@
 //! | `input` | files into whole events, through rename and gzip |
 //! | `output` | events into requests, answers into verdicts |
 //! | `checkpoint` | what survives the process |
-//! | `letters` | events that an output will never take |
+//! | `dead_letters` | events that an output will never take |
 //! | `pipeline` | joins an input to an output: batches, retries, acknowledgements |
 //! | `verify` | compares what is on disk with what a store holds |
 //! | `server` | `/metrics`, the probes and the status page |
@@ -30,13 +30,13 @@
 mod checkpoint;
 mod cli;
 mod config;
+mod dead_letters;
 mod disk;
 mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
-mod letters;
 mod output;
 mod pipeline;
 mod server;

@@ -20,22 +20,22 @@ mod copied;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
-mod writer;
 mod ledger;
 mod losses;
 mod origin;
 mod permissions;
 mod seal;
 mod state_dir;
+mod writer;
 
 pub(crate) use attempt::try_directory;
 pub(crate) use budget::Budget;
-pub(crate) use writer::CheckpointWriter;
 pub(crate) use ledger::{Ledger, RESERVE};
 pub(crate) use losses::Losses;
 pub(crate) use origin::{CheckpointError, Loaded, Origin};
 pub(crate) use permissions::Remark;
 pub(crate) use state_dir::Store;
+pub(crate) use writer::CheckpointWriter;
 
 /// Everything that is kept.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -6,21 +6,21 @@ use std::process;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod dead_letters;
 mod exposed;
 mod holds;
-mod letters;
 mod memory;
+mod open_log;
 mod own_files;
+mod parts;
 mod probe;
 mod replay;
 mod run;
 mod sample;
 mod signals;
-mod parts;
 mod status;
 mod times;
 mod transform;
-mod open_log;
 mod usage;
 mod verify;
 
@@ -80,7 +80,7 @@ enum Command {
     Holds(holds::Arguments),
     /// List, send again or drop the events that an output refused, whether or not the agent runs
     #[command(visible_alias = "letters")]
-    DeadLetters(letters::Arguments),
+    DeadLetters(dead_letters::Arguments),
 }
 
 #[derive(clap::Args, Debug)]
@@ -162,7 +162,7 @@ pub fn main() -> process::ExitCode {
             with_config(&arguments.config, |config| holds::holds(&config, &arguments))
         }
         Command::DeadLetters(arguments) => {
-            with_config(&arguments.config, |config| letters::letters(config, &arguments))
+            with_config(&arguments.config, |config| dead_letters::letters(config, &arguments))
         }
     };
     code.into()

@@ -15,9 +15,9 @@ mod renames;
 mod tests;
 
 use super::ExitCode;
-use super::letters::{DeadLetterControl, answer_letters};
-use super::signals::{listen, stop_on_signal};
+use super::dead_letters::{DeadLetterControl, answer_letters};
 use super::parts::{self, node_name};
+use super::signals::{listen, stop_on_signal};
 use super::transform::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, CheckpointError, CheckpointWriter, Loaded, Origin, State, Store};
 use crate::config::Config;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::ExitCode;
+use super::open_log::{STEP, unpacked};
 use super::replay::refuse_foreign;
 use super::transform::chain;
-use super::open_log::{STEP, unpacked};
 use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::event::{Batch, Event, Form};

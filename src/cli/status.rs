@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::ExitCode;
-use super::run::socket;
 use super::parts::{inputs_of, telemetry};
+use super::run::socket;
 use crate::checkpoint::{Budget, Origin, Store};
 use crate::config::Config;
+use crate::dead_letters::{self, Found};
 use crate::input::Input;
-use crate::letters::{self, Found};
 use crate::server;
 use crate::telemetry::{Cursor, Snapshot, Time};
 
@@ -82,7 +82,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         .unwrap_or_default();
     let telemetry = telemetry(config, &node);
     telemetry.set_memory_bound(super::memory::bound(config));
-    let found = letters::look(&config.state_dir).context("cannot read the dead letters")?;
+    let found = dead_letters::look(&config.state_dir).context("cannot read the dead letters")?;
     for output in &config.outputs {
         for input_config in inputs_of(config, output) {
             let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));

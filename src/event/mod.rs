@@ -22,13 +22,13 @@ mod identity;
 mod inside;
 mod legacy;
 mod marks;
-mod transform_stats;
 mod position;
 mod probe;
 mod seen_generations;
 mod stamp;
 pub(crate) mod text;
 mod time;
+mod transform_stats;
 mod unwrap;
 pub(crate) mod walk;
 
@@ -39,10 +39,10 @@ pub(crate) use frame::Frame;
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
-pub(crate) use transform_stats::TransformStats;
 pub(crate) use position::{Fingerprint, Position, RecordKind};
 pub(crate) use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};
 pub(crate) use time::{Nanos, rfc3339};
+pub(crate) use transform_stats::TransformStats;
 pub(crate) use unwrap::{OddLine, unwrap};
 
 /// A stretch of a line, in bytes from the line's start. Empty stretches stand for what is absent.

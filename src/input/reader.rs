@@ -10,12 +10,12 @@ use super::assembly::{Anomalies, Limits};
 use super::generation::{FileId, Generation};
 use super::large::{Large, Permit};
 use super::loss::{Gone, Losses};
+use super::missed_rotation::Unseen;
 use super::now::Now;
 use super::open::{Filled, Open};
 use super::pulse::Pulse;
 use super::shared::{Reading, Shared, View};
 use super::start;
-use super::missed_rotation::Unseen;
 use crate::config::StartAt;
 use crate::event::{
     Batch, Cursor, Fingerprint, Key, Marks, Nanos, Progress, SeenGenerations, Sightings,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
-use super::time_to_loss::Outlook;
 use super::pulse::Pulse;
+use super::time_to_loss::Outlook;
 use super::watch::Change;
 use crate::config::Waits;
 use crate::event::{Cursor, Fingerprint};

@@ -8,11 +8,11 @@ mod waiting;
 
 use super::backoff::Backoff;
 use super::fate::{RefusalHandling, Stopped};
-use super::lives::Lives;
 use super::in_flight::Slots;
+use super::lives::Lives;
+use super::recovery::{Waking, is_unheard};
 use super::reporter::Reporter;
 use super::waits::{Waiting, Waits};
-use super::recovery::{Waking, is_unheard};
 use crate::event::{Batch, Nanos};
 use crate::output::{Answer, EventRef, LookUp, Output, Reason, Verdict};
 use part::{Doubt, Then, alike};

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::circuit::Circuit;
 use super::delivery::Context;
+use crate::dead_letters::{DeadLetters, LettersError};
 use crate::event::{Batch, Position};
-use crate::letters::{DeadLetters, LettersError};
 use crate::output::EventRef;
 
 /// See the module.

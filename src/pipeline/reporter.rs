@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::counts::{Count, Counts};
+use crate::dead_letters::Count as LettersCount;
 use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Progress};
-use crate::letters::Count as LettersCount;
 use crate::output::{EventRef, Reason};
 use crate::telemetry::{
     Action, Cursor, EventResult, GapReason, GapSeen, Identity, LogLimiter, LookupResult, PairStats,

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use super::delivery::{Context, Delivery, Step};
 use super::fate::RefusalHandling;
-use super::run::Settings;
 use super::in_flight::Slots;
-use super::reporter::Reporter;
-use super::waits::Waits;
 use super::recovery::Waking;
+use super::reporter::Reporter;
+use super::run::Settings;
+use super::waits::Waits;
 use crate::checkpoint::Ledger;
+use crate::dead_letters::{DeadLetters, StoredDeadLetter, batch};
 use crate::event::Position;
-use crate::letters::{DeadLetters, StoredDeadLetter, batch};
 use crate::output::Output;
 use crate::telemetry::{PairState, Telemetry};
 

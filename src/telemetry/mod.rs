@@ -16,6 +16,7 @@ mod health;
 pub(crate) mod human;
 mod input;
 pub(crate) mod log;
+mod log_limiter;
 mod metrics;
 mod number;
 mod pair;
@@ -23,10 +24,9 @@ mod process;
 mod public;
 mod reload;
 mod requests;
-mod log_limiter;
 mod status;
-pub(crate) mod systemd_fdstore;
 pub(crate) mod systemd;
+pub(crate) mod systemd_fdstore;
 mod time;
 mod trail;
 
@@ -35,11 +35,11 @@ pub(crate) use exposition::Format as MetricsFormat;
 pub(crate) use finding::{FindingKind, InputFinding, Severity};
 pub(crate) use health::{Check, Heartbeat};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
+pub(crate) use log_limiter::LogLimiter;
 pub(crate) use pair::{
     Action, Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason,
 };
 pub(crate) use requests::Outcome;
-pub(crate) use log_limiter::LogLimiter;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
 pub(crate) use trail::{GapSeen, Trail};

@@ -8,9 +8,9 @@ use super::level::Level;
 use super::lower::lower;
 use super::managed_fields::omit_managed_fields;
 use super::policy::Decision;
+use super::preview::{Done, Dropped};
 use super::redact::Scratch;
 use super::shrink::shrink;
-use super::preview::{Done, Dropped};
 use super::{Filter, Policy, Redaction, TransformPreview};
 use crate::event::{
     Batch, Event, Fields, Form, Key, Record, RecordKind, Span, TransformStats, pieces,

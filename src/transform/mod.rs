@@ -13,7 +13,6 @@
 //! recognised. Read [`Chain::apply`] first (`chain.rs`).
 
 mod chain;
-mod reloadable;
 mod edit;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -23,15 +22,16 @@ mod lower;
 mod managed_fields;
 mod members;
 mod policy;
+mod preview;
 #[cfg(test)]
 mod record_tests;
 mod redact;
+mod reloadable;
 mod shrink;
-mod preview;
 
 pub(crate) use chain::{Chain, TransformScratch};
-pub(crate) use reloadable::ReloadableChain;
 pub(crate) use filter::Filter;
 pub(crate) use policy::Policy;
-pub(crate) use redact::{ConfigMaps, Mode, Redaction, Rule, Rules};
 pub(crate) use preview::TransformPreview;
+pub(crate) use redact::{ConfigMaps, Mode, Redaction, Rule, Rules};
+pub(crate) use reloadable::ReloadableChain;

@@ -9,8 +9,8 @@ use super::coverage::Coverage;
 use super::expect::Expect;
 use super::findings::{Fault, Findings, Taking};
 use super::log::{Entry, SIZE as ENTRY, Sides, number};
-use super::sort::{Iter, Room, Sorter};
 use super::remote::{Store, StoreError};
+use super::sort::{Iter, Room, Sorter};
 use crate::event::Fingerprint;
 use crate::output::Stored;
 
@@ -294,7 +294,8 @@ impl Copies {
     fn like(&mut self, entry: &Entry) -> bool {
         let likeness = entry.likeness;
         let is_like = |content: Option<u64>| {
-            content.is_none_or(|content| content == likeness.content || content == likeness.fallback)
+            content
+                .is_none_or(|content| content == likeness.content || content == likeness.fallback)
         };
         let found = self.looked_at.iter().position(|(content, _)| is_like(*content));
         found.map(|at| self.looked_at.swap_remove(at)).is_some()

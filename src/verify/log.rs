@@ -261,7 +261,11 @@ mod tests {
     fn an_entry_reads_back_and_is_sorted_by_time_first() {
         let entry = |millis, expect| Entry {
             millis,
-            likeness: EventIdentity { identity: Fingerprint([9; 16]), content: u64::MAX, fallback: 7 },
+            likeness: EventIdentity {
+                identity: Fingerprint([9; 16]),
+                content: u64::MAX,
+                fallback: 7,
+            },
             expect,
             nanos: 999_999,
             generation: 3,

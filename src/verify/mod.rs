@@ -13,8 +13,8 @@ mod coverage;
 mod expect;
 mod findings;
 mod log;
-mod sort;
 mod remote;
+mod sort;
 
 pub(crate) use compare::CompareError;
 pub(crate) use expect::Delivered;

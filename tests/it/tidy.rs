@@ -31,7 +31,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/input/known_paths.rs", "where else a log may be"),
     ("src/input/mounts.rs", "is the log mounted alone"),
     ("src/input/pins/name.rs", "can a link be made"),
-    ("src/letters/shelf.rs", "dead letters"),
+    ("src/dead_letters/segments.rs", "dead letters"),
     ("src/output/credentials.rs", "credentials that may change"),
     ("src/output/file_opening.rs", "whose it is"),
     ("src/output/file_tail.rs", "what is in it"),

@@ -14,17 +14,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-mod preflight;
-mod stdin;
 mod plan;
+mod preflight;
 mod progress;
 mod shard;
 mod ship;
+mod stdin;
 mod summary;
 
 use super::ExitCode;
-use super::signals::stop_on_signal;
 use super::parts;
+use super::signals::stop_on_signal;
 use super::times::TimeArg;
 use super::transform::{NotAccepted, Transforms};
 use crate::checkpoint::{Loaded, State, Store};

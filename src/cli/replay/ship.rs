@@ -12,12 +12,12 @@ use super::preflight::{absent, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
 use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
-use crate::cli::run::build;
 use crate::cli::parts;
+use crate::cli::run::build;
 use crate::config::{self, OutputKind};
+use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
-use crate::letters::DeadLetters;
 use crate::output::{File, Output};
 use crate::pipeline::{Counts, Ended, InDoubt, Pipeline, Selection};
 

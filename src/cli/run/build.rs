@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 
 use super::renames::destination;
 use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
-use crate::cli::letters::DeadLetterControl;
+use crate::cli::dead_letters::DeadLetterControl;
 use crate::cli::parts::{earlier_ids, limits, meter, output};
 use crate::cli::transform::Transforms;
 use crate::config::{self, Config, OutputKind};
+use crate::dead_letters::DeadLetters;
 use crate::event::{Key, SeenGenerations};
 use crate::input::{Input, Large, Reader};
-use crate::letters::DeadLetters;
 use crate::output::{File, FileMark as OutputMark, Output};
 use crate::pipeline::{InDoubt, Lives, Pipeline, Settings};
 use crate::telemetry::{Telemetry, systemd_fdstore};

@@ -13,9 +13,9 @@ use anyhow::Context as _;
 use crate::checkpoint::{Pair, Seen, State};
 use crate::cli::parts::{NotTakenOver, output};
 use crate::config::{self, Config, FileInput, OutputKind};
+use crate::dead_letters;
 use crate::event::{Key, Sightings};
 use crate::input;
-use crate::letters;
 
 /// Where an output sends to, whatever its name: its type and its endpoint, without the query, which may hold a key.
 pub(super) fn destination(output: &config::Output) -> String {
@@ -190,7 +190,7 @@ fn same_log(input: &FileInput, key: &Key, from: &str, state: &State) -> bool {
 }
 
 fn rename_letters(config: &Config, from: (&str, &str), to: (&str, &str)) -> anyhow::Result<()> {
-    letters::rename(&config.state_dir, from, to).with_context(|| {
+    dead_letters::rename(&config.state_dir, from, to).with_context(|| {
         let directory: &Path = &config.state_dir;
         format!(
             "cannot rename the dead letters below {}: make it writable by the agent's user",

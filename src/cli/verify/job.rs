@@ -11,9 +11,9 @@ use crate::checkpoint::{Budget, State, Store};
 use crate::cli::parts::{inputs_of, limits, names, node_name, output as output_of, scopes};
 use crate::cli::transform::{NotAccepted, Transforms};
 use crate::config::{self, Config, FileInput, OutputKind};
+use crate::dead_letters;
 use crate::event::{Batch, Cursor, Key, Nanos};
 use crate::input::{Input, Large, Listed, ReaderItem, list};
-use crate::letters;
 use crate::output::{Digest, MILLI, Output};
 use crate::pipeline::{Selection, Span};
 use crate::transform::{Chain, TransformScratch};
@@ -117,8 +117,8 @@ impl<'a> Job<'a> {
         let known = self.state.pair(&pair.input.name, &pair.output.name);
         let scopes = scopes(output, known.into_iter().flat_map(|known| &known.scopes));
         let found =
-            letters::look(&self.config.state_dir).context("cannot read the dead letters")?;
-        let is_it = |found: &&letters::Found| {
+            dead_letters::look(&self.config.state_dir).context("cannot read the dead letters")?;
+        let is_it = |found: &&dead_letters::Found| {
             *found.input == *pair.input.name && *found.output == *pair.output.name
         };
         let letters = found.iter().find(is_it).map(|found| &found.letters[..]).unwrap_or_default();

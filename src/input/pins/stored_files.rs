@@ -57,7 +57,9 @@ impl Pins {
             let print = tracked.generation.print;
             let name = self.naming.name(print, held.gzip);
             wanted.insert(name.clone());
-            if self.stored.get(&print) != Some(&name) && systemd_fdstore::put(&name, &*held.file).is_ok() {
+            if self.stored.get(&print) != Some(&name)
+                && systemd_fdstore::put(&name, &*held.file).is_ok()
+            {
                 new.push((print, name));
             }
         }

@@ -68,7 +68,13 @@ impl Frame {
 
     /// Writes the document of an event that is sent `now`, without a newline. Says whether it is in safe form: asked for,
     /// or because the line would be refused as it is.
-    pub(super) fn write(&self, record: Record<'_>, fallback: bool, now: Nanos, out: &mut Body) -> bool {
+    pub(super) fn write(
+        &self,
+        record: Record<'_>,
+        fallback: bool,
+        now: Nanos,
+        out: &mut Body,
+    ) -> bool {
         let fallback = fallback || !presentable(record);
         out.put(b"{\"@timestamp\":\"");
         write_time(record.event.time, out);

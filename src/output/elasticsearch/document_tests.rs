@@ -311,7 +311,8 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
 
 #[test]
 fn what_is_no_event_is_kept_as_text() {
-    let (fallback, document) = document(b"E1121 panic: \xc3\x28 {\"kind\":", Layout::Elastic, false);
+    let (fallback, document) =
+        document(b"E1121 panic: \xc3\x28 {\"kind\":", Layout::Elastic, false);
     assert!(fallback);
     assert_eq!(document["event"]["original"], "E1121 panic: \u{fffd}( {\"kind\":");
 }

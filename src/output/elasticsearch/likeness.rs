@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use super::body::Body;
 use super::document::{presentable, splice};
-use super::json::{members, string, string_end};
 use super::fallback;
+use super::json::{members, string, string_end};
 use crate::config::{Compression, Layout};
 use crate::event::{Record, text};
 use crate::output::likeness::{repaired, shortened};

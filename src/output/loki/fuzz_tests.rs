@@ -16,7 +16,9 @@ pub(in crate::output) fn answer(response: &Response) -> Verdict {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let plain = content_type.is_empty() || content_type.starts_with("text/plain");
     match &verdict {
-        Verdict::Refuse { .. } | Verdict::UseFallbackForm { .. } => assert_eq!(*status, 0, "halving tells"),
+        Verdict::Refuse { .. } | Verdict::UseFallbackForm { .. } => {
+            assert_eq!(*status, 0, "halving tells")
+        }
         // Some of it may be stored.
         Verdict::Retry { .. } => assert!(*status < 500 && *status != 400),
         // What makes dead letters is in Loki's own words.

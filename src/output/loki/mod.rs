@@ -21,10 +21,10 @@ pub(super) mod fuzz_tests;
 mod limits;
 mod lookup;
 mod preflight;
+mod presence;
 mod push;
 mod question;
 mod scan;
-mod presence;
 mod stream_locks;
 mod verdict;
 

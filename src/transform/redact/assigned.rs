@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::name_words::{ends_with_word, in_name};
 use super::secret_names::{Name, beside, prose};
 use super::values::{is_literal, is_prose};
-use super::name_words::{ends_with_word, in_name};
 use super::{field_error, markup, paired, parted};
 
 /// Where the value of the name at `name` stands; empty stretches are none. Answers the end of a block of lines below it.

@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
-use super::secret_names::{Name, judge};
-use super::programs::Program;
 use super::name_words::in_name;
+use super::programs::Program;
+use super::secret_names::{Name, judge};
 
 /// A command line, read word by word.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,10 +1,10 @@
 //! A second look at each place that the screen found, which costs little: most are something harmless.
 
-use super::markup::tag_of;
-use super::secret_names::{Name, judge_bytes};
-use super::patterns::What;
 use super::base64_runs::is_continue;
+use super::markup::tag_of;
 use super::name_words::in_name;
+use super::patterns::What;
+use super::secret_names::{Name, judge_bytes};
 
 /// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
 const LONGEST: usize = 128;
@@ -15,7 +15,9 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
     match what {
         What::Word => word(text, at, structural),
         What::Url => {
-            !rest.starts_with(b"://") || userinfo(&rest[3..]) || super::secret_shapes::is_hook(&rest[3..])
+            !rest.starts_with(b"://")
+                || userinfo(&rest[3..])
+                || super::secret_shapes::is_hook(&rest[3..])
         }
         What::Jwt => rest.starts_with(b"eyJ") && !is_continue(rest),
         What::Pem => {
@@ -178,8 +180,9 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
         return true;
     }
     super::parted::named_before(before, before.len())
-        || str::from_utf8(name)
-            .is_ok_and(|name| super::name_words::is_password(name) || super::parted::is_directive(name))
+        || str::from_utf8(name).is_ok_and(|name| {
+            super::name_words::is_password(name) || super::parted::is_directive(name)
+        })
         || before.last().is_some_and(|byte| b"\"'".contains(byte))
 }
 

@@ -50,7 +50,8 @@ impl Steps {
         for (index, done) in &self.all[self.from..] {
             let rule = context.rules[*index];
             let next = rule.path.as_ref().map_or(Next::No, |path| path.next(*done, key));
-            let named = |wanted: &String| key.is_some_and(|key| super::name_words::same(wanted, key));
+            let named =
+                |wanted: &String| key.is_some_and(|key| super::name_words::same(wanted, key));
             match next {
                 Next::No => {}
                 Next::On => self.below.push((*index, done + 1)),

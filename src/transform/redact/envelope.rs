@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use super::Redaction;
 use super::context::Context;
-use super::frame::Flags;
-use super::prefilter_cache::Scratch;
-use super::member::{escaped, name};
 use super::fast_path::plain_uri;
+use super::frame::Flags;
+use super::member::{escaped, name};
+use super::prefilter_cache::Scratch;
 use super::token::escape_json;
 use super::walk::{Walk, blank, scalar_end};
 use crate::event::walk::{string_end, value};

@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::assigned::closing;
-use super::secret_names::judge;
 use super::name_words::in_name;
+use super::secret_names::judge;
 
 /// What it says of the field, behind the colon. Of the kinds with a value those that [`value`] finds; the words of the
 /// others may stand before anything.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::frame::Flags;
 use super::member::name;
-use super::secret_names::judge;
 use super::patterns::What;
+use super::secret_names::judge;
 use super::token::escape_json;
 use super::walk::{Walk, quoted};
 use crate::event::text;

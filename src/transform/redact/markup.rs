@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::assigned::{closing, opening};
-use super::walk::blank;
 use super::name_words::in_name;
+use super::walk::blank;
 
 /// Bytes of a tag that are looked at.
 const TAG: usize = 256;

@@ -6,12 +6,12 @@ use std::ops::Range;
 use super::context::join;
 use super::custom::Ruling;
 use super::frame::{Flags, Frame};
-use super::secret_names::{Name, beside, harmless_end, judge, prose};
+use super::name_words::mentions;
 use super::patterns::What;
+use super::secret_names::{Name, beside, harmless_end, judge, prose};
 use super::text::{Secrets, secrets};
 use super::token::escape_json;
 use super::walk::{Member, Walk, scalar_end};
-use super::name_words::mentions;
 use crate::event::text;
 use crate::event::walk::string_end;
 

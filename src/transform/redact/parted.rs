@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::assigned::{begins_line, line_of, quoted};
 use super::lists::lists;
+use super::name_words::{ends_with_word, is_password};
 use super::secret_names::Name;
 use super::values;
-use super::name_words::{ends_with_word, is_password};
 
 /// The last argument in quotes of what is called by the name: `setPassword("x")`, `PASSWORD('x')`; what only reads is none.
 pub(super) fn called(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {

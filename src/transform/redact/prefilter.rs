@@ -11,10 +11,10 @@ use aho_corasick::{AhoCorasick, BuildError};
 use memchr::memmem::Finder;
 
 use super::confirm::confirm;
-use super::token_formats::{FormatError, Formats};
 use super::hits::Hits;
 use super::patterns::{OTHER_LETTERS, What};
 use super::search::Search;
+use super::token_formats::{FormatError, Formats};
 use super::vector_search::{BLOCK, Found, State, candidates};
 use super::{base64_runs, secret_shapes};
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::confirm::signs;
 use super::base64_runs::{decoded, is_continue};
+use super::confirm::signs;
 use super::token::{HASH, is_token};
 use super::values;
 

@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
+use super::base64_runs::{is_public, runs, with_lines};
 use super::context::join;
 use super::hits::{Hit, Hits};
-use super::secret_names::judge;
+use super::name_words::in_name;
 use super::patterns::What;
-use super::base64_runs::{is_public, runs, with_lines};
 use super::prefilter::Screen;
+use super::secret_names::judge;
 use super::secret_shapes;
 use super::token::is_token;
 use super::values::is_harmless;
-use super::name_words::in_name;
 use super::{assigned, command_line, field_error, pipe, sql};
 use crate::event::text;
 

@@ -3,9 +3,9 @@
 
 use base64::Engine as _;
 
+use super::base64_runs::decoded;
 use super::lists::lists;
 use super::references::is_reference;
-use super::base64_runs::decoded;
 use super::token::{HASH, MASK, is_token};
 
 /// Whether a value is none that anybody hides.

@@ -16,7 +16,7 @@ use super::fake::Fake;
 use crate::checkpoint::{Pair, Store};
 use crate::cli::transform::Transforms;
 use crate::config::Config;
-use crate::letters::{self, StoredDeadLetter};
+use crate::dead_letters::{self, StoredDeadLetter};
 use crate::telemetry::{EventResult, PairState, Telemetry, Time};
 
 /// A log, a state directory, and the number of events written so far.
@@ -143,14 +143,14 @@ impl Node {
         // Where a test lets reads fail, it may be this one.
         eventually("the dead letters can be read", || {
             let mut all = Vec::new();
-            for found in letters::look(&self.state()).ok()? {
+            for found in dead_letters::look(&self.state()).ok()? {
                 if found.output == output {
                     let take = |kept: StoredDeadLetter| {
                         let line = String::from_utf8(kept.line).unwrap();
                         all.push((line, kept.letter.answer));
                         true
                     };
-                    letters::each(&self.state(), &found, |_| true, take).ok()?;
+                    dead_letters::each(&self.state(), &found, |_| true, take).ok()?;
                 }
             }
             Some(all)

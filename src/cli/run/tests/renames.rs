@@ -9,7 +9,7 @@ use super::fake::{Do, Fake};
 use crate::checkpoint::{State, Store};
 use crate::cli::parts::NotTakenOver;
 use crate::config::Config;
-use crate::letters;
+use crate::dead_letters;
 
 /// What an operator writes: the cluster, the names of inputs that follow the log, and the output's table.
 struct Written<'a> {
@@ -131,7 +131,7 @@ fn the_dead_letters_of_a_renamed_pair_stay_its_own() {
     node.write_with("venom");
     run(&mut node, "api", named(elasticsearch, &fake, "first"));
     run(&mut node, "kube", named(elasticsearch, &fake, "second"));
-    let found = letters::look(&node.state()).unwrap();
+    let found = dead_letters::look(&node.state()).unwrap();
     let found: Vec<_> =
         found.iter().map(|found| (&*found.input, &*found.output, found.letters.len())).collect();
     assert_eq!(found, [("kube", "second", 1)]);

@@ -1,7 +1,7 @@
 //! Secrets and what looks like them, in the forms in which people have them: each row is one form.
 
-use super::token_formats::tests::vectors;
 use super::leaks::check;
+use super::token_formats::tests::vectors;
 use super::*;
 
 /// A text as the value of one key of a `ConfigMap`.

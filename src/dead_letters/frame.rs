@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Three numbers of eight hexadecimal digits. The checksum is over all that follows it, but for the end of the line.
-//! Meta is JSON (`letter.rs`), the line is the event's as it was, UTF-8 or not. Neither holds the end of a line, so
+//! Meta is JSON (`dead_letter.rs`), the line is the event's as it was, UTF-8 or not. Neither holds the end of a line, so
 //! that behind damage the next letter begins after the next one; the lengths find it where that byte itself is damaged.
 
 use std::io::{self, Read, Seek, SeekFrom};

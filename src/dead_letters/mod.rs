@@ -11,7 +11,7 @@
 //! Not promised: that a letter which was removed never comes back. After a kill it may, and is looked up before it is
 //! sent.
 //!
-//! `letter.rs` is what is kept of an event, `shelf.rs` the files.
+//! `dead_letter.rs` is what is kept of an event, `segments.rs` the files.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -23,14 +23,14 @@ use crate::disk;
 use crate::event::{Batch, Position};
 use crate::telemetry::Time;
 
+mod dead_letter;
 mod frame;
-mod letter;
-mod shelf;
+mod segments;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use letter::{DeadLetter, StoredDeadLetter, batch};
-use shelf::{RewriteAction, Segments};
+pub(crate) use dead_letter::{DeadLetter, StoredDeadLetter, batch};
+use segments::{RewriteAction, Segments};
 
 /// Letters of one pair at most: their ids are held in memory.
 pub(crate) const MOST: usize = 100_000;
@@ -308,7 +308,7 @@ impl DeadLetters {
 /// If they cannot be read.
 pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
     let mut all = Vec::new();
-    for name in shelf::names(&state_dir.join(DIRECTORY))? {
+    for name in segments::names(&state_dir.join(DIRECTORY))? {
         // No name of an input or output has a dot in it.
         let Some((input, output)) = name.split_once('.') else { continue };
         let mut letters = Vec::new();
@@ -335,5 +335,5 @@ pub(crate) fn each(
     take: impl FnMut(StoredDeadLetter) -> bool,
 ) -> io::Result<()> {
     let name = format!("{}.{}", found.input, found.output);
-    shelf::each(&state_dir.join(DIRECTORY).join(name), wanted, take)
+    segments::each(&state_dir.join(DIRECTORY).join(name), wanted, take)
 }

@@ -17,12 +17,12 @@ mod control;
 mod list;
 
 use super::ExitCode;
-use super::run::{build, socket};
 use super::parts::{self, inputs_of, node_name, telemetry};
+use super::run::{build, socket};
 use super::transform::NotAccepted;
 use crate::checkpoint::{CheckpointError, Store};
 use crate::config::Config;
-use crate::letters as room;
+use crate::dead_letters as room;
 use crate::server;
 use crate::telemetry::human;
 use control::{ControlRequest, Done, Said};

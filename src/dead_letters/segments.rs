@@ -6,8 +6,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::Count;
+use super::dead_letter::{DeadLetter, StoredDeadLetter};
 use super::frame::{self, Found, Place};
-use super::letter::{DeadLetter, StoredDeadLetter};
 use crate::disk::{self, OwnFile};
 use crate::event::Position;
 

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use super::pair_matches;
 use crate::checkpoint::{Ledger, Pair};
-use crate::cli::run::build;
 use crate::cli::parts::{all_ids, meter, output};
+use crate::cli::run::build;
 use crate::config::{self, Config, OutputKind};
-use crate::letters::DeadLetters;
+use crate::dead_letters::DeadLetters;
 use crate::pipeline::{Ask, Resend, Sum, Waits};
 use crate::server::Asked;
 use crate::telemetry::{PairStats, Telemetry};

@@ -9,15 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Which, pair_matches, say};
 use crate::cli::ExitCode;
 use crate::config::Config;
+use crate::dead_letters::{self, DeadLetter, Found, StoredDeadLetter};
 use crate::event::RecordKind;
-use crate::letters::{self, DeadLetter, Found, StoredDeadLetter};
 use crate::telemetry::human;
 
 /// Characters of an answer in the table.
 const EXCERPT: usize = 80;
 
 pub(super) fn list(config: &Config, which: &Which, json: bool) -> anyhow::Result<ExitCode> {
-    let mut all = letters::look(&config.state_dir).context("cannot read the dead letters")?;
+    let mut all = dead_letters::look(&config.state_dir).context("cannot read the dead letters")?;
     all.retain(|found| pair_matches((&which.input, &which.output), &found.input, &found.output));
     for found in &all {
         if found.count.damaged > 0 {
@@ -42,7 +42,7 @@ pub(super) fn list(config: &Config, which: &Which, json: bool) -> anyhow::Result
             let text = if json { as_json(found, &kept) } else { whole(found, &kept) };
             out.write_all(&text).is_ok()
         };
-        letters::each(&config.state_dir, found, wanted, take)
+        dead_letters::each(&config.state_dir, found, wanted, take)
             .context("cannot read the dead letters")?;
     }
     Ok(ExitCode::Done)
