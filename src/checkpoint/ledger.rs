@@ -196,7 +196,7 @@ impl Ledger {
     pub(crate) fn forget(&self, gone: impl Fn(&Fingerprint) -> bool) {
         let mut books = self.books();
         books.forget_gaps(&gone);
-        books.pair.cursor.generations.retain(|print, _| !gone(print));
+        books.pair.cursor.generations.retain(|fingerprint, _| !gone(fingerprint));
     }
 
     /// Reading has passed everything that an earlier process may have sent, where no bound of that was known.

@@ -102,20 +102,20 @@ async fn a_gap_may_be_sent_once_it_is_written_down() {
 #[test]
 fn a_gap_is_kept_until_it_is_delivered_and_the_cursor_has_passed_it() {
     let at = |offset| Progress { offset, ..Progress::default() };
-    let print = Fingerprint([1; 16]);
+    let fingerprint = Fingerprint([1; 16]);
     for delivered_first in [true, false] {
         let ledger = ledger(0);
         ledger.enter_gap(gap(5));
         if delivered_first {
             ledger.gaps_delivered(&[Fingerprint([9; 16])]);
-            ledger.advance(print, at(4), 4, None);
+            ledger.advance(fingerprint, at(4), 4, None);
         } else {
-            ledger.advance(print, at(5), 5, None);
+            ledger.advance(fingerprint, at(5), 5, None);
         }
         assert_eq!(ledger.entry().pair.gaps.len(), 1);
         assert_eq!(ledger.gaps_to_send(), usize::from(!delivered_first));
         if delivered_first {
-            ledger.advance(print, at(5), 1, None);
+            ledger.advance(fingerprint, at(5), 1, None);
         } else {
             ledger.gaps_delivered(&[Fingerprint([9; 16])]);
         }

@@ -181,9 +181,9 @@ fn put(state: &mut State, pair: &Pair) {
 /// Enters what is to be written down of an input: what is there, and what some output has not passed.
 fn see(state: &mut State, roll: &SeenGenerations, entries: &[Entry]) {
     let pairs = || entries.iter().map(|entry| &entry.pair);
-    let generations = roll.entry(|print| {
+    let generations = roll.entry(|fingerprint| {
         let passed = |pair: &Pair| {
-            pair.cursor.generations.get(print).is_some_and(|progress| progress.complete)
+            pair.cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete)
         };
         pairs().filter(|pair| pair.input == roll.input()).all(passed)
     });

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::dead_letters as room;
 use crate::server;
 use crate::telemetry::human;
-use control::{ControlRequest, Done, Said};
+use control::{ControlReply, ControlRequest, PairResult};
 pub(super) use control::{DeadLetterControl, answer_letters};
 
 /// More than this without a word, and the agent is taken for hung.
@@ -54,7 +54,7 @@ enum Action {
     /// Show them, the oldest first: a line each, or one of them whole
     List {
         #[command(flatten)]
-        which: Which,
+        which: Selector,
         /// Print a line of JSON for each, with the event
         #[arg(long)]
         json: bool,
@@ -62,7 +62,7 @@ enum Action {
     /// Look each one up and send it if it is not stored; what is taken goes, what is refused again stays
     Resend {
         #[command(flatten)]
-        which: Which,
+        which: Selector,
         /// The longest wait for the output to take something, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         timeout: u64,
@@ -81,7 +81,7 @@ enum Action {
     /// Delete them, and the events in them, for good
     Drop {
         #[command(flatten)]
-        which: Which,
+        which: Selector,
         /// All that the other options leave, and what is damaged
         #[arg(long, conflicts_with = "ids")]
         all: bool,
@@ -89,7 +89,7 @@ enum Action {
 }
 
 #[derive(Args, Clone, Debug)]
-struct Which {
+struct Selector {
     /// Only of this input
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
@@ -115,7 +115,7 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
             which.clone()
         }
         Action::SetAside { input, output } => {
-            Which { input: input.clone(), output: output.clone(), ids: Vec::new() }
+            Selector { input: input.clone(), output: output.clone(), ids: Vec::new() }
         }
     };
     known(config, which)?;
@@ -151,7 +151,7 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
 }
 
 /// A name that nothing has, neither in the configuration nor among the dead letters, is a slip.
-fn known(config: &Config, which: &Which) -> anyhow::Result<()> {
+fn known(config: &Config, which: &Selector) -> anyhow::Result<()> {
     let kept = room::look(&config.state_dir).context("cannot read the dead letters")?;
     let inputs = config.inputs.iter().map(|input| Arc::clone(&input.name));
     let inputs = inputs.chain(kept.iter().map(|found| found.input.as_str().into()));
@@ -169,27 +169,27 @@ fn known(config: &Config, which: &Which) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl From<&Which> for control::Which {
-    fn from(which: &Which) -> Self {
+impl From<&Selector> for control::Selector {
+    fn from(which: &Selector) -> Self {
         let ids = Some(which.ids.clone()).filter(|ids| !ids.is_empty());
         Self { input: which.input.clone(), output: which.output.clone(), ids }
     }
 }
 
 /// Has it done by the agent, or by this process; what came of it.
-fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<Done>> {
+fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResult>> {
     let path = socket(config);
     let mut all = Vec::new();
     let (mut failed, mut complete, mut shown) = (None, false, 0);
-    let mut each = |said: Said| match said {
-        Said::Progress { input, output, done, of } if done != shown => {
+    let mut each = |said: ControlReply| match said {
+        ControlReply::Progress { input, output, done, of } if done != shown => {
             shown = done;
             say(&format!("{input} to {output}: {} of {}", human::count(done), human::count(of)));
         }
-        Said::Pair(done) => all.push(done),
-        Said::Failed { error } => failed = Some(error),
-        Said::End => complete = true,
-        Said::Progress { .. } | Said::Working => {}
+        ControlReply::Pair(done) => all.push(done),
+        ControlReply::Failed { error } => failed = Some(error),
+        ControlReply::End => complete = true,
+        ControlReply::Progress { .. } | ControlReply::Working => {}
     };
     let question = serde_json::to_value(asking)?;
     let mut odd = None;
@@ -219,7 +219,7 @@ fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<Done>> {
 fn here(
     config: &Config,
     asking: &ControlRequest,
-    each: &mut dyn FnMut(Said),
+    each: &mut dyn FnMut(ControlReply),
 ) -> anyhow::Result<()> {
     if matches!(asking, ControlRequest::SetAside { .. }) {
         bail!(
@@ -228,7 +228,7 @@ fn here(
         );
     }
     if room::look(&config.state_dir).context("cannot read the dead letters")?.is_empty() {
-        each(Said::End);
+        each(ControlReply::End);
         return Ok(());
     }
     let _lock = match Store::open(&config.state_dir) {
@@ -290,7 +290,12 @@ fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
 }
 
 /// Says what was done with how many, and turns that into an exit code.
-fn done(all: Vec<Done>, which: &Which, deed: &str, word: &str) -> anyhow::Result<ExitCode> {
+fn done(
+    all: Vec<PairResult>,
+    which: &Selector,
+    deed: &str,
+    word: &str,
+) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::Done;
     let (mut lines, mut problems) = (Vec::new(), Vec::new());
     let mut unknown = which.ids.clone();

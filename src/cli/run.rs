@@ -282,7 +282,7 @@ async fn serve(
     config: &Config,
     telemetry: &Telemetry,
     stopped: watch::Receiver<bool>,
-    asks: mpsc::Sender<server::Asked>,
+    asks: mpsc::Sender<server::ControlCall>,
 ) -> anyhow::Result<Option<String>> {
     let socket = socket(config);
     let local = server::local::bind(&socket).map_err(|error| {

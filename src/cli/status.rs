@@ -103,13 +103,13 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
                 stats.set_letters(count.letters, count.bytes, count.damaged, count.oldest);
             }
             let latest = pair.cursor.generations.iter().max_by_key(|(_, progress)| progress.time);
-            if let Some((print, progress)) = latest {
+            if let Some((fingerprint, progress)) = latest {
                 let event_time = progress.time.map(Time::from_nanos);
                 stats.set_cursor(Cursor {
-                    generation: print.0,
-                    file: input
-                        .file_of(*print)
-                        .or_else(|| seen.get(print).map(|sighting| Arc::clone(&sighting.file))),
+                    generation: fingerprint.0,
+                    file: input.file_of(*fingerprint).or_else(|| {
+                        seen.get(fingerprint).map(|sighting| Arc::clone(&sighting.file))
+                    }),
                     offset: progress.offset,
                     event_time,
                 });

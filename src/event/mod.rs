@@ -234,7 +234,9 @@ impl Batch {
     /// The identities that the same event may have had before its file was altered.
     pub(crate) fn earlier_positions(&self, index: usize) -> impl Iterator<Item = Position> {
         let position = self.position(index);
-        self.earlier.iter().map(move |print| Position { generation: *print, ..position })
+        self.earlier
+            .iter()
+            .map(move |fingerprint| Position { generation: *fingerprint, ..position })
     }
 }
 

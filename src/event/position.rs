@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_fingerprint_reads_what_it_prints() {
-        let print = Fingerprint([0x0a; 16]);
-        assert_eq!(print.to_string().parse(), Ok(print));
+        let fingerprint = Fingerprint([0x0a; 16]);
+        assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
         assert!("0a".parse::<Fingerprint>().is_err());
     }
 }

@@ -57,7 +57,7 @@ fn is_zero(number: &u64) -> bool {
 #[derive(Debug)]
 pub(crate) struct Readable<'a> {
     /// The fingerprint of the generation in it.
-    pub(crate) print: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     /// See [`LastSeen::own`].
     pub(crate) own: Fingerprint,
     /// A name that it keeps, without `.gz`.
@@ -117,30 +117,34 @@ impl SeenGenerations {
     /// Goes over all that is known, and whether this process has seen it.
     pub(crate) fn each(&self, mut visit: impl FnMut(Fingerprint, &LastSeen, bool)) {
         let state = self.lock();
-        for (print, sighting) in &state.known {
-            visit(*print, sighting, state.seen.contains(print));
+        for (fingerprint, sighting) in &state.known {
+            visit(*fingerprint, sighting, state.seen.contains(fingerprint));
         }
     }
 
-    pub(crate) fn holds(&self, print: Fingerprint) -> bool {
-        self.lock().known.contains_key(&print)
+    pub(crate) fn holds(&self, fingerprint: Fingerprint) -> bool {
+        self.lock().known.contains_key(&fingerprint)
     }
 
     /// The sighting of a rotated file by its name without `.gz`: what cannot be read is taken for what had that name.
     pub(crate) fn named(&self, stem: &str) -> Option<Fingerprint> {
         let state = self.lock();
-        state.known.iter().find(|(_, one)| one.stem() == stem).map(|(print, _)| *print)
+        state.known.iter().find(|(_, one)| one.stem() == stem).map(|(fingerprint, _)| *fingerprint)
     }
 
     /// The sighting of the very file that this is the keyed hash of.
     pub(crate) fn of_file(&self, own: Fingerprint) -> Option<Fingerprint> {
         let state = self.lock();
-        state.known.iter().find(|(_, one)| one.own == Some(own)).map(|(print, _)| *print)
+        state
+            .known
+            .iter()
+            .find(|(_, one)| one.own == Some(own))
+            .map(|(fingerprint, _)| *fingerprint)
     }
 
     /// The name that a generation was last seen under, without `.gz`.
-    pub(crate) fn stem_of(&self, print: Fingerprint) -> Option<String> {
-        self.lock().known.get(&print).map(|sighting| sighting.stem().to_owned())
+    pub(crate) fn stem_of(&self, fingerprint: Fingerprint) -> Option<String> {
+        self.lock().known.get(&fingerprint).map(|sighting| sighting.stem().to_owned())
     }
 
     /// Whether anything is known that could never be read.
@@ -152,7 +156,7 @@ impl SeenGenerations {
     pub(crate) fn resolve(&self, file: &Readable<'_>) {
         let mut state = self.lock();
         let State { known, resolved, .. } = &mut *state;
-        let is_new = !known.contains_key(&file.print);
+        let is_new = !known.contains_key(&file.fingerprint);
         known.retain(|one, sighting| {
             let named = Some(sighting.stem()) == file.stem;
             // Renamed and compressed while nobody looked: all that is left is when it was written to.
@@ -167,8 +171,8 @@ impl SeenGenerations {
         });
     }
 
-    pub(crate) fn is_resolved(&self, print: Fingerprint) -> bool {
-        self.lock().resolved.contains(&print)
+    pub(crate) fn is_resolved(&self, fingerprint: Fingerprint) -> bool {
+        self.lock().resolved.contains(&fingerprint)
     }
 
     /// Takes in all that a look found. Growth alone is no reason to write.
@@ -177,12 +181,12 @@ impl SeenGenerations {
         let state = &mut *state;
         let mut present = HashSet::new();
         let mut changed = false;
-        for (print, mut sighting) in seen {
-            present.insert(print);
+        for (fingerprint, mut sighting) in seen {
+            present.insert(fingerprint);
             if sighting.live {
-                state.own.insert(print);
+                state.own.insert(fingerprint);
             }
-            let before = state.known.get(&print);
+            let before = state.known.get(&fingerprint);
             // Of what was read before and cannot be now, that is known which was.
             if let Some(before) = before.filter(|before| sighting.unread && !before.unread) {
                 let LastSeen { length, complete, .. } = sighting;
@@ -192,15 +196,17 @@ impl SeenGenerations {
                 (sighting.time, sighting.cut, sighting.unread) = (before.time, before.cut, false);
                 sighting.written = None;
                 changed |= before.file != sighting.file;
-                state.known.insert(print, sighting);
+                state.known.insert(fingerprint, sighting);
                 continue;
             }
             if let Some(before) = before {
                 // A link has a name of ours: the one that the server gave is the one to know.
-                if sighting.file != before.file && sighting.file.starts_with(&print.to_string()) {
+                if sighting.file != before.file
+                    && sighting.file.starts_with(&fingerprint.to_string())
+                {
                     sighting.file = Arc::clone(&before.file);
                 }
-                sighting.live |= before.live && !state.own.contains(&print);
+                sighting.live |= before.live && !state.own.contains(&fingerprint);
                 // What a `.gz` says of its length is less certain.
                 if before.complete && !sighting.complete {
                     (sighting.complete, sighting.length) = (true, before.length);
@@ -213,11 +219,11 @@ impl SeenGenerations {
             }
             let shape = |one: &LastSeen| (Arc::clone(&one.file), one.complete, one.live);
             changed |= before.is_none_or(|before| shape(before) != shape(&sighting));
-            state.known.insert(print, sighting);
+            state.known.insert(fingerprint, sighting);
         }
         changed |= state.present.as_ref().is_some_and(|before| !before.is_subset(&present));
         state.seen.extend(&present);
-        state.own.retain(|print| present.contains(print));
+        state.own.retain(|fingerprint| present.contains(fingerprint));
         state.present = Some(present);
         if changed {
             state.changed = true;
@@ -237,17 +243,17 @@ impl SeenGenerations {
         let State { known, seen, present: Some(present), .. } = &mut *state else {
             return state.known.clone();
         };
-        known.retain(|print, _| present.contains(print) || !passed(print));
+        known.retain(|fingerprint, _| present.contains(fingerprint) || !passed(fingerprint));
         let mut gone: Vec<_> = known
             .iter()
-            .filter(|(print, _)| !present.contains(print))
-            .map(|(print, sighting)| (sighting.time, *print))
+            .filter(|(fingerprint, _)| !present.contains(fingerprint))
+            .map(|(fingerprint, sighting)| (sighting.time, *fingerprint))
             .collect();
         gone.sort_unstable();
-        for (_, print) in gone.iter().take(gone.len().saturating_sub(GONE)) {
-            known.remove(print);
+        for (_, fingerprint) in gone.iter().take(gone.len().saturating_sub(GONE)) {
+            known.remove(fingerprint);
         }
-        seen.retain(|print| known.contains_key(print));
+        seen.retain(|fingerprint| known.contains_key(fingerprint));
         known.clone()
     }
 
@@ -265,7 +271,7 @@ mod tests {
         SeenGenerations::new("in".into(), known, || {})
     }
 
-    fn print(number: u8) -> Fingerprint {
+    fn fingerprint(number: u8) -> Fingerprint {
         Fingerprint([number; 16])
     }
 
@@ -292,38 +298,53 @@ mod tests {
             roll.entry(|_| false);
             due
         };
-        assert!(due(vec![(print(1), seen(5, false, true))]));
-        assert!(!due(vec![(print(1), seen(9, false, true))]));
-        assert!(due(vec![(print(1), seen(9, false, false)), (print(2), seen(1, false, true))]));
-        assert!(due(vec![(print(1), seen(9, true, false)), (print(2), seen(2, false, true))]));
-        assert!(!due(vec![(print(1), seen(9, true, false)), (print(2), seen(3, false, true))]));
-        assert!(due(vec![(print(2), seen(3, false, true))]));
-        assert_eq!(roll.known()[&print(1)].length, 9);
+        assert!(due(vec![(fingerprint(1), seen(5, false, true))]));
+        assert!(!due(vec![(fingerprint(1), seen(9, false, true))]));
+        assert!(due(vec![
+            (fingerprint(1), seen(9, false, false)),
+            (fingerprint(2), seen(1, false, true))
+        ]));
+        assert!(due(vec![
+            (fingerprint(1), seen(9, true, false)),
+            (fingerprint(2), seen(2, false, true))
+        ]));
+        assert!(!due(vec![
+            (fingerprint(1), seen(9, true, false)),
+            (fingerprint(2), seen(3, false, true))
+        ]));
+        assert!(due(vec![(fingerprint(2), seen(3, false, true))]));
+        assert_eq!(roll.known()[&fingerprint(1)].length, 9);
     }
 
     #[test]
     fn what_is_gone_is_kept_until_every_output_has_passed_it_and_no_more_than_a_bound() {
-        let roll = roll([(print(1), seen(5, true, false))].into());
+        let roll = roll([(fingerprint(1), seen(5, true, false))].into());
         // Before the first look nobody knows what is gone.
         assert_eq!(roll.entry(|_| true).len(), 1);
-        roll.note([(print(2), seen(1, false, true))].into_iter());
+        roll.note([(fingerprint(2), seen(1, false, true))].into_iter());
         assert_eq!(roll.entry(|_| false).len(), 2);
-        assert_eq!(roll.entry(|gone| *gone == print(1)).len(), 1);
+        assert_eq!(roll.entry(|gone| *gone == fingerprint(1)).len(), 1);
         let many = (0..2000_u16).map(|number| {
-            let mut print = [3; 16];
-            print[..2].copy_from_slice(&number.to_be_bytes());
-            (Fingerprint(print), seen(1, true, false))
+            let mut fingerprint = [3; 16];
+            fingerprint[..2].copy_from_slice(&number.to_be_bytes());
+            (Fingerprint(fingerprint), seen(1, true, false))
         });
         roll.note(many);
-        roll.note([(print(2), seen(1, false, true))].into_iter());
+        roll.note([(fingerprint(2), seen(1, false, true))].into_iter());
         assert_eq!(roll.entry(|_| false).len(), 1 + GONE);
     }
 
     #[test]
     fn a_log_that_was_live_when_nobody_looked_any_more_stays_known_as_such() {
-        let roll = roll([(print(1), seen(5, false, true))].into());
-        roll.note([(print(1), seen(5, true, false)), (print(2), seen(5, false, true))].into_iter());
-        roll.note([(print(2), seen(5, true, false)), (print(3), seen(5, false, true))].into_iter());
+        let roll = roll([(fingerprint(1), seen(5, false, true))].into());
+        roll.note(
+            [(fingerprint(1), seen(5, true, false)), (fingerprint(2), seen(5, false, true))]
+                .into_iter(),
+        );
+        roll.note(
+            [(fingerprint(2), seen(5, true, false)), (fingerprint(3), seen(5, false, true))]
+                .into_iter(),
+        );
         let live: Vec<_> = roll.known().values().map(|sighting| sighting.live).collect();
         assert_eq!(live, [true, false, true]);
     }

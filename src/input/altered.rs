@@ -43,10 +43,10 @@ impl Reader {
             again: progress.again.max(progress.offset),
             ..Progress::default()
         };
-        self.advance(generation.print, again.clone());
+        self.advance(generation.fingerprint, again.clone());
         Ok(Gap {
             reason: GapReason::Truncated,
-            generation: generation.print,
+            generation: generation.fingerprint,
             file: generation.name.clone(),
             offset: progress.offset,
             // What was read of it is delivered; what stood behind that and was never read is lost.
@@ -79,17 +79,17 @@ impl Reader {
 }
 
 /// The fingerprint that positions are given under.
-pub(super) fn altered_print(print: Fingerprint, altered: u32) -> Fingerprint {
+pub(super) fn altered_print(fingerprint: Fingerprint, altered: u32) -> Fingerprint {
     if altered == 0 {
-        return print;
+        return fingerprint;
     }
     Fingerprint::cut(
-        &Sha256::new().chain_update(print.0).chain_update(altered.to_be_bytes()).finalize(),
+        &Sha256::new().chain_update(fingerprint.0).chain_update(altered.to_be_bytes()).finalize(),
     )
 }
 
 /// The fingerprints that positions were given under before, the latest first.
-pub(super) fn earlier_prints(print: Fingerprint, altered: u32) -> Vec<Fingerprint> {
+pub(super) fn earlier_prints(fingerprint: Fingerprint, altered: u32) -> Vec<Fingerprint> {
     let earliest = altered.saturating_sub(EARLIER);
-    (earliest..altered).rev().map(|altered| altered_print(print, altered)).collect()
+    (earliest..altered).rev().map(|altered| altered_print(fingerprint, altered)).collect()
 }

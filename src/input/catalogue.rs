@@ -121,7 +121,8 @@ impl Catalogue {
         let live_exists = names.iter().any(|name| name.stamp.is_none());
         let empty = live_exists
             && fs::metadata(self.directory.join(&self.live)).is_ok_and(|meta| meta.len() == 0);
-        let newest = |all: &[Tracked]| all.last().filter(|_| empty).map(|one| one.generation.print);
+        let newest =
+            |all: &[Tracked]| all.last().filter(|_| empty).map(|one| one.generation.fingerprint);
         let writer = newest(&self.tracked);
         if let Some(pins) = &mut self.pins {
             pins.look(now, writer);
@@ -172,7 +173,7 @@ impl Catalogue {
             }
         }
         next.sort();
-        let needed = |print| Some(print) == writer || wanted(print);
+        let needed = |fingerprint| Some(fingerprint) == writer || wanted(fingerprint);
         let mut next =
             next.with_nameless(before, now, live_exists, (&needed, writer), self.pins.as_ref());
         let writer = newest(&next);
@@ -222,7 +223,7 @@ impl Catalogue {
                 Ok(Identified::As(mut known)) => {
                     if known.head.probe.is_empty() {
                         // Nothing of it can be read: there is its name to go by.
-                        known.head.print = *named;
+                        known.head.fingerprint = *named;
                     }
                     self.unread.resolve(&name, place, &known);
                     Some((name, Identified::As(known)))
@@ -247,11 +248,11 @@ impl Catalogue {
                 pins.remove(named);
                 continue;
             };
-            let print = known.head.print;
-            let elsewhere = next.iter().any(|other| other.generation.print == print);
-            if elsewhere && print != named {
+            let fingerprint = known.head.fingerprint;
+            let elsewhere = next.iter().any(|other| other.generation.fingerprint == fingerprint);
+            if elsewhere && fingerprint != named {
                 pins.remove(named);
-            } else if pins.is_of(named, print).is_err() {
+            } else if pins.is_of(named, fingerprint).is_err() {
                 found.again = Some(pins::SOON);
             } else if !elsewhere {
                 open += usize::from(known.held.is_some());
@@ -266,9 +267,10 @@ impl Catalogue {
             match identify(&file, found) {
                 None => pins.take_later(file),
                 Some((name, Identified::As(known))) => {
-                    let print = known.head.print;
-                    let elsewhere = next.iter().any(|other| other.generation.print == print);
-                    if !elsewhere && pins.is_bare(print) {
+                    let fingerprint = known.head.fingerprint;
+                    let elsewhere =
+                        next.iter().any(|other| other.generation.fingerprint == fingerprint);
+                    if !elsewhere && pins.is_bare(fingerprint) {
                         insert(next, nameless(&name, file.1, known, now));
                     }
                 }
@@ -294,7 +296,7 @@ impl Catalogue {
         let files = backups.map(|one| {
             let meta = one.generation.place.metadata();
             let generation = &one.generation;
-            (generation.print, generation.length, meta.map_or(0, |meta| meta.len()))
+            (generation.fingerprint, generation.length, meta.map_or(0, |meta| meta.len()))
         });
         let mut outlook = (*self.outlook).clone();
         outlook.take_in(files, pins.and_then(Pins::room));
@@ -328,11 +330,11 @@ fn track(
     let live = name.stamp.is_none();
     let unchanged = |before: &&Tracked| {
         let old = &before.generation;
-        old.print == known.head.print && old.live == live && old.length == known.length
+        old.fingerprint == known.head.fingerprint && old.live == live && old.length == known.length
     };
     let grown = before.filter(unchanged).map_or(now.steady, |before| before.grown);
     let generation = Generation {
-        print: known.head.print,
+        fingerprint: known.head.fingerprint,
         name: name.file.as_str().into(),
         place,
         gzip: known.gzip,
@@ -364,8 +366,8 @@ fn nameless(name: &Name, place: FilePlace, known: IdentifiedFile, now: Now) -> T
 }
 
 /// What a generation is called of which only a link is left.
-fn linked(print: Fingerprint, gzip: bool) -> String {
-    format!("{print}.log{}", if gzip { ".gz" } else { "" })
+fn linked(fingerprint: Fingerprint, gzip: bool) -> String {
+    format!("{fingerprint}.log{}", if gzip { ".gz" } else { "" })
 }
 
 /// Puts a generation where the time of its first event says.

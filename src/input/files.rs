@@ -191,8 +191,8 @@ impl Files {
         if head.is_some() || !damaged {
             return Ok(head);
         }
-        let print = self.key.hash(format!("{} {}", name.stem, meta.len()).as_bytes());
-        Ok(Some(Head { print, time: None, probe: Arc::default() }))
+        let fingerprint = self.key.hash(format!("{} {}", name.stem, meta.len()).as_bytes());
+        Ok(Some(Head { fingerprint, time: None, probe: Arc::default() }))
     }
 }
 

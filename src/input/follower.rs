@@ -117,8 +117,9 @@ impl Follower {
         let settled = modified.iter().flatten().all(long_ago) && modified[0].is_some();
         let settled = settled.then_some(modified);
         self.looked = Some(Looked { at: Instant::now(), settled, live_length });
-        let found =
-            self.catalogue.look(Now::now(self.config.waits), |print| self.shared.is_wanted(print));
+        let found = self
+            .catalogue
+            .look(Now::now(self.config.waits), |fingerprint| self.shared.is_wanted(fingerprint));
         let usual = if self.watch.is_notified() {
             self.config.rescan
         } else {

@@ -96,7 +96,7 @@ fn heads(text: &[u8]) {
     // How long the probe is depends on how much was read by then.
     let named = |head: Option<Head>| {
         assert!(head.as_ref().is_none_or(|head| text.starts_with(&head.probe)));
-        head.map(|Head { print, time, .. }| (print, time))
+        head.map(|Head { fingerprint, time, .. }| (fingerprint, time))
     };
     let closed = named(read(true));
     assert_eq!(named(head::read_all(Slowly(text), true, &KEY).unwrap_or_default()), closed);

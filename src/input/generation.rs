@@ -45,7 +45,7 @@ impl OpenFile {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Generation {
-    pub(super) print: Fingerprint,
+    pub(super) fingerprint: Fingerprint,
     /// The file's name, for people.
     pub(super) name: Arc<str>,
     pub(super) place: FilePlace,
@@ -103,7 +103,7 @@ impl Generation {
             written: self.written,
             own: self.own,
         };
-        (self.print, sighting)
+        (self.fingerprint, sighting)
     }
 
     /// Its length at this moment: an open file may have grown since the look.

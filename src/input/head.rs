@@ -40,7 +40,7 @@ pub(super) struct Search<'a> {
 /// The beginning of a generation.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Head {
-    pub(super) print: Fingerprint,
+    pub(super) fingerprint: Fingerprint,
     /// Time of the first readable event.
     pub(super) time: Option<Nanos>,
     /// The first bytes as they were, up to [`PROBE`] but not beyond the first line.
@@ -193,14 +193,15 @@ impl Walk<'_> {
             return None;
         }
         self.lines += 1;
-        let found =
-            found.iter().find_map(|piece| print(line, piece).map(|print| (print, piece.time)));
-        let (print, time) = match found {
+        let found = found.iter().find_map(|piece| {
+            fingerprint(line, piece).map(|fingerprint| (fingerprint, piece.time))
+        });
+        let (fingerprint, time) = match found {
             Some(found) => found,
             None if self.lines >= LINES => (first, None),
             None => return None,
         };
-        Some(Head { print, time, probe: self.probe() })
+        Some(Head { fingerprint, time, probe: self.probe() })
     }
 
     /// The file ends here, with a line that was never finished or with none.
@@ -216,15 +217,19 @@ impl Walk<'_> {
         // A file of nothing but NULs is a loss to be told, so it needs a name.
         let nothing = || (hole > 0).then(|| key.hash(format!("{hole} NUL bytes").as_bytes()));
         found.or_else(|| self.line(&mut rest[joined..], false)).or_else(|| {
-            Some(Head { print: self.first.or_else(nothing)?, time: None, probe: self.probe() })
+            Some(Head {
+                fingerprint: self.first.or_else(nothing)?,
+                time: None,
+                probe: self.probe(),
+            })
         })
     }
 
     /// The search is over and has found nothing: what the file begins with is all there is to know it by.
     fn without_event(&self) -> Head {
         let beginning = || self.key.hash(&[b"no event after ", &*self.probe].concat());
-        let print = self.first.unwrap_or_else(beginning);
-        Head { print, time: None, probe: self.probe() }
+        let fingerprint = self.first.unwrap_or_else(beginning);
+        Head { fingerprint, time: None, probe: self.probe() }
     }
 
     fn probe(&self) -> Arc<[u8]> {
@@ -235,7 +240,7 @@ impl Walk<'_> {
 }
 
 /// The fingerprint of an event, `None` for what is not enough of one.
-fn print(line: &[u8], piece: &Piece) -> Option<Fingerprint> {
+fn fingerprint(line: &[u8], piece: &Piece) -> Option<Fingerprint> {
     let fields = &piece.fields;
     let undated = fields.stage_time.is_empty() && fields.received.is_empty();
     let unnamed = fields.audit_id.is_empty() && (undated || !piece.is_event(line));
@@ -284,7 +289,7 @@ mod tests {
     }
 
     fn print_of(text: &str) -> Fingerprint {
-        head(text, true).unwrap().print
+        head(text, true).unwrap().fingerprint
     }
 
     #[test]
@@ -318,7 +323,7 @@ mod tests {
         assert_eq!(head("", false), None);
         assert_eq!(head("", true), None);
         assert_eq!(head(&whole, false), None);
-        assert_eq!(head(&whole, true).unwrap().print, print_of(&format!("{whole}\n")));
+        assert_eq!(head(&whole, true).unwrap().fingerprint, print_of(&format!("{whole}\n")));
         assert_eq!(head(&whole[..50], false), None);
         assert!(head(&whole[..50], true).is_some());
     }
@@ -327,8 +332,8 @@ mod tests {
     fn a_file_without_any_event_is_known_by_a_keyed_hash() {
         let junk = "junk\n".repeat(LINES);
         let found = head(&junk, false).unwrap();
-        assert_eq!(found.print, KEY.hash(b"junk"));
+        assert_eq!(found.fingerprint, KEY.hash(b"junk"));
         assert_eq!(head("junk\n", false), None);
-        assert_eq!(print_of("junk\n"), found.print);
+        assert_eq!(print_of("junk\n"), found.fingerprint);
     }
 }

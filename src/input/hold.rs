@@ -20,8 +20,10 @@ pub(super) fn hold(
     writer: Option<Fingerprint>,
     pins: Option<&Pins>,
 ) {
-    let pinned = |tracked: &Tracked| pins.is_some_and(|pins| pins.has(tracked.generation.print));
-    let bare = |tracked: &Tracked| pins.is_some_and(|pins| pins.is_bare(tracked.generation.print));
+    let pinned =
+        |tracked: &Tracked| pins.is_some_and(|pins| pins.has(tracked.generation.fingerprint));
+    let bare =
+        |tracked: &Tracked| pins.is_some_and(|pins| pins.is_bare(tracked.generation.fingerprint));
     within_bytes(next, pins);
     // What the newest backup's last writer may still append is seen in its open file.
     let newest = next.iter().rposition(|tracked| !tracked.generation.live);
@@ -31,8 +33,8 @@ pub(super) fn hold(
         let plain = tracked.named && !generation.gzip;
         let keep = generation.live
             || (Some(at) == newest && plain)
-            || Some(generation.print) == writer
-            || (open < most && (wanted(generation.print) || bare(tracked)));
+            || Some(generation.fingerprint) == writer
+            || (open < most && (wanted(generation.fingerprint) || bare(tracked)));
         let held = match &generation.held {
             _ if !keep || generation.unread => None,
             None => reopen(tracked),
@@ -51,7 +53,7 @@ fn within_bytes(next: &mut [Tracked], pins: Option<&Pins>) {
     let mut bytes = 0_u64;
     for tracked in next.iter_mut().rev() {
         let Some(held) = &tracked.generation.held else { continue };
-        let pinned = pins.is_some_and(|pins| pins.has(tracked.generation.print));
+        let pinned = pins.is_some_and(|pins| pins.has(tracked.generation.fingerprint));
         if pinned || (tracked.named && held.id == tracked.id) {
             continue;
         }
@@ -84,7 +86,7 @@ pub(super) fn prefer_open(new: &mut Tracked, old: &Tracked, writer: Option<Finge
     let Ok(length) = held.file.metadata().map(|meta| meta.len()) else { return };
     // The trailer counts modulo 2^32.
     let as_long = new.generation.length == length & u64::from(u32::MAX);
-    if !new.generation.gzip || (as_long && writer != Some(old.generation.print)) {
+    if !new.generation.gzip || (as_long && writer != Some(old.generation.fingerprint)) {
         return;
     }
     // A disk that cannot be read for a while is no reason to let go of the file.

@@ -11,22 +11,22 @@ impl Reader {
     /// while hears of it too, though no look of its own ever showed the file.
     pub(super) fn spent(&mut self) -> Option<Gap> {
         loop {
-            let done = |print| {
-                let known: Option<&Progress> = self.cursor.generations.get(&print);
+            let done = |fingerprint| {
+                let known: Option<&Progress> = self.cursor.generations.get(&fingerprint);
                 known.is_some_and(|progress| progress.complete)
             };
             let generation = self.shared.spent(done)?;
-            let print = generation.print;
-            let before = self.cursor.generations.get(&print).cloned().unwrap_or_default();
+            let fingerprint = generation.fingerprint;
+            let before = self.cursor.generations.get(&fingerprint).cloned().unwrap_or_default();
             let progress = Progress { complete: true, ..before.clone() };
-            self.advance(print, progress.clone());
+            self.advance(fingerprint, progress.clone());
             let bytes = generation.length.saturating_sub(before.offset);
             if bytes == 0 && !generation.gzip {
                 continue;
             }
             return Some(Gap {
                 reason: GapReason::BudgetSpent,
-                generation: print,
+                generation: fingerprint,
                 file: Arc::clone(&generation.name),
                 offset: before.offset,
                 bytes,

@@ -44,7 +44,7 @@ fn written(generation: &Generation) -> Option<Nanos> {
 /// Bytes on disk of the files that a cursor has not passed: what `hold` has to keep if the server deletes them now.
 pub(super) fn backlog_on_disk(generations: &[Arc<Generation>], cursor: &Cursor) -> u64 {
     let waits = |generation: &&Arc<Generation>| {
-        let progress = cursor.generations.get(&generation.print);
+        let progress = cursor.generations.get(&generation.fingerprint);
         progress.is_none_or(|progress| {
             !progress.complete && (generation.gzip || progress.offset < generation.length)
         })

@@ -57,11 +57,11 @@ pub(super) struct Losses {
 #[derive(Debug, PartialEq)]
 pub(super) enum Gone {
     /// So many bytes of it were never read, or more.
-    Lost { print: Fingerprint, name: Arc<str>, bytes: u64, at_least: bool },
+    Lost { fingerprint: Fingerprint, name: Arc<str>, bytes: u64, at_least: bool },
     /// It was read as far as anybody knows.
-    Read { print: Fingerprint, name: Arc<str> },
+    Read { fingerprint: Fingerprint, name: Arc<str> },
     /// So long ago that nothing need be known of it.
-    Forgotten { print: Fingerprint },
+    Forgotten { fingerprint: Fingerprint },
 }
 
 impl Losses {
@@ -83,12 +83,12 @@ impl Losses {
         self.missed = false;
         let hidden = view.generations.iter().any(|generation| generation.unread);
         let mut gone: Option<((Option<Nanos>, Fingerprint), Gone)> = None;
-        for (print, known) in &mut self.known {
+        for (fingerprint, known) in &mut self.known {
             if known.looks == view.looks {
                 known.missed = None;
                 continue;
             }
-            let progress = cursor.generations.get(print);
+            let progress = cursor.generations.get(fingerprint);
             let complete = progress.is_some_and(|progress| progress.complete);
             self.missed |= !complete;
             let missed = now.steady.duration_since(*known.missed.get_or_insert(now.steady));
@@ -98,14 +98,14 @@ impl Losses {
                 continue;
             }
             // Of several the oldest first.
-            let place = (known.time, *print);
+            let place = (known.time, *fingerprint);
             if gone.as_ref().is_none_or(|(other, _)| place < *other) {
-                gone = Some((place, known.gone(*print, progress)));
+                gone = Some((place, known.gone(*fingerprint, progress)));
             }
         }
         let gone = gone.map(|(_, gone)| gone);
-        if let Some(Gone::Forgotten { print }) = &gone {
-            self.known.remove(print);
+        if let Some(Gone::Forgotten { fingerprint }) = &gone {
+            self.known.remove(fingerprint);
         }
         // There may be more of them.
         self.missed |= gone.is_some();
@@ -113,24 +113,24 @@ impl Losses {
     }
 
     /// Time of the first event of a generation.
-    pub(super) fn first_event(&self, print: Fingerprint) -> Option<Nanos> {
-        self.known.get(&print)?.time
+    pub(super) fn first_event(&self, fingerprint: Fingerprint) -> Option<Nanos> {
+        self.known.get(&fingerprint)?.time
     }
 
     /// Name of a generation's file, as last seen.
-    pub(super) fn name(&self, print: Fingerprint) -> Option<Arc<str>> {
-        self.known.get(&print)?.name.clone()
+    pub(super) fn name(&self, fingerprint: Fingerprint) -> Option<Arc<str>> {
+        self.known.get(&fingerprint)?.name.clone()
     }
 
     /// When a generation's file had lost its last name, if only we kept it.
-    pub(super) fn unnamed(&self, print: Fingerprint) -> Option<Nanos> {
-        self.known.get(&print)?.unnamed
+    pub(super) fn unnamed(&self, fingerprint: Fingerprint) -> Option<Nanos> {
+        self.known.get(&fingerprint)?.unnamed
     }
 
     /// Time of the first event of the next generation that is known after one.
-    pub(super) fn after(&self, print: Fingerprint, last: Option<Nanos>) -> Option<Nanos> {
-        let last = last.max(self.first_event(print))?;
-        let others = self.known.iter().filter(|(other, _)| **other != print);
+    pub(super) fn after(&self, fingerprint: Fingerprint, last: Option<Nanos>) -> Option<Nanos> {
+        let last = last.max(self.first_event(fingerprint))?;
+        let others = self.known.iter().filter(|(other, _)| **other != fingerprint);
         others.filter_map(|(_, known)| known.time).filter(|time| *time > last).min()
     }
 
@@ -138,27 +138,27 @@ impl Losses {
     /// before the first there is after it. Of a file that could never be opened only its name tells where it belongs.
     pub(super) fn span(
         &self,
-        print: Fingerprint,
+        fingerprint: Fingerprint,
         cursor: &Cursor,
     ) -> (Option<Nanos>, Option<Nanos>) {
-        let read = cursor.generations.get(&print).and_then(|progress| progress.time);
-        if let Some(from) = read.or_else(|| self.first_event(print)) {
-            return (Some(from), self.after(print, Some(from)));
+        let read = cursor.generations.get(&fingerprint).and_then(|progress| progress.time);
+        if let Some(from) = read.or_else(|| self.first_event(fingerprint)) {
+            return (Some(from), self.after(fingerprint, Some(from)));
         }
-        let stamp_of = |print| self.name(print).and_then(|name| server_stamp(&name));
-        let stamp = stamp_of(print);
+        let stamp_of = |fingerprint| self.name(fingerprint).and_then(|name| server_stamp(&name));
+        let stamp = stamp_of(fingerprint);
         let read = || cursor.generations.iter().filter_map(|(of, one)| Some((*of, one.time?)));
         let older = read().filter(|(of, _)| stamp_of(*of).is_some_and(|other| Some(other) < stamp));
         let earlier = read().filter(|(_, time)| stamp.is_none_or(|stamp| *time <= stamp));
         let latest = |(_, time): (Fingerprint, Nanos)| time;
         let before = older.map(latest).max().or_else(|| earlier.map(latest).max());
-        (before, stamp.or_else(|| self.after(print, before)))
+        (before, stamp.or_else(|| self.after(fingerprint, before)))
     }
 
     /// A file is found cut or altered: answers how long it was, as far as known. Of one that only grew nobody can tell
     /// that it was cut in between, so only what became shorter is sure.
     pub(super) fn cut(&mut self, generation: &Generation) -> u64 {
-        let Some(known) = self.known.get(&generation.print) else { return 0 };
+        let Some(known) = self.known.get(&generation.fingerprint) else { return 0 };
         if generation.length_now() < known.length { known.length } else { known.cut }
     }
 
@@ -166,8 +166,8 @@ impl Losses {
         self.looks = view.looks;
         self.known.values_mut().for_each(|known| known.rolled = false);
         // What came and went while this reader was busy is there too.
-        roll.each(|print, sighting, seen| {
-            let known = self.known.entry(print).or_default();
+        roll.each(|fingerprint, sighting, seen| {
+            let known = self.known.entry(fingerprint).or_default();
             if known.name.as_ref() != Some(&sighting.file) {
                 known.name = Some(Arc::clone(&sighting.file));
             }
@@ -176,16 +176,16 @@ impl Losses {
             (known.seen, known.rolled) = (seen, true);
             (known.live, known.unread) = (sighting.live, sighting.unread);
         });
-        self.known.retain(|print, known| !known.unread || !roll.is_resolved(*print));
+        self.known.retain(|fingerprint, known| !known.unread || !roll.is_resolved(*fingerprint));
         for generation in view.generations.iter() {
-            let known = self.known.entry(generation.print).or_default();
+            let known = self.known.entry(generation.fingerprint).or_default();
             (known.looks, known.missed) = (view.looks, None);
             known.unnamed = known.unnamed.or(generation.unnamed);
         }
-        for (print, progress) in &cursor.generations {
+        for (fingerprint, progress) in &cursor.generations {
             let length = progress.offset;
             self.known
-                .entry(*print)
+                .entry(*fingerprint)
                 .or_insert_with(|| LossState { length, ..LossState::default() });
         }
     }
@@ -200,9 +200,9 @@ impl LossState {
     }
 
     /// What became of it, now that it is gone.
-    fn gone(&self, print: Fingerprint, progress: Option<&Progress>) -> Gone {
+    fn gone(&self, fingerprint: Fingerprint, progress: Option<&Progress>) -> Gone {
         if progress.is_some_and(|progress| progress.complete) {
-            return Gone::Forgotten { print };
+            return Gone::Forgotten { fingerprint };
         }
         let offset = progress.map_or(0, |progress| progress.offset);
         let bytes = self.cut.max(self.length).saturating_sub(offset);
@@ -210,9 +210,9 @@ impl LossState {
         let unknown = !self.seen && !self.complete;
         let name = self.name.clone().unwrap_or_else(|| Arc::from(UNSEEN));
         if bytes > 0 || unknown {
-            Gone::Lost { print, name, bytes, at_least: !self.complete }
+            Gone::Lost { fingerprint, name, bytes, at_least: !self.complete }
         } else {
-            Gone::Read { print, name }
+            Gone::Read { fingerprint, name }
         }
     }
 }

@@ -53,24 +53,28 @@ impl Unseen {
     /// For an output that goes on: the logs that were live when the last process looked, and are not any more, and what
     /// that process had finished last.
     pub(super) fn new(remembered: &Sightings, view: &View, cursor: &Cursor) -> Self {
-        let live = |print| view.generations.iter().any(|one| one.live && one.print == print);
-        let before = remembered.iter().filter(|(print, sighting)| sighting.live && !live(**print));
+        let live = |fingerprint| {
+            view.generations.iter().any(|one| one.live && one.fingerprint == fingerprint)
+        };
+        let before = remembered
+            .iter()
+            .filter(|(fingerprint, sighting)| sighting.live && !live(**fingerprint));
         let finished = cursor.generations.iter().filter(|(_, progress)| progress.complete);
         let last = finished.max_by_key(|(_, progress)| progress.time);
         let mut unseen = Self::default();
-        for (print, _) in before {
-            unseen.finished(*print);
+        for (fingerprint, _) in before {
+            unseen.finished(*fingerprint);
         }
-        if let Some((print, _)) = last {
-            unseen.finished(*print);
+        if let Some((fingerprint, _)) = last {
+            unseen.finished(*fingerprint);
         }
         unseen
     }
 
     /// A reader has finished a generation.
-    pub(super) fn finished(&mut self, print: Fingerprint) {
-        if !self.before.contains(&print) {
-            self.before.push(print);
+    pub(super) fn finished(&mut self, fingerprint: Fingerprint) {
+        if !self.before.contains(&fingerprint) {
+            self.before.push(fingerprint);
         }
     }
 }
@@ -112,41 +116,41 @@ impl Reader {
             return None;
         }
         let mut candidates = std::mem::take(&mut self.unseen.before).into_iter();
-        while let Some(print) = candidates.next() {
-            let Some(finished) = self.finished(print) else { continue };
-            let next = self.losses.after(print, Some(finished.last));
+        while let Some(fingerprint) = candidates.next() {
+            let Some(finished) = self.finished(fingerprint) else { continue };
+            let next = self.losses.after(fingerprint, Some(finished.last));
             let missing = next.filter(|next| self.is_hole(view, &finished, *next));
             let Some(next) = next else {
-                self.unseen.before.push(print);
+                self.unseen.before.push(fingerprint);
                 continue;
             };
             if missing.is_none() {
-                self.unseen.holes.remove(&print);
+                self.unseen.holes.remove(&fingerprint);
                 continue;
             }
             // A listing may leave out a file that is renamed meanwhile.
-            let since = *self.unseen.holes.entry(print).or_insert(now.steady);
+            let since = *self.unseen.holes.entry(fingerprint).or_insert(now.steady);
             if now.steady.duration_since(since) < now.waits.lost {
-                self.unseen.before.push(print);
+                self.unseen.before.push(fingerprint);
                 continue;
             }
             self.unseen.before.extend(candidates);
-            return Some(self.hole(print, finished, next));
+            return Some(self.hole(fingerprint, finished, next));
         }
         None
     }
 
-    fn finished(&self, print: Fingerprint) -> Option<Finished> {
-        let progress = self.cursor.generations.get(&print)?;
-        let first = self.losses.first_event(print)?;
+    fn finished(&self, fingerprint: Fingerprint) -> Option<Finished> {
+        let progress = self.cursor.generations.get(&fingerprint)?;
+        let first = self.losses.first_event(fingerprint)?;
         let last = progress.time.unwrap_or(first);
         let watched = self.cursor.watched.is_none_or(|since| first >= since);
-        let name = self.losses.name(print)?;
+        let name = self.losses.name(fingerprint)?;
         (watched && progress.complete && !progress.followed).then(|| Finished {
             name,
             first,
             last,
-            unnamed: self.losses.unnamed(print),
+            unnamed: self.losses.unnamed(fingerprint),
             progress: progress.clone(),
         })
     }
@@ -170,14 +174,14 @@ impl Reader {
             && is_hole(finished, beside, Following { first: next, rotated })
     }
 
-    fn hole(&mut self, print: Fingerprint, finished: Finished, next: Nanos) -> Gap {
-        self.unseen.holes.remove(&print);
+    fn hole(&mut self, fingerprint: Fingerprint, finished: Finished, next: Nanos) -> Gap {
+        self.unseen.holes.remove(&fingerprint);
         let Finished { name, last, progress, .. } = finished;
         let progress = Progress { followed: true, marks: Marks::default(), ..progress };
-        self.advance(print, progress.clone());
+        self.advance(fingerprint, progress.clone());
         Gap {
             reason: GapReason::BackupGone,
-            generation: print,
+            generation: fingerprint,
             file: name,
             offset: progress.offset,
             bytes: 0,

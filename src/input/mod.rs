@@ -232,11 +232,11 @@ impl Input {
     }
 
     /// Name of the file that holds a generation, as of the last listing.
-    pub(crate) fn file_of(&self, print: crate::event::Fingerprint) -> Option<Arc<str>> {
+    pub(crate) fn file_of(&self, fingerprint: crate::event::Fingerprint) -> Option<Arc<str>> {
         let (view, _) = self.shared.view();
         view.generations
             .iter()
-            .find(|generation| generation.print == print)
+            .find(|generation| generation.fingerprint == fingerprint)
             .map(|generation| Arc::clone(&generation.name))
     }
 
@@ -249,7 +249,7 @@ impl Input {
     pub(crate) fn backlog(&self, cursor: &Cursor) -> u64 {
         let (view, _) = self.shared.view();
         let behind = view.generations.iter().map(|generation| {
-            match cursor.generations.get(&generation.print) {
+            match cursor.generations.get(&generation.fingerprint) {
                 Some(progress) if progress.complete => 0,
                 Some(progress) => generation.length.saturating_sub(progress.offset),
                 None => generation.length,
@@ -270,15 +270,16 @@ impl Input {
 
     /// Whether a listing shows a generation, or it is remembered because some output misses it; `None` before the first
     /// listing.
-    pub(crate) fn shows(&self, print: crate::event::Fingerprint) -> Option<bool> {
+    pub(crate) fn shows(&self, fingerprint: crate::event::Fingerprint) -> Option<bool> {
         let (view, _) = self.shared.view();
-        let shown = || view.generations.iter().any(|generation| generation.print == print);
-        (view.looks > 0).then(|| shown() || self.roll.holds(print))
+        let shown =
+            || view.generations.iter().any(|generation| generation.fingerprint == fingerprint);
+        (view.looks > 0).then(|| shown() || self.roll.holds(fingerprint))
     }
 
     /// Whether these bytes of a generation are read for the first time, by whichever reader.
-    pub(crate) fn is_news(&self, print: crate::event::Fingerprint, end: u64) -> bool {
-        self.shared.is_news(print, end)
+    pub(crate) fn is_news(&self, fingerprint: crate::event::Fingerprint, end: u64) -> bool {
+        self.shared.is_news(fingerprint, end)
     }
 
     /// Whether it is a list of files, whose readers end when all is read.

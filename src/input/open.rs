@@ -19,7 +19,7 @@ pub(crate) const STRIDE: usize = 1 << 20;
 
 /// The generation being read.
 pub(super) struct Open {
-    print: Fingerprint,
+    fingerprint: Fingerprint,
     source: Source,
     /// Read, but not part of a whole line yet.
     rest: Vec<u8>,
@@ -48,11 +48,11 @@ enum End {
 
 impl Reader {
     pub(super) fn fill(&mut self, generation: &Arc<Generation>, now: Now) -> Filled {
-        let progress = self.cursor.generations.get(&generation.print);
+        let progress = self.cursor.generations.get(&generation.fingerprint);
         let length = generation.length_now();
         if generation.unread
             || !has_more(generation, length, progress)
-            || self.given_up.contains(&generation.print)
+            || self.given_up.contains(&generation.fingerprint)
         {
             return Filled::Drained;
         }
@@ -61,7 +61,7 @@ impl Reader {
             return Filled::Drained;
         }
         loop {
-            let was_open = self.is_open(generation.print);
+            let was_open = self.is_open(generation.fingerprint);
             let filled = match self.open(generation, length, &progress) {
                 Ok(None) => self.read(generation, length, &progress, now),
                 Ok(Some(filled)) => Ok(filled),
@@ -78,18 +78,18 @@ impl Reader {
         }
     }
 
-    fn is_open(&self, print: Fingerprint) -> bool {
-        self.open.as_ref().is_some_and(|open| open.print == print)
+    fn is_open(&self, fingerprint: Fingerprint) -> bool {
+        self.open.as_ref().is_some_and(|open| open.fingerprint == fingerprint)
     }
 
     fn rests(&mut self, generation: &Generation, length: u64, now: Now) -> bool {
-        let rests = match self.resting.get(&generation.print) {
+        let rests = match self.resting.get(&generation.fingerprint) {
             None => return false,
             Some(Postponed::Until(until)) => now.steady < *until,
             Some(Postponed::Length(before)) => *before == length && !generation.closed,
         };
         if !rests {
-            self.resting.remove(&generation.print);
+            self.resting.remove(&generation.fingerprint);
         }
         rests
     }
@@ -102,11 +102,13 @@ impl Reader {
         progress: &Progress,
     ) -> Result<Option<Filled>, Trouble> {
         let compressed = generation.is_compressed();
-        let before = self.files.get(&generation.print).copied();
+        let before = self.files.get(&generation.fingerprint).copied();
         let other = |id| !compressed && before.is_some_and(|before| before != id);
         let moved = generation.held.as_ref().is_some_and(|held| other(held.id));
         // From an open plain file to its `.gz` there is no need to change over.
-        if self.is_open(generation.print) && (compressed || (!moved && length >= progress.offset)) {
+        if self.is_open(generation.fingerprint)
+            && (compressed || (!moved && length >= progress.offset))
+        {
             return Ok(None);
         }
         let held = generation.open()?;
@@ -123,10 +125,10 @@ impl Reader {
                 Err(other) => return Err(other),
             };
         if !compressed {
-            self.files.insert(generation.print, id);
+            self.files.insert(generation.fingerprint, id);
         }
         let (rest, barren) = (Vec::new(), Barren::default());
-        self.open = Some(Open { print: generation.print, source, rest, barren });
+        self.open = Some(Open { fingerprint: generation.fingerprint, source, rest, barren });
         Ok(None)
     }
 
@@ -164,7 +166,7 @@ impl Reader {
                 return Ok(Filled::Drained);
             }
             End::TooLarge => {
-                self.resting.insert(generation.print, Postponed::Length(length));
+                self.resting.insert(generation.fingerprint, Postponed::Length(length));
                 return Ok(Filled::Drained);
             }
         };
@@ -286,10 +288,10 @@ impl Reader {
         let time = assembly.times.last;
         let pause = from.pause.max(assembly.times.pause);
         let progress = Progress { offset: end, complete, time, pause, mark, marks, ..from.clone() };
-        self.advance(generation.print, progress.clone());
+        self.advance(generation.fingerprint, progress.clone());
         let batch = Batch {
-            generation: altered_print(generation.print, from.altered),
-            earlier: earlier_prints(generation.print, from.altered),
+            generation: altered_print(generation.fingerprint, from.altered),
+            earlier: earlier_prints(generation.fingerprint, from.altered),
             by_content: generation.by_content,
             start: from.offset,
             end,
@@ -299,7 +301,7 @@ impl Reader {
         };
         Chunk {
             batch,
-            generation: generation.print,
+            generation: generation.fingerprint,
             progress,
             told: assembly.told,
             file: Arc::clone(&generation.name),

@@ -143,30 +143,30 @@ impl Pins {
             self.adopt();
         }
         let mut gone = Vec::new();
-        for (print, pin) in &mut self.links {
+        for (fingerprint, pin) in &mut self.links {
             match pin.directory.stat(&pin.name) {
                 Ok(stat) => {
                     (pin.id, pin.bytes, pin.written) = (stat.id, stat.bytes, stat.modified);
                     let since = || pin.alone.unwrap_or(now.steady);
                     pin.alone = (stat.links == 1).then(since);
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*print),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*fingerprint),
                 // A disk that cannot be read for a while.
                 Err(_) => {}
             }
         }
-        for print in gone {
-            self.links.remove(&print);
+        for fingerprint in gone {
+            self.links.remove(&fingerprint);
         }
-        let useless = |print: Fingerprint, pin: &Pin| {
+        let useless = |fingerprint: Fingerprint, pin: &Pin| {
             let off = self.hold.max_bytes == 0 && pin.alone.is_none();
-            let passed = Some(print) != writer && self.shared.is_passed(print);
-            (off || passed).then_some(print)
+            let passed = Some(fingerprint) != writer && self.shared.is_passed(fingerprint);
+            (off || passed).then_some(fingerprint)
         };
         let useless: Vec<_> =
-            self.links.iter().filter_map(|(print, pin)| useless(*print, pin)).collect();
-        for print in useless {
-            self.remove(print);
+            self.links.iter().filter_map(|(fingerprint, pin)| useless(*fingerprint, pin)).collect();
+        for fingerprint in useless {
+            self.remove(fingerprint);
         }
     }
 
@@ -175,13 +175,13 @@ impl Pins {
         self.adoption == Adoption::Hidden
     }
 
-    pub(super) fn has(&self, print: Fingerprint) -> bool {
-        self.links.contains_key(&print)
+    pub(super) fn has(&self, fingerprint: Fingerprint) -> bool {
+        self.links.contains_key(&fingerprint)
     }
 
     /// The file to read a generation from that has no other name: its link, where there is one.
     pub(super) fn file_of(&self, generation: &Generation) -> Option<io::Result<OpenFile>> {
-        let pin = self.links.get(&generation.print)?;
+        let pin = self.links.get(&generation.fingerprint)?;
         if let Some(held) = generation.held.as_ref().filter(|held| held.id == pin.id) {
             return Some(Ok(held.clone()));
         }
@@ -204,38 +204,41 @@ impl Pins {
             return Vec::new();
         }
         let files: HashMap<_, _> =
-            known.iter().map(|tracked| (tracked.generation.print, tracked.id)).collect();
+            known.iter().map(|tracked| (tracked.generation.fingerprint, tracked.id)).collect();
         let awaited = live.filter(|live| known.iter().all(|tracked| tracked.id != *live));
-        let unknown = |print: &Fingerprint, pin: &Pin| match files.get(print) {
+        let unknown = |fingerprint: &Fingerprint, pin: &Pin| match files.get(fingerprint) {
             _ if awaited == Some(pin.id) => false,
             None => true,
             Some(id) => !pin.verified && *id != pin.id,
         };
         let mut unknown: Vec<_> =
-            self.links.iter().filter(|(print, pin)| unknown(print, pin)).collect();
+            self.links.iter().filter(|(fingerprint, pin)| unknown(fingerprint, pin)).collect();
         unknown.sort_by_key(|(_, pin)| pin.written);
-        unknown.into_iter().map(|(print, pin)| (*print, pin.place(), pin.gzip)).collect()
+        unknown
+            .into_iter()
+            .map(|(fingerprint, pin)| (*fingerprint, pin.place(), pin.gzip))
+            .collect()
     }
 
     /// The file of a link turned out to be this generation: it is named so.
-    pub(super) fn is_of(&mut self, named: Fingerprint, print: Fingerprint) -> io::Result<()> {
+    pub(super) fn is_of(&mut self, named: Fingerprint, fingerprint: Fingerprint) -> io::Result<()> {
         let Some(mut pin) = self.links.remove(&named) else { return Ok(()) };
-        if named != print {
-            let name = OsString::from(self.naming.name(print, pin.gzip));
+        if named != fingerprint {
+            let name = OsString::from(self.naming.name(fingerprint, pin.gzip));
             pin.directory.rename(&pin.name, &name)?;
             pin.name = name;
         }
         pin.verified = true;
-        self.links.insert(print, pin);
+        self.links.insert(fingerprint, pin);
         Ok(())
     }
 
     /// Removes a link. What it kept may be lost.
-    pub(super) fn remove(&mut self, print: Fingerprint) {
-        let Some(pin) = self.links.get(&print) else { return };
+    pub(super) fn remove(&mut self, fingerprint: Fingerprint) {
+        let Some(pin) = self.links.get(&fingerprint) else { return };
         match pin.directory.remove(&pin.name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => self.tell(&error),
-            _ => drop(self.links.remove(&print)),
+            _ => drop(self.links.remove(&fingerprint)),
         }
     }
 
@@ -249,12 +252,12 @@ impl Pins {
     ) -> bool {
         let (mut unsettled, mut linked, mut verified) = (false, false, false);
         for tracked in all.iter_mut() {
-            let print = tracked.generation.print;
-            let may_grow = Some(print) == writer;
-            if !may_grow && self.shared.is_passed(print) {
+            let fingerprint = tracked.generation.fingerprint;
+            let may_grow = Some(fingerprint) == writer;
+            if !may_grow && self.shared.is_passed(fingerprint) {
                 continue;
             }
-            let pin = self.links.get(&print).cloned();
+            let pin = self.links.get(&fingerprint).cloned();
             match pin {
                 None if tracked.generation.unread => {}
                 None if tracked.named && self.hold.max_bytes > 0 => match self.link(tracked) {

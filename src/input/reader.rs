@@ -149,7 +149,7 @@ impl Reader {
         let reading = cursor
             .generations
             .iter()
-            .map(|(print, progress)| (*print, (progress.offset, progress.complete)));
+            .map(|(fingerprint, progress)| (*fingerprint, (progress.offset, progress.complete)));
         let pulse = shared.pulse();
         Self {
             shared,
@@ -205,9 +205,9 @@ impl Reader {
     /// Whether a finite list is read, as far as it can be: of the log itself an unfinished line is left.
     fn is_finished(&self, view: &View) -> bool {
         let read = |generation: &Arc<Generation>| {
-            let progress = self.cursor.generations.get(&generation.print);
+            let progress = self.cursor.generations.get(&generation.fingerprint);
             !generation.closed
-                || self.given_up.contains(&generation.print)
+                || self.given_up.contains(&generation.fingerprint)
                 || progress.is_some_and(|progress| progress.complete)
         };
         self.shared.is_finite() && view.generations.iter().all(read)
@@ -269,7 +269,7 @@ impl Reader {
         };
         let existed = view.generations.iter();
         self.existed =
-            Some(existed.map(|generation| (generation.print, length(generation))).collect());
+            Some(existed.map(|generation| (generation.fingerprint, length(generation))).collect());
         let remembered = std::mem::take(&mut self.remembered);
         let Some(start_at) = self.start_at.take() else {
             self.unseen = Unseen::new(&remembered, view, &self.cursor);
@@ -277,17 +277,17 @@ impl Reader {
         };
         self.cursor = start::cursor(start_at, &view.generations, self.started, &self.key);
         // What was gone before an output was there is no loss to it.
-        for (print, sighting) in remembered {
-            if !view.generations.iter().any(|generation| generation.print == print) {
+        for (fingerprint, sighting) in remembered {
+            if !view.generations.iter().any(|generation| generation.fingerprint == fingerprint) {
                 let offset = sighting.length;
                 let passed = Progress { offset, complete: true, ..Progress::default() };
-                self.cursor.generations.insert(print, passed);
+                self.cursor.generations.insert(fingerprint, passed);
             }
         }
         let newest = view.generations.iter().filter_map(|generation| generation.time).max();
         self.cursor.watched = Some(newest.unwrap_or(Nanos::MIN));
-        for (print, progress) in self.cursor.generations.clone() {
-            self.advance(print, progress);
+        for (fingerprint, progress) in self.cursor.generations.clone() {
+            self.advance(fingerprint, progress);
         }
         Some(ReaderItem::Started(self.cursor.clone()))
     }
@@ -297,29 +297,34 @@ impl Reader {
         if self.pending.0 == view.looks {
             return;
         }
-        let done = |print| self.cursor.generations.get(print).is_some_and(|done| done.complete);
+        let done = |fingerprint| {
+            self.cursor.generations.get(fingerprint).is_some_and(|done| done.complete)
+        };
         let pending = view
             .generations
             .iter()
-            .filter(|generation| !generation.is_compressed() || !done(&generation.print));
+            .filter(|generation| !generation.is_compressed() || !done(&generation.fingerprint));
         self.pending = (view.looks, pending.cloned().collect());
-        let prints: HashSet<_> = view.generations.iter().map(|one| one.print).collect();
-        self.resting.retain(|print, _| prints.contains(print));
-        self.files.retain(|print, _| prints.contains(print));
+        let fingerprints: HashSet<_> = view.generations.iter().map(|one| one.fingerprint).collect();
+        self.resting.retain(|fingerprint, _| fingerprints.contains(fingerprint));
+        self.files.retain(|fingerprint, _| fingerprints.contains(fingerprint));
     }
 
     fn lost(&mut self, view: &View, now: Now) -> Option<ReaderItem> {
         loop {
             let (generation, file, lost) =
                 match self.losses.next(view, &self.roll, &self.cursor, now)? {
-                    Gone::Forgotten { print } => {
-                        self.cursor.generations.remove(&print);
-                        self.reading.lock().unwrap_or_else(PoisonError::into_inner).remove(&print);
+                    Gone::Forgotten { fingerprint } => {
+                        self.cursor.generations.remove(&fingerprint);
+                        self.reading
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .remove(&fingerprint);
                         continue;
                     }
-                    Gone::Read { print, name } => (print, name, None),
-                    Gone::Lost { print, name, bytes, at_least } => {
-                        (print, name, Some((bytes, at_least)))
+                    Gone::Read { fingerprint, name } => (fingerprint, name, None),
+                    Gone::Lost { fingerprint, name, bytes, at_least } => {
+                        (fingerprint, name, Some((bytes, at_least)))
                     }
                 };
             let before = self.cursor.generations.get(&generation).cloned().unwrap_or_default();
@@ -337,20 +342,20 @@ impl Reader {
         }
     }
 
-    pub(super) fn advance(&mut self, print: Fingerprint, progress: Progress) {
+    pub(super) fn advance(&mut self, fingerprint: Fingerprint, progress: Progress) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.insert(print, (progress.offset, progress.complete));
+        reading.insert(fingerprint, (progress.offset, progress.complete));
         drop(reading);
         if progress.complete && !progress.followed {
-            self.unseen.finished(print);
+            self.unseen.finished(fingerprint);
         }
-        self.cursor.generations.insert(print, progress);
+        self.cursor.generations.insert(fingerprint, progress);
     }
 
     /// Bytes of a generation that an earlier process may have seen. One that came to light later is new only if its
     /// first event is.
     pub(super) fn existed(&self, generation: &Generation) -> u64 {
-        let first = self.existed.as_ref().and_then(|existed| existed.get(&generation.print));
+        let first = self.existed.as_ref().and_then(|existed| existed.get(&generation.fingerprint));
         let old = generation.time.is_none_or(|time| time < self.started);
         first.copied().unwrap_or(if old { u64::MAX } else { 0 })
     }

@@ -24,7 +24,7 @@ pub(super) struct Renamed {
 
 #[derive(Debug)]
 struct Writer {
-    print: Fingerprint,
+    fingerprint: Fingerprint,
     /// When the log was first seen empty.
     since: Instant,
     /// How long its file was once a server that opens its log anew would have done so.
@@ -42,11 +42,18 @@ impl Renamed {
             return;
         };
         let generation = &newest.generation;
-        let writer = match self.writer.take().filter(|before| before.print == generation.print) {
+        let writer = match self
+            .writer
+            .take()
+            .filter(|before| before.fingerprint == generation.fingerprint)
+        {
             Some(before) => before,
-            None => {
-                Writer { print: generation.print, since: now.steady, length: None, grows: false }
-            }
+            None => Writer {
+                fingerprint: generation.fingerprint,
+                since: now.steady,
+                length: None,
+                grows: false,
+            },
         };
         let patience = now.steady.duration_since(writer.since) >= now.waits.closed;
         let grows = writer.grows || writer.length.is_some_and(|before| before < generation.length);
@@ -66,7 +73,8 @@ impl Renamed {
     /// Reopens the file that certainly grows, though it was closed by what its name says; answers that name.
     pub(super) fn keep_open(&self, all: &mut [Tracked]) -> Option<Arc<str>> {
         let writer = self.writer.as_ref().filter(|writer| writer.grows)?;
-        let tracked = all.iter_mut().find(|one| one.generation.print == writer.print)?;
+        let tracked =
+            all.iter_mut().find(|one| one.generation.fingerprint == writer.fingerprint)?;
         let generation = &tracked.generation;
         if generation.closed {
             tracked.generation = Arc::new(Generation { closed: false, ..(**generation).clone() });

@@ -90,9 +90,10 @@ impl Shared {
 
     /// `awaited`: a file is there that does not yet hold what tells whose it is; `unsure`: or of which nothing is known.
     pub(super) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool, unsure: bool) {
-        let prints: HashSet<_> = generations.iter().map(|generation| generation.print).collect();
+        let fingerprints: HashSet<_> =
+            generations.iter().map(|generation| generation.fingerprint).collect();
         let mut state = self.lock();
-        state.furthest.retain(|print, _| prints.contains(print));
+        state.furthest.retain(|fingerprint, _| fingerprints.contains(fingerprint));
         let unread = generations.iter().any(|generation| generation.unread);
         (state.awaited, state.unread_file) = (awaited, unread);
         state.view.awaited = awaited || unread;
@@ -168,9 +169,9 @@ impl Shared {
     }
 
     /// Whether the bytes of a generation up to `end` have been read by no reader before.
-    pub(super) fn is_news(&self, print: Fingerprint, end: u64) -> bool {
+    pub(super) fn is_news(&self, fingerprint: Fingerprint, end: u64) -> bool {
         let mut state = self.lock();
-        let furthest = state.furthest.entry(print).or_default();
+        let furthest = state.furthest.entry(fingerprint).or_default();
         let news = *furthest < end;
         *furthest = end.max(*furthest);
         news
@@ -178,40 +179,46 @@ impl Shared {
 
     /// A checkpoint was written, with these cursors of all outputs that take this input.
     pub(super) fn saved(&self, cursors: &[Option<&Cursor>]) -> Released {
-        let complete = |cursor: &Cursor, print| {
-            cursor.generations.get(print).is_some_and(|progress| progress.complete)
+        let complete = |cursor: &Cursor, fingerprint| {
+            cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete)
         };
         let first = cursors.first().copied().flatten();
         let candidates = first.into_iter().flat_map(|cursor| cursor.generations.keys());
         let passed: HashSet<Fingerprint> = candidates
-            .filter(|print| {
-                cursors.iter().all(|cursor| cursor.is_some_and(|cursor| complete(cursor, print)))
+            .filter(|fingerprint| {
+                cursors
+                    .iter()
+                    .all(|cursor| cursor.is_some_and(|cursor| complete(cursor, fingerprint)))
             })
             .copied()
             .collect();
         let mut state = self.lock();
         let [last, before] = &state.passed;
-        let now = passed.iter().any(|print| last.contains(print) && !before.contains(print));
-        let next = passed.iter().any(|print| !last.contains(print));
+        let now = passed
+            .iter()
+            .any(|fingerprint| last.contains(fingerprint) && !before.contains(fingerprint));
+        let next = passed.iter().any(|fingerprint| !last.contains(fingerprint));
         state.unread = cursors.is_empty();
         let readers = state.readers.clone();
-        state.let_go.retain(|print, _| !passed.contains(print) && wanted(&readers, *print));
+        state.let_go.retain(|fingerprint, _| {
+            !passed.contains(fingerprint) && wanted(&readers, *fingerprint)
+        });
         let last = std::mem::replace(&mut state.passed[0], passed);
         state.passed[1] = last;
         Released { now, next }
     }
 
     /// Whether no output will ask for this generation again, even if the last checkpoint turns out to be damaged.
-    pub(super) fn is_passed(&self, print: Fingerprint) -> bool {
+    pub(super) fn is_passed(&self, fingerprint: Fingerprint) -> bool {
         let state = self.lock();
-        state.unread || state.passed.iter().all(|passed| passed.contains(&print))
+        state.unread || state.passed.iter().all(|passed| passed.contains(&fingerprint))
     }
 
     /// A generation is kept no longer, whoever has not read it.
     pub(super) fn let_go(&self, generation: &Arc<Generation>) {
         let mut state = self.lock();
         let generation = Arc::new(Generation { held: None, ..(**generation).clone() });
-        state.let_go.insert(generation.print, generation);
+        state.let_go.insert(generation.fingerprint, generation);
         state.news += 1;
         self.changed.notify_all();
     }
@@ -219,22 +226,23 @@ impl Shared {
     /// The first generation that was let go and is not among those that a reader is done with.
     pub(super) fn spent(&self, done: impl Fn(Fingerprint) -> bool) -> Option<Arc<Generation>> {
         let state = self.lock();
-        let mut spent: Vec<_> = state.let_go.values().filter(|one| !done(one.print)).collect();
+        let mut spent: Vec<_> =
+            state.let_go.values().filter(|one| !done(one.fingerprint)).collect();
         spent.sort_by_key(|one| (one.time, one.rotated));
         spent.first().map(|generation| Arc::clone(generation))
     }
 
     /// Whether some reader has not finished with a generation.
-    pub(super) fn is_wanted(&self, print: Fingerprint) -> bool {
+    pub(super) fn is_wanted(&self, fingerprint: Fingerprint) -> bool {
         let readers = self.lock().readers.clone();
-        wanted(&readers, print)
+        wanted(&readers, fingerprint)
     }
 }
 
 /// Whether one of these readers has not finished with a generation.
-fn wanted(readers: &[Reading], print: Fingerprint) -> bool {
+fn wanted(readers: &[Reading], fingerprint: Fingerprint) -> bool {
     readers.iter().any(|reading| {
         let reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.get(&print).is_none_or(|(_, complete)| !complete)
+        reading.get(&fingerprint).is_none_or(|(_, complete)| !complete)
     })
 }

@@ -36,12 +36,12 @@ pub(super) fn cursor(
         if passed {
             let progress =
                 Progress { offset: generation.length, complete: true, ..Progress::default() };
-            cursor.generations.insert(generation.print, progress);
+            cursor.generations.insert(generation.fingerprint, progress);
         } else if start_at == StartAt::End
             && let Some(held) = &generation.held
         {
             let progress = end(&held.file, generation.length, key).unwrap_or_default();
-            cursor.generations.insert(generation.print, progress);
+            cursor.generations.insert(generation.fingerprint, progress);
         }
     }
     cursor.since = since;

@@ -35,12 +35,12 @@ impl Outlook {
         room: Option<u64>,
     ) {
         let (mut named, mut length, mut bytes) = (HashSet::new(), 0, 0);
-        for (print, decompressed, on_disk) in files {
-            named.insert(print);
+        for (fingerprint, decompressed, on_disk) in files {
+            named.insert(fingerprint);
             length += decompressed;
             bytes += on_disk;
         }
-        if self.named.iter().any(|print| !named.contains(print)) {
+        if self.named.iter().any(|fingerprint| !named.contains(fingerprint)) {
             self.keeps = Some(named.len());
         }
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -59,7 +59,7 @@ impl Outlook {
         now: Nanos,
     ) -> Option<Duration> {
         let waits = |generation: &&Arc<Generation>| {
-            let known = cursor.generations.get(&generation.print);
+            let known = cursor.generations.get(&generation.fingerprint);
             !generation.live && !known.is_some_and(|progress| progress.complete)
         };
         let oldest = generations.iter().find(waits)?;
@@ -68,12 +68,12 @@ impl Outlook {
         let begun = live.map_or(0.0, |live| live.length as f64).min(size);
         // Until the server deletes it.
         let newer = |other: &&Arc<Generation>| {
-            self.named.contains(&other.print) && other.rotated > oldest.rotated
+            self.named.contains(&other.fingerprint) && other.rotated > oldest.rotated
         };
         let newer = generations.iter().filter(newer).count();
         let turns = self.keeps.map(|keeps| keeps.saturating_sub(newer));
         let by_server = match turns {
-            _ if !self.named.contains(&oldest.print) => Some(0.0),
+            _ if !self.named.contains(&oldest.fingerprint) => Some(0.0),
             Some(0) => Some(0.0),
             Some(turns) => Some(turns as f64 * size - begun),
             None => None,
@@ -130,7 +130,7 @@ mod tests {
     fn log(backups: u8, live: u64) -> Vec<Arc<Generation>> {
         let generation = |n: u8, live: bool, length: u64| {
             Arc::new(Generation {
-                print: Fingerprint([n; 16]),
+                fingerprint: Fingerprint([n; 16]),
                 name: "f".into(),
                 place: super::super::file_place::FilePlace::log("f".into()),
                 gzip: !live,
@@ -155,7 +155,7 @@ mod tests {
 
     fn outlook(all: &[Arc<Generation>], deleted: bool, room: Option<u64>) -> Outlook {
         let mut outlook = Outlook::default();
-        let files = |one: &Arc<Generation>| (one.print, one.length, one.length / 10);
+        let files = |one: &Arc<Generation>| (one.fingerprint, one.length, one.length / 10);
         if deleted {
             outlook.take_in(std::iter::once((Fingerprint([77; 16]), 1, 1)), None);
         }

@@ -38,9 +38,9 @@ impl Unread {
     /// The generation that a file without access stands for; `None` if nothing is known even of the file.
     pub(super) fn track(&self, name: &Name, place: FilePlace, now: Now) -> Option<Tracked> {
         let meta = place.metadata().ok();
-        let print = self.print(name, meta.as_ref())?;
+        let fingerprint = self.fingerprint(name, meta.as_ref())?;
         let generation = Generation {
-            print,
+            fingerprint,
             name: name.file.as_str().into(),
             place,
             gzip: name.gzip,
@@ -64,7 +64,7 @@ impl Unread {
         Some(Tracked { generation: Arc::new(generation), id, grown: now.steady, named: true })
     }
 
-    fn print(&self, name: &Name, meta: Option<&Metadata>) -> Option<Fingerprint> {
+    fn fingerprint(&self, name: &Name, meta: Option<&Metadata>) -> Option<Fingerprint> {
         let own = meta.map(|meta| self.own(meta));
         let stem = lasting(name);
         let roll = self.roll.as_ref();
@@ -107,15 +107,20 @@ impl Unread {
     pub(super) fn resolve(&self, name: &Name, place: &FilePlace, known: &IdentifiedFile) {
         let Some(roll) = self.roll.as_ref().filter(|roll| roll.has_unread()) else { return };
         let Ok(meta) = place.metadata() else { return };
-        let print = known.head.print;
+        let fingerprint = known.head.fingerprint;
         // Of a file that only a link keeps: the name that it was last seen under.
-        let seen = roll.stem_of(print).filter(|stem| server_stamp(stem).is_some());
+        let seen = roll.stem_of(fingerprint).filter(|stem| server_stamp(stem).is_some());
         let stem = lasting(name).or(seen.as_deref());
         // A file is compressed after it was filled, at some time.
         let rotated = stem.and_then(server_stamp).map(|stamp| stamp.saturating_add(SLACK));
         let last = rotated.or_else(|| if known.gzip { None } else { written(&meta) });
         let first = known.head.time.map(|first| first.saturating_sub(SLACK));
-        roll.resolve(&Readable { print, own: self.own(&meta), stem, filled: first.zip(last) });
+        roll.resolve(&Readable {
+            fingerprint,
+            own: self.own(&meta),
+            stem,
+            filled: first.zip(last),
+        });
     }
 }
 

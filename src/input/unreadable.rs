@@ -34,7 +34,7 @@ impl Reader {
 
     /// A file of a finite list cannot be read on: what is left of it stays unread, and whoever listed it sees that.
     fn give_up(&mut self, generation: &Generation, error: &str) {
-        if self.shared.is_finite() && self.given_up.insert(generation.print) {
+        if self.shared.is_finite() && self.given_up.insert(generation.fingerprint) {
             let file = generation.place.path().display();
             tracing::error!(%file, error, "file cannot be read to its end");
         }
@@ -69,7 +69,8 @@ impl Reader {
             }
         };
         if !settled(generation, now) {
-            self.resting.insert(generation.print, Postponed::Until(now.steady + now.waits.again));
+            self.resting
+                .insert(generation.fingerprint, Postponed::Until(now.steady + now.waits.again));
             return Filled::Drained;
         }
         let offset = progress.offset;
@@ -100,16 +101,16 @@ impl Reader {
         (bytes, at_least): (u64, bool),
     ) -> Gap {
         let progress = Progress { complete: true, ..progress.clone() };
-        self.advance(generation.print, progress.clone());
+        self.advance(generation.fingerprint, progress.clone());
         Gap {
             reason,
-            generation: generation.print,
+            generation: generation.fingerprint,
             file: Arc::clone(&generation.name),
             offset: progress.offset,
             bytes,
             at_least,
             from: progress.time,
-            to: self.losses.after(generation.print, progress.time),
+            to: self.losses.after(generation.fingerprint, progress.time),
             progress,
         }
     }

@@ -99,12 +99,13 @@ impl InDoubt {
         existed: u64,
         first: Option<Nanos>,
     ) -> bool {
-        let given_up = |(print, range): &(Fingerprint, Range<u64>)| {
-            *print == generation && range.start < end && start < range.end
+        let given_up = |(fingerprint, range): &(Fingerprint, Range<u64>)| {
+            *fingerprint == generation && range.start < end && start < range.end
         };
         if self.given_up.iter().any(given_up) {
             // Chunks come in order: what ends here does not come again.
-            self.given_up.retain(|(print, range)| *print != generation || range.end > end);
+            self.given_up
+                .retain(|(fingerprint, range)| *fingerprint != generation || range.end > end);
             return true;
         }
         if self.reserved == 0 || start >= existed || self.absent.contains(&generation) {

@@ -377,7 +377,8 @@ impl Pipeline {
     }
 
     fn give_up_returned(&mut self, generation: Fingerprint) {
-        let is_gone = |(print, _): &(Fingerprint, u64), _: &mut Returned| *print == generation;
+        let is_gone =
+            |(fingerprint, _): &(Fingerprint, u64), _: &mut Returned| *fingerprint == generation;
         let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
         for (_, returned) in gone {
             self.give_up(returned);

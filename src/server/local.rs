@@ -1,7 +1,7 @@
 //! Questions over a socket in the state directory: who may open it may know, and may change what the agent keeps.
 //!
 //! A question is one line of JSON, `{"ask":"status"}` for one; the answer is one or more, and then the connection is
-//! closed. What this room cannot answer is handed on as [`Asked`]. Who goes away without the answer no longer wants it.
+//! closed. What this room cannot answer is handed on as [`ControlCall`]. Who goes away without the answer no longer wants it.
 //!
 //! As over TCP (`listener.rs`), every connection is accepted at once, the first byte has to come within two seconds, and a
 //! newcomer takes the place of the oldest idle connection. Only a question that was handed on keeps its place: the
@@ -42,7 +42,7 @@ const AT_ONCE: usize = 8;
 const CONNECTIONS: usize = 64;
 
 /// A question that somebody else has to answer: with lines, and by dropping `answers` when there are no more.
-pub(crate) struct Asked {
+pub(crate) struct ControlCall {
     pub(crate) question: Value,
     pub(crate) answers: mpsc::Sender<Value>,
 }
@@ -84,7 +84,7 @@ pub(crate) fn unbind(path: &Path) {
 struct Desk {
     telemetry: Telemetry,
     unready_after: Duration,
-    asks: mpsc::Sender<Asked>,
+    asks: mpsc::Sender<ControlCall>,
     at_once: Arc<Semaphore>,
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn answer_locally(
     listener: UnixListener,
     telemetry: Telemetry,
     unready_after: Duration,
-    asks: mpsc::Sender<Asked>,
+    asks: mpsc::Sender<ControlCall>,
     shutdown: impl Future<Output = ()>,
 ) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
@@ -202,7 +202,7 @@ impl Desk {
         mut writing: tokio::net::unix::OwnedWriteHalf,
     ) -> io::Result<()> {
         let (answers, mut said) = mpsc::channel(1);
-        if self.asks.send(Asked { question, answers }).await.is_err() {
+        if self.asks.send(ControlCall { question, answers }).await.is_err() {
             return Ok(());
         }
         // The other side is heard of, too: who goes away is not kept waiting for.
@@ -342,7 +342,7 @@ mod tests {
     async fn another_question_is_handed_on_and_its_answer_comes_line_by_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
-        let (asks, mut asked) = mpsc::channel::<Asked>(1);
+        let (asks, mut asked) = mpsc::channel::<ControlCall>(1);
         let listener = listen(&path);
         let server =
             tokio::spawn(answer_locally(listener, busy(), MINUTE, asks, std::future::pending()));
@@ -354,13 +354,13 @@ mod tests {
             gone.write_all(b"{\"ask\":\"more\"}\n").unwrap();
             lines
         });
-        let Asked { question, answers } = asked.recv().await.unwrap();
+        let ControlCall { question, answers } = asked.recv().await.unwrap();
         assert_eq!(question["ask"], "tea");
         answers.send("green".into()).await.unwrap();
         answers.send("black".into()).await.unwrap();
         drop(answers);
         assert_eq!(client.await.unwrap(), ["green", "black"]);
-        let Asked { answers, .. } = asked.recv().await.unwrap();
+        let ControlCall { answers, .. } = asked.recv().await.unwrap();
         answers.closed().await;
         server.abort();
     }

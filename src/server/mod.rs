@@ -36,7 +36,7 @@ mod view;
 
 pub(crate) use hosts::Hosts;
 pub(crate) use listener::bind;
-pub(crate) use local::Asked;
+pub(crate) use local::ControlCall;
 pub(crate) use table::{columns, table};
 
 /// How long answers under way may take once the end has begun.
@@ -51,7 +51,7 @@ pub(crate) struct Served {
     pub(crate) unready_after: Duration,
     pub(crate) hosts: Hosts,
     /// Takes the questions that this room cannot answer.
-    pub(crate) asks: mpsc::Sender<Asked>,
+    pub(crate) asks: mpsc::Sender<ControlCall>,
 }
 
 /// Starts the thread that answers over both until `stopped` is true, and a moment longer what was asked before.

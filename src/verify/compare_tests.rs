@@ -55,8 +55,11 @@ fn found(log: &[(Event, Expect)], store: &[Event], hides_repeats: bool) -> Findi
     for (at, (event, expect)) in log.iter().enumerate() {
         sorter.push(entry(at, *event, *expect).to_bytes()).unwrap();
     }
-    let generations =
-        vec![Generation { print: identity(99), file: "a".into(), times: Some((-1_000_000, 1000)) }];
+    let generations = vec![Generation {
+        fingerprint: identity(99),
+        file: "a".into(),
+        times: Some((-1_000_000, 1000)),
+    }];
     let coverage = Coverage::new(&generations, 1 << 50);
     let sides =
         Sides { sorted: sorter.finish().unwrap(), generations, stretches: Vec::new(), usual: 1 };

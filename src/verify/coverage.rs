@@ -13,7 +13,7 @@ const LATE: i64 = 60_000;
 /// See the module. Times are in milliseconds since 1970.
 #[derive(Debug)]
 pub(super) struct Coverage {
-    prints: HashSet<Fingerprint>,
+    fingerprints: HashSet<Fingerprint>,
     stretches: Vec<(i64, i64)>,
     /// What is younger may have been written since.
     settled: i64,
@@ -22,7 +22,7 @@ pub(super) struct Coverage {
 impl Coverage {
     /// `began`: when the first file was opened.
     pub(super) fn new(generations: &[Generation], began: i64) -> Self {
-        let prints = generations.iter().map(|generation| generation.print).collect();
+        let fingerprints = generations.iter().map(|generation| generation.fingerprint).collect();
         let mut times: Vec<_> =
             generations.iter().filter_map(|generation| generation.times).collect();
         times.sort_unstable();
@@ -36,14 +36,14 @@ impl Coverage {
         for (first, last) in &mut stretches {
             *first += EDGE.min(last.saturating_sub(*first) / 20);
         }
-        Self { prints, stretches, settled: began.saturating_sub(LATE) }
+        Self { fingerprints, stretches, settled: began.saturating_sub(LATE) }
     }
 
     /// Whether an event of this time, with this generation in its id, must be in what was read.
     pub(super) fn covers(&self, millis: i64, generation: Option<Fingerprint>) -> bool {
         match generation {
             _ if millis >= self.settled => false,
-            Some(print) => self.prints.contains(&print),
+            Some(fingerprint) => self.fingerprints.contains(&fingerprint),
             None => {
                 let within = |(first, last): &(i64, i64)| (*first..=*last).contains(&millis);
                 self.stretches.iter().any(within)
@@ -56,8 +56,8 @@ impl Coverage {
 mod tests {
     use super::*;
 
-    fn generation(print: u8, times: Option<(i64, i64)>) -> Generation {
-        Generation { print: Fingerprint([print; 16]), file: "a".into(), times }
+    fn generation(fingerprint: u8, times: Option<(i64, i64)>) -> Generation {
+        Generation { fingerprint: Fingerprint([fingerprint; 16]), file: "a".into(), times }
     }
 
     #[test]
@@ -73,7 +73,7 @@ mod tests {
         let covers = |millis| coverage.covers(millis, None);
         assert!(covers(hour) && covers(3 * hour + 2) && covers(2 * hour + EDGE));
         assert!(!covers(0) && !covers(hour + 1) && !covers(2 * hour) && !covers(4 * hour - LATE));
-        let of = |print| coverage.covers(hour + 1, Some(Fingerprint([print; 16])));
+        let of = |fingerprint| coverage.covers(hour + 1, Some(Fingerprint([fingerprint; 16])));
         assert!(of(1) && !of(9));
     }
 }

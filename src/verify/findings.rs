@@ -141,7 +141,7 @@ impl Findings {
         let mut each = self.each(Fault::Missing)?;
         while let Some(Noted { generation, offset, length, .. }) = each.next()? {
             let Some(generation) = self.generations.get(generation as usize) else { continue };
-            let ranges = missing.entry(generation.print).or_default();
+            let ranges = missing.entry(generation.fingerprint).or_default();
             let end = offset.saturating_add(length.into());
             match ranges.last_mut() {
                 Some(last) if last.end >= offset => last.end = last.end.max(end),

@@ -34,7 +34,7 @@ pub(super) struct Entry {
 /// A generation that was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Generation {
-    pub(crate) print: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) file: Arc<str>,
     /// Times of its first and last event, in milliseconds.
     pub(crate) times: Option<(i64, i64)>,
@@ -126,10 +126,10 @@ impl<'a> Log<'a> {
         after.into_iter().try_for_each(|entry| self.push(entry))
     }
 
-    fn generation(&mut self, print: Fingerprint, file: &Arc<str>) -> u32 {
-        *self.known.entry(print).or_insert_with(|| {
+    fn generation(&mut self, fingerprint: Fingerprint, file: &Arc<str>) -> u32 {
+        *self.known.entry(fingerprint).or_insert_with(|| {
             let number = u32::try_from(self.generations.len()).unwrap_or(u32::MAX);
-            self.generations.push(Generation { print, file: Arc::clone(file), times: None });
+            self.generations.push(Generation { fingerprint, file: Arc::clone(file), times: None });
             number
         })
     }

@@ -92,7 +92,7 @@ impl Case<'_> {
     }
 
     /// The same for cases of which one will do.
-    fn print(&self) -> u64 {
+    fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let node = &self.run.node;
         let held = [&node.loki, &node.elasticsearch].map(|fake| self.held(fake).len());
@@ -122,7 +122,8 @@ impl Case<'_> {
 fn cut_everywhere(runs: &[Recorded], about: usize) {
     let all: Vec<_> = runs.iter().flat_map(Recorded::cases).collect();
     let (count, mut seen) = (all.len(), HashSet::new());
-    let different: Vec<_> = all.into_iter().filter(|case| seen.insert(case.print())).collect();
+    let different: Vec<_> =
+        all.into_iter().filter(|case| seen.insert(case.fingerprint())).collect();
     let differing = different.len();
     let tried = sample(different, about);
     in_parallel(&tried, Case::test);

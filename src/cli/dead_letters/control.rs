@@ -14,7 +14,7 @@ use crate::cli::run::build;
 use crate::config::{self, Config, OutputKind};
 use crate::dead_letters::DeadLetters;
 use crate::pipeline::{Ask, Resend, Sum, Waits};
-use crate::server::Asked;
+use crate::server::ControlCall;
 use crate::telemetry::{PairStats, Telemetry};
 
 /// Longest wait for requests that are under way, when events are put aside.
@@ -28,24 +28,24 @@ const WORD: Duration = Duration::from_secs(2);
 pub(super) enum ControlRequest {
     Resend {
         #[serde(flatten)]
-        which: Which,
+        which: Selector,
         /// Seconds.
         patience: u64,
     },
     Drop {
         #[serde(flatten)]
-        which: Which,
+        which: Selector,
     },
     /// Makes letters of the events that wait.
     SetAside {
         #[serde(flatten)]
-        which: Which,
+        which: Selector,
     },
 }
 
 /// Which letters. `None`: any.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Which {
+pub(super) struct Selector {
     pub(super) input: Option<String>,
     pub(super) output: Option<String>,
     pub(super) ids: Option<Vec<String>>,
@@ -54,7 +54,7 @@ pub(super) struct Which {
 /// One line of the answer.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "said", rename_all = "snake_case")]
-pub(super) enum Said {
+pub(super) enum ControlReply {
     Progress {
         input: String,
         output: String,
@@ -63,7 +63,7 @@ pub(super) enum Said {
     },
     /// Nothing new, but it goes on.
     Working,
-    Pair(Done),
+    Pair(PairResult),
     Failed {
         error: String,
     },
@@ -72,7 +72,7 @@ pub(super) enum Said {
 
 /// What was done with the letters of one pair.
 #[derive(Debug, Default, Deserialize, Serialize)]
-pub(super) struct Done {
+pub(super) struct PairResult {
     pub(super) input: String,
     pub(super) output: String,
     /// Delivered, dropped, or put aside.
@@ -134,22 +134,22 @@ impl DeadLetterControl {
         self.stats.set_letters(count.letters, count.bytes, count.damaged, count.oldest);
     }
 
-    fn done(&self) -> Done {
+    fn done(&self) -> PairResult {
         let (input, output) = (self.input.to_string(), self.output.to_string());
-        Done { input, output, ..Done::default() }
+        PairResult { input, output, ..PairResult::default() }
     }
 
     async fn resend(
         &self,
         ids: Option<&[String]>,
         patience: Duration,
-        said: &mpsc::Sender<Said>,
-    ) -> Done {
+        said: &mpsc::Sender<ControlReply>,
+    ) -> PairResult {
         let Some(resend) = &self.resend else { return self.done() };
         let go_on = |sum: &Sum| {
             let (input, output) = (self.input.to_string(), self.output.to_string());
             let done = (sum.delivered + sum.refused) as u64;
-            let progress = Said::Progress { input, output, done, of: sum.of as u64 };
+            let progress = ControlReply::Progress { input, output, done, of: sum.of as u64 };
             // Who does not listen closely misses some.
             !matches!(said.try_send(progress), Err(mpsc::error::TrySendError::Closed(_)))
         };
@@ -166,7 +166,7 @@ impl DeadLetterControl {
             problem = sum.problem,
             "dead letters sent again"
         );
-        Done {
+        PairResult {
             gone: delivered as u64,
             refused: refused as u64,
             of: of as u64,
@@ -176,7 +176,7 @@ impl DeadLetterControl {
         }
     }
 
-    async fn set_aside(&self) -> Done {
+    async fn set_aside(&self) -> PairResult {
         let Some(waits) = &self.waits else { return self.done() };
         let (of, left) = waits.set_aside(PATIENCE).await;
         let gone = of - left;
@@ -192,10 +192,10 @@ impl DeadLetterControl {
         let problem = (left > 0).then(|| {
             "the others wait on, for want of room or because a request is under way: see `auditrail status`".to_owned()
         });
-        Done { gone, of, problem, ..self.done() }
+        PairResult { gone, of, problem, ..self.done() }
     }
 
-    async fn drop(&self, ids: Option<&[String]>) -> Done {
+    async fn drop(&self, ids: Option<&[String]>) -> PairResult {
         let _turn = self.letters.turn().await;
         let (gone, unknown) = self.letters.select(ids);
         let of = gone.len() as u64;
@@ -222,16 +222,16 @@ impl DeadLetterControl {
         let problem = settled
             .err()
             .map(|error| format!("the dead letters on disk cannot be changed: {error}"));
-        Done { gone: dropped, damaged, of, unknown, problem, ..self.done() }
+        PairResult { gone: dropped, damaged, of, unknown, problem, ..self.done() }
     }
 }
 
 /// Answers the questions that come through the agent's socket.
 pub(in crate::cli) async fn answer_letters(
     boxes: Arc<[DeadLetterControl]>,
-    mut asked: mpsc::Receiver<Asked>,
+    mut asked: mpsc::Receiver<ControlCall>,
 ) {
-    while let Some(Asked { question, answers }) = asked.recv().await {
+    while let Some(ControlCall { question, answers }) = asked.recv().await {
         let boxes = Arc::clone(&boxes);
         tokio::spawn(async move {
             let (say, mut said) = mpsc::channel(16);
@@ -240,7 +240,7 @@ pub(in crate::cli) async fn answer_letters(
                     Ok(asking) => serve(&boxes, &asking, &say).await,
                     Err(error) => {
                         let error = format!("the agent does not understand this: {error}");
-                        let _ = say.send(Said::Failed { error }).await;
+                        let _ = say.send(ControlReply::Failed { error }).await;
                     }
                 }
             };
@@ -249,7 +249,7 @@ pub(in crate::cli) async fn answer_letters(
                     let next = match tokio::time::timeout(WORD, said.recv()).await {
                         Ok(Some(next)) => next,
                         Ok(None) => return,
-                        Err(_) => Said::Working,
+                        Err(_) => ControlReply::Working,
                     };
                     let Ok(line) = serde_json::to_value(&next) else { return };
                     if answers.send(line).await.is_err() {
@@ -267,7 +267,7 @@ pub(in crate::cli) async fn answer_letters(
 pub(super) async fn serve(
     boxes: &[DeadLetterControl],
     asking: &ControlRequest,
-    say: &mpsc::Sender<Said>,
+    say: &mpsc::Sender<ControlReply>,
 ) {
     let (ControlRequest::Resend { which, .. }
     | ControlRequest::Drop { which }
@@ -284,9 +284,9 @@ pub(super) async fn serve(
             ControlRequest::Drop { .. } => letterbox.drop(ids).await,
             ControlRequest::SetAside { .. } => letterbox.set_aside().await,
         };
-        if say.send(Said::Pair(done)).await.is_err() {
+        if say.send(ControlReply::Pair(done)).await.is_err() {
             return;
         }
     }
-    let _ = say.send(Said::End).await;
+    let _ = say.send(ControlReply::End).await;
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Which, pair_matches, say};
+use super::{Selector, pair_matches, say};
 use crate::cli::ExitCode;
 use crate::config::Config;
 use crate::dead_letters::{self, DeadLetter, Found, StoredDeadLetter};
@@ -16,7 +16,7 @@ use crate::telemetry::human;
 /// Characters of an answer in the table.
 const EXCERPT: usize = 80;
 
-pub(super) fn list(config: &Config, which: &Which, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn list(config: &Config, which: &Selector, json: bool) -> anyhow::Result<ExitCode> {
     let mut all = dead_letters::look(&config.state_dir).context("cannot read the dead letters")?;
     all.retain(|found| pair_matches((&which.input, &which.output), &found.input, &found.output));
     for found in &all {

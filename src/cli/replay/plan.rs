@@ -140,7 +140,7 @@ impl Plan {
         let all = files.len();
         files.retain(|file| self.shard.is_none_or(|shard| shard.takes(file)));
         let sharded = all - files.len();
-        files.retain(|file| self.selection.concerns(file.print(), span(file)));
+        files.retain(|file| self.selection.concerns(file.fingerprint(), span(file)));
         let outside = all - sharded - files.len();
         // Single positions are those that the agent has passed, whatever it still does with the file.
         let repairs = self.selection.only.is_some();
@@ -165,7 +165,7 @@ impl Plan {
     /// What is shipped of certain files.
     pub(super) fn selection(&self, files: &[Listed]) -> Selection {
         let Selection { since, until, only, .. } = &self.selection;
-        let spans = files.iter().map(|file| (file.print(), span(file))).collect();
+        let spans = files.iter().map(|file| (file.fingerprint(), span(file))).collect();
         Selection { since: *since, until: *until, spans, only: only.clone() }
     }
 }
@@ -212,7 +212,7 @@ fn leave(job: &Job, files: &mut Vec<Listed>) -> anyhow::Result<usize> {
     let followed = directory(&job.input.path);
     let before = files.len();
     files.retain(|file| {
-        let begun = |cursor: &&Cursor| match cursor.generations.get(&file.print()) {
+        let begun = |cursor: &&Cursor| match cursor.generations.get(&file.fingerprint()) {
             Some(progress) => !progress.complete,
             None => directory(&file.path) == followed,
         };

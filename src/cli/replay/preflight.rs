@@ -100,16 +100,17 @@ pub(super) async fn absent(
     known: &EarlierRun,
 ) -> anyhow::Result<HashSet<Fingerprint>> {
     let mut absent = HashSet::new();
-    let unbegun = || files.iter().filter(|file| !known.generations.contains_key(&file.print()));
+    let unbegun =
+        || files.iter().filter(|file| !known.generations.contains_key(&file.fingerprint()));
     // One question for all, most often; else one for each.
     if let Some(times) = times(job, files)
         && is_empty(job, output, scopes, times).await?
     {
-        return Ok(unbegun().map(Listed::print).collect());
+        return Ok(unbegun().map(Listed::fingerprint).collect());
     }
     let deadline = Instant::now() + PATIENCE;
     for (at, file) in files.iter().enumerate() {
-        if known.generations.contains_key(&file.print()) {
+        if known.generations.contains_key(&file.fingerprint()) {
             continue;
         }
         let Some(first) = file.first() else { continue };
@@ -119,7 +120,7 @@ pub(super) async fn absent(
             break;
         }
         if is_empty(job, output, scopes, first..last.max(first)).await? {
-            absent.insert(file.print());
+            absent.insert(file.fingerprint());
         }
     }
     Ok(absent)

@@ -46,7 +46,7 @@ impl Progress {
     ) -> Self {
         let of = files.iter().map(Listed::length).sum::<u64>() * counts.len() as u64;
         let work = Work {
-            files: Arc::new(files.iter().map(|file| (file.print(), file.length())).collect()),
+            files: Arc::new(files.iter().map(|file| (file.fingerprint(), file.length())).collect()),
             ledgers: ledgers.into(),
             counts: counts.into(),
             telemetry: telemetry.clone(),
@@ -122,8 +122,8 @@ impl Work {
     /// Decompressed bytes that are acknowledged.
     fn done(&self) -> u64 {
         let of = |cursor: &Cursor| {
-            let done = cursor.generations.iter().filter_map(|(print, progress)| {
-                let length = *self.files.get(print)?;
+            let done = cursor.generations.iter().filter_map(|(fingerprint, progress)| {
+                let length = *self.files.get(fingerprint)?;
                 // Of a `.gz` the length is an estimate.
                 Some(if progress.complete { length } else { progress.offset.min(length) })
             });

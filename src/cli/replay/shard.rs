@@ -38,7 +38,7 @@ impl Shard {
             let name = file.name();
             self.takes_key(name.strip_suffix(".gz").unwrap_or(&name).as_bytes())
         } else {
-            self.takes_key(&file.print().0)
+            self.takes_key(&file.fingerprint().0)
         }
     }
 

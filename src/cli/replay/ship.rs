@@ -283,11 +283,13 @@ fn known(loaded: &Loaded, output: &str) -> EarlierRun {
 impl EarlierRun {
     fn complete(&self) -> HashSet<Fingerprint> {
         let complete = self.generations.iter().filter(|(_, progress)| progress.complete);
-        complete.map(|(print, _)| *print).collect()
+        complete.map(|(fingerprint, _)| *fingerprint).collect()
     }
 
     fn cursor_of(&self, files: &[Listed]) -> Cursor {
-        let of = |file: &Listed| Some((file.print(), self.generations.get(&file.print())?.clone()));
+        let of = |file: &Listed| {
+            Some((file.fingerprint(), self.generations.get(&file.fingerprint())?.clone()))
+        };
         Cursor { generations: files.iter().filter_map(of).collect(), since: None, watched: None }
     }
 }

@@ -95,13 +95,13 @@ impl Summary {
             self.unclean |= !one.clean;
             self.reader_gone |= one.reader_gone;
             for file in &one.files {
-                let (print, count) = (file.print(), one.counts.of(file.print()));
-                let earlier = one.earlier.contains(&print);
+                let (fingerprint, count) = (file.fingerprint(), one.counts.of(file.fingerprint()));
+                let earlier = one.earlier.contains(&fingerprint);
                 self.rows.push(Row {
                     output: one.output.to_string(),
                     file: file.name().to_string(),
                     count,
-                    state: State::of(file, one.reached.get(&print), earlier, count.gaps),
+                    state: State::of(file, one.reached.get(&fingerprint), earlier, count.gaps),
                     by_content: file.by_content(),
                     copies: file.copies.clone(),
                 });

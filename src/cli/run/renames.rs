@@ -184,8 +184,8 @@ fn same_log(input: &FileInput, key: &Key, from: &str, state: &State) -> bool {
     let Ok(files) = input::list(&beside, &input.path, key) else { return false };
     files.iter().any(|file| {
         let mut pairs = state.pairs.iter().filter(|pair| pair.input == from);
-        pairs.any(|pair| pair.cursor.generations.contains_key(&file.print()))
-            || seen.is_some_and(|seen| seen.generations.contains_key(&file.print()))
+        pairs.any(|pair| pair.cursor.generations.contains_key(&file.fingerprint()))
+            || seen.is_some_and(|seen| seen.generations.contains_key(&file.fingerprint()))
     })
 }
 

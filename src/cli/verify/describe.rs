@@ -79,26 +79,31 @@ pub(super) fn each(
     let mut missing = findings.each(Fault::Missing)?;
     let mut concerned = HashSet::new();
     while let Some(noted) = missing.next()? {
-        concerned.insert(findings.generations[noted.generation as usize].print);
+        concerned.insert(findings.generations[noted.generation as usize].fingerprint);
     }
-    let files: Vec<_> =
-        compared.files.iter().filter(|file| concerned.contains(&file.print())).cloned().collect();
+    let files: Vec<_> = compared
+        .files
+        .iter()
+        .filter(|file| concerned.contains(&file.fingerprint()))
+        .cloned()
+        .collect();
     let mut missing = findings.each(Fault::Missing)?;
     let mut next = missing.next()?;
     let (chain, revision) = job.chain(pair)?;
     let (mut more, mut kept) = (true, TransformScratch::default());
     job.each(pair, &files, |_, batch: &mut Batch| {
         let is_here = |noted: &Noted| {
-            let print = findings.generations[noted.generation as usize].print;
-            print == batch.generation && noted.offset < batch.end
+            let fingerprint = findings.generations[noted.generation as usize].fingerprint;
+            fingerprint == batch.generation && noted.offset < batch.end
         };
         if !next.as_ref().is_some_and(is_here) {
             return Ok(next.is_some());
         }
-        let (print, end) = (batch.generation, batch.end);
+        let (fingerprint, end) = (batch.generation, batch.end);
         chain.apply(revision, batch, &mut kept);
         while let Some(noted) = next.filter(|noted| {
-            findings.generations[noted.generation as usize].print == print && noted.offset < end
+            findings.generations[noted.generation as usize].fingerprint == fingerprint
+                && noted.offset < end
         }) {
             let found = batch.events.binary_search_by_key(&noted.offset, |event| event.offset);
             let description = found.map(|at| Description::of(batch.record(at)));

@@ -140,7 +140,7 @@ impl<'a> Job<'a> {
         let selection =
             Selection { since: nanos(since), until: nanos(until), ..Selection::default() };
         let span = |file: &Listed| Span::new(file.first(), file.rotated());
-        files.retain(|file| selection.concerns(file.print(), span(file)));
+        files.retain(|file| selection.concerns(file.fingerprint(), span(file)));
         Ok(files)
     }
 

@@ -97,7 +97,7 @@ fn event<'a>(compared: &'a Compared, noted: &Noted, what: Option<&'a Description
     Event {
         time: Time::from_nanos(noted.time),
         file: &generation.file,
-        generation: generation.print.to_string(),
+        generation: generation.fingerprint.to_string(),
         offset: noted.offset,
         what,
     }

@@ -119,7 +119,7 @@ fn repair(
     compared: &Compared,
     only: Missing,
 ) -> anyhow::Result<ExitCode> {
-    let concerned = compared.files.iter().filter(|file| only.contains_key(&file.print()));
+    let concerned = compared.files.iter().filter(|file| only.contains_key(&file.fingerprint()));
     let arguments = replay::Arguments {
         config: PathBuf::new(),
         node: Some(node.to_owned()),

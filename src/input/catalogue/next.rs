@@ -22,9 +22,9 @@ pub(super) struct Next {
 impl Next {
     /// Of two files with one fingerprint the one of higher rank counts.
     pub(super) fn add(&mut self, tracked: Tracked) {
-        match self.places.get(&tracked.generation.print) {
+        match self.places.get(&tracked.generation.fingerprint) {
             None => {
-                self.places.insert(tracked.generation.print, self.tracked.len());
+                self.places.insert(tracked.generation.fingerprint, self.tracked.len());
                 self.tracked.push(tracked);
             }
             Some(at) if tracked.generation.rank() > self.tracked[*at].generation.rank() => {
@@ -48,8 +48,9 @@ impl Next {
             .collect();
         keyed.sort_by_key(|(key, _)| *key);
         self.tracked = keyed.into_iter().map(|(_, tracked)| tracked).collect();
-        let prints = self.tracked.iter().enumerate();
-        self.places = prints.map(|(at, tracked)| (tracked.generation.print, at)).collect();
+        let fingerprints = self.tracked.iter().enumerate();
+        self.places =
+            fingerprints.map(|(at, tracked)| (tracked.generation.fingerprint, at)).collect();
     }
 
     /// Adds the generations that are held open but have no name any more: deleted, compressed, or moved away. Each
@@ -63,16 +64,16 @@ impl Next {
         pins: Option<&Pins>,
     ) -> Vec<Tracked> {
         let pinned = |old: &Tracked| {
-            let print = old.generation.print;
-            pins.is_some_and(|pins| pins.has(print) || pins.is_bare(print))
+            let fingerprint = old.generation.fingerprint;
+            pins.is_some_and(|pins| pins.has(fingerprint) || pins.is_bare(fingerprint))
         };
         let mut nameless: Vec<(usize, Tracked)> = Vec::new();
         let mut place = 0;
         for old in before {
-            if let Some(at) = self.places.get(&old.generation.print) {
+            if let Some(at) = self.places.get(&old.generation.fingerprint) {
                 hold::prefer_open(&mut self.tracked[*at], &old, writer);
                 place = at + 1;
-            } else if wanted(old.generation.print) || pinned(&old) {
+            } else if wanted(old.generation.fingerprint) || pinned(&old) {
                 match still_there(&old, now, live_exists, pins) {
                     Ok(still) => nameless.extend(still.map(|one| (place, one))),
                     // A disk that cannot be read for a while takes nothing away.
@@ -114,7 +115,7 @@ fn still_there(
 ) -> io::Result<Option<Tracked>> {
     if old.generation.held.is_none()
         && old.generation.closed
-        && pins.is_some_and(|pins| pins.has(old.generation.print))
+        && pins.is_some_and(|pins| pins.has(old.generation.fingerprint))
     {
         // Its link was looked at; nobody reads it now, and there may be thousands.
         return Ok(Some(without_name(old)));

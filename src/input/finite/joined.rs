@@ -33,11 +33,11 @@ pub(super) struct Digest([u8; 32]);
 
 impl Digest {
     /// A fingerprint under which no generation of the server's stands.
-    pub(super) fn print(&self, print: Fingerprint) -> Fingerprint {
+    pub(super) fn fingerprint(&self, fingerprint: Fingerprint) -> Fingerprint {
         Fingerprint::cut(
             &Sha256::new()
                 .chain_update("no position in the log")
-                .chain_update(print.0)
+                .chain_update(fingerprint.0)
                 .chain_update(self.0)
                 .finalize(),
         )
@@ -136,7 +136,7 @@ mod tests {
         let of = |second: &[u8]| {
             let path = dir.path().join("all.gz");
             std::fs::write(&path, [gz(b"first"), gz(second)].concat()).unwrap();
-            digest(&FilePlace::backup(path)).unwrap().unwrap().print(Fingerprint([1; 16]))
+            digest(&FilePlace::backup(path)).unwrap().unwrap().fingerprint(Fingerprint([1; 16]))
         };
         assert_ne!(of(b"second"), of(b"other"));
         assert_eq!(of(b"second"), of(b"second"));

@@ -56,8 +56,8 @@ pub(crate) enum ListError {
 }
 
 impl Listed {
-    pub(crate) fn print(&self) -> Fingerprint {
-        self.generation.print
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.generation.fingerprint
     }
 
     /// The file's name without directories.
@@ -88,7 +88,7 @@ impl Listed {
     /// The same under a fingerprint that no generation of the server's has.
     fn without_positions(mut self, digest: &joined::Digest) -> Self {
         let generation = Arc::make_mut(&mut self.generation);
-        generation.print = digest.print(generation.print);
+        generation.fingerprint = digest.fingerprint(generation.fingerprint);
         generation.by_content = true;
         self
     }
@@ -241,7 +241,7 @@ fn listed(name: &Name, place: FilePlace, known: IdentifiedFile, live: bool, hold
     let keyed = head.time.is_none();
     let path = place.path().to_owned();
     let generation = Generation {
-        print: head.print,
+        fingerprint: head.fingerprint,
         name: path
             .file_name()
             .map_or(name.file.as_str().into(), |name| name.to_string_lossy().into()),

@@ -23,7 +23,7 @@ const DIFFERENCE: usize = 4096;
 pub(super) fn told_apart(files: Vec<Listed>) -> Vec<Listed> {
     let mut by_print = BTreeMap::<Fingerprint, Vec<Listed>>::new();
     for file in files {
-        by_print.entry(file.print()).or_default().push(file);
+        by_print.entry(file.fingerprint()).or_default().push(file);
     }
     let mut done = Vec::new();
     while let Some((_, group)) = by_print.pop_first() {
@@ -31,9 +31,9 @@ pub(super) fn told_apart(files: Vec<Listed>) -> Vec<Listed> {
         let Some(keeper) = group.next() else { continue };
         for mut other in group {
             let at = Difference::between(&keeper, &other).at;
-            let print = derived(&other, at);
-            Arc::make_mut(&mut other.generation).print = print;
-            by_print.entry(print).or_default().push(other);
+            let fingerprint = derived(&other, at);
+            Arc::make_mut(&mut other.generation).fingerprint = fingerprint;
+            by_print.entry(fingerprint).or_default().push(other);
         }
         done.push(keeper);
     }
@@ -117,7 +117,7 @@ fn derived(file: &Listed, at: u64) -> Fingerprint {
     let line = memchr::memchr(b'\n', &rest).unwrap_or(rest.len());
     let hash = Sha256::new()
         .chain_update("another log with the same first event")
-        .chain_update(file.print().0)
+        .chain_update(file.fingerprint().0)
         .chain_update(at.to_be_bytes())
         .chain_update(&rest[..line]);
     Fingerprint::cut(&hash.finalize())

@@ -105,9 +105,9 @@ fn a_copy_elsewhere_has_the_same_positions_under_any_name() {
         ("copy", &lines(&["a", "b"])),
         ("packed", &gz_of(&lines(&["a", "b"]))),
     ]);
-    let print = |name| stage.list(&[stage.path(name)])[0].print();
-    assert_eq!(print("copy"), print(FIRST));
-    assert_eq!(print("packed"), print(FIRST));
+    let fingerprint = |name| stage.list(&[stage.path(name)])[0].fingerprint();
+    assert_eq!(fingerprint("copy"), fingerprint(FIRST));
+    assert_eq!(fingerprint("packed"), fingerprint(FIRST));
     let all = stage.list(&[stage.path("copy"), stage.path("packed"), stage.path(FIRST)]);
     assert_eq!(all.len(), 1);
 }
@@ -130,7 +130,7 @@ fn joined_members_and_files_without_events_are_known_for_what_they_are() {
     let files = stage.list(&paths);
     let of = |name: &str| files.iter().find(|file| *file.name() == *name).unwrap();
     assert!(of("all.gz").by_content() && !of(FIRST).by_content() && of("junk").keyed);
-    assert_ne!(of("all.gz").print(), of(FIRST).print());
+    assert_ne!(of("all.gz").fingerprint(), of(FIRST).fingerprint());
     assert_eq!(stage.read(&files[..]).0.len(), 4);
 }
 
@@ -196,22 +196,22 @@ fn of_files_with_one_first_event_only_a_true_beginning_is_a_copy() {
         let files = stage.list(&paths);
         let mut read = stage.read(&files).0;
         read.sort();
-        let prints = files.iter().map(|file| (file.name(), file.print()));
-        (read, prints.collect::<std::collections::BTreeMap<_, _>>(), files)
+        let fingerprints = files.iter().map(|file| (file.name(), file.fingerprint()));
+        (read, fingerprints.collect::<std::collections::BTreeMap<_, _>>(), files)
     };
-    let (read, prints, files) = shipped(&names);
+    let (read, fingerprints, files) = shipped(&names);
     let mut all = events(&["a", "b", "c", "a", "b", "y", "a", "x"]);
     all.sort();
     assert_eq!(read, all);
-    let distinct: std::collections::BTreeSet<_> = prints.values().collect();
-    assert_eq!((prints.len(), distinct.len()), (3, 3));
+    let distinct: std::collections::BTreeSet<_> = fingerprints.values().collect();
+    assert_eq!((fingerprints.len(), distinct.len()), (3, 3));
     let long = files.iter().find(|file| *file.name() == *"long.log").unwrap();
     let copies: std::collections::BTreeSet<_> = long.copies.iter().map(|name| &**name).collect();
     assert_eq!(copies, ["again.log.gz", "short.log"].into());
     // In whichever order they are named, and from wherever they were copied.
     let mut turned = names;
     turned.reverse();
-    assert_eq!(shipped(&turned).1, prints);
+    assert_eq!(shipped(&turned).1, fingerprints);
 }
 
 #[test]

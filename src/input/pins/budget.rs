@@ -25,8 +25,8 @@ impl Pins {
             if kept <= self.hold.max_bytes && short == 0 {
                 break;
             }
-            let print = tracked.generation.print;
-            let Some(pin) = self.links.get(&print).filter(|pin| pin.alone.is_some()) else {
+            let fingerprint = tracked.generation.fingerprint;
+            let Some(pin) = self.links.get(&fingerprint).filter(|pin| pin.alone.is_some()) else {
                 continue;
             };
             let bytes = pin.bytes;
@@ -73,7 +73,7 @@ impl Pins {
 
     fn let_go(&mut self, tracked: &Tracked) {
         let generation = &tracked.generation;
-        self.remove(generation.print);
+        self.remove(generation.fingerprint);
         // Beside the log its `.gz` is there still.
         if tracked.named {
             return;

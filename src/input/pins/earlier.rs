@@ -53,22 +53,26 @@ impl Pins {
         let (mut unfinished, mut foreign, mut left) = (Vec::new(), Vec::new(), 0);
         for name in names {
             match self.naming.whose(&name.to_string_lossy()) {
-                Whose::Own { print, gzip } => self.found(print, Pin::new(&directory, name, gzip)),
-                Whose::Unfinished { print, gzip } => unfinished.push((print, gzip, name)),
+                Whose::Own { fingerprint, gzip } => {
+                    self.found(fingerprint, Pin::new(&directory, name, gzip))
+                }
+                Whose::Unfinished { fingerprint, gzip } => {
+                    unfinished.push((fingerprint, gzip, name))
+                }
                 Whose::Left => left += u64::from(directory.remove(&name).is_ok()),
                 Whose::Sibling => {}
                 Whose::Foreign => foreign.push(name.to_string_lossy().into_owned()),
             }
         }
         // It may be all that keeps its file. Where the link that it was to replace is there, that is as good.
-        for (print, gzip, name) in unfinished {
-            if self.has(print) {
+        for (fingerprint, gzip, name) in unfinished {
+            if self.has(fingerprint) {
                 left += u64::from(directory.remove(&name).is_ok());
                 continue;
             }
-            let finished = OsString::from(self.naming.name(print, gzip));
+            let finished = OsString::from(self.naming.name(fingerprint, gzip));
             directory.rename(&name, &finished)?;
-            self.found(print, Pin::new(&directory, finished, gzip));
+            self.found(fingerprint, Pin::new(&directory, finished, gzip));
         }
         let input = self.naming.input();
         if left > 0 {
@@ -83,11 +87,11 @@ impl Pins {
     }
 
     /// Of a plain file and its `.gz` the plain one is whole: it is removed last.
-    fn found(&mut self, print: Fingerprint, pin: Pin) {
-        if let Some(other) = self.links.insert(print, pin.clone()) {
+    fn found(&mut self, fingerprint: Fingerprint, pin: Pin) {
+        if let Some(other) = self.links.insert(fingerprint, pin.clone()) {
             let (keep, drop) = if pin.gzip { (other, pin) } else { (pin, other) };
             let _ = drop.directory.remove(&drop.name);
-            self.links.insert(print, keep);
+            self.links.insert(fingerprint, keep);
         }
     }
 }

@@ -53,7 +53,7 @@ impl Pins {
         }
         let length = pin.directory.stat(&pin.name)?.length;
         let whole = is_whole(Arc::new(file), length, &self.pulse)?;
-        if !whole && let Some(pin) = self.links.get_mut(&tracked.generation.print) {
+        if !whole && let Some(pin) = self.links.get_mut(&tracked.generation.fingerprint) {
             pin.broken = Some(seen);
         }
         Ok(whole)
@@ -62,7 +62,7 @@ impl Pins {
     /// Makes the link of a named file, in place of an older one; `false` if the name is another file's by now.
     pub(super) fn link(&mut self, tracked: &Tracked) -> io::Result<bool> {
         let generation = &tracked.generation;
-        let name = self.naming.name(generation.print, generation.gzip);
+        let name = self.naming.name(generation.fingerprint, generation.gzip);
         let (name, beside) = (OsString::from(&name), OsString::from(name + ".new"));
         // The open file, not its name: that may be another's by now, or a link to elsewhere.
         let held = generation.held.as_ref().filter(|held| held.id == tracked.id);
@@ -90,7 +90,7 @@ impl Pins {
             verified: true,
             ..Pin::new(&directory, name, generation.gzip)
         };
-        let before = self.links.insert(generation.print, pin.clone());
+        let before = self.links.insert(generation.fingerprint, pin.clone());
         if let Some(before) = before.filter(|before| before.name != pin.name) {
             // The new one first, durably.
             directory.sync()?;

@@ -30,7 +30,7 @@ const AGENT: usize = 8;
 pub(super) struct LinkName {
     pub(super) agent: String,
     pub(super) input: String,
-    pub(super) print: Fingerprint,
+    pub(super) fingerprint: Fingerprint,
     pub(super) gzip: bool,
     /// It was being made when its agent was killed.
     pub(super) unfinished: bool,
@@ -50,9 +50,9 @@ impl LinkName {
             Some(rest) => (rest, true),
             None => (rest, false),
         };
-        let (input, print) = rest.strip_suffix(".log")?.rsplit_once('-')?;
+        let (input, fingerprint) = rest.strip_suffix(".log")?.rsplit_once('-')?;
         let (agent, input) = (agent.to_owned(), input.to_owned());
-        Some(Self { agent, input, print: print.parse().ok()?, gzip, unfinished })
+        Some(Self { agent, input, fingerprint: fingerprint.parse().ok()?, gzip, unfinished })
     }
 }
 
@@ -60,12 +60,12 @@ impl LinkName {
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Whose {
     Own {
-        print: Fingerprint,
+        fingerprint: Fingerprint,
         gzip: bool,
     },
     /// Likewise, under the name that it has while it is being made.
     Unfinished {
-        print: Fingerprint,
+        fingerprint: Fingerprint,
         gzip: bool,
     },
     /// Of another input of this agent.
@@ -85,19 +85,19 @@ impl Naming {
         &self.input
     }
 
-    pub(super) fn name(&self, print: Fingerprint, gzip: bool) -> String {
-        format!("{}-{}-{print}.log{}", self.agent, self.input, if gzip { ".gz" } else { "" })
+    pub(super) fn name(&self, fingerprint: Fingerprint, gzip: bool) -> String {
+        format!("{}-{}-{fingerprint}.log{}", self.agent, self.input, if gzip { ".gz" } else { "" })
     }
 
     pub(super) fn whose(&self, name: &str) -> Whose {
         match LinkName::parse(name).filter(|link| link.agent == self.agent) {
             None => Whose::Foreign,
             Some(link) if link.input == *self.input => {
-                let LinkName { print, gzip, .. } = link;
+                let LinkName { fingerprint, gzip, .. } = link;
                 if link.unfinished {
-                    Whose::Unfinished { print, gzip }
+                    Whose::Unfinished { fingerprint, gzip }
                 } else {
-                    Whose::Own { print, gzip }
+                    Whose::Own { fingerprint, gzip }
                 }
             }
             Some(link) if self.inputs.iter().any(|known| **known == *link.input) => Whose::Sibling,
@@ -119,8 +119,8 @@ pub(crate) fn rename_links(directory: &Path, key: &Key, from: &str, to: &str) ->
         other => other?,
     };
     for name in directory.names()? {
-        if let Whose::Own { print, gzip } = old.whose(&name.to_string_lossy()) {
-            directory.rename(&name, new.name(print, gzip).as_ref())?;
+        if let Whose::Own { fingerprint, gzip } = old.whose(&name.to_string_lossy()) {
+            directory.rename(&name, new.name(fingerprint, gzip).as_ref())?;
         }
     }
     Ok(())
@@ -188,14 +188,14 @@ mod tests {
     fn a_link_tells_whose_it_is_and_files_of_others_are_foreign() {
         let names = ["api".into(), "api-2".into()];
         let naming = Naming::new(&Key([1; 32]), &names[0], &names);
-        let print = Fingerprint([0xab; 16]);
+        let fingerprint = Fingerprint([0xab; 16]);
         for gzip in [false, true] {
-            let name = naming.name(print, gzip);
-            assert_eq!(naming.whose(&name), Whose::Own { print, gzip });
-            assert_eq!(naming.whose(&(name + ".new")), Whose::Unfinished { print, gzip });
+            let name = naming.name(fingerprint, gzip);
+            assert_eq!(naming.whose(&name), Whose::Own { fingerprint, gzip });
+            assert_eq!(naming.whose(&(name + ".new")), Whose::Unfinished { fingerprint, gzip });
         }
         let of = |key: u8, input: &str| {
-            Naming::new(&Key([key; 32]), &Arc::from(input), &[]).name(print, false)
+            Naming::new(&Key([key; 32]), &Arc::from(input), &[]).name(fingerprint, false)
         };
         assert_eq!(naming.whose(&of(1, "api-2")), Whose::Sibling);
         assert_eq!(naming.whose(&of(1, "removed")), Whose::Left);

@@ -19,9 +19,9 @@ impl Pins {
     pub(in crate::input) fn taking(mut self, stored: &mut Vec<(String, File)>) -> Self {
         for (name, file) in std::mem::take(stored) {
             match self.naming.whose(&name) {
-                Whose::Own { print, gzip } => {
-                    self.stored.insert(print, name);
-                    self.taken.push((print, FilePlace::Kept(Arc::new(file)), gzip));
+                Whose::Own { fingerprint, gzip } => {
+                    self.stored.insert(fingerprint, name);
+                    self.taken.push((fingerprint, FilePlace::Kept(Arc::new(file)), gzip));
                 }
                 _ => stored.push((name, file)),
             }
@@ -40,8 +40,8 @@ impl Pins {
     }
 
     /// Whether a generation has to be kept and no link does that.
-    pub(in crate::input) fn is_bare(&self, print: Fingerprint) -> bool {
-        self.hold.max_bytes > 0 && !self.has(print) && !self.shared.is_passed(print)
+    pub(in crate::input) fn is_bare(&self, fingerprint: Fingerprint) -> bool {
+        self.hold.max_bytes > 0 && !self.has(fingerprint) && !self.shared.is_passed(fingerprint)
     }
 
     /// Gives systemd what no link keeps, and takes back what is of no more use.
@@ -49,18 +49,18 @@ impl Pins {
         if !systemd_fdstore::is_there() {
             return;
         }
-        let bare = all.iter().filter(|tracked| self.is_bare(tracked.generation.print));
+        let bare = all.iter().filter(|tracked| self.is_bare(tracked.generation.fingerprint));
         let open = bare.filter_map(|one| one.generation.held.as_ref().map(|held| (one, held)));
         let mut wanted = HashSet::new();
         let mut new = Vec::new();
         for (tracked, held) in open.take(FILES) {
-            let print = tracked.generation.print;
-            let name = self.naming.name(print, held.gzip);
+            let fingerprint = tracked.generation.fingerprint;
+            let name = self.naming.name(fingerprint, held.gzip);
             wanted.insert(name.clone());
-            if self.stored.get(&print) != Some(&name)
+            if self.stored.get(&fingerprint) != Some(&name)
                 && systemd_fdstore::put(&name, &*held.file).is_ok()
             {
-                new.push((print, name));
+                new.push((fingerprint, name));
             }
         }
         self.stored.retain(|_, name| {
@@ -70,8 +70,9 @@ impl Pins {
             }
             keep
         });
-        for (print, name) in new {
-            if let Some(before) = self.stored.insert(print, name.clone()).filter(|old| *old != name)
+        for (fingerprint, name) in new {
+            if let Some(before) =
+                self.stored.insert(fingerprint, name.clone()).filter(|old| *old != name)
             {
                 systemd_fdstore::remove(&before);
             }

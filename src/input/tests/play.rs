@@ -309,7 +309,7 @@ impl Play {
     pub(super) fn look(&mut self) {
         let now = self.now();
         let shared = Arc::clone(&self.shared);
-        if let Ok(found) = self.catalogue.look(now, |print| shared.is_wanted(print)) {
+        if let Ok(found) = self.catalogue.look(now, |fingerprint| shared.is_wanted(fingerprint)) {
             (self.moved, self.kept) = (found.moved, found.kept);
             self.not_reopened = found.not_reopened;
             self.unreadable = found.unreadable.into_iter().map(|(path, _)| path).collect();
@@ -352,10 +352,10 @@ impl Play {
     pub(super) fn restart(&mut self) {
         let json = serde_json::to_string(&self.cursor).unwrap();
         let cursor: Option<Cursor> = serde_json::from_str(&json).unwrap();
-        let passed = |print: &Fingerprint| {
-            cursor.as_ref().and_then(|cursor| Some(cursor.generations.get(print)?.complete))
+        let passed = |fingerprint: &Fingerprint| {
+            cursor.as_ref().and_then(|cursor| Some(cursor.generations.get(fingerprint)?.complete))
         };
-        let seen = self.roll.entry(|print| passed(print) == Some(true));
+        let seen = self.roll.entry(|fingerprint| passed(fingerprint) == Some(true));
         let json = serde_json::to_string(&seen).unwrap();
         self.roll = roll(serde_json::from_str(&json).unwrap());
         (self.catalogue, self.shared, self.reader) =

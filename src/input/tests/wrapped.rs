@@ -126,8 +126,9 @@ fn parts_that_are_too_long_together_do_not_stay_in_memory() {
 #[test]
 fn a_log_in_frames_is_known_by_its_first_event() {
     let event = event("a", 30_000);
-    let print = |log: &str| head::read_all(log.as_bytes(), true, &KEY).unwrap().unwrap().print;
-    let plain = print(&format!("{event}\n"));
+    let fingerprint =
+        |log: &str| head::read_all(log.as_bytes(), true, &KEY).unwrap().unwrap().fingerprint;
+    let plain = fingerprint(&format!("{event}\n"));
     let messages = "2026-11-26T03:00:00Z stderr F starting\n".repeat(100);
     for log in [
         cri(&event, 16384),
@@ -137,7 +138,7 @@ fn a_log_in_frames_is_known_by_its_first_event() {
         format!("[{event}]\n"),
         format!("# a heading\nhost {event}"),
     ] {
-        assert_eq!(print(&log), plain, "{log:.60}");
+        assert_eq!(fingerprint(&log), plain, "{log:.60}");
     }
     // It is waited for while its last part is not there.
     let parts = cri(&event, 16384);

@@ -328,7 +328,9 @@ fn stored(
 
 /// The generation in an id of ours.
 fn generation(id: &str) -> Option<Fingerprint> {
-    Position::of_id(id).filter(|(_, kind)| *kind <= Position::GAP).map(|(print, _)| print)
+    Position::of_id(id)
+        .filter(|(_, kind)| *kind <= Position::GAP)
+        .map(|(fingerprint, _)| fingerprint)
 }
 
 /// Any answer is understood or refused.

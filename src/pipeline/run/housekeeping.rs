@@ -99,20 +99,20 @@ impl Pipeline {
 
     /// Notes which generations of the cursor are shown no more, and since when.
     fn compare(&mut self, now: Instant) {
-        let mut prints: Vec<_> =
+        let mut fingerprints: Vec<_> =
             self.ledger.with_cursor(|cursor| cursor.generations.keys().copied().collect());
-        prints.extend(
+        fingerprints.extend(
             self.ledger
                 .with_gaps(|gaps| gaps.iter().map(|gap| gap.place.generation).collect::<Vec<_>>()),
         );
         let mut any = false;
-        for print in prints {
-            match self.input.shows(print) {
+        for fingerprint in fingerprints {
+            match self.input.shows(fingerprint) {
                 Some(true) => {
                     any = true;
-                    self.absent.remove(&print);
+                    self.absent.remove(&fingerprint);
                 }
-                Some(false) => drop(self.absent.entry(print).or_insert(now)),
+                Some(false) => drop(self.absent.entry(fingerprint).or_insert(now)),
                 None => {}
             }
         }
@@ -124,17 +124,18 @@ impl Pipeline {
     }
 
     fn forget(&mut self, now: Instant) {
-        let mut gone: Vec<_> = self.absent.iter().map(|(print, since)| (*since, *print)).collect();
+        let mut gone: Vec<_> =
+            self.absent.iter().map(|(fingerprint, since)| (*since, *fingerprint)).collect();
         gone.sort_unstable();
         let excess = gone.len().saturating_sub(GONE);
-        let old = |(index, (since, print)): (usize, (Instant, Fingerprint))| {
-            (index < excess || now.duration_since(since) >= FORGET).then_some(print)
+        let old = |(index, (since, fingerprint)): (usize, (Instant, Fingerprint))| {
+            (index < excess || now.duration_since(since) >= FORGET).then_some(fingerprint)
         };
         let gone: HashSet<_> = gone.into_iter().enumerate().filter_map(old).collect();
-        self.ledger.forget(|print| gone.contains(print));
-        for print in gone {
-            self.absent.remove(&print);
-            self.read.remove(&print);
+        self.ledger.forget(|fingerprint| gone.contains(fingerprint));
+        for fingerprint in gone {
+            self.absent.remove(&fingerprint);
+            self.read.remove(&fingerprint);
         }
     }
 }
