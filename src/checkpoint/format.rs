@@ -133,9 +133,9 @@ mod tests {
             pause: 12,
             mark,
             marks,
-            altered: 1,
-            again: 10_000,
-            followed: true,
+            alterations: 1,
+            maybe_delivered_below: 10_000,
+            successor_checked: true,
         };
         let cursor = Cursor {
             generations: [(Fingerprint([9; 16]), progress)].into(),

@@ -46,14 +46,14 @@ pub(crate) struct Progress {
     #[serde(default, skip_serializing_if = "Marks::is_empty")]
     pub(crate) marks: Marks,
     /// How often the file was found changed below `offset`, and what follows the change read under other ids.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(crate) altered: u32,
+    #[serde(rename = "altered", default, skip_serializing_if = "is_default")]
+    pub(crate) alterations: u32,
     /// What begins below this may have been delivered before the file was altered, under earlier ids.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(crate) again: u64,
-    /// That something is missing after it was told.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(crate) followed: bool,
+    #[serde(rename = "again", default, skip_serializing_if = "is_default")]
+    pub(crate) maybe_delivered_below: u64,
+    /// A gap behind it, if there was one, was reported: its successor needs no look any more.
+    #[serde(rename = "followed", default, skip_serializing_if = "is_default")]
+    pub(crate) successor_checked: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -122,7 +122,10 @@ mod tests {
         let text = r#"{"generations":{"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a":{"offset":7,"mark":{"length":5,"hash":"0b0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}}}}"#;
         let cursor: Cursor = serde_json::from_str(text).unwrap();
         let progress = &cursor.generations[&Fingerprint([10; 16])];
-        assert_eq!((progress.offset, progress.again, progress.marks.is_empty()), (7, 0, true));
+        assert_eq!(
+            (progress.offset, progress.maybe_delivered_below, progress.marks.is_empty()),
+            (7, 0, true)
+        );
         // And writes nothing that was not there.
         assert_eq!(serde_json::to_string(&cursor).unwrap(), text);
     }

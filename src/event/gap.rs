@@ -186,7 +186,7 @@ impl GapRecord {
 impl GapPlace {
     /// Whether a cursor that stands here in its generation will not come to it any more.
     pub(crate) fn is_passed(&self, progress: &Progress) -> bool {
-        progress.altered > self.altered
+        progress.alterations > self.altered
             || match self.extent {
                 Extent::To(end) => progress.complete || progress.offset >= end,
                 Extent::Rest => progress.complete,
@@ -292,7 +292,7 @@ mod tests {
         let at = |offset, complete, altered| Progress {
             offset,
             complete,
-            altered,
+            alterations: altered,
             ..Progress::default()
         };
         let stretch = place(5, Extent::To(12));

@@ -39,8 +39,8 @@ impl Reader {
             time: prefix.and_then(|prefix| prefix.time),
             mark: prefix.map(|prefix| prefix.mark),
             marks: progress.marks.before(prefix.map_or(0, |prefix| prefix.at)),
-            altered: progress.altered + 1,
-            again: progress.again.max(progress.offset),
+            alterations: progress.alterations + 1,
+            maybe_delivered_below: progress.maybe_delivered_below.max(progress.offset),
             ..Progress::default()
         };
         self.advance(generation.fingerprint, again.clone());

@@ -146,7 +146,7 @@ impl Reader {
         let last = progress.time.unwrap_or(first);
         let watched = self.cursor.watched.is_none_or(|since| first >= since);
         let name = self.losses.name(fingerprint)?;
-        (watched && progress.complete && !progress.followed).then(|| Finished {
+        (watched && progress.complete && !progress.successor_checked).then(|| Finished {
             name,
             first,
             last,
@@ -177,7 +177,7 @@ impl Reader {
     fn hole(&mut self, fingerprint: Fingerprint, finished: Finished, next: Nanos) -> Gap {
         self.unseen.holes.remove(&fingerprint);
         let Finished { name, last, progress, .. } = finished;
-        let progress = Progress { followed: true, marks: Marks::default(), ..progress };
+        let progress = Progress { successor_checked: true, marks: Marks::default(), ..progress };
         self.advance(fingerprint, progress.clone());
         Gap {
             reason: GapReason::BackupGone,

@@ -290,8 +290,8 @@ impl Reader {
         let progress = Progress { offset: end, complete, time, pause, mark, marks, ..from.clone() };
         self.advance(generation.fingerprint, progress.clone());
         let batch = Batch {
-            generation: altered_print(generation.fingerprint, from.altered),
-            earlier: earlier_prints(generation.fingerprint, from.altered),
+            generation: altered_print(generation.fingerprint, from.alterations),
+            earlier: earlier_prints(generation.fingerprint, from.alterations),
             by_content: generation.by_content,
             start: from.offset,
             end,
@@ -306,7 +306,7 @@ impl Reader {
             told: assembly.told,
             file: Arc::clone(&generation.name),
             existed: self.existed(generation),
-            again: from.offset < from.again,
+            again: from.offset < from.maybe_delivered_below,
             permit,
         }
     }

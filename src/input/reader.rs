@@ -55,7 +55,7 @@ impl Chunk {
     fn end(generation: Fingerprint, file: Arc<str>, progress: Progress) -> Self {
         let offset = progress.offset;
         let batch = Batch {
-            generation: altered_print(generation, progress.altered),
+            generation: altered_print(generation, progress.alterations),
             earlier: Vec::new(),
             by_content: false,
             start: offset,
@@ -331,7 +331,7 @@ impl Reader {
             let offset = before.offset;
             let (from, to) = self.losses.span(generation, &self.cursor);
             let marks = Marks::default();
-            let progress = Progress { complete: true, followed: true, marks, ..before };
+            let progress = Progress { complete: true, successor_checked: true, marks, ..before };
             self.advance(generation, progress.clone());
             let Some((bytes, at_least)) = lost else {
                 return Some(ReaderItem::Chunk(Box::new(Chunk::end(generation, file, progress))));
@@ -346,7 +346,7 @@ impl Reader {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.insert(fingerprint, (progress.offset, progress.complete));
         drop(reading);
-        if progress.complete && !progress.followed {
+        if progress.complete && !progress.successor_checked {
             self.unseen.finished(fingerprint);
         }
         self.cursor.generations.insert(fingerprint, progress);

@@ -108,7 +108,7 @@ fn what_follows_a_change_has_ids_of_its_own_and_may_have_been_delivered_up_to_wh
     let line = event("a", 5000).len() as u64 + 1;
     assert_eq!(play.script("read 1 | read 1 | read 1"), "truncated:0 x | e | f");
     let progress = play.cursor.as_ref().unwrap().generations.values().next().unwrap();
-    assert_eq!((progress.altered, progress.again), (1, 4 * line));
+    assert_eq!((progress.alterations, progress.maybe_delivered_below), (1, 4 * line));
     assert_eq!(play.again, [false, false, false, false, true, true, false]);
 }
 

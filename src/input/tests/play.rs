@@ -428,7 +428,7 @@ impl Play {
                 word.push('!');
             }
             let position = chunk.batch.position(index).id();
-            let same = chunk.progress.altered > 0
+            let same = chunk.progress.alterations > 0
                 || *self.ids.entry(word.clone()).or_insert_with(|| position.clone()) == position;
             if !same {
                 word.push_str("(other id)");

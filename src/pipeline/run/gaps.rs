@@ -54,8 +54,8 @@ impl Pipeline {
         self.context.tell.damaged(gap.generation);
         self.read.insert(gap.generation, gap.progress.clone());
         let (extent, altered) = match gap.reason {
-            GapReason::Truncated => (Extent::Replaced, gap.progress.altered.saturating_sub(1)),
-            _ => (Extent::Rest, gap.progress.altered),
+            GapReason::Truncated => (Extent::Replaced, gap.progress.alterations.saturating_sub(1)),
+            _ => (Extent::Rest, gap.progress.alterations),
         };
         let reason = gap.reason.to_string();
         let place =
@@ -108,7 +108,7 @@ impl Pipeline {
     /// Enters what is lost in a chunk, one gap a reason, before the chunk; answers whether anything is.
     pub(super) fn pass_damage(&mut self, chunk: &mut Chunk) -> bool {
         let mut damage = std::mem::take(&mut chunk.told.damage);
-        let (generation, altered) = (chunk.generation, chunk.progress.altered);
+        let (generation, altered) = (chunk.generation, chunk.progress.alterations);
         let place = |damage: &Damage| GapPlace {
             generation,
             altered,
