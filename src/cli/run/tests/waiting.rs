@@ -49,7 +49,7 @@ fn an_output_that_hangs_delays_no_other() {
 
 #[test]
 fn no_more_requests_are_under_way_than_configured_however_long_an_output_hangs() {
-    // Of two pushes at once a Loki that dies may forget one (`turns.rs`).
+    // Loki can lose one of two concurrent pushes to a stream when it crashes (`stream_locks.rs`).
     for (output, requests) in [(elasticsearch as fn(&Fake, &str) -> String, 3), (loki, 1)] {
         let (fake, mut node) = (Fake::new(), Node::new());
         fake.state().always = Some(Do::Hang);
