@@ -61,8 +61,9 @@ impl<'de> Deserialize<'de> for Fingerprint {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RecordKind {
-    /// A complete line, or the readable rest of a torn one.
+    /// A complete line, or the readable rest of a torn one. Dead letters keep it under the name that it had first.
     #[default]
+    #[serde(rename = "yes")]
     Event,
     /// The remains of an event whose end was never written.
     Torn,
