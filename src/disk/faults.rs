@@ -1,13 +1,16 @@
-//! Errors on demand, in a debug build only: a step fails instead of acting, as it does on a bad or a full disk.
+//! Fault injection, in a debug build only: a step fails instead of acting, as on a bad or full disk.
 //!
-//! `AUDITRAIL_FAIL_AT=N` fails the N-th step that changes a file, `AUDITRAIL_FAIL_READ_AT=N` the N-th read; each is
-//! counted from 1, over all threads. `AUDITRAIL_FAIL_WITH` names the error (`EIO` unless set), `AUDITRAIL_FAIL_COUNT`
-//! how many in a row fail (one unless set), `AUDITRAIL_FAIL_UNDER` the directory below which they do. `HANG` is no error: the
-//! read or step never ends, as on a network file system whose server is gone. `AUDITRAIL_FAULTS=PATH` appends a line of JSON for each step and read:
-//! `change` or `read`, its number, what it was, the path, and the error it got instead, or null.
+//! - `AUDITRAIL_FAIL_AT=N` fails the N-th step that changes a file, `AUDITRAIL_FAIL_READ_AT=N` the N-th read. Each is
+//!   counted from 1, over all threads.
+//! - `AUDITRAIL_FAIL_WITH` names the error (default `EIO`). `HANG` is no error: the step or read never returns, as on a
+//!   network file system whose server is gone.
+//! - `AUDITRAIL_FAIL_COUNT` says how many in a row fail (default 1).
+//! - `AUDITRAIL_FAIL_UNDER` names the directory below which the count falls.
+//! - `AUDITRAIL_FAULTS=PATH` appends a line of JSON for each step and read: `change` or `read`, its number, the
+//!   operation, the path, and the injected error or null.
 //!
-//! A write is two steps, each of half the bytes: a fault at the second leaves a half-written file.
-//! Unit tests plan faults for one directory (`plan`), since many of them share a process.
+//! A write counts as two steps, each of half the bytes: a fault at the second leaves a half-written file.
+//! Many unit tests share a process, so they plan faults for one directory each (`plan`).
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -20,24 +23,24 @@ use serde_json::json;
 
 use super::Step;
 
-/// What a fault falls on.
+/// Which operations a fault applies to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum FaultKind {
-    /// Anything that changes a file.
+    /// Operations that change a file.
     Change,
-    /// Opening a file to read it, and reading from it.
+    /// Opening a file for reading, and reading from it.
     Read,
 }
 
-/// Faults that are to come.
+/// A series of planned faults.
 #[derive(Debug)]
 struct Plan {
     kind: FaultKind,
-    /// The directory below which they fall; `None`: anywhere.
+    /// The directory below which they apply; `None`: anywhere.
     under: Option<PathBuf>,
-    /// How many go well before.
+    /// How many operations succeed first.
     before: u64,
-    /// How many fail then.
+    /// How many fail after that.
     count: u64,
     error: Errno,
 }
@@ -46,9 +49,9 @@ struct Plan {
 struct Faults {
     plans: Vec<Plan>,
     tape: Option<File>,
-    /// Changes and reads so far.
+    /// Number of changes and of reads so far.
     seen: [u64; 2],
-    /// The path of each file that was opened to be written to.
+    /// The path of each file opened for writing, by its number.
     names: BTreeMap<u64, PathBuf>,
 }
 
@@ -65,19 +68,19 @@ fn faults() -> MutexGuard<'static, Faults> {
     FAULTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether writes are to be taken apart.
+/// Whether writes are split in two steps.
 pub(super) fn is_on() -> bool {
     *IS_ON && (!cfg!(test) || !faults().plans.is_empty())
 }
 
-/// The error that a step gets instead of acting.
+/// Fails a step if a fault is planned for it.
 pub(super) fn change(step: &Step<'_>) -> io::Result<()> {
     if !*IS_ON {
         return Ok(());
     }
     let mut faults = faults();
     let (what, file, paths) = match step {
-        // Not the disk's.
+        // These touch no disk.
         Step::Send | Step::Answer => return Ok(()),
         Step::Open(path, _, number) => {
             faults.names.insert(*number, path.to_path_buf());
@@ -101,7 +104,7 @@ pub(super) fn change(step: &Step<'_>) -> io::Result<()> {
     or_hang(met)
 }
 
-/// The file system does not answer: for ever, as far as this thread can tell.
+/// Stands for a file system that never answers: the thread blocks forever.
 const HANG: Errno = Errno::from_raw_os_error(4000);
 
 fn or_hang(met: io::Result<()>) -> io::Result<()> {
@@ -113,7 +116,7 @@ fn or_hang(met: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The error that a read gets instead of acting.
+/// Fails a read if a fault is planned for it.
 pub(super) fn read(path: &Path) -> io::Result<()> {
     if !*IS_ON {
         return Ok(());
@@ -122,8 +125,8 @@ pub(super) fn read(path: &Path) -> io::Result<()> {
     or_hang(met)
 }
 
-/// Lets `count` steps below a directory fail, after `before` of them went well. Earlier plans for it are dropped; a
-/// `count` of 0 plans nothing.
+/// Fails `count` operations below a directory, after `before` of them have succeeded. Replaces earlier plans for this
+/// directory; a `count` of 0 plans nothing.
 #[cfg(test)]
 pub(crate) fn plan(under: &Path, kind: FaultKind, before: u64, count: u64, error: Errno) {
     let mut faults = faults();
@@ -152,7 +155,7 @@ impl Faults {
         Self { plans: plans.collect(), tape, ..Self::default() }
     }
 
-    /// Counts one step and answers what becomes of it.
+    /// Counts one operation and returns its planned error, if any.
     fn meet(&mut self, kind: FaultKind, what: &str, paths: &[PathBuf]) -> io::Result<()> {
         let of = |plan: &&mut Plan| {
             plan.kind == kind
@@ -179,7 +182,7 @@ impl Faults {
             let kind = if kind == FaultKind::Read { "read" } else { "change" };
             let error = error.map(|error| format!("{error:?}"));
             let line = json!([kind, *seen, what, paths.first(), error]);
-            // A tape that is full is the test's to notice.
+            // If the record cannot be written, the test notices the missing line.
             let _ = tape.write_all(format!("{line}\n").as_bytes());
         }
         error.map_or(Ok(()), |error| Err(error.into()))

@@ -2,7 +2,7 @@ use rustix::io::Errno;
 
 use super::*;
 
-/// Lets so many of the steps below a directory fail, after some that go well.
+/// Fails this many steps below a directory, after some that succeed.
 fn fail(dir: &Path, before: u64, count: u64) {
     plan(dir, FaultKind::Change, before, count, Errno::IO);
 }
@@ -13,7 +13,7 @@ fn after_a_write_that_failed_nothing_is_written_behind_what_it_left() {
     let path = dir.path().join("file");
     let mut file = File::append(&path).unwrap();
     file.write_all(b"whole\n").unwrap();
-    // The second half, and the cut.
+    // Fails the second half of the write, and the truncation.
     fail(dir.path(), 1, 2);
     assert!(file.write_all(b"torn line\n").is_err());
     assert_eq!(fs::read(&path).unwrap(), b"whole\ntorn ");

@@ -1,9 +1,11 @@
-//! Every change that the agent makes to the file system.
+//! Every change that the agent makes to the file system: create, append, truncate, fsync, rename, link, unlink, mkdir.
 //!
-//! All writing goes through here, so that one place knows what is written: a test build can end the process before and
-//! after any of these steps, and note them down, so that what a power cut leaves can be worked out (`steps.rs`).
-//! The agent's own files are opened through no link, to write (`File`) and to read (`private.rs`). Only the file of a
-//! file output, which the operator named, may be anything: `File::append_to_output`.
+//! All writes of the crate pass through this file. A debug build can therefore kill the process before and after any of
+//! these steps, and record them, so that a test can work out the state of the disk after a power cut (`steps.rs`); it
+//! can also inject I/O errors (`faults.rs`).
+//! The agent opens its own files without following symbolic links, for writing ([`File`]) and for reading
+//! (`private.rs`). The one exception is the file of a file output: the operator named it, so it may be a link or a
+//! device ([`File::append_to_output`]).
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -33,37 +35,38 @@ pub(crate) use read::{Links, NoFile, ReadFile, list};
 pub(crate) use steps::{Step, at};
 use steps::{number, parts, step};
 
-/// A file that is written to. Made for the owner alone (0600).
+/// A file opened for writing. The agent creates it with mode 0600.
 #[derive(Debug)]
 pub(crate) struct File {
     inner: fs::File,
-    /// Tells it from others in the notes of a test build.
+    /// Identifies the file in the recorded steps of a debug build.
     number: u64,
     failed: Arc<Failed>,
 }
 
-/// What went wrong with a file, for it and its clones.
+/// Failures of a file, shared by all its clones.
 #[derive(Debug, Default)]
 struct Failed {
-    /// A write failed, perhaps after half of it.
+    /// A write failed and may have left a torn line at the end.
     is_torn: AtomicBool,
-    /// A sync failed.
+    /// An fsync failed, so earlier writes may be lost.
     is_lost: AtomicBool,
 }
 
 impl File {
-    /// Opens a file of ours to append to, made where it is missing.
+    /// Opens one of the agent's own files for appending, and creates it if it is missing.
     ///
     /// # Errors
-    /// Also if what stands there is not ours: see [`NotOurs`].
+    /// If the file cannot be opened or does not belong to the agent: see [`NotOurs`].
     pub(crate) fn append(path: &Path) -> io::Result<Self> {
         Self::own(path, false, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
     }
 
-    /// Makes an empty file. One that stands there, as a crash leaves it, goes first; a link goes, not what it leads to.
+    /// Creates an empty file. Removes a file that a crash left at this path; if a symbolic link is there, removes the
+    /// link and not its target.
     ///
     /// # Errors
-    /// Also if a directory stands there.
+    /// If the file cannot be created; also if a directory has this name.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let make = || Self::own(path, true, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL);
         match make() {
@@ -75,18 +78,18 @@ impl File {
         }
     }
 
-    /// Makes a file that is not there yet, to be written and read again.
+    /// Creates a new file for appending and reading.
     ///
     /// # Errors
-    /// Also if there is one.
+    /// If the file cannot be created; also if the path exists already.
     pub(crate) fn create_new(path: &Path) -> io::Result<Self> {
         Self::own(path, true, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL)
     }
 
-    /// Opens a file of ours that must be there, to be cut or overwritten.
+    /// Opens an existing file of the agent, to be truncated or overwritten.
     ///
     /// # Errors
-    /// Also if what stands there is not ours: see [`NotOurs`].
+    /// If the file is missing, cannot be opened or does not belong to the agent: see [`NotOurs`].
     pub(crate) fn existing(path: &Path) -> io::Result<Self> {
         Self::own(path, false, OFlags::WRONLY)
     }
@@ -97,10 +100,11 @@ impl File {
         Ok(Self { inner, number, failed: Arc::default() })
     }
 
-    /// Opens the file of a file output to append to, made where it is missing: it may be a link, or no regular file.
+    /// Opens the file of a file output for appending, and creates it if it is missing. It may be a symbolic link or
+    /// something other than a regular file.
     ///
     /// # Errors
-    /// As the disk has them.
+    /// Those of the file system.
     pub(crate) fn append_to_output(path: &Path) -> io::Result<Self> {
         let number = number();
         let inner = step(Step::Open(path, false, number), || {
@@ -109,10 +113,11 @@ impl File {
         Ok(Self { inner, number, failed: Arc::default() })
     }
 
-    /// Writes at the end, all or as much as fits before the error.
+    /// Appends all bytes, or as many as the disk takes before it reports an error.
     ///
     /// # Errors
-    /// As the disk has them. After one nothing more is written before the file is cut, or it would stand behind half a line.
+    /// Those of the file system. After a failed write this refuses further writes until [`File::set_len`] has cut off
+    /// the torn line; otherwise the next write would follow half a line.
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.failed.is_torn.load(Relaxed) {
             let what = "an earlier write failed, and what it left could not be cut off";
@@ -125,18 +130,19 @@ impl File {
         written
     }
 
-    /// Cuts the file, or lengthens it with NUL bytes.
+    /// Truncates the file, or extends it with NUL bytes.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
         step(Step::Cut(self.number, length), || self.inner.set_len(length))?;
         self.failed.is_torn.store(false, Relaxed);
         Ok(())
     }
 
-    /// Makes content and length durable.
+    /// Makes content and length durable (`fdatasync`).
     ///
     /// # Errors
-    /// As the disk has them, and ever after one: the kernel may have dropped what it could not write, and says of the rest
-    /// that it is durable. Opened and written anew, a file is another.
+    /// Those of the file system. After one failed fsync all later calls fail too: the kernel may have dropped the pages
+    /// that it could not write, and would report the rest as durable. To recover, open the file again and write the
+    /// data again.
     pub(crate) fn sync(&self) -> io::Result<()> {
         if self.failed.is_lost.load(Relaxed) {
             let what = "an earlier sync of this file failed, so what was written may be lost";
@@ -156,35 +162,36 @@ impl File {
         Ok(Self { inner, number: self.number, failed })
     }
 
-    /// For locks and descriptors; nothing is to be written through it.
+    /// For locks and descriptors only. Do not write through it: such a write would bypass the recorded steps.
     pub(crate) fn inner(&self) -> &fs::File {
         &self.inner
     }
 }
 
-/// The directory that holds the last name of a path.
+/// The directory that contains the last component of a path.
 pub(crate) fn above(path: &Path) -> &Path {
     path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a directory and those above it, for the owner alone (0700), and their names durable.
+/// Creates a directory and its missing parents with mode 0700, and makes their names durable with fsync.
 pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     if path.is_dir() {
-        // An earlier process may have made it and ended before it was durable. Above it another user may rule.
+        // An earlier process may have created it and ended before the fsync. The directory above may belong to another
+        // user, so a failure here is ignored.
         let _ = above.map(sync_directory);
         return Ok(());
     }
     above.map_or(Ok(()), create_dir_all)?;
     match step(Step::Directory(path), || fs::DirBuilder::new().mode(0o700).create(path)) {
-        // Somebody else was faster.
+        // Another process created it in the meantime.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         other => other?,
     }
     above.map_or(Ok(()), sync_directory)
 }
 
-/// A socket that listens, for the owner alone (0600) once this returns.
+/// Creates a listening Unix socket; its mode is 0600 when this function returns.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let listener = step(Step::Socket(path), || UnixListener::bind(path))?;
     step(Step::Private(path), || fs::set_permissions(path, fs::Permissions::from_mode(0o600)))?;
@@ -195,7 +202,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step(Step::Rename(from, to), || fs::rename(from, to))
 }
 
-/// A second name, `to`, for an open file on the same file system.
+/// Creates a second name `to` (a hard link) for an open file on the same file system.
 pub(crate) fn hard_link(file: &ReadFile, to: &Path) -> io::Result<()> {
     step(Step::Link(file.path(), to), || own_directory::link(file, rustix::fs::CWD, to))
 }
@@ -204,19 +211,20 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     step(Step::Unlink(path), || fs::remove_file(path))
 }
 
-/// Makes the names in a directory durable.
+/// Makes the names in a directory durable (fsync of the directory).
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     step(Step::Names(path), || fs::File::open(path)?.sync_all())
 }
 
-/// Writes a whole file so that it is there with all its bytes or as before: beside it, synced, renamed, directory synced.
+/// Replaces a file atomically: after a crash it has either all the new bytes or its old content. Writes the file
+/// `beside`, calls fsync, renames it to `path`, and calls fsync on the directory.
 pub(crate) fn replace(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
     write_synced(beside, bytes)?;
     rename(beside, path)?;
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-/// Writes a new file, synced; its name may be lost until the directory is synced.
+/// Writes a new file and calls fsync. A crash can still lose its name until the directory is synced.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;

@@ -1,7 +1,8 @@
-//! A directory of the agent's own, beside files of others.
+//! A directory that belongs to the agent and lies beside files of other users, such as the directory of held backups.
 //!
-//! Whoever may write to the directory above can rename it and put another in its place, or a link to elsewhere. So it is
-//! opened once, and everything in it is reached through its descriptor.
+//! Whoever may write to the parent directory can rename this one, or replace it with another directory or a symbolic
+//! link. The agent therefore opens it once and reaches everything in it through that descriptor (`openat`, `renameat`,
+//! `unlinkat`).
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -20,7 +21,7 @@ use super::private::{self, NotOurs, may_own, own, set_mode};
 use super::read::{Links, ReadFile, directory, walk};
 use super::steps::{Step, read_step, step};
 
-/// The owner may do all, others nothing.
+/// Mode 0700.
 const PRIVATE: Mode = Mode::RWXU;
 
 /// An open directory that belongs to the agent's user or to root, with mode 0700.
@@ -29,43 +30,45 @@ pub(crate) struct OwnDirectory {
     inner: fs::File,
     path: PathBuf,
     id: (u64, u64),
-    /// Of the directory above.
+    /// Device and inode of the parent directory.
     above: (u64, u64),
 }
 
-/// Where the path of an open directory leads now.
+/// What has become of the path of an open directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Standing {
-    /// To it.
+    /// The path still leads to this directory.
     InPlace,
-    /// Somebody renamed it; what was in it still is.
+    /// Somebody renamed the directory. Its files are still in it.
     Moved,
-    /// Somebody removed it, or the directory above is another one.
+    /// Somebody removed the directory, or the parent directory is another one now.
     Gone,
 }
 
-/// What is known of a file without opening it.
+/// The metadata of a file, read without opening it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FileStat {
     /// Device and inode.
     pub(crate) id: (u64, u64),
     /// A regular file.
     pub(crate) is_file: bool,
-    /// Names that it has.
+    /// Number of hard links.
     pub(crate) links: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub(crate) length: u64,
-    /// Bytes on disk.
+    /// Bytes allocated on disk.
     pub(crate) bytes: u64,
-    /// When it was last written to: seconds since the epoch, and nanoseconds.
+    /// Modification time: seconds since the epoch, and nanoseconds.
     pub(crate) modified: (i64, i64),
 }
 
 impl OwnDirectory {
-    /// Opens a directory that is there. One that others may enter is closed to them.
+    /// Opens an existing directory. If it belongs to the agent's user and others have permissions on it, sets its mode
+    /// to 0700.
     ///
     /// # Errors
-    /// If there is none, or a link or something else in its place, or one of another user: see [`NotOurs`].
+    /// If it does not exist, if its name is a symbolic link or no directory, or if it belongs to another user: see
+    /// [`NotOurs`].
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         read_step(path, || Self::open_unfailing(path))
     }
@@ -88,10 +91,11 @@ impl OwnDirectory {
         Ok(Self { inner: inner.into(), path: path.to_owned(), id, above })
     }
 
-    /// Opens a directory, made if it is not there, for the owner alone; its name is durable.
+    /// Opens a directory, and creates it with mode 0700 if it does not exist. Its name is durable when this function
+    /// returns.
     ///
     /// # Errors
-    /// As [`OwnDirectory::open`], and if it cannot be made.
+    /// As [`OwnDirectory::open`], and if it cannot be created.
     pub(crate) fn make(path: &Path) -> io::Result<Self> {
         match Self::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -101,7 +105,7 @@ impl OwnDirectory {
         super::create_dir_all(parent)?;
         let opened = directory(parent)?;
         match step(Step::Directory(path), || Ok(mkdirat(&opened, name, PRIVATE)?)) {
-            // Somebody else was faster; whose it is will show.
+            // Another process created it in the meantime; `open` below checks its owner.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other?,
         }
@@ -109,7 +113,7 @@ impl OwnDirectory {
         Self::open(path)
     }
 
-    /// Where its path leads now.
+    /// What has become of its path.
     pub(crate) fn standing(&self) -> Standing {
         let leads =
             |path: &Path, flags, id| statat(CWD, path, flags).is_ok_and(|stat| id_of(&stat) == id);
@@ -124,12 +128,12 @@ impl OwnDirectory {
         }
     }
 
-    /// Where it was when it was opened.
+    /// Its path at the time it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The names in it, in no order.
+    /// The names in it, in no particular order.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -137,10 +141,10 @@ impl OwnDirectory {
         read_step(&self.path, || private::names(&self.inner))
     }
 
-    /// What is known of a file in it; a link is not followed.
+    /// The metadata of a file in it. A symbolic link is not followed.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such file.
     pub(crate) fn stat(&self, name: &OsStr) -> io::Result<FileStat> {
         let stat = statat(&self.inner, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(FileStat {
@@ -153,7 +157,7 @@ impl OwnDirectory {
         })
     }
 
-    /// Opens a file in it.
+    /// Opens a file in it for reading.
     ///
     /// # Errors
     /// As [`ReadFile::open`].
@@ -161,19 +165,20 @@ impl OwnDirectory {
         ReadFile::open_in(self.inner.as_fd(), name, &self.path.join(name))
     }
 
-    /// A second name in it for an open file on the same file system: for this very file, whatever its old name is by now.
+    /// Creates a hard link in it to an open file on the same file system. The link is to that very file, even if its
+    /// old name belongs to another file by now.
     ///
     /// # Errors
-    /// If the name is taken, or a link is not allowed.
+    /// If the name is taken, or the kernel does not allow the link.
     pub(crate) fn link(&self, file: &ReadFile, name: &OsStr) -> io::Result<()> {
         let to = self.path.join(name);
         step(Step::Link(file.path(), &to), || link(file, self.inner.as_fd(), name.as_ref()))
     }
 
-    /// Gives a file in it another name, in place of what has that.
+    /// Renames a file in it. A file that has the new name already is replaced.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If the file does not exist.
     pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         let (before, after) = (self.path.join(from), self.path.join(to));
         step(Step::Rename(&before, &after), || Ok(renameat(&self.inner, from, &self.inner, to)?))
@@ -182,31 +187,32 @@ impl OwnDirectory {
     /// Removes a file in it.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If the file does not exist.
     pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
         step(Step::Unlink(&self.path.join(name)), || {
             Ok(unlinkat(&self.inner, name, AtFlags::empty())?)
         })
     }
 
-    /// Makes the names in it durable.
+    /// Makes the names in it durable (fsync of the directory).
     ///
     /// # Errors
-    /// If the disk does not take them.
+    /// If the disk reports an error.
     pub(crate) fn sync(&self) -> io::Result<()> {
         step(Step::Names(&self.path), || self.inner.sync_all())
     }
 
-    /// The room on its file system.
+    /// Total and free space of its file system.
     ///
     /// # Errors
-    /// If the file system does not say.
+    /// If the file system does not report it.
     pub(crate) fn space(&self) -> io::Result<StatVfs> {
         Ok(fstatvfs(&self.inner)?)
     }
 }
 
-/// A name in a directory for the file that is open, by the link that the kernel shows of it.
+/// Creates a hard link to an open file through `/proc/self/fd`, so that the link is to the open file and not to
+/// whatever has its old name now.
 pub(super) fn link(file: &ReadFile, directory: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
     let open = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
     Ok(linkat(CWD, open, directory, name, AtFlags::SYMLINK_FOLLOW)?)

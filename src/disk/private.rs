@@ -1,9 +1,11 @@
-//! Opening the agent's own files in the state directory.
+//! Opens the agent's own files in the state directory, safely against other users.
 //!
-//! Another user may have been able to write there: a directory that was open to all, a volume that another pod mounts. He
-//! can put a link to a file that only root may write where the agent makes its next file, or a FIFO where it reads one.
-//! So no symbolic link is followed, nothing is waited for, and what was opened is looked at through its descriptor: a
-//! regular file with one name, which belongs to the agent's user or to root.
+//! Another user may have been able to write there: the directory may have been open to all, or another pod may mount
+//! the same volume. Such a user can put a symbolic link to a file that only root may write at the path of the agent's
+//! next file, or a FIFO at the path of a file that the agent reads.
+//! Every open here therefore follows no symbolic link and does not block. The checks then use the open descriptor: it
+//! must be a regular file that belongs to the agent's user or to root, and a file opened for writing must have only one
+//! name.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -19,23 +21,24 @@ use rustix::io::Errno;
 use super::above;
 use super::steps::{Step, read_step, step};
 
-/// Added to every mode of opening: no link is followed, a FIFO is not waited for, a terminal does not become ours.
+/// Flags added to every open: follow no symbolic link, do not block on a FIFO, do not take a terminal as the
+/// controlling one.
 const WARY: OFlags =
     OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// The owner may read and write (0600), others nothing.
+/// Mode 0600.
 pub(super) const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Why a file is not taken for the agent's own. Comes as the inner error of an [`io::Error`].
+/// Why a file is not accepted as the agent's own. It is the inner error of an [`io::Error`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NotOurs {
-    /// Anything but a regular file.
+    /// It is not a regular file.
     #[error("it is {0}, not a file: remove it")]
     Kind(&'static str),
-    /// A file with a second name, which may be another program's.
+    /// It has a second name (hard link), so it may be another program's file.
     #[error("it has {0} names (hard links), so it may be another program's file: remove this name")]
     Names(u64),
-    /// A file of another user.
+    /// It belongs to another user.
     #[error(
         "it belongs to user {owner}, and only root and the agent's user {own} may own it: find out who put it there, then remove it or give it back with `chown`"
     )]
@@ -43,7 +46,7 @@ pub(crate) enum NotOurs {
 }
 
 impl NotOurs {
-    /// What an error says of a file that is not ours, if it does.
+    /// The [`NotOurs`] inside an I/O error, if there is one.
     pub(crate) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref())
     }
@@ -55,7 +58,7 @@ impl From<NotOurs> for io::Error {
     }
 }
 
-/// What stands in a file's place, for people; `None`: a regular file.
+/// The kind of a file that is not a regular file, in words for error messages; `None` for a regular file.
 pub(crate) fn kind(raw_mode: u32) -> Option<&'static str> {
     Some(match FileType::from_raw_mode(raw_mode) {
         FileType::RegularFile => return None,
@@ -68,20 +71,20 @@ pub(crate) fn kind(raw_mode: u32) -> Option<&'static str> {
     })
 }
 
-/// Users who may own the agent's files.
+/// Whether this user may own the agent's files: root and the agent's user may.
 pub(crate) fn may_own(owner: u32) -> bool {
     owner == 0 || owner == own()
 }
 
-/// The agent's user.
+/// The agent's effective user id.
 pub(crate) fn own() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether something of this mode and owner is a regular file that the agent may take for its own.
+/// Checks by mode and owner that a file is a regular file that the agent may accept as its own.
 ///
 /// # Errors
-/// Says what it is instead, or whose.
+/// Says what kind of file it is instead, or which user owns it.
 pub(crate) fn ours(mode: u32, owner: u32) -> Result<(), NotOurs> {
     match kind(mode) {
         Some(kind) => Err(NotOurs::Kind(kind)),
@@ -90,7 +93,7 @@ pub(crate) fn ours(mode: u32, owner: u32) -> Result<(), NotOurs> {
     }
 }
 
-/// Somebody beside root and the agent's user.
+/// A user or group other than root and the agent's user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Other {
     Everybody,
@@ -99,7 +102,8 @@ pub(crate) enum Other {
 }
 
 impl Other {
-    /// Who else may write to a file, or put another in its place in a directory.
+    /// Who else may write to this file, or, for a directory, replace files in it. `None`: only root and the agent's
+    /// user.
     pub(crate) fn writer(meta: &fs::Metadata) -> Option<Self> {
         let mode = meta.mode();
         if mode & 0o002 != 0 {
@@ -112,12 +116,12 @@ impl Other {
     }
 }
 
-/// Whether a group may have others in it than the agent's user and root.
+/// Whether a group may have members other than the agent's user and root.
 pub(crate) fn is_shared(group: u32) -> bool {
     group != 0 && group != rustix::process::getegid().as_raw()
 }
 
-/// The names in an open directory, in no order.
+/// The names in an open directory, in no particular order.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -133,10 +137,10 @@ pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Opens one of our files to write to it, with these flags.
+/// Opens one of the agent's files for writing, with these flags.
 ///
 /// # Errors
-/// If it cannot be opened, or is not ours: see [`NotOurs`].
+/// If it cannot be opened, or does not belong to the agent: see [`NotOurs`].
 pub(super) fn open_to_write(path: &Path, flags: OFlags) -> io::Result<fs::File> {
     let opened = match open(path, flags | WARY, MODE) {
         Err(error) => return Err(in_place(path, error)),
@@ -151,7 +155,7 @@ pub(super) fn open_to_write(path: &Path, flags: OFlags) -> io::Result<fs::File> 
     Ok(opened)
 }
 
-/// Some errors of opening say only that no regular file stands there.
+/// Translates errors of `open` that only mean "this is not a regular file" into [`NotOurs::Kind`].
 fn in_place(path: &Path, error: Errno) -> io::Error {
     let is_odd = matches!(error, Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ISDIR);
     let found = if is_odd { statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok() } else { None };
@@ -161,7 +165,7 @@ fn in_place(path: &Path, error: Errno) -> io::Error {
     }
 }
 
-/// One of our files that is read.
+/// One of the agent's own files, opened for reading.
 #[derive(Debug)]
 pub(crate) struct OwnFile {
     inner: fs::File,
@@ -169,11 +173,11 @@ pub(crate) struct OwnFile {
 }
 
 impl OwnFile {
-    /// Opens a file to read it. Those who only look may be another user than the agent: its owner is the agent's user,
-    /// root, or the owner of the directory.
+    /// Opens a file for reading. Commands that only inspect the state may run as another user than the agent, so the
+    /// owner may also be the owner of the directory.
     ///
     /// # Errors
-    /// If it cannot be opened, or is not the agent's: see [`NotOurs`].
+    /// If it cannot be opened, or does not belong to the agent: see [`NotOurs`].
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         read_step(path, || {
             let opened = open(path, OFlags::RDONLY | WARY, Mode::empty());
@@ -187,15 +191,15 @@ impl OwnFile {
         })
     }
 
-    /// For locks; nothing is read through it.
+    /// For locks only. Do not read through it: such a read would bypass fault injection.
     pub(crate) fn inner(&self) -> &fs::File {
         &self.inner
     }
 
-    /// Bytes of it now.
+    /// Its length in bytes.
     ///
     /// # Errors
-    /// If it cannot be examined.
+    /// If the file cannot be examined.
     pub(crate) fn length(&self) -> io::Result<u64> {
         Ok(self.inner.metadata()?.len())
     }
@@ -213,15 +217,16 @@ impl Seek for OwnFile {
     }
 }
 
-/// Gives an open file or directory these permissions.
+/// Sets the permissions of an open file or directory.
 ///
 /// # Errors
-/// If it is not ours, or the disk does not take them.
+/// If it belongs to another user, or the disk reports an error.
 pub(crate) fn set_mode(opened: impl AsFd, path: &Path, mode: Mode) -> io::Result<()> {
     step(Step::Private(path), || Ok(fchmod(opened, mode)?))
 }
 
-/// The content of one of our files; `None` if it is larger than `most` bytes, however large it is.
+/// The content of one of the agent's files; `None` if it is larger than `most` bytes. Never reads more than `most + 1`
+/// bytes into memory.
 ///
 /// # Errors
 /// As [`OwnFile::open`], and if it cannot be read.
@@ -243,7 +248,8 @@ mod tests {
     use super::super::File;
     use super::*;
 
-    /// Puts one of each kind under a name, and says what the error has to say.
+    /// Puts each kind of non-regular file at one path, and calls `each` with the path and the words that the error must
+    /// contain.
     fn in_the_way(dir: &Path, each: impl Fn(&Path, &str)) {
         let (victim, path) = (dir.join("victim"), dir.join("file"));
         fs::write(&victim, "precious").unwrap();
@@ -305,7 +311,7 @@ mod tests {
         for error in [File::append(&path).unwrap_err(), File::existing(&path).unwrap_err()] {
             assert_eq!(NotOurs::of(&error), Some(&NotOurs::Names(2)), "{error}");
         }
-        // What is made new is another file.
+        // `create` makes a new file and leaves the other name's file alone.
         File::create(&path).unwrap().write_all(b"new").unwrap();
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
     }

@@ -1,9 +1,9 @@
-//! Reading files in directories that another user may write to.
+//! Reads files in directories that another user may write to, safely against symbolic links, FIFOs and devices.
 //!
-//! Such a user can give the name of a log to anything, and exchange it between two looks: a symbolic link to a file that
-//! only root may read, a FIFO whose opening waits for ever, a device whose opening alone does something. So a file is
-//! opened without waiting and without following a link, and looked at through its descriptor. A symbolic link is followed
-//! only where the one who made it could read the file anyway: root, or the agent's own user.
+//! Such a user can give the log's name to something else, and swap it between two system calls: a symbolic link to a
+//! file that only root may read, a FIFO that blocks the opener forever, a device that acts when opened. Every open here
+//! therefore does not block, follows no untrusted link, and checks the open descriptor. A symbolic link is followed
+//! only if its owner could read the target anyway: root or the agent's own user.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -22,57 +22,58 @@ use rustix::io::Errno;
 use super::private::{kind, may_own};
 use super::steps::read_step;
 
-/// Links that one name may lead through, as the kernel has it (`MAXSYMLINKS` in Linux' `namei.h`).
+/// Most symbolic links followed for one path, as in the kernel (`MAXSYMLINKS` in Linux' `namei.h`).
 const LINKS: usize = 40;
 
-/// Opened for reading, never waited for: a FIFO opens at once, a terminal does not become the process's own.
+/// Flags for reading: a FIFO opens at once, and a terminal does not become the process's controlling one.
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// A place on the way to a file: opened without reading it.
+/// Flags for one component of a path: `O_PATH` opens it without reading it.
 const ON_THE_WAY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Which symbolic links are followed. On the way to the file those of root and of the agent's user always are.
+/// Which symbolic links are followed. In parent directories of the path, links of root and of the agent's user always
+/// are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Links {
-    /// None in place of the file itself.
+    /// None in the last component of the path.
     Refused,
-    /// Those that root or the agent's user made.
+    /// Links that belong to root or the agent's user.
     Trusted,
-    /// All: someone named this file on the command line.
+    /// All: the operator named this file on the command line.
     Followed,
 }
 
-/// A regular file that is read.
+/// A regular file, opened for reading.
 #[derive(Debug)]
 pub(crate) struct ReadFile {
     inner: fs::File,
-    /// The name by which it was opened, which may be another file's by now.
+    /// The path that it was opened by; another file may have this name by now.
     path: PathBuf,
 }
 
-/// What stands in the place of a file and is not opened. Comes as the inner error of an [`io::Error`].
+/// Why a path is not a regular file that may be read. It is the inner error of an [`io::Error`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NoFile {
-    /// A symbolic link where none is followed.
+    /// A symbolic link where none may be.
     #[error(
         "it is a symbolic link, and no link is followed here: put the file itself in its place"
     )]
     Link,
-    /// A symbolic link of somebody who may not be allowed to read what it leads to.
+    /// A symbolic link of a user who may not be allowed to read its target.
     #[error(
         "{} is a symbolic link of user {owner}, and only links of root and of the agent's own user are followed: name the \
          path behind it, or give it to root with `chown -h root`",
         path.display()
     )]
     LinkOf { path: PathBuf, owner: u32 },
-    /// Anything else that is no regular file.
+    /// Anything else that is not a regular file.
     #[error("it is {0}, not a file")]
     Other(&'static str),
 }
 
 impl NoFile {
-    /// What an error says of the thing in the file's place, if it does.
+    /// The [`NoFile`] inside an I/O error, if there is one.
     pub(crate) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref())
     }
@@ -85,10 +86,10 @@ impl From<NoFile> for io::Error {
 }
 
 impl ReadFile {
-    /// Opens a regular file. Never waits for another process.
+    /// Opens a regular file. Never blocks on another process.
     ///
     /// # Errors
-    /// If it cannot be opened, or something else stands in its place: see [`NoFile`].
+    /// If it cannot be opened, or is not a regular file: see [`NoFile`].
     pub(crate) fn open(path: &Path, links: Links) -> io::Result<Self> {
         read_step(path, || {
             if links == Links::Followed {
@@ -99,7 +100,7 @@ impl ReadFile {
         })
     }
 
-    /// Opens a regular file of an open directory; no link in its place is followed. `path` is for people.
+    /// Opens a regular file of an open directory. Follows no symbolic link in its place. `path` is for error messages.
     pub(super) fn open_in(
         directory: BorrowedFd<'_>,
         name: &OsStr,
@@ -116,10 +117,10 @@ impl ReadFile {
         }
     }
 
-    /// A file that is open already, opened once more: with a place of its own in it, if that is possible.
+    /// Opens an open file once more through `/proc/self/fd`. A regular file then has its own read position.
     ///
     /// # Errors
-    /// If it is no regular file, or `/proc` is not there.
+    /// If it is not a regular file, or `/proc` is not mounted.
     pub(crate) fn again(file: &fs::File) -> io::Result<Self> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         read_step(&path, || Self::regular(open(&path, READ, Mode::empty())?, &path))
@@ -141,21 +142,21 @@ impl ReadFile {
         self.inner.metadata()
     }
 
-    /// Reads at an offset; 0 bytes at the end.
+    /// Reads at an offset; returns 0 at the end of the file.
     pub(crate) fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         read_step(&self.path, || self.inner.read_at(into, at))
     }
 
-    /// Fills the buffer from an offset on; `UnexpectedEof` if the file ends before.
+    /// Fills the buffer from an offset on; `UnexpectedEof` if the file ends earlier.
     pub(crate) fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
         read_step(&self.path, || self.inner.read_exact_at(into, at))
     }
 }
 
-/// Lists a directory. The entries come in no order.
+/// Lists a directory, in no particular order.
 ///
 /// # Errors
-/// If it cannot be read. An entry can fail on its own.
+/// If it cannot be read. Single entries can fail too.
 pub(crate) fn list(directory: &Path) -> io::Result<fs::ReadDir> {
     read_step(directory, || fs::read_dir(directory))
 }
@@ -178,15 +179,15 @@ impl AsFd for ReadFile {
     }
 }
 
-/// Goes to the directory of a file, part by part, and follows on the way the links that may be followed. Answers the
-/// directory and the last name in it, which was no link a moment ago.
+/// Opens the parent directory of a file, component by component, and follows the links that may be followed. Returns
+/// the directory and the last component, which was no link when this function looked at it.
 pub(super) fn walk(path: &Path, links: Links) -> io::Result<(OwnedFd, OsString)> {
     let (at, name) = parts_of(path, links)?;
-    // Nothing but a root, a dot or two.
+    // The path consists of `/`, `.` and `..` only.
     Ok((at, name.ok_or(NoFile::Other("a directory"))?))
 }
 
-/// Goes to a directory in the same way, through the links of root and of the agent's user.
+/// Opens a directory in the same way. Follows links of root and of the agent's user.
 pub(super) fn directory(path: &Path) -> io::Result<OwnedFd> {
     match parts_of(path, Links::Trusted)? {
         (at, None) => Ok(at),
@@ -197,7 +198,7 @@ pub(super) fn directory(path: &Path) -> io::Result<OwnedFd> {
     }
 }
 
-/// The directory of the last name on a path, and that name if there is one.
+/// The parent directory of the last component of a path, and that component if there is one.
 fn parts_of(path: &Path, links: Links) -> io::Result<(OwnedFd, Option<OsString>)> {
     let mut at = open(if path.is_absolute() { "/" } else { "." }, ON_THE_WAY, Mode::empty())?;
     let mut parts = parts(path);
@@ -211,7 +212,7 @@ fn parts_of(path: &Path, links: Links) -> io::Result<(OwnedFd, Option<OsString>)
                 if last {
                     return Err(NoFile::Link.into());
                 }
-                // The kernel follows a link in procfs itself, not by its text, and no user can create one there.
+                // The kernel resolves a link in procfs itself, not by its text, and no user can create one there.
                 at = openat(&at, &part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             }
             FileType::Symlink => {
@@ -241,7 +242,7 @@ fn parts_of(path: &Path, links: Links) -> io::Result<(OwnedFd, Option<OsString>)
     Ok((at, None))
 }
 
-/// The parts of a path, the last one first.
+/// The components of a path, last one first.
 fn parts(path: &Path) -> Vec<OsString> {
     let parts = path.components().filter_map(|part| match part {
         Component::Normal(name) => Some(name.to_owned()),

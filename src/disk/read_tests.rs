@@ -1,4 +1,4 @@
-//! What is opened under a name that another user may give to anything.
+//! Opening files whose name another user may give to anything.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -20,7 +20,7 @@ fn fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
 }
 
-/// Gives a file or a link to another user, which only root can; whether it could.
+/// Changes the owner of a file or link, which only root can do. Returns whether it could.
 fn give_away(path: &Path) -> bool {
     let to = (Some(Uid::from_raw(4242)), Some(Gid::from_raw(4242)));
     chownat(CWD, path, to.0, to.1, AtFlags::SYMLINK_NOFOLLOW).is_ok()
@@ -67,12 +67,12 @@ fn a_link_is_followed_only_where_its_maker_could_read_what_it_leads_to() {
         assert_eq!(text(&at(name), Links::Refused), Err(Some(NoFile::Link)), "{name}");
         assert_eq!(text(&at(name), Links::Trusted), Ok("text".into()), "{name}");
     }
-    // On the way there, such links are always followed: /var/log is one on some machines.
+    // In parent directories such links are always followed: `/var/log` is one on some machines.
     assert_eq!(text(&at("directory/audit.log"), Links::Refused), Ok("text".into()));
     assert_eq!(text(&at("real/../directory/./audit.log"), Links::Refused), Ok("text".into()));
     let error = ReadFile::open(&at("loop"), Links::Trusted).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::LOOP.raw_os_error()));
-    // Those of somebody else lead where he wants.
+    // Links of another user are not followed: they lead wherever that user wants.
     if !["link", "directory"].iter().all(|name| give_away(&at(name))) {
         return;
     }
@@ -101,7 +101,7 @@ fn what_the_kernel_shows_of_open_files_and_processes_leads_where_it_leads() {
     assert_eq!(text, "text");
 }
 
-/// Somebody exchanges a file with a FIFO, a link to a secret, and back, as fast as they can.
+/// Another user swaps a file with a FIFO, a link to a secret, and back, as fast as possible.
 #[test]
 fn whatever_is_exchanged_under_a_name_the_file_itself_is_read_or_nothing_is() {
     let dir = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ fn whatever_is_exchanged_under_a_name_the_file_itself_is_read_or_nothing_is() {
         move || {
             while !stop.load(Relaxed) {
                 for other in &others {
-                    // Twice: there and back.
+                    // Two renames: there and back.
                     for _ in 0..2 {
                         renameat_with(CWD, &name, CWD, other, RenameFlags::EXCHANGE).unwrap();
                     }
@@ -190,7 +190,7 @@ fn what_is_done_in_an_own_directory_is_done_there_whoever_puts_another_in_its_pl
     let log = dir.path().join("audit.log");
     fs::write(&log, "text").unwrap();
     let file = ReadFile::open(&log, Links::Refused).unwrap();
-    // Another file takes the name between the look and the link.
+    // Another file takes the name between the check and the link.
     fs::rename(&log, dir.path().join("audit.log.1")).unwrap();
     fs::write(&log, "other").unwrap();
     hold.link(&file, "a".as_ref()).unwrap();

@@ -1,10 +1,12 @@
-//! The steps between which a crash may fall. In a release build a step is what it does and nothing more.
+//! The steps of the file system and the network between which a test can simulate a crash. In a release build a step
+//! only calls its function.
 //!
-//! In a debug build two variables of the environment are for tests:
-//! `AUDITRAIL_END_AT=N` ends the process with SIGKILL at the N-th point, counted over all threads; each step has one
-//! before it and one after. `AUDITRAIL_STEPS=PATH` appends a line of JSON for each step that succeeded: how many points
-//! had been passed, what was done, and on what. With either, a write is two steps, each of half the bytes.
-//! `faults.rs` makes steps and reads fail instead.
+//! In a debug build, tests set two environment variables:
+//! - `AUDITRAIL_END_AT=N` kills the process with SIGKILL at the N-th crash point, counted over all threads. Each step
+//!   has one before it and one after it.
+//! - `AUDITRAIL_STEPS=PATH` appends a line of JSON for each step that succeeded: the number of crash points passed, the
+//!   operation, and its target.
+//! With either variable, a write is two steps, each of half the bytes. `faults.rs` makes steps and reads fail instead.
 
 use std::io;
 use std::path::Path;
@@ -13,45 +15,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(debug_assertions)]
 use super::faults;
 
-/// What is done, with all that is needed to do it again elsewhere.
+/// One operation, with everything needed to repeat it elsewhere.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "only a debug build looks at steps"))]
 pub(crate) enum Step<'a> {
-    /// Opened under a number by which the next three know it, and made where it is missing; `true`: emptied.
+    /// Opens a file, and creates it if it is missing. `true`: the file is new and empty. The number identifies the file
+    /// in [`Step::Write`], [`Step::Cut`] and [`Step::Sync`].
     Open(&'a Path, bool, u64),
     Write(u64, &'a [u8]),
     Cut(u64, u64),
-    /// Content and length of a file.
+    /// Fsync of a file: its content and length.
     Sync(u64),
-    /// The names in a directory.
+    /// Fsync of a directory: the names in it.
     Names(&'a Path),
     Directory(&'a Path),
-    /// A socket that listens.
+    /// Creates a listening socket.
     Socket(&'a Path),
-    /// Open to the owner alone.
+    /// Sets permissions that exclude all but the owner.
     Private(&'a Path),
     Rename(&'a Path, &'a Path),
     Link(&'a Path, &'a Path),
     Unlink(&'a Path),
-    /// A request leaves: what is written before cannot be taken back.
+    /// A request is sent. From here on it cannot be taken back, so writes before it must be on disk already where that
+    /// matters.
     Send,
-    /// An answer has come.
+    /// A response has arrived.
     Answer,
 }
 
-/// Something happens that changes no file.
+/// Marks a step that changes no file.
 pub(crate) fn at(what: Step<'_>) {
     // It cannot fail.
     let _ = step(what, || Ok(()));
 }
 
-/// A number for a file that is opened.
+/// The next free number for an opened file.
 pub(super) fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// The parts in which something is written.
+/// Splits a write in two halves if a test watches steps or injects faults.
 pub(super) fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     #[cfg(debug_assertions)]
     let at = if watched::is_on() || faults::is_on() { bytes.len() / 2 } else { 0 };
@@ -61,14 +65,14 @@ pub(super) fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     [first, second].into_iter().filter(|part| !part.is_empty())
 }
 
-/// Takes one step.
+/// Runs one step.
 #[cfg(not(debug_assertions))]
 #[inline]
 pub(super) fn step<T>(_: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     act()
 }
 
-/// Takes one step, unless the process is to end before it.
+/// Runs one step between two crash points, unless a fault is planned for it.
 #[cfg(debug_assertions)]
 pub(super) fn step<T>(what: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     watched::point();
@@ -77,15 +81,15 @@ pub(super) fn step<T>(what: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io
     done
 }
 
-/// Opens the file under a path to read it, or reads from it. Reads are counted apart from steps, so that a read more or less
-/// moves no point at which a process is ended.
+/// Runs a read: opening a file for reading, or reading from it. Reads are counted apart from steps, so that one read
+/// more or less does not shift the crash points.
 #[cfg(not(debug_assertions))]
 #[inline]
 pub(super) fn read_step<T>(_: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     act()
 }
 
-/// Likewise, unless it is to fail.
+/// Runs a read, unless a fault is planned for it.
 #[cfg(debug_assertions)]
 pub(super) fn read_step<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     faults::read(path)?;
@@ -117,7 +121,7 @@ mod watched {
         END_AT.is_some() || NOTES.is_some()
     }
 
-    /// One of the points that are counted.
+    /// Counts one crash point, and kills the process if it is the chosen one.
     pub(super) fn point() {
         if !is_on() {
             return;
@@ -126,10 +130,10 @@ mod watched {
         if END_AT.is_none_or(|end| this < end) {
             return;
         }
-        // What was done is noted down before that.
+        // Take the lock first, so that a step which another thread has just done is recorded before the kill.
         let _notes =
             NOTES.as_ref().map(|notes| notes.lock().unwrap_or_else(PoisonError::into_inner));
-        // No other thread gets past a point either.
+        // Other threads stop at their next crash point too.
         let me = rustix::process::getpid();
         let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
         loop {
@@ -137,7 +141,8 @@ mod watched {
         }
     }
 
-    /// Acts, and notes it down if it succeeded. One after the other, so that the notes have the order of the deeds.
+    /// Runs the step and records it if it succeeded. The lock is held meanwhile, so the record has the order in which
+    /// the steps happened.
     pub(super) fn noted<T>(what: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let Some(notes) = &*NOTES else { return act() };
         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
