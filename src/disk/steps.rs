@@ -36,8 +36,7 @@ pub(crate) enum Step<'a> {
     Rename(&'a Path, &'a Path),
     Link(&'a Path, &'a Path),
     Unlink(&'a Path),
-    /// A request is sent. From here on it cannot be taken back, so writes before it must be on disk already where that
-    /// matters.
+    /// A request is about to be sent. A crash from here on cannot take it back.
     Send,
     /// A response has arrived.
     Answer,

@@ -1,12 +1,12 @@
-//! Steps over JSON 64 bytes at a time: one bit a byte says where the quotes and brackets are.
+//! Skips JSON 64 bytes at a time (SIMD within a register): one bit per byte says where the quotes and brackets are.
 //!
-//! Which of them stand inside strings follows from the quotes by arithmetic, so that the cost does not depend on what
-//! a body holds. The method is that of Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (2019).
+//! Which of them are inside strings is computed from the quotes without branches, so the cost does not depend on the
+//! content of a body. The method is that of Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (2019).
 
 /// Bytes of a block.
 const SIZE: usize = 64;
 
-/// Where the object or array that begins at `from` ends, and how deep it goes; `None` if it does not end.
+/// The end and the depth of the object or array that begins at `from`; `None` if it does not end.
 pub(super) fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
     let mut walk = Walk::default();
     let (blocks, rest) = line.get(from..)?.as_chunks::<SIZE>();
@@ -22,7 +22,7 @@ pub(super) fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
     walk.step(&last).map(|end| (at + end, walk.deepest))
 }
 
-/// What one block leaves to the next.
+/// The state carried from one block to the next.
 #[derive(Default)]
 struct Walk {
     depth: u32,
@@ -64,7 +64,7 @@ impl Walk {
         None
     }
 
-    /// The bytes that a backslash stands before which is not escaped itself.
+    /// The bytes that follow an unescaped backslash.
     #[inline]
     fn escaped(&mut self, backslashes: u64) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
@@ -80,7 +80,8 @@ impl Walk {
     }
 }
 
-/// Each bit becomes the parity of itself and those below it: set from an opening quote up to before the closing one.
+/// Prefix parity: each bit becomes the parity of itself and those below it, so it is set from an opening quote up to
+/// before the closing one.
 #[inline]
 fn parity(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
@@ -89,7 +90,7 @@ fn parity(mut bits: u64) -> u64 {
     bits
 }
 
-/// One bit a byte.
+/// One bit per byte of the block.
 #[derive(Default)]
 struct Marks {
     quotes: u64,
@@ -111,7 +112,8 @@ fn marks(block: &[u8; SIZE]) -> Marks {
     }
 }
 
-/// Which bytes fit. Written as a loop over the whole block, which compilers turn into vector instructions.
+/// A bit mask of the bytes that match. Written as a loop over the whole block, which compilers turn into vector
+/// instructions.
 #[inline]
 fn bits(block: &[u8; SIZE], fits: impl Fn(u8) -> bool) -> u64 {
     let mut ones = [0; SIZE];
@@ -131,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// One byte after the other.
+    /// Reference implementation, byte by byte.
     fn slowly(line: &[u8], from: usize) -> Option<(usize, u32)> {
         let (mut depth, mut deepest, mut string, mut escaped) = (0_u32, 0, false, false);
         for (at, byte) in line.iter().enumerate().skip(from) {

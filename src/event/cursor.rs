@@ -1,4 +1,7 @@
-//! How far an output has come in an input: what the reader starts from, the pipeline moves and the checkpoint keeps.
+//! The cursor: how much of an input one output has acknowledged (its low watermark in each generation). The reader
+//! starts from it, the pipeline advances it, and the checkpoint stores it.
+//!
+//! The cursor moves only over bytes that are delivered, stored as dead letters, or reported as a gap.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,17 +12,18 @@ use sha2::Sha256;
 
 use super::{Fingerprint, Marks, Nanos};
 
-/// What one output has acknowledged of one input: in each generation the contiguous prefix only.
+/// What one output has acknowledged of one input. In each generation this is the contiguous prefix only.
 ///
-/// Generations that are neither on disk nor held open any more are forgotten.
+/// Generations whose file is neither on disk nor held open any more are forgotten.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Cursor {
     pub(crate) generations: BTreeMap<Fingerprint, Progress>,
-    /// Events older than this are passed over: `start_at` with an age, fixed at the first start.
+    /// Events older than this are skipped: `start_at` with an age, fixed at the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<Nanos>,
-    /// Files that began earlier were there before the output was: what is missing between them is no loss to it.
+    /// Files whose first event is older existed before this output did, so a missing file between them is not reported
+    /// as a gap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) watched: Option<Nanos>,
 }
@@ -27,31 +31,31 @@ pub(crate) struct Cursor {
 /// How far one generation has been acknowledged.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Progress {
-    /// Decompressed bytes; the end of a line.
+    /// Decompressed bytes up to the end of a line.
     pub(crate) offset: u64,
-    /// Nothing is missing at its end, torn tail included.
+    /// Everything up to its end is acknowledged, a torn line at the end included.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) complete: bool,
-    /// Time of the last event before `offset` that has one: what an undated event after it inherits.
+    /// Time of the last event before `offset` that has one. A following event without a time inherits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) time: Option<Nanos>,
-    /// Longest time, in nanoseconds, that passed between two events before `offset` which follow each other; as far as it was
-    /// measured.
+    /// Longest time, in nanoseconds, between two consecutive events before `offset`, as far as it was measured.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) pause: Nanos,
     /// The bytes just before `offset`; `None` at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,
-    /// Places further back, as long as it is not complete.
+    /// Marks further back, until the generation is complete.
     #[serde(default, skip_serializing_if = "Marks::is_empty")]
     pub(crate) marks: Marks,
-    /// How often the file was found changed below `offset`, and what follows the change read under other ids.
+    /// How often the file was found altered below `offset`. Events read after an alteration get other ids.
     #[serde(rename = "altered", default, skip_serializing_if = "is_default")]
     pub(crate) alterations: u32,
-    /// What begins below this may have been delivered before the file was altered, under earlier ids.
+    /// Events that begin below this offset may have been delivered before the file was altered, under earlier ids.
+    /// Outputs check for duplicates.
     #[serde(rename = "again", default, skip_serializing_if = "is_default")]
     pub(crate) maybe_delivered_below: u64,
-    /// A gap behind it, if there was one, was reported: its successor needs no look any more.
+    /// A gap between this generation and its successor, if there was one, is reported; no further check is needed.
     #[serde(rename = "followed", default, skip_serializing_if = "is_default")]
     pub(crate) successor_checked: bool,
 }
@@ -60,20 +64,21 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Recognises the bytes just before an offset, so that a file which shrank or was replaced is not read on.
+/// Hash of the bytes just before an offset. With it the reader notices that a file was truncated or replaced, and does
+/// not read on at the wrong place.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Mark {
-    /// How many bytes, at most 4096.
+    /// Number of bytes, at most 4096.
     pub(crate) length: u32,
-    /// Keyed hash of them.
+    /// Keyed hash of these bytes.
     pub(crate) hash: Fingerprint,
 }
 
 impl Mark {
-    /// Bytes looked at: the end of the last line, which holds its time stamps.
+    /// Bytes hashed: the end of the last line, which holds its time stamps.
     pub(crate) const LENGTH: usize = 4096;
 
-    /// The mark of an offset that `before` leads up to.
+    /// The mark of the offset at which the bytes `before` end.
     pub(crate) fn of(before: &[u8], key: &Key) -> Option<Self> {
         let bytes = &before[before.len().saturating_sub(Self::LENGTH)..];
         let length = u32::try_from(bytes.len()).ok().filter(|length| *length > 0)?;
@@ -81,14 +86,14 @@ impl Mark {
     }
 }
 
-/// A secret of this node, so that a hash on disk lets nobody guess what a line held.
+/// A secret of this node. It keys the hashes on disk, so that nobody can guess the content of a line from them.
 #[derive(Clone)]
 pub(crate) struct Key(pub(crate) [u8; 32]);
 
 impl Key {
     /// 128 bits of HMAC-SHA-256.
     pub(crate) fn hash(&self, bytes: &[u8]) -> Fingerprint {
-        // A key of any length is a valid one for HMAC.
+        // HMAC accepts a key of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             return Fingerprint([0; 16]);
         };
@@ -126,7 +131,7 @@ mod tests {
             (progress.offset, progress.maybe_delivered_below, progress.marks.is_empty()),
             (7, 0, true)
         );
-        // And writes nothing that was not there.
+        // It also writes no field that was not there.
         assert_eq!(serde_json::to_string(&cursor).unwrap(), text);
     }
 }

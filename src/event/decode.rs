@@ -1,26 +1,28 @@
-//! Finds the events in a line and the fields in an event. Bodies are stepped over, never parsed.
+//! Parses audit events: finds the events in a line and the fields in an event. Bodies are skipped, never parsed.
 //!
-//! Every line that a reader can find comes out, whatever it holds: [`pieces`] cuts a line in which a torn event is
-//! glued to the next one, and what cannot be read is a piece of its own. A body that JSON parsers refuse (broken
-//! UTF-8, lone surrogates, 1e999999, repeated keys, ten thousand levels) reads like any other, for a client may write
-//! one in order not to be seen.
+//! Every line comes out, whatever it holds. [`pieces`] splits a line in which a torn event is glued to the next one,
+//! and hands out the unreadable part as a piece of its own. A body that JSON parsers refuse (broken UTF-8, lone
+//! surrogates, 1e999999, repeated keys, ten thousand levels) does not matter, for a client may send one to hide its
+//! request.
 //!
-//! No recursion, and no allocation but for a key that is written with escapes: hostile lines cost what their length costs.
+//! There is no recursion, and no allocation except for a key written with escapes. The cost of a hostile line is in
+//! proportion to its length.
 
 use std::borrow::Cow;
 
 use super::walk::{Value, members};
 use super::{Event, Fields, Form, Nanos, RecordKind, Span, legacy, rfc3339, text};
 
-/// What every event of every version begins with; a client's body can hold it too, so finding it proves nothing.
+/// Every event of every version begins with this. A client's body can contain it too, so finding it proves nothing.
 pub(super) const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
-/// Marks tried in one damaged line; hostile lines could hold a million.
+/// Most occurrences of [`MARK`] tried in one damaged line; a hostile line could hold a million.
 const MARKS_TRIED: usize = 64;
 
-/// Events cut from one line, beside what is left: an event takes more memory than the shortest object has bytes.
+/// Most events split from one line, besides the rest. An event takes more memory than the shortest object has bytes, so
+/// the number needs a bound.
 const GLUED: usize = 64;
 
-/// A stretch of a line that is one event, or what is left of one.
+/// A part of a line that is one event, or the rest of a torn one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Piece {
     /// In bytes from the line's start; the spans in `fields` count from the piece's start.
@@ -34,7 +36,7 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// The event that it is, where its line begins at index `at` of the batch and offset `begin` of the generation.
+    /// The event of this piece. Its line begins at index `at` of the batch and at offset `begin` of the generation.
     pub(crate) fn event(self, at: usize, begin: u64, time: Nanos) -> Event {
         let Self { at: piece, whole, form, fields, depth, .. } = self;
         let line = Span::new(at + piece.start as usize, at + piece.end as usize);
@@ -42,7 +44,7 @@ impl Piece {
     }
 }
 
-/// Hands out the event that a line is in the usual case: all of it, with an id and a time. Answers whether it is one.
+/// The fast path: hands out the event if the whole line is one event with an id and a time. Returns whether it is.
 pub(crate) fn plain(line: &[u8], each: impl FnOnce(Piece)) -> bool {
     if line.first() == Some(&b'{') {
         return match object(line) {
@@ -66,17 +68,17 @@ pub(crate) fn plain(line: &[u8], each: impl FnOnce(Piece)) -> bool {
     }
 }
 
-/// Cuts a line, given without its newline, into its events.
+/// Splits a line, given without its newline, into its events.
 ///
-/// `ended` says that a newline was there. A line without one is a tail that was never finished: if it is not whole,
-/// nothing in it is believed to be an event, since a client can choose what a torn body ends with.
+/// `ended` says whether a newline followed. A line without one is a torn tail that was never finished: if it is not
+/// complete, nothing in it is accepted as an event, since a client can choose how a torn body ends.
 pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     let mut at = 0;
     for _ in 0..GLUED {
         let rest = &line[at..];
         match object(rest) {
             Some(found) if found.end == rest.len() => return each(event(&found, at)),
-            // An event whose newline was lost, and whatever follows it.
+            // An event whose newline was lost; another event may follow it.
             Some(found) if rest.get(found.end) == Some(&b'{') => {
                 each(event(&found, at));
                 at += found.end;
@@ -97,8 +99,8 @@ pub(crate) fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     }
 }
 
-/// Finds the event that ends a damaged line: the first mark from which an object reaches exactly to the line's end.
-/// An object inside a body never does, for the server writes its own fields after the bodies.
+/// Resynchronises in a damaged line: finds the first mark from which an object reaches exactly to the line's end. An
+/// object inside a body never does, for the API server writes its own fields after the bodies.
 fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
     let marks = memchr::memmem::find_iter(line, MARK).filter(|start| *start > 0).take(MARKS_TRIED);
     for start in marks {
@@ -111,7 +113,7 @@ fn resynchronise(line: &[u8]) -> Option<(usize, Piece)> {
     Some((start, legacy_event(&line[start..], legacy::fields(&line[start..])?, start)))
 }
 
-/// A JSON object at the beginning of some bytes.
+/// A complete JSON object at the beginning of some bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Object {
     pub(super) fields: Fields,
@@ -139,7 +141,7 @@ pub(super) fn legacy_event(line: &[u8], fields: Fields, at: usize) -> Piece {
 
 pub(super) fn unreadable(line: &[u8], at: usize, whole: RecordKind) -> Piece {
     let at = Span::new(at, at + line.len());
-    // The fields that stand before the tear are worth having; those of something that was never JSON are none.
+    // The fields before the tear are useful. Something that was never JSON has none.
     let mut fields = Fields::default();
     members(line, 0, |key, value| top(line, &mut fields, key, value));
     Piece { at, whole, form: Form::Unreadable, fields, time: None, depth: 0 }
@@ -155,12 +157,12 @@ pub(super) fn object(line: &[u8]) -> Option<Object> {
     })?;
     let stamp = |span: Span| rfc3339(line.get(span.range())?);
     let time = stamp(fields.stage_time).or_else(|| stamp(fields.received));
-    // Hand-edited files have spaces or a carriage return at the end; the server writes neither.
+    // A line may end in spaces or a carriage return if a person edited the file; the API server writes neither.
     let blank = line[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     Some(Object { fields, time, end: end + blank, depth: deepest + 1 })
 }
 
-/// Takes one member of the event. Of repeated keys the first counts; the server writes none.
+/// Reads one member of the event. If a key is repeated, the first one counts; the API server repeats none.
 fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
     if !known(line, fields, key, value)
         && let Some(key) = unescaped(key)
@@ -169,13 +171,13 @@ fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
     }
 }
 
-/// A key with its escapes undone, if it has any: a server writes none, a webhook's sender may. Keys are short, so that a
-/// loop is faster than a search.
+/// A key with its escapes undone; `None` if it has none. The API server writes none, but the sender of a webhook may.
+/// Keys are short, so a loop is faster than memchr.
 fn unescaped(key: &[u8]) -> Option<Cow<'_, [u8]>> {
     key.contains(&b'\\').then(|| text::json_bytes(key))
 }
 
-/// Takes one member, if it is one that is known.
+/// Reads one member if its key is known; returns whether it is.
 fn known(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) -> bool {
     let slot = match key {
         b"level" => &mut fields.level,
@@ -186,7 +188,8 @@ fn known(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) -> bool {
         b"userAgent" => &mut fields.user_agent,
         b"requestReceivedTimestamp" => return stamp(&mut fields.received, value),
         b"stageTimestamp" => return stamp(&mut fields.stage_time, value),
-        // audit.k8s.io/v1beta1 and v1alpha1, in that case before the stamps of the same name in v1beta1.
+        // `timestamp` and `metadata` are keys of audit.k8s.io/v1beta1 and v1alpha1. v1beta1 writes them before its
+        // newer time stamps, which then replace them.
         b"timestamp" => &mut fields.received,
         b"metadata" => {
             return inner(line, value, |key, value| {
@@ -228,7 +231,7 @@ fn known(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) -> bool {
     absent(slot, value)
 }
 
-/// Sets a field whose value is a number and that has none yet. A status without a code may say so with `null`, and some
+/// Sets a field whose value is a number, if it has no value yet. A status without a code may have `null`, and some
 /// senders write the code as a string.
 fn number(line: &[u8], slot: &mut Span, value: Value) -> bool {
     let is_number = line[value.at.range()].iter().all(u8::is_ascii_digit);
@@ -238,7 +241,7 @@ fn number(line: &[u8], slot: &mut Span, value: Value) -> bool {
     true
 }
 
-/// Sets a string field that has no value yet.
+/// Sets a string field if it has no value yet.
 fn absent(slot: &mut Span, value: Value) -> bool {
     if value.string && slot.is_empty() {
         *slot = value.at;
@@ -246,7 +249,7 @@ fn absent(slot: &mut Span, value: Value) -> bool {
     true
 }
 
-/// Sets a time stamp, over one that an older version's key gave.
+/// Sets a time stamp. It replaces one from an older version's key.
 fn stamp(slot: &mut Span, value: Value) -> bool {
     if value.string {
         *slot = value.at;
@@ -254,7 +257,7 @@ fn stamp(slot: &mut Span, value: Value) -> bool {
     true
 }
 
-/// Sets a field whose value is kept as written; for a string that means with its quotes.
+/// Sets a field whose value is kept as written; a string keeps its quotes.
 fn structure(slot: &mut Span, value: Value) -> bool {
     if slot.is_empty() {
         let quotes = u32::from(value.string);
@@ -263,7 +266,7 @@ fn structure(slot: &mut Span, value: Value) -> bool {
     true
 }
 
-/// Takes the members of an object; `each` says whether it knows a key.
+/// Reads the members of an object; `each` says whether it knows a key.
 fn inner(line: &[u8], value: Value, mut each: impl FnMut(&[u8], Value) -> bool) -> bool {
     if value.depth > 0 {
         members(line, value.at.start as usize, |key, value| {

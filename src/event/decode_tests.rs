@@ -14,7 +14,7 @@ fn text<'a>(line: &'a str, piece: &Piece, span: Span) -> &'a str {
     &line[piece.at.start as usize..][span.start as usize..span.end as usize]
 }
 
-/// What kinds of pieces a line has, and the text of each.
+/// The kind and the text of each piece of a line.
 fn shape(line: &str, ended: bool) -> Vec<(Form, RecordKind, &str)> {
     cut(line, ended)
         .iter()
@@ -141,7 +141,7 @@ fn bodies_that_parsers_refuse_are_events_all_the_same() {
     assert_eq!(found, [Form::Json]);
 }
 
-/// Webhooks and shippers that write events anew may escape any character.
+/// Webhooks and shippers that encode events again may escape any character.
 #[test]
 fn a_key_that_is_written_with_escapes_is_read() {
     let keys =
@@ -157,7 +157,7 @@ fn a_key_that_is_written_with_escapes_is_read() {
     let fields = |fields: &Fields| fields.clone().all_mut().map(|span| *span);
     for (before, now) in fields(&plain.fields).into_iter().zip(fields(&piece.fields)) {
         let (before, now) = (text(EVENT, plain, before), text(&escaped, piece, now));
-        // Objects with such a key in them are kept as written.
+        // Objects that contain an escaped key are kept as written.
         assert!(before == now || now.contains("\\u00"), "{before} {now}");
     }
     assert_eq!(text(&escaped, piece, piece.fields.code), "200");
@@ -192,7 +192,8 @@ proptest! {
         prop_assert_eq!(at as usize, line.len());
     }
 
-    /// serde_json is the slow reference for what a whole event is.
+    /// An event with one byte changed is read without a panic, and its pieces cover the line; a truncated event is
+    /// never an event.
     #[test]
     fn cut_or_changed_events_never_panic_and_cover_the_line(cut_at in 0..EVENT.len(), byte in any::<u8>(), ended in any::<bool>()) {
         let mut line = EVENT.as_bytes().to_vec();

@@ -1,8 +1,9 @@
-//! Names what a log is that holds no audit events, and the command that makes a log of it or finds the right one.
+//! Recognises logs that hold no audit events, names their format, and says which command converts them or where the
+//! right file is.
 
 use super::frame;
 
-/// What a file turned out to be. `FILE` in a way out stands for its path.
+/// The format of such a file. `FILE` in [`Format::way_out`] stands for its path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Format {
     Utf16,
@@ -30,7 +31,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What can be told from the first bytes, whatever lines there are.
+    /// The format by magic bytes, whatever lines follow.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let begins = |magic: &[&[u8]]| magic.iter().any(|magic| bytes.starts_with(magic));
         let zeros =
@@ -50,7 +51,7 @@ impl Format {
         }
     }
 
-    /// Of text of which no line holds an event.
+    /// The format of a text in which no line holds an event.
     pub(crate) fn of_text(text: &[u8]) -> Self {
         let text = &text[frame::leading(text)..];
         let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
@@ -111,7 +112,7 @@ impl Format {
         }
     }
 
-    /// What it is, as in "this is …".
+    /// The name of the format, as in "this is …".
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Utf16 => "text in UTF-16",
@@ -145,7 +146,7 @@ impl Format {
         }
     }
 
-    /// The command that converts it, or where to look instead.
+    /// The command that converts the file, or advice where to look instead.
     pub(crate) fn way_out(self) -> &'static str {
         match self {
             Self::Utf16 => "convert it: iconv -f UTF-16 -t UTF-8 FILE",

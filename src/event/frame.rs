@@ -1,5 +1,5 @@
-//! The frames that container runtimes and log shippers put around a line, in which a long line comes in parts; and what is
-//! known to be no event: messages of the server itself, comments, headings.
+//! The frames that container runtimes (CRI, Docker, journald) and log shippers put around a line, including partial
+//! lines. Also recognises lines that are no event: messages of the API server itself, comments, headings.
 
 use std::ops::Range;
 
@@ -7,40 +7,40 @@ use super::probe::Probe;
 use super::text;
 use super::walk::{Value, members};
 
-/// A text in its frame.
+/// A text inside a frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Frame {
-    /// Where it stands.
+    /// Where the text is in the line.
     pub(crate) content: Range<usize>,
-    /// It is a JSON string.
+    /// The text is a JSON string, to be unescaped.
     escaped: bool,
     pub(crate) stderr: bool,
-    /// The line goes on in the next frame of the stream.
+    /// A partial line: it continues in the next frame of the same stream.
     pub(crate) partial: bool,
 }
 
-/// What a byte-order mark looks like in UTF-8.
+/// The byte-order mark in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Frame {
-    /// Reads the frame of a line, if there is one that can hold a part of a line.
+    /// Reads the frame of a line, if it has one of a kind that can hold a partial line.
     pub(crate) fn of(line: &[u8]) -> Option<Self> {
         cri(line).or_else(|| json(line))
     }
 
-    /// Only messages of the server can stand in it.
+    /// Whether it can only hold a log message of the server, not an event.
     pub(crate) fn is_quiet(&self, line: &[u8]) -> bool {
         let first = line.get(self.content.start);
         (self.stderr && first != Some(&b'{')) || is_klog(&line[self.content.clone()])
     }
 
-    /// Whether `next` can continue the line of this one.
+    /// Whether `next` can continue this partial line.
     pub(crate) fn is_continued_by(&self, next: &Self) -> bool {
         (self.escaped, self.stderr) == (next.escaped, next.stderr)
     }
 
-    /// Moves what stands in the frame, escapes undone, to index `to` of `bytes`, which is not behind it. `at` is where the
-    /// frame's line begins. Answers where the text ends then.
+    /// Moves the text, with escapes undone, to index `to` of `bytes`. `at` is where the frame's line begins; `to` must
+    /// not be beyond the text. Returns where the moved text ends.
     pub(crate) fn unpack(&self, bytes: &mut [u8], at: usize, to: usize) -> usize {
         let content = at + self.content.start..at + self.content.end;
         if !self.escaped {
@@ -78,7 +78,7 @@ pub(super) fn cri(line: &[u8]) -> Option<Frame> {
     Some(Frame { content: start..line.len(), escaped: false, stderr, partial })
 }
 
-/// A frame of JSON: Docker's json-file, journald, and what Fluent Bit and Fluentd make of the parts of a line.
+/// A JSON frame: Docker's json-file, journald, and what Fluent Bit and Fluentd write for partial lines.
 fn json(line: &[u8]) -> Option<Frame> {
     if line.first() != Some(&b'{') {
         return None;
@@ -119,13 +119,13 @@ fn json(line: &[u8]) -> Option<Frame> {
     Some(Frame { content: at.range(), escaped: true, stderr, partial })
 }
 
-/// Whether an escaped text ends with `\n`, of which the backslash is not escaped itself.
+/// Whether an escaped text ends with `\n` whose backslash is not itself escaped.
 fn ends_with_newline(text: &[u8]) -> bool {
     let Some(rest) = text.strip_suffix(b"n") else { return false };
     rest.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
-/// Bytes before the text of a line that mean nothing: blanks, a byte-order mark, a colour, a comma.
+/// Number of leading bytes to ignore: blanks, a byte-order mark, a terminal colour, a comma.
 pub(super) fn leading(line: &[u8]) -> usize {
     skip(line, 0, |rest| match rest {
         [b' ' | b'\t' | b'\r' | b',' | 0x1e, ..] => 1,
@@ -134,7 +134,7 @@ pub(super) fn leading(line: &[u8]) -> usize {
     })
 }
 
-/// What stands between two values of a list, from `at`.
+/// Index after the separators between two values of a list, starting at `at`.
 pub(super) fn between(line: &[u8], at: usize) -> usize {
     skip(line, at, |rest| match rest {
         [b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' | 0x1e, ..] => 1,
@@ -160,7 +160,8 @@ fn colour(text: &[u8]) -> usize {
     if rest.get(digits).is_some_and(u8::is_ascii_alphabetic) { digits + 3 } else { 0 }
 }
 
-/// Whether a line, without what [`leading`] steps over, says nothing of an event.
+/// Whether a line, after the bytes that [`leading`] skips, certainly holds no event: a comment, a heading, a separator
+/// or a klog message.
 pub(super) fn is_passed_over(text: &[u8]) -> bool {
     let text = text.trim_ascii_end();
     let only = |set: &[u8]| text.iter().all(|byte| set.contains(byte) || *byte == b' ');
@@ -176,7 +177,7 @@ pub(super) fn is_passed_over(text: &[u8]) -> bool {
         || is_klog(text)
 }
 
-/// A line of JSON that holds a message of the server: in a frame, or klog's own.
+/// Whether a line of JSON holds a log message of the server: in a frame, or in klog's JSON format.
 pub(super) fn is_message(line: &[u8]) -> bool {
     let start = leading(line);
     let text = &line[start..];

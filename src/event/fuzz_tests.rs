@@ -1,4 +1,5 @@
-//! Any bytes as a line: what must hold, and what a slow reading with `serde_json` says where it accepts the line too.
+//! Fuzzing of arbitrary bytes as a line: checks the invariants, and compares with a slow parse by `serde_json` if that
+//! accepts the line too.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use super::{
     Event, Fields, Form, OddLine, Piece, Record, RecordKind, Span, pieces, rfc3339, text, unwrap,
 };
 
-/// The first byte says whether the line was ended by a newline; the lines of the rest are read one by one.
+/// The first byte says whether a newline ended the lines; the rest is split into lines, each read on its own.
 pub(crate) fn lines(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     rest.split(|byte| *byte == b'\n').for_each(|line| {
@@ -18,7 +19,8 @@ pub(crate) fn lines(data: &[u8]) {
     });
 }
 
-/// The pieces of an odd line stand in it one after the other, and each that is an event reads as one by itself.
+/// The pieces of an odd line are in order and do not overlap, and each piece that is an event is read as one event by
+/// itself.
 fn unwraps(line: &[u8], ended: bool) {
     let mut bytes = line.to_vec();
     let mut found: Vec<Piece> = Vec::new();
@@ -41,7 +43,7 @@ fn unwraps(line: &[u8], ended: bool) {
     assert!(odd != OddLine::Passed || found.is_empty());
 }
 
-/// Reads one line, and fails if what comes out is not so.
+/// Reads one line and checks the invariants of its pieces.
 fn check(line: &[u8], ended: bool) {
     let mut found: Vec<Piece> = Vec::new();
     let mut at = 0;
@@ -77,7 +79,7 @@ fn check(line: &[u8], ended: bool) {
     }
 }
 
-/// Every field stands within its piece, can be read, and holds what was written there.
+/// Every field lies within its piece, can be read, and equals what was written there.
 fn within(piece: &Piece, bytes: &[u8]) {
     let event = Event {
         offset: 0,
@@ -99,7 +101,7 @@ fn within(piece: &Piece, bytes: &[u8]) {
     }
 }
 
-/// Where a JSON parser reads a string, its text is the same.
+/// If a JSON parser accepts a string, its text is the same.
 fn same_text(raw: &[u8]) {
     let quoted = [b"\"", raw, b"\""].concat();
     if let Ok(slow) = serde_json::from_slice::<String>(&quoted) {
@@ -108,7 +110,7 @@ fn same_text(raw: &[u8]) {
     let _ = text::go(raw);
 }
 
-/// The library reads any time stamp that the short way reads, and to the same moment.
+/// The library accepts every time stamp that the fast path accepts, with the same result.
 fn same_time(raw: &[u8]) {
     let slow = std::str::from_utf8(raw).ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     let slow = slow.and_then(|stamp| i64::try_from(stamp.as_nanosecond()).ok());
@@ -143,7 +145,7 @@ fn spans(fields: &Fields) -> [Span; 22] {
     ]
 }
 
-/// Compares the fields with those of the slow reading, where no key is escaped.
+/// Compares the fields with those of the slow parse, if no key is escaped.
 fn compare(line: &[u8], piece: &Piece, members: &Members<'_>) {
     let all = |name: &'static str| members.0.iter().filter(move |(key, _)| *key == Some(name));
     if members.0.iter().any(|(key, _)| key.is_none()) {
@@ -190,7 +192,7 @@ fn inside(value: &RawValue) -> Option<&str> {
     value.get().strip_prefix('"')?.strip_suffix('"')
 }
 
-/// Deepest nesting, one byte after the other.
+/// Deepest nesting, computed byte by byte.
 fn depth(line: &[u8]) -> u32 {
     let (mut depth, mut deepest, mut string, mut escaped) = (0_u32, 0, false, false);
     for byte in line {
@@ -209,7 +211,7 @@ fn depth(line: &[u8]) -> u32 {
     deepest
 }
 
-/// The members of an object in their order, repeated ones too. A key that has escapes is `None`.
+/// The members of an object in order, repeated ones included. A key with escapes is `None`.
 struct Members<'a>(Vec<(Option<&'a str>, &'a RawValue)>);
 
 struct Key<'a>(Option<&'a str>);

@@ -1,53 +1,54 @@
-//! A stretch of the log that nobody can read any more, as an event of its own that is shipped like any other.
+//! Gaps: a part of the log that can no longer be read (lost events), reported as an event of its own that is shipped
+//! like any other.
 //!
-//! No API server writes such a line: `kind` is `Gap`, `apiVersion` ours, and what is known of the gap stands under `gap`.
-//! Its time is when it was detected, since a store may refuse what is as old as the gap; `from` and `to` say when the
-//! lost events happened. Its identity is a fingerprint of its own, which is its `auditID`, in a namespace where no event
-//! of a log can be ([`RecordKind::Gap`]).
+//! The API server never writes such a line: its `kind` is `Gap`, its `apiVersion` is `auditrail/v1`, and the details
+//! stand under `gap`. Its time is the time of detection, since a store may refuse an event as old as the gap; `from`
+//! and `to` say when the lost events happened. Its identity is a fingerprint of its own, which is also its `auditID`;
+//! [`RecordKind::Gap`] in the position keeps it apart from all events of a log.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Batch, Event, Fingerprint, Nanos, Progress, RecordKind, Span, TransformStats, pieces};
 
-/// A gap as the checkpoint keeps it, from before it is sent until the cursor has passed it. After a kill it is sent as
-/// it stands here, byte for byte, so that it can be recognised.
+/// A gap as the checkpoint stores it, from before it is sent until the cursor has passed it. After a crash the agent
+/// sends the same bytes again, so that the duplicate can be recognised.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct GapRecord {
     pub(crate) id: Fingerprint,
     pub(crate) place: GapPlace,
     pub(crate) line: String,
-    /// Nothing is left to be done but to wait for the cursor.
+    /// It is delivered; it is kept only until the cursor has passed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) delivered: bool,
 }
 
-/// Which stretch is lost, and why.
+/// Which part of the log is lost, and why.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct GapPlace {
     pub(crate) generation: Fingerprint,
-    /// [`Progress::altered`] where it was met.
+    /// [`Progress::alterations`] at the time it was detected.
     #[serde(default)]
     pub(crate) altered: u32,
     pub(crate) offset: u64,
     pub(crate) extent: Extent,
-    /// As in the label of the metrics.
+    /// The reason, as in the label of the metrics.
     pub(crate) reason: String,
 }
 
-/// How far a gap goes.
+/// Where a gap ends.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Extent {
-    /// Up to this offset.
+    /// At this offset.
     To(u64),
-    /// To the end of the generation.
+    /// At the end of the generation.
     Rest,
-    /// What was read is not in the file any more, which is read anew.
+    /// The file no longer holds the bytes that were read, and is read again.
     Replaced,
 }
 
-/// What is told of a gap beside its place.
+/// What is reported about a gap beside its place.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct GapFacts<'a> {
     pub(crate) node: &'a str,
@@ -58,19 +59,19 @@ pub(crate) struct GapFacts<'a> {
     pub(crate) file: &'a str,
     #[serde(skip)]
     pub(crate) bytes: u64,
-    /// More may be lost than `bytes` says.
+    /// More bytes than `bytes` may be lost.
     #[serde(skip)]
     pub(crate) at_least: bool,
-    /// How many were met in a row and are told as one.
+    /// Number of consecutive gaps that are reported as this one.
     pub(crate) times: u64,
-    /// Time of the last event before it and of the first after it, as far as known.
+    /// Time of the last event before the gap and of the first after it, as far as known.
     #[serde(skip)]
     pub(crate) from: Option<Nanos>,
     #[serde(skip)]
     pub(crate) to: Option<Nanos>,
 }
 
-/// The event's line. `auditID`, `stage` and the stamps are where every output looks for them.
+/// The event's line. `auditID`, `stage` and the time stamps have the names that every output looks for.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
@@ -106,14 +107,14 @@ impl GapRecord {
     /// A gap that was detected at `now`; `message` is for people.
     ///
     /// # Errors
-    /// None that is known: JSON takes all that stands in it.
+    /// No known case: JSON can represent all of these values.
     pub(crate) fn new(
         place: GapPlace,
         facts: GapFacts<'_>,
         message: &str,
         now: Nanos,
     ) -> serde_json::Result<Self> {
-        // As the API server writes it, to the microsecond.
+        // To the microsecond, as the API server writes time stamps.
         let now = now - now.rem_euclid(1000);
         let hash = Sha256::new()
             .chain_update(b"auditrail gap\0")
@@ -149,10 +150,10 @@ impl GapRecord {
         Ok(Self { id, line: serde_json::to_string(&line)?, place, delivered: false })
     }
 
-    /// Gaps as a batch of events.
+    /// A batch with one event for each gap.
     pub(crate) fn batch<'a>(gaps: impl IntoIterator<Item = &'a Self>) -> Batch {
         let mut batch = Batch {
-            // Each has its own.
+            // Unused: each gap has a fingerprint of its own.
             generation: Fingerprint([0; 16]),
             start: 0,
             end: 0,
@@ -184,7 +185,7 @@ impl GapRecord {
 }
 
 impl GapPlace {
-    /// Whether a cursor that stands here in its generation will not come to it any more.
+    /// Whether a cursor with this progress in the gap's generation has passed the gap.
     pub(crate) fn is_passed(&self, progress: &Progress) -> bool {
         progress.alterations > self.altered
             || match self.extent {
@@ -194,8 +195,8 @@ impl GapPlace {
             }
     }
 
-    /// Whether another gap says again what this one says already: after a kill the same is met again, a file that was
-    /// damaged may be gone by then, and chunks may begin and end elsewhere.
+    /// Whether this gap already reports the other one, which is then a duplicate. After a crash the reader meets the
+    /// same gap again; by then a damaged file may be gone, and chunks may begin and end elsewhere.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         if (self.generation, self.altered) != (other.generation, other.altered) {
             return false;

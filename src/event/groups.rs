@@ -1,4 +1,4 @@
-//! The user who made the request, and its groups; an impersonated user is not looked at.
+//! The user who made the request, and the user's groups. An impersonated user is not considered.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::walk::{elements, members};
 use super::{Form, Record, legacy, text};
 
 impl<'a> Record<'a> {
-    /// Whether anybody was authenticated: `user` is `{}` where that failed.
+    /// Whether a user was authenticated: `user` is `{}` if authentication failed.
     pub(crate) fn has_user(&self) -> bool {
         let fields = &self.event.fields;
         let written = |byte: &u8| !matches!(byte, b'{' | b'}' | b' ' | b'\t' | b'\r');
@@ -15,13 +15,13 @@ impl<'a> Record<'a> {
             || self.event.form == Form::Legacy && legacy::groups(self.line).is_some()
     }
 
-    /// Hands out the groups of the user, as text.
+    /// Hands out the user's groups, as text.
     pub(crate) fn groups(&self, mut each: impl FnMut(Cow<'a, str>)) {
         let line = self.line;
         let user = self.event.fields.user;
         match self.event.form {
             Form::Legacy => legacy_groups(line, each),
-            // Without this the walk would be one over the event.
+            // Without this arm, the walk would start at the event itself.
             _ if user.is_empty() => {}
             Form::Json | Form::Unreadable => {
                 members(line, user.start as usize, |key, value| {
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether there is a user, and its groups.
+    /// Whether there is a user, and the user's groups.
     fn user(line: &str) -> (bool, Vec<String>) {
         let mut found = None;
         pieces(line.as_bytes(), true, |piece| found = Some(piece));

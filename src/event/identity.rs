@@ -1,9 +1,10 @@
-//! Document ids: what tells one log from all others that go to the same store, and where in it an event stands.
+//! Document ids, for idempotent writes: an id identifies the log among all logs in the same store, and the event within
+//! the log.
 //!
 //! An id is base64url of 36 bytes: 12 of a hash over cluster, node and input, then the [`Position`], which can be read
-//! back. Nothing in it is a secret and nothing a client of the API server can choose, so a replay on another machine
-//! makes the same ids, and whoever may write to the store can compute them too: an id that is taken proves nothing until
-//! the document under it is compared.
+//! back. Nothing in an id is a secret, and a client of the API server can choose none of it. A replay on another
+//! machine therefore makes the same ids, and the store recognises duplicates. But whoever may write to the store can
+//! compute them too: if an id is taken, that proves nothing until the document under it has been compared.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,10 +13,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::Position;
 
-/// Bytes of the hash in an id.
+/// Length of the hash in an id, in bytes.
 const HASH: usize = 12;
 
-/// What tells one log from all others that go to the same store.
+/// Identifies one log among all logs that go to the same store.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub(crate) struct LogName {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,18 +25,18 @@ pub(crate) struct LogName {
     pub(crate) input: String,
 }
 
-/// What the ids of some documents were made of. The checkpoint names all that a pipeline has ever sent under.
+/// What document ids are made of. The checkpoint lists all schemes under which a pipeline has ever sent.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum IdScheme {
-    /// The position alone: up to version 0.1.0.
+    /// The position alone: version 0.1.0 and earlier.
     Position,
     /// The log and the position.
     Log(LogName),
 }
 
 impl LogName {
-    /// Unlike that of any other name: each field is preceded by whether it is there, and by its length.
+    /// An unambiguous encoding: each field is preceded by a byte that says whether it is present, and by its length.
     fn encoded(&self) -> Vec<u8> {
         let Self { cluster, node, input } = self;
         let mut encoded = Vec::new();
@@ -52,7 +53,7 @@ fn put(field: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(field);
 }
 
-/// Makes the ids of one scheme.
+/// Makes document ids by one scheme.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Ids {
     Position,
@@ -70,7 +71,7 @@ impl Ids {
         }
     }
 
-    /// The id of the event at a position: 48 characters, or 32 of the position alone.
+    /// The id of the event at a position: 48 characters, or 32 if the scheme is the position alone.
     pub(crate) fn id(&self, position: &Position) -> String {
         match self {
             Self::Position => position.id(),
@@ -78,8 +79,8 @@ impl Ids {
         }
     }
 
-    /// The `nth` id that an event goes by where those before are taken by other documents. It is made of what tells
-    /// the event from others as well, so that each attempt comes to the same.
+    /// The `nth` alternative id of an event, for when other documents have taken the ones before. It also hashes the
+    /// event's content, so that every retry computes the same id.
     pub(crate) fn other_id(&self, position: &Position, nth: u8, content: &[&[u8]]) -> String {
         let log: &[u8] = match self {
             Self::Position => &[],
@@ -117,7 +118,7 @@ mod tests {
     use super::super::{Fingerprint, RecordKind};
     use super::*;
 
-    /// Few letters and short, so that fields of two names often make the same text side by side.
+    /// Short fields of few letters, so that the fields of two names often concatenate to the same text.
     fn names() -> impl Strategy<Value = LogName> {
         let field = || "[a-b\0.]{0,3}";
         let long = || prop_oneof![4 => field().boxed(), 1 => ".{0,300}".boxed()];

@@ -1,5 +1,5 @@
-//! Fields that stand inside of an event's objects and lists, and that few outputs ask for: found when one does, so that reading
-//! costs nothing for them.
+//! Fields inside an event's objects and lists that few outputs need. They are found on demand, so reading a log costs
+//! nothing for them.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use super::walk::{elements, members};
 use super::{Form, Record, Span, text};
 
 impl<'a> Record<'a> {
-    /// The text of a string member of a field that is an object, as `objectRef.apiGroup` is; `None` where it is absent.
-    /// Of a repeated name the first counts. A legacy line has no objects.
+    /// The text of a string member of an object field, such as `objectRef.apiGroup`; `None` if it is absent. If a name
+    /// is repeated, the first one counts. A legacy line has no objects.
     pub(crate) fn member(&self, object: Span, name: &str) -> Option<Cow<'a, str>> {
         let line = self.line;
         if object.is_empty() || self.event.form == Form::Legacy {
@@ -25,7 +25,7 @@ impl<'a> Record<'a> {
         found
     }
 
-    /// The address that the server itself saw: the last of `sourceIPs`. Those before it are the client's word.
+    /// The address that the API server itself saw: the last of `sourceIPs`. The client can choose the ones before it.
     pub(crate) fn source_ip(&self) -> Option<Cow<'a, str>> {
         let (line, at) = (self.line, self.event.fields.source_ips);
         if self.event.form == Form::Legacy {

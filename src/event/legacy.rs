@@ -20,7 +20,7 @@ pub(super) fn fields(line: &[u8]) -> Option<Fields> {
     Some(fields)
 }
 
-/// What stands behind `groups=` in a line of this format: the groups, each quoted, then the whole quoted again.
+/// The value of `groups=` in a line of this format: the groups, each quoted, then the whole quoted again.
 pub(super) fn groups(line: &[u8]) -> Option<Span> {
     let mark = memchr::memmem::find(line.get(..line.len().min(64))?, MARK)?;
     let mut found = None;
@@ -32,7 +32,7 @@ pub(super) fn groups(line: &[u8]) -> Option<Span> {
     found
 }
 
-/// The keys and their values from `at` to the end of the line; `None` if something else stands there.
+/// Hands out the keys and values from `at` to the end of the line; `None` if something else is there.
 fn pairs(line: &[u8], mut at: usize, mut each: impl FnMut(&[u8], Span)) -> Option<()> {
     while at < line.len() {
         let equals = at + memchr::memchr(b'=', &line[at..])?;
@@ -51,10 +51,10 @@ fn pairs(line: &[u8], mut at: usize, mut each: impl FnMut(&[u8], Span)) -> Optio
     Some(())
 }
 
-/// Where a legacy line begins inside a line whose own beginning is the rest of something else.
+/// Where a legacy line begins inside a line that starts with the rest of something else.
 pub(super) fn find(line: &[u8]) -> Option<usize> {
     let mark = memchr::memmem::rfind(line, MARK)?;
-    // RFC 3339: 20 bytes at the least, 35 with nine digits and a zone.
+    // RFC 3339: at least 20 bytes, at most 35 with nine digits and a zone.
     (20..=35.min(mark)).rev().map(|length| mark - length).find(|start| {
         line[*start].is_ascii_digit()
             && super::rfc3339(&line[*start..mark]).is_some()
@@ -75,7 +75,7 @@ pub(super) fn close(line: &[u8], from: usize) -> Option<usize> {
 }
 
 fn set(fields: &mut Fields, key: &[u8], value: &[u8], at: Span) {
-    // The server's words for "nothing here".
+    // Placeholders of the API server for an empty value.
     if matches!(value, b"<none>" | b"<unknown>" | b"<self>" | b"<lookup>" | b"<deferred>") {
         return;
     }

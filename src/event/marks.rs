@@ -1,7 +1,8 @@
-//! The marks behind a cursor at growing distances: where a file that was cut or altered below it still is what it was.
+//! Marks (hashes of earlier places) behind a cursor at growing distances. If a file was truncated or altered below the
+//! cursor, they show up to where it is unchanged.
 //!
-//! Few are kept, each at most four times as far back as the one after it where there was one to keep, so that what has
-//! to be read again is in proportion to what was lost.
+//! Only few are kept: each is at most four times as far back as the next one, if there was a place to keep. So the
+//! amount to read again is in proportion to the amount that was lost.
 
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Key, Mark, Nanos};
 
-/// A place that was passed.
+/// A place that the cursor has passed, with its mark.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Earlier {
-    /// Decompressed bytes; the end of a line.
+    /// Offset in decompressed bytes, at the end of a line.
     pub(crate) at: u64,
     /// Time of the last event before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,17 +21,17 @@ pub(crate) struct Earlier {
     pub(crate) mark: Mark,
 }
 
-/// The places passed in one generation that are remembered, in order. Cloning is cheap.
+/// The remembered places of one generation, in order. Cloning is cheap.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Marks(Arc<[Earlier]>);
 
 impl Marks {
-    /// The nearest is at least so far back, and nearer ones are no more than so far apart.
+    /// The nearest mark is at least this many bytes back, and marks near it are at most this far apart.
     pub(crate) const NEAREST: u64 = 4096;
-    /// Each is at most so many times further back than the one after it.
+    /// Each mark is at most this many times further back than the next one.
     const RATIO: u64 = 4;
-    /// Bytes that such a mark looks at: a line's end with its time stamps.
+    /// Bytes hashed for such a mark: a line's end with its time stamps.
     const LENGTH: usize = 1024;
     /// Enough for any distance, with the ratio above.
     const MOST: usize = 18;
@@ -39,18 +40,18 @@ impl Marks {
         self.0.is_empty()
     }
 
-    /// The furthest first.
+    /// From the furthest to the nearest.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Earlier> {
         self.0.iter()
     }
 
-    /// Those below an offset.
+    /// The marks below an offset.
     pub(crate) fn before(&self, offset: u64) -> Self {
         Self(self.0.iter().filter(|earlier| earlier.at < offset).copied().collect())
     }
 
-    /// The marks of a cursor at `end`, which stood at `from` before; `tail` are the last bytes before `end`, from whole
-    /// lines, as far as they were read at once.
+    /// The marks after the cursor moved from `from` to `end`. `tail` holds the last bytes before `end`, whole lines
+    /// only, as far as they were read in one go.
     pub(crate) fn moved(&self, from: Option<Earlier>, end: u64, tail: &[u8], key: &Key) -> Self {
         let last = self.0.last().map_or(0, |last| last.at);
         let from = from.filter(|from| from.at >= last + Self::NEAREST);
@@ -64,7 +65,7 @@ impl Marks {
         Self(thinned(&all, end).into())
     }
 
-    /// Marks of places within bytes read at once.
+    /// Marks of places within `tail`.
     fn within(end: u64, tail: &[u8], key: &Key) -> Vec<Earlier> {
         let mut found: Vec<Earlier> = Vec::new();
         let mut distance = Self::NEAREST;
@@ -86,14 +87,14 @@ impl Marks {
     }
 }
 
-/// Leaves out what stands between two that are near enough to each other, seen from `end`.
+/// Drops marks between two that are near enough to each other, as seen from `end`.
 fn thinned(all: &[Earlier], end: u64) -> Vec<Earlier> {
     let distance = |earlier: &Earlier| end.saturating_sub(earlier.at).max(Marks::NEAREST);
     let mut kept: Vec<Earlier> = Vec::new();
     for (index, earlier) in all.iter().enumerate().rev() {
         let further = index.checked_sub(1).map(|index| distance(&all[index]));
         let nearer = kept.last().map_or(Marks::NEAREST / Marks::RATIO, distance);
-        // The furthest stays.
+        // The furthest mark is always kept.
         if further.is_none_or(|further| further > nearer.saturating_mul(Marks::RATIO)) {
             kept.push(*earlier);
         }
@@ -109,7 +110,7 @@ mod tests {
 
     const KEY: Key = Key([1; 32]);
 
-    /// Passes over lines of `line` bytes, `lines` at once.
+    /// Moves the cursor over `length` bytes of lines of `line` bytes, `lines` at a time.
     fn pass(marks: &mut Marks, length: usize, line: usize, lines: usize) -> u64 {
         let text = [vec![b'x'; line - 1], vec![b'\n']].concat().repeat(lines);
         let mut from: Option<Earlier> = None;
@@ -135,7 +136,7 @@ mod tests {
             let nearest = 2 * Marks::NEAREST.max(line as u64) + Marks::NEAREST;
             assert!(distances[0] <= 4 * nearest, "{distances:?}");
             for pair in distances.windows(2) {
-                // Between two that stand for one kept, at most.
+                // At most: a dropped mark may lie between two kept ones.
                 assert!(pair[1] <= pair[0].max(nearest) * 16, "{distances:?}");
             }
             assert!(distances.last().unwrap() * 2 > end, "{distances:?}");

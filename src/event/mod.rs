@@ -1,11 +1,16 @@
-//! One audit event: its raw line, where it stands, and the fields that other rooms ask for, found without parsing a body.
+//! One audit event: its raw line, its position in the log, and the fields that other rooms need, found without parsing
+//! request or response bodies.
 //!
-//! A line is never changed and never copied here. [`Event`] holds offsets into the bytes of its [`Batch`];
-//! [`Record`] joins the two for reading. `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text
-//! format, `unwrap.rs` the events inside other lines (`frame.rs`: parts of lines; `probe.rs`: which objects are searched; `stamp.rs`:
-//! times elsewhere), `walk.rs` and `block.rs` step over bodies, `text.rs` undoes the escapes of both, `time.rs` reads time stamps. `position.rs`, `identity.rs`,
-//! `cursor.rs`, `marks.rs` and `seen_generations.rs` hold the words that input, pipeline and checkpoint share; `gap.rs` is the
-//! event that says that some are lost.
+//! This room never changes or copies a line (except that `unwrap.rs` undoes escapes in place). [`Event`] holds offsets
+//! into the bytes of its [`Batch`]; [`Record`] joins the two for reading.
+//!
+//! - Parsing: `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text format. `unwrap.rs` finds
+//!   events inside other lines, with `frame.rs` (partial lines of container runtimes), `probe.rs` (which objects are
+//!   searched) and `stamp.rs` (time stamps in other places). `walk.rs` and `block.rs` skip over bodies, `text.rs`
+//!   undoes the escapes of both formats, `time.rs` reads time stamps, `format.rs` names logs that hold no audit events.
+//! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
+//!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs` and `seen_generations.rs`.
+//! - `gap.rs` makes the event that reports lost events.
 
 use std::borrow::Cow;
 
@@ -45,7 +50,7 @@ pub(crate) use time::{Nanos, rfc3339};
 pub(crate) use transform_stats::TransformStats;
 pub(crate) use unwrap::{OddLine, unwrap};
 
-/// A stretch of a line, in bytes from the line's start. Empty stretches stand for what is absent.
+/// A range of bytes of a line, counted from the line's start. An empty range means that the field is absent.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Span {
     pub(crate) start: u32,
@@ -53,7 +58,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// A stretch of a line or buffer; none is 4 GiB long, since the input hands out no such line.
+    /// A range of a line or buffer. The input hands out no line of 4 GiB, so 32 bits are enough.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         let cut = |at| u32::try_from(at).unwrap_or(u32::MAX);
         Self { start: cut(start), end: cut(end) }
@@ -68,20 +73,20 @@ impl Span {
     }
 }
 
-/// How the line is written.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Form {
     /// A JSON object: `audit.k8s.io` v1, v1beta1 or v1alpha1.
     Json,
-    /// `--audit-log-format=legacy`: strings are quoted as Go does it.
+    /// `--audit-log-format=legacy`: strings are quoted as by Go's `strconv.Quote`.
     Legacy,
-    /// Neither: the remains of an event, or something that is none.
+    /// Neither: the remains of a torn event, or a line that is no event.
     Unreadable,
 }
 
-/// Where the fields of an event stand in its line.
+/// The byte ranges of an event's fields in its line.
 ///
-/// For strings the span is the text between the quotes, escapes undone by [`Record::text`]; for objects, arrays and
+/// For a string the range is the text between the quotes; [`Record::text`] undoes its escapes. For objects, arrays and
 /// numbers it is the value as written, braces included. Names are those of `audit.k8s.io/v1`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Fields {
@@ -96,7 +101,7 @@ pub(crate) struct Fields {
     pub(crate) username: Span,
     /// The object.
     pub(crate) impersonated_user: Span,
-    /// The array; in legacy lines the one address, without brackets.
+    /// The array. In legacy lines: the single address, without brackets.
     pub(crate) source_ips: Span,
     pub(crate) user_agent: Span,
     /// The object.
@@ -123,7 +128,7 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// All of them, to be moved when their line changes.
+    /// All fields, so that they can be shifted when the line changes.
     pub(crate) fn all_mut(&mut self) -> [&mut Span; 22] {
         let Self {
             level,
@@ -179,13 +184,13 @@ impl Fields {
 /// One event of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event {
-    /// Decompressed bytes of its generation before its first byte.
+    /// Offset of its first byte in the generation, in decompressed bytes.
     pub(crate) offset: u64,
     pub(crate) whole: RecordKind,
     pub(crate) form: Form,
-    /// Where its line stands in the batch's bytes, newline not included.
+    /// Its line in the batch's bytes, without the newline.
     pub(crate) line: Span,
-    /// Event time: its stage time, or that of the event before it where it has none of its own.
+    /// Event time: its stage time, or the time of the event before it if it has none.
     pub(crate) time: Nanos,
     pub(crate) fields: Fields,
     /// Deepest nesting of objects and arrays in the line.
@@ -196,11 +201,12 @@ pub(crate) struct Event {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) generation: Fingerprint,
-    /// Fingerprints under which the same bytes may have been delivered before their file was altered.
+    /// Fingerprints under which the same bytes may have been delivered before the file was altered. Outputs use them to
+    /// avoid duplicates.
     pub(crate) earlier: Vec<Fingerprint>,
-    /// Its offsets are not those of the server's log: events are known by their content alone.
+    /// Its offsets are not those of the API server's log, so events are identified by their content only.
     pub(crate) by_content: bool,
-    /// Decompressed offset at which the batch begins and, one past its last newline, ends.
+    /// Decompressed offsets: the batch begins at `start`; `end` is one past its last newline.
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) bytes: Vec<u8>,
@@ -220,7 +226,7 @@ impl Batch {
         let event = &self.events[index];
         let generation = match event.whole {
             RecordKind::Event | RecordKind::Torn => self.generation,
-            // Its fingerprint is its own, and a batch may hold several.
+            // Every gap has a fingerprint of its own, and a batch may hold several gaps.
             RecordKind::Gap => self.own_print(index).unwrap_or(self.generation),
         };
         Position { generation, offset: event.offset, whole: event.whole }
@@ -231,7 +237,7 @@ impl Batch {
         record.text(record.event.fields.audit_id)?.parse().ok()
     }
 
-    /// The identities that the same event may have had before its file was altered.
+    /// The positions that the same event may have had before its file was altered.
     pub(crate) fn earlier_positions(&self, index: usize) -> impl Iterator<Item = Position> {
         let position = self.position(index);
         self.earlier
@@ -248,23 +254,23 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Whether it is an event of the API server, not just any line.
+    /// Whether it is an event of the API server and not any other line.
     pub(crate) fn is_event(&self) -> bool {
         unwrap::is_event(self.line, self.event.form, &self.event.fields)
     }
 
-    /// Whether it can be what is left of an event.
+    /// Whether it may be the beginning or the rest of a torn event.
     pub(crate) fn is_torn_event(&self) -> bool {
         let begins = self.line.iter().zip(decode::MARK).all(|(a, b)| a == b);
         self.event.whole == RecordKind::Torn && (begins || !self.event.fields.audit_id.is_empty())
     }
 
-    /// The bytes of a field as written, `None` where it is absent.
+    /// The bytes of a field as written; `None` if it is absent.
     pub(crate) fn raw(&self, span: Span) -> Option<&'a [u8]> {
         if span.is_empty() { None } else { self.line.get(span.range()) }
     }
 
-    /// The text of a field, escapes undone and broken UTF-8 repaired, `None` where it is absent.
+    /// The text of a field; `None` if it is absent. Escapes are undone, and broken UTF-8 is replaced.
     pub(crate) fn text(&self, span: Span) -> Option<Cow<'a, str>> {
         let raw = self.raw(span)?;
         Some(match self.event.form {

@@ -1,8 +1,8 @@
-//! Where an event stands: words that input, pipeline and checkpoint share.
+//! The position of an event in the log, which is its identity. Input, pipeline and checkpoint share these types.
 //!
-//! A *generation* is the bytes written between two renames of the log. Its [`Fingerprint`] depends on its
-//! content only, and an offset counts decompressed bytes, so a [`Position`] means the same in the live
-//! file, in the backup, in the `.gz` and in a copy on another disk. It is the event's identity.
+//! A *generation* is the bytes written between two renames (rotations) of the log. Its [`Fingerprint`] depends on its
+//! content only, and an offset counts decompressed bytes. A [`Position`] therefore means the same in the live file, in
+//! the backup, in the `.gz` and in a copy on another disk, and events can be deduplicated by it.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Identity of a generation: 128 bits of SHA-256 over what the server wrote about its first readable event.
+/// Identity of a generation: 128 bits of SHA-256 over what the API server wrote about its first readable event.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
@@ -57,7 +57,8 @@ impl<'de> Deserialize<'de> for Fingerprint {
     }
 }
 
-/// What stands at a position. Damage has ids of its own, so that an event which later fills its place is new.
+/// What kind of record is at a position. A torn line has an id of its own, so an event that later takes its place
+/// counts as new.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RecordKind {
@@ -65,9 +66,9 @@ pub(crate) enum RecordKind {
     #[default]
     #[serde(rename = "yes")]
     Event,
-    /// The remains of an event whose end was never written.
+    /// The remains of an event whose end was never written (a torn line).
     Torn,
-    /// No event of a log, but word of a stretch that is lost.
+    /// No event of the log but a report of lost events.
     Gap,
 }
 
@@ -75,18 +76,18 @@ pub(crate) enum RecordKind {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Position {
     pub(crate) generation: Fingerprint,
-    /// Decompressed bytes before the event's first byte; below 2^56.
+    /// Offset of the event's first byte, in decompressed bytes; below 2^56.
     pub(crate) offset: u64,
     pub(crate) whole: RecordKind,
 }
 
 impl Position {
-    /// What an id has in its place for [`RecordKind`].
+    /// The byte of an id that stands for [`RecordKind`].
     pub(crate) const WHOLE: u8 = 0;
     const TORN: u8 = 1;
     pub(crate) const GAP: u8 = 2;
 
-    /// Bytes of a position.
+    /// Length of a position in bytes.
     pub(super) const BYTES: usize = 24;
 
     pub(crate) fn raw(&self) -> [u8; Self::BYTES] {
@@ -101,26 +102,27 @@ impl Position {
         raw
     }
 
-    /// The position as text: 32 characters of base64url. What an event is called here; documents have longer ids (`identity.rs`).
+    /// The position as text: 32 characters of base64url. The agent names events by it; documents have longer ids
+    /// (`identity.rs`).
     pub(crate) fn id(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.raw())
     }
 
-    /// The generation in the id of a document, of this version or the one before, and the byte that stands for what is
-    /// there; `None` if it has not the form of one.
+    /// The generation and the [`RecordKind`] byte in a document id of this version or the one before; `None` if the
+    /// text is no such id.
     pub(crate) fn of_id(id: &str) -> Option<(Fingerprint, u8)> {
         let raw = Self::raw_of_id(id)?;
         Some((Fingerprint::cut(&raw), raw[16]))
     }
 
-    /// The position in the id of a document, whatever log it is of.
+    /// The position in a document id, whichever log it belongs to.
     pub(crate) fn raw_of_id(id: &str) -> Option<[u8; Self::BYTES]> {
         let raw = URL_SAFE_NO_PAD.decode(id).ok().filter(|raw| matches!(raw.len(), 24 | 36))?;
         raw[raw.len() - Self::BYTES..].try_into().ok()
     }
 
-    /// The id as a person types it: one that begins with a hyphen would be taken for an option, so that a dot stands
-    /// there instead, which no id has.
+    /// The id as a person types it on a command line. A leading hyphen would be taken for an option, so a dot replaces
+    /// it; no id contains a dot.
     pub(crate) fn name(&self) -> String {
         let id = self.id();
         id.strip_prefix('-').map_or(id.clone(), |rest| format!(".{rest}"))

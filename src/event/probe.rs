@@ -1,9 +1,10 @@
-//! What kind of thing a JSON object is: an event, something whose content a client of some server chose, or a wrapper.
+//! Classifies a JSON object: an audit event, a record whose content a client may have chosen, or a wrapper around
+//! events.
 
 use super::Fields;
 use super::walk::members;
 
-/// Members of records about a request: what its client sent stands in their other members.
+/// Keys that only a record about a request has. Its other members can hold text that the client sent.
 const REPORTS: [&[u8]; 10] = [
     b"requestObject",
     b"responseObject",
@@ -17,7 +18,7 @@ const REPORTS: [&[u8]; 10] = [
     b"involvedObject",
 ];
 
-/// The same, where their value is a string: as objects they are fields of the Elastic Common Schema.
+/// Likewise, but only if the value is a string: as objects these keys belong to the Elastic Common Schema.
 const REPORTS_AS_TEXT: [&[u8]; 10] = [
     b"request_uri",
     b"uri",
@@ -31,7 +32,7 @@ const REPORTS_AS_TEXT: [&[u8]; 10] = [
     b"verb",
 ];
 
-/// What the members of an object say about it.
+/// What the keys of an object reveal about it.
 #[derive(Default)]
 pub(super) struct Probe<'a> {
     kind: Option<&'a [u8]>,
@@ -42,7 +43,7 @@ pub(super) struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Of the object that begins at `from`.
+    /// Looks at the object that begins at `from`.
     pub(super) fn of(line: &'a [u8], from: usize) -> Self {
         let mut probe = Self::default();
         members(line, from, |key, value| match key {
@@ -59,7 +60,8 @@ impl<'a> Probe<'a> {
         probe
     }
 
-    /// An event as the log backend writes it, or an item of a webhook's list, which has neither kind nor version.
+    /// Whether it is an event as the log backend writes it, or an item of a webhook's list, which has neither kind nor
+    /// version.
     pub(super) fn is_event(&self, fields: &Fields) -> bool {
         let named = |span: super::Span| !span.is_empty();
         match self.kind {
@@ -75,14 +77,14 @@ impl<'a> Probe<'a> {
         self.api_version.is_some_and(|version| version.starts_with(b"audit.k8s.io"))
     }
 
-    /// It is no wrapper but a record or an object with content of its own, in which an event proves nothing.
+    /// Whether it is no wrapper but a record or object with content of its own, in which an event proves nothing.
     pub(super) fn is_opaque(&self, fields: &Fields) -> bool {
         let list = self.is_audit() && self.kind.is_some_and(|kind| kind.ends_with(b"List"));
         let object = self.kind.is_some() && self.api_version.is_some() && !list;
         object || self.reports || self.is_klog() || !fields.audit_id.is_empty()
     }
 
-    /// A message of a Kubernetes component, with `--logging-format=json`.
+    /// Whether it is a log message of a Kubernetes component with `--logging-format=json`.
     pub(super) fn is_klog(&self) -> bool {
         self.klog == [true; 3]
     }

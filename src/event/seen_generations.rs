@@ -1,5 +1,5 @@
-//! Which generations were ever seen of an input: what the input notes, and the checkpoint keeps, so that what is
-//! deleted while no agent runs is missed.
+//! Which generations of an input were ever seen. The input records them and the checkpoint stores them, so that the
+//! agent notices a backup that was deleted while it was not running, and reports it as a gap.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,41 +8,43 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fingerprint, Nanos};
 
-/// Generations that are gone but that some output has not passed, remembered at most: the oldest are forgotten first.
+/// Most generations remembered whose file is gone but which some output has not finished. The oldest are forgotten
+/// first.
 const GONE: usize = 1000;
 
-/// What is known of a generation.
+/// What the agent knows of a generation since it last saw its file.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct LastSeen {
     /// Name of its file.
     pub(crate) file: Arc<str>,
-    /// Decompressed bytes when it was last seen.
+    /// Length in decompressed bytes when it was last seen.
     pub(crate) length: u64,
-    /// That is all it will ever have.
+    /// The length is final.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) complete: bool,
-    /// How long it was before it became shorter, as long as it is.
+    /// Its length before it was truncated, while it is still shorter.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) cut: u64,
     /// Time of its first event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) time: Option<Nanos>,
-    /// It was the live log, and nobody saw what came after it.
+    /// It was the live log when an agent last saw it, and no agent has seen what followed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) live: bool,
-    /// It could never be read: it is known by its file, not by what it holds.
+    /// It could never be read: it is identified by its file instead of its content.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unread: bool,
-    /// When it was last written to, as its file says, as long as it could never be read.
+    /// Modification time of its file, while it could never be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) written: Option<Nanos>,
-    /// Keyed hash of what tells its file from others, as long as its name may change: while it is live or numbered.
+    /// Keyed hash that identifies its file, while its name may change: as long as it is the live log or a numbered
+    /// backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) own: Option<Fingerprint>,
 }
 
 impl LastSeen {
-    /// Its name without `.gz`, which stays what it is once the server has given it.
+    /// Its name without `.gz`. Once the server has named a backup, this does not change.
     fn stem(&self) -> &str {
         self.file.strip_suffix(".gz").unwrap_or(&self.file)
     }
@@ -60,38 +62,38 @@ pub(crate) struct Readable<'a> {
     pub(crate) fingerprint: Fingerprint,
     /// See [`LastSeen::own`].
     pub(crate) own: Fingerprint,
-    /// A name that it keeps, without `.gz`.
+    /// A name that does not change any more, without `.gz`.
     pub(crate) stem: Option<&'a str>,
-    /// The first and the last time at which the server wrote to it. It wrote to no other file in between.
+    /// The first and the last time at which the server wrote to this file. It wrote to no other file in between.
     pub(crate) filled: Option<(Nanos, Nanos)>,
 }
 
 /// The generations of one input.
 pub(crate) type Sightings = BTreeMap<Fingerprint, LastSeen>;
 
-/// The sightings of one input, shared by who sees and who writes down.
+/// The sightings of one input, shared by the input, which records them, and the checkpoint, which stores them.
 pub(crate) struct SeenGenerations {
     input: Arc<str>,
     state: Mutex<State>,
-    /// Called when there is something to write down.
+    /// Called when there is something to store.
     moved: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
 struct State {
     known: Sightings,
-    /// Those of the last look; `None` before the first.
+    /// Generations found by the last scan; `None` before the first.
     present: Option<HashSet<Fingerprint>>,
-    /// Those that this process saw at all, and those that it saw live.
+    /// Generations that this process has seen (`seen`), and that it has seen as the live log (`own`).
     seen: HashSet<Fingerprint>,
     own: HashSet<Fingerprint>,
-    /// Unread ones that could be read at last, and are known by what they hold.
+    /// Unread generations that could be read later, and are now identified by their content.
     resolved: HashSet<Fingerprint>,
     changed: bool,
 }
 
 impl SeenGenerations {
-    /// Goes on from what an earlier process had seen.
+    /// Starts from what an earlier process had seen.
     pub(crate) fn new(
         input: Arc<str>,
         known: Sightings,
@@ -102,7 +104,7 @@ impl SeenGenerations {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Whole between any two statements that could panic.
+        // No statement in a locked section leaves the state inconsistent if it panics, so a poisoned lock is usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,7 +116,7 @@ impl SeenGenerations {
         self.lock().known.clone()
     }
 
-    /// Goes over all that is known, and whether this process has seen it.
+    /// Visits all known generations; the flag says whether this process has seen the generation.
     pub(crate) fn each(&self, mut visit: impl FnMut(Fingerprint, &LastSeen, bool)) {
         let state = self.lock();
         for (fingerprint, sighting) in &state.known {
@@ -126,13 +128,14 @@ impl SeenGenerations {
         self.lock().known.contains_key(&fingerprint)
     }
 
-    /// The sighting of a rotated file by its name without `.gz`: what cannot be read is taken for what had that name.
+    /// The generation of a rotated file, by its name without `.gz`. A file that cannot be read is taken for the
+    /// generation that had this name.
     pub(crate) fn named(&self, stem: &str) -> Option<Fingerprint> {
         let state = self.lock();
         state.known.iter().find(|(_, one)| one.stem() == stem).map(|(fingerprint, _)| *fingerprint)
     }
 
-    /// The sighting of the very file that this is the keyed hash of.
+    /// The generation of the file that has this keyed hash (see [`LastSeen::own`]).
     pub(crate) fn of_file(&self, own: Fingerprint) -> Option<Fingerprint> {
         let state = self.lock();
         state
@@ -147,19 +150,19 @@ impl SeenGenerations {
         self.lock().known.get(&fingerprint).map(|sighting| sighting.stem().to_owned())
     }
 
-    /// Whether anything is known that could never be read.
+    /// Whether any known generation could never be read.
     pub(crate) fn has_unread(&self) -> bool {
         self.lock().known.values().any(|sighting| sighting.unread)
     }
 
-    /// A file could be read at last: forgets what it was known by before.
+    /// Call when a file can be read at last: forgets the entry by which it was known before.
     pub(crate) fn resolve(&self, file: &Readable<'_>) {
         let mut state = self.lock();
         let State { known, resolved, .. } = &mut *state;
         let is_new = !known.contains_key(&file.fingerprint);
         known.retain(|one, sighting| {
             let named = Some(sighting.stem()) == file.stem;
-            // Renamed and compressed while nobody looked: all that is left is when it was written to.
+            // It was renamed and compressed while no agent was running: only its modification time still identifies it.
             let within =
                 |(first, last)| sighting.written.is_some_and(|at| first <= at && at <= last);
             let filled = is_new && file.filled.is_some_and(within);
@@ -175,7 +178,7 @@ impl SeenGenerations {
         self.lock().resolved.contains(&fingerprint)
     }
 
-    /// Takes in all that a look found. Growth alone is no reason to write.
+    /// Records everything that a scan found. Growth alone is not stored.
     pub(crate) fn note(&self, seen: impl Iterator<Item = (Fingerprint, LastSeen)>) {
         let mut state = self.lock();
         let state = &mut *state;
@@ -187,7 +190,7 @@ impl SeenGenerations {
                 state.own.insert(fingerprint);
             }
             let before = state.known.get(&fingerprint);
-            // Of what was read before and cannot be now, that is known which was.
+            // The generation was read before and cannot be read now: keep what is known from then.
             if let Some(before) = before.filter(|before| sighting.unread && !before.unread) {
                 let LastSeen { length, complete, .. } = sighting;
                 let exact =
@@ -200,14 +203,14 @@ impl SeenGenerations {
                 continue;
             }
             if let Some(before) = before {
-                // A link has a name of ours: the one that the server gave is the one to know.
+                // A held backup's link has a name that the agent gave it: keep the server's name.
                 if sighting.file != before.file
                     && sighting.file.starts_with(&fingerprint.to_string())
                 {
                     sighting.file = Arc::clone(&before.file);
                 }
                 sighting.live |= before.live && !state.own.contains(&fingerprint);
-                // What a `.gz` says of its length is less certain.
+                // The length from a `.gz` is less certain than a length known before.
                 if before.complete && !sighting.complete {
                     (sighting.complete, sighting.length) = (true, before.length);
                 }
@@ -231,12 +234,12 @@ impl SeenGenerations {
         }
     }
 
-    /// Whether something is to be written down.
+    /// Whether something has to be stored.
     pub(crate) fn is_due(&self) -> bool {
         self.lock().changed
     }
 
-    /// What is to be written down. Forgets what is gone and was passed by every output.
+    /// The sightings to store. Forgets generations whose file is gone and which every output has finished.
     pub(crate) fn entry(&self, passed: impl Fn(&Fingerprint) -> bool) -> Sightings {
         let mut state = self.lock();
         state.changed = false;
@@ -257,7 +260,7 @@ impl SeenGenerations {
         known.clone()
     }
 
-    /// What was to be written down could not be.
+    /// Call when storing the sightings failed: they have to be stored again.
     pub(crate) fn not_saved(&self) {
         self.lock().changed = true;
     }
@@ -319,7 +322,7 @@ mod tests {
     #[test]
     fn what_is_gone_is_kept_until_every_output_has_passed_it_and_no_more_than_a_bound() {
         let roll = roll([(fingerprint(1), seen(5, true, false))].into());
-        // Before the first look nobody knows what is gone.
+        // Before the first scan it is unknown which files are gone.
         assert_eq!(roll.entry(|_| true).len(), 1);
         roll.note([(fingerprint(2), seen(1, false, true))].into_iter());
         assert_eq!(roll.entry(|_| false).len(), 2);

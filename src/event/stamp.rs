@@ -1,12 +1,12 @@
-//! A time for a line whose event has none that can be read where it should stand.
+//! Finds a time stamp for a line whose event has no readable one of its own.
 //!
-//! Only the places where servers and shippers write times are looked at: members of the outermost object, and the first
-//! words of a text. A body is never searched.
+//! Looks only where servers and shippers write times: at members of the outermost object, and at the first words of a
+//! text. Never searches a body.
 
 use super::walk::members;
 use super::{Nanos, rfc3339};
 
-/// Members that hold a time, the best first.
+/// Keys that hold a time, best first.
 const KEYS: [&[u8]; 14] = [
     b"stageTimestamp",
     b"requestReceivedTimestamp",
@@ -23,10 +23,10 @@ const KEYS: [&[u8]; 14] = [
     b"ingestionTime",
     b"receiveTimestamp",
 ];
-/// A time stands among so many bytes of a text at its beginning.
+/// A text's time stamp must be within this many bytes from its beginning.
 const BEGINNING: usize = 256;
 
-/// Any time that can be read in a line.
+/// The best time stamp that can be found in a line.
 pub(crate) fn any_time(line: &[u8]) -> Option<Nanos> {
     let start = super::frame::leading(line);
     let line = &line[start..];
@@ -57,7 +57,7 @@ fn of_object(line: &[u8]) -> Option<Nanos> {
     best.map(|(_, time)| time)
 }
 
-/// RFC 3339, or the same with a blank, or a number since 1970 in seconds or a smaller unit.
+/// Reads RFC 3339, the same with a blank for the `T`, or a number since 1970 in seconds or a smaller unit.
 fn written(text: &[u8]) -> Option<Nanos> {
     rfc3339(text).or_else(|| since_epoch(text)).or_else(|| {
         let text = std::str::from_utf8(text).ok()?.trim();
@@ -69,7 +69,8 @@ fn written(text: &[u8]) -> Option<Nanos> {
     })
 }
 
-/// `1786008061`, `1786008061.871`, `1786008061871` and so on: as many digits as the unit needs in this century.
+/// Reads `1786008061`, `1786008061.871`, `1786008061871` and so on. The number of digits gives the unit, for times in
+/// this century.
 fn since_epoch(text: &[u8]) -> Option<Nanos> {
     let text = std::str::from_utf8(text).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -81,7 +82,7 @@ fn since_epoch(text: &[u8]) -> Option<Nanos> {
         18..=19 => 1,
         _ => return None,
     };
-    // Nine digits of the unit, of which a smaller unit needs fewer.
+    // The fraction, padded to nine digits, in billionths of the unit.
     let billionths: Nanos = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     number.checked_mul(unit)?.checked_add(billionths * unit / 1_000_000_000)
 }

@@ -1,4 +1,4 @@
-//! Undoes the escapes of JSON strings and of Go's quoted strings. Broken UTF-8 becomes U+FFFD; nothing is refused.
+//! Unescapes JSON strings and Go's quoted strings. Broken UTF-8 becomes U+FFFD; no input is refused.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ pub(crate) fn json(raw: &[u8]) -> Cow<'_, str> {
     repaired(json_bytes(raw))
 }
 
-/// The bytes of a JSON string, given without its quotes, broken UTF-8 as it is.
+/// The bytes of a JSON string, given without its quotes. Broken UTF-8 is kept.
 pub(crate) fn json_bytes(raw: &[u8]) -> Cow<'_, [u8]> {
     unescape(raw, |tail, out| match tail {
         [b'u', hex @ ..] => match (code_unit(hex), hex.get(4..)) {
@@ -61,7 +61,7 @@ fn repaired(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
     }
 }
 
-/// Copies `raw`, handing what follows each backslash to `escape`, which answers how many bytes it took.
+/// Copies `raw` and hands the bytes after each backslash to `escape`, which returns how many it consumed.
 /// Zero means "no such escape": the backslash then stands for itself.
 fn unescape(raw: &[u8], escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> Cow<'_, [u8]> {
     let Some(first) = memchr::memchr(b'\\', raw) else { return Cow::Borrowed(raw) };

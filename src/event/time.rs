@@ -5,8 +5,8 @@ pub(crate) type Nanos = i64;
 
 /// Reads an RFC 3339 time stamp.
 ///
-/// kube-apiserver writes UTC with exactly six fractional digits (`MicroTime` in apimachinery), which is read without
-/// a library; the legacy format has the server's zone and up to nine digits, and goes through one.
+/// kube-apiserver writes UTC with exactly six fractional digits (`MicroTime` in apimachinery); this form is parsed here
+/// without a library. The legacy format has the server's zone and up to nine digits, and is parsed by `jiff`.
 pub(crate) fn rfc3339(text: &[u8]) -> Option<Nanos> {
     micro_time(text).or_else(|| {
         let stamp: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
@@ -55,7 +55,7 @@ fn micro_time(text: &[u8]) -> Option<Nanos> {
         && hour < 24
         && minute < 60
         && second < 60;
-    // Days beyond the 28th need a calendar: the library knows it.
+    // Days after the 28th need a calendar, so the library decides.
     let days = if plausible { days_from_civil(year, month, day) } else { library_days(text)? };
     if !plausible && (hour > 23 || minute > 59 || second > 59) {
         return None;

@@ -1,27 +1,28 @@
-//! What was done to the events of a batch on their way to one output.
+//! Statistics of the transform: what it did to the events of a batch for one output.
 
 use super::Nanos;
 
-/// Filled in by `transform`, told by `pipeline`.
+/// The `transform` room fills it in; `pipeline` reports it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct TransformStats {
-    /// How often the transform had been replaced by then: read again after that, a batch may hold other events.
+    /// How often the transform configuration had been reloaded by then. If the batch is read again after a reload, it
+    /// may hold other events.
     pub(crate) revision: u64,
-    /// Times of the first and last event that were read, left out or not, and how many there were.
+    /// Times of the first and last event read, dropped or not, and the number of events read.
     pub(crate) first: Option<Nanos>,
     pub(crate) last: Option<Nanos>,
     pub(crate) read: u64,
-    /// Events left out by the policy, and by `where`.
+    /// Events dropped by the policy (`dropped`) and by `where` (`filtered`).
     pub(crate) dropped: u64,
     pub(crate) filtered: u64,
     /// Events that a policy lowered to another level.
     pub(crate) lowered: u64,
-    /// Events of which something was blanked.
+    /// Events in which something was redacted.
     pub(crate) redacted: u64,
-    /// Events that were cut to the size that the output takes.
+    /// Events shortened to the size limit of the output.
     pub(crate) shrunk: u64,
-    /// Events kept because `where` fails on them.
+    /// Events kept because evaluating `where` failed on them.
     pub(crate) undecided: u64,
-    /// Why, of the last of these.
+    /// The error of the last of these.
     pub(crate) problem: Option<String>,
 }

@@ -1,12 +1,13 @@
-//! Finds the events inside a line that is no event itself: what a container runtime, a log shipper or a person put around them.
+//! Finds audit events inside other lines: in what a container runtime, a log shipper or a person put around them.
 //!
-//! There is no list of producers. A line is a text with perhaps a prefix, then JSON values; an object or string in them is an
-//! event, or holds some further inside. What comes out is the event as the wrapper holds it, escapes undone, written over the
-//! wrapper's own bytes, so that it needs no memory of its own and its place is one inside the line.
+//! There is no list of producers. A line is a text, perhaps with a prefix, and then JSON values. An object or string in
+//! them is either an event or may hold one further inside. The event comes out as the wrapper holds it, with escapes
+//! undone. It is written over the wrapper's own bytes, so it needs no memory of its own, and its position is inside the
+//! line.
 //!
-//! A client of the API server must not be able to forge an event. So an event is never searched, nor is an object that
-//! reports a request or is an object of Kubernetes ([`Probe::is_opaque`]); a prefix is believed only where the JSON after it
-//! reaches the end of the line; and where the JSON breaks off, nothing after that is believed.
+//! A client of the API server must not be able to forge an event. So this never searches inside an event, nor inside an
+//! object that reports a request or is a Kubernetes object ([`Probe::is_opaque`]). It accepts a prefix only if the JSON
+//! after it reaches the end of the line. If the JSON breaks off, it accepts nothing after that.
 
 use super::decode::{Piece, event, legacy_event, object, pieces, unreadable};
 use super::frame::{self, Frame};
@@ -15,28 +16,29 @@ use super::stamp::any_time;
 use super::walk::{Value, blank, elements, members, value};
 use super::{Fields, Form, RecordKind, Span, legacy, text};
 
-/// A prefix is at most so long.
+/// Longest prefix, in bytes.
 const PREFIX: usize = 4096;
-/// Wrappers within wrappers, at most.
+/// Deepest nesting of wrappers.
 const DEPTH: u32 = 16;
-/// A string that is longer is not searched: it takes its length in memory while it is.
+/// Longest string that is searched, in bytes: the search needs that much memory.
 const LONGEST: usize = 32 << 20;
-/// Events taken from one line, beside one for each [`PER_BYTES`] of it: an event takes more memory than the shortest object has bytes.
+/// Most events taken from one line, plus one for each [`PER_BYTES`] of it. An event takes more memory than the shortest
+/// object has bytes, so the number needs a bound.
 const EVENTS: usize = 1024;
 const PER_BYTES: usize = 256;
 
-/// What a line was that is not simply one event.
+/// What a line held that is not simply one event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum OddLine {
-    /// Events, and perhaps something beside them.
+    /// Events, and perhaps something else besides.
     Events,
-    /// Something else, or what is left of an event. It was handed out all the same.
+    /// Something else, or the rest of a torn event. It was handed out all the same.
     Foreign,
-    /// Messages of the server itself, comments, headings: nothing was handed out.
+    /// Messages of the API server itself, comments or headings: nothing was handed out.
     Passed,
 }
 
-/// Hands out the events of a line for which [`super::plain`] found nothing, and what cannot be read of it.
+/// Hands out the events of a line for which [`super::plain`] found nothing, and the unreadable parts.
 ///
 /// Bytes of the line that no piece covers are undefined afterwards.
 pub(crate) fn unwrap(line: &mut [u8], ended: bool, mut each: impl FnMut(Piece)) -> OddLine {
@@ -68,7 +70,7 @@ pub(crate) fn unwrap(line: &mut [u8], ended: bool, mut each: impl FnMut(Piece)) 
     }
 }
 
-/// Whether a line of a form is an event of the API server, not just any JSON object.
+/// Whether a line of this format is an event of the API server and not any other JSON object.
 pub(super) fn is_event(line: &[u8], form: Form, fields: &Fields) -> bool {
     match form {
         Form::Legacy => true,
@@ -78,14 +80,14 @@ pub(super) fn is_event(line: &[u8], form: Form, fields: &Fields) -> bool {
 }
 
 impl Piece {
-    /// Whether it is an event of the API server; `line` is the one that it is a piece of.
+    /// Whether it is an event of the API server; `line` is the line that it is a piece of.
     pub(crate) fn is_event(&self, line: &[u8]) -> bool {
         is_event(&line[self.at.range()], self.form, &self.fields)
     }
 }
 
 enum Found {
-    /// At least one.
+    /// At least one event.
     Events(Vec<Piece>),
     Passed,
     Nothing,
@@ -94,9 +96,10 @@ enum Found {
 /// The search through one line.
 struct Search {
     pieces: Vec<Piece>,
-    /// Events that may still be found.
+    /// Most events that may be found.
     room: usize,
-    /// Where in `pieces` the events of the present record begin: shippers keep an event twice, parsed and as it was.
+    /// Index in `pieces` at which the events of the current record begin. Shippers may keep an event twice, parsed and
+    /// raw, so duplicates are looked for within a record.
     record: usize,
 }
 
@@ -105,7 +108,7 @@ impl Search {
         Self { pieces: Vec::new(), room: EVENTS + length / PER_BYTES, record: 0 }
     }
 
-    /// Searches a line, or the text that a container runtime wrote of one.
+    /// Searches a line, or the text of a line inside a container runtime's frame.
     fn line(mut self, line: &mut [u8], depth: u32) -> Found {
         let start = frame::leading(line);
         let text = &line[start..];
@@ -114,7 +117,7 @@ impl Search {
         }
         if let Some(Frame { content, stderr, .. }) = frame::cri(text).filter(|_| depth < DEPTH) {
             let (from, to) = (start + content.start, start + content.end);
-            // A server writes its messages there, in which a client's words can stand.
+            // The API server writes its log messages to stderr, and they can contain a client's words.
             if stderr && line.get(from) != Some(&b'{') {
                 return Found::Passed;
             }
@@ -141,11 +144,12 @@ impl Search {
         }
     }
 
-    /// Takes an event of the legacy format, with a prefix or without. Never answers a place.
+    /// Reads an event of the legacy format, with or without a prefix. Always returns `None`, so that the caller goes on
+    /// with its next attempt.
     fn legacy(&mut self, text: &[u8], start: usize) -> Option<usize> {
         const MARK: &[u8] = b" AUDIT: ";
         let at = if legacy::fields(text).is_some() { 0 } else { legacy::find(text)? };
-        // What is left of another event is not thrown away with a prefix.
+        // The rest of another event must not be discarded as a prefix.
         if at <= PREFIX && memchr::memmem::find(&text[..at], MARK).is_none() {
             let fields = legacy::fields(&text[at..])?;
             self.pieces.push(legacy_event(&text[at..], fields, start + at));
@@ -153,7 +157,7 @@ impl Search {
         None
     }
 
-    /// Searches values that follow one another; `None` if something else stands among them.
+    /// Searches consecutive values; `None` if something else stands between them.
     fn sequence(
         &mut self,
         line: &mut [u8],
@@ -176,7 +180,7 @@ impl Search {
         }
         let rest = at;
         if rest < line.len() {
-            // Words after an event are kept; what is left of another event, or of a body, proves that this is none.
+            // Words after an event are kept. But the rest of another event, or of a body, proves that this is none.
             let words =
                 !prefixed && rest > 0 && line[rest - 1].is_ascii_whitespace() && line[rest] != b'{';
             if !words || ends.is_empty() {
@@ -188,7 +192,7 @@ impl Search {
             self.record = before;
             self.value(line, item, depth)?;
             if self.pieces.len() == before && !list && line[item.start as usize] == b'{' {
-                // Beside events, as it stands.
+                // An object beside events is handed out as it is.
                 let found = object(&line[item.range()])?;
                 self.pieces.push(event(&found, item.start as usize));
             }
@@ -199,7 +203,7 @@ impl Search {
         Some(())
     }
 
-    /// Searches one value; `None` if there are more events than can be held.
+    /// Searches one value; `None` if it holds more events than the bound allows.
     fn value(&mut self, line: &mut [u8], at: Span, depth: u32) -> Option<()> {
         if depth >= DEPTH || !can_hold_event(&line[at.range()]) {
             return Some(());
@@ -251,9 +255,9 @@ impl Search {
         }
     }
 
-    /// Searches what an escaped text says, and writes it over the text if there are events in it.
+    /// Searches an unescaped text, and writes it over the escaped one if it holds events.
     fn decoded(&mut self, line: &mut [u8], mut decoded: Vec<u8>, at: usize, depth: u32) {
-        // A line break between two values is a blank; within a string of JSON none can stand.
+        // A line break between two values becomes a blank. JSON allows none within a string.
         decoded
             .iter_mut()
             .filter(|byte| matches!(byte, b'\n' | b'\r' | 0))
@@ -288,7 +292,7 @@ impl Search {
         Some(())
     }
 
-    /// Whether the present record holds the same event already.
+    /// Whether the current record holds the same event already (a duplicate).
     fn is_known(&self, line: &[u8], text: &[u8], piece: &Piece) -> bool {
         let name = |text: &[u8], piece: &Piece| {
             let fields = &piece.fields;
@@ -301,7 +305,7 @@ impl Search {
     }
 }
 
-/// Pushes as long as there is room.
+/// Pushes a value unless the bound is reached.
 trait PushWithin<T> {
     fn push_within(&mut self, room: usize, value: T);
 }
@@ -314,7 +318,7 @@ impl<T> PushWithin<T> for Vec<T> {
     }
 }
 
-/// A value with its quotes.
+/// The range of a value with its quotes.
 fn outer(value: Value) -> Span {
     let quotes = u32::from(value.string);
     Span { start: value.at.start - quotes, end: value.at.end + quotes }
@@ -328,20 +332,20 @@ fn moved(found: Found, by: usize) -> Found {
     Found::Events(pieces)
 }
 
-/// Where the JSON behind a prefix begins.
+/// Where the JSON after a prefix begins.
 fn brace(text: &[u8]) -> Option<usize> {
     let opens = |at: &usize| text.get(blank(text, at + 1)) == Some(&b'"');
     memchr::memchr_iter(b'{', &text[..text.len().min(PREFIX)]).find(opens)
 }
 
-/// Whether an event can stand in a value, escaped or not.
+/// Whether a value can contain an event, escaped or not.
 fn can_hold_event(value: &[u8]) -> bool {
-    // `itID` as journald writes what is not all text.
+    // `itID` as an array of numbers: so journald writes values that are not all text.
     const ANY: [&[u8]; 4] = [b"auditID", b"audit.k8s.io", b"105,116,73,68", b"105, 116, 73, 68"];
     ANY.iter().any(|word| memchr::memmem::find(value, word).is_some())
 }
 
-/// The bytes that an array of numbers stands for.
+/// The bytes that an array of numbers encodes.
 fn byte_array(text: &[u8]) -> Option<Vec<u8>> {
     let inside = text.strip_prefix(b"[")?.strip_suffix(b"]")?;
     let number = |digits: &[u8]| std::str::from_utf8(digits.trim_ascii()).ok()?.parse::<u8>().ok();

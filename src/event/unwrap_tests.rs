@@ -14,7 +14,7 @@ fn item_of(id: &str) -> String {
     event_of(id).replace(r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#, "")
 }
 
-/// What is handed out of a line: the text of each piece, `?` before what is no event.
+/// The text of each piece of a line; `?` precedes one that is no event.
 fn read(line: &str, ended: bool) -> Vec<String> {
     let mut bytes = line.as_bytes().to_vec();
     let mut pieces = Vec::new();
@@ -205,7 +205,7 @@ proptest! {
         let mut line = event.clone();
         for (kind, key, other) in layers {
             let other = quoted(&other);
-            // Names that say of themselves that their object is no wrapper.
+            // The prefix avoids keys that mark an object as no wrapper.
             let key = format!("x{key}");
             line = match kind {
                 0 => format!(r#"{{"{key}":{line},"z":{other}}}"#),
@@ -228,7 +228,7 @@ proptest! {
         line.retain(|byte| !matches!(byte, b'\n' | 0));
         let (mut covered, length) = (0, line.len());
         let odd = unwrap(&mut line, ended, |piece| covered += piece.at.range().len());
-        // A message of the server may quote one.
+        // A log message of the server may quote an event.
         prop_assert!(odd == OddLine::Passed || covered >= event.len(), "{} of {}", covered, length);
         prop_assert!(odd != OddLine::Passed || line.trim_ascii_start().starts_with(b"#") || !before.is_empty());
     }

@@ -1,20 +1,21 @@
-//! Steps from member to member through JSON as it is written, parsing nothing: what is not asked for is stepped over.
+//! Walks through the members of JSON as it is written, without parsing values (a skipping parser).
 //!
-//! No recursion and no allocation. What is not JSON ends the walk; a key is what stands between its quotes, escapes and all.
+//! There is no recursion and no allocation. The walk ends at anything that is not JSON. A key is the raw text between
+//! its quotes, escapes included.
 
 use super::Span;
 use super::block::container_end;
 
-/// A value: where it stands (between the quotes, for a string), and how deep it goes.
+/// A value: its range (between the quotes, for a string) and its depth.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Value {
     pub(crate) at: Span,
     pub(crate) string: bool,
-    /// Deepest nesting of objects and arrays in it; 0 for what is neither.
+    /// Deepest nesting of objects and arrays in it; 0 if it is neither.
     pub(crate) depth: u32,
 }
 
-/// Walks the members of the object that begins at `from`; answers where it ends, or `None` if it does not.
+/// Walks the members of the object that begins at `from`. Returns where it ends, or `None` if it does not.
 pub(crate) fn members(
     line: &[u8],
     from: usize,
@@ -48,7 +49,7 @@ pub(crate) fn members(
     }
 }
 
-/// Walks the elements of the array that begins at `from`; answers where it ends, or `None` if it does not.
+/// Walks the elements of the array that begins at `from`. Returns where it ends, or `None` if it does not.
 pub(crate) fn elements(line: &[u8], from: usize, mut each: impl FnMut(Value)) -> Option<usize> {
     if line.get(from) != Some(&b'[') {
         return None;
@@ -69,7 +70,8 @@ pub(crate) fn elements(line: &[u8], from: usize, mut each: impl FnMut(Value)) ->
     }
 }
 
-/// Steps over the value that begins at `from`; `None` if the line ends first.
+/// Skips the value that begins at `from`. Returns it and the index after it; `None` if it is malformed or the line ends
+/// first.
 pub(crate) fn value(line: &[u8], from: usize) -> Option<(Value, usize)> {
     let (string, depth, start, end, after) = match line.get(from)? {
         b'"' => {
@@ -102,7 +104,7 @@ pub(crate) fn string_end(line: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// Where the first quote or backslash stands.
+/// The index of the first quote or backslash.
 #[inline]
 fn mark(text: &[u8]) -> Option<usize> {
     // Most strings are short: a call to memchr costs more than two steps of eight bytes.
@@ -122,7 +124,7 @@ fn mark(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The lowest bit that is set stands in the first byte of a word that is this one.
+/// Marks the bytes of a word that equal `byte`. Only the lowest set bit is exact: it is in the first such byte.
 #[inline]
 fn equal(word: u64, byte: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -144,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// One byte after the other.
+    /// Reference implementation, byte by byte.
     fn slowly(line: &[u8], mut at: usize) -> Option<usize> {
         while *line.get(at)? != b'"' {
             at += if line[at] == b'\\' { 2 } else { 1 };
