@@ -1,4 +1,4 @@
-//! `backups` of an input: patterns of file names for backups that no rotation known to the agent would have named so.
+//! `backups` of an input: file name patterns for rotated logs whose names no rotation known to the agent makes.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use glob::{MatchOptions, Pattern};
 use super::ConfigError;
 use super::item::Item;
 
-/// One pattern, and the directory in which names are compared with it.
+/// One pattern, and the directory to which it applies.
 #[derive(Clone, Debug)]
 pub(crate) struct Backups {
     /// Absolute.
@@ -15,7 +15,7 @@ pub(crate) struct Backups {
     pattern: Pattern,
 }
 
-/// `*` takes a dot at the beginning too; names have no slash.
+/// `*` also matches a leading dot; names contain no slash.
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: false,
@@ -23,7 +23,7 @@ const OPTIONS: MatchOptions = MatchOptions {
 };
 
 impl Backups {
-    /// Reads one pattern or a list of them. A relative one begins in the directory of the log.
+    /// Reads one pattern or a list of them. A relative pattern starts in the directory of the log.
     pub(super) fn read(item: &Item<'_>, log: &Path) -> Result<Vec<Self>, ConfigError> {
         if item.text().is_ok() {
             return Ok(vec![Self::one(item, log)?]);
@@ -47,7 +47,7 @@ impl Backups {
         let pattern = Pattern::new(name)
             .map_err(|error| item.wrong(format!("{}: write it as for a shell", error.msg)))?;
         let beside = log.parent().unwrap_or(Path::new("/"));
-        // `/audit*` has an empty directory, which is the root.
+        // `/audit*` has an empty directory part, which means the root.
         let directory = if text.starts_with('/') && directory.is_empty() { "/" } else { directory };
         Ok(Self { directory: beside.join(directory), pattern })
     }

@@ -1,39 +1,39 @@
-//! `type = "elasticsearch"`: Elasticsearch, and the stores that take its `_bulk` requests.
+//! `type = "elasticsearch"`: Elasticsearch, OpenSearch and other stores with a `_bulk` API.
 
 use super::ConfigError;
 use super::http::{Http, endpoint, is_telling};
 use super::item::Item;
 use super::raw::Table;
 
-/// `type = "elasticsearch"`: Elasticsearch, and the stores that take its `_bulk` requests.
+/// The settings of an Elasticsearch or OpenSearch output.
 #[derive(Clone, Debug)]
 pub(crate) struct Elasticsearch {
     pub(crate) http: Http,
-    /// At least one, without a query.
+    /// Base URLs: at least one, without a query.
     pub(crate) endpoints: Vec<String>,
     pub(crate) target: Target,
     pub(crate) layout: Layout,
     pub(crate) compression: Compression,
-    /// Added to every URL.
+    /// Query parameters added to every URL.
     pub(crate) query: Vec<(String, String)>,
     pub(crate) setup_template: SetupTemplate,
 }
 
-/// Where documents go.
+/// Where documents are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Target {
     /// A data stream, by name.
     DataStream(String),
-    /// An index name with `%Y`, `%m`, `%d`, `%H` by event time.
+    /// An index name in which `%Y`, `%m`, `%d`, `%H` stand for the event time.
     Index(String),
 }
 
 /// The shape of a document.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Layout {
-    /// Field for field what Elastic's Kubernetes integration makes.
+    /// The same fields as Elastic's Kubernetes integration makes.
     Elastic,
-    /// The event's own fields at the top, beside `@timestamp`.
+    /// The event's own fields at the top level, next to `@timestamp`.
     Flat,
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Compression {
 /// Whether the index template is installed at start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SetupTemplate {
-    /// Only where no template above the built-in `logs-*-*` matches.
+    /// Only if no template matches the name, or the matching one of highest priority is the built-in `logs-*-*`.
     Auto,
     Never,
 }
@@ -106,7 +106,8 @@ impl Target {
             (Some(item), None) => {
                 let name = item.filled()?;
                 index_name(&item, &name)?;
-                // `data_stream.*` in every document repeats the three parts, and Elasticsearch compares them.
+                // Every document repeats the three parts in `data_stream.*`, and Elasticsearch compares them with the
+                // name.
                 let parts: Vec<&str> = name.splitn(3, '-').collect();
                 if layout == Layout::Elastic && (parts.len() < 3 || parts.contains(&"")) {
                     let way_out = "or write `layout = \"flat\"` for another name";
@@ -116,7 +117,7 @@ impl Target {
             }
             (None, Some(item)) => {
                 let pattern = item.filled()?;
-                // A pattern is right when what it makes is.
+                // A pattern is valid if the name that it makes is valid.
                 let mut name = pattern.clone();
                 for (field, example) in [("%Y", "2026"), ("%m", "11"), ("%d", "21"), ("%H", "07")] {
                     name = name.replace(field, example);
@@ -131,7 +132,7 @@ impl Target {
     }
 }
 
-/// The rules of Elasticsearch for the name of an index.
+/// Checks a name by Elasticsearch's rules for index names.
 fn index_name(item: &Item<'_>, name: &str) -> Result<(), ConfigError> {
     let refused = |c: char| {
         c.is_uppercase() || c.is_whitespace() || c.is_control() || "\\/*?\"<>|,#:".contains(c)

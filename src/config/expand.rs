@@ -1,14 +1,14 @@
-//! Fills variables of the environment into a text of the configuration.
+//! Substitutes environment variables in values of the configuration.
 //!
-//! It is done to values after the TOML was understood, so whatever a variable holds, it stays one value, and comments
-//! and keys are left alone.
+//! The substitution comes after the TOML was parsed. Whatever a variable contains, it stays one value; comments and
+//! keys are left alone.
 
 use super::shown::is_variable_name;
 
-/// Replaces `${NAME}`, `${NAME:-default}` (where unset or empty) and `$$` (one dollar sign).
+/// Replaces `${NAME}`, `${NAME:-default}` (the default if the variable is unset or empty) and `$$` (one dollar sign).
 ///
 /// # Errors
-/// Says what is wrong and the way out, in words that hold names of variables but none of their values.
+/// Says what is wrong and how to fix it. The error contains names of variables but none of their values.
 pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -36,7 +36,7 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result
     Ok(out)
 }
 
-/// The value of what stands between the braces.
+/// The value of the reference between the braces.
 fn value(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -45,12 +45,12 @@ fn value(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(fits)
     {
-        // What stands in the braces may be part of a secret.
+        // The text in the braces may be part of a secret, so the error does not show it.
         return Err(
             "a variable is named with letters, digits and `_`, as in `${NODE_NAME}`: write `$${` for the characters themselves".to_owned(),
         );
     }
-    // A secret made by `echo secret | base64` ends with a line end, which no value here has.
+    // A secret made by `echo secret | base64` ends with a newline, which no value here needs.
     let set = env(name).map(|set| {
         let bare = set.strip_prefix('\u{feff}').unwrap_or(&set);
         bare.trim_end_matches(['\r', '\n']).to_owned()
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(filled("${MARKED}").unwrap(), "s3cret");
     }
 
-    /// `Err` where the text is refused.
+    /// Expands a text with fixed variables; `Err` if it is refused.
     fn filled(text: &str) -> Result<String, String> {
         expand(text, &|name| match name {
             "NODE" => Some("cp-1".into()),

@@ -1,4 +1,4 @@
-//! `type = "file"` of an output.
+//! `type = "file"` of an output: the path of the NDJSON file, and its rotation.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use super::item::Item;
 use super::paths::Paths;
 use super::raw::Table;
 
-/// `type = "file"`.
+/// The settings of a file output.
 #[derive(Clone, Debug)]
 pub(crate) struct FileOutput {
-    /// Absolute. May hold `{input}`, and does where the output takes several inputs; `-` is standard output.
+    /// Absolute. May contain `{input}`, and must if the output ships several inputs. `-` is standard output.
     pub(crate) path: PathBuf,
     pub(crate) rotate: Option<Rotate>,
 }
 
-/// `rotate`: when the file output begins a new file, and how many old ones it keeps.
+/// `rotate`: when the file output starts a new file, and how many old ones it keeps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rotate {
     pub(crate) max_bytes: u64,
@@ -24,12 +24,12 @@ pub(crate) struct Rotate {
 }
 
 impl FileOutput {
-    /// The file that the events of an input go to.
+    /// The file to which the events of an input are written.
     pub(crate) fn path_for(&self, input: &str) -> PathBuf {
         PathBuf::from(self.path.to_string_lossy().replace("{input}", input))
     }
 
-    /// `inputs` are those that the output takes.
+    /// `inputs` are the inputs that the output ships.
     pub(super) fn read(
         table: &mut Table<'_>,
         inputs: &[Arc<str>],

@@ -1,4 +1,4 @@
-//! What every HTTP output takes: TLS, credentials, time-out, proxy, headers.
+//! Settings of every HTTP output: TLS, credentials, timeout, proxy, headers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use super::item::Item;
 use super::raw::Table;
 use super::{ConfigError, SecretSource};
 
-/// What every HTTP output takes.
+/// Settings of every HTTP output.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     pub(crate) tls: Tls,
     pub(crate) auth: Auth,
-    /// Of one request, from connecting to the last byte of the answer. Default 10 s.
+    /// Timeout of one request, from connecting to the last byte of the response. Default 10 s.
     pub(crate) timeout: Duration,
     /// URL of an HTTP proxy.
     pub(crate) proxy: Option<String>,
     pub(crate) headers: Vec<(String, SecretSource)>,
 }
 
-/// `tls`: the files are read again when they change.
+/// `tls`: certificates. The files are read again when they change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tls {
     pub(crate) ca_file: Option<PathBuf>,
-    /// Certificate and key; both or neither.
+    /// Client certificate and key (mTLS); both or neither.
     pub(crate) client: Option<(PathBuf, PathBuf)>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Auth {
 const TIMEOUT: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(10);
 
-/// Headers that the outputs write themselves, and the key that sets each, if one does.
+/// Headers that the outputs set themselves, and how to set each in the configuration, if there is a key for it.
 const OWN_HEADERS: [(&str, &str); 8] = [
     ("x-scope-orgid", "set `tenant`"),
     ("content-type", ""),
@@ -60,7 +60,7 @@ const OWN_HEADERS: [(&str, &str); 8] = [
 ];
 
 impl Http {
-    /// `api_keys`: this back end knows them.
+    /// `api_keys`: whether this back end supports API keys.
     pub(super) fn read(
         table: &mut Table<'_>,
         urls: &[Url],
@@ -134,7 +134,7 @@ impl Auth {
             return Err(name.wrong("a user name of basic authentication cannot hold a colon"));
         }
         let Some((password, _)) = secret(&mut table, "password", "password_file")? else {
-            // Asking again finds a misspelt key, or says what is missing.
+            // Reading the key once more reports a misspelt key, or says which one is missing.
             return Err(
                 match table.need("password_file", "password_file = \"/etc/auditrail/password\"") {
                     Ok(item) => item.wrong("must not be empty"),
@@ -147,7 +147,7 @@ impl Auth {
     }
 }
 
-/// A secret given in the file or by the name of another.
+/// A secret given in the configuration itself or by the path of a file.
 fn secret<'a>(
     table: &mut Table<'a>,
     key: &'static str,
@@ -163,7 +163,7 @@ fn secret<'a>(
     }
 }
 
-/// A URL to which requests can go.
+/// Parses the URL of a back end.
 pub(super) fn endpoint(item: &Item<'_>) -> Result<Url, ConfigError> {
     let text = item.text()?;
     let Ok(url) = Url::parse(&text) else {
@@ -196,7 +196,7 @@ fn proxy(item: &Item<'_>) -> Result<String, ConfigError> {
     }
 }
 
-/// `headers`, each a text or `{ file = "…" }`. Their values count as secrets.
+/// `headers`, each a text or `{ file = "…" }`. Their values are treated as secrets.
 fn headers(
     item: Item<'_>,
     authenticated: bool,
@@ -204,7 +204,7 @@ fn headers(
     let mut headers = Vec::new();
     for (name, value) in item.hide().table()?.entries() {
         let Ok(known) = HeaderName::from_bytes(name.as_bytes()) else {
-            // A whole header may stand there, with its value.
+            // Somebody may have pasted a whole header with its value as the name, so the error does not show it.
             let what = "headers: a name in it is none of an HTTP header: write `headers = { Name = \"value\" }`";
             return Err(value.error(what.to_owned()));
         };
@@ -235,7 +235,7 @@ fn headers(
     Ok(headers)
 }
 
-/// Whether a header or a parameter of this name usually is a secret.
+/// Whether a header or query parameter of this name is usually a secret.
 pub(crate) fn is_telling(name: &str) -> bool {
     const PARTS: [&str; 9] =
         ["key", "token", "secret", "pass", "pwd", "auth", "cookie", "cred", "sig"];

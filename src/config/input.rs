@@ -1,4 +1,4 @@
-//! `[inputs.NAME]`: the logs to follow.
+//! `[inputs.NAME]`: the audit logs to follow (tail), and how backups of a log rotation are found and held.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,34 +16,35 @@ use super::{ConfigError, MinFree};
 #[derive(Clone, Debug)]
 pub(crate) struct FileInput {
     pub(crate) name: Arc<str>,
-    /// The live log, absolute; its backups lie beside it.
+    /// The live log, absolute. Its backups are in the same directory.
     pub(crate) path: PathBuf,
     pub(crate) start_at: StartAt,
-    /// Longest line shipped whole, in bytes. Default 100 MiB, the server's own longest.
+    /// Longest line shipped whole, in bytes. Default 100 MiB, the longest line that the API server writes.
     pub(crate) max_line_bytes: u64,
-    /// Longest time between two listings of the directory while the kernel reports nothing. Default 5 s.
+    /// Longest time between two scans of the directory while the kernel (inotify) reports nothing. Default 5 s.
     pub(crate) rescan: Duration,
     pub(crate) hold: Hold,
-    /// Backups whose names nothing else tells. Default none.
+    /// Further backups, by patterns of their names, for names that the agent does not know. Default none.
     pub(crate) backups: Vec<Backups>,
-    /// The names of files beside the log that are none of its backups, nor are files named after them: other inputs'
-    /// logs, and what outputs write.
+    /// Names of files in the log's directory that are not its backups: other inputs' logs, and files that outputs
+    /// write. Files named after them are not its backups either.
     pub(crate) neighbours: Arc<[String]>,
     pub(crate) waits: Waits,
 }
 
-/// `hold`: what is kept of backups that the server deletes while an output still needs them.
+/// `hold`: which backups the agent keeps, by hard links, after the server deletes them while an output still needs
+/// them.
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
-    /// Bytes on disk that nothing else keeps. Default 2 GiB; 0: nothing is kept.
+    /// Maximum bytes on disk kept only by the agent. Default 2 GiB; 0: nothing is kept.
     pub(crate) max_bytes: u64,
-    /// Default 20 %, of the file system that `dir` is on.
+    /// Free space to leave on the file system of `dir`. Default 20 %.
     pub(crate) min_free: MinFree,
-    /// Where the links are, in the same mount as the log. Default `.auditrail-hold` beside it.
+    /// Directory of the hard links, in the same mount as the log. Default `.auditrail-hold` in the log's directory.
     pub(crate) dir: PathBuf,
 }
 
-/// `start_at`: where an input begins when the checkpoint knows nothing of it.
+/// `start_at`: where an input begins if the checkpoint has no cursor for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum StartAt {
     Beginning,
@@ -53,13 +54,13 @@ pub(crate) enum StartAt {
     Age(Duration),
 }
 
-/// Offsets within a line are 32 bits wide, so this is well below their end.
+/// Bounds of `max_line_bytes`. Offsets within a line have 32 bits, so the upper bound is well below their limit.
 const LINE: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
 
 const RESCAN: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(10);
 
-/// What the design knows and this version does not.
+/// Types that are planned but that this version does not support.
 const LATER: &[&str] = &["webhook"];
 
 impl FileInput {
@@ -138,7 +139,7 @@ fn start_at(item: &Item<'_>) -> Result<StartAt, ConfigError> {
     }
 }
 
-/// Refuses a `type` that only a later version will know.
+/// Refuses a `type` that only a later version will support.
 pub(super) fn later(kind: &Item<'_>, types: &[&str]) -> Result<(), ConfigError> {
     if types.contains(&kind.text()?.as_str()) {
         return Err(kind.wrong("not supported by this version: remove this table"));
@@ -146,7 +147,7 @@ pub(super) fn later(kind: &Item<'_>, types: &[&str]) -> Result<(), ConfigError> 
     Ok(())
 }
 
-/// A name that may stand in a label, a metric and a file name.
+/// A name that may be used in a label, a metric and a file name.
 pub(super) fn named(name: &str, item: &Item<'_>) -> Result<Arc<str>, ConfigError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 63 || !name.chars().all(fits) {
@@ -157,7 +158,7 @@ pub(super) fn named(name: &str, item: &Item<'_>) -> Result<Arc<str>, ConfigError
     Ok(name.into())
 }
 
-/// Reads `[inputs]`, in the order of the names.
+/// Reads `[inputs]`, in the order of their names.
 pub(super) fn read_all(
     document: &mut Table<'_>,
     paths: &mut Paths,
@@ -175,7 +176,7 @@ pub(super) fn read_all(
     Ok(inputs)
 }
 
-/// The inputs that an output takes: all of them, or those it names.
+/// The inputs of an output: all of them, or the ones that `inputs` names.
 pub(super) fn chosen(
     item: Option<Item<'_>>,
     inputs: &[FileInput],

@@ -1,4 +1,4 @@
-//! One value of the file, and the readings of it: text, size, duration, choice.
+//! One value of the configuration file, and its parsers: text, path, secret, size, duration, choice, list, table.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -14,17 +14,17 @@ use super::raw::{Source, Table, nearest};
 use super::shown::is_plain;
 use super::value::{self, show_duration, show_size};
 
-/// Longest stretch of the file that an error repeats, in characters.
+/// Longest part of a value that an error repeats, in characters.
 const SHOWN: usize = 60;
 
-/// A value, and where it stands.
+/// A value and its place in the file.
 pub(super) struct Item<'a> {
     pub(super) source: &'a Source<'a>,
-    /// Dotted, as in `outputs.loki.batch`.
+    /// Its dotted name, such as `outputs.loki.batch`.
     name: String,
-    /// Byte of the file at which its key begins.
+    /// Byte offset of its key in the file.
     pub(super) at: usize,
-    /// Not to be shown in an error.
+    /// Errors must not show the value.
     hidden: bool,
     value: Spanned<DeValue<'a>>,
 }
@@ -40,7 +40,7 @@ impl<'a> Item<'a> {
         Self { source, name, at, hidden, value }
     }
 
-    /// Keeps it, and all below it, out of errors.
+    /// Hides the value, and all values below it, in errors.
     pub(super) fn hide(mut self) -> Self {
         self.hidden = true;
         self
@@ -51,13 +51,13 @@ impl<'a> Item<'a> {
         self.source.error(self.at, what)
     }
 
-    /// Where this value stands, for errors of those who read its text.
+    /// File, line and name of this value, for errors of other rooms that parse its text.
     pub(super) fn place(&self) -> String {
         format!("{}:{}: {}", self.source.name.display(), self.source.line(self.at), self.name)
     }
 
-    /// The error that this value is not what is accepted: shown as typed, with variables unfilled, unless it may be a
-    /// secret.
+    /// The error that this value is not accepted. It shows the value as typed, with variables not substituted, unless
+    /// it may be a secret.
     pub(super) fn wrong(&self, accepted: impl Display) -> ConfigError {
         let name = self.name.escape_debug();
         if self.is_table() {
@@ -78,7 +78,7 @@ impl<'a> Item<'a> {
         shown
     }
 
-    /// A text, its variables filled in.
+    /// A text with its variables substituted.
     pub(super) fn text(&self) -> Result<String, ConfigError> {
         match self.value.get_ref() {
             DeValue::String(text) => expand(text, self.source.env).map_err(|what| self.wrong(what)),
@@ -92,7 +92,7 @@ impl<'a> Item<'a> {
         if text.trim().is_empty() { Err(self.wrong("must not be empty")) } else { Ok(text) }
     }
 
-    /// A secret: its line is noted, unless the text comes from a variable.
+    /// A secret. Its line is recorded unless the text comes from a variable.
     pub(super) fn secret(&self) -> Result<String, ConfigError> {
         let secret = self.filled()?;
         if self.value.get_ref().as_str().is_some_and(|text| !text.contains("${")) {
@@ -101,7 +101,8 @@ impl<'a> Item<'a> {
         Ok(secret)
     }
 
-    /// The path of a file with a secret in it. A secret in place of a path would be shown as one.
+    /// The path of a file that contains a secret. It must look like a path, because an error would show a secret that
+    /// was pasted in its place.
     pub(super) fn secret_path(&self, key: &str) -> Result<PathBuf, ConfigError> {
         let text = self.filled()?;
         if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
@@ -112,19 +113,19 @@ impl<'a> Item<'a> {
         Err(self.error(format!("{name} = ***: {way_out}; the secret itself is written as `{key}`")))
     }
 
-    /// A path that is not empty; relative ones count from the working directory.
+    /// A path that is not empty; a relative one is resolved against the working directory.
     pub(super) fn path(&self) -> Result<PathBuf, ConfigError> {
         let path = PathBuf::from(self.filled()?);
         if path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(self.wrong("a path cannot hold a NUL"));
         }
-        // Fails only where the working directory is gone.
+        // Fails only if the working directory no longer exists.
         std::path::absolute(&path).map_err(|error| {
             self.wrong(format!("cannot be made absolute ({error}): write an absolute path"))
         })
     }
 
-    /// Is it the word `off`?
+    /// Whether it is the word `off`.
     pub(super) fn is_off(&self) -> bool {
         self.text().is_ok_and(|text| text == "off")
     }
@@ -225,7 +226,7 @@ impl<'a> Item<'a> {
         Ok(array.iter().enumerate().map(element).collect())
     }
 
-    /// Is it a table?
+    /// Whether it is a table.
     pub(super) fn is_table(&self) -> bool {
         self.value.get_ref().is_table()
     }

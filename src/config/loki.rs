@@ -1,19 +1,19 @@
-//! `type = "loki"`.
+//! `type = "loki"`: endpoint, tenant, labels and structured metadata of a Loki output.
 
 use super::ConfigError;
 use super::http::{Http, endpoint, is_telling};
 use super::item::Item;
 use super::raw::{Table, list, nearest};
 
-/// `type = "loki"`.
+/// The settings of a Loki output.
 #[derive(Clone, Debug)]
 pub(crate) struct Loki {
     pub(crate) http: Http,
-    /// As written: a base URL, perhaps with a path prefix, or a full push URL, which alone may hold a query.
+    /// As written: a base URL, perhaps with a path prefix, or a full push URL. Only a full push URL may have a query.
     pub(crate) endpoint: String,
-    /// `X-Scope-OrgID`; empty: none is sent.
+    /// Value of the header `X-Scope-OrgID`; empty: no header is sent.
     pub(crate) tenant: String,
-    /// As configured; `cluster`, `node` and `input` are added by the output.
+    /// As configured. The output adds `cluster`, `node` and `input`.
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) metadata: Vec<MetadataField>,
     pub(crate) stream_per_hour: bool,
@@ -21,19 +21,19 @@ pub(crate) struct Loki {
 
 #[cfg(test)]
 impl Loki {
-    /// With nothing set that need not be.
+    /// A configuration with only the required values.
     pub(crate) fn plain(http: Http, endpoint: String) -> Self {
         let (tenant, labels, metadata) = (String::new(), Vec::new(), Vec::new());
         Self { http, endpoint, tenant, labels, metadata, stream_per_hour: false }
     }
 
-    /// Every field that can be chosen.
+    /// All fields that can be chosen.
     pub(crate) fn all_metadata() -> Vec<MetadataField> {
         METADATA.map(|(_, field)| field).into()
     }
 }
 
-/// A field of the event that Loki keeps as structured metadata, under this name in snake case.
+/// A field of the event that is sent to Loki as structured metadata, under this name in snake case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum MetadataField {
     AuditLevel,
@@ -45,11 +45,11 @@ pub(crate) enum MetadataField {
     Namespace,
     Name,
     Code,
-    /// The last of `sourceIPs`: the address that the server itself saw.
+    /// The last of `sourceIPs`: the address that the API server itself saw.
     SourceIp,
     UserAgent,
     ApiGroup,
-    /// `allow` or `forbid`, of the annotation `authorization.k8s.io/decision`.
+    /// `allow` or `forbid`, from the annotation `authorization.k8s.io/decision`.
     Decision,
     /// `impersonatedUser.username`.
     ImpersonatedUser,
@@ -74,16 +74,16 @@ const METADATA: [(&str, MetadataField); 15] = [
     ("request_uri", MetadataField::RequestUri),
 ];
 
-/// How many of [`METADATA`], from its beginning, are sent where the configuration names none.
+/// How many of [`METADATA`], counted from its beginning, are sent if the configuration has no `metadata`.
 const DEFAULTS: usize = 12;
 
-/// The labels that the output adds itself.
+/// Labels that the output adds itself.
 const OWN_LABELS: &[&str] = &["cluster", "node", "input", "hour", "auditrail"];
 
-/// Loki takes 15 labels a stream by default, and up to five are ours.
+/// Most labels in the configuration: Loki accepts 15 per stream by default, and auditrail adds up to five.
 const LABELS: usize = 10;
 
-/// The path to which Loki's clients push.
+/// The path of Loki's push API.
 const PUSH: &str = "/loki/api/v1/push";
 
 impl Loki {
@@ -114,7 +114,7 @@ impl Loki {
     }
 }
 
-/// `batch.max_bytes`, which for Loki has a bound of its own.
+/// `batch.max_bytes`, which has a bound of its own for Loki.
 pub(super) fn batch_bytes(item: &Item<'_>) -> Result<u64, ConfigError> {
     if item.size(0..=u64::MAX)? >= 3 << 20 {
         let why = "Loki never takes a push above 4 MiB once decoded, and metadata needs room beside the lines";

@@ -1,12 +1,14 @@
-//! What the operator wrote, checked: the rooms receive the types of this room and nothing else of the configuration.
+//! The configuration: parses and validates the operator's TOML file. Other rooms receive only the types of this room.
 //!
-//! [`Config::load`] is the only constructor. The TOML becomes a `raw.rs` table, whose keys are taken one by one by the
-//! file that knows their meaning (`input.rs`, `output.rs` and one for each kind of output, `http.rs`); `item.rs` and
-//! `value.rs` read single values, `expand.rs` fills in variables, `paths.rs` sees that no two write one file, and
-//! `secret.rs` keeps what must not be printed. An error names the file, the line and what would do, and repeats what stands
-//! there unless that may be a secret (`shown.rs`).
+//! [`Config::load`] is the only constructor, and fails at the first value that is not accepted. The TOML becomes a
+//! `raw.rs` table. Each file that knows the meaning of some keys takes them from it one by one (`input.rs`, `output.rs`
+//! and one for each kind of output, `http.rs`). `item.rs` and `value.rs` parse single values, `expand.rs` substitutes
+//! environment variables, `paths.rs` ensures that no two writers share a file, and `secret.rs` holds text that must not
+//! be printed. An error names the file, the line and the accepted form. It repeats the value only if that cannot be a
+//! secret (`shown.rs`).
 //!
-//! Not done here: looking whether files exist, names resolve or back ends answer. That is `auditrail check`.
+//! Not done here: checking whether files exist, names resolve or back ends answer. `auditrail check` (preflight) does
+//! that.
 
 use std::cell::RefCell;
 use std::fs;
@@ -57,15 +59,15 @@ use raw::{Source, Table};
 /// The whole configuration, every value checked and every default filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Name of this node, as it appears in labels; `None`: the host name, kept in the checkpoint from the first start.
+    /// Name of this node in labels; `None`: the host name, which the checkpoint keeps from the first start.
     pub(crate) node: Option<String>,
     pub(crate) cluster: Option<String>,
-    /// Absolute.
+    /// Where the checkpoint, dead letters and other state are stored; absolute.
     pub(crate) state_dir: PathBuf,
     pub(crate) disk: Disk,
-    /// Shortest time between two writes of the checkpoint. Default 1 s.
+    /// Minimum time between two writes of the checkpoint. Default 1 s.
     pub(crate) checkpoint_interval: Duration,
-    /// Longest wait for acknowledgements after SIGTERM. Default 10 s.
+    /// Longest drain at shutdown: how long the agent waits for acknowledgements after SIGTERM. Default 10 s.
     pub(crate) drain_timeout: Duration,
     /// How long an output may be unreachable before `/readyz` turns red. Default 60 s; [`Duration::MAX`] for "off".
     pub(crate) unready_after: Duration,
@@ -74,16 +76,16 @@ pub(crate) struct Config {
     /// At least one, in the order of their names.
     pub(crate) outputs: Vec<Output>,
     pub(crate) server: Server,
-    /// Lines of the file in which a secret itself stands, rather than a variable or the name of a file.
+    /// Lines of the file that contain a secret itself, not a variable or the path of a secret's file.
     pub(crate) secret_lines: Vec<usize>,
 }
 
-/// `disk`: bounds on all that the agent writes below `state_dir`.
+/// `disk`: limits on everything that the agent writes below `state_dir`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Disk {
-    /// Default 1 GiB.
+    /// Maximum total size. Default 1 GiB.
     pub(crate) max_bytes: u64,
-    /// Default 20 %.
+    /// Free space to leave on the file system. Default 20 %.
     pub(crate) min_free: MinFree,
 }
 
@@ -95,7 +97,7 @@ pub(crate) enum MinFree {
     Percent(u8),
 }
 
-/// Where the state is kept unless `state_dir` says otherwise.
+/// Default of `state_dir`.
 const STATE_DIR: &str = "/var/lib/auditrail";
 const DISK: RangeInclusive<u64> = 1 << 20..=1 << 50;
 const CHECKPOINT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
@@ -103,18 +105,19 @@ const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10)
 const UNREADY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(168);
 
 impl Config {
-    /// Reads a configuration file; `${NAME}` is a variable of this process.
+    /// Reads a configuration file. `${NAME}` is replaced by an environment variable of this process.
     ///
     /// # Errors
-    /// The file cannot be read, or something in it is not accepted; the first such thing is named.
+    /// If the file cannot be read or a value in it is not accepted. The error names the first such value.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         Self::parse(&read(path)?, path, &|name| std::env::var(name).ok())
     }
 
-    /// Reads a configuration from a text; `name` is for errors, `env` gives the value of a variable, if it is set.
+    /// Reads a configuration from a text. `name` is used in errors; `env` returns the value of an environment variable
+    /// if it is set.
     ///
     /// # Errors
-    /// Something in it is not accepted; the first such thing is named.
+    /// If a value is not accepted. The error names the first such value.
     pub(crate) fn parse(
         text: &str,
         name: &Path,
@@ -179,7 +182,7 @@ impl Disk {
     }
 }
 
-/// A share of the file system, or a size.
+/// Parses a percentage of the file system, or a size.
 fn min_free(item: &Item<'_>) -> Result<MinFree, ConfigError> {
     if let Ok(text) = item.text()
         && text.contains('%')
@@ -191,7 +194,7 @@ fn min_free(item: &Item<'_>) -> Result<MinFree, ConfigError> {
     Ok(MinFree::Bytes(item.size(0..=1 << 50)?))
 }
 
-/// A text that becomes the value of a label.
+/// A text that can be the value of a label.
 fn label(item: &Item<'_>) -> Result<String, ConfigError> {
     let text = item.filled()?;
     if text.len() > 253 || text.contains(char::is_control) {

@@ -1,4 +1,5 @@
-//! `[outputs.NAME]`: where events go, and how fast.
+//! `[outputs.NAME]`: where events go, in what batches, with how many requests in flight, and with which retry back-off
+//! and rate limit.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -14,33 +15,33 @@ use super::paths::Paths;
 use super::raw::Table;
 use super::transform::{Given, Transform};
 
-/// `[outputs.NAME]`: where events go.
+/// `[outputs.NAME]`: one output.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub(crate) name: Arc<str>,
-    /// Names of the inputs it takes; every one exists.
+    /// Names of the inputs that it ships; each of them exists.
     pub(crate) inputs: Vec<Arc<str>>,
     pub(crate) batch: Batch,
-    /// Requests under way at once, at least 1; a file takes one after the other.
+    /// Maximum requests in flight, at least 1. A file output always has 1.
     pub(crate) in_flight: usize,
     pub(crate) retry: Retry,
-    /// Uncompressed log bytes a second; `None`: no limit.
+    /// Rate limit in uncompressed log bytes per second; `None`: no limit.
     pub(crate) max_bytes_per_second: Option<u64>,
     pub(crate) transform: Transform,
     pub(crate) kind: OutputKind,
 }
 
-/// When a batch is full: whichever comes first.
+/// When a batch is complete: at the first limit that it reaches.
 #[expect(clippy::struct_field_names, reason = "the names of the keys")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
-    /// Log bytes; a longer line goes alone.
+    /// Log bytes. A longer line is a batch of its own.
     pub(crate) max_bytes: usize,
     pub(crate) max_events: usize,
     pub(crate) max_age: Duration,
 }
 
-/// Bounds of the pause between two tries; tries never end.
+/// Bounds of the back-off between two retries. Retries never end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retry {
     pub(crate) min: Duration,
@@ -55,7 +56,7 @@ pub(crate) enum OutputKind {
     File(FileOutput),
 }
 
-/// The word after `type`.
+/// The value of `type`.
 #[derive(Clone, Copy)]
 enum Kind {
     Loki,
@@ -67,7 +68,8 @@ const KINDS: [(&str, Kind); 3] =
     [("loki", Kind::Loki), ("elasticsearch", Kind::Elasticsearch), ("file", Kind::File)];
 
 impl Kind {
-    /// What a longer event is shrunk to by default. Evidence is not cut without need: Loki refuses longer lines.
+    /// Default of `transform.max_event_bytes`. Loki refuses longer lines; the other outputs get events uncut, because
+    /// an audit log is evidence.
     fn max_event_bytes(self) -> Option<usize> {
         match self {
             Self::Loki => Some(256 << 10),
@@ -76,7 +78,7 @@ impl Kind {
     }
 }
 
-/// What the design knows and this version does not.
+/// Types that are planned but that this version does not support.
 const LATER: &[&str] = &["falco", "alertmanager", "webhook"];
 
 const BATCH_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -165,7 +167,7 @@ impl Retry {
     }
 }
 
-/// Reads `[outputs]`, in the order of the names.
+/// Reads `[outputs]`, in the order of their names.
 pub(super) fn read_all(
     document: &mut Table<'_>,
     inputs: &[FileInput],

@@ -1,4 +1,4 @@
-//! Who reads and who writes which file, so that no two do.
+//! Which input reads and which output writes which file; refuses configurations in which two of them conflict.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,18 +10,18 @@ use super::backups::Backups;
 use super::input::FileInput;
 use super::item::Item;
 
-/// The paths that are spoken for, `.` and `..` resolved as written; symbolic links are not followed.
+/// The paths in use, with `.` and `..` resolved by name only; symbolic links are not followed.
 #[derive(Default)]
 pub(super) struct Paths {
-    /// The input that follows a path.
+    /// Followed logs, each with its input.
     followed: BTreeMap<PathBuf, Arc<str>>,
-    /// Patterns of backups, and the input that takes them.
+    /// Patterns of backups, each with its input.
     patterns: Vec<(Backups, Arc<str>)>,
     written: Vec<PathBuf>,
 }
 
 impl Paths {
-    /// Notes a followed log, which no other input follows.
+    /// Records a followed log. Fails if another input follows it already.
     pub(super) fn follow(&mut self, input: &FileInput, item: &Item<'_>) -> Result<(), ConfigError> {
         let patterns = input.backups.iter().map(|one| (one.clone(), input.name.clone()));
         self.patterns.extend(patterns);
@@ -32,7 +32,8 @@ impl Paths {
         }
     }
 
-    /// Notes the files of an output, which no other output writes and no input would take for a log.
+    /// Records the files of an output. Fails if another output writes one of them, or if an input would take one for
+    /// its log or a backup.
     pub(super) fn write(
         &mut self,
         path: &Path,
@@ -66,7 +67,7 @@ impl Paths {
         Ok(())
     }
 
-    /// The names of files in the directory of a log that belong to somebody else: other inputs' logs, and what outputs
+    /// Names of files in a log's directory that belong to something else: other inputs' logs, and files that outputs
     /// write.
     pub(super) fn neighbours(&self, log: &Path) -> Arc<[String]> {
         let log = plain(log);
@@ -80,7 +81,7 @@ impl Paths {
     }
 }
 
-/// The file that one input's events go to.
+/// The file to which one input's events are written.
 fn fill(path: &Path, input: &str) -> PathBuf {
     match path.to_str() {
         Some(text) => plain(Path::new(&text.replace("{input}", input))),
@@ -100,8 +101,8 @@ fn plain(path: &Path) -> PathBuf {
     })
 }
 
-/// Could a file of this name be the log or one of its backups? Wider than the names that rotation makes, since the
-/// output's own rotation appends to its name too.
+/// Whether a file of this name could be the log or one of its backups. Accepts more names than rotation makes, since
+/// the output's own rotation appends to its name too.
 pub(crate) fn is_backup(log: &Path, path: &Path) -> bool {
     let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
     let (name, stem, typed) =

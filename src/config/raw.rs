@@ -1,8 +1,8 @@
-//! The TOML as typed: tables and values that know where they stand, so that every error can name its line.
+//! The TOML as typed: tables and values that know their place in the file, so that every error can name its line.
 //!
-//! A [`Table`] remembers which keys it was asked for, and [`Table::finish`] refuses the others. So there is no list of
-//! known keys to keep in step with the code that reads them, and a wrong key is reported with its table, its line and
-//! its nearest neighbour, which a derived `Deserialize` cannot do.
+//! A [`Table`] remembers which keys were read, and [`Table::finish`] refuses the others as unknown. So there is no list
+//! of known keys to keep in step with the code that reads them, and the error for an unknown key names its table, its
+//! line and the most similar key, which a derived `Deserialize` cannot do.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,12 +16,12 @@ use super::ConfigError;
 use super::item::Item;
 use super::shown::{is_word, shown_key};
 
-/// A configuration file, and what its variables stand for.
+/// A configuration file, and the environment variables to substitute.
 pub(super) struct Source<'a> {
     pub(super) name: &'a Path,
     pub(super) text: &'a str,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
-    /// Lines of the file in which a secret itself stands.
+    /// Lines of the file that contain a secret itself.
     pub(super) secret_lines: RefCell<Vec<usize>>,
 }
 
@@ -34,35 +34,35 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// What of the document can be made out, and the first error where it is not TOML.
+    /// The part of the document that can be parsed, and the first error if it is not valid TOML.
     pub(super) fn table_as_far_as_it_goes(&'a self) -> (Table<'a>, Option<ConfigError>) {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         let table = Table::new(self, String::new(), 0, false, document.into_inner());
         (table, errors.first().map(|error| self.not_toml(error)))
     }
 
-    /// The error's own `Display` quotes the line, which may hold a secret.
+    /// The parser error without its own `Display`, which quotes the line and so could show a secret.
     fn not_toml(&self, error: &toml::de::Error) -> ConfigError {
         let at = error.span().map_or(self.text.len(), |span| span.start);
         self.error(at, format!("not TOML: {}", error.message()))
     }
 
-    /// An error at a byte of the file.
+    /// An error at a byte offset of the file.
     pub(super) fn error(&self, at: usize, what: String) -> ConfigError {
         ConfigError::At { file: self.name.into(), line: self.line(at), what }
     }
 
-    /// The line of a byte, from 1.
+    /// The line of a byte offset, counted from 1.
     pub(super) fn line(&self, at: usize) -> usize {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         1 + memchr_iter(b'\n', before).count()
     }
 }
 
-/// A table, its keys taken out one by one.
+/// A table from which keys are taken one by one.
 pub(super) struct Table<'a> {
     source: &'a Source<'a>,
-    /// Dotted; empty for the document.
+    /// Its dotted name; empty for the whole document.
     path: String,
     at: usize,
     hidden: bool,
@@ -71,7 +71,7 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// `hidden`: its values are not shown in errors.
+    /// `hidden`: errors must not show its values.
     pub(super) fn new(
         source: &'a Source<'a>,
         path: String,
@@ -90,13 +90,13 @@ impl<'a> Table<'a> {
         Self { source, path, at, hidden, items, asked: Vec::new() }
     }
 
-    /// The value of a key, which is thereby known.
+    /// The value of a key, and marks the key as known.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
         self.asked.push(key);
         self.items.remove(key)
     }
 
-    /// The value of a key that cannot be left out; `example` is a whole line that would do.
+    /// The value of a required key. `example` is a complete line for the error.
     pub(super) fn need(
         &mut self,
         key: &'static str,
@@ -105,7 +105,7 @@ impl<'a> Table<'a> {
         if let Some(item) = self.get(key) {
             return Ok(item);
         }
-        // A misspelt key is the likelier cause.
+        // A misspelt key is more likely than a missing one.
         if let Some((typed, item)) =
             self.items.iter().find(|(typed, _)| nearest(typed, &[key]).is_some())
         {
@@ -115,7 +115,7 @@ impl<'a> Table<'a> {
         Err(self.source.error(self.at, what))
     }
 
-    /// A table under a key, empty where it is left out.
+    /// The table under a key; an empty table if the key is absent.
     pub(super) fn table(&mut self, key: &'static str) -> Result<Table<'a>, ConfigError> {
         match self.get(key) {
             Some(item) => item.table(),
@@ -123,20 +123,20 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Refuses a key that the design knows and this version does not.
+    /// Refuses a key that is planned but that this version does not support.
     pub(super) fn not_yet(&mut self, key: &'static str) -> Result<(), ConfigError> {
-        // Not counted as asked for: it should not be proposed instead of another.
+        // Not marked as known, so that no error suggests it in place of another key.
         let Some(item) = self.items.get(key) else { return Ok(()) };
         Err(item
             .error(format!("`{key}` {} is not supported by this version: remove it", self.place())))
     }
 
-    /// All keys with their values, for a table whose keys the operator chooses.
+    /// All keys with their values, for a table in which the operator chooses the keys.
     pub(super) fn entries(self) -> impl Iterator<Item = (String, Item<'a>)> {
         self.items.into_iter()
     }
 
-    /// Refuses the keys nobody asked for, the first in the file first.
+    /// Refuses unknown keys: reports the first one in the file.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         match self.items.iter().min_by_key(|(_, item)| item.at) {
             None => Ok(()),
@@ -144,7 +144,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Where the table is, as it is written in the file.
+    /// The place of the table, as the operator writes it in the file.
     fn place(&self) -> String {
         if self.path.is_empty() {
             "at the top of the file".into()
@@ -163,22 +163,23 @@ impl<'a> Table<'a> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known are {}", list(&self.asked)),
         };
-        // A secret may have come to stand in the place of a key.
+        // A secret may have been pasted in the place of a key.
         let shown = is_word(key) && (near.is_some() || !self.hidden);
         let name = if shown { format!(" `{key}`") } else { String::new() };
         item.error(format!("unknown key{name} {}: {way_out}", self.place()))
     }
 }
 
-/// The word most like the one typed, if one is like it at all.
+/// The word most similar to the typed one, if any is similar enough.
 pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
     let likeness = |word: &str| strsim::jaro_winkler(typed, word);
     let best = words.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    // Found by trial: `tenent`, `endpont`, `max_event` and `listen_addr` pass, `colour` for `cluster` does not.
+    // The threshold was found by trial: `tenent`, `endpont`, `max_event` and `listen_addr` pass, `colour` for `cluster`
+    // does not.
     (likeness(best) > 0.8).then_some(best)
 }
 
-/// The words in backquotes, sorted, with commas.
+/// The words in backquotes, sorted, separated by commas.
 pub(super) fn list(words: &[&str]) -> String {
     let mut words = words.to_vec();
     words.sort_unstable();

@@ -1,9 +1,9 @@
-//! Text that must not be printed, and where it comes from.
+//! Secrets: passwords, tokens and keys that must not be printed, given in the configuration or in a file.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
-/// A secret given in the configuration (through `${NAME}`) or in a file that is read again when it changes.
+/// A secret given in the configuration (perhaps through `${NAME}`), or in a file that is read again when it changes.
 #[derive(Clone)]
 pub(crate) enum SecretSource {
     Inline(String),
@@ -12,11 +12,11 @@ pub(crate) enum SecretSource {
 }
 
 impl SecretSource {
-    /// The secret as it is now.
+    /// Reads the current secret.
     ///
     /// # Errors
-    /// The file cannot be read, is not UTF-8, or holds nothing but white space; the error names the file, which
-    /// [`fs::read_to_string`] alone would not do.
+    /// If the file cannot be read, is not UTF-8, or contains only white space. The error names the file, which the
+    /// error of [`fs::read_to_string`] alone would not do.
     pub(crate) fn read(&self) -> io::Result<String> {
         let path = match self {
             Self::Inline(text) => return Ok(text.clone()),
@@ -41,8 +41,8 @@ impl SecretSource {
     }
 }
 
-/// The first part of a path that is not there. What follows it may be the secret itself, put where its file's name
-/// belongs.
+/// The shortest prefix of a path that does not exist. What follows it may be the secret itself, pasted where the path
+/// of its file belongs.
 fn missing(path: &Path) -> &Path {
     let missing = path.ancestors().filter(|part| !part.as_os_str().is_empty());
     missing.take_while(|part| fs::symlink_metadata(part).is_err()).last().unwrap_or(path)
@@ -91,7 +91,7 @@ mod tests {
         let read = || SecretSource::File(path.clone()).read().unwrap_err();
         assert_eq!(read().kind(), io::ErrorKind::NotFound);
         assert!(read().to_string().starts_with(&format!("{}: ", path.display())));
-        // Somebody took the key for that of the secret itself.
+        // The operator pasted the secret itself in place of the path.
         let pasted = dir.path().join("S3cr3t+of/8f==");
         let error = SecretSource::File(pasted).read().unwrap_err().to_string();
         let named = format!("{}: ", dir.path().join("S3cr3t+of").display());

@@ -1,4 +1,4 @@
-//! `[server]`, and the one key that a probe needs.
+//! `[server]`: the HTTP server for metrics, health and status pages. Also reads `state_dir` alone, for probes.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,13 @@ use super::item::Item;
 use super::raw::{Source, Table};
 use super::{ConfigError, STATE_DIR, read};
 
-/// `[server]`.
+/// The settings of the HTTP server.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     /// `host:port`, by default `127.0.0.1:9885`; `None`: no server.
     pub(crate) listen: Option<String>,
-    /// Names under which the pages answer, beside those that always pass. A leading dot stands for all names below.
+    /// Host names that requests may use, in addition to the ones that are always accepted. A leading dot stands for all
+    /// names below.
     pub(crate) allowed_hosts: Vec<String>,
 }
 
@@ -50,7 +51,7 @@ fn listen(item: &Item<'_>) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// A name without a port. An address needs no listing.
+/// A host name without a port. IP addresses need not be listed.
 fn host(item: &Item<'_>) -> Result<String, ConfigError> {
     let text = item.text()?;
     let name = text.strip_prefix('.').unwrap_or(&text);
@@ -63,11 +64,12 @@ fn host(item: &Item<'_>) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// The `state_dir` of a configuration file, whatever else is wrong with the file: a probe asks the running agent, which
-/// does not care what the file has become.
+/// The `state_dir` of a configuration file, even if the rest of the file is invalid: a probe asks the running agent,
+/// which has loaded its configuration already.
 ///
 /// # Errors
-/// The file cannot be read, its `state_dir` is not accepted, or the file is not TOML and no `state_dir` can be made out.
+/// If the file cannot be read, `state_dir` is not accepted, or the file is not TOML and no `state_dir` can be found in
+/// it.
 pub(crate) fn state_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     let text = read(path)?;
     let env = |name: &str| std::env::var(name).ok();

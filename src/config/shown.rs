@@ -1,15 +1,17 @@
-//! What an error may repeat of the file: words, numbers, paths and addresses, and nothing that a password may look like.
+//! Which parts of the file an error may repeat: plain words, numbers, paths and addresses, but nothing that may be a
+//! password.
 //!
-//! A secret can stand anywhere: under a misspelt key, in a URL, in place of a name, in a broken line. So it is not asked
-//! where a text stands but what it looks like, and what is shown by mistake is a plain word at most. The line is named in
-//! any case.
+//! A secret can be anywhere: under a misspelt key, in a URL, in place of a name, in a broken line. So the decision
+//! depends on how a text looks and not on where it is; the worst that is shown by mistake is a plain word. The error
+//! names the line in any case.
 
-/// Longest word that is repeated, in bytes.
+/// Longest word that an error repeats, in bytes.
 const WORD: usize = 32;
-/// Shorter texts are no secret.
+/// Texts up to this length, in bytes, are no secret.
 const SHORT: usize = 4;
 
-/// Whether a value may be repeated, as it stands in the file: with its quotes, variables not filled in.
+/// Whether an error may repeat a value. It is given as it stands in the file: with its quotes, variables not
+/// substituted.
 pub(super) fn is_plain(typed: &str) -> bool {
     let bare = typed.trim_matches(['"', '\'']);
     let all = |fits: fn(char) -> bool| bare.chars().all(fits);
@@ -19,17 +21,17 @@ pub(super) fn is_plain(typed: &str) -> bool {
         || is_variable(bare)
         || is_path(bare)
         || is_pattern(bare)
-        // An address without a name: digits, dots and a port.
+        // An IP address: digits, dots and a port.
         || all(|c| c.is_ascii_digit() || ".:[]".contains(c))
         || is_url(bare)
 }
 
-/// Whether a key or a name may be repeated.
+/// Whether an error may repeat a key or a name.
 pub(super) fn is_word(text: &str) -> bool {
     text.len() <= WORD && text.chars().all(|c| c.is_ascii_lowercase() || "_-. ".contains(c))
 }
 
-/// A key as a part of the name of what stands under it. Operators choose the keys of some tables.
+/// How errors show a key as a part of a dotted name. In some tables the operator chooses the keys.
 pub(super) fn shown_key<'k>(table: &str, key: &'k str) -> &'k str {
     const CHOSEN: [&str; 5] = ["inputs", "outputs", "headers", "labels", "query"];
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -39,7 +41,7 @@ pub(super) fn shown_key<'k>(table: &str, key: &'k str) -> &'k str {
     if chosen || is_word(key) { key } else { "***" }
 }
 
-/// Whether it is the name of a variable as they are usually written.
+/// Whether it looks like the name of an environment variable.
 pub(super) fn is_variable_name(text: &str) -> bool {
     text.len() <= WORD
         && text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
@@ -60,7 +62,7 @@ fn is_variable(text: &str) -> bool {
     name.is_some_and(is_variable_name)
 }
 
-/// An operator has to see which file is meant; a secret in the name of a file is no secret.
+/// A path is shown: the operator has to see which file is meant, and the path of a secret's file is no secret.
 fn is_path(text: &str) -> bool {
     ["/", "./", "../"].iter().any(|start| text.starts_with(start))
         && !text.starts_with("//")
@@ -68,12 +70,12 @@ fn is_path(text: &str) -> bool {
         && !text.contains(char::is_whitespace)
 }
 
-/// A pattern for names of files.
+/// A pattern of file names.
 fn is_pattern(text: &str) -> bool {
     text.len() <= WORD && text.chars().all(|c| c.is_ascii_lowercase() || "*?[]-_./".contains(c))
 }
 
-/// Scheme, host and port alone.
+/// A URL of scheme, host and port only.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let host = rest.strip_suffix('/').unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! Whole configurations: those that are accepted, those that ship with the project, and arbitrary text.
+//! Tests of whole configurations: accepted ones, the ones that ship with the project, and arbitrary text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -178,7 +178,7 @@ fn every_configuration_that_ships_is_accepted() {
     }
 }
 
-/// What stands in the manifest's config map, without its four spaces.
+/// The configuration in the manifest's config map, without its indentation.
 #[test]
 fn the_configuration_in_the_daemon_set_is_accepted() {
     let manifest =
@@ -196,7 +196,7 @@ proptest! {
         let _ = Config::parse(&text, Path::new("f"), &|_| None);
     }
 
-    /// Far more of these are TOML.
+    /// Unlike arbitrary text, many of these are valid TOML.
     #[test]
     fn no_change_to_a_configuration_makes_the_reader_panic(
         at in 0..SMALLEST.len(),

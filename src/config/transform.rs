@@ -1,4 +1,5 @@
-//! `[transform]`: what leaves the node of an event. An output's own table is merged over it, key by key.
+//! `[transform]`: filtering, policy, redaction of secrets, and size limit of events before they leave the node. An
+//! output's own table is merged over the general one, key by key.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -7,22 +8,22 @@ use super::ConfigError;
 use super::item::Item;
 use super::raw::Table;
 
-/// What one output gets to see of an event.
+/// How events are changed for one output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Transform {
-    /// An `audit.k8s.io/v1` Policy. Default: none, every event at the level it was written at.
+    /// Path of an `audit.k8s.io/v1` Policy. Default: none; every event keeps the level it was written at.
     pub(crate) policy_file: Option<PathBuf>,
-    /// `where`: a CEL expression; events for which it is false are left out. Default: none.
+    /// `where`: a CEL expression. Events for which it is false are dropped. Default: none.
     pub(crate) filter: Option<Placed>,
-    /// `None` for `"off"`.
+    /// Which secrets are redacted; `None` for `"off"`.
     pub(crate) redact: Option<Redact>,
-    /// Default true.
+    /// Removes `managedFields` from bodies. Default true.
     pub(crate) omit_managed_fields: bool,
-    /// What a longer event is shrunk to; `None` for `"off"`. Default 256 KiB for Loki, else off.
+    /// Longer events are shrunk to this many bytes; `None` for `"off"`. Default 256 KiB for Loki, else off.
     pub(crate) max_event_bytes: Option<usize>,
 }
 
-/// A text that another room reads, with the place to be named in its errors.
+/// A text that another room parses, with its place for that room's errors.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Placed {
     pub(crate) text: String,
@@ -30,66 +31,67 @@ pub(crate) struct Placed {
     pub(crate) place: String,
 }
 
-/// `redact`: which values are blanked beyond those that always are, and how.
+/// `redact`: which values are redacted beyond the ones that always are, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Redact {
     pub(crate) mode: RedactMode,
     pub(crate) config_maps: ConfigMaps,
-    /// Keys of `user.extra` whose values are kept, beside those that are harmless.
+    /// Keys of `user.extra` whose values are kept, in addition to the harmless ones.
     pub(crate) user_extra: Vec<String>,
-    /// User names become tokens.
+    /// Replaces user names by pseudonyms.
     pub(crate) pseudonymise_users: bool,
-    /// What follows `/proxy/` in a URI is blanked too; its query always is.
+    /// Redacts what follows `/proxy/` in a URI. The query of such a URI is always redacted.
     pub(crate) proxy_paths: bool,
     pub(crate) rules: Vec<RedactRule>,
-    /// What is not blanked although a built-in rule by name or shape would.
+    /// Values that are kept although a built-in rule by name or shape would redact them.
     pub(crate) keep: Vec<RedactRule>,
 }
 
-/// What takes the place of a value.
+/// What replaces a redacted value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum RedactMode {
-    /// The same text for all.
+    /// The same text for all values.
     #[default]
     Mask,
-    /// A keyed hash, so that equal values stay recognisable.
+    /// A keyed hash, so that equal values can still be recognised as equal.
     Hash {
-        /// Default: the key in the state directory, which no other node has.
+        /// File of the key. Default: the key in the state directory, which no other node has.
         key_file: Option<PathBuf>,
     },
 }
 
-/// What is blanked of a `ConfigMap`.
+/// What is redacted in a `ConfigMap`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum ConfigMaps {
-    /// What has the name or the shape of a secret.
+    /// Values with the name or the shape of a secret.
     #[default]
     Pattern,
     All,
     Off,
 }
 
-/// One of `rules` or `keep`: all that is given must fit.
+/// One of `rules` or `keep`. A value must match all given criteria.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RedactRule {
     /// Resource names such as `configmaps`; empty: all.
     pub(crate) resources: Vec<String>,
     /// `None`: any API group.
     pub(crate) group: Option<String>,
-    /// From the root of an object, such as `spec.users[].password`.
+    /// Path from the root of an object, such as `spec.users[].password`.
     pub(crate) path: Option<String>,
     /// Name of a key at any depth.
     pub(crate) key: Option<String>,
-    /// A regular expression; what it matches of a text is blanked.
+    /// A regular expression. The part of a text that it matches is redacted.
     pub(crate) pattern: Option<String>,
     /// File, line and key.
     pub(crate) place: String,
 }
 
-/// The smallest that an envelope can be expected to fit into, and what no line exceeds.
+/// Bounds of `max_event_bytes`: an event without its bodies is expected to fit into the lower one, and no line exceeds
+/// the upper one.
 const EVENT: RangeInclusive<u64> = 4 << 10..=1 << 30;
 
-/// The keys of one table that are given.
+/// The keys given in one table.
 #[expect(clippy::option_option, reason = "not given, or given as none")]
 #[derive(Clone, Default)]
 pub(super) struct Given {
@@ -116,7 +118,7 @@ impl Given {
         Ok(given)
     }
 
-    /// This table over another one, and that over the defaults.
+    /// Merges this table over the general one, and that over the defaults.
     pub(super) fn over(self, general: &Self, max_event_bytes: Option<usize>) -> Transform {
         let general = general.clone();
         Transform {
@@ -135,12 +137,12 @@ impl Given {
     }
 }
 
-/// A path; empty for none.
+/// A path; empty means none.
 fn optional_path(item: &Item<'_>) -> Result<Option<PathBuf>, ConfigError> {
     if item.text()?.is_empty() { Ok(None) } else { item.path().map(Some) }
 }
 
-/// An expression; empty for none.
+/// An expression; empty means none.
 fn placed(item: &Item<'_>) -> Result<Option<Placed>, ConfigError> {
     let text = item.text()?;
     Ok((!text.trim().is_empty()).then(|| Placed { text, place: item.place() }))

@@ -1,4 +1,4 @@
-//! Sizes, durations and shares as people write them.
+//! Parses and prints sizes, durations and percentages as people write them.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ const SIZES: [(&str, u64); 10] = [
     ("B", 1),
 ];
 
-/// In falling order, in milliseconds: the order in which a duration names them.
+/// Units in milliseconds, largest first: the order in which a duration has to name them.
 const TIMES: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Bytes in a text like `10MiB`, `10 MB` or `1048576`.
+/// The number of bytes in a text such as `10MiB`, `10 MB` or `1048576`.
 pub(crate) fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let known = |(name, _): &&(&str, u64)| *name == unit.trim_start();
@@ -27,7 +27,7 @@ pub(crate) fn size(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-/// The time in a text like `5s`, `200ms` or `1h30m`. Units fall from left to right, and none comes twice.
+/// The time in a text such as `5s`, `200ms` or `1h30m`. Units must go from large to small, each at most once.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut units = TIMES.iter();
     let mut rest = text;
@@ -45,7 +45,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// The number in a text like `20%`, at most 100.
+/// The number in a text such as `20%`, at most 100.
 pub(super) fn percent(text: &str) -> Option<u8> {
     let (number, unit) = split(text)?;
     let number = u8::try_from(number).ok()?;
@@ -59,7 +59,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, unit))
 }
 
-/// A size in the largest binary unit that says it exactly.
+/// Prints a size in the largest binary unit that divides it.
 pub(super) fn show_size(bytes: u64) -> String {
     let fits = |(_, factor): &&(&str, u64)| bytes >= *factor && bytes.is_multiple_of(*factor);
     match SIZES[..4].iter().find(fits) {
@@ -68,7 +68,7 @@ pub(super) fn show_size(bytes: u64) -> String {
     }
 }
 
-/// A duration in the largest unit that says it exactly, below a millisecond rounded down.
+/// Prints a duration in the largest unit that divides it, rounded down to milliseconds.
 pub(super) fn show_duration(time: Duration) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match TIMES.iter().find(|(_, factor)| millis >= *factor && millis.is_multiple_of(*factor)) {

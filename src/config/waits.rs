@@ -1,20 +1,20 @@
-//! How long an input waits before it believes what it sees.
+//! Timeouts of an input: how long it waits before it decides that a file is complete, damaged or lost.
 
 use std::time::Duration;
 
-/// No keys of the file: these are facts about how logs are written. Tests that play years of them take shorter ones.
+/// Not configurable: these are facts about how logs are written. Tests that simulate years of logs use shorter ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waits {
-    /// A rotated file that did not grow for so long is closed: a second writer would have shown itself.
+    /// A rotated file that has not grown for this long is closed: a second writer would have written by then.
     pub(crate) closed: Duration,
-    /// A gzip file that breaks off may still be on its way here; it is damaged once nobody wrote to it for so long.
+    /// A truncated gzip file may still be being copied. It counts as damaged if nobody has written to it for this long.
     pub(crate) settled: Duration,
-    /// A generation that no listing shows is lost after this; renames take less.
+    /// A generation that no scan has found for this long is lost; a rename takes less.
     pub(crate) lost: Duration,
-    /// A pinned plain file and its `.gz` are both kept for so long: most are passed by then, and nothing need be
+    /// A pinned plain file is kept this long beside its `.gz`. Most are acknowledged by then, so that nothing has to be
     /// decompressed.
     pub(crate) two_copies: Duration,
-    /// A damaged file that may not be complete yet is tried again after this.
+    /// A damaged file that may be incomplete is tried again after this.
     pub(crate) again: Duration,
 }
 

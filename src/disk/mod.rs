@@ -162,7 +162,7 @@ impl File {
         Ok(Self { inner, number: self.number, failed })
     }
 
-    /// For locks and descriptors only. Do not write through it: such a write would bypass the recorded steps.
+    /// For locks and descriptors only. Do not write through it: the write would bypass the recorded steps.
     pub(crate) fn inner(&self) -> &fs::File {
         &self.inner
     }

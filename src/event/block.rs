@@ -1,6 +1,6 @@
-//! Skips JSON 64 bytes at a time (SIMD within a register): one bit per byte says where the quotes and brackets are.
+//! Skips JSON 64 bytes at a time: one bit per byte says where the quotes and brackets are.
 //!
-//! Which of them are inside strings is computed from the quotes without branches, so the cost does not depend on the
+//! Which of them are inside strings is computed from the quotes by arithmetic, so the cost does not depend on the
 //! content of a body. The method is that of Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (2019).
 
 /// Bytes of a block.

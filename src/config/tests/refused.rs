@@ -1,6 +1,7 @@
-//! What is refused, and in which words: they are part of what an operator sees.
+//! Configurations that are refused, with the exact error messages, which operators see.
 //!
-//! A block holds pieces of TOML, each followed by the error it gets after `> `; the forms put a piece where it belongs.
+//! A block contains pieces of TOML. After each piece, a line with `> ` has its expected error. A form is the rest of
+//! the configuration, into which each piece is inserted.
 
 use std::path::Path;
 

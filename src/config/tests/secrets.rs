@@ -1,4 +1,4 @@
-//! A secret in any place of a file, right or wrong: no error repeats any part of it.
+//! Tests that no error repeats any part of a secret, wherever in a valid or invalid file it is.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::Config;
 
-/// What is written below `[outputs.o]` of a Loki output, and what above all tables. `@` is the secret.
+/// The text below `[outputs.o]` of a Loki output, and the text above all tables. `@` stands for the secret.
 const PIECES: [(&str, &str); 62] = [
     ("bearer_token = \"@", ""),
     ("bearer_token = @", ""),
@@ -72,7 +72,7 @@ const PIECES: [(&str, &str); 62] = [
     ("", "disk = { min_free = \"@%\" }"),
 ];
 
-/// What stands after `endpoint = `.
+/// Values of `endpoint`.
 const ENDPOINTS: [&str; 12] = [
     "\"@\"",
     "\"u:@\"",
@@ -91,7 +91,7 @@ const ENDPOINTS: [&str; 12] = [
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
 
-    // What begins as a path does is shown as one: an operator has to see which file is meant.
+    // Secrets here do not begin like a path: paths are shown, since an operator has to see which file is meant.
     #[test]
     fn no_error_repeats_a_part_of_a_secret(
         secret in "[A-Za-z0-9!%&*+=?^_~,;:(){}<>|-][A-Za-z0-9!%&*+/=?^_~.,;:(){}<>|-]{3,19}[A-Z][0-9][a-z][A-Z0-9!%+/]{4,20}"
