@@ -8,7 +8,7 @@ use super::ConfigError;
 use super::item::Item;
 use super::raw::Table;
 
-/// How events are changed for one output.
+/// Which events one output gets, and how they are changed for it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Transform {
     /// Path of an `audit.k8s.io/v1` Policy. Default: none; every event keeps the level it was written at.
@@ -40,7 +40,8 @@ pub(crate) struct Redact {
     pub(crate) user_extra: Vec<String>,
     /// Replaces user names by pseudonyms.
     pub(crate) pseudonymise_users: bool,
-    /// Redacts what follows `/proxy/` in a URI. The query of such a URI is always redacted.
+    /// Redacts the whole path and all parameters behind `/proxy/` in a URI. Without it, parameters there that are known
+    /// to be harmless are kept.
     pub(crate) proxy_paths: bool,
     pub(crate) rules: Vec<RedactRule>,
     /// Values that are kept although a built-in rule by name or shape would redact them.

@@ -19,7 +19,7 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// Everywhere but in tests.
+    /// The values used outside of tests.
     pub(crate) const USUAL: Self = Self {
         closed: Duration::from_secs(2),
         settled: Duration::from_secs(10),

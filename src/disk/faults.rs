@@ -5,7 +5,7 @@
 //! - `AUDITRAIL_FAIL_WITH` names the error (default `EIO`). `HANG` is no error: the step or read never returns, as on a
 //!   network file system whose server is gone.
 //! - `AUDITRAIL_FAIL_COUNT` says how many in a row fail (default 1).
-//! - `AUDITRAIL_FAIL_UNDER` names the directory below which the count falls.
+//! - `AUDITRAIL_FAIL_UNDER` limits the count to operations below a directory.
 //! - `AUDITRAIL_FAULTS=PATH` appends a line of JSON for each step and read: `change` or `read`, its number, the
 //!   operation, the path, and the injected error or null.
 //!

@@ -1,7 +1,7 @@
 //! The fields of `--audit-log-format=legacy` lines: `TIME AUDIT: key="value" ...`, strings quoted as Go does it.
 //!
 //! Written by `EventString` in k8s.io/apiserver `pkg/audit/format.go`. Releases up to 1.7 wrote fewer keys and a
-//! separate line for the response, so keys are read as they come. The time stamp is that of the request's receipt.
+//! separate line for the response, so no key is required. The time stamp is that of the request's receipt.
 
 use super::{Fields, Span};
 

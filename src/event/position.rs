@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Fingerprint {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RecordKind {
-    /// A complete line, or the readable rest of a torn one. Dead letters keep it under the name that it had first.
+    /// A complete line, or the readable rest of a torn one. Dead letters on disk keep its first name, `yes`.
     #[default]
     #[serde(rename = "yes")]
     Event,

@@ -12,7 +12,7 @@ use super::{Fingerprint, Nanos};
 /// first.
 const GONE: usize = 1000;
 
-/// What the agent knows of a generation since it last saw its file.
+/// What the agent knows of a generation from when it last saw its file.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct LastSeen {
     /// Name of its file.

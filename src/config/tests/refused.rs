@@ -77,7 +77,8 @@ type = "file"
 @
 "#;
 
-/// Every piece of the block, put in place of the form's `@`, gets exactly the error after it. No error shows `s3cret`.
+/// Asserts that each piece of the block, inserted at the form's `@`, gets exactly the error after it, and that no error
+/// shows `s3cret`.
 #[track_caller]
 fn refused(form: &str, block: &str) {
     let env = |name: &str| match name {
