@@ -17,7 +17,7 @@ use crate::output::{FindingState, Held, Output};
 
 /// Within this time a Loki stream takes events in any order (half of its `max_chunk_age`, 2 h by default).
 const WINDOW: Nanos = 3_600_000_000_000;
-/// Longest time for asking an output file by file what it holds. The remaining files are looked up event by event.
+/// Longest time for asking an output file by file what it holds. The remaining files are looked up chunk by chunk.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Creates the output, and asks its back end what it would refuse.

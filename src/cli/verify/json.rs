@@ -16,10 +16,10 @@ struct Head<'a> {
     input: &'a str,
     output: &'a str,
     files: Vec<&'a std::path::Path>,
-    /// Of the first and the last event that was compared.
+    /// Times of the first and the last event that were compared.
     first: Option<Time>,
     last: Option<Time>,
-    /// How far the agent has come, by the time of events.
+    /// The event time that the agent has reached.
     delivered: Option<Time>,
     total: Tally,
     beside: Beside,
