@@ -6,7 +6,7 @@ use crate::telemetry::PairState;
 
 const SIGN_IN: &str = "<!DOCTYPE html><html><title>Sign in</title></html>";
 
-/// Answers of a proxy in front of a store, or in its place.
+/// Answers of a proxy, or of another server in place of the store.
 const STRANGERS: [(u16, &str); 7] = [
     (200, SIGN_IN),
     (200, "{}"),
