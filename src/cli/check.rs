@@ -22,7 +22,7 @@ use crate::telemetry::{
     FindingKind, Identity, InputFinding, Severity, Snapshot, Telemetry, Time, human,
 };
 
-/// See the module.
+/// Runs `check`. `strict`: warnings fail, too.
 pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
     let mut report = Report::default();
     match Config::load(path) {

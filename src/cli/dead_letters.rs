@@ -101,7 +101,7 @@ struct Selector {
     ids: Vec<String>,
 }
 
-/// See the module.
+/// Runs `dead-letters`.
 pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(state) = &arguments.state {
         // Uses the node label of the replay, not this machine's.

@@ -67,7 +67,7 @@ impl Owner {
     }
 }
 
-/// See the module.
+/// Runs `holds`.
 pub(super) fn holds(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let agent = Store::known_key(&config.state_dir)?.map(|key| agent_name(&key));
     let owner = |link: &HeldLink| {

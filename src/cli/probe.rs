@@ -36,7 +36,7 @@ fn patience(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a duration from 1ms to 1m, such as `500ms` or `3s`".to_owned())
 }
 
-/// See the module.
+/// Runs `probe`.
 pub(super) fn probe(arguments: &Arguments) -> ExitCode {
     let state = match &arguments.state {
         Some(state) => state.clone(),

@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Between two checks of the disk.
 const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 
-/// See the module.
+/// Runs `run`, until a signal or an error ends the agent.
 pub(super) fn run(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two, so that one can build a request while the other waits for the network. The readers have their own

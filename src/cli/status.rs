@@ -16,7 +16,7 @@ use crate::input::Input;
 use crate::server;
 use crate::telemetry::{Cursor, Snapshot, Time};
 
-/// See the module.
+/// Runs `status`. `json`: prints JSON instead of a table.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let path = socket(config);
     let running = server::local::status(&path)

@@ -1,4 +1,4 @@
-//! Handles events that the output refused, and counts delivered ones. A pipeline stores refused events as dead
+//! Handles events that the output refused, and notes delivered ones. A pipeline stores refused events as dead
 //! letters; a resend of dead letters only notes each result.
 
 use std::collections::{HashMap, HashSet};
@@ -10,7 +10,7 @@ use crate::dead_letters::{DeadLetters, LettersError};
 use crate::event::{Batch, Position};
 use crate::output::EventRef;
 
-/// See the module.
+/// The handling of refused and delivered events.
 pub(super) enum RefusalHandling {
     Keep { letters: DeadLetters, circuit: Circuit },
     Note(Mutex<Noted>),

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// See the module.
+/// The signs that were seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
     earlier: AtomicBool,

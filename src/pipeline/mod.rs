@@ -17,8 +17,10 @@
 //!   results by file.
 //!
 //! Promised: an event is sent only after a checkpoint has reserved its bytes; an error never moves a cursor; an event
-//! in doubt is looked up before it is sent, so that no duplicate is stored; the number of chunks in flight bounds
-//! memory, however long an output hangs.
+//! in doubt is looked up before it is sent, to avoid duplicates; the number of chunks in flight bounds memory,
+//! however long an output hangs.
+//!
+//! Not promised: no duplicates if the output cannot be queried. Then events in doubt are sent again.
 
 mod acks;
 mod backoff;

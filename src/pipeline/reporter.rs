@@ -14,7 +14,7 @@ use crate::telemetry::{
     RetryReason, Telemetry, Time,
 };
 
-/// See the module.
+/// Metrics, status and log lines of one input and output.
 pub(super) struct Reporter {
     pub(super) input: Arc<str>,
     pub(super) output: Arc<str>,

@@ -1,5 +1,5 @@
-//! Sends dead letters again, through the same delivery and under the same ids. Each event is looked up first, since
-//! the output may hold it by now; so no duplicate is stored.
+//! Sends dead letters again, through the same delivery and under the same ids. Each event is looked up first, to
+//! avoid a duplicate, since the output may hold it by now.
 //!
 //! A dead letter is removed once its event is acknowledged. If the output refuses it again, it stays with the new
 //! answer.

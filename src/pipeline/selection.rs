@@ -23,7 +23,7 @@ pub(crate) struct Span {
 /// Offsets at which events begin, by generation: sorted, disjoint ranges.
 pub(crate) type Ranges = BTreeMap<Fingerprint, Vec<Range<u64>>>;
 
-/// See the module.
+/// The selected time range and positions.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     /// `since` is inclusive, `until` is exclusive.

@@ -106,7 +106,7 @@ struct Job {
     stopped: watch::Receiver<bool>,
 }
 
-/// See the module.
+/// Runs `replay`.
 pub(super) fn replay(config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     super::own_files::refuse(&config, &arguments.config)?;
     ship(config, arguments, None)

@@ -47,7 +47,7 @@ struct Lanes {
     stdout: Option<File>,
 }
 
-/// See the module.
+/// Ships files to all outputs of a replay; returns the result for each output.
 pub(super) async fn ship(
     job: &Job,
     files: &[Listed],

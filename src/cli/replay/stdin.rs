@@ -17,7 +17,7 @@ use crate::input::spooled;
 /// Approximate bytes of one file: it ends at the end of a line.
 const PIECE: usize = 32 << 20;
 
-/// See the module.
+/// Ships standard input piece by piece, and adds the results to the summary.
 pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
     // Starts over: it is unknown how much of the input is the same as before.
     job.store.forget().context("cannot forget an earlier run")?;

@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     paths: Vec<PathBuf>,
 }
 
-/// See the module.
+/// Runs `verify`.
 pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let job = Job::new(config, arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
