@@ -1,5 +1,5 @@
-//! `check`: what would go wrong, before it does. One line for each thing looked at, and what to do about a failure: ok, a
-//! warning (events get through, but look at it) or FAIL (something keeps events from arriving, or they can be lost).
+//! `check`: preflight of a configuration. Prints one line for each thing it looks at, with a hint for each failure:
+//! ok, a warning (events are delivered, but look at it) or FAIL (something prevents delivery, or events can be lost).
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -22,7 +22,7 @@ use crate::telemetry::{
     FindingKind, Identity, InputFinding, Severity, Snapshot, Telemetry, Time, human,
 };
 
-/// See the module.
+/// Runs `check`. `strict`: warnings fail, too.
 pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
     let mut report = Report::default();
     match Config::load(path) {
@@ -79,7 +79,7 @@ fn everything(config: &Config, report: &mut Report) {
             report.add(&format!("outputs.{}", to.name), Finding::fail(format!("{error:#}"), ""));
         }
         let name = format!("outputs.{}", to.name);
-        // The back end is the same for every input but for a label: one stands for all.
+        // The back end is the same for every input but for a label, so the check of one input covers all.
         let Some(input) = inputs_of(config, to).next() else { continue };
         match output(config, to, &node, &input.name, &[]) {
             Ok(output) => runtime
@@ -103,7 +103,7 @@ fn everything(config: &Config, report: &mut Report) {
     }
 }
 
-/// What a running agent says of itself.
+/// The state of a running agent, as the agent reports it.
 fn of_agent(agent: &Snapshot) -> Vec<Finding> {
     if agent.ready {
         return vec![Finding::ok("is running and ready")];
@@ -115,12 +115,13 @@ fn of_agent(agent: &Snapshot) -> Vec<Finding> {
         .collect()
 }
 
-/// The log: whether it is there, can be read, is written to, and is not further ahead of an output than can be kept.
+/// Checks the log: whether it exists, can be read, is written to, and is not further ahead of an output than `hold`
+/// keeps.
 fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Finding> {
     let telemetry = Telemetry::new(Identity { node: String::new(), cluster: None, version: "" });
     let stats = telemetry.input(&input_config.name);
     let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));
-    // An error is among the findings.
+    // Findings cover an error.
     if input.look_once(&stats).is_ok() {
         stats
             .set_finding(FindingKind::BacklogOverHold, backlog(config, input_config, &input, kept));
@@ -146,7 +147,7 @@ fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Findi
     findings
 }
 
-/// More waits for an output than `hold` keeps: what the server deletes before it is delivered is lost.
+/// The backlog of an output is larger than `hold` keeps: events that the API server deletes before delivery are lost.
 fn backlog(
     config: &Config,
     input_config: &FileInput,
@@ -190,21 +191,21 @@ fn from_input(InputFinding { severity, what, hint, .. }: InputFinding) -> Findin
     }
 }
 
-/// A log that holds no audit events, as far as it has been written.
+/// A log whose lines so far are no audit events.
 fn foreign(config: &FileInput, key: &Key) -> Option<InputFinding> {
-    // What cannot be read is named elsewhere.
+    // Another check reports a file that cannot be read.
     let files = list(std::slice::from_ref(&config.path), &config.path, key).ok()?;
     let format = files.first()?.foreign()?;
     let shown = config.path.display().to_string();
     let what = format!("{shown} is {}", format.name());
     let hint = format.way_out().replace("FILE", &shown);
-    // They may be followed by events: a container's log begins so.
+    // Events may follow them: the log of a container begins like this.
     let warns = format == Format::ServerMessages;
     let make = if warns { InputFinding::warning } else { InputFinding::failure };
     Some(make(FindingKind::NotEvents, what, hint))
 }
 
-/// Whether backups can be kept by a hard link, where that is asked for and there is a log to try it with.
+/// Tries whether a hard link can keep backups, if the configuration asks for that and a log exists to try it with.
 fn link(config: &FileInput) -> Option<Finding> {
     if config.hold.max_bytes == 0 {
         let cost = "nothing keeps a backup that the server deletes while the agent is down";
@@ -225,7 +226,7 @@ fn link(config: &FileInput) -> Option<Finding> {
     })
 }
 
-/// What is printed.
+/// The lines to print.
 #[derive(Default)]
 struct Report {
     lines: Vec<(String, Finding)>,
@@ -256,7 +257,7 @@ impl Report {
                 let _ = writeln!(text, "     {:width$}  hint: {}", "", finding.hint);
             }
         }
-        // A closed pipe is no failure.
+        // A closed pipe is no error.
         let _ = io::stdout().write_all(text.as_bytes());
     }
 }

@@ -1,7 +1,7 @@
-//! `dead-letters`: what an output refused is listed, sent again or dropped, whether or not the agent runs.
+//! `dead-letters`: lists, resends or drops the events that an output refused, whether or not the agent runs.
 //!
-//! Listing reads the files. To send again or to drop, the running agent is asked (`letters/desk.rs` is its side); where
-//! none runs, this process takes the lock and does it itself.
+//! Listing reads the files. Resend and drop are requests to the running agent, which `control.rs` answers. If no
+//! agent runs, this process takes the lock of the state directory and does the work itself.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -28,7 +28,7 @@ use crate::telemetry::human;
 use control::{ControlReply, ControlRequest, PairResult};
 pub(super) use control::{DeadLetterControl, answer_letters};
 
-/// More than this without a word, and the agent is taken for hung.
+/// After this long without a reply, the agent is taken for hung.
 const SILENCE: Duration = Duration::from_secs(30);
 
 #[derive(Args, Debug)]
@@ -101,10 +101,10 @@ struct Selector {
     ids: Vec<String>,
 }
 
-/// See the module.
+/// Runs `dead-letters`.
 pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(state) = &arguments.state {
-        // Its labels are those that the replay gave, not this machine's.
+        // Uses the node label of the replay, not this machine's.
         let known = Store::load(state)?.state.node;
         config.node = Some(known).filter(|node| !node.is_empty()).or(config.node);
         config.state_dir.clone_from(state);
@@ -150,7 +150,7 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
     }
 }
 
-/// A name that nothing has, neither in the configuration nor among the dead letters, is a slip.
+/// A name that is neither in the configuration nor among the dead letters is a typing error.
 fn known(config: &Config, which: &Selector) -> anyhow::Result<()> {
     let kept = room::look(&config.state_dir).context("cannot read the dead letters")?;
     let inputs = config.inputs.iter().map(|input| Arc::clone(&input.name));
@@ -176,7 +176,7 @@ impl From<&Selector> for control::Selector {
     }
 }
 
-/// Has it done by the agent, or by this process; what came of it.
+/// Sends the request to the agent, or does the work in this process; returns the results.
 fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResult>> {
     let path = socket(config);
     let mut all = Vec::new();
@@ -215,7 +215,7 @@ fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResul
     Ok(all)
 }
 
-/// Without an agent, under its lock.
+/// Does the work without an agent, under the lock.
 fn here(
     config: &Config,
     asking: &ControlRequest,
@@ -263,7 +263,7 @@ fn here(
     Ok(())
 }
 
-/// A letterbox for each pair of the configuration.
+/// One control for each input and output of the configuration.
 fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
     let loaded = Store::load(&config.state_dir)?;
     let node = node_name(config, &loaded.state.node)?;
@@ -289,7 +289,7 @@ fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
     Ok(boxes.into())
 }
 
-/// Says what was done with how many, and turns that into an exit code.
+/// Prints how many events were handled, and returns the exit code.
 fn done(
     all: Vec<PairResult>,
     which: &Selector,
@@ -321,7 +321,7 @@ fn done(
     if lines.is_empty() && unknown.is_empty() {
         lines.push("there are no dead letters\n".to_owned());
     }
-    // A closed pipe is no failure.
+    // A closed pipe is no error.
     let _ = std::io::stdout().write_all(lines.concat().as_bytes());
     problems.extend(unknown.iter().map(|id| format!("there is no dead letter {id}")));
     if !problems.is_empty() {
@@ -335,7 +335,7 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// How a pair is called on the command line.
+/// Whether the `--input` and `--output` of the command line select a pair.
 fn pair_matches(which: (&Option<String>, &Option<String>), input: &str, output: &str) -> bool {
     which.0.as_deref().is_none_or(|name| name == input)
         && which.1.as_deref().is_none_or(|name| name == output)

@@ -1,10 +1,10 @@
-//! Who else can read what the agent keeps secret, change what it does, or listen to what it sends: `check` warns of it, and
-//! `run` says each once at its start. Nothing is refused: a node whose audit log leaves over a bad channel is better off
-//! than one whose log stays.
+//! Finds exposure: who else can read the agent's secrets, change what it does, or listen to its requests. `check`
+//! warns of it, and `run` logs each finding once at its start. Nothing is refused: an audit log that leaves the node
+//! over a bad channel is better than one that does not leave.
 //!
-//! A pod's own mounts and network are not the node's. In a pod, files on a read-only mount (secrets, config maps) are seen by
-//! its containers alone, and every address is one of the pod's: neither is warned of. Whether the pod shares the network of
-//! its node (`hostNetwork`) cannot be told from inside.
+//! A pod has its own mounts and network. In a pod only its containers see the files of a read-only mount (secrets,
+//! config maps), and every address is one of the pod's, so neither causes a warning. A process in a pod cannot tell
+//! whether the pod shares the network of its node (`hostNetwork`).
 
 use std::fs::{self, Metadata};
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ use crate::config::{Auth, Config, Http, OutputKind, is_telling};
 use crate::disk::private::{self, Other};
 use crate::output::Finding;
 
-/// Says each in the log.
+/// Logs each finding.
 pub(super) fn tell(config: &Config, path: &Path) {
     for (subject, finding) in exposed(config, path) {
         let Finding { what, hint, .. } = &finding;
@@ -31,7 +31,7 @@ pub(super) fn tell(config: &Config, path: &Path) {
     }
 }
 
-/// What is found, under the name of what it is about. A configuration that others can write to is a failure.
+/// The findings, each with its subject. A configuration that others can write to is a failure.
 pub(super) fn exposed(config: &Config, path: &Path) -> Vec<(String, Finding)> {
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let mut found: Vec<(String, Finding)> = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn exposed(config: &Config, path: &Path) -> Vec<(String, Finding)> {
     found
 }
 
-/// The configuration itself: others could have the agent's user write any file.
+/// The configuration file: a writer of it can make the agent's user write to any file.
 fn configuration(config: &Config, path: &Path, in_pod: bool) -> Option<Finding> {
     let meta = fs::metadata(path).ok()?;
     let shown = path.display();
@@ -103,8 +103,8 @@ fn secret_files(http: &Http, in_pod: bool) -> Vec<Finding> {
     named(http).into_iter().filter_map(finding).collect()
 }
 
-/// Credentials over plain HTTP. A name inside a cluster is no exception: whoever is on the network of the node or of the
-/// store reads them.
+/// Credentials over plain HTTP. A name inside the cluster is no exception: anybody on the network of the node or of
+/// the store can read them.
 fn in_the_clear(url: &str, http: &Http, query: bool) -> Option<Finding> {
     let url = Url::parse(url).ok()?;
     let telling = query || url.query_pairs().any(|(name, _)| is_telling(&name));
@@ -127,7 +127,7 @@ fn in_the_clear(url: &str, http: &Http, query: bool) -> Option<Finding> {
     Some(Finding::warn(what, hint))
 }
 
-/// The pages, for everybody who can reach the node.
+/// The status page, open to everybody who can reach the node.
 fn everywhere(listen: &str) -> Option<Finding> {
     let address: SocketAddr = listen.parse().ok()?;
     address.ip().is_unspecified().then(|| {
@@ -146,7 +146,7 @@ fn is_loopback(url: &Url) -> bool {
         || host.ends_with(".localhost")
 }
 
-/// What is known of the mount that a file is on.
+/// The mount that a file is on.
 struct Mount {
     read_only: bool,
 }
@@ -158,15 +158,15 @@ impl Mount {
     }
 }
 
-/// Who beside root and the agent's user can write to a file.
+/// Who can write to a file, besides root and the agent's user.
 fn others_write(meta: &Metadata) -> Option<String> {
     Other::writer(meta).map(|other| shown(other, meta))
 }
 
-/// Who beside root and the agent's user can read a file.
+/// Who can read a file, besides root and the agent's user.
 fn others_read(meta: &Metadata) -> Option<String> {
     let mode = meta.mode();
-    // Through a group of its own the agent's user may read a file of root, as systemd and packages set it up.
+    // systemd and packages let the agent's user read a file of root through a group of its own.
     let by_group = mode & 0o040 != 0 && private::is_shared(meta.gid()) && private::own() == 0;
     let other = if mode & 0o004 != 0 {
         Other::Everybody

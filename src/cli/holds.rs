@@ -1,5 +1,5 @@
-//! `holds`: the hard links beside the logs that keep backups. An agent removes its own; those of an agent whose state
-//! directory was removed are nobody's, and keep their files for ever.
+//! `holds`: lists or removes the hard links (holds) beside the logs that keep backups. An agent removes its own
+//! links. If a state directory was removed, no agent owns its links, and they keep their files for ever.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
@@ -46,14 +46,14 @@ enum Action {
     },
 }
 
-/// Whose a link is, seen from the state directory of this configuration.
+/// The owner of a link, as seen from the state directory of this configuration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Owner {
-    /// This agent's, for an input of the configuration.
+    /// This agent, for an input of the configuration.
     Own,
-    /// This agent's, for an input that the configuration has no more.
+    /// This agent, for an input that is no longer in the configuration.
     InputGone,
-    /// Of an agent with another state directory, or with one that is gone.
+    /// An agent with another state directory, or with one that no longer exists.
     Other,
 }
 
@@ -67,7 +67,7 @@ impl Owner {
     }
 }
 
-/// See the module.
+/// Runs `holds`.
 pub(super) fn holds(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let agent = Store::known_key(&config.state_dir)?.map(|key| agent_name(&key));
     let owner = |link: &HeldLink| {
@@ -129,18 +129,18 @@ fn table(links: &[(Owner, HeldLink)]) -> String {
     shown.collect()
 }
 
-/// What may be removed.
+/// The conditions for the removal of links.
 #[derive(Clone, Copy, Debug)]
 struct Pruning {
     force: bool,
-    /// The agent of this configuration runs, and looks after its links itself.
+    /// The agent of this configuration runs, and removes its links itself.
     running: bool,
-    /// Some other agent follows one of the logs, and the links may be its.
+    /// Another agent follows one of the logs, and may own the links.
     others: bool,
 }
 
 impl Pruning {
-    /// Why a link is left alone; `None`: it goes.
+    /// Why a link is kept; `None`: it is removed.
     fn left(self, owner: Owner) -> Option<&'static str> {
         match owner {
             Owner::Other if self.others => Some(
@@ -189,7 +189,7 @@ fn prune(links: &[(Owner, HeldLink)], pruning: Pruning) -> ExitCode {
     code
 }
 
-/// Whether an agent, apart from that of this configuration, has one of these files open: who follows a log always has.
+/// Whether another agent has one of these files open. An agent that follows a log always has.
 fn another_runs(files: &HashSet<(u64, u64)>, own: bool) -> bool {
     let is_agent = |process: &Path| {
         let command = fs::read(process.join("cmdline")).unwrap_or_default();
@@ -201,7 +201,7 @@ fn another_runs(files: &HashSet<(u64, u64)>, own: bool) -> bool {
         Ok(open) => open.flatten().any(|file| {
             fs::metadata(file.path()).is_ok_and(|meta| files.contains(&(meta.dev(), meta.ino())))
         }),
-        // Not allowed to look: it may.
+        // This process may not look, so it may be one.
         Err(_) => true,
     };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -211,7 +211,7 @@ fn another_runs(files: &HashSet<(u64, u64)>, own: bool) -> bool {
 }
 
 fn print(text: &str) {
-    // A closed pipe (`| head`) is no failure.
+    // A closed pipe (`| head`) is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
@@ -223,7 +223,7 @@ mod tests {
     fn links_of_an_agent_that_may_run_are_left_alone() {
         let pruning = |force: bool, running: bool, others: bool| Pruning { force, running, others };
         let table = [
-            // Owner, force, this agent runs, another does: whether it goes.
+            // Owner, force, this agent runs, another agent runs: whether the link is removed.
             (Owner::Other, false, false, false, true),
             (Owner::Other, false, true, false, true),
             (Owner::Other, false, false, true, false),

@@ -1,14 +1,15 @@
-//! The most memory that a configuration allows: what `status` prints, and what a limit on the process must leave.
+//! The memory bound of a configuration: `status` prints it, and a memory limit on the process must not be below it.
 //!
 //! | part | most |
 //! |---|---|
 //! | program, runtime, allocator | fixed |
-//! | each input | reading heads, what is known of 10,000 backups |
-//! | each pair | chunks under way and those read ahead, their events, their requests and answers (`output/memory.rs`) |
+//! | each input | file heads being read, facts about 10,000 backups |
+//! | each pair | chunks in flight and read ahead, their events, requests and answers (`output/memory.rs`) |
 //! | one line over 4 MiB | 3.5 times `max_line_bytes`, once in the process |
 //!
-//! A chunk ends with the line that fills it, and that may have up to 4 MiB. Of all chunks of a pair no more is under way
-//! than is reserved in the checkpoint; as many as are sent may wait aside, because their answers were lost.
+//! A chunk ends with the line that fills it, which may have up to 4 MiB. The chunks of a pair in flight never exceed
+//! the reservation in the checkpoint. As many chunks as are being sent may wait aside, because their answers were
+//! lost.
 
 use crate::checkpoint::RESERVE;
 use crate::config::{Config, FileInput, Output};
@@ -16,20 +17,20 @@ use crate::input::{LARGE, STRIDE};
 use crate::output::memory::{self, Load};
 
 const MIB: u64 = 1 << 20;
-/// The program's own pages, the runtime, TLS, pages and socket.
+/// The program's own pages, the runtime, TLS, status page and socket.
 const BASE: u64 = 32 * MIB;
-/// The head of a file is read in a buffer that grows to twice [`LARGE`]; 10,000 backups are remembered with some 2 KiB each.
+/// The head of a file is read into a buffer that grows to twice [`LARGE`]; 10,000 backups take some 2 KiB each.
 const INPUT: u64 = 32 * MIB;
 /// Threads, connections and the cursor.
 const PAIR: u64 = 6 * MIB;
 /// The window of a backup compressed by zstd or xz, as far as it is filled.
 const WINDOW: u64 = crate::input::WINDOW;
-/// Chunks read and not taken: one waits for room, one is being read, or there are three of it, while the transform makes
-/// the new lines of a batch, and a batch of those.
+/// Chunks that were read and not delivered: one waits for room and one is being read. Or one is there three times,
+/// while the transform makes the new lines of a batch, and a batch of those.
 const AHEAD: u64 = 4;
-/// Events that a line may hold beyond the batch's bound.
+/// Events that one line may hold beyond the bound of a batch.
 const GLUED: u64 = 64;
-/// An event, and the pick that names it, once as it waits and once as it is sent.
+/// An event and two references to it: one while it waits, one while it is sent.
 const EVENT: u64 = (size_of::<crate::event::Event>() + 24) as u64;
 
 /// In bytes.

@@ -1,4 +1,4 @@
-//! The command line: what the user typed, and what the process says when it ends.
+//! The command line: the arguments, the commands, and the exit codes and errors of the process.
 
 use std::path::PathBuf;
 use std::process;
@@ -96,15 +96,15 @@ enum Format {
     Json,
 }
 
-/// How the process ends.
+/// The exit code of the process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum ExitCode {
     Done = 0,
-    /// Something is undelivered, missing or unreachable.
+    /// An event is undelivered or missing, or something cannot be reached.
     Failed = 1,
-    /// Wrong usage, or a configuration that is not accepted.
+    /// The usage is wrong, or the configuration is refused.
     Usage = 2,
-    /// Finished, but with dead letters.
+    /// Finished, but there are dead letters.
     DeadLetters = 3,
 }
 
@@ -114,19 +114,19 @@ impl From<ExitCode> for process::ExitCode {
     }
 }
 
-/// Runs the program as the process's arguments say.
+/// Runs the command that the process's arguments name.
 #[must_use]
 pub fn main() -> process::ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are no failure.
+            // Help and version count as success.
             let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
             usage::print(error);
             return code.into();
         }
     };
-    // Nothing is logged, and nothing is opened but a socket.
+    // `probe` logs nothing and opens nothing but a socket.
     if let Command::Probe(arguments) = &arguments.command {
         return probe::probe(arguments).into();
     }

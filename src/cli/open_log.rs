@@ -1,13 +1,13 @@
-//! Logs as people keep them: compressed or not.
+//! Opens recorded logs, compressed (gzip, zstd, xz) or not.
 
 use std::io::{self, BufRead, BufReader};
 
 use crate::input::{Decoder, Packing};
 
-/// Bytes that are read in one go.
+/// Bytes for each read.
 pub(super) const STEP: usize = 1 << 20;
 
-/// What comes in, decompressed if it begins as a compression that is known.
+/// Decompresses the input if it begins like a known compression.
 pub(super) fn unpacked<'a>(mut packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let packing = Packing::of(packed.fill_buf()?).map_err(io::Error::other)?;
     Ok(match packing {

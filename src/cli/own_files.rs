@@ -1,7 +1,7 @@
-//! No output writes into a file that the agent, another output or the API server owns, by whatever name it is reached.
+//! Refuses an output file that the agent, another output or the API server owns, by whatever name it is reached.
 //!
-//! `config/paths.rs` compares paths as they are written. This looks at the disk: through links and linked directories, at
-//! hard links and at what kind of file it is. `check` shows what is found, and `run` and `replay` do not start with it.
+//! `config/paths.rs` compares paths as written. This file looks at the disk: it follows symbolic links, and compares
+//! hard links and file types. `check` shows the findings; `run` and `replay` do not start with one.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
@@ -17,19 +17,18 @@ use crate::config::{
 };
 use crate::output::Finding;
 
-/// Links that are followed one after the other; the kernel follows 40.
+/// Symbolic links that are followed in a row; the kernel follows 40.
 const LINKS: usize = 40;
-/// What names in the state directory begin with.
+/// Prefixes of the file names in the state directory.
 const STATE: [&str; 4] = ["checkpoint", "lock", "node.key", "agent.sock"];
-/// What lies below it.
+/// The directory below it.
 const LETTERS: &str = "dead-letters";
 /// Fewest digits that the rotation of a file output appends.
 const DIGITS: usize = 6;
 
-/// Refuses to start where two would use one file.
+/// Refuses to start if two would use one file.
 ///
-/// # Errors
-/// Names the first two, and the way out.
+/// # Errors Names the first conflict and the way out.
 pub(super) fn refuse(config: &Config, path: &Path) -> anyhow::Result<()> {
     match conflicts(config, path).into_iter().next() {
         None => Ok(()),
@@ -39,7 +38,7 @@ pub(super) fn refuse(config: &Config, path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// What would be written over, under the name of the table that is to be changed.
+/// The conflicts, each with the table of the configuration that has to change.
 pub(super) fn conflicts(config: &Config, path: &Path) -> Vec<(String, Finding)> {
     let mut found = Vec::new();
     inputs(config, &mut found);
@@ -101,11 +100,11 @@ fn inputs(config: &Config, found: &mut Vec<(String, Finding)>) {
     }
 }
 
-/// A file that is to be written, as the kernel will find it.
+/// A file to be written, as the kernel finds it.
 struct Spot {
-    /// As it is configured.
+    /// As configured.
     typed: PathBuf,
-    /// Without links, as far as it exists.
+    /// With symbolic links resolved, as far as it exists.
     path: PathBuf,
     meta: Option<Metadata>,
 }
@@ -121,7 +120,7 @@ impl Spot {
         self.path.file_name().unwrap_or_default()
     }
 
-    /// As it is configured, and where that leads.
+    /// The path as configured, and where it leads.
     fn shown(&self) -> String {
         if self.typed == self.path {
             return self.path.display().to_string();
@@ -129,7 +128,7 @@ impl Spot {
         format!("{} (that is {})", self.typed.display(), self.path.display())
     }
 
-    /// The kind of file, where lines cannot be kept in it.
+    /// The type of the file, if it cannot hold lines.
     fn odd_kind(&self) -> Option<&'static str> {
         let kind = self.meta.as_ref()?.file_type();
         Some(match kind {
@@ -143,7 +142,7 @@ impl Spot {
         })
     }
 
-    /// The same file, by path or by hard link.
+    /// Whether it is the same file, by path or by hard link.
     fn is(&self, other: &Self) -> bool {
         self.path == other.path || self.is_file(other.meta.as_ref())
     }
@@ -153,7 +152,7 @@ impl Spot {
         self.meta.as_ref().map(id).zip(other.map(id)).is_some_and(|(own, other)| own == other)
     }
 
-    /// How it gets in the way of another output's file.
+    /// How it conflicts with another output's file.
     fn meets(&self, other: &Self) -> Option<&'static str> {
         if self.is(other) {
             Some("is the file of")
@@ -166,7 +165,7 @@ impl Spot {
         }
     }
 
-    /// Whether the other one's rotation could give it this name.
+    /// Whether the rotation of the other file could give it this name.
     fn is_rotated_from(&self, other: &Self) -> bool {
         let rest = self.name().as_encoded_bytes().strip_prefix(other.name().as_encoded_bytes());
         let digits = rest.and_then(|rest| rest.strip_prefix(b"."));
@@ -177,16 +176,16 @@ impl Spot {
     }
 }
 
-/// What belongs to somebody else.
+/// Files and directories with an owner.
 struct Owned {
     state: PathBuf,
-    /// What uses a directory with all that is in it.
+    /// Directories with all their contents, and their owners.
     directories: Vec<(PathBuf, String)>,
-    /// A file, and what it is.
+    /// Files, and what each is.
     files: Vec<(Spot, String)>,
-    /// A log as it is resolved, and the input that follows it.
+    /// Logs with resolved paths, and the inputs that follow them.
     logs: Vec<(Spot, String)>,
-    /// Where the process's own messages go.
+    /// The file that receives the process's own messages.
     stderr: Option<Metadata>,
 }
 
@@ -226,7 +225,7 @@ impl Owned {
         Self { state, directories, files, logs, stderr }
     }
 
-    /// What a file is that must not be written.
+    /// Why an output must not write to this file.
     fn owner(&self, spot: &Spot) -> Option<String> {
         let name = spot.name().to_string_lossy();
         if spot.path.parent() == Some(&*self.state) && STATE.iter().any(|own| name.starts_with(own))
@@ -271,7 +270,7 @@ fn linked_backup(log: &Spot, spot: &Spot) -> bool {
         .any(|path| spot.is_file(fs::metadata(path).ok().as_ref()))
 }
 
-/// The files that an HTTP output reads, and the keys that name them.
+/// The files that an HTTP output reads, and the configuration keys that name them.
 pub(super) fn named(http: &Http) -> Vec<(&Path, &'static str)> {
     let mut files: Vec<(&Path, &'static str)> = Vec::new();
     let secret = match &http.auth {
@@ -295,14 +294,14 @@ pub(super) fn named(http: &Http) -> Vec<(&Path, &'static str)> {
     files
 }
 
-/// The path without links and detours: of what is not there yet, the part that is.
+/// The path without symbolic links and detours. If it does not exist yet, its existing part is resolved.
 fn resolved(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
         if let Ok(whole) = fs::canonicalize(&path) {
             return whole;
         }
-        // A link to what is not there yet is where the file will be made.
+        // A link to a file that does not exist yet: the file will be created there.
         let Ok(to) = fs::read_link(&path) else { break };
         path = path.parent().unwrap_or(Path::new("/")).join(to);
     }

@@ -1,4 +1,4 @@
-//! What the commands have in common: names, and what is made from the configuration.
+//! Shared by the commands: names, and parts that are built from the configuration.
 
 use std::sync::Arc;
 
@@ -11,15 +11,14 @@ use crate::input::Limits;
 use crate::output::{Elasticsearch, Ended, Exchange, File, Loki, Meter, Output, Reason};
 use crate::telemetry::{Identity, Outcome, PairStats, Telemetry};
 
-/// What a state directory knows goes under another name than the configuration's: nothing is done before someone decides.
+/// The state directory knows a table under another name than the configuration. An operator has to decide.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct NotTakenOver(pub(super) String);
 
-/// The node's name, which is a label and so must stay what it was at the first start.
+/// The node's name. It is a label, so it must stay what it was at the first start.
 ///
-/// # Errors
-/// If it would become another one, or there is none.
+/// # Errors If the name would change, or if there is none.
 pub(super) fn node_name(config: &Config, kept: &str) -> anyhow::Result<String> {
     let (name, source) = match &config.node {
         Some(name) => (name.clone(), "`node`"),
@@ -47,7 +46,7 @@ fn host_name() -> anyhow::Result<String> {
     Ok(name)
 }
 
-/// Names for a message that says which there are.
+/// A list of names for an error message.
 pub(super) fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
     names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
@@ -69,7 +68,7 @@ pub(super) fn telemetry(config: &Config, node: &str) -> Telemetry {
     })
 }
 
-/// How much of an input one batch of an output holds.
+/// The limits of one batch of an output.
 pub(super) fn limits(output: &config::Output, input: &FileInput) -> Limits {
     Limits {
         max_bytes: output.batch.max_bytes,
@@ -78,7 +77,7 @@ pub(super) fn limits(output: &config::Output, input: &FileInput) -> Limits {
     }
 }
 
-/// Everywhere that an output's events may be: where it puts them now, and where it did earlier.
+/// All places where an output's events may be: its scope now, and its earlier ones.
 pub(super) fn scopes<'a>(
     output: &Output,
     earlier: impl IntoIterator<Item = &'a String>,
@@ -92,7 +91,7 @@ pub(super) fn scopes<'a>(
     scopes
 }
 
-/// Counts the requests of an output with what else is counted of its pipeline.
+/// Counts the requests of an output in the metrics of its pipeline.
 pub(super) fn meter(stats: Arc<PairStats>) -> Meter {
     Meter::new(move |Exchange { ended, took, sent }| {
         let requests = &stats.requests;
@@ -100,7 +99,7 @@ pub(super) fn meter(stats: Arc<PairStats>) -> Meter {
             Ended::Answered(code) => return requests.answered(code, took, sent),
             Ended::Unanswered(Reason::Connect) => Outcome::Connect,
             Ended::Unanswered(Reason::Timeout) => Outcome::Timeout,
-            // There is no answer, so the other reasons do not come up here.
+            // There is no answer, so the other reasons do not occur here.
             Ended::Unanswered(_) => Outcome::ConnectionLost,
             Ended::Appended(true) => Outcome::Written,
             Ended::Appended(false) => Outcome::WriteFailed,
@@ -109,8 +108,7 @@ pub(super) fn meter(stats: Arc<PairStats>) -> Meter {
     })
 }
 
-/// What the ids of documents may be made of that an earlier process of this pair sent, or anybody where the checkpoint is
-/// lost.
+/// The id schemes that an earlier process of this pair may have used, or anybody if the checkpoint is lost.
 pub(super) fn earlier_ids(known: Option<&Pair>, origin: &Origin) -> Vec<IdScheme> {
     match known {
         Some(pair) if pair.ids.is_empty() => vec![IdScheme::Position],
@@ -120,7 +118,7 @@ pub(super) fn earlier_ids(known: Option<&Pair>, origin: &Origin) -> Vec<IdScheme
     }
 }
 
-/// The same for commands that know of the agent at most: whatever they ask for may be stored under any of these.
+/// The same for commands other than `run`: their events may be stored under any of these.
 pub(super) fn all_ids<'a>(known: impl IntoIterator<Item = &'a Pair>) -> Vec<IdScheme> {
     let mut ids = vec![IdScheme::Position];
     for other in known.into_iter().flat_map(|pair| &pair.ids) {
@@ -131,11 +129,9 @@ pub(super) fn all_ids<'a>(known: impl IntoIterator<Item = &'a Pair>) -> Vec<IdSc
     ids
 }
 
-/// An output for one input. No request is made, and no file of the output's is opened. `earlier`: what ids may have been made
-/// of before.
+/// An output for one input. Makes no request and opens no file of the output. `earlier`: id schemes used before.
 ///
-/// # Errors
-/// If a file that its configuration names cannot be used.
+/// # Errors If a file that its configuration names cannot be used.
 pub(super) fn output(
     config: &Config,
     output: &config::Output,

@@ -1,8 +1,9 @@
-//! `probe`: asks the running agent whether it is alive or ready, for the kubelet and other supervisors.
+//! `probe`: asks the running agent whether it is alive or ready (liveness and readiness), for the kubelet and other
+//! supervisors.
 //!
-//! It is started every few seconds, so it does little: it reads one key of the configuration, or none with `--state`, opens
-//! the socket in the state directory, and starts no thread. A configuration that is broken on disk does not
-//! disturb it, since the running agent has another.
+//! A supervisor starts it every few seconds, so it does little: it reads one key of the configuration, or none with
+//! `--state`, opens the socket in the state directory, and starts no thread. A broken configuration on disk does not
+//! matter to it, since the running agent has an older one.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ fn patience(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a duration from 1ms to 1m, such as `500ms` or `3s`".to_owned())
 }
 
-/// See the module.
+/// Runs `probe`.
 pub(super) fn probe(arguments: &Arguments) -> ExitCode {
     let state = match &arguments.state {
         Some(state) => state.clone(),
@@ -56,7 +57,7 @@ pub(super) fn probe(arguments: &Arguments) -> ExitCode {
         [] => ("ok\n".to_owned(), ExitCode::Done),
         problems => (problems.join("\n") + "\n", ExitCode::Failed),
     };
-    // The kubelet shows standard output in an event. A closed pipe is no failure.
+    // The kubelet shows standard output in an event. A closed pipe is no error.
     let _ = io::stdout().write_all(text.as_bytes());
     code
 }

@@ -1,4 +1,5 @@
-//! `run`: takes over what has a new name (`run/renames.rs`), builds the rooms from a configuration (`run/build.rs`), starts them, waits for a signal, drains.
+//! `run`, the agent: takes over the state of renamed inputs (`run/renames.rs`), builds its parts (`run/build.rs`),
+//! starts them, waits for a signal, and drains.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,16 +29,17 @@ use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
 use build::AgentBuilder;
 
-/// Beyond the time to drain, for what takes none unless the file system hangs.
+/// Time beyond `drain_timeout` for the rest of the shutdown, which takes none unless the file system hangs.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Between two looks at the disk.
+/// Between two checks of the disk.
 const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 
-/// See the module.
+/// Runs `run`, until a signal or an error ends the agent.
 pub(super) fn run(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Two, so that one can build a request while the other waits for the network; reading has threads of its own.
+        // Two, so that one can build a request while the other waits for the network. The readers have their own
+        // threads.
         .worker_threads(2)
         .max_blocking_threads(4)
         .enable_all()
@@ -52,7 +54,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     refuse_odd_files(&config)?;
     super::own_files::refuse(&config, path)?;
     let open = Opened::new(&config)?;
-    // The directory stays locked until nothing of this process is left in it.
+    // Keeps the state directory locked until no task of this process uses it.
     let store = Arc::clone(&open.store);
     let telemetry = open.telemetry(&config);
     let (stop, stopped) = watch::channel(false);
@@ -95,7 +97,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
 }
 
-/// A FIFO, a device or a directory under the log's path is a mistake that no waiting mends.
+/// Waiting does not help if the log's path is a FIFO, a device or a directory.
 fn refuse_odd_files(config: &Config) -> anyhow::Result<()> {
     for input in &config.inputs {
         if let Some(InputFinding { what, hint, .. }) = not_a_file(&input.path) {
@@ -105,7 +107,7 @@ fn refuse_odd_files(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The state directory, and what was found there.
+/// The state directory and the state that was loaded from it.
 struct Opened {
     store: Arc<Store>,
     key: Key,
@@ -133,7 +135,7 @@ impl Opened {
     }
 }
 
-/// Everything that is under way.
+/// The inputs and the tasks of a running agent.
 struct Agent {
     node: String,
     inputs: Vec<Arc<Input>>,
@@ -181,8 +183,8 @@ impl Agent {
         Ok(Self { node, inputs, letterboxes, running, stopped, keeper, keeper_stop })
     }
 
-    /// Waits until it is told to stop and has; whether everything that was sent is acknowledged and written down. What
-    /// the file system keeps waiting for longer than `drain` is left behind.
+    /// Waits until all pipelines have stopped; returns whether everything that was sent is acknowledged and in a
+    /// checkpoint. Does not wait longer than `drain` plus [`GRACE`] for a file system that hangs.
     async fn end(mut self, stop: &watch::Sender<bool>, drain: Duration) -> anyhow::Result<bool> {
         let overdue = async {
             until(self.stopped.clone()).await;
@@ -209,7 +211,7 @@ impl Agent {
     }
 }
 
-/// Waits until all pipelines have ended; whether everything that was sent is acknowledged.
+/// Waits until all pipelines have ended; returns whether everything that was sent is acknowledged.
 async fn wait_for_end(
     running: &mut JoinSet<std::io::Result<Ended>>,
     stopped: watch::Receiver<bool>,
@@ -236,7 +238,7 @@ async fn wait_for_end(
                 }
                 Err(error) => broken = broken.or(Some(error)),
             }
-            // One that ended by itself ends all: a restart is the way to begin again.
+            // If one pipeline ends by itself, all end: the service manager restarts the agent.
             stop.send_replace(true);
         }
         broken.map_or(Ok(clean), Err)
@@ -277,7 +279,7 @@ fn tell_origin(Loaded { origin, forged, is_signed, .. }: &Loaded) {
     }
 }
 
-/// Starts the page and the socket for `status`, `probe` and `dead-letters`; answers the page's address.
+/// Starts the status page and the socket for `status`, `probe` and `dead-letters`; returns the page's address.
 async fn serve(
     config: &Config,
     telemetry: &Telemetry,
@@ -310,7 +312,7 @@ async fn serve(
     Ok(page)
 }
 
-/// The names under which the pages answer, beside those that need no listing.
+/// The host names that the status page answers to, besides those that it always accepts.
 fn hosts(config: &Config, telemetry: &Telemetry) -> Hosts {
     let machine = rustix::system::uname();
     let own = [Some(telemetry.identity().node.as_str()), machine.nodename().to_str().ok()];
@@ -323,17 +325,17 @@ pub(super) fn socket(config: &Config) -> PathBuf {
     socket_in(&config.state_dir)
 }
 
-/// The same of a state directory.
+/// The same for a state directory.
 pub(super) fn socket_in(state_dir: &Path) -> PathBuf {
     state_dir.join("agent.sock")
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
-    // The sender lives as long as the process does.
+    // The sender lives as long as the process.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Reloads at each SIGHUP. Never returns.
+/// Reloads the transforms at each SIGHUP. Never returns.
 async fn reload(
     transforms: Arc<Transforms>,
     path: PathBuf,
@@ -345,7 +347,7 @@ async fn reload(
     loop {
         hang_up.recv().await;
         if *stopped.borrow() {
-            // A service manager may send it with SIGTERM, and then it asks for no reload.
+            // A service manager may send SIGHUP together with SIGTERM. That does not ask for a reload.
             continue;
         }
         systemd::reloading();
@@ -354,7 +356,7 @@ async fn reload(
     }
 }
 
-/// Sees whether a thread waits for the file system. Never returns.
+/// Watches the heartbeats for threads that hang in the file system. Never returns.
 async fn look_for_hangs(telemetry: Telemetry) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -363,7 +365,7 @@ async fn look_for_hangs(telemetry: Telemetry) {
     }
 }
 
-/// Looks at the disk budget now and then. Never returns.
+/// Updates the disk usage and the disk budget in the metrics. Never returns.
 async fn watch_disk(budget: Budget, telemetry: Telemetry) {
     let mut ticks = tokio::time::interval(LOOK_AT_DISK);
     loop {

@@ -1,4 +1,4 @@
-//! `check --sample`: what the transform of each output would do to a recorded log, counted, with examples.
+//! `check --sample`: a dry run of each output's transform on a recorded log, with counts and examples.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -17,15 +17,15 @@ use crate::event::{Batch, Event, Form};
 use crate::input::{Batches, Limits, list};
 use crate::transform::TransformPreview;
 
-/// Examples of each step.
+/// Examples for each step of the transform.
 const EXAMPLES: usize = 2;
-/// A line is kept whole so far: as the default of `max_line_bytes` has it.
+/// Longest line that is kept whole: the default of `max_line_bytes`.
 const LONGEST: usize = 100 << 20;
-/// Bytes and events of one batch, about.
+/// Approximate bytes and events of one batch.
 const BATCH: usize = 1 << 20;
 const MOST: usize = 1000;
 
-/// Reads the log once, whatever the number of outputs, and sends nothing.
+/// Reads the log once for all outputs, and sends nothing.
 pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     let key = Store::key_of(&config.state_dir);
     let files = files(path)?;
@@ -48,13 +48,13 @@ pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     for (name, _, tally) in &outputs {
         let _ = writeln!(text, "outputs.{name}\n{tally}\n");
     }
-    // A closed pipe is no failure.
+    // A closed pipe is no error.
     let _ = io::stdout().write_all(text.trim_end().as_bytes());
     let _ = io::stdout().write_all(b"\n");
     Ok(ExitCode::Done)
 }
 
-/// The file, or all files of the directory that begin as a log does.
+/// The file, or all files of the directory that begin like an audit log.
 fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let shown = path.display();
     let kind = fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
@@ -80,7 +80,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether the first line that the agent would not pass over is an event.
+/// Whether the first line that the agent would not skip is an event.
 fn is_log(path: &Path) -> io::Result<bool> {
     let first = open(path, 1)?.next()?;
     let is_event = |event: &Event| event.form != Form::Unreadable;
@@ -95,7 +95,7 @@ fn read(path: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file and decompresses it; the caller gets batches of `max_events` events, about.
+/// Opens a file and decompresses it; returns batches of about `max_events` events.
 fn open(path: &Path, max_events: usize) -> io::Result<Batches<Box<dyn BufRead>>> {
     let limits = Limits { max_bytes: BATCH, max_events, max_line_bytes: LONGEST };
     Ok(Batches::new(unpacked(BufReader::with_capacity(STEP, File::open(path)?))?, limits))

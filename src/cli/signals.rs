@@ -1,4 +1,4 @@
-//! What a signal means to a command that has something under way.
+//! Signal handling: SIGTERM and Ctrl-C start a drain, a second one exits at once.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,17 @@ use tokio::task::JoinHandle;
 
 use super::ExitCode;
 
-/// Whatever signal is listened to no longer ends the process.
+/// Listens for a signal, which from then on no longer ends the process.
 ///
-/// # Errors
-/// If the system has no room for it.
+/// # Errors If the system has no room for it.
 pub(super) fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot listen for signals")
 }
 
-/// Turns SIGTERM and Ctrl-C into a stop, which waits for what is under way; a second one does not. Listens from now on, until the
-/// task is aborted.
+/// On SIGTERM or Ctrl-C starts a graceful shutdown, which waits for requests in flight; a second signal exits at
+/// once. Listens until the task is aborted.
 ///
-/// # Errors
-/// Those of [`listen`].
+/// # Errors Those of [`listen`].
 pub(super) fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<JoinHandle<()>> {
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -49,21 +47,21 @@ pub(super) fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<JoinHa
     }))
 }
 
-/// Signals that come so soon one after the other are one wish: a service manager sends several, and so does a terminal to
-/// a whole group of processes.
+/// Signals within this time count as one: a service manager sends several, and a terminal sends one to every process
+/// of the group.
 const ONE_WISH: Duration = Duration::from_secs(1);
 
-/// The signals so far.
+/// When the first signal came.
 #[derive(Default)]
 struct Stops {
     first: Option<Instant>,
 }
 
-/// What a signal asks for.
+/// How to react to a signal.
 #[derive(Debug, Eq, PartialEq)]
 enum Meaning {
     Drain,
-    /// The same as before.
+    /// Another copy of the first signal: ignored.
     Repeated,
     Exit,
 }

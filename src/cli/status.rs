@@ -1,4 +1,4 @@
-//! `status`: what the running agent says, or else what the checkpoint and the directory say.
+//! `status`: prints the state of the running agent, or else the state in the checkpoint and the directory of the log.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::input::Input;
 use crate::server;
 use crate::telemetry::{Cursor, Snapshot, Time};
 
-/// See the module.
+/// Runs `status`. `json`: prints JSON instead of a table.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let path = socket(config);
     let running = server::local::status(&path)
@@ -34,12 +34,12 @@ pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         server::table(&snapshot)
     };
-    // A closed pipe (`| head`) is no failure.
+    // A closed pipe (`| head`) is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(if snapshot.ready { ExitCode::Done } else { ExitCode::Failed })
 }
 
-/// Makes null what only a running agent can know: 0 would be a claim.
+/// Sets values to null that only a running agent knows; 0 would be a claim.
 fn without_counts(status: &mut serde_json::Value) {
     const INPUT: &[&str] = &[
         "watch",
@@ -73,7 +73,7 @@ fn without_counts(status: &mut serde_json::Value) {
     status["started"] = serde_json::Value::Null;
 }
 
-/// The status of an agent that does not run.
+/// The status when no agent runs.
 fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
     let loaded = Store::load(&config.state_dir)?;
     let node = Some(loaded.state.node.clone())
@@ -87,7 +87,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         for input_config in inputs_of(config, output) {
             let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));
             let stats = telemetry.input(&input_config.name);
-            // An error is among the findings.
+            // Findings cover an error.
             let _ = input.look_once(&stats);
             let pair =
                 loaded.state.pair(&input_config.name, &output.name).cloned().unwrap_or_default();

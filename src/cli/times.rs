@@ -1,4 +1,4 @@
-//! Moments on the command line: a time, a day, or an age.
+//! Points in time on the command line: a timestamp, a day, or an age.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::config;
 use crate::event::Nanos;
 
-/// A moment in nanoseconds since 1970, and how it was written.
+/// A time in nanoseconds since 1970, and the text that was typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct TimeArg {
     pub(super) nanos: Nanos,

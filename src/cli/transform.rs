@@ -1,4 +1,5 @@
-//! What leaves the node, built from the configuration and the files that it names, and built anew on SIGHUP.
+//! Builds the transforms from the configuration and its files (policy, filters, redaction rules), and reloads them on
+//! SIGHUP.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,39 +17,37 @@ use crate::transform::{
     Chain, ConfigMaps, Filter, Mode, Policy, Redaction, ReloadableChain, Rule, Rules,
 };
 
-/// Fewer bytes of a key could be guessed.
+/// A key with fewer bytes could be guessed.
 const KEY_BYTES: usize = 32;
 
-/// What a policy, an expression, a rule or a key file is refused for: the configuration has to change.
+/// A policy, expression, rule or key file is refused: the configuration has to change.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct NotAccepted(String);
 
 impl NotAccepted {
-    /// The error that says so.
+    /// Creates the error.
     pub(super) fn error(what: impl Into<String>) -> anyhow::Error {
         Self(what.into()).into()
     }
 }
 
-/// The chains of all outputs.
+/// The transform chains of all outputs.
 pub(super) struct Transforms {
-    /// The node's own, for digests and for `hash` without a key file.
+    /// The node's own key, for digests and for `hash` without a key file.
     key: Key,
     current: Vec<(Arc<str>, Arc<ReloadableChain>)>,
 }
 
 impl Transforms {
-    /// # Errors
-    /// If a file cannot be read, or what stands in it or in the configuration is not accepted.
+    /// # Errors If a file cannot be read, or if its content or the configuration is refused.
     pub(super) fn new(config: &Config, key: &Key) -> anyhow::Result<Self> {
         Self::with(config, key, None)
     }
 
-    /// Every event has to pass an expression of the command line, too.
+    /// Every event also has to match an expression of the command line.
     ///
-    /// # Errors
-    /// As above.
+    /// # Errors As for `new`.
     pub(super) fn with(config: &Config, key: &Key, filter: Option<&str>) -> anyhow::Result<Self> {
         let compiled = |text: &str| {
             Filter::compile(text).map_err(|error| NotAccepted(format!("--where: {error}")))
@@ -62,14 +61,13 @@ impl Transforms {
         Ok(Self { key: key.clone(), current })
     }
 
-    /// The chain of an output, which is in the configuration.
+    /// The chain of an output of the configuration.
     pub(super) fn of(&self, output: &str) -> anyhow::Result<Arc<ReloadableChain>> {
         let found = self.current.iter().find(|(name, _)| **name == *output);
         found.map(|(_, current)| Arc::clone(current)).context("an output without a transform")
     }
 
-    /// Reads configuration and files again, and puts the new chains in place of the old ones: all of them or, if anything
-    /// is not accepted, none.
+    /// Reads configuration and files again, and replaces the chains: all of them, or none if anything is refused.
     pub(super) fn reload(&self, path: &Path, running: &Config, telemetry: &Telemetry) {
         match self.try_reload(path, running) {
             Ok(left_out) if left_out.is_empty() => {
@@ -94,7 +92,7 @@ impl Transforms {
         }
     }
 
-    /// Answers what has changed and cannot be applied: tables and keys by their names.
+    /// Returns the names of tables and keys that have changed and cannot be reloaded.
     fn try_reload(&self, path: &Path, running: &Config) -> anyhow::Result<Vec<String>> {
         let config = Config::load(path)?;
         let mut made = chains(&config, &self.key)?;
@@ -111,7 +109,7 @@ impl Transforms {
     }
 }
 
-/// The tables and keys that differ and that a reload does not touch.
+/// The tables and keys that differ and that a reload does not change.
 fn beside_transform(running: &Config, read: &Config) -> Vec<String> {
     let (old, new) = (parts(running), parts(read));
     let mut names: Vec<_> = old
@@ -123,7 +121,7 @@ fn beside_transform(running: &Config, read: &Config) -> Vec<String> {
     names
 }
 
-/// Each table and key with what it holds, transforms left out.
+/// The value of each table and key, without the transforms.
 fn parts(config: &Config) -> BTreeMap<String, String> {
     let Config {
         node,
@@ -136,7 +134,7 @@ fn parts(config: &Config) -> BTreeMap<String, String> {
         inputs,
         outputs,
         server,
-        // Where they stand says nothing of what they are.
+        // The line numbers of secrets do not matter here.
         secret_lines: _,
     } = config;
     let mut parts: BTreeMap<_, _> = [
@@ -171,8 +169,7 @@ fn chains(config: &Config, key: &Key) -> anyhow::Result<Vec<(Arc<str>, Chain)>> 
 
 /// The chain of one output.
 ///
-/// # Errors
-/// As above.
+/// # Errors As for [`Transforms::new`].
 pub(super) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain> {
     let transform = &output.transform;
     let policy = transform.policy_file.as_deref().map(policy).transpose()?;
@@ -223,7 +220,7 @@ fn redaction(redact: &config::Redact, key: &Key) -> anyhow::Result<Redaction> {
     Ok(Redaction::new(rules, mode)?)
 }
 
-/// A rule for each resource that it names, or one for all.
+/// One rule for each resource that it names, or one for all resources.
 fn rules(rule: &RedactRule, keep: bool) -> Vec<Rule> {
     let of = |resource: Option<&String>| Rule {
         name: rule.place.clone(),
@@ -240,7 +237,7 @@ fn rules(rule: &RedactRule, keep: bool) -> Vec<Rule> {
     rule.resources.iter().map(|resource| of(Some(resource))).collect()
 }
 
-/// A key from a file that nobody but its owner may read.
+/// A key from a file that only its owner may read.
 fn key_of(path: &PathBuf) -> anyhow::Result<Key> {
     let shown = path.display();
     let read = || format!("cannot read the `key_file` {shown}");

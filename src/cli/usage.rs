@@ -1,11 +1,11 @@
-//! Errors of the command line, without what may be a secret: somebody may have typed a password there.
+//! Prints errors of the command line without possible secrets: the user may have typed a password.
 
 use clap::error::{ContextKind, ContextValue};
 
-/// Longest argument that is repeated, in bytes.
+/// Longest argument that an error repeats, in bytes.
 const SHOWN: usize = 24;
 
-/// Prints the error, or the help that was asked for.
+/// Prints the error, or the help or version that was asked for.
 pub(super) fn print(mut error: clap::Error) {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue]
     {
@@ -13,7 +13,7 @@ pub(super) fn print(mut error: clap::Error) {
             && !is_plain(typed)
         {
             error.insert(kind, ContextValue::String("…".to_owned()));
-            // They repeat it, too.
+            // The suggestions repeat it, too.
             for kind in [
                 ContextKind::Suggested,
                 ContextKind::SuggestedArg,
@@ -23,11 +23,11 @@ pub(super) fn print(mut error: clap::Error) {
             }
         }
     }
-    // Help and version go to standard output; clap knows.
+    // clap prints help and version to standard output.
     let _ = error.print();
 }
 
-/// A word, a flag, or a flag with the name of its value.
+/// Whether the text is a word, a flag, or a flag with the name of its value.
 fn is_plain(typed: &str) -> bool {
     let name = typed.split(' ').next().unwrap_or_default();
     let fits = |c: char| c.is_ascii_lowercase() || c == '-';

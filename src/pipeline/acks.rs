@@ -1,8 +1,9 @@
-//! The contiguous prefix: chunks are acknowledged in any order, and leave in the order they came.
+//! The contiguous acknowledged prefix: the output acknowledges chunks in any order, and they leave here in read
+//! order.
 
 use std::collections::VecDeque;
 
-/// Chunks under way, oldest first, each with what is to happen once it and all before it are acknowledged.
+/// Chunks in flight, oldest first. `T` says what to do once a chunk and all before it are acknowledged.
 #[derive(Debug)]
 pub(super) struct Acks<T> {
     first: u64,
@@ -16,19 +17,19 @@ impl<T> Default for Acks<T> {
 }
 
 impl<T> Acks<T> {
-    /// Enters a chunk; the number is its ticket.
+    /// Enters a chunk; returns its ticket.
     pub(super) fn enter(&mut self, chunk: T) -> u64 {
         self.waiting.push_back((chunk, false));
         self.first + self.waiting.len() as u64 - 1
     }
 
-    /// A chunk under way, by its ticket.
+    /// A chunk in flight, by its ticket.
     pub(super) fn at(&mut self, ticket: u64) -> Option<&mut T> {
         let index = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
         self.waiting.get_mut(index).map(|(chunk, _)| chunk)
     }
 
-    /// Acknowledges a chunk; answers what leaves, in order.
+    /// Acknowledges a chunk; returns the chunks that leave, in order.
     pub(super) fn acknowledge(&mut self, ticket: u64) -> Vec<T> {
         let index = usize::try_from(ticket.saturating_sub(self.first)).unwrap_or(usize::MAX);
         if let Some((_, done)) = self.waiting.get_mut(index) {
@@ -42,7 +43,7 @@ impl<T> Acks<T> {
         leaving
     }
 
-    /// Whether one under way is such that.
+    /// Whether `such` holds for any chunk that is not acknowledged yet.
     pub(super) fn any(&self, such: impl Fn(&T) -> bool) -> bool {
         self.waiting.iter().any(|(chunk, done)| !done && such(chunk))
     }
@@ -55,7 +56,7 @@ impl<T> Acks<T> {
         self.waiting.is_empty()
     }
 
-    /// The oldest chunk under way.
+    /// The oldest chunk in flight.
     pub(super) fn oldest(&self) -> Option<&T> {
         self.waiting.front().map(|(chunk, _)| chunk)
     }

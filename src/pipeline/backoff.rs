@@ -1,10 +1,10 @@
-//! How long to wait before the next try. Tries never end.
+//! Retry back-off: how long to wait before the next try. The number of tries is not limited.
 
 use std::time::Duration;
 
 use crate::config::Retry;
 
-/// Doubles from try to try, with jitter, so that a fleet does not come back all at once.
+/// Exponential back-off: doubles with each try, with jitter, so that the agents of a fleet do not retry all at once.
 #[derive(Debug)]
 pub(super) struct Backoff {
     bounds: Retry,
@@ -16,7 +16,8 @@ impl Backoff {
         Self { bounds, next: bounds.min }
     }
 
-    /// The next pause: between half and all of the present step, but no less than the back end asked for.
+    /// The next pause: between half and all of the current step, but no less than the back end asked for
+    /// (`Retry-After`).
     pub(super) fn pause(&mut self, asked: Option<Duration>) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(self.bounds.max);
@@ -24,13 +25,13 @@ impl Backoff {
         asked.map_or(jittered, |asked| asked.mul_f64(rand::random_range(1.0..=1.2)).max(jittered))
     }
 
-    /// The longest pause: for what a person has to mend.
+    /// The longest pause, for a failure that a person has to fix.
     pub(super) fn longest(&mut self) -> Duration {
         self.next = self.bounds.max;
         self.pause(None)
     }
 
-    /// Something went well: begin anew.
+    /// Starts again at the shortest pause, after a success.
     pub(super) fn reset(&mut self) {
         self.next = self.bounds.min;
     }

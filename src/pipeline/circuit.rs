@@ -1,24 +1,25 @@
-//! When everything is refused for its content, the content is not what is wrong.
+//! Circuit breaker: if the output refuses everything, the content of the events is not the cause.
 //!
-//! One poisonous event among good ones becomes a dead letter. But where nothing is taken at all, it is the mapping, a
-//! limit or the path, and to put aside event after event would empty the log into the dead letters.
+//! A single poison event among good ones becomes a dead letter. If the output takes nothing at all, the cause is the
+//! mapping, a limit or the path. Storing event after event would then empty the whole log into the dead letters.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Events refused in a row, with none delivered in between, that are put aside; what comes then stops the pipeline.
+/// At most this many events in a row, with none delivered in between, become dead letters; the next one stops the
+/// output.
 const MOST: u64 = 100;
 
-/// Counts what was put aside since something was delivered.
+/// Counts the events that became dead letters since the last delivery.
 #[derive(Debug, Default)]
 pub(super) struct Circuit(Mutex<u64>);
 
 impl Circuit {
-    /// The output took something: it works.
+    /// The output took an event, so it works.
     pub(super) fn delivered(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = 0;
     }
 
-    /// Whether so many more may be put aside; they count if so.
+    /// Whether this many more events may become dead letters. If so, they count.
     pub(super) fn admits(&self, events: usize) -> bool {
         let mut in_a_row = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let more = in_a_row.saturating_add(events as u64);

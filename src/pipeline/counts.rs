@@ -1,29 +1,29 @@
-//! What became of the events of each generation: the summary of a replay.
+//! Counts the results of each generation's events, for the summary of a replay.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::event::Fingerprint;
 
-/// The events of one generation, as far as one output is concerned.
+/// The events of one generation, for one output.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Count {
-    /// Selected among those that were read.
+    /// Events that were read and selected.
     pub(crate) events: u64,
-    /// Of these, left out by the policy or by `where`.
+    /// Of these, dropped by the policy or by `where`.
     pub(crate) left_out: u64,
-    /// Stored now, whoever sent them.
+    /// Events that the output now holds, whoever sent them.
     pub(crate) stored: u64,
-    /// Of these, found there by a look-up.
+    /// Of these, found by a look-up, hence not sent.
     pub(crate) found: u64,
-    /// Put aside as dead letters.
+    /// Stored as dead letters.
     pub(crate) refused: u64,
-    /// Stretches of it that nobody can read.
+    /// Gaps: stretches that cannot be read any more.
     pub(crate) gaps: u64,
 }
 
 impl Count {
-    /// Sent and taken.
+    /// Sent and acknowledged.
     pub(crate) fn delivered(&self) -> u64 {
         self.stored.saturating_sub(self.found)
     }

@@ -1,4 +1,4 @@
-//! What becomes of one chunk: sent, looked up, halved, put aside as dead letters, until nothing of it is left.
+//! Delivers one chunk: send, retry, look up (deduplicate), halve, or store as dead letters, until no event is left.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,15 +19,15 @@ use part::{Doubt, Then, alike};
 pub(super) use part::{History, Part, Refused, alone};
 use waiting::{AHEAD, ALONE};
 
-/// Events that are found by halving to be refused in unknown words, with none delivered in between, after which the
-/// words are taken to be about all of them.
+/// After this many events isolated by halving and refused in words that we do not know, with none delivered in
+/// between, we take the refusal to be about all events.
 const ISOLATED: u32 = 3;
-/// What all deliveries of a pipeline share.
+/// Shared by all deliveries of a pipeline.
 pub(super) struct Context {
     pub(super) output: Arc<Output>,
     pub(super) fate: RefusalHandling,
     pub(super) tell: Reporter,
-    /// Of one request: when it has passed, the request cannot be under way any more.
+    /// Of one request. After this time the request cannot be in flight any more.
     pub(super) timeout: Duration,
     pub(super) waking: Waking,
     pub(super) slots: Slots,
@@ -35,24 +35,24 @@ pub(super) struct Context {
     pub(super) waits: Arc<Waits>,
 }
 
-/// A chunk being delivered. It holds no events, only which of them are left.
+/// A chunk being delivered. It holds no events, only references to those that are left.
 pub(super) struct Delivery {
     pub(super) parts: Vec<Part>,
     backoff: Backoff,
     waiting: Option<Waiting>,
-    /// Of [`ISOLATED`].
+    /// Counts up to [`ISOLATED`].
     isolated: u32,
 }
 
 /// How far a delivery came.
 pub(super) enum Step {
     Done,
-    /// Nothing to do before this.
+    /// There is nothing to do before this instant.
     Wait(Instant),
 }
 
 impl Delivery {
-    /// `earlier` are the scopes to which an earlier process may have sent the chunk, and when its attempts are over.
+    /// `earlier`: the scopes to which an earlier process may have sent the chunk, and when its requests are over.
     pub(super) fn new(
         output: &Output,
         batch: &Batch,
@@ -66,12 +66,12 @@ impl Delivery {
         Self { parts, backoff, waiting: None, isolated: 0 }
     }
 
-    /// The last call of the operator that this delivery has heard.
+    /// The last "set aside" call of the operator that this delivery has handled.
     pub(super) fn heard(&self) -> u64 {
         self.waiting.as_ref().map_or(u64::MAX, |waiting| waiting.heard)
     }
 
-    /// Goes on until everything is settled or there is something to wait for.
+    /// Continues until everything is settled or there is something to wait for.
     pub(super) async fn step(&mut self, context: &Context, batch: &Batch) -> Step {
         self.set_aside(context, batch);
         let step = self.go_on(context, batch).await;
@@ -83,7 +83,7 @@ impl Delivery {
         loop {
             let now = Instant::now();
             let is_due = |part: &Part| part.stuck.as_ref().is_none_or(|stuck| stuck.until <= now);
-            // Those that wait for somebody keep no other from being sent.
+            // Events that wait for an operator do not keep others from being sent.
             let Some(at) = self.parts.iter().rposition(is_due) else { break };
             let part = self.parts.remove(at);
             let wait = match &part.doubt {
@@ -104,7 +104,7 @@ impl Delivery {
         next.min().map_or(Step::Done, Step::Wait)
     }
 
-    /// Looks up a part; answers how long to wait, if anything has to be waited for.
+    /// Looks up a part in the output; returns how long to wait, if that is needed.
     async fn look_up(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
         let Part { picks, doubt: Some(mut doubt), throttled, mut beside, history, stuck } = part
         else {
@@ -166,7 +166,7 @@ impl Delivery {
         self.go_on_without(context, batch, missing, doubt.then)
     }
 
-    /// What is done with the events that are not stored.
+    /// Handles the events that the look-up did not find.
     fn go_on_without(
         &mut self,
         context: &Context,
@@ -180,7 +180,7 @@ impl Delivery {
                 self.again(missing);
                 None
             }
-            // All of a time range may be refused: that is no sign that nothing else would be taken.
+            // A store may refuse a whole time range. That does not show that it would refuse everything else.
             Then::Refuse { answer } => {
                 let now = now();
                 let (ahead, behind): (Vec<_>, Vec<_>) = missing
@@ -188,7 +188,7 @@ impl Delivery {
                     .into_iter()
                     .partition(|pick| batch.events[pick.event as usize].time > now);
                 if !ahead.is_empty() {
-                    // Their own answer may be hidden behind that to the others.
+                    // The answer about the others may hide the answer about these.
                     let history = History::Earlier;
                     let ahead = Part { beside: missing.beside, history, ..Part::new(ahead, None) };
                     let _ = self.hold(context, ahead, answer.clone(), AHEAD, true);
@@ -233,7 +233,7 @@ impl Delivery {
                     let Part { throttled, history, .. } = part;
                     let some = Part { throttled, beside, history, ..Part::new(picks, None) };
                     wait = match verdict {
-                        // Each of these documents is refused for itself.
+                        // The store refused each of these documents separately.
                         Verdict::Stop { answer, hint } => {
                             self.hold(context, some, answer, &hint, true)
                         }
@@ -274,7 +274,7 @@ impl Delivery {
                 context.tell.retrying(reason, &answer);
                 part.count(reason);
                 let until = match reason {
-                    // An answer that was heard, if not understood, ends the attempt, and so does its time-out.
+                    // After an answer, even a strange one, or after the time-out the request is over.
                     Reason::Throttled
                     | Reason::ServerError
                     | Reason::BadAnswer
@@ -292,7 +292,7 @@ impl Delivery {
             Verdict::Split { own, answer } => {
                 self.narrow(context, part, Then::Halve { own, answer })
             }
-            // A time range is no sign that nothing else would be taken.
+            // A refused time range does not show that the output would refuse everything else.
             Verdict::OutOfRange { answer } if part.picks.len() == 1 => {
                 self.refuse(context, batch, alone(part.picks, &answer), true)
             }
@@ -335,7 +335,7 @@ impl Delivery {
         }
     }
 
-    /// Some of a part were refused and the others may have been stored: finds out which.
+    /// The output refused some events of a part and may have stored the others: a look-up finds out which.
     fn narrow(&mut self, context: &Context, mut part: Part, then: Then) -> Option<Duration> {
         part.doubt = Some(self.doubt(context, Instant::now(), false, then));
         self.parts.push(part);
@@ -347,7 +347,7 @@ impl Delivery {
         Doubt { until, unheard, scopes: [context.output.scope()].into(), then }
     }
 
-    /// Has a part sent again: by halves, if as it is it may never get through.
+    /// Retries a part: in halves, if it may be too large ever to get through.
     fn again(&mut self, part: Part) {
         if part.may_be_too_large() {
             self.halve(part.picks, part.beside, part.history);
@@ -363,7 +363,7 @@ impl Delivery {
         }
     }
 
-    /// Puts events aside for good; answers how long to wait if that cannot be done.
+    /// Stores events as dead letters; returns how long to wait if that is not possible.
     pub(super) fn refuse(
         &mut self,
         context: &Context,
@@ -373,11 +373,11 @@ impl Delivery {
     ) -> Option<Duration> {
         let events: Vec<_> =
             refused.iter().map(|(pick, answer)| (pick.event, answer.as_str())).collect();
-        // Rare, and nothing else of this pipeline may go on before it is on disk.
+        // Blocks this thread. That is rare, and the dead letters must be on disk before the delivery continues.
         let kept =
             tokio::task::block_in_place(|| context.fate.refused(context, batch, &events, beside));
         let Err(Stopped { answer, hint, aside }) = kept else { return None };
-        // Tried again as a part of its own: by then there may be room, or the output may take it.
+        // Retried as a part of its own: by then there may be room, or the output may take the events.
         let picks = refused.into_iter().map(|(pick, _)| pick).collect();
         let part = Part { beside, history: History::Earlier, ..Part::new(picks, None) };
         let wait = self.hold(context, part, answer, &hint, aside);

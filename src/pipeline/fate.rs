@@ -1,5 +1,5 @@
-//! What becomes of events that were delivered, or will never be: a pipeline puts the refused aside as dead letters; who
-//! sends those again only notes what was answered now.
+//! Handles events that the output refused, and notes delivered ones. A pipeline stores refused events as dead
+//! letters; a resend of dead letters only notes each result.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,24 +10,24 @@ use crate::dead_letters::{DeadLetters, LettersError};
 use crate::event::{Batch, Position};
 use crate::output::EventRef;
 
-/// See the module.
+/// The handling of refused and delivered events.
 pub(super) enum RefusalHandling {
     Keep { letters: DeadLetters, circuit: Circuit },
     Note(Mutex<Noted>),
 }
 
-/// What became of letters that were sent again.
+/// The results of dead letters that were sent again.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
     pub(super) delivered: HashSet<Position>,
     pub(super) refused: HashMap<Position, String>,
 }
 
-/// The events are not put aside.
+/// The events do not become dead letters; the output stops.
 pub(super) struct Stopped {
     pub(super) answer: String,
     pub(super) hint: String,
-    /// The operator may have it done all the same.
+    /// The operator may store them as dead letters all the same.
     pub(super) aside: bool,
 }
 
@@ -40,7 +40,7 @@ impl RefusalHandling {
         Self::Note(Mutex::default())
     }
 
-    /// What was noted since this was last asked.
+    /// Takes what was noted since the last call.
     pub(super) fn noted(&self) -> Noted {
         match self {
             Self::Keep { .. } => Noted::default(),
@@ -58,7 +58,7 @@ impl RefusalHandling {
         }
     }
 
-    /// `beside`: others that were sent with them were taken. Blocks.
+    /// `beside`: the output took other events of the same request. Blocks on the disk.
     pub(super) fn refused(
         &self,
         context: &Context,

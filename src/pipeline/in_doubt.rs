@@ -1,7 +1,8 @@
-//! What may have been sent by an earlier process, whose answers nobody heard.
+//! Which events are in doubt: an earlier process may have sent them, but received no answer.
 //!
-//! The checkpoint reserves so many bytes beyond each cursor before they are sent, so after a kill just these are in
-//! doubt, as far as they existed when this process began. Events written since cannot have been sent.
+//! The checkpoint reserves a number of bytes beyond each cursor before they are sent. So after a kill just these
+//! bytes are in doubt, as far as they existed when this process started. Events written since cannot have been sent.
+//! Events in doubt are looked up before they are sent (deduplication).
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,30 +12,32 @@ use crate::checkpoint::{ALL, Origin, Pair};
 use crate::event::{Cursor, Fingerprint, Nanos};
 use crate::input::Chunk;
 
-/// The stretches in doubt of one pair.
+/// The byte ranges in doubt of one input and output.
 #[derive(Debug)]
 pub(crate) struct InDoubt {
-    /// Where the earlier process stood.
+    /// The cursor of the earlier process.
     cursor: Cursor,
     reserved: u64,
-    /// What is left of the reservation for generations that it had not begun, in the order they are read.
+    /// The rest of the reservation, for generations that the earlier process had not begun, in the order they are
+    /// read.
     unbegun: u64,
-    /// Where it sent to.
+    /// The scopes to which the earlier process sent.
     pub(super) scopes: Vec<String>,
-    /// The earlier attempts have passed their own time-outs by then.
+    /// By then the earlier requests have timed out.
     pub(super) until: Instant,
-    /// Event time that it had reached: what is older and not begun came to light since, or was passed over.
+    /// The latest event time that the cursor had reached. An older generation that was not begun appeared since, or
+    /// was skipped.
     latest: Option<Nanos>,
     restored: HashSet<Fingerprint>,
-    /// Generations of which the output holds nothing: it was asked.
+    /// Generations of which the output holds nothing; a query showed it.
     absent: HashSet<Fingerprint>,
-    /// Stretches that this process sent some of and then gave up, to take them up as something new.
+    /// Stretches that this process sent in part and then gave up, to start them over.
     given_up: Vec<(Fingerprint, Range<u64>)>,
 }
 
 impl InDoubt {
-    /// What is in doubt for a pair, given where its checkpoint came from. Nothing is, after a clean end or at a first
-    /// start; everything that exists is, if the last checkpoint could not be read.
+    /// What is in doubt for a pair, given the origin of its checkpoint: nothing after a clean shutdown or at a first
+    /// start, everything that exists if the last checkpoint could not be read.
     pub(crate) fn new(pair: &Pair, origin: &Origin, scope: &str, until: Instant) -> Self {
         let reserved = match origin {
             Origin::First => 0,
@@ -58,7 +61,8 @@ impl InDoubt {
         }
     }
 
-    /// Everything may be stored already, whoever sent it, but for generations of which the output holds nothing.
+    /// For a replay: anybody may have stored any event already, except in generations of which the output holds
+    /// nothing.
     pub(crate) fn of_replay(
         pair: &Pair,
         scope: &str,
@@ -69,17 +73,17 @@ impl InDoubt {
         Self { absent, ..Self::new(pair, &all, scope, until) }
     }
 
-    /// The checkpoint is older than what was sent: everything that exists may be stored.
+    /// The checkpoint is older than the events that were sent: everything that exists may be stored.
     pub(super) fn doubt_all(&mut self) {
         (self.reserved, self.unbegun) = (ALL, ALL);
     }
 
-    /// How much is in doubt, at most, beyond each cursor.
+    /// At most this many bytes beyond each cursor are in doubt.
     pub(crate) fn reserved(&self) -> u64 {
         self.reserved
     }
 
-    /// Some of this stretch may have been sent by this process, with attempts that are over at `until`.
+    /// This process may have sent parts of this stretch; its requests are over at `until`.
     pub(super) fn give_up(&mut self, generation: Fingerprint, stretch: Range<u64>, until: Instant) {
         self.until = self.until.max(until);
         self.given_up.push((generation, stretch));
@@ -103,7 +107,7 @@ impl InDoubt {
             *fingerprint == generation && range.start < end && start < range.end
         };
         if self.given_up.iter().any(given_up) {
-            // Chunks come in order: what ends here does not come again.
+            // Chunks come in order, so a stretch that ends here does not come again.
             self.given_up
                 .retain(|(fingerprint, range)| *fingerprint != generation || range.end > end);
             return true;
@@ -115,7 +119,7 @@ impl InDoubt {
             return start < progress.offset.saturating_add(self.reserved);
         }
         let holds = self.unbegun > 0;
-        // An old file that was restored in between does not use up what is reserved for those that followed.
+        // An old file that was restored in the meantime does not use up the reservation of the files that followed.
         let restored =
             start == 0 && first.zip(self.latest).is_some_and(|(first, latest)| first < latest);
         if restored {

@@ -1,8 +1,10 @@
-//! How many requests are under way, and how many deliveries only wait: to try again, or to look into a doubt.
+//! Limits the requests in flight, and lets deliveries wait without taking a slot: for a retry, or to look up events
+//! in doubt.
 //!
-//! A lost answer is waited for as long as the request might still arrive. Were each such wait to keep others from being
-//! sent, a few lost answers would hold up everything; so as many chunks again may wait aside. Not so where one request
-//! at a time is asked for: then each chunk is dealt with before the next, for a store that refuses what comes out of order.
+//! After a lost answer a delivery waits for as long as the request might still arrive. If each such wait took a slot,
+//! a few lost answers would block everything. So as many chunks as there are slots may wait aside. This does not hold
+//! if the configuration asks for one request at a time: then each chunk is finished before the next, for a store that
+//! refuses events out of order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -27,19 +29,19 @@ impl Slots {
         }
     }
 
-    /// Whether another task may begin beside so many.
+    /// Whether another task may start if this many run.
     pub(super) fn has_room(&self, tasks: usize) -> bool {
         let most = if self.in_flight > 1 { self.in_flight } else { 0 };
         tasks < self.in_flight + self.aside.load(Ordering::SeqCst).min(most)
     }
 
-    /// Waits for the right to send.
+    /// Waits for a slot to send a request.
     pub(super) async fn request(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
+        // The semaphore is never closed.
         self.requests.acquire().await.ok()
     }
 
-    /// Waits aside until then.
+    /// Waits aside until then, so that another task may start.
     pub(super) async fn wait_aside(&self, until: Instant) {
         let _aside = Aside::new(self);
         tokio::time::sleep_until(until.into()).await;
@@ -51,7 +53,7 @@ impl Slots {
     }
 }
 
-/// One delivery that waits aside, as long as this lives.
+/// Counts one delivery as waiting aside until it is dropped.
 struct Aside<'a>(&'a Slots);
 
 impl<'a> Aside<'a> {

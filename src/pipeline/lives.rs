@@ -1,11 +1,11 @@
-//! Signs that this process is not the only one that sends as this log: another life of this machine, from before it was
-//! rolled back to a snapshot, or another machine with its names.
+//! Signs that other processes send events under the names of this log: this machine before it was rolled back to a
+//! snapshot, or another machine with the same names.
 //!
-//! All pipelines of a process share them: what one store shows of an earlier life holds for the other stores too.
+//! All pipelines of a process share them: a sign that one store gives holds for the other stores too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// See the module.
+/// The signs that were seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
     earlier: AtomicBool,
@@ -13,12 +13,12 @@ pub(crate) struct Lives {
 }
 
 impl Lives {
-    /// An event of this log was stored that this process never sent and its checkpoint does not know of.
+    /// The output holds an event of this log that this process never sent and its checkpoint does not cover.
     pub(super) fn suspect(&self) {
         self.earlier.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the checkpoint may be older than what was sent, so that everything on disk is in doubt.
+    /// Whether the checkpoint may be older than the events that were sent, so that everything on disk is in doubt.
     pub(super) fn has_earlier(&self) -> bool {
         self.earlier.load(Ordering::Relaxed)
     }

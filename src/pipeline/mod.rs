@@ -1,13 +1,26 @@
-//! Joins one input to one output: reads, delivers, and moves the cursor over what was acknowledged.
+//! Joins one input to one output: reads chunks of lines, delivers their events, and moves the cursor over
+//! acknowledged events.
 //!
-//! A thread reads ahead by one chunk. Each chunk becomes a task (`delivery.rs`) that ends only when every event of it is
-//! delivered, or refused and durably put aside (`fate.rs`, unless `circuit.rs` says that everything is refused; `waits.rs` shows what waits for somebody). Several
-//! are under way at once; `acks.rs` lets the cursor pass over the contiguous prefix only. `in_doubt.rs` knows what an earlier
-//! process may have sent already, `lives.rs` notices that it was this log's of another life, `taken.rs` sends under another id what finds its own taken, `backoff.rs` and `rate.rs` say how long to wait. `resend.rs` sends dead letters again. `selection.rs` leaves out
-//! what a replay is not asked for, `counts.rs` counts by file what became of the rest.
+//! - `run.rs` is the loop. A thread (`read_thread.rs`) reads one chunk ahead.
+//! - `delivery.rs`: each chunk becomes a task. It ends only when the output has acknowledged every event, or has
+//!   refused it and the event is stored as a dead letter (`fate.rs`).
+//! - `circuit.rs` is the circuit breaker: it stops the output when everything is refused. `waits.rs` shows the events
+//!   that wait for an operator.
+//! - `acks.rs`: several chunks are in flight at once, but the cursor moves over the contiguous acknowledged prefix
+//!   only.
+//! - `in_doubt.rs` knows which events an earlier process may have sent already. `lives.rs` notices that another run
+//!   of this machine, or another machine, sends under the same names. `taken.rs` sends an event under another id when
+//!   another document has its id.
+//! - `backoff.rs` is the retry back-off, `rate.rs` the rate limit, `recovery.rs` the pause after an output was
+//!   silent.
+//! - `resend.rs` sends dead letters again. `selection.rs` picks the events of a replay, `counts.rs` counts the
+//!   results by file.
 //!
-//! Promised: nothing is sent that the checkpoint has not reserved; an error never moves a cursor; what is in doubt is
-//! looked up before it is sent; memory is bounded by chunks under way, however long an output hangs.
+//! Promised: an event is sent only after a checkpoint has reserved its bytes; an error never moves a cursor; an event
+//! in doubt is looked up before it is sent, to avoid duplicates; the number of chunks in flight bounds memory,
+//! however long an output hangs.
+//!
+//! Not promised: no duplicates if the output cannot be queried. Then events in doubt are sent again.
 
 mod acks;
 mod backoff;

@@ -1,12 +1,12 @@
-//! `max_bytes_per_second`: after an outage a fleet must not stampede.
+//! Rate limit, `max_bytes_per_second`: after an outage the agents of a fleet must not overload the output (throttle).
 
 use std::time::{Duration, Instant};
 
-/// Lets so many bytes a second pass, on average over a second.
+/// Lets this many bytes a second pass, on average over a second.
 #[derive(Debug)]
 pub(super) struct Rate {
     per_second: Option<u64>,
-    /// When what has passed so far is paid for.
+    /// When the rate has caught up with the bytes that have passed.
     paid: Instant,
 }
 
@@ -15,7 +15,7 @@ impl Rate {
         Self { per_second, paid: now }
     }
 
-    /// How long to wait before so many bytes may pass; they count as passed.
+    /// How long to wait before this many bytes may pass; they count as passed.
     pub(super) fn wait(&mut self, bytes: u64, now: Instant) -> Duration {
         let Some(per_second) = self.per_second else { return Duration::ZERO };
         let wait = self.paid.saturating_duration_since(now);

@@ -1,5 +1,5 @@
-//! The thread behind a pipeline: reads one chunk ahead, takes its events through the transform, and waits while the
-//! pipeline is busy.
+//! The reading thread of a pipeline: reads one chunk ahead, applies the transform to its events, and waits while the
+//! pipeline is busy (backpressure).
 
 use std::io;
 use std::sync::Arc;
@@ -12,23 +12,22 @@ use crate::event::{Fingerprint, Progress};
 use crate::input::{Reader, ReaderItem};
 use crate::transform::{ReloadableChain, TransformScratch};
 
-/// What the reader does after a chunk that holds the process's one large buffer.
+/// How the reader continues after a chunk that holds the process's one large buffer.
 pub(super) enum Reply {
     Settled,
-    /// It was given back while there is something to wait for: read the same again.
+    /// The pipeline released the buffer because the chunk has to wait: read it again from here.
     Again(Fingerprint, Progress),
 }
 
-/// The reading side as the pipeline sees it.
+/// The pipeline's ends of the channels to the thread.
 pub(super) struct Reading {
     pub(super) news: tokio_mpsc::Receiver<ReaderItem>,
     pub(super) replies: mpsc::Sender<Reply>,
 }
 
-/// Starts the thread. It ends when the input is stopped or the pipeline is gone.
+/// Starts the thread. It ends when the input is stopped or the pipeline is dropped.
 ///
-/// # Errors
-/// If it cannot be started.
+/// # Errors If the thread cannot be started.
 pub(super) fn start(
     name: &str,
     mut reader: Reader,
@@ -41,7 +40,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name(format!("read-{name}"));
     thread.spawn(move || {
         let mut kept = TransformScratch::default();
-        // Room first, reading second: so what is read ahead is one chunk and no more.
+        // Reserves room before it reads, so that it reads ahead by one chunk and no more.
         while let Ok(room) = runtime.block_on(sender.reserve()) {
             let Some(mut something) = reader.next() else { return };
             if let ReaderItem::Chunk(chunk) = &mut something {

@@ -1,22 +1,23 @@
-//! Since when a back end has been answering: what it says just after a silence is not yet all that it was sent.
+//! Since when an output answers again: an answer just after a silence may not yet show everything that was sent to
+//! it.
 //!
-//! A server that stood still (frozen, swapped out, behind a cut cable) finds what it was sent meanwhile in its buffers,
-//! takes it in any order, and does not care that the sender has long given up. Asked in that moment what it holds, it
-//! says less than it will hold a moment later.
+//! A server that did not run (frozen, swapped out, behind a cut cable) finds the earlier requests in its buffers. It
+//! processes them in any order, even if the sender timed out long ago. A look-up in that moment finds less than the
+//! server will hold a moment later.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::output::Reason;
 
-/// Longest time for a back end to take what it finds when it wakes.
+/// The longest time that an output needs to process its buffers after it wakes.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Shared by all deliveries of a pipeline.
 #[derive(Debug, Default)]
 pub(super) struct Waking(Mutex<Option<Instant>>);
 
-/// Whether no answer came: the attempt may still arrive.
+/// Whether no answer came, so that the request may still arrive.
 pub(super) fn is_unheard(reason: Reason) -> bool {
     match reason {
         Reason::Connect | Reason::Timeout | Reason::ConnectionLost => true,
@@ -25,22 +26,22 @@ pub(super) fn is_unheard(reason: Reason) -> bool {
 }
 
 impl Waking {
-    /// It answered.
+    /// The output answered.
     pub(super) fn heard(&self) {
         self.lock().get_or_insert_with(Instant::now);
     }
 
-    /// It answered, or was silent, as the reason says.
+    /// The output answered or was silent, according to the reason.
     pub(super) fn heard_or_not(&self, reason: Reason) {
         match reason {
             Reason::Connect | Reason::Timeout => *self.lock() = None,
-            // Who breaks a connection is awake.
+            // A server that breaks a connection is awake.
             _ => self.heard(),
         }
     }
 
-    /// When to ask again, where the question of this moment came too soon after a silence: a quarter of the time-out of
-    /// a request, at most two seconds, after the first answer.
+    /// When to look up again, if the look-up at `asked` came too soon after a silence. That is a quarter of the
+    /// request time-out, at most two seconds, after the first answer.
     pub(super) fn settled_at(&self, asked: Instant, timeout: Duration) -> Option<Instant> {
         let settled = (*self.lock())? + LONGEST.min(timeout / 4);
         (asked < settled).then_some(settled)

@@ -1,4 +1,5 @@
-//! Everything a pipeline counts and says. A thing is said once, and again only when it changed or after minutes.
+//! Metrics, status and log lines of a pipeline. A line is logged once, and again only after a change or after
+//! minutes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use crate::telemetry::{
     RetryReason, Telemetry, Time,
 };
 
-/// See the module.
+/// Metrics, status and log lines of one input and output.
 pub(super) struct Reporter {
     pub(super) input: Arc<str>,
     pub(super) output: Arc<str>,
@@ -43,7 +44,7 @@ impl Reporter {
     pub(super) fn new(input: Arc<str>, output: Arc<str>, telemetry: Telemetry) -> Self {
         let stats = telemetry.pair(&input, &output);
         let minutes = Duration::from_mins;
-        // Running is the state to begin with.
+        // A pipeline starts as running.
         let said = Said {
             state: LogLimiter::flipping(minutes(5), State::Running),
             lookups: LogLimiter::every(minutes(60)),
@@ -55,7 +56,7 @@ impl Reporter {
         Self { input, output, stats, telemetry, said: Mutex::new(said), counts: None }
     }
 
-    /// Shows what an earlier process had acknowledged, until there is more: the generation with the latest event.
+    /// Shows the cursor of an earlier process until this one moves it: the generation with the latest event.
     pub(super) fn begins_at(&self, generations: &BTreeMap<Fingerprint, Progress>) {
         if let Some((generation, progress)) =
             generations.iter().max_by_key(|(_, progress)| progress.time)
@@ -84,14 +85,14 @@ impl Reporter {
         }
     }
 
-    /// Something of a generation is lost.
+    /// A part of a generation is lost.
     pub(super) fn damaged(&self, generation: Fingerprint) {
         if let Some(counts) = &self.counts {
             counts.add(generation, |count| count.gaps += 1);
         }
     }
 
-    /// What was done to the events of a batch before it came here.
+    /// Counts the actions of the transform on a batch.
     pub(super) fn passed(&self, batch: &Batch) {
         let passed = &batch.passed;
         self.counted(batch, |count| {
@@ -138,10 +139,10 @@ impl Reporter {
         self.runs();
     }
 
-    /// The output answers and nothing stands in the way.
+    /// The output answers, and nothing is in the way.
     fn runs(&self) {
         self.stats.running();
-        // Stopped in part is stopped.
+        // An output with waiting events counts as stopped.
         if self.stats.waiting() > 0 {
             return;
         }
@@ -189,7 +190,7 @@ impl Reporter {
         };
         let (input, output) = (&*self.input, &*self.output);
         match reason {
-            // Of these most is delivered, and they are said as the log's, not once for each output.
+            // Most of the line or file is delivered, and the input logs these once, not once for each output.
             GapReason::TornLine | GapReason::NulHole | GapReason::OverLongLine => {
                 tracing::debug!(input, output, offset, times, "gap: {gap}");
             }
@@ -203,7 +204,7 @@ impl Reporter {
         self.stats.gap_seen(gap);
     }
 
-    /// A chunk that an earlier process may have sent is taken up.
+    /// The pipeline takes a chunk that an earlier process may have sent.
     pub(super) fn begins_in_doubt(&self) {
         self.stats.retries.of(RetryReason::Restart).inc();
     }
@@ -222,7 +223,7 @@ impl Reporter {
         }
     }
 
-    /// Everything that is in the log is delivered, for the first time since the start.
+    /// Everything in the log is delivered, for the first time since the start.
     pub(super) fn caught_up(&self) {
         let delivered = self.stats.events.of(EventResult::Delivered).get();
         tracing::info!(
@@ -273,7 +274,7 @@ impl Reporter {
         );
     }
 
-    /// Other documents, or ones that cannot be compared, have the ids of so many events.
+    /// Other documents have the ids of this many events, or documents that cannot be compared.
     pub(super) fn taken(&self, events: usize, answer: &str, unavailable: bool) {
         self.stats.lookups.of(LookupResult::Other).add(events as u64);
         if self.said(|said| said.taken.now(unavailable, Instant::now())).is_none() {
@@ -297,7 +298,7 @@ impl Reporter {
         }
     }
 
-    /// Events that this process never sent are stored, and the checkpoint knows nothing of it.
+    /// The output holds events that this process never sent and that the checkpoint does not cover.
     pub(super) fn stored_before(&self, events: usize) {
         if self.said(|said| said.earlier.now((), Instant::now())).is_some() {
             tracing::warn!(
@@ -321,7 +322,7 @@ impl Reporter {
     }
 }
 
-/// How often it came up since it was logged last; absent from the line where it did not.
+/// How often the line was suppressed since it was last logged; `None`, hence no field, if never.
 fn repeated(unsaid: u64) -> Option<u64> {
     (unsaid > 0).then_some(unsaid)
 }

@@ -1,7 +1,8 @@
-//! Sends dead letters again: through the same delivery, under the same ids, and never unseen. What was refused may be
-//! stored since, so all of it is looked up first.
+//! Sends dead letters again, through the same delivery and under the same ids. Each event is looked up first, to
+//! avoid a duplicate, since the output may hold it by now.
 //!
-//! A letter goes when its event is acknowledged; one that is refused again stays, with the new answer.
+//! A dead letter is removed once its event is acknowledged. If the output refuses it again, it stays with the new
+//! answer.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,42 +22,42 @@ use crate::event::Position;
 use crate::output::Output;
 use crate::telemetry::{PairState, Telemetry};
 
-/// Sends the letters of one pair again.
+/// Sends the dead letters of one input and output again.
 pub(crate) struct Resend {
     context: Context,
     letters: DeadLetters,
     settings: Settings,
     /// Of one request: bytes and events.
     limits: (usize, usize),
-    /// Where an agent runs: what it has not passed yet it may itself be sending.
+    /// Of the running agent, if there is one: it may still be sending the events beyond its cursor.
     ledger: Option<Arc<Ledger>>,
 }
 
-/// What is asked for.
+/// The request of the operator.
 pub(crate) struct Ask<'a> {
-    /// `None`: all.
+    /// `None`: all dead letters.
     pub(crate) ids: Option<&'a [String]>,
     /// The longest wait for the output to take something.
     pub(crate) patience: Duration,
-    /// Called now and then; false: nobody waits for the end any more.
+    /// Called with each page and each wait; false: the caller no longer waits for the result.
     pub(crate) go_on: &'a (dyn Fn(&Sum) -> bool + Send + Sync),
 }
 
-/// What became of the letters.
+/// The result.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sum {
     pub(crate) delivered: usize,
     pub(crate) refused: usize,
-    /// All that were asked for.
+    /// All dead letters that were asked for.
     pub(crate) of: usize,
-    /// Ids that there are not.
+    /// Ids that no dead letter has.
     pub(crate) unknown: Vec<String>,
     /// Why it ended before all were tried.
     pub(crate) problem: Option<String>,
 }
 
 impl Resend {
-    /// `names` are those of input and output.
+    /// `names` are those of the input and the output.
     pub(crate) fn new(
         output: Output,
         names: (Arc<str>, Arc<str>),
@@ -66,7 +67,7 @@ impl Resend {
         ledger: Option<Arc<Ledger>>,
         telemetry: &Telemetry,
     ) -> Self {
-        // Numbers of its own: how this goes says nothing of the pipeline.
+        // Has counters of its own: the result of a resend says nothing about the pipeline.
         let tell = Reporter::new(names.0, names.1, telemetry.another());
         let context = Context {
             waits: Waits::new(Arc::clone(&tell.stats)),
@@ -174,7 +175,7 @@ impl Resend {
         }
     }
 
-    /// What the output said last.
+    /// The output's last answer, or why there is none.
     fn trouble(&self) -> String {
         match self.context.tell.stats.state() {
             PairState::Stopped { answer, hint, .. } => format!("{answer}: {hint}"),

@@ -1,4 +1,4 @@
-//! The one loop: takes what is read, hands it to deliveries, and moves the cursor behind them.
+//! The loop of a pipeline: takes chunks from the reader, starts a delivery for each, and moves the cursor after them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -31,7 +31,7 @@ use crate::output::Output;
 use crate::telemetry::{GapReason, Heartbeat, InputStats, Telemetry};
 use crate::transform::ReloadableChain;
 
-/// Chunks and gaps that wait for one before them, at most: while one is stuck the others go on so far.
+/// At most this many chunks and gaps wait for one before them. While one is stuck, the others continue up to here.
 const AHEAD: usize = 256;
 
 mod finite;
@@ -42,7 +42,7 @@ mod settle;
 use gaps::Gaps;
 use settle::{carry_out, file_mark, give_back};
 
-/// What a pipeline is made of.
+/// One input, one output, and everything in flight between them.
 pub(crate) struct Pipeline {
     input: Arc<Input>,
     reader: Option<(Reader, Arc<ReloadableChain>)>,
@@ -55,20 +55,20 @@ pub(crate) struct Pipeline {
     acks: Acks<PendingAck>,
     tasks: JoinSet<Outcome>,
     rate: Rate,
-    /// Bytes handed out since the start.
+    /// Bytes handed to deliveries since the start.
     taken: u64,
-    /// Bytes handed out that the cursor has not passed.
+    /// Bytes handed to deliveries that the cursor has not passed yet.
     under_way: u64,
-    /// Where reading stands in each generation, ahead of the cursor.
+    /// How far the reader has read in each generation, ahead of the cursor.
     read: BTreeMap<Fingerprint, Progress>,
-    /// What was read while there was no room for it.
+    /// An item that was read while there was no room to deliver it.
     parked: Option<Parked>,
-    /// Large chunks that were given back, to be read again: by generation and start.
+    /// Large chunks whose buffer was released and that are read again, by generation and start.
     returned: HashMap<(Fingerprint, u64), Returned>,
     gaps: Gaps,
     absent: HashMap<Fingerprint, Instant>,
     ticks: u64,
-    /// It was logged that everything in the log is delivered.
+    /// The log line "caught up" was written.
     caught_up: bool,
     scopes: Arc<[String]>,
     selection: Option<Arc<Selection>>,
@@ -90,16 +90,16 @@ pub(crate) struct Settings {
 pub(crate) enum Ended {
     /// Everything that was sent is acknowledged.
     Drained,
-    /// Answers were missing when the time was up.
+    /// `drain_timeout` passed while requests were still unacknowledged.
     TimedOut,
-    /// The reading thread ended by itself, which is a fault of the program.
+    /// The reading thread ended by itself, which is a bug.
     Broken,
 }
 
-/// What the cursor becomes when a chunk and all before it are acknowledged.
+/// How to move the cursor once a chunk and all chunks before it are acknowledged.
 struct PendingAck {
     generation: Fingerprint,
-    /// `None`: a chunk that is gone for good; the gap behind it says so.
+    /// `None`: the cursor does not move for this entry; the entry behind it says how far.
     progress: Option<Progress>,
     bytes: u64,
     file: Arc<str>,
@@ -110,11 +110,11 @@ struct PendingAck {
 /// How a task ended.
 enum Outcome {
     Settled(u64, Option<FileMark>, bool),
-    /// Gaps are delivered: tickets and ids.
+    /// Gaps are delivered: their tickets and ids.
     GapsDelivered(Vec<u64>, Vec<Fingerprint>, Option<FileMark>),
-    /// A large chunk has to wait, without its bytes.
+    /// A large chunk has to wait. It released its buffer.
     Deferred(Returned, Instant),
-    /// The wait is over.
+    /// The wait is over: read the chunk again.
     Again(Returned),
 }
 
@@ -124,17 +124,17 @@ struct Returned {
     delivery: Delivery,
     generation: Fingerprint,
     stretch: Range<u64>,
-    /// Up to where sending has to be allowed for it.
+    /// The ledger has to grant sending up to this byte count first.
     grant: u64,
     before: Progress,
-    /// Of the transform that its events went through.
+    /// The revision of the transform that produced its events.
     revision: u64,
 }
 
-/// What was read and cannot be taken yet.
+/// An item that was read and cannot be delivered yet.
 enum Parked {
     ReaderItem(ReaderItem),
-    /// A chunk that held the process's one large buffer, which another output may need: what to read again.
+    /// A chunk that released the process's one large buffer, for another output: where to read it again.
     Large(Fingerprint, Progress),
 }
 
@@ -196,12 +196,12 @@ impl Pipeline {
         }
     }
 
-    /// The events that wait for somebody, so that the operator can have them put aside.
+    /// The events that wait for the operator, who can have them stored as dead letters.
     pub(crate) fn waits(&self) -> Arc<Waits> {
         Arc::clone(&self.context.waits)
     }
 
-    /// Runs until `stop` is true, then waits for what is under way; or until a finite list is read and settled.
+    /// Runs until `stop` is true and then drains; or until a finite list of files is read and settled.
     ///
     /// # Errors
     /// If the reading thread cannot be started.
@@ -210,7 +210,7 @@ impl Pipeline {
         let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
         let mut reading = read_thread::start(&name, reader, transform, self.selection.take())?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        // The other side goes away only when the process ends.
+        // The sender is dropped only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
         tokio::pin!(stopped);
         self.take_up_gaps();
@@ -222,10 +222,10 @@ impl Pipeline {
                 return Ok(Ended::Drained);
             }
             if let Some(reply) = self.unpark() {
-                // The reader is there as long as it waits for this.
+                // The reader lives as long as it waits for this reply.
                 let _ = reading.replies.send(reply);
             }
-            // Of what was taken just now.
+            // Gaps that were taken just now.
             self.ship_gaps();
             tokio::select! {
                 biased;
@@ -233,7 +233,7 @@ impl Pipeline {
                 news = reading.news.recv(), if self.parked.is_none() && !read => match news {
                     Some(news) => self.park(news),
                     None if self.input.is_finite() && !self.input.is_stopped() => read = true,
-                    // The reader can hear of the stop first.
+                    // The reader can notice the stop first.
                     None if self.input.is_stopped() => return Ok(self.drain().await),
                     None => return Ok(Ended::Broken),
                 },
@@ -249,8 +249,8 @@ impl Pipeline {
         }
     }
 
-    /// Whether another chunk may go under way. One that was given back holds up those behind it: what comes before it
-    /// is let through.
+    /// Whether another chunk may be delivered. While a large chunk has to be read again, the bounds do not apply:
+    /// those before it must get through first.
     fn has_room(&self) -> bool {
         let bounded = self.acks.len() < AHEAD
             && self.under_way < RESERVE
@@ -272,7 +272,7 @@ impl Pipeline {
         });
     }
 
-    /// Takes what is parked as soon as there is room.
+    /// Takes the parked item as soon as there is room.
     fn unpark(&mut self) -> Option<Reply> {
         if !self.has_room() || self.waits_for_acks() {
             return None;
@@ -284,7 +284,7 @@ impl Pipeline {
         None
     }
 
-    /// What follows a change of a file is looked up, which tells nothing of what is still under way from before it.
+    /// The new content of a truncated file is looked up, which cannot see requests still in flight.
     fn waits_for_acks(&mut self) -> bool {
         let Some(Parked::ReaderItem(ReaderItem::Gap(gap))) = &self.parked else { return false };
         if gap.reason != GapReason::Truncated {
@@ -305,7 +305,7 @@ impl Pipeline {
             ReaderItem::Chunk(mut chunk) => {
                 let damaged = self.pass_damage(&mut chunk);
                 if damaged && matches!(*self.context.output, Output::File(_)) {
-                    // What stands in a file stands in order.
+                    // Events in a file stay in order: the gap first.
                     self.parked = Some(Parked::ReaderItem(ReaderItem::Chunk(chunk)));
                 } else {
                     self.deliver(*chunk);
@@ -326,7 +326,7 @@ impl Pipeline {
                 (returned.ticket, returned.delivery, returned.grant, Duration::ZERO)
             }
             other => {
-                // Read again, it ends elsewhere, or it went through another transform: its events are not those that the delivery knows.
+                // It ends elsewhere, or another transform made its events: the delivery knows other ones.
                 if let Some(returned) = other {
                     self.give_up(returned);
                 }
@@ -349,7 +349,7 @@ impl Pipeline {
         self.context.tell.stats.in_flight.set(self.tasks.len() as u64);
     }
 
-    /// Gives a new chunk its place in the order.
+    /// Gives a new chunk its place in the order of acknowledgements.
     fn enter(&mut self, chunk: &Chunk) -> (u64, Delivery) {
         let batch = &chunk.batch;
         if self.context.lives.has_earlier() {
@@ -385,7 +385,7 @@ impl Pipeline {
         }
     }
 
-    /// A large chunk whose file was gone when it was to be read again, or ended elsewhere. Some of it may have been sent.
+    /// A large chunk whose file was gone, or ended elsewhere, at the second reading. Parts may have been sent.
     fn give_up(&mut self, returned: Returned) {
         let Returned { ticket, generation, stretch, .. } = returned;
         self.doubts.give_up(generation, stretch, Instant::now() + self.settings.timeout);

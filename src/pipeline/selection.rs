@@ -1,42 +1,43 @@
-//! Which events of a finite list are shipped: those of a stretch of time, or those at certain positions.
+//! Which events of a finite list of files a replay ships: those of a time range, or those at certain positions.
 //!
-//! A file whose stamps say that nothing of the stretch is in it is not even opened. A clock that was set, or a line that
-//! is no event of the server's, can give an event a time that its file's stamps do not allow for; it counts as at
-//! the nearest end of what they do. So stretches that together cover all time cover every event, and each once.
+//! A file is not opened if its stamps show that it has no event of the range. An event's time can lie outside its
+//! file's stamps, if a clock was set, or if the API server did not write the line. Such an event counts as if it were
+//! at the nearest end of the stamps. So ranges that together cover all time select every event exactly once.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::event::{Batch, Fingerprint, Nanos};
 
-/// Events are written a little out of order: the buffered modes of the server hold them for up to half a minute
-/// (`--audit-log-batch-max-wait`), and a name's stamp is that of the write after the last.
+/// Events are written a little out of order: the buffered modes of the API server hold them for up to half a minute
+/// (`--audit-log-batch-max-wait`), and the stamp in a file name is the time of the first write after the last event.
 const SLACK: Nanos = 300_000_000_000;
 
-/// The time that a file's stamps allow its events, both ends included.
+/// The times that a file's events may have according to its stamps, both ends included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Span {
     from: Nanos,
     to: Nanos,
 }
 
-/// Offsets at which events begin, by generation: sorted stretches that do not touch.
+/// Offsets at which events begin, by generation: sorted, disjoint ranges.
 pub(crate) type Ranges = BTreeMap<Fingerprint, Vec<Range<u64>>>;
 
-/// See the module.
+/// The selected time range and positions.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
-    /// Not before, and before.
+    /// `since` is inclusive, `until` is exclusive.
     pub(crate) since: Option<Nanos>,
     pub(crate) until: Option<Nanos>,
-    /// Of the files; what is not among them has no bounds.
+    /// By file. A file without an entry has no bounds.
     pub(crate) spans: BTreeMap<Fingerprint, Span>,
-    /// `None`: at all positions.
+    /// `None`: events at all positions.
     pub(crate) only: Option<Ranges>,
 }
 
 impl Span {
-    /// `first` is the time of a file's first event, `rotated` that in the name which the server gave it.
+    /// `first` is the time of the file's first event, `rotated` the time in the name that the API server gave it at
+    /// rotation.
     pub(crate) fn new(first: Option<Nanos>, rotated: Option<Nanos>) -> Self {
         let from = first.map_or(Nanos::MIN, |first| first.saturating_sub(SLACK));
         let to = rotated.map_or(Nanos::MAX, |rotated| rotated.saturating_add(SLACK));
@@ -49,7 +50,7 @@ impl Span {
 }
 
 impl Selection {
-    /// Whether a file can hold anything that is selected.
+    /// Whether a file can hold a selected event.
     pub(crate) fn concerns(&self, generation: Fingerprint, span: Span) -> bool {
         let wanted = self.only.as_ref().is_none_or(|only| only.contains_key(&generation));
         wanted
@@ -57,7 +58,7 @@ impl Selection {
             && self.until.is_none_or(|until| span.from < until)
     }
 
-    /// Leaves out what is not selected.
+    /// Removes events that are not selected.
     pub(super) fn apply(&self, batch: &mut Batch) {
         let generation = batch.generation;
         if self.since.is_some() || self.until.is_some() {

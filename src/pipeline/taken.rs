@@ -1,7 +1,8 @@
-//! What is done where the id of an event is taken: by the event itself, or by another document.
+//! Handles "id exists" answers (409 conflict): the document with the event's id is the event itself, or another one.
 //!
-//! The documents were fetched and compared by then. What was found to be the event is delivered; the rest is sent under
-//! the next id that each event goes by, so that nobody who has an id first can make an event vanish.
+//! The look-up has fetched and compared the documents by then. Events that it found are delivered. The others are
+//! sent under the next id of each event, so that nobody can suppress an event by storing a document under its id
+//! first.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::event::Batch;
 use crate::output::EventRef;
 
 impl Delivery {
-    /// The ids of these events are taken, as far as can be seen by other documents: sends them under their next ones.
+    /// Other documents have these ids, or the documents cannot be compared: sends the events under their next ids.
     pub(super) fn rename(
         &mut self,
         context: &Context,
@@ -20,7 +21,7 @@ impl Delivery {
         unavailable: bool,
     ) -> Option<Duration> {
         if unavailable {
-            // The documents cannot be compared. Those with another id than the first have their content in it.
+            // The documents cannot be compared. Every id after the first contains the hash of the event.
             let sent_here = part.history == History::Unheard && !context.lives.others_write();
             let (own, unknown): (Vec<_>, Vec<_>) =
                 part.picks.into_iter().partition(|pick| sent_here || pick.other > 0);

@@ -1,9 +1,9 @@
-//! Events that wait because an output refuses just them, for a reason that somebody has to mend: a read-only index, a
-//! clock that is ahead, words that nobody knows. Others are delivered meanwhile; an output that is stopped in part is
-//! stopped, and says how many events wait.
+//! Events that wait for an operator, since the output refuses just them for a reason that somebody has to fix: a
+//! read-only index, a clock that is ahead, words that we do not know. Other events are delivered meanwhile. Such an
+//! output counts as stopped, and the status shows how many events wait.
 //!
-//! Each delivery shows here what it waits with. The operator may have these events put aside as dead letters: deliveries
-//! hear the call, wherever they wait, and do it.
+//! Each delivery enters its waiting events here. The operator can have them stored as dead letters (`dead-letters
+//! set-aside`): every delivery notices that call while it waits.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,33 +13,33 @@ use tokio::sync::watch;
 
 use crate::telemetry::{PairStats, Time};
 
-/// What all deliveries of a pipeline wait with.
+/// The waiting events of all deliveries of a pipeline.
 pub(crate) struct Waits {
     stats: Arc<PairStats>,
     books: Mutex<Books>,
-    /// How often the operator has called.
+    /// How often the operator has called `set-aside`.
     calls: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Books {
     next: u64,
-    /// In the order in which they began to wait.
+    /// In the order in which the deliveries began to wait.
     entries: BTreeMap<u64, Entry>,
 }
 
 struct Entry {
     since: Time,
     waits: Wait,
-    /// The last call that was heard.
+    /// The last call that the delivery has handled.
     heard: u64,
 }
 
-/// What one delivery waits with.
+/// The waiting events of one delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wait {
     pub(super) events: u64,
-    /// Those of them that may be put aside: the others are stopped with all that is sent.
+    /// Those of them that may become dead letters; the rest wait because the output takes nothing.
     pub(super) aside: u64,
     pub(super) answer: String,
     pub(super) hint: String,
@@ -50,19 +50,20 @@ impl Waits {
         Arc::new(Self { stats, books: Mutex::default(), calls: watch::Sender::new(0) })
     }
 
-    /// The last call of the operator.
+    /// The operator's last call.
     pub(super) fn call(&self) -> u64 {
         *self.calls.borrow()
     }
 
-    /// Until the operator calls once more than that.
+    /// Waits until the operator calls once more after `heard`.
     pub(super) async fn called(&self, heard: u64) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.calls.subscribe().wait_for(|call| *call > heard).await;
     }
 
-    /// Has all events put aside that wait now and may be. Answers how many there were, and how many of these still
-    /// wait: those that do not fit among the dead letters, or whose delivery does not end in `patience`.
+    /// Stores all waiting events that may become dead letters as such. Returns how many there were, and how many of
+    /// them still wait: those for which there is no room, or whose delivery did not handle the call within
+    /// `patience`.
     pub(crate) async fn set_aside(&self, patience: Duration) -> (u64, u64) {
         let before = self.with(|books| aside(books, u64::MAX));
         if before == 0 {
@@ -88,7 +89,7 @@ impl Waits {
         read(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Shows the sum, and the reason that has lasted longest.
+    /// Shows the sum of events and the reason that has lasted longest.
     fn show(&self, books: &Books) {
         let events = books.entries.values().map(|entry| entry.waits.events).sum();
         let first = books.entries.values().next();
@@ -99,13 +100,13 @@ impl Waits {
     }
 }
 
-/// Events that may be put aside, of those who have not heard this call.
+/// Events that may become dead letters, of deliveries that have not handled this call.
 fn aside(books: &Books, call: u64) -> u64 {
     let unheard = books.entries.values().filter(|entry| entry.heard < call);
     unheard.map(|entry| entry.waits.aside).sum()
 }
 
-/// The place of one delivery; what it waits with is shown as long as it lives.
+/// The entry of one delivery. Dropping it removes the entry.
 pub(super) struct Waiting {
     waits: Arc<Waits>,
     place: u64,
@@ -121,7 +122,7 @@ impl Waiting {
         Self { waits: Arc::clone(waits), place, heard: waits.call() }
     }
 
-    /// What the delivery waits with now.
+    /// Sets the events that the delivery waits with now.
     pub(super) fn show(&self, waits: Option<Wait>) {
         let (place, heard) = (self.place, self.heard);
         self.waits.with(|books| {

@@ -1,4 +1,4 @@
-//! The state directory: whether it can be made and used, what it holds, how much room there is.
+//! Checks the state directory: whether it can be created and used, what it holds, and how much room there is.
 
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -8,12 +8,12 @@ use crate::cli::run::socket;
 use crate::config::Config;
 use crate::output::Finding;
 
-/// Longest path of a Unix socket, without the NUL that ends it.
+/// Longest path of a Unix socket, without the NUL at its end.
 const SOCKET_PATH: usize = 107;
 
 const FORGED: &str = "find out who may write to `state_dir`; `run` does not use it, and looks up what may have been sent";
 
-/// Adds a line for each, and answers what the checkpoint holds.
+/// Adds a line for each finding; returns the loaded checkpoint.
 pub(super) fn state_dir(config: &Config, running: bool, report: &mut Report) -> Option<Loaded> {
     let shown = config.state_dir.display();
     if running {
@@ -48,7 +48,7 @@ pub(super) fn state_dir(config: &Config, running: bool, report: &mut Report) -> 
     }
 }
 
-/// What `run` would find, with nothing changed.
+/// Checks what `run` would find, and changes nothing.
 fn tried(config: &Config) -> Vec<Finding> {
     let shown = config.state_dir.display();
     let socket = socket(config);

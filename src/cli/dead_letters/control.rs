@@ -1,4 +1,4 @@
-//! The side that holds the dead letters: the agent's, or that of a command which runs without one.
+//! Handles requests about dead letters, in the agent or in a command that runs without one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::pipeline::{Ask, Resend, Sum, Waits};
 use crate::server::ControlCall;
 use crate::telemetry::{PairStats, Telemetry};
 
-/// Longest wait for requests that are under way, when events are put aside.
+/// Longest wait for requests in flight, when waiting events become dead letters.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two words on how far it is.
+/// Interval between two progress replies.
 const WORD: Duration = Duration::from_secs(2);
 
-/// What is asked, as it goes through the socket.
+/// A request, as it is sent through the socket.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(super) enum ControlRequest {
@@ -36,14 +36,14 @@ pub(super) enum ControlRequest {
         #[serde(flatten)]
         which: Selector,
     },
-    /// Makes letters of the events that wait.
+    /// Makes dead letters of the events that wait for the operator.
     SetAside {
         #[serde(flatten)]
         which: Selector,
     },
 }
 
-/// Which letters. `None`: any.
+/// Which dead letters. `None`: any.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Selector {
     pub(super) input: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct Selector {
     pub(super) ids: Option<Vec<String>>,
 }
 
-/// One line of the answer.
+/// One line of the reply.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "said", rename_all = "snake_case")]
 pub(super) enum ControlReply {
@@ -61,7 +61,7 @@ pub(super) enum ControlReply {
         done: u64,
         of: u64,
     },
-    /// Nothing new, but it goes on.
+    /// Nothing new, but the work continues.
     Working,
     Pair(PairResult),
     Failed {
@@ -70,29 +70,29 @@ pub(super) enum ControlReply {
     End,
 }
 
-/// What was done with the letters of one pair.
+/// The result for the dead letters of one pair.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct PairResult {
     pub(super) input: String,
     pub(super) output: String,
-    /// Delivered, dropped, or put aside.
+    /// Delivered, dropped, or made dead letters.
     pub(super) gone: u64,
     pub(super) refused: u64,
-    /// Stretches that did not read, dropped.
+    /// Unreadable stretches of the files that were dropped.
     pub(super) damaged: u64,
     pub(super) of: u64,
     pub(super) unknown: Vec<String>,
     pub(super) problem: Option<String>,
 }
 
-/// The letters of one pair, and the way to send them again.
+/// The dead letters of one pair, and the means to send them again.
 pub(in crate::cli) struct DeadLetterControl {
     input: Arc<str>,
     output: Arc<str>,
     letters: DeadLetters,
-    /// `None`: a file, which refuses nothing.
+    /// `None`: a file output, which refuses nothing.
     resend: Option<Resend>,
-    /// `None`: no agent runs, so that nothing waits.
+    /// `None`: no agent runs, so no events wait.
     waits: Option<Arc<Waits>>,
     stats: Arc<PairStats>,
 }
@@ -124,7 +124,7 @@ impl DeadLetterControl {
         Ok(Self { input: names.0, output: names.1, letters, resend, waits: None, stats })
     }
 
-    /// The events that a running pipeline waits with.
+    /// Adds the waiting events of a running pipeline.
     pub(in crate::cli) fn with_waits(self, waits: Arc<Waits>) -> Self {
         Self { waits: Some(waits), ..self }
     }
@@ -150,7 +150,7 @@ impl DeadLetterControl {
             let (input, output) = (self.input.to_string(), self.output.to_string());
             let done = (sum.delivered + sum.refused) as u64;
             let progress = ControlReply::Progress { input, output, done, of: sum.of as u64 };
-            // Who does not listen closely misses some.
+            // A slow reader of the replies misses some of them.
             !matches!(said.try_send(progress), Err(mpsc::error::TrySendError::Closed(_)))
         };
         let sum = resend.run(&Ask { ids, patience, go_on: &go_on }).await;
@@ -226,7 +226,7 @@ impl DeadLetterControl {
     }
 }
 
-/// Answers the questions that come through the agent's socket.
+/// Answers the requests that come through the agent's socket.
 pub(in crate::cli) async fn answer_letters(
     boxes: Arc<[DeadLetterControl]>,
     mut asked: mpsc::Receiver<ControlCall>,
@@ -253,7 +253,7 @@ pub(in crate::cli) async fn answer_letters(
                     };
                     let Ok(line) = serde_json::to_value(&next) else { return };
                     if answers.send(line).await.is_err() {
-                        // Nobody listens: the work hears of it when it next says something.
+                        // Nobody reads the replies. The work notices it with its next reply.
                         return said.close();
                     }
                 }
@@ -263,7 +263,7 @@ pub(in crate::cli) async fn answer_letters(
     }
 }
 
-/// Does what is asked, pair by pair.
+/// Carries out a request, pair by pair.
 pub(super) async fn serve(
     boxes: &[DeadLetterControl],
     asking: &ControlRequest,

@@ -1,4 +1,4 @@
-//! What `dead-letters list` prints: a line for each, all of one, or JSON with the events.
+//! Prints `dead-letters list`: a line for each, one of them in full, or JSON with the events.
 
 use std::io::Write as _;
 
@@ -30,7 +30,7 @@ pub(super) fn list(config: &Config, which: &Selector, json: bool) -> anyhow::Res
     if let Some(id) = which.ids.iter().find(|id| !all.iter().any(|found| has(found, id))) {
         bail!("there is no dead letter {id}");
     }
-    // A closed pipe (`| head`) is no failure.
+    // A closed pipe (`| head`) is no error.
     let mut out = std::io::stdout().lock();
     if !json && which.ids.is_empty() {
         let _ = out.write_all(table(&all).as_bytes());
@@ -81,7 +81,7 @@ fn table(all: &[Found]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// For a person: what is known of it, an empty line, and the event as it was.
+/// For people: the facts about it, an empty line, and the event as it was.
 fn whole(found: &Found, StoredDeadLetter { letter, line }: &StoredDeadLetter) -> Vec<u8> {
     let DeadLetter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
     let since = letter.since();

@@ -1,11 +1,12 @@
-//! `replay`: ships files that lie somewhere, as the agent would have shipped them when they were its log: the same
-//! positions, the same labels, and nothing that the store holds already.
+//! `replay`: ships recorded audit logs (backfill) as the agent would have shipped them: with the same positions and
+//! labels, and without duplicates of events that the store holds already.
 //!
-//! `plan.rs` decides which files, `ship.rs` joins them to the outputs by the agent's own pipelines, several files at a
-//! time, after `preflight.rs` has asked each store what it holds and would refuse; `stdin.rs` makes files of standard input,
-//! `progress.rs` and `summary.rs` say how far it is and what came of it.
-//! How far it is stands in a directory of its own below the state directory, named after what was asked for: the same
-//! command goes on where the last one ended.
+//! `plan.rs` selects the files. `preflight.rs` asks each store what it holds and would refuse. Then `ship.rs` runs
+//! the agent's own pipelines, several files at a time. `stdin.rs` makes files of standard input. `progress.rs` shows
+//! the progress, `summary.rs` the result.
+//!
+//! Each replay has its own checkpoint, in a directory below the state directory that is named after its arguments. So
+//! the same command continues where the last one stopped.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use shard::Shard;
 use ship::Shipped;
 use summary::Summary;
 
-/// Stands for standard input among the paths.
+/// Means standard input, as a path.
 const STDIN: &str = "-";
 
 #[derive(clap::Args, Debug)]
@@ -84,7 +85,7 @@ fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "write a size such as 20MiB".to_owned())
 }
 
-/// What a replay works with.
+/// Everything that a replay needs.
 struct Job {
     config: Config,
     input: FileInput,
@@ -92,26 +93,26 @@ struct Job {
     key: Key,
     outputs: Vec<config::Output>,
     transforms: Transforms,
-    /// Of the agent of this configuration, as it was when the replay began.
+    /// The state of this configuration's agent, as of the start of the replay.
     agent: State,
-    /// Directory, lock and checkpoint of this very replay.
+    /// Directory, lock and checkpoint of this replay.
     store: Arc<Store>,
     loaded: Loaded,
     telemetry: Telemetry,
     plan: Plan,
-    /// Outputs need not be asked what they hold.
+    /// Ship even to outputs that cannot be queried (at least once, duplicates possible).
     at_least_once: bool,
-    /// True as soon as somebody wants it to end.
+    /// True as soon as the replay shall stop.
     stopped: watch::Receiver<bool>,
 }
 
-/// See the module.
+/// Runs `replay`.
 pub(super) fn replay(config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     super::own_files::refuse(&config, &arguments.config)?;
     ship(config, arguments, None)
 }
 
-/// Ships what the arguments select, and of that only what stands at certain positions if `only` names any.
+/// Ships the events that the arguments select; if `only` is given, just those at its positions.
 pub(super) fn ship(
     config: Config,
     arguments: &Arguments,
@@ -128,10 +129,10 @@ pub(super) fn ship(
     result
 }
 
-/// Files that are shipped side by side, at most: each has chunks of its own in memory.
+/// At most this many files are shipped in parallel, since each has its own chunks in memory.
 const MOST: usize = 8;
 
-/// One for each core.
+/// One file for each core.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST)
 }
@@ -213,7 +214,7 @@ impl Job {
         })
     }
 
-    /// Ships files to all outputs, from where `loaded` says that an earlier process was.
+    /// Ships files to all outputs, and continues from the progress in `loaded`.
     async fn ship(&self, files: &[Listed], loaded: &Loaded) -> anyhow::Result<Vec<Shipped>> {
         ship::ship(self, files, loaded).await
     }

@@ -1,4 +1,4 @@
-//! What a replay is about: which input and outputs, which files, and where it remembers how far it is.
+//! Selects the input, the outputs and the files of a replay, and the directory of its checkpoint.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::input::{Listed, list};
 use crate::pipeline::{Ranges, Selection, Span};
 use crate::server;
 
-/// Which files, and which of their events.
+/// Which files to ship, and which of their events.
 pub(super) struct Plan {
     paths: Vec<PathBuf>,
     shard: Option<Shard>,
@@ -40,7 +40,8 @@ pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Resul
     }
 }
 
-/// The outputs that take it, of those that are asked for. Not files that `agent` says it has written to.
+/// The outputs, of those asked for, that take the input. Leaves out files that the agent has written to, as `agent`
+/// shows.
 pub(super) fn outputs(
     config: &Config,
     agent: &State,
@@ -75,7 +76,8 @@ pub(super) fn outputs(
     Ok(outputs)
 }
 
-/// The node's secret: the agent's own where there is one, so that what has no event of the server's keeps its position.
+/// The node's secret key. Uses the agent's own if there is one, so that a line that is no audit event keeps its
+/// position.
 pub(super) fn key(config: &Config) -> anyhow::Result<Key> {
     if let Some(key) = Store::known_key(&config.state_dir)? {
         return Ok(key);
@@ -83,7 +85,7 @@ pub(super) fn key(config: &Config) -> anyhow::Result<Key> {
     Ok(Store::open(&config.state_dir)?.key())
 }
 
-/// Opens the directory that remembers this very replay: of these files, to these outputs, with these limits.
+/// Opens the directory with the checkpoint of this replay: of these files, to these outputs, with these limits.
 pub(super) fn open(
     config: &Config,
     input: &FileInput,
@@ -110,7 +112,7 @@ pub(super) fn open(
         .with_context(|| format!("cannot remember how far it is below {}", directory.display()))
 }
 
-/// It is done, so the same command begins anew. Dead letters stay.
+/// Removes the checkpoint of a finished replay, so that the same command starts over. Dead letters are kept.
 pub(super) fn forget(store: &Store) {
     if let Err(error) = store.forget() {
         let at = store.directory().display();
@@ -130,7 +132,7 @@ impl Plan {
         Self { paths: paths.cloned().collect(), shard: arguments.shard, selection }
     }
 
-    /// The files to be shipped, oldest first.
+    /// The files to ship, oldest first.
     pub(super) fn files(&self, job: &Job) -> anyhow::Result<Vec<Listed>> {
         if self.paths.is_empty() {
             return Ok(Vec::new());
@@ -142,7 +144,7 @@ impl Plan {
         let sharded = all - files.len();
         files.retain(|file| self.selection.concerns(file.fingerprint(), span(file)));
         let outside = all - sharded - files.len();
-        // Single positions are those that the agent has passed, whatever it still does with the file.
+        // With single positions (`verify --repair`) the agent has passed them, whatever it still does with the file.
         let repairs = self.selection.only.is_some();
         let left = if repairs { 0 } else { leave(job, &mut files)? };
         tracing::info!(
@@ -155,14 +157,14 @@ impl Plan {
         Ok(files)
     }
 
-    /// The part of a time that is asked for, if any is.
+    /// The part of `times` that `--since` and `--until` select, if any.
     pub(super) fn within(&self, times: Range<Nanos>) -> Option<Range<Nanos>> {
         let from = self.selection.since.map_or(times.start, |since| since.max(times.start));
         let to = self.selection.until.map_or(times.end, |until| until.min(times.end));
         (from <= to).then_some(from..to)
     }
 
-    /// What is shipped of certain files.
+    /// The selection of events for these files.
     pub(super) fn selection(&self, files: &[Listed]) -> Selection {
         let Selection { since, until, only, .. } = &self.selection;
         let spans = files.iter().map(|file| (file.fingerprint(), span(file))).collect();
@@ -170,10 +172,9 @@ impl Plan {
     }
 }
 
-/// Refuses everything if one of the files holds no audit events.
+/// Refuses to start if one of the files holds no audit events.
 ///
-/// # Errors
-/// Names each such file, what it is, and the command that makes a log of it.
+/// # Errors Names each such file, its format, and the command that converts it to an audit log.
 pub(in crate::cli) fn refuse_foreign(files: &[Listed]) -> anyhow::Result<()> {
     let foreign: Vec<_> = files
         .iter()
@@ -198,7 +199,7 @@ fn span(file: &Listed) -> Span {
     Span::new(file.first(), file.rotated())
 }
 
-/// Leaves files alone that a running agent has yet to pass: both would send them at once. Answers how many.
+/// Skips files that the running agent is still shipping, since both would send them at once. Returns how many.
 fn leave(job: &Job, files: &mut Vec<Listed>) -> anyhow::Result<usize> {
     let config = &job.config;
     let asked = server::local::status(&socket(config));

@@ -1,4 +1,4 @@
-//! What the store is asked before the first push: what it would refuse, and what it holds already.
+//! Preflight of a replay: asks the store before the first push what it would refuse, and what it holds already.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -15,12 +15,12 @@ use crate::event::{Fingerprint, IdScheme, Nanos};
 use crate::input::Listed;
 use crate::output::{FindingState, Held, Output};
 
-/// Within so much time a stream of Loki takes events in any order (half of its `max_chunk_age`, 2 h by default).
+/// Within this time a Loki stream takes events in any order (half of its `max_chunk_age`, 2 h by default).
 const WINDOW: Nanos = 3_600_000_000_000;
-/// Longest wait for an output that is asked what it holds, before its files are looked up piece by piece.
+/// Longest time for asking an output file by file what it holds. The remaining files are looked up chunk by chunk.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Makes the output, and asks its back end what it would refuse.
+/// Creates the output, and asks its back end what it would refuse.
 pub(super) async fn output(
     job: &Job,
     config: &config::Output,
@@ -49,7 +49,8 @@ pub(super) async fn output(
     Ok(output)
 }
 
-/// Whether events are further apart than a stream takes them in any order: side by side, or behind what is stored.
+/// Whether events are too far apart for one stream of Loki to take them out of order: those of files shipped in
+/// parallel, or those older than the stored ones.
 async fn needs_hours(
     output: &Output,
     loki: &config::Loki,
@@ -61,10 +62,9 @@ async fn needs_hours(
         && (apart || output.newest().await.is_some_and(|newest| newest > times.start + WINDOW / 2))
 }
 
-/// Says what the back end would refuse, hide or delete.
+/// Logs what the back end would refuse, hide or delete.
 ///
-/// # Errors
-/// If it would not take the events at all.
+/// # Errors If it would not take the events at all.
 async fn ask_first(output: &Output, name: &str, times: Range<Nanos>) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for finding in output.preflight(times).await {
@@ -81,7 +81,7 @@ async fn ask_first(output: &Output, name: &str, times: Range<Nanos>) -> anyhow::
     Ok(())
 }
 
-/// From the first event to the last, as far as the files tell before they are read.
+/// The times of the first and the last event, as far as the file heads and names show them.
 fn times(job: &Job, files: &[Listed]) -> Option<Range<Nanos>> {
     let first = files.iter().filter_map(Listed::first).min()?;
     let now = jiff::Timestamp::now().as_nanosecond();
@@ -91,7 +91,7 @@ fn times(job: &Job, files: &[Listed]) -> Option<Range<Nanos>> {
     job.plan.within(first..last)
 }
 
-/// The files of which the store surely holds nothing, and that no earlier run has begun.
+/// The files of which the store holds nothing for certain, and that no earlier run has begun.
 pub(super) async fn absent(
     job: &Job,
     output: &Output,
@@ -102,7 +102,7 @@ pub(super) async fn absent(
     let mut absent = HashSet::new();
     let unbegun =
         || files.iter().filter(|file| !known.generations.contains_key(&file.fingerprint()));
-    // One question for all, most often; else one for each.
+    // Mostly one query covers all files; otherwise one for each.
     if let Some(times) = times(job, files)
         && is_empty(job, output, scopes, times).await?
     {
@@ -126,10 +126,9 @@ pub(super) async fn absent(
     Ok(absent)
 }
 
-/// Whether nothing is stored anywhere of a stretch of time, and of what is near it.
+/// Whether the store holds nothing in this time range and near it, in any scope.
 ///
-/// # Errors
-/// If the store cannot be asked, and this is not to be put up with.
+/// # Errors If the store cannot be queried, and `--at-least-once` is not set.
 async fn is_empty(
     job: &Job,
     output: &Output,

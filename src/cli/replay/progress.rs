@@ -1,4 +1,4 @@
-//! How far a replay is: a bar on a terminal, a line now and then elsewhere.
+//! Progress of a replay: a bar on a terminal, otherwise a log line now and then.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -14,18 +14,18 @@ use crate::input::Listed;
 use crate::pipeline::Counts;
 use crate::telemetry::{PairState, Telemetry, human, log};
 
-/// Between two looks where a bar is shown, and between two lines elsewhere.
+/// Interval between two updates of the bar, and between two log lines.
 const BAR: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(10);
 
-/// Shows it until [`Progress::end`].
+/// Shows the progress until [`Progress::end`].
 pub(super) struct Progress {
     task: JoinHandle<()>,
     bar: ProgressBar,
     work: Work,
 }
 
-/// What is counted.
+/// The sources of the numbers.
 #[derive(Clone)]
 struct Work {
     /// Decompressed bytes of each file.
@@ -55,7 +55,7 @@ impl Progress {
         let terminal = io::stderr().is_terminal();
         let bar = if terminal { bar(of) } else { ProgressBar::hidden() };
         bar.set_position(work.done());
-        // What was shipped by an earlier run tells nothing of the speed.
+        // Bytes that an earlier run shipped say nothing about the speed of this one.
         bar.reset_eta();
         let task = if terminal {
             log::step_aside(Some(bar.clone()));
@@ -73,7 +73,7 @@ impl Progress {
         log::step_aside(None);
         self.bar.abandon();
         if !self.bar.is_hidden() {
-            // What follows begins a line of its own.
+            // The output that follows starts on its own line.
             let _ = io::stderr().write_all(b"\n");
         }
     }
@@ -84,7 +84,7 @@ fn bar(of: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{bar:24} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left  {msg}",
     );
-    // The template is a constant, and a plain bar is as good.
+    // The template is a constant, and the default bar is a fallback.
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
     bar
 }
@@ -124,7 +124,7 @@ impl Work {
         let of = |cursor: &Cursor| {
             let done = cursor.generations.iter().filter_map(|(fingerprint, progress)| {
                 let length = *self.files.get(fingerprint)?;
-                // Of a `.gz` the length is an estimate.
+                // The length of a `.gz` is an estimate.
                 Some(if progress.complete { length } else { progress.offset.min(length) })
             });
             done.sum::<u64>()
@@ -136,7 +136,7 @@ impl Work {
         self.counts.iter().map(|counts| counts.events()).sum()
     }
 
-    /// Events, and what keeps an output from going on.
+    /// The number of events, and the error that stops an output, if any.
     fn message(&self) -> String {
         let stuck = self.telemetry.pairs().into_iter().find_map(|pair| match pair.state() {
             PairState::Retrying { answer, .. } => Some(format!("{}: {answer}", pair.output)),

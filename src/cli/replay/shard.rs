@@ -1,4 +1,4 @@
-//! `--shard I/N`: which of several replays, on whatever machine, ships a file.
+//! `--shard I/N`: splits the files among several replays, on any machines.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::input::Listed;
 
-/// One of several.
+/// One shard of several.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::cli) struct Shard {
     index: u64,
@@ -32,7 +32,8 @@ impl FromStr for Shard {
 }
 
 impl Shard {
-    /// Whether a file is this shard's. By what identifies it everywhere: its first event, or its name if it has none.
+    /// Whether a file belongs to this shard. Depends on its identity, which is the same everywhere: its first event,
+    /// or its name if it has none.
     pub(super) fn takes(self, file: &Listed) -> bool {
         if file.keyed {
             let name = file.name();

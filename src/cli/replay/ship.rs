@@ -1,4 +1,5 @@
-//! Joins files to outputs: several pipelines an output, each with some of the files, which it ships oldest first.
+//! Connects files to outputs: several pipelines for each output, each with some of the files, which it ships oldest
+//! first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::input::{Input, Large, Listed};
 use crate::output::{File, Output};
 use crate::pipeline::{Counts, Ended, InDoubt, Pipeline, Selection};
 
-/// What came of the files at one output.
+/// The result of the files at one output.
 pub(super) struct Shipped {
     pub(super) output: Arc<str>,
     pub(super) files: Vec<Listed>,
@@ -31,22 +32,22 @@ pub(super) struct Shipped {
     /// Files that an earlier run of the same command had shipped.
     pub(super) earlier: HashSet<Fingerprint>,
     pub(super) letters: DeadLetters,
-    /// Everything that was sent is acknowledged and written down.
+    /// Everything that was sent is acknowledged and in the checkpoint.
     pub(super) clean: bool,
-    /// It went to standard output, and whoever read that has had enough.
+    /// The output is standard output, and its reader has closed it.
     pub(super) reader_gone: bool,
 }
 
-/// One output's share of the work.
+/// The pipelines of one output.
 struct Lanes {
     shipped: Shipped,
     pipelines: Vec<Pipeline>,
     ledgers: Vec<Arc<Ledger>>,
-    /// Standard output, if that is what it is.
+    /// Standard output, if that is the output.
     stdout: Option<File>,
 }
 
-/// See the module.
+/// Ships files to all outputs of a replay; returns the result for each output.
 pub(super) async fn ship(
     job: &Job,
     files: &[Listed],
@@ -86,7 +87,7 @@ pub(super) async fn ship(
         let ended = tokio::select! {
             ended = running.join_next() => ended,
             () = gone(&stdout) => {
-                // As after a kill: what is written down is less than what was sent.
+                // As after a kill: the checkpoint covers less than was sent.
                 running.shutdown().await;
                 (clean, reader_gone) = (false, true);
                 None
@@ -115,7 +116,7 @@ pub(super) async fn ship(
     Ok(done.collect())
 }
 
-/// Waits until nobody reads standard output any more, where that is an output.
+/// Waits until the reader closes standard output, if that is an output.
 async fn gone(stdout: &[File]) {
     match stdout {
         [] => std::future::pending().await,
@@ -123,7 +124,7 @@ async fn gone(stdout: &[File]) {
     }
 }
 
-/// How many files go to an output at a time. What stands in a file stands in order.
+/// How many files go to an output at a time. Events in a file stay in order, so a file output takes one.
 fn lanes_of(output: &config::Output, files: usize) -> usize {
     match output.kind {
         OutputKind::File(_) => 1,
@@ -142,7 +143,7 @@ async fn lanes(
 ) -> anyhow::Result<Lanes> {
     let count = lanes_of(config, files.len());
     let known = known(loaded, &config.name);
-    // By this replay, and by the agent before.
+    // The id schemes of this replay, and of the agent before.
     let agent = job.agent.pair(&job.input.name, &config.name);
     let mut ids = parts::all_ids(agent);
     ids.extend(known.ids.iter().cloned());
@@ -152,7 +153,7 @@ async fn lanes(
         _ => None,
     };
     let settings = build::settings(&job.config, config);
-    // Requests of a process that was killed may still be under way.
+    // Requests of a killed process may still be in flight.
     let killed = known.reserved > 0;
     let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
     let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
@@ -221,7 +222,7 @@ async fn lanes(
     Ok(Lanes { shipped, pipelines, ledgers, stdout })
 }
 
-/// The books of one pipeline, and what is in doubt for it.
+/// The ledger of one pipeline, and its events in doubt.
 fn books(
     output: &Arc<Output>,
     mut pair: Pair,
@@ -247,12 +248,12 @@ fn books(
     Ok((Arc::new(Ledger::new(pair, output.scope(), output.id_scheme(), moved)), doubts))
 }
 
-/// A pipeline's name in the checkpoint. How many there are may change from run to run.
+/// A pipeline's name in the checkpoint. The number of pipelines may change from run to run.
 fn lane_name(output: &str, lane: usize) -> String {
     format!("{output}/{lane}")
 }
 
-/// What an earlier run of the same command wrote down for one output.
+/// The progress of an earlier run of the same command at one output.
 #[derive(Default)]
 pub(super) struct EarlierRun {
     pub(super) generations: BTreeMap<Fingerprint, Progress>,

@@ -1,5 +1,5 @@
-//! Standard input, which cannot be read twice: it is written to files of some megabytes, and each is shipped like any other
-//! and removed. Its events have no positions in the server's log.
+//! Replays standard input. It cannot be read twice, so it is written to files of some megabytes; each is shipped like
+//! any other file and removed. Its events have no positions in the API server's log.
 
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
@@ -14,12 +14,12 @@ use crate::cli::transform::NotAccepted;
 use crate::disk;
 use crate::input::spooled;
 
-/// Bytes of a piece, about: it ends with a line.
+/// Approximate bytes of one file: it ends at the end of a line.
 const PIECE: usize = 32 << 20;
 
-/// See the module.
+/// Ships standard input piece by piece, and adds the results to the summary.
 pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
-    // It begins anew: nobody knows how much of it is the same.
+    // Starts over: it is unknown how much of the input is the same as before.
     job.store.forget().context("cannot forget an earlier run")?;
     let budget = Budget::new(&job.config.state_dir, job.config.disk);
     let stdin = BufReader::with_capacity(STEP, io::stdin().lock());
@@ -44,7 +44,7 @@ pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()>
                     "nothing was sent: standard input is {name}; {way_out}"
                 )));
             }
-            // How far the file of a file output was written.
+            // Reloads the position in the file of a file output.
             let loaded = Store::load(job.store.directory())?;
             summary.add(job.ship(&[file], &loaded).await?);
         }
@@ -64,7 +64,7 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Writes the next whole lines to a file; answers how many bytes.
+/// Writes the next whole lines to a file; returns the number of bytes.
 fn piece(input: &mut dyn BufRead, path: &Path, budget: &Budget) -> anyhow::Result<usize> {
     let mut file =
         disk::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! What came of a replay: a table with a line for each file, and an exit code.
+//! The result of a replay: a table with a line for each file, and an exit code.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ use crate::telemetry::human;
 const TITLES: [&str; 7] =
     ["FILE", "EVENTS", "DELIVERED", "ALREADY THERE", "REFUSED", "LEFT OUT", "STATE"];
 
-/// Of all rounds.
+/// The result of all rounds.
 #[derive(Default)]
 pub(super) struct Summary {
     rows: Vec<Row>,
@@ -33,14 +33,14 @@ struct Row {
     file: String,
     count: Count,
     state: State,
-    /// Names of files that hold the beginning of this one, or the same.
+    /// Names of files that are equal to this one or to its beginning.
     copies: Vec<Arc<str>>,
     /// Its events were looked up by their content.
     by_content: bool,
 }
 
 impl Row {
-    /// Its own line, and one for each copy of which nothing was sent.
+    /// Its own line, and one for each copy, of which nothing was sent.
     fn lines(&self) -> Vec<[String; 7]> {
         let mut lines = vec![line(&self.file, self.count, self.state.text())];
         let of = human::line(&self.file, 80);
@@ -54,11 +54,11 @@ impl Row {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Done,
-    /// By an earlier run of the same command.
+    /// An earlier run of the same command has shipped it.
     Earlier,
-    /// Some of it cannot be read.
+    /// A part of it cannot be read.
     Damaged,
-    /// Up to the last whole line: it is the log itself.
+    /// Shipped up to the last whole line, since it is the live log.
     UpToNow,
     Unfinished,
 }
@@ -89,7 +89,7 @@ impl State {
 
 impl Summary {
     pub(super) fn add(&mut self, shipped: Vec<Shipped>) {
-        // Those of earlier rounds are among them.
+        // The number includes those of earlier rounds.
         self.letters = shipped.iter().map(|one| one.letters.count().letters).sum();
         for one in shipped {
             self.unclean |= !one.clean;
@@ -109,7 +109,7 @@ impl Summary {
         }
     }
 
-    /// `stopped`: it was told to end before it was done.
+    /// `stopped`: a signal stopped it before it was done.
     pub(super) fn code(&self, stopped: bool) -> ExitCode {
         let undone = |row: &Row| matches!(row.state, State::Unfinished | State::Damaged);
         if stopped || self.unclean || self.rows.iter().any(undone) {
@@ -118,15 +118,15 @@ impl Summary {
         if self.letters > 0 { ExitCode::DeadLetters } else { ExitCode::Done }
     }
 
-    /// Where events went to standard output it is not for people: the table goes to standard error, and there is none for a
-    /// reader that wanted only the beginning.
+    /// Prints the table. If events went to standard output, the table goes to standard error; if the reader closed
+    /// standard output early, there is no table.
     pub(super) fn print(&self, job: &Job) {
         if self.reader_gone {
             return;
         }
         let is_stdout = |output: &config::Output| matches!(&output.kind, OutputKind::File(file) if file.path.as_os_str() == "-");
         let text = self.text(job);
-        // A closed pipe is no failure.
+        // A closed pipe is no error.
         let _ = if job.outputs.iter().any(is_stdout) {
             std::io::stderr().write_all(text.as_bytes())
         } else {
@@ -159,7 +159,7 @@ impl Summary {
         text
     }
 
-    /// What the numbers do not say.
+    /// Hints that the numbers do not show.
     fn notes(&self, job: &Job) -> Vec<String> {
         let mut notes = Vec::new();
         let has = |state: State| self.rows.iter().any(|row| row.state == state);

@@ -1,4 +1,4 @@
-//! Builds the rooms from a configuration and what the checkpoint knows.
+//! Builds inputs, outputs and pipelines from the configuration and the checkpoint.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::output::{File, FileMark as OutputMark, Output};
 use crate::pipeline::{InDoubt, Lives, Pipeline, Settings};
 use crate::telemetry::{Telemetry, systemd_fdstore};
 
-/// What the rooms are built from.
+/// The sources of the parts.
 pub(super) struct AgentBuilder<'a> {
     pub(super) config: &'a Config,
     pub(super) key: Key,
@@ -37,7 +37,7 @@ pub(super) type AgentParts =
     (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>, Vec<DeadLetterControl>);
 
 impl AgentBuilder<'_> {
-    /// Makes every input and pipeline. An input is started when all its readers are known.
+    /// Builds every input and pipeline. An input starts once all its readers exist.
     pub(super) fn build(&self) -> anyhow::Result<AgentParts> {
         let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
         let mut letterboxes = Vec::new();
@@ -78,7 +78,7 @@ impl AgentBuilder<'_> {
             }
             inputs.push(input);
         }
-        // Of inputs that are no longer configured.
+        // Descriptors of inputs that are no longer configured.
         for (name, _) in &stored {
             systemd_fdstore::remove(name);
         }
@@ -173,8 +173,8 @@ fn takers(config: &Config, input: &config::FileInput) -> Vec<Arc<str>> {
     takers.map(|output| Arc::clone(&output.name)).collect()
 }
 
-/// Tells each input what a checkpoint says that its outputs have passed; answers whether one of them waits for another
-/// checkpoint to let links go.
+/// Tells each input which positions of its outputs are in a checkpoint. Returns whether an input needs another
+/// checkpoint before it can remove links.
 pub(super) fn saved(
     config: &Config,
     inputs: &[Arc<Input>],
@@ -198,7 +198,7 @@ fn tell_saved(input: &Input, name: &str, outputs: &[Arc<str>], state: &State) ->
     input.saved(&cursors)
 }
 
-/// Opens a file output where its checkpoint says; nothing of it is in doubt then.
+/// Opens a file output at the position in the checkpoint. Nothing of it is in doubt then.
 pub(in crate::cli) fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
     let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
     file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;

@@ -1,9 +1,9 @@
-//! Tables of the configuration that got another name since the checkpoint was written.
+//! Finds tables of the configuration that were renamed since the checkpoint was written.
 //!
-//! Everything is known by the names of an input and an output, so that a table with a new name would store its whole log
-//! again. A name that is gone and a new one are the same table if nothing else changed: the log, by its path or by what
-//! stands in it; or type, endpoint and place of the output. Then cursor, dead letters and links are taken over. Where
-//! more than one fits, the agent does not guess.
+//! The checkpoint identifies everything by the names of an input and an output. So a table with a new name would ship
+//! its whole log again. An old name that is gone and a new one belong to the same table if nothing else changed: the
+//! log, by its path or its content; or the type, endpoint and destination of the output. Then cursor, dead letters
+//! and links are taken over. If more than one table fits, the agent does not guess.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::dead_letters;
 use crate::event::{Key, Sightings};
 use crate::input;
 
-/// Where an output sends to, whatever its name: its type and its endpoint, without the query, which may hold a key.
+/// The destination of an output, without its name: type and endpoint, without the query, which may hold a key.
 pub(super) fn destination(output: &config::Output) -> String {
     match &output.kind {
         OutputKind::Loki(loki) => {
@@ -30,11 +30,9 @@ pub(super) fn destination(output: &config::Output) -> String {
     }
 }
 
-/// Gives what is known under former names its new ones.
+/// Renames the state of renamed tables.
 ///
-/// # Errors
-/// If it is not certain which table a former name belongs to, if the cluster has another name, or if files cannot be
-/// renamed.
+/// # Errors If more than one table fits an old name, if the cluster has another name, or if files cannot be renamed.
 pub(super) fn take_over(
     config: &Config,
     node: &str,
@@ -96,7 +94,7 @@ pub(super) fn take_over(
     Ok(())
 }
 
-/// Has the checkpoint say where each input's log is.
+/// Notes the path of each input's log in the state.
 pub(super) fn note_paths(config: &Config, state: &mut State) {
     for input in &config.inputs {
         let path = Some(input.path.clone());
@@ -109,7 +107,7 @@ pub(super) fn note_paths(config: &Config, state: &mut State) {
     }
 }
 
-/// The cluster's name is a label of all that was delivered, and in the ids.
+/// Refuses another cluster name: it is a label of every delivered event, and part of the ids.
 fn same_cluster(config: &Config, state: &mut State) -> Result<(), NotTakenOver> {
     let now = config.cluster.clone().unwrap_or_default();
     if let Some(kept) = state.cluster.as_ref().filter(|kept| **kept != now) {
@@ -127,7 +125,7 @@ fn same_cluster(config: &Config, state: &mut State) -> Result<(), NotTakenOver> 
     Ok(())
 }
 
-/// Names that are known and not configured any more, and those that are configured and not known.
+/// Names that are known but no longer configured, and names that are configured but not known.
 fn differences<'a>(
     known: impl Iterator<Item = &'a str>,
     names: impl Iterator<Item = &'a str>,
@@ -137,7 +135,7 @@ fn differences<'a>(
     (known.difference(&names).map(owned).collect(), names.difference(&known).map(owned).collect())
 }
 
-/// Which former name has become which.
+/// Which old name has become which new one.
 fn matches(
     table: &str,
     gone: &[String],
@@ -160,14 +158,14 @@ fn matches(
     Ok(same.into_iter().map(|(from, to)| (from.clone(), to.clone())).collect())
 }
 
-/// Whether a pair's events went where this output sends to.
+/// Whether the events of a pair went to the destination of this output.
 fn same_place(config: &Config, output_config: &config::Output, node: &str, pair: &Pair) -> bool {
     if pair.to.as_ref().is_some_and(|to| *to != destination(output_config)) {
         return false;
     }
     let input = pair.input.as_str().into();
     match output(config, output_config, node, &input, &[]) {
-        // A file is told by its path alone; an earlier version did not write it down.
+        // Only the path identifies a file output; an earlier version did not record it.
         Ok(made) if made.scope().is_empty() => pair.to.is_some(),
         Ok(made) => pair.scopes.contains(&made.scope()),
         Err(_) => false,

@@ -1,5 +1,5 @@
-//! The whole agent against back ends that forget to answer, hang, refuse and throttle, killed at bad moments: every
-//! event arrives once.
+//! Tests of the whole agent against back ends that lose answers, hang, refuse and throttle, with kills at bad
+//! moments: every event is stored exactly once.
 
 mod agent;
 mod altered;

@@ -1,5 +1,5 @@
-//! What a missing event was: its line is read once more, and goes through the transform, so that nothing is shown that
-//! would not be sent.
+//! Describes missing events: reads their lines again and applies the transform, so that nothing is shown that would
+//! not be sent.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use crate::telemetry::human;
 use crate::transform::TransformScratch;
 use crate::verify::{Fault, Noted};
 
-/// Characters of a field.
+/// Longest field, in characters.
 const LONGEST: usize = 80;
 
-/// The fields that tell people which event it was, without anything that a terminal would obey.
+/// The fields that identify an event for people, without control characters for the terminal.
 #[derive(Debug, Default, serde::Serialize)]
 pub(super) struct Description {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ impl std::fmt::Display for Description {
     }
 }
 
-/// Hands out the missing events by file and position, each with what it was, until it is enough.
+/// Passes each missing event to `take`, by file and position, with its description, until `take` returns false.
 pub(super) fn each(
     job: &Job<'_>,
     pair: &Pair<'_>,
@@ -115,7 +115,7 @@ pub(super) fn each(
         }
         Ok(next.is_some())
     })?;
-    // A file that has gone or changed since: what is missing is told all the same.
+    // The file is gone or has changed since: the events are listed without a description.
     while let Some(noted) = next.filter(|_| more) {
         more = take(&noted, &Description::default());
         next = missing.next()?;

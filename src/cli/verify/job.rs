@@ -1,4 +1,4 @@
-//! Which files are compared with which output, and the reading of them.
+//! Selects the files and outputs that `verify` compares, and reads the files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,18 +25,18 @@ pub(super) struct Pair<'a> {
     pub(super) output: &'a config::Output,
 }
 
-/// What came of one pair.
+/// The result for one pair.
 pub(super) struct Compared {
     pub(super) files: Vec<Listed>,
     pub(super) findings: Findings,
-    /// From the first event that was compared to the last, if there was any, in milliseconds.
+    /// Times of the first and last event that were compared, if any, in milliseconds.
     pub(super) span: Option<(i64, i64)>,
-    /// How far the agent has come, by the time of events.
+    /// The event time that the agent has reached.
     pub(super) newest: Option<Nanos>,
     pub(super) scopes: usize,
 }
 
-/// What a `verify` works with.
+/// Everything that a `verify` needs.
 pub(super) struct Job<'a> {
     config: &'a Config,
     arguments: &'a Arguments,
@@ -49,8 +49,7 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// # Errors
-    /// If what is asked for does not exist, or the state of the agent cannot be read.
+    /// # Errors If a name does not exist, or if the state of the agent cannot be read.
     pub(super) fn new(config: &'a Config, arguments: &'a Arguments) -> anyhow::Result<Self> {
         let pairs = pairs(config, arguments)?;
         let state = Store::load(&config.state_dir)?.state;
@@ -79,7 +78,7 @@ impl<'a> Job<'a> {
     pub(super) async fn compare(&self, pair: &Pair<'_>) -> anyhow::Result<Compared> {
         let output = output_of(self.config, pair.output, &self.node, &pair.input.name, &[])?;
         let began = jiff::Timestamp::now().as_millisecond();
-        // The cursor is read before the files, so that all it has passed is in them.
+        // The cursor is read before the files, so that the files hold everything that it has passed.
         let (delivered, scopes) = self.delivered(pair, &output)?;
         let files = self.files(pair)?;
         let digest = Digest::default();
@@ -108,7 +107,7 @@ impl<'a> Job<'a> {
         Ok(Compared { files, findings, span, newest, scopes: scopes.len() })
     }
 
-    /// How far the agent has come with this pair, and where it put what it sent.
+    /// The progress of the agent with this pair, and the scopes it has sent to.
     fn delivered(
         &self,
         pair: &Pair<'_>,
@@ -127,7 +126,7 @@ impl<'a> Job<'a> {
         Ok((Delivered { cursor, letters }, scopes))
     }
 
-    /// The files that hold anything of the time in question, oldest first.
+    /// The files with events of the selected time, oldest first.
     fn files(&self, pair: &Pair<'_>) -> anyhow::Result<Vec<Listed>> {
         let live = &pair.input.path;
         let beside: Vec<PathBuf> = live.parent().map(PathBuf::from).into_iter().collect();
@@ -152,18 +151,16 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The chain of an output.
+    /// The transform chain of an output.
     ///
-    /// # Errors
-    /// If there is none, which is a fault of the program.
+    /// # Errors If there is none, which is a bug.
     pub(super) fn chain(&self, pair: &Pair<'_>) -> anyhow::Result<(Arc<Chain>, u64)> {
         Ok(self.transforms.of(&pair.output.name)?.chain())
     }
 
-    /// Hands out the events of some files with the name of the file, until it is enough.
+    /// Passes the events of some files to `take`, with the name of the file, until `take` returns false.
     ///
-    /// # Errors
-    /// Those of `take`.
+    /// # Errors Those of `take`.
     pub(super) fn each(
         &self,
         pair: &Pair<'_>,
@@ -192,7 +189,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// The pairs that are asked for and can be compared.
+/// The selected pairs that can be compared.
 fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pair<'a>>> {
     let Arguments { input, output, paths, .. } = arguments;
     let known = |name: &str| config.outputs.iter().any(|output| *output.name == *name);

@@ -1,4 +1,4 @@
-//! For machines: one object in one line, written piece by piece, since what is missing may be much.
+//! `verify --json`: one object on one line, written piece by piece, since the list of missing events may be long.
 
 use std::io::{self, Write};
 
@@ -16,10 +16,10 @@ struct Head<'a> {
     input: &'a str,
     output: &'a str,
     files: Vec<&'a std::path::Path>,
-    /// Of the first and the last event that was compared.
+    /// Times of the first and the last event that were compared.
     first: Option<Time>,
     last: Option<Time>,
-    /// How far the agent has come, by the time of events.
+    /// The event time that the agent has reached.
     delivered: Option<Time>,
     total: Tally,
     beside: Beside,
@@ -50,7 +50,7 @@ pub(super) fn failed(out: &mut impl Write, pair: &Pair<'_>, error: &str) {
     let _ = write!(out, "{value}");
 }
 
-/// What came of one pair. A closed pipe is no failure.
+/// The result of one pair. A closed pipe is no error.
 pub(super) fn write(
     out: &mut impl Write,
     job: &Job<'_>,
@@ -103,7 +103,7 @@ fn event<'a>(compared: &'a Compared, noted: &Noted, what: Option<&'a Description
     }
 }
 
-/// A member that is an array.
+/// A member of the object that is an array.
 struct List<'a, W: Write> {
     out: &'a mut W,
     some: bool,

@@ -1,8 +1,8 @@
-//! `verify`: whether everything that is on disk is also in the store, and what is not.
+//! `verify`: compares the events on disk with those in the store, and lists missing ones and duplicates.
 //!
-//! `job.rs` decides which files are compared with what, and reads them; `report.rs` prints for people, `json.rs` for
-//! machines, `describe.rs` says what a missing event was. Nothing is locked and nothing changed, so that it may be done
-//! beside a running agent.
+//! `job.rs` selects the files to compare with each output and reads them; `report.rs` prints for people, `json.rs`
+//! for programs, `describe.rs` describes missing events. It takes no lock and changes nothing, so it can run beside
+//! the agent.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -54,14 +54,14 @@ pub(super) struct Arguments {
     paths: Vec<PathBuf>,
 }
 
-/// See the module.
+/// Runs `verify`.
 pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let job = Job::new(config, arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    // A closed pipe is no failure.
+    // A closed pipe is no error.
     let mut out = std::io::BufWriter::new(std::io::stdout());
     let (mut code, mut failed) = (ExitCode::Done, false);
     let mut repairs = Vec::new();
@@ -111,7 +111,7 @@ pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<E
     Ok(if failed { ExitCode::Failed } else { code })
 }
 
-/// Ships what is missing, by a replay of just the files and positions concerned: what is there is looked up once more.
+/// Ships missing events by a replay of their files and positions only. The replay looks each one up once more.
 fn repair(
     config: &Config,
     node: &str,

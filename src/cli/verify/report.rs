@@ -1,4 +1,4 @@
-//! For people: a table with a line an hour, then what is missing.
+//! `verify` for people: a table with a line for each hour, then the missing events.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -10,17 +10,17 @@ use crate::server;
 use crate::telemetry::{Time, human};
 use crate::verify::{Beside, Fault, Noted, Tally};
 
-/// Events that are named, of each kind, unless all are asked for.
+/// Events of each kind that are listed without `--all`.
 const NAMED: usize = 20;
 const TITLES: [&str; 7] =
     ["HOUR (UTC)", "ON DISK", "IN STORE", "MISSING", "DOUBLED", "EXTRA", "DIFFERENT"];
-/// Said of Loki where something is missing.
+/// A note about Loki if events are missing.
 const UNSEEN: &str =
     "  Loki shows what is older than its `query_ingesters_within` only once it has written it to its store: after a replay of
   old logs, verify again when it has, before --repair.\n";
 const HOUR: i64 = 3_600_000;
 
-/// Prints what came of one pair.
+/// Prints the result of one pair.
 pub(super) fn write(
     out: &mut impl Write,
     job: &Job<'_>,
@@ -35,7 +35,7 @@ pub(super) fn write(
     rows.push(row("total".to_owned(), &findings.total));
     server::columns(&mut text, &TITLES, rows);
     text.push_str(&beside(&findings.beside, compared));
-    // A closed pipe is no failure.
+    // A closed pipe is no error.
     let _ = out.write_all(text.as_bytes());
     let most = if all { usize::MAX } else { NAMED };
     missing(out, job, pair, compared, most)?;
@@ -67,7 +67,7 @@ fn stamp(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map(|at| format!("{at:.3}")).unwrap_or_default()
 }
 
-/// The beginning of an hour, counted since 1970.
+/// The start of an hour; hours are counted since 1970.
 pub(super) fn hour_text(hour: i64) -> String {
     let at = jiff::Timestamp::from_millisecond(hour.saturating_mul(HOUR)).unwrap_or_default();
     at.strftime("%Y-%m-%d %H:00").to_string()
@@ -82,7 +82,7 @@ fn row(name: String, tally: &Tally) -> [String; 7] {
     row
 }
 
-/// What is in no hour's numbers.
+/// The counts that are in no hour.
 fn beside(beside: &Beside, compared: &Compared) -> String {
     let Beside { pending, refused, dropped, gaps, elsewhere } = *beside;
     let newest = compared.newest.map(Time::from_nanos);
@@ -101,7 +101,7 @@ fn beside(beside: &Beside, compared: &Compared) -> String {
     text
 }
 
-/// Where an event stands, for people: the name of the file may be anything.
+/// The position of an event, for people. The file name may contain anything, so it is escaped.
 fn place(compared: &Compared, noted: &Noted) -> String {
     let generation = &compared.findings.generations[noted.generation as usize];
     let time = Time::from_nanos(noted.time);

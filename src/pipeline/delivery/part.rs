@@ -1,21 +1,22 @@
-//! Events of a chunk that share their fate: sent together, looked up together, or waiting together.
+//! A part: events of one chunk that are sent together, looked up together, or wait together.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::output::{EventRef, Reason, Verdict};
 
-/// Requests answered "slow down" in a row, after which a part is halved: it may be larger than what is ever let through.
-/// A time-out counts twice: over a slow link a large request may never arrive within it.
+/// A part is halved after this many requests in a row that were answered "slow down" (throttled): it may be larger
+/// than the output ever lets through. A time-out counts twice: over a slow link a large request may never arrive in
+/// time.
 const PATIENCE: u32 = 4;
 
 /// Events that are sent together.
 pub(in crate::pipeline) struct Part {
     pub(in crate::pipeline) picks: Vec<EventRef>,
     pub(super) doubt: Option<Doubt>,
-    /// Of [`PATIENCE`].
+    /// Counts up to [`PATIENCE`].
     pub(super) throttled: u32,
-    /// Others that were sent with these were taken: what is refused of these is refused for its content.
+    /// The output took other events of the same request, so a refusal of these is about their content.
     pub(super) beside: bool,
     pub(super) stuck: Option<Stuck>,
     pub(in crate::pipeline) history: History,
@@ -24,44 +25,44 @@ pub(in crate::pipeline) struct Part {
 /// Whether the events of a part may have been sent before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::pipeline) enum History {
-    /// By nobody that this process knows of.
+    /// Nobody has sent them, as far as this process knows.
     New,
-    /// By an earlier process, or by another command.
+    /// An earlier process or another command may have sent them.
     Earlier,
-    /// By this process, which did not hear an answer.
+    /// This process sent them and received no answer.
     Unheard,
 }
 
-/// Why a part waits for somebody to mend something.
+/// Why a part waits for an operator to fix something.
 #[derive(Clone)]
 pub(super) struct Stuck {
     pub(super) answer: String,
     pub(super) hint: String,
-    /// Just these events are refused, so that they may be put aside.
+    /// The output refuses these events only, so they may become dead letters.
     pub(super) aside: bool,
-    /// Tried again then.
+    /// When to retry.
     pub(super) until: Instant,
 }
 
-/// Events that will never be taken, each with its answer.
+/// Events that the output will never take, each with its answer.
 pub(in crate::pipeline) type Refused = Vec<(EventRef, String)>;
 
-/// Why a part has to be looked up first.
+/// Why a part has to be looked up before it is sent.
 #[derive(Clone)]
 pub(super) struct Doubt {
-    /// Not before: until then the attempt may still arrive.
+    /// When to look up; until then the request may still arrive.
     pub(super) until: Instant,
-    /// Nobody heard an answer, so that the attempt may still wait where the back end has not read it.
+    /// No answer arrived, so the request may still sit in a buffer that the output has not read.
     pub(super) unheard: bool,
     pub(super) scopes: Arc<[String]>,
     pub(super) then: Then,
 }
 
-/// What is done with the events that a look-up does not find.
+/// What to do with the events that a look-up does not find.
 #[derive(Clone)]
 pub(super) enum Then {
     Send,
-    /// They are among those of which some were refused: a single one is the culprit, several are sent by halves.
+    /// The output refused some of the request: a single missing event is the culprit, several are sent in halves.
     Halve {
         own: bool,
         answer: String,
@@ -69,11 +70,11 @@ pub(super) enum Then {
     Refuse {
         answer: String,
     },
-    /// Their ids are taken by other documents: they are sent under others.
+    /// Other documents have their ids: they are sent under the next ids.
     Rename {
         answer: String,
     },
-    /// They are taken later, or once something is mended.
+    /// The output takes them later, or once an operator has fixed something.
     Wait {
         answer: String,
         hint: String,
@@ -86,7 +87,7 @@ impl Part {
         Self { picks, doubt, throttled: 0, beside: false, stuck: None, history }
     }
 
-    /// A request with it did not get through, for this reason.
+    /// Counts a request for this part that failed for this reason.
     pub(super) fn count(&mut self, reason: Reason) {
         self.throttled = match reason {
             Reason::Throttled => self.throttled + 1,
@@ -95,18 +96,18 @@ impl Part {
         };
     }
 
-    /// Whether it is time to try it by halves.
+    /// Whether to send it in halves from now on.
     pub(super) fn may_be_too_large(&self) -> bool {
         self.throttled >= PATIENCE && self.picks.len() > 1
     }
 }
 
-/// Events that have one answer.
+/// Events that share one answer.
 pub(in crate::pipeline) fn alone(picks: Vec<EventRef>, answer: &str) -> Refused {
     picks.into_iter().map(|pick| (pick, answer.to_owned())).collect()
 }
 
-/// Groups picks that have the same verdict, so that they go on together. Those that are refused keep each its answer.
+/// Groups events with the same verdict, so that each group is handled at once. Refused events keep one answer each.
 pub(super) fn alike(
     picks: &[EventRef],
     verdicts: Vec<Verdict>,
@@ -119,7 +120,7 @@ pub(super) fn alike(
             continue;
         }
         let same = |other: &Verdict| match other {
-            // Those that wait keep their answer, too.
+            // Parts that wait keep their answers apart, too.
             Verdict::Stop { .. } => *other == verdict,
             _ => std::mem::discriminant(other) == std::mem::discriminant(&verdict),
         };

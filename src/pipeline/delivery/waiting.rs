@@ -1,4 +1,5 @@
-//! What a delivery waits with for somebody: how it begins, is shown, and ends by the operator's word.
+//! Events of a delivery that wait for the operator: how the wait begins, how it is shown in the status, and how the
+//! operator ends it by making dead letters of them.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +8,13 @@ use super::{Context, Delivery};
 use crate::event::Batch;
 use crate::pipeline::waits::{Wait, Waiting};
 
-/// What an operator may do about events that wait alone.
+/// What an operator can do about events that the output refuses singly.
 pub(super) const ALONE: &str = "it is not known whether the event's content is at fault: see the store's log; if it shall be a dead letter all the same, \
      run `auditrail dead-letters set-aside`";
 pub(super) const AHEAD: &str = "the time of these events is ahead of this machine's clock: check the clock (NTP); they are sent again until the store takes them";
 
 impl Delivery {
-    /// Makes dead letters of what waits alone, if the operator has called for it.
+    /// Makes dead letters of the events that may become such, if the operator has called for it.
     pub(super) fn set_aside(&mut self, context: &Context, batch: &Batch) {
         let Some(waiting) = &mut self.waiting else { return };
         let call = context.waits.call();
@@ -25,13 +26,13 @@ impl Delivery {
         let alone_parts: Vec<_> = self.parts.extract_if(.., is_alone).collect();
         for part in alone_parts {
             let answer = part.stuck.map(|stuck| stuck.answer).unwrap_or_default();
-            // What cannot be put aside waits on.
+            // If an event cannot be stored as a dead letter, it continues to wait.
             let _ = self.refuse(context, batch, alone(part.picks, &answer), true);
         }
         self.show(context);
     }
 
-    /// Shows what waits for somebody. Where nothing is taken, all that is left does.
+    /// Shows the events that wait for an operator. If the output takes nothing, all events that are left wait.
     pub(super) fn show(&mut self, context: &Context) {
         let stuck = || self.parts.iter().filter_map(|part| Some((part, part.stuck.as_ref()?)));
         let Some((_, first)) = stuck().next() else {
@@ -51,7 +52,7 @@ impl Delivery {
         self.waiting.get_or_insert_with(|| Waiting::new(&context.waits)).show(Some(wait));
     }
 
-    /// Has a part wait for somebody. `aside`: others may be taken.
+    /// Lets a part wait for an operator. `aside`: the output may take other events meanwhile.
     pub(super) fn hold(
         &mut self,
         context: &Context,
@@ -68,7 +69,8 @@ impl Delivery {
         (!aside).then_some(pause)
     }
 
-    /// A single event that is not taken: refused in the store's own words, or else kept waiting.
+    /// One event that the output does not take. It becomes a dead letter if the store itself refused it (`own`), or
+    /// waits for the operator.
     pub(super) fn one_left(
         &mut self,
         context: &Context,

@@ -1,4 +1,4 @@
-//! What is particular to a finite list of files: it ends, some of it may be left out, and it is counted by file.
+//! A finite list of files (replay): it ends, a selection can leave events out, and the results are counted by file.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::pipeline::counts::Counts;
 use crate::pipeline::selection::Selection;
 
 impl Pipeline {
-    /// Ships what is selected, and nothing else of what is read.
+    /// Ships the selected events only.
     pub(crate) fn selecting(self, selection: Arc<Selection>) -> Self {
         Self { selection: Some(selection), ..self }
     }
 
-    /// Counts what becomes of the events of each generation.
+    /// Counts the results of each generation.
     pub(crate) fn counting(mut self, counts: Arc<Counts>) -> Self {
-        // Nothing is under way yet, so nobody else holds it.
+        // No delivery runs yet, so nobody else holds the context.
         if let Some(context) = Arc::get_mut(&mut self.context) {
             context.tell.count(counts);
         }

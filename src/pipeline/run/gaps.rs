@@ -1,8 +1,9 @@
-//! Gaps on their way out: each is entered in the ledger, written down, sent, and only then may the cursor pass it.
+//! Delivers gap records: each gap is entered in the ledger, written with the checkpoint, then sent; only then may the
+//! cursor pass it.
 //!
-//! They go in the order they were met, many in one request where many are waiting, so that ten thousand backups gone at
-//! once do not wait for ten thousand checkpoints. A file's gaps go one by one and before what follows them, since a file
-//! is cut back by its length.
+//! Gaps are sent in the order they were found. If many wait, one request takes many: ten thousand backups deleted at
+//! once do not need ten thousand checkpoints. A file output takes one gap at a time, before the events that follow
+//! it, since after a crash the file is truncated to the length in the checkpoint.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use crate::input::{Chunk, Damage, Gap};
 use crate::output::Output;
 use crate::telemetry::{GapReason, Time};
 
-/// Gaps that are entered and not sent yet.
+/// Gaps that are in the ledger and not sent yet.
 #[derive(Default)]
 pub(super) struct Gaps {
     waiting: VecDeque<Waiting>,
-    /// One task at a time sends them.
+    /// A task sends gaps. There is one at a time.
     under_way: bool,
 }
 
@@ -40,7 +41,8 @@ impl Gaps {
 }
 
 impl Pipeline {
-    /// Takes up what an earlier process wrote down. Whether it is met again or not, it is sent just so.
+    /// Takes the gaps that an earlier process wrote down. They are sent as recorded, whether or not they are found
+    /// again.
     pub(super) fn take_up_gaps(&mut self) {
         let known = self.ledger.with_gaps(<[GapRecord]>::to_vec);
         for gap in known.into_iter().filter(|gap| !gap.delivered) {
@@ -48,7 +50,7 @@ impl Pipeline {
         }
     }
 
-    /// A stretch that nobody can read any more: said, and passed over in its turn.
+    /// A stretch that cannot be read any more: reports the gap and passes it in its turn.
     pub(super) fn pass_gap(&mut self, gap: Gap) {
         self.give_up_returned(gap.generation);
         self.context.tell.damaged(gap.generation);
@@ -81,12 +83,12 @@ impl Pipeline {
         });
         match known {
             Some(gap) => self.enter_gap(gap, Some(ticket)),
-            // It was written down by an earlier process, which is all that the cursor has to wait for.
+            // An earlier process wrote the gap down, so the cursor does not wait for more.
             None => self.pass(ticket),
         }
     }
 
-    /// What is new of a gap that was met: with a kill in between, the earlier process may have told the end of it.
+    /// The part of a gap that is not recorded yet: before a kill the earlier process may have recorded the end of it.
     fn unknown_part(&self, place: GapPlace, what: What) -> Option<(GapPlace, What)> {
         self.ledger.with_gaps(|gaps| {
             if gaps.iter().any(|gap| gap.place.covers(&place)) {
@@ -105,7 +107,7 @@ impl Pipeline {
         })
     }
 
-    /// Enters what is lost in a chunk, one gap a reason, before the chunk; answers whether anything is.
+    /// Enters the damage in a chunk as gaps, one for each reason, before the chunk; returns whether there is any.
     pub(super) fn pass_damage(&mut self, chunk: &mut Chunk) -> bool {
         let mut damage = std::mem::take(&mut chunk.told.damage);
         let (generation, altered) = (chunk.generation, chunk.progress.alterations);
@@ -129,7 +131,7 @@ impl Pipeline {
             let Some(gap) = self.record(place(&one), &what) else { continue };
             let ticket = self.acks.enter(PendingAck {
                 generation,
-                // The chunk that follows says how far the cursor goes.
+                // The chunk behind the gap says how far the cursor moves.
                 progress: None,
                 bytes: 0,
                 file: Arc::clone(&chunk.file),
@@ -142,7 +144,7 @@ impl Pipeline {
         any
     }
 
-    /// Time of the last event before damage in a chunk, and of the first after it.
+    /// The time of the last event before the damage in a chunk, and of the first after it.
     fn around(&self, chunk: &Chunk, damage: &Damage) -> (Option<Nanos>, Option<Nanos>) {
         let events = || chunk.batch.events.iter().filter(|event| event.whole == RecordKind::Event);
         let before = events().take_while(|event| event.offset < damage.offset).last();
@@ -168,7 +170,7 @@ impl Pipeline {
         };
         tell.gap(what.reason, place.offset, facts);
         let message = what.message(place.offset);
-        // Found by a replay, it is as old as what is lost, and so the same gap whenever it is found.
+        // A replay takes the time of the lost events, so that the gap is the same one whenever a replay finds it.
         let then = what.from.or(what.to).filter(|_| self.input.is_finite());
         let now = then.unwrap_or_else(|| Time::now().nanos());
         GapRecord::new(place, facts, &message, now)
@@ -181,7 +183,7 @@ impl Pipeline {
         self.gaps.waiting.push_back(Waiting { gap, ticket, doubt: self.input.is_finite() });
     }
 
-    /// Sends the gaps that wait, as soon as there is a slot.
+    /// Sends the waiting gaps as soon as there is a slot.
     pub(super) fn ship_gaps(&mut self) {
         let Some(doubt) = self.gaps.waiting.front().map(|first| first.doubt) else { return };
         if self.gaps.under_way || !self.has_slot() {
@@ -210,7 +212,7 @@ impl Pipeline {
         });
     }
 
-    /// The gaps that were under way are delivered.
+    /// The gaps that were in flight are delivered.
     pub(super) fn settle_gaps(
         &mut self,
         tickets: &[u64],
@@ -228,7 +230,7 @@ impl Pipeline {
     }
 }
 
-/// A gap in words.
+/// The facts of a gap, for its message.
 struct What {
     reason: GapReason,
     file: Arc<str>,
@@ -240,7 +242,7 @@ struct What {
 }
 
 impl What {
-    /// The time that it spans, as far as known.
+    /// The time that the gap spans, as far as it is known.
     fn span(&self) -> String {
         let time = |nanos: Nanos| format!("{:.3}", Time::from_nanos(nanos));
         match (self.from.map(time), self.to.map(time)) {
@@ -305,7 +307,7 @@ impl What {
     }
 }
 
-/// One for each reason, from the first stretch to the last.
+/// One gap for each reason, from its first stretch to its last.
 fn coalesced(damage: Vec<Damage>) -> Vec<Damage> {
     let mut all: Vec<Damage> = Vec::new();
     for one in damage {

@@ -1,4 +1,4 @@
-//! What a pipeline does beside delivering: counts what was read, looks how far behind it is, forgets what is gone.
+//! Periodic work of a pipeline: counts what was read, measures the lag, and forgets generations that are gone.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use crate::event::Fingerprint;
 use crate::input::Chunk;
 use crate::telemetry::{FindingKind, GapReason, InputFinding, Severity, Time, human};
 
-/// A generation that no listing has shown for so long is forgotten; a directory may be unmounted for a while.
+/// A generation is forgotten after no listing has shown it for this long; a directory may be unmounted for a while.
 const FORGET: Duration = Duration::from_mins(10);
-/// Generations that are gone but not forgotten, at most.
+/// At most this many generations are kept that are gone from the directory.
 const GONE: usize = 1000;
-/// Ticks between two comparisons of the cursor with the listing, which cost something where there are many backups.
+/// Ticks between two comparisons of the cursor with the listing. A comparison is expensive if there are many backups.
 const COMPARE: u64 = 10;
 
 impl Pipeline {
-    /// Counts what was read, if no other output's reader did.
+    /// Counts a chunk that was read, unless the reader of another output has counted it.
     pub(super) fn count(&self, chunk: &Chunk) {
         if !self.input.is_news(chunk.generation, chunk.batch.end) {
             return;
@@ -45,7 +45,7 @@ impl Pipeline {
         }
     }
 
-    /// Reports that a log holds lines which are no events, what share of it they are and what they look like.
+    /// Reports that a log holds lines that are no events: how many of the lines, and what they look like.
     fn report_foreign(&self, chunk: &Chunk) {
         let (stats, kind) = (&self.input_stats, FindingKind::NotEvents);
         let (lines, of) = (stats.unreadable_lines.get(), stats.events.get());
@@ -66,12 +66,12 @@ impl Pipeline {
         } else if let Some(before) = stats.findings().into_iter().find(|one| one.kind == kind)
             && before.severity != severity
         {
-            // Events arrive by now.
+            // Events arrive by now, so the severity changes.
             stats.set_finding(kind, Some(InputFinding { severity, ..before }));
         }
     }
 
-    /// Once a second: how far behind, and what can be forgotten.
+    /// Once a second: updates the lag, and forgets what is gone.
     pub(super) fn look_after(&mut self) {
         self.heart.beat();
         let pending = self.acks.oldest().and_then(|passing| passing.first_event);
@@ -97,7 +97,7 @@ impl Pipeline {
         }
     }
 
-    /// Notes which generations of the cursor are shown no more, and since when.
+    /// Notes which generations of the cursor the listing no longer shows, and since when.
     fn compare(&mut self, now: Instant) {
         let mut fingerprints: Vec<_> =
             self.ledger.with_cursor(|cursor| cursor.generations.keys().copied().collect());
@@ -117,7 +117,7 @@ impl Pipeline {
             }
         }
         let long = self.absent.values().any(|since| now.duration_since(*since) >= FORGET);
-        // The directory itself may be away: then nothing is shown, and nothing is forgotten.
+        // If the listing shows none, the directory itself may be unmounted, so nothing is forgotten.
         if any && (long || self.absent.len() > GONE) {
             self.forget(now);
         }

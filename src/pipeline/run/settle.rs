@@ -1,5 +1,5 @@
-//! What follows when the task of a chunk ends: its ticket is acknowledged and the cursor moves; or it is given back,
-//! to be read again.
+//! The end of a chunk's task: its ticket is acknowledged and the cursor moves, or the chunk is given back to be read
+//! again. Also the drain at shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::telemetry::{Cursor as CursorView, Time};
 
 impl Pipeline {
-    /// Acts on the end of a task; answers what the reader waits to hear, if it does.
+    /// Acts on the end of a task; returns the reply for the reader, if the reader waits for one.
     pub(super) fn settle(&mut self, outcome: Outcome) -> Option<Reply> {
         self.context.tell.stats.in_flight.set(self.tasks.len() as u64);
         match outcome {
@@ -50,7 +50,7 @@ impl Pipeline {
         }
     }
 
-    /// Acknowledges a chunk and moves the cursor over what is contiguous.
+    /// Acknowledges a chunk and moves the cursor over the contiguous acknowledged prefix.
     pub(super) fn pass(&mut self, ticket: u64) {
         for passing in self.acks.acknowledge(ticket) {
             let PendingAck { generation, progress, bytes, file, first_event, mark } = passing;
@@ -70,20 +70,20 @@ impl Pipeline {
         }
     }
 
-    /// Waits for what is under way, as long as is allowed.
+    /// Shutdown: waits for the requests in flight, for `drain_timeout` at most.
     pub(super) async fn drain(mut self) -> Ended {
         self.context.tell.stats.draining();
         let deadline = tokio::time::Instant::now() + self.settings.drain_timeout;
         loop {
             self.ship_gaps();
-            // Comes round as often as ever, so that a long drain is not taken for a hang.
+            // Wakes as often as before, so that the heartbeat continues and a long drain is not taken for a hang.
             let next = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
             match tokio::time::timeout_at(next, self.tasks.join_next()).await {
                 Ok(Some(Ok(outcome @ (Outcome::Settled(..) | Outcome::GapsDelivered(..))))) => {
-                    // Nobody reads any more.
+                    // The reader has stopped, so nobody takes the reply.
                     let _ = self.settle(outcome);
                 }
-                // What has to be read again will be, by the next process.
+                // The next process reads the chunk again.
                 Ok(Some(Ok(Outcome::Deferred(..) | Outcome::Again(_)) | Err(_))) => {}
                 Ok(None) => break,
                 Err(_) if next == deadline => break,
@@ -99,7 +99,7 @@ impl Pipeline {
     }
 }
 
-/// Delivers one chunk. One that holds the large buffer is given back whenever there is something to wait for.
+/// Delivers one chunk. A chunk that holds the large buffer is given back whenever it has to wait.
 pub(super) async fn carry_out(
     context: Arc<Context>,
     chunk: Chunk,
@@ -121,7 +121,7 @@ pub(super) async fn carry_out(
                 let returned = give_back(&chunk, ticket, delivery, grant, before);
                 return Outcome::Deferred(returned, until);
             }
-            // In a file nothing may overtake.
+            // Events in a file stay in order, so no other chunk may start meanwhile.
             Step::Wait(until) if matches!(*context.output, Output::File(_)) => {
                 tokio::time::sleep_until(until.into()).await;
             }
@@ -133,7 +133,7 @@ pub(super) async fn carry_out(
     }
 }
 
-/// Where the file of a file output stands.
+/// Sequence number and length of the output file, for the checkpoint.
 pub(super) fn file_mark(output: &Output) -> Option<FileMark> {
     match output {
         Output::File(file) => {
@@ -144,7 +144,7 @@ pub(super) fn file_mark(output: &Output) -> Option<FileMark> {
     }
 }
 
-/// A large chunk without its bytes.
+/// Drops the bytes of a large chunk and keeps what is needed to resume its delivery.
 pub(super) fn give_back(
     chunk: &Chunk,
     ticket: u64,

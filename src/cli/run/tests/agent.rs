@@ -1,4 +1,4 @@
-//! An agent in a temporary directory that can be killed at any moment, and the log it follows.
+//! An agent in a temporary directory that a test can kill at any moment, and the log that it follows.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -25,7 +25,7 @@ pub(super) struct Node {
     pub(super) written: usize,
 }
 
-/// One process.
+/// One agent process, simulated by a runtime.
 pub(super) struct Process {
     runtime: Runtime,
     pub(super) telemetry: Telemetry,
@@ -33,12 +33,12 @@ pub(super) struct Process {
     ended: JoinHandle<anyhow::Result<bool>>,
 }
 
-/// `[outputs.loki]` towards a fake, small batches and short times; more keys may follow.
+/// `[outputs.loki]` to a fake, with small batches and short times; `more` adds keys.
 pub(super) fn loki(fake: &Fake, more: &str) -> String {
     format!("[outputs.loki]\ntype = \"loki\"\nendpoint = \"{}\"\n{COMMON}{more}\n", fake.url)
 }
 
-/// `[outputs.es]` likewise.
+/// `[outputs.es]` in the same way.
 pub(super) fn elasticsearch(fake: &Fake, more: &str) -> String {
     format!(
         "[outputs.es]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
@@ -49,7 +49,7 @@ pub(super) fn elasticsearch(fake: &Fake, more: &str) -> String {
 
 const COMMON: &str = "timeout = \"800ms\"\nretry = { min = \"10ms\", max = \"40ms\" }\n";
 
-/// Lines small enough that a chunk holds ten of them.
+/// Batch bounds under which a chunk holds ten lines.
 pub(super) const TENS: &str = "batch = { max_events = 10, max_age = \"1ms\" }";
 
 impl Node {
@@ -65,16 +65,16 @@ impl Node {
         self.dir.path().join("state")
     }
 
-    /// Appends so many events to the live log.
+    /// Appends this many events to the live log.
     pub(super) fn write(&mut self, events: usize) {
         (0..events).for_each(|_| self.write_with(""));
     }
 
-    /// Appends an event with this in its body.
+    /// Appends an event with this text in its body.
     pub(super) fn write_with(&mut self, body: &str) {
         let n = self.written;
         self.written += 1;
-        // A microsecond apart, as the first events of a busy server.
+        // One microsecond apart, like the first events of a busy API server.
         let (seconds, micros) = (n / 1_000_000, n % 1_000_000);
         let (hour, minute, second) = (6 + seconds / 3600, seconds / 60 % 60, seconds % 60);
         let time = format!("2026-11-21T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
@@ -87,7 +87,7 @@ impl Node {
     }
 
     pub(super) fn start(&self, outputs: &str) -> Process {
-        // However full the disk of this machine is.
+        // The disk of the test machine may be full.
         self.start_with("disk = { min_free = \"0%\" }", outputs)
     }
 
@@ -96,13 +96,13 @@ impl Node {
         self.start_all(top, "min_free = \"0%\"", outputs)
     }
 
-    /// With another budget for what is kept.
+    /// With another budget for `hold`.
     pub(super) fn start_holding(&self, hold: &str, outputs: &str) -> Process {
         self.start_all("", hold, outputs)
     }
 
     fn start_all(&self, top: &str, hold: &str, outputs: &str) -> Process {
-        // How full the disk is must not matter where the test does not say so.
+        // Unless a test sets it, the free space of the disk must not matter.
         let disk = if top.contains("disk") { "" } else { "disk = { min_free = \"0%\" }" };
         let text = format!(
             "{disk}\nnode = \"n\"\nstate_dir = {:?}\ncheckpoint_interval = \"10ms\"\n{top}\n\
@@ -114,12 +114,12 @@ impl Node {
         Process::start(Config::parse(&text, Path::new("test"), &|_| None).unwrap())
     }
 
-    /// What the checkpoint says of an output.
+    /// The checkpoint's entry for an output.
     pub(super) fn pair(&self, output: &str) -> Option<Pair> {
         Store::load(&self.state()).ok()?.state.pair("api", output).cloned()
     }
 
-    /// Decompressed bytes that the checkpoint says are acknowledged.
+    /// Decompressed bytes that are acknowledged according to the checkpoint.
     pub(super) fn acknowledged(&self, output: &str) -> u64 {
         let pair = self.pair(output).unwrap_or_default();
         pair.cursor.generations.values().map(|progress| progress.offset).sum()
@@ -129,7 +129,7 @@ impl Node {
         self.acknowledged(output) == fs::metadata(self.log()).unwrap().len()
     }
 
-    /// Every event so far is there once.
+    /// Waits until every event so far is stored, and checks that there are no duplicates.
     pub(super) fn all_once(&self, fake: &Fake) {
         eventually("all events have arrived", || {
             (fake.counts().len() >= self.written).then_some(())
@@ -140,7 +140,7 @@ impl Node {
 
     /// The dead letters of an output: event and answer.
     pub(super) fn letters(&self, output: &str) -> Vec<(String, String)> {
-        // Where a test lets reads fail, it may be this one.
+        // If a test lets reads fail, this read may fail.
         eventually("the dead letters can be read", || {
             let mut all = Vec::new();
             for found in dead_letters::look(&self.state()).ok()? {
@@ -160,7 +160,7 @@ impl Node {
 
 impl Process {
     pub(super) fn start(config: Config) -> Self {
-        // The lock of a killed process goes when the last of its threads has ended.
+        // A killed process holds the lock until its last thread has ended.
         let opened = eventually("the state directory is free", || Opened::new(&config).ok());
         let telemetry = opened.telemetry(&config);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -179,23 +179,23 @@ impl Process {
         Self { runtime, telemetry, stop, ended }
     }
 
-    /// Whether it came to its end without being told.
+    /// Whether the agent ended without a signal.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.is_finished()
     }
 
-    /// As SIGKILL: nothing more is sent, nothing more is written down.
+    /// Like SIGKILL: sends nothing more, writes nothing more.
     pub(super) fn kill(self) {
         drop(self.runtime);
     }
 
-    /// As SIGTERM; whether it ended cleanly.
+    /// Like SIGTERM; returns whether the shutdown was clean.
     pub(super) fn stop(self) -> bool {
         self.stop.send_replace(true);
         self.runtime.block_on(self.ended).unwrap().unwrap()
     }
 
-    /// As SIGTERM, of a process that may have ended with an error; a panic is one too.
+    /// Like SIGTERM, for a process that may have ended with an error; a panic counts as one.
     pub(super) fn end(self) -> Result<bool, String> {
         self.stop.send_replace(true);
         match self.runtime.block_on(self.ended) {
@@ -216,7 +216,7 @@ impl Process {
         self.telemetry.pair("api", output).state()
     }
 
-    /// What `/readyz` says.
+    /// The text of `/readyz`.
     pub(super) fn problems(&self) -> String {
         self.telemetry.readiness(Time::now(), Duration::from_mins(1)).join("\n")
     }

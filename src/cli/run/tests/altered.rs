@@ -1,5 +1,5 @@
-//! Logs that are not what they were: a power cut took their end, somebody cut them or deleted backups. What is left
-//! arrives once, and what was lost is told.
+//! Logs that changed: a power cut took their end, or somebody truncated them or deleted backups. What is left is
+//! stored once, and what was lost is reported as a gap.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
@@ -12,7 +12,7 @@ use super::gaps::{events, told};
 use crate::checkpoint::Store;
 
 impl Node {
-    /// Takes so many bytes off the end of the log, and the line that this leaves unfinished.
+    /// Truncates the log by this many bytes and the line that this leaves torn.
     fn cut(&self, bytes: usize) {
         let log = fs::read(self.log()).unwrap();
         let end = memchr::memrchr(b'\n', &log[..log.len() - bytes]).unwrap();
@@ -21,7 +21,7 @@ impl Node {
     }
 }
 
-/// What was delivered and cut off stays delivered; what takes its place arrives too.
+/// Events that were delivered and cut off stay stored; the events that replace them are stored too.
 fn cut_and_go_on(
     mut node: Node,
     name: &str,
@@ -38,7 +38,7 @@ fn cut_and_go_on(
     let process = node.start(&outputs);
     until("what is new arrives", || arrived() >= node.written);
     until("all is acknowledged", || node.is_all_acknowledged(name));
-    // While it runs, and beyond the length that it had; before a kill.
+    // First while the agent runs, beyond the length that the log had; then before a kill.
     node.cut(3000);
     node.write(100);
     until("what is new arrives", || arrived() >= node.written);
@@ -76,7 +76,8 @@ fn a_log_that_lost_its_end_leaves_no_line_twice_in_a_file() {
     }
 }
 
-/// The look-up of what is read again has to wait for the answer on what was sent before the cut.
+/// Before the second reading is looked up, the agent has to wait for the answer to what it sent before the
+/// truncation.
 #[test]
 fn a_log_cut_while_its_end_is_under_way_is_stored_once() {
     for output in [loki, elasticsearch] {
@@ -85,7 +86,7 @@ fn a_log_cut_while_its_end_is_under_way_is_stored_once() {
         let started = Instant::now();
         let process = node.start(&output(&fake, TENS));
         until("it has arrived", || fake.counts().len() == 200);
-        // Until then no look-up is made anyway, for the sake of an earlier process.
+        // Until then no look-up is made anyway, because an earlier process might have sent events.
         until("its first time-out has passed", || started.elapsed() > Duration::from_secs(1));
         fake.script([Do::TakeAfter(Duration::from_millis(500))]);
         let before = fake.state().writes.len();
@@ -99,7 +100,7 @@ fn a_log_cut_while_its_end_is_under_way_is_stored_once() {
     }
 }
 
-/// No output had begun it, but the agent had seen it.
+/// The agent had seen the backup, but no output had begun it.
 #[test]
 fn a_backup_deleted_while_the_agent_was_down_is_counted_with_its_bytes() {
     let (fake, mut node) = (Fake::new(), Node::new());

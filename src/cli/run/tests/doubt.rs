@@ -1,4 +1,4 @@
-//! What may have been stored is looked up before it is sent again.
+//! Events in doubt are looked up before they are sent again (deduplication).
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ fn a_request_that_arrives_after_its_connection_broke_is_waited_for() {
 #[test]
 fn a_request_that_a_frozen_back_end_takes_when_it_wakes_is_not_sent_again() {
     for output in [loki, elasticsearch] {
-        // After the time-out, and after the first look-up.
+        // Arrives after the time-out and after the first look-up.
         let fake = delivers_once(output, [Do::TakeAfter(Duration::from_millis(900))]);
         assert!(fake.state().looked_up.len() > 1, "it is asked again");
     }
@@ -134,7 +134,7 @@ fn kills_at_any_moment_lose_and_double_nothing() {
             node.write(40);
             let wanted = fake.state().writes.len() + round % 4;
             if round % 2 == 1 {
-                // The last requests of a process get no answer that it hears.
+                // No answer to the last requests of a process reaches it.
                 fake.script([Do::Take, Do::TakeAfter(LATER), Do::TakeAfter(LATER)]);
             }
             let process = node.start(&outputs);
@@ -159,7 +159,7 @@ fn a_second_kill_while_the_first_is_still_in_doubt_doubles_nothing() {
     process.kill();
     fake.state().always = None;
     until("they are stored", || fake.counts().len() == 40);
-    // Look-ups fail, so that nothing is passed; then a kill again.
+    // Look-ups fail, so the cursor does not move; then the agent is killed again.
     fake.state().always_look_up = Some(Do::Answer(503, "later"));
     let process = node.start(&outputs);
     until("it asked", || fake.state().looked_up.len() > 4);
@@ -184,7 +184,7 @@ fn a_request_of_a_killed_process_that_arrives_after_the_restart_is_waited_for() 
         node.all_once(&fake);
         let name = if outputs.contains("loki") { "loki" } else { "es" };
         until("all is acknowledged", || node.is_all_acknowledged(name));
-        // By now the late ones have arrived in any case.
+        // By now the late requests have arrived in any case.
         std::thread::sleep(2 * LATER);
         node.all_once(&fake);
     }
@@ -226,7 +226,7 @@ fn a_damaged_checkpoint_doubles_nothing() {
         let process = node.start(&outputs);
         node.all_once(&fake);
         until("all is acknowledged", || node.is_all_acknowledged("loki"));
-        // Killed again, with the doubt not over: nothing was written since the start.
+        // Killed again while the events are in doubt: nothing was written since the start.
         process.kill();
         let _process = node.start(&outputs);
         node.write(10);

@@ -1,4 +1,4 @@
-//! A back end with a memory: stores what is sent, answers look-ups, plays tricks. On plain sockets, which it can break.
+//! A fake back end: stores events, answers look-ups, and injects faults. Uses plain sockets, which it can break.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{Read as _, Write as _};
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use super::wire::{bulked, items, only, pushed};
 
-/// What to do with one request.
+/// How to answer one request.
 #[derive(Clone, Debug)]
 pub(super) enum Do {
     Take,
-    /// Store it, and break the connection instead of answering.
+    /// Store it, then break the connection instead of answering.
     TakeAndBreak,
-    /// Break the connection, and store it only so much later.
+    /// Break the connection, and store it only after this time.
     BreakAndTakeLater(Duration),
-    /// Answer after so long; the connection may be gone by then.
+    /// Answer after this time; the client may have closed the connection by then.
     TakeAfter(Duration),
     /// Never answer, and store nothing.
     Hang,
@@ -27,7 +27,7 @@ pub(super) enum Do {
     TakeAndAnswer(u16, &'static str),
     /// 429 with `Retry-After`, in seconds.
     Later(u64),
-    /// Bulk: store every other document and say 429 of the rest.
+    /// Bulk: store every other document and answer 429 for the rest.
     TakeHalf,
     /// Bulk: store all and answer for one less.
     ForgetOne,
@@ -45,39 +45,39 @@ pub(super) struct Stored {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) stored: Vec<Stored>,
-    /// For the next writes, one each; then `always`.
+    /// For the next writes, one each; after that `always`.
     pub(super) script: VecDeque<Do>,
     pub(super) always: Option<Do>,
     pub(super) look_ups: VecDeque<Do>,
     pub(super) always_look_up: Option<Do>,
-    /// Lines with this are refused with 400, the others of the same push are stored.
+    /// Refuses lines with this text with 400, and stores the others of the push.
     pub(super) poison: Option<&'static str>,
-    /// Likewise, as too old.
+    /// Refuses them as too old.
     pub(super) too_old: Option<&'static str>,
-    /// Likewise, as too new.
+    /// Refuses them as too new.
     pub(super) too_new: Option<&'static str>,
-    /// Likewise, in words that nobody knows.
+    /// Refuses them in words that the agent does not know.
     pub(super) unknown: Option<&'static str>,
-    /// Bulk: documents with this are refused with 400, the others of the same bulk are stored.
+    /// Bulk: refuses documents with this text with 400, and stores the others of the bulk.
     pub(super) odd: Option<&'static str>,
-    /// Bulk: an id that is there already is refused with 409.
+    /// Bulk: refuses an id that it has with 409.
     pub(super) guards_ids: bool,
-    /// Bulk: the index of documents with this is closed to writing.
+    /// Bulk: the index of documents with this text is closed for writing.
     pub(super) blocked: Option<&'static str>,
-    /// Requests with this get no answer and are not stored.
+    /// Requests with this text get no answer and are not stored.
     pub(super) hang: Option<&'static str>,
     /// Larger requests get 413.
     pub(super) max_body: Option<usize>,
-    /// Larger answers to look-ups get 500, as Loki's parts say it.
+    /// Larger answers to look-ups become a 500, as Loki's components report it.
     pub(super) max_answer: Option<usize>,
-    /// Writes: when, and how many events.
+    /// Writes: the time, and the number of events.
     pub(super) writes: Vec<(Instant, usize)>,
     pub(super) looked_up: Vec<Instant>,
-    /// Tells the time in `arrivals`.
+    /// The clock for `arrivals`.
     pub(super) clock: Option<Box<dyn Fn() -> usize + Send>>,
-    /// Requests without events get a proxy's page, as if no store were there.
+    /// Requests without events get a proxy's page, as if there were no store.
     pub(super) nobody: bool,
-    /// For each write, how many events were stored before it, and when it came.
+    /// For each write: how many events were stored before it, and when it came.
     pub(super) arrivals: Vec<(usize, usize)>,
 }
 
@@ -189,7 +189,7 @@ fn serve(mut stream: TcpStream, state: &Arc<Mutex<State>>) {
     }
 }
 
-/// What is refused of a write leaves `new`; the answer then.
+/// Removes refused events from `new`; returns the answer.
 fn refusal(
     state: &mut State,
     new: &mut Vec<Stored>,
@@ -228,7 +228,7 @@ fn refusal(
     None
 }
 
-/// Answers whether the connection stays.
+/// Returns whether the connection stays open.
 fn write(
     stream: &mut TcpStream,
     state: &Arc<Mutex<State>>,
@@ -292,7 +292,7 @@ fn write(
         }
         Do::Hang => {
             drop(held);
-            // Until the other side has had enough.
+            // Until the client closes the connection.
             let _ = stream.read(&mut [0]);
             false
         }
@@ -349,7 +349,7 @@ fn look_up(stream: &mut TcpStream, state: &Arc<Mutex<State>>, request: &Request)
     true
 }
 
-/// A selector finds streams that have more labels, as Loki does it.
+/// A selector also matches streams with more labels, as in Loki.
 fn is_selected(labels: &str, selector: &str) -> bool {
     let inside = |text: &str| text[1..text.len() - 1].to_owned();
     let labels: Vec<_> = inside(labels).split(", ").map(str::to_owned).collect();

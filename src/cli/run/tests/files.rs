@@ -1,4 +1,4 @@
-//! A file as the output: kills anywhere leave every line in it once.
+//! A file as the output: whenever the agent is killed, the file holds every line once.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -16,7 +16,7 @@ pub(super) fn archive(node: &Node, more: &str) -> String {
 }
 
 pub(super) fn lines(dir: &Path) -> Vec<String> {
-    // A file can be rotated away between listing and reading.
+    // A file can be rotated between listing and reading.
     eventually("all that is listed can be read", || read_lines(dir).ok())
 }
 
@@ -24,7 +24,7 @@ fn read_lines(dir: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<_> = fs::read_dir(dir.join("archive"))
         .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
         .unwrap_or_default();
-    // Numbers first, then the present file, which has none.
+    // Numbered files first, then the current one, which has no number.
     names.sort_by_key(|path| (path.extension().unwrap() == "ndjson", path.clone()));
     let mut lines = Vec::new();
     for path in names {

@@ -1,4 +1,4 @@
-//! What is lost is told: one event a gap, in the back end, with the right bytes, whatever is killed meanwhile.
+//! Losses are reported: one gap event for each gap, with the right bytes, whenever the agent is killed.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -17,14 +17,14 @@ pub(super) type Output = fn(&Fake, &str) -> String;
 
 pub(super) const BOTH: [(&str, Output); 2] = [("loki", loki), ("es", elasticsearch)];
 
-/// The gap events that a back end holds, as they stand there.
+/// The gap events that a back end holds.
 pub(super) fn gaps(fake: &Fake) -> Vec<Value> {
     let lines: Vec<_> = fake.state().stored.iter().map(|stored| stored.line.clone()).collect();
     let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     parsed.filter(|event| event["kind"] == "Gap").collect()
 }
 
-/// Audit ids of the events, without the gaps, each with how often it is there.
+/// The number of events without the gaps; each is stored once.
 pub(super) fn events(fake: &Fake) -> usize {
     let ids: Vec<_> = gaps(fake).iter().map(|gap| gap["auditID"].clone()).collect();
     let counts = fake.counts();
@@ -32,7 +32,7 @@ pub(super) fn events(fake: &Fake) -> usize {
     counts.keys().filter(|id| !ids.iter().any(|gap| gap == *id)).count()
 }
 
-/// Waits until just this is there, and nothing is left to be told.
+/// Waits until just these gaps are stored, and no gap is left to report.
 pub(super) fn told(
     node: &Node,
     fake: &Fake,
@@ -62,7 +62,7 @@ pub(super) fn append(node: &Node, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-/// The beginning of an event whose end was never written; `TORN` bytes without its newline.
+/// A torn line: the beginning of an event whose end was never written, `TORN` bytes without a newline.
 pub(super) fn tear(node: &mut Node) {
     node.written += 1;
     let id = node.written - 1;
@@ -143,7 +143,7 @@ fn a_file_deleted_while_the_output_was_down_is_told_when_it_is_back() {
         let process = node.start_holding("max_bytes = 0", &outputs);
         until("all is acknowledged", || node.is_all_acknowledged(name));
         assert!(process.stop());
-        // Written and gone while no agent held the file open: only the cursor knows of it.
+        // Written and deleted while no agent held the file open: only the cursor knows of it.
         node.write(20);
         fs::remove_file(rotate(&node, BACKUP)).unwrap();
         node.write(5);
@@ -159,7 +159,7 @@ fn a_file_deleted_while_the_output_was_down_is_told_when_it_is_back() {
     }
 }
 
-/// More than are held open, so that some are lost; of each it is known how long it was.
+/// More files than the agent holds open, so some are lost; the length of each is known.
 #[test]
 fn of_files_deleted_while_the_output_was_down_each_byte_arrives_or_is_told() {
     let (fake, mut node) = (Fake::new(), Node::new());
@@ -207,7 +207,7 @@ fn a_gzip_that_was_cut_is_told_and_what_stands_before_the_cut_arrives() {
         fs::remove_file(node.log()).unwrap();
         let path = node.log().with_file_name(format!("{BACKUP}.gz"));
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        // As it is left by a crash a while ago.
+        // As a crash left it a while ago.
         let then = std::time::SystemTime::now() - Duration::from_hours(1);
         OpenOptions::new().write(true).open(&path).unwrap().set_modified(then).unwrap();
         node.write(1);

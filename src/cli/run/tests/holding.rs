@@ -1,4 +1,5 @@
-//! Promise 3 with the whole agent: what the server deletes while an output takes nothing arrives all the same.
+//! Promise 3 with the whole agent: files that the API server deletes while an output takes nothing are still
+//! delivered.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ impl Node {
         self.log().with_file_name(format!("audit-2026-11-21T07-00-00.{n:03}.log"))
     }
 
-    /// As a server that keeps one backup.
+    /// Rotates like an API server that keeps one backup.
     fn rotate_and_keep_one(&self, n: u32) {
         fs::rename(self.log(), self.backup(n)).unwrap();
         if n > 1 {
@@ -42,7 +43,7 @@ fn with_one_backup_kept_a_hung_output_and_a_kill_nothing_is_missing_and_the_link
     let process = node.start(&outputs);
     node.all_once(&hung);
     node.all_once(&well);
-    // A release waits for two checkpoints, and they for something to write down.
+    // A link is removed after two checkpoints, and a checkpoint is only written after a change.
     until("the links are gone", || {
         node.write(1);
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -81,14 +82,14 @@ fn a_spent_budget_is_a_gap_with_the_unread_bytes_for_each_output_that_waited_and
     let outputs = outputs.replace("timeout = \"800ms\"", "timeout = \"200ms\"");
     let process = node.start_holding("max_bytes = \"60KiB\", min_free = \"0%\"", &outputs);
     for n in 1..=5 {
-        // 40 KiB, of which the hung output takes six tens ahead: one backup fits into the budget.
+        // 40 KiB, of which the hung output reads sixty lines ahead: one backup fits into the budget.
         (0..60).for_each(|_| node.write_with(&"x".repeat(500)));
         until("the file is linked", || node.links() >= 1);
         node.all_once(&well);
         node.rotate_and_keep_one(n);
     }
     let input = process.telemetry.input("api");
-    // The number in `auditID` makes the longer ones a digit longer, or two.
+    // The number in `auditID` makes later events one or two digits longer.
     let size = fs::read(node.backup(5)).unwrap().iter().position(|byte| *byte == b'\n').unwrap()
         as u64
         - 2;

@@ -1,5 +1,5 @@
-//! Two machines with one name, a machine that was rolled back, ids that somebody has taken, and the ids of version 0.1.0: each
-//! event arrives once, whatever stands under its id.
+//! Two machines with one name, a machine that was rolled back, ids that another document has, and the ids of version
+//! 0.1.0: each event is stored once, whatever document has its id.
 
 use std::fs;
 use std::path::Path;
@@ -13,14 +13,14 @@ use crate::telemetry::LookupResult;
 
 const FORBIDDEN: &str = r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#;
 
-/// A store that refuses an id it has.
+/// A store that refuses an id that it has.
 fn guarding() -> Fake {
     let fake = Fake::new();
     fake.state().guards_ids = true;
     fake
 }
 
-/// Runs an agent until all of its log is acknowledged; how many ids it found taken.
+/// Runs an agent until its whole log is acknowledged; returns how many ids other documents had.
 fn run(node: &Node, outputs: &str) -> u64 {
     let process = node.start(outputs);
     let name = if outputs.contains("loki") { "loki" } else { "es" };
@@ -30,7 +30,7 @@ fn run(node: &Node, outputs: &str) -> u64 {
     others
 }
 
-/// The same names, the same first event, then events as long as those of the other.
+/// The same names and the same first event, then events as long as those of the other.
 fn twin(first: usize) -> Node {
     let mut node = Node::new();
     node.write(1);
@@ -55,7 +55,7 @@ fn of_two_machines_with_the_same_names_neither_loses_an_event_to_the_other() {
     assert_eq!(run(&one, &outputs), 0);
     assert_eq!(run(&other, &outputs), 10);
     assert_eq!(times(&fake), (21, Vec::new()));
-    // With all that it knew lost, each sends everything again: its own ids are taken by its own events.
+    // Both lose their state and send everything again: their own events have their ids.
     for node in [&one, &other] {
         fs::remove_dir_all(node.state()).unwrap();
         run(node, &outputs);
@@ -73,7 +73,7 @@ fn where_documents_cannot_be_compared_nothing_is_lost_and_what_was_sent_here_is_
     run(&node, &outputs);
     assert_eq!(times(&fake), (11, Vec::new()));
     run(&twin(20), &outputs);
-    // The event that both begin with, whose document cannot be seen to be the same.
+    // Both logs begin with this event, whose document cannot be fetched and compared.
     assert_eq!(times(&fake), (21, vec![("0".to_owned(), 2)]));
 }
 
@@ -105,7 +105,7 @@ fn nobody_makes_an_event_vanish_by_taking_its_id_beforehand() {
         fake.state().stored.drain(..11).for_each(drop);
         times(fake)
     };
-    // And once more, with all in doubt.
+    // Once more, with everything in doubt.
     fs::remove_dir_all(node.state()).unwrap();
     run(&node, &outputs);
     assert_eq!(ours(&fake), (11, Vec::new()));
@@ -152,7 +152,7 @@ fn a_machine_that_was_rolled_back_with_its_log_sends_what_came_after_all_the_sam
 #[test]
 fn a_state_directory_from_a_backup_makes_nothing_arrive_twice() {
     for output in [loki, elasticsearch] {
-        // It does not refuse an id that it has: as after a rollover.
+        // The store does not refuse an id that it has, as after a rollover.
         let (fake, mut node, saved) = (Fake::new(), Node::new(), tempfile::tempdir().unwrap());
         let outputs = output(&fake, TENS);
         node.write(10);
@@ -165,7 +165,7 @@ fn a_state_directory_from_a_backup_makes_nothing_arrive_twice() {
         node.write(5);
         run(&node, &outputs);
         assert_eq!(times(&fake), (40, Vec::new()));
-        // It is as good as new from then on.
+        // From then on the checkpoint counts as current.
         assert_eq!(Store::load(&node.state()).unwrap().origin, Origin::Current);
     }
 }

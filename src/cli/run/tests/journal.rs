@@ -1,4 +1,5 @@
-//! A gap is told once, whatever is killed, hung or refused between its detection and the moment the cursor passes it.
+//! A gap is reported once, whatever kill, hang or refusal comes between its detection and the moment the cursor
+//! passes it.
 
 use std::fs;
 use std::thread;
@@ -10,7 +11,7 @@ use super::gaps::{BOTH, TORN, events, gaps, rotate, tear, told};
 use crate::checkpoint::Store;
 use crate::event::Progress;
 
-/// Rounds of kills, each a little later in the life of a gap: before and after the save, with and without an answer.
+/// Each round kills a little later in the life of a gap: before and after the checkpoint, with and without an answer.
 #[test]
 fn kills_at_any_moment_tell_each_gap_once() {
     for (name, output) in BOTH {
@@ -49,7 +50,7 @@ fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
         node.write(3);
         tear(&mut node);
         node.write(3);
-        // Everything is stored, and nothing is heard of it.
+        // Everything is stored, and no answer arrives.
         fake.state().always = Some(Do::TakeAfter(Duration::from_secs(5)));
         let outputs = output(&fake, TENS);
         let process = node.start_holding("max_bytes = 0", &outputs);
@@ -108,7 +109,7 @@ fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
         let journalled =
             eventually("it is written down", || node.pair(name).unwrap().gaps.first().cloned());
         process.kill();
-        // Its cause cannot be met any more.
+        // The agent cannot find the cause of the gap again.
         fs::remove_file(node.log()).unwrap();
         node.write(1);
         fake.state().always = None;
@@ -189,7 +190,7 @@ fn a_gap_that_the_output_refuses_is_kept_as_any_event_and_passed() {
 fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
     let (fake, mut node) = (Fake::new(), Node::new());
     let outputs = loki(&fake, TENS);
-    // Nothing that this process reads is acknowledged, so all is gone unread for the next.
+    // The cursor is reset below, so for the next process all these files are gone unread.
     for n in 0..60 {
         node.write(1);
         rotate(&node, &format!("audit-2026-11-21T06-00-{n:02}.000.log"));
@@ -222,7 +223,7 @@ fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
     assert!(process.stop());
 }
 
-/// Takes the word back that the backups were read.
+/// Resets the cursor as if the backups had not been read to their end.
 fn unfinish(node: &Node) {
     let store = Store::open(&node.state()).unwrap();
     let mut state = Store::load(&node.state()).unwrap().state;

@@ -1,4 +1,4 @@
-//! Lines of megabytes: one at a time through the one buffer of the process, which nobody keeps from another.
+//! Lines of megabytes: one at a time through the process's one large buffer, which no output keeps from another.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -15,7 +15,8 @@ fn a_large_line_held_by_a_hung_output_does_not_keep_another_from_its_own() {
     for in_flight in [1, 2] {
         let (hung, well, mut node) = (Fake::new(), Fake::new(), Node::new());
         hung.state().always = Some(Do::Hang);
-        // With a free slot the hung output sends the large line, without one it has read it for nothing.
+        // With a free slot the hung output sends the large line; without one it releases the buffer and reads it
+        // again later.
         for small in [in_flight, in_flight - 1] {
             node.write(small);
             node.write_with(&"x".repeat(LARGE));
@@ -54,7 +55,7 @@ fn a_large_line_whose_answer_was_lost_is_read_again_and_stored_once() {
 fn what_was_appended_behind_a_large_line_while_it_waited_is_delivered_too() {
     let (fake, mut node) = (Fake::new(), Node::new());
     fake.state().always = Some(Do::TakeAndBreak);
-    // Written in two goes, so that it is known to be large before its end is.
+    // Written in two parts, so that the reader knows that the line is large before its end is written.
     node.write(1);
     node.write_with(&"x".repeat(LARGE));
     let whole = fs::read(node.log()).unwrap();

@@ -1,15 +1,15 @@
-//! Anything in any order, against a model: whatever happens to the log, the agent and the back ends, each line that
-//! could be read is at each output once.
+//! Model-based test of the whole agent with random scripts: whatever happens to the log, the agent and the back ends,
+//! each output holds each readable line exactly once.
 //!
 //! `AUDITRAIL_MODEL_CASES` sets how many scripts are played, `AUDITRAIL_MODEL_SEED` the first of their seeds,
-//! `AUDITRAIL_MODEL_THREADS` how many at once. A script that fails is made as short as it can be and printed with its
-//! seed; what is found stands in `model/found.rs` from then on. The moments at which threads come to run are the
-//! system's, so the same script need not fail each time.
+//! `AUDITRAIL_MODEL_THREADS` how many run at once. A script that fails is shortened as far as possible and printed
+//! with its seed; add it to `model/found.rs`. The operating system schedules the threads, so the same script need not
+//! fail each time.
 //!
-//! The disk of the agent may fail for a while, too: then it may end with an error and is started again.
+//! The disk of the agent may fail for a while, too: then the agent may end with an error and is started again.
 //!
-//! `step.rs`: what can happen; `ideal.rs`: the model; `told.rs`: the same for gaps; `disk.rs`, `rollback.rs`, `store.rs`: the world;
-//! `play.rs`, `setup.rs`, `end.rs`: one play.
+//! `step.rs`: the possible steps; `ideal.rs`: the model; `told.rs`: the model for gaps; `disk.rs`, `rollback.rs`,
+//! `store.rs`: the environment; `play.rs`, `setup.rs`, `end.rs`: one play of a script.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -34,11 +34,11 @@ mod told;
 
 use step::Script;
 
-/// A shorter script that fails one time in so many is still found.
+/// How often a script is played, so that a failure that is not certain shows.
 const TRIES: usize = 4;
-/// For making a script shorter.
+/// Time limit for making a script shorter.
 const SHRINK: Duration = Duration::from_mins(1);
-/// What has not come by then, with nothing else coming either, is lost.
+/// An event that has not arrived after this long, with nothing else arriving either, is lost.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 #[test]
@@ -100,7 +100,7 @@ fn outcome(script: &Script, patience: Duration) -> Result<(), String> {
     })
 }
 
-/// Plays a script a few times at once, less patiently; what was wrong in one of them.
+/// Plays a script a few times in parallel, with less patience; returns the failure of one play, if any.
 fn any_outcome(script: &Script) -> Option<String> {
     thread::scope(|scope| {
         let plays: Vec<_> =

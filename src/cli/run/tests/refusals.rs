@@ -1,4 +1,4 @@
-//! What a back end will not take, and what stops it.
+//! What a back end refuses, and what stops an output.
 
 use std::fs;
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn a_batch_in_which_a_few_events_are_poison_and_no_other_is_there_costs_no_more_
     }
 }
 
-/// A wrong mapping, limit or path: whatever is sent is refused, event by event.
+/// A wrong mapping, limit or path: the store refuses everything, event by event.
 #[test]
 fn where_everything_is_refused_the_pipeline_stops_and_shouts_and_once_it_is_mended_the_rest_arrives()
  {
@@ -71,7 +71,7 @@ fn where_everything_is_refused_the_pipeline_stops_and_shouts_and_once_it_is_mend
     }
 }
 
-/// Elasticsearch with a batch of more events than may be put aside in a row: not one of them is.
+/// Elasticsearch with a batch of more events than the circuit breaker admits: none becomes a dead letter.
 #[test]
 fn a_whole_large_batch_that_is_refused_leaves_no_dead_letter() {
     let (fake, mut node) = (Fake::new(), Node::new());
@@ -85,7 +85,7 @@ fn a_whole_large_batch_that_is_refused_leaves_no_dead_letter() {
     node.all_once(&fake);
 }
 
-/// However many are refused of a batch of which some are taken.
+/// However many events of a batch are refused, while others are taken.
 #[test]
 fn poison_among_good_events_never_stops_the_pipeline() {
     for output in [loki, elasticsearch] {
@@ -107,7 +107,7 @@ fn poison_among_good_events_never_stops_the_pipeline() {
 fn events_too_old_for_the_store_are_refused_without_halving() {
     let (fake, mut node) = (Fake::new(), Node::new());
     fake.state().too_old = Some("ancient");
-    // More than the circuit lets pass of what is refused for its content.
+    // More than the circuit breaker admits of events that are refused for their content.
     (0..138).for_each(|_| node.write_with("ancient"));
     node.write(12);
     let process = node.start(&loki(&fake, TENS));
@@ -179,7 +179,7 @@ fn when_there_is_no_room_for_refused_events_the_pipeline_stops_within_bounds_and
     let filler = node.state().join("filler");
     fs::write(&filler, vec![0; 1 << 20]).unwrap();
     node.write_with("venom");
-    // Far more than may be under way behind one that is stuck.
+    // Far more events than may be in flight behind one that is stuck.
     node.write(2000);
     let top = "disk = { max_bytes = \"1MiB\", min_free = \"0%\" }";
     let outputs = loki(&fake, "batch = { max_events = 2, max_age = \"1ms\" }");
@@ -236,7 +236,7 @@ fn a_kill_among_refusals_records_each_once() {
 fn with_a_stream_per_hour_every_push_is_of_one_hour() {
     let (fake, mut node) = (Fake::new(), Node::new());
     node.write(5);
-    // The made events cross into the next hour here.
+    // Here the generated events cross into the next hour.
     node.written = 3_600_000_000;
     let first = node.written;
     node.write(5);

@@ -1,4 +1,4 @@
-//! A table of the configuration that got another name goes on where it stood, or the agent does not start.
+//! A renamed table of the configuration continues from its checkpoint, or the agent does not start.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::cli::parts::NotTakenOver;
 use crate::config::Config;
 use crate::dead_letters;
 
-/// What an operator writes: the cluster, the names of inputs that follow the log, and the output's table.
+/// What an operator configures: the cluster, the names of inputs that follow the log, and the output's table.
 struct Written<'a> {
     cluster: &'a str,
     inputs: &'a [&'a str],

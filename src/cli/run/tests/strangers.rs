@@ -1,4 +1,4 @@
-//! Answers that are not the store's, and events that wait for somebody while others are delivered.
+//! Answers from a proxy instead of the store, and events that wait for an operator while others are delivered.
 
 use super::agent::{Node, TENS, elasticsearch, loki, until};
 use super::fake::{Do, Fake};
@@ -6,7 +6,7 @@ use crate::telemetry::PairState;
 
 const SIGN_IN: &str = "<!DOCTYPE html><html><title>Sign in</title></html>";
 
-/// What stands in front of a store, or in its place.
+/// Answers of a proxy, or of another server in place of the store.
 const STRANGERS: [(u16, &str); 7] = [
     (200, SIGN_IN),
     (200, "{}"),
@@ -75,7 +75,7 @@ fn an_event_refused_in_unknown_words_waits_alone_and_is_no_dead_letter() {
     assert!(process.problems().is_empty(), "{}", process.problems());
 }
 
-/// Where all are refused so, the words are about all of them: no request for each event.
+/// If all events are refused with these words, the words are about all of them: there is no request for each event.
 #[test]
 fn unknown_words_to_every_event_do_not_make_a_request_of_each() {
     let (fake, mut node) = (Fake::new(), Node::new());
@@ -113,7 +113,7 @@ fn an_output_that_takes_all_but_the_events_of_one_index_is_stopped_and_says_how_
     let process = node.start(&elasticsearch(&fake, TENS));
     until("the others are delivered", || process.delivered("es") == 12);
     until("it is said", || process.problems().contains("8 events wait"));
-    // Others that are delivered later change nothing.
+    // Events that are delivered later change nothing.
     node.write(5);
     until("those are delivered", || process.delivered("es") == 17);
     assert!(process.problems().contains("blocked for writing"), "{}", process.problems());
@@ -124,7 +124,7 @@ fn an_output_that_takes_all_but_the_events_of_one_index_is_stopped_and_says_how_
     assert_eq!(process.pair_state("es"), PairState::Running);
 }
 
-/// A proxy's page to a look-up tells nothing of what is stored.
+/// A proxy's page as the answer to a look-up says nothing about what is stored.
 #[test]
 fn a_page_in_place_of_a_look_up_never_makes_an_event_come_twice() {
     for output in [loki, elasticsearch] {

@@ -1,4 +1,4 @@
-//! Order, bounds and reservations: what waits for what, and what does not.
+//! Order, bounds and reservations: which requests wait for which, and which do not.
 
 use std::fs;
 use std::thread;
@@ -62,7 +62,7 @@ fn no_more_requests_are_under_way_than_configured_however_long_an_output_hangs()
     }
 }
 
-/// Others give up after ten tries, five minutes or one; here tries have no end.
+/// Other shippers give up after ten tries, five minutes or one; the agent retries without a limit.
 #[test]
 fn an_output_that_fails_for_long_gets_everything_in_the_end_and_once() {
     for output in [loki, elasticsearch] {
@@ -85,7 +85,7 @@ fn nothing_is_sent_before_the_checkpoint_can_be_written() {
         process.stop()
     });
     node.write(50);
-    // In the way of the next checkpoint, for root too.
+    // Makes the next checkpoint fail, for root too.
     let in_the_way = node.state().join("checkpoint.json.new/x");
     fs::create_dir_all(&in_the_way).unwrap();
     let process = node.start(&loki(&fake, TENS));

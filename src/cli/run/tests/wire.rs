@@ -1,4 +1,4 @@
-//! What pushes and bulks hold, read and answered independently of the code that writes them.
+//! Reads pushes and bulks and answers them, independently of the code that writes them.
 
 use prost::Message;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ pub(super) fn bulked(request: &Request) -> Vec<Stored> {
     lines.chunks(2).map(stored).collect()
 }
 
-/// A bulk answer, with the status of each document by its place.
+/// A bulk answer with a status for each document, by its index.
 pub(super) fn items(documents: &[Stored], status: impl Fn(usize) -> u16) -> String {
     let item = |(at, document): (usize, &Stored)| {
         let status = status(at);
@@ -87,7 +87,7 @@ pub(super) fn items(documents: &[Stored], status: impl Fn(usize) -> u16) -> Stri
     json!({"errors": true, "items": items}).to_string()
 }
 
-/// What is given of a document where these fields are asked for, or all, or none.
+/// The parts of a document for a request of these fields, of all, or of none.
 pub(super) fn only(document: &str, fields: &Value) -> Value {
     let is_asked = |name: &str| match fields {
         Value::Array(fields) => fields

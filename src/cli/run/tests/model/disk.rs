@@ -1,4 +1,4 @@
-//! Makes the changes of files that the model's steps stand for, as the API server and people do.
+//! Makes the file changes of the model's steps, as the API server and operators do.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use super::ideal::Change;
 use super::step::Gz;
 
-/// The directory of the log, and what the server has open.
+/// The directory of the log, and the file that the API server has open.
 pub(super) struct Disk {
     directory: PathBuf,
     server: Server,
-    /// The files that each backup has been, by its plain name.
+    /// The inodes that each backup has had, by its name without `.gz`.
     inodes: HashMap<String, Vec<u64>>,
 }
 
-/// The first file is opened to append; after a rotation the server keeps its own place.
+/// The first file is opened for appending; after a rotation the API server writes at its own offset.
 enum Server {
     Starting,
     Appends(File),
@@ -34,14 +34,14 @@ impl Disk {
         self.directory.join(name)
     }
 
-    /// `meanwhile`: what happens between the two parts of a file that returns.
+    /// `meanwhile` runs between the two parts of a file that returns.
     pub(super) fn make(&mut self, change: Change, meanwhile: impl FnOnce()) {
         match change {
             Change::Append(bytes) => self.append(&bytes),
             Change::Rename(from, to) => {
                 fs::rename(self.path(&from), self.path(&to)).unwrap();
                 let inode = fs::metadata(self.path(&to)).unwrap().ino();
-                // A backup and its `.gz` go one after the other. What was deleted under that name is another.
+                // A backup and its `.gz` have one entry. A deleted file of that name is another backup.
                 if let Some(before) = self.inodes.remove(plain(&from)) {
                     self.inodes.insert(plain(&to).to_owned(), before);
                 }
@@ -84,7 +84,7 @@ impl Disk {
         }
     }
 
-    /// The directory is another one now; the server opens its log anew.
+    /// The directory was replaced by a snapshot; the API server opens its log anew.
     pub(super) fn roll_back(&mut self) {
         (self.server, self.inodes) = (Server::Starting, HashMap::new());
         for entry in fs::read_dir(&self.directory).unwrap().flatten() {
@@ -116,7 +116,7 @@ impl Disk {
         }
     }
 
-    /// Whether a second name keeps what these files of a backup hold.
+    /// Whether a hold (hard link) keeps one of these files of a backup.
     pub(super) fn is_pinned(&self, files: &[String]) -> bool {
         let Ok(pins) = fs::read_dir(self.directory.join(".auditrail-hold")) else { return false };
         let pins: Vec<_> =
@@ -125,7 +125,7 @@ impl Disk {
         inodes.flatten().any(|inode| pins.contains(inode))
     }
 
-    /// What is there, for people.
+    /// The content of the directory, for people.
     pub(super) fn listing(&self) -> String {
         let mut entries: Vec<_> = fs::read_dir(&self.directory)
             .map(|entries| entries.flatten().collect())
@@ -139,7 +139,7 @@ impl Disk {
     }
 }
 
-/// The name under which a backup is known.
+/// The name of a backup without `.gz`.
 fn plain(name: &str) -> &str {
     name.strip_suffix(".gz").unwrap_or(name)
 }

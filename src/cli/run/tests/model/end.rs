@@ -1,4 +1,4 @@
-//! How a play ends, and what has to be true then.
+//! The end of a play, and the conditions that must hold then.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,13 +13,13 @@ use super::store::Store;
 use super::told::{self, Told};
 
 impl Play<'_> {
-    /// Everything is well from now on: waits for all that must arrive, and for what comes last of all.
+    /// No more faults from now on: waits for all events that must arrive, and for one last event.
     pub(super) fn end(&mut self) -> Result<(), String> {
         self.stores.values().for_each(Store::recover);
         self.mend_disk();
         self.revive()?;
         if self.script.has_faults() {
-            // A file that could not be synced is written to again by the next process only.
+            // Only a new process writes again to a file that could not be synced (fsync).
             self.stop()?;
         }
         self.start();
@@ -27,7 +27,7 @@ impl Play<'_> {
         if !self.stop()? {
             return Err("it did not end in time, with nothing in its way".to_owned());
         }
-        // Read and sent after all that is older.
+        // It is read and sent after everything older.
         self.step(Step::Append(1))?;
         self.start();
         self.all_arrived()?;
@@ -97,7 +97,7 @@ impl Play<'_> {
             spoilt > 0 || steps.iter().any(|step| matches!(step, Step::Kill(_) | Step::Fault(..)));
         let told = self.told(kind);
         if self.script.rolls_back() {
-            // What is lost, and was told, of a life that was undone, nobody knows.
+            // Nobody knows which losses were reported in a history that was rolled back.
             told::once(&told)?;
         } else {
             told::compare(&told, &arrived, &expected, killed, spoilt)?;
@@ -112,7 +112,7 @@ impl Play<'_> {
             return Err(format!("was put aside, and should not: {item:?}"));
         }
         if kind == Kind::Archive {
-            // A file takes one after the other.
+            // A file keeps the order.
             self.in_order(&arrived)?;
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Play<'_> {
     }
 }
 
-/// What a stored line or document is.
+/// The item in a stored line or document.
 fn item(line: &str) -> Option<Item> {
     let (_, rest) = line.split_once("auditID")?;
     let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Scripts that once failed, and why.
+//! Regression scripts: each once failed, for the reason above it.
 
 use super::step::Back::StateAndLog;
 use super::step::Kind::{Elasticsearch, Loki};
@@ -12,28 +12,29 @@ use crate::disk::FaultKind::Read;
 
 pub(super) fn scripts() -> Vec<Script> {
     vec![
-        // The beginning of a compressed file on its way here was taken for a generation of its own.
+        // The reader took the beginning of a compressed file that was still being copied for a generation of its own.
         Script {
             outputs: vec![Elasticsearch],
             batch: 1,
             in_flight: 1,
             steps: vec![Append(1), Rotate, Start, Return(0)],
         },
-        // The link of a log that was truncated meanwhile, and held half a line, was taken for a generation of half a line.
+        // The log was truncated meanwhile. The reader took its link, which held half a line, for a generation of half
+        // a line.
         Script {
             outputs: vec![Elasticsearch],
             batch: 1,
             in_flight: 1,
             steps: vec![Append(1), Start, Kill(2), CopyTruncate, Begin],
         },
-        // The same link was read instead of the compressed copy.
+        // The reader read the same link instead of the compressed copy.
         Script {
             outputs: vec![Elasticsearch],
             batch: 2,
             in_flight: 1,
             steps: vec![Append(3), Start, Kill(1), CopyTruncate, Return(2)],
         },
-        // Other events of the same length stand where those stood that a rolled-back machine had sent.
+        // After the rollback, other events of the same length have the positions of the events that were sent before.
         Script {
             outputs: vec![Loki, Elasticsearch],
             batch: 2,
@@ -51,7 +52,7 @@ pub(super) fn scripts() -> Vec<Script> {
                 Start,
             ],
         },
-        // A file that only a link kept, and that could not be read for a moment, was taken for one that is gone.
+        // The reader took a file for deleted that only a link kept, and that could not be read for a moment.
         Script {
             outputs: vec![Elasticsearch],
             batch: 3,

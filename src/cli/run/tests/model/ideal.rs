@@ -1,5 +1,6 @@
-//! The model: what the server has written and where that is, and so what has to be at each output in the end. Pure: a
-//! step gives the changes of files that it stands for, and who makes them says what it found.
+//! The model: which lines the API server has written, in which files they are, and so which events each output must
+//! hold in the end. Pure: a step returns the changes of files that it means, and the caller makes them and reports
+//! the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,28 +9,28 @@ use super::step::{Gz, Step};
 /// Bytes of the first half of an event.
 pub(super) const TORN: u64 = 100;
 
-/// What one line, or what is left of it, is delivered as.
+/// The delivered form of a line, or of the rest of one.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Item {
     Whole(usize),
-    /// The first half of an event that was never finished.
+    /// A torn line: the first half of an event that was never finished.
     Torn(usize),
 }
 
 /// A change of the files in the log's directory.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    /// To the server's open file.
+    /// To the API server's open file.
     Append(Vec<u8>),
     Rename(String, String),
-    /// The server opens a new log.
+    /// The API server opens a new log.
     Create,
     CopyLive(String),
-    /// By somebody else: the server keeps its place, once it has rotated.
+    /// Somebody else truncates the log. After a rotation the API server keeps its offset.
     Truncate,
-    /// So much of the compressed form of a backup under its name, for so long as it takes.
+    /// Writes this much of the compressed form of a backup.
     Gzip(String, Gz),
-    /// Away, and back in two parts.
+    /// Moves a file away, and back in two parts.
     Return(String),
     Unlink(String),
 }
@@ -37,16 +38,16 @@ pub(super) enum Change {
 /// The bytes between two renames.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Generation {
-    /// Of the plain file; none for the live one.
+    /// Of the plain file; empty for the live log.
     name: String,
     gzip: bool,
-    /// A `.gz` is beside it.
+    /// There is a `.gz` beside it.
     beside: bool,
     /// NUL bytes at its beginning.
     hole: u64,
-    /// With the bytes of each.
+    /// Each item with its bytes.
     pub(super) items: Vec<(Item, u64)>,
-    /// Deleted; and whether something kept it.
+    /// `Some` if deleted: whether a link kept it.
     gone: Option<bool>,
 }
 
@@ -55,35 +56,35 @@ pub(super) struct Ideal {
     pub(super) written: usize,
     venom: BTreeSet<usize>,
     live: Generation,
-    /// An event that is half there; whether its rest may still come.
+    /// An event that is written in half; whether its rest may still come.
     half: Option<(usize, bool)>,
-    /// Where the server writes next, and whether it would rather append.
+    /// The offset at which the API server writes next, and whether it keeps that offset instead of appending.
     place: u64,
     keeps_place: bool,
     /// Oldest first.
     backups: Vec<Generation>,
     deleted: Vec<Generation>,
-    /// What was written and rolled back, once anything was: it may be at the outputs.
+    /// Items that were written and then rolled back, if there was a rollback: the outputs may hold them.
     undone: Option<BTreeMap<Item, u64>>,
-    /// Of the last event and of the last backup.
+    /// Times of the last event and of the last backup.
     clock: (u64, u64),
 }
 
-/// What has to be at an output, and what may be.
+/// The items that an output must hold, and those that it may hold.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     pub(super) must: BTreeSet<Item>,
-    /// Of backups that were deleted before they were read, by backup, with their bytes.
+    /// Items of backups that were deleted before they were read, by backup, with their bytes.
     pub(super) may: Vec<BTreeMap<Item, u64>>,
-    /// Refused by outputs that refuse.
+    /// Items that the HTTP outputs refuse.
     pub(super) venom: BTreeSet<Item>,
-    /// NUL bytes to be met, and those in backups that were deleted.
+    /// NUL bytes that must be reported, and those in deleted backups.
     pub(super) holes: (u64, u64),
 }
 
 impl Ideal {
-    /// The changes that a step stands for at a moment, in microseconds; none where it makes no sense now. A backup's
-    /// deletion is told by [`Ideal::delete`].
+    /// The changes of files that a step means at a time in microseconds; none if the step is not possible now. The
+    /// caller reports the deletion of a backup with [`Ideal::delete`].
     pub(super) fn step(&mut self, step: Step, now: u64) -> Vec<Change> {
         let changes = self.changes(step, now);
         let appended = changes.iter().map(|change| match change {
@@ -132,7 +133,7 @@ impl Ideal {
         }
     }
 
-    /// The files of a backup, as long as there is one.
+    /// The files of a backup, if there is one.
     pub(super) fn files(&mut self, which: u8) -> Option<Vec<String>> {
         let backup = self.pick(which)?;
         let gz = format!("{}.gz", backup.name);
@@ -143,7 +144,7 @@ impl Ideal {
         })
     }
 
-    /// A backup was deleted; `kept`: something sees to it that it can be read all the same.
+    /// A backup was deleted; `kept`: a link keeps it readable.
     pub(super) fn delete(&mut self, which: u8, kept: bool) {
         let at = usize::from(which) % self.backups.len();
         let backup = self.backups.remove(at);
@@ -160,7 +161,7 @@ impl Ideal {
         self.backups.iter().chain([&self.live]).chain(&self.deleted)
     }
 
-    /// `refuses`: it takes no venom.
+    /// `refuses`: the output refuses venom.
     pub(super) fn expected(&self, refuses: bool) -> Expected {
         let mut expected =
             Expected { may: self.undone.iter().cloned().collect(), ..Expected::default() };
@@ -180,14 +181,14 @@ impl Ideal {
         expected
     }
 
-    /// The state directory is as it was some time ago; and the log, if that is given, as it was then.
+    /// Rolls the state directory back, and the log too if its older model is given.
     pub(super) fn roll_back(&mut self, log: Option<&Self>) {
         let mut undone = self.undone.take().unwrap_or_default();
         if let Some(saved) = log {
             let items = self.generations().flat_map(|generation| &generation.items);
             undone.extend(items.map(|(item, _)| (*item, 0)));
             undone.extend(self.half.map(|(event, _)| (Item::Torn(event), 0)));
-            // No event is written twice, and the server starts anew.
+            // No event is written twice, and the API server starts anew.
             let (written, clock) = (self.written, self.clock);
             let half = saved.half.map(|(event, _)| (event, false));
             *self = Self { written, clock, half, keeps_place: false, ..saved.clone() };
@@ -205,7 +206,7 @@ impl Ideal {
         if count == 0 { None } else { self.backups.get_mut(usize::from(which) % count) }
     }
 
-    /// Ends the line that was begun, if one was.
+    /// Ends the line that was begun, if there is one.
     fn finish(&mut self) -> Vec<Change> {
         match self.half.take() {
             Some((event, true)) => {
@@ -242,7 +243,7 @@ impl Ideal {
         .into_bytes()
     }
 
-    /// What was begun and not finished when a file was closed is torn.
+    /// A line that is not finished when its file is closed is torn.
     fn close(&mut self) -> Generation {
         if let Some((event, _)) = self.half.take() {
             self.tear(event);
@@ -251,7 +252,7 @@ impl Ideal {
     }
 
     fn rotate(&mut self, now: u64) -> Vec<Change> {
-        // The server never rotates an empty log.
+        // The API server never rotates an empty log.
         if self.live.items.is_empty() && self.half.is_none() {
             return Vec::new();
         }
@@ -265,7 +266,7 @@ impl Ideal {
         vec![Change::Rename("audit.log".into(), name), Change::Create]
     }
 
-    /// Copies move up by one, the newest first in number.
+    /// The numbers of the copies grow by one; the highest number is renamed first.
     fn copy_truncate(&mut self) -> Vec<Change> {
         if self.live.items.is_empty() && self.half.is_none() {
             return Vec::new();
@@ -317,7 +318,7 @@ fn halves(line: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (first.to_vec(), second.to_vec())
 }
 
-/// As the server writes it.
+/// In the API server's format.
 fn time(micros: u64) -> String {
     let micros = i64::try_from(micros).unwrap();
     jiff::Timestamp::from_microsecond(micros)

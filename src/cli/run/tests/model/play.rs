@@ -20,27 +20,27 @@ use crate::checkpoint::{Origin, Store as CheckpointStore};
 use crate::disk::{self, FaultKind};
 use crate::telemetry::{MetricsFormat, Time};
 
-/// A link has been made long before.
+/// By then the agent has made a link.
 const PIN: Duration = Duration::from_secs(3);
-/// Nothing happens any more.
+/// After this long without a request, no more is expected.
 const IDLE: Duration = Duration::from_millis(40);
 
-/// One play under way.
+/// A script that is being played.
 pub(super) struct Play<'a> {
     pub(super) script: &'a Script,
-    /// What must arrive and has not will not, if nothing else has for so long.
+    /// If no event arrives for this long, those that are missing are lost.
     pub(super) patience: Duration,
     pub(super) node: Node,
     pub(super) disk: Disk,
     pub(super) ideal: Ideal,
     pub(super) stores: BTreeMap<Kind, Store>,
     pub(super) process: Option<Process>,
-    /// Stretches that were told to be lost, with their bytes, by reason, over all processes.
+    /// Reported gaps and their bytes, by reason, over all processes.
     pub(super) gaps: BTreeMap<String, (u64, u64)>,
     pub(super) snapshot: Option<Snapshot>,
 }
 
-/// Plays a script; what was wrong in the end.
+/// Plays a script; returns the failure, if any.
 pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -86,7 +86,7 @@ impl Play<'_> {
             }
             Step::Stop => drop(self.stop()?),
             Step::Rollover => self.stores.values().for_each(Store::roll_over),
-            // The hands that do this are not the agent's.
+            // These steps do not go through the agent's disk faults.
             Step::Snapshot | Step::RollBack(_) | Step::Spoil => {
                 self.mend_disk();
                 match step {
@@ -128,12 +128,13 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// The disk does as it is told from now on.
+    /// Ends the disk faults.
     pub(super) fn mend_disk(&self) {
         disk::plan(self.node.dir.path(), FaultKind::Change, 0, 0, Errno::IO);
     }
 
-    /// On a disk that fails an agent may end, and a service manager starts it again. Otherwise it may not.
+    /// With disk faults an agent may end, and is started again as a service manager does. Without them it may not
+    /// end.
     pub(super) fn revive(&mut self) -> Result<(), String> {
         while let Some(process) = self.process.take_if(|process| process.has_ended()) {
             if !self.script.has_faults() {
@@ -146,7 +147,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Ends with an error are allowed where the disk failed, faults of the program nowhere.
+    /// Allows an end with an error if the disk failed, and never allows a bug.
     fn why_ended(&self, ended: Result<bool, String>) -> Result<bool, String> {
         match ended {
             Err(why) if !self.script.has_faults() || why.contains("fault of the program") => {
@@ -162,14 +163,14 @@ impl Play<'_> {
         }
     }
 
-    /// Whether it ended with nothing under way.
+    /// Stops the agent; returns whether its shutdown was clean.
     pub(super) fn stop(&mut self) -> Result<bool, String> {
         let Some(process) = self.process.take() else { return Ok(true) };
         self.note(&process);
         self.why_ended(process.end())
     }
 
-    /// Where none would be left, nothing is damaged.
+    /// Damages the checkpoint, unless it is the only one.
     fn spoil(&self) {
         let (state, checkpoint) = (self.node.state(), self.node.state().join("checkpoint.json"));
         let Ok(bytes) = fs::read(&checkpoint) else { return };
@@ -182,7 +183,7 @@ impl Play<'_> {
         }
     }
 
-    /// `seen`: not before the agent, if there is one, keeps it or needs it no more.
+    /// `seen`: not before the agent, if one runs, keeps the backup with a link or no longer needs it.
     fn delete(&mut self, which: u8, seen: bool) -> Result<(), String> {
         let Some(files) = self.ideal.files(which) else { return Ok(()) };
         let begun = Instant::now();
@@ -208,7 +209,7 @@ impl Play<'_> {
         wait(&self.stores, requests);
     }
 
-    /// Adds what a process told.
+    /// Adds the gaps that a process reported.
     fn note(&mut self, process: &Process) {
         let metrics = process.telemetry.metrics(MetricsFormat::Text, Time::now());
         for line in metrics.lines() {
@@ -222,7 +223,7 @@ impl Play<'_> {
     }
 }
 
-/// Until so many requests have arrived, or it seems that none will.
+/// Waits until this many requests have arrived, or until none is expected any more.
 fn wait(stores: &BTreeMap<Kind, Store>, requests: u8) {
     let arrived = || stores.values().next().map_or(0, Store::arrived);
     let (begun, wanted) = (Instant::now(), arrived() + u64::from(requests));

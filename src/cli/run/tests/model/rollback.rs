@@ -1,5 +1,5 @@
-//! A machine that is rolled back to a snapshot, with its log or with its state directory alone, while the back ends keep
-//! what they have. For them it is also what a clone of the machine does.
+//! Rolls a machine back to a snapshot, with its log or with the state directory only, while the back ends keep their
+//! events. For the back ends a clone of the machine behaves the same.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,7 +14,7 @@ use super::play::Play;
 use super::step::Back;
 use crate::checkpoint::Store as CheckpointStore;
 
-/// What was saved, and the model as of then.
+/// The saved directories, and the model at that time.
 pub(super) struct Snapshot {
     dir: TempDir,
     ideal: Ideal,
@@ -25,7 +25,7 @@ impl Play<'_> {
         let ran = self.process.is_some();
         self.kill()?;
         self.unlocked();
-        // Without any checkpoint a roll-back deletes the state, and all there is comes again.
+        // Without a checkpoint a rollback would delete the state, and everything would be sent again.
         if self.node.state().join("checkpoint.json").is_file() {
             let dir = tempfile::tempdir_in(self.node.dir.path().parent().unwrap()).unwrap();
             copy(&self.node.state(), &dir.path().join("state"));
@@ -60,7 +60,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Waits for the last thread of a process that was killed.
+    /// Waits for the last thread of a killed process.
     fn unlocked(&self) {
         let begun = Instant::now();
         while self.node.state().is_dir() && CheckpointStore::open(&self.node.state()).is_err() {
@@ -75,7 +75,7 @@ fn replace(from: &Path, to: &Path) {
     copy(from, to);
 }
 
-/// With files of several names as files of several names.
+/// Copies hard links as hard links.
 fn copy(from: &Path, to: &Path) {
     copy_into(from, to, &mut HashMap::new());
 }

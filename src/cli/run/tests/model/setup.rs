@@ -1,4 +1,4 @@
-//! How the agent of a play is configured: everything is small and quick.
+//! The configuration of the agent in a play: everything is small and quick.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use super::step::{Kind, Script};
 use super::store::Store;
 use crate::config::{Config, OutputKind, Waits};
 
-/// Of a request: well beyond what comes late on purpose, since on a busy machine everything comes late.
+/// Time-out of a request: well above the delay of late answers, since a busy machine delays everything.
 const TIMEOUT: Duration = Duration::from_millis(250);
-/// As the agent's own, but of a world in which everything is quicker.
+/// Like the agent's own waits, scaled down for a quicker environment.
 const WAITS: Waits = Waits {
     closed: Duration::from_millis(30),
     settled: Duration::from_millis(600),
@@ -69,7 +69,7 @@ impl Play<'_> {
     }
 }
 
-/// As the configuration has it.
+/// The output's name in the configuration.
 pub(super) fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Loki => "loki",

@@ -1,12 +1,13 @@
-//! Makes a script that fails shorter, for as long as what is left of it still fails.
+//! Shortens a failing script as long as it still fails.
 //!
-//! By hand, since the same script need not fail each time: what once seemed to be needed is tried without again.
+//! Written by hand, since the same script need not fail each time: a step that seemed necessary before is left out
+//! again.
 
 use std::time::{Duration, Instant};
 
 use super::step::{Script, Step};
 
-/// The shortest script found in this time for which `fails` says why.
+/// The shortest script found in this time for which `fails` returns a reason.
 pub(super) fn shorten(
     script: Script,
     why: String,

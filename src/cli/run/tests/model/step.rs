@@ -1,4 +1,4 @@
-//! What can happen: to the log, to the agent, to the back ends. A script of it, made at random or written by hand.
+//! Steps of a script: events for the log, the agent and the back ends. A script is random or written by hand.
 
 use std::fmt;
 
@@ -8,59 +8,59 @@ use rustix::io::Errno;
 use crate::disk::FaultKind;
 use Kind::{Archive, Elasticsearch, Loki};
 
-/// One thing that happens. Numbers that pick one of several count on from the oldest and start again at the end.
+/// One step. A number that selects one of several counts from the oldest and wraps around.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
-    /// The API server writes so many events; the first finishes a line that was begun.
+    /// The API server writes this many events; the first one finishes a line that was begun.
     Append(u8),
-    /// An event that no HTTP output takes.
+    /// An event that every HTTP output refuses.
     Venom,
     /// The first half of an event.
     Begin,
-    /// The server dies within a line: what comes next is glued to it.
+    /// The API server dies within a line: the next event is glued to it.
     Tear,
-    /// The server renames its log and opens a new one.
+    /// The API server renames its log and opens a new one.
     Rotate,
-    /// It compresses a backup, up to here.
+    /// The API server compresses a backup, up to this point.
     Compress(u8, Gz),
     /// A backup is moved away and comes back compressed, its first half first.
     Return(u8),
-    /// Of what the agent, if it runs, has seen.
+    /// Deletes a backup that the agent, if it runs, has seen.
     Delete(u8),
-    /// Before anybody can have seen it.
+    /// Deletes a backup before the agent can have seen it.
     Snatch(u8),
-    /// Somebody copies the log and truncates it under the server.
+    /// Somebody copies the log and truncates it while the API server has it open.
     CopyTruncate,
     Start,
     /// SIGKILL, on the arrival of the n-th request from now.
     Kill(u8),
     /// SIGTERM.
     Stop,
-    /// The state directory and the log are saved; an agent that runs is killed for it.
+    /// Saves the state directory and the log; a running agent is killed first.
     Snapshot,
-    /// The state directory becomes what it was at the last snapshot, and so does the log, or not. The back ends do not.
+    /// Rolls the state directory back to the last snapshot, with or without the log. The back ends keep their events.
     RollBack(Back),
-    /// Elasticsearch writes to another index from now on, which knows no id of the last.
+    /// Elasticsearch writes to another index from now on, which has none of the earlier ids.
     Rollover,
-    /// The last checkpoint is damaged while no agent runs: the one before it counts, if there is one.
+    /// Damages the last checkpoint while no agent runs: the one before it is used, if there is one.
     Spoil,
-    /// Time passes: until so many requests have arrived, or none comes.
+    /// Waits until this many requests have arrived, or none comes.
     Await(u8),
-    /// A back end does this with the next n requests to write; 0: from now on.
+    /// A back end handles the next n writes like this; 0: all from now on.
     Weather(Kind, Weather, u8),
-    /// A back end cannot be asked what it holds, n times.
+    /// The next n look-ups of a back end fail.
     Deaf(Kind, u8),
-    /// The agent's disk: so many of its steps, or of its reads, go well, and then so many fail.
+    /// The agent's disk: this many changes or reads succeed, then this many fail.
     Fault(FaultKind, Wrong, u8, u8),
 }
 
-/// What a disk says.
+/// The error of a disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Wrong {
     Io,
     Full,
     ReadOnly,
-    /// No descriptor is left.
+    /// No file descriptor is left.
     Spent,
     Interrupted,
 }
@@ -77,21 +77,21 @@ impl Wrong {
     }
 }
 
-/// What is rolled back.
+/// What a rollback covers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Back {
     State,
     StateAndLog,
 }
 
-/// How far the compression of a backup comes.
+/// How far the compression of a backup gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Gz {
     /// An empty file, with the backup beside it.
     Begun,
     Half,
     Whole,
-    /// The backup itself is gone.
+    /// The backup itself is deleted.
     Done,
 }
 
@@ -102,25 +102,25 @@ pub(super) enum Kind {
     Archive,
 }
 
-/// What a back end does with requests to write.
+/// How a back end handles writes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Weather {
     Fair,
     /// Stores nothing and says so.
     Busy,
-    /// Breaks the connection; nothing is stored.
+    /// Breaks the connection and stores nothing.
     Broken,
-    /// Stores, and breaks the connection.
+    /// Stores, then breaks the connection.
     Mute,
     /// Breaks the connection, and stores a little later.
     Late,
     /// Stores and answers a little later.
     Slow,
-    /// Never answers, and stores nothing.
+    /// Never answers and stores nothing.
     Hung,
-    /// Stores, and says that something went wrong.
+    /// Stores, and answers with an error.
     Confused,
-    /// Stores every other event and says that there were too many.
+    /// Stores every other event and answers that there were too many.
     Half,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct Script {
 }
 
 impl fmt::Display for Script {
-    /// As Rust, one step a line: to be read, and to be pasted among those that were found.
+    /// As Rust code, one step a line, to be pasted into `found.rs`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { outputs, batch, in_flight, steps } = self;
         writeln!(f, "Script {{\n    outputs: vec!{outputs:?},")?;
@@ -147,7 +147,7 @@ impl fmt::Display for Script {
 
 pub(super) fn script() -> impl Strategy<Value = Script> {
     let outputs = prop::sample::subsequence(vec![Loki, Elasticsearch, Archive], 1..=3);
-    // Most agents were there before.
+    // Most agents run before the log exists.
     let first = prop::sample::select(vec![Step::Append(1), Step::Start, Step::Start]);
     let steps = prop::collection::vec(steps(), 1..25);
     (outputs, 1..5_u8, 1..4_u8, first, steps).prop_map(
@@ -163,13 +163,13 @@ impl Script {
         self.steps.iter().any(|step| matches!(step, Step::RollBack(_)))
     }
 
-    /// Whether the agent may end by itself, with an error.
+    /// Whether the agent may end with an error.
     pub(super) fn has_faults(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Fault(..)))
     }
 
-    /// A file that is cut back to what an old checkpoint knew, and dead letters that are gone with their directory, are not
-    /// what a back end holds: where something is rolled back there are none.
+    /// With a rollback there is no file output and no venom. A file is truncated to the length in an old checkpoint,
+    /// and dead letters are lost with the state directory, so the model could not predict them.
     fn made_possible(mut self) -> Self {
         if self.rolls_back() {
             self.outputs.retain(|kind| *kind != Archive);
@@ -197,7 +197,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ]
 }
 
-/// Events that went to the back ends after a snapshot, and others that come in their place.
+/// Events that are sent after a snapshot, and others that replace them.
 fn rolled_back() -> impl Strategy<Value = [Step; 9]> {
     use Step::{Append, Await, RollBack, Snapshot, Start};
     let back = prop::sample::select(vec![Back::State, Back::StateAndLog]);
@@ -219,7 +219,7 @@ fn rolled_back() -> impl Strategy<Value = [Step; 9]> {
     })
 }
 
-/// A disk that fails while events come in, or while the agent starts.
+/// A disk that fails while events are written, or while the agent starts.
 fn failing() -> impl Strategy<Value = [Step; 5]> {
     use Step::{Append, Await, Start};
     let between = prop::sample::select(vec![Step::Rotate, Step::Kill(1), Step::Stop, Append(1)]);
@@ -236,7 +236,7 @@ fn fault() -> impl Strategy<Value = Step> {
         .prop_map(|(kind, wrong, before, count)| Step::Fault(kind, wrong, before, count))
 }
 
-/// A kill while requests are under way.
+/// A kill while requests are in flight.
 fn killed() -> impl Strategy<Value = [Step; 5]> {
     (back_end(), weather(), 1..3_u8, 1..6_u8).prop_map(|(of, weather, requests, events)| {
         let weather = Step::Weather(of, weather, requests);
@@ -244,8 +244,8 @@ fn killed() -> impl Strategy<Value = [Step; 5]> {
     })
 }
 
-/// A backup is deleted that one output has not read, or has not said that it has, while the others go on past it; then
-/// the agent is killed: only a link keeps it.
+/// One output has not read a backup, or its answer is missing, and the others go past it. The backup is deleted and
+/// the agent is killed: only a link keeps the backup.
 fn kept() -> impl Strategy<Value = [Step; 10]> {
     use Step::{Append, Await, Rotate, Start};
     let weather = prop::sample::select(vec![Weather::Busy, Weather::Half, Weather::Hung]);

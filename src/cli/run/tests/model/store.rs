@@ -1,5 +1,5 @@
-//! A back end with a memory, in fair weather and foul. Beside the one that the other tests use it refuses events one by
-//! one, counts what arrives, and is gone when it is dropped.
+//! A fake back end with injected faults. Unlike the one of the other tests it refuses single events, counts requests,
+//! and stops when it is dropped.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,20 +14,20 @@ use super::super::fake::{Request, Stored, answer, found, read};
 use super::super::wire::{bulked, pushed};
 use super::step::Weather;
 
-/// How late what is slow or late comes: well within the time-out of a request.
+/// The delay of slow and late answers: well within the time-out of a request.
 const LATE: Duration = Duration::from_millis(45);
-/// What is later still for want of a processor counts as never having come.
+/// An event that a busy machine delays beyond this counts as never sent.
 const TOO_LATE: Duration = Duration::from_millis(70);
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) stored: Vec<Stored>,
     weather: Option<Weather>,
-    /// For so many requests; `None`: until it changes.
+    /// For this many requests; `None`: until the weather changes.
     lasts: Option<u8>,
-    /// Where the documents of the present index begin.
+    /// Where the documents of the current index begin.
     index: usize,
-    /// Look-ups that fail from now on.
+    /// Number of look-ups that still fail.
     pub(super) deaf: u8,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Store {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     closed: Arc<AtomicBool>,
-    /// Requests to write, of all back ends of the play.
+    /// Writes to all back ends of the play.
     arrived: Arc<AtomicU64>,
 }
 
@@ -76,7 +76,7 @@ impl Store {
         (state.weather, state.lasts) = (Some(weather), (times > 0).then_some(times));
     }
 
-    /// As if nothing had ever been wrong with it.
+    /// Ends all faults.
     pub(super) fn recover(&self) {
         let mut state = self.state();
         (state.weather, state.deaf) = (None, 0);
@@ -95,7 +95,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::SeqCst);
-        // Wakes the one who waits for connections.
+        // Wakes the thread that waits for connections.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -147,7 +147,8 @@ fn look_up(stream: &mut TcpStream, state: &Mutex<State>, request: &Request) {
     answer(stream, 200, "", &body);
 }
 
-/// Whether the sender has gone. What it sent before may still lie in the socket, long after it was given up.
+/// Whether the client has closed the connection. Its request may still be in the socket's buffer, long after it timed
+/// out.
 fn is_given_up(stream: &TcpStream) -> bool {
     let _ = stream.set_nonblocking(true);
     let peeked = stream.peek(&mut [0]);
@@ -155,7 +156,7 @@ fn is_given_up(stream: &TcpStream) -> bool {
     !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Answers whether the connection stays.
+/// Returns whether the connection stays open.
 fn write(
     stream: &mut TcpStream,
     state: &Arc<Mutex<State>>,
@@ -218,7 +219,7 @@ fn write(
         }
         Weather::Hung => {
             drop(held);
-            // Until the other side has had enough.
+            // Until the client closes the connection.
             let _ = io::Read::read(stream, &mut [0]);
             false
         }
@@ -236,7 +237,7 @@ fn store_late(
     (begun.elapsed() < TOO_LATE).then(|| take(&mut held, new, bulk, |_| true))
 }
 
-/// Stores what there is room for and no venom in; the answer to that.
+/// Stores the events that there is room for and that are no venom; returns the answer.
 fn take(
     state: &mut State,
     new: Vec<Stored>,
@@ -255,7 +256,7 @@ fn take(
             (true, _) => json!({"create": {"_id": event.under, "status": 400, "error": {"type": "document_parsing_exception", "reason": "venom"}}}),
             (_, false) => json!({"create": {"_id": event.under, "status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}),
             _ => {
-                // Also where its id is there already, in another index.
+                // Also if another index has the id already.
                 let taken = json!({"create": {"_id": event.under, "status": 201}});
                 state.stored.push(event);
                 taken

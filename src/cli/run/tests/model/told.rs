@@ -1,4 +1,4 @@
-//! What was told to be lost: gap events, set apart from those of the log and compared with what the model knows.
+//! Reported gaps: separates gap events from those of the log, and compares them with the model.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ pub(super) struct Told {
     bytes: u64,
 }
 
-/// Reads a stored line or document; `None` if it is an event of the log.
+/// Parses a stored line or document; `None` if it is an event of the log.
 pub(super) fn told(line: &str) -> Option<Told> {
-    // In a document that holds the line as a string its quotes are escaped.
+    // In a document that holds the line as a string, the quotes are escaped.
     let line = line.replace('\\', "");
     if !line.contains(r#""kind":"Gap""#) {
         return None;
@@ -26,15 +26,15 @@ pub(super) fn told(line: &str) -> Option<Told> {
     Some(Told { id: text("auditID")?, reason: text("reason")?, bytes })
 }
 
-/// Whether each gap was told once.
+/// Whether each gap was reported once.
 pub(super) fn once(told: &[Told]) -> Result<(), String> {
     let ids: BTreeSet<_> = told.iter().map(|told| &told.id).collect();
     if ids.len() < told.len() { Err(format!("a gap was told twice: {told:?}")) } else { Ok(()) }
 }
 
-/// What is wrong with the gaps that one output was told of, given what arrived there. `killed`: what was sent and stored
-/// just before may be told to be lost too, since nobody heard that it was. `spoilt`: with a checkpoint the memory of what
-/// was told before is gone, so many times.
+/// The errors in the gaps that one output received, given the items that it holds. `killed`: events that were stored
+/// just before a kill may be reported as lost, too, since no answer arrived. `spoilt`: how often the record of
+/// reported gaps was lost with a checkpoint.
 pub(super) fn compare(
     told: &[Told],
     arrived: &[Item],
