@@ -45,7 +45,7 @@ pub(crate) use writer::CheckpointWriter;
 /// The content of the checkpoint file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct State {
-    /// The node's name at the first start. It is a label of the output's streams, so it must not change unnoticed.
+    /// The node's name at the first start. It is a label of the events, so it must not change unnoticed.
     pub(crate) node: String,
     /// The cluster's name at the first start, empty if it has none; `None` in a checkpoint of a version that did not
     /// store it.
@@ -79,7 +79,8 @@ pub(crate) struct Pair {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<String>,
     pub(crate) cursor: Cursor,
-    /// No more than this many bytes beyond the cursor were sent, over all generations. [`ALL`]: no bound is known.
+    /// In every generation, nothing was sent further than this many bytes beyond the cursor. [`ALL`]: no bound is
+    /// known.
     pub(crate) reserved: u64,
     /// Scopes in which the output stored what it sent: the places to query for events in doubt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -64,7 +64,7 @@ enum Matters {
 pub(super) fn secure(directory: &Path, look: Look) -> Result<Vec<Remark>, CheckpointError> {
     let mut walk = Walk { look, remarks: Vec::new() };
     // Where a service manager provides a private directory (systemd's `DynamicUser`), this path is a symbolic link
-    // that root owns.
+    // that root owns, in a directory of root.
     let state = walk.directory(CWD, directory, directory.as_os_str(), OFlags::empty())?;
     walk.way(directory);
     let Some(state) = state else { return Ok(walk.remarks) };

@@ -1,5 +1,5 @@
-//! The TCP listener of the pages: it accepts every connection at once, with timeouts, and slow clients never keep a
-//! quick one out.
+//! The TCP listener of the pages: it accepts every connection at once, with timeouts, and slow clients (slowloris)
+//! never keep a quick one out.
 //!
 //! The kernel hands out connections in the order of their arrival, so a probe would wait behind every connection that
 //! is not accepted yet. Therefore all are accepted at once, and wait in user space. There are two sets of places

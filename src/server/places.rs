@@ -162,7 +162,7 @@ impl Place {
         let _ = (&mut self.evicted).await;
     }
 
-    /// As [`Place::evicted`], for polling.
+    /// As `evicted`, for polling.
     pub(super) fn poll_evicted(&mut self, context: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.evicted).poll(context).map(drop)
     }

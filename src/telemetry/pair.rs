@@ -143,7 +143,7 @@ pub(crate) struct PairStats {
     pub(crate) dead_letters_damaged: Level,
     /// When the oldest dead letter was first refused.
     pub(super) dead_letters_oldest: Stamp,
-    /// Both locks are taken once per request and when shown, never for an event, and only to move a value.
+    /// These locks are taken once per request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
     /// Events that the output refuses for a reason that the operator has to fix, while it may accept others.
     waiting: Mutex<Waiting>,
