@@ -1,10 +1,10 @@
-//! Tries whether a directory can be made and written to, as `run` will, and leaves nothing behind.
+//! Tries whether a directory can be created and written to, as `auditrail run` will do, and leaves nothing behind.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Makes the directory with those above it that are missing, writes a file there, and removes all of it.
+/// Creates the directory and its missing parents, writes a file there, and removes all of it.
 pub(crate) fn try_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<_> = directory.ancestors().take_while(|path| !exists(path)).collect();
     let mut made = Vec::new();
@@ -14,7 +14,7 @@ pub(crate) fn try_directory(directory: &Path) -> io::Result<()> {
         .filter(|path| !path.as_os_str().is_empty())
         .try_for_each(|path| fs::create_dir(path).inspect(|()| made.push(path)))
         .and_then(|()| write(directory));
-    // Only what was made here, and only while it is empty.
+    // Removes only the directories that this call created, and only while they are empty.
     let removed = made.into_iter().rev().try_for_each(fs::remove_dir);
     tried.and(removed)
 }

@@ -1,4 +1,5 @@
-//! The bounds on disk space: etcd's disk is often the same.
+//! The bounds on disk space for the state directory (`disk.max_bytes`, `disk.min_free`): it often shares a disk with
+//! etcd.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,14 +7,15 @@ use std::path::{Path, PathBuf};
 use crate::config::{Disk, MinFree};
 use crate::disk;
 
-/// `disk`: how much may lie below the state directory, and how much must stay free on its file system.
+/// The `disk` section: the most bytes below the state directory, and the space that must stay free on its file
+/// system.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     directory: PathBuf,
     limits: Disk,
 }
 
-/// What the state directory holds and what its file system has left.
+/// Bytes that the state directory holds, and the free and total bytes of its file system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     pub(crate) used: u64,
@@ -26,7 +28,7 @@ impl Budget {
         Self { directory: directory.to_owned(), limits }
     }
 
-    /// Looks at the disk.
+    /// Measures the disk usage.
     ///
     /// # Errors
     /// If the directory or its file system cannot be examined.
@@ -36,7 +38,7 @@ impl Budget {
         Ok(Usage { used: bytes_below(&self.directory)?, free, total })
     }
 
-    /// Whether so many more bytes fit; otherwise what is spent and what to do.
+    /// Whether `more` bytes fit. The inner error says which limit is reached and what to do.
     ///
     /// # Errors
     /// If the disk cannot be examined.
@@ -63,13 +65,13 @@ impl Budget {
     }
 }
 
-/// Bytes of all files below a directory.
+/// Bytes of all files below a directory, at any depth.
 fn bytes_below(directory: &Path) -> io::Result<u64> {
     let mut sum = 0;
     for entry in disk::list(directory)? {
         let entry = entry?;
         let meta = match entry.metadata() {
-            // Files come and go while this is counted.
+            // Files are created and removed while this counts.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
         };

@@ -1,7 +1,8 @@
-//! Whether a checkpoint file is the one that was written, or a copy: of a backup that was restored, or of another machine's.
+//! Tells whether a checkpoint file is the original or a copy: restored from a backup, or taken from another machine.
 //!
-//! A file says inside when it was made, and the file system says so too: whatever is done to the file, the two agree, and in
-//! no copy do they. A machine that was rolled back with its disk is not recognised here.
+//! The file holds its own birth time, and the file system reports one too. They agree for the original, whatever is
+//! done to it (rename, chmod), and differ in every copy. Not recognised: a machine that was rolled back together with
+//! its disk.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +11,13 @@ use std::time::SystemTime;
 use super::State;
 use crate::event::Nanos;
 
-/// When a file was made; `None` where the file system does not keep that.
+/// Birth time of a file; `None` where the file system does not keep one.
 pub(super) fn born(meta: &fs::Metadata) -> Option<Nanos> {
     let since = meta.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Nanos::try_from(since.as_nanos()).ok()
 }
 
-/// Why this is not the file that was written, if so. Clocks that were set make no difference: both times are of one file.
+/// Why this file is a copy, if it is one. A changed clock makes no difference: both times are of the same file.
 pub(super) fn copied(path: &Path, state: &State) -> Option<String> {
     let made = born(&fs::metadata(path).ok()?)?;
     let written = state.born.filter(|written| *written != made)?;
@@ -44,11 +45,11 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         store.save(&named("one")).unwrap();
         if born(&fs::metadata(&path).unwrap()).is_none() {
-            // This file system does not say, so nothing is noticed and nothing is claimed.
+            // This file system reports no birth time, so a copy cannot be recognised.
             return;
         }
         drop(store);
-        // What happens to a file that stays where it is: another owner or mode, another time, another name.
+        // Changes that keep the file the original: another owner or mode, another modification time, another name.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH).unwrap();

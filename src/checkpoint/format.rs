@@ -1,5 +1,5 @@
-//! The framing of the checkpoint file: a line that says version, length, checksum and keyed hash, then the state as JSON.
-//! Pure. Version 0.1.0 wrote no keyed hash, and passes over one.
+//! The framing of the checkpoint file: a first line with version, length, CRC-32 and keyed hash (HMAC), then the
+//! state as JSON. Pure. Version 0.1.0 wrote no keyed hash, and ignores one when it reads.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::State;
 use super::seal;
 use crate::event::Key;
 
-/// The format that this build writes, and the newest that it reads.
+/// The format version that this build writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -15,36 +15,36 @@ struct Frame {
     version: u32,
     /// Bytes after this line.
     length: usize,
-    /// Of the version, as four bytes, and those bytes; in hexadecimal. So it stays in every version: what a newer one
-    /// wrote can be told from what a bad disk made of ours.
+    /// CRC-32 over the version, as four little-endian bytes, and the body; in hexadecimal. Every future version must
+    /// keep this, so that a file of a newer version can be told from a damaged one of ours.
     crc32: String,
-    /// Who wrote it: see `seal.rs`.
+    /// HMAC of the body, which says who wrote it: see `seal.rs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hmac: Option<String>,
 }
 
-/// Who wrote a checkpoint that is whole, as its keyed hash tells.
+/// Who wrote an undamaged checkpoint, according to its keyed hash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Author {
     /// A holder of the node's key wrote it.
     Known,
-    /// Somebody without it did, or wrote to it since.
+    /// Somebody without the key wrote it, or changed it since.
     Other,
-    /// There is no hash, as in version 0.1.0.
+    /// It has no hash, like those of version 0.1.0.
     NotSaid,
 }
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FormatError {
-    /// Any sort of damage; what is said is for people.
+    /// Damage of any kind; the text is for people.
     #[error("{0}")]
     Damaged(String),
     #[error("it is of version {0}, and this build reads up to {VERSION}")]
     Newer(u32),
 }
 
-/// The checksum of a body.
+/// The checksum of a body, in hexadecimal.
 pub(super) fn checksum(version: u32, body: &[u8]) -> String {
     let mut crc32 = crc32fast::Hasher::new();
     crc32.update(&version.to_le_bytes());
@@ -67,7 +67,7 @@ pub(super) fn write(state: &State, key: &Key) -> serde_json::Result<Vec<u8>> {
 /// Reads a checkpoint file, and says whether a holder of this key wrote it.
 ///
 /// # Errors
-/// If it is cut, changed in any byte by accident, or of a newer version.
+/// If the file is truncated, changed in any byte by accident, or of a newer version.
 pub(super) fn read(file: &[u8], key: &Key) -> Result<(State, Author), FormatError> {
     let damaged = |what: String| FormatError::Damaged(what);
     let newline =
@@ -193,10 +193,10 @@ mod tests {
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[at] ^= 1 << bit;
-                // Nor is it taken for what a newer version wrote: that would keep the agent from starting.
+                // Damage must not look like a newer version: that would keep the agent from starting.
                 let read = read(&flipped, &KEY);
                 let damaged = matches!(read, Err(FormatError::Damaged(_)));
-                // Where the name of the hash is changed, nobody is known to have written it.
+                // If the name of the hash's field is changed, the file has no hash, so its author is not known.
                 let unsigned = matches!(read, Ok((_, Author::NotSaid)));
                 assert!(damaged || unsigned, "bit {bit} of byte {at}");
             }

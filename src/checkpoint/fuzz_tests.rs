@@ -1,4 +1,5 @@
-//! Any bytes as a checkpoint, whole and as what a right frame holds: read or refused, and what is read is written back.
+//! Fuzz target: any bytes as a checkpoint file, and as the body in a valid frame. They are read or refused, and a
+//! state that was read survives writing and reading.
 
 use super::State;
 use super::format::{Author, checksum};
@@ -10,13 +11,13 @@ fn read(bytes: &[u8]) -> Option<(State, Author)> {
     super::format::read(bytes, &KEY).ok()
 }
 
-/// See the module.
+/// Fuzz entry point: see the module's header.
 pub(crate) fn checkpoint(data: &[u8]) {
     if let Some((state, _)) = &read(data) {
         round(state);
         changed(data, state);
     }
-    // The checksum keeps random bytes out: here they have a right one.
+    // The checksum would reject random bytes, so here they get a valid one.
     let (length, crc32) = (data.len(), checksum(1, data));
     let frame = format!("{{\"version\":1,\"length\":{length},\"crc32\":\"{crc32}\"}}\n");
     let framed = [frame.as_bytes(), data, b"\n"].concat();
@@ -31,7 +32,7 @@ pub(crate) fn checkpoint(data: &[u8]) {
     }
 }
 
-/// What is written reads back as itself.
+/// A written state reads back unchanged.
 fn round(state: &State) {
     let written = super::format::write(state, &KEY);
     assert!(written.is_ok());
@@ -39,7 +40,7 @@ fn round(state: &State) {
     assert_eq!(again, Some((state.clone(), Author::Known)));
 }
 
-/// No prefix and no change of a bit passes for a checkpoint, unless it says the same.
+/// No truncation and no flipped bit passes for a checkpoint, unless it holds the same state.
 fn changed(data: &[u8], state: &State) {
     for at in (0..data.len()).step_by(1 + data.len() / 64) {
         assert!(read(&data[..at]).is_none());

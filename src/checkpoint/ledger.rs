@@ -1,4 +1,8 @@
-//! What one pipeline has done, shared with the keeper that writes it down.
+//! The ledger: cursor, reservation and gaps of one pipeline, shared with the task that writes the checkpoint.
+//!
+//! Promised: a pipeline sends nothing beyond the reservation (the *grant*) of the last written checkpoint, and no gap
+//! before a checkpoint holds it. So after a kill the events in doubt are known. This file writes nothing itself: see
+//! `writer.rs`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -7,44 +11,44 @@ use super::{ALL, FileMark, Pair};
 use crate::event::{Cursor, Fingerprint, GapRecord, IdScheme, Nanos, Progress};
 use crate::telemetry::PairStats;
 
-/// Bytes that may be sent beyond the saved cursor: enough that saving once an interval seldom makes a pipeline wait,
-/// and few enough that looking them up after a kill takes moments.
+/// Bytes that may be sent beyond the saved cursor. It is large enough that one checkpoint per interval seldom makes a
+/// pipeline wait, and small enough that looking up the events in doubt after a kill takes moments.
 pub(crate) const RESERVE: u64 = 64 << 20;
 
-/// The books of one pipeline.
+/// The ledger of one pipeline.
 pub(crate) struct Ledger {
     books: Mutex<LedgerState>,
-    /// The keeper saved: reservations may have grown.
+    /// Notified after each checkpoint: grants may have grown.
     granted: Notify,
-    /// Shared by all ledgers: something is to be saved.
+    /// Shared by all ledgers: notified when there is something to save.
     moved: Arc<Notify>,
-    /// Makes durable what the cursor stands on, where the output is a file.
+    /// For a file output: fsyncs the file, so that the bytes up to the cursor are durable.
     sync: Option<Box<dyn Fn() -> std::io::Result<()> + Send + Sync>>,
 }
 
 struct LedgerState {
     pair: Pair,
-    /// The output's present scope.
+    /// The output's present scope: where it stores what is sent now.
     scope: String,
-    /// Bytes acknowledged and handed out, since the start.
+    /// Bytes acknowledged to this process and handed out by the reader, since the start.
     acked: u64,
     /// Sending is allowed up to here, counted like `acked`.
     grant: u64,
-    /// Sending was allowed, and so may have happened, up to here.
+    /// The highest end that was granted to the pipeline. So much may have been sent.
     used: u64,
-    /// How much to reserve at the next save.
+    /// Bytes beyond `acked` to reserve at the next save.
     reserve: u64,
-    /// What an earlier process may have sent beyond the cursor, as long as it has not been passed.
+    /// Bytes beyond the cursor that an earlier process may have sent and that this one has not passed yet.
     old: u64,
-    /// Gaps entered since the start, and how many of these are written down.
+    /// Gaps entered since the start, and how many of them a checkpoint holds.
     gaps: u64,
     gaps_written: u64,
     changed: bool,
-    /// A pipeline waits for the grant to grow.
+    /// A pipeline is waiting for the grant to grow.
     waiting: bool,
 }
 
-/// A copy of the books at one moment, to be written down.
+/// A copy of the ledger at one moment, to be written to the checkpoint.
 pub(super) struct Entry {
     pub(super) pair: Pair,
     acked: u64,
@@ -52,7 +56,7 @@ pub(super) struct Entry {
 }
 
 impl LedgerState {
-    /// Takes the grant up to `end`, if it reaches so far.
+    /// Records that sending up to `end` may happen, if the grant reaches so far; returns whether it does.
     fn use_grant(&mut self, end: u64) -> bool {
         let granted = end <= self.grant;
         if granted {
@@ -61,14 +65,14 @@ impl LedgerState {
         granted
     }
 
-    /// Whether a pipeline waits for the grant to grow, or soon will: half of it is used up, and a save would add to it.
+    /// Whether a pipeline waits for the grant to grow, or soon will: half of it is used, and a save would add to it.
     fn runs_short(&self) -> bool {
         let left = self.grant.saturating_sub(self.used);
         let gain = self.acked.saturating_add(self.reserve).saturating_sub(self.grant);
         self.waiting || (left < self.reserve / 2 && gain >= self.reserve / 4)
     }
 
-    /// Moves to the losses the gaps that are delivered and that the cursor has passed, or whose generation is `gone`.
+    /// Moves gaps to the losses if they are delivered and the cursor has passed them or their generation is `gone`.
     fn forget_gaps(&mut self, gone: impl Fn(&Fingerprint) -> bool) {
         let Pair { cursor, gaps, losses, .. } = &mut self.pair;
         gaps.retain(|gap| {
@@ -88,8 +92,8 @@ impl LedgerState {
 }
 
 impl Ledger {
-    /// The books of a pair that starts from `pair`, whose `reserved` bytes are in doubt. What is sent goes to `scope`, under
-    /// ids made of `ids`.
+    /// The ledger of a pair that starts from `pair`, whose `reserved` bytes are in doubt. Events will be sent to
+    /// `scope` under ids made by the scheme `ids`.
     pub(crate) fn new(
         mut pair: Pair,
         scope: String,
@@ -107,7 +111,8 @@ impl Ledger {
             used: 0,
             reserve: RESERVE,
             old,
-            // Those that an earlier process entered wait for a save too, which says where they may be sent.
+            // Gaps that an earlier process entered wait for a save too, which records the scope where they may be
+            // sent.
             gaps,
             gaps_written: 0,
             changed: false,
@@ -116,8 +121,9 @@ impl Ledger {
         Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: None }
     }
 
-    /// The books of a file output. Its file is cut back to the mark at start, so that nothing is ever in doubt: once the
-    /// mark is written down, which is waited for. `sync` is called before its cursor is written down.
+    /// The ledger of a file output. The output truncates its file to the mark at the start, so nothing is ever in
+    /// doubt once that mark is in a checkpoint; the pipeline waits for that. `sync` is called before a checkpoint
+    /// holds the cursor.
     pub(crate) fn of_file(
         pair: Pair,
         moved: Arc<Notify>,
@@ -140,7 +146,8 @@ impl Ledger {
     }
 
     fn books(&self) -> MutexGuard<'_, LedgerState> {
-        // Between two statements the books may not agree, but no statement in between can panic.
+        // Between two statements the fields may not agree, but no statement in between can panic, so a poisoned lock
+        // is safe to use.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,7 +160,7 @@ impl Ledger {
         look(&self.books().pair.cursor)
     }
 
-    /// Sets the cursor from which a pipeline starts that knew nothing.
+    /// Sets the cursor of a pipeline that starts without any.
     pub(crate) fn start(&self, cursor: Cursor) {
         let mut books = self.books();
         books.pair.cursor = cursor;
@@ -161,7 +168,7 @@ impl Ledger {
         self.moved.notify_one();
     }
 
-    /// Moves the cursor: everything up to `progress` is delivered, or durably refused.
+    /// Moves the cursor: everything up to `progress` is acknowledged, stored as a dead letter, or reported as a gap.
     pub(crate) fn advance(
         &self,
         generation: Fingerprint,
@@ -181,25 +188,26 @@ impl Ledger {
         self.moved.notify_one();
     }
 
-    /// An event of this time is acknowledged; only the first one counts.
+    /// Records that an event of this time is acknowledged; only the first call counts.
     pub(crate) fn begins(&self, time: Nanos) {
         self.books().pair.losses.since.get_or_insert(time);
     }
 
-    /// Shows the gaps of earlier processes.
+    /// Adds the gaps of earlier processes to the statistics of the pipeline.
     pub(crate) fn show_losses(&self, stats: &PairStats) {
         let books = self.books();
         books.pair.losses.show(&books.pair.gaps, stats);
     }
 
-    /// Forgets generations that exist no more.
+    /// Drops generations that no longer exist.
     pub(crate) fn forget(&self, gone: impl Fn(&Fingerprint) -> bool) {
         let mut books = self.books();
         books.forget_gaps(&gone);
         books.pair.cursor.generations.retain(|fingerprint, _| !gone(fingerprint));
     }
 
-    /// Reading has passed everything that an earlier process may have sent, where no bound of that was known.
+    /// The reader has passed everything that an earlier process may have sent. Ends the doubt if it had no bound
+    /// ([`ALL`]).
     pub(crate) fn doubt_passed_unless_bounded(&self) {
         let mut books = self.books();
         if books.old == ALL {
@@ -207,7 +215,7 @@ impl Ledger {
         }
     }
 
-    /// Waits until sending up to `end`, counted in bytes since the start, is written down as possible.
+    /// Waits until the checkpoint allows sending up to `end`, counted in bytes since the start.
     pub(crate) async fn granted(&self, end: u64) {
         loop {
             let saved = self.granted.notified();
@@ -218,7 +226,7 @@ impl Ledger {
                 }
                 let needed = end - books.acked;
                 if self.sync.is_none() {
-                    // Twice, so that a fast back end waits for few saves.
+                    // Doubled, so that a fast back end waits for few checkpoints.
                     books.reserve = books.reserve.max(needed.saturating_mul(2));
                 }
                 books.changed = true;
@@ -234,7 +242,7 @@ impl Ledger {
         self.books().use_grant(end)
     }
 
-    /// Enters a gap, before it is sent and before the cursor passes it.
+    /// Enters a gap. The caller does so before the gap is sent and before the cursor passes it.
     pub(crate) fn enter_gap(&self, gap: GapRecord) {
         let mut books = self.books();
         books.pair.gaps.push(gap);
@@ -243,24 +251,24 @@ impl Ledger {
         self.moved.notify_one();
     }
 
-    /// Looks at the gaps that are known: those not delivered, and those that the cursor has not passed.
+    /// Borrows the known gaps: those not delivered, and those that the cursor has not passed.
     pub(crate) fn with_gaps<T>(&self, look: impl FnOnce(&[GapRecord]) -> T) -> T {
         look(&self.books().pair.gaps)
     }
 
-    /// Gaps that are not delivered.
+    /// Number of gaps that are not delivered.
     pub(crate) fn gaps_to_send(&self) -> usize {
         self.books().gaps_to_send()
     }
 
-    /// Waits until every gap entered so far is written down, so that it can be sent.
+    /// Waits until a checkpoint holds every gap entered so far, so that they can be sent.
     pub(crate) async fn gaps_written(&self) {
         let entered = self.books().gaps;
         loop {
             let saved = self.granted.notified();
             {
                 let mut books = self.books();
-                // A file needs no more than its first mark.
+                // A file output needs no more than a checkpoint with its first mark.
                 let is_file = self.sync.is_some();
                 if if is_file { books.grant > 0 } else { books.gaps_written >= entered } {
                     return;
@@ -272,8 +280,8 @@ impl Ledger {
         }
     }
 
-    /// These gaps are delivered. They are kept until the cursor has passed them, so that what is read again after a kill
-    /// is not told again.
+    /// Marks gaps as delivered. They are kept until the cursor has passed them, so that a gap that is found again
+    /// after a kill is not sent as a duplicate.
     pub(crate) fn gaps_delivered(&self, ids: &[Fingerprint]) {
         let mut books = self.books();
         for gap in &mut books.pair.gaps {
@@ -284,24 +292,25 @@ impl Ledger {
         self.moved.notify_one();
     }
 
-    /// Everything that was sent is acknowledged: nothing is in doubt until something is sent again.
+    /// Everything that was sent is acknowledged: nothing is in doubt until something is sent again. For a clean
+    /// shutdown.
     pub(crate) fn settle(&self) {
         let mut books = self.books();
         (books.reserve, books.grant, books.used) = (0, books.acked, books.acked);
         books.changed |= books.pair.reserved > 0;
     }
 
-    /// Whether a save is needed.
+    /// Whether anything changed since the last save.
     pub(super) fn is_due(&self) -> bool {
         self.books().changed
     }
 
-    /// Whether a save is needed before its time, so that sending need not wait for it.
+    /// Whether a save is needed before the interval ends, so that sending need not wait for it.
     pub(super) fn runs_short(&self) -> bool {
         self.books().runs_short()
     }
 
-    /// What is to be saved now.
+    /// Takes a copy of what to save now.
     pub(super) fn entry(&self) -> Entry {
         let mut books = self.books();
         books.changed = false;
@@ -309,7 +318,7 @@ impl Ledger {
         if self.sync.is_none() {
             let used = books.used.saturating_sub(books.acked);
             reserved = books.reserve.max(books.old).max(used);
-            // From now on the file may say this and no more, whether or not anyone hears that it was written.
+            // From here on the checkpoint file may hold this reservation, even if the write is reported as failed.
             books.grant = books.grant.min(books.acked.saturating_add(reserved));
         }
         if books.old == 0 && books.gaps_to_send() == 0 {
@@ -322,18 +331,19 @@ impl Ledger {
         books.pair.reserved = reserved;
         let mut pair = books.pair.clone();
         if self.sync.is_some() {
-            // What a file holds beyond its mark is cut off, so the same gap is met again as if for the first time.
+            // After a kill the file is truncated to its mark, so the same gap is detected again as if for the first
+            // time.
             pair.gaps.clear();
         }
         Entry { pair, acked: books.acked, gaps: books.gaps }
     }
 
-    /// Makes durable what an entry taken before stands on.
+    /// For a file output: fsyncs the bytes that an entry taken before relies on.
     pub(super) fn sync(&self) -> std::io::Result<()> {
         self.sync.as_ref().map_or(Ok(()), |sync| sync())
     }
 
-    /// An entry was saved.
+    /// An entry is in the written checkpoint.
     pub(super) fn saved(&self, entry: &Entry) {
         let mut books = self.books();
         let reserved = if self.sync.is_some() { u64::MAX } else { entry.pair.reserved };
@@ -344,7 +354,7 @@ impl Ledger {
         self.granted.notify_waiters();
     }
 
-    /// An entry could not be saved: it is still due.
+    /// An entry could not be saved, so a save is still due.
     pub(super) fn not_saved(&self) {
         self.books().changed = true;
     }

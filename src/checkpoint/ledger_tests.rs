@@ -1,4 +1,4 @@
-//! The books: what may be sent when, and what is kept for how long.
+//! The ledger: when a pipeline may send, and how long scopes and gaps are kept.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn the_reservation_runs_short_when_half_is_used_and_a_save_would_add_to_it() {
     let ledger = ledger(0);
     ledger.saved(&ledger.entry());
     assert!(ledger.is_granted(RESERVE / 2 + 1));
-    // Nothing is acknowledged: a save would reserve no more than is reserved already.
+    // Nothing is acknowledged, so a save would reserve no more than is reserved already.
     assert!(!ledger.runs_short());
     advance(&ledger, RESERVE / 4 - 1);
     assert!(!ledger.runs_short());
@@ -70,7 +70,8 @@ fn a_save_that_reserves_less_than_the_one_before_takes_the_rest_back_before_it_i
     ledger.saved(&ledger.entry());
     assert!(ledger.is_granted(RESERVE * 2));
     ledger.doubt_passed_unless_bounded();
-    // What was allowed already may be on its way: the next save covers it, and nothing more is allowed meanwhile.
+    // Bytes that were granted already may be in flight: the next save covers them, and nothing more is granted
+    // meanwhile.
     assert_eq!(ledger.entry().pair.reserved, RESERVE * 2);
     assert!(!ledger.is_granted(RESERVE * 2 + 1));
     advance(&ledger, RESERVE * 2);

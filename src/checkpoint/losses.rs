@@ -1,7 +1,7 @@
-//! What of the log an output will never get, kept for as long as the state directory is: so that a restart hides no gap.
+//! The gaps that an output will never get, counted for the life of the state directory, so that a restart hides none.
 //!
-//! A gap is in the journal ([`Pair::gaps`](super::Pair::gaps)) from its detection until the cursor has passed it, and
-//! moves here in the same checkpoint in which it leaves there. So it is counted once, whatever is killed in between.
+//! A gap is in the journal ([`Pair::gaps`](super::Pair::gaps)) from its detection until the cursor has passed it. One
+//! checkpoint both removes it there and adds it here, so it is counted once even if the agent is killed in between.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::event::{GapRecord, Nanos};
 use crate::telemetry::{GapSeen, PairStats, Time};
 
-/// Gaps that are kept one by one; of older ones only the number and the bytes are.
+/// The number of gaps kept one by one; older ones are only counted, with their bytes.
 const LAST: usize = 20;
 
-/// Counts for ever, and the last gaps.
+/// Lasting counts by reason, and the latest gaps.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Losses {
@@ -39,7 +39,7 @@ impl Losses {
         *self == Self::default()
     }
 
-    /// Takes over a gap that leaves the journal.
+    /// Adds a gap that leaves the journal.
     pub(super) fn add(&mut self, gap: &GapRecord) {
         let Some(seen) = seen(gap) else { return };
         let total = self.totals.entry(seen.reason.clone()).or_default();
@@ -51,7 +51,7 @@ impl Losses {
         }
     }
 
-    /// Shows all that is known of gaps, those in the journal too, in the numbers of a pipeline that begins.
+    /// Shows all known gaps, including those in the journal, in the statistics of a pipeline that starts.
     pub(crate) fn show(&self, journal: &[GapRecord], stats: &PairStats) {
         let mut all = self.clone();
         for gap in journal {
@@ -69,7 +69,7 @@ impl Losses {
     }
 }
 
-/// What the line of a gap says, which is ours.
+/// Parses a gap's line, which the agent wrote itself.
 fn seen(gap: &GapRecord) -> Option<GapSeen> {
     let line: serde_json::Value = serde_json::from_str(&gap.line).ok()?;
     let inside = &line["gap"];
@@ -130,7 +130,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Losses>(&text).unwrap(), losses);
     }
 
-    /// As version 0.1.0 wrote it; and what is new is beside what it reads, not instead of it.
+    /// A checkpoint as version 0.1.0 wrote it. New fields are added beside the old ones, which stay readable for that
+    /// version.
     #[test]
     fn a_checkpoint_from_before_losses_were_kept_is_read_and_reads_as_before() {
         let old = r#"{"node":"cp-1","pairs":[{"input":"api","output":"loki","cursor":{"generations":

@@ -1,12 +1,17 @@
-//! What must survive the process: how far each output has come, and how far beyond that something may have been sent.
+//! The checkpoint and the state directory: how far each output has acknowledged each input, and how far beyond that
+//! point events may have been sent.
 //!
-//! `format.rs` is the file's framing, `seal.rs` tells who wrote it, `copied.rs` tells a restored one. `state_dir.rs` is the
-//! directory with its lock and key, `permissions.rs` who may do what there, `origin.rs` what can be found. `ledger.rs` what one pipeline and
-//! the keeper share, `writer.rs` the task that writes, `budget.rs` the bounds on disk space.
+//! `format.rs` frames the checkpoint file, `seal.rs` authenticates it with an HMAC, `copied.rs` recognises a restored
+//! copy. `state_dir.rs` is the directory with its lock and the node's key, `permissions.rs` checks owners and modes
+//! there, `origin.rs` holds the result of loading and the errors. `ledger.rs` is the state that one pipeline shares
+//! with the checkpoint writer, `writer.rs` the task that writes, `losses.rs` the lasting counts of gaps, `budget.rs`
+//! the bounds on disk space.
 //!
-//! Promised: an error never moves a cursor; nothing is sent beyond what the last written checkpoint reserves; one write
-//! serves all pipelines, there is one a `checkpoint_interval` at most unless a backlog uses up what is reserved, and none at all when
-//! nothing moved.
+//! Promised: an error never moves a cursor. Nothing is sent beyond the bytes that the last written checkpoint
+//! reserves. One write serves all pipelines; there is at most one per `checkpoint_interval` unless a backlog uses up
+//! the reservation, and none when nothing moved.
+//! Not promised: that the events after the cursor were not sent. Those within the reservation are in doubt after a
+//! kill.
 
 use std::path::PathBuf;
 
@@ -37,27 +42,29 @@ pub(crate) use permissions::Remark;
 pub(crate) use state_dir::Store;
 pub(crate) use writer::CheckpointWriter;
 
-/// Everything that is kept.
+/// The content of the checkpoint file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct State {
-    /// The node's name as of the first start: it is a label, so it must not change in silence.
+    /// The node's name at the first start. It is a label of the events, so it must not change unnoticed.
     pub(crate) node: String,
-    /// That of the cluster likewise, empty where it has none; `None` if a version wrote this that did not say.
+    /// The cluster's name at the first start, empty if it has none; `None` in a checkpoint of a version that did not
+    /// store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<String>,
     pub(crate) pairs: Vec<Pair>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) inputs: Vec<Seen>,
-    /// When the file that this stands in was made, by the word of the file system: a copy was made later.
+    /// Birth time of the file that holds this state, as the file system reports it. A copy of the file has a later
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) born: Option<Nanos>,
 }
 
-/// The generations that were seen of one input.
+/// The generations seen of one input.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Seen {
     pub(crate) input: String,
-    /// The live log, by which an input with a new name is known.
+    /// Path of the live log. It identifies an input that was renamed in the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<PathBuf>,
     pub(crate) generations: Sightings,
@@ -68,22 +75,23 @@ pub(crate) struct Seen {
 pub(crate) struct Pair {
     pub(crate) input: String,
     pub(crate) output: String,
-    /// The output's type and endpoint, by which one with a new name is known.
+    /// The output's type and endpoint. They identify an output that was renamed in the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<String>,
     pub(crate) cursor: Cursor,
-    /// Nothing was sent further than so many bytes beyond the cursor, in any generation. [`ALL`]: no such bound is known.
+    /// In every generation, nothing was sent further than this many bytes beyond the cursor. [`ALL`]: no bound is
+    /// known.
     pub(crate) reserved: u64,
-    /// Where the output put what it sent: where to look for what is in doubt.
+    /// Scopes in which the output stored what it sent: the places to query for events in doubt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
-    /// What the ids were made of under which anything was ever sent: under all of these it is looked up. None in a checkpoint of
-    /// version 0.1.0, which sent under [`IdScheme::Position`].
+    /// The schemes by which event ids were made for anything that was ever sent. Events in doubt are looked up under
+    /// each of them. Empty in a checkpoint of version 0.1.0, which sent under [`IdScheme::Position`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ids: Vec<IdScheme>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<FileMark>,
-    /// Gaps that were detected and that the cursor has not passed: so many as may be under way.
+    /// Detected gaps that the cursor has not passed. Bounded by the number of gaps that may be in flight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) gaps: Vec<GapRecord>,
     /// Gaps that the cursor has passed.
@@ -91,10 +99,10 @@ pub(crate) struct Pair {
     pub(crate) losses: Losses,
 }
 
-/// Everything that exists may have been sent.
+/// Value of [`Pair::reserved`] without a bound: every byte that exists may have been sent.
 pub(crate) const ALL: u64 = u64::MAX;
 
-/// How long a file output's file was, and which of its files, when the cursor stood where it stands.
+/// The file of a file output at the moment when the cursor was where it is: which of its files, and how long.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct FileMark {
     /// Counts rotations.
@@ -104,12 +112,12 @@ pub(crate) struct FileMark {
 }
 
 impl State {
-    /// What is known of a pair.
+    /// The stored progress of a pair of input and output.
     pub(crate) fn pair(&self, input: &str, output: &str) -> Option<&Pair> {
         self.pairs.iter().find(|pair| pair.input == input && pair.output == output)
     }
 
-    /// What was seen of an input.
+    /// The generations seen of an input.
     pub(crate) fn seen(&self, input: &str) -> Sightings {
         let seen = self.inputs.iter().find(|seen| seen.input == input);
         seen.map(|seen| seen.generations.clone()).unwrap_or_default()

@@ -41,7 +41,7 @@ pub(crate) enum CheckpointError {
 }
 
 impl CheckpointError {
-    /// Whether no restart mends it: somebody has to do something about what is there.
+    /// Whether a restart cannot fix this: the operator has to change something in the state directory.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -50,18 +50,18 @@ impl CheckpointError {
     }
 }
 
-/// Where a loaded state came from, which decides how much is in doubt.
+/// Where a loaded state came from, which decides how many events are in doubt.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Origin {
-    /// There has never been one.
+    /// There has never been a checkpoint.
     First,
-    /// The last one written.
+    /// The last checkpoint written.
     Current,
-    /// A copy of one that was written, so perhaps not the last.
+    /// A copy of a checkpoint, so it may not be the last one written. The text says why it is known to be a copy.
     Restored(String),
-    /// An older one; the reason says what is wrong with the last.
+    /// An older checkpoint; the text says what is wrong with the last.
     Previous(String),
-    /// There was one, and nothing can be read of it.
+    /// There was a checkpoint, and none can be read; the text says why.
     Lost(String),
 }
 
@@ -70,8 +70,9 @@ pub(crate) enum Origin {
 pub(crate) struct Loaded {
     pub(crate) state: State,
     pub(crate) origin: Origin,
-    /// Somebody else than this agent wrote a checkpoint, which is not used: which, and how that shows.
+    /// Somebody other than this agent wrote a checkpoint, so it was not used. The text names the file and the
+    /// evidence.
     pub(crate) forged: Option<String>,
-    /// `false`: the checkpoint is of an earlier version, which did not authenticate it. That is accepted once.
+    /// `false`: an earlier version wrote the checkpoint and did not authenticate it. That is accepted once.
     pub(crate) is_signed: bool,
 }

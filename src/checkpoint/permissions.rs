@@ -1,8 +1,9 @@
-//! Owners and modes in the state directory, looked at before anything there is used.
+//! Checks owners and modes (permissions) in the state directory before anything there is used.
 //!
-//! Another user who may write there can replace the checkpoint or the key, and one who may read there can read the key and
-//! the dead letters. What is too open and ours is closed, through its descriptor, so that no link is followed. What may not
-//! be ours, or what another user may have changed, is refused: nobody but the operator knows what it is worth.
+//! Another user with write access could replace the checkpoint or the key; one with read access could read the key
+//! and the dead letters. If a file of ours is too open, the agent takes the permissions away with fchmod on its
+//! descriptor, so that no symbolic link is followed. The agent refuses a file that belongs to another user, or a key
+//! or checkpoint that another user may have changed: only the operator can judge what it is worth.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -20,49 +21,50 @@ use super::CheckpointError;
 use super::state_dir::{CURRENT, KEY, LOCK, PREVIOUS};
 use crate::disk::private::{self, kind, may_own, ours, own, set_mode};
 
-/// Permissions of anybody but the owner.
+/// Permission bits of everybody but the owner.
 const OTHERS: RawMode = 0o077;
-/// Permission to write of anybody but the owner.
+/// Write permission of everybody but the owner.
 const WRITE: RawMode = 0o022;
 const STICKY: RawMode = 0o1000;
 
-/// What was found too open.
+/// A file or directory that is too open.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Remark {
-    /// It is closed now, or will be at the next start: the path, and the mode it had.
+    /// The agent closed it now, or will at the next start. The text is the path and the mode it had.
     Open(String),
     /// Others could read the node's secret.
     KeyWasReadable(String),
-    /// It cannot be mended from here; what to do about it.
+    /// The agent cannot fix it; the text says what to do about it.
     Stays(String),
 }
 
-/// Who looks: the agent, or somebody who changes nothing.
+/// Whether to change modes: the agent does, commands that only inspect do not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Look {
-    /// Closes what is too open.
+    /// Takes permissions away from files that are too open.
     Mend,
-    /// Only says so.
+    /// Only reports them.
     Only,
 }
 
 /// How much it matters that others may write to a file.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Matters {
-    /// It decides what is sent.
+    /// The file decides what is sent.
     Much,
-    /// It is the secret too.
+    /// The file decides what is sent, and is secret too.
     Secret,
     Little,
 }
 
-/// Goes through the state directory.
+/// Checks the state directory and the files in it.
 ///
 /// # Errors
-/// If something there is not the agent's own, or another user may have changed what decides about delivery.
+/// If a file there is not the agent's own, or if another user may have changed one that decides what is delivered.
 pub(super) fn secure(directory: &Path, look: Look) -> Result<Vec<Remark>, CheckpointError> {
     let mut walk = Walk { look, remarks: Vec::new() };
-    // Where a service manager gives a private directory this is a link, of root in a directory of root.
+    // Where a service manager provides a private directory (systemd's `DynamicUser`), this path is a symbolic link
+    // that root owns, in a directory of root.
     let state = walk.directory(CWD, directory, directory.as_os_str(), OFlags::empty())?;
     walk.way(directory);
     let Some(state) = state else { return Ok(walk.remarks) };
@@ -97,7 +99,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Looks at a directory; `None` if there is none.
+    /// Checks a directory; `None` if there is none.
     fn directory(
         &mut self,
         above: impl AsFd,
@@ -142,7 +144,7 @@ impl Walk {
             other => other.map_err(|error| cannot_open(&path, error.into()))?,
         };
         if matters == Matters::Little && name.as_bytes().ends_with(b".new") {
-            // A crash left it, and the next one that is made takes its place.
+            // A crash left it. The next file of that name replaces it.
             return Ok(());
         }
         ours(stat.st_mode, stat.st_uid).map_err(|why| refused(&path, why.to_string()))?;
@@ -161,7 +163,7 @@ impl Walk {
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(&directory, name, flags, Mode::empty()) {
-            // It was there a moment ago.
+            // Somebody removed it since `statat`.
             Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(cannot_open(&path, error.into())),
             Ok(opened) => {
@@ -172,7 +174,7 @@ impl Walk {
         }
     }
 
-    /// Takes away what others may do to it.
+    /// Takes the permissions of other users away, or reports why that is not possible.
     fn close(&mut self, opened: &OwnedFd, stat: &Stat, path: &Path) -> Result<(), CheckpointError> {
         if stat.st_mode & OTHERS == 0 {
             return Ok(());
@@ -188,7 +190,7 @@ impl Walk {
         if self.look == Look::Mend {
             let mode = Mode::from_raw_mode(stat.st_mode & 0o700);
             match set_mode(opened, path, mode) {
-                // It stays as it is; whatever else needs to write there will say so.
+                // The mode stays as it is. Whatever else needs to write there will report the error.
                 Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                     self.remarks.push(Remark::Stays(format!("{shown} is on a read-only disk")));
                     return Ok(());
@@ -204,9 +206,9 @@ impl Walk {
         Ok(())
     }
 
-    /// Looks at the directories that lead to it: who may rename one of them puts another state directory in its place.
+    /// Checks the parent directories: a user who may rename one of them can put another state directory in its place.
     fn way(&mut self, directory: &Path) {
-        // Whoever cannot find out has been told more about it elsewhere.
+        // If the path cannot be resolved, another check has reported that.
         let Ok(full) = fs::canonicalize(directory) else { return };
         for above in full.ancestors().skip(1) {
             let Ok(meta) = fs::metadata(above) else { continue };
@@ -225,7 +227,7 @@ impl Walk {
     }
 }
 
-/// Kubernetes gives the files of a volume to the pod's `fsGroup` and makes them writable for it, at each start.
+/// Kubernetes gives the files of a volume to the pod's `fsGroup` and makes them group-writable at each start.
 fn is_by_fs_group(stat: &Stat) -> bool {
     let by_group = stat.st_mode & WRITE == 0o020;
     let is_ours = || {
@@ -236,7 +238,7 @@ fn is_by_fs_group(stat: &Stat) -> bool {
     !geteuid().is_root() && by_group && is_ours()
 }
 
-/// The names in a directory, in order.
+/// The names in a directory, sorted.
 fn names(directory: &OwnedFd, path: &Path) -> Result<Vec<OsString>, CheckpointError> {
     let mut names = private::names(directory).map_err(|source| cannot_open(path, source))?;
     names.sort_unstable();

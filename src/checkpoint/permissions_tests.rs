@@ -5,7 +5,7 @@ use super::super::Store;
 use super::super::state_dir::tests::{load, named};
 use super::*;
 
-/// A state directory with everything in it.
+/// A state directory with one of every file.
 fn full() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
@@ -79,7 +79,7 @@ fn a_key_or_checkpoint_that_others_may_have_changed_is_refused() {
             set(&dir.path().join(name), bits);
             let error = Store::open(dir.path()).unwrap_err();
             let text = error.to_string();
-            // A pod's `fsGroup` is another matter, and the tests may run as any user.
+            // A group-writable file may come from a pod's `fsGroup`, and the tests may run as any user.
             let is_group = bits == 0o620 && !geteuid().is_root();
             assert!(is_group || (error.is_refusal() && text.contains("chmod 0600")), "{text}");
         }
@@ -110,7 +110,7 @@ fn a_link_in_the_place_of_a_directory_or_a_file_is_refused_and_nothing_is_done_t
 #[test]
 fn what_belongs_to_another_user_is_refused() {
     if !geteuid().is_root() {
-        // Nobody else can give a file away.
+        // Only root can change the owner of a file.
         return;
     }
     for name in ["", LOCK, KEY, CURRENT, "dead-letters", "dead-letters/api.loki/000001.seg"] {

@@ -1,26 +1,27 @@
-//! Who wrote a checkpoint: a keyed hash (HMAC-SHA-256) over it that only a holder of `node.key` can make.
+//! Authenticates checkpoints: a keyed hash (HMAC-SHA-256) that only a holder of `node.key` can make.
 //!
-//! Whoever may write `checkpoint.json` could otherwise move a cursor on, and the events in between would be missing with
-//! nothing to show for it. The key of the hash is derived from the node's secret, so that no mark and no redacted token,
-//! which are made with the secret itself, is of use to him.
+//! Without it, whoever may write `checkpoint.json` could move a cursor forward, and the skipped events would be
+//! missing without a trace. The key of the hash is derived from the node's secret. Marks and redacted tokens are made
+//! with the secret itself, so they are of no use to a forger.
 //!
-//! Checkpoints of version 0.1.0 have no such hash and are accepted once. After that `node.key` is *sealed*: behind the
-//! 32 bytes of the secret stand 32 bytes derived from it, which say that every checkpoint here has a hash. The seal is in
-//! that file because nobody gets rid of it and keeps the secret without knowing the secret; a directory whose `node.key`
-//! is gone gets a new, sealed one. So to take the hash off is no way to be an earlier version.
+//! Checkpoints of version 0.1.0 have no such hash and are accepted once. After that `node.key` is *sealed*: the 32
+//! bytes of the secret are followed by 32 bytes derived from it, which say that every checkpoint here has a hash. The
+//! seal is in that file because nobody can remove it and keep the secret without knowing the secret. A directory
+//! whose `node.key` is gone gets a new, sealed one. So a forger cannot strip the hash and pretend that an earlier
+//! version wrote the checkpoint.
 //!
-//! What it does not hold: who may replace both files and own them as the agent's user is the agent. Nor does it tell a
-//! checkpoint that is older from the last one: `copied.rs` does where the file was copied. A whole state directory
-//! without checkpoints is a first start: everything is sent again, which shows.
+//! Not promised: protection from a user who can replace both files and own them as the agent's user; that user is the
+//! agent. Nor does the hash tell an older checkpoint from the last one (a rollback); `copied.rs` does, if the file
+//! was copied. A state directory without any checkpoint is a first start: everything is sent again, which is visible.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::event::Key;
 
-/// Bytes of the secret, and of the seal behind it.
+/// Bytes of the secret, and of the seal after it.
 const HALF: usize = 32;
-/// What each derived key is for. No two may be alike.
+/// The purpose of each derived key. No two may be equal.
 const OF_CHECKPOINTS: &[u8] = b"auditrail: the key that authenticates checkpoints";
 const OF_SEAL: &[u8] = b"auditrail: every checkpoint here is authenticated";
 
@@ -28,11 +29,11 @@ const OF_SEAL: &[u8] = b"auditrail: every checkpoint here is authenticated";
 #[derive(Clone, Debug)]
 pub(super) struct KeyFile {
     pub(super) key: Key,
-    /// A checkpoint without a hash is refused.
+    /// `true`: a checkpoint without a hash is refused.
     pub(super) is_sealed: bool,
 }
 
-/// Longest `node.key`.
+/// Longest `node.key`, in bytes.
 pub(super) const KEY_FILE: u64 = 2 * HALF as u64;
 
 impl KeyFile {
@@ -41,7 +42,7 @@ impl KeyFile {
         Self { key: Key(rand::random()), is_sealed: true }
     }
 
-    /// Reads it; an error says what is wrong with it.
+    /// Parses the file; the error says what is wrong with it.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let Some((secret, seal)) = bytes.split_first_chunk::<HALF>() else {
             return Err(format!("it holds {} bytes instead of {HALF} or {KEY_FILE}", bytes.len()));
@@ -65,8 +66,8 @@ impl KeyFile {
     }
 }
 
-/// The hash of a checkpoint's body, as the first line of the file has it: in hexadecimal, with a checksum of its own, so
-/// that a bad disk does not look like a forger.
+/// The hash of a checkpoint's body as the first line of the file holds it: in hexadecimal, followed by a checksum of
+/// its own, so that a bad disk does not look like a forgery.
 pub(super) fn written(key: &Key, version: u32, body: &[u8]) -> String {
     let tag = tag(of_body(key, version, body));
     let [high, low] = [0, HALF / 2].map(|at| {
@@ -76,7 +77,7 @@ pub(super) fn written(key: &Key, version: u32, body: &[u8]) -> String {
     format!("{high:032x}{low:032x}-{:08x}", crc32fast::hash(&tag))
 }
 
-/// Whether what stands there is the hash of this body. `None`: it is damaged, so no hash that was ever written.
+/// Whether `written` is the hash of this body. `None`: it is damaged, so it is no hash that was ever written.
 pub(super) fn is_right(key: &Key, version: u32, body: &[u8], written: &str) -> Option<bool> {
     let (hex, crc32) = written.split_once('-')?;
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -105,7 +106,7 @@ fn of(key: &Key, what: &[u8]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
-/// `None` never comes: a key of any length is a valid one for HMAC.
+/// Never `None`: HMAC takes a key of any length.
 fn keyed(key: &[u8]) -> Option<Hmac<Sha256>> {
     Hmac::new_from_slice(key).ok()
 }

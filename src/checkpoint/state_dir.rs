@@ -1,4 +1,7 @@
-//! The state directory: its lock, the node's key, and the checkpoint file, written beside and renamed into place.
+//! The state directory: its lock, the node's key, and the checkpoint file.
+//!
+//! Promised: a checkpoint is replaced atomically: written to a new file, fsynced, and renamed into place. The one
+//! before is kept and used if the last is damaged.
 
 use std::fs::{self, TryLockError};
 use std::io;
@@ -21,30 +24,30 @@ pub(super) const KEY: &str = "node.key";
 const NEXT_KEY: &str = "node.key.new";
 pub(super) const LOCK: &str = "lock";
 
-/// Longest checkpoint that is written or read. A thousand generations at each of a hundred outputs need a third of it.
+/// Longest checkpoint, in bytes. A thousand generations at each of a hundred outputs need a third of it.
 const MOST: u64 = 64 << 20;
 
-/// The state directory, locked as long as this lives.
+/// The state directory. It is locked as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
     keys: KeyFile,
-    /// Every checkpoint here has a keyed hash, and `node.key` says so.
+    /// Every checkpoint here has a keyed hash, and `node.key` says so (see `seal.rs`).
     is_sealed: AtomicBool,
-    /// This process has saved before, so that the checkpoint before the last has a hash too.
+    /// This process has saved before, so the checkpoint before the last has a hash too.
     has_saved: AtomicBool,
     _lock: File,
 }
 
 impl Store {
-    /// The files of the directory that stay.
+    /// The files that stay in the directory.
     pub(crate) const FILES: [&str; 4] = [CURRENT, PREVIOUS, LOCK, KEY];
 
-    /// Creates the directory where it is missing, closes it to other users, takes its lock, and makes the node's secret at
-    /// the first start.
+    /// Creates the directory if it is missing, closes it to other users, takes its lock, and makes the node's secret
+    /// at the first start.
     ///
     /// # Errors
-    /// If that is impossible, another process has the lock, or something there is not the agent's own.
+    /// If any of that fails, another process holds the lock, or a file there is not the agent's own.
     pub(crate) fn open(directory: &Path) -> Result<Self, CheckpointError> {
         let path = || directory.to_owned();
         disk::create_dir_all(directory)
@@ -81,10 +84,11 @@ impl Store {
         Ok(store)
     }
 
-    /// What `open` would find, for those who change nothing: whether it is free, and what is too open.
+    /// A read-only `open` for commands that change nothing: checks that the lock is free, and returns what is too
+    /// open.
     ///
     /// # Errors
-    /// As [`Store::open`], of a directory that is there.
+    /// As [`Store::open`], if the directory exists.
     pub(crate) fn look(directory: &Path) -> Result<Vec<Remark>, CheckpointError> {
         let remarks = permissions::secure(directory, Look::Only)?;
         let lock = directory.join(LOCK);
@@ -109,30 +113,30 @@ impl Store {
         &self.directory
     }
 
-    /// The node's secret, made at the first start.
+    /// The node's secret. It is made at the first start.
     pub(crate) fn key(&self) -> Key {
         self.keys.key.clone()
     }
 
-    /// The node's secret for those who only look, without the lock; another one where there is none.
+    /// The node's secret for commands that only read, without the lock; all zeros if there is none.
     pub(crate) fn key_of(directory: &Path) -> Key {
         Self::known_key(directory).ok().flatten().unwrap_or(Key([0; 32]))
     }
 
-    /// The node's secret for those who need just that one, without the lock; `None` where there is none yet.
+    /// The node's secret for commands that need exactly that one, without the lock; `None` if there is none yet.
     ///
     /// # Errors
-    /// If it cannot be read, or is not whole.
+    /// If it cannot be read, or is damaged.
     pub(crate) fn known_key(directory: &Path) -> Result<Option<Key>, CheckpointError> {
         Ok(key_file(directory)?.map(|keys| keys.key))
     }
 
-    /// Removes the checkpoint: what comes next begins anew.
+    /// Removes the checkpoint, so that the next start begins from nothing.
     ///
     /// # Errors
     /// If it cannot be removed.
     pub(crate) fn forget(&self) -> io::Result<()> {
-        // The previous one first: with the last one gone and that left, all would be in doubt.
+        // The previous one first: if a crash left only the previous one, all events would be in doubt.
         for name in [PREVIOUS, NEXT, CURRENT] {
             match disk::remove_file(&self.directory.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -149,18 +153,19 @@ impl Store {
         Nanos::try_from(written.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
     }
 
-    /// Reads the last checkpoint, or what comes closest to it. Those who only look need no lock.
+    /// Reads the last checkpoint, or the one before if that is damaged or forged. Reading needs no lock.
     ///
     /// # Errors
-    /// If one is there that a newer version wrote, or that may not be read: starting anew would repeat everything.
+    /// If a newer version wrote it, or if it may not be read: starting from nothing would send everything again.
     pub(crate) fn load(directory: &Path) -> Result<Loaded, CheckpointError> {
         let keys = key_file(directory)?;
         let read = |name| read(&directory.join(name), keys.as_ref());
         let current = read(CURRENT)?;
-        // Killed between the two renames of a save: the next one is whole, and is the last.
+        // If the agent was killed between the two renames of a save, the `.new` file is whole and is the last
+        // checkpoint.
         let next = match current {
             Found::Nothing => match read(NEXT) {
-                // Nothing that this agent wrote, or what it had not finished; the next save takes its place.
+                // The file is unfinished or not the agent's own; the next save replaces it.
                 Err(CheckpointError::Refused { .. }) | Ok(Found::Damaged(_)) => Found::Nothing,
                 other => other?,
             },
@@ -196,10 +201,11 @@ impl Store {
         Ok(Loaded { state, origin, forged, is_signed })
     }
 
-    /// Writes a checkpoint: beside, synced, the old one kept as the previous, renamed, directory synced.
+    /// Writes a checkpoint: writes and fsyncs a new file, keeps the old one as the previous, renames, fsyncs the
+    /// directory.
     ///
     /// # Errors
-    /// If any of that fails; then the old one stands, or the new one if only its name could not be made durable.
+    /// If any step fails. Then the old checkpoint stands, or the new one if only the fsync of the directory failed.
     pub(crate) fn save(&self, state: &State) -> Result<(), CheckpointError> {
         let current = self.directory.join(CURRENT);
         let wrong = |source: io::Error| CheckpointError::Write {
@@ -221,7 +227,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether no checkpoint here lacks its keyed hash.
+    /// Whether every checkpoint here has a valid keyed hash.
     fn is_all_authenticated(&self) -> Result<bool, CheckpointError> {
         for name in [CURRENT, PREVIOUS] {
             match read(&self.directory.join(name), Some(&self.keys))? {
@@ -232,8 +238,8 @@ impl Store {
         Ok(true)
     }
 
-    /// From now on a checkpoint without a keyed hash is refused here. If that cannot be written down, it is tried again at
-    /// the next save.
+    /// From now on a checkpoint without a keyed hash is refused here. If the seal cannot be written, the next save
+    /// tries again.
     fn seal(&self) {
         match write_keys(&self.directory, &self.keys) {
             Ok(()) => self.is_sealed.store(true, Relaxed),
@@ -265,7 +271,7 @@ fn key_file(directory: &Path) -> Result<Option<KeyFile>, CheckpointError> {
     KeyFile::read(&bytes).map(Some).map_err(|why| CheckpointError::Key { path, why })
 }
 
-/// A file that is not ours is another matter than one that cannot be opened.
+/// Tells a file that is not the agent's own from one that cannot be opened.
 fn of_file(path: &Path, source: io::Error) -> CheckpointError {
     let path = path.to_owned();
     match NotOurs::of(&source) {
@@ -274,7 +280,7 @@ fn of_file(path: &Path, source: io::Error) -> CheckpointError {
     }
 }
 
-/// Logs what was too open.
+/// Logs the permissions that were too open.
 fn tell(remarks: &[Remark]) {
     let closed: Vec<_> = remarks
         .iter()
@@ -302,7 +308,7 @@ fn tell(remarks: &[Remark]) {
     }
 }
 
-/// Writes a checkpoint file, synced. It says when it was made, which no copy of it can.
+/// Writes and fsyncs a checkpoint file. The file holds its own birth time, which differs in every copy (`copied.rs`).
 fn write(path: &Path, state: &State, key: &Key) -> io::Result<()> {
     let mut file = File::create(path)?;
     let state = State { born: born(&file.inner().metadata()?), ..state.clone() };
@@ -315,7 +321,8 @@ fn write(path: &Path, state: &State, key: &Key) -> io::Result<()> {
     file.sync()
 }
 
-/// Where a kill fell between the two renames of a save, the next save would write over the only copy of the last state.
+/// Finishes a save that was killed between its two renames. Otherwise the next save would overwrite the only copy of
+/// the last state.
 fn finish_save(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> {
     let (current, next) = (directory.join(CURRENT), directory.join(NEXT));
     if !matches!(read(&current, Some(keys))?, Found::Nothing) {
@@ -333,17 +340,17 @@ fn finish_save(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> 
     Ok(())
 }
 
-/// What a checkpoint file holds.
+/// The content of a checkpoint file.
 enum Found {
     State {
         state: State,
         /// Why it is a copy, if it is one.
         copied: Option<String>,
-        /// `false`: an earlier version wrote it.
+        /// `false`: an earlier version wrote it, without a hash.
         is_signed: bool,
     },
     Damaged(String),
-    /// It is whole, and no holder of the node's secret wrote it.
+    /// It is undamaged, but no holder of the node's secret wrote it.
     Forged(String),
     Nothing,
 }
@@ -358,7 +365,7 @@ fn read(path: &Path, keys: Option<&KeyFile>) -> Result<Found, CheckpointError> {
             return Ok(Found::Damaged(why));
         }
     };
-    // Without a key nothing can be known of its author.
+    // Without a key the author cannot be known.
     let nobody = Key([0; 32]);
     let read = format::read(&bytes, keys.map_or(&nobody, |keys| &keys.key));
     let forged = |why: &str| Found::Forged(format!("{} {why}", path.display()));

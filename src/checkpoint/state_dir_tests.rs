@@ -65,7 +65,7 @@ fn a_kill_between_the_two_renames_loses_nothing() {
     assert_eq!(load(dir.path()).0, "one");
     fs::rename(dir.path().join(CURRENT), dir.path().join(PREVIOUS)).unwrap();
     assert_eq!(load(dir.path()), ("two".into(), Origin::Current));
-    // And a second one in the middle of the next save.
+    // Kill a second time, in the middle of the next save.
     drop(store);
     let _store = Store::open(dir.path()).unwrap();
     fs::write(dir.path().join(NEXT), "torn").unwrap();
@@ -99,7 +99,7 @@ fn the_key_stays_and_a_cut_or_changed_one_is_an_error() {
     }
 }
 
-/// A whole checkpoint with a right checksum, and the hash that a key makes or none.
+/// An undamaged checkpoint with a valid checksum, and with the hash that this key makes, or without a hash.
 fn framed(state: &State, key: Option<&Key>) -> Vec<u8> {
     let bytes = format::write(state, key.unwrap_or(&Key([0; 32]))).unwrap();
     if key.is_some() {
@@ -131,14 +131,14 @@ fn a_forged_checkpoint_is_named_and_not_used() {
         fs::write(dir.path().join(PREVIOUS), &forged).unwrap();
         let loaded = Store::load(dir.path()).unwrap();
         assert!(loaded.state.node.is_empty() && matches!(loaded.origin, Origin::Lost(_)));
-        // Nor one that stands where a kill may leave the last.
+        // A forged file in the place where a kill may leave the last checkpoint is not used either.
         fs::remove_file(dir.path().join(CURRENT)).unwrap();
         fs::write(dir.path().join(NEXT), &forged).unwrap();
         drop(store);
         let store = Store::open(dir.path()).unwrap();
         let loaded = Store::load(dir.path()).unwrap();
         assert!(loaded.forged.is_some() && matches!(loaded.origin, Origin::Lost(_)));
-        // The next save is as good as ever.
+        // The next save works as usual.
         store.save(&named("three")).unwrap();
         let loaded = Store::load(dir.path()).unwrap();
         assert_eq!((&*loaded.state.node, loaded.forged), ("three", None));
@@ -159,7 +159,7 @@ fn damage_is_not_taken_for_forgery() {
     assert!(loaded.forged.is_none() && matches!(loaded.origin, Origin::Lost(_)));
 }
 
-/// A directory of version 0.1.0: a key without a seal, and a checkpoint without a hash.
+/// A state directory of version 0.1.0: a key without a seal, and a checkpoint without a hash.
 fn earlier() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(KEY), [5; 32]).unwrap();
@@ -177,7 +177,7 @@ fn a_checkpoint_of_an_earlier_version_is_accepted_until_there_are_two_of_this_on
     assert!(!loaded.is_signed && loaded.forged.is_none());
     store.save(&named("two")).unwrap();
     assert!(Store::load(dir.path()).unwrap().is_signed);
-    // The one before is still of the earlier version, and of use if this one is damaged.
+    // The checkpoint before is still of the earlier version, and is used if this one is damaged.
     fs::write(dir.path().join(CURRENT), "junk").unwrap();
     assert_eq!(load(dir.path()).0, "one");
     store.save(&named("three")).unwrap();

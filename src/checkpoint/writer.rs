@@ -1,5 +1,8 @@
-//! The task that writes the checkpoint: one write for all pipelines, none when nothing moved, and one an interval at most,
-//! but for pipelines that could send more than is reserved: for them it writes early, so that a backlog never waits.
+//! The task that writes the checkpoint.
+//!
+//! Promised: one write serves all pipelines, none happens when nothing moved, and there is at most one per interval.
+//! The exception is a pipeline that has used up half of its reservation: for it the task writes early, so that a
+//! backlog never waits.
 
 use std::mem::Discriminant;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use super::{CheckpointError, Ledger, Pair, Seen, State, Store};
 use crate::event::SeenGenerations;
 use crate::telemetry::{LogLimiter, Telemetry, Time};
 
-/// Owns the state directory and writes what the ledgers say.
+/// Owns the state directory and writes the content of the ledgers to it.
 pub(crate) struct CheckpointWriter {
     store: Arc<Store>,
     state: State,
@@ -21,15 +24,15 @@ pub(crate) struct CheckpointWriter {
     rolls: Vec<Arc<SeenGenerations>>,
     interval: Duration,
     telemetry: Telemetry,
-    /// By what went wrong, so that one fault does not hide another.
+    /// Limits log lines per kind of failure, so that one fault does not hide another.
     said: LogLimiter<Option<Discriminant<CheckpointError>>>,
-    /// Hears of each checkpoint that was written, and answers whether another is wanted though nothing moves.
+    /// Called after each written checkpoint; returns whether another is wanted although nothing moves.
     told: Arc<dyn Fn(&State) -> bool + Send + Sync>,
     again: Arc<AtomicBool>,
 }
 
 impl CheckpointWriter {
-    /// `state` holds the node's name, and pairs of earlier configurations, which are kept.
+    /// `state` holds the node's name, and the pairs of earlier configurations, which are kept.
     pub(crate) fn new(
         store: Arc<Store>,
         state: State,
@@ -50,17 +53,17 @@ impl CheckpointWriter {
         }
     }
 
-    /// Tells of each checkpoint once it is written; whoever hears of it may want another.
+    /// Calls `told` after each written checkpoint; it returns whether it wants another one.
     pub(crate) fn telling(self, told: impl Fn(&State) -> bool + Send + Sync + 'static) -> Self {
         Self { told: Arc::new(told), ..self }
     }
 
-    /// Writes down what is seen of the inputs too.
+    /// Also stores the generations that were seen of the inputs.
     pub(crate) fn with_rolls(self, rolls: Vec<Arc<SeenGenerations>>) -> Self {
         Self { rolls, ..self }
     }
 
-    /// Saves whenever something moved, until `stop` is notified; then once more.
+    /// Saves whenever something moved, until `stop` is notified; then saves once more.
     pub(crate) async fn run(
         mut self,
         moved: Arc<Notify>,
@@ -74,7 +77,7 @@ impl CheckpointWriter {
                     () = stop.notified() => return self.save().await,
                 }
             }
-            // A failure has been counted and said, and what was due still is.
+            // `save` counts and logs its failure, and the ledgers stay due.
             let failed = self.save().await.is_err();
             let pause = tokio::time::sleep(self.interval);
             tokio::pin!(pause);
@@ -82,7 +85,7 @@ impl CheckpointWriter {
                 tokio::select! {
                     () = &mut pause => break,
                     () = stop.notified() => return self.save().await,
-                    // A disk that takes nothing is not asked more often for that.
+                    // After a failed write the task waits for the whole interval before it retries.
                     () = moved.notified(), if !failed => {
                         if self.ledgers.iter().any(|ledger| ledger.runs_short()) {
                             break;
@@ -103,7 +106,7 @@ impl CheckpointWriter {
         let (mut state, ledgers) = (self.state.clone(), self.ledgers.clone());
         let (told, again) = (Arc::clone(&self.told), Arc::clone(&self.again));
         let written = tokio::task::spawn_blocking(move || {
-            // An output whose file cannot be synced stays where it was written down last; the others go on.
+            // An output whose file cannot be fsynced keeps its old cursor in the checkpoint; the others advance.
             let synced: Vec<_> = ledgers.iter().map(|ledger| ledger.sync()).collect();
             for (entry, synced) in entries.iter().zip(&synced) {
                 if synced.is_ok() {
@@ -168,7 +171,7 @@ impl CheckpointWriter {
     }
 }
 
-/// Enters what is to be written down of a pair.
+/// Puts the entry of a pair into the state.
 fn put(state: &mut State, pair: &Pair) {
     let known =
         state.pairs.iter_mut().find(|old| old.input == pair.input && old.output == pair.output);
@@ -178,7 +181,7 @@ fn put(state: &mut State, pair: &Pair) {
     }
 }
 
-/// Enters what is to be written down of an input: what is there, and what some output has not passed.
+/// Puts an input's generations into the state: those that exist, and those that some output has not finished.
 fn see(state: &mut State, roll: &SeenGenerations, entries: &[Entry]) {
     let pairs = || entries.iter().map(|entry| &entry.pair);
     let generations = roll.entry(|fingerprint| {
@@ -205,7 +208,7 @@ mod tests {
     use crate::event::{Fingerprint, Progress};
     use crate::telemetry::Identity;
 
-    /// A keeper with a pair of an hour's interval, its ledger, and how often it has written.
+    /// A checkpoint writer with an interval of an hour, its ledger, and a count of its writes.
     fn hourly(
         dir: &std::path::Path,
     ) -> (CheckpointWriter, Arc<Notify>, Arc<Ledger>, Arc<AtomicUsize>) {
@@ -231,7 +234,7 @@ mod tests {
         let stop = Arc::<Notify>::default();
         let running = tokio::spawn(keeper.run(moved, Arc::clone(&stop)));
         let chunk = RESERVE / 16;
-        // Two hundred reservations, while no interval ends.
+        // Uses up two hundred reservations before an interval ends.
         for end in 1..=3200 {
             let granted = ledger.granted(end * chunk);
             tokio::time::timeout(Duration::from_mins(1), granted).await.unwrap();
@@ -246,7 +249,7 @@ mod tests {
         stop.notify_one();
         running.await.unwrap().unwrap();
         let last = written.load(Ordering::SeqCst);
-        // The one at the end, and one that was under way.
+        // The checkpoint at shutdown, and one that was in flight.
         assert!(last <= busy + 2, "{} more while nothing waited", last - busy);
     }
 
@@ -255,7 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (keeper, moved, ledger, _) = hourly(dir.path());
         let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        // As an input does whose links go with the second.
+        // Like an input that removes its hard links after the second checkpoint.
         let first = AtomicBool::new(true);
         let keeper = CheckpointWriter { interval: Duration::from_millis(1), ..keeper }
             .telling(move |_| sender.send(()).is_ok() && first.swap(false, Relaxed));
@@ -267,7 +270,7 @@ mod tests {
         }
         stop.notify_one();
         running.await.unwrap().unwrap();
-        // The one at the end.
+        // The checkpoint at shutdown.
         assert_eq!((heard.recv().await, heard.recv().await), (Some(()), None));
     }
 

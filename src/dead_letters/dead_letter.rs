@@ -1,4 +1,4 @@
-//! One dead letter: an event that an output will never take, where it stood, and the answer that says why.
+//! One dead letter: an event that an output refused for good, its position in the log, and the output's answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,26 +7,26 @@ use crate::event::{
 };
 use crate::telemetry::{Time, human};
 
-/// Longest answer that is kept, in characters.
+/// Longest answer that is stored, in characters.
 const ANSWER_MAX: usize = 1000;
 
-/// All that is kept beside the event's line.
+/// Everything that is stored beside the event's line.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct DeadLetter {
-    /// The id under which the event is stored where it is taken.
+    /// The id under which the output would store the event.
     pub(crate) id: String,
     pub(crate) generation: Fingerprint,
     pub(crate) offset: u64,
     pub(crate) whole: RecordKind,
     /// Event time.
     pub(crate) time: Time,
-    /// When it was refused, the last time.
+    /// Time of the last refusal.
     pub(crate) refused: Time,
-    /// When it was refused first, where it has been sent again since.
+    /// Time of the first refusal, if it has been sent again since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) first_refused: Option<Time>,
     pub(crate) answer: String,
-    /// Where the output would have put it.
+    /// The scope in which the output would have stored it.
     pub(crate) scope: String,
 }
 
@@ -53,31 +53,31 @@ impl DeadLetter {
         }
     }
 
-    /// What its event is known by.
+    /// The position, which identifies its event.
     pub(crate) fn position(&self) -> Position {
         Position { generation: self.generation, offset: self.offset, whole: self.whole }
     }
 
-    /// Since when it has been a dead letter.
+    /// Time of the first refusal: how long it has been a dead letter.
     pub(crate) fn since(&self) -> Time {
         self.first_refused.unwrap_or(self.refused)
     }
 
-    /// The same with what was answered now.
+    /// The same letter with a new answer.
     pub(super) fn answered(self, answer: &str) -> Self {
         let (first_refused, answer) = (Some(self.since()), human::line(answer, ANSWER_MAX));
         Self { refused: Time::now(), first_refused, answer, ..self }
     }
 }
 
-/// The letters of one generation as the events that they were.
+/// Turns letters of one generation back into a batch of events; `None` for no letters.
 pub(crate) fn batch(letters: Vec<StoredDeadLetter>) -> Option<Batch> {
     let generation = letters.first()?.letter.generation;
     let (mut bytes, mut events) = (Vec::new(), Vec::with_capacity(letters.len()));
     for StoredDeadLetter { letter, line } in letters {
         events.push(event(&letter, &line, bytes.len()));
         if bytes.is_empty() {
-            // One large line is not copied.
+            // Moves the first line instead of copying it: it may be large.
             bytes = line;
         } else {
             bytes.extend_from_slice(&line);
@@ -98,7 +98,8 @@ pub(crate) fn batch(letters: Vec<StoredDeadLetter>) -> Option<Batch> {
     })
 }
 
-/// An event whose line stands at index `at` of its batch. Position and time are those under which it was sent.
+/// An event whose line starts at index `at` of its batch. It keeps the position and time under which it was first
+/// sent.
 fn event(letter: &DeadLetter, line: &[u8], at: usize) -> Event {
     let Position { offset, whole, .. } = letter.position();
     let span = Span::new(at, at + line.len());

@@ -1,57 +1,59 @@
-//! The framing of a segment: a line a letter, found again behind any damage. Pure.
+//! The framing of a segment of dead letters: one letter per line, so that the letters after any damage are found
+//! again. Pure.
 //!
 //! ```text
 //! L1 CRC32 METALENGTH LINELENGTH {meta} line⏎
 //! ```
 //!
-//! Three numbers of eight hexadecimal digits. The checksum is over all that follows it, but for the end of the line.
-//! Meta is JSON (`dead_letter.rs`), the line is the event's as it was, UTF-8 or not. Neither holds the end of a line, so
-//! that behind damage the next letter begins after the next one; the lengths find it where that byte itself is damaged.
+//! Three numbers of eight hexadecimal digits. The CRC-32 covers everything after it except the final newline. Meta is
+//! JSON (`dead_letter.rs`); the line is the event's line unchanged, UTF-8 or not. Neither contains a newline, so
+//! after damage the next letter begins behind the next newline. If the newline itself is damaged, the lengths locate
+//! the next letter.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 const TAG: &[u8] = b"L1 ";
 /// Bytes before the meta.
 const HEAD: usize = 30;
-/// Longest meta that is believed.
+/// Longest meta that is accepted, in bytes.
 pub(super) const META_MAX: usize = 64 << 10;
 const CHUNK: usize = 64 << 10;
 
-/// What stands in a stretch of a segment.
+/// The content of a stretch of a segment.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found {
     Letter(Place),
-    /// From here up to there.
+    /// Damaged from the first offset up to the second.
     Damaged(u64, u64),
 }
 
-/// A letter that is whole.
+/// An undamaged letter and its position in the segment.
 #[derive(Debug, PartialEq)]
 pub(super) struct Place {
     pub(super) at: u64,
     pub(super) meta: Vec<u8>,
-    /// Bytes of its line.
+    /// Length of its line in bytes.
     pub(super) line: u32,
 }
 
 impl Place {
-    /// Where its line begins.
+    /// Offset where its line begins.
     pub(super) fn line_at(&self) -> u64 {
         self.at + (HEAD + self.meta.len() + 1) as u64
     }
 
-    /// Where the next letter begins.
+    /// Offset where the next letter begins.
     pub(super) fn end(&self) -> u64 {
         self.line_at() + u64::from(self.line) + 1
     }
 }
 
-/// Bytes of a letter in its segment.
+/// Bytes that a letter takes in its segment.
 pub(super) fn size(meta: &[u8], line: &[u8]) -> u64 {
     (HEAD + meta.len() + 1 + line.len() + 1) as u64
 }
 
-/// All of a letter that stands before its line.
+/// The bytes of a letter before its line.
 pub(super) fn opening(meta: &[u8], line: &[u8]) -> Vec<u8> {
     let lengths = format!("{:08x} {:08x} ", meta.len(), line.len());
     let mut crc = crc32fast::Hasher::new();
@@ -67,7 +69,7 @@ pub(super) fn opening(meta: &[u8], line: &[u8]) -> Vec<u8> {
     opening
 }
 
-/// Goes over a segment of this length; answers where a last letter begins that was never finished.
+/// Scans a segment of this length; returns the offset of a torn last letter.
 pub(super) fn scan<R: Read + Seek>(
     source: &mut R,
     length: u64,
@@ -78,7 +80,7 @@ pub(super) fn scan<R: Read + Seek>(
         if newline.is_none_or(|newline| newline < at) {
             newline = Some(next_newline(source, at, length)?);
         }
-        // The segment's length where no line ends any more.
+        // The segment's length if there is no further newline.
         let end = newline.unwrap_or(length);
         let place = place(source, at, end, length)?;
         if (place.is_some() || end == length)
@@ -104,7 +106,7 @@ pub(super) fn scan<R: Read + Seek>(
     Ok(None)
 }
 
-/// Where the next line ends, or `length`.
+/// Offset of the next newline, or `length`.
 fn next_newline<R: Read + Seek>(source: &mut R, mut at: u64, length: u64) -> io::Result<u64> {
     source.seek(SeekFrom::Start(at))?;
     let mut chunk = vec![0; CHUNK];
@@ -122,7 +124,7 @@ fn next_newline<R: Read + Seek>(source: &mut R, mut at: u64, length: u64) -> io:
     Ok(length)
 }
 
-/// The letter at `at`, if a whole one is there whose line goes no further than `end`.
+/// The letter at `at`, if an undamaged one is there whose line ends at `end` at the latest.
 fn place<R: Read + Seek>(
     source: &mut R,
     at: u64,
@@ -155,7 +157,7 @@ fn place<R: Read + Seek>(
     Ok((crc.finalize() == wanted).then_some(Place { at, meta: bytes, line }))
 }
 
-/// Checksum and lengths, written exactly as [`opening`] writes them.
+/// CRC-32 and the two lengths, accepted only as [`opening`] writes them.
 fn numbers(head: &[u8; HEAD]) -> Option<(u32, u32, u32)> {
     let number = |from: usize| {
         let digits = &head[from..from + 8];
@@ -179,7 +181,7 @@ mod tests {
         letters.iter().flat_map(whole).collect()
     }
 
-    /// Lines that were found, stretches that are damaged, and where the torn end begins.
+    /// The lines found, the number of damaged stretches, and where the torn end begins.
     fn read(bytes: &[u8]) -> (Vec<Vec<u8>>, usize, Option<u64>) {
         let (mut lines, mut damaged) = (Vec::new(), 0);
         let torn = scan(&mut Cursor::new(bytes), bytes.len() as u64, |found| {
@@ -229,7 +231,7 @@ mod tests {
                 let (lines, damaged, torn) = read(&changed);
                 let hit = ends.iter().filter(|end| **end <= at).count();
                 let mut wanted: Vec<_> = LETTERS.iter().map(|(_, line)| line.to_vec()).collect();
-                // The end of a line alone says nothing that the lengths do not.
+                // A damaged newline costs no letter: the lengths say where the line ends.
                 let is_end = ends.contains(&(at + 1));
                 if !is_end {
                     wanted.remove(hit);

@@ -1,17 +1,18 @@
-//! Dead letters: events that an output will never take, kept in the state directory with the answer that says why.
+//! Dead letters: events that an output refused for good, stored in the state directory with the output's answer.
 //!
 //! ```text
-//! STATE/dead-letters/INPUT.OUTPUT/000001.seg    letters, a line each (`frame.rs`), the oldest first
-//!                                 resending     there while letters are sent again
+//! STATE/dead-letters/INPUT.OUTPUT/000001.seg    letters, one per line (`frame.rs`), the oldest first
+//!                                 resending     exists while letters are sent again
 //! ```
 //!
-//! Promised: a letter is synced before the cursor passes its event; an event stands there once, however often it is
-//! refused; none is thrown away: when they are full, recording fails and the pipeline waits. A last letter that a kill
-//! left unfinished is cut off; what is damaged is passed over, counted and kept, and takes no other letter with it.
-//! Not promised: that a letter which was removed never comes back. After a kill it may, and is looked up before it is
-//! sent.
+//! Promised: a letter is fsynced before the cursor passes its event. An event is stored once, however often it is
+//! refused (deduplicated by position). None is thrown away: when the store is full, recording fails and the pipeline
+//! waits. A torn last letter, which a kill leaves, is cut off. A damaged letter is skipped, counted and kept, and
+//! costs no other letter.
+//! Not promised: that a removed letter never comes back. After a kill it may; it is then looked up in the output
+//! before it is sent.
 //!
-//! `dead_letter.rs` is what is kept of an event, `segments.rs` the files.
+//! `dead_letter.rs` is the stored form of one event, `segments.rs` the files.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -32,43 +33,43 @@ mod tests;
 pub(crate) use dead_letter::{DeadLetter, StoredDeadLetter, batch};
 use segments::{RewriteAction, Segments};
 
-/// Letters of one pair at most: their ids are held in memory.
+/// Most letters of one pair: their ids are held in memory.
 pub(crate) const MOST: usize = 100_000;
 
 const DIRECTORY: &str = "dead-letters";
 
-/// The dead letters of one pair. Clones share them.
+/// The dead letters of one pair of input and output. Clones share them.
 #[derive(Clone)]
 pub(crate) struct DeadLetters {
     books: Arc<Mutex<Books>>,
-    /// Held by who sends letters again or drops some.
+    /// Held by whoever resends or drops letters.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Books {
     shelf: Segments,
     budget: Budget,
-    /// [`MOST`], but for tests.
+    /// [`MOST`], except in tests.
     most: usize,
     known: HashMap<Position, Spot>,
 }
 
-/// Where a letter stands, and since when there has been one of this event.
+/// The segment that holds a letter, and the time of its event's first refusal.
 #[derive(Clone, Copy)]
 struct Spot {
     segment: u32,
     since: Time,
 }
 
-/// How much there is.
+/// Number and size of the letters.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Count {
     pub(crate) letters: u64,
-    /// On disk.
+    /// Bytes on disk.
     pub(crate) bytes: u64,
-    /// Stretches of segments that do not read.
+    /// Damaged stretches of segments.
     pub(crate) damaged: u64,
-    /// Since when the oldest letter has been there.
+    /// When the oldest letter was first refused.
     pub(crate) oldest: Option<Time>,
 }
 
@@ -80,18 +81,18 @@ pub(crate) enum LettersError {
     Io(io::Error),
 }
 
-/// The letters of a pair as they lie there.
+/// The letters of a pair as they are on disk.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) input: String,
     pub(crate) output: String,
     pub(crate) count: Count,
-    /// With their bytes on disk.
+    /// Each with its bytes on disk.
     pub(crate) letters: Vec<(DeadLetter, u64)>,
 }
 
-/// Gives the letters of a pair of input and output its new names. Where there are some under the new ones already, which an earlier
-/// start may have renamed, nothing is done.
+/// Moves the letters of a renamed pair of input and output to its new names. Does nothing if there are letters under
+/// the new names already; an earlier start may have renamed them.
 ///
 /// # Errors
 /// If the directory cannot be renamed.
@@ -106,10 +107,10 @@ pub(crate) fn rename(state_dir: &Path, from: (&str, &str), to: (&str, &str)) -> 
 }
 
 impl DeadLetters {
-    /// Opens the letters of a pair. Nothing is made before there is one.
+    /// Opens the letters of a pair. Creates nothing before there is a letter.
     ///
     /// # Errors
-    /// If what is there cannot be read or mended.
+    /// If the files cannot be read or repaired.
     pub(crate) fn open(
         state_dir: &Path,
         input: &str,
@@ -146,7 +147,7 @@ impl DeadLetters {
         Count { oldest, ..books.shelf.count(books.known.len()) }
     }
 
-    /// Records events of a batch with their answers, and returns when they are on disk. Blocks.
+    /// Records refused events of a batch with their answers, and returns when they are fsynced. Blocks.
     pub(crate) fn record(
         &self,
         batch: &Batch,
@@ -187,12 +188,12 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Waits until nobody else sends letters again or drops some.
+    /// Waits until nobody else resends or drops letters.
     pub(crate) async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// The letters with these ids, all for `None`; the ids that there are not.
+    /// The letters with these ids, or all for `None`; and the ids that do not exist.
     pub(crate) fn select(&self, ids: Option<&[String]>) -> (HashSet<Position>, Vec<String>) {
         let books = self.books();
         let Some(ids) = ids else { return (books.known.keys().copied().collect(), Vec::new()) };
@@ -207,7 +208,7 @@ impl DeadLetters {
         self.books().shelf.segments.keys().copied().collect()
     }
 
-    /// Some of the wanted letters of a segment, all of one generation and scope, within these bytes and events.
+    /// Some of the wanted letters of a segment, all of one generation and scope, within `limits` of bytes and events.
     ///
     /// # Errors
     /// If the segment cannot be read.
@@ -224,11 +225,11 @@ impl DeadLetters {
         books.shelf.page(segment, limits, wanted)
     }
 
-    /// Removes letters, and gives others their new answer. Durable when it returns.
+    /// Removes the letters in `gone`, and gives others their new answer. The change is durable when this returns.
     ///
     /// # Errors
-    /// If a segment cannot be written anew: then it is as it was. Or if that cannot be made durable: then letters that are
-    /// gone may be there again after a power cut.
+    /// If a segment cannot be rewritten: then it is unchanged. Or if the rewrite cannot be made durable: then removed
+    /// letters may come back after a power cut.
     pub(crate) fn settle(
         &self,
         gone: &HashSet<Position>,
@@ -254,11 +255,11 @@ impl DeadLetters {
             books.known.retain(|position, spot| spot.segment != number || !gone.contains(position));
             Ok(())
         });
-        // Those before one that failed are written too.
+        // Segments before the one that failed are rewritten too.
         written.and(books.shelf.sync())
     }
 
-    /// Removes what does not read.
+    /// Removes damaged letters.
     ///
     /// # Errors
     /// As [`DeadLetters::settle`].
@@ -275,10 +276,11 @@ impl DeadLetters {
         Ok(sum)
     }
 
-    /// Letters are about to be sent again. Answers whether an earlier attempt did not end, and may be under way.
+    /// Marks that letters are about to be sent again. Returns whether an earlier attempt did not end, so that its
+    /// requests may have been stored.
     ///
     /// # Errors
-    /// If that cannot be written down.
+    /// If the mark cannot be written.
     pub(crate) fn begin_resend(&self) -> io::Result<bool> {
         let path = self.resending();
         let under_way = path.try_exists()?;
@@ -289,10 +291,10 @@ impl DeadLetters {
         Ok(under_way)
     }
 
-    /// Everything that was sent is answered.
+    /// Removes the mark: everything that was sent is answered.
     ///
     /// # Errors
-    /// If that cannot be written down; the next time is only slower then.
+    /// If the mark cannot be removed. The next resend is then only slower.
     pub(crate) fn end_resend(&self) -> io::Result<()> {
         disk::remove_file(&self.resending())
     }
@@ -302,14 +304,14 @@ impl DeadLetters {
     }
 }
 
-/// The letters of all pairs that have any, for those who only look, whether or not an agent runs.
+/// Reads the letters of all pairs that have any, for commands that change nothing, whether or not an agent runs.
 ///
 /// # Errors
 /// If they cannot be read.
 pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
     let mut all = Vec::new();
     for name in segments::names(&state_dir.join(DIRECTORY))? {
-        // No name of an input or output has a dot in it.
+        // No name of an input or output contains a dot.
         let Some((input, output)) = name.split_once('.') else { continue };
         let mut letters = Vec::new();
         let directory = state_dir.join(DIRECTORY).join(&name);
@@ -324,7 +326,8 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
     Ok(all)
 }
 
-/// Hands out letters of a pair with their lines, for those who only look, until `take` says that it is enough.
+/// Calls `take` with each wanted letter of a pair and its line until it returns `false`. For commands that change
+/// nothing.
 ///
 /// # Errors
 /// If they cannot be read.

@@ -1,5 +1,5 @@
-//! The segments of one pair on disk. What is appended is synced before it counts; what is removed is gone for good
-//! when the segment without it has taken the old one's place.
+//! The segment files with the dead letters of one pair. Appended letters are fsynced before they count. A removed
+//! letter is gone for good once the rewritten segment has replaced the old one.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -11,11 +11,11 @@ use super::frame::{self, Found, Place};
 use crate::disk::{self, OwnFile};
 use crate::event::Position;
 
-/// A segment is closed at this size, so that few bytes are written again when a letter goes. A larger letter has one
-/// for itself.
+/// A segment is closed at this size in bytes, so that removing a letter rewrites little. A larger letter gets a
+/// segment of its own.
 const SEGMENT: u64 = 4 << 20;
 
-/// Segments by their number.
+/// The segments by number.
 #[derive(Debug)]
 pub(super) struct Segments {
     pub(super) directory: PathBuf,
@@ -25,11 +25,11 @@ pub(super) struct Segments {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Segment {
     pub(super) bytes: u64,
-    /// Stretches that do not read.
+    /// Damaged stretches.
     pub(super) damaged: u64,
 }
 
-/// What is to become of a letter.
+/// What a rewrite does with a letter.
 pub(super) enum RewriteAction {
     Keep,
     Remove,
@@ -37,7 +37,7 @@ pub(super) enum RewriteAction {
 }
 
 impl Segments {
-    /// Finds the segments and hands out their letters. With `mend`, what a kill left unfinished is taken away.
+    /// Finds the segments and passes each letter to `each`. With `mend`, removes what a kill left unfinished.
     pub(super) fn open(
         directory: PathBuf,
         mend: bool,
@@ -54,7 +54,8 @@ impl Segments {
                         let size = place.end() - place.at;
                         match serde_json::from_slice(&place.meta) {
                             Ok(letter) => each(*number, letter, size),
-                            // Written whole by another version: left alone, and said.
+                            // The frame is intact but another version wrote the meta: it is left alone and counted as
+                            // damaged.
                             Err(_) => segment.damaged += 1,
                         }
                     }
@@ -63,7 +64,7 @@ impl Segments {
                 Ok(())
             });
             let (torn, length) = match torn {
-                // Taken away by the agent while somebody else only looks.
+                // The agent removed it while another process only reads.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !mend => continue,
                 other => other?,
             };
@@ -112,7 +113,7 @@ impl Segments {
         self.directory.join(format!("{number:06}.seg"))
     }
 
-    /// Goes over a segment; answers where a torn end begins, and how long it is.
+    /// Scans a segment; returns the offset of a torn end, and the segment's length.
     fn scan(
         &self,
         number: u32,
@@ -123,12 +124,13 @@ impl Segments {
         Ok((frame::scan(&mut file, length, |found| each(found, length))?, length))
     }
 
-    /// Appends letters and returns when they are on disk; answers the segment of each. After an error none of them counts.
+    /// Appends letters and returns when they are fsynced, with the segment of each. After an error none of them
+    /// counts.
     pub(super) fn append(&mut self, letters: &[(Vec<u8>, &[u8])]) -> io::Result<Vec<u32>> {
         let before = self.segments.clone();
         let appended = self.try_append(letters);
         if appended.is_err() {
-            // What was written is cut off now, or else before the next letter.
+            // Cuts off what was written. If that fails, `begin` does it before the next letter.
             for (number, segment) in &self.segments {
                 let length = before.get(number).map_or(0, |segment| segment.bytes);
                 if length < segment.bytes
@@ -174,7 +176,7 @@ impl Segments {
         Ok(numbers)
     }
 
-    /// Opens a segment to append to, with no more in it than counts.
+    /// Opens a segment to append to, truncated to the bytes that count.
     fn begin(&mut self, number: u32, is_new: bool) -> io::Result<disk::File> {
         if self.segments.is_empty() {
             disk::create_dir_all(&self.directory)?;
@@ -193,8 +195,8 @@ impl Segments {
         Ok(file)
     }
 
-    /// Writes a segment anew with what is to become of its letters; `damaged`: without what does not read. A letter
-    /// too large to be written again keeps its first answer. It is durable after [`Segments::sync`].
+    /// Rewrites a segment according to `fate`; with `damaged`, also removes damaged stretches. A letter larger than
+    /// [`SEGMENT`] is not rewritten and keeps its first answer. The change is durable after [`Segments::sync`].
     pub(super) fn rewrite(
         &mut self,
         number: u32,
@@ -253,7 +255,7 @@ impl Segments {
                 }
                 bytes.pop();
             }
-            // Where this byte is damaged it is mended.
+            // Repairs a damaged newline.
             bytes.push(b'\n');
         }
         let beside = path.with_extension("new");
@@ -264,16 +266,17 @@ impl Segments {
         Ok(())
     }
 
-    /// Makes durable which segments there are.
+    /// Fsyncs the directory, so that the list of segments is durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         match disk::sync_directory(&self.directory) {
-            // There was never a letter.
+            // There was never a letter, so there is no directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
     }
 
-    /// Letters of one segment that are wanted, as many as fit; at least one if there is any. All are of one generation and scope.
+    /// Wanted letters of one segment, as many as fit, but at least one if there is any. All are of one generation and
+    /// scope.
     pub(super) fn page(
         &self,
         number: u32,
@@ -318,7 +321,7 @@ fn line(file: &mut OwnFile, place: &Place) -> io::Result<Vec<u8>> {
 
 fn write(file: &mut disk::File, meta: &[u8], line: &[u8]) -> io::Result<()> {
     let mut bytes = frame::opening(meta, line);
-    // A large line is not copied.
+    // A large line is written separately instead of being copied.
     if line.len() as u64 > SEGMENT {
         file.write_all(&bytes)?;
         file.write_all(line)?;
@@ -329,7 +332,7 @@ fn write(file: &mut disk::File, meta: &[u8], line: &[u8]) -> io::Result<()> {
     file.write_all(&bytes)
 }
 
-/// The names in a directory that may be missing, in order.
+/// The names in a directory, sorted; none if it does not exist.
 pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
     let entries = match disk::list(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -343,7 +346,7 @@ pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Hands out wanted letters of a shelf that somebody else may be changing, until it is told to stop.
+/// Passes wanted letters to `take` until it returns `false`. Another process may be changing the segments.
 pub(super) fn each(
     directory: &Path,
     wanted: impl Fn(&DeadLetter) -> bool,

@@ -1,4 +1,4 @@
-//! What survives kills, damage and full disks, seen from the room's door.
+//! Dead letters survive kills, damage and full disks. Tests of the public API of this folder.
 
 use std::fs;
 
@@ -77,7 +77,7 @@ fn a_refused_event_stands_there_once_however_often_it_is_refused_and_the_agent_i
     let batch = batch_of(&[b"one", b"two \xff"]);
     assert_eq!(open(dir.path()).count(), Count::default());
     record(&open(dir.path()), &batch, &[0]);
-    // Killed while the second was written.
+    // Killed while the second letter was written.
     let path = segment(dir.path(), 1);
     let whole = fs::read(&path).unwrap();
     fs::write(&path, [&whole[..], &whole[..40]].concat()).unwrap();
@@ -124,7 +124,7 @@ fn a_damaged_letter_is_counted_kept_aside_and_takes_no_other_with_it() {
     assert_eq!((count.letters, count.damaged), (2, 1));
     record(&letters, &batch, &[3]);
     assert_eq!(lines(dir.path()), [no(b"one"), no(b"three"), no(b"four")]);
-    // What is written anew keeps the damage, for a person to look at, until it is dropped.
+    // A rewritten segment keeps the damage for a person to look at, until it is dropped.
     letters.settle(&at(&batch, &[0]), &HashMap::new()).unwrap();
     assert_eq!((lines(dir.path()).len(), open(dir.path()).count().damaged), (2, 1));
     assert_eq!(letters.drop_damaged().unwrap(), 1);
@@ -143,7 +143,7 @@ fn letters_that_were_taken_go_and_those_refused_again_have_the_new_answer() {
     let wanted = [no(b"two"), (b"three".to_vec(), "413 still no".to_owned())];
     assert_eq!(lines(dir.path()), wanted);
     assert_eq!(open(dir.path()).count(), letters.count());
-    // It may be refused once more, and stands there anew.
+    // The same event can be refused again, and is stored again.
     record(&letters, &batch, &[0]);
     assert_eq!(lines(dir.path()).len(), 3);
     letters.settle(&at(&batch, &[0, 1, 2]), &HashMap::new()).unwrap();
@@ -177,7 +177,7 @@ fn a_letter_is_as_old_as_its_first_refusal_however_often_it_was_sent_again_since
     assert!(letters.count().oldest.unwrap() > first, "the oldest is gone");
 }
 
-/// As version 0.1.0 wrote it.
+/// A letter as version 0.1.0 wrote it.
 #[test]
 fn a_letter_that_does_not_say_when_it_was_refused_first_counts_from_its_last_refusal() {
     let letter: DeadLetter = serde_json::from_str(
@@ -243,7 +243,7 @@ fn a_write_that_fails_leaves_nothing_that_the_next_letter_would_stand_behind() {
     fs::write(&path, [fs::read(&path).unwrap(), b"L1 12".to_vec()].concat()).unwrap();
     record(&letters, &batch, &[1]);
     assert_eq!(lines(dir.path()), [no(b"one"), no(b"two")]);
-    // In the way of the next segment, for root too.
+    // A directory with the name of the next segment makes creating it fail, for root too.
     fs::create_dir(segment(dir.path(), 2)).unwrap();
     let huge = batch_of(&[b"", b"", &vec![b'z'; 5 << 20]]);
     assert!(matches!(letters.record(&huge, &[(2, "no")], "s"), Err(LettersError::Io(_))));
@@ -270,7 +270,7 @@ fn only_so_many_letters_are_held_that_their_ids_fit_in_memory() {
 fn an_error_at_any_step_of_keeping_and_removing_letters_damages_none() {
     let batch = batch_of(&[b"one", b"two", b"three"]);
     let gone = at(&batch, &[0]);
-    // Until none of the steps is left to fail.
+    // Repeats until no step is left to fail.
     for (before, count) in (0..40).flat_map(|before| [(before, 1), (before, 2)]) {
         let dir = tempfile::tempdir().unwrap();
         let letters = open(dir.path());
@@ -289,7 +289,7 @@ fn an_error_at_any_step_of_keeping_and_removing_letters_damages_none() {
         let found: Vec<_> = lines(dir.path()).into_iter().map(|(line, _)| line).collect();
         let is_there = |line: &[u8]| found.iter().filter(|found| *found == line).count();
         assert_eq!((is_there(b"two"), is_there(b"three")), (1, 1), "{of}: {found:?}");
-        // A letter is only gone for sure where that was said.
+        // A letter is certainly gone only if `settle` returned without an error.
         assert!(is_there(b"one") == 0 || settled.is_err(), "{of}: {found:?}");
     }
 }

@@ -1,13 +1,14 @@
-//! Which of the two text formats a scraper asks for in its `Accept` header.
+//! Content negotiation for `/metrics`: which of the two text formats a scraper asks for in its `Accept` header.
 //!
-//! `OpenMetrics` is for those who name it and prefer it, as Prometheus does. Everybody else gets the text format 0.0.4,
-//! which every scraper reads: those who send no header, `*/*`, or something that there is not here.
+//! A scraper gets `OpenMetrics` if it names that type and prefers it, as Prometheus does. Everybody else gets the
+//! text format 0.0.4, which every scraper reads: without the header, for `*/*`, and for a type that the agent does
+//! not have.
 
 use crate::telemetry::MetricsFormat;
 
 const OPEN: &str = "application/openmetrics-text";
 
-/// One type that the scraper takes, and how much it wants it: thousandths.
+/// One media type that the scraper accepts, and its weight (`q`) in thousandths.
 #[derive(Debug, PartialEq)]
 struct Range {
     kind: String,
@@ -15,7 +16,7 @@ struct Range {
     weight: u16,
 }
 
-/// Several headers count as one with commas, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1) has it.
+/// Several headers count as one joined by commas: [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1).
 pub(super) fn format<'a>(headers: impl Iterator<Item = &'a str>) -> MetricsFormat {
     let ranges: Vec<_> = headers.flat_map(|header| split(header, ',')).map(range).collect();
     let weight = |wanted: &dyn Fn(&Range) -> bool| {
@@ -24,7 +25,7 @@ pub(super) fn format<'a>(headers: impl Iterator<Item = &'a str>) -> MetricsForma
     let is_ours =
         |range: &Range, version: &str| range.version.as_ref().is_none_or(|asked| asked == version);
     let open = weight(&|range| range.kind == OPEN && is_ours(range, "1.0.0")).unwrap_or(0);
-    // What is named more closely counts before what is named less.
+    // A more specific type wins over a less specific one.
     let text = weight(&|range| range.kind == "text/plain" && is_ours(range, "0.0.4"))
         .or_else(|| weight(&|range| range.kind == "text/*"))
         .or_else(|| weight(&|range| range.kind == "*/*"))
@@ -47,14 +48,14 @@ fn range(text: &str) -> Range {
     Range { kind, version, weight }
 }
 
-/// A weight between 0 and 1; nobody gets what they ask for in a way that cannot be read.
+/// A weight between 0 and 1 in thousandths; 0 for one that cannot be parsed.
 fn thousandths(text: &str) -> u16 {
     let weight = text.parse::<f32>().ok().filter(|weight| (0.0..=1.0).contains(weight));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
     weight.map_or(0, |weight| (weight * 1000.0).round() as u16)
 }
 
-/// Parts of a header; a mark between double quotes separates nothing.
+/// Splits a header at `mark`, except between double quotes.
 fn split(text: &str, mark: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |c| {
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_scraper_gets_open_metrics_only_where_it_names_and_prefers_it() {
-        // What Prometheus 2.42, 2.55 and 3.5, VictoriaMetrics, curl and a browser send, then odd ones.
+        // The headers that Prometheus 2.42, 2.55 and 3.5, VictoriaMetrics, curl and a browser send, then odd ones.
         for (accept, wanted) in [
             (
                 "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",

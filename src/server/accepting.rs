@@ -1,4 +1,5 @@
-//! What an accept loop does after each connection: it rests under a flood, survives without descriptors, and logs little.
+//! The pauses and log lines of an accept loop: it slows down under a flood of connections, survives a lack of file
+//! descriptors, and logs little.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,17 +9,18 @@ use tokio::time::sleep;
 use crate::disk::descriptors;
 use crate::telemetry::LogLimiter;
 
-/// So many evictions, then a rest: 20,000 a second at the most. A flood waits in the kernel's queue meanwhile.
+/// After this many evictions the loop rests: at most 20,000 connections a second. A flood waits in the kernel's queue
+/// meanwhile.
 const BURST: u32 = 100;
 const REST: Duration = Duration::from_millis(5);
-/// After a failure to accept: descriptors come back when connections end.
+/// Pause after a failed accept: descriptors become free when connections end.
 const FAILED: Duration = Duration::from_millis(50);
-/// Between two log lines of a failure that lasts, or of a flood.
+/// Time between two log lines about a lasting failure, or about a flood.
 const AGAIN: Duration = Duration::from_mins(10);
 
-/// See the module.
+/// The state of one accept loop.
 pub(super) struct Accepting {
-    /// For the log: what is connected to.
+    /// For the log: what clients connect to.
     what: &'static str,
     evicted: u32,
     failures: LogLimiter<bool>,
@@ -35,7 +37,7 @@ impl Accepting {
         }
     }
 
-    /// A connection was accepted; `evicts`: another had to go for it.
+    /// A connection was accepted; `evicts`: another one was evicted for it.
     pub(super) async fn accepted(&mut self, evicts: bool) {
         if !evicts {
             return;

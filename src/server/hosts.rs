@@ -1,9 +1,9 @@
-//! Under which names the pages answer: the check of the `Host` header.
+//! Checks the `Host` header against DNS rebinding: under which names the pages answer.
 //!
-//! A web page in an operator's browser can give its own name the address of this node (DNS rebinding), and then read
-//! what is here as if it were its own. The browser still sends the page's name as `Host`, and such a name is refused. So
-//! only names pass that an attacker cannot own: IP addresses, names of this machine, names without a dot, and
-//! names below domains that the public DNS does not have. Others are listed in `allowed_hosts`.
+//! A web page in an operator's browser can point its own name at the address of this node (DNS rebinding), and then
+//! read the pages here as if they were its own. The browser still sends that name as `Host`, and such a name is
+//! refused. Only names that an attacker cannot own pass: IP addresses, names of this machine, names without a dot,
+//! and names below domains that do not exist in the public DNS. Others have to be listed in `allowed_hosts`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use axum::response::Response;
 use super::routes::refusal;
 
 /// Domains that no registry delegates: those of a cluster's services, `.localhost` (RFC 6761), and `.internal`, which
-/// ICANN reserves and clouds name their machines in.
+/// ICANN reserves and in which clouds name their machines.
 const PRIVATE: [&str; 4] = [".svc", ".cluster.local", ".localhost", ".internal"];
 
-/// Names that pass.
+/// The names that pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
-    /// In lower case; one that begins with a dot stands for all names below it.
+    /// In lower case. One that begins with a dot stands for all names below it.
     names: Arc<[String]>,
 }
 
 impl Hosts {
-    /// `names`: of this node, and those of the configuration.
+    /// `names`: the names of this node, and those of the configuration.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         Self { names: names.map(plain).collect() }
     }
 
-    /// `host`: a name or an address, with or without a port.
+    /// Whether a host passes: a name or an address, with or without a port.
     fn pass(&self, host: &str) -> bool {
         if let Some(rest) = host.strip_prefix('[') {
             let Some((address, port)) = rest.split_once(']') else { return false };
@@ -63,7 +63,7 @@ impl Hosts {
     }
 }
 
-/// As names are compared: in lower case, without the dot of the root.
+/// The form in which names are compared: in lower case, without the trailing dot.
 fn plain(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
@@ -72,11 +72,11 @@ fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok()
 }
 
-/// Lets a request pass whose host is known. HTTP/1.0 may come without one: no browser speaks it.
+/// Lets a request pass if its host is known. HTTP/1.0 needs no host: no browser speaks it.
 pub(super) async fn check(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let mut given = request.headers().get_all(HOST).iter();
     let (first, more) = (given.next(), given.next().is_some());
-    // The name in the URL goes before the header's: RFC 9112, section 3.2.2.
+    // The name in the URL wins over the header's: RFC 9112, section 3.2.2.
     let host = match (request.uri().authority(), first) {
         (Some(authority), _) => Some(authority.as_str()),
         (None, Some(value)) => value.to_str().ok().or(Some("")),

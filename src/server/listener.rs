@@ -1,13 +1,14 @@
-//! The TCP listener: it accepts every connection at once, and never lets slow clients keep a quick one out.
+//! The TCP listener of the pages: it accepts every connection at once, with timeouts, and slow clients (slowloris)
+//! never keep a quick one out.
 //!
-//! The kernel hands out connections in the order in which they came, so a probe waits behind every connection that is not
-//! accepted yet. Therefore all are accepted at once, and wait in user space. There are two sets of places
-//! (`places.rs`): many for connections that have not sent the whole head of their first request, which cost a socket, a
-//! timer and at most [`EARLY`] bytes each, and [`SERVED`] for those that have, which cost more. In both a newcomer
-//! always gets a place.
+//! The kernel hands out connections in the order of their arrival, so a probe would wait behind every connection that
+//! is not accepted yet. Therefore all are accepted at once, and wait in user space. There are two sets of places
+//! (`places.rs`): many for connections that have not sent the whole head of their first request, which cost a socket,
+//! a timer and at most [`EARLY`] bytes each; and [`SERVED`] for those that have, which cost more. In both sets a
+//! newcomer always gets a place.
 //!
-//! Deadlines: two seconds for the first byte of a request, ten for the whole request, ten for the client to take the
-//! answer. Each answer ends its connection, so that a thousand requests on one connection delay nobody.
+//! Timeouts: two seconds for the first byte of a request, ten for the whole request, ten for the client to read the
+//! answer. Each answer closes its connection, so a client with a thousand requests on one connection delays nobody.
 //!
 //! The kernel could keep silent connections to itself (`TCP_DEFER_ACCEPT`). No library here sets that option, and it
 //! would move the attack into the kernel's queue of half-open connections, where nobody can evict.
@@ -27,22 +28,23 @@ use super::accepting::Accepting;
 use super::places::{Peer, Place, Places, Stage};
 use crate::disk::descriptors;
 
-/// Connections that are read from or written to at once, or fewer where descriptors are short.
+/// Most connections that are read from or written to at the same time; fewer if descriptors are short.
 pub(super) const SERVED: usize = 64;
-/// For the first byte of a request.
+/// Timeout for the first byte of a request.
 pub(super) const FIRST_BYTE: Duration = Duration::from_secs(2);
-/// For each request once it has begun, and again for each answer.
+/// Timeout for each request once it has begun, and again for each answer.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Most bytes that are read of a first request before the connection gets one of the few places: many times a probe's.
+/// Most bytes read of a first request before the connection gets one of the [`SERVED`] places: many times a probe's.
 const EARLY: usize = 2 << 10;
-/// Longest request, in bytes: its line and its headers.
+/// Longest request head in bytes: request line and headers.
 const REQUEST_MAX: usize = 32 << 10;
 const TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-/// Connections that the kernel has established and that are not accepted yet; `net.core.somaxconn` may allow fewer.
+/// Most connections that the kernel has established and the agent has not accepted; `net.core.somaxconn` may allow
+/// fewer.
 const BACKLOG: u32 = 4096;
 
-/// Listens at `host:port`; a name may stand for several addresses, and the first that can be bound is taken.
+/// Listens at `host:port`. A name may have several addresses; the first one that can be bound is used.
 pub(crate) async fn bind(listen: &str) -> io::Result<std::net::TcpListener> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
     for address in lookup_host(listen).await? {
@@ -56,22 +58,22 @@ pub(crate) async fn bind(listen: &str) -> io::Result<std::net::TcpListener> {
 
 fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // After a restart connections of the earlier process may linger on the port.
+    // After a restart, connections of the earlier process may still occupy the port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// A connection whose first request has a whole head.
+/// A connection that has sent the whole head of its first request.
 struct Begun {
     stream: TcpStream,
     from: SocketAddr,
     head: Vec<u8>,
-    /// For the rest of the request.
+    /// Deadline for the rest of the request.
     deadline: Instant,
 }
 
-/// What axum accepts from: only connections that have asked something.
+/// The listener that axum accepts from: it yields only connections that have sent a request.
 pub(super) struct Listener {
     begun: mpsc::Receiver<Begun>,
     address: io::Result<SocketAddr>,
@@ -79,7 +81,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Accepts until this is dropped.
+    /// Accepts connections until this value is dropped.
     pub(super) fn new(inner: TcpListener) -> Self {
         let address = inner.local_addr();
         let most = descriptors::connections();
@@ -113,8 +115,8 @@ async fn accept_all(listener: TcpListener, waiting: Places, begun: mpsc::Sender<
     }
 }
 
-/// Hands the connection on once the head of a request has come. One that sends none in time, or whose place is needed, is
-/// reset: nobody waits for an answer, and a reset leaves nothing behind in the kernel.
+/// Hands the connection on once the head of a request has arrived. A connection that sends none in time, or whose
+/// place is needed, is reset: no client waits for an answer, and a reset leaves nothing behind in the kernel.
 async fn wait_for_request(
     stream: TcpStream,
     from: SocketAddr,
@@ -131,8 +133,8 @@ async fn wait_for_request(
     }
 }
 
-/// The bytes that have come once they hold a whole head, or what an HTTP parser should see at once; and the deadline of
-/// the request. `None`: too late, evicted, or the client has left.
+/// Reads until the bytes hold a whole head, or something that the HTTP parser should see at once; also returns the
+/// deadline of the request. `None`: it timed out, was evicted, or the client has left.
 async fn read_head(stream: &TcpStream, place: &mut Place) -> Option<(Vec<u8>, Instant)> {
     let mut head = Vec::new();
     let mut deadline = Instant::now() + FIRST_BYTE;
@@ -159,19 +161,19 @@ async fn read_head(stream: &TcpStream, place: &mut Place) -> Option<(Vec<u8>, In
         if is_whole(&head) {
             return Some((head, deadline));
         }
-        // A trickle is always readable again at once, and must not outlive its time.
+        // A client that sends byte by byte makes the socket readable again at once; it must not outlive the deadline.
         if Instant::now() >= deadline {
             return None;
         }
     }
 }
 
-/// Whether to hand the connection on: its head ends here, or is long, or is none of HTTP.
+/// Whether to hand the connection on: its head is complete, or long, or not HTTP.
 fn is_whole(head: &[u8]) -> bool {
     head.len() >= EARLY || !head.first().is_some_and(u8::is_ascii_alphabetic) || ends(head)
 }
 
-/// Whether a head ends in these bytes. The parser takes bare line feeds, too.
+/// Whether these bytes contain the end of a head. The parser accepts bare line feeds too.
 fn ends(head: &[u8]) -> bool {
     [&b"\r\n\r\n"[..], b"\n\n"].iter().any(|mark| memchr::memmem::find(head, mark).is_some())
 }
@@ -182,10 +184,11 @@ impl axum::serve::Listener for Listener {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         loop {
-            // The connection before this one has its turn first: it is answered before it can be evicted.
+            // Lets the connection before this one run first: it is answered before it can be evicted.
             tokio::task::yield_now().await;
             let Some(begun) = self.begun.recv().await else {
-                // The task that accepts lives as long as this; were it gone, nothing would come any more.
+                // The accepting task lives as long as this value. If it were gone, no connection would arrive any
+                // more.
                 return std::future::pending().await;
             };
             if begun.stream.set_nodelay(true).is_ok() {
@@ -204,18 +207,18 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-/// A stream that ends with an error when its time is over or its place is needed.
+/// A stream that ends with an error when it times out or is evicted.
 pub(super) struct Connection {
     stream: TcpStream,
-    /// Bytes that were read before the connection was handed on, and that nobody has taken yet.
+    /// Bytes that were read before the connection was handed on and that axum has not read yet.
     early: Vec<u8>,
-    /// They hold a whole head, and the answer to it is not written yet.
+    /// The request has a whole head, and its answer is not written yet.
     asked: bool,
     /// Heap-pinned, so that the connection itself can move.
     deadline: Pin<Box<Sleep>>,
     stage: Stage,
     place: Place,
-    /// Bytes of the present request.
+    /// Bytes read of the present request.
     read: usize,
 }
 
@@ -228,7 +231,7 @@ impl Connection {
         Self { stream, early, asked, deadline, stage: Stage::Request, place, read: 0 }
     }
 
-    /// Only a change of stage moves the deadline, so that a trickle of bytes gains nothing.
+    /// Only a change of stage moves the deadline, so that a client gains nothing by sending byte by byte.
     fn moved(&mut self, stage: Stage) {
         if self.stage == stage {
             return;
@@ -241,7 +244,7 @@ impl Connection {
         self.deadline.as_mut().reset(Instant::now() + limit);
     }
 
-    /// Ready with an error once the connection has to end; asked whenever the peer is waited for.
+    /// Ready with an error once the connection has to end. Polled whenever the connection waits for the peer.
     fn over(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         if self.place.poll_evicted(context).is_pending() {
             ready!(self.deadline.as_mut().poll(context));
@@ -273,14 +276,16 @@ impl AsyncRead for Connection {
         }
         let mut read = read_at_most(Pin::new(&mut self.stream), context, buffer, room);
         if self.asked && matches!(read, Poll::Ready(Ok(0))) {
-            // A client that closes its half after the request still wants the answer, and the parser would give up on it.
+            // A client that closes its sending half after the request still wants the answer; the parser would give
+            // up on it.
             read = Poll::Pending;
         }
         if let Poll::Ready(Ok(bytes @ 1..)) = read {
             self.moved(Stage::Request);
             self.read += bytes;
         }
-        // Also when there was something to read: a trickle must not outlive its time.
+        // Checked even if there was something to read: a client that sends byte by byte must not outlive the
+        // deadline.
         if let Poll::Ready(error) = self.over(context) {
             return Poll::Ready(Err(error));
         }
@@ -288,7 +293,7 @@ impl AsyncRead for Connection {
     }
 }
 
-/// Reads up to `most` bytes; how many came.
+/// Reads at most `most` bytes; returns how many arrived.
 fn read_at_most(
     stream: Pin<&mut TcpStream>,
     context: &mut Context<'_>,
@@ -319,7 +324,7 @@ impl AsyncWrite for Connection {
         wrote
     }
 
-    /// Comes once all of an answer is written.
+    /// axum flushes once the whole answer is written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         if self.stage == Stage::Answer {

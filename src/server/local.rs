@@ -1,12 +1,14 @@
-//! Questions over a socket in the state directory: who may open it may know, and may change what the agent keeps.
+//! The Unix socket in the state directory, over which commands such as `auditrail status` talk to the running agent.
+//! Access control is the socket's mode: whoever may open it may read everything and change the agent's state.
 //!
-//! A question is one line of JSON, `{"ask":"status"}` for one; the answer is one or more, and then the connection is
-//! closed. What this room cannot answer is handed on as [`ControlCall`]. Who goes away without the answer no longer wants it.
+//! A question is one line of JSON, for example `{"ask":"status"}`; the answer is one or more lines, and then the
+//! connection is closed. A question that the server cannot answer itself is handed on as a [`ControlCall`]. A client
+//! that disconnects cancels its question.
 //!
-//! As over TCP (`listener.rs`), every connection is accepted at once, the first byte has to come within two seconds, and a
-//! newcomer takes the place of the oldest idle connection. Only a question that was handed on keeps its place: the
-//! answer may take minutes, and [`AT_ONCE`] of these are answered at once while others wait. Those that `status` and
-//! `probe` ask never wait for them.
+//! As over TCP (`listener.rs`), every connection is accepted at once, the first byte must arrive within two seconds,
+//! and a newcomer evicts the oldest idle connection. Only a question that was handed on cannot be evicted: its answer
+//! may take minutes. [`AT_ONCE`] of these are answered concurrently while others wait. `status` and `probe` never
+//! wait for them.
 
 use std::future::Future;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -30,27 +32,28 @@ use crate::disk;
 use crate::disk::descriptors;
 use crate::telemetry::{Snapshot, Telemetry, Time};
 
-/// For one line, on either side.
+/// Timeout for one line, on either side.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Largest line that is read; a thousand pipelines, or a hundred thousand ids, make less than one of it.
+/// Longest line in bytes. A thousand pipelines, or a hundred thousand ids, take less.
 const LINE_MAX: u64 = 4 << 20;
-/// A longer question waits until few others are read, so that they do not fill the memory.
+/// A question with more bytes waits for one of the [`AT_ONCE`] permits, so that long questions do not fill the
+/// memory.
 const SHORT: u64 = 4 << 10;
-/// Long questions, and those that were handed on.
+/// Most long questions, and questions that were handed on, at the same time.
 const AT_ONCE: usize = 8;
-/// Connections at once, or fewer where descriptors are short.
+/// Most connections at the same time; fewer if descriptors are short.
 const CONNECTIONS: usize = 64;
 
-/// A question that somebody else has to answer: with lines, and by dropping `answers` when there are no more.
+/// A question for another part of the agent. It answers by sending lines, and ends the answer by dropping `answers`.
 pub(crate) struct ControlCall {
     pub(crate) question: Value,
     pub(crate) answers: mpsc::Sender<Value>,
 }
 
-/// A socket at `path` for the agent's user alone, in place of what an earlier process left there. The caller holds the
-/// lock on the directory.
+/// Makes a socket at `path` for the agent's user alone and replaces the one of an earlier process. The caller holds
+/// the lock on the directory.
 pub(crate) fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    // Made beside it and renamed, so that no one connects before the mode is set.
+    // Made under another name and renamed, so that nobody connects before the mode is set.
     let beside = path.with_extension("new");
     match disk::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -62,10 +65,10 @@ pub(crate) fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> 
     Ok(listener)
 }
 
-/// What to do where no socket can be made.
+/// What the operator can do if the socket cannot be made.
 pub(crate) fn way_out(error: &io::Error) -> &'static str {
     match error.kind() {
-        // Longer than the kernel takes.
+        // The path is longer than the kernel allows.
         io::ErrorKind::InvalidInput => "choose a shorter `state_dir`",
         io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty => {
             "a directory has its name: move that away"
@@ -74,12 +77,12 @@ pub(crate) fn way_out(error: &io::Error) -> &'static str {
     }
 }
 
-/// Takes the socket away when nobody answers any more. What remains of it does no harm.
+/// Removes the socket at shutdown. A socket that is left behind does no harm.
 pub(crate) fn unbind(path: &Path) {
     let _ = disk::remove_file(path);
 }
 
-/// What each connection is answered from.
+/// Everything needed to answer a connection.
 #[derive(Clone)]
 struct Desk {
     telemetry: Telemetry,
@@ -88,7 +91,7 @@ struct Desk {
     at_once: Arc<Semaphore>,
 }
 
-/// Answers until `shutdown`.
+/// Accepts connections and answers them until `shutdown`.
 pub(super) async fn answer_locally(
     listener: UnixListener,
     telemetry: Telemetry,
@@ -107,7 +110,7 @@ pub(super) async fn answer_locally(
                     let (place, evicts) = places.enter(Peer::LOCAL);
                     let desk = desk.clone();
                     tokio::spawn(async move {
-                        // Whoever does not read in time, or goes away, was not interested.
+                        // An error only means that the client did not read in time or has left.
                         let _ = desk.answer(stream, place).await;
                     });
                     accepting.accepted(evicts).await;
@@ -125,7 +128,7 @@ pub(super) async fn answer_locally(
     }
 }
 
-/// A question, and the permit that a long one took.
+/// A question, and the permit that a long one holds.
 type Question = (Value, Option<OwnedSemaphorePermit>);
 
 impl Desk {
@@ -164,7 +167,7 @@ impl Desk {
                 () = place.evicted() => Ok(()),
             };
         }
-        // From here on it may take long, and nobody takes its place.
+        // From here on the answer may take long, and the connection cannot be evicted.
         drop(place);
         let _permit = match permit {
             Some(permit) => permit,
@@ -173,7 +176,7 @@ impl Desk {
         self.hand_on(question, reading, writing).await
     }
 
-    /// Reads one line.
+    /// Reads one line. A line longer than [`SHORT`] waits for a permit.
     async fn question(
         &self,
         reading: &mut (impl tokio::io::AsyncBufRead + Unpin),
@@ -194,7 +197,7 @@ impl Desk {
         Arc::clone(&self.at_once).acquire_owned().await.map_err(io::Error::other)
     }
 
-    /// Has somebody else answer.
+    /// Hands the question on and writes the answers to the client.
     async fn hand_on(
         &self,
         question: Value,
@@ -205,7 +208,7 @@ impl Desk {
         if self.asks.send(ControlCall { question, answers }).await.is_err() {
             return Ok(());
         }
-        // The other side is heard of, too: who goes away is not kept waiting for.
+        // Also watches the client: if it disconnects, nobody waits for its answer.
         let mut rest = [0];
         loop {
             tokio::select! {
@@ -223,8 +226,8 @@ async fn say(stream: &mut tokio::net::unix::OwnedWriteHalf, line: &[u8]) -> io::
     tokio::time::timeout(LIMIT, stream.write_all(&[line, b"\n"].concat())).await?
 }
 
-/// Asks the agent that listens at `path` and hands each line of its answer to `each`; `None` where none does.
-/// `patience` is for one line.
+/// Asks the agent that listens at `path` and passes each line of its answer to `each`; `None` if no agent listens.
+/// `patience` is the timeout for one line.
 pub(crate) fn ask(
     path: &Path,
     question: &Value,
@@ -246,7 +249,7 @@ pub(crate) fn ask(
     }
 }
 
-/// Connects within `patience`, even where the agent has stopped accepting; `None` where no agent listens.
+/// Connects within `patience`, even if the agent has stopped accepting; `None` if no agent listens.
 fn reach(path: &Path, patience: Duration) -> io::Result<Option<std::os::unix::net::UnixStream>> {
     let socket = socket_with(
         AddressFamily::UNIX,
@@ -260,7 +263,7 @@ fn reach(path: &Path, patience: Duration) -> io::Result<Option<std::os::unix::ne
         match connect(&socket, &address) {
             Ok(()) => break,
             Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
-            // The queue of the socket is full.
+            // The socket's queue is full.
             Err(Errno::AGAIN) if began.elapsed() < patience => {
                 thread::sleep(Duration::from_millis(5));
             }
@@ -273,7 +276,7 @@ fn reach(path: &Path, patience: Duration) -> io::Result<Option<std::os::unix::ne
     Ok(Some(stream))
 }
 
-/// The status of the agent that listens at `path`; `None` where none does.
+/// The status of the agent that listens at `path`; `None` if no agent listens.
 pub(crate) fn status(path: &Path) -> io::Result<Option<Snapshot>> {
     let mut answer = None;
     let asked =
@@ -304,7 +307,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
         assert!(status(&path).unwrap().is_none());
-        drop(bind(&path).unwrap()); // An agent that was killed leaves its socket behind.
+        drop(bind(&path).unwrap()); // A killed agent leaves its socket behind.
         assert!(status(&path).unwrap().is_none());
 
         let listener = listen(&path);
@@ -314,7 +317,7 @@ mod tests {
         let server = tokio::spawn(answer_locally(listener, busy(), MINUTE, asks, async move {
             let _ = ended.await;
         }));
-        // One that never asks must not keep the next from its answer.
+        // A client that never asks must not keep the next one from its answer.
         let idle = UnixStream::connect(&path).await.unwrap();
         let asked = path.clone();
         let snapshot =
@@ -349,7 +352,7 @@ mod tests {
         let client = tokio::task::spawn_blocking(move || {
             let mut lines = Vec::new();
             ask(&path, &serde_json::json!({"ask": "tea"}), LIMIT, |line| lines.push(line)).unwrap();
-            // Goes away without the end.
+            // A client that disconnects before the end of the answer.
             let mut gone = std::os::unix::net::UnixStream::connect(&path).unwrap();
             gone.write_all(b"{\"ask\":\"more\"}\n").unwrap();
             lines

@@ -1,16 +1,16 @@
-//! Answers those who ask how the agent is: `/metrics`, `/livez`, `/readyz`, `/status` and the page at `/`, over HTTP, and
-//! the same status over a socket in the state directory. Reads telemetry, changes nothing; what else is asked through the
-//! socket is handed on.
+//! The agent's own server: `/metrics`, `/livez`, `/readyz`, `/status` and the page at `/` over HTTP, and the same
+//! status over a Unix socket in the state directory. It reads telemetry and changes nothing; control commands that
+//! arrive on the socket are handed on as [`ControlCall`].
 //!
-//! Bounded: connections, what each may send, and for how long (`listener.rs`, `places.rs`). A client that sends nothing,
-//! too little or too much never keeps another from its answer. All of it runs on one thread of its own at a lower priority,
-//! so that a flood of requests takes little from delivery, and a busy delivery delays no probe.
+//! Bounded: the number of connections, and the bytes and time of each (`listener.rs`, `places.rs`). A client that
+//! sends nothing, too little or too much never keeps another from its answer. The server runs on one thread of its
+//! own at a lower priority, so a flood of requests takes little from delivery, and busy delivery delays no probe.
 //!
-//! Over HTTP nobody has to say who they are. So the pages hold no event and no secret, and of a back end's answer they
-//! show the status alone; who may open the socket sees the whole answer.
+//! HTTP clients are not authenticated. So the pages hold no event and no secret, and show only the status code of a
+//! back end's answer. Whoever may open the socket sees the whole answer.
 //!
-//! Start with `routes.rs`. `hosts.rs` refuses the names of strangers, `page.rs` is the page, `table.rs` what
-//! `auditrail status` prints, `local.rs` the socket, `probe.rs` what `auditrail probe` asks there.
+//! Start with `routes.rs`. `hosts.rs` checks the `Host` header, `page.rs` is the page, `table.rs` the output of
+//! `auditrail status`, `local.rs` the socket, `probe.rs` the question that `auditrail probe` asks there.
 
 use std::future::Future;
 use std::io;
@@ -39,22 +39,24 @@ pub(crate) use listener::bind;
 pub(crate) use local::ControlCall;
 pub(crate) use table::{columns, table};
 
-/// How long answers under way may take once the end has begun.
+/// How long in-flight answers may take once the shutdown has begun.
 const GRACE: Duration = Duration::from_secs(1);
-/// Added to the thread's nice value. Where delivery wants the processor too, the pages get about a quarter of one.
+/// Added to the thread's nice value. If delivery competes for the processor, the pages get about a quarter of one
+/// core.
 const NICE: i32 = 5;
 
-/// What the server answers from.
+/// Everything that the server needs to answer.
 pub(crate) struct Served {
     pub(crate) telemetry: Telemetry,
     /// How long an output may be unreachable before `/readyz` is red.
     pub(crate) unready_after: Duration,
     pub(crate) hosts: Hosts,
-    /// Takes the questions that this room cannot answer.
+    /// Receives the control commands, which the server cannot answer itself.
     pub(crate) asks: mpsc::Sender<ControlCall>,
 }
 
-/// Starts the thread that answers over both until `stopped` is true, and a moment longer what was asked before.
+/// Starts the thread that answers over HTTP and the socket until `stopped` is true; in-flight answers then get
+/// [`GRACE`].
 ///
 /// # Errors
 /// The thread or its runtime cannot be started.
@@ -68,7 +70,7 @@ pub(crate) fn start(
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let run = move || {
         if let Err(error) = rustix::process::nice(NICE) {
-            // A sandbox may forbid it; then the pages compete with delivery as equals.
+            // A sandbox may forbid it; then the pages compete with delivery at the same priority.
             tracing::debug!(%error, "the thread of the pages keeps its priority");
         }
         let ended = runtime.block_on(answer(served, pages, local, stopped));
@@ -111,7 +113,7 @@ async fn answer(
     ended
 }
 
-/// Answers over HTTP until `shutdown`, and a moment longer what was asked before.
+/// Answers over HTTP until `shutdown`; in-flight answers then get [`GRACE`].
 async fn serve(
     listener: TcpListener,
     telemetry: Telemetry,
@@ -122,7 +124,7 @@ async fn serve(
     let (begin_end, end_begun) = oneshot::channel();
     let end = async move {
         shutdown.await;
-        let _ = begin_end.send(()); // Nobody listens once serving has failed.
+        let _ = begin_end.send(()); // The receiver is gone if serving failed.
     };
     let listener = listener::Listener::new(listener);
     let router = routes::router(telemetry, unready_after, hosts);

@@ -1,6 +1,6 @@
-//! The page at `/`: the snapshot for people, complete without scripts, fonts or anything from elsewhere.
+//! The page at `/`: the status for people, complete without scripts, fonts or anything loaded from elsewhere.
 //!
-//! Every value goes through [`Text`]; only the markup of this file and its style sheet are trusted.
+//! Every value is escaped by [`Text`]; only the markup of this file and its style sheet are trusted.
 
 use std::fmt::{self, Write as _};
 
@@ -9,7 +9,7 @@ use crate::telemetry::{GapSeen, InputView, PairState, PairView, Snapshot, Time, 
 
 const STYLE: &str = include_str!("page.css");
 
-/// A value that may be anything, as text: nothing in it is markup, in an element or in a quoted attribute.
+/// HTML-escapes a value: nothing in it is markup, neither in an element nor in a quoted attribute.
 struct Text<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Text<T> {

@@ -1,11 +1,11 @@
-//! Places for connections: a fixed number, and a newcomer always gets one.
+//! A fixed number of places for connections, with eviction: a newcomer always gets a place.
 //!
-//! When all places are taken, somebody gives up a place for the newcomer (eviction). The address with the most places
-//! pays. Of its connections an idle one goes first, then one that is still sending its request, then one that is still
-//! reading its answer; of several in the same stage the one that has been in it longest. So an attacker evicts its own
-//! connections, and a probe gets in even from the address of the attacker.
+//! When all places are taken, a connection is evicted. It is one of the address with the most places. Of that
+//! address's connections an idle one is evicted first, then one that is still sending its request, then one that is
+//! still reading its answer; among several in the same stage, the one that has been in it longest. So an attacker
+//! evicts its own connections, and a probe gets in even from the attacker's address.
 //!
-//! IPv6 addresses count by their /64, since a host usually has all of one. An IPv4 address written as IPv6
+//! IPv6 addresses are counted by /64, since a host usually has all of one. An IPv4 address written as IPv6
 //! (`::ffff:192.0.2.1`) counts as the IPv4 address.
 
 use std::cmp::Reverse;
@@ -17,12 +17,12 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-/// Whoever is counted as one client.
+/// The addresses that are counted as one client.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Peer(IpAddr);
 
 impl Peer {
-    /// Whoever connects to the socket in the state directory: only the agent's own user can.
+    /// Every client of the socket in the state directory: only the agent's own user can connect there.
     pub(super) const LOCAL: Self = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
     pub(super) fn of(address: SocketAddr) -> Self {
@@ -39,19 +39,19 @@ impl Peer {
 /// What a connection is doing, in the order in which connections are evicted.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
-    /// No byte of a request has come, or none since the last answer.
+    /// No byte of a request has arrived, or none since the last answer.
     Idle,
-    /// Part of a request has come.
+    /// Part of a request has arrived.
     Request,
     /// The answer is being written.
     Answer,
 }
 
-/// Clones share the same places.
+/// The places of a server. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Places(Arc<Mutex<Table>>);
 
-/// When a connection entered its stage: a number that only grows.
+/// A connection's stage, and a growing number that says in which order the stages were entered.
 type Since = (Stage, u64);
 
 #[derive(Debug)]
@@ -60,12 +60,13 @@ struct Table {
     taken: usize,
     next: u64,
     peers: HashMap<Peer, BTreeMap<Since, oneshot::Sender<()>>>,
-    /// The last one pays: the most places, and among equals the one whose connection goes first.
+    /// The last one is evicted from: the peer with the most places, and among equals the one with the next connection
+    /// to evict.
     ranks: BTreeSet<(usize, Reverse<Since>, Peer)>,
 }
 
 impl Places {
-    /// At least one place.
+    /// `most` places, but at least one.
     pub(super) fn new(most: usize) -> Self {
         Self(Arc::new(Mutex::new(Table {
             most: most.max(1),
@@ -76,7 +77,7 @@ impl Places {
         })))
     }
 
-    /// Takes a place; whether another connection was evicted for it.
+    /// Takes a place; also returns whether another connection was evicted for it.
     pub(super) fn enter(&self, peer: Peer) -> (Place, bool) {
         let mut table = held(&self.0);
         let full = table.taken >= table.most;
@@ -88,7 +89,7 @@ impl Places {
         (Place { table: Arc::clone(&self.0), peer, since, evicted }, full)
     }
 
-    /// Evicts the connection that would go next, if there is one.
+    /// Evicts the connection that is next in order, if there is one.
     pub(super) fn evict(&self) {
         held(&self.0).evict();
     }
@@ -111,12 +112,12 @@ impl Table {
 
     fn evict(&mut self) {
         if let Some(&(_, Reverse(since), peer)) = self.ranks.last() {
-            // Dropping its half is what the connection hears.
+            // Dropping the sender notifies the connection.
             self.remove(peer, since);
         }
     }
 
-    /// Changes the entries of one peer, and its rank with them.
+    /// Changes the entries of one peer, and updates its rank.
     fn change<T>(
         &mut self,
         peer: Peer,
@@ -138,7 +139,7 @@ impl Table {
     }
 }
 
-/// The place of one connection; free again when dropped.
+/// The place of one connection; it is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     table: Arc<Mutex<Table>>,
@@ -148,7 +149,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The connection enters a stage. One that was evicted stays so.
+    /// The connection enters a stage. An evicted connection stays evicted.
     pub(super) fn moved(&mut self, stage: Stage) {
         let mut table = held(&self.table);
         if let Some(keep) = table.remove(self.peer, self.since) {
@@ -156,12 +157,12 @@ impl Place {
         }
     }
 
-    /// Until the place is needed for somebody else.
+    /// Completes when the connection is evicted.
     pub(super) async fn evicted(&mut self) {
         let _ = (&mut self.evicted).await;
     }
 
-    /// The same for those who poll.
+    /// As `evicted`, for polling.
     pub(super) fn poll_evicted(&mut self, context: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.evicted).poll(context).map(drop)
     }
@@ -173,7 +174,7 @@ impl Drop for Place {
     }
 }
 
-/// Nobody panics while holding the table.
+/// No code panics while it holds the table, so a poisoned lock is safe to use.
 fn held(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -192,7 +193,7 @@ mod tests {
         !matches!(place.evicted.try_recv(), Err(oneshot::error::TryRecvError::Empty))
     }
 
-    /// Which of these were evicted.
+    /// The indexes of the evicted places.
     fn evicted(places: &mut [Place]) -> Vec<usize> {
         (0..places.len()).filter(|&at| is_evicted(&mut places[at])).collect()
     }
@@ -206,7 +207,7 @@ mod tests {
         let (_probe, evicts) = places.enter(few);
         assert!(evicts);
         assert_eq!(evicted(&mut held), [1]);
-        // Two each: the older of both first ones goes.
+        // Two each: of the two first connections the older one is evicted.
         let _other = places.enter(peer("192.0.2.3"));
         assert_eq!(evicted(&mut held), [0, 1]);
     }
@@ -220,7 +221,7 @@ mod tests {
         held[1].moved(Stage::Request);
         let mut later = Vec::new();
         for expected in [&[2][..], &[1, 2], &[0, 1, 2]] {
-            // Each newcomer is quick to ask, and so no idle one.
+            // Each newcomer sends its request quickly, so it is not idle.
             let (mut newcomer, _) = places.enter(one);
             newcomer.moved(Stage::Answer);
             later.push(newcomer);

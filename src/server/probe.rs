@@ -1,7 +1,7 @@
-//! What `auditrail probe` asks over the socket in the state directory, and the answer: is the agent alive, is it ready?
+//! The liveness and readiness probe that `auditrail probe` asks over the socket in the state directory.
 //!
-//! The answer is that of `/livez` or `/readyz`, with the whole text of a problem. The question needs no port, no network and no
-//! configuration, so that nobody on the network can keep the kubelet from its answer.
+//! The answer is that of `/livez` or `/readyz`, with the whole text of a problem. It needs no port, no network and no
+//! configuration, so nobody on the network can keep the kubelet from its answer.
 
 use std::io;
 use std::path::Path;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::local::ask;
 use crate::telemetry::{Telemetry, Time};
 
-/// The name of the question.
+/// The value of `ask` for this question.
 pub(super) const ASK: &str = "probe";
 
-/// What is asked about.
+/// The two kinds of probe.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Probe {
@@ -26,14 +26,14 @@ pub(crate) enum Probe {
     Ready,
 }
 
-/// The answer: one sentence each; empty, all is well.
+/// The answer: one sentence per problem; empty if there is none.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Health {
     pub(crate) problems: Vec<String>,
 }
 
 impl Health {
-    /// Answers a question; one that this version does not know is a problem.
+    /// Answers a question. A probe that this version does not know is reported as a problem.
     pub(super) fn of(telemetry: &Telemetry, question: &Value, unready_after: Duration) -> Self {
         let problems = match Probe::deserialize(&question["probe"]) {
             Ok(Probe::Live) => telemetry.liveness(Instant::now()),
@@ -44,10 +44,10 @@ impl Health {
     }
 }
 
-/// Asks the agent that listens at `path`; `None` where none does.
+/// Asks the agent that listens at `path`; `None` if no agent listens.
 ///
 /// # Errors
-/// The agent does not answer within `patience`, or what answers is no agent.
+/// If the agent does not answer within `patience`, or if the answer is not an agent's.
 pub(crate) fn probe(path: &Path, probe: Probe, patience: Duration) -> io::Result<Option<Health>> {
     let mut answer = None;
     let question = json!({"ask": ASK, "probe": probe});

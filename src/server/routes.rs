@@ -1,6 +1,6 @@
 //! The routes: `/metrics`, `/livez`, `/readyz`, `/status`, and the page at `/`. Each answers GET and HEAD.
 //!
-//! Nobody has to say who they are here, so every page shows the public view: of a back end's answer its status alone.
+//! Clients are not authenticated, so every page shows the public view: only the status code of a back end's answer.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ async fn status(State(asked): State<Asked>) -> Response {
     }
 }
 
-/// Red only when the agent itself is stuck: what it waits for is the business of `/readyz`.
+/// Fails only if the agent itself is stuck; whatever it waits for belongs to `/readyz`.
 async fn livez(State(asked): State<Asked>) -> Response {
     let stuck = asked.telemetry.liveness(Instant::now());
     if stuck.is_empty() {
@@ -75,7 +75,7 @@ async fn livez(State(asked): State<Asked>) -> Response {
     answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, stuck.join("\n") + "\n")
 }
 
-/// `?verbose` lists what was looked at, as the API server's own `/readyz` does.
+/// `?verbose` lists every check, as the API server's own `/readyz` does.
 async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
     let checks = asked.telemetry.public_checks(Time::now(), asked.unready_after);
     let verbose =
@@ -99,7 +99,7 @@ async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
     answer(StatusCode::OK, TEXT, body + "ok\n")
 }
 
-/// A request that no page answers.
+/// The answer to a request that no page serves.
 pub(super) fn refusal(status: StatusCode, why: String) -> Response {
     answer(status, TEXT, why)
 }
@@ -109,14 +109,14 @@ fn failed(error: &dyn std::error::Error) -> Response {
 }
 
 fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
-    // The page runs nothing and loads nothing, and a browser holds it to that.
+    // The page runs and loads nothing; this policy makes the browser enforce that.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
     let headers = [
         (CONTENT_TYPE, kind),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (CONTENT_SECURITY_POLICY, policy),
-        // Who asks again connects again, and stands behind those who wait.
+        // A client that asks again must connect again, and queues behind those who wait.
         (CONNECTION, "close"),
     ];
     (status, headers, body).into_response()

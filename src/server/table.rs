@@ -1,14 +1,14 @@
-//! The status for a terminal: aligned columns, no colour needed, nothing that a terminal would obey.
+//! The status for a terminal: aligned columns that need no colour, without control sequences.
 
 use std::fmt::Write as _;
 
 use super::view;
 use crate::telemetry::{InputView, PairView, Snapshot, Time, human};
 
-/// Gaps shown of each pair; `--json` has more.
+/// Gaps shown for each pair; `--json` has more.
 const GAPS: usize = 5;
 
-/// What `auditrail status` prints.
+/// The output of `auditrail status`.
 pub(crate) fn table(snapshot: &Snapshot) -> String {
     let now = snapshot.taken;
     let mut text = heading(snapshot);
@@ -69,7 +69,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
     text
 }
 
-/// What belongs to a process, where there is none.
+/// Blanks the columns that only a running process has.
 fn blank<const N: usize>(rows: &mut [[String; N]], columns: &[usize]) {
     for row in rows {
         for &column in columns {
@@ -78,7 +78,7 @@ fn blank<const N: usize>(rows: &mut [[String; N]], columns: &[usize]) {
     }
 }
 
-/// Whether the trail of each pair is whole, with the last gaps where it is not.
+/// Whether the trail of each pair is whole, and the last gaps if it is not.
 fn trails(text: &mut String, snapshot: &Snapshot) {
     text.push('\n');
     for pair in &snapshot.pairs {
@@ -145,7 +145,7 @@ fn pair_row(pair: &PairView, now: Time) -> [String; 12] {
     ]
 }
 
-/// Columns two spaces apart, numbers to the right, below an empty line.
+/// Writes columns two spaces apart, numbers right-aligned, after an empty line.
 pub(crate) fn columns<const N: usize>(
     text: &mut String,
     titles: &[&str; N],

@@ -1,4 +1,4 @@
-//! The server as a probe, a scraper and a browser meet it, over real connections.
+//! Tests of the server as a probe, a scraper and a browser use it, over real connections.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -170,13 +170,13 @@ async fn a_request_with_an_endless_head_is_refused() {
     assert!(sent < 4 << 20 || answer.starts_with(b"HTTP/1.1 431"), "took {sent} bytes of headers");
 }
 
-/// Whether the server closes the connection within the time, whatever it sends before.
+/// Whether the server closes the connection within `limit`, whatever it sends before.
 async fn ends_within(stream: &mut TcpStream, limit: Duration) -> bool {
     let mut rest = Vec::new();
     tokio::time::timeout(limit, stream.read_to_end(&mut rest)).await.is_ok()
 }
 
-/// The clock is the real one, since the kernel's side of a connection knows no other.
+/// Uses the real clock, since the kernel's side of a connection knows no other.
 #[tokio::test]
 async fn who_sends_nothing_is_cut_off_after_two_seconds_and_a_trickle_after_ten() {
     let server = start(busy()).await;
@@ -200,7 +200,7 @@ async fn who_sends_nothing_is_cut_off_after_two_seconds_and_a_trickle_after_ten(
     trickle.await.unwrap();
 }
 
-/// As many as the server serves at once, in each way to be slow.
+/// Twice as many slow clients as the server serves at once, in each way of being slow.
 #[tokio::test]
 async fn slow_senders_and_slow_readers_in_every_place_keep_nobody_from_an_answer() {
     let server = start(busy()).await;
@@ -210,7 +210,7 @@ async fn slow_senders_and_slow_readers_in_every_place_keep_nobody_from_an_answer
         let sent: &[u8] = match round % 3 {
             0 => b"G",
             1 => b"GET /metrics HTTP/1.1\r\nHost: agent\r\nX-Slow: ",
-            // Many answers that nobody reads.
+            // Many requests whose answers the client does not read.
             _ => &b"GET /metrics HTTP/1.1\r\nHost: agent\r\n\r\n".repeat(200),
         };
         slow.write_all(sent).await.unwrap();
@@ -221,7 +221,7 @@ async fn slow_senders_and_slow_readers_in_every_place_keep_nobody_from_an_answer
         let (answer, _) = ask(server.at, "GET", "/livez").await;
         assert!(answer.starts_with("http/1.1 200 "), "{answer}");
     }
-    // Well before any of them has to go for its slowness.
+    // Well before any of them times out.
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
@@ -242,14 +242,14 @@ async fn of_a_thousand_requests_at_once_on_one_connection_the_first_is_answered(
     let mut stream = TcpStream::connect(server.at).await.unwrap();
     stream.write_all(&b"GET /livez HTTP/1.1\r\nHost: agent\r\n\r\n".repeat(1000)).await.unwrap();
     let mut answers = Vec::new();
-    // What the server did not read makes the end a reset.
+    // Bytes that the server did not read turn the end into a reset.
     let _ = stream.read_to_end(&mut answers).await;
     let answers = String::from_utf8(answers).unwrap();
     assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 1, "{answers}");
     assert!(answers.contains("connection: close"), "{answers}");
 }
 
-/// The head of the answer to a request of this head, its line included.
+/// The status line and the head of the answer to a request with this head.
 async fn head_of(at: SocketAddr, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(at).await.unwrap();
     stream.write_all(format!("{request}Connection: close\r\n\r\n").as_bytes()).await.unwrap();

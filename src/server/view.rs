@@ -1,4 +1,4 @@
-//! Words that the page and the table share: the same snapshot reads the same in both.
+//! Wording that the page and the table share, so that one snapshot reads the same in both.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use crate::telemetry::{
     CursorView, InputFinding, InputState, InputView, PairState, PairView, Time, human,
 };
 
-/// `3s ago`; `never` where it has not happened.
+/// `3s ago`; `never` if it has not happened.
 pub(super) fn ago(time: Option<Time>, now: Time) -> String {
     time.map_or_else(|| "never".into(), |time| format!("{} ago", human::duration(now.since(time))))
 }
 
-/// One word for a state.
+/// One word for the state of a pipeline.
 pub(super) fn pair_state(state: &PairState) -> &'static str {
     match state {
         PairState::Running => "running",
@@ -22,7 +22,7 @@ pub(super) fn pair_state(state: &PairState) -> &'static str {
     }
 }
 
-/// One word for a state.
+/// One word for the state of an input.
 pub(super) fn input_state(state: &InputState) -> &'static str {
     match state {
         InputState::Ok => "readable",
@@ -31,16 +31,16 @@ pub(super) fn input_state(state: &InputState) -> &'static str {
     }
 }
 
-/// Age of the oldest event that waits; `none` once everything is acknowledged.
+/// Age of the oldest event that is not acknowledged; `none` if there is none.
 pub(super) fn lag(pair: &PairView) -> String {
     if pair.lag_bytes == 0 {
         return "none".into();
     }
-    // What is no duration can come only from a damaged answer.
+    // A value that is not a duration can only come from a damaged answer.
     human::duration(Duration::try_from_secs_f64(pair.lag_seconds).unwrap_or_default())
 }
 
-/// Until a backup that waits is deleted; `-` while none does.
+/// Time until a backup that is not acknowledged is deleted; `-` if none is pending.
 pub(super) fn loss_in(pair: &PairView) -> String {
     let left = pair.time_to_loss_seconds.map(Duration::try_from_secs_f64);
     left.map_or_else(|| "-".into(), |left| human::duration(left.unwrap_or_default()))
@@ -63,7 +63,7 @@ pub(super) fn gaps(pair: &PairView) -> String {
     format!("{} ({})", human::count(count), human::size(bytes))
 }
 
-/// `none`, or `2 (1.5 KiB)`; damage is named.
+/// `none`, or `2 (1.5 KiB)`; mentions damaged letters.
 pub(super) fn letters(pair: &PairView) -> String {
     if pair.dead_letter_bytes == 0 {
         return "none".into();
@@ -75,13 +75,13 @@ pub(super) fn letters(pair: &PairView) -> String {
     }
 }
 
-/// What someone should know or do about an input, the worst first.
+/// What the operator should know or do about an input, the worst first.
 pub(super) fn input_remarks(input: &InputView) -> impl Iterator<Item = String> {
     let remark = |finding: &InputFinding| format!("{}: {}", finding.what, finding.hint);
     input.findings.iter().map(remark)
 }
 
-/// What someone should know or do about a pipeline.
+/// What the operator should know or do about a pipeline.
 pub(super) fn pair_remark(pair: &PairView, now: Time) -> Option<String> {
     match &pair.state {
         PairState::Running | PairState::Draining | PairState::NotRunning => None,

@@ -1,4 +1,5 @@
-//! What is known of the state directory: whether the checkpoint can be written, and what the agent keeps there.
+//! Statistics of the state directory: whether the checkpoint can be written, and how many bytes the agent keeps
+//! there.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use super::time::Time;
 pub(crate) struct DiskStats {
     pub(crate) checkpoint_errors: Count,
     pub(crate) checkpoint_saved: Stamp,
-    /// Bytes of all that the agent wrote below `state_dir`.
+    /// Bytes of everything that the agent wrote below `state_dir`.
     pub(crate) state_bytes: Level,
     checkpoint_error: Mutex<Option<String>>,
     spent: Mutex<Option<String>>,
@@ -23,18 +24,18 @@ impl DiskStats {
         set(&self.checkpoint_error, None);
     }
 
-    /// `error` says what failed and what to do about it.
+    /// Records a failed save. `error` says what failed and what to do about it.
     pub(crate) fn save_failed(&self, error: String) {
         self.checkpoint_errors.inc();
         set(&self.checkpoint_error, Some(error));
     }
 
-    /// `None` while the checkpoint can be written.
+    /// The last error; `None` while the checkpoint can be written.
     pub(crate) fn checkpoint_error(&self) -> Option<String> {
         get(&self.checkpoint_error)
     }
 
-    /// `Some` says which bound of `disk` is reached and by how much; `None`, that there is room.
+    /// `Some` says which bound of `disk` is reached and by how much; `None` means that there is room.
     pub(crate) fn set_spent(&self, spent: Option<String>) {
         set(&self.spent, spent);
     }

@@ -1,14 +1,14 @@
 //! Writes metrics in the two text formats that scrapers read.
 //!
 //! [`Format::Text`] is Prometheus' [text format 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/),
-//! [`Format::OpenMetrics`] is [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/). Every sample is
-//! the same bytes in both. They differ in what stands around the samples: 0.0.4 names a counter with `_total` in its
-//! head, `OpenMetrics` without, and has a line with the unit and one that ends the body.
+//! [`Format::OpenMetrics`] is [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/). Every sample
+//! has the same bytes in both. The lines around the samples differ: in its header, 0.0.4 names a counter with
+//! `_total` and `OpenMetrics` without; `OpenMetrics` also has a line with the unit and one that ends the body.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// How a scrape is written.
+/// The format of a scrape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Format {
     Text,
@@ -16,7 +16,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// For the header of the answer.
+    /// The value of the `Content-Type` header.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -48,7 +48,8 @@ pub(super) struct Exposition {
     text: String,
 }
 
-/// One metric of it. Its head is written with the first sample, since neither format has a use for a head alone.
+/// One metric of a scrape. Its header is written with the first sample, since neither format has a use for a header
+/// alone.
 pub(super) struct Family<'a> {
     to: &'a mut Exposition,
     name: &'static str,
@@ -62,7 +63,7 @@ impl Exposition {
         Self { format, text: String::with_capacity(32 << 10) }
     }
 
-    /// Begins a metric. A counter is named without `_total`.
+    /// Starts a metric. A counter is named without `_total`.
     pub(super) fn family(
         &mut self,
         name: &'static str,
@@ -81,13 +82,13 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// One value of a counter or a gauge.
+    /// Writes one value of a counter or a gauge.
     pub(super) fn value(&mut self, labels: &Labels<'_>, value: Number) {
         let suffix = if self.kind == Kind::Counter { "_total" } else { "" };
         self.sample(suffix, labels, value);
     }
 
-    /// The buckets of a histogram, each with its upper bound and its own count, and the sum.
+    /// Writes the buckets of a histogram, each with its upper bound and its own (not cumulative) count, and the sum.
     pub(super) fn histogram(&mut self, labels: &Labels<'_>, buckets: &[(f64, u64)], sum: f64) {
         let mut count = 0;
         for (bound, own) in buckets {
@@ -140,7 +141,7 @@ fn ends_with_word(name: &str, word: &str) -> bool {
     name.strip_suffix(word).is_some_and(|before| before.ends_with('_'))
 }
 
-/// Both formats know these three escapes and no others; 0.0.4 does not escape quotes in a help text.
+/// Both formats define only these three escapes; 0.0.4 does not escape quotes in a help text.
 fn escape(text: &mut String, value: &str, quotes: bool) {
     for c in value.chars() {
         match c {
@@ -168,7 +169,7 @@ impl fmt::Display for Number {
             Self::Whole(n) => write!(f, "{n}"),
             Self::Float(n) if n.is_nan() => f.write_str("NaN"),
             Self::Float(n) if n.is_infinite() => f.write_str(if n > 0.0 { "+Inf" } else { "-Inf" }),
-            // With a decimal point always, as `OpenMetrics` wants the bounds of buckets.
+            // Always with a decimal point, as `OpenMetrics` requires for the bounds of buckets.
             Self::Float(n) => write!(f, "{n:?}"),
         }
     }

@@ -1,8 +1,9 @@
-//! Findings about an input: what keeps its events from arriving or puts them at risk, each with the way out.
+//! Findings about an input: conditions that keep its events from arriving or put them at risk, each with a hint what
+//! to do.
 //!
-//! Whoever sees such a thing calls [`InputStats::set_finding`] at each look, and with `None` once it no longer holds. The
-//! log says it once; `check`, `status`, the page, `/readyz` and the metric `auditrail_input_finding` show it while it
-//! lasts, in the same words.
+//! The code that detects such a condition calls [`InputStats::set_finding`] each time it looks, and with `None` once
+//! the condition is over. The log reports it once, and again every hour while it lasts; `check`, `status`, the page,
+//! `/readyz` and the metric `auditrail_input_finding` show it in the same words as long as it lasts.
 //!
 //! [`InputStats::set_finding`]: super::InputStats::set_finding
 
@@ -14,44 +15,44 @@ use super::LogLimiter;
 use super::human;
 use super::number::labels;
 
-/// A finding that lasts is logged again after this, since the first line may have been rotated away.
+/// A lasting finding is logged again after this time, since log rotation may have removed the first line.
 const AGAIN: Duration = Duration::from_hours(1);
 
 labels! {
-    /// What was found: the value of a label, and one place in the list of an input's findings.
+    /// The kind of a finding: a label value. An input has at most one finding of each kind.
     FindingKind {
         /// There is no log under the configured path.
         LogMissing = "log_missing",
         /// The log, a backup or their directory cannot be read.
         LogUnreadable = "log_unreadable",
-        /// No file descriptor is left to look at all backups.
+        /// The process has too few file descriptors to open all backups.
         NoDescriptors = "no_descriptors",
         /// The path names a directory, a FIFO, a socket or a device.
         NotAFile = "not_a_file",
-        /// The server made the log and writes nothing to it.
+        /// The API server created the log and writes nothing to it.
         LogEmpty = "log_empty",
         /// Nobody has written to the log for days.
         LogSilent = "log_silent",
-        /// What waits for an output is more than `hold.max_bytes` can keep.
+        /// The backlog of an output is larger than `hold.max_bytes` can keep.
         BacklogOverHold = "backlog_over_hold",
         /// Files beside the log look like backups and are not followed.
         UnfollowedFiles = "unfollowed_files",
-        /// Lines of the log are no audit events.
+        /// Lines of the log are not audit events.
         NotEvents = "not_events",
-        /// The log is a mount of its own, so that rotation cannot be followed, or not done.
+        /// The log file itself is a mount, so rotation cannot be followed, or does not happen.
         MountedAlone = "mounted_alone",
-        /// The log was rotated, and the server goes on writing to the rotated file.
+        /// The log was rotated, and the API server still writes to the rotated file.
         NotReopened = "not_reopened",
-        /// The server never rotates the log.
+        /// The API server never rotates the log.
         NeverRotated = "never_rotated",
-        /// No hard link can be made: nothing keeps a deleted backup while the agent is down.
+        /// Hard links cannot be made, so nothing keeps a deleted backup while the agent is down.
         NoLinks = "no_links",
         /// A thread of the input waits for the file system.
         FileSystemHangs = "file_system_hangs",
     }
 }
 
-/// What is said while threads of an input wait for the file system, each for so long.
+/// The finding that threads of an input wait for the file system, each with its waiting time.
 pub(super) fn hang(waiting: &[(String, Duration)]) -> Option<InputFinding> {
     let said = |(name, time): &(String, Duration)| {
         format!("{name} has waited for the file system for {}", human::duration(*time))
@@ -66,17 +67,17 @@ pub(super) fn hang(waiting: &[(String, Duration)]) -> Option<InputFinding> {
     })
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Severity {
-    /// Events arrive, but something deserves a look: `check` warns, `/readyz` stays green.
+    /// Events arrive, but the operator should look: `check` warns, `/readyz` stays green.
     Warning,
     /// Events do not arrive, or are being lost: `check` fails, `/readyz` is red.
     Failure,
 }
 
-/// One thing that was found about an input.
+/// One finding about an input.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct InputFinding {
     pub(crate) kind: FindingKind,
@@ -104,7 +105,7 @@ impl InputFinding {
         Self::new(kind, Severity::Failure, &what.into(), &hint.into())
     }
 
-    /// File names may hold anything: what an operator sees is one line.
+    /// Makes both texts one line without control characters: file names may contain anything.
     fn new(kind: FindingKind, severity: Severity, what: &str, hint: &str) -> Self {
         let (what, hint) = (human::line(what, 1000), human::line(hint, 1000));
         Self { kind, severity, what, hint }
@@ -115,7 +116,7 @@ impl InputFinding {
     }
 }
 
-/// The findings of one input, and what the log said of them.
+/// The findings of one input, and when each was logged.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     present: Vec<InputFinding>,
@@ -130,7 +131,7 @@ impl Findings {
         list
     }
 
-    /// Replaces the finding of a kind; `Some` is what to log now.
+    /// Replaces the finding of a kind; returns what to log now, if anything.
     pub(super) fn set(
         &mut self,
         kind: FindingKind,
@@ -153,7 +154,7 @@ impl Findings {
     }
 }
 
-/// What the log has to say of a finding.
+/// A log line about a finding.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Change {
     Found(InputFinding),

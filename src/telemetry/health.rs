@@ -1,4 +1,4 @@
-//! Is the agent ready, is it alive: one check for each thing that can keep it from its work.
+//! Readiness and liveness: one check for each thing that can keep the agent from its work, and the loops' heartbeats.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,26 +13,26 @@ use super::pair::{PairState, PairStats};
 use super::reload::ReloadStats;
 use super::time::Time;
 
-/// A loop that has not come round for so long is stuck: each waits for requests and files beside a timer, never alone.
+/// A loop without a beat for this long is stuck: every loop waits for requests and files together with a timer.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
-/// A disk that makes one read wait for so long does not work as it should.
+/// A file system that blocks one read for this long does not work as it should.
 const SLOW_AFTER: Duration = Duration::from_secs(5);
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Check {
     pub(crate) name: String,
-    /// One sentence with the way out; `None`: all is well.
+    /// One sentence that says what is wrong and what to do; `None` if nothing is.
     pub(crate) problem: Option<String>,
-    /// What deserves a look without being a problem.
+    /// Conditions that deserve a look without being a problem.
     pub(crate) warnings: Vec<String>,
-    /// What to say where all is well; begins with a comma, or is empty.
+    /// Text to show after "ok"; begins with a comma, or is empty.
     pub(crate) note: String,
 }
 
 impl Check {
-    /// `state`: that of the pair, as it may be shown.
+    /// `state` is the state of the pair in the form that may be shown.
     pub(super) fn pair(
         pair: &PairStats,
         state: PairState,
@@ -82,7 +82,8 @@ impl Check {
         Self { name: "checkpoint".into(), problem, ..Self::default() }
     }
 
-    /// What a reload left out is in force after a restart; until then the agent works as before.
+    /// Settings that a reload left out take effect after a restart; until then the agent works as before, so this
+    /// only warns.
     pub(super) fn configuration(reload: &ReloadStats) -> Self {
         let warnings = reload.problem().into_iter().collect();
         Self { name: "configuration".into(), warnings, ..Self::default() }
@@ -96,11 +97,11 @@ impl Check {
     }
 }
 
-/// The loops that must keep turning.
+/// The loops that must beat.
 #[derive(Debug)]
 pub(super) struct Hearts {
     began: Instant,
-    /// Locked when a loop begins or ends and when someone asks, never for a beat.
+    /// Locked when a loop starts or ends and when somebody reads, never for a beat.
     loops: Mutex<Vec<Loop>>,
 }
 
@@ -111,12 +112,12 @@ struct Loop {
     beats: Arc<Beats>,
 }
 
-/// When a loop last came round.
+/// The heartbeat of one loop.
 #[derive(Debug, Default)]
 struct Beats {
-    /// Since the process began.
+    /// Time of the last beat, in milliseconds since the process started.
     last_millis: AtomicU64,
-    /// It waits for something that may take any time.
+    /// The loop waits for something that may take any time.
     rests: AtomicBool,
 }
 
@@ -130,13 +131,13 @@ impl Hearts {
         let heart = Heartbeat { began: self.began, beats: Arc::default() };
         heart.beat();
         let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
-        // A loop that has ended dropped its half.
+        // A loop that has ended dropped its `Arc`.
         loops.retain(|one| Arc::strong_count(&one.beats) > 1);
         loops.push(Loop { name, input, beats: Arc::clone(&heart.beats) });
         heart
     }
 
-    /// Which loops have not come round for longer than a loop ever takes.
+    /// The loops that are stuck, with the time since their last beat.
     pub(super) fn stuck(&self, now: Instant) -> Vec<String> {
         let silent = self.silent(now, STUCK_AFTER).into_iter();
         silent
@@ -146,7 +147,7 @@ impl Hearts {
             .collect()
     }
 
-    /// Which loops of an input have waited for the file system longer than any healthy one lets them wait.
+    /// The loops of an input that have waited for the file system for longer than a healthy one makes them wait.
     pub(super) fn waiting(&self, now: Instant, input: &str) -> Vec<(String, Duration)> {
         let silent = self.silent(now, SLOW_AFTER).into_iter();
         let own = silent.filter(|(one, _)| one.input.as_deref() == Some(input));
@@ -168,7 +169,7 @@ impl Hearts {
     }
 }
 
-/// Held by a loop that must come round at least once in 60 seconds unless it rests; dropped when the loop ends.
+/// Held by a loop that must beat at least once in 60 seconds unless it rests; dropped when the loop ends.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     began: Instant,
@@ -182,7 +183,7 @@ impl Heartbeat {
         self.beats.rests.store(false, Relaxed);
     }
 
-    /// The loop waits for something that may take any time; the next beat ends that.
+    /// The loop waits for something that may take any time; the next beat ends the rest.
     pub(crate) fn rest(&self) {
         self.beats.rests.store(true, Relaxed);
     }

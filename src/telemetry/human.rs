@@ -1,4 +1,4 @@
-//! Sizes, counts and durations for people to read: short, and never more precise than they are useful.
+//! Formats sizes, counts and durations for people: short, and no more precise than is useful.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// One line without control characters, of at most `max` characters: what a server said may be anything.
+/// One line without control characters, of at most `max` characters. For texts from a server, which may contain
+/// anything.
 pub(crate) fn line(text: &str, max: usize) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut words = text.trim().chars();

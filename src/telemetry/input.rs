@@ -1,4 +1,4 @@
-//! What is counted of one input, and the state it is in.
+//! Statistics of one input, and its state.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,25 +17,25 @@ labels! {
         BackupGone = "backup_gone",
         /// The hold budget had no room for a backup that was deleted before all of it was delivered.
         BudgetSpent = "budget_spent",
-        /// A member of a `.gz` that cannot be decompressed.
+        /// A member of a `.gz` cannot be decompressed.
         DamagedGzip = "damaged_gzip",
-        /// An event whose end was never written.
+        /// A torn line: the end of an event was never written.
         TornLine = "torn_line",
-        /// NUL bytes where a crash lost what had been written.
+        /// NUL bytes in place of data that a crash lost.
         NulHole = "nul_hole",
-        /// A line beyond `max_line_bytes`.
+        /// A line longer than `max_line_bytes`.
         OverLongLine = "over_long_line",
-        /// The file shrank, or was replaced, below what had been read.
+        /// The file was truncated or replaced by a shorter one, below the offset that had been read.
         Truncated = "truncated",
-        /// A file that goes on and on without an event, whose rest is not read.
+        /// A long file without any event; the rest of it is not read.
         NoEvents = "no_events",
     }
 }
 
 labels! {
-    /// How an input learns that its log has grown.
+    /// How an input notices that its log has grown.
     Watch {
-        /// By a timer: the file system reports nothing, or nothing is watched yet.
+        /// By a timer: the file system sends no events, or nothing is watched yet.
         Polling = "polling",
         Inotify = "inotify",
     }
@@ -47,7 +47,7 @@ labels! {
 pub(crate) enum InputState {
     #[default]
     Ok,
-    /// Nothing is there. The server may not have started yet, so this is shown but is no failure.
+    /// There is no file. The API server may not have started yet, so this is shown but is not a failure.
     Missing {
         path: PathBuf,
     },
@@ -57,7 +57,7 @@ pub(crate) enum InputState {
     },
 }
 
-/// Counted since the process began. Bytes are decompressed.
+/// Counts since the process started. Bytes are decompressed.
 #[derive(Debug)]
 pub(crate) struct InputStats {
     pub(super) name: Arc<str>,
@@ -66,28 +66,28 @@ pub(crate) struct InputStats {
     pub(crate) torn_lines: Count,
     pub(crate) hole_bytes: Count,
     pub(crate) over_long_lines: Count,
-    /// Lines that are no event.
+    /// Lines that are not events.
     pub(crate) unreadable_lines: Count,
-    /// Lines left out: messages of the server itself, comments, headings.
+    /// Lines skipped: messages of the API server itself, comments, headings.
     pub(crate) passed_over_lines: Count,
-    /// Somebody was told that lines are no events.
+    /// The warning that lines are not events was logged.
     foreign_said: AtomicBool,
     /// Event time of the last event read.
     pub(crate) last_event: Stamp,
-    /// Generations that are known: the live one, and those whose backups are there or still open.
+    /// Known generations: the live one, and those whose backups exist or are still open.
     pub(crate) generations: Level,
     /// Backups, plain or compressed, beside the log.
     pub(crate) backups: Level,
-    /// Links in the hold directory.
+    /// Pins: hard links in the hold directory.
     pub(crate) pins: Level,
-    /// Bytes on disk of all that they keep, and of what nothing else keeps.
+    /// Bytes on disk of all pinned files, and of those that only the pin keeps.
     pub(crate) pinned_bytes: Level,
     pub(crate) hold_bytes: Level,
     watch: Level,
     /// Locked when the state changes and when it is shown, never for an event.
     state: Mutex<InputState>,
     findings: Mutex<Findings>,
-    /// The log tells of findings, too: of an input that is followed, and not only looked at.
+    /// Whether findings are logged: only for an input that is followed, not for one that a command inspects.
     aloud: AtomicBool,
 }
 
@@ -116,7 +116,7 @@ impl InputStats {
         }
     }
 
-    /// Whether it has yet to be said that lines of this log are no events.
+    /// Whether the warning that lines of this log are not events is still to be logged. True once.
     pub(crate) fn says_foreign(&self) -> bool {
         !self.foreign_said.swap(true, Relaxed)
     }
@@ -137,12 +137,12 @@ impl InputStats {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on the log tells of findings.
+    /// From now on findings are logged.
     pub(crate) fn tell_findings(&self) {
         self.aloud.store(true, Relaxed);
     }
 
-    /// Raises the finding of this kind, or clears it: called with what holds now, at each look.
+    /// Sets or clears the finding of this kind. Call it with the present condition each time it is examined.
     pub(crate) fn set_finding(&self, kind: FindingKind, finding: Option<InputFinding>) {
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
         let change = findings.set(kind, finding, Instant::now());
@@ -152,7 +152,7 @@ impl InputStats {
         }
     }
 
-    /// What holds now, the worst first.
+    /// The present findings, the worst first.
     pub(crate) fn findings(&self) -> Vec<InputFinding> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).list()
     }

@@ -13,53 +13,54 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt as lines, registry};
 
-/// `--log-format`.
+/// The value of `--log-format`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum LogFormat {
     #[default]
     Text,
-    /// One object a line: `timestamp`, `level`, `target`, `fields`, the message among these.
+    /// One object per line: `timestamp`, `level`, `target`, and `fields`, which include the message.
     Json,
 }
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogError {
-    /// Neither a level nor a list of targets with levels.
+    /// The text is neither a level nor a list of targets with levels.
     #[error(
         "{source_of} `{text}` is not a log level: write error, warn, info, debug, trace or off, or a list such as \
          `info,auditrail::input=debug`"
     )]
     Level {
-        /// The flag or variable it came from.
+        /// The flag or variable that held it.
         source_of: &'static str,
         text: String,
     },
-    /// A second call in one process.
+    /// [`init`] was called twice in one process.
     #[error("logging was set up before")]
     Twice,
 }
 
-/// Sets up logging for the rest of the process. `level` is `--log-level`, before `AUDITRAIL_LOG`, before `info`.
+/// Sets up logging for the rest of the process. `level` is `--log-level`; it wins over `AUDITRAIL_LOG`, which wins
+/// over `info`.
 pub(crate) fn init(format: LogFormat, level: Option<&str>) -> Result<(), LogError> {
     let variable = std::env::var("AUDITRAIL_LOG").ok();
     let wanted = targets(level, variable.as_deref())?;
-    // https://no-color.org: present and not empty, whatever its value.
+    // <https://no-color.org>: the variable counts if it is set and not empty, whatever its value.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && io::stderr().is_terminal();
     let journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     subscriber(format, wanted, colour, journal, || Stderr).try_init().map_err(|_| LogError::Twice)
 }
 
-/// A progress bar that is shown on the terminal to which the log goes as well.
+/// A progress bar on the terminal to which the log goes too.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// From now on a bar is taken away while a line is written, until there is none.
+/// From now on `bar` is hidden while a log line is written; `None` ends that.
 pub(crate) fn step_aside(bar: Option<ProgressBar>) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }
 
-/// Standard error, beside a progress bar.
+/// Standard error, shared with a progress bar.
 struct Stderr;
 
 impl io::Write for Stderr {
@@ -86,11 +87,11 @@ fn targets(flag: Option<&str>, variable: Option<&str>) -> Result<Targets, LogErr
         (None, Some(text)) => ("AUDITRAIL_LOG", text),
         (None, None) => ("the default", "info"),
     };
-    // A password may have come to stand there.
+    // The text may be a password that somebody put there by mistake, so only plain short text is shown.
     let plain = |c: char| c.is_ascii_lowercase() || "=,:_- ".contains(c);
     let shown = if text.len() <= 64 && text.chars().all(plain) { text } else { "…" };
     let wrong = || LogError::Level { source_of, text: shown.into() };
-    // `Targets` takes a lone word that is no level for the name of a target, and so would log nothing at all.
+    // `Targets` takes a lone word that is not a level for the name of a target, and would then log nothing at all.
     let known = |word: &str| {
         word.contains('=') || word.trim().parse::<tracing::level_filters::LevelFilter>().is_ok()
     };
@@ -129,14 +130,14 @@ where
     }
 }
 
-/// Whether standard error goes to the journal, which keeps the time and takes a priority: `JOURNAL_STREAM` names the device
-/// and inode of the stream that systemd connected, and a redirection since then has another.
+/// Whether standard error goes to the journal, which adds the time itself and understands a priority.
+/// `JOURNAL_STREAM` names the device and inode of the stream that systemd connected; after a redirection they differ.
 fn is_journal(stream: Option<&str>) -> bool {
     let Ok(stat) = rustix::fs::fstat(io::stderr()) else { return false };
     stream.is_some_and(|stream| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Begins each line with its priority, as `sd-daemon(3)` has it.
+/// Starts each line with its priority, as `sd-daemon(3)` describes.
 struct WithPriority<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for WithPriority<F>

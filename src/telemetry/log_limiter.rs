@@ -1,36 +1,36 @@
-//! Logs that say a thing once: when it changes, from time to time while it lasts, and no more often than once a minute
-//! where it goes back and forth. What was left out is counted.
+//! Rate limit for log lines about a state: one when it changes, one from time to time while it lasts, and for a state
+//! that flips at most one a minute. Suppressed lines are counted.
 
 use std::time::{Duration, Instant};
 
-/// Shortest time between two lines of one state that comes and goes.
+/// Shortest time between two lines about the same state when states flip.
 const FLIP: Duration = Duration::from_mins(1);
 
-/// Remembers what was said. `S` is the closed set of things there are to say, one value a state.
+/// Remembers which states were logged and when. `S` is a closed set of states.
 #[derive(Debug)]
 pub(crate) struct LogLimiter<S> {
     again_after: Duration,
     flip_after: Duration,
     last: Option<S>,
-    /// When each state was said.
+    /// When each state was last logged.
     said: Vec<(S, Instant)>,
     unsaid: u64,
 }
 
 impl<S: Copy + PartialEq> LogLimiter<S> {
-    /// A state that lasts is said again after so long.
+    /// Logs a lasting state again after this time.
     pub(crate) fn every(again_after: Duration) -> Self {
         let flip_after = Duration::ZERO;
         Self { again_after, flip_after, last: None, said: Vec::new(), unsaid: 0 }
     }
 
-    /// The same of a state that may go back and forth with every request: each is said once a minute at most. The one to
-    /// begin with needs no word.
+    /// As `every`, for states that may flip with every request: each is logged at most once a minute. The state
+    /// `first` is not logged at the beginning.
     pub(crate) fn flipping(again_after: Duration, first: S) -> Self {
         Self { flip_after: FLIP, last: Some(first), ..Self::every(again_after) }
     }
 
-    /// Whether to log this state now, and if so how often it or another came up unsaid since the last time.
+    /// Whether to log this state now; `Some` is the number of lines suppressed since the last one.
     pub(crate) fn now(&mut self, state: S, now: Instant) -> Option<u64> {
         let before = self.said.iter_mut().find(|(said, _)| *said == state);
         let lasts = self.last == Some(state);
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(say.now(State::Down, at(303)), Some(1));
     }
 
-    /// A rate limit lets one request in two through.
+    /// A rate limit of the back end lets every second request through.
     #[test]
     fn a_state_that_flips_five_times_a_second_makes_a_line_a_minute_with_the_number_left_out() {
         let mut say = LogLimiter::flipping(Duration::from_mins(5), "takes");

@@ -1,22 +1,22 @@
-//! Every number and its help text, one line a metric. `exposition.rs` is how they are written.
+//! The table of all metrics with their help texts, one line per metric. `exposition.rs` writes them.
 //!
-//! A counter is named without `_total`; the writing adds it. Label values are members of closed sets or names from the
-//! configuration, never a path, a user, or anything that a client of the API server can choose.
+//! A counter is named here without `_total`; the writer adds it. Label values are members of closed sets or names
+//! from the configuration, never a path, a user, or anything that a client of the API server can choose.
 
 use super::exposition::{Exposition, Family, Format, Kind, Labels, Number};
 use super::number::{Counts, Histogram, Label};
 use super::process::Process;
 use super::{FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time};
 
-/// A metric: name, help, and where its values are in a `T`.
+/// A metric: name, help, and how to read its values from a `T`.
 struct Row<T>(&'static str, &'static str, Values<T>);
 
-/// Where a value comes from. A gauge without a value has no series.
+/// How a value is read. A gauge without a value has no series.
 enum Values<T> {
     Counter(fn(&T) -> u64),
     /// One series for each member of a closed set, under this label.
     Counters(&'static str, fn(&T) -> Vec<(&'static str, u64)>),
-    /// One series for each value that was met.
+    /// One series for each value that has occurred.
     Coded(&'static str, fn(&T) -> Vec<(String, u64)>),
     Seconds(fn(&T, Time) -> Option<f64>),
     SecondsCounted(fn(&T) -> Option<f64>),
@@ -27,7 +27,7 @@ enum Values<T> {
 }
 use Values::{Coded, Counter, Counters, Gauge, Gauges, Seconds, SecondsCounted};
 
-#[rustfmt::skip] // One line a metric.
+#[rustfmt::skip] // One line per metric.
 const INPUT: &[Row<InputStats>] = &[
     Row("auditrail_input_bytes", "Decompressed bytes read from the log and its backups.", Counter(|i| i.bytes.get())),
     Row("auditrail_input_events", "Events read.", Counter(|i| i.events.get())),
@@ -188,7 +188,7 @@ mod tests {
     use super::super::tests::{at, busy};
     use super::*;
 
-    /// What only this process knows is masked.
+    /// Masks the values that only this process knows.
     fn masked(metrics: &str) -> String {
         let mask = |line: &str| match line.split_once(' ') {
             Some((name, _)) if name.starts_with("process_") => format!("{name} …\n"),
@@ -201,7 +201,7 @@ mod tests {
         masked(&telemetry.metrics(format, at(60)))
     }
 
-    /// To accept a change: `AUDITRAIL_BLESS=1 cargo test metrics`, and read the difference.
+    /// To accept a change, run `AUDITRAIL_BLESS=1 cargo test metrics` and read the difference.
     #[test]
     fn a_scrape_in_the_middle_of_work_shows_exactly_these_series() {
         let found = scrape(&busy(), Format::Text);
@@ -242,7 +242,7 @@ mod tests {
         }
     }
 
-    /// <https://prometheus.io/docs/practices/naming/>: one prefix, base units as suffix, `_total` on counters alone.
+    /// <https://prometheus.io/docs/practices/naming/>: one prefix, base units as suffix, `_total` on counters only.
     #[test]
     fn names_follow_the_rules_of_prometheus() {
         let text = scrape(&busy(), Format::OpenMetrics);

@@ -1,10 +1,12 @@
-//! What the agent knows of itself, and how others learn it: metrics, readiness, status, logs, systemd.
+//! Observability: the agent's metrics, readiness and liveness, status, logs and systemd notifications.
 //!
-//! [`Telemetry`] is made once and cloned into every room; nothing is global but the log, as `tracing` wants it. Rooms write
-//! into [`InputStats`], [`PairStats`] and [`DiskStats`], and beat a [`Heartbeat`]; `server` and `cli` read a
-//! [`Snapshot`], the checks and the metrics. What is written for each event is an atomic, without lock or allocation.
+//! [`Telemetry`] is made once and cloned into every folder of the source; the only global is the log, as `tracing`
+//! requires. Other folders write to [`InputStats`], [`PairStats`] and [`DiskStats`], and beat a [`Heartbeat`];
+//! `server` and `cli` read a [`Snapshot`], the checks and the metrics. Counters that change with every event are
+//! atomics, without lock or allocation.
 //!
-//! This room imports no other. Its closed sets of label values are its own, and the rooms that count translate.
+//! This folder imports no other. It defines its own closed sets of label values, and the code that counts translates
+//! into them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,7 +46,7 @@ pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
 pub(crate) use trail::{GapSeen, Trail};
 
-/// Who this agent is.
+/// The identity of this agent.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) node: String,
@@ -52,7 +54,7 @@ pub(crate) struct Identity {
     pub(crate) version: &'static str,
 }
 
-/// A handle on all that is counted and known; clones share it.
+/// A handle on all statistics of the agent; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry(Arc<Shared>);
 
@@ -60,13 +62,14 @@ pub(crate) struct Telemetry(Arc<Shared>);
 struct Shared {
     identity: Identity,
     started: Time,
-    /// Of the process; see [`process::started`].
+    /// Start time of the process; see [`process::started`].
     process_started: Option<f64>,
-    /// Locked when a room begins and when someone looks; in the order in which they were first named.
+    /// Locked when an input or a pipeline starts and when somebody reads. In the order in which they were first
+    /// named.
     inputs: Mutex<Vec<Arc<InputStats>>>,
     pairs: Mutex<Vec<Arc<PairStats>>>,
     disk: DiskStats,
-    /// Bytes; see [`Telemetry::set_memory_bound`].
+    /// In bytes; see [`Telemetry::set_memory_bound`].
     memory_bound: number::Level,
     reload: reload::ReloadStats,
     hearts: health::Hearts,
@@ -91,25 +94,25 @@ impl Telemetry {
         &self.0.identity
     }
 
-    /// Numbers of its own under the same name, which nobody looks at.
+    /// New, separate statistics under the same identity, which nobody reads.
     pub(crate) fn another(&self) -> Self {
         Self::new(self.0.identity.clone())
     }
 
-    /// The numbers of an input, made when first asked for.
+    /// The statistics of an input, created on the first call.
     pub(crate) fn input(&self, name: &str) -> Arc<InputStats> {
         let is_it = |input: &InputStats| *input.name == *name;
         find_or_add(&self.0.inputs, is_it, || InputStats::new(name))
     }
 
-    /// The numbers of a pipeline, made when first asked for.
+    /// The statistics of a pipeline, created on the first call.
     pub(crate) fn pair(&self, input: &str, output: &str) -> Arc<PairStats> {
         let is_it = |pair: &PairStats| *pair.input == *input && *pair.output == *output;
         let of = self.input(input);
         find_or_add(&self.0.pairs, is_it, || PairStats::new(of, output))
     }
 
-    /// The checkpoint and the state directory.
+    /// The statistics of the checkpoint and the state directory.
     pub(crate) fn disk(&self) -> &DiskStats {
         &self.0.disk
     }
@@ -119,22 +122,23 @@ impl Telemetry {
         self.0.memory_bound.set(bytes);
     }
 
-    /// How the last reload went.
+    /// The result of the last reload.
     pub(crate) fn reload(&self) -> &reload::ReloadStats {
         &self.0.reload
     }
 
-    /// A loop begins that comes round at least once in 60 seconds, under a name that an operator understands.
+    /// Registers a loop that must come round at least once in 60 seconds, under a name that an operator understands.
     pub(crate) fn heart(&self, name: impl Into<String>) -> Heartbeat {
         self.0.hearts.begin(name.into(), None)
     }
 
-    /// A loop over the files of an input begins: whether it waits for the file system shows there too.
+    /// Registers a loop that reads files of an input, so that waiting for the file system shows as a finding there
+    /// too.
     pub(crate) fn heart_of(&self, input: &Arc<str>, name: impl Into<String>) -> Heartbeat {
         self.0.hearts.begin(name.into(), Some(Arc::clone(input)))
     }
 
-    /// Notes for each input whether a thread of it waits for the file system. To be called every second or so.
+    /// Records for each input whether one of its threads waits for the file system. Call it about once a second.
     pub(crate) fn look_for_hangs(&self, now: Instant) {
         for input in self.inputs() {
             let waiting = self.0.hearts.waiting(now, &input.name);
@@ -142,12 +146,12 @@ impl Telemetry {
         }
     }
 
-    /// Everything that readiness depends on. An output may be unreachable for `unready_after` before it counts.
+    /// Every readiness check. An output may be unreachable for `unready_after` before it counts as a problem.
     pub(crate) fn checks(&self, now: Time, unready_after: Duration) -> Vec<Check> {
         self.checks_with(now, unready_after, PairStats::state)
     }
 
-    /// The same for everybody: of a back end's answer its class alone.
+    /// The checks without the wording of a back end's answer, only its class: safe to show to anybody.
     pub(crate) fn public_checks(&self, now: Time, unready_after: Duration) -> Vec<Check> {
         self.checks_with(now, unready_after, |pair| pair.state().public())
     }
@@ -169,12 +173,12 @@ impl Telemetry {
         inputs.chain(pairs).chain(disk).chain(reload).collect()
     }
 
-    /// Why the agent is not ready, one sentence each with the way out; empty: it is.
+    /// Why the agent is not ready, one sentence each that says what to do; empty if it is ready.
     pub(crate) fn readiness(&self, now: Time, unready_after: Duration) -> Vec<String> {
         self.checks(now, unready_after).into_iter().filter_map(|check| check.problem).collect()
     }
 
-    /// Which loops are stuck; empty: the agent is alive.
+    /// The loops that are stuck; empty if the agent is alive.
     pub(crate) fn liveness(&self, now: Instant) -> Vec<String> {
         self.0.hearts.stuck(now)
     }

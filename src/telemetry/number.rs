@@ -1,6 +1,6 @@
-//! Numbers that many threads count and a scrape reads: atomics only, no lock and no allocation on the way.
+//! Counters and gauges that many threads update and a scrape reads: atomics only, without lock or allocation.
 //!
-//! Orderings are relaxed throughout: a scrape wants each number, not a moment at which all of them held.
+//! All orderings are relaxed: a scrape needs each number, not a moment at which all of them held.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -12,12 +12,12 @@ use super::time::Time;
 pub(crate) trait Label: Copy + 'static {
     /// Every member, in the order of their indexes.
     const ALL: &'static [Self];
-    /// As it stands in a label.
+    /// The text of the label value.
     fn text(self) -> &'static str;
     fn index(self) -> usize;
 }
 
-/// An enum that is a set of label values: each member with its text, in metrics and in JSON.
+/// Defines an enum that is a set of label values: each member has a text, used in metrics and in JSON.
 macro_rules! labels {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $member:ident = $text:literal,)* }) => {
         $(#[$about])*
@@ -39,7 +39,7 @@ macro_rules! labels {
 }
 pub(super) use labels;
 
-/// Only ever grows.
+/// A counter: it only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -57,7 +57,7 @@ impl Count {
     }
 }
 
-/// Goes up and down; never below zero.
+/// A gauge: it goes up and down, never below zero.
 #[derive(Debug, Default)]
 pub(crate) struct Level(AtomicU64);
 
@@ -75,7 +75,7 @@ impl Level {
     }
 }
 
-/// A time that may not have come yet.
+/// A point in time that may be unset.
 #[derive(Debug)]
 pub(crate) struct Stamp(AtomicI64);
 
@@ -111,12 +111,12 @@ impl<L: Label> Counts<L> {
     }
 }
 
-/// How many observations were at most so long.
+/// Counts observations by duration, in buckets with upper bounds.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     /// Upper bounds in seconds, in order.
     bounds: &'static [f64],
-    /// Not cumulative; the last is for what exceeds every bound.
+    /// Own count of each bucket, not cumulative; the last one is for observations above every bound.
     buckets: Box<[Count]>,
     sum_micros: Count,
 }

@@ -1,4 +1,4 @@
-//! What is counted of one pipeline, which joins one input to one output, and the state it is in.
+//! Statistics of one pipeline, which joins one input to one output, and its state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,20 +12,20 @@ use super::requests::Requests;
 use super::time::Time;
 use super::trail::{GapSeen, Trail, TrailStats};
 
-/// Longest answer of a back end that a status shows, in characters.
+/// Longest answer of a back end that the status shows, in characters.
 const ANSWER_MAX: usize = 300;
 
-/// Upper bounds in seconds of the time from event to acknowledgement: from a local back end that answers at once to a
-/// backlog of an hour.
+/// Upper bounds, in seconds, of the time from event to acknowledgement: from a local back end that answers at once to
+/// a backlog of an hour.
 const LATENCY: [f64; 16] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
 labels! {
-    /// What became of an event.
+    /// The outcome of an event.
     EventResult {
         Delivered = "delivered",
-        /// The output will never take it; it is kept on disk with the answer.
+        /// The output refused it for good; it is stored as a dead letter with the answer.
         Refused = "refused",
         /// Left out because the configuration says so.
         Dropped = "dropped",
@@ -33,25 +33,25 @@ labels! {
 }
 
 labels! {
-    /// What was done to an event before it was sent, or why it was not.
+    /// What a transform did to an event before it was sent, or why it was not sent.
     Action {
         /// Left out by the policy.
         Dropped = "policy_dropped",
         /// Left out by `where`.
         Filtered = "filtered",
-        /// Told at a lower level, as the policy says.
+        /// Reduced to a lower audit level by the policy.
         Lowered = "lowered",
-        /// Something of it was blanked.
+        /// Part of it was redacted.
         Redacted = "redacted",
-        /// Cut to the size that the output takes.
+        /// Cut to the size limit of the output.
         Shrunk = "shrunk",
-        /// Kept because `where` fails on it.
+        /// Kept because evaluating `where` failed on it.
         Undecided = "filter_failed",
     }
 }
 
 labels! {
-    /// Why something is tried again.
+    /// Why a request is retried.
     RetryReason {
         /// No connection, so nothing was sent.
         Connect = "connect",
@@ -59,27 +59,27 @@ labels! {
         Timeout = "timeout",
         /// The connection ended before the answer did.
         ConnectionLost = "connection_lost",
-        /// The back end asked for a pause: 429.
+        /// The back end throttles: it answered 429 and asks for a pause.
         Throttled = "throttled",
         /// 5xx.
         ServerError = "server_error",
-        /// An answer that cannot be understood.
+        /// The answer cannot be parsed.
         BadAnswer = "bad_answer",
-        /// An earlier process ended before the answer came.
+        /// An earlier process ended before the answer arrived.
         Restart = "restart",
     }
 }
 
 labels! {
-    /// What a look-up of something in doubt found.
+    /// The result of looking up an event in doubt.
     LookupResult {
         /// The event is stored.
         Found = "found",
         /// The event is not stored, and is sent again.
         Missing = "missing",
-        /// The back end cannot be asked; the event is sent again and may be stored twice.
+        /// The back end cannot be queried; the event is sent again, which may make a duplicate.
         Unavailable = "unavailable",
-        /// Its id is taken by another document; the event is sent under another one.
+        /// Another document has its id; the event is sent under another one.
         Other = "other",
     }
 }
@@ -90,22 +90,22 @@ labels! {
 pub(crate) enum PairState {
     #[default]
     Running,
-    /// The output takes nothing at the moment.
+    /// The output accepts nothing at the moment; requests are retried.
     Retrying { since: Time, reason: RetryReason, answer: String },
-    /// Nothing is sent before someone does what the hint says.
+    /// Nothing is sent until the operator does what the hint says.
     Stopped { since: Time, answer: String, hint: String },
-    /// The agent is ending and waits for the last answers.
+    /// The agent is shutting down and waits for the last answers.
     Draining,
-    /// No agent runs; what is known is from the checkpoint.
+    /// No agent runs; the values come from the checkpoint.
     NotRunning,
 }
 
-/// What an output has acknowledged of an input: everything before this place.
+/// The position in an input up to which an output has acknowledged everything.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Cursor {
     /// The fingerprint of the generation.
     pub(crate) generation: [u8; 16],
-    /// Name of the file that holds it, where one is known.
+    /// Name of the file that holds the generation, if known.
     pub(crate) file: Option<Arc<str>>,
     /// Decompressed bytes.
     pub(crate) offset: u64,
@@ -113,7 +113,7 @@ pub(crate) struct Cursor {
     pub(crate) event_time: Option<Time>,
 }
 
-/// Counted since the process began, but for gaps: these since the state directory was.
+/// Counts since the process started, except gaps: they count since the state directory was created.
 #[derive(Debug)]
 pub(crate) struct PairStats {
     input_stats: Arc<InputStats>,
@@ -126,31 +126,31 @@ pub(crate) struct PairStats {
     pub(super) gaps: Counts<GapReason>,
     pub(super) gap_bytes: Counts<GapReason>,
     pub(super) trail: TrailStats,
-    /// Decompressed bytes on disk that are not acknowledged.
+    /// The lag: decompressed bytes on disk that are not acknowledged.
     pub(crate) lag_bytes: Level,
     /// Event time of the oldest event that is not acknowledged.
     pub(crate) oldest_pending: Stamp,
     pub(crate) last_success: Stamp,
-    /// In seconds; [`u64::MAX`]: nothing is at risk.
+    /// In seconds; [`u64::MAX`]: no backup is at risk.
     time_to_loss: Level,
-    /// From event time to acknowledgement.
+    /// Time from event to acknowledgement.
     pub(crate) latency: Histogram,
     pub(crate) requests: Requests,
     pub(crate) in_flight: Level,
-    /// Events that the output refused and that are kept: how many, their bytes on disk, and what of them does not read.
+    /// Dead letters: their number, their bytes on disk, and how many stretches of them are damaged.
     pub(crate) dead_letters: Level,
     pub(crate) dead_letter_bytes: Level,
     pub(crate) dead_letters_damaged: Level,
-    /// Since when the oldest of them has been kept.
+    /// When the oldest dead letter was first refused.
     pub(super) dead_letters_oldest: Stamp,
-    /// Both locks are taken once a request and when shown, never for an event, and only to move a value.
+    /// These locks are taken once per request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
-    /// What the output refuses for a reason that somebody has to mend, while it may take the rest.
+    /// Events that the output refuses for a reason that the operator has to fix, while it may accept others.
     waiting: Mutex<Waiting>,
     cursor: Mutex<Option<Cursor>>,
 }
 
-/// Events that wait for somebody, and why the first of them does.
+/// The number of events that wait for the operator, and why the first of them does.
 #[derive(Debug, Default)]
 struct Waiting {
     events: u64,
@@ -187,13 +187,13 @@ impl PairStats {
         }
     }
 
-    /// Counts a gap and remembers it.
+    /// Counts a gap and adds it to the list of the last gaps.
     pub(crate) fn gap_seen(&self, gap: GapSeen) {
         self.restore_gaps(&gap.reason, 1, gap.bytes);
         self.trail.add(gap);
     }
 
-    /// Takes over counts of an earlier process. A reason that only a later version knows is left out.
+    /// Adds the counts of an earlier process. A reason that only a later version knows is left out.
     pub(crate) fn restore_gaps(&self, reason: &str, count: u64, bytes: u64) {
         if let Some(&reason) = GapReason::ALL.iter().find(|known| known.text() == reason) {
             self.gaps.of(reason).add(count);
@@ -201,27 +201,27 @@ impl PairStats {
         }
     }
 
-    /// Takes over a gap of an earlier process, which is counted already.
+    /// Adds a gap of an earlier process to the list, without counting it again.
     pub(crate) fn restore_gap(&self, gap: GapSeen) {
         self.trail.add(gap);
     }
 
-    /// The last gaps, the latest last.
+    /// The last gaps, the latest at the end.
     pub(crate) fn last_gaps(&self) -> Vec<GapSeen> {
         self.trail.last()
     }
 
-    /// An event of this time is acknowledged; only the first one counts.
+    /// Records that an event of this time is acknowledged; only the first call counts.
     pub(crate) fn begins(&self, time: Time) {
         self.trail.begins(time);
     }
 
-    /// Whether anything is missing in the store.
+    /// Whether anything is known to be missing in the back end.
     pub(crate) fn trail(&self) -> Trail {
         Trail::of(self, &self.input_stats)
     }
 
-    /// How many gaps of a reason, and of how many bytes.
+    /// Number and bytes of the gaps with this reason.
     #[cfg(test)]
     pub(crate) fn gap_count(&self, reason: GapReason) -> (u64, u64) {
         (self.gaps.of(reason).get(), self.gap_bytes.of(reason).get())
@@ -234,12 +234,12 @@ impl PairStats {
         self.dead_letters_oldest.set(oldest);
     }
 
-    /// The output took something.
+    /// The output accepted a request.
     pub(crate) fn running(&self) {
         *held(&self.state) = PairState::Running;
     }
 
-    /// Counts a retry. The state remembers since when there was nothing but retries.
+    /// Counts a retry. The state keeps the time since which there were only retries.
     pub(crate) fn retrying(&self, now: Time, reason: RetryReason, answer: &str) {
         self.retries.of(reason).inc();
         let mut state = held(&self.state);
@@ -263,7 +263,7 @@ impl PairStats {
         *held(&self.state) = PairState::NotRunning;
     }
 
-    /// How many events wait for somebody, and since when and why the first of them does.
+    /// Sets the number of events that wait for the operator, and since when and why the first of them does.
     pub(crate) fn set_waiting(&self, events: u64, why: Option<(Time, &str, &str)>) {
         let why = why.map(|(since, answer, hint)| {
             (since, human::line(answer, ANSWER_MAX), human::line(hint, ANSWER_MAX))
@@ -271,12 +271,12 @@ impl PairStats {
         *held(&self.waiting) = Waiting { events, why };
     }
 
-    /// Events that wait for somebody.
+    /// Number of events that wait for the operator.
     pub(crate) fn waiting(&self) -> u64 {
         held(&self.waiting).events
     }
 
-    /// Stopped in part is stopped: as long as any event waits for somebody.
+    /// The state. It is `Stopped` as long as any event waits for the operator, even if others are delivered.
     pub(crate) fn state(&self) -> PairState {
         let state = held(&self.state).clone();
         match (&state, &*held(&self.waiting)) {
@@ -296,7 +296,7 @@ impl PairStats {
         *held(&self.cursor) = Some(cursor);
     }
 
-    /// Names the file of the cursor where nothing has yet: after a start it is known by its generation alone.
+    /// Sets the file name of the cursor if it has none: after a start only the generation is known.
     pub(crate) fn name_cursor(&self, file_of: impl FnOnce([u8; 16]) -> Option<Arc<str>>) {
         if let Some(cursor) = held(&self.cursor).as_mut().filter(|cursor| cursor.file.is_none()) {
             cursor.file = file_of(cursor.generation);
@@ -307,7 +307,8 @@ impl PairStats {
         held(&self.cursor).clone()
     }
 
-    /// Until a backup that is not acknowledged is deleted, at the present write rate; `None` while none waits.
+    /// Sets the time until a backup that is not acknowledged is deleted, at the present write rate; `None` if none is
+    /// pending.
     pub(crate) fn set_time_to_loss(&self, left: Option<Duration>) {
         self.time_to_loss.set(left.map_or(u64::MAX, |left| left.as_secs()));
     }
@@ -316,14 +317,14 @@ impl PairStats {
         Some(self.time_to_loss.get()).filter(|&left| left != u64::MAX).map(Duration::from_secs)
     }
 
-    /// Age of the oldest event that is not acknowledged; zero where there is none.
+    /// Age of the oldest event that is not acknowledged; zero if there is none.
     pub(crate) fn lag(&self, now: Time) -> Duration {
         let oldest = self.oldest_pending.get().filter(|_| self.lag_bytes.get() > 0);
         oldest.map_or(Duration::ZERO, |oldest| now.since(oldest))
     }
 }
 
-/// A value that a panicking holder left is still whole: holders only move values.
+/// Takes a lock even if it is poisoned: holders only move values, so the value is intact.
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

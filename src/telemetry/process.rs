@@ -1,7 +1,7 @@
-//! The numbers that every Prometheus client gives of its process, read from `/proc/self` when asked.
+//! The standard `process_*` metrics of every Prometheus client, read from `/proc/self` at each scrape.
 //!
-//! Formats: proc(5). Nothing of `/proc` but the process's own directory is read, so a unit with `ProcSubset=pid` takes no
-//! number away. A number that cannot be read is left out, not guessed.
+//! Formats: proc(5). Only the process's own directory in `/proc` is read, so a unit with `ProcSubset=pid` loses no
+//! metric. A value that cannot be read is left out, not guessed.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::Time;
 
-/// Ticks a second in `/proc/PID/stat`: `USER_HZ`, 100 on every architecture that Rust's Linux targets name.
+/// Ticks per second in `/proc/PID/stat`: `USER_HZ`, 100 on every architecture for which Rust has a Linux target.
 const TICKS: f64 = 100.0;
 
 /// `process_*`, in seconds and bytes.
@@ -25,7 +25,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// `start_seconds` is what [`started`] answered when the process began.
+    /// `start_seconds` is the value that [`started`] returned when the process started.
     pub(super) fn read(start_seconds: Option<f64>) -> Self {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
@@ -36,7 +36,7 @@ impl Process {
             resident_bytes: kib("VmRSS:"),
             virtual_bytes: kib("VmSize:"),
             threads: word(&status, "Threads:"),
-            // The listing itself holds one.
+            // The directory listing itself holds one descriptor.
             open_fds: fs::read_dir("/proc/self/fd")
                 .ok()
                 .map(|fds| (fds.count() as u64).saturating_sub(1)),
@@ -45,12 +45,12 @@ impl Process {
     }
 }
 
-/// When the process began, in seconds since 1970.
+/// Start time of the process, in seconds since 1970.
 ///
-/// To be asked once: two answers differ by the time between the readings of two clocks, and by what the wall clock was
-/// set in between. Prometheus takes a start time that changes for a restart.
+/// Call it once: two results differ by the time between reading two clocks, and by changes of the wall clock in
+/// between. Prometheus takes a changed start time for a restart.
 pub(super) fn started() -> Option<f64> {
-    // Counted from the boot (proc(5), field 22), time asleep included, as CLOCK_BOOTTIME counts it.
+    // Counted from boot (proc(5), field 22), including suspend, like CLOCK_BOOTTIME.
     let after_boot = ticks(&fs::read_to_string("/proc/self/stat").ok()?, 22)?;
     let boottime = clock_gettime(ClockId::Boottime);
     let since_boot = Time::from_nanos(
@@ -67,7 +67,7 @@ fn word(text: &str, name: &str) -> Option<u64> {
 
 /// A field of `/proc/self/stat`, counted from 1 as in proc(5), in seconds.
 fn ticks(stat: &str, field: usize) -> Option<f64> {
-    // The second field is the program's name in parentheses and may hold anything, more parentheses included.
+    // The second field is the program's name in parentheses and may contain anything, even more parentheses.
     let rest = &stat[stat.rfind(')')? + 1..];
     Some(rest.split_ascii_whitespace().nth(field - 3)?.parse::<f64>().ok()? / TICKS)
 }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_start_time_is_that_which_the_kernel_s_own_boot_time_gives() {
-        // Whole seconds since 1970, which ProcSubset=pid hides from the agent and not from a test.
+        // Whole seconds since 1970. ProcSubset=pid hides this file from the agent, but not from a test.
         let boot = word(&fs::read_to_string("/proc/stat").unwrap(), "btime").unwrap();
         let after = ticks(&fs::read_to_string("/proc/self/stat").unwrap(), 22).unwrap();
         let kernel = f64::from(u32::try_from(boot).unwrap()) + after;

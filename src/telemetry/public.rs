@@ -1,11 +1,12 @@
-//! What anybody may see of a pipeline's state: pages over TCP ask nobody who they are.
+//! Hides the wording of a back end's answers from the pages that are served over TCP, where clients are not
+//! authenticated.
 
 use super::number::Label as _;
 use super::pair::PairState;
 
 impl PairState {
-    /// What anybody may see: of an answer its class, in place of the words. A back end may repeat in its answer what it was
-    /// sent (credentials in a header or a URL), and anybody may be the back end.
+    /// The state as anybody may see it: with the class of an answer in place of its wording. A back end may repeat in
+    /// its answer what it was sent (credentials in a header or a URL), and anything may pose as the back end.
     pub(super) fn public(self) -> Self {
         match self {
             Self::Retrying { since, reason, answer } => {
@@ -22,7 +23,8 @@ impl PairState {
     }
 }
 
-/// What is shown in place of an answer in which these words occur. They are the agent's own words, or the system's.
+/// The class to show for an answer that contains these words. The words are the agent's own, or the operating
+/// system's.
 const CLASSES: [(&str, &str); 11] = [
     ("connection refused", "connection refused"),
     ("no connection within", "no connection in time"),
@@ -47,7 +49,7 @@ fn class(answer: &str) -> Option<String> {
     known.map(|(_, class)| (*class).to_owned())
 }
 
-/// Hints are the agent's own words, but for one: where a redirect leads.
+/// Hints are the agent's own words, except for the target of a redirect, which is removed.
 fn public_hint(hint: String) -> String {
     if hint.contains("redirects to") {
         return "the endpoint redirects, and redirects are not followed: `auditrail status` on this node shows where to"

@@ -1,11 +1,11 @@
-//! How the last reload of the configuration went.
+//! The result of the last reload of the configuration.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::number::Stamp;
 use super::time::Time;
 
-/// A start counts as one that went well.
+/// The problem of the last reload, if any. A start counts as a reload without problems.
 #[derive(Debug, Default)]
 pub(crate) struct ReloadStats {
     problem: Mutex<Option<String>>,
@@ -18,7 +18,7 @@ impl ReloadStats {
         self.set(None);
     }
 
-    /// Not all of the file is in force; `problem` says what is not, and what to do.
+    /// Part of the file is not in force; `problem` says which part, and what to do.
     pub(crate) fn failed(&self, problem: String) {
         self.set(Some(problem));
     }

@@ -1,11 +1,11 @@
-//! What is counted of the requests of one pipeline: how long each took, how it ended, and the bytes that were sent.
+//! Statistics of the requests of one pipeline: duration, result and bytes sent.
 
 use std::time::Duration;
 
 use super::number::{Count, Counts, Histogram, Label, labels};
 
 labels! {
-    /// How a request ended that has no HTTP status.
+    /// The result of a request without an HTTP status.
     Outcome {
         /// No connection, so nothing was sent.
         Connect = "connect",
@@ -15,21 +15,21 @@ labels! {
         ConnectionLost = "connection_lost",
         /// A file output appended its lines.
         Written = "written",
-        /// A file output could not.
+        /// A file output failed to append its lines.
         WriteFailed = "write_failed",
-        /// A status that HTTP does not have.
+        /// A status outside the range that HTTP defines.
         Other = "other",
     }
 }
 
-/// The statuses that HTTP has: each class from 1xx to 5xx.
+/// The statuses that HTTP defines: each class from 1xx to 5xx.
 const STATUSES: std::ops::Range<u16> = 100..600;
 
-/// Upper bounds in seconds: from a local store that answers at once to the longest time-out that is usual.
+/// Upper bounds in seconds: from a local back end that answers at once to the longest usual timeout.
 const BOUNDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Counted once a request, never for an event.
+/// Updated once per request, never for an event.
 #[derive(Debug)]
 pub(crate) struct Requests {
     pub(super) took: Histogram,
@@ -69,7 +69,7 @@ impl Requests {
         self.sent_bytes.add(sent);
     }
 
-    /// How many requests ended in each way that was met at all.
+    /// Number of requests by status or outcome, for those that have occurred.
     pub(super) fn by_code(&self) -> Vec<(String, u64)> {
         let statuses = STATUSES.zip(&self.statuses).map(|(code, n)| (code.to_string(), n.get()));
         let outcomes = Outcome::ALL

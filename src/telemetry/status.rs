@@ -1,4 +1,4 @@
-//! The whole status as data: what `/status` answers, and what `auditrail status` reads from the running agent.
+//! The whole status as data: the body of `/status`, which `auditrail status` reads from the running agent.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use super::{
     PairState, PairStats, RetryReason, Telemetry, Time, Trail, Watch,
 };
 
-/// Everything there is to tell, at one time. Counts are since the process began, those of gaps since the state directory was.
+/// The status at one time. Counts are since the process started, those of gaps since the state directory was created.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Snapshot {
     pub(crate) node: String,
     pub(crate) cluster: Option<String>,
     pub(crate) version: String,
-    /// False in what `status` puts together from the checkpoint because no agent runs.
+    /// `false` if no agent runs and `status` made this from the checkpoint.
     pub(crate) running: bool,
     pub(crate) started: Time,
     pub(crate) taken: Time,
     pub(crate) ready: bool,
-    /// Why it is not ready, one sentence each.
+    /// Why the agent is not ready, one sentence each.
     pub(crate) reasons: Vec<String>,
     pub(crate) inputs: Vec<InputView>,
     pub(crate) pairs: Vec<PairView>,
     pub(crate) disk: DiskView,
-    /// What the last reload left out, and what to do; absent while all of the file is in force.
+    /// The part of the file that the last reload left out, and what to do; absent while all of it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reload_problem: Option<String>,
-    /// The most that the configuration allows.
+    /// The most memory that the configuration allows, in bytes.
     pub(crate) memory_bound_bytes: u64,
 }
 
@@ -45,7 +45,8 @@ pub(crate) struct InputView {
     pub(crate) last_event: Option<Time>,
     pub(crate) generations: u64,
     pub(crate) backups: u64,
-    /// Links in the hold directory, bytes on disk of all that they keep, and of what nothing else keeps.
+    /// Pins (hard links in the hold directory), bytes on disk of all pinned files, and of those that only the pin
+    /// keeps.
     pub(crate) pins: u64,
     pub(crate) pinned_bytes: u64,
     pub(crate) hold_bytes: u64,
@@ -53,7 +54,7 @@ pub(crate) struct InputView {
     pub(crate) over_long_lines: u64,
     pub(crate) unreadable_lines: u64,
     pub(crate) hole_bytes: u64,
-    /// What keeps events from arriving or puts them at risk, the worst first.
+    /// Conditions that keep events from arriving or put them at risk, the worst first.
     #[serde(default)]
     pub(crate) findings: Vec<InputFinding>,
 }
@@ -76,7 +77,7 @@ pub(crate) struct PairView {
     pub(crate) delivered: u64,
     pub(crate) refused: u64,
     pub(crate) dropped: u64,
-    /// Events that wait for someone to mend something.
+    /// Events that wait for the operator to fix something.
     #[serde(default)]
     pub(crate) waiting_events: u64,
     pub(crate) dead_letters: u64,
@@ -84,26 +85,26 @@ pub(crate) struct PairView {
     pub(crate) dead_letters_damaged: u64,
     pub(crate) lag_bytes: u64,
     pub(crate) lag_seconds: f64,
-    /// Until a backup that is not acknowledged is deleted; absent while none waits.
+    /// Time until a backup that is not acknowledged is deleted; absent if none is pending.
     pub(crate) time_to_loss_seconds: Option<f64>,
     pub(crate) last_success: Option<Time>,
     pub(crate) in_flight: u64,
-    /// Those reasons that have occurred.
+    /// Only reasons that have occurred.
     pub(crate) retries: Vec<(RetryReason, u64)>,
-    /// Those results that have occurred.
+    /// Only results that have occurred.
     pub(crate) lookups: Vec<(LookupResult, u64)>,
-    /// Those reasons that have occurred.
+    /// Only reasons that have occurred.
     pub(crate) gaps: Vec<GapView>,
-    /// Whether anything is missing in the store.
+    /// Whether anything is known to be missing in the back end.
     #[serde(default)]
     pub(crate) trail: Trail,
-    /// The latest last.
+    /// The latest at the end.
     #[serde(default)]
     pub(crate) last_gaps: Vec<GapSeen>,
     pub(crate) cursor: Option<CursorView>,
 }
 
-/// What an output has acknowledged: everything before this place.
+/// The position up to which an output has acknowledged everything.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct CursorView {
     /// Fingerprint of the generation: 32 hexadecimal digits.
@@ -121,7 +122,7 @@ pub(crate) struct DiskView {
     pub(crate) checkpoint_errors: u64,
     pub(crate) state_bytes: u64,
     pub(crate) spent: Option<String>,
-    /// Which checkpoint failed authentication at the last start, and how that shows.
+    /// The checkpoint that failed authentication at the last start, and the evidence.
     #[serde(default)]
     pub(crate) checkpoint_forged: Option<String>,
 }
@@ -158,7 +159,7 @@ impl Telemetry {
 }
 
 impl Telemetry {
-    /// The same for everybody: of a back end's answer its class alone.
+    /// The status without the wording of a back end's answers, only their class: safe to show to anybody.
     pub(crate) fn public_snapshot(&self, now: Time, unready_after: Duration) -> Snapshot {
         let mut snapshot = self.snapshot(now, unready_after);
         let problems =

@@ -1,6 +1,7 @@
-//! Tells systemd that the agent is ready, how it is, that it is ending, and that it is alive. Without systemd, nothing.
+//! Notifies systemd (`sd_notify(3)`): ready, status line, reloading, stopping, and watchdog pings. Does nothing
+//! without systemd.
 //!
-//! Protocol: `sd_notify(3)`. A message that cannot be sent is logged once; the agent works on without.
+//! If a message cannot be sent, one log line says so and the agent works on.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +9,15 @@ use sd_notify::NotifyState;
 
 use super::{LogLimiter, Snapshot, Telemetry, Time, human};
 
-/// How often the status line is brought up to date where no watchdog asks for more.
+/// How often the status line is refreshed if no watchdog asks for more.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// Everything is open and followed; units ordered after this one may start.
+/// Everything is open and followed; systemd may start the units ordered after this one.
 pub(crate) fn ready() {
     send(&[NotifyState::Ready]);
 }
 
-/// A reload has begun; `ready` says that it is over.
+/// A reload has begun; [`ready`] ends it.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),
@@ -24,18 +25,18 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The end has begun; it may take as long as draining does.
+/// The shutdown has begun; it may take as long as the drain does.
 pub(crate) fn stopping() {
     send(&[NotifyState::Stopping]);
 }
 
-/// Sends the status line when it changes, and the watchdog its pings, as long as no loop is stuck. Never returns.
+/// Sends the status line when it changes, and watchdog pings as long as no loop is stuck. Never returns.
 pub(crate) async fn report(telemetry: Telemetry, unready_after: Duration) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return std::future::pending().await;
     }
     let watchdog = sd_notify::watchdog_enabled();
-    // Half of it, as `sd_watchdog_enabled(3)` advises; never so short that the timer spins.
+    // Half the watchdog's limit, as `sd_watchdog_enabled(3)` advises; never so short that the timer spins.
     let pause =
         watchdog.map_or(REFRESH, |limit| (limit / 2).clamp(Duration::from_millis(10), REFRESH));
     let mut ticks = tokio::time::interval(pause);
@@ -68,7 +69,7 @@ fn send(states: &[NotifyState<'_>]) {
     }
 }
 
-/// What `systemctl status` shows.
+/// The status line in `systemctl status`.
 fn line(snapshot: &Snapshot) -> String {
     let lag = snapshot.pairs.iter().map(|pair| pair.lag_bytes).max().unwrap_or(0);
     match snapshot.reasons.as_slice() {
@@ -87,7 +88,7 @@ mod tests {
     use super::super::tests::{at, busy};
     use super::*;
 
-    /// Runs in a process of its own, for `NOTIFY_SOCKET` belongs to the whole process.
+    /// Runs in a process of its own, because `NOTIFY_SOCKET` belongs to the whole process.
     #[tokio::test]
     #[ignore = "started by the test below"]
     async fn unit() {

@@ -1,7 +1,7 @@
-//! systemd's descriptor store: files that stay open while the agent is started anew. Without systemd, nothing.
+//! systemd's file descriptor store: keeps files open across a restart of the agent. Does nothing without systemd.
 //!
-//! Protocol: `sd_pid_notify_with_fds(3)` and `sd_listen_fds(3)`. A file that has no name any more is there for as long as
-//! somebody has it open, and `/proc/self/fd` opens it again.
+//! Protocol: `sd_pid_notify_with_fds(3)` and `sd_listen_fds(3)`. A deleted file exists for as long as somebody has it
+//! open, and can be opened again through `/proc/self/fd`.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -15,12 +15,12 @@ use rustix::net::{
 };
 use sd_notify::NotifyState;
 
-/// Whether there is anybody to give a file to.
+/// Whether a service manager is there to give a file to.
 pub(crate) fn is_there() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Gives systemd a file to keep open under a name, which holds no colon.
+/// Gives systemd a file to keep open under a name, which must not contain a colon.
 ///
 /// # Errors
 /// If systemd cannot be reached.
@@ -40,7 +40,7 @@ pub(crate) fn put(name: &str, file: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Has systemd close what it keeps under a name.
+/// Makes systemd close the file that it keeps under a name.
 pub(crate) fn remove(name: &str) {
     let name = format!("FDNAME={name}");
     if let Err(error) =
@@ -50,7 +50,7 @@ pub(crate) fn remove(name: &str) {
     }
 }
 
-/// What an earlier process gave to systemd, each with its name. To be asked once: the descriptors are closed.
+/// The files that an earlier process gave to systemd, each with its name. Call it once: the descriptors are closed.
 pub(crate) fn take() -> Vec<(String, File)> {
     let passed = match sd_notify::listen_fds_with_names() {
         Ok(passed) => passed,
@@ -65,7 +65,7 @@ pub(crate) fn take() -> Vec<(String, File)> {
             Ok(file) => files.push((name, file)),
             Err(error) => tracing::warn!(%error, name, "a file that systemd kept cannot be opened"),
         }
-        // It would keep the file on disk for as long as this process lives.
+        // Left open, the descriptor would keep the file on disk for as long as this process lives.
         let _ = nix::unistd::close(descriptor);
     }
     files

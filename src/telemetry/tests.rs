@@ -1,16 +1,16 @@
-//! Readiness and liveness as an operator meets them, and an agent in the middle of its work for other tests to show.
+//! Tests of readiness and liveness as an operator sees them, and a busy agent's statistics for other tests to show.
 
 use super::*;
 
 const SECOND: i64 = 1_000_000_000;
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// 2025-11-21T08:00:00Z and so many seconds.
+/// 2025-11-21T08:00:00Z plus this many seconds.
 pub(crate) fn at(seconds: i64) -> Time {
     Time::from_nanos((1_763_712_000 + seconds) * SECOND)
 }
 
-/// One input followed for a while, one output that is well, one that cannot be reached, one that has stopped.
+/// One input followed for a while; one healthy output, one that cannot be reached, and one that has stopped.
 pub(crate) fn busy() -> Telemetry {
     let identity = Identity { node: "cp-1".into(), cluster: Some("prod".into()), version: "0.1.0" };
     let telemetry = Telemetry::new(identity);

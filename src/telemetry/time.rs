@@ -1,4 +1,4 @@
-//! A point in time as a status carries it: nanoseconds since the Unix epoch inside, RFC 3339 outside.
+//! A point in time in the status: nanoseconds since the Unix epoch inside, RFC 3339 outside.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Nanoseconds since the Unix epoch, 1677 to 2262.
+/// Nanoseconds since the Unix epoch: from 1677 to 2262.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Time(i64);
 
@@ -32,7 +32,7 @@ impl Time {
         self.0 as f64 / 1e9
     }
 
-    /// Zero where `earlier` is in fact later: clocks differ, and are set.
+    /// Zero if `earlier` is later: clocks differ, and are changed.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
     }

@@ -1,7 +1,8 @@
-//! Is the trail whole, and since when: one answer, which `status`, the page, `/readyz?verbose` and the metrics give.
+//! Whether the audit trail is complete, and since when: one answer for `status`, the page, `/readyz?verbose` and the
+//! metrics.
 //!
-//! A trail is whole while nothing of the log is known to be missing in the store: no gap, no dead letter that waits, no
-//! file beside the log that nobody follows. What the output has yet to acknowledge is not missing, it is late.
+//! A trail is *whole* while nothing of the log is known to be missing in the back end: no gap, no stored dead letter,
+//! no file beside the log that nobody follows. Events that the output has not acknowledged yet are lag, not missing.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,19 +17,19 @@ use super::pair::PairStats;
 use super::time::Time;
 use super::{GapReason, InputStats};
 
-/// Gaps that are shown one by one.
+/// The number of gaps shown one by one.
 const LAST: usize = 20;
 
-/// A gap as it is remembered and shown.
+/// A gap as it is stored and shown.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct GapSeen {
     pub(crate) reason: String,
     pub(crate) file: String,
     pub(crate) bytes: u64,
-    /// More may be lost than `bytes` says.
+    /// `bytes` is a lower bound.
     #[serde(default)]
     pub(crate) at_least: bool,
-    /// The last event before it and the first after it, as far as known.
+    /// Times of the last event before the gap and of the first after it, if known.
     #[serde(default)]
     pub(crate) from: Option<Time>,
     #[serde(default)]
@@ -51,7 +52,7 @@ impl fmt::Display for GapSeen {
     }
 }
 
-/// What is known of the gaps of one pipeline beside their counts.
+/// Facts about the gaps of one pipeline besides their counts.
 #[derive(Debug, Default)]
 pub(super) struct TrailStats {
     /// Time of the first event that was acknowledged.
@@ -74,28 +75,28 @@ impl TrailStats {
         }
     }
 
-    /// The latest last.
+    /// The latest at the end.
     pub(super) fn last(&self) -> Vec<GapSeen> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
-/// The answer for one input and one output.
+/// Whether the trail of one input in one output is complete.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Trail {
     /// Nothing is known to be missing.
     pub(crate) whole: bool,
-    /// From here on nothing was lost: the first event, or the first one after the last gap.
+    /// Time since which nothing was lost: of the first event, or of the first one after the last gap.
     pub(crate) since: Option<Time>,
     pub(crate) gaps: u64,
-    /// At least.
+    /// At least so many.
     pub(crate) gap_bytes: u64,
     /// When the last gap was detected.
     pub(crate) last_gap: Option<Time>,
-    /// Events that wait as dead letters.
+    /// Events stored as dead letters.
     pub(crate) dead_letters: u64,
-    /// Files beside the log look like backups and are not followed.
+    /// Some files beside the log look like backups and are not followed.
     pub(crate) unfollowed_files: bool,
 }
 

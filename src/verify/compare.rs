@@ -1,7 +1,9 @@
-//! Both sides in the order of time, a millisecond at a time, each sorted by identity: what one has and the other has not.
+//! Compares both sides one millisecond at a time, each sorted by identity: which events one side has and the other
+//! lacks.
 //!
-//! Events are a multiset: what is on disk twice has to be in the store twice. Where many copies share one millisecond,
-//! the first of them are compared by content and the rest are counted.
+//! Events are a multiset: an event that is on disk twice must be in the store twice, and any further copy is a
+//! duplicate. If many copies share one millisecond, only the first [`COPIES`] are compared by content and the rest
+//! are counted.
 
 use std::io;
 
@@ -14,10 +16,10 @@ use super::sort::{Iter, Room, Sorter};
 use crate::event::Fingerprint;
 use crate::output::Stored;
 
-/// Copies of one event at one millisecond that are compared by content.
+/// Most copies of one event in one millisecond that are compared by content.
 const COPIES: usize = 256;
 
-/// Why a comparison did not come to its end.
+/// Why a comparison failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompareError {
     #[error(transparent)]
@@ -26,7 +28,7 @@ pub(crate) enum CompareError {
     Disk(#[from] io::Error),
 }
 
-/// Goes through both sides. `hides_repeats`: the store shows copies that are alike in everything as one.
+/// Compares both sides. `hides_repeats`: the store shows copies that are equal in everything as one.
 pub(super) async fn compare(
     sides: Sides,
     mut store: Store<'_>,
@@ -51,7 +53,7 @@ pub(super) async fn compare(
     Ok(taking.finish(sides.generations)?)
 }
 
-/// The log's entries, with the next one looked at.
+/// The entries of the log, with a look-ahead of one.
 struct Ahead<'a> {
     iter: Iter<'a, ENTRY>,
     next: Option<Entry>,
@@ -69,17 +71,17 @@ impl<'a> Ahead<'a> {
         Ok(std::mem::replace(&mut self.next, next))
     }
 
-    /// The next entry, if it is of this event.
+    /// The next entry, if it belongs to this event.
     fn of(&mut self, millis: i64, identity: Fingerprint) -> io::Result<Option<Entry>> {
         let is_it = |entry: &Entry| entry.millis == millis && entry.likeness.identity == identity;
         if self.next.as_ref().is_some_and(is_it) { self.step() } else { Ok(None) }
     }
 }
 
-/// Bytes of a [`struct@Copy`] as it is sorted.
+/// Bytes of a [`struct@Copy`] in its sortable form.
 const COPY: usize = 16 + 8 + 1 + 1 + 8;
 
-/// What the store has of an event, in a millisecond that is known.
+/// One copy of an event in the store, within the present millisecond.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Copy {
     identity: Fingerprint,
@@ -90,7 +92,7 @@ struct Copy {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    /// Of what was read, as far as its time and its id tell.
+    /// It belongs to a file that was read, as far as its time and its id tell.
     Ours = 0,
     Elsewhere = 1,
     Gap = 2,
@@ -107,7 +109,7 @@ impl Copy {
         Self { identity, place, kind, content }
     }
 
-    /// By identity, and by place, so that what was handed out twice stands together.
+    /// Sorts by identity, then by place, so that a copy that the store returned twice is adjacent to itself.
     fn to_bytes(self) -> [u8; COPY] {
         let mut bytes = [0; COPY];
         bytes[..16].copy_from_slice(&self.identity.0);
@@ -155,7 +157,7 @@ impl Moment<'_, '_> {
         }
     }
 
-    /// The next copy that is not the one before, handed out once more.
+    /// The next copy, skipping repetitions of `before` that the store returned again.
     fn copy(&mut self, before: Option<Copy>) -> io::Result<Option<Copy>> {
         while let Some(bytes) = self.stored.next()? {
             let copy = Copy::from_bytes(&bytes);
@@ -168,7 +170,7 @@ impl Moment<'_, '_> {
         Ok(None)
     }
 
-    /// All that both sides have of one event.
+    /// Compares everything that both sides have of one event.
     fn event(&mut self, identity: Fingerprint, taking: &mut Taking) -> io::Result<()> {
         let mut copies = Copies::default();
         while let Some(copy) = self.next.filter(|copy| copy.identity == identity) {
@@ -186,7 +188,7 @@ impl Moment<'_, '_> {
         }
         let on_disk = !entries.is_empty();
         let shown = self.pair(entries, &mut copies, taking)?;
-        // More copies than are looked at one by one.
+        // The entries beyond those that are compared by content.
         while let Some(entry) = self.log.of(self.millis, identity)? {
             if copies.any() || self.is_shown(&shown, &entry) {
                 self.there(&entry, taking);
@@ -207,7 +209,8 @@ impl Moment<'_, '_> {
         Ok(())
     }
 
-    /// Finds a copy for each entry: one with its content, or else any. Answers what is in the store now.
+    /// Finds a copy for each entry: one with its content, or else any. Returns the contents and times that were
+    /// found.
     fn pair(
         &self,
         entries: Vec<Entry>,
@@ -239,7 +242,7 @@ impl Moment<'_, '_> {
         Ok(shown)
     }
 
-    /// Whether the store shows it as one with another.
+    /// Whether the store shows this entry and another, equal one as a single event.
     fn is_shown(&self, shown: &[(u64, u32)], entry: &Entry) -> bool {
         self.hides_repeats && shown.contains(&(entry.likeness.content, entry.nanos))
     }
@@ -272,11 +275,11 @@ impl Moment<'_, '_> {
     }
 }
 
-/// What the store has of one event, as far as no entry has been found for it.
+/// The copies of one event in the store that are not matched with an entry yet.
 #[derive(Debug, Default)]
 struct Copies {
     looked_at: Vec<(Option<u64>, Kind)>,
-    /// More than these, of each kind.
+    /// Number of copies beyond those, by kind.
     ours: u64,
     elsewhere: u64,
 }
@@ -290,7 +293,7 @@ impl Copies {
         }
     }
 
-    /// Takes out one that an entry may have become.
+    /// Removes a copy whose content matches the entry's, in the usual or in the fallback form.
     fn like(&mut self, entry: &Entry) -> bool {
         let likeness = entry.likeness;
         let is_like = |content: Option<u64>| {
@@ -301,7 +304,7 @@ impl Copies {
         found.map(|at| self.looked_at.swap_remove(at)).is_some()
     }
 
-    /// Takes out any.
+    /// Removes any copy.
     fn any(&mut self) -> bool {
         if self.looked_at.pop().is_some() {
             return true;
@@ -315,7 +318,7 @@ impl Copies {
         false
     }
 
-    /// What nobody took, by kind.
+    /// Number of unmatched copies: ours, and elsewhere.
     fn left(&self) -> (u64, u64) {
         let ours = self.looked_at.iter().filter(|(_, kind)| *kind == Kind::Ours).count();
         let elsewhere = self.looked_at.len() - ours;

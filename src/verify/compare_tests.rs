@@ -6,12 +6,12 @@ use crate::config::{Disk, MinFree};
 use crate::verify::findings::Tally;
 use crate::verify::log::Generation;
 
-/// One event of the model: when, which, with what in it.
+/// One event of the model: its time in milliseconds, its identity, and its content.
 type Event = (i64, u8, u8);
 
 fn room(directory: &std::path::Path) -> Room {
     let limits = Disk { max_bytes: 1 << 30, min_free: MinFree::Bytes(0) };
-    // So little in memory that most goes to the disk.
+    // So few bytes in memory that most records are written to disk.
     Room::holding(directory, Budget::new(directory, limits), 200)
 }
 
@@ -47,7 +47,7 @@ fn stored(place: u64, (millis, which, content): Event) -> Stored {
     }
 }
 
-/// Compares, with each copy of the store handed out once more now and then.
+/// Compares the two sides. The store returns every third copy twice.
 fn found(log: &[(Event, Expect)], store: &[Event], hides_repeats: bool) -> Findings {
     let dir = tempfile::tempdir().unwrap();
     let room = room(dir.path());
@@ -71,7 +71,7 @@ fn found(log: &[(Event, Expect)], store: &[Event], hides_repeats: bool) -> Findi
     runtime.block_on(compare(sides, store, &coverage, hides_repeats, &room)).unwrap()
 }
 
-/// The same by counting.
+/// The expected result, computed by counting.
 fn model(log: &[Event], store: &[Event]) -> Tally {
     let mut tally = Tally { on_disk: log.len() as u64, ..Tally::default() };
     let mut kinds: Vec<(i64, u8)> =
@@ -86,7 +86,7 @@ fn model(log: &[Event], store: &[Event]) -> Tally {
         let (disk, held) = (on_disk.len() as u64, in_store.len() as u64);
         let mut alike = 0;
         for content in on_disk {
-            // In the usual form, or in the safe one.
+            // In the usual form or in the fallback form.
             let is_like = |stored: &u8| *stored == content || *stored == content + 100;
             if let Some(at) = in_store.iter().position(is_like) {
                 in_store.swap_remove(at);

@@ -1,21 +1,22 @@
-//! Whether an event of the store ought to be in the files that were read: the store may hold those of other files too.
+//! Whether an event of the store must be in the files that were read: the store may also hold events of other files.
 
 use std::collections::HashSet;
 
 use super::log::Generation;
 use crate::event::Fingerprint;
 
-/// The first events of a stretch may be of the file before, which is gone: the server writes a little out of order.
+/// In milliseconds: the first events of a stretch may belong to a deleted file before it, because the API server
+/// writes slightly out of order.
 const EDGE: i64 = 10_000;
-/// An event is in the log within this time.
+/// In milliseconds: the API server writes an event to the log within this time.
 const LATE: i64 = 60_000;
 
-/// See the module. Times are in milliseconds since 1970.
+/// The times and generations that the files cover. Times are in milliseconds since 1970.
 #[derive(Debug)]
 pub(super) struct Coverage {
     fingerprints: HashSet<Fingerprint>,
     stretches: Vec<(i64, i64)>,
-    /// What is younger may have been written since.
+    /// Events from this time on may have been written after the files were read.
     settled: i64,
 }
 
@@ -39,7 +40,7 @@ impl Coverage {
         Self { fingerprints, stretches, settled: began.saturating_sub(LATE) }
     }
 
-    /// Whether an event of this time, with this generation in its id, must be in what was read.
+    /// Whether an event of this time, with this generation in its id, must be in the files that were read.
     pub(super) fn covers(&self, millis: i64, generation: Option<Fingerprint>) -> bool {
         match generation {
             _ if millis >= self.settled => false,

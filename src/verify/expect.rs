@@ -1,19 +1,19 @@
-//! Whether an event on disk has to be in the store: that depends on how far the agent has come.
+//! Whether an event on disk must be in the store: that depends on the agent's cursor.
 
 use std::collections::HashSet;
 
 use crate::event::{Cursor, Nanos, Position};
 
-/// What is expected of an event.
+/// What is expected of an event on disk.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Expect {
-    /// It has to be there.
+    /// It must be in the store.
     Stored = 0,
-    /// The agent has not come so far, or nobody has heard the answer yet: it may be there.
+    /// The cursor has not passed it, or its acknowledgement is not known yet: it may be in the store.
     Pending = 1,
-    /// The store will not take it: it is a dead letter.
+    /// The store refused it for good: it is a dead letter.
     Refused = 2,
-    /// The policy or `where` leaves it out now; another one may not have.
+    /// The present policy or `where` leaves it out; an earlier one may not have.
     Dropped = 3,
 }
 
@@ -23,16 +23,16 @@ impl Expect {
     }
 }
 
-/// What is known of one pair of an input and an output.
+/// The delivery state of one pair of an input and an output.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
-    /// `None`: no agent is known that would still be on its way, so that all has to be there.
+    /// `None`: no agent is known that could still be delivering, so every event must be in the store.
     pub(crate) cursor: Option<Cursor>,
     pub(crate) letters: HashSet<Position>,
 }
 
 impl Delivered {
-    /// How far the agent has come, by the time of events.
+    /// Event time of the newest event that the cursor has passed.
     pub(crate) fn newest(&self) -> Option<Nanos> {
         self.cursor.as_ref()?.generations.values().filter_map(|progress| progress.time).max()
     }
@@ -47,7 +47,8 @@ impl Delivered {
         }
         let passed = match cursor.generations.get(&position.generation) {
             Some(progress) => progress.complete || position.offset < progress.offset,
-            // It was forgotten, or comes from elsewhere, or has not been begun: then it is younger than what has been.
+            // The cursor does not name this generation: it was forgotten, is from elsewhere, or is not begun yet. In
+            // the last case its events are newer than every delivered one.
             None => self.newest().is_some_and(|newest| time <= newest),
         };
         if passed { Expect::Stored } else { Expect::Pending }
@@ -81,7 +82,8 @@ mod tests {
         assert_eq!(expect(2, 9, 200), Expect::Stored);
         assert_eq!(expect(2, 10, 200), Expect::Pending);
         assert_eq!(expect(2, 5, 200), Expect::Refused);
-        // A generation that the cursor does not name: an old one has to be there, a new one comes later.
+        // A generation that the cursor does not name: events of an old one must be stored, those of a new one are
+        // pending.
         assert_eq!((expect(3, 0, 150), expect(3, 0, 201)), (Expect::Stored, Expect::Pending));
         assert_eq!(Delivered::default().expect(at(3, 0), 201), Expect::Stored);
     }

@@ -1,4 +1,4 @@
-//! What a comparison found: numbers for each hour, and every event that is missing or has another content.
+//! The result of a comparison: counts for each hour, and every event that is missing or has different content.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,25 +9,26 @@ use super::sort::{Iter, Room, Sorted, Sorter};
 use crate::event::{Fingerprint, Nanos};
 use crate::output::MILLI;
 
-/// Bytes of a [`Noted`] as it is sorted.
+/// Bytes of a [`Noted`] in its sortable form.
 const SIZE: usize = 1 + 4 + 8 + 4 + 8;
-/// Most stretches of one generation that are told apart. More are joined: what is sent again is looked up first.
+/// Most separate ranges of one generation. Beyond that they are joined, which is safe: a resend deduplicates by
+/// look-up first.
 const RANGES: usize = 4096;
 const HOUR: i64 = 3_600_000;
 
-/// Numbers of events.
+/// Counts of events.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub(crate) struct Tally {
-    /// That have to be in the store.
+    /// Events on disk that must be in the store.
     pub(crate) on_disk: u64,
-    /// What was found of these, with doubled and extra ones.
+    /// Events found in the store: those of `on_disk`, plus the doubled and extra ones.
     pub(crate) in_store: u64,
     pub(crate) missing: u64,
-    /// More often in the store than on disk.
+    /// Duplicates: more copies in the store than on disk.
     pub(crate) doubled: u64,
-    /// In the store, though no event on disk is like it.
+    /// Events in the store that are not on disk, though they should be.
     pub(crate) extra: u64,
-    /// The same event with other content.
+    /// Events whose content in the store differs.
     pub(crate) different: u64,
 }
 
@@ -42,22 +43,22 @@ impl AddAssign for Tally {
     }
 }
 
-/// Events that are in no hour's numbers.
+/// Counts of events that are not part of any hour's counts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub(crate) struct Beside {
     /// On disk, and not delivered by the agent yet.
     pub(crate) pending: u64,
-    /// On disk, and not in the store but among the dead letters.
+    /// On disk, and not in the store because it is a dead letter.
     pub(crate) refused: u64,
-    /// In the store, though the policy or `where` leaves them out now.
+    /// In the store, though the present policy or `where` leaves it out.
     pub(crate) dropped: u64,
-    /// In the store: word of what is lost.
+    /// Gap reports in the store.
     pub(crate) gaps: u64,
-    /// In the store, of files that were not read.
+    /// In the store, from files that were not read.
     pub(crate) elsewhere: u64,
 }
 
-/// What is wrong with an event on disk.
+/// The fault of an event on disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
     Missing = 0,
@@ -68,14 +69,14 @@ pub(crate) enum Fault {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Noted {
     pub(crate) fault: Fault,
-    /// Which of [`Findings::generations`].
+    /// Index into [`Findings::generations`].
     pub(crate) generation: u32,
     pub(crate) offset: u64,
     length: u32,
     pub(crate) time: Nanos,
 }
 
-/// See the module.
+/// The result of a comparison.
 #[derive(Debug)]
 pub(crate) struct Findings {
     pub(crate) hours: BTreeMap<i64, Tally>,
@@ -85,7 +86,7 @@ pub(crate) struct Findings {
     noted: Sorted<SIZE>,
 }
 
-/// Findings in the making.
+/// Collects the findings during a comparison.
 pub(super) struct Taking {
     hours: BTreeMap<i64, Tally>,
     pub(super) beside: Beside,
@@ -97,13 +98,13 @@ impl Taking {
         Self { hours: BTreeMap::new(), beside: Beside::default(), noted: Sorter::new(room) }
     }
 
-    /// The numbers of an hour, in which this millisecond is.
+    /// The counts of the hour that contains this millisecond.
     pub(super) fn hour(&mut self, millis: i64) -> &mut Tally {
         self.hours.entry(millis.div_euclid(HOUR)).or_default()
     }
 
     /// # Errors
-    /// If there is no room to keep it.
+    /// If there is no room to store it.
     pub(super) fn note(&mut self, fault: Fault, entry: &Entry) -> io::Result<()> {
         let Entry { millis, nanos, generation, offset, length, .. } = *entry;
         let time = millis.saturating_mul(MILLI).saturating_add(nanos.into());
@@ -124,7 +125,7 @@ impl Taking {
 }
 
 impl Findings {
-    /// The events with this fault, by file and position.
+    /// Iterates over the events with this fault, by file and position.
     ///
     /// # Errors
     /// If the disk cannot be read.
@@ -132,7 +133,8 @@ impl Findings {
         Ok(Each { iter: self.noted.read()?, fault })
     }
 
-    /// The offsets at which missing events begin, as stretches that hold nothing else that would be sent.
+    /// The offsets at which missing events begin, as ranges. They contain no other event that would be sent, unless
+    /// there were more than [`RANGES`] and some were joined.
     ///
     /// # Errors
     /// If the disk cannot be read.
@@ -155,10 +157,10 @@ impl Findings {
     }
 }
 
-/// Offsets at which missing events begin, by generation: sorted stretches that do not touch.
+/// Offsets at which missing events begin, by generation: sorted ranges that do not touch.
 pub(crate) type Missing = BTreeMap<Fingerprint, Vec<Range<u64>>>;
 
-/// Joins the half of them that lie closest together.
+/// Joins ranges across the smaller half of the gaps between them.
 fn join(ranges: &mut Vec<Range<u64>>) {
     let mut gaps: Vec<u64> =
         ranges.windows(2).map(|pair| pair[1].start.saturating_sub(pair[0].end)).collect();
@@ -174,7 +176,7 @@ fn join(ranges: &mut Vec<Range<u64>>) {
     *ranges = joined;
 }
 
-/// Hands out the events with one fault.
+/// Iterates over the events with one fault.
 #[derive(Debug)]
 pub(crate) struct Each<'a> {
     iter: Iter<'a, SIZE>,
@@ -196,7 +198,7 @@ impl Each<'_> {
 }
 
 impl Noted {
-    /// By fault and position.
+    /// Sorts by fault, then by position.
     fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
         bytes[0] = self.fault as u8;

@@ -1,4 +1,4 @@
-//! The side of the log: each event as a short record, sorted by time.
+//! The log's side of a comparison: each event as a short record, sorted by time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -9,9 +9,9 @@ use super::sort::{Room, Sorted, Sorter};
 use crate::event::{Batch, Fingerprint};
 use crate::output::{Digest, EventIdentity, MILLI, Output};
 
-/// Bytes of an [`Entry`] as it is sorted.
+/// Bytes of an [`Entry`] in its sortable form.
 pub(super) const SIZE: usize = 60;
-/// Hours without an event are asked for as well, if they are no more than these.
+/// Hours in a row without an event that are still queried, to find extra events there. A longer silence is not.
 const SILENCE: i64 = 7 * 24;
 const HOUR: i64 = 3_600_000;
 
@@ -24,7 +24,7 @@ pub(super) struct Entry {
     pub(super) expect: Expect,
     /// Nanoseconds within the millisecond.
     pub(super) nanos: u32,
-    /// Which of the generations that were read.
+    /// Index into the generations that were read.
     pub(super) generation: u32,
     pub(super) offset: u64,
     /// Bytes up to the next event that would be sent.
@@ -40,14 +40,14 @@ pub(crate) struct Generation {
     pub(crate) times: Option<(i64, i64)>,
 }
 
-/// A half-open stretch of time, in whole milliseconds since 1970.
+/// A half-open range of time, in whole milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Stretch {
     pub(crate) since: i64,
     pub(crate) until: i64,
 }
 
-/// Takes the log in.
+/// Reads the log into sortable records.
 pub(crate) struct Log<'a> {
     output: &'a Output,
     digest: &'a Digest,
@@ -56,20 +56,20 @@ pub(crate) struct Log<'a> {
     sorter: Sorter<SIZE>,
     generations: Vec<Generation>,
     known: HashMap<Fingerprint, u32>,
-    /// Hours with events that have to be there, and the outermost of these.
+    /// Hours with events that must be in the store, and the first and last time of such an event.
     hours: BTreeSet<i64>,
     span: Option<(i64, i64)>,
     events: u64,
     bytes: u64,
 }
 
-/// The whole log.
+/// The whole log, sorted.
 pub(crate) struct Sides {
     pub(super) sorted: Sorted<SIZE>,
     pub(crate) generations: Vec<Generation>,
-    /// What the store has to be asked for.
+    /// The times for which the store is queried.
     pub(crate) stretches: Vec<Stretch>,
-    /// Bytes of a line, about.
+    /// Average bytes of a line.
     pub(super) usual: usize,
 }
 
@@ -96,12 +96,12 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Events that were compared so far.
+    /// Number of events so far that must be in the store.
     pub(crate) fn events(&self) -> u64 {
         self.events
     }
 
-    /// Takes the events of a batch, read from `file`. `drops`: the transform may leave some out.
+    /// Adds the events of a batch, read from `file`. `drops`: the transform may leave some out.
     ///
     /// # Errors
     /// If there is no room to sort them.
@@ -187,7 +187,7 @@ fn around(span: Option<(i64, i64)>, at: i64) -> (i64, i64) {
     span.map_or((at, at), |(first, last)| (first.min(at), last.max(at)))
 }
 
-/// The hours with events, and short silences between them.
+/// The hours with events, and short silences between them, as ranges of time.
 fn stretches(hours: &BTreeSet<i64>, span: Option<(i64, i64)>) -> Vec<Stretch> {
     let Some((first, last)) = span else { return Vec::new() };
     let mut joined: Vec<(i64, i64)> = Vec::new();
@@ -205,7 +205,7 @@ fn stretches(hours: &BTreeSet<i64>, span: Option<(i64, i64)>) -> Vec<Stretch> {
 }
 
 impl Entry {
-    /// By time, then by identity, what has to be there first.
+    /// Sorts by time, then by identity, then events that must be in the store first.
     pub(super) fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
         let mut at = 0;
@@ -213,7 +213,7 @@ impl Entry {
             bytes[at..at + piece.len()].copy_from_slice(piece);
             at += piece.len();
         };
-        // So that times before 1970 stand in front.
+        // Flips the sign bit, so that times before 1970 sort first.
         put(&(self.millis.cast_unsigned() ^ (1 << 63)).to_be_bytes());
         put(&self.likeness.identity.0);
         put(&[self.expect as u8]);
@@ -246,7 +246,7 @@ impl Entry {
     }
 }
 
-/// So many bytes from the front, as a number.
+/// The next `bytes` bytes as a big-endian number.
 pub(super) fn number(rest: &mut &[u8], bytes: usize) -> u64 {
     let (front, back) = rest.split_at(bytes.min(rest.len()));
     *rest = back;

@@ -1,12 +1,13 @@
-//! Is everything that is on disk also in the store? Both sides in the order of time, in bounded memory, event by event.
+//! `auditrail verify`: checks that every event on disk is also in the store, the back end of an output. Both sides
+//! are read in the order of time and compared event by event, in bounded memory.
 //!
-//! The log is only nearly in order, so it is sorted first, as short records (`log.rs`, `sort.rs`); the store is asked page
-//! by page (`remote.rs`); `compare.rs` goes through both, `expect.rs` says what has to be there, `coverage.rs` what may be,
-//! and `findings.rs` holds what came out.
+//! The log is only nearly in order, so it is sorted first, as short records (`log.rs`, `sort.rs`). The store is
+//! queried page by page (`remote.rs`). `compare.rs` compares the two sides, `expect.rs` says which events must be in
+//! the store, `coverage.rs` which events of the store must be on disk, and `findings.rs` holds the result.
 //!
-//! Promised: each event on disk that has to be in the store is found there or told as missing, whatever the log holds.
-//! Nothing is changed, here or there. Not promised: that the store shows all that it has; Loki does not look at its
-//! ingesters for what is old, and no store shows what it has not refreshed.
+//! Promised: each event on disk that must be in the store is found there or reported as missing, whatever the log
+//! holds. Neither side is changed. Not promised: that the store shows everything that it has. Loki does not query its
+//! ingesters for old data, and no store shows data before its refresh.
 
 mod compare;
 mod coverage;
@@ -26,11 +27,11 @@ use crate::output::{Digest, Output};
 use coverage::Coverage;
 use remote::Store;
 
-/// Compares the log with what the scopes of an output hold. `began`: when the first file was opened, in milliseconds
-/// since 1970.
+/// Compares the log with the contents of the scopes of an output. `began`: when the first file was opened, in
+/// milliseconds since 1970.
 ///
 /// # Errors
-/// If the store does not answer, or there is no room to sort in.
+/// If the store does not answer, or if there is no room to sort.
 pub(crate) async fn verify(
     sides: Sides,
     output: &Output,

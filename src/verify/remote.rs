@@ -1,4 +1,5 @@
-//! The side of the store: pages of all scopes in the order of time, with patience, one request at a time.
+//! The store's side of a comparison: reads pages of all scopes in the order of time, one request at a time, with
+//! retries and back-off.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,13 +8,13 @@ use super::log::Stretch;
 use crate::event::Nanos;
 use crate::output::{Digest, MILLI, Output, Reason, ScanPage, Stored, Walk};
 
-/// How long a store may be busy, and how long nobody may be there at all.
+/// How long to retry while the store answers with errors, and while nobody accepts connections.
 const PATIENCE: Duration = Duration::from_mins(5);
 const ABSENCE: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Why the store's side cannot be had.
+/// Why the store cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error("the store cannot be asked: {0}")]
@@ -22,13 +23,13 @@ pub(crate) enum StoreError {
     Patience { waited: Duration, answer: String },
 }
 
-/// See the module.
+/// The store's events, merged over all scopes.
 pub(super) struct Store<'a> {
     asked: Option<Asked<'a>>,
     scopes: Vec<Scope>,
 }
 
-/// Who is asked, and for what.
+/// The output to query, and the parameters of the query.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     output: &'a Output,
@@ -40,7 +41,7 @@ struct Asked<'a> {
 struct Scope {
     name: String,
     walk: Walk,
-    /// The stretch that is asked for.
+    /// Index of the time range that is being queried.
     stretch: usize,
     ready: VecDeque<Stored>,
     done: bool,
@@ -70,7 +71,7 @@ impl<'a> Store<'a> {
         self
     }
 
-    /// A store of just these, in order.
+    /// A store that holds exactly these events, in order.
     #[cfg(test)]
     pub(super) fn holding(all: Vec<Stored>) -> Store<'static> {
         let scope = Scope {
@@ -83,7 +84,7 @@ impl<'a> Store<'a> {
         Store { asked: None, scopes: vec![scope] }
     }
 
-    /// The time of the next event, in milliseconds.
+    /// Time of the next event, in milliseconds.
     pub(super) async fn peek(&mut self) -> Result<Option<i64>, StoreError> {
         let mut first: Option<i64> = None;
         for scope in &mut self.scopes {
@@ -111,7 +112,7 @@ fn nanos(stretch: &Stretch) -> (Nanos, Nanos) {
     (stretch.since.saturating_mul(MILLI), stretch.until.saturating_mul(MILLI))
 }
 
-/// Sees to it that the next event of a scope is there, if it has more.
+/// Fetches pages until the next event of a scope is buffered, or the scope has no more. Retries with back-off.
 async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreError> {
     let Some(Asked { output, digest, stretches, patience }) = asked else { return Ok(()) };
     let (mut wait, mut since) = (SHORTEST.min(patience / 4), Instant::now());

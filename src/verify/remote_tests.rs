@@ -1,4 +1,4 @@
-//! Against small servers that hold events in memory and answer as the real ones do where it matters for paging.
+//! Tests against small servers that hold events in memory and page through them as Loki and Elasticsearch do.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ fn http() -> Http {
 
 type Answer = (StatusCode, String);
 
-/// Serves with `answer` on loopback.
+/// Starts a server on loopback that answers with `answer`.
 async fn serve(answer: impl Fn(Uri, Value) -> Answer + Clone + Send + Sync + 'static) -> String {
     let handle = move |_: Method, uri: Uri, body: Bytes| {
         let answer = answer.clone();
@@ -59,7 +59,7 @@ fn elasticsearch(endpoint: String) -> Output {
     Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log, &[]).unwrap()))
 }
 
-/// All that a store shows, in the order in which it came.
+/// All events that a store shows, in the order of their arrival.
 async fn all(output: &Output, until: i64) -> Result<Vec<Stored>, StoreError> {
     let stretches = [Stretch { since: 0, until: until / 2 }, Stretch { since: until / 2, until }];
     let digest = Digest::default();
@@ -84,7 +84,7 @@ fn query(uri: &Uri) -> HashMap<String, String> {
     url.query_pairs().into_owned().collect()
 }
 
-/// A Loki that gives no more than some lines and bytes, and answers no question about more than some hours.
+/// A Loki with limits on lines, bytes and the time range of a query.
 fn as_loki(entries: &[(i64, String)], uri: &Uri) -> Answer {
     let query = query(uri);
     let number = |name: &str| query[name].parse::<i64>().unwrap();
@@ -158,7 +158,7 @@ async fn a_store_that_stays_busy_or_says_no_ends_it_with_the_reason() {
     let url = serve(move |_, _| (StatusCode::FORBIDDEN, no.to_owned())).await;
     let error = all(&elasticsearch(url), HOUR).await.unwrap_err().to_string();
     assert!(error.starts_with("the store cannot be asked: 403 security_exception"), "{error}");
-    // A firewall's page says nothing about what the store holds.
+    // A firewall's page says nothing about the content of the store.
     let url = serve(|_, _| (StatusCode::FORBIDDEN, "<html>no</html>".to_owned())).await;
     let error = all(&elasticsearch(url), HOUR).await.unwrap_err();
     assert!(
@@ -173,7 +173,7 @@ async fn a_store_that_stays_busy_or_says_no_ends_it_with_the_reason() {
 /// Documents by index, id and time.
 type Documents = Vec<(&'static str, String, i64, String)>;
 
-/// An Elasticsearch of two backing indices, without the fields that nobody asks for.
+/// An Elasticsearch with two backing indices. Fields that the agent does not query are left out.
 fn as_elasticsearch(
     documents: &Documents,
     scrolls: &Mutex<BTreeMap<String, (usize, usize)>>,
@@ -230,7 +230,7 @@ async fn elasticsearch_is_read_whole_with_more_in_a_millisecond_than_a_page_hold
     for at in 0..12_000 {
         documents.push(("one", format!("crowd-{at}"), 500, source("n", at)));
     }
-    // The same id in another backing index, and what another node sent.
+    // The same id in another backing index, and a document that another node sent.
     documents.push(("two", "id-7".to_owned(), 7, source("n", 7)));
     documents.push(("two", "other".to_owned(), 8, source("m", 8)));
     documents.sort_by_key(|one| one.2);

@@ -1,6 +1,6 @@
-//! Sorts records of one size, however many: what does not fit into memory goes into a file without a name.
+//! External sort for records of one size: records that do not fit into memory are spilled to an unlinked file.
 //!
-//! A record is compared byte for byte, so that whatever it is sorted by stands in front, the highest byte first.
+//! Records are compared byte for byte, so the sort key must be in front, in big-endian order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::checkpoint::Budget;
 use crate::disk::{self, File};
 
-/// Bytes of records that are held before they go to the disk.
+/// Bytes of records held in memory before they are spilled to disk.
 const HELD: usize = 8 << 20;
-/// Bytes that are held of all runs together while they are merged.
+/// Bytes buffered for all runs together while they are merged.
 const MERGING: usize = 4 << 20;
 
-/// Where records go that do not fit into memory, and how many bytes may.
+/// Where records are spilled, within the disk budget, and how many bytes stay in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Room(Arc<Inner>);
 
@@ -33,19 +33,19 @@ struct Inner {
 }
 
 impl Room {
-    /// Below the state directory, within the bounds of `disk`.
+    /// Spills below the state directory, within the bounds of `disk`.
     pub(crate) fn new(directory: &Path, budget: Budget) -> Self {
         Self::holding(directory, budget, HELD)
     }
 
-    /// With so many bytes of each sort in memory.
+    /// With `held` bytes of each sort in memory.
     pub(super) fn holding(directory: &Path, budget: Budget, held: usize) -> Self {
         let (written, files) = (AtomicU64::new(0), AtomicU64::new(0));
         let directory = directory.to_owned();
         Self(Arc::new(Inner { directory, budget, written, files, held }))
     }
 
-    /// A file that nobody else sees. It is gone with the process.
+    /// A new file that is unlinked at once: nobody else sees it, and it disappears with the process.
     fn file(&self) -> io::Result<File> {
         let number = self.0.files.fetch_add(1, Ordering::Relaxed);
         let name = format!("verify-{}-{number}", std::process::id());
@@ -66,17 +66,17 @@ impl Room {
     }
 }
 
-/// See the module.
+/// Collects records and sorts them.
 #[derive(Debug)]
 pub(crate) struct Sorter<const N: usize> {
     room: Room,
     held: Vec<[u8; N]>,
     spill: Option<File>,
-    /// Records in each sorted stretch of the file.
+    /// Number of records in each sorted run of the file.
     runs: Vec<u64>,
 }
 
-/// Records in order.
+/// The sorted records. They can be read more than once.
 #[derive(Debug)]
 pub(crate) struct Sorted<const N: usize> {
     held: Vec<[u8; N]>,
@@ -90,10 +90,10 @@ impl<const N: usize> Sorter<N> {
     }
 
     /// # Errors
-    /// If the disk, or what may be used of it, is full.
+    /// If the disk, or the part of it that may be used, is full.
     pub(crate) fn push(&mut self, record: [u8; N]) -> io::Result<()> {
         if self.held.is_empty() && self.spill.is_some() {
-            // It will be as many again, and a buffer that grows is there twice.
+            // The buffer will fill up again; reserving avoids the second copy that a growing buffer needs.
             self.held.reserve_exact(self.room.0.held / N + 1);
         }
         self.held.push(record);
@@ -129,7 +129,7 @@ impl<const N: usize> Sorter<N> {
 }
 
 impl<const N: usize> Sorted<N> {
-    /// All records, from the first.
+    /// Iterates over all records in order.
     ///
     /// # Errors
     /// If the disk cannot be read.
@@ -151,7 +151,7 @@ impl<const N: usize> Sorted<N> {
     }
 }
 
-/// Hands out records in order.
+/// Iterates over records in order.
 #[derive(Debug)]
 pub(crate) struct Iter<'a, const N: usize> {
     held: std::slice::Iter<'a, [u8; N]>,
@@ -174,14 +174,14 @@ impl<const N: usize> Iter<'_, N> {
     }
 }
 
-/// One sorted stretch of the file.
+/// One sorted run of the file.
 #[derive(Debug)]
 struct Run<'a, const N: usize> {
     file: &'a fs::File,
-    /// What is left of it there.
+    /// The unread rest of it in the file.
     at: u64,
     end: u64,
-    /// Records that are read at once.
+    /// Records per read.
     each: usize,
     read: Vec<[u8; N]>,
     next: usize,
@@ -219,7 +219,7 @@ mod tests {
         records.iter().try_for_each(|record| sorter.push(*record))?;
         let done = sorter.finish()?;
         let mut all = Vec::new();
-        // Twice, since what is sorted is read more than once.
+        // Twice, since the sorted records are read more than once.
         for _ in 0..2 {
             all.clear();
             let mut iter = done.read()?;
