@@ -136,7 +136,7 @@ impl Reader {
                 self.unseen.holes.remove(&fingerprint);
                 continue;
             }
-            // A listing may miss a file that is being renamed, so the hole must persist.
+            // A listing may miss a file that is being renamed, so the hole must persist for a while.
             let since = *self.unseen.holes.entry(fingerprint).or_insert(now.steady);
             if now.steady.duration_since(since) < now.waits.lost {
                 self.unseen.before.push(fingerprint);
