@@ -10,7 +10,7 @@ use crate::event::{Form, RecordKind};
 
 /// The most work without an event.
 const MOST: u64 = 256 << 20;
-/// Longest line whose end is looked for, in bytes. `max_line_bytes` is at most a quarter of it.
+/// The longest line whose end is searched for, in bytes. `max_line_bytes` is at most a quarter of it.
 pub(super) const LONGEST: u64 = 4 << 30;
 /// The work of a line in addition to its bytes: it is searched for events, and sent if it holds none.
 const LINE: u64 = 64;

@@ -270,7 +270,7 @@ impl Input {
         self.shared.view().0.looks > 0
     }
 
-    /// Whether a listing shows a generation, or it is remembered because some output has not read it. `None` before
+    /// Whether a listing shows a generation, or it is remembered because some output may still need it. `None` before
     /// the first listing.
     pub(crate) fn shows(&self, fingerprint: crate::event::Fingerprint) -> Option<bool> {
         let (view, _) = self.shared.view();

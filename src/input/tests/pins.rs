@@ -185,7 +185,7 @@ fn half_a_line_in_a_file_that_only_a_link_keeps_is_read() {
     check(script, "a | c | ~b");
 }
 
-/// The inode number of a deleted file may be reused, so a link's name alone proves nothing.
+/// A link may hold another file than its name says; a name alone proves nothing.
 #[test]
 fn a_link_that_holds_something_else_than_its_name_says_is_not_believed() {
     let mut play = check("append a | look | rotate | append b | look | delete 1", "");

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::play::{LIMITS, Play, nanos};
 use crate::config::StartAt;
 
-/// Events of three backups and the live file; each event's time is its hour.
+/// Plays a script after two backups (one compressed, with `a` and `b`; one with `c`) and a live log with `d` and half
+/// of `e`.
 fn play(start_at: StartAt, script: &str) -> String {
     let mut play = Play::new(LIMITS, start_at);
     play.script("append a b | rotate | gzip | append c | rotate | append d e- ");

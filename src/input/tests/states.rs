@@ -1,4 +1,5 @@
-//! The states of a log on disk, numbered as in section 3.2 of the Kubernetes reference; `table.rs` lists all their tests.
+//! The states of a log on disk, numbered as in section 3.2 of the Kubernetes reference. `table.rs` lists all their
+//! tests.
 
 use super::check;
 
