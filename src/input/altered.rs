@@ -1,8 +1,9 @@
-//! A file that no longer holds what was acknowledged: the kernel lost its end in a power cut, or somebody cut it,
-//! wrote it anew or put another in its place.
+//! Handles an altered file, which no longer holds what was acknowledged: a power cut lost its end, or somebody
+//! truncated, rewrote or replaced it.
 //!
-//! It is read on from the furthest place up to which it still is what it was, under ids of its own, for other events
-//! may stand now at the same offsets. What was delivered from behind that place is looked up before it is sent again.
+//! Reading resumes at the furthest acknowledged offset up to which the file is unchanged. Positions get a new
+//! fingerprint, because other events may now stand at the same offsets. Events beyond that offset may have been
+//! delivered already, so they are looked up before they are sent again, to avoid duplicates.
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,11 +13,11 @@ use super::source::{Source, Trouble};
 use crate::event::{Earlier, Fingerprint, Progress};
 use crate::telemetry::GapReason;
 
-/// Earlier names under which an event is looked for, at most: files are not altered often.
+/// The most earlier fingerprints under which an event is looked up: files are not altered often.
 const EARLIER: u32 = 8;
 
 impl Reader {
-    /// Whether a file is still what it was up to the offset at which it was opened.
+    /// Whether a file is unchanged up to the offset at which it was opened.
     pub(super) fn is_unaltered(
         &self,
         source: &Source,
@@ -25,7 +26,7 @@ impl Reader {
         progress.mark.map_or(Ok(true), |mark| source.matches(mark, &self.key))
     }
 
-    /// Goes back to where the file is still what it was.
+    /// Moves the reader back to the furthest offset up to which the file is unchanged.
     pub(super) fn altered(
         &mut self,
         generation: &Generation,
@@ -49,7 +50,7 @@ impl Reader {
             generation: generation.fingerprint,
             file: generation.name.clone(),
             offset: progress.offset,
-            // What was read of it is delivered; what stood behind that and was never read is lost.
+            // The bytes that were read are delivered; those after them that were never read are lost.
             bytes: self.losses.cut(generation).saturating_sub(progress.offset),
             at_least: true,
             from: progress.time,
@@ -58,7 +59,7 @@ impl Reader {
         })
     }
 
-    /// The furthest place passed that the file still holds.
+    /// The furthest passed mark that the file still matches.
     fn prefix(
         &self,
         generation: &Generation,
@@ -78,7 +79,7 @@ impl Reader {
     }
 }
 
-/// The fingerprint that positions are given under.
+/// The fingerprint used in positions.
 pub(super) fn altered_print(fingerprint: Fingerprint, altered: u32) -> Fingerprint {
     if altered == 0 {
         return fingerprint;
@@ -88,7 +89,7 @@ pub(super) fn altered_print(fingerprint: Fingerprint, altered: u32) -> Fingerpri
     )
 }
 
-/// The fingerprints that positions were given under before, the latest first.
+/// The fingerprints used in positions before, the latest first.
 pub(super) fn earlier_prints(fingerprint: Fingerprint, altered: u32) -> Vec<Fingerprint> {
     let earliest = altered.saturating_sub(EARLIER);
     (earliest..altered).rev().map(|altered| altered_print(fingerprint, altered)).collect()

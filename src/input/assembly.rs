@@ -1,4 +1,5 @@
-//! Turns bytes, as they are read, into a batch of whole events.
+//! Assembles bytes, as they are read, into a batch of whole events. Cuts lines, recognises torn lines, NUL holes and
+//! over-long lines, and counts them in [`Anomalies`].
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,7 +11,7 @@ use super::times::Times;
 use crate::event::{Event, Form, Format, Mark, Nanos, OddLine, Piece, RecordKind, plain, unwrap};
 use crate::telemetry::GapReason;
 
-/// When a batch is full, and what is too long for one.
+/// When a batch is full, and the longest line that is kept whole.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_field_names, reason = "as the configuration calls them")]
 pub(crate) struct Limits {
@@ -20,45 +21,48 @@ pub(crate) struct Limits {
     pub(crate) max_line_bytes: usize,
 }
 
-/// NUL bytes in a row that are worth the copying of what follows them.
+/// Shortest run of NUL bytes that is cut out of the buffer; removing a shorter one is not worth moving the bytes
+/// after it.
 const HOLE: usize = 4096;
 
-/// Bytes of the file kept beside what was written over them: enough for the marks of a cursor.
+/// Bytes of the file kept in their original form after lines were rewritten in place: enough for the marks of a
+/// cursor.
 const RAW: usize = 2 * Mark::LENGTH;
 
-/// What was met that is no event, to be counted and said.
+/// Everything found that is no event, for the counters and the log.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Anomalies {
-    /// Remains of events that were never finished.
+    /// Torn lines: remains of events that were never finished.
     pub(crate) torn: u32,
     pub(crate) torn_bytes: u64,
     /// NUL bytes where text should be.
     pub(crate) hole_bytes: u64,
-    /// Lines shipped without their bodies, for their length.
+    /// Lines longer than `max_line_bytes`, shipped without their bodies.
     pub(crate) over_long: u32,
     pub(crate) over_long_bytes: u64,
-    /// Whole lines that are no events.
+    /// Whole lines that are not events.
     pub(crate) unreadable: u32,
-    /// Lines that were left out: messages of the server itself, comments, headings.
+    /// Lines that were skipped: messages of the server itself, comments, headings.
     pub(crate) passed_over: u32,
-    /// What the first of the unreadable lines looks like.
+    /// The format that the first unreadable line seems to have.
     pub(crate) format: Option<Format>,
-    /// Where what is lost stood, in the order it was met.
+    /// The damaged stretches, in file order.
     pub(crate) damage: Vec<Damage>,
 }
 
-/// Stretches of one kind that are told apart in a batch, at most: a file can be made of nothing else.
+/// The most damaged stretches that a batch lists separately: a file can consist of nothing else. Later ones are
+/// merged.
 const APART: usize = 64;
 
-/// A stretch of which nothing, or not all, can be delivered.
+/// A stretch of which nothing, or only a part, can be delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Damage {
     pub(crate) reason: GapReason,
-    /// In the generation, as is `end`.
+    /// Offset in the generation, as is `end`.
     pub(crate) offset: u64,
     pub(crate) end: u64,
     pub(crate) bytes: u64,
-    /// How many stretches this is.
+    /// How many stretches were merged into this one.
     pub(crate) times: u64,
 }
 
@@ -80,34 +84,34 @@ impl Anomalies {
     }
 }
 
-/// A batch in the making: bytes that were read, and the events found so far.
+/// A batch being assembled: the bytes read and the events found so far.
 #[derive(Debug)]
 pub(super) struct Assembly {
     pub(super) bytes: Vec<u8>,
     pub(super) events: Vec<Event>,
-    /// Offset in the generation of `bytes[0]`, without what `skipped` says.
+    /// Offset of `bytes[0]` in the generation, without the correction in `skipped`.
     start: u64,
-    /// By how many bytes offsets are ahead of `bytes`: of an over-long line more was read than is kept.
+    /// Bytes by which offsets are ahead of `bytes`: more was read of an over-long line than is kept.
     skipped: i64,
-    /// The bytes up to here are dealt with.
+    /// The bytes before this index are processed.
     pub(super) done: usize,
-    /// From here up to `done` nothing was left out or written over.
+    /// From this index up to `done`, nothing was removed or overwritten.
     solid: usize,
-    /// What stood in the file before `solid`, as far as it is needed.
+    /// The original file bytes before `solid`, as far as they are needed.
     raw: Vec<u8>,
-    /// Whole lines after `done` that wait for the last part of theirs.
+    /// Whole lines after `done` that are the first parts of a split line, waiting for its last part.
     parts: Option<Parts>,
-    /// So many bytes after `done` and `parts` hold no end of line.
+    /// This many bytes after `done` and `parts` contain no end of line.
     seen: usize,
     pub(super) times: Times,
-    /// Events older than this are passed over.
+    /// Events older than this are dropped.
     since: Option<Nanos>,
     pub(super) told: Anomalies,
     skim: Option<Skim>,
 }
 
 impl Assembly {
-    /// `bytes` are the rest of an earlier reading, which begin at the offset `start`.
+    /// `bytes` are left over from an earlier read and begin at the offset `start`.
     pub(super) fn new(
         bytes: Vec<u8>,
         start: u64,
@@ -134,7 +138,7 @@ impl Assembly {
         }
     }
 
-    /// The offset one past what is dealt with.
+    /// The offset just after the processed bytes.
     pub(super) fn end(&self) -> u64 {
         (self.start + self.done as u64).saturating_add_signed(self.skipped)
     }
@@ -148,12 +152,12 @@ impl Assembly {
         self.done >= limits.max_bytes || self.events.len() >= limits.max_events
     }
 
-    /// Nothing to send and nothing to step over.
+    /// Whether there is nothing to send and nothing was skipped.
     pub(super) fn is_empty(&self) -> bool {
         self.done == 0 && self.skipped == 0
     }
 
-    /// Deals with every line that has been read to its end, until the batch is full.
+    /// Processes every line that has been read to its end, until the batch is full.
     pub(super) fn take_lines(&mut self, limits: &Limits) {
         while !self.is_full(limits) {
             if self.parts.is_none() && self.seen == 0 {
@@ -185,7 +189,7 @@ impl Assembly {
         self.done + self.parts.as_ref().map_or(0, |parts| parts.bytes)
     }
 
-    /// Deals with a line that was read to its newline.
+    /// Processes a line that was read up to its newline.
     fn line(&mut self, length: usize) {
         let from = self.ahead();
         let line = &self.bytes[from..from + length];
@@ -209,7 +213,7 @@ impl Assembly {
         }
     }
 
-    /// Takes the line at `done` if it is an event and nothing else.
+    /// Takes the line at `done` if it is a plain event and nothing else.
     fn is_plain(&mut self, length: usize) -> bool {
         let (at, begin) = (self.done, self.end());
         let Self { bytes, events, times, since, .. } = self;
@@ -221,14 +225,14 @@ impl Assembly {
         })
     }
 
-    /// Deals with a line that is not simply an event; `consumed` bytes are dealt with by that.
+    /// Processes a line that is not a plain event and advances by `consumed` bytes.
     fn odd(&mut self, length: usize, ended: bool, consumed: usize) {
         self.keep_raw(self.done + consumed);
         self.push(self.done..self.done + length, ended);
         self.done += consumed;
     }
 
-    /// Deals with the parts of one line; `whole` says that the last one is there.
+    /// Joins the parts of a split line and processes it; `whole` says that the last part is there.
     fn joined(&mut self, whole: bool) {
         let Some(parts) = self.parts.take() else { return };
         // The last line of a file may have no newline.
@@ -240,14 +244,14 @@ impl Assembly {
         self.done = end;
     }
 
-    /// Gives up the wait for the last part of a line. Answers whether there was one.
+    /// Stops waiting for the last part of a split line. Returns whether one was being waited for.
     pub(super) fn give_up(&mut self) -> bool {
         let waits = self.parts.is_some();
         self.joined(false);
         waits
     }
 
-    /// Keeps what stands in the file up to `end`, which may be written over.
+    /// Saves the original file bytes up to `end`, which may be overwritten.
     fn keep_raw(&mut self, end: usize) {
         let new = &self.bytes[self.solid..end];
         let kept = RAW.saturating_sub(new.len()).min(self.raw.len());
@@ -256,7 +260,7 @@ impl Assembly {
         self.solid = end;
     }
 
-    /// A hole can be as large as the log: a large one is not kept, so that it is told as one.
+    /// Skips a hole of NUL bytes. A hole can be as large as the log, so a large one is not kept in memory.
     fn step_over(&mut self, length: usize) {
         if length < HOLE {
             self.done += length;
@@ -267,19 +271,19 @@ impl Assembly {
         self.forget_raw();
     }
 
-    /// What stands before `done` is not what stands before that place in the file.
+    /// Call it when the bytes before `done` differ from the bytes before that offset in the file.
     fn forget_raw(&mut self) {
         self.raw.clear();
         self.solid = self.done;
     }
 
-    /// The bytes dealt with that stand in the file just so before [`Assembly::end`].
+    /// The processed bytes directly before [`Assembly::end`], exactly as they are in the file.
     pub(super) fn tail(&self) -> Cow<'_, [u8]> {
         let tail = &self.bytes[self.solid..self.done];
         if self.raw.is_empty() { tail.into() } else { [&*self.raw, tail].concat().into() }
     }
 
-    /// Deals with a tail that will never be finished.
+    /// Processes the rest of a file to which nothing more will be written: its last line may be torn.
     pub(super) fn take_tail(&mut self) {
         let from = self.ahead();
         if let Some(parts) = &mut self.parts {
@@ -295,8 +299,9 @@ impl Assembly {
         }
     }
 
-    /// Passes over a line that is longer than allowed: called with more of it each time, until its end has been read.
-    /// What is kept of it takes its place. Answers whether the end has come; `last` says that nothing follows.
+    /// Skips a line that is longer than `max_line_bytes`. Call it with more of the line each time, until it returns
+    /// that the end of the line was read. A shortened line then takes its place. `last` says that no more bytes
+    /// follow.
     pub(super) fn skim(&mut self, last: bool) -> bool {
         let rest = &self.bytes[self.done..];
         let end = memchr::memchr(b'\n', rest);
@@ -310,7 +315,7 @@ impl Assembly {
         }
         let rest = self.bytes.split_off(self.done);
         let (kept, length) = self.skim.take().unwrap_or_default().finish();
-        // The position of the line is where it began.
+        // The line's position is its beginning.
         let begin = self.end() - (length - end.unwrap_or(rest.len()) as u64);
         self.told.over_long += 1;
         self.told.over_long_bytes += length;
@@ -319,9 +324,9 @@ impl Assembly {
         self.bytes.extend_from_slice(&line);
         self.push_at(self.done..self.done + line.len(), end.is_some(), begin);
         self.done += line.len();
-        // A shortened line is not what the file holds.
+        // The shortened line differs from the bytes in the file.
         self.forget_raw();
-        // Offsets count what stood in the file, not what took its place.
+        // Offsets count the bytes in the file, not those of the shortened line.
         let consumed = end.map_or(rest.len(), |newline| newline + 1);
         self.skipped += signed(consumed) - signed(line.len());
         self.bytes.extend_from_slice(&rest[consumed..]);
@@ -333,7 +338,7 @@ impl Assembly {
         self.push_at(line, ended, begin);
     }
 
-    /// Finds the events in a line, which stands at the offset `begin` of its generation.
+    /// Finds the events in a line, which begins at the offset `begin` of its generation.
     fn push_at(&mut self, at: Range<usize>, ended: bool, begin: u64) {
         if self.bytes[at.clone()].trim_ascii().is_empty() {
             return;

@@ -1,20 +1,20 @@
-//! When to stop reading a finished file that goes on and on without an event.
+//! Decides when to stop reading a finished file that holds no event for too long.
 //!
-//! A file of half a megabyte can unpack to gigabytes of newlines, or of lines that are no events. The server never wrote
-//! such a file, but reading it keeps the events behind it waiting. So what follows so much of nothing is told as a gap.
-//! What is counted is the work, in bytes of text; NUL bytes, which a power cut or a truncation leaves by the gigabyte, are
-//! passed over hundreds of times faster.
+//! A file of half a megabyte can decompress to gigabytes of newlines, or of lines that are no events. The server
+//! never wrote such a file, but reading it delays the events after it. So after too much work without an event, the
+//! rest of the file is reported as a gap. The work is counted in bytes of text. NUL bytes, which a power cut or a
+//! truncation leaves by the gigabyte, are skipped hundreds of times faster and count less.
 
 use super::assembly::Assembly;
 use crate::event::{Form, RecordKind};
 
-/// Work without one event in it that is too much.
+/// The most work without an event.
 const MOST: u64 = 256 << 20;
-/// Longest line whose end is looked for, in bytes. `max_line_bytes` is at most a quarter of it.
+/// The longest line whose end is searched for, in bytes. `max_line_bytes` is at most a quarter of it.
 pub(super) const LONGEST: u64 = 4 << 30;
-/// What a line costs beside its bytes: it is searched for events, and sent where it has none.
+/// The work of a line in addition to its bytes: it is searched for events, and sent if it holds none.
 const LINE: u64 = 64;
-/// NUL bytes that cost as much as one of text.
+/// NUL bytes that count as much as one byte of text.
 const HOLE: u64 = 256;
 
 /// The work since the last event.
@@ -22,7 +22,7 @@ const HOLE: u64 = 256;
 pub(super) struct Barren(u64);
 
 impl Barren {
-    /// Takes in what was read from an offset on.
+    /// Adds the work of the bytes read since an offset.
     pub(super) fn count(&mut self, read: &Assembly, from: u64) {
         let is_event = |form, whole| form != Form::Unreadable && whole == RecordKind::Event;
         if read.events.iter().any(|event| is_event(event.form, event.whole)) {
@@ -39,7 +39,7 @@ impl Barren {
     }
 }
 
-/// The work of going over so many bytes, of which some are NUL.
+/// The work of processing `bytes` bytes, of which `holes` are NUL.
 pub(super) fn work(bytes: u64, holes: u64) -> u64 {
     bytes.saturating_sub(holes) + holes / HOLE
 }

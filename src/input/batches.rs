@@ -1,4 +1,4 @@
-//! Reads a log that nobody follows, to its end, and makes the same batches of it as of a followed one.
+//! Reads a log that is not followed to its end, and makes the same batches of it as of a followed log.
 
 use std::io::{self, Read};
 
@@ -7,7 +7,7 @@ use super::large::LARGE;
 use super::open::STRIDE;
 use crate::event::{Batch, Fingerprint, Nanos, TransformStats};
 
-/// See the module.
+/// Iterates over the batches of a log. See the header of this file.
 #[derive(Debug)]
 pub(crate) struct Batches<R> {
     source: R,
@@ -19,7 +19,7 @@ pub(crate) struct Batches<R> {
 }
 
 impl<R: Read> Batches<R> {
-    /// `source` hands out decompressed bytes.
+    /// `source` yields decompressed bytes.
     pub(crate) fn new(source: R, limits: Limits) -> Self {
         Self { source, limits, rest: Vec::new(), at: 0, time: None, ended: false }
     }
@@ -27,7 +27,7 @@ impl<R: Read> Batches<R> {
     /// The next batch; `None` at the end.
     ///
     /// # Errors
-    /// Of the source.
+    /// If the source cannot be read.
     pub(crate) fn next(&mut self) -> io::Result<Option<Batch>> {
         if self.ended && self.rest.is_empty() {
             return Ok(None);

@@ -1,8 +1,8 @@
-//! Which generations there are, where each can be read, and in which order.
+//! Keeps the list of generations: which there are, where each can be read, and in which order.
 //!
-//! A directory listing is the truth; what the kernel reports is only a reason to look. A generation is known by its
-//! fingerprint, whatever its file is called. Files that somebody still reads are held open: what is deleted or
-//! compressed meanwhile can be read to its end all the same.
+//! The directory listing is authoritative; an inotify event is only a reason to list. A generation is identified by
+//! its fingerprint, whatever its file is called. Files that a reader still needs are held open, so they can be read
+//! to their end after the server deletes or compresses them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -32,14 +32,14 @@ use crate::event::{Fingerprint, Key, SeenGenerations};
 pub(super) use found::Found;
 use next::Next;
 
-/// A generation and what is needed to recognise its file at the next look.
+/// A generation and the facts needed to recognise its file at the next look.
 #[derive(Debug)]
 pub(super) struct Tracked {
     pub(super) generation: Arc<Generation>,
     /// The file of that name.
     pub(super) id: FileId,
     pub(super) grown: Instant,
-    /// The name is there.
+    /// The name still exists.
     pub(super) named: bool,
 }
 
@@ -52,10 +52,10 @@ pub(super) struct Catalogue {
     unread: Unread,
     tracked: Vec<Tracked>,
     pins: Option<Pins>,
-    /// Files held open at most.
+    /// The most files held open.
     most: usize,
     renamed: Renamed,
-    /// No look has been.
+    /// No look has been done yet.
     first: bool,
     outlook: Arc<Outlook>,
     pulse: Pulse,
@@ -81,23 +81,23 @@ impl Catalogue {
         }
     }
 
-    /// Follows the files that the configuration asks for.
+    /// Follows the files that the configuration names.
     pub(super) fn with(self, config: &FileInput) -> Self {
         Self { asked: Asked::of(config), ..self }
     }
 
-    /// Recognises what cannot be read by what is remembered.
+    /// Recognises unreadable files by what earlier looks remembered of them.
     pub(super) fn remembering(mut self, roll: Arc<SeenGenerations>) -> Self {
         self.unread.remembering(roll);
         self
     }
 
-    /// Keeps what is needed by links.
+    /// Keeps needed generations on disk with hard links.
     pub(super) fn with_pins(self, pins: Pins) -> Self {
         Self { pins: Some(pins), ..self }
     }
 
-    /// Shows in the agent's health that a look goes on.
+    /// Reports to the agent's health that a look makes progress.
     pub(super) fn shown_by(mut self, pulse: &Pulse) -> Self {
         self.files.shown_by(pulse);
         self.pins = self.pins.map(|pins| pins.shown_by(pulse.clone()));
@@ -105,13 +105,13 @@ impl Catalogue {
         self
     }
 
-    /// Shares the process's descriptors with so many inputs, itself included.
+    /// Shares the process's file descriptors among this many inputs, this one included.
     pub(super) fn one_of(self, inputs: usize) -> Self {
         Self { most: descriptors::share(inputs), ..self }
     }
 
-    /// Lists the directory and brings the catalogue up to date. `wanted` says whether somebody still reads a
-    /// generation, so that its file has to be held open.
+    /// Lists the directory and updates the catalogue. `wanted` says whether a reader still needs a generation, so
+    /// that its file is held open.
     pub(super) fn look(
         &mut self,
         now: Now,
@@ -138,7 +138,7 @@ impl Catalogue {
             let place = place_of(&self.directory, &name);
             let held = |id| by_id.get(&id).and_then(|old| old.generation.held.clone());
             match self.files.identify(&name, &place, now, held) {
-                // The plain file wins, but for a `.gz` that holds something else.
+                // The plain file takes precedence over its `.gz`, unless the `.gz` holds something else.
                 Ok(Identified::As(mut known)) if !name.doubled || known.head.time.is_some() => {
                     self.unread.resolve(&name, &place, &known);
                     let before = by_id.get(&known.id).copied();
@@ -156,7 +156,7 @@ impl Catalogue {
                     found.again = found.again.or(name.gzip.then_some(now.waits.settled));
                 }
                 Err(error) if Stopped::is(&error) => return Err(error),
-                // Renamed or compressed since the listing: the next one settles it.
+                // The file was renamed or compressed since the listing: the next listing finds it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     found.again = Some(Duration::from_millis(5));
                 }
@@ -196,7 +196,7 @@ impl Catalogue {
         Ok(found)
     }
 
-    /// Closes a file that was opened to be recognised, if as many are open already.
+    /// Closes a file that was opened to be identified, if the maximum is already open.
     fn within(&self, open: &mut usize, known: &mut IdentifiedFile) {
         if *open >= self.most {
             known.held = None;
@@ -204,7 +204,7 @@ impl Catalogue {
         *open += usize::from(known.held.is_some());
     }
 
-    /// Links what has to be kept, adds what only a link keeps, and lets go of what there is no room for.
+    /// Links the generations to keep, adds those that only a link keeps, and releases those over the hold budget.
     fn keep(
         &mut self,
         next: &mut Vec<Tracked>,
@@ -213,7 +213,7 @@ impl Catalogue {
         found: &mut Found,
     ) {
         let Some(pins) = &mut self.pins else { return };
-        // Cut short and written to anew, the log is still the file that its link is of.
+        // A log that was truncated and written again is still the file of its link.
         let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
         let mut open = 0;
         let mut identify = |(named, place, gzip): &(Fingerprint, FilePlace, bool),
@@ -222,13 +222,13 @@ impl Catalogue {
             match self.files.identify(&name, place, now, |_| None) {
                 Ok(Identified::As(mut known)) => {
                     if known.head.probe.is_empty() {
-                        // Nothing of it can be read: there is its name to go by.
+                        // Nothing of it can be read: only the name of its link identifies it.
                         known.head.fingerprint = *named;
                     }
                     self.unread.resolve(&name, place, &known);
                     Some((name, Identified::As(known)))
                 }
-                // A `.gz` that breaks off is read once it is surely damaged; a plain file that holds nothing was truncated.
+                // A truncated `.gz` is read once it is surely damaged; an empty plain file was truncated.
                 Ok(Identified::NotYet) if *gzip => {
                     found.again = found.again.or(Some(now.waits.settled));
                     None
@@ -277,7 +277,7 @@ impl Catalogue {
                 Some(_) => {}
             }
         }
-        // What goes has been shown once, so that it is known what is lost.
+        // A generation is shown once before it is released, so that its loss can be reported.
         let first = self.first;
         self.first = false;
         if pins.keep(next, now, writer) {
@@ -289,7 +289,7 @@ impl Catalogue {
         found.kept = pins.kept();
     }
 
-    /// What can be expected of the backups, as of the last look.
+    /// The outlook for the backups (time to loss), as of the last look.
     pub(super) fn outlook(&mut self) -> Arc<Outlook> {
         let pins = self.pins.as_ref();
         let backups = self.tracked.iter().filter(|one| one.named && !one.generation.live);
@@ -304,7 +304,7 @@ impl Catalogue {
         Arc::clone(&self.outlook)
     }
 
-    /// Whether a file that is held open is no longer as long as at the last look.
+    /// Whether a file that is held open has another length than at the last look.
     pub(super) fn has_grown(&self) -> bool {
         let grown =
             |tracked: &Tracked| tracked.generation.length_now() != tracked.generation.length;
@@ -312,13 +312,13 @@ impl Catalogue {
     }
 }
 
-/// Where a file that a listing showed can be opened.
+/// The place where a listed file can be opened.
 fn place_of(directory: &Path, name: &Name) -> FilePlace {
     let path = directory.join(&name.file);
     if name.stamp.is_none() { FilePlace::log(path) } else { FilePlace::backup(path) }
 }
 
-/// Makes a generation of a file that was identified; `before` is what the last look made of it.
+/// Makes a generation of an identified file; `before` is its entry from the last look.
 fn track(
     name: &Name,
     place: FilePlace,
@@ -357,7 +357,7 @@ fn track(
     Tracked { generation: Arc::new(generation), id: known.id, grown, named: true }
 }
 
-/// A generation that only a link keeps.
+/// A generation that only a link keeps on disk.
 fn nameless(name: &Name, place: FilePlace, known: IdentifiedFile, now: Now) -> Tracked {
     let unnamed = place.metadata().ok().and_then(|meta| unnamed(&meta, 1));
     let tracked = track(name, place, known, None, None, now);
@@ -365,12 +365,12 @@ fn nameless(name: &Name, place: FilePlace, known: IdentifiedFile, now: Now) -> T
     Tracked { generation: Arc::new(generation), named: false, ..tracked }
 }
 
-/// What a generation is called of which only a link is left.
+/// The file name shown for a generation of which only a link is left.
 fn linked(fingerprint: Fingerprint, gzip: bool) -> String {
     format!("{fingerprint}.log{}", if gzip { ".gz" } else { "" })
 }
 
-/// Puts a generation where the time of its first event says.
+/// Inserts a generation by the time of its first event.
 fn insert(all: &mut Vec<Tracked>, tracked: Tracked) {
     let time = tracked.generation.time;
     let later = |other: &Tracked| {

@@ -1,8 +1,9 @@
-//! Decompressors behind one face: gzip, zstd, xz and bzip2. Joined streams of one format read as one.
+//! Streaming decompressors with one interface: gzip, zstd, xz and bzip2. Concatenated streams of one format are read
+//! as one.
 //!
-//! Promised: bytes come out in order, then the damage, if there is any. What was decompressed before the damage is not
-//! lost with it, but for what the same call decoded (`source.rs` reads byte by byte there). Memory is bounded: a stream that
-//! asks for a window beyond [`WINDOW`] is refused before it is allocated.
+//! Promised: all bytes before a damage are returned first, then the error. Only bytes decoded in the same call as the
+//! damage are lost (`source.rs` reads byte by byte there). Memory is bounded: a stream whose window is larger than
+//! [`WINDOW`] is refused before the window is allocated.
 
 use std::io::{self, BufRead, Read};
 
@@ -14,14 +15,14 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::packing::Packing;
 
-/// The widest window that a stream may ask for, in bytes: `xz -9` does. `zstd --ultra -22 --long` asks for more.
+/// The largest window that a stream may have, in bytes: that of `xz -9`. `zstd --ultra -22 --long` uses a larger one.
 pub(crate) const WINDOW: u64 = 64 << 20;
-/// What xz needs besides, in KiB.
+/// Memory that xz needs besides its window, in KiB.
 const XZ_OVERHEAD: u32 = 1024;
-/// An empty last block of a zstd frame, and a checksum that is not looked at.
+/// An empty last block of a zstd frame, and a checksum that is not checked.
 const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
-/// See the module.
+/// A decompressor. See the header of this file.
 pub(crate) enum Decoder<R: BufRead> {
     Gzip(Box<MultiGzDecoder<R>>),
     Zstd(Box<Zstd<R>>),
@@ -42,7 +43,7 @@ impl<R: BufRead> Decoder<R> {
         }
     }
 
-    /// Where the compressed bytes come from.
+    /// The source of the compressed bytes.
     pub(super) fn source(&self) -> &R {
         match self {
             Self::Gzip(gzip) => gzip.get_ref(),
@@ -73,13 +74,13 @@ fn too_wide() -> io::Error {
     ))
 }
 
-/// zstd frames, one after the other.
+/// Decodes concatenated zstd frames.
 pub(crate) struct Zstd<R> {
     source: R,
     frame: FrameDecoder,
-    /// Inside a frame, whose last bytes may be decoded but not handed out yet.
+    /// Inside a frame, whose last bytes may be decoded but not returned yet.
     inside: bool,
-    /// The damage that was met. It is told for ever, once all before it is handed out.
+    /// The damage found. Once all bytes before it are returned, every read returns this error.
     met: Option<String>,
 }
 
@@ -113,20 +114,20 @@ impl<R: BufRead> Zstd<R> {
         Ok(true)
     }
 
-    /// Decodes one block. Where that fails, the frame is ended as if it had been its last, so that the decoder gives out
-    /// what it keeps as a window.
+    /// Decodes one block. If that fails, the frame is ended as if the block before had been its last, so that the
+    /// decoder releases the bytes that it keeps as a window.
     fn block(&mut self) {
         let one = BlockDecodingStrategy::UptoBlocks(1);
         if let Err(error) = self.frame.decode_blocks(&mut self.source, one) {
             let one = BlockDecodingStrategy::UptoBlocks(1);
-            // It has no content that could be wrong.
+            // This empty block cannot fail on its content.
             let _ = self.frame.decode_blocks(LAST_BLOCK.as_slice(), one);
             self.met = Some(error.to_string());
             self.inside = false;
         }
     }
 
-    /// A frame is decoded and handed out.
+    /// Checks the checksum of a frame that was decoded and returned completely.
     fn end(&mut self) {
         self.inside = false;
         let (told, found) =
@@ -197,7 +198,7 @@ mod tests {
         (0..lines).flat_map(|n| line(n).into_bytes()).collect()
     }
 
-    /// All that comes out, and the damage at the end.
+    /// All decompressed bytes, and the damage at the end.
     fn unpacked(packing: Packing, bytes: &[u8], step: usize) -> (Vec<u8>, Option<String>) {
         let mut decoder = Decoder::new(packing, bytes);
         let (mut all, mut buffer) = (Vec::new(), vec![0; step]);
@@ -248,11 +249,12 @@ mod tests {
 
     #[test]
     fn a_window_beyond_the_bound_is_refused_by_name_and_not_allocated() {
-        // A frame without a content size whose window is 2^41 bytes.
+        // A frame without a content size and with a window of 2^41 bytes.
         let wide = [0x28, 0xb5, 0x2f, 0xfd, 0, 0xf8, 1, 0, 0];
         let (read, damage) = unpacked(Packing::Zstd, &wide, 64);
         assert!(read.is_empty() && damage.unwrap().contains("a window of more than 64 MiB"));
-        // A block of xz whose dictionary is 4 GiB: the property's byte is the last of the filter's, before three of padding.
+        // An xz block with a dictionary of 4 GiB: the property byte is the last one of the filter, before three of
+        // padding.
         let mut wide = packed(Packing::Xz, b"text");
         let header = &mut wide[12..24];
         assert_eq!(header[2..4], [0x21, 1], "LZMA2 with one byte of properties");

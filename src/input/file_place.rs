@@ -1,5 +1,5 @@
-//! Where the file of a generation stands, and how it is opened there: never in a way that another user could use to have
-//! the agent read what is not theirs to read.
+//! Where the file of a generation is, and how it is opened there. Symbolic links are restricted, so that no other
+//! user can make the agent read files that this user may not read.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -12,26 +12,26 @@ use crate::disk::{Links, NoFile, OwnDirectory, ReadFile};
 /// A place from which a file can be opened.
 #[derive(Clone, Debug)]
 pub(super) enum FilePlace {
-    /// Under a name in a directory that others may write to.
+    /// A name in a directory that others may write to.
     Named(PathBuf, Links),
     /// A hard link in the hold directory.
     Hold(Arc<OwnDirectory>, OsString, PathBuf),
-    /// Open for as long as this is: systemd kept it.
+    /// A file that systemd kept; it stays open as long as this value exists.
     Kept(Arc<fs::File>),
 }
 
 impl FilePlace {
-    /// The log, to which a link of root's may lead.
+    /// The log. Its path may be a symbolic link that root made.
     pub(super) fn log(path: PathBuf) -> Self {
         Self::Named(path, Links::Trusted)
     }
 
-    /// A backup, which its server never makes as a link.
+    /// A backup, which the server never makes as a symbolic link.
     pub(super) fn backup(path: PathBuf) -> Self {
         Self::Named(path, Links::Refused)
     }
 
-    /// A file that someone named on the command line.
+    /// A file named on the command line.
     pub(super) fn asked_for(path: PathBuf) -> Self {
         Self::Named(path, Links::Followed)
     }
@@ -42,7 +42,7 @@ impl FilePlace {
         Self::Hold(Arc::clone(directory), name, path)
     }
 
-    /// The path, for people and for comparing.
+    /// The path, for messages and comparisons.
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Named(path, _) | Self::Hold(_, _, path) => path,
@@ -53,7 +53,7 @@ impl FilePlace {
     /// Opens the file.
     ///
     /// # Errors
-    /// If that is impossible, or something else stands there: see [`NoFile`].
+    /// If the file cannot be opened, or is not a regular file: see [`NoFile`].
     pub(super) fn open(&self) -> io::Result<ReadFile> {
         match self {
             Self::Named(path, links) => ReadFile::open(path, *links),
@@ -62,10 +62,10 @@ impl FilePlace {
         }
     }
 
-    /// Size, times and identity of what stands there now, which may be no file.
+    /// Size, times and identity of whatever is there now, which may be no regular file.
     ///
     /// # Errors
-    /// If nothing is there; [`NoFile::Link`] where a link is, and none is followed.
+    /// If nothing is there; [`NoFile::Link`] for a symbolic link that is not followed.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         match self {
             Self::Named(path, Links::Refused) => {

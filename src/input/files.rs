@@ -1,4 +1,5 @@
-//! Which generation a file is: its head, read once and remembered as long as the file stays what it was.
+//! Identifies files: which generation a file holds, by its head. The head is read once and cached as long as the file
+//! is unchanged.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -17,7 +18,7 @@ use super::source::{begins_with, decoder, is_damage};
 use crate::disk::ReadFile;
 use crate::event::Key;
 
-/// What is known of a file.
+/// The facts about an identified file.
 #[derive(Debug)]
 pub(super) struct IdentifiedFile {
     pub(super) id: FileId,
@@ -30,22 +31,22 @@ pub(super) struct IdentifiedFile {
     pub(super) held: Option<OpenFile>,
 }
 
-/// What a file turned out to be.
+/// The result of identifying a file.
 #[derive(Debug)]
 pub(super) enum Identified {
     As(IdentifiedFile),
-    /// It does not hold yet what tells; more may come.
+    /// It has no complete first event yet, so it has no fingerprint; more may be written.
     NotYet,
-    /// It is finished and holds no event, nor anything else.
+    /// It is finished and empty: it holds no event and nothing else.
     NoEvent,
 }
 
-/// What of a file's beginning need not be read again, as long as size and time are what they were.
+/// The cached head of a file, valid while its size and modification time are unchanged.
 #[derive(Debug)]
 struct Cached {
     size: u64,
     modified: (i64, i64),
-    /// `None`: there is nothing in it, and nothing more comes.
+    /// `None`: the file is empty and nothing more will be written.
     head: Option<Head>,
     gzip: bool,
     length: u64,
@@ -53,12 +54,12 @@ struct Cached {
     listed: bool,
 }
 
-/// The heads of all files that the last look listed.
+/// The cached heads of all files that the last look listed.
 #[derive(Debug)]
 pub(super) struct Files {
     key: Key,
     pulse: Pulse,
-    /// Work put into the search for a head.
+    /// The most work spent on the search for a head.
     most: u64,
     heads: HashMap<FileId, Cached>,
 }
@@ -68,17 +69,17 @@ impl Files {
         Self { key, pulse: Pulse::default(), most: head::MOST, heads: HashMap::new() }
     }
 
-    /// Searches each file to its end: someone asked for it.
+    /// Searches each file to its end, for files named on the command line.
     pub(super) fn searching_all(self) -> Self {
         Self { most: u64::MAX, ..self }
     }
 
-    /// Shows in the agent's health that a search goes on.
+    /// Reports to the agent's health that a search makes progress.
     pub(super) fn shown_by(&mut self, pulse: &Pulse) {
         self.pulse = pulse.clone();
     }
 
-    /// Finds out what a file is. `held` finds a descriptor kept of it.
+    /// Identifies a file. `held` returns the open file kept of it, if there is one.
     pub(super) fn identify(
         &mut self,
         name: &Name,
@@ -102,13 +103,13 @@ impl Files {
         Ok(found)
     }
 
-    /// Forgets the files that were not listed since the last time.
+    /// Forgets the files that were not listed since the last call.
     pub(super) fn sweep(&mut self) {
         self.heads.retain(|_, cached| std::mem::take(&mut cached.listed));
     }
 
-    /// What is known of a file that is surely the one seen before. As long as it is held open its inode cannot be
-    /// given to another.
+    /// The cached facts, if the file is surely the one seen before. While a file is held open, its inode cannot be
+    /// reused.
     fn same(
         &self,
         meta: &Metadata,
@@ -123,7 +124,7 @@ impl Files {
         let Some(known) = &cached.head else {
             return Ok(untouched.then_some(Identified::NoEvent));
         };
-        // Only a plain file grows, and of that the size is the length.
+        // Only a plain file grows, and its size is its length.
         let grew = |held: &OpenFile| Ok(!gzip && begins_with(&held.file, &known.probe)?);
         if !untouched && !held.as_ref().map_or(io::Result::Ok(false), grew)? {
             return Ok(None);
@@ -139,7 +140,7 @@ impl Files {
         now: Now,
     ) -> io::Result<(Identified, Metadata)> {
         let file = Arc::new(place.open()?);
-        // Asked of the open file: another may stand there by now.
+        // From the open file, since the name may belong to another by now.
         let meta = file.metadata()?;
         let begin = begin_of(&file)?;
         let packing = Packing::of(&begin).map_err(io::Error::other)?;
@@ -149,7 +150,7 @@ impl Files {
         } else {
             (self.search(&*file, name.stamp.is_some())?, meta.len())
         };
-        // A tar archive stays one when it is compressed.
+        // A compressed tar archive is not a log either.
         if gzip && head.as_ref().is_some_and(|head| Packing::of(&head.probe) == Err(Foreign::Tar)) {
             return Err(io::Error::other(Foreign::PackedTar));
         }
@@ -169,7 +170,7 @@ impl Files {
         head::read(source, closed, &self.key, &Search { pulse: &self.pulse, most: self.most })
     }
 
-    /// The head of a compressed file; one that cannot be read at all is known by its name and size.
+    /// The head of a compressed file. One that cannot be decompressed at all is identified by its name and size.
     fn gzip_head(
         &self,
         name: &Name,
@@ -183,7 +184,8 @@ impl Files {
             Ok::<_, io::Error>((self.search(&mut stream, closed)?, stream.damaged))
         };
         let (head, damaged) = read(false)?;
-        // What breaks off within its first line may still be on its way: the piece of it that is there tells nothing.
+        // A stream truncated within its first line may still be being written, and a piece of a line identifies
+        // nothing.
         if head.is_some() || (damaged && !is_settled(meta, now)) {
             return Ok(head);
         }
@@ -196,14 +198,14 @@ impl Files {
     }
 }
 
-/// In which format a file is, with a look into what is compressed.
+/// The format of a file, with a check inside a compressed one.
 pub(super) fn format_of(file: &Arc<ReadFile>) -> io::Result<Result<Option<Packing>, Foreign>> {
     let packing = match Packing::of(&begin_of(file)?) {
         Ok(Some(packing)) => packing,
         other => return Ok(other),
     };
     let mut begin = Vec::new();
-    // Where the stream is damaged, its reader will meet that.
+    // Damage is ignored here; the reader will meet it.
     let _ = decoder(Arc::clone(file))?.take(BEGIN as u64).read_to_end(&mut begin);
     if Packing::of(&begin) == Err(Foreign::Tar) {
         return Ok(Err(Foreign::PackedTar));
@@ -213,14 +215,14 @@ pub(super) fn format_of(file: &Arc<ReadFile>) -> io::Result<Result<Option<Packin
 
 /// Whether nobody has written to a file for long enough.
 pub(super) fn is_settled(meta: &Metadata, now: Now) -> bool {
-    // A time in the future tells nothing.
+    // A time in the future says nothing, so the file counts as settled.
     meta.modified().map_or(true, |time| {
         now.wall.duration_since(time).map_or(true, |age| age >= now.waits.settled)
     })
 }
 
-/// What the trailer of a gzip file says about its decompressed length; true for one member below 4 GiB. Of other formats
-/// the least that it can be.
+/// An estimate of a compressed file's decompressed length: the length in the trailer of a gzip file, which is right
+/// for one member below 4 GiB; the file's own size for other formats.
 fn packed_length(packing: Option<Packing>, file: &ReadFile, meta: &Metadata) -> io::Result<u64> {
     if packing.is_some_and(|packing| packing != Packing::Gzip) {
         return Ok(meta.len());
@@ -231,7 +233,7 @@ fn packed_length(packing: Option<Packing>, file: &ReadFile, meta: &Metadata) -> 
     Ok(u32::from_le_bytes(trailer).into())
 }
 
-/// Reads a damaged stream as one that ends where the damage begins: the reader will meet it and say so.
+/// Makes a damaged stream end where the damage begins. The reader will meet the damage and report it.
 struct Lenient<R> {
     inner: R,
     damaged: bool,

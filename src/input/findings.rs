@@ -1,7 +1,8 @@
-//! What one look at the directory tells of the log: whether events can arrive at all, and how an operator mends it.
+//! Findings about the log after a look at its directory: whether events can arrive at all, and how an operator fixes
+//! it.
 //!
-//! [`after_look`] raises and clears all such findings, for the thread that follows the log and for `check` and `status`,
-//! which look once.
+//! [`after_look`] raises and clears all such findings, for the thread that follows the log and for `check` and
+//! `status`, which look once.
 
 use std::fs;
 use std::io;
@@ -18,28 +19,29 @@ use crate::config::FileInput;
 use crate::disk::{Links, NoFile, ReadFile, descriptors};
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
 
-/// What to do about a log that may not be read.
+/// The hint for a log that the agent may not read.
 const RIGHTS: &str = "run as root, give the agent CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
-/// Files that a finding names.
+/// The most files that a finding names.
 const NAMED: usize = 5;
-/// A server writes its first event within seconds.
+/// A log may be empty this long: a server writes its first event within seconds.
 const EMPTY: Duration = Duration::from_mins(10);
 
-/// An API server records something every few seconds, unless its policy keeps next to nothing.
+/// A log is silent after this: an API server records something every few seconds, unless its policy keeps next to
+/// nothing.
 const SILENT: Duration = Duration::from_hours(24);
 /// `check` fails on a log that nobody has written to for days.
 const DEAD: Duration = Duration::from_hours(48);
 
-/// What is reported depends on who looks.
+/// Who looks; this decides what is reported.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Looker {
-    /// The running agent: what may mend itself within minutes is not reported yet.
+    /// The running agent: a condition that may end within minutes is not reported yet.
     Follower,
     /// `check` and `status`, which look once.
     Once,
 }
 
-/// Brings the state and the findings of an input up to date with what a look found.
+/// Updates the state and the findings of an input from the result of a look.
 pub(super) fn after_look(
     stats: &InputStats,
     config: &FileInput,
@@ -91,7 +93,7 @@ pub(super) fn after_look(
     }
 }
 
-/// Files beside the log that may hold its events, which nobody ships.
+/// Files beside the log that may hold its events but are not shipped.
 fn unfollowed(config: &FileInput, files: &[Unfollowed]) -> Option<InputFinding> {
     let shown = |file: &Unfollowed| match &file.why {
         Some(why) => format!("{} ({why})", file.name),
@@ -115,7 +117,8 @@ fn unfollowed(config: &FileInput, files: &[Unfollowed]) -> Option<InputFinding> 
     })
 }
 
-/// Files are looked at again until there are descriptors: nothing is taken for unreadable or lost meanwhile.
+/// No file descriptor is left. The look is retried until there is one; meanwhile no file counts as unreadable or
+/// lost.
 fn no_descriptors(config: &FileInput) -> InputFinding {
     InputFinding::failure(
         FindingKind::NoDescriptors,
@@ -146,8 +149,8 @@ fn missing(config: &FileInput, found: &io::Result<Found>, kept_open: bool) -> In
     InputFinding::failure(kind, what, known_paths::hint(Path::new("/"), &config.path))
 }
 
-/// A log under the name of something that is no file, or a link that is not followed: a FIFO would be waited for, a device
-/// has no end, and a link leads where its maker wants.
+/// A log whose path is no regular file, or a symbolic link that is not followed. Opening a FIFO would block, a device
+/// has no end, and a link leads wherever its maker wants.
 pub(crate) fn not_a_file(path: &Path) -> Option<InputFinding> {
     let error = ReadFile::open(path, Links::Trusted).err()?;
     let what = NoFile::of(&error)?;
@@ -161,7 +164,7 @@ pub(crate) fn not_a_file(path: &Path) -> Option<InputFinding> {
     ))
 }
 
-/// The server made the log, and nothing was ever written to it.
+/// The server created the log, and nothing was ever written to it.
 fn empty(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFinding> {
     let meta = fs::metadata(&config.path).ok().filter(|meta| meta.is_file() && meta.len() == 0)?;
     if found.backups > 0 || !found.live_exists {
@@ -184,8 +187,8 @@ fn empty(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFindi
     ))
 }
 
-/// Nobody has written to the log for a day or more. `check` goes by the last event; the follower by the time of the last
-/// write, which costs nothing, and only warns: a log that is quiet may be so by its policy.
+/// Nobody has written to the log for a day or more. `check` uses the time of the last event. The follower uses the
+/// time of the last write, which costs nothing, and only warns: the audit policy may be the reason for a quiet log.
 fn silent(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFinding> {
     let kind = FindingKind::LogSilent;
     let shown = config.path.display();
@@ -220,7 +223,7 @@ mod tests {
     use crate::input::Input;
     use crate::telemetry::{Identity, Severity, Telemetry};
 
-    /// What `check` finds of a log that `make` puts in place.
+    /// The findings of `check` for a log that `make` creates.
     fn found(make: impl FnOnce(&Path)) -> (tempfile::TempDir, Vec<InputFinding>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");

@@ -1,4 +1,5 @@
-//! The thread that looks at the directory, whenever something may have changed there, and publishes what it finds.
+//! The follower thread. It looks at the directory whenever something may have changed there, and publishes the result
+//! to the readers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,14 +17,14 @@ use crate::config::FileInput;
 use crate::event::SeenGenerations;
 use crate::telemetry::{InputState, InputStats, Watch as WatchKind};
 
-/// Shortest time between two listings, so that a storm of changes costs little.
+/// Shortest time between two listings, so that a burst of changes costs little.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Time between two listings where the kernel reports nothing.
+/// Time between two listings where the kernel reports no changes.
 const POLL: Duration = Duration::from_secs(1);
-/// A listing is made after this in any case.
+/// A listing is made after this time in any case.
 const SURE: Duration = Duration::from_mins(1);
 
-/// The thread that keeps the catalogue.
+/// The thread that keeps the catalogue up to date.
 pub(super) struct Follower {
     pub(super) config: FileInput,
     pub(super) directory: PathBuf,
@@ -31,19 +32,19 @@ pub(super) struct Follower {
     pub(super) shared: Arc<Shared>,
     pub(super) roll: Arc<SeenGenerations>,
     pub(super) watch: Watch,
-    /// The directory that the kernel watches, and when it was made: inodes are used again.
+    /// The directory that the kernel watches, and its creation time, since inodes are reused.
     pub(super) watched: Option<(FileId, Option<SystemTime>)>,
     pub(super) looked: Option<Looked>,
-    /// The last listing found what changes with time alone, whatever `rescan` is: another is needed.
+    /// The last listing found something that changes with time alone, so another is needed, whatever `rescan` is.
     pub(super) again: bool,
     pub(super) stats: Arc<InputStats>,
     pub(super) pulse: Pulse,
 }
 
-/// What the last listing found, to see that another is not needed.
+/// The state at the last listing, to decide whether another is needed.
 pub(super) struct Looked {
     at: Instant,
-    /// The time of change of each directory, if that was long enough ago to tell later changes apart.
+    /// The modification time of each directory, if it was long enough ago that a later change gets another time.
     settled: Option<Vec<Option<SystemTime>>>,
     live_length: Option<u64>,
 }
@@ -64,7 +65,7 @@ impl Follower {
         }
     }
 
-    /// Watches the directory that is there now, which may be another one than before.
+    /// Watches the directory that exists now, which may be another one than before.
     fn follow_directory(&mut self) {
         let Ok(meta) = fs::metadata(&self.directory) else {
             self.watched = None;
@@ -89,7 +90,7 @@ impl Follower {
         });
     }
 
-    /// Whether names and the live file's length are as they were, so that a listing would find nothing new.
+    /// Whether names and the live file's length are unchanged, so that a listing would find nothing new.
     fn is_unchanged(&self) -> bool {
         let Some(looked) = &self.looked else { return false };
         let length = fs::metadata(&self.config.path).map(|meta| meta.len()).ok();
@@ -99,14 +100,14 @@ impl Follower {
             && length == looked.live_length
     }
 
-    /// When names last changed in the directory of the log, and in those that `backups` names.
+    /// When names last changed in the directory of the log, and in those of `backups`.
     fn modified(&self) -> Vec<Option<SystemTime>> {
         let elsewhere = self.config.backups.iter().map(|one| &one.directory);
         let modified = |path: &PathBuf| fs::metadata(path).and_then(|meta| meta.modified()).ok();
         std::iter::once(&self.directory).chain(elsewhere).map(modified).collect()
     }
 
-    /// Lists the directory; answers when to do so again at the latest.
+    /// Lists the directory; returns the longest time until the next listing.
     fn look(&mut self) -> Duration {
         let now = SystemTime::now();
         let modified = self.modified();
@@ -130,7 +131,7 @@ impl Follower {
         }
         findings::after_look(&self.stats, &self.config, &found, Looker::Follower);
         let Ok(found) = found else {
-            // Nothing tells when descriptors are free again, or when the directory can be read.
+            // No notification comes when file descriptors are free again or the directory can be read.
             self.again = true;
             return usual.min(POLL);
         };
@@ -152,7 +153,7 @@ impl Follower {
     }
 }
 
-/// What is to be said of a log, given its listing.
+/// The state to report for a log, given its listing.
 pub(super) fn state_of(found: &Found, live: &Path) -> InputState {
     match found.unreadable.first() {
         Some((path, error)) => {

@@ -1,4 +1,5 @@
-//! Any bytes as a compressed backup: it is read to its end or to the damage, the same from wherever reading begins.
+//! Fuzzing: any bytes as a compressed backup. It is read to its end or to the damage, with the same result from any
+//! offset.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,21 +18,21 @@ use super::source::{Source, Trouble};
 use crate::event::{Key, Mark};
 
 const KEY: Key = Key([3; 32]);
-/// Bytes decompressed at the most: one flip of a bit can make gigabytes.
+/// The most bytes decompressed: a single flipped bit can produce gigabytes.
 const MOST: usize = 1 << 20;
 
-/// A `.gz`.
+/// Fuzzes a `.gz`.
 pub(crate) fn gzip(data: &[u8]) {
     backup(Packing::Gzip, data);
 }
 
-/// One of the other compressions: the first byte says which.
+/// Fuzzes one of the other compressions; the first byte selects it.
 pub(crate) fn packed(data: &[u8]) {
     let Some((&which, rest)) = data.split_first() else { return };
     backup([Packing::Zstd, Packing::Xz, Packing::Bzip2][usize::from(which % 3)], rest);
 }
 
-/// The first eight bytes say how the rest becomes a file, where reading begins and in which steps.
+/// The first eight bytes decide how the rest becomes a file, where reading begins, and in which steps.
 fn backup(packing: Packing, data: &[u8]) {
     let Some((&[how, flip, a0, a1, b0, b1, step, room], rest)) = data.split_first_chunk::<8>()
     else {
@@ -41,7 +42,7 @@ fn backup(packing: Packing, data: &[u8]) {
         (usize::from(u16::from_le_bytes([a0, a1])), usize::from(u16::from_le_bytes([b0, b1])));
     let compressed = |text: &[u8]| compressed(packing, text);
     let file = match how % 4 {
-        // As it is, or as the text of a backup that was cut, changed in a byte, or had something joined to it.
+        // Either the raw bytes, or the compressed text: truncated, with one changed byte, or with bytes appended.
         0 => rest.to_vec(),
         1 => {
             let whole = compressed(rest);
@@ -66,7 +67,7 @@ fn backup(packing: Packing, data: &[u8]) {
     if how % 4 == 1 {
         assert!(rest.starts_with(&whole), "a cut gives a prefix");
     }
-    // Another beginning, other steps: the same bytes and the same end.
+    // Reading from another offset in other steps gives the same bytes and the same end.
     let from = b % (whole.len() + 1);
     let (again, damaged_again) = drain(&held, from, usize::from(step) * 16 + 1);
     assert!(again == whole[from..], "{} bytes from {from}, of {}", again.len(), whole.len());
@@ -76,7 +77,7 @@ fn backup(packing: Packing, data: &[u8]) {
     skims(&whole, usize::from(step) + 1);
 }
 
-/// What stands before an offset is recognised by its mark, and nothing else is.
+/// The bytes before an offset match their mark, and no other bytes do.
 fn resumed(held: &OpenFile, whole: &[u8], at: usize) {
     let Ok(source) =
         Source::open(held.clone(), at as u64, &Arc::default(), &super::pulse::Pulse::default())
@@ -88,12 +89,12 @@ fn resumed(held: &OpenFile, whole: &[u8], at: usize) {
     assert!(source.matches(mark, &Key([4; 32])).is_ok_and(|matches| !matches));
 }
 
-/// Whose generation it is does not depend on how the bytes come, and is known while it grows.
+/// The fingerprint does not depend on how the bytes are split into reads, and does not change while the file grows.
 fn heads(text: &[u8]) {
-    // Byte by byte it is slow.
+    // Reading byte by byte is slow.
     let text = &text[..text.len().min(1 << 10)];
     let read = |closed| head::read_all(text, closed, &KEY).unwrap_or_default();
-    // How long the probe is depends on how much was read by then.
+    // The length of the probe depends on how much had been read.
     let named = |head: Option<Head>| {
         assert!(head.as_ref().is_none_or(|head| text.starts_with(&head.probe)));
         head.map(|Head { fingerprint, time, .. }| (fingerprint, time))
@@ -105,7 +106,7 @@ fn heads(text: &[u8]) {
     }
 }
 
-/// What is kept of an over-long line does not depend on how it comes; of JSON it is JSON.
+/// The envelope kept of an over-long line does not depend on how its bytes are split; that of JSON is valid JSON.
 fn skims(text: &[u8], step: usize) {
     for line in text.split(|byte| *byte == b'\n') {
         let skim = |step: usize| {
@@ -123,7 +124,7 @@ fn skims(text: &[u8], step: usize) {
     }
 }
 
-/// Everything from an offset on, and whether it ends in damage.
+/// All bytes from an offset on, and whether they end in damage.
 fn drain(held: &OpenFile, at: usize, step: usize) -> (Vec<u8>, bool) {
     let mut source = match Source::open(
         held.clone(),
@@ -175,7 +176,7 @@ fn compressed(packing: Packing, text: &[u8]) -> Vec<u8> {
     written.unwrap_or_default()
 }
 
-/// Hands out one byte at a time.
+/// A reader that returns one byte at a time.
 struct Slowly<'a>(&'a [u8]);
 
 impl std::io::Read for Slowly<'_> {

@@ -1,4 +1,4 @@
-//! One generation, as the last look at the directory found it.
+//! A generation, as the last look at the directory found it: its fingerprint, its file and its length.
 
 use std::fs::Metadata;
 use std::io;
@@ -16,15 +16,15 @@ pub(super) fn file_id(meta: &Metadata) -> FileId {
     (meta.dev(), meta.ino())
 }
 
-/// When the last name of a file went, if no more than our own are left: what changed last is its number of links, and not
-/// what it holds.
+/// When a file lost its last name, if only the agent's own links are left. The change time is used if it is later
+/// than the modification time: then the link count changed last, not the content.
 pub(super) fn unnamed(meta: &Metadata, own: u64) -> Option<Nanos> {
     let nanos = |seconds, rest| Nanos::from(seconds) * 1_000_000_000 + Nanos::from(rest);
     let changed = nanos(meta.ctime(), meta.ctime_nsec());
     (meta.nlink() <= own && changed > nanos(meta.mtime(), meta.mtime_nsec())).then_some(changed)
 }
 
-/// An open file. Its path may be gone or be another's.
+/// An open file. Its path may be gone or belong to another file.
 #[derive(Clone, Debug)]
 pub(super) struct OpenFile {
     pub(super) file: Arc<ReadFile>,
@@ -41,45 +41,45 @@ impl OpenFile {
     }
 }
 
-/// The bytes between two renames, and where they can be read.
+/// The bytes between two rotations, and where they can be read.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Generation {
     pub(super) fingerprint: Fingerprint,
-    /// The file's name, for people.
+    /// The file's name, for messages.
     pub(super) name: Arc<str>,
     pub(super) place: FilePlace,
     /// The file of that name is compressed.
     pub(super) gzip: bool,
-    /// What to read, where it is open; else it is opened in its place.
+    /// The open file to read from, if it is open; else the file is opened at `place`.
     pub(super) held: Option<OpenFile>,
-    /// Decompressed bytes; of a `.gz` what its trailer says, of other formats what it takes on disk: an estimate.
+    /// Decompressed bytes. For a `.gz` the length in its trailer, for other formats the size on disk: an estimate.
     pub(super) length: u64,
-    /// It stands under the live name.
+    /// It has the live log's name.
     pub(super) live: bool,
-    /// Nothing will be appended any more.
+    /// Nothing more will be appended.
     pub(super) closed: bool,
     /// Time of its first event.
     pub(super) time: Option<Nanos>,
-    /// When it was rotated, if its name tells.
+    /// When it was rotated, if its name says so.
     pub(super) rotated: Option<Nanos>,
-    /// Its offsets are not those of the server's log.
+    /// Its offsets are not those of the server's log, so events are looked up by content.
     pub(super) by_content: bool,
-    /// When the server took its last name, at the latest: it compressed or deleted the file.
+    /// When the server removed its last name at the latest: it compressed or deleted the file.
     pub(super) unnamed: Option<Nanos>,
-    /// It cannot be opened: only its name and its size are known, or what was read of it before.
+    /// It cannot be opened: only its name and size are known, or what was read of it before.
     pub(super) unread: bool,
     /// See [`LastSeen::written`].
     pub(super) written: Option<Nanos>,
     /// See [`LastSeen::own`].
     pub(super) own: Option<Fingerprint>,
-    /// What it begins with.
+    /// The first bytes of the file.
     pub(super) probe: Arc<[u8]>,
 }
 
 impl Generation {
-    /// Of two files with one fingerprint the live one counts, then the plain one, then the longer one: a copy may be
-    /// unfinished.
+    /// Decides between two files with one fingerprint: the live one wins, then the plain one, then the longer one,
+    /// because a copy may be unfinished.
     pub(super) fn rank(&self) -> (bool, bool, u64) {
         (self.live, !self.gzip, self.length)
     }
@@ -89,12 +89,12 @@ impl Generation {
         self.held.as_ref().map_or(self.gzip, |held| held.gzip)
     }
 
-    /// What is remembered of it in case it is gone before it is read.
+    /// The record that is kept of it in case it is gone before it is read.
     pub(super) fn sighting(&self) -> (Fingerprint, LastSeen) {
         let sighting = LastSeen {
             file: Arc::clone(&self.name),
             length: self.length,
-            // Of a `.gz` the length is an estimate.
+            // The length of a `.gz` is an estimate.
             complete: self.closed && !self.is_compressed(),
             cut: 0,
             time: self.time,
@@ -106,7 +106,7 @@ impl Generation {
         (self.fingerprint, sighting)
     }
 
-    /// Its length at this moment: an open file may have grown since the look.
+    /// Its current length: an open file may have grown since the look.
     pub(super) fn length_now(&self) -> u64 {
         match &self.held {
             Some(held) if !held.gzip => held.file.metadata().map_or(self.length, |meta| meta.len()),
@@ -114,8 +114,9 @@ impl Generation {
         }
     }
 
-    /// A time for lines that have none, nor any before them: when the file was made or last written, whichever is
-    /// earlier, so that it is the same while the file grows, after a rename, and in a copy that kept it.
+    /// A time for lines without a time and with no timed line before them: when the file was created or last written,
+    /// whichever is earlier. So it stays the same while the file grows, after a rename, and in a copy that kept its
+    /// times.
     pub(super) fn file_time(&self) -> Option<Nanos> {
         let meta = match &self.held {
             Some(held) => held.file.metadata(),

@@ -1,8 +1,8 @@
-//! The beginning of a file: whose generation it is.
+//! Reads the head of a file and computes the fingerprint of its generation.
 //!
-//! The fingerprint is taken over auditID, stage and both time stamps of the first readable event, not over its line,
-//! which can hold a secret that a plain hash would let people guess. Lines before it that are no events do not
-//! count; of a file that has none at all, the first line is hashed with the node's key.
+//! The fingerprint is the hash of auditID, stage and both time stamps of the first readable event. It is not the hash
+//! of its line: a line can hold a secret, and a plain hash would let people guess it. Lines before it that are no
+//! events do not count. If a file has no event at all, its first line is hashed with the node's key.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use super::pulse::Pulse;
 use super::skim::Skim;
 use crate::event::{Fingerprint, Form, Key, Nanos, OddLine, Piece, plain, unwrap};
 
-/// Lines looked at in search of an event.
+/// The most lines searched for an event.
 const LINES: usize = 16;
-/// Messages of the server itself among them, which do not count before: it writes many when it starts.
+/// The most messages of the server itself, which do not count as lines: it writes many when it starts.
 const MESSAGES: usize = 1024;
-/// A line is held up to here, and skimmed beyond.
+/// A line is kept whole up to this many bytes, and skimmed beyond.
 const HELD: usize = 4 << 20;
-/// Bytes compared to see that a file still begins as it did.
+/// Bytes compared to check that a file still has the same beginning.
 pub(super) const PROBE: usize = 512;
-/// Work that a search for the first event is worth: see [`work`]. A file that has none so far is known by its first bytes,
-/// and read like any other.
+/// The most work that the search for the first event does: see [`work`]. A file without an event up to there is
+/// identified by its first bytes and read like any other.
 pub(super) const MOST: u64 = 64 << 20;
 /// Bytes read at once.
 const STEP: usize = 1 << 20;
 
-/// How far a search goes.
+/// The limits of a search.
 pub(super) struct Search<'a> {
     pub(super) pulse: &'a Pulse,
-    /// Work at most.
+    /// The most work.
     pub(super) most: u64,
 }
 
@@ -43,11 +43,11 @@ pub(super) struct Head {
     pub(super) fingerprint: Fingerprint,
     /// Time of the first readable event.
     pub(super) time: Option<Nanos>,
-    /// The first bytes as they were, up to [`PROBE`] but not beyond the first line.
+    /// The first bytes of the file, up to [`PROBE`] but not beyond the first line.
     pub(super) probe: Arc<[u8]>,
 }
 
-/// Reads the head; `None` if nothing that identifies the generation has been written yet.
+/// Reads the head; `None` if the file has no complete first event yet, so it has no fingerprint.
 ///
 /// `closed` says that nothing more will be written, so that a file without a readable event is not waited for.
 ///
@@ -62,14 +62,14 @@ pub(super) fn read(
     let mut walk = Walk { key, probe: Vec::new(), first: None, lines: 0, messages: 0, hole: 0 };
     let mut buffer = Vec::new();
     let mut seen = 0;
-    // Lines at the beginning of `buffer` that wait for the last part of theirs.
+    // Lines at the beginning of `buffer` that are parts of a split line, waiting for its last part.
     let mut parts: Option<Parts> = None;
     let mut skim: Option<Skim> = None;
     let mut read = 0;
     loop {
         search.pulse.turn()?;
         let start = buffer.len();
-        // More at once the further the search has gone.
+        // The longer the search, the more is read at once.
         let room = (8 << 10).max(start).max(usize::try_from(read).unwrap_or(STEP)).min(STEP);
         buffer.resize(start + room, 0);
         let got = read_some(&mut source, &mut buffer[start..])?;
@@ -139,7 +139,7 @@ pub(super) fn read(
     }
 }
 
-/// What the lines so far have told.
+/// The findings from the lines so far.
 struct Walk<'a> {
     key: &'a Key,
     probe: Vec<u8>,
@@ -152,7 +152,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes the last line of `text`, before which `held` bytes are parts of a line.
+    /// Takes the last line of `text`; the `held` bytes before it are earlier parts of a split line.
     fn part(&mut self, text: &mut [u8], held: usize, parts: &mut Option<Parts>) -> Option<Head> {
         let line = &text[held..];
         match parts {
@@ -171,7 +171,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes the parts of one line.
+    /// Joins the parts of one line and takes it.
     fn parts(&mut self, text: &mut [u8], parts: &mut Option<Parts>) -> Option<Head> {
         *parts = None;
         let (joined, _) = join(text);
@@ -204,7 +204,7 @@ impl Walk<'_> {
         Some(Head { fingerprint, time, probe: self.probe() })
     }
 
-    /// The file ends here, with a line that was never finished or with none.
+    /// The file ends here, with an unfinished line or none.
     fn end(mut self, rest: &mut [u8], mut parts: Option<Parts>) -> Option<Head> {
         let hole = self.hole;
         let held = parts.as_ref().map_or(0, |parts| parts.bytes);
@@ -214,7 +214,7 @@ impl Walk<'_> {
         let joined = if last { rest.len() } else { held };
         let found = if joined > 0 { self.parts(&mut rest[..joined], &mut parts) } else { None };
         let key = self.key;
-        // A file of nothing but NULs is a loss to be told, so it needs a name.
+        // A file of NUL bytes only is a loss to report, so it needs a fingerprint.
         let nothing = || (hole > 0).then(|| key.hash(format!("{hole} NUL bytes").as_bytes()));
         found.or_else(|| self.line(&mut rest[joined..], false)).or_else(|| {
             Some(Head {
@@ -225,7 +225,7 @@ impl Walk<'_> {
         })
     }
 
-    /// The search is over and has found nothing: what the file begins with is all there is to know it by.
+    /// The search found no event: the file is identified by its beginning.
     fn without_event(&self) -> Head {
         let beginning = || self.key.hash(&[b"no event after ", &*self.probe].concat());
         let fingerprint = self.first.unwrap_or_else(beginning);
@@ -239,7 +239,7 @@ impl Walk<'_> {
     }
 }
 
-/// The fingerprint of an event, `None` for what is not enough of one.
+/// The fingerprint of an event; `None` if too few of its fields are known.
 fn fingerprint(line: &[u8], piece: &Piece) -> Option<Fingerprint> {
     let fields = &piece.fields;
     let undated = fields.stage_time.is_empty() && fields.received.is_empty();
@@ -265,7 +265,7 @@ fn read_some(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// A search that goes as far as it must.
+/// A search without a limit.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn read_all(source: impl Read, closed: bool, key: &Key) -> io::Result<Option<Head>> {
     read(source, closed, key, &Search { pulse: &Pulse::default(), most: u64::MAX })
@@ -297,7 +297,7 @@ mod tests {
         let one = format!("{}\n", event("a", 0));
         assert_eq!(print_of(&one), print_of(&format!("{one}{}\n", event("b", 0))));
         assert_ne!(print_of(&one), print_of(&format!("{}\n", event("b", 0))));
-        // The body does not enter: what was redacted or shrunk elsewhere is the same generation.
+        // The body is not part of it: an event redacted or shortened elsewhere is the same generation.
         assert_eq!(print_of(&one), print_of(&format!("{}\n", event("a", 9))));
     }
 

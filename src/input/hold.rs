@@ -1,4 +1,5 @@
-//! Which files are held open: those that somebody still reads, for the server deletes and compresses without asking.
+//! Decides which files are held open. Files that a reader still needs stay open, because the server deletes and
+//! compresses files at any time.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use super::pins::Pins;
 use super::source::begins_with;
 use crate::event::Fingerprint;
 
-/// Bytes of deleted files kept from being freed at most; the oldest go first.
+/// The most bytes of deleted files that open descriptors keep on disk; the oldest files are closed first.
 const BYTES: u64 = 2 << 30;
 
-/// Opens what is wanted and lets go of the rest, within the bounds: so many files, oldest first.
+/// Opens the needed files and closes the rest. At most `most` needed files are open, oldest first.
 pub(super) fn hold(
     next: &mut Vec<Tracked>,
     most: usize,
@@ -25,7 +26,7 @@ pub(super) fn hold(
     let bare =
         |tracked: &Tracked| pins.is_some_and(|pins| pins.is_bare(tracked.generation.fingerprint));
     within_bytes(next, pins);
-    // What the newest backup's last writer may still append is seen in its open file.
+    // The newest backup stays open, to see what its last writer may still append.
     let newest = next.iter().rposition(|tracked| !tracked.generation.live);
     let mut open = 0;
     for (at, tracked) in next.iter_mut().enumerate() {
@@ -48,7 +49,7 @@ pub(super) fn hold(
     next.retain(|tracked| tracked.named || tracked.generation.held.is_some() || pinned(tracked));
 }
 
-/// Lets go of the oldest files that only we keep on disk, but for those that have a budget of their own.
+/// Closes the oldest files that only the agent keeps on disk, except those with a link, which have their own budget.
 fn within_bytes(next: &mut [Tracked], pins: Option<&Pins>) {
     let mut bytes = 0_u64;
     for tracked in next.iter_mut().rev() {
@@ -75,21 +76,21 @@ fn within_bytes(next: &mut [Tracked], pins: Option<&Pins>) {
 
 fn reopen(tracked: &Tracked) -> Option<OpenFile> {
     let held = OpenFile::open(&tracked.generation.place, tracked.generation.gzip).ok()?;
-    // By another file of that name nobody is helped.
+    // Another file of that name is of no use.
     (held.id == tracked.id).then_some(held)
 }
 
-/// Where a plain file was open and only its `.gz` is left, that will do if it is as long and nobody may still write to the
-/// open file; else the open file is read.
+/// Decides what to read when a plain file was open and only its `.gz` is left. The `.gz` is read if it has the same
+/// length and nobody may still write to the open file; else the open file is read.
 pub(super) fn prefer_open(new: &mut Tracked, old: &Tracked, writer: Option<Fingerprint>) {
     let Some(held) = old.generation.held.as_ref().filter(|held| !held.gzip) else { return };
     let Ok(length) = held.file.metadata().map(|meta| meta.len()) else { return };
-    // The trailer counts modulo 2^32.
+    // The trailer holds the length modulo 2^32.
     let as_long = new.generation.length == length & u64::from(u32::MAX);
     if !new.generation.gzip || (as_long && writer != Some(old.generation.fingerprint)) {
         return;
     }
-    // A disk that cannot be read for a while is no reason to let go of the file.
+    // A disk that is unreadable for a while is no reason to close the file.
     if length >= old.generation.length
         && begins_with(&held.file, &old.generation.probe).unwrap_or(true)
     {

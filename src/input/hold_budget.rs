@@ -1,4 +1,4 @@
-//! Tells a reader of generations that the hold budget had no room for.
+//! Reports to a reader, as gaps, the generations that were removed because the hold budget was exceeded.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use crate::event::Progress;
 use crate::telemetry::GapReason;
 
 impl Reader {
-    /// What was let go before it was read to its end: as much as that was. A reader that waited for its output all the
-    /// while hears of it too, though no look of its own ever showed the file.
+    /// The next gap of a generation that was removed before this reader had read it to its end. A reader that was
+    /// waiting for its output all the time gets it too, even if no look of its own ever showed the file.
     pub(super) fn spent(&mut self) -> Option<Gap> {
         loop {
             let done = |fingerprint| {
@@ -30,7 +30,7 @@ impl Reader {
                 file: Arc::clone(&generation.name),
                 offset: before.offset,
                 bytes,
-                // Of a compressed file the trailer tells the length, modulo 2^32.
+                // The trailer of a compressed file holds the length modulo 2^32.
                 at_least: generation.gzip,
                 from: before.time.or(generation.time),
                 to: None,

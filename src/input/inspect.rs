@@ -1,5 +1,4 @@
-//! What `check` and `status` want to know of a log that nobody follows: when it was written to last, and how much of it
-//! waits for an output.
+//! Facts that `check` and `status` show about a log: when it was last written to, and the lag of an output in bytes.
 
 use std::io;
 use std::sync::Arc;
@@ -7,10 +6,10 @@ use std::sync::Arc;
 use super::generation::Generation;
 use crate::event::{Cursor, Nanos, RecordKind, pieces};
 
-/// The end of a file that is looked at: one line of a server that keeps bodies fits.
+/// Bytes at the end of a file that are searched: one line of a server that logs bodies fits.
 const WINDOW: u64 = 4 << 20;
 
-/// Time of the last event of the newest file that has one; of a compressed file, when it was written.
+/// Time of the last event of the newest file that has one; of a compressed file, its modification time.
 pub(super) fn last_event(generations: &[Arc<Generation>]) -> Option<Nanos> {
     generations.iter().rev().take(3).find_map(|generation| {
         let read = if generation.is_compressed() { None } else { of_tail(generation).ok()? };
@@ -24,7 +23,7 @@ fn of_tail(generation: &Generation) -> io::Result<Option<Nanos>> {
     let from = length.saturating_sub(WINDOW);
     let mut tail = vec![0; usize::try_from(length - from).unwrap_or_default()];
     file.read_exact_at(&mut tail, from)?;
-    // The first line of the window may be the end of one.
+    // The first line of the window may be incomplete.
     let lines = tail.split(|byte| *byte == b'\n').skip(usize::from(from > 0)).collect::<Vec<_>>();
     Ok(lines.into_iter().rev().find_map(|line| {
         let mut time = None;
@@ -41,7 +40,8 @@ fn written(generation: &Generation) -> Option<Nanos> {
     Nanos::try_from(age.as_nanos()).ok()
 }
 
-/// Bytes on disk of the files that a cursor has not passed: what `hold` has to keep if the server deletes them now.
+/// Bytes on disk of the files that a cursor has not passed: those that `hold` must keep if the server deletes them
+/// now.
 pub(super) fn backlog_on_disk(generations: &[Arc<Generation>], cursor: &Cursor) -> u64 {
     let waits = |generation: &&Arc<Generation>| {
         let progress = cursor.generations.get(&generation.fingerprint);

@@ -1,10 +1,10 @@
-//! Where distributions put the audit log: the way out for an operator whose `path` names nothing.
+//! Where distributions put the audit log: the hint for an operator whose `path` does not exist.
 
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
-/// A log and who puts it there.
+/// Path of a log, and the distribution or tool that puts it there.
 const KNOWN: &[(&str, &str)] = &[
     ("/var/log/kubernetes/audit/audit.log", "kubeadm, as the Kubernetes documentation has it"),
     ("/var/log/kubernetes/audit.log", "kubeadm"),
@@ -20,13 +20,13 @@ const KNOWN: &[(&str, &str)] = &[
     ("/var/log/apiserver/audit.log", "minikube"),
 ];
 
-/// Where kubeadm has the API server's flags.
+/// Where kubeadm keeps the API server's flags.
 const MANIFEST: &str = "etc/kubernetes/manifests/kube-apiserver.yaml";
-/// A manifest has some kilobytes.
+/// The most bytes read of a manifest; a real one has some kilobytes.
 const MANIFEST_MAX: u64 = 1 << 20;
 const FLAG: &str = "--audit-log-path=";
 
-/// What to do about a log that is not there. `root` is `/`.
+/// The hint for a log that does not exist. `root` is `/`.
 pub(super) fn hint(root: &Path, configured: &Path) -> String {
     let below = |path: &str| root.join(path.trim_start_matches('/'));
     let manifest = manifest(&below(MANIFEST));
@@ -58,7 +58,7 @@ fn manifest(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// The path that a manifest sets; `-` is standard output, which is no log to follow.
+/// The path that a manifest sets. `-` is standard output, which cannot be followed.
 fn flag(manifest: &str) -> Option<&str> {
     let after = manifest.split(FLAG).nth(1)?;
     after.split(['\n', '"', '\'', ' ', ',']).next().filter(|path| path.starts_with('/'))

@@ -1,4 +1,4 @@
-//! The one buffer of the process for lines of many megabytes: they pass one at a time.
+//! The one buffer of the process for lines of many megabytes: only one such line is in memory at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use super::shared::Shared;
 /// A line longer than this needs the buffer.
 pub(crate) const LARGE: usize = 4 << 20;
 
-/// The right to hold a large line, shared by all readers.
+/// The lock for large lines, shared by all readers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Large(Arc<Mutex<bool>>);
 
-/// The buffer is taken as long as this lives.
+/// The right to hold a large line, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Mutex<bool>>);
 
@@ -26,7 +26,7 @@ impl Large {
                 return Some(Permit(Arc::clone(&self.0)));
             }
             drop(taken);
-            // Large lines are rare and a request takes longer than this.
+            // Polling is enough: large lines are rare, and a request takes longer than this.
             if !shared.pause(Instant::now() + Duration::from_millis(5)) {
                 return None;
             }

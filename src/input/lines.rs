@@ -1,21 +1,21 @@
-//! Cuts a buffer into lines, and tells holes of NUL bytes from text. Pure.
+//! Splits a buffer into lines, and finds holes of NUL bytes. Pure.
 //!
-//! A server whose file was truncated by somebody else goes on at its old place, so the file begins with NULs; power
-//! loss leaves them too. JSON and the legacy format never hold a raw NUL.
+//! If somebody else truncates the log, the server keeps writing at its old offset, so the file then begins with NUL
+//! bytes. A power cut leaves them too. JSON and the legacy format never contain a raw NUL.
 
-/// What stands at the beginning of a buffer.
+/// The kind of bytes at the beginning of a buffer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Cut {
-    /// A line of this many bytes, its newline not counted but to be stepped over.
+    /// A line of this many bytes, without the newline that follows it.
     Line(usize),
-    /// So many bytes of a line that a hole ended.
+    /// This many bytes of a torn line that ends in a hole.
     Broken(usize),
-    /// So many NULs. More may follow.
+    /// This many NUL bytes. More may follow.
     Hole(usize),
 }
 
-/// Looks for the end of the line that `buffer` begins with, knowing that there is none in its first `seen` bytes.
-/// `None`: it is not in the buffer.
+/// Finds the end of the first line in `buffer`, given that its first `seen` bytes contain none. `None`: the end is
+/// not in the buffer.
 pub(super) fn cut(buffer: &[u8], seen: usize) -> Option<Cut> {
     if buffer.first() == Some(&0) {
         return Some(Cut::Hole(buffer.iter().position(|byte| *byte != 0).unwrap_or(buffer.len())));
@@ -24,7 +24,7 @@ pub(super) fn cut(buffer: &[u8], seen: usize) -> Option<Cut> {
     Some(if buffer[at] == 0 { Cut::Broken(at) } else { Cut::Line(at) })
 }
 
-/// Newlines that a buffer begins with: as many empty lines.
+/// The number of newlines at the beginning of a buffer, which are empty lines.
 pub(super) fn blank(buffer: &[u8]) -> usize {
     buffer.iter().position(|byte| *byte != b'\n').unwrap_or(buffer.len())
 }

@@ -1,4 +1,4 @@
-//! One listing: the log, its backups, and files beside it that look like backups and are not followed.
+//! Lists the log, its backups, and files beside it that look like backups but are not followed.
 
 use std::collections::HashSet;
 use std::fs::DirEntry;
@@ -11,22 +11,22 @@ use super::packing::Foreign;
 use crate::config::{Backups, FileInput};
 use crate::disk::{self, NoFile};
 
-/// Which files are the input's, beside what their names tell.
+/// Which files belong to the input, in addition to those recognised by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     backups: Vec<Backups>,
     neighbours: Arc<[String]>,
 }
 
-/// What is in the directory of the log, and in others that `backups` names.
+/// The files in the directory of the log, and in the directories of `backups`.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Oldest first as far as names tell, the live one last.
+    /// Oldest first as far as names say, the live one last.
     pub(super) names: Vec<Name>,
     pub(super) unfollowed: Vec<Unfollowed>,
 }
 
-/// A file that is named almost like a backup, or is one in a format that is not read.
+/// A file whose name is almost that of a backup, or a backup in a format that cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Unfollowed {
     pub(super) name: String,
@@ -43,7 +43,7 @@ pub(super) enum NotFollowed {
 }
 
 impl NotFollowed {
-    /// What an error says that opened a file.
+    /// The reason, if an error from opening a file carries one.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
         let format = || error.get_ref()?.downcast_ref().copied().map(Self::Format);
         NoFile::of(error).cloned().map(Self::NoFile).or_else(format)
@@ -61,7 +61,7 @@ impl Asked {
         here.any(|one| one.matches(name))
     }
 
-    /// A file of another input or of an output.
+    /// Whether a file belongs to another input or to an output.
     fn is_neighbour(&self, name: &str) -> bool {
         self.neighbours.iter().any(|live| names::parse(live, name).is_some())
     }
@@ -102,7 +102,7 @@ impl Asked {
         }
     }
 
-    /// What is there of backups in another directory; one that is not there may come.
+    /// Lists the backups in another directory. A directory that does not exist may be created later.
     fn take_elsewhere(&self, other: &Path, live: &str, listing: &mut Listing) -> io::Result<()> {
         let entries = match disk::list(other) {
             Ok(entries) => entries,
@@ -121,7 +121,7 @@ impl Asked {
     }
 }
 
-/// A file that a pattern names.
+/// The name of a file that a pattern of `backups` matches.
 fn asked_for(file: &str, stamp: Option<Stamp>) -> Name {
     Name::backup(file, names::is_compressed(file), stamp.unwrap_or(Stamp::Number(0)))
 }

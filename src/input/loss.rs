@@ -1,4 +1,5 @@
-//! Notices generations that were begun, or at least seen, and can be read nowhere any more.
+//! Notices lost generations: ones that were begun, or at least seen, and cannot be read anywhere any more. Reports
+//! their unread bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,36 +11,36 @@ use super::now::Now;
 use super::shared::View;
 use crate::event::{Cursor, Fingerprint, Nanos, Progress, SeenGenerations};
 
-/// What was read to its end and is gone is remembered for so long, in case somebody puts it back.
+/// A generation that was read to its end and is gone is remembered this long, in case somebody restores the file.
 const FORGOTTEN: Duration = Duration::from_hours(1);
-/// Stands for the name of a file that was gone before any process noted it.
+/// Name shown for a file that was gone before any process recorded it.
 const UNSEEN: &str = "?";
 
-/// What is remembered of a generation in case it is lost.
+/// The facts remembered about a generation in case it is lost.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct LossState {
-    /// `None`: it was gone before any process noted it.
+    /// `None`: it was gone before any process recorded it.
     name: Option<Arc<str>>,
-    /// When it was last seen.
+    /// Length when it was last seen.
     length: u64,
-    /// How long it was before it became shorter.
+    /// Its length before it was truncated.
     cut: u64,
-    /// Nothing can have been added since.
+    /// Nothing can have been appended since it was last seen.
     complete: bool,
     /// Time of its first event.
     time: Option<Nanos>,
     /// This process has seen it.
     seen: bool,
-    /// It is still remembered, so that it has to be known here as well.
+    /// [`SeenGenerations`] still remembers it, so it must be remembered here too.
     rolled: bool,
     /// See [`Generation::unnamed`].
     unnamed: Option<Nanos>,
-    /// It was live, and an earlier process may have seen it last.
+    /// It was live when last seen, and an earlier process may have been the last to see it.
     live: bool,
-    /// It could never be read.
+    /// It could never be opened.
     unread: bool,
-    /// The last look that showed it.
+    /// Number of the last look that showed it.
     looks: u64,
     missed: Option<Instant>,
 }
@@ -48,24 +49,25 @@ struct LossState {
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     known: HashMap<Fingerprint, LossState>,
-    /// Looks taken in. All is gone through again only after another, or while something is missed.
+    /// Number of the last look taken in. All generations are checked again only after another look, or while one is
+    /// missing.
     looks: u64,
     missed: bool,
 }
 
-/// What became of a generation that is gone.
+/// The state of a generation that is gone.
 #[derive(Debug, PartialEq)]
 pub(super) enum Gone {
-    /// So many bytes of it were never read, or more.
+    /// This many bytes of it, or more, were never read.
     Lost { fingerprint: Fingerprint, name: Arc<str>, bytes: u64, at_least: bool },
-    /// It was read as far as anybody knows.
+    /// As far as is known, all of it was read.
     Read { fingerprint: Fingerprint, name: Arc<str> },
-    /// So long ago that nothing need be known of it.
+    /// It was read and has been gone so long that nothing more is remembered of it.
     Forgotten { fingerprint: Fingerprint },
 }
 
 impl Losses {
-    /// The next generation to be given up, if there is one.
+    /// The next generation to be given up as lost, if there is one.
     pub(super) fn next(
         &mut self,
         view: &View,
@@ -73,7 +75,7 @@ impl Losses {
         cursor: &Cursor,
         now: Now,
     ) -> Option<Gone> {
-        // Where nothing is shown, or something cannot be read, the disk may be another one, or come later.
+        // If no log is there at all, or a file cannot be read, another disk may be mounted, or the right one later.
         if view.unsure || (self.looks == view.looks && !self.missed) {
             return None;
         }
@@ -97,7 +99,7 @@ impl Losses {
             {
                 continue;
             }
-            // Of several the oldest first.
+            // The oldest comes first.
             let place = (known.time, *fingerprint);
             if gone.as_ref().is_none_or(|(other, _)| place < *other) {
                 gone = Some((place, known.gone(*fingerprint, progress)));
@@ -122,20 +124,20 @@ impl Losses {
         self.known.get(&fingerprint)?.name.clone()
     }
 
-    /// When a generation's file had lost its last name, if only we kept it.
+    /// When a generation's file lost its last name, apart from the agent's own link.
     pub(super) fn unnamed(&self, fingerprint: Fingerprint) -> Option<Nanos> {
         self.known.get(&fingerprint)?.unnamed
     }
 
-    /// Time of the first event of the next generation that is known after one.
+    /// Time of the first event of the next known generation after one.
     pub(super) fn after(&self, fingerprint: Fingerprint, last: Option<Nanos>) -> Option<Nanos> {
         let last = last.max(self.first_event(fingerprint))?;
         let others = self.known.iter().filter(|(other, _)| **other != fingerprint);
         others.filter_map(|(_, known)| known.time).filter(|time| *time > last).min()
     }
 
-    /// Between which times the events of a lost generation were made: after the last one that was read before it, and
-    /// before the first there is after it. Of a file that could never be opened only its name tells where it belongs.
+    /// The time span of a lost generation's events: after the last event read before it, and before the first known
+    /// event after it. For a file that could never be opened, only its name says where it belongs.
     pub(super) fn span(
         &self,
         fingerprint: Fingerprint,
@@ -155,8 +157,8 @@ impl Losses {
         (before, stamp.or_else(|| self.after(fingerprint, before)))
     }
 
-    /// A file is found cut or altered: answers how long it was, as far as known. Of one that only grew nobody can tell
-    /// that it was cut in between, so only what became shorter is sure.
+    /// Takes note that a file was truncated or altered, and returns how long it was, as far as known. A file that is
+    /// longer now may have been truncated in between; only a shorter one surely was.
     pub(super) fn cut(&mut self, generation: &Generation) -> u64 {
         let Some(known) = self.known.get(&generation.fingerprint) else { return 0 };
         if generation.length_now() < known.length { known.length } else { known.cut }
@@ -165,7 +167,7 @@ impl Losses {
     fn take_in(&mut self, view: &View, roll: &SeenGenerations, cursor: &Cursor) {
         self.looks = view.looks;
         self.known.values_mut().for_each(|known| known.rolled = false);
-        // What came and went while this reader was busy is there too.
+        // The record also has generations that were created and deleted while this reader was busy.
         roll.each(|fingerprint, sighting, seen| {
             let known = self.known.entry(fingerprint).or_default();
             if known.name.as_ref() != Some(&sighting.file) {
@@ -192,21 +194,21 @@ impl Losses {
 }
 
 impl LossState {
-    /// Whether its file may stand there under another name by now, so that one that cannot be read may be it.
+    /// Whether its file may be there under another name by now, so that an unreadable file may be this one.
     fn may_be_renamed(&self) -> bool {
         self.name
             .as_ref()
             .is_none_or(|name| is_numbered(name) || (self.live && server_stamp(name).is_none()))
     }
 
-    /// What became of it, now that it is gone.
+    /// Its state, now that it is gone.
     fn gone(&self, fingerprint: Fingerprint, progress: Option<&Progress>) -> Gone {
         if progress.is_some_and(|progress| progress.complete) {
             return Gone::Forgotten { fingerprint };
         }
         let offset = progress.map_or(0, |progress| progress.offset);
         let bytes = self.cut.max(self.length).saturating_sub(offset);
-        // Of a file that was live when an earlier process last saw it nobody knows whether it held more.
+        // If a file was live when an earlier process last saw it, nobody knows whether it held more.
         let unknown = !self.seen && !self.complete;
         let name = self.name.clone().unwrap_or_else(|| Arc::from(UNSEEN));
         if bytes > 0 || unknown {

@@ -1,24 +1,28 @@
-//! Generations that came and went while no agent looked: nobody knows them, but they leave a hole between their
-//! neighbours.
+//! Notices missed rotations: generations that were created and deleted while no agent was running. Nobody saw them,
+//! but there is a hole in time between their neighbours. It is reported as a gap of an unknown number of bytes.
 //!
-//! Every generation that this reader has finished, and the log that was live when the last process looked, is compared with
-//! the one that follows it: either that goes on where it ended, or something is missing.
+//! Every generation that this reader has finished, and the log that was live at the last look of the previous
+//! process, is compared with the next known generation: either that one continues where the first ended, or a file is
+//! missing.
 //!
-//! Certain: the server names a backup after the very write that begins the next file, and an event is made before it is
-//! written. So where the next first event is younger than the name, a file is missing, however short the absence was. The
-//! server deletes the oldest first: as long as the backup itself is there, only somebody else can have taken what followed
-//! it, and whoever moves files by hand under the server's names may be seconds late with the next one.
-//! Certain too, where the server's own names stand beside a file that only we keep: the server compresses or deletes a file
-//! after it began the next one, and what it deletes makes room for files that were finished by then. So what begins after
-//! the name was gone is not the next file; nor, where nothing is compressed, what was finished after that. When a name went,
-//! the file's inode tells.
-//! Likely: a file that only we keep has lost its name, nobody knows when. A file is missing if nothing was written for much
-//! longer than ever while this one was filled: four times the longest pause between two of its events, and a second at
-//! least. Where no pause is known, or the log is a quiet one, the time that it took to fill the file counts: four times
-//! that, or a quarter of it and ten seconds. A server that stood still for so long exactly between two files is mistaken for
-//! a loss; a shorter hole is not noticed.
-//! Not reported: files that others rotate, for they do so when they like; and an idle or stopped server, which begins its
-//! next file with the write that renames the last one.
+//! Certain, by the stamp in a name: the server stamps a backup's name at the very write that begins the next file,
+//! and an event is created before it is written. So if the first event of the next file is younger than the stamp, a
+//! file is missing, however short the agent's absence was. The server deletes the oldest backup first. As long as the
+//! backup itself is there, only somebody else can have removed its successor, and whoever moves files by hand under
+//! the server's names may be seconds late with the next one: then the hole must last ten seconds.
+//! Certain, by the time of deletion: applies if the server's own names stand beside a file that only the agent keeps.
+//! The server compresses or deletes a file only after it began the next one, and it deletes to make room for files
+//! that were finished by then. So a file that begins after the name was removed is not the next file. If nothing is
+//! compressed, neither is a file that was finished after that. The inode's change time tells when the name was
+//! removed.
+//! Likely: a file that only the agent keeps has lost its name at an unknown time. A file is then missing if nothing
+//! was written for much longer than ever while this one was filled: four times the longest pause between two of its
+//! events (four times the time that it took to fill the file, if no pause is known), but at least a second. For a
+//! quiet log the limit is lower: a quarter of the time that it took to fill the file is enough, but at least ten
+//! seconds. A server that paused that long exactly between two files is mistaken for a loss; a shorter hole is not
+//! noticed.
+//! Not reported: files that other programs rotate, since they rotate at any time; and an idle or stopped server,
+//! which begins its next file with the write that renames the last one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,26 +36,29 @@ use super::shared::View;
 use crate::event::{Cursor, Fingerprint, Marks, Nanos, Progress, Sightings};
 use crate::telemetry::GapReason;
 
-/// The stamp in a name is cut to the millisecond, and the clock may be corrected by a little between event and write.
+/// The stamp in a name is truncated to the millisecond, and the clock may be adjusted slightly between event and
+/// write.
 const SLACK: Nanos = 10_000_000;
-/// A hole behind a backup that is still there, or one that is only likely, lasts longer than this.
+/// A hole must last longer than this if the backup before it still exists. Also the least upper limit for a likely
+/// hole.
 const USUAL: Nanos = 10_000_000_000;
-/// The same for what is only likely, where files are filled within moments.
+/// A likely hole must last longer than this, even where files are filled within moments.
 const SHORTEST: Nanos = 1_000_000_000;
-/// How much longer than the longest pause or filling a file took, and how much shorter where that took long.
+/// A likely hole lasts this many times the longest pause (or the time to fill the file), or this fraction of the time
+/// to fill it.
 const FASTER: Nanos = 4;
 
-/// The generations whose successor is still to be compared.
+/// The finished generations that have not been compared with their successor yet.
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
     before: Vec<Fingerprint>,
-    /// Since when a hole is seen behind each.
+    /// Since when a hole has been seen after each.
     holes: HashMap<Fingerprint, Instant>,
 }
 
 impl Unseen {
-    /// For an output that goes on: the logs that were live when the last process looked, and are not any more, and what
-    /// that process had finished last.
+    /// For an output that resumes: takes the logs that were live at the last look of the previous process and are not
+    /// live now, and the generations that the process finished last.
     pub(super) fn new(remembered: &Sightings, view: &View, cursor: &Cursor) -> Self {
         let live = |fingerprint| {
             view.generations.iter().any(|one| one.live && one.fingerprint == fingerprint)
@@ -71,7 +78,7 @@ impl Unseen {
         unseen
     }
 
-    /// A reader has finished a generation.
+    /// Records that a reader has finished a generation.
     pub(super) fn finished(&mut self, fingerprint: Fingerprint) {
         if !self.before.contains(&fingerprint) {
             self.before.push(fingerprint);
@@ -79,39 +86,40 @@ impl Unseen {
     }
 }
 
-/// What one reader knows of a generation that it has finished.
+/// The facts that one reader has about a finished generation.
 struct Finished {
     name: Arc<str>,
     first: Nanos,
     last: Nanos,
-    /// When its last name was gone, but for our own.
+    /// When its last name was removed, apart from the agent's own link.
     unnamed: Option<Nanos>,
     progress: Progress,
 }
 
-/// What the directory shows beside the finished generation.
+/// What the directory shows besides the finished generation.
 #[derive(Clone, Copy, Default)]
 struct Surroundings {
-    /// The server rotates its logs itself, as the names of other files show.
+    /// The server rotates its logs itself, according to the names of other files.
     by_server: bool,
     /// Some of them are compressed.
     compressed: bool,
-    /// The file itself has its name still.
+    /// The file itself still has its name.
     is_there: bool,
 }
 
-/// The next generation that is known.
+/// The next known generation.
 #[derive(Clone, Copy)]
 struct Following {
     first: Nanos,
-    /// When it was finished, as its name says.
+    /// When it was rotated, according to its name.
     rotated: Option<Nanos>,
 }
 
 impl Reader {
-    /// A hole after a log that was read to its end. What is gone itself is told by `loss.rs`, hole and all.
+    /// Finds a hole after a log that was read to its end. If that log itself is lost, `loss.rs` reports it together
+    /// with the hole.
     pub(super) fn unseen(&mut self, view: &View, now: Now) -> Option<Gap> {
-        // What cannot be read yet may be what seems to be missing.
+        // A file that cannot be read yet may be the one that seems to be missing.
         if view.unsure || view.awaited || self.shared.is_finite() {
             return None;
         }
@@ -128,7 +136,7 @@ impl Reader {
                 self.unseen.holes.remove(&fingerprint);
                 continue;
             }
-            // A listing may leave out a file that is renamed meanwhile.
+            // A listing may miss a file that is being renamed, so the hole must persist for a while.
             let since = *self.unseen.holes.entry(fingerprint).or_insert(now.steady);
             if now.steady.duration_since(since) < now.waits.lost {
                 self.unseen.before.push(fingerprint);
@@ -155,7 +163,7 @@ impl Reader {
         })
     }
 
-    /// Whether something is missing between a generation and the next first event that is known.
+    /// Whether a file is missing between a generation and the next known first event.
     fn is_hole(&self, view: &View, finished: &Finished, next: Nanos) -> bool {
         let between = |progress: &Progress| {
             progress.time.is_some_and(|time| finished.last < time && time < next)
@@ -169,7 +177,7 @@ impl Reader {
         };
         let following = view.generations.iter().find(|one| one.time == Some(next));
         let rotated = following.and_then(|one| server_stamp(&one.name));
-        // What was read in between may be forgotten but for that.
+        // A generation read in between may be forgotten except for its progress.
         !self.cursor.generations.values().any(between)
             && is_hole(finished, beside, Following { first: next, rotated })
     }
@@ -193,14 +201,14 @@ impl Reader {
     }
 }
 
-/// Whether something is missing between a file and the next one there is.
+/// Whether a file is missing between a finished file and the next one.
 fn is_hole(finished: &Finished, beside: Surroundings, next: Following) -> bool {
     let Finished { name, first, last, unnamed, progress } = finished;
     if let Some(stamp) = server_stamp(name) {
         let slack = if beside.is_there { USUAL } else { SLACK };
         return next.first > stamp.max(*last).saturating_add(slack);
     }
-    // Others rotate when they like.
+    // Other programs rotate at any time.
     if !beside.by_server || is_numbered(name) {
         return false;
     }
@@ -212,7 +220,7 @@ fn is_hole(finished: &Finished, beside: Surroundings, next: Following) -> bool {
         }
     }
     let filled = last.saturating_sub(*first);
-    // One that held a single event, or was finished by an earlier version, has no pause.
+    // A file that held a single event, or was finished by an earlier version of the agent, has no recorded pause.
     let usual = if progress.pause > 0 { progress.pause } else { filled };
     let likely = SHORTEST.max(usual.saturating_mul(FASTER)).min(USUAL.max(filled / FASTER));
     next.first.saturating_sub(*last) > likely
@@ -226,7 +234,8 @@ mod tests {
     /// 2026-11-21T06:28:00.
     const STAMP: Nanos = 1_795_242_480 * SECOND;
 
-    /// Of a file that was filled from `first` to `last`, in milliseconds before the stamp; the next one begins so many after.
+    /// Whether a hole follows a file that was filled from `first` to `last`, in milliseconds before the stamp; the
+    /// next file begins `next` milliseconds after it.
     fn hole_beside(name: &str, first: i64, last: i64, next: i64, by_server: bool) -> bool {
         hole_behind(
             name,
@@ -252,7 +261,7 @@ mod tests {
         is_hole(&finished(name, first, last), beside, begins(next))
     }
 
-    /// Of a file that was filled within a minute, with pauses up to so many milliseconds.
+    /// Whether a hole follows a file that was filled within a minute, with pauses of up to `pause` milliseconds.
     fn hole_after_pauses(pause: i64, next: i64) -> bool {
         let progress = Progress { pause: pause * SECOND / 1000, ..Progress::default() };
         let finished = Finished { progress, ..finished("audit.log", 60_000, 0) };
@@ -263,8 +272,8 @@ mod tests {
         )
     }
 
-    /// Of a file with pauses of three seconds that lost its name so many milliseconds after its last event; the next one
-    /// begins and ends so many after it.
+    /// Whether a hole follows a file with pauses of three seconds that lost its name `unnamed` milliseconds after its
+    /// last event. The next file begins and ends `begin` and `end` milliseconds after that event.
     fn hole_after_unnamed(unnamed: i64, begin: i64, end: Option<i64>, compressed: bool) -> bool {
         let progress = Progress { pause: 3 * SECOND, ..Progress::default() };
         let unnamed = Some(time(-unnamed));
@@ -298,7 +307,7 @@ mod tests {
         assert!(!hole_after_pauses(100, 900));
         assert!(hole_after_pauses(1000, 4100));
         assert!(!hole_after_pauses(1000, 3900));
-        // Of a quiet log.
+        // A quiet log.
         assert!(!hole_after_pauses(20_000, 14_900));
         assert!(hole_after_pauses(20_000, 15_100));
     }
@@ -334,7 +343,7 @@ mod tests {
         for name in ["audit.log.1", "audit.log.12.gz"] {
             assert!(!hole(name, 7200, 3600, 7200), "{name}");
         }
-        // Moved into another directory (olddir): nothing here shows that the server rotates.
+        // Moved into another directory (logrotate's `olddir`): nothing here shows that the server rotates.
         assert!(!hole_beside("audit.log", 60_000, 10_000, 3_600_000, false));
     }
 

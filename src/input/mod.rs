@@ -1,15 +1,15 @@
-//! Follows one audit log through rename and gzip and hands out whole events in the order written.
+//! Tails one audit log through rotation (rename, gzip, delete) and returns whole events in the order written.
 //!
-//! The bytes written between two renames are a *generation*. Offsets count decompressed bytes, so a position means the
-//! same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`follower.rs`; `catalogue.rs`: which
-//! generations there are; `names.rs` and `head.rs`: how they are recognised); each output has a [`Reader`] on a thread
-//! of its own, so that none waits for another, and the files are the only buffer.
+//! The bytes written between two rotations are a *generation*. Offsets count decompressed bytes, so an offset means
+//! the same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`follower.rs`).
+//! `catalogue.rs` says which generations there are; `names.rs` and `head.rs` recognise them. Each output has a
+//! [`Reader`] on its own thread, so that a slow output blocks no other. The files are the only buffer.
 //!
-//! Promised: lines are whole; an older generation is finished before a newer one is begun, unless it comes to light
-//! later; what cannot be read is told as a [`Gap`], never skipped in silence.
-//! Not promised: lines of a backup deleted before it was opened. They are counted, never guessed.
+//! Promised: lines are whole. An older generation is finished before a newer one is begun, unless it is found later.
+//! Bytes that cannot be read are reported as a [`Gap`], never skipped silently.
+//! Not promised: lines of a backup that was deleted before the agent opened it. They are reported as a gap.
 //!
-//! Read [`Reader`] first. Files are opened in `files.rs`, `hold.rs` and `generation.rs`, read in `head.rs` and `source.rs`.
+//! Read [`Reader`] first. `files.rs`, `hold.rs` and `generation.rs` open files; `head.rs` and `source.rs` read them.
 
 use std::fs;
 use std::io;
@@ -87,7 +87,7 @@ use pins::Pins;
 use shared::Shared;
 use watch::{Hint, Watch};
 
-/// How long the end waits for the thread that looks at the directory: it may be inside of the file system.
+/// How long shutdown waits for the follower thread, which may be blocked in a file system call.
 const LEAVE: Duration = Duration::from_secs(2);
 
 /// One followed log.
@@ -110,14 +110,15 @@ impl Input {
         Self { config, key, shared, roll, started, thread: None }
     }
 
-    /// Takes over what earlier processes have seen, and notes there what is seen. Before any reader is made.
+    /// Takes over the generations that earlier processes saw, and records new ones there. Call it before any reader
+    /// is made.
     pub(crate) fn remember(&mut self, roll: Arc<SeenGenerations>) {
         self.roll = roll;
     }
 
-    /// A list of files that is read to its end, as if a log had been followed that far.
+    /// An input over a finite list of files. They are read to their end as if a log had been followed that far.
     pub(crate) fn finite(mut config: FileInput, key: Key, files: &[Listed]) -> Self {
-        // What breaks off is not waited for: nobody is writing it.
+        // A truncated file is not waited for: nobody is writing to it.
         config.waits.settled = Duration::ZERO;
         let input = Self::new(config, key);
         input.shared.end_when_read();
@@ -126,13 +127,13 @@ impl Input {
         input
     }
 
-    /// What has been seen, to be written down.
+    /// The generations seen so far, for the checkpoint.
     pub(crate) fn roll(&self) -> Arc<SeenGenerations> {
         Arc::clone(&self.roll)
     }
 
-    /// A reader that goes on from a cursor, or where `start_at` says if there is none. Readers are made before
-    /// [`Input::start`], so that no file is let go which one of them still needs.
+    /// A reader that resumes at a cursor, or starts where `start_at` says if there is none. Make all readers before
+    /// [`Input::start`]: a file that a reader still needs is then never released.
     pub(crate) fn reader(
         &self,
         cursor: Option<Cursor>,
@@ -156,9 +157,10 @@ impl Input {
         reader
     }
 
-    /// A checkpoint holds these cursors of all outputs that take this input, each where one is known: what they have
-    /// passed need not be kept. To be called before [`Input::start`] too, with what was loaded. Answers whether another
-    /// checkpoint would let links go, though nothing has moved.
+    /// Takes the cursors of all outputs of this input, as the checkpoint just written holds them; `None` where an
+    /// output has none yet. Generations that all of them have passed need not be kept. Call it before
+    /// [`Input::start`] too, with the loaded cursors. Returns whether another checkpoint would release links although
+    /// no cursor has moved.
     pub(crate) fn saved(&self, cursors: &[Option<&Cursor>]) -> bool {
         let released = self.shared.saved(cursors);
         if released.now
@@ -169,8 +171,8 @@ impl Input {
         released.next
     }
 
-    /// Begins to follow the log. `inputs` are the names of all that are followed, `stored` what systemd kept open: the
-    /// files of this one are taken out.
+    /// Starts to follow the log. `inputs` are the names of all followed inputs. `stored` are the files that systemd
+    /// kept open; this removes those of this input.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -245,7 +247,7 @@ impl Input {
         self.shared.is_stopped()
     }
 
-    /// Decompressed bytes on disk that a cursor has not passed; of compressed files an estimate.
+    /// The lag of a cursor: decompressed bytes on disk that it has not passed. Estimated for compressed files.
     pub(crate) fn backlog(&self, cursor: &Cursor) -> u64 {
         let (view, _) = self.shared.view();
         let behind = view.generations.iter().map(|generation| {
@@ -263,13 +265,13 @@ impl Input {
         inspect::backlog_on_disk(&self.shared.view().0.generations, cursor)
     }
 
-    /// Whether the directory was looked at.
+    /// Whether the directory has been listed at least once.
     pub(crate) fn is_listed(&self) -> bool {
         self.shared.view().0.looks > 0
     }
 
-    /// Whether a listing shows a generation, or it is remembered because some output misses it; `None` before the first
-    /// listing.
+    /// Whether a listing shows a generation, or it is remembered because some output may still need it. `None` before
+    /// the first listing.
     pub(crate) fn shows(&self, fingerprint: crate::event::Fingerprint) -> Option<bool> {
         let (view, _) = self.shared.view();
         let shown =
@@ -277,21 +279,21 @@ impl Input {
         (view.looks > 0).then(|| shown() || self.roll.holds(fingerprint))
     }
 
-    /// Whether these bytes of a generation are read for the first time, by whichever reader.
+    /// Whether no reader has read these bytes of a generation before.
     pub(crate) fn is_news(&self, fingerprint: crate::event::Fingerprint, end: u64) -> bool {
         self.shared.is_news(fingerprint, end)
     }
 
-    /// Whether it is a list of files, whose readers end when all is read.
+    /// Whether this is a finite list of files, whose readers end when all of it is read.
     pub(crate) fn is_finite(&self) -> bool {
         self.shared.is_finite()
     }
 
-    /// Stops following and ends every reader's wait.
+    /// Stops following the log and wakes every waiting reader, for shutdown.
     pub(crate) fn stop(&self) {
         self.shared.stop();
         if let Some((_, waker)) = &self.thread {
-            // Full means that it is awake already.
+            // A full channel means that the follower is being woken already.
             let _ = waker.try_send(Hint);
         }
     }
@@ -306,7 +308,7 @@ impl Drop for Input {
             std::thread::sleep(Duration::from_millis(1));
         }
         if thread.is_finished() {
-            // A panic there has been printed; there is nothing to add.
+            // A panic of the thread was printed already.
             let _ = thread.join();
         } else {
             let input = &*self.config.name;

@@ -1,4 +1,4 @@
-//! Whether the log itself is a mount point: then only that file can be seen here, and never the one that follows it.
+//! Detects that the log itself is a mount point: the agent then sees only that file, and never the next one.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,14 +8,14 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 /// Whether a file is mounted without its directory.
 ///
-/// A pod that mounts the file goes on looking at the old one after the server's rotation (grafana/loki issue 9699), and a
+/// A pod that mounts the file keeps reading the old one after the server's rotation (grafana/loki issue 9699), and a
 /// server that mounts it cannot rename it at all (kubernetes/website pull request 30712).
 pub(super) fn is_mounted_alone(path: &Path) -> bool {
     if let Some(is_root) = is_mount_root(path) {
         return is_root;
     }
     let Ok(mounts) = fs::read("/proc/self/mountinfo") else { return false };
-    // Mount points are written without symbolic links. The log's own name may be one, to somewhere else.
+    // Mount points are listed without symbolic links. The log's own name may be a symbolic link to elsewhere.
     let named = path
         .parent()
         .zip(path.file_name())
@@ -26,7 +26,7 @@ pub(super) fn is_mounted_alone(path: &Path) -> bool {
         .any(|path| is_mount_point(&mounts, path.as_os_str().as_bytes()))
 }
 
-/// What the kernel says, since Linux 5.8; `None` if it does not.
+/// The answer of statx, since Linux 5.8; `None` if the kernel does not report it.
 fn is_mount_root(path: &Path) -> Option<bool> {
     let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty()).ok()?;
     let known = found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
@@ -40,7 +40,7 @@ fn is_mount_point(mounts: &[u8], path: &[u8]) -> bool {
     points.map(unescaped).any(|point| point == path)
 }
 
-/// The kernel writes blanks, tabs, line ends and backslashes as three octal digits.
+/// Decodes octal escapes: the kernel writes blanks, tabs, newlines and backslashes as three octal digits.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_log_that_is_reached_by_a_symbolic_link_is_looked_for_where_it_is() {
-        // A mount point wherever tests run.
+        // `/` is a mount point wherever tests run.
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
         assert!(is_mounted_alone(&dir.path().join("link")));

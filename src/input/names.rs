@@ -1,13 +1,15 @@
-//! File names: which belong to the followed log, and which of two backups is older. Pure.
+//! File names: which of them belong to the followed log, and which of two rotated backups is older. Pure.
 //!
-//! For a live file `audit.log` a backup is called
-//! * `audit-2006-01-02T15-04-05.000.log` by lumberjack, which kube-apiserver links (`backupName` in lumberjack.go);
+//! The backups of a live file `audit.log` have these names:
+//! * `audit-2006-01-02T15-04-05.000.log` by lumberjack, which is linked into kube-apiserver (`backupName` in
+//!   lumberjack.go);
 //! * `audit.log.1`, or `audit.1.log` with `extension .log`, by logrotate;
-//! * `audit.log-20060102`, `audit-2006-01-02.log` and so on by logrotate with `dateext`, in any `dateformat` (`moment.rs`);
-//! * `0.log.20060102-150405` by kubelet, for a container's output.
+//! * `audit.log-20060102`, `audit-2006-01-02.log` and so on by logrotate with `dateext`, in any `dateformat`
+//!   (`moment.rs`);
+//! * `0.log.20060102-150405` by kubelet, for the output of a container.
 //!
-//! Rotation may come on top of rotation: a logrotate rule for `audit*.log` rotates the server's own backups once more, to
-//! `audit-2006-01-02T15-04-05.000.log.1.gz`. Anything else belongs to somebody else and is left alone.
+//! Rotations may be combined: a logrotate rule for `audit*.log` rotates the server's own backups again, to
+//! `audit-2006-01-02T15-04-05.000.log.1.gz`. Any other file is left alone.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -17,35 +19,35 @@ use super::packing::SUFFIXES;
 use crate::event::{Nanos, rfc3339};
 use moment::moment;
 
-/// What a file name says.
+/// A parsed file name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Name {
     /// The file's own name.
     pub(super) file: String,
     /// The name without `.gz` and the like: the same before and after compression.
     pub(super) stem: String,
-    /// It ends as compressed files do; what it is tell its first bytes.
+    /// It ends in a suffix of compressed files; the file's first bytes decide whether it is compressed.
     pub(super) gzip: bool,
     /// `None` for the live file.
     pub(super) stamp: Option<Stamp>,
-    /// The plain file of the same stem is there too: most likely this is its copy, half-way or whole.
+    /// There is also a plain file of the same stem: this file is most likely its copy, incomplete or complete.
     pub(super) doubled: bool,
 }
 
-/// When a backup was made, as far as its name tells.
+/// When a backup was made, according to its name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stamp {
-    /// The time of rotation: everything in the file is older.
+    /// The time of rotation: every event in the file is older.
     Time(Nanos),
     /// logrotate's number: 1 is the newest.
     Number(u32),
 }
 
-/// Rotations on top of each other, each with its compression, that a name may tell of.
+/// The most combined rotations in a name, each with its compression.
 const LAYERS: usize = 6;
 /// The longest date: `2006-01-02T15:04:05.000000000+07:00` has 35 bytes.
 const LONGEST: usize = 36;
-/// The largest number has so many digits.
+/// Digits of the largest rotation number.
 const DIGITS: usize = 5;
 
 impl Name {
@@ -55,33 +57,33 @@ impl Name {
         Self { file, stem, gzip: false, stamp: None, doubled: false }
     }
 
-    /// A file that is no followed log, under whatever name.
+    /// A file other than the live log, under any name.
     pub(super) fn backup(file: &str, gzip: bool, stamp: Stamp) -> Self {
         let stem = uncompressed(file).unwrap_or(file).to_owned();
         Self { file: file.to_owned(), stem, gzip, stamp: Some(stamp), doubled: false }
     }
 }
 
-/// Reads the name of a file beside the live file `live`; `None` if it is none of its backups.
+/// Parses the name of a file beside the live file `live`; `None` if it is not one of its backups.
 pub(super) fn parse(live: &str, name: &str) -> Option<Name> {
     if name == live {
         return Some(Name::live(name));
     }
-    // lumberjack cuts at the last dot, also where that is the first character.
+    // lumberjack splits at the last dot, even if that is the first character.
     let (base, extension) = live.rfind('.').map_or((live, ""), |dot| live.split_at(dot));
     let rotated = |prefix: &str, extension: &str| {
         let mut stamps = Vec::new();
         layers(name.strip_prefix(prefix)?, extension, LAYERS, &mut stamps).then_some(stamps)
     };
     let stamps = rotated(live, "").or_else(|| rotated(base, extension))?;
-    // The first rotation ended the file. A copy that was only compressed has no stamp at all.
+    // The first rotation ended the file, so its stamp counts. A file that was only compressed has no stamp at all.
     let time = stamps.iter().find(|stamp| matches!(stamp, Stamp::Time(_)));
     let stamp = *time.or(stamps.first()).unwrap_or(&Stamp::Number(0));
     Some(Name::backup(name, is_compressed(name), stamp))
 }
 
-/// Reads what rotations left behind the name of the log, from the left; whether all of it is that. `extension`: what the
-/// log's name still has to come.
+/// Parses the suffixes that rotations appended to the log's name, from the left. Returns whether all of `rest`
+/// consists of them. `extension`: the part of the log's name that is still to come.
 fn layers(rest: &str, extension: &str, left: usize, stamps: &mut Vec<Stamp>) -> bool {
     if rest.is_empty() {
         return extension.is_empty();
@@ -104,7 +106,7 @@ fn layers(rest: &str, extension: &str, left: usize, stamps: &mut Vec<Stamp>) -> 
         let digits = text.len() <= DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
         if digits && rest.starts_with('.') { text.parse().ok().map(Stamp::Number) } else { None }
     };
-    // The longest first: a date may be the beginning of another.
+    // The longest is tried first: a date may be a prefix of another.
     (1..=text.len().min(LONGEST)).rev().any(|end| {
         let Some((stamp, after)) = text.split_at_checked(end) else { return false };
         let Some(stamp) = number(stamp).or_else(|| moment(stamp).map(Stamp::Time)) else {
@@ -119,7 +121,7 @@ fn layers(rest: &str, extension: &str, left: usize, stamps: &mut Vec<Stamp>) -> 
     })
 }
 
-/// Whether a name begins like those of the log and its backups.
+/// Whether a name has the same beginning as the log and its backups.
 pub(super) fn looks_alike(live: &str, name: &str) -> bool {
     let base = live.rfind('.').map_or(live, |dot| &live[..dot]);
     let joined = |rest: &str| rest.starts_with(|next: char| !next.is_alphanumeric());
@@ -131,7 +133,7 @@ pub(super) fn is_compressed(name: &str) -> bool {
     uncompressed(name).is_some()
 }
 
-/// A name without what a compressor appended, if one did.
+/// A name without the suffix of a compressor, or `None` if it has none.
 fn uncompressed(name: &str) -> Option<&str> {
     SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix))
 }
@@ -145,8 +147,8 @@ fn lumberjack(text: &str) -> Option<Nanos> {
     rfc3339(format!("{date}T{}000Z", clock.replace('-', ":")).as_bytes())
 }
 
-/// The time of rotation in the name that the server gave to a backup: of the very write that began the next file, so
-/// that file's first event is hardly younger. Other programs rotate when they like.
+/// The rotation time in a backup name given by the server. The server rotates at the very write that begins the next
+/// file, so that file's first event is hardly younger. Other programs rotate at any time.
 pub(super) fn server_stamp(name: &str) -> Option<Nanos> {
     const LENGTH: usize = "2006-01-02T15-04-05.000".len();
     let dash = |at: &usize| name.as_bytes()[*at] == b'-';
@@ -161,10 +163,10 @@ pub(super) fn is_numbered(name: &str) -> bool {
     stem.rsplit_once('.').is_some_and(|(_, end)| digits(end))
 }
 
-/// Puts names in order, oldest first, the live file last.
+/// Sorts names, oldest first, the live file last.
 ///
-/// Times and numbers cannot be compared: where both occur, numbered backups come first, since logrotate's would have
-/// been made before somebody changed over to the server's own rotation.
+/// Times and numbers cannot be compared. If both occur, numbered backups come first: logrotate most likely made them
+/// before the operator switched to the server's own rotation.
 pub(super) fn order(a: &Name, b: &Name) -> Ordering {
     let rank = |name: &Name| match name.stamp {
         Some(Stamp::Number(number)) => (0, Reverse(number), 0),

@@ -1,4 +1,4 @@
-//! The time, handed in from outside so that tests need not wait.
+//! The current time, passed in as an argument so that tests need not wait.
 
 use std::time::{Instant, SystemTime};
 
@@ -7,11 +7,11 @@ use crate::config::Waits;
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// For how long something has lasted.
+    /// Monotonic clock, to measure durations.
     pub(super) steady: Instant,
-    /// To compare with the times of files.
+    /// Wall clock, to compare with file times.
     pub(super) wall: SystemTime,
-    /// How much of it has to pass for what.
+    /// The configured waiting times.
     pub(super) waits: Waits,
 }
 

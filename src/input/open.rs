@@ -1,4 +1,5 @@
-//! Reads on in one generation.
+//! Reads on in one generation: opens its file at the cursor, fills a batch, and handles truncation, copies and
+//! over-long lines.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,28 +22,28 @@ pub(crate) const STRIDE: usize = 1 << 20;
 pub(super) struct Open {
     fingerprint: Fingerprint,
     source: Source,
-    /// Read, but not part of a whole line yet.
+    /// Bytes read that are not part of a whole line yet.
     rest: Vec<u8>,
     barren: Barren,
 }
 
-/// How far the reading of one generation went.
+/// The result of reading one generation.
 pub(super) enum Filled {
     Chunk(Box<Chunk>),
     Gap(Gap),
-    /// Nothing more for now.
+    /// There is nothing more for now.
     Drained,
 }
 
 /// Why reading stopped.
 enum End {
-    /// What was found is to be sent.
+    /// The events found are to be sent.
     Found,
-    /// Nothing more will come, ever.
+    /// Nothing more will ever be written.
     Complete,
-    /// No whole line is there yet.
+    /// There is no whole line yet.
     Nothing,
-    /// A large line is not whole yet: it is not kept, but read again when there is more of it.
+    /// A large line is unfinished. It is not kept in memory; it is read again once the file is longer.
     TooLarge,
 }
 
@@ -94,7 +95,7 @@ impl Reader {
         rests
     }
 
-    /// Opens a generation, unless it is open; answers at once if there is nothing to be read in it.
+    /// Opens a generation, unless it is open already. Returns a result at once if there is nothing to read in it.
     fn open(
         &mut self,
         generation: &Generation,
@@ -105,7 +106,7 @@ impl Reader {
         let before = self.files.get(&generation.fingerprint).copied();
         let other = |id| !compressed && before.is_some_and(|before| before != id);
         let moved = generation.held.as_ref().is_some_and(|held| other(held.id));
-        // From an open plain file to its `.gz` there is no need to change over.
+        // An open plain file need not be exchanged for its `.gz`.
         if self.is_open(generation.fingerprint)
             && (compressed || (!moved && length >= progress.offset))
         {
@@ -132,7 +133,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// Somebody copied the log and truncated it; what was read of the original is all there is, or more.
+    /// Somebody copied the log and truncated it (copytruncate). The original was read at least as far as the copy
+    /// goes.
     fn end_of_copy(&mut self, generation: &Generation, progress: &Progress) -> Filled {
         self.open = None;
         if !generation.closed {
@@ -172,7 +174,7 @@ impl Reader {
         };
         open.barren.count(&assembly, progress.offset);
         open.rest = assembly.bytes.split_off(assembly.done);
-        // What is under way holds what it has, not what there was room for.
+        // In-flight batches should use only the memory that they fill, not the capacity of their buffers.
         assembly.bytes.shrink_to_fit();
         assembly.events.shrink_to_fit();
         self.open = (!complete).then_some(open);
@@ -215,7 +217,7 @@ impl Reader {
             match open.source.read(&mut assembly.bytes, room) {
                 Ok(0) => {}
                 Ok(_) => continue,
-                // Whole lines before the damage go first; the next reading meets it again.
+                // Whole lines before the damage are sent first; the next read meets the damage again.
                 Err(Trouble::Damaged { .. }) if !assembly.is_empty() => return Ok(End::Found),
                 Err(Trouble::Damaged { .. })
                     if assembly.unfinished() > 0 && unreadable::settled(generation, now) =>
@@ -235,14 +237,14 @@ impl Reader {
             if lingered || !generation.live {
                 return Ok(End::Found);
             }
-            // More is likely to come: one request for all of it is cheaper than one for each event.
+            // More events are likely to follow: one request for many is cheaper than one for each.
             lingered = true;
             self.pulse.rest();
             self.shared.pause(Instant::now() + self.max_age);
         }
     }
 
-    /// Reads a line that is too long to its end, keeping only its envelope; `false` if its end is not there yet.
+    /// Skips an over-long line to its end, keeping only its envelope; `false` if its end has not been written yet.
     fn pass_over(
         &self,
         assembly: &mut Assembly,
@@ -278,7 +280,7 @@ impl Reader {
             mark => mark,
         };
         let passed = from.mark.map(|mark| Earlier { at: from.offset, time: from.time, mark });
-        // What is complete does not change any more.
+        // A complete generation does not change any more, so it needs no marks.
         let marks = if complete {
             Marks::default()
         } else {
@@ -312,13 +314,13 @@ impl Reader {
     }
 }
 
-/// Whether a generation can have anything that is not read yet.
+/// Whether a generation may hold bytes that are not read yet.
 fn has_more(generation: &Generation, length: u64, progress: Option<&Progress>) -> bool {
     let (offset, complete) = progress.map_or((0, false), |done| (done.offset, done.complete));
     if generation.is_compressed() {
         return !complete;
     }
-    // A finished file that grew has a second writer; what it wrote is as good as the rest. A live one that shrank was
+    // A finished file that grew has a second writer, whose events are read too. A live file that shrank was
     // truncated.
     length > offset || (!complete && (generation.closed || (generation.live && length < offset)))
 }

@@ -1,15 +1,15 @@
-//! In which format a file is. Its first bytes tell, not its name: people give `.log` to what is gzip and `.gz` to what is
-//! not.
+//! Detects the compression format of a file from its first bytes, not from its name: people name gzip files `.log`
+//! and plain files `.gz`.
 
 use std::fmt;
 use std::io;
 
 use crate::disk::ReadFile;
 
-/// Bytes that tell: a tar archive names itself behind its first file's name.
+/// Bytes needed to detect the format: a tar archive has its magic bytes after the name of its first file.
 pub(super) const BEGIN: usize = 512;
 
-/// A compression that can be read.
+/// A compression format that can be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Packing {
     Gzip,
@@ -18,7 +18,7 @@ pub(crate) enum Packing {
     Bzip2,
 }
 
-/// A format that cannot.
+/// A format that cannot be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Foreign {
     Zip,
@@ -32,14 +32,14 @@ pub(crate) enum Foreign {
     PackedTar,
 }
 
-/// What compressors append to a name.
+/// File name suffixes of compressors.
 pub(super) const SUFFIXES: &[&str] = &[".gz", ".gzip", ".zst", ".zstd", ".xz", ".bz2", ".bzip2"];
 
-/// How each format begins, and where.
+/// The magic bytes of each format, and their offset.
 const MAGIC: &[(usize, &[u8], Result<Packing, Foreign>)] = &[
     (0, &[0x1f, 0x8b], Ok(Packing::Gzip)),
     (0, &[0x28, 0xb5, 0x2f, 0xfd], Ok(Packing::Zstd)),
-    // A frame to be skipped, as pzstd writes one first.
+    // A skippable frame, which pzstd writes first.
     (0, &[0x50, 0x2a, 0x4d, 0x18], Ok(Packing::Zstd)),
     (0, &[0xfd, b'7', b'z', b'X', b'Z', 0], Ok(Packing::Xz)),
     (0, b"BZh", Ok(Packing::Bzip2)),
@@ -53,7 +53,7 @@ const MAGIC: &[(usize, &[u8], Result<Packing, Foreign>)] = &[
     (257, b"ustar", Err(Foreign::Tar)),
 ];
 
-/// The names that a format gives.
+/// File name suffixes of formats that cannot be read.
 const ENDS: &[(&str, Foreign)] = &[
     (".zip", Foreign::Zip),
     (".7z", Foreign::SevenZip),
@@ -68,7 +68,7 @@ const ENDS: &[(&str, Foreign)] = &[
 ];
 
 impl Packing {
-    /// What a file with this beginning is; `None`: it is not compressed.
+    /// The format of a file with this beginning; `None`: it is not compressed.
     pub(crate) fn of(begin: &[u8]) -> Result<Option<Self>, Foreign> {
         let fits =
             |at: usize, magic: &[u8]| begin.get(at..).is_some_and(|from| from.starts_with(magic));
@@ -78,7 +78,7 @@ impl Packing {
 }
 
 impl Foreign {
-    /// What the name of a file says that it is.
+    /// The unreadable format that a file's name indicates.
     pub(super) fn named(name: &str) -> Option<Self> {
         let packed = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
         if packed.is_some_and(|stem| stem.to_ascii_lowercase().ends_with(".tar")) {
@@ -87,7 +87,7 @@ impl Foreign {
         ENDS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, foreign)| *foreign)
     }
 
-    /// The format, and the command that makes a log of it.
+    /// The format, and the command that turns it into a plain log.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Zip => ("a zip archive", "unzip"),
@@ -111,7 +111,7 @@ impl fmt::Display for Foreign {
 
 impl std::error::Error for Foreign {}
 
-/// The beginning of a file.
+/// The first bytes of a file.
 pub(super) fn begin_of(file: &ReadFile) -> io::Result<Vec<u8>> {
     let mut begin = vec![0; BEGIN];
     let mut got = 0;
@@ -127,7 +127,7 @@ pub(super) fn begin_of(file: &ReadFile) -> io::Result<Vec<u8>> {
     Ok(begin)
 }
 
-/// Whether a file that is called compressed is a plain log all the same: what is damaged has other bytes.
+/// Whether a file with the name of a compressed one is a plain log after all: a damaged file has other bytes.
 pub(super) fn is_text(begin: &[u8]) -> bool {
     let text = |byte: &u8| *byte >= b' ' || byte.is_ascii_whitespace();
     begin.first().is_some_and(|first| matches!(first, b'{' | b'[') || first.is_ascii_whitespace())

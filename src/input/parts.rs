@@ -1,29 +1,29 @@
-//! Joins the parts in which a container runtime writes a line that is too long for it (16 KiB, in containerd).
+//! Joins the parts of a line that a container runtime split because it was too long (16 KiB in containerd).
 
 use std::ops::Range;
 
 use crate::event::Frame;
 
-/// Whole lines that are the first parts of one, with what other streams wrote between them.
+/// The first parts of a split line, with lines of other streams between them.
 #[derive(Debug)]
 pub(super) struct Parts {
     first: Frame,
-    /// Bytes of them, newlines included.
+    /// Bytes of these lines, newlines included.
     pub(super) bytes: usize,
 }
 
-/// What a line is to the parts before it.
+/// The relation of the next line to the parts before it.
 pub(super) enum NextPart {
-    /// More follows.
+    /// It is a part, and more parts follow.
     OpenFile,
-    /// The last one.
+    /// It is the last part.
     Last,
-    /// Something else: the line was never finished.
+    /// It is another line: the split line was never finished.
     Foreign,
 }
 
 impl Parts {
-    /// Begins with a line if it is the first part of one.
+    /// Starts with a line if it is the first part of a split line.
     pub(super) fn begin(line: &[u8]) -> Option<Self> {
         let first = Frame::of(line).filter(|frame| frame.partial && !frame.is_quiet(line))?;
         Some(Self { first, bytes: line.len() + 1 })
@@ -47,7 +47,7 @@ impl Parts {
     }
 }
 
-/// Moves the text of the parts in `lines` together. Answers where it stands, and how many lines were not part of it.
+/// Moves the text of the parts in `lines` together. Returns its range, and how many lines were not part of it.
 pub(super) fn join(lines: &mut [u8]) -> (Range<usize>, u32) {
     let (mut at, mut passed) = (0, 0);
     let mut joined: Option<(Frame, Range<usize>)> = None;

@@ -1,12 +1,14 @@
-//! Hard links that keep generations on disk while an output needs them, whatever the server deletes or compresses.
+//! Hard links (pins) that keep generations on disk while an output needs them, whatever the server deletes or
+//! compresses.
 //!
-//! One link a generation, in a directory beside the log: made when its file is first seen, gone once two checkpoints in a
-//! row say that every output has passed it, for a damaged checkpoint falls back to the one before. A plain file whose
-//! `.gz` stands beside the log gives way to that, if it is whole. What only a link keeps counts against a budget; when
-//! that is spent the oldest goes, and its unread rest is a gap.
+//! Each generation gets one link, in a directory beside the log. The link is made when the file is first seen. It is
+//! removed once two consecutive checkpoints say that every output has passed the generation: a damaged checkpoint
+//! falls back to the one before. If a complete `.gz` stands beside the log, the link moves from the plain file to it.
+//! Files that only a link keeps count against the hold budget. When the budget is exceeded, the oldest link is
+//! removed and its unread rest is a gap.
 //!
-//! Promised: a link of this agent is never left behind, and a file of anybody else never touched. Where no link can be
-//! made, files that are read stay open all the same (`hold.rs`).
+//! Promised: no link of this agent is left behind, and no file of anybody else is touched. Where no link can be made,
+//! files that are being read still stay open (`hold.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -37,18 +39,19 @@ pub(crate) use listing::{HeldLink, agent_name, held_links, remove_link};
 use name::Naming;
 pub(crate) use name::{rename_links, try_link};
 
-/// What was done is looked at again after this.
+/// Delay before the links are looked at again after a change.
 pub(super) const SOON: Duration = Duration::from_millis(5);
-/// A file whose name was another's by the time it was linked is looked for again after this, if nothing says so before.
+/// Delay before a file is looked for again whose name belonged to another file by the time it was linked, unless a
+/// change notification comes first.
 pub(super) const LATER: Duration = Duration::from_secs(1);
 
 /// The links of one input.
 #[derive(Debug)]
 pub(super) struct Pins {
     path: PathBuf,
-    /// Open from the first look that finds it, or the first link, on.
+    /// Opened at the first look that finds it, or with the first link.
     directory: Option<Arc<OwnDirectory>>,
-    /// That somebody moved it was said.
+    /// The log line that somebody moved the directory was written.
     moved: bool,
     hold: Hold,
     naming: Naming,
@@ -56,11 +59,11 @@ pub(super) struct Pins {
     pulse: Pulse,
     links: BTreeMap<Fingerprint, Pin>,
     adoption: Adoption,
-    /// The failure that was said.
+    /// Limits the log lines about failures.
     failed: LogLimiter<Option<io::ErrorKind>>,
-    /// The last link could not be made.
+    /// The last attempt to make a link failed.
     failing: bool,
-    /// What systemd keeps, under which name, and what it kept for this process.
+    /// The names of this input's files in systemd's descriptor store; `taken`: those that it kept for this process.
     stored: BTreeMap<Fingerprint, String>,
     taken: Vec<(Fingerprint, FilePlace, bool)>,
 }
@@ -68,9 +71,9 @@ pub(super) struct Pins {
 /// Whether this process has taken over the links that an earlier one left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Adoption {
-    /// Not yet, or something else stands in the directory's place.
+    /// Not yet, or something other than a directory stands in its place.
     Pending,
-    /// Links may be there, but the disk cannot be read for now, or no descriptor is left.
+    /// There may be links, but the disk is unreadable for now or no file descriptor is left.
     Hidden,
     /// It has, or there were none.
     Done,
@@ -83,30 +86,31 @@ struct Pin {
     name: OsString,
     gzip: bool,
     id: FileId,
-    /// Bytes that it takes on disk.
+    /// Bytes that the file occupies on disk.
     bytes: u64,
-    /// Since when no other name was left.
+    /// Since when the link has been the file's only name.
     alone: Option<Instant>,
-    /// When it was last written to.
+    /// Time of its last write.
     written: (i64, i64),
-    /// That it holds what its name says is known from its head.
+    /// The head of the file confirmed that it holds the generation that its name says.
     verified: bool,
-    /// The `.gz` beside the log that was found not to be whole, and its size.
+    /// A `.gz` beside the log that was found incomplete or damaged, and its size.
     broken: Option<(FileId, u64)>,
 }
 
-/// What the links keep.
+/// The totals of the links.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Kept {
     pub(super) pins: u64,
-    /// Bytes on disk of all of them.
+    /// Bytes on disk of all linked files.
     pub(super) bytes: u64,
-    /// Of those, what only the links keep.
+    /// Of those, the bytes that only the links keep.
     pub(super) alone: u64,
 }
 
 impl Pins {
-    /// `inputs` are the names of all that are followed: links of others were left by an earlier configuration.
+    /// `inputs` are the names of all followed inputs: links of other inputs are left over from an earlier
+    /// configuration.
     pub(super) fn new(
         config: &FileInput,
         key: &Key,
@@ -130,13 +134,13 @@ impl Pins {
         }
     }
 
-    /// Shows in the agent's health that a look goes on.
+    /// Reports to the agent's health that a look makes progress.
     pub(super) fn shown_by(self, pulse: Pulse) -> Self {
         Self { pulse, ..self }
     }
 
-    /// Takes over what is there at first, sees what became of each link since, and removes those that are of no more use.
-    /// Never that of `writer`, whose file the server may still write to.
+    /// Takes over the links of an earlier process at the first look, updates the state of each link, and removes
+    /// those no longer needed. It never removes the link of `writer`, to whose file the server may still write.
     pub(super) fn look(&mut self, now: Now, writer: Option<Fingerprint>) {
         self.see_directory();
         if self.adoption != Adoption::Done {
@@ -151,7 +155,7 @@ impl Pins {
                     pin.alone = (stat.links == 1).then(since);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*fingerprint),
-                // A disk that cannot be read for a while.
+                // The disk may be unreadable for a while.
                 Err(_) => {}
             }
         }
@@ -170,7 +174,7 @@ impl Pins {
         }
     }
 
-    /// Whether links may be there that cannot be seen, so that what they keep is not lost.
+    /// Whether there may be links that cannot be seen. The files that they keep are then not reported as lost.
     pub(super) fn are_hidden(&self) -> bool {
         self.adoption == Adoption::Hidden
     }
@@ -179,7 +183,7 @@ impl Pins {
         self.links.contains_key(&fingerprint)
     }
 
-    /// The file to read a generation from that has no other name: its link, where there is one.
+    /// The file to read a generation from that has no other name: its link, if it has one.
     pub(super) fn file_of(&self, generation: &Generation) -> Option<io::Result<OpenFile>> {
         let pin = self.links.get(&generation.fingerprint)?;
         if let Some(held) = generation.held.as_ref().filter(|held| held.id == pin.id) {
@@ -192,9 +196,9 @@ impl Pins {
         }
     }
 
-    /// Links that stand for no generation of the catalogue, or of which only the name says so: an earlier process made
-    /// them. In the order in which they were written. Not those of the log itself, `live`, while it does not yet hold
-    /// what tells whose it is: of a file that is written to, half a line says nothing.
+    /// Links that match no generation of the catalogue, or that only their name assigns to one: an earlier process
+    /// made them. Oldest write first. Links of the log itself, `live`, are left out while it has no complete first
+    /// event: half a line is no fingerprint.
     pub(super) fn unknown(
         &self,
         known: &[Tracked],
@@ -220,7 +224,7 @@ impl Pins {
             .collect()
     }
 
-    /// The file of a link turned out to be this generation: it is named so.
+    /// The file of a link turned out to be this generation: renames the link accordingly.
     pub(super) fn is_of(&mut self, named: Fingerprint, fingerprint: Fingerprint) -> io::Result<()> {
         let Some(mut pin) = self.links.remove(&named) else { return Ok(()) };
         if named != fingerprint {
@@ -233,7 +237,7 @@ impl Pins {
         Ok(())
     }
 
-    /// Removes a link. What it kept may be lost.
+    /// Removes a link. The file that it kept may be lost.
     pub(super) fn remove(&mut self, fingerprint: Fingerprint) {
         let Some(pin) = self.links.get(&fingerprint) else { return };
         match pin.directory.remove(&pin.name) {
@@ -242,8 +246,8 @@ impl Pins {
         }
     }
 
-    /// Links what is needed and has no link yet, and points each generation at the file to read. Answers whether
-    /// something is left to be done.
+    /// Links every needed generation that has no link yet, and points each generation at the file to read. Returns
+    /// whether something is left to do.
     pub(super) fn keep(
         &mut self,
         all: &mut [Tracked],
@@ -287,7 +291,7 @@ impl Pins {
             }
         }
         if linked {
-            // So that a power cut does not take a link that the server's own removal relies on.
+            // fsync, so that a power cut does not lose a link after the server deleted the file.
             match self.directory.as_ref().map_or(Ok(()), |directory| directory.sync()) {
                 Ok(()) => {
                     self.failing = false;
@@ -336,7 +340,7 @@ impl Pin {
     }
 }
 
-/// Has a generation read from its link.
+/// Makes a generation be read from its link.
 fn point(tracked: &mut Tracked, pin: &Pin) {
     let old = &tracked.generation;
     let place = pin.place();
@@ -345,7 +349,7 @@ fn point(tracked: &mut Tracked, pin: &Pin) {
     }
     let same = old.held.as_ref().filter(|held| held.id == pin.id).cloned();
     let held = match same {
-        // Nobody reads it now: there may be thousands.
+        // No reader needs it now, so it is not opened: there may be thousands.
         None if old.held.is_none() && old.closed && old.gzip == pin.gzip => None,
         None => pin.open().ok(),
         same => same,

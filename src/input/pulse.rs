@@ -1,6 +1,7 @@
-//! Asked at each turn of a loop over a file: whether to go on. Shows at the same time that the loop turns.
+//! Called at each turn of a loop over a file. It says whether to go on (the input may be stopped), and reports to the
+//! agent's health that the loop makes progress.
 //!
-//! A file can be cheap to make and dear to read, and a file system can keep a thread waiting for ever.
+//! A file can be cheap to make and expensive to read, and a file system call can block a thread for ever.
 
 use std::io;
 use std::sync::Arc;
@@ -15,13 +16,13 @@ pub(super) struct Pulse {
     heart: Option<Arc<Heartbeat>>,
 }
 
-/// The input was stopped in the middle of a loop: what the loop found is to be forgotten.
+/// The input was stopped in the middle of a loop; the result of the loop must be discarded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the input is stopped")]
 pub(super) struct Stopped;
 
 impl Stopped {
-    /// Whether this is what an error says.
+    /// Whether an error is this one.
     pub(super) fn is(error: &io::Error) -> bool {
         error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
     }
@@ -34,17 +35,17 @@ impl From<Stopped> for io::Error {
 }
 
 impl Pulse {
-    /// Of loops that end once `stopped` is set.
+    /// A pulse for loops that end once `stopped` is set.
     pub(super) fn until(stopped: &Arc<AtomicBool>) -> Self {
         Self { stopped: Arc::clone(stopped), heart: None }
     }
 
-    /// Shows in the agent's health whether the loops turn.
+    /// Reports to the agent's health whether the loops make progress.
     pub(super) fn shown_by(self, heart: Heartbeat) -> Self {
         Self { heart: Some(Arc::new(heart)), ..self }
     }
 
-    /// A loop comes round.
+    /// Records a turn of a loop.
     pub(super) fn turn(&self) -> Result<(), Stopped> {
         if let Some(heart) = &self.heart {
             heart.beat();
@@ -52,7 +53,7 @@ impl Pulse {
         if self.stopped.load(Relaxed) { Err(Stopped) } else { Ok(()) }
     }
 
-    /// The thread waits for something that may take any time; the next turn ends that.
+    /// Tells the agent's health that the thread is about to wait for any length of time, until its next turn.
     pub(super) fn rest(&self) {
         if let Some(heart) = &self.heart {
             heart.rest();

@@ -1,4 +1,4 @@
-//! Reads the generations of one input for one output: each from where that output stands, oldest first.
+//! Reads the generations of one input for one output: oldest first, each from that output's cursor.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -23,19 +23,19 @@ use crate::event::{
 };
 use crate::telemetry::{GapReason, Heartbeat, LogLimiter};
 
-/// What a reader has to say.
+/// An item that a reader returns.
 #[derive(Debug)]
 pub(crate) enum ReaderItem {
-    /// The first look: where reading starts, for an output that knew nothing.
+    /// The first look is done: the cursor at which an output without a checkpoint starts.
     Started(Cursor),
     Chunk(Box<Chunk>),
     Gap(Gap),
 }
 
-/// Events, or a stretch without any, and what the cursor becomes once they are acknowledged.
+/// Events, or a stretch without any, and the progress that the cursor makes once they are acknowledged.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Positions are under its `generation`, which for an altered file is not the catalogue's.
+    /// Positions are under the batch's own `generation`, which for an altered file is not the catalogue's.
     pub(crate) batch: Batch,
     pub(crate) generation: Fingerprint,
     pub(crate) progress: Progress,
@@ -44,14 +44,14 @@ pub(crate) struct Chunk {
     pub(crate) file: Arc<str>,
     /// Bytes of the generation that an earlier process may have seen.
     pub(crate) existed: u64,
-    /// Its file was altered, and some of it may have been delivered before.
+    /// The file was altered, so some of these events may have been delivered before: duplicates are possible.
     pub(crate) again: bool,
-    /// Held by a line that needs the process's one large buffer.
+    /// Held by a line that needs the one large buffer of the process.
     pub(crate) permit: Option<Permit>,
 }
 
 impl Chunk {
-    /// Nothing but the news that a generation was read to its end.
+    /// A chunk without events: it only says that a generation was read to its end.
     fn end(generation: Fingerprint, file: Arc<str>, progress: Progress) -> Self {
         let offset = progress.offset;
         let batch = Batch {
@@ -69,7 +69,7 @@ impl Chunk {
     }
 }
 
-/// A stretch that is lost to this output.
+/// A stretch of bytes that this output has lost.
 #[derive(Clone, Debug)]
 pub(crate) struct Gap {
     pub(crate) reason: GapReason,
@@ -78,15 +78,15 @@ pub(crate) struct Gap {
     /// Where it begins.
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
-    /// More may be lost than `bytes` says.
+    /// More than `bytes` may be lost.
     pub(crate) at_least: bool,
-    /// Time of the last event before it and of the first after it, as far as known.
+    /// Time of the last event before the gap and of the first event after it, as far as known.
     pub(crate) from: Option<Nanos>,
     pub(crate) to: Option<Nanos>,
     pub(crate) progress: Progress,
 }
 
-/// See the module.
+/// Returns the chunks and gaps of one input to one output. See the header of this file.
 pub(crate) struct Reader {
     pub(super) shared: Arc<Shared>,
     pub(super) key: Key,
@@ -95,40 +95,40 @@ pub(crate) struct Reader {
     pub(super) large: Large,
     reading: Reading,
     pub(super) cursor: Cursor,
-    /// What to do at the first look; `None` once it is done.
+    /// Where to start, decided at the first look; `None` after it.
     start_at: Option<StartAt>,
-    /// Since when the first look is put off.
+    /// Since when the first look has been postponed.
     unsure: Option<Instant>,
-    /// When this process began.
+    /// When this process started.
     started: Nanos,
     /// Bytes of each generation at the first look.
     existed: Option<HashMap<Fingerprint, u64>>,
     pub(super) losses: Losses,
-    /// What was ever seen of the input.
+    /// Every generation ever seen of the input.
     roll: Arc<SeenGenerations>,
-    /// What earlier processes have seen of it.
+    /// The generations that earlier processes saw.
     remembered: Sightings,
     pub(super) unseen: Unseen,
-    /// The generations of the last look that may hold something to read, oldest first, and which look that was.
+    /// The number of the last look, and the generations in it that may hold unread bytes, oldest first.
     pending: (u64, Vec<Arc<Generation>>),
     pub(super) open: Option<Open>,
-    /// The plain file in which each generation was last read: to tell a copy, which may be shorter.
+    /// The plain file in which each generation was last read, to recognise a copy, which may be shorter.
     pub(super) files: HashMap<Fingerprint, FileId>,
-    /// Generations that are of no use before a moment.
+    /// Generations that are not read for now, and until when.
     pub(super) resting: HashMap<Fingerprint, Postponed>,
     /// Files of a finite list that cannot be read any further.
     pub(super) given_up: HashSet<Fingerprint>,
-    /// Errors of the disk that were said.
+    /// Limits the log lines about disk errors.
     pub(super) unreadable: LogLimiter<io::ErrorKind>,
     pub(super) pulse: Pulse,
 }
 
-/// Why a generation is not read for now.
+/// Why reading a generation is postponed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Postponed {
-    /// Its `.gz` may still be on its way here.
+    /// Its `.gz` may still be being written.
     Until(Instant),
-    /// It ends in a large line whose end is not there yet: nothing to be done while it has this length.
+    /// It ends in a large unfinished line: nothing can be read while the file has this length.
     Length(u64),
 }
 
@@ -177,7 +177,7 @@ impl Reader {
         }
     }
 
-    /// Shows in the agent's health whether the reading goes on.
+    /// Reports to the agent's health that the reader makes progress.
     pub(crate) fn shown_by(self, heart: Heartbeat) -> Self {
         Self { pulse: self.pulse.shown_by(heart), ..self }
     }
@@ -186,7 +186,8 @@ impl Reader {
         &self.reading
     }
 
-    /// The next chunk or gap, as soon as there is one; `None` once the input is stopped, or a finite list is read.
+    /// Blocks until there is a chunk or gap and returns it; `None` once the input is stopped or a finite list is
+    /// read.
     pub(crate) fn next(&mut self) -> Option<ReaderItem> {
         loop {
             let (view, news) = self.shared.view();
@@ -202,7 +203,7 @@ impl Reader {
         }
     }
 
-    /// Whether a finite list is read, as far as it can be: of the log itself an unfinished line is left.
+    /// Whether a finite list is read as far as possible. An unfinished last line of the live log is left unread.
     fn is_finished(&self, view: &View) -> bool {
         let read = |generation: &Arc<Generation>| {
             let progress = self.cursor.generations.get(&generation.fingerprint);
@@ -213,7 +214,7 @@ impl Reader {
         self.shared.is_finite() && view.generations.iter().all(read)
     }
 
-    /// One pass over the generations; `None` if there is nothing new in any.
+    /// One pass over the generations; `None` if none has anything new.
     pub(super) fn poll(&mut self, view: &View, now: Now) -> Option<ReaderItem> {
         if view.looks == 0 || self.is_too_early(view, now) {
             return None;
@@ -242,7 +243,8 @@ impl Reader {
         None
     }
 
-    /// Reads a stretch again that was given up half-way: nothing after it has been read.
+    /// Resets the progress of a generation to read a stretch again whose delivery was abandoned. Nothing after it has
+    /// been read.
     pub(crate) fn rewind(&mut self, generation: Fingerprint, progress: Progress) {
         self.open = None;
         self.resting.remove(&generation);
@@ -250,8 +252,8 @@ impl Reader {
         self.advance(generation, progress);
     }
 
-    /// Whether an output that wants all there is had better begin after the next look: what is hidden for a moment would
-    /// count as gone before it was there.
+    /// Whether an output with `start_at = "beginning"` should postpone its first look: a file that is unreadable for
+    /// a moment would count as gone before the output existed.
     fn is_too_early(&mut self, view: &View, now: Now) -> bool {
         self.start_at == Some(StartAt::Beginning)
             && view.unsure
@@ -263,7 +265,7 @@ impl Reader {
         if self.existed.is_some() {
             return None;
         }
-        // Of a compressed file nobody knows the length before its end.
+        // The length of a compressed file is unknown until it is read to its end.
         let length = |generation: &Generation| {
             if generation.is_compressed() { u64::MAX } else { generation.length }
         };
@@ -276,7 +278,7 @@ impl Reader {
             return None;
         };
         self.cursor = start::cursor(start_at, &view.generations, self.started, &self.key);
-        // What was gone before an output was there is no loss to it.
+        // Generations that were gone before this output existed are no loss to it.
         for (fingerprint, sighting) in remembered {
             if !view.generations.iter().any(|generation| generation.fingerprint == fingerprint) {
                 let offset = sighting.length;
@@ -292,7 +294,7 @@ impl Reader {
         Some(ReaderItem::Started(self.cursor.clone()))
     }
 
-    /// Leaves out, until the next look, what needs no second thought: there may be a thousand old backups.
+    /// Skips, until the next look, the generations that are finished: there may be a thousand old backups.
     fn list(&mut self, view: &View) {
         if self.pending.0 == view.looks {
             return;
@@ -352,8 +354,8 @@ impl Reader {
         self.cursor.generations.insert(fingerprint, progress);
     }
 
-    /// Bytes of a generation that an earlier process may have seen. One that came to light later is new only if its
-    /// first event is.
+    /// Bytes of a generation that an earlier process may have seen. A generation found after the first look is new
+    /// only if its first event is younger than this process.
     pub(super) fn existed(&self, generation: &Generation) -> u64 {
         let first = self.existed.as_ref().and_then(|existed| existed.get(&generation.fingerprint));
         let old = generation.time.is_none_or(|time| time < self.started);

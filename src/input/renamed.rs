@@ -1,9 +1,9 @@
-//! The file that the server may still be writing to although it was renamed: logrotate with `create`, and a server that
-//! does not open its log anew.
+//! Finds the renamed file that the server may still be writing to: logrotate with `create`, and a server that does
+//! not reopen its log.
 //!
-//! As long as the new log is empty, the newest other file is the *writer's file*. It is held open and linked whatever is
-//! read of it, since a cron job may compress and delete it at any time. If it grows while the log stays empty, that is
-//! proof, and it is reported.
+//! As long as the new log is empty, the newest other file is the *writer's file*. It is held open and linked even if
+//! all of it was read, since a cron job may compress and delete it at any time. If it grows while the log stays
+//! empty, that proves that the server still writes to it, and it is reported.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,10 +13,10 @@ use super::generation::Generation;
 use super::now::Now;
 use crate::event::Fingerprint;
 
-/// See the module.
+/// The state of this detection. See the header of this file.
 #[derive(Debug, Default)]
 pub(super) struct Renamed {
-    /// The newest file beside an empty log.
+    /// The newest file beside an empty log, to which the server may still write.
     writer: Option<Writer>,
     /// When the log itself was last there.
     seen: Option<Instant>,
@@ -27,14 +27,14 @@ struct Writer {
     fingerprint: Fingerprint,
     /// When the log was first seen empty.
     since: Instant,
-    /// How long its file was once a server that opens its log anew would have done so.
+    /// The length of its file after a server that reopens its log would have done so.
     length: Option<u64>,
     /// It has grown since then.
     grows: bool,
 }
 
 impl Renamed {
-    /// Takes in a look. `empty`: the log is there and holds nothing.
+    /// Updates the state from a look. `empty`: the log exists and is empty.
     pub(super) fn look(&mut self, all: &[Tracked], empty: bool, now: Now) {
         let newest = all.last().filter(|newest| empty && !newest.generation.live);
         let Some(newest) = newest.filter(|newest| !newest.generation.is_compressed()) else {
@@ -61,7 +61,7 @@ impl Renamed {
         self.writer = Some(Writer { length, grows, ..writer });
     }
 
-    /// Whether the log was there a moment ago: somebody renames it and makes a new one.
+    /// Whether the log existed a moment ago: it is being renamed, and a new one is about to be created.
     pub(super) fn is_between(&mut self, live_exists: bool, now: Now) -> bool {
         if live_exists {
             self.seen = Some(now.steady);
@@ -70,7 +70,7 @@ impl Renamed {
         !live_exists && self.seen.is_some_and(recent)
     }
 
-    /// Reopens the file that certainly grows, though it was closed by what its name says; answers that name.
+    /// Marks the file that certainly grows as not closed, whatever its name says; returns its name.
     pub(super) fn keep_open(&self, all: &mut [Tracked]) -> Option<Arc<str>> {
         let writer = self.writer.as_ref().filter(|writer| writer.grows)?;
         let tracked =
@@ -82,7 +82,7 @@ impl Renamed {
         Some(Arc::clone(&tracked.generation.name))
     }
 
-    /// The log is empty, so that what the newest file does has to be watched.
+    /// Whether the log is empty, so that the newest file has to be watched.
     pub(super) fn is_watching(&self) -> bool {
         self.writer.is_some()
     }

@@ -1,4 +1,4 @@
-//! Findings about how the log is rotated: what makes later events unreachable, though all is read at present.
+//! Findings about log rotation: conditions that make later events unreachable, although everything can be read now.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::catalogue::Found;
 use super::mounts::is_mounted_alone;
 use crate::telemetry::{FindingKind, InputFinding, InputStats, human};
 
-/// A log of this size without a backup is not rotated by anybody: managed clusters rotate at 512 MiB at most.
+/// A log of this size without a backup is not rotated at all: managed clusters rotate at 512 MiB at most.
 const LARGE: u64 = 2 << 30;
 
 /// Raises and clears these findings after a look at the directory of the log `path`; `None` if it cannot be listed.

@@ -1,4 +1,4 @@
-//! What the thread that looks at the directory and the threads that read tell each other.
+//! The state that the follower thread (which looks at the directory) and the reader threads of one input share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use super::watch::Change;
 use crate::config::Waits;
 use crate::event::{Cursor, Fingerprint};
 
-/// How far a reader has come in each generation: its offset, and whether it wants no more of it.
+/// The progress of a reader in each generation: its offset, and whether it needs no more of it.
 pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 
 /// The state of one input.
@@ -20,7 +20,7 @@ pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// Set while the state is locked, so that nobody who waits misses it; read in the middle of a file, too.
+    /// Set while the state is locked, so that no waiting thread misses it. Also read in the middle of a file.
     stopped: Arc<AtomicBool>,
     pub(super) waits: Waits,
 }
@@ -29,33 +29,33 @@ pub(super) struct Shared {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     view: View,
-    /// Counts everything that may have brought something to read.
+    /// Counts the events after which there may be something to read.
     news: u64,
-    /// Some file does not yet hold what tells whose it is.
+    /// Some file has no complete first event yet, so it has no fingerprint.
     awaited: bool,
-    /// Some file cannot be read until its mode or owner changes.
+    /// Some file is unreadable until its mode or owner changes.
     unread_file: bool,
-    /// Nothing will come that was not there at the first look.
+    /// The list of files is finite: nothing is added after the first look.
     finite: bool,
     readers: Vec<Reading>,
-    /// Threads in [`Shared::wait`]: without any, appended bytes need no waking.
+    /// Threads in [`Shared::wait`]. If there are none, appended bytes need not wake anybody.
     waiting: usize,
-    /// How far each generation has been read by whichever reader is ahead.
+    /// The offset up to which the most advanced reader has read each generation.
     furthest: HashMap<Fingerprint, u64>,
-    /// What every output had passed in the last checkpoint that was written, and in the one before.
+    /// The generations that every output had passed in the last checkpoint written, and in the one before.
     passed: [HashSet<Fingerprint>; 2],
-    /// Nobody takes this input.
+    /// No output takes this input.
     unread: bool,
-    /// Generations that the hold budget had no room for, as long as somebody may have to hear of it.
+    /// Generations that the hold budget had no room for. They are kept here until every reader has been told.
     let_go: BTreeMap<Fingerprint, Arc<Generation>>,
 }
 
-/// Whether generations are needed no more, so that what keeps them may go.
+/// Whether there are generations that no output needs any more, so that their links can be removed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Released {
-    /// With the checkpoint that was just written.
+    /// With the checkpoint just written.
     pub(super) now: bool,
-    /// With the next one: until then a damaged checkpoint would fall back to one that needs them.
+    /// With the next checkpoint: before it, a damaged checkpoint would fall back to one that still needs them.
     pub(super) next: bool,
 }
 
@@ -63,12 +63,12 @@ pub(super) struct Released {
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
     pub(super) generations: Arc<[Arc<Generation>]>,
-    /// Looks that succeeded so far; 0: nothing is known yet.
+    /// Successful looks so far. 0: nothing is known yet.
     pub(super) looks: u64,
     pub(super) outlook: Arc<Outlook>,
-    /// What is not shown may be there all the same: there is no log at all, or a file that cannot be read.
+    /// A generation that is not shown may exist all the same: there is no log at all, or some file cannot be read.
     pub(super) unsure: bool,
-    /// A file is there that does not yet hold what tells whose it is, or cannot be read.
+    /// Some file has no complete first event yet, so it has no fingerprint, or it cannot be read.
     pub(super) awaited: bool,
 }
 
@@ -78,17 +78,18 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements: a panic elsewhere does not spoil it.
+        // The state is consistent between any two statements, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last view, and a count that [`Shared::wait`] takes.
+    /// The last view, and the count that [`Shared::wait`] takes.
     pub(super) fn view(&self) -> (View, u64) {
         let state = self.lock();
         (state.view.clone(), state.news)
     }
 
-    /// `awaited`: a file is there that does not yet hold what tells whose it is; `unsure`: or of which nothing is known.
+    /// Publishes the result of a look. `awaited`: some file has no complete first event yet, so it has no
+    /// fingerprint. `unsure`: nothing is known about some file.
     pub(super) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool, unsure: bool) {
         let fingerprints: HashSet<_> =
             generations.iter().map(|generation| generation.fingerprint).collect();
@@ -104,13 +105,13 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// What the last look says of losses to come.
+    /// Publishes what the last look predicts about losses.
     pub(super) fn expect(&self, outlook: Arc<Outlook>) {
         self.lock().view.outlook = outlook;
     }
 
-    /// Something happened to a file, most likely bytes were appended. Answers whether the directory has to be looked at
-    /// again for that.
+    /// Notes a change of a file, most likely an append. Returns whether the directory has to be looked at again
+    /// because of it.
     pub(super) fn nudge(&self, change: Change) -> bool {
         let mut state = self.lock();
         state.news += 1;
@@ -120,7 +121,7 @@ impl Shared {
         state.awaited || (change == Change::Access && state.unread_file)
     }
 
-    /// There is one look, and reading ends when all that it found is read.
+    /// Makes the input finite: there is one look, and readers end when all that it found is read.
     pub(super) fn end_when_read(&self) {
         self.lock().finite = true;
     }
@@ -129,14 +130,14 @@ impl Shared {
         self.lock().finite
     }
 
-    /// Ends every wait, now and later.
+    /// Ends every wait, now and later: for shutdown.
     pub(super) fn stop(&self) {
         let _state = self.lock();
         self.stopped.store(true, Relaxed);
         self.changed.notify_all();
     }
 
-    /// For the loops of one thread over the input's files.
+    /// The pulse for the loops of one thread over the input's files.
     pub(super) fn pulse(&self) -> Pulse {
         Pulse::until(&self.stopped)
     }
@@ -145,7 +146,7 @@ impl Shared {
         self.stopped.load(Relaxed)
     }
 
-    /// Waits for news since `seen`, or until the time is up, or for the end; `false` at the end.
+    /// Waits for news since `seen`, a timeout, or the stop of the input; `false` once it is stopped.
     pub(super) fn wait(&self, seen: u64, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.waiting += 1;
@@ -157,7 +158,7 @@ impl Shared {
         !self.is_stopped()
     }
 
-    /// Waits until an instant, whatever happens, but for the end; `false` at the end.
+    /// Waits until an instant, ending early only if the input is stopped; `false` once it is stopped.
     pub(super) fn pause(&self, until: Instant) -> bool {
         let timeout = until.saturating_duration_since(Instant::now());
         drop(self.changed.wait_timeout_while(self.lock(), timeout, |_| !self.is_stopped()));
@@ -168,7 +169,7 @@ impl Shared {
         self.lock().readers.push(Arc::clone(reading));
     }
 
-    /// Whether the bytes of a generation up to `end` have been read by no reader before.
+    /// Whether no reader had read the bytes of a generation up to `end` before.
     pub(super) fn is_news(&self, fingerprint: Fingerprint, end: u64) -> bool {
         let mut state = self.lock();
         let furthest = state.furthest.entry(fingerprint).or_default();
@@ -177,7 +178,7 @@ impl Shared {
         news
     }
 
-    /// A checkpoint was written, with these cursors of all outputs that take this input.
+    /// A checkpoint was written with these cursors of all outputs of this input.
     pub(super) fn saved(&self, cursors: &[Option<&Cursor>]) -> Released {
         let complete = |cursor: &Cursor, fingerprint| {
             cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete)
@@ -208,13 +209,13 @@ impl Shared {
         Released { now, next }
     }
 
-    /// Whether no output will ask for this generation again, even if the last checkpoint turns out to be damaged.
+    /// Whether no output will need this generation again, even if the last checkpoint turns out to be damaged.
     pub(super) fn is_passed(&self, fingerprint: Fingerprint) -> bool {
         let state = self.lock();
         state.unread || state.passed.iter().all(|passed| passed.contains(&fingerprint))
     }
 
-    /// A generation is kept no longer, whoever has not read it.
+    /// Records that a generation is no longer kept, whether or not readers have finished it.
     pub(super) fn let_go(&self, generation: &Arc<Generation>) {
         let mut state = self.lock();
         let generation = Arc::new(Generation { held: None, ..(**generation).clone() });
@@ -223,7 +224,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// The first generation that was let go and is not among those that a reader is done with.
+    /// The oldest released generation that a reader is not done with.
     pub(super) fn spent(&self, done: impl Fn(Fingerprint) -> bool) -> Option<Arc<Generation>> {
         let state = self.lock();
         let mut spent: Vec<_> =
@@ -232,14 +233,14 @@ impl Shared {
         spent.first().map(|generation| Arc::clone(generation))
     }
 
-    /// Whether some reader has not finished with a generation.
+    /// Whether some reader still needs a generation.
     pub(super) fn is_wanted(&self, fingerprint: Fingerprint) -> bool {
         let readers = self.lock().readers.clone();
         wanted(&readers, fingerprint)
     }
 }
 
-/// Whether one of these readers has not finished with a generation.
+/// Whether one of these readers still needs a generation.
 fn wanted(readers: &[Reading], fingerprint: Fingerprint) -> bool {
     readers.iter().any(|reading| {
         let reading = reading.lock().unwrap_or_else(PoisonError::into_inner);

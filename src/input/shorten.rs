@@ -1,8 +1,8 @@
-//! The line that takes the place of one longer than `max_line_bytes`.
+//! Builds the shortened line that replaces one longer than `max_line_bytes`.
 
-/// Puts into an envelope that its bodies were left out for the line's length of so many bytes.
+/// Adds to an envelope an annotation with the length of the original line, whose bodies were removed.
 ///
-/// The event says so itself, in an annotation: whoever searches for it must see that it is not whole.
+/// The annotation is in the event itself: whoever finds the event must see that it is incomplete.
 pub(super) fn shortened(envelope: &[u8], length: u64) -> Vec<u8> {
     let note = format!(r#""auditrail.io/over-long-line-bytes":"{length}""#);
     let mut line = Vec::with_capacity(envelope.len() + note.len() + 20);
@@ -16,7 +16,7 @@ pub(super) fn shortened(envelope: &[u8], length: u64) -> Vec<u8> {
         line.extend_from_slice(&envelope[inside..]);
     } else {
         let ended = envelope.trim_ascii_end();
-        // Hand-edited lines may end with blanks.
+        // A line edited by hand may have trailing blanks.
         let body = ended.strip_suffix(b"}").unwrap_or(ended).trim_ascii_end();
         line.extend_from_slice(if body.is_empty() { b"{" } else { body });
         if body.len() > 1 {

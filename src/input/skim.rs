@@ -1,11 +1,12 @@
-//! Keeps the envelope of a line that is too long to hold: everything but `requestObject` and `responseObject`.
+//! Keeps the envelope of a line that is too long to hold in memory: everything except `requestObject` and
+//! `responseObject`.
 //!
-//! Bytes are pushed in as they are read; what comes out is the event as JSON without its bodies, in bounded memory.
+//! Bytes are pushed in as they are read. The result is the event as JSON without its bodies; memory is bounded.
 
-/// Bytes kept at most; the envelope of a true event is some kilobytes, for URI and user agent are bounded by the server.
+/// The most bytes kept. The envelope of a real event has some kilobytes, since the server limits URI and user agent.
 const KEPT: usize = 1 << 20;
 
-/// A line seen through a window.
+/// The state of a line of which only the envelope is kept.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 pub(super) struct Skim {
@@ -31,10 +32,10 @@ impl Skim {
         }
     }
 
-    /// The envelope, with what is still missing to make it valid JSON, and the length of the whole line.
+    /// The envelope, closed so that it is valid JSON, and the length of the whole line.
     pub(super) fn finish(mut self) -> (Vec<u8>, u64) {
         if self.depth > 0 || self.kept.len() >= KEPT {
-            // The line was torn or is none: only what is surely whole is kept.
+            // The line was torn, has too large an envelope, or is no event: only complete members are kept.
             self.kept.truncate(self.member);
             if self.kept.last() == Some(&b',') {
                 self.kept.pop();
@@ -80,7 +81,7 @@ impl Skim {
         }
     }
 
-    /// A comma or brace of the event itself: the member before it is whole.
+    /// Handles a comma or brace of the event itself: the member before it is complete.
     fn end_member(&mut self, byte: u8) {
         if self.body {
             self.kept.truncate(self.member);

@@ -1,6 +1,7 @@
 //! Opens a plain or compressed file at a decompressed offset and reads on from there.
 //!
-//! Offsets count decompressed bytes in both, so the reader above need not know which it has.
+//! Offsets count decompressed bytes in both cases, so the reader need not know which kind it has. A file that was
+//! truncated, replaced or damaged is reported as [`Trouble`].
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use super::pulse::{Pulse, Stopped};
 use crate::disk::ReadFile;
 use crate::event::{Key, Mark};
 
-/// Bytes decompressed or, compressed, read at once.
+/// Window in bytes: compressed bytes read at once, or bytes decompressed at once.
 const WINDOW: usize = 64 << 10;
-/// Bytes before the place read that are compared at each reading: a line's end with its time stamps.
+/// Bytes before the current offset that every read compares, to notice a truncation: the end of a line with its time
+/// stamps.
 const TAIL: usize = 512;
 
 /// A generation opened for reading.
@@ -23,27 +25,27 @@ pub(super) enum Source {
     Gzip(Box<Gzip>),
 }
 
-/// A file that is written to, or was.
+/// A plain file, which the server writes to or did write to.
 pub(super) struct Plain {
     file: Arc<ReadFile>,
     at: u64,
-    /// What the file begins with. Once that has changed, nothing in it is what it was.
+    /// The first bytes of the file. If they change, the whole file was replaced.
     probe: Arc<[u8]>,
-    /// What stands before `at`. Once that has changed, the file was cut and has grown again.
+    /// The bytes before `at`. If they change, the file was truncated and has grown again.
     tail: Vec<u8>,
 }
 
-/// A compressed backup. Several joined members are one stream.
+/// A compressed backup. Concatenated members are read as one stream.
 pub(super) struct Gzip {
     file: Arc<ReadFile>,
     decoder: FileDecoder,
     at: u64,
     /// The last bytes before the offset at which it was opened.
     before: Vec<u8>,
-    /// Bytes asked of the decoder at once. After damage it goes byte by byte, for what is decoded in the same call as
-    /// the damage is lost.
+    /// Bytes asked of the decoder at once. After damage this is 1, because bytes decoded in the same call as the
+    /// damage are lost.
     step: usize,
-    /// The damage that was met. A decoder says it once, and then that the file ends here.
+    /// The damage found. A decoder reports it once and then reports the end of the file.
     met: Option<(io::ErrorKind, String)>,
     pulse: Pulse,
 }
@@ -51,22 +53,23 @@ pub(super) struct Gzip {
 /// Why reading ended early.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The file begins with something else than it should: it was truncated, written over, or its name is another's.
+    /// The file has another beginning than expected: it was truncated or overwritten, or the name belongs to another
+    /// file.
     Replaced,
-    /// A compressed stream that breaks off or does not add up. Everything before it has been read.
+    /// The compressed stream is truncated or fails its checksum. Everything before the damage has been read.
     Damaged {
         error: io::Error,
-        /// Compressed bytes behind the damage.
+        /// Compressed bytes after the damage.
         rest: u64,
     },
-    /// A whole compressed stream that ends before the offset.
+    /// The compressed stream is intact but ends before the offset.
     Short,
-    /// So much of it holds no event that the rest is not read.
+    /// The file has held no event for so long that the rest is not read (`barren.rs`).
     Barren {
-        /// Bytes in the file behind what was read.
+        /// Bytes in the file after the last byte read.
         rest: u64,
     },
-    /// The input was stopped meanwhile.
+    /// The input was stopped during the read.
     Stopped,
     Io(io::Error),
 }
@@ -102,10 +105,10 @@ impl Source {
         Ok(Self::Plain(plain))
     }
 
-    /// Appends up to `room` bytes to `buffer`; 0 is the end, for now.
+    /// Appends up to `room` bytes to `buffer`; returns 0 at the current end.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>, room: usize) -> Result<usize, Trouble> {
         let start = buffer.len();
-        // Exactly: a line of many megabytes must not take twice its length.
+        // Reserves the exact size: a line of many megabytes must not take twice its length.
         buffer.reserve_exact(room);
         buffer.resize(start + room, 0);
         let got = match self {
@@ -116,7 +119,7 @@ impl Source {
         got
     }
 
-    /// Bytes in the file behind what was read: decompressed where it is plain, else compressed.
+    /// Bytes in the file after the last byte read: decompressed for a plain file, else compressed.
     pub(super) fn behind(&self) -> u64 {
         match self {
             Self::Plain(plain) => {
@@ -126,7 +129,8 @@ impl Source {
         }
     }
 
-    /// Whether the bytes before the offset at which it was opened are those that were once acknowledged.
+    /// Whether the bytes before the offset at which it was opened are those once acknowledged, according to their
+    /// mark.
     pub(super) fn matches(&self, mark: Mark, key: &Key) -> io::Result<bool> {
         match self {
             Self::Plain(plain) => holds(&plain.file, plain.at, mark, key),
@@ -138,7 +142,7 @@ impl Source {
     }
 }
 
-/// Whether a mark fits the bytes of a plain file before an offset.
+/// Whether the bytes of a plain file before an offset match a mark.
 pub(super) fn holds(file: &ReadFile, at: u64, mark: Mark, key: &Key) -> io::Result<bool> {
     let Some(from) = at.checked_sub(mark.length.into()) else { return Ok(false) };
     let mut before = vec![0; (mark.length as usize).min(Mark::LENGTH)];
@@ -150,7 +154,8 @@ pub(super) fn holds(file: &ReadFile, at: u64, mark: Mark, key: &Key) -> io::Resu
 }
 
 impl Plain {
-    /// The bytes before `at`; fewer where the file does not reach so far, which the mark of that place will tell.
+    /// The bytes before `at`; empty if the file is shorter, which the comparison with the mark of that offset
+    /// notices.
     fn before(&self) -> io::Result<Vec<u8>> {
         let length = usize::try_from(self.at).unwrap_or(TAIL).min(TAIL);
         let mut tail = vec![0; length];
@@ -182,7 +187,8 @@ impl Plain {
                 other => break other?,
             }
         };
-        // Looked at after the reading: if what stood before still does, so did what was read, and the end is one.
+        // Checked after the read: if the bytes before it are unchanged, the bytes just read and the end of the file
+        // are valid.
         if !self.is_as_it_was()? {
             return Err(Trouble::Replaced);
         }
@@ -205,12 +211,12 @@ pub(super) fn begins_with(file: &ReadFile, probe: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Whether a compressed file holds exactly so many bytes, with no damage.
+/// Whether a compressed file holds exactly `length` decompressed bytes and no damage.
 ///
 /// # Errors
 /// If the input is stopped meanwhile.
 pub(super) fn is_whole(file: Arc<ReadFile>, length: u64, pulse: &Pulse) -> io::Result<bool> {
-    // One more than there should be, so that what is longer shows.
+    // One byte more than expected, so that a longer file is noticed.
     let mut stream = decoder(file)?.take(length.saturating_add(1));
     let (mut scratch, mut read) = (vec![0; WINDOW], 0);
     loop {
@@ -227,7 +233,8 @@ pub(super) fn is_whole(file: Arc<ReadFile>, length: u64, pulse: &Pulse) -> io::R
 
 impl Gzip {
     fn open(file: Arc<ReadFile>, at: u64, probe: &[u8], pulse: &Pulse) -> Result<Self, Trouble> {
-        // The name may be another file's since the look; a damaged beginning is as good as what there is of it.
+        // The name may belong to another file since the look. If the beginning is damaged, the readable part of it is
+        // compared.
         let mut head = Vec::new();
         let mut stream = decoder(Arc::clone(&file))?.take(probe.len() as u64);
         match stream.read_to_end(&mut head) {
@@ -260,9 +267,9 @@ impl Gzip {
                     self.at += more as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What was read so far is read again with it.
+                // The next call reads again what was read so far.
                 Err(error) if !is_damage(&error) => return Err(Trouble::Io(error)),
-                // What was read before the damage is handed out first; the next call meets it again.
+                // The bytes before the damage are returned first; the next call returns the damage.
                 Err(error) if got > 0 => {
                     self.met = Some((error.kind(), error.to_string()));
                     break;
@@ -279,7 +286,7 @@ impl Gzip {
         Trouble::Damaged { error, rest: self.behind() }
     }
 
-    /// Compressed bytes that the decoder has not taken.
+    /// Compressed bytes that the decoder has not consumed.
     fn behind(&self) -> u64 {
         let length = self.file.metadata().map_or(0, |meta| meta.len());
         length.saturating_sub(self.decoder.consumed())
@@ -293,7 +300,7 @@ impl Gzip {
         Ok(())
     }
 
-    /// Decompresses up to `target` and keeps only the last of it.
+    /// Decompresses up to `target` and keeps only the last bytes, for the comparison with the mark.
     fn skip(&mut self, target: u64) -> Result<(), Trouble> {
         let mut scratch = vec![0; WINDOW.min(usize::try_from(target).unwrap_or(WINDOW))];
         let kept = target.saturating_sub(Mark::LENGTH as u64);
@@ -319,12 +326,12 @@ impl Gzip {
     }
 }
 
-/// Decompresses a file from its beginning. An error of the disk comes as the disk has it, for a decoder may say it in words
-/// of its own: what [`is_damage`] tells apart.
+/// Decompresses a file from its beginning. It returns a disk error with its original errno, because a decoder may
+/// reword it; [`is_damage`] needs the errno to tell the two apart.
 pub(super) struct FileDecoder(Decoder<BufReader<FromStart>>);
 
-/// See [`FileDecoder`]. Whoever else reads the file does not disturb it. What begins like nothing that is known is a `.gz`
-/// whose beginning is damaged.
+/// See [`FileDecoder`]. The file's shared read position is not used, so other readers are not disturbed. A file of no
+/// known format is taken for a gzip file with a damaged beginning.
 ///
 /// # Errors
 /// If its first bytes cannot be read.
@@ -334,14 +341,14 @@ pub(super) fn decoder(file: Arc<ReadFile>) -> io::Result<FileDecoder> {
     Ok(FileDecoder(Decoder::new(packing.unwrap_or(Packing::Gzip), compressed)))
 }
 
-/// Whether an error of [`FileDecoder`] is about what the file holds, and will be met again. What the disk did not give is
-/// tried again.
+/// Whether an error of [`FileDecoder`] is damage in the file, which every retry meets again. An error of the disk is
+/// retried.
 pub(super) fn is_damage(error: &io::Error) -> bool {
     error.raw_os_error().is_none()
 }
 
 impl FileDecoder {
-    /// Compressed bytes that the decoder has taken.
+    /// Compressed bytes that the decoder has consumed.
     fn consumed(&self) -> u64 {
         let buffer = self.0.source();
         buffer.get_ref().at - buffer.buffer().len() as u64
@@ -358,17 +365,17 @@ impl Read for FileDecoder {
     }
 }
 
-/// Reads a shared file with a place of its own in it.
+/// Reads a shared file at its own position.
 struct FromStart {
     file: Arc<ReadFile>,
     at: u64,
-    /// The error of the disk that was met last, if nothing was read since: its number.
+    /// Errno of the last disk error, if nothing was read since.
     failed: Option<i32>,
 }
 
 impl Read for FromStart {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        // A decoder may take an interruption for the end of the stream.
+        // EINTR is retried here, because a decoder may take it for the end of the stream.
         let read = loop {
             match self.file.read_at(into, self.at) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

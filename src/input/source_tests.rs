@@ -1,4 +1,4 @@
-//! What is read of plain and compressed files, whole, damaged and exchanged.
+//! Reading plain and compressed files that are intact, damaged or replaced.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn held(path: &Path, gzip: bool) -> OpenFile {
     OpenFile { file: Arc::new(ReadFile::open(path, Links::Followed).unwrap()), gzip, id: (0, 0) }
 }
 
-/// Everything that can be read from an offset, and whether the end was damage.
+/// All bytes that can be read from an offset, and whether they end in damage.
 fn drain(path: &Path, at: u64) -> (Vec<u8>, bool) {
     let mut source = match Source::open(held(path, true), at, &Arc::default(), &Pulse::default()) {
         Ok(source) => source,
@@ -60,7 +60,7 @@ fn a_backup_cut_anywhere_gives_a_prefix_and_is_damaged() {
             "cut at {cut} of {}",
             whole.len()
         );
-        // Without the trailer nothing of the text is missing.
+        // If only the trailer is missing, all of the text is read.
         assert!(cut < whole.len() - 8 || read == text, "cut at {cut} of {}", whole.len());
     }
 }
@@ -111,7 +111,7 @@ fn the_bytes_before_an_offset_are_recognised() {
     assert!(!source.matches(Mark::of(b"other\n", &key).unwrap(), &key).unwrap());
 }
 
-/// A disk that fails once is no damage: what could not be read is read the next time.
+/// A disk error that occurs once is not damage: a retry reads the bytes.
 #[test]
 fn an_error_of_the_disk_is_told_as_one_at_every_read_of_every_format_and_damages_nothing() {
     use crate::disk::{FaultKind, plan};

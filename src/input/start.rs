@@ -1,4 +1,4 @@
-//! Where an output begins that knows nothing of an input: `start_at`.
+//! Where an output without a checkpoint starts in an input: `start_at`.
 
 use std::io;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::config::StartAt;
 use crate::disk::ReadFile;
 use crate::event::{Cursor, Key, Mark, Nanos, Progress};
 
-/// A day, and what the last place on earth is behind UTC.
+/// A day, and how far the last place on earth is behind UTC.
 const LOCAL: Nanos = 36 * 3600 * 1_000_000_000;
 
-/// The cursor that leaves out what is not wanted.
+/// The initial cursor, which has passed everything that `start_at` excludes.
 pub(super) fn cursor(
     start_at: StartAt,
     generations: &[Arc<Generation>],
@@ -30,7 +30,7 @@ pub(super) fn cursor(
         let passed = match start_at {
             StartAt::Beginning => false,
             StartAt::CurrentFile | StartAt::End => !generation.live,
-            // Everything in a backup is older than its rotation.
+            // All events in a backup are older than its rotation.
             StartAt::Age(_) => rotated(generation).zip(since).is_some_and(|(at, since)| at < since),
         };
         if passed {
@@ -48,14 +48,14 @@ pub(super) fn cursor(
     cursor
 }
 
-/// When a backup was rotated at the latest. The server names the moment, in UTC; others name a day, an hour, and that in
-/// local time.
+/// When a backup was rotated at the latest. The server puts the exact time into the name, in UTC. Others put only a
+/// day or an hour there, in local time.
 fn rotated(generation: &Generation) -> Option<Nanos> {
     let vague = server_stamp(&generation.name).is_none();
     Some(generation.rotated?.saturating_add(if vague { LOCAL } else { 0 }))
 }
 
-/// The end of the last whole line.
+/// The progress at the end of the last whole line.
 fn end(file: &ReadFile, length: u64, key: &Key) -> io::Result<Progress> {
     let mut window = vec![0; 64 << 10];
     let mut to = length;

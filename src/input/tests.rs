@@ -1,4 +1,4 @@
-//! Scripts played on real files; see `play.rs` for their words.
+//! Scripts that tests play on real files; `play.rs` documents their commands.
 
 mod cut;
 mod cuts;

@@ -1,7 +1,7 @@
-//! How long until a backup that an output still needs is deleted.
+//! Estimates the time to loss: how long until a backup that an output still needs is deleted.
 //!
-//! From what can be seen: how fast the log grows, from its last rotations; how many backups the server keeps, once it was
-//! seen to delete one; how much the hold budget has left. It is an estimate, on the near side.
+//! The estimate uses how fast the log grows, from its last rotations; how many backups the server keeps, once it was
+//! seen to delete one; and how much of the hold budget is left. It is conservative: rather too short than too long.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,24 +11,25 @@ use super::Input;
 use super::generation::Generation;
 use crate::event::{Cursor, Fingerprint, Nanos};
 
-/// Rotations that tell how fast the log grows.
+/// The number of last rotations from which the growth rate is computed.
 const ROTATIONS: usize = 5;
 
-/// What is known of the server's ways and of the room that is left.
+/// The server's retention and the room left in the hold budget.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Outlook {
-    /// The backups beside the log.
+    /// The backups that still have their name beside the log.
     named: HashSet<Fingerprint>,
-    /// How many of them the server left when it deleted one.
+    /// How many backups the server left when it deleted one.
     keeps: Option<usize>,
-    /// Bytes that links may keep beyond what they keep now; `None` where nothing is kept.
+    /// Bytes that links may keep in addition to those kept now; `None` if links are off or fail.
     room: Option<u64>,
-    /// Bytes that a byte of the log takes on disk once it is a backup.
+    /// Bytes on disk for each byte of the log once it is a backup.
     density: f64,
 }
 
 impl Outlook {
-    /// Takes in what another look found. `files`: the backups beside the log with their bytes on disk.
+    /// Updates the outlook from another look. `files`: the backups beside the log with their lengths and their bytes
+    /// on disk.
     pub(super) fn take_in(
         &mut self,
         files: impl Iterator<Item = (Fingerprint, u64, u64)>,
@@ -50,7 +51,8 @@ impl Outlook {
         (self.named, self.room) = (named, room);
     }
 
-    /// Until the oldest backup that a cursor has not passed is lost; `None` while none waits, or nobody can tell.
+    /// Time until the oldest backup that a cursor has not passed is lost; `None` while there is none, or if it is
+    /// unknown.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub(super) fn time_to_loss(
         &self,
@@ -66,7 +68,7 @@ impl Outlook {
         let (rate, size) = rate(generations, now)?;
         let live = generations.iter().find(|generation| generation.live);
         let begun = live.map_or(0.0, |live| live.length as f64).min(size);
-        // Until the server deletes it.
+        // First the time until the server deletes it.
         let newer = |other: &&Arc<Generation>| {
             self.named.contains(&other.fingerprint) && other.rotated > oldest.rotated
         };
@@ -87,7 +89,8 @@ impl Outlook {
 }
 
 impl Input {
-    /// Until a backup that a cursor has not passed is deleted, at the present write rate; `None` while none waits.
+    /// Time until a backup that a cursor has not passed is deleted, at the present write rate; `None` while there is
+    /// none, or if it is unknown.
     pub(crate) fn time_to_loss(&self, cursor: &Cursor) -> Option<Duration> {
         let (view, _) = self.shared.view();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -96,7 +99,8 @@ impl Input {
     }
 }
 
-/// Bytes a second, and bytes a generation: from the last rotations, or since the last one where that is more.
+/// Bytes per second and bytes per generation. The rate is that of the last rotations, or that since the last one if
+/// it is higher.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn rate(generations: &[Arc<Generation>], now: Nanos) -> Option<(f64, f64)> {
     let mut rotated: Vec<_> = generations
@@ -110,7 +114,7 @@ fn rate(generations: &[Arc<Generation>], now: Nanos) -> Option<(f64, f64)> {
     let later: u64 = last[1..].iter().map(|(_, length)| length).sum();
     let before = if last.len() > 1 { later as f64 / seconds(*first, *newest) } else { 0.0 };
     let live = generations.iter().find(|generation| generation.live);
-    // The first moments after a rotation tell little.
+    // The first seconds after a rotation say little about the rate.
     let since = seconds(*newest, now).max(10.0);
     let present = live.map_or(0.0, |live| live.length as f64 / since);
     let size = last.iter().map(|(_, length)| length).sum::<u64>() as f64 / last.len() as f64;
@@ -126,7 +130,7 @@ mod tests {
     const SECOND: Nanos = 1_000_000_000;
     const MB: u64 = 1_000_000;
 
-    /// Backups of 100 MB, rotated each 100 s, and a live file that holds so much.
+    /// Backups of 100 MB, rotated every 100 s, and a live file of `live` bytes.
     fn log(backups: u8, live: u64) -> Vec<Arc<Generation>> {
         let generation = |n: u8, live: bool, length: u64| {
             Arc::new(Generation {

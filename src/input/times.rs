@@ -1,18 +1,18 @@
-//! When the events of a log were made, one after the other: what an undated one inherits, and how long the log paused.
+//! The times of successive events: the time that an event without one inherits, and the longest pause of the log.
 
 use crate::event::Nanos;
 
-/// The times of the events that were read last.
+/// The times of the last events read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// Of the last event that has one.
+    /// Time of the last event that has one.
     pub(super) last: Option<Nanos>,
     /// Longest time between two events that follow each other.
     pub(super) pause: Nanos,
 }
 
 impl Times {
-    /// Begins behind an event that was made at `last`; `None`: behind none that has a time.
+    /// Starts after an event that was created at `last`; `None`: after none that has a time.
     pub(super) fn after(last: Option<Nanos>) -> Self {
         Self { last, pause: 0 }
     }

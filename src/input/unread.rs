@@ -1,7 +1,9 @@
-//! Files that a listing shows and nobody may open: what was seen of them is owed, whatever becomes of them.
+//! Files that are listed but cannot be opened (permission denied): their events still have to be delivered or
+//! reported as a gap.
 //!
-//! Such a file is known by itself, which stays the same when it is renamed; once its server has named it, by that name
-//! too, which stays the same when it is compressed. When it can be read at last, it is known by what it holds.
+//! Such a file is identified by its inode and birth time, which survive a rename. Once the server has given it a
+//! backup name, it is also identified by that name, which survives compression. When the file can be read at last,
+//! its content identifies it.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,13 +18,14 @@ use super::names::{Name, Stamp, server_stamp};
 use super::now::Now;
 use crate::event::{Fingerprint, Key, Nanos, Readable, SeenGenerations};
 
-/// The clock of a file system is some milliseconds behind that of the server, and the stamp in a name is cut to one.
+/// The clock of a file system is some milliseconds behind that of the server, and the stamp in a name is truncated to
+/// the millisecond.
 const SLACK: Nanos = 10_000_000;
 
-/// Recognises files that cannot be read, by what is remembered of them.
+/// Recognises unreadable files by what is remembered of them.
 pub(super) struct Unread {
     key: Key,
-    /// `None` where nothing is remembered: for one look.
+    /// `None` if nothing is remembered: for a single look.
     roll: Option<Arc<SeenGenerations>>,
 }
 
@@ -35,7 +38,7 @@ impl Unread {
         self.roll = Some(roll);
     }
 
-    /// The generation that a file without access stands for; `None` if nothing is known even of the file.
+    /// The generation of a file that cannot be opened; `None` if not even its metadata or a lasting name is known.
     pub(super) fn track(&self, name: &Name, place: FilePlace, now: Now) -> Option<Tracked> {
         let meta = place.metadata().ok();
         let fingerprint = self.fingerprint(name, meta.as_ref())?;
@@ -77,8 +80,8 @@ impl Unread {
         known.or_else(named).or(own).or_else(by_name)
     }
 
-    /// What tells a file from others whose name may change before the next look, or the next process; `before` is what
-    /// the last look made of it.
+    /// Identifies a file whose name may change before the next look or the next process. `before` is its entry from
+    /// the last look.
     pub(super) fn own_of(
         &self,
         name: &Name,
@@ -97,21 +100,22 @@ impl Unread {
     }
 
     fn own(&self, meta: &Metadata) -> Fingerprint {
-        // An inode is used again, but not with the same time of birth.
+        // An inode may be reused, but not with the same birth time.
         let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let born = born.unwrap_or_default().as_nanos();
         self.key.hash(format!("unread {} {} {born}", meta.dev(), meta.ino()).as_bytes())
     }
 
-    /// A file can be read: what it was known by before is not missed.
+    /// A file can be read: what is remembered of it as an unreadable file is not reported as missing.
     pub(super) fn resolve(&self, name: &Name, place: &FilePlace, known: &IdentifiedFile) {
         let Some(roll) = self.roll.as_ref().filter(|roll| roll.has_unread()) else { return };
         let Ok(meta) = place.metadata() else { return };
         let fingerprint = known.head.fingerprint;
-        // Of a file that only a link keeps: the name that it was last seen under.
+        // For a file that only a link keeps: the name under which it was last seen.
         let seen = roll.stem_of(fingerprint).filter(|stem| server_stamp(stem).is_some());
         let stem = lasting(name).or(seen.as_deref());
-        // A file is compressed after it was filled, at some time.
+        // A file is compressed at any time after it was filled, so a compressed file's modification time says
+        // nothing.
         let rotated = stem.and_then(server_stamp).map(|stamp| stamp.saturating_add(SLACK));
         let last = rotated.or_else(|| if known.gzip { None } else { written(&meta) });
         let first = known.head.time.map(|first| first.saturating_sub(SLACK));
@@ -124,13 +128,13 @@ impl Unread {
     }
 }
 
-/// When a file was last written to.
+/// The modification time of a file.
 fn written(meta: &Metadata) -> Option<Nanos> {
     let since = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     Nanos::try_from(since.as_nanos()).ok()
 }
 
-/// A name that its file keeps. Numbers move up, and the log's own name goes to the next file.
+/// The part of a name that the file keeps. Rotation numbers increase, and the log's own name passes to the next file.
 fn lasting(name: &Name) -> Option<&str> {
     matches!(name.stamp, Some(Stamp::Time(_))).then_some(&*name.stem)
 }

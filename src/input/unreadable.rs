@@ -1,4 +1,4 @@
-//! What becomes of a generation that cannot be read on: it is tried again, given up, or its rest is told as a gap.
+//! Handles a generation that cannot be read any further: it is retried, given up, or its rest is reported as a gap.
 
 use std::io;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::event::Progress;
 use crate::telemetry::GapReason;
 
 impl Reader {
-    /// A disk that cannot be read is tried again for ever, but not in silence.
+    /// Logs, with a rate limit, that a file cannot be read. It is retried for ever.
     fn tell_unreadable(&mut self, generation: &Generation, error: &io::Error, now: Now) {
-        // Renamed or compressed between look and opening.
+        // It was renamed or compressed between the look and the opening.
         if error.kind() == io::ErrorKind::NotFound {
             return;
         }
@@ -32,7 +32,7 @@ impl Reader {
         }
     }
 
-    /// A file of a finite list cannot be read on: what is left of it stays unread, and whoever listed it sees that.
+    /// Gives up a file of a finite list. Its rest stays unread, and the caller that listed it sees that.
     fn give_up(&mut self, generation: &Generation, error: &str) {
         if self.shared.is_finite() && self.given_up.insert(generation.fingerprint) {
             let file = generation.place.path().display();
@@ -54,7 +54,7 @@ impl Reader {
                 return Filled::Gap(self.give_up_barren(generation, progress, rest));
             }
             Trouble::Stopped => return Filled::Drained,
-            // The next look tells what became of it.
+            // The next look finds out what became of it.
             Trouble::Replaced | Trouble::Short => {
                 self.give_up(generation, "it was replaced");
                 return Filled::Drained;
@@ -75,11 +75,11 @@ impl Reader {
         }
         let offset = progress.offset;
         tracing::warn!(file = %generation.place.path().display(), offset, %error, "backup is damaged, the rest of it is lost");
-        // Compressed, so at least so many.
+        // These are compressed bytes, so at least this many decompressed ones.
         Filled::Gap(self.rest_of(generation, progress, GapReason::DamagedGzip, (rest, true)))
     }
 
-    /// A file goes on and on without an event; `rest`: bytes that it has behind what was read.
+    /// Gives up a file that holds no event for too long; `rest`: bytes in the file after the last byte read.
     fn give_up_barren(&mut self, generation: &Generation, progress: &Progress, rest: u64) -> Gap {
         let (file, offset) = (generation.place.path().display(), progress.offset);
         let hint = "see who writes such files into the log's directory; if events stand in the rest of it, ship it with `auditrail replay`";
@@ -92,7 +92,7 @@ impl Reader {
         self.rest_of(generation, progress, GapReason::NoEvents, lost)
     }
 
-    /// What follows the last place read of a generation is lost: so many bytes, or at least so many.
+    /// A gap over the rest of a generation, of exactly or at least `bytes`.
     fn rest_of(
         &mut self,
         generation: &Generation,
@@ -116,12 +116,12 @@ impl Reader {
     }
 }
 
-/// Whether a damaged file will stay as it is.
+/// Whether a damaged file will not change any more.
 pub(super) fn settled(generation: &Generation, now: Now) -> bool {
     let meta = match &generation.held {
         Some(held) => held.file.metadata(),
         None => generation.place.metadata(),
     };
-    // Of a file that is gone the next look tells more.
+    // If the file is gone, the next look finds out more.
     meta.is_ok_and(|meta| is_settled(&meta, now))
 }

@@ -1,4 +1,5 @@
-//! Says "look again": the kernel's notifications where there are any, a timer everywhere. A hint, never the truth.
+//! Tells the follower to look again: inotify notifications where the kernel sends them, a timer everywhere. Only a
+//! hint; the listing decides.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,15 +9,15 @@ use std::time::Duration;
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// Names came, went or changed, perhaps.
+/// Names may have been added, removed or changed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hint;
 
-/// What happened to a file without a change of names.
+/// A change of a file that leaves names unchanged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
     Data,
-    /// Mode, owner, links or times.
+    /// Mode, owner, link count or times.
     Access,
 }
 
@@ -24,20 +25,20 @@ pub(super) enum Change {
 pub(super) struct Watch {
     hints: Receiver<Hint>,
     sender: SyncSender<Hint>,
-    /// Called from the kernel's side at once when bytes were appended or the mode changed, without waiting for a look; answers whether one
-    /// is needed all the same.
+    /// Called by the notification thread as soon as bytes were appended or the mode changed, without waiting for a
+    /// look. It returns whether a look is needed all the same.
     data: Arc<dyn Fn(Change) -> bool + Send + Sync>,
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
     pub(super) fn new(data: Arc<dyn Fn(Change) -> bool + Send + Sync>) -> Self {
-        // One waiting hint is as good as many.
+        // One pending hint is as good as many.
         let (sender, hints) = sync_channel(1);
         Self { hints, sender, data, watcher: None }
     }
 
-    /// A way to wake the watcher from elsewhere.
+    /// A sender that wakes the follower from another thread.
     pub(super) fn waker(&self) -> SyncSender<Hint> {
         self.sender.clone()
     }
@@ -47,7 +48,7 @@ impl Watch {
         self.watcher.is_some()
     }
 
-    /// Asks the kernel to report changes in a directory, in place of what was watched before.
+    /// Asks the kernel to report changes in a directory, instead of the one watched before.
     pub(super) fn set(&mut self, directory: &Path) -> notify::Result<()> {
         self.watcher = None;
         let (sender, data) = (self.sender.clone(), Arc::clone(&self.data));
@@ -57,7 +58,7 @@ impl Watch {
                     Ok(EventKind::Access(_)) => {}
                     Ok(EventKind::Modify(ModifyKind::Data(_))) if !data(Change::Data) => {}
                     Ok(EventKind::Modify(ModifyKind::Metadata(_))) if !data(Change::Access) => {}
-                    // Everything else, an overflow of the queue included, may concern names.
+                    // Any other event, including an overflow of the queue, may concern names.
                     _ => drop(sender.try_send(Hint)),
                 }
             })?;
@@ -66,7 +67,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits for a hint; `None` after the time is up.
+    /// Waits for a hint; `None` after the timeout.
     pub(super) fn wait(&self, timeout: Duration) -> Option<Hint> {
         self.hints.recv_timeout(timeout).ok()
     }

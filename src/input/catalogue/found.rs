@@ -1,4 +1,4 @@
-//! What one look at the directory found.
+//! The result of one look at the directory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::super::listing::{NotFollowed, Unfollowed};
 use super::super::pins::{self, Kept};
 use crate::disk::descriptors;
 
-/// What one look found.
+/// The result of one look.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::input) struct Found {
@@ -18,29 +18,29 @@ pub(in crate::input) struct Found {
     pub(in crate::input) generations: Vec<Arc<Generation>>,
     /// Files that could not be read, and why.
     pub(in crate::input) unreadable: Vec<(PathBuf, io::Error)>,
-    /// There was no descriptor left to look into some file: nothing is known of it.
+    /// No file descriptor was left to look into some file, so nothing is known about it.
     pub(in crate::input) spent: bool,
-    /// Something is about to change with time alone: look again after this.
+    /// Something will change with time alone: look again after this.
     pub(in crate::input) again: Option<Duration>,
-    /// A file is there that does not yet hold what tells whose it is.
+    /// Some file has no complete first event yet, so it has no fingerprint.
     pub(in crate::input) awaited: bool,
-    /// Of a file nothing is known, so that nothing can be said to be missing.
+    /// Nothing is known about some file, so no generation can be called missing.
     pub(in crate::input) unsure: bool,
     pub(in crate::input) live_exists: bool,
-    /// The log was there a moment ago: somebody renames it and makes a new one.
+    /// The log existed a moment ago: it is being renamed, and a new one is about to be created.
     pub(in crate::input) renaming: bool,
-    /// The log was moved or deleted, not by its server, which goes on writing to it.
+    /// The log was moved or deleted by somebody else than its server, which keeps writing to it.
     pub(in crate::input) moved: bool,
-    /// The file that the server goes on writing to, though it was renamed and the log stays empty.
+    /// The renamed file that the server keeps writing to while the new log stays empty.
     pub(in crate::input) not_reopened: Option<Arc<str>>,
     pub(in crate::input) backups: usize,
     pub(in crate::input) kept: Kept,
-    /// Files that look like backups and are not followed.
+    /// Files that look like backups but are not followed.
     pub(in crate::input) unfollowed: Vec<Unfollowed>,
 }
 
 impl Found {
-    /// A file could not be looked into.
+    /// Records that a file could not be opened or read.
     pub(super) fn failed(&mut self, path: &Path, is_log: bool, error: io::Error) {
         if descriptors::is_spent(&error) {
             self.spent = true;

@@ -1,4 +1,5 @@
-//! Puts together what one look found and what earlier looks knew: each generation once, oldest first.
+//! Merges the files that one look found with the generations that earlier looks knew: each generation once, oldest
+//! first.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +13,7 @@ use super::super::source::begins_with;
 use super::Tracked;
 use crate::event::Fingerprint;
 
-/// The generations of a look in the making.
+/// The list of generations that a look is putting together.
 #[derive(Default)]
 pub(super) struct Next {
     tracked: Vec<Tracked>,
@@ -20,7 +21,7 @@ pub(super) struct Next {
 }
 
 impl Next {
-    /// Of two files with one fingerprint the one of higher rank counts.
+    /// Adds a file. Of two files with one fingerprint the one of higher rank is kept.
     pub(super) fn add(&mut self, tracked: Tracked) {
         match self.places.get(&tracked.generation.fingerprint) {
             None => {
@@ -34,8 +35,8 @@ impl Next {
         }
     }
 
-    /// Puts backups in the order of their first events: names give numbers, days and local times, which cannot be
-    /// compared. One without any goes by its name, or stays behind the one before it.
+    /// Sorts backups by their first events: the numbers, days and local times in names cannot be compared. A backup
+    /// without events is placed by its name, or stays after its predecessor.
     pub(super) fn sort(&mut self) {
         let mut before = None;
         let mut keyed: Vec<_> = std::mem::take(&mut self.tracked)
@@ -53,8 +54,8 @@ impl Next {
             fingerprints.map(|(at, tracked)| (tracked.generation.fingerprint, at)).collect();
     }
 
-    /// Adds the generations that are held open but have no name any more: deleted, compressed, or moved away. Each
-    /// keeps its place among its neighbours.
+    /// Adds the generations that are held open but have lost their name: they were deleted, compressed, or moved
+    /// away. Each keeps its place among its neighbours.
     pub(super) fn with_nameless(
         mut self,
         before: Vec<Tracked>,
@@ -76,7 +77,7 @@ impl Next {
             } else if wanted(old.generation.fingerprint) || pinned(&old) {
                 match still_there(&old, now, live_exists, pins) {
                     Ok(still) => nameless.extend(still.map(|one| (place, one))),
-                    // A disk that cannot be read for a while takes nothing away.
+                    // A disk that is unreadable for a while does not remove a generation.
                     Err(_) => nameless.push((place, without_name(&old))),
                 }
             }
@@ -94,7 +95,7 @@ impl Next {
     }
 }
 
-/// A generation as the last look knew it, but without a name: so it is not the live log.
+/// A generation as the last look knew it, but without a name, so it is not the live log.
 fn without_name(old: &Tracked) -> Tracked {
     let mut generation = Arc::clone(&old.generation);
     if generation.live {
@@ -103,7 +104,7 @@ fn without_name(old: &Tracked) -> Tracked {
     Tracked { generation, id: old.id, grown: old.grown, named: false }
 }
 
-/// A generation without a name, if its open file still holds it.
+/// A generation without a name, if an open file or link still holds it.
 ///
 /// # Errors
 /// If its file cannot be read.
@@ -117,7 +118,7 @@ fn still_there(
         && old.generation.closed
         && pins.is_some_and(|pins| pins.has(old.generation.fingerprint))
     {
-        // Its link was looked at; nobody reads it now, and there may be thousands.
+        // Its link was checked already. No reader needs it now, so it is not opened: there may be thousands.
         return Ok(Some(without_name(old)));
     }
     let linked = pins.and_then(|pins| pins.file_of(&old.generation)).transpose()?;
@@ -132,10 +133,10 @@ fn still_there(
             return Ok(None);
         }
         let grown = if length == old.generation.length { old.grown } else { now.steady };
-        // A file that was moved away is written to until there is a new one.
+        // A file that was moved away is still written to until there is a new one.
         (length, live_exists && now.steady.duration_since(grown) >= now.waits.closed, grown)
     };
-    // Our own link may go later.
+    // The agent's own link may be removed later.
     let unnamed = old.generation.unnamed.or_else(|| unnamed(&meta, own));
     let id = held.id;
     let held = Some(held);

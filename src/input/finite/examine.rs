@@ -1,4 +1,4 @@
-//! Looks whether a file holds audit events at all, before any of it is sent.
+//! Checks whether a file holds audit events at all, before any of it is sent.
 
 use super::super::pulse::Pulse;
 use super::Listed;
@@ -7,13 +7,13 @@ use crate::event::{Format, Record};
 use crate::input::assembly::{Assembly, Limits};
 use crate::input::source::{Source, Trouble};
 
-/// Bytes in which the format is looked for.
+/// Bytes at the beginning in which the format is detected.
 const BEGINNING: usize = 64 << 10;
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 100 << 20 };
 
 impl Listed {
-    /// What the file is, if there is text in it and no audit event. One that cannot be read or is damaged is no such file:
-    /// whoever reads it says so.
+    /// The format of a file that holds text but no audit event; `None` for other files. An unreadable or damaged file
+    /// is `None` too: whoever reads it reports that.
     pub(crate) fn foreign(&self) -> Option<Format> {
         let bytes = beginning(self, BEGINNING).ok()?;
         Format::of_bytes(&bytes).or_else(|| {
@@ -23,7 +23,7 @@ impl Listed {
         })
     }
 
-    /// Reads up to the first event.
+    /// Counts lines up to the first event.
     fn count(&self) -> Result<Counted, Trouble> {
         let generation = &self.generation;
         let mut source = Source::open(generation.open()?, 0, &generation.probe, &Pulse::default())?;
@@ -33,7 +33,7 @@ impl Listed {
             let mut assembly = Assembly::new(rest, 0, None, None);
             loop {
                 assembly.take_lines(&LIMITS);
-                // Such a line is skimmed by whoever ships it.
+                // Whoever ships such an over-long line shortens it.
                 ended = assembly.unfinished() > LIMITS.max_line_bytes;
                 if ended || assembly.is_full(&LIMITS) {
                     break;
@@ -58,7 +58,7 @@ impl Listed {
     }
 }
 
-/// What was read.
+/// The lines counted.
 #[derive(Default)]
 struct Counted {
     events: bool,

@@ -1,10 +1,11 @@
-//! Tells a compressed file of several members or streams, such as `cat a.gz b.gz` makes: an offset in it is none in the log that
-//! the server wrote, which compresses each backup by itself.
+//! Recognises compressed files of several concatenated members or streams, such as `cat a.gz b.gz` makes. An offset
+//! in such a file is no offset in the server's log, because the server compresses each backup by itself.
 //!
-//! The beginning of a member is looked for in the compressed bytes, as what Go's and other writers of gzip put there; of
-//! other formats what each stream begins with. It could stand in the middle of a member by chance, of gzip once in 2^40
-//! bytes or so, of zstd once in 2^32, and pbzip2 makes a stream of each 900 kB of one log: then the file's events are looked up by
-//! their content for no need, and nothing else happens.
+//! It searches the compressed bytes for the beginning of a second member: for gzip, a header as Go's and other
+//! writers of gzip make it; for other formats, the magic bytes of a stream. A match can stand in the middle of a
+//! member by chance: for gzip once in 2^40 bytes or so, for zstd once in 2^32. And pbzip2 makes a stream of every 900
+//! kB of one log. In these cases the file's events are looked up by their content without need, and nothing else
+//! happens.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -16,23 +17,23 @@ use super::super::files::format_of;
 use super::super::packing::{Foreign, Packing, begin_of};
 use crate::event::Fingerprint;
 
-/// Magic and method of a gzip member (RFC 1952, 2.3.1).
+/// Magic bytes and method of a gzip member (RFC 1952, 2.3.1).
 const GZIP: &[u8] = &[0x1f, 0x8b, 8];
-/// Of a zstd frame (RFC 8878, 3.1.1).
+/// Magic bytes of a zstd frame (RFC 8878, 3.1.1).
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-/// Of an xz stream, with the first of its flags.
+/// Magic bytes of an xz stream, with the first of its flags.
 const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0, 0];
-/// Of the first block in a bzip2 stream, after `BZh` and a digit.
+/// Magic bytes of the first block in a bzip2 stream, after `BZh` and a digit.
 const BZIP2: &[u8] = &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
-/// Bytes of a member's header.
+/// Bytes of a gzip member's header.
 const HEADER: usize = 10;
 const WINDOW: usize = 256 << 10;
 
-/// Tells one joined file from others with the same beginning.
+/// Distinguishes one joined file from others with the same beginning.
 pub(super) struct Digest([u8; 32]);
 
 impl Digest {
-    /// A fingerprint under which no generation of the server's stands.
+    /// A fingerprint that no generation of the server has.
     pub(super) fn fingerprint(&self, fingerprint: Fingerprint) -> Fingerprint {
         Fingerprint::cut(
             &Sha256::new()
@@ -44,7 +45,7 @@ impl Digest {
     }
 }
 
-/// Whether a file begins as a compression does that can be read; the format where it is another.
+/// Whether a file is compressed in a supported format; an unsupported format is the inner error.
 pub(super) fn is_packed(place: &FilePlace) -> io::Result<Result<bool, Foreign>> {
     Ok(format_of(&Arc::new(place.open()?))?.map(|packing| packing.is_some()))
 }
@@ -69,7 +70,7 @@ pub(super) fn digest_of(place: &FilePlace, number: u64) -> io::Result<Digest> {
     }
 }
 
-/// Whether a second member begins anywhere.
+/// Whether a second member begins anywhere in the file.
 fn scan(packing: Packing, mut file: impl Read) -> io::Result<bool> {
     let magic = match packing {
         Packing::Gzip => GZIP,
@@ -78,7 +79,7 @@ fn scan(packing: Packing, mut file: impl Read) -> io::Result<bool> {
         Packing::Bzip2 => BZIP2,
     };
     let mut buffer = Vec::with_capacity(WINDOW + HEADER);
-    // The first member's own header does not count.
+    // The header of the first member does not count.
     let mut first = true;
     loop {
         let kept = buffer.len().min(HEADER - 1);
@@ -96,7 +97,7 @@ fn scan(packing: Packing, mut file: impl Read) -> io::Result<bool> {
     }
 }
 
-/// Whether flags, extra flags and operating system are such as writers of gzip make.
+/// Whether flags, extra flags and operating system have values that writers of gzip use.
 fn is_header(bytes: &[u8]) -> bool {
     matches!(bytes, [_, _, _, flags, _, _, _, _, extra, system, ..]
         if matches!(flags, 0 | 8) && matches!(extra, 0 | 2 | 4) && matches!(system, 0 | 3 | 7 | 10 | 11 | 255))

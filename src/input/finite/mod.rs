@@ -1,8 +1,8 @@
-//! A finite list of files in place of a followed log: what `replay` ships and `verify` compares.
+//! A finite list of files instead of a followed log: what `replay` ships and `verify` compares.
 //!
-//! The same files as a followed log, recognised in the same way: a plain file wins over its `.gz`, one generation that
-//! lies there several times counts once (`same.rs`), and positions are those that the agent gives. `joined.rs` tells files in
-//! which offsets mean something else, `examine.rs` those that hold no events.
+//! Files are recognised in the same way as those of a followed log: a plain file takes precedence over its `.gz`,
+//! duplicates of one generation count once (`same.rs`), and positions are those that the agent gives. `joined.rs`
+//! recognises files in which offsets mean something else, `examine.rs` files that hold no events.
 
 use std::fs;
 use std::io;
@@ -26,19 +26,19 @@ use crate::config::Waits;
 use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key, Nanos};
 
-/// One file to be read, which holds one generation.
+/// A file to read, which holds one generation.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub(super) generation: Arc<Generation>,
-    /// As it was named or found.
+    /// The path as it was given or found.
     pub(crate) path: PathBuf,
-    /// It has no readable event: its fingerprint depends on this node's key.
+    /// It has no readable event, so its fingerprint depends on this node's key.
     pub(crate) keyed: bool,
-    /// Names of files that hold the beginning of this one, or the same.
+    /// Names of the files that hold the same bytes as this one, or the beginning of it.
     pub(crate) copies: Vec<Arc<str>>,
 }
 
-/// Why a path cannot be taken.
+/// Why a path was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListError {
     #[error("cannot read {path}")]
@@ -65,7 +65,7 @@ impl Listed {
         Arc::clone(&self.generation.name)
     }
 
-    /// Decompressed bytes; of a `.gz` what its trailer says, which is true for one member below 4 GiB.
+    /// Decompressed bytes. For a `.gz` the length in its trailer, which is right for one member below 4 GiB.
     pub(crate) fn length(&self) -> u64 {
         self.generation.length
     }
@@ -75,17 +75,17 @@ impl Listed {
         self.generation.time
     }
 
-    /// When it was rotated, if its name tells: what is in it is older, but for a moment.
+    /// When it was rotated, if its name says so: its events are older, except for a moment.
     pub(crate) fn rotated(&self) -> Option<Nanos> {
         names::server_stamp(&self.generation.name)
     }
 
-    /// Its offsets are not those of the log that the server wrote: events are looked up by their content.
+    /// Its offsets are not those of the server's log: events are looked up by their content.
     pub(crate) fn by_content(&self) -> bool {
         self.generation.by_content
     }
 
-    /// The same under a fingerprint that no generation of the server's has.
+    /// The same file under a fingerprint that no generation of the server has.
     fn without_positions(mut self, digest: &joined::Digest) -> Self {
         let generation = Arc::make_mut(&mut self.generation);
         generation.fingerprint = digest.fingerprint(generation.fingerprint);
@@ -99,8 +99,8 @@ impl Listed {
     }
 }
 
-/// Lists files and directories, oldest first. `live` is the followed log: the backups in a directory are named after
-/// it, and if it is among the files it is read up to its last whole line.
+/// Lists files and directories, oldest first. `live` is the followed log: the backups in a directory are recognised
+/// by its name, and the log itself is read up to its last whole line.
 ///
 /// # Errors
 /// If one of the paths cannot be read, or a directory holds no log.
@@ -120,8 +120,8 @@ pub(crate) fn list(paths: &[PathBuf], live: &Path, key: &Key) -> Result<Vec<List
     Ok(found.listed())
 }
 
-/// A piece of something that has no positions of its own, written to a file; `None` if it holds no line. `number` tells
-/// it from other pieces with the same bytes.
+/// One piece of a stream without positions of its own, written to a file; `None` if it holds no line. `number`
+/// distinguishes it from other pieces with the same bytes.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -146,12 +146,13 @@ pub(crate) fn spooled(
     Ok(Some(listed))
 }
 
-/// What was found so far.
+/// The files found so far.
 struct Finding<'a> {
     live: &'a Path,
     live_id: Option<FileId>,
     files: Files,
-    /// Files that are held open from the beginning, so that neither rotation nor compression takes them away meanwhile.
+    /// The most files held open from the beginning, so that rotation and compression cannot remove them before they
+    /// are read.
     most: usize,
     found: Vec<Listed>,
 }
@@ -168,7 +169,7 @@ impl<'a> Finding<'a> {
         name.to_string_lossy().into_owned()
     }
 
-    /// The log and its backups in a directory.
+    /// Adds the log and its backups in a directory.
     fn directory(&mut self, directory: &Path) -> Result<(), ListError> {
         let read = |source| ListError::Read { path: directory.to_owned(), source };
         let live = self.live_name();
@@ -183,7 +184,7 @@ impl<'a> Finding<'a> {
         })
     }
 
-    /// A file that was named, whatever its name is.
+    /// Adds a file that was named explicitly, whatever its name is.
     fn file(&mut self, path: &Path) -> Result<(), ListError> {
         let place = FilePlace::asked_for(path.to_owned());
         let gzip = joined::is_packed(&place)
@@ -199,11 +200,11 @@ impl<'a> Finding<'a> {
         let wrong = |source| ListError::Read { path: place.path().to_owned(), source };
         let id = file_id(&place.metadata().map_err(wrong)?);
         let live = !name.gzip && Some(id) == self.live_id;
-        // Nothing is waited for: a file that breaks off is taken as it is.
+        // Nothing is waited for: a truncated file is taken as it is.
         let closed = Name { stamp: name.stamp.or(Some(Stamp::Number(0))), ..name.clone() };
         let now = Now::now(Waits { settled: std::time::Duration::ZERO, ..Waits::USUAL });
         let name = if live { name } else { &closed };
-        // Of an empty file there is nothing to tell.
+        // An empty file holds nothing to list.
         let found = self.files.identify(name, &place, now, |_| None).map_err(wrong)?;
         let Identified::As(known) = found else {
             return Ok(());
@@ -211,7 +212,7 @@ impl<'a> Finding<'a> {
         if name.doubled && known.head.time.is_none() {
             return Ok(());
         }
-        // The bytes tell, whatever the name says.
+        // The content decides, whatever the name says.
         let live = live && !known.gzip;
         let packed = known.gzip;
         let digest = if packed { joined::digest(&place).map_err(wrong)? } else { None };
@@ -226,7 +227,7 @@ impl<'a> Finding<'a> {
         Ok(())
     }
 
-    /// By the time of the first event; what has none by its name.
+    /// Sorted by the time of the first event; a file without one by its name.
     fn listed(self) -> Vec<Listed> {
         let mut listed = same::told_apart(self.found);
         let time = |one: &Listed| one.first().or(one.generation.rotated).unwrap_or(Nanos::MAX);

@@ -1,8 +1,8 @@
-//! Files that begin with the same event, and so have one fingerprint: copies, or different logs.
+//! Files with the same first event, and so the same fingerprint: duplicates, or different logs.
 //!
 //! A file is a copy if all of it is the beginning of another. Different logs must not share positions: one keeps the
-//! fingerprint, and that of each other one is made of the first bytes in which it differs. Which one keeps it depends on
-//! what the files hold and not on their names, so that a later run finds the same.
+//! fingerprint, and each other gets one derived from the first bytes in which it differs. The content decides which
+//! one keeps it, not the names, so a later run gives the same result.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -16,10 +16,10 @@ use crate::event::Fingerprint;
 use crate::input::source::{Source, Trouble};
 
 const WINDOW: usize = 64 << 10;
-/// Bytes from the first difference that enter into the fingerprint, at most.
+/// The most bytes after the first difference that enter the fingerprint.
 const DIFFERENCE: usize = 4096;
 
-/// Takes the copies out, and gives each different log a fingerprint of its own.
+/// Removes the copies, and gives each different log its own fingerprint.
 pub(super) fn told_apart(files: Vec<Listed>) -> Vec<Listed> {
     let mut by_print = BTreeMap::<Fingerprint, Vec<Listed>>::new();
     for file in files {
@@ -40,12 +40,12 @@ pub(super) fn told_apart(files: Vec<Listed>) -> Vec<Listed> {
     done
 }
 
-/// The files of a group that are no copies; first the one that keeps the fingerprint.
+/// The files of a group that are not copies; the one that keeps the fingerprint comes first.
 fn without_copies(mut group: Vec<Listed>) -> Vec<Listed> {
     if group.len() < 2 {
         return group;
     }
-    // A file stands right before one that goes on where it ends; of equal ones the better stands last.
+    // A file is sorted directly before one that continues where it ends; of equal files the better one comes last.
     group.sort_by(|a, b| {
         let order = Difference::between(a, b).order;
         order
@@ -63,17 +63,17 @@ fn without_copies(mut group: Vec<Listed>) -> Vec<Listed> {
         }
     }
     kept.reverse();
-    // The followed log has the positions that the agent gives.
+    // The followed log keeps the fingerprint: its positions are those that the agent gives.
     kept.sort_by_key(|file| !file.is_live());
     kept
 }
 
-/// How two files compare.
+/// The result of comparing two files.
 struct Difference {
     order: Ordering,
-    /// Where they differ, or the shorter one ends.
+    /// Where they differ, or where the shorter one ends.
     at: u64,
-    /// The first is the beginning of the second.
+    /// The first file is the beginning of the second.
     is_beginning: bool,
 }
 
@@ -110,7 +110,7 @@ fn derived(file: &Listed, at: u64) -> Fingerprint {
         text.consume(step);
     }
     let mut rest = text.window().to_vec();
-    // A window may end right behind the difference.
+    // A window may end directly after the difference.
     text.consume(rest.len());
     rest.extend_from_slice(text.window());
     rest.truncate(DIFFERENCE);
@@ -123,12 +123,12 @@ fn derived(file: &Listed, at: u64) -> Fingerprint {
     Fingerprint::cut(&hash.finalize())
 }
 
-/// What a file holds, decompressed, as far as it can be read.
+/// The decompressed content of a file, as far as it can be read.
 struct Text {
     source: Option<Source>,
     buffer: Vec<u8>,
     used: usize,
-    /// The disk did not give the rest of it.
+    /// A disk error prevented reading the rest.
     failed: bool,
 }
 
@@ -141,7 +141,7 @@ impl Text {
         Self { source: opened.ok(), buffer: Vec::new(), used: 0, failed }
     }
 
-    /// What comes next; nothing at the end, or where the damage begins.
+    /// The next bytes; empty at the end or where damage begins.
     fn window(&mut self) -> &[u8] {
         if self.used == self.buffer.len()
             && let Some(source) = &mut self.source
@@ -162,7 +162,7 @@ impl Text {
     }
 }
 
-/// The beginning of what a file holds, and the reason why no more can be read.
+/// The first bytes of a file's content. Damage ends them early; other errors are returned.
 pub(super) fn beginning(file: &Listed, length: usize) -> Result<Vec<u8>, Trouble> {
     let generation = &file.generation;
     let mut source = Source::open(generation.open()?, 0, &generation.probe, &Pulse::default())?;

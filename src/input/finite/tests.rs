@@ -14,7 +14,7 @@ use crate::event::{Cursor, Format};
 
 const KEY: Key = Key([5; 32]);
 
-/// A directory of logs, and what the followed log in it is called.
+/// A directory of logs, in which `audit.log` is the followed log.
 struct Stage(TempDir);
 
 impl Stage {
@@ -47,7 +47,7 @@ impl Stage {
         Config::parse(&text, Path::new("a.toml"), &|_| None).unwrap().inputs.remove(0)
     }
 
-    /// Everything that can be read of the files, and how many of them were read to their end.
+    /// All events of the files, and how many of the files were read to their end.
     fn read(&self, files: &[Listed]) -> (Vec<String>, usize) {
         let input = Input::finite(self.config(), KEY, files);
         let cursor = Some(Cursor::default());
@@ -164,7 +164,7 @@ fn a_file_that_was_replaced_since_is_given_up_and_not_waited_for() {
     assert_eq!(stage.read(&files), (events(&["b"]), 1));
 }
 
-/// Wherever the disk fails: no list leaves out a file that holds something of its own.
+/// At whatever read the disk fails, a list never leaves out a file that holds events of its own.
 #[test]
 fn a_file_that_the_disk_does_not_give_is_not_taken_for_a_copy() {
     let stage = Stage::new(&[("one", &lines(&["a", "x"])), ("two", &lines(&["a", "b", "c"]))]);
@@ -208,7 +208,7 @@ fn of_files_with_one_first_event_only_a_true_beginning_is_a_copy() {
     let long = files.iter().find(|file| *file.name() == *"long.log").unwrap();
     let copies: std::collections::BTreeSet<_> = long.copies.iter().map(|name| &**name).collect();
     assert_eq!(copies, ["again.log.gz", "short.log"].into());
-    // In whichever order they are named, and from wherever they were copied.
+    // The result does not depend on the order in which the files are named.
     let mut turned = names;
     turned.reverse();
     assert_eq!(shipped(&turned).1, fingerprints);

@@ -1,24 +1,25 @@
-//! The date, or date and time, that a rotation puts into a file name.
+//! Parses the date, or date and time, that a rotation puts into a file name.
 //!
-//! logrotate's `dateformat` may have `%Y %m %d %H %M %S %V %s` in any order, and people write it with dashes, dots,
-//! underscores or nothing between. Other tools add `T`, fractions and a zone. A text that is no real date is none, so that
-//! `audit-2026-13-21.log` stays a stranger. Without a zone it is read as UTC, though most of them are local time: the
-//! moment orders names, and what is in a file is ordered by its events.
+//! logrotate's `dateformat` may have `%Y %m %d %H %M %S %V %s` in any order, and people separate them with dashes,
+//! dots, underscores or nothing. Other tools add `T`, fractions and a time zone. A text that is no valid date is
+//! refused, so `audit-2026-13-21.log` is not followed. Without a time zone it is read as UTC, although most are local
+//! time: the date only orders names, and the events order the content.
 
 use crate::event::{Nanos, rfc3339};
 
 const SECOND: Nanos = 1_000_000_000;
-/// Years that a log of Kubernetes can be of, with room on both sides: what is no year is then seldom taken for one.
+/// The years that a Kubernetes log can be from, with a margin on both sides, so that other numbers are seldom taken
+/// for a year.
 const YEARS: std::ops::Range<i64> = 1970..2200;
 
-/// Reads a whole text as a moment.
+/// Parses a whole text as a date or time.
 pub(super) fn moment(text: &str) -> Option<Nanos> {
     let forms: [fn(Text<'_>) -> Option<Nanos>; 6] =
         [year_first, day_first, month_first, month_only, week, unix];
     forms.iter().find_map(|form| form(Text(text.as_bytes())))
 }
 
-/// `20060102`, `2006-01-02`, and what may follow.
+/// `20060102`, `2006-01-02`, and an optional time.
 fn year_first(mut text: Text<'_>) -> Option<Nanos> {
     let year = text.digits(4)?;
     let joint = text.one_of(b"-._");
@@ -28,13 +29,13 @@ fn year_first(mut text: Text<'_>) -> Option<Nanos> {
     text.clock(midnight(year, month, day)?)
 }
 
-/// `02012006`, `02-01-2006`, and what may follow.
+/// `02012006`, `02-01-2006`, and an optional time.
 fn day_first(mut text: Text<'_>) -> Option<Nanos> {
     let (day, month, year) = text.year_last()?;
     text.clock(midnight(year, month, day)?)
 }
 
-/// `01-02-2006`, and what may follow.
+/// `01-02-2006`, and an optional time.
 fn month_first(mut text: Text<'_>) -> Option<Nanos> {
     let (month, day, year) = text.year_last()?;
     text.clock(midnight(year, month, day)?)
@@ -73,7 +74,7 @@ fn midnight(year: i64, month: i64, day: i64) -> Option<Nanos> {
     YEARS.contains(&year).then(date)?
 }
 
-/// What is left to be read.
+/// The text that is not parsed yet.
 #[derive(Clone, Copy)]
 struct Text<'a>(&'a [u8]);
 
@@ -82,7 +83,7 @@ impl Text<'_> {
         self.0.is_empty()
     }
 
-    /// The next so many digits.
+    /// Parses exactly `count` digits.
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         let number = Text(digits).all_digits()?;
@@ -90,7 +91,7 @@ impl Text<'_> {
         Some(number)
     }
 
-    /// All of it, as a number.
+    /// Parses all of it as a number.
     fn all_digits(self) -> Option<i64> {
         if self.0.is_empty() || self.0.len() > 18 {
             return None;
@@ -100,19 +101,19 @@ impl Text<'_> {
         })
     }
 
-    /// The next byte, if it is one of these.
+    /// Consumes the next byte if it is one of these.
     fn one_of(&mut self, bytes: &[u8]) -> Option<u8> {
         let (first, rest) = self.0.split_first().filter(|(first, _)| bytes.contains(first))?;
         self.0 = rest;
         Some(*first)
     }
 
-    /// What stood between the last two numbers has to stand here too.
+    /// Requires the separator that stood between the last two numbers.
     fn again(&mut self, joint: Option<u8>) -> Option<()> {
         joint.is_none_or(|joint| self.one_of(&[joint]).is_some()).then_some(())
     }
 
-    /// Two numbers and a year.
+    /// Parses two numbers and a year.
     fn year_last(&mut self) -> Option<(i64, i64, i64)> {
         let first = self.digits(2)?;
         let joint = self.one_of(b"-._");
@@ -121,7 +122,7 @@ impl Text<'_> {
         Some((first, second, self.digits(4)?))
     }
 
-    /// The time of day, if there is one: hours, minutes, seconds, a fraction, a zone; or seconds since 1970.
+    /// Parses the optional time of day: hours, minutes, seconds, a fraction, a zone; or seconds since 1970.
     fn clock(mut self, day: Nanos) -> Option<Nanos> {
         if self.is_empty() {
             return Some(day);
@@ -141,7 +142,7 @@ impl Text<'_> {
         if self.is_empty() {
             return Some(time);
         }
-        // Between minutes and seconds a dash is no sign.
+        // A dash between minutes and seconds is a separator, not the sign of a zone.
         if let Some(offset) = self.zone().filter(|_| joint != Some(b'-')) {
             return Some(time - offset);
         }
@@ -157,7 +158,7 @@ impl Text<'_> {
         Some(time - self.zone()?)
     }
 
-    /// The rest as a zone, in nanoseconds east of Greenwich; nothing at all is UTC.
+    /// Parses the rest as a zone, in nanoseconds east of Greenwich. An empty rest is UTC.
     fn zone(mut self) -> Option<Nanos> {
         if matches!(self.0, b"" | b"Z" | b"z") {
             return Some(0);

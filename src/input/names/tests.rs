@@ -122,12 +122,12 @@ fn the_oldest_comes_first_and_the_live_file_last() {
     );
 }
 
-/// How `strftime` would write a moment, for what people put into `dateformat`.
+/// Formats a time as `strftime` does, for the formats that people use as `dateformat`.
 fn written(format: &str, at: jiff::Timestamp) -> String {
     at.to_zoned(jiff::tz::TimeZone::UTC).strftime(format).to_string()
 }
 
-/// Formats that tell seconds, so that what is a second apart is told apart.
+/// Formats with seconds, so that times one second apart differ.
 const EXACT: &[&str] = &[
     "%Y%m%d%H%M%S",
     "%Y%m%d-%H%M%S",
@@ -140,7 +140,7 @@ const EXACT: &[&str] = &[
     "%Y-%m-%d-%s",
     "%Y_%m_%d_%H%M%S",
 ];
-/// Formats that tell less.
+/// Coarser formats.
 const COARSE: &[&str] = &[
     "%Y%m%d",
     "%Y-%m-%d",

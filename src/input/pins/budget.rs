@@ -1,4 +1,5 @@
-//! What links may keep, and which go first when that is spent.
+//! The hold budget: how many bytes links may keep on disk, and which links are removed first when the budget is
+//! exceeded.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use crate::config::MinFree;
 use crate::telemetry::human;
 
 impl Pins {
-    /// Lets the oldest go until the rest is within the budget; whether any went. Only what nothing else keeps costs
-    /// anything.
+    /// Removes the oldest links until the rest is within the budget and `min_free`; returns whether it removed any.
+    /// Only files that nothing but a link keeps count.
     pub(in crate::input) fn within_budget(&mut self, all: &mut Vec<Tracked>) -> bool {
         let mut kept = self.kept().alone;
         if kept == 0 {
@@ -18,7 +19,7 @@ impl Pins {
         }
         let mut short = self.short_of_space();
         let mut gone = Vec::new();
-        // First what costs nobody anything: the `.gz` of these is there still.
+        // First the links that cost nobody anything: the `.gz` of these files still exists beside the log.
         let (copies, only): (Vec<_>, Vec<_>) =
             all.iter().enumerate().partition(|(_, tracked)| tracked.named);
         for (at, tracked) in copies.into_iter().chain(only) {
@@ -34,14 +35,14 @@ impl Pins {
             short = short.saturating_sub(bytes);
             gone.push(at);
         }
-        // From the end, so that the places stay what they are; said oldest first.
+        // Removed from the end, so that the indexes stay valid; reported oldest first.
         gone.sort_unstable();
         let gone: Vec<_> = gone.into_iter().rev().map(|at| all.remove(at)).collect();
         gone.iter().rev().for_each(|tracked| self.let_go(tracked));
         !gone.is_empty()
     }
 
-    /// Bytes that may be kept beyond what is; `None` where no link is made.
+    /// Bytes that links may keep in addition to those kept now; `None` if links are off or fail.
     pub(in crate::input) fn room(&self) -> Option<u64> {
         if self.hold.max_bytes == 0 || self.failing {
             return None;
@@ -51,13 +52,13 @@ impl Pins {
         Some(room.min(free.saturating_sub(self.asked(total))))
     }
 
-    /// Bytes that are free on the file system of the links, and those that it has.
+    /// The free bytes and all bytes of the file system of the links.
     fn space(&self) -> Option<(u64, u64)> {
         let space = self.directory.as_ref()?.space().ok()?;
         Some((space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
     }
 
-    /// What `min_free` comes to.
+    /// `min_free` in bytes.
     fn asked(&self, total: u64) -> u64 {
         match self.hold.min_free {
             MinFree::Bytes(bytes) => bytes,
@@ -65,7 +66,7 @@ impl Pins {
         }
     }
 
-    /// Bytes that `min_free` asks for and the file system does not have.
+    /// Free bytes that `min_free` asks for and the file system lacks.
     fn short_of_space(&self) -> u64 {
         let Some((free, total)) = self.space() else { return 0 };
         self.asked(total).saturating_sub(free)
@@ -74,7 +75,7 @@ impl Pins {
     fn let_go(&mut self, tracked: &Tracked) {
         let generation = &tracked.generation;
         self.remove(generation.fingerprint);
-        // Beside the log its `.gz` is there still.
+        // Its `.gz` still exists beside the log.
         if tracked.named {
             return;
         }
@@ -91,7 +92,7 @@ impl Pins {
         self.tell_let_go(generation);
     }
 
-    /// Tells the readers that a generation is kept no longer.
+    /// Tells the readers that a generation is no longer kept.
     pub(in crate::input) fn tell_let_go(&self, generation: &Arc<Generation>) {
         self.shared.let_go(generation);
     }

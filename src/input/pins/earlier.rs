@@ -1,4 +1,5 @@
-//! Takes over what an earlier process left in the hold directory, and sees whether that directory is still in its place.
+//! Takes over the links that an earlier process left in the hold directory, and checks that this directory is still
+//! in its place.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,7 +11,7 @@ use crate::disk::{OwnDirectory, Standing};
 use crate::event::Fingerprint;
 
 impl Pins {
-    /// Looks whether the open directory is still the one beside the log.
+    /// Checks whether the open directory is still the one at the configured path.
     pub(super) fn see_directory(&mut self) {
         let Some(directory) = &self.directory else { return };
         match directory.standing() {
@@ -29,7 +30,8 @@ impl Pins {
         }
     }
 
-    /// Reads the directory that an earlier process left. What its names say is verified before it is read.
+    /// Takes over the directory that an earlier process left. A file is checked against its link's name before it is
+    /// read.
     pub(super) fn adopt(&mut self) {
         match self.take_over() {
             Ok(()) => self.adoption = Adoption::Done,
@@ -64,7 +66,8 @@ impl Pins {
                 Whose::Foreign => foreign.push(name.to_string_lossy().into_owned()),
             }
         }
-        // It may be all that keeps its file. Where the link that it was to replace is there, that is as good.
+        // An unfinished link may be all that keeps its file. If the link that it was to replace exists, that one is
+        // as good.
         for (fingerprint, gzip, name) in unfinished {
             if self.has(fingerprint) {
                 left += u64::from(directory.remove(&name).is_ok());
@@ -86,7 +89,7 @@ impl Pins {
         Ok(())
     }
 
-    /// Of a plain file and its `.gz` the plain one is whole: it is removed last.
+    /// Of a plain file and its `.gz` the plain one is certainly complete, so the link of the `.gz` is removed.
     fn found(&mut self, fingerprint: Fingerprint, pin: Pin) {
         if let Some(other) = self.links.insert(fingerprint, pin.clone()) {
             let (keep, drop) = if pin.gzip { (other, pin) } else { (pin, other) };
@@ -96,9 +99,10 @@ impl Pins {
     }
 }
 
-/// Whether the error may pass without anybody changing the hold directory, as that of a disk or a lack of descriptors does.
+/// Whether the error may pass without anybody changing the hold directory, such as a disk error or a lack of file
+/// descriptors.
 fn passes(error: &io::Error) -> bool {
     let lasting = [io::ErrorKind::NotADirectory, io::ErrorKind::PermissionDenied];
-    // Our own errors (`NotOurs`, `NoFile`) carry no errno.
+    // The agent's own errors (`NotOurs`, `NoFile`) carry no errno.
     error.raw_os_error().is_some() && !lasting.contains(&error.kind())
 }

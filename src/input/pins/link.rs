@@ -1,4 +1,4 @@
-//! Makes links, and says where that is impossible.
+//! Makes hard links, and reports why one cannot be made.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,7 +13,8 @@ use super::{Pin, Pins, name, point};
 use crate::disk::OwnDirectory;
 
 impl Pins {
-    /// The name beside the log is of another file than the link: the server compressed it, or somebody copied it.
+    /// Handles a name beside the log that belongs to another file than the link: the server compressed the file, or
+    /// somebody copied it. Returns whether the link was replaced.
     pub(super) fn other_file(
         &mut self,
         tracked: &mut Tracked,
@@ -23,7 +24,7 @@ impl Pins {
         let generation = &tracked.generation;
         let replace = match (pin.gzip, generation.gzip) {
             (false, true) => {
-                // The log itself, truncated since, while what it held was copied and compressed.
+                // The linked file is the log itself, truncated since; its former content was copied and compressed.
                 let other = !begins_with(&pin.open()?.file, &generation.probe)?;
                 if !other && (wait || !self.is_whole(tracked, pin)?) {
                     point(tracked, pin);
@@ -31,19 +32,19 @@ impl Pins {
                 }
                 true
             }
-            // A copy; the link's own file may have been cut short since.
+            // A copy; the linked file may have been truncated since.
             (false, false) => {
                 let file = pin.open()?.file;
                 file.metadata()?.len() < generation.length
                     || !begins_with(&file, &generation.probe)?
             }
-            // Compressed again, or decompressed: what is kept is as good.
+            // Compressed again, or decompressed: the linked file is as good.
             (true, _) => false,
         };
         if replace { self.link(tracked) } else { Ok(false) }
     }
 
-    /// Whether the `.gz` beside the log holds all that the plain file does. It is read through once.
+    /// Whether the `.gz` beside the log holds everything that the plain file does. Reads all of it once.
     fn is_whole(&mut self, tracked: &Tracked, pin: &Pin) -> io::Result<bool> {
         let file = tracked.generation.place.open()?;
         let meta = file.metadata()?;
@@ -59,12 +60,12 @@ impl Pins {
         Ok(whole)
     }
 
-    /// Makes the link of a named file, in place of an older one; `false` if the name is another file's by now.
+    /// Links a named file and replaces an older link; `false` if the name belongs to another file by now.
     pub(super) fn link(&mut self, tracked: &Tracked) -> io::Result<bool> {
         let generation = &tracked.generation;
         let name = self.naming.name(generation.fingerprint, generation.gzip);
         let (name, beside) = (OsString::from(&name), OsString::from(name + ".new"));
-        // The open file, not its name: that may be another's by now, or a link to elsewhere.
+        // Links the open file, not its name: the name may belong to another file by now, or be a symbolic link.
         let held = generation.held.as_ref().filter(|held| held.id == tracked.id);
         let held = held.map_or_else(
             || OpenFile::open(&generation.place, generation.gzip),
@@ -75,7 +76,7 @@ impl Pins {
         }
         let directory = self.ready()?;
         match directory.stat(&beside) {
-            // It could not be given its name the last time, and it may be all that keeps the file.
+            // The rename failed last time, and this link may be all that keeps the file.
             Ok(stat) if stat.id == held.id => {}
             Ok(_) => {
                 directory.remove(&beside)?;
@@ -92,14 +93,14 @@ impl Pins {
         };
         let before = self.links.insert(generation.fingerprint, pin.clone());
         if let Some(before) = before.filter(|before| before.name != pin.name) {
-            // The new one first, durably.
+            // The new link is fsynced before the old one is removed.
             directory.sync()?;
             before.directory.remove(&before.name)?;
         }
         Ok(true)
     }
 
-    /// The hold directory, made where it is missing.
+    /// The hold directory; creates it if it is missing.
     fn ready(&mut self) -> io::Result<Arc<OwnDirectory>> {
         if let Some(directory) = &self.directory {
             return Ok(Arc::clone(directory));
@@ -109,7 +110,7 @@ impl Pins {
         Ok(directory)
     }
 
-    /// Says that links fail, once for each kind of failure.
+    /// Logs that links fail, once for each kind of failure.
     pub(super) fn tell(&mut self, error: &io::Error) {
         // The file was renamed or removed since the listing.
         if error.kind() == io::ErrorKind::NotFound {

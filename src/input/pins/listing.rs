@@ -1,4 +1,4 @@
-//! What stands in a hold directory, for people.
+//! Lists and removes links in a hold directory, for the command line.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,30 +7,30 @@ use super::name::{LinkName, agent_of};
 use crate::disk::OwnDirectory;
 use crate::event::Key;
 
-/// A link in a hold directory, of whichever agent.
+/// A link in a hold directory, made by any agent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct HeldLink {
     pub(crate) path: PathBuf,
-    /// The agent that made it, as its name says.
+    /// The agent that made it, according to its name.
     pub(crate) agent: String,
     pub(crate) input: String,
     /// Device and inode of the file.
     pub(crate) id: (u64, u64),
     /// Bytes on disk.
     pub(crate) bytes: u64,
-    /// Nothing else keeps the file.
+    /// The link is the file's only name.
     pub(crate) alone: bool,
 }
 
-/// The agent with this key, as it is named in its links.
+/// The name that the agent with this key has in its links.
 pub(crate) fn agent_name(key: &Key) -> String {
     agent_of(key)
 }
 
-/// The links in a hold directory in the order of their names. Files of others are left out.
+/// Lists the links in a hold directory, sorted by name. Other files are left out.
 ///
 /// # Errors
-/// If the directory cannot be read; one that is not there has no links.
+/// If the directory cannot be read. A missing directory counts as empty.
 pub(crate) fn held_links(directory: &Path) -> io::Result<Vec<HeldLink>> {
     let directory = match OwnDirectory::open(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -42,7 +42,7 @@ pub(crate) fn held_links(directory: &Path) -> io::Result<Vec<HeldLink>> {
             continue;
         };
         let stat = match directory.stat(&name) {
-            // Removed meanwhile.
+            // It was removed since the listing.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             stat => stat?,
         };
@@ -58,7 +58,7 @@ pub(crate) fn held_links(directory: &Path) -> io::Result<Vec<HeldLink>> {
 /// Removes a link.
 ///
 /// # Errors
-/// If that is not allowed; one that is gone already is no failure.
+/// If removing it is not permitted. A link that is gone already is no error.
 pub(crate) fn remove_link(link: &HeldLink) -> io::Result<()> {
     let (Some(directory), Some(name)) = (link.path.parent(), link.path.file_name()) else {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Names of links, which say whose they are, and what to do where none can be made.
+//! The names of links, which tell which agent, input and generation they belong to, and the hints for links that
+//! cannot be made.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +8,8 @@ use std::sync::Arc;
 use crate::disk::{self, Links, NotOurs, OwnDirectory, ReadFile};
 use crate::event::{Fingerprint, Key};
 
-/// `AGENT-INPUT-FINGERPRINT.log`, and `.gz` behind it: the agent is known by the key in its state directory.
+/// `AGENT-INPUT-FINGERPRINT.log`, with `.gz` after it for a compressed file. The agent is identified by the key in
+/// its state directory.
 #[derive(Debug)]
 pub(super) struct Naming {
     agent: String,
@@ -15,24 +17,24 @@ pub(super) struct Naming {
     inputs: Vec<Arc<str>>,
 }
 
-/// An agent is known by the key in its state directory.
+/// The short name of an agent, derived from the key in its state directory.
 pub(super) fn agent_of(key: &Key) -> String {
     let mut agent = key.hash(b"hold").to_string();
     agent.truncate(AGENT);
     agent
 }
 
-/// Digits of an agent's name.
+/// Hex digits of an agent's name.
 const AGENT: usize = 8;
 
-/// What the name of a link says.
+/// A parsed link name.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct LinkName {
     pub(super) agent: String,
     pub(super) input: String,
     pub(super) fingerprint: Fingerprint,
     pub(super) gzip: bool,
-    /// It was being made when its agent was killed.
+    /// It has its temporary name: its agent was killed while making it.
     pub(super) unfinished: bool,
 }
 
@@ -56,21 +58,21 @@ impl LinkName {
     }
 }
 
-/// Who made a file in the hold directory.
+/// The owner of a file in the hold directory.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Whose {
     Own {
         fingerprint: Fingerprint,
         gzip: bool,
     },
-    /// Likewise, under the name that it has while it is being made.
+    /// This input's too, but still under its temporary name.
     Unfinished {
         fingerprint: Fingerprint,
         gzip: bool,
     },
-    /// Of another input of this agent.
+    /// Another input of this agent.
     Sibling,
-    /// Of this agent and of no more use: its input is gone.
+    /// Made by this agent and no longer needed: its input is gone.
     Left,
     Foreign,
 }
@@ -106,7 +108,7 @@ impl Naming {
     }
 }
 
-/// Gives an input's links its new name, so that what they keep is not taken for what an earlier configuration left.
+/// Renames an input's links to its new name, so that they are not taken for leftovers of an earlier configuration.
 ///
 /// # Errors
 /// If one cannot be renamed.
@@ -126,7 +128,7 @@ pub(crate) fn rename_links(directory: &Path, key: &Key, from: &str, to: &str) ->
     Ok(())
 }
 
-/// What to do where a link cannot be made.
+/// The hint for a link that cannot be made.
 pub(super) fn way_out(error: &io::Error) -> &'static str {
     if NotOurs::of(error).is_some() {
         return "see who made it, and remove it if it is not yours; or set `hold.dir` to a directory of the agent's own in the same mount";
@@ -153,10 +155,10 @@ pub(super) fn way_out(error: &io::Error) -> &'static str {
     }
 }
 
-/// Tries a link of the log in the hold directory, and removes it.
+/// Makes a trial link of the log in the hold directory and removes it.
 ///
 /// # Errors
-/// The failure and the way out.
+/// The failure and the hint.
 pub(crate) fn try_link(log: &Path, directory: &Path) -> Result<(), (io::Error, &'static str)> {
     let trial = format!(".auditrail-check-{}", std::process::id());
     let tried = ReadFile::open(log, Links::Trusted).and_then(|log| {
@@ -165,7 +167,7 @@ pub(crate) fn try_link(log: &Path, directory: &Path) -> Result<(), (io::Error, &
                 directory.link(&log, trial.as_ref())?;
                 directory.remove(trial.as_ref())
             }
-            // `run` makes the directory, as another user perhaps: the one above tells as much.
+            // `run` creates the directory, perhaps as another user. A trial link in its parent directory says as much.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let trial = directory.parent().unwrap_or(directory).join(&trial);
                 disk::hard_link(&log, &trial)?;

@@ -1,4 +1,4 @@
-//! Files without a link, kept over a restart by systemd's descriptor store.
+//! Keeps open files without a link across a restart, in systemd's file descriptor store.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -11,11 +11,11 @@ use super::name::Whose;
 use crate::event::Fingerprint;
 use crate::telemetry::systemd_fdstore;
 
-/// As many as the unit asks systemd to keep.
+/// The most files stored: `FileDescriptorStoreMax=` of the unit.
 const FILES: usize = 256;
 
 impl Pins {
-    /// Takes what an earlier process gave to systemd for this input, and leaves the rest.
+    /// Takes the files that an earlier process stored for this input, and leaves the others.
     pub(in crate::input) fn taking(mut self, stored: &mut Vec<(String, File)>) -> Self {
         for (name, file) in std::mem::take(stored) {
             match self.naming.whose(&name) {
@@ -29,22 +29,23 @@ impl Pins {
         self
     }
 
-    /// The files that an earlier process gave to systemd: what each should be, and where it can be opened once more.
+    /// The files that an earlier process stored: the expected fingerprint, the place to open it, and whether it is
+    /// compressed.
     pub(in crate::input) fn taken(&mut self) -> Vec<(Fingerprint, FilePlace, bool)> {
         std::mem::take(&mut self.taken)
     }
 
-    /// What such a file is cannot be told yet: it is among those of the next look, too.
+    /// Returns a stored file that cannot be identified yet, for the next look.
     pub(in crate::input) fn take_later(&mut self, file: (Fingerprint, FilePlace, bool)) {
         self.taken.push(file);
     }
 
-    /// Whether a generation has to be kept and no link does that.
+    /// Whether a generation must be kept and has no link.
     pub(in crate::input) fn is_bare(&self, fingerprint: Fingerprint) -> bool {
         self.hold.max_bytes > 0 && !self.has(fingerprint) && !self.shared.is_passed(fingerprint)
     }
 
-    /// Gives systemd what no link keeps, and takes back what is of no more use.
+    /// Stores the open files that have no link, and removes those no longer needed.
     pub(in crate::input) fn store(&mut self, all: &[Tracked]) {
         if !systemd_fdstore::is_there() {
             return;

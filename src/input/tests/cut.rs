@@ -1,10 +1,10 @@
-//! State 16 in all its forms: files that were cut, written anew or replaced below what was read.
+//! State 16 in all its forms: files that were truncated, rewritten or replaced below the offset already read.
 
 use super::check;
 use super::play::{LIMITS, Play, event, gz_of};
 use crate::config::StartAt;
 
-/// Lines of 5 KiB, so that there are marks between them.
+/// Lines of 5 KiB, so that there are marks of the cursor between them.
 const LOG: &str = "append a*5000 b*5000 c*5000 d*5000 | read 1 | read 1 | read 1 | read 1";
 
 fn check_after(change: &str, expected: &str) {
@@ -13,21 +13,21 @@ fn check_after(change: &str, expected: &str) {
 
 #[test]
 fn what_takes_the_place_of_a_lost_end_is_read_and_what_is_left_is_not_read_again() {
-    // Between two marks it is, and looked up.
+    // The changed place is between two marks, so events after the earlier mark may be duplicates and are looked up.
     check_after("put live a*5000 b*5000 | reopen | append e | restart | read", "truncated:0 b e");
-    // A power cut: server and agent start again.
+    // A power cut: server and agent are restarted.
     check_after(
         "put live a*5000 b*5000 c*5000 | reopen | append e | restart | read",
         "truncated:0 e",
     );
-    // The agent runs on.
+    // The agent keeps running.
     check_after("put live a*5000 b*5000 c*5000 | reopen | append e | read", "truncated:0 e");
-    // Beyond the old length.
+    // The new content is longer than the old.
     for restart in ["restart", "look"] {
         let grown = "put live a*5000 b*5000 c*5000 | reopen | append e*5000 f*5000 g*5000";
         check_after(&format!("{grown} | {restart} | read"), "truncated:0 e f g");
     }
-    // To the very length that it had, and then on.
+    // The new content is exactly as long as the old, and grows later.
     let same = "put live a*5000 b*5000 c*5000 e*5000 | reopen | read | append f | read";
     check_after(same, " | truncated:0 e f");
 }
@@ -37,7 +37,7 @@ fn a_lost_end_that_left_half_an_event_gives_that_and_what_is_glued_to_it() {
     check_after("put live a*5000 b*5000 c*5000 | reopen | append d- e | read", "truncated:0 ~d e");
 }
 
-/// The kernel wrote the length but not the bytes.
+/// After a power cut the kernel had written the length but not the bytes.
 #[test]
 fn a_lost_end_of_nuls_is_told_and_what_follows_is_read() {
     check_after(
@@ -66,7 +66,7 @@ fn a_lost_end_is_noticed_in_the_backup_and_in_its_gzip_too() {
     check_after(&script("rotate | gzip | restart"), "truncated:0 e x | ");
 }
 
-/// What was appended, seen and cut off before it was read is lost.
+/// Bytes that were appended, seen and truncated before they were read are lost.
 #[test]
 fn bytes_that_were_seen_but_not_read_before_a_cut_are_counted() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -79,14 +79,15 @@ fn bytes_that_were_seen_but_not_read_before_a_cut_are_counted() {
     assert_eq!((gap.offset, gap.bytes, gap.at_least), (2 * line, 2 * line, true));
 }
 
-/// Another file that begins with the same event.
+/// The file is replaced by another that begins with the same event.
 #[test]
 fn a_file_replaced_by_another_with_the_same_first_event_is_read_from_there() {
     check_after("restart | put live a*5000 x y z | read", "truncated:0 x y z");
     check_after("restart | put live a*4000 x y z | read", "truncated:0 a x y z");
 }
 
-/// Before its first rotation the server appends, wherever the end is; after it, it keeps its place and leaves a hole.
+/// Before its first rotation the server appends at the current end of the file. After it, the server keeps its offset
+/// and leaves a hole.
 #[test]
 fn a_log_truncated_to_nothing_under_its_server_loses_no_event_that_follows() {
     let before = "append a b | read | put live | reopen | append c | read | wait 4 | read";
@@ -97,7 +98,7 @@ fn a_log_truncated_to_nothing_under_its_server_loses_no_event_that_follows() {
     check(down, "a b | hole:424 c | backup_gone:0");
 }
 
-/// The same offset under another name is another event: its id is its own.
+/// The same offset under a new fingerprint is another event with its own id.
 #[test]
 fn what_follows_a_change_has_ids_of_its_own_and_may_have_been_delivered_up_to_where_reading_stood()
 {
@@ -112,7 +113,7 @@ fn what_follows_a_change_has_ids_of_its_own_and_may_have_been_delivered_up_to_wh
     assert_eq!(play.again, [false, false, false, false, true, true, false]);
 }
 
-/// A copy under another name, cut shorter, while the log goes on.
+/// A shorter copy under another name, while the log goes on.
 #[test]
 fn a_gzip_that_is_shorter_than_what_was_read_is_no_damage() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);

@@ -1,4 +1,5 @@
-//! A compressed backup cut at every byte, and changed at every byte: power loss and bad disks leave both (state 12).
+//! A compressed backup truncated at every byte, and changed at every byte: power loss and bad disks cause both (state
+//! 12).
 
 use std::io::Read as _;
 
@@ -10,7 +11,7 @@ use crate::config::StartAt;
 
 const EVENTS: usize = 5;
 
-/// Events that hardly compress, so that few bytes of the file belong to each.
+/// Events that compress badly, so that few bytes of the file belong to each.
 fn log() -> String {
     let mut noise = 1_u32;
     let mut body = || {
@@ -24,7 +25,7 @@ fn log() -> String {
     lines.collect()
 }
 
-/// As many bytes as any decoder can get out of what is left of a file.
+/// The most bytes that any decoder can recover from the rest of a file.
 fn recoverable(file: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(100_000);
     if let Some(deflated) = file.get(10..) {
@@ -34,7 +35,7 @@ fn recoverable(file: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reads a damaged backup, a later whole one and the live log, with a restart in between.
+/// Reads a damaged backup, a later intact one and the live log, with a restart in between.
 fn read(damaged: &[u8], script: &str) -> Vec<String> {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
     std::fs::write(play.path("1").with_extension("log.gz"), damaged).unwrap();
@@ -43,7 +44,7 @@ fn read(damaged: &[u8], script: &str) -> Vec<String> {
     let found = play.script(&format!("append live | {script}"));
     let mut words: Vec<_> =
         found.split_whitespace().filter(|word| *word != "|").map(str::to_owned).collect();
-    // What follows arrives whole, once and in order, whatever became of the first.
+    // Whatever became of the first backup, the later events arrive complete, once and in order.
     let whole = |word: &String| ["later", "last", "live"].contains(&word.as_str());
     assert_eq!(
         words.extract_if(.., |word| whole(word)).collect::<Vec<_>>(),
@@ -64,7 +65,7 @@ fn a_backup_cut_at_any_byte_gives_all_that_can_be_had_of_it_and_the_rest_is_said
         let mut lines = memchr::memchr_iter(b'\n', &had).count();
         let gap = words.pop().unwrap_or_default();
         assert!(gap.starts_with("damaged_gzip:"), "cut at {cut}: {gap}");
-        // The rest of a line is torn, unless nothing but its newline is missing.
+        // The rest of a line is torn, unless only its newline is missing.
         let rest = had.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         if rest.ends_with(b"Z\"}") {
             lines += 1;
@@ -87,7 +88,8 @@ fn a_backup_changed_at_any_byte_is_read_as_far_as_it_goes_and_the_damage_is_said
         changed[at] ^= 1 << (at % 8);
         let words = read(&changed, "read 3 | restart | read | wait 11 | read | restart | read");
         let gaps = words.iter().filter(|word| word.starts_with("damaged_gzip:")).count();
-        // Some bits say nothing of the content: time and system in the header, what fills the last byte of the stream.
+        // Some bits do not affect the content: time and system in the header, and the padding of the last byte of the
+        // stream.
         let mut plain = Vec::new();
         let read = MultiGzDecoder::new(&*changed).read_to_end(&mut plain);
         let harmless = read.is_ok() && plain == log().as_bytes();

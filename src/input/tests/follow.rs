@@ -1,4 +1,4 @@
-//! The thread that follows, on the real clock.
+//! The follower thread on the real clock.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use crate::event::Key;
 use crate::input::{Input, Large, ReaderItem};
 use crate::telemetry::{Identity, Telemetry};
 
-/// An input and what its reader reads.
+/// An input and the ids that its reader reads.
 struct Follow {
     input: Input,
     ids: Receiver<String>,
@@ -74,7 +74,7 @@ fn append(file: &mut File, id: &str) {
     file.write_all(format!("{}\n", event(id, 0)).as_bytes()).unwrap();
 }
 
-/// Listings are so rare that only the kernel's hints, or polling where there are none, can be in time.
+/// Listings are so rare that only the kernel's notifications, or polling without them, can be in time.
 #[test]
 fn what_is_appended_and_rotated_is_read_without_waiting_for_a_listing() {
     let dir = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn what_is_appended_and_rotated_is_read_without_waiting_for_a_listing() {
     let path = dir.path().join("audit.log");
     let mut log = File::create(&path).unwrap();
     for (rotation, ids) in [["a", "b"], ["c", "d"], ["e", "f"]].iter().enumerate() {
-        // Long enough that the new file is found empty.
+        // Long enough that a listing finds the new file empty.
         std::thread::sleep(Duration::from_millis(60));
         for id in ids {
             append(&mut log, id);
@@ -94,7 +94,7 @@ fn what_is_appended_and_rotated_is_read_without_waiting_for_a_listing() {
     }
 }
 
-/// State 23, and a directory that is made later.
+/// State 23, and a directory that is created later.
 #[test]
 fn a_directory_that_comes_later_or_is_replaced_is_followed() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Lines of every length and kind, at every place in a buffer.
+//! Lines of every length and kind, at every offset in a buffer.
 
 use super::check;
 use super::play::{LIMITS, Play, check_with, event, gz_of};
@@ -25,7 +25,7 @@ fn batches_of_any_size_hold_the_same_events_under_the_same_ids() {
     }
 }
 
-/// The first reading of a batch ends exactly before, at and after a line's end.
+/// The first read of a batch ends exactly before, at and after the end of a line.
 #[test]
 fn lines_that_end_where_a_buffer_ends_are_read() {
     let line = event("b", 0).len() + 1;
@@ -79,7 +79,7 @@ fn a_line_that_is_too_long_is_waited_for_to_its_end() {
     assert_eq!(words, ["a", "b!", "c"]);
 }
 
-/// Nothing that large is kept in memory while it is waited for.
+/// An unfinished line of that length is not kept in memory.
 #[test]
 fn an_unfinished_line_of_many_megabytes_is_read_once_it_is_finished() {
     let line = format!("{}\n", event("b", 12_000_000));
@@ -127,7 +127,7 @@ fn a_gzip_of_nothing_is_nothing() {
     assert_eq!(play.script("append a | read | wait 20 | read"), "a | ");
 }
 
-/// Two members, as after `gzip >>`, and what some tools leave behind a member.
+/// Two members, as after `gzip >>`, and the bytes that some tools leave after a member.
 #[test]
 fn joined_members_are_read_and_garbage_behind_them_is_said() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -141,7 +141,7 @@ fn joined_members_are_read_and_garbage_behind_them_is_said() {
     assert_eq!(play.script("read | wait 11 | read | restart | read"), "a | damaged_gzip:30 | ");
 }
 
-/// The decoder says so once, and then that the file ends there.
+/// The decoder reports the error once, and then the end of the file.
 #[test]
 fn a_member_with_a_wrong_checksum_is_a_loss_that_is_said_and_not_the_end_of_the_file() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -155,7 +155,7 @@ fn a_member_with_a_wrong_checksum_is_a_loss_that_is_said_and_not_the_end_of_the_
     assert_eq!(play.script("read | wait 1 | read | wait 11 | read | restart | read"), said);
 }
 
-/// Peers: errors swallowed in a partial gz, or the offset jumps to its end.
+/// Other agents swallow errors in a partial gz, or their offset jumps to its end.
 #[test]
 fn a_backup_cut_anywhere_gives_a_prefix_and_goes_on_when_it_is_whole() {
     let log: String = (0..60).map(|n| event(&n.to_string(), n * 13) + "\n").collect();

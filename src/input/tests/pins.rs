@@ -15,7 +15,7 @@ fn holding(max_bytes: u64) -> Play {
     Play::new(LIMITS, StartAt::Beginning).holding(max_bytes)
 }
 
-/// Plays a script with room for everything.
+/// Plays a script with a hold budget that has room for everything.
 #[track_caller]
 fn check(script: &str, expected: &str) -> Play {
     let mut play = holding(GIB);
@@ -24,7 +24,7 @@ fn check(script: &str, expected: &str) -> Play {
     play
 }
 
-/// One backup is kept by the server, and nothing is read meanwhile. No file is held open over the restart.
+/// The server keeps one backup, and nothing is read meanwhile. No file stays open across the restart.
 #[test]
 fn backups_that_are_deleted_unread_arrive_after_a_restart() {
     let script = "append a | look | rotate | append b | look | rotate | delete 1 | append c | look | \
@@ -97,7 +97,7 @@ fn a_gz_that_is_not_whole_does_not_take_the_place_of_its_plain_file() {
     let mut play = check(&format!("append {} | look | rotate | look | gzip", events.join(" ")), "");
     let gz = play.path("1_gz");
     let mut bytes = fs::read(&gz).unwrap();
-    // The trailer, and so the length, is as it was; the beginning too.
+    // The beginning, and the trailer with the length, are unchanged.
     let late = bytes.len() - 20;
     bytes[late] ^= 0xff;
     fs::write(&gz, bytes).unwrap();
@@ -134,7 +134,7 @@ fn what_all_have_passed_is_no_loss_when_the_budget_ends() {
     assert_eq!(found, "a | b | ");
 }
 
-/// The gap is of the process that let go; the next one knows from the checkpoint.
+/// The process that removed the link reports the gap; the next process knows it from the checkpoint.
 #[test]
 fn with_links_turned_off_what_an_earlier_process_kept_is_let_go_and_told() {
     let mut play = holding(GIB);
@@ -152,19 +152,20 @@ fn a_log_that_is_copied_and_truncated_is_kept_under_both_names() {
     assert_eq!(play.script(script), "a | b hole:424 c d", "{:?}", play.links());
 }
 
-/// The link is of the log itself, and half a line at its start does not yet tell whose it is.
+/// The link is of the log itself, and half a line at its start is no complete first event, so there is no fingerprint
+/// yet.
 #[test]
 fn a_truncated_log_that_begins_with_half_a_line_is_not_a_backup_of_half_a_line() {
     let truncated = "append a | read | copytruncate | reopen | append b-";
     let finished = "read | wait 30 | append -b | read | wait 30 | read";
     check(&format!("{truncated} | restart | {finished}"), "a |  | b | ");
     check(&format!("{truncated} | {finished}"), "a |  | b | ");
-    // Of a log that is gone nobody knows whether it held more than was read.
+    // If a log is gone, nobody knows whether it held more than was read.
     let gone = format!("{truncated} | delete audit.log.1 | restart | {finished}");
     check(&gone, "a |  | backup_gone:0 b | ");
 }
 
-/// The link is of the log, which holds something else by now.
+/// The link is of the log, which has other content by now.
 #[test]
 fn a_copy_of_a_truncated_log_that_is_compressed_at_once_is_read() {
     let truncated = "append a b | read 1 | copytruncate | move audit.log.1 9 | gzip 9 | reopen";
@@ -184,7 +185,7 @@ fn half_a_line_in_a_file_that_only_a_link_keeps_is_read() {
     check(script, "a | c | ~b");
 }
 
-/// Another file may get the number of a deleted one; a name alone proves nothing.
+/// A link may hold another file than its name says; a name alone proves nothing.
 #[test]
 fn a_link_that_holds_something_else_than_its_name_says_is_not_believed() {
     let mut play = check("append a | look | rotate | append b | look | delete 1", "");
@@ -198,7 +199,7 @@ fn a_link_that_holds_something_else_than_its_name_says_is_not_believed() {
     assert_eq!(play.script("restart | read"), "a b");
 }
 
-/// A kill or a full disk comes between the making of a link and its renaming.
+/// The agent is killed, or the disk is full, between making a link and renaming it.
 #[test]
 fn a_link_that_never_got_its_name_keeps_its_file_all_the_same() {
     for restart in ["restart |", ""] {
@@ -212,7 +213,7 @@ fn a_link_that_never_got_its_name_keeps_its_file_all_the_same() {
     }
 }
 
-/// The disk, or the lack of a descriptor: the links may be there, and what they keep is not missed.
+/// A disk error, or no file descriptor left: links may exist, so the files that they keep are not reported as lost.
 #[test]
 fn while_the_hold_directory_cannot_be_read_nothing_is_told_to_be_lost() {
     let begin = "append a b | read 1 | rotate 1 | append c | look | delete 1 | restart";
@@ -223,7 +224,7 @@ fn while_the_hold_directory_cannot_be_read_nothing_is_told_to_be_lost() {
     crate::disk::plan(&hold, FaultKind::Read, 0, 0, Errno::IO);
     assert_eq!(play.script("wait 1 | read"), "b");
     assert!(play.gaps.is_empty(), "{:?}", play.gaps);
-    // An output that begins to read just then does not begin without it.
+    // An output that starts at that moment does not leave the linked file out.
     let mut play = check(&begin.replace("read 1", "look"), "");
     let hold = play.path(".auditrail-hold");
     crate::disk::plan(&hold, FaultKind::Read, 0, u64::MAX, Errno::IO);
@@ -232,7 +233,7 @@ fn while_the_hold_directory_cannot_be_read_nothing_is_told_to_be_lost() {
     assert_eq!(play.script("wait 1 | read"), "a b c");
 }
 
-/// Deleted, or compressed in part, while only the open file holds it, and the disk does not answer.
+/// The file is deleted, or partly compressed, while only the open file holds it, and the disk returns errors.
 #[test]
 fn an_open_file_that_cannot_be_read_for_a_while_is_read_on_later() {
     for gone in ["delete 1", "gzip 1 | cut 1_gz 4"] {

@@ -1,6 +1,6 @@
 //! Plays a script: what the server and people do to the files, and what a reader then finds.
 //!
-//! Commands are parted by `|`. What each reading found is parted by `|` in the expectation too.
+//! `|` separates commands. In the expected result, `|` separates the results of the readings.
 //!
 //! ```text
 //! append a b-        the server writes: `a` an event; `a-` its first half, `-a` its second half and the newline,
@@ -10,9 +10,9 @@
 //! gzip-begun [N]     a partial .gz beside the plain file; `gzip-beside` a whole one
 //! delete NAME        `chmod NAME MODE`, `cut NAME BYTES`, `move NAME NAME`, `copy NAME NAME`, `put NAME words`
 //! copytruncate, logrotate, reopen
-//! look               only a listing; `wait SECONDS` two of them with time between; `restart` from what is acknowledged
-//! save       a checkpoint is written with what is acknowledged
-//! read [N]           all there is, or one chunk of at most N events; `peek` the same without acknowledging
+//! look               only a listing; `wait SECONDS` two with time between; `restart` from the acknowledged cursor
+//! save               a checkpoint is written with the acknowledged cursor
+//! read [N]           everything, or one chunk of at most N events; `peek` the same without acknowledging
 //! ```
 //! `N` stands for the backup with that stamp, `live` for the log.
 
@@ -41,7 +41,7 @@ const KEY: Key = Key([5; 32]);
 pub(in crate::input) const LIMITS: Limits =
     Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 100 << 20 };
 
-/// Plays a script; what was read is compared with what was expected.
+/// Plays a script and compares the events read with the expected ones.
 #[track_caller]
 pub(super) fn check(script: &str, expected: &str) {
     check_with(LIMITS, script, expected);
@@ -56,7 +56,7 @@ pub(super) fn check_with(limits: Limits, script: &str, expected: &str) {
 
 pub(super) struct Play {
     dir: tempfile::TempDir,
-    /// What the server has open, and where it writes next.
+    /// The file that the server has open, and the offset of its next write.
     server: Option<(File, u64)>,
     stamp: u64,
     limits: Limits,
@@ -66,25 +66,25 @@ pub(super) struct Play {
     shared: Arc<Shared>,
     roll: Arc<SeenGenerations>,
     pub(super) reader: Reader,
-    /// What was acknowledged, and whether the first look has been.
+    /// The acknowledged cursor; `None` before the first look.
     pub(super) cursor: Option<Cursor>,
     clock: Instant,
     past: Duration,
-    /// The id under which each event was read, whichever file it came from.
+    /// The id under which each event was read, from any file.
     ids: HashMap<String, String>,
-    /// The events of each chunk, and what was said to have existed of its generation.
+    /// For each chunk, its events and the bytes of its generation that existed before.
     existed: Vec<(String, u64)>,
-    /// Of each chunk with events: whether it may have been delivered before its file was altered.
+    /// For each chunk with events: whether it may have been delivered before its file was altered.
     pub(super) again: Vec<bool>,
-    /// Every gap that was told.
+    /// Every reported gap.
     pub(super) gaps: Vec<Gap>,
-    /// The last look found the log moved away.
+    /// The last look found that the log was moved away.
     pub(super) moved: bool,
-    /// The file that the server writes to in place of an empty log, as of the last look.
+    /// The file that the server writes to instead of the empty log, as of the last look.
     pub(super) not_reopened: Option<Arc<str>>,
     /// Files that the last look could not read.
     pub(super) unreadable: Vec<PathBuf>,
-    /// What is kept by links, where a test wants any.
+    /// The configuration with a hold budget, if a test uses links.
     hold: Option<FileInput>,
     pub(super) kept: Kept,
 }
@@ -123,7 +123,7 @@ impl Play {
         }
     }
 
-    /// Keeps what is needed by links. Nothing is passed before [`Play::save`] was called twice.
+    /// Keeps needed generations with links. No generation counts as passed before the second call of [`Play::save`].
     pub(super) fn holding(mut self, max_bytes: u64) -> Self {
         let text = format!(
             "node = \"n\"\n[inputs.api]\ntype = \"file\"\npath = {:?}\n\
@@ -149,12 +149,12 @@ impl Play {
         }
     }
 
-    /// A checkpoint is written with what is acknowledged.
+    /// Writes a checkpoint with the acknowledged cursor.
     pub(super) fn save(&self) {
         self.shared.saved(&[self.cursor.as_ref()]);
     }
 
-    /// The files in the hold directory, without the agent's and the input's name.
+    /// The names of files in the hold directory, without those of the agent and the input.
     pub(super) fn links(&self) -> Vec<String> {
         let Ok(listing) = fs::read_dir(self.path(".auditrail-hold")) else { return Vec::new() };
         let name = |entry: std::io::Result<fs::DirEntry>| {
@@ -165,7 +165,7 @@ impl Play {
         names
     }
 
-    /// Names of the files that would be remembered over a restart.
+    /// Names of the files that would be remembered across a restart.
     pub(super) fn known(&self) -> Vec<String> {
         self.roll.known().values().map(|sighting| sighting.file.to_string()).collect()
     }
@@ -174,7 +174,7 @@ impl Play {
         self.existed.clone()
     }
 
-    /// What the readings of a script found.
+    /// The results of the readings in a script.
     pub(super) fn script(&mut self, script: &str) -> String {
         let mut found = Vec::new();
         for command in script.split('|') {
@@ -212,7 +212,7 @@ impl Play {
                 let mode = u32::from_str_radix(rest[1], 8).unwrap();
                 fs::set_permissions(self.path(rest[0]), fs::Permissions::from_mode(mode)).unwrap();
             }
-            // So many seconds after the first events, as `append` has it.
+            // Sets the modification time, in seconds after the first events, as in `append`.
             "written" => {
                 let first: jiff::Timestamp = "2026-11-21T06:25:22Z".parse().unwrap();
                 let at = first + Duration::from_secs(rest[1].parse().unwrap());
@@ -242,7 +242,7 @@ impl Play {
         None
     }
 
-    /// Lets reads of a file fail, as they do for a user who may not read it: root reads anything.
+    /// Makes reads of a file fail with EACCES, as for a user without permission: root can read any file.
     pub(super) fn allow_reading(&self, name: &str, allowed: bool) {
         let times = if allowed { 0 } else { u64::MAX };
         plan(&self.path(name), FaultKind::Read, 0, times, Errno::ACCESS);
@@ -262,7 +262,7 @@ impl Play {
         self.dir.path().join("audit").join(name)
     }
 
-    /// The server opens its log where it ends, keeps its place, and knows nothing of what others do.
+    /// The server opens its log at its end, keeps its offset, and does not notice what others do.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         let path = self.path("live");
         let (file, at) = self.server.get_or_insert_with(|| {
@@ -292,7 +292,7 @@ impl Play {
         File::options().write(true).open(self.path("live")).unwrap().set_len(0).unwrap();
     }
 
-    /// Numbered backups move up; the server goes on with the file that it has open.
+    /// Numbered backups are renamed to the next number; the server keeps writing to the file that it has open.
     fn logrotate(&self) {
         for number in (1..9).rev() {
             for end in ["", ".gz"] {
@@ -326,7 +326,7 @@ impl Play {
         }
     }
 
-    /// Does something of which the reader's view knows nothing yet.
+    /// Makes a change that the reader's view does not show yet.
     pub(super) fn without_look(&mut self, change: impl FnOnce(&mut Self)) {
         let (view, _) = self.shared.view();
         let generations = view.generations.iter().map(|generation| {
@@ -363,7 +363,7 @@ impl Play {
         self.hold_again();
     }
 
-    /// Reads all there is, or one chunk.
+    /// Reads everything, or one chunk.
     fn read(&mut self, events: Option<u64>, acknowledge: bool) -> Vec<String> {
         self.look();
         self.reader.limits.max_events =
@@ -379,7 +379,7 @@ impl Play {
         words
     }
 
-    /// Notes what was read; `true` if there was an event in it.
+    /// Records an item that was read; `true` if it held an event.
     fn take(&mut self, news: ReaderItem, acknowledge: bool, words: &mut Vec<String>) -> bool {
         let cursor = self.cursor.get_or_insert_default();
         match news {
@@ -491,31 +491,31 @@ pub(in crate::input) fn gz_of(bytes: &[u8]) -> Vec<u8> {
     gz.finish().unwrap()
 }
 
-/// An event, as the server writes it.
+/// An event as the server writes it.
 pub(in crate::input) fn event(id: &str, body: usize) -> String {
     event_at(id, body, 0)
 }
 
-/// So many seconds after the others.
+/// An event this many seconds after the others.
 fn event_at(id: &str, body: usize, seconds: u64) -> String {
     let clock = |seconds: u64| format!("06:{:02}:{:02}", 25 + seconds / 60, seconds % 60);
     let time = clock(22 + seconds);
     let body = match body {
         0 => String::new(),
-        // No two of them end alike.
+        // No two bodies end alike.
         body => {
             let text: String = id.chars().cycle().take(body).collect();
             format!(r#","requestObject":"{text}""#)
         }
     };
-    // `a` is the first letter and the oldest event.
+    // `a` is the first letter and so the oldest event.
     let micros = 612_771 - u32::from(b'a') + u32::from(*id.as_bytes().first().unwrap_or(&b'a'));
     format!(
         r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete"{body},"requestReceivedTimestamp":"2026-11-21T{time}.533537Z","stageTimestamp":"2026-11-21T{time}.{micros}Z"}}"#
     )
 }
 
-/// What a word of `append` stands for.
+/// The bytes that a word of `append` stands for.
 fn text(word: &str) -> Vec<u8> {
     let half = 100;
     if let Some(id) = word.strip_prefix('-') {

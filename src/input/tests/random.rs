@@ -1,7 +1,7 @@
-//! Random scripts against a model: whatever is done to the files, each event is read exactly once in every run, in
+//! Random scripts compared with a model: whatever is done to the files, each run reads each event exactly once, in
 //! order within its generation, and always under the same id.
 //!
-//! `PROPTEST_CASES` sets how many scripts are played; a failing one is printed as a script for `check`.
+//! `PROPTEST_CASES` sets the number of scripts. A failing one is printed as a script for `check`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +16,18 @@ use crate::input::Limits;
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Append(u8),
-    /// Half a line.
+    /// Writes half a line.
     Begin,
     Rotate,
     Gzip(Index),
     GzipBegun(Index),
-    /// Of a backup that was read to its end.
+    /// Deletes a backup that was read to its end.
     Delete(Index),
     Look,
     Read(u8),
     ReadAll,
     Wait,
-    /// From any cursor that was ever acknowledged.
+    /// Restarts from any cursor that was ever acknowledged.
     Restart(Index),
 }
 
@@ -52,7 +52,7 @@ fn act() -> impl Strategy<Value = Act> {
 #[derive(Default)]
 struct Written {
     stamp: u64,
-    /// What is to be read of it, in order.
+    /// The events to be read from it, in order.
     events: Vec<String>,
     plain: bool,
     begun: bool,
@@ -66,9 +66,9 @@ struct Model {
     partial: bool,
     live: Vec<String>,
     backups: Vec<Written>,
-    /// Events of backups that are gone.
+    /// Events of backups that were deleted.
     gone: BTreeSet<String>,
-    /// What this run and the cursor that it began from have read.
+    /// The events that this run, and the cursor it started from, have read.
     seen: BTreeSet<String>,
     last: BTreeMap<usize, usize>,
     cursors: Vec<(Option<Cursor>, BTreeSet<String>)>,
@@ -169,7 +169,7 @@ impl Model {
         if !plain || begun {
             self.command(&format!("delete {gz}"));
         }
-        // Earlier cursors would miss it.
+        // Earlier cursors have not passed it.
         self.cursors = vec![(self.play.cursor.clone(), self.seen.clone())];
     }
 
@@ -192,7 +192,7 @@ impl Model {
         self.script.push(command.to_owned());
         for word in self.play.command(command).unwrap() {
             if word.contains(':') {
-                // A gap: of what was deleted nobody can know that it was read.
+                // A gap: nobody can know that a deleted file was read completely.
                 assert!(word == "backup_gone:0" && !self.gone.is_empty(), "{word}\n{self}");
                 continue;
             }

@@ -1,4 +1,4 @@
-//! logrotate with `create`, and a server that goes on writing to the renamed file.
+//! logrotate with `create`, and a server that keeps writing to the renamed file.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ fn play() -> Play {
     Play::new(LIMITS, StartAt::Beginning)
 }
 
-/// What a cron job does to the renamed file.
+/// Compresses the renamed file, as a cron job does.
 fn compress(play: &Play, name: &str) {
     let plain = play.path(name);
     fs::write(play.path(&format!("{name}.gz")), gz_of(&fs::read(&plain).unwrap())).unwrap();
@@ -25,7 +25,7 @@ fn a_log_that_stays_empty_while_the_renamed_file_grows_is_reported_before_that_f
     assert_eq!(play.not_reopened, None, "it may be about to open its log anew");
     assert_eq!(play.script("append c | read"), "c");
     assert_eq!(play.not_reopened.as_deref(), Some("audit.log.1"));
-    // And no longer once the server writes to its log.
+    // It is no longer reported once the server writes to its log.
     assert_eq!(play.script("reopen | append d | wait 1 | read"), "d");
     assert_eq!(play.not_reopened, None);
 }
@@ -44,7 +44,7 @@ fn a_server_that_opens_its_log_anew_is_not_accused() {
     }
 }
 
-/// A quiet server: nothing shows that it still has the renamed file open when that is compressed.
+/// A quiet server: nothing shows that it still has the renamed file open when that file is compressed.
 #[test]
 fn events_written_into_a_renamed_file_after_it_was_compressed_and_deleted_are_read() {
     let mut play = play();
@@ -53,7 +53,7 @@ fn events_written_into_a_renamed_file_after_it_was_compressed_and_deleted_are_re
     assert_eq!(play.script("look | wait 20 | read | append b | read"), " | b");
     assert_eq!(play.script("wait 20 | read | append c | wait 20 | read"), " | c");
     assert_eq!(play.not_reopened.as_deref(), Some("audit.log.1.gz"));
-    // The next night: numbers move up, and the empty log becomes the newest.
+    // The next night: the backups get the next numbers, and the empty log becomes the newest backup.
     fs::rename(play.path("audit.log.1.gz"), play.path("audit.log.2.gz")).unwrap();
     fs::rename(play.path("live"), play.path("audit.log.1")).unwrap();
     fs::write(play.path("live"), "").unwrap();
@@ -80,7 +80,7 @@ fn a_link_keeps_the_file_that_the_server_may_still_write_to_over_a_restart() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Rename, compression and deletion at any time, under a server that never opens its log anew.
+    /// Rename, compression and deletion at any time, under a server that never reopens its log.
     #[test]
     fn whatever_a_cron_job_does_to_a_renamed_file_each_event_is_read_once(
         steps in prop::collection::vec(0..5_u8, 1..24),
@@ -98,7 +98,7 @@ proptest! {
                 2 => drop(play.script("wait 3")),
                 3 => read += play.script("read").split_whitespace().count(),
                 _ => {
-                    // In one go, or the server would be seen to write in between.
+                    // Without a look in between, in which the server would be seen to write.
                     if let Some(name) = name.take() {
                         compress(&play, name);
                     }

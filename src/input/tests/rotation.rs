@@ -1,10 +1,11 @@
-//! Rotation by others than the server, unusual clocks and places, and how peers lose events.
+//! Rotation by other programs than the server, unusual clocks and paths, and the ways in which other agents lose
+//! events.
 
 use super::check;
 use super::play::{LIMITS, Play};
 use crate::config::StartAt;
 
-/// The server's next write leaves a hole as long as the old log, for it keeps its place.
+/// copytruncate: the server keeps its offset, so its next write leaves a hole as long as the old log.
 #[test]
 fn copytruncate_loses_and_doubles_nothing_that_was_copied() {
     check("append a b c | read 1 | copytruncate | append d | read", "a | b c hole:636 d");
@@ -16,7 +17,7 @@ fn copytruncate_loses_and_doubles_nothing_that_was_copied() {
     check(restarted, "a | b c d");
 }
 
-/// Lines written between the copy and the truncation are in no file any more, but they were read.
+/// Lines written between the copy and the truncation are in no file any more, but they had been read.
 #[test]
 fn a_copy_that_is_shorter_than_what_was_read_is_not_read_again() {
     let script = "append a b | copy live audit.log.1 | append c | read | put live | reopen | append d | read | \
@@ -24,7 +25,7 @@ fn a_copy_that_is_shorter_than_what_was_read_is_not_read_again() {
     check(script, "a b c | d |  | ");
 }
 
-/// The copy is compressed before anybody looks.
+/// The copy is compressed before the next look.
 #[test]
 fn a_compressed_copy_of_the_log_is_read_on() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -44,7 +45,7 @@ fn numbered_backups_that_move_up_stay_what_they_are() {
     check(at_rest, "a b c |  |  | ");
 }
 
-/// The path of a backup that is not held open is another's between the look and the opening.
+/// Between look and opening, the path of a backup that is not held open passes to another file.
 #[test]
 fn a_name_that_became_anothers_is_not_read_under_the_wrong_identity() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -55,7 +56,7 @@ fn a_name_that_became_anothers_is_not_read_under_the_wrong_identity() {
         std::fs::remove_file(play.path(name)).unwrap();
     }
     assert_eq!(play.script("read 1"), "a");
-    // Moved while the reader has a view in which they are where they were.
+    // Moved while the reader still has the old view.
     play.without_look(|play| {
         play.script(
             "restart | move audit.log.2.gz audit.log.3.gz | move audit.log.1.gz audit.log.2.gz",
@@ -84,7 +85,7 @@ fn a_backup_with_an_older_stamp_than_finished_ones_is_read() {
     );
 }
 
-/// Peers: in an outage new files are never opened.
+/// Other agents never open new files during an outage.
 #[test]
 fn files_that_come_and_go_while_nobody_reads_are_found() {
     let script = "append a | look | rotate | append b | look | rotate | look | gzip 1 | append c | look | delete 2 | \
@@ -92,7 +93,7 @@ fn files_that_come_and_go_while_nobody_reads_are_found() {
     check(script, "a b c d");
 }
 
-/// Peers: rotated gz read twice, or its unread tail never read after a restart.
+/// Other agents read a rotated gz twice, or never read its unread tail after a restart.
 #[test]
 fn a_backup_that_is_compressed_and_restarted_upon_is_read_once() {
     check(
@@ -101,7 +102,7 @@ fn a_backup_that_is_compressed_and_restarted_upon_is_read_once() {
     );
 }
 
-/// Peers: a descriptor dropped when the link count reaches 0.
+/// Other agents drop a descriptor when the link count reaches 0.
 #[test]
 fn a_deleted_log_is_read_until_the_server_has_another() {
     let script = "append a | read | delete live | append b | read | wait 9 | append c | read | reopen | append d | \
@@ -109,7 +110,7 @@ fn a_deleted_log_is_read_until_the_server_has_another() {
     check(script, "a | b | c | d | ");
 }
 
-/// Peers: the live file deleted from outside and never noticed.
+/// Other agents never notice that somebody deleted the live file.
 #[test]
 fn a_log_that_was_deleted_or_moved_away_is_noticed() {
     for gone in ["delete live", "move live elsewhere"] {
@@ -123,7 +124,7 @@ fn a_log_that_was_deleted_or_moved_away_is_noticed() {
     }
 }
 
-/// Peers: inode reuse loses data, or files under 1 KiB are never read.
+/// Other agents lose data by inode reuse, or never read files under 1 KiB.
 #[test]
 fn small_files_on_reused_inodes_are_read() {
     let script = "append a | rotate | read | wait 3 | read | delete 1 | append b | rotate | append c | read | \
@@ -139,7 +140,7 @@ fn a_live_log_behind_a_link_is_read_and_rotated() {
     assert_eq!(play.script("append a b | read 1 | rotate | append c | read"), "a | b c");
 }
 
-/// State 23, all at once: other inodes, other times, the same bytes.
+/// State 23, everything at once: other inodes, other times, the same bytes.
 #[test]
 fn a_restored_directory_is_read_on() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -161,7 +162,7 @@ fn a_restored_directory_is_read_on() {
     assert_eq!(play.script("restart | read | wait 3 | read"), " | ");
 }
 
-/// Decided by content: a copy of a finished backup, under a name that counts, is nothing new.
+/// The content decides: a copy of a finished backup, under a valid backup name, is a duplicate and not read.
 #[test]
 fn a_second_copy_of_a_backup_is_not_read() {
     check(

@@ -1,11 +1,12 @@
-//! `start_at`: where an output begins that knows nothing.
+//! `start_at`: where an output without a checkpoint starts.
 
 use std::time::Duration;
 
 use super::play::{LIMITS, Play, nanos};
 use crate::config::StartAt;
 
-/// Events of three backups and the live file; the time of each is its hour.
+/// Plays a script after two backups (one compressed, with `a` and `b`; one with `c`) and a live log with `d` and half
+/// of `e`.
 fn play(start_at: StartAt, script: &str) -> String {
     let mut play = Play::new(LIMITS, start_at);
     play.script("append a b | rotate | gzip | append c | rotate | append d e- ");
@@ -35,7 +36,7 @@ fn a_log_that_did_not_exist_at_the_first_start_is_read_whole() {
     }
 }
 
-/// Every event of the scripts is of 06:25:22.6; this process began at 06:30.
+/// Every event of the scripts has the time 06:25:22.6; this process started at 06:30.
 #[test]
 fn only_bytes_that_an_earlier_process_can_have_seen_are_said_to_have_existed() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -50,7 +51,7 @@ fn only_bytes_that_an_earlier_process_can_have_seen_are_said_to_have_existed() {
     assert_eq!(play.existed()[2..], [("d".into(), line), ("e".into(), 0)]);
 }
 
-/// It was there, but could not be seen at the first look: whether it is new, its first event tells.
+/// The file existed but was not visible at the first look: its first event decides whether it is new.
 #[test]
 fn a_generation_that_comes_to_light_late_is_new_only_if_its_first_event_is() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);

@@ -1,4 +1,5 @@
-//! The states of a log on disk, numbered as in section 3.2 of the Kubernetes reference; `table.rs` lists all their tests.
+//! The states of a log on disk, numbered as in section 3.2 of the Kubernetes reference. `table.rs` lists all their
+//! tests.
 
 use super::check;
 
@@ -64,7 +65,7 @@ fn the_rest_of_a_rotated_log_is_read_before_the_new_one() {
     check("append a | read | append b | rotate | append c | rotate | append d | read", "a | b c d");
 }
 
-/// State 8: another server goes on writing into the backup.
+/// State 8: another server keeps writing to the backup.
 #[test]
 fn what_a_second_writer_appends_to_a_backup_is_read() {
     let script = "append a | read | logrotate | append b | read | wait 3 | read | append c | read | \
@@ -72,7 +73,7 @@ fn what_a_second_writer_appends_to_a_backup_is_read() {
     check(script, "a | b |  | c |  | d");
 }
 
-/// State 8: and somebody compresses it under that server, or deletes it.
+/// State 8: and somebody deletes the backup while that server writes to it.
 #[test]
 fn a_backup_deleted_under_a_second_server_is_followed() {
     let script = "append a | read | logrotate | append b | look | delete audit.log.1 | append c | read | wait 1 | \
@@ -126,7 +127,7 @@ fn an_empty_backup_is_a_loss_that_is_said_once() {
     check(script, "a | damaged_gzip:0 | ");
 }
 
-/// State 12: a copy on its way here is waited for.
+/// State 12: a copy that is still being written is waited for.
 #[test]
 fn a_backup_that_is_still_being_copied_is_not_taken_for_damaged() {
     let name = "audit-2026-11-21T06-28-00.001.log.gz";

@@ -1,9 +1,9 @@
-//! Which test shows what: every state of a log on disk, as section 3.2 of the Kubernetes reference numbers them, and every
-//! way in which other agents lose events of files.
+//! Tables of tests: one or more for every state of a log on disk, as section 3.2 of the Kubernetes reference numbers
+//! them, and for every way in which other agents lose events of files.
 
 use std::collections::BTreeSet;
 
-/// State, and the tests that show it.
+/// A state, and the tests for it.
 const STATES: [(u8, &[&str]); 24] = [
     (
         1,
@@ -105,7 +105,7 @@ const STATES: [(u8, &[&str]); 24] = [
     ),
 ];
 
-/// How others lose events, and the tests that show that this one does not.
+/// A way in which other agents lose events, and the tests that show that this agent does not.
 const PEERS: [(&str, &[&str]); 11] = [
     (
         "a rotated gzip is read twice, or its tail never",

@@ -1,4 +1,4 @@
-//! Files that the agent may not read: what a listing showed of them is owed.
+//! Files that the agent may not read: their listed bytes are delivered later or reported as a gap.
 
 use proptest::prelude::*;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -7,8 +7,7 @@ use super::gone::{Anomalies, told};
 use super::play::{LIMITS, Play};
 use crate::config::StartAt;
 
-/// From here on this thread is bound by the modes of files, as an agent is that does not run as root. Each test has a
-/// thread of its own.
+/// Makes this thread subject to file modes, like an agent that does not run as root. Each test has its own thread.
 fn unprivileged() {
     let mut sets = capabilities(None).unwrap();
     sets.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
@@ -24,7 +23,8 @@ fn backup(stamp: u32) -> String {
     format!("audit-2026-11-21T06-28-00.{stamp:03}.log")
 }
 
-/// Rotated while nobody ran, so that it was never open: backups 1 with `b`, 2 with `c`, and the log with `d`.
+/// Rotated while no agent was running, so that the files were never open: backup 1 holds `b`, backup 2 `c`, and the
+/// log `d`.
 const BEGIN: &str =
     "append a | read | restart | append b@1 | rotate 1 | append c@2 | rotate 2 | append d@3";
 
@@ -34,7 +34,7 @@ fn a_backup_that_could_never_be_read_and_is_deleted_is_a_gap_with_its_bytes_and_
     assert_eq!(play.script(BEGIN), "a");
     assert_eq!(play.script("chmod 2 0 | read | wait 60 | read"), "b d | ");
     assert_eq!(play.script("delete 2 | read | wait 4 | read"), " | backup_gone:212");
-    // From the last event read before it to the moment when the server began the next file.
+    // From the last event read before it to the time when the server began the next file.
     let gap: Anomalies = (backup(2), 0, 212, false, Some(1), Some(157));
     assert_eq!(told(&play), [gap]);
     assert_eq!(play.script("wait 60 | read | restart | wait 60 | read"), " | ");
@@ -71,7 +71,7 @@ fn a_backup_that_is_compressed_unread_is_owed_once() {
     assert_eq!((file.as_str(), *at_least), (&*format!("{}.gz", backup(2)), false));
 }
 
-/// The server makes its log for itself alone; the mode is the same after its rotation.
+/// The server creates its log readable only by its own user, and the next log has the same mode.
 #[test]
 fn a_log_that_could_never_be_read_is_owed_under_whichever_name_it_has() {
     let mut play = play();
@@ -83,7 +83,7 @@ fn a_log_that_could_never_be_read_is_owed_under_whichever_name_it_has() {
     assert_eq!(told(&play).len(), 1);
 }
 
-/// Neither its name nor its file tells then what it was: only when it was written to.
+/// Neither its name nor its inode identifies it then; only its modification time does.
 #[test]
 fn a_log_that_could_not_be_read_and_is_compressed_while_nobody_looks_is_not_missed() {
     const UNREAD: &str = "append a | read | rotate 1 | append b@1 | written live 5 | chmod live 0 | read | wait 60 | restart | chmod live 600 | rotate 2";
@@ -91,7 +91,7 @@ fn a_log_that_could_not_be_read_and_is_compressed_while_nobody_looks_is_not_miss
     assert_eq!(play.script(UNREAD), "a | ");
     assert_eq!(play.script("gzip 2 | append c@20 | read | wait 60 | read"), "b c | ");
     assert!(play.gaps.is_empty(), "{:?}", play.gaps);
-    // What was written to before or after is another one.
+    // A file that was written to before or after that time is another one.
     let mut play = self::play();
     play.script(UNREAD);
     let read = play
@@ -99,7 +99,7 @@ fn a_log_that_could_not_be_read_and_is_compressed_while_nobody_looks_is_not_miss
     assert_eq!(read, "c d | backup_gone:212");
 }
 
-/// What an earlier process has read, and this one cannot open: it is known which it is by its name.
+/// An earlier process has read half of it, and this one cannot open it: it is recognised by its name.
 #[test]
 fn what_was_half_read_and_cannot_be_opened_after_a_restart_is_read_on_later() {
     let mut play = play();
@@ -112,8 +112,8 @@ fn what_was_half_read_and_cannot_be_opened_after_a_restart_is_read_on_later() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Modes that come and go, deletions and restarts, in any order: of everything that a listing showed, each event is
-    /// either read or in a gap.
+    /// Modes that change, deletions and restarts, in any order: each event of every listed file is either read or in
+    /// a gap.
     #[test]
     fn whatever_becomes_of_backups_that_cannot_be_read_all_events_are_accounted_for(
         steps in prop::collection::vec((0..7_u8, 0..4_usize), 1..24),
@@ -127,7 +127,7 @@ proptest! {
                 (0 | 1, _) => {
                     written += 1;
                     let stamp = written;
-                    // Where it is hidden from the first moment, nothing but its listing is known.
+                    // If it is hidden from the first moment, only its listing is known.
                     let hide = if step == 0 { format!("chmod {stamp} 0 |") } else { String::new() };
                     play.script(&format!("append a{written}@{written} | rotate {stamp} | {hide} look"));
                     backups.push(stamp);
@@ -152,7 +152,7 @@ proptest! {
     }
 }
 
-/// Events among the words of readings.
+/// The number of events among the words of readings.
 fn count(words: &str) -> u64 {
     words.split_whitespace().filter(|word| word.starts_with('a')).count() as u64
 }

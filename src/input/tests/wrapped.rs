@@ -1,4 +1,5 @@
-//! Logs in the frames of container runtimes: an event that comes in parts is whole, once, and at one place.
+//! Logs in the framing of container runtimes: an event that is split into parts is read complete, once, and with one
+//! position.
 
 use proptest::prelude::*;
 
@@ -10,7 +11,7 @@ use crate::input::head;
 
 const KEY: Key = Key([3; 32]);
 
-/// Where each event begins and what it is, however the bytes come and whatever a batch holds.
+/// The offset and text of each event, for any split of the bytes and any batch limits.
 fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, Anomalies) {
     let (mut events, mut told) = (Vec::new(), Anomalies::default());
     let (mut rest, mut at, mut given) = (Vec::new(), 0, 0);
@@ -38,7 +39,7 @@ fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, Anomalie
             assembly.bytes.extend_from_slice(next);
         }
         at = assembly.end();
-        // The marks of a cursor are of what stands in the file.
+        // The marks of a cursor are those of the bytes in the file.
         let raw = &log.as_bytes()[..usize::try_from(at).unwrap()];
         if assembly.told.over_long == 0 && !assembly.tail().is_empty() {
             assert!(raw.ends_with(&assembly.tail()), "at {at}");
@@ -69,7 +70,7 @@ fn texts(log: &str) -> Vec<String> {
     read(log, USUAL, 4096).0.into_iter().map(|(_, text)| text).collect()
 }
 
-/// A line as containerd writes it, in parts of a length.
+/// A line as containerd writes it, in parts of `part` bytes.
 fn cri(line: &str, part: usize) -> String {
     let parts: Vec<_> = line.as_bytes().chunks(part).map(String::from_utf8_lossy).collect();
     let framed = |(index, text)| {
@@ -79,7 +80,7 @@ fn cri(line: &str, part: usize) -> String {
     parts.iter().enumerate().map(framed).collect()
 }
 
-/// The same by Docker, whose last part ends with the newline.
+/// A line as Docker writes it; the last part ends with the newline.
 fn docker(line: &str, part: usize) -> String {
     let framed = |text: &[u8]| {
         let text = serde_json::to_string(&String::from_utf8_lossy(text)).unwrap();
@@ -140,7 +141,7 @@ fn a_log_in_frames_is_known_by_its_first_event() {
     ] {
         assert_eq!(fingerprint(&log), plain, "{log:.60}");
     }
-    // It is waited for while its last part is not there.
+    // The head is waited for while the last part is missing.
     let parts = cri(&event, 16384);
     let cut = parts.find(" F ").unwrap();
     assert!(head::read_all(&parts.as_bytes()[..cut], false, &KEY).unwrap().is_none());
@@ -156,7 +157,7 @@ fn what_is_no_event_is_kept_and_counted_and_messages_are_not() {
 }
 
 proptest! {
-    /// Frames, parts, batches and readings of any size: the same events, at the same places.
+    /// Frames, parts, batches and reads of any size: the same events at the same offsets.
     #[test]
     fn an_event_in_parts_of_any_size_is_whole_and_once(
         bodies in prop::collection::vec((0..3_u8, 0..3000_usize, 40..400_usize), 1..6),
