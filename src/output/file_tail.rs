@@ -24,7 +24,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Reads the ends of the files, the newest first.
+    /// Reads the tail from the files, the newest file first.
     pub(super) fn read(
         generation: Fingerprint,
         newest_first: impl Iterator<Item = PathBuf>,
