@@ -17,7 +17,7 @@ pub(crate) struct Digest(RandomState, RandomState);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct EventIdentity {
     pub(crate) identity: Fingerprint,
-    /// Digests of all compared content, in the usual form and in the fallback form.
+    /// Digests of all compared content, in the usual form and in safe form.
     pub(crate) content: u64,
     pub(crate) fallback: u64,
 }

@@ -51,7 +51,8 @@ use secrets::Secrets;
 pub(crate) struct EventRef {
     /// Index into the batch's events.
     pub(crate) event: u32,
-    /// Send the event in the fallback form, which no store refuses for the shape of its body (Elasticsearch only).
+    /// Send the event in safe form (the fallback), which no store refuses for the shape of its body (Elasticsearch
+    /// only).
     pub(crate) fallback: bool,
     /// How many ids of this event are taken by other documents: send it under the next one (Elasticsearch only).
     pub(crate) other: u8,
@@ -81,7 +82,7 @@ pub(crate) enum Verdict {
     Split { own: bool, answer: String },
     /// Too large as one request, and nothing of it was stored: halve it. A single event is handled as with `Split`.
     TooLarge { own: bool, answer: String },
-    /// The store will take it in the fallback form.
+    /// The store will take it in safe form (the fallback).
     UseFallbackForm { answer: String },
     /// The store will never take it because of its content: a dead letter.
     Refuse { answer: String },
