@@ -105,7 +105,8 @@ fn stream(body: &Value, policy: Option<&Value>, times: Range<Nanos>) -> Vec<Find
     if let Some(series) = &stream.time_series {
         findings.extend(bounds(series, times));
     }
-    // Elasticsearch answers 201 to them. `verdict.rs` recognises that, but a proxy may remove the word from the answer.
+    // Elasticsearch answers 201 for a document in the failure store. `verdict.rs` recognises that, but a proxy may
+    // remove the word from the answer.
     if stream.failure_store.get("enabled").and_then(Value::as_bool) == Some(true) {
         findings.push(Finding::warn(
             "the data stream has a failure store: what it refuses is kept there as well, beside the safe form or the dead letter made of it",

@@ -1,11 +1,12 @@
 //! What an answer to `_bulk` means: one table for Elasticsearch, `OpenSearch` and `VictoriaLogs`.
 //!
-//! Three questions decide. *Did the store say it?* Only 200 with an item for each document, in order, under its id, does;
-//! `VictoriaLogs` names no ids, and is known by its header. *Was it stored?* If nobody can say, it is looked up before it
-//! is sent again. *Whose fault is it?* An event's content leads to the safe form and then to a dead letter; the
-//! configuration's, here or on the server, stops the pipeline. Of a refusal in words that are not known nobody can say:
-//! the document goes in safe form, and if that is refused too, it waits for the operator. Reasons may quote the event,
-//! so they are compared from their beginning only.
+//! Three questions decide. *Does the answer come from the store?* Only a 200 with one item per document, in order, with
+//! its id, does; `VictoriaLogs` returns no ids and is recognised by its header. *Was the event stored?* If nobody
+//! knows, it is in doubt and looked up before it is sent again. *Whose fault is it?* For the event's content the agent
+//! sends the safe form, and if that is refused too, the event becomes a dead letter. A wrong configuration of the agent
+//! or the server stops the output. A refusal in unknown words may be either: the document is sent in safe form, and if
+//! that is refused too, it waits for the operator. Reasons may quote the event, so they are compared from their
+//! beginning only.
 
 use std::borrow::Cow;
 
