@@ -101,7 +101,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// TCP connections that discard what was not sent when they are closed.
+/// TCP connections that discard their unsent data when they are closed.
 #[derive(Clone)]
 struct Tcp(HttpConnector);
 

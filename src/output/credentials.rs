@@ -174,8 +174,8 @@ pub(super) fn out_of(url: &mut Url) -> Option<HeaderValue> {
     header(format!("Basic {pair}"), "Authorization").ok()
 }
 
-/// An API key as the `Authorization` header needs it. `id:api_key` is base64-encoded here; Elasticsearch shows that form
-/// beside the encoded one when it creates a key. Base64 has no colon, so the two forms can be told apart.
+/// An API key as the `Authorization` header needs it. `id:api_key` is base64-encoded here; Elasticsearch shows that
+/// form beside the encoded one when it creates a key. Base64 has no colon, so the two forms can be told apart.
 fn encoded(key: String) -> String {
     if key.contains(':') { STANDARD.encode(key) } else { key }
 }

@@ -1,7 +1,7 @@
 //! The upper bound of the memory that requests take, per kind of output; `cli` adds it to the memory of the pipelines.
 //!
-//! The bound holds for what an API server writes: JSON, in which an escape takes two bytes at most. It does not depend
-//! on how long a back end hangs or on how much is waiting to be sent.
+//! The bound holds for lines that an API server writes: JSON, in which an escape takes two bytes at most. It does not
+//! depend on how long a back end hangs or on how much is waiting to be sent.
 
 use super::{elasticsearch, loki};
 use crate::config::OutputKind;

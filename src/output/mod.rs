@@ -1,4 +1,4 @@
-//! Outputs: one file per back end (Loki, Elasticsearch and OpenSearch, a file), and the types for what their answers
+//! Outputs: one file per back end (Loki, Elasticsearch and `OpenSearch`, a file), and the types for what their answers
 //! mean.
 //!
 //! An output takes the picked events of a batch, makes one request, and turns the answer into [`Verdict`]s. It never
