@@ -50,7 +50,7 @@ struct Open {
     buffer: Vec<u8>,
     /// The lines that the file already holds; read after a log was altered.
     tail: Option<Tail>,
-    /// Why written lines may be lost: after a failed fsync the next fsync succeeds although the data is gone.
+    /// Why written lines may be lost: after a failed fsync the next fsync succeeds although data may be gone.
     broken: Option<String>,
 }
 

@@ -143,7 +143,7 @@ fn bounds(series: &TimeSeries, times: Range<Nanos>) -> Option<Finding> {
     })
 }
 
-/// Warns about indices that are blocked for writing or reading.
+/// Warns about indices that are read-only or blocked for reading.
 fn blocks(body: &Value) -> Option<Finding> {
     let blocked = body.as_object()?.iter().find_map(|(index, settings)| {
         let blocks = settings["settings"]["index"]["blocks"].as_object()?;
