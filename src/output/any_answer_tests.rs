@@ -1,6 +1,7 @@
-//! Any answer whatever: a status, a media type, headers and a body that a store, a proxy, a sign-in page or a broken
-//! connection may have given. What must hold is asserted beside each back end (`fuzz_tests.rs` there): nothing is
-//! delivered or stored that a store did not say, nothing is refused but in its own words, nothing panics.
+//! Property tests with arbitrary answers: a status, a media type, headers and a body that a store, a proxy, a sign-in
+//! page or a broken connection may send. Each back end asserts its invariants (in its `fuzz_tests.rs`): only the
+//! store's own answer makes an event count as delivered or stored, only its own words refuse an event, and nothing
+//! panics.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde_json::json;
 use super::http::Response;
 use super::{elasticsearch, loki};
 
-/// Words that mean something in the mouth of the right store.
+/// Words that have a meaning if the right store sends them.
 const WORDS: [&str; 16] = [
     "max entry size '65536' bytes exceeded for stream '{a=\"b\"}' while adding an entry",
     "entry for stream '{a=\"b\"}' has timestamp too old: 2026-11-13T06:53:45Z",
@@ -50,7 +51,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// An answer to bulk requests, right or nearly so.
+/// An answer to a bulk request, valid or nearly so.
 fn bulk() -> impl Strategy<Value = String> {
     let statuses =
         proptest::sample::select(&[200_u16, 201, 400, 403, 404, 409, 413, 418, 429, 500][..]);
@@ -80,7 +81,7 @@ fn bulk() -> impl Strategy<Value = String> {
     })
 }
 
-/// An answer to look-ups, of either store or of another.
+/// An answer to a look-up, of either store or of another server.
 fn looked_up() -> impl Strategy<Value = String> {
     let values = json!([["1", "{}"]]);
     let result = json!([{ "stream": {}, "values": values }]);
@@ -104,7 +105,7 @@ fn looked_up() -> impl Strategy<Value = String> {
     .prop_map(|value| value.to_string())
 }
 
-/// How many of a hundred parts of a body arrive; mostly all.
+/// How many percent of a body arrive; mostly all.
 fn cut() -> impl Strategy<Value = usize> {
     prop_oneof![3 => Just(100_usize), 1 => 0..100_usize]
 }

@@ -1,12 +1,13 @@
-//! Connections that end when we end them, and take with them what was not sent.
+//! Opens connections that end at once when the agent closes them, and discard their unsent data.
 //!
-//! A socket that is closed goes on sending its send buffer, also after the process has ended. In an outage that buffer
-//! may hold a whole request. The back end would get it after the agent has asked what is stored and has sent the events
-//! again. Two things prevent that:
+//! A closed socket goes on sending its send buffer, even after the process has ended. In an outage that buffer may hold
+//! a whole request. The back end would receive it after the agent has looked up what is stored and has sent the events
+//! again: duplicates. Two measures prevent that:
 //!
-//! - Every socket has `SO_LINGER` of zero: closing it, also by SIGKILL, discards the send buffer and resets the connection.
-//! - hyper closes a connection only after it has written its own buffer. [`AbortOnDrop`] makes every further write fail,
-//!   so the connection of a request that was given up is closed at once.
+//! - Every socket has `SO_LINGER` of zero: closing it, also by SIGKILL, discards the send buffer and resets the
+//!   connection.
+//! - hyper closes a connection only after it has written its own buffer. [`AbortOnDrop`] makes every further write
+//!   fail, so the connection of a request that was given up is closed at once.
 
 use std::error::Error as StdError;
 use std::io::{self, IoSlice};
@@ -29,10 +30,10 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// What the agent calls itself, to back ends and proxies.
+/// The `User-Agent` for back ends and proxies.
 pub(super) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("auditrail/", env!("CARGO_PKG_VERSION")));
-/// An idle connection is probed this often, and given up after so many probes without an answer.
+/// How often an idle connection is probed; it is closed after [`PROBES`] unanswered probes.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
 
@@ -59,7 +60,7 @@ impl Connector {
         tcp.set_keepalive(Some(PROBE_EVERY));
         tcp.set_keepalive_interval(Some(PROBE_EVERY));
         tcp.set_keepalive_retries(Some(PROBES));
-        // A name with several addresses: each gets its share.
+        // If a name has several addresses, each gets a share of this time.
         tcp.set_connect_timeout(Some(limit));
         Self { tcp: Tcp(tcp), tls: Arc::new(tls), proxy, limit }
     }
@@ -100,7 +101,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// TCP connections that discard what was not sent when they are closed.
+/// TCP connections that discard their unsent data when they are closed.
 #[derive(Clone)]
 struct Tcp(HttpConnector);
 
@@ -128,10 +129,10 @@ trait Transport: Read + Write + Send + Unpin {}
 
 impl<T: Read + Write + Send + Unpin> Transport for T {}
 
-/// A connection whose requests can be given up.
+/// A connection that can be aborted together with its request.
 pub(super) struct Stream {
     transport: Box<dyn Transport>,
-    /// At its end is a proxy, which needs the whole URL in each request.
+    /// The peer is a proxy, which needs the whole URL in each request.
     proxied: bool,
     abort: Abort,
 }
@@ -193,7 +194,7 @@ impl Write for Stream {
     }
 }
 
-/// Makes a connection fail from now on. A connection and the request on it share it.
+/// Makes a connection fail from now on. Shared by a connection and the request on it.
 #[derive(Clone, Default)]
 struct Abort(Arc<Mutex<Aborting>>);
 
@@ -228,7 +229,7 @@ impl Abort {
     }
 }
 
-/// Aborts the connection that a request is on, unless it was answered.
+/// Aborts the connection of a request on drop, unless the request was answered.
 pub(super) struct AbortOnDrop(Option<CaptureConnection>);
 
 impl AbortOnDrop {
@@ -236,7 +237,7 @@ impl AbortOnDrop {
         Self(Some(capture_connection(request)))
     }
 
-    /// The connection may be used again.
+    /// Disarms the abort: the connection may be reused.
     pub(super) fn answered(mut self) {
         self.0 = None;
     }

@@ -1,7 +1,7 @@
-//! What a client proves itself with and whom it trusts: headers, client certificate, roots.
+//! Reads what the HTTP client needs for authentication and TLS: headers, client certificate, trusted CA certificates.
 //!
-//! All of it may lie in files that are replaced while the agent runs (mounted secrets, rotated tokens, cert-manager).
-//! [`Material`] is what was read; [`Watched`] tells cheaply whether any file is another one now.
+//! All of it may be in files that are replaced while the agent runs (mounted secrets, rotated tokens, cert-manager).
+//! [`Material`] holds what was read; [`Watched`] detects cheaply whether a file has changed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,14 +20,14 @@ use url::Url;
 use super::http::Failure;
 use crate::config::{Auth, Http, SecretSource, Tls, is_telling};
 
-/// What was read from the configuration and its files. Never printed.
+/// Credentials, headers and TLS settings, read from the configuration and its files. Never printed.
 pub(super) struct Material {
     /// Configured headers and credentials, all marked sensitive.
     pub(super) headers: HeaderMap,
-    /// What of it must not be shown, in each form that is known here.
+    /// The secrets among them that must be redacted, in each form that is known here.
     pub(super) sent: Vec<String>,
     pub(super) tls: ClientConfig,
-    /// There is nobody to trust: neither `ca_file` nor a store of the system.
+    /// No CA certificate is trusted: there is no `ca_file`, and the system has none.
     pub(super) rootless: bool,
 }
 
@@ -40,13 +40,14 @@ impl Material {
     }
 }
 
-/// The files behind a configuration and how each looked when last asked.
+/// The files that a configuration names, and the state of each at the last check.
 pub(super) struct Watched {
     files: Vec<PathBuf>,
     looks: Vec<Option<Look>>,
 }
 
-/// Device, inode, length and time of modification: enough to see a file replaced, or rewritten in place.
+/// Device, inode, length and time of modification (seconds, nanoseconds): enough to see that a file was replaced or
+/// rewritten.
 type Look = (u64, u64, u64, i64, i64);
 
 impl Watched {
@@ -69,7 +70,7 @@ impl Watched {
         Self { files, looks }
     }
 
-    /// Whether any file looks different from the last time this was asked.
+    /// Whether any file has changed since the last call.
     pub(super) fn changed(&mut self) -> bool {
         let now: Vec<_> = self.files.iter().map(|path| look(path)).collect();
         std::mem::replace(&mut self.looks, now) != self.looks
@@ -114,7 +115,7 @@ fn headers(config: &Http) -> Result<(HeaderMap, Vec<String>), Failure> {
         Auth::Basic { username, password } => {
             let password = secret(password)?;
             let pair = format!("{username}:{password}");
-            // A password may have a space or a colon in it.
+            // Add the password by itself: `parts` does not find one that has a space or a colon in it.
             sent.push(password);
             format!("Basic {}", STANDARD.encode(pair))
         }
@@ -130,8 +131,8 @@ fn headers(config: &Http) -> Result<(HeaderMap, Vec<String>), Failure> {
     Ok((headers, sent))
 }
 
-/// What is secret in the value of a header: all of it or what follows the name of a scheme, and, where that is base64 of a
-/// pair, its second part.
+/// The secret parts of a header value: the whole value, the part after an auth scheme, the part after a colon, and the
+/// second half of a base64 pair.
 fn parts(value: &str) -> Vec<String> {
     let bare = match value.split_once(' ') {
         Some((scheme, rest))
@@ -148,12 +149,12 @@ fn parts(value: &str) -> Vec<String> {
     [Some(value.to_owned()), Some(bare.to_owned()), second, plain].into_iter().flatten().collect()
 }
 
-/// The values of parameters whose names say that they are credentials.
+/// The values of query parameters whose names say that they are credentials.
 pub(super) fn telling(query: &[(String, String)]) -> Vec<String> {
     query.iter().filter(|(name, _)| is_telling(name)).map(|(_, value)| value.clone()).collect()
 }
 
-/// The same of a URL.
+/// The same for the query of a URL.
 pub(super) fn in_query(url: &str) -> Vec<String> {
     let Ok(url) = Url::parse(url) else { return Vec::new() };
     let pairs: Vec<_> =
@@ -161,7 +162,7 @@ pub(super) fn in_query(url: &str) -> Vec<String> {
     telling(&pairs)
 }
 
-/// User and password of a URL, as the header wants them; the URL is without them then.
+/// Takes user and password out of a URL and returns them as an `Authorization` header.
 pub(super) fn out_of(url: &mut Url) -> Option<HeaderValue> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let (user, password) = (decoded(url.username()), url.password().map(decoded));
@@ -173,8 +174,8 @@ pub(super) fn out_of(url: &mut Url) -> Option<HeaderValue> {
     header(format!("Basic {pair}"), "Authorization").ok()
 }
 
-/// An API key as the header wants it. `id:api_key`, as Elasticsearch's answer to its creation shows it beside the
-/// encoded one, is encoded here; base64 has no colon.
+/// An API key as the `Authorization` header needs it. `id:api_key` is base64-encoded here; Elasticsearch shows that
+/// form beside the encoded one when it creates a key. Base64 has no colon, so the two forms can be told apart.
 fn encoded(key: String) -> String {
     if key.contains(':') { STANDARD.encode(key) } else { key }
 }
@@ -190,7 +191,7 @@ fn header(value: String, name: &str) -> Result<HeaderValue, Failure> {
     Ok(value)
 }
 
-/// `ca_file` alone where it is given, otherwise what the system has; that may be nothing.
+/// The CA certificates of `ca_file` only, if it is set; otherwise those of the system, which may be none.
 fn roots(tls: &Tls) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     let Some(path) = &tls.ca_file else {

@@ -1,23 +1,24 @@
-//! The only way out of this room for words: what an output says of answers leaves it without credentials.
+//! The only way out of this module for texts: redacts credentials in everything that an output reports of an answer.
 //!
-//! The methods of the back ends that answer with texts are open to this room alone, and `mod.rs` passes what they say
-//! through [`Texts`]. A new variant with a text is not compiled before it is listed here.
+//! The methods of the back ends that return texts are private to this module, and `mod.rs` passes their results through
+//! [`Texts`]. A new variant with a text does not compile before it is listed here.
 
 use super::finding::Finding;
 use super::secrets::Secrets;
 use super::{Answer, Held, LookUp, ScanPage, Verdict};
 
-/// What holds texts for people.
+/// A value that contains texts for people.
 pub(super) trait Texts: Sized {
-    /// Shows each text to `change`.
+    /// Calls `change` with each text.
     fn each(&mut self, change: &mut dyn FnMut(&mut String));
 
-    /// The same without credentials; most answers have no text and need none.
+    /// The same value with all credentials redacted. The secrets are fetched only if there is a text; most answers have
+    /// none.
     fn shown(mut self, secrets: impl Fn() -> Option<Secrets>) -> Self {
         let (mut known, mut last) = (None, (String::new(), String::new()));
         self.each(&mut |text| {
             let Some(secrets) = known.get_or_insert_with(&secrets) else { return };
-            // Thousands of events may have one answer.
+            // Thousands of events may share one answer: redact it once.
             if last.0 != *text {
                 last = (text.clone(), secrets.blank(text));
             }
@@ -100,7 +101,7 @@ impl Texts for Vec<Finding> {
     }
 }
 
-/// An answer that the log quotes.
+/// The text of an answer that is quoted in the log.
 impl Texts for String {
     fn each(&mut self, change: &mut dyn FnMut(&mut String)) {
         change(self);

@@ -1,9 +1,11 @@
-//! A file of lines, exactly once: cut back at start to the length that the checkpoint knows.
+//! The file output: appends lines to a file, exactly once.
 //!
-//! The cursor is written down together with the length at that moment, after the file was synced, so that file and
-//! checkpoint always agree. Standard output cannot be cut back: there lines may come twice after a kill.
+//! The checkpoint stores the cursor together with the length of the file at that moment, after an fsync of the file. At
+//! start the file is truncated to that length, so file and checkpoint always agree. Standard output cannot be
+//! truncated: lines may be duplicated there after a kill.
 //!
-//! With `rotate`, a full file gets its number as a further extension (`archive.ndjson.000001`), and the oldest go.
+//! With `rotate`, a full file is renamed with a number as a further extension (`archive.ndjson.000001`), and the oldest
+//! files are deleted.
 
 use std::io::{self, Write as _};
 use std::iter;
@@ -23,7 +25,7 @@ use crate::config::Rotate;
 use crate::disk;
 use crate::event::Batch;
 
-/// Where a file output stands: how often it has rotated, and how many bytes the present file has.
+/// The position of a file output: how often it has rotated, and how many bytes the current file has.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Mark {
     pub(crate) sequence: u64,
@@ -35,20 +37,20 @@ pub(crate) struct Mark {
 pub(crate) struct File {
     path: PathBuf,
     rotate: Option<Rotate>,
-    // The std lock: writing blocks anyway.
+    // A std lock: writing blocks anyway.
     open: Arc<Mutex<Open>>,
     meter: Meter,
     reader: Arc<Reader>,
 }
 
 struct Open {
-    /// `None`: standard output, or not opened yet.
+    /// `None` for standard output, and before the file is opened.
     file: Option<disk::File>,
     mark: Mark,
     buffer: Vec<u8>,
-    /// What is in it already of a log that was altered.
+    /// The lines that the file already holds; read after a log was altered.
     tail: Option<Tail>,
-    /// What was written may be lost: after a sync that failed the next one succeeds all the same.
+    /// Why written lines may be lost: after a failed fsync the next fsync succeeds although data may be gone.
     broken: Option<String>,
 }
 
@@ -57,7 +59,8 @@ impl Open {
         self.broken.clone().map_or(Ok(()), |why| Err(io::Error::other(why)))
     }
 
-    /// Nothing goes into this file any more; the next start cuts it back to what was synced for sure.
+    /// After this nothing more is written to the file. The next start truncates it to the length that was certainly
+    /// synced.
     fn break_with(&mut self, error: io::Error) -> io::Error {
         self.broken = Some(format!(
             "a sync failed ({error}), so lines may be lost: restart the agent, which writes them again"
@@ -66,10 +69,10 @@ impl Open {
     }
 }
 
-/// Whoever reads standard output.
+/// The process that reads standard output.
 #[derive(Default)]
 struct Reader {
-    /// It may end before all is written.
+    /// The reader may close the pipe before everything is written.
     may_go: AtomicBool,
     is_gone: AtomicBool,
     gone: Notify,
@@ -84,14 +87,14 @@ impl Reader {
     }
 }
 
-/// A large line's room is not kept.
+/// A buffer that a large line has grown beyond this is dropped after use, in bytes.
 pub(super) const KEPT: u64 = 8 << 20;
 
-/// Standard output, as `path`.
+/// The value of `path` for standard output.
 const STDOUT: &str = "-";
 
 impl File {
-    /// The output for one input; `{input}` in the path is its name. Nothing is opened yet.
+    /// The output of one input; `{input}` in the path is replaced by its name. Opens nothing yet.
     pub(crate) fn new(path: &Path, rotate: Option<Rotate>, input: &str) -> Self {
         let path = PathBuf::from(path.to_string_lossy().replace("{input}", input));
         let (mark, buffer) = (Mark::default(), Vec::new());
@@ -113,14 +116,14 @@ impl File {
         self.path.as_os_str() == STDOUT
     }
 
-    /// Waits until whoever reads standard output has closed it, as `head` does. From the first call on that is an end and
-    /// no error.
+    /// Waits until the reader of standard output closes it, as `head` does. From the first call on, that is an end and
+    /// not an error.
     pub(crate) async fn reader_gone(&self) {
         self.reader.may_go.store(true, Relaxed);
         self.reader.gone.notified().await;
     }
 
-    /// Whether nobody will read what is sent, and somebody ends the sender for it.
+    /// Whether the reader has closed standard output, and somebody waits for that and ends the sender.
     pub(super) fn has_no_reader(&self) -> bool {
         self.reader.is_gone.load(Relaxed)
     }
@@ -129,10 +132,10 @@ impl File {
         &self.path
     }
 
-    /// Opens the file and cuts it back to `mark`; without one, what is there stays and is appended to.
+    /// Opens the file and truncates it to `mark`; without a mark it keeps the content and appends to it.
     ///
     /// # Errors
-    /// If it cannot be opened, or is shorter than the checkpoint says, so that lines are missing from it.
+    /// If the file cannot be opened, or is shorter than the checkpoint says, so that lines are missing.
     pub(crate) fn open(&self, mark: Option<Mark>) -> io::Result<()> {
         if self.is_stdout() {
             return Ok(());
@@ -146,7 +149,7 @@ impl File {
         };
         let file = opening::append(&self.path)?;
         let length = file.length()?;
-        // What an earlier life of the agent rotated stays.
+        // Files that an earlier run of the agent rotated are kept.
         let next = || Ok::<_, io::Error>(self.all_rotated()?.last().map_or(0, |last| last + 1));
         let mark = match mark {
             Some(mark) => mark,
@@ -167,19 +170,20 @@ impl File {
         Ok(())
     }
 
-    /// Takes back the rotations that the checkpoint does not know of; answers the mark that holds then.
+    /// Undoes the rotations that the checkpoint does not know of; returns the mark that is valid afterwards.
     fn unrotate(&self, mark: Mark) -> io::Result<Mark> {
         let mut later = self.all_rotated()?;
         later.retain(|sequence| *sequence >= mark.sequence);
         if later.is_empty() {
-            // A kill between the two steps of a rotation leaves no file by the name itself, but then it has a number.
+            // After a kill between the two steps of a rotation no file has the plain name, but then a numbered file
+            // exists.
             return Ok(mark);
         }
         let marked = self.rotated(mark.sequence);
         if !marked.try_exists()? {
             return self.begin_anew(&later);
         }
-        // The latest first, so that a kill in between leaves something to go by.
+        // Remove the newest first, so that a kill in between leaves enough to continue from.
         for sequence in later.iter().rev().filter(|sequence| **sequence > mark.sequence) {
             disk::remove_file(&self.rotated(*sequence))?;
         }
@@ -187,21 +191,22 @@ impl File {
         Ok(mark)
     }
 
-    /// So many rotations that the marked file was let go: what follows it is written anew, as a file of its own.
+    /// The file of the mark was rotated so often that it was deleted: events after the mark are written again, into a
+    /// new file.
     fn begin_anew(&self, later: &[u64]) -> io::Result<Mark> {
         opening::append(&self.path)?.set_len(0)?;
         let Some((last, others)) = later.split_last() else { return Ok(Mark::default()) };
         for sequence in others {
             disk::remove_file(&self.rotated(*sequence))?;
         }
-        // This one stays, empty: until the new mark is written down, it says that the old one no longer holds.
+        // Keep this one, empty. Until the new mark is in the checkpoint, it shows that the old mark is no longer valid.
         let empty = opening::append(&self.rotated(*last))?;
         empty.set_len(0)?;
         empty.sync()?;
         Ok(Mark { sequence: last + 1, length: 0 })
     }
 
-    /// The numbers of the rotated files, in order.
+    /// The numbers of the rotated files, in ascending order.
     fn all_rotated(&self) -> io::Result<Vec<u64>> {
         let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
             return Ok(Vec::new());
@@ -230,15 +235,15 @@ impl File {
         name.into()
     }
 
-    /// Where the file stands.
+    /// The current position of the output.
     pub(crate) fn mark(&self) -> Mark {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).mark
     }
 
-    /// Makes durable what was written.
+    /// Fsyncs the file.
     ///
     /// # Errors
-    /// As the disk has them.
+    /// The error of the fsync, now or earlier.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let file = {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -253,7 +258,7 @@ impl File {
         })
     }
 
-    /// Appends the lines. Blocks.
+    /// Appends the lines of the picked events. Blocks.
     pub(super) fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if batch.earlier.is_empty() {
@@ -286,7 +291,7 @@ impl File {
         })
     }
 
-    /// Which picks are in the file already. It is asked only where a log was altered: otherwise a file is cut back.
+    /// Which picks the file already holds. Only asked after a log was altered; otherwise the file is truncated instead.
     pub(super) fn look_up(&self, batch: &Batch, picks: &[EventRef]) -> LookUp {
         if self.is_stdout() || batch.earlier.is_empty() {
             return LookUp::Unavailable { answer: "a file is cut back instead".to_owned() };
@@ -321,7 +326,7 @@ impl File {
         open.whole()?;
         let Some(file) = &mut open.file else { return Err(io::ErrorKind::NotFound.into()) };
         if let Err(error) = file.write_all(lines) {
-            // What was written of it is cut off, so that the next try does not stand behind half a line.
+            // Truncate a partly written line, so that the retry does not append after a torn line.
             file.set_len(open.mark.length)?;
             return Err(error);
         }
@@ -329,7 +334,7 @@ impl File {
         Ok(())
     }
 
-    /// Begins a new file.
+    /// Rotates: renames the full file and begins a new one.
     fn turn(&self, open: &mut Open, rotate: Rotate) -> io::Result<()> {
         open.whole()?;
         if let Some(Err(error)) = open.file.as_ref().map(disk::File::sync) {
@@ -337,7 +342,7 @@ impl File {
         }
         let rotated = self.rotated(open.mark.sequence);
         match disk::rename(&self.path, &rotated) {
-            // An earlier try came so far.
+            // An earlier attempt has already renamed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound && rotated.try_exists()? => {}
             other => other?,
         }
@@ -353,7 +358,7 @@ impl File {
         Ok(())
     }
 
-    /// Whether the file can be written to.
+    /// Checks whether the file can be written to.
     pub(super) fn check(&self) -> Vec<Finding> {
         if self.is_stdout() {
             return vec![Finding::warn(

@@ -1,8 +1,9 @@
-//! Opens the file of an output so that nobody else decides which file that is.
+//! Opens the file of an output safely: no other user can redirect the agent to another file.
 //!
-//! In a directory that another user may write to, that user can put a link, or a second name of another file, in place of
-//! the output's own, and the agent would append to whatever it leads to. There the last part of the path must be a file of
-//! the agent's user with one name, and no link; where nobody else may write, the operator's links are followed.
+//! In a directory that another user may write to, that user can replace the output's file by a symbolic link, or by a
+//! hard link to another file, and the agent would append to the target. There the last part of the path must be a
+//! regular file of the agent's user with one name, and no link. Where no other user may write, the operator's links are
+//! followed.
 
 use std::fs;
 use std::io;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::disk;
 use crate::disk::private::{Other, may_own};
 
-/// Opens a file to append to, made where it is missing.
+/// Opens a file for appending; creates it if it is missing.
 pub(super) fn append(path: &Path) -> io::Result<disk::File> {
     let Some(directory) = shared_directory(path) else {
         return disk::File::append_to_output(path);
@@ -28,11 +29,11 @@ pub(super) fn append(path: &Path) -> io::Result<disk::File> {
     })
 }
 
-/// The directory on the way to a file in which another user than root and the agent's own may put something else in the
-/// place of the next part.
+/// The directory on the path of a file in which a user other than root and the agent's own may replace the next part of
+/// the path; `None` if there is none.
 pub(super) fn shared_directory(path: &Path) -> Option<PathBuf> {
     let parent = path.parent()?;
-    // What cannot be looked at is left to whoever opens the file.
+    // If a directory cannot be inspected, opening the file reports the error.
     let whole = fs::canonicalize(parent).ok()?;
     let mut next = path.file_name().map(|name| whole.join(name))?;
     for directory in whole.ancestors() {
@@ -103,7 +104,7 @@ mod tests {
         }
         assert_eq!(fs::read(&victim).unwrap(), b"kept");
         assert!(!other.path().join("not-there").try_exists().unwrap());
-        // A file of our own is no problem there, new or not.
+        // A file of the agent's own user is fine there, new or existing.
         for _ in 0..2 {
             append(&dir.path().join("own")).unwrap().write_all(b"x").unwrap();
         }

@@ -1,5 +1,5 @@
-//! The last lines of a file output: which events are in it already, where a log was altered and is read on from before
-//! the change.
+//! The last lines of a file output, to deduplicate after a log was altered: the input then reads again from before the
+//! change, and the tail shows which events the file already holds.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,21 +9,22 @@ use std::path::PathBuf;
 use crate::event::{Batch, Fingerprint, Key};
 use crate::output::EventRef;
 
-/// Bytes looked at. What stands before is written twice if so much of a log was lost below what had been read.
+/// Bytes read from the end of the output. Older lines are duplicated if so much of a log was lost before the read
+/// position.
 const BYTES: u64 = 64 << 20;
-/// Not a secret: the hashes never leave the process.
+/// A fixed key, not a secret: the hashes never leave the process.
 const PLAIN: Key = Key([0; 32]);
 
-/// See the module.
+/// How often each line occurs in the tail, as hashes.
 #[derive(Debug)]
 pub(super) struct Tail {
-    /// Of whose positions it was read.
+    /// The generation for which the tail was read.
     generation: Fingerprint,
     lines: HashMap<Fingerprint, u32>,
 }
 
 impl Tail {
-    /// Reads the ends of the files, the newest first.
+    /// Reads the tail from the files, the newest file first.
     pub(super) fn read(
         generation: Fingerprint,
         newest_first: impl Iterator<Item = PathBuf>,
@@ -51,12 +52,12 @@ impl Tail {
         Ok(Self { generation, lines })
     }
 
-    /// Whether it was read for these positions: what was written since is not in it.
+    /// Whether the tail was read for the generation of this batch. It does not hold lines that were written later.
     pub(super) fn is_of(&self, batch: &Batch) -> bool {
         self.generation == batch.generation
     }
 
-    /// Which picks are there. Each line counts for one of them.
+    /// Which picks the tail holds. Each stored line counts for one pick only.
     pub(super) fn find(&mut self, batch: &Batch, picks: &[EventRef]) -> Vec<bool> {
         let found = |pick: &EventRef| {
             let line = PLAIN.hash(batch.record(pick.event as usize).line);

@@ -1,4 +1,4 @@
-//! Kills, rotations and failing disks, on real files.
+//! The file output on real files: kills, rotations and failing disks.
 
 use std::fs;
 
@@ -109,7 +109,7 @@ fn many_rotations_within_one_checkpoint_leave_no_line_twice_even_when_the_first_
     }
     let again = File::new(&dir.path().join("out"), rotate, "a");
     again.open(Some(mark)).unwrap();
-    // Killed before the new mark was written down.
+    // The agent was killed before the new mark was written to the checkpoint.
     again.open(Some(mark)).unwrap();
     for line in lines {
         write(&again, &[line]);
@@ -127,7 +127,7 @@ fn an_archive_of_an_earlier_life_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let rotate = Some(Rotate { max_bytes: 4, max_files: 9 });
     for line in ["old", "new"] {
-        // Each with a state directory of its own.
+        // Each run has a state directory of its own.
         let file = File::new(&dir.path().join("out"), rotate, "a");
         file.open(None).unwrap();
         write(&file, &[line]);

@@ -1,22 +1,22 @@
-//! One line of `check`: what was looked at, how it stands, and what to do about it.
+//! One line of the `check` report: what was checked, the result, and what to do about it.
 
-/// What a check found.
+/// The result of one check.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Finding {
     pub(crate) state: State,
-    /// What was looked at and how it stands, in one line.
+    /// What was checked, and the result, in one line.
     pub(crate) what: String,
-    /// What to do about it; empty where nothing needs to be done.
+    /// What to do about it; empty if nothing needs to be done.
     pub(crate) hint: String,
 }
 
-/// How bad it is.
+/// How bad a finding is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
     Ok,
-    /// Events get through, but something promised elsewhere does not hold here.
+    /// Events are delivered, but a guarantee does not hold here.
     Warn,
-    /// Events do not get through.
+    /// Events are not delivered.
     Fail,
 }
 
@@ -33,7 +33,7 @@ impl Finding {
         Self { state: State::Fail, what: what.into(), hint: hint.into() }
     }
 
-    /// Events do not get through.
+    /// Whether events are not delivered.
     pub(crate) fn is_failure(&self) -> bool {
         self.state == State::Fail
     }

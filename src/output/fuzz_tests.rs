@@ -1,11 +1,11 @@
-//! Any bytes as what a back end answers, and as what it is sent.
+//! Fuzz targets: any bytes as the answer of a back end, and as lines to send.
 
 use super::http::{Response, excerpt, retry_after};
 use super::{Answer, Verdict, elasticsearch, loki};
 
-/// The first four bytes say status, kind and which documents were in safe form; the rest is `Retry-After`, a newline,
-/// and the body. Of the kind the lowest bit is the store, the next two the media type, then the header by which
-/// Elasticsearch is known, and a redirect.
+/// The first four bytes give the kind, the status (two bytes) and which documents were in safe form; the rest is
+/// `Retry-After`, a newline, and the body. In the kind, bit 0 selects the store, bits 1 and 2 the media type, bit 3 the
+/// header that identifies Elasticsearch, and bit 4 a redirect.
 pub(crate) fn answers(data: &[u8]) {
     let Some((&[kind, a, b, fallback], rest)) = data.split_first_chunk::<4>() else { return };
     let usual = [200, 204, 400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504];
@@ -40,14 +40,14 @@ pub(crate) fn answers(data: &[u8]) {
     }
 }
 
-/// The first byte says whether the line was ended; the lines of the rest are written as documents.
+/// The lowest bit of the first byte says whether the line was ended; the other lines are written as documents.
 pub(crate) fn documents(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let lines = rest.split(|byte| *byte == b'\n');
     lines.for_each(|line| elasticsearch::fuzz_tests::documents(line, first & 1 == 1));
 }
 
-/// What people are told is short and moves no terminal's cursor.
+/// Texts for people are short and contain no control characters that could move a terminal's cursor.
 fn told(verdict: &Verdict) {
     match verdict {
         Verdict::Delivered => {}

@@ -1,10 +1,10 @@
-//! The one HTTP client: TLS, credentials, time-outs, bounded answers.
+//! The HTTP client of all outputs: TLS, credentials, timeouts, bounded answers.
 //!
-//! A request goes out once: nothing is retried and no redirect is followed here. What matters to the callers is how
-//! sure one can be that nothing was processed, and [`Failure`] says it. Proxies named in the environment are not used.
+//! It sends each request once: it does not retry and follows no redirect. [`Failure`] says how sure a caller can be
+//! that the server processed nothing. Proxies named in the environment are not used.
 //!
-//! Secrets are in no error and no `Debug`. What a server said is shown through [`excerpt`], since it may echo a log, and
-//! leaves the room through `door.rs`, since it may echo our [`Secrets`].
+//! No error and no `Debug` output contains a secret. Texts from a server are shortened by [`excerpt`], since they may
+//! contain log lines. They leave this module through `door.rs`, since they may repeat our [`Secrets`].
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,23 +30,23 @@ use super::{Reason, no_answer};
 use crate::config;
 use crate::disk::{Step, at};
 
-/// Most bytes kept of an answer where the caller does not say.
+/// Most bytes kept of an answer, unless the caller sets another bound.
 const ANSWER: usize = 64 * 1024;
 /// Most bytes of an answer that are shown to people.
 const SHOWN: usize = 512;
-/// A part of a path that is longer is not shown, in bytes.
+/// A longer part of a URL path is not shown, in bytes.
 const LONGEST_WORD: usize = 64;
-/// Longest wait that a server may ask for.
+/// Longest wait that a server may ask for in `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
-/// In place of a body that must not be there.
+/// Replaces a body that a 204 must not have.
 const BODY_OF_204: &[u8] = b"(a body, which this status does not have)";
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
-/// A connection that is idle for longer is closed.
+/// An idle connection is closed after this time.
 const IDLE: Duration = Duration::from_secs(90);
-/// Shortest time between two looks at the files.
+/// Shortest time between two checks of the credential files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A request, complete but for credentials.
+/// A request without the credentials, which the client adds.
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: String,
@@ -60,50 +60,50 @@ impl fmt::Debug for Request {
     }
 }
 
-/// An answer, its body cut at a bound.
+/// An answer; its body is cut at the caller's bound.
 #[derive(Debug, Default)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// As the header has it; empty where there is none.
+    /// The value of the header; empty if there is none.
     pub(crate) content_type: String,
     /// Where a redirect points.
     pub(crate) location: Option<String>,
-    /// `X-elastic-product`, which Elasticsearch sends and no proxy has a reason to.
+    /// `X-elastic-product`: Elasticsearch sends it, and no proxy has a reason to.
     pub(crate) product: Option<String>,
     pub(crate) body: Bytes,
 }
 
 impl Response {
-    /// Whether the header allows for this media type; an absent header allows for any.
+    /// Whether the `Content-Type` header allows this media type; without the header any type is possible.
     pub(crate) fn may_be(&self, kind: &str) -> bool {
         let named = self.content_type.split(';').next().unwrap_or_default().trim();
         named.is_empty() || named.eq_ignore_ascii_case(kind)
     }
 }
 
-/// Why there is no answer.
+/// Why a request got no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Nothing was sent, or nothing that the server would look at.
+    /// The server received nothing, or nothing that it would process.
     NotSent { answer: String },
-    /// Something was sent; what became of it is unknown.
+    /// Something was sent; nobody knows whether the server processed it.
     Lost { reason: Reason, answer: String },
     /// A file that the configuration names cannot be used.
     Setup { answer: String, hint: String },
 }
 
-/// Sends requests as one output is configured to.
+/// The HTTP client of one output.
 pub(crate) struct Client {
     config: config::Http,
-    // The std lock: held for a look at a few files once a second, never across an await.
+    // A std lock: it is held while a few files are checked once a second, never across an await.
     state: Mutex<State>,
     meter: Meter,
 }
 
 struct State {
     ready: Ready,
-    /// What is sent, and was before a file changed.
+    /// The credentials that are sent now, and those that were sent before a file changed.
     secrets: Secrets,
     watched: Watched,
     looked: Instant,
@@ -120,20 +120,20 @@ struct Ready {
 impl Client {
     /// Reads every file that the configuration names; the error is always [`Failure::Setup`].
     pub(crate) fn new(config: &config::Http) -> Result<Self, Failure> {
-        // The look comes before the reading, so that a change between the two is noticed later.
+        // Record the state of the files before reading them, so that a later check notices a change in between.
         let watched = Watched::new(config);
         let (ready, secrets) = build(config)?;
         let state = Mutex::new(State { ready, secrets, watched, looked: Instant::now() });
         Ok(Self { config: config.clone(), state, meter: Meter::default() })
     }
 
-    /// The same, with more that must not be shown: what is sent in URLs.
+    /// The same client with more secrets to redact: those that are sent in URLs.
     pub(super) fn hiding(self, more: &[String]) -> Self {
         self.held().secrets.fix(more.iter().map(String::as_str));
         self
     }
 
-    /// What must not be shown of an answer.
+    /// The secrets to redact in an answer.
     pub(super) fn secrets(&self) -> Secrets {
         self.held().secrets.clone()
     }
@@ -146,12 +146,12 @@ impl Client {
         self.meter = meter;
     }
 
-    /// One request and its answer, whatever the status; at most 64 KiB of the body are kept.
+    /// Sends one request and returns its answer, whatever the status; keeps at most 64 KiB of the body.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Failure> {
         self.send_keeping(request, ANSWER).await
     }
 
-    /// The same with another bound, in bytes. A body of just that length may have been cut.
+    /// The same with another bound, in bytes. A body of exactly that length may have been cut.
     pub(crate) async fn send_keeping(
         &self,
         request: Request,
@@ -189,12 +189,12 @@ impl Client {
         }
     }
 
-    /// The present client, built anew when a file has changed. A file that cannot be used leaves the old one at work.
+    /// The current client; rebuilt if a file has changed. If a new file cannot be used, the old client stays in use.
     fn ready(&self) -> Ready {
         let mut state = self.held();
         if state.looked.elapsed() >= LOOK_AGAIN {
             state.looked = Instant::now();
-            // Said once a change, since the look is remembered even where the file is no good.
+            // Logged once per change, since `changed` remembers the new state even if the file cannot be used.
             if state.watched.changed() {
                 match build(&self.config) {
                     Ok((ready, secrets)) => {
@@ -229,7 +229,7 @@ impl fmt::Display for Failure {
 fn build(config: &config::Http) -> Result<(Ready, Secrets), Failure> {
     let Material { headers, sent, tls, rootless } = Material::read(config)?;
     let proxy = config.proxy.as_deref().map(proxy).transpose()?;
-    // Shorter than the whole, so that a time-out while connecting is known to be one.
+    // Shorter than the whole timeout, so that a timeout while connecting can be told from one after sending.
     let connector = Connector::new(tls, proxy, config.timeout / 2);
     let client = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
@@ -243,18 +243,19 @@ fn build(config: &config::Http) -> Result<(Ready, Secrets), Failure> {
     Ok((Ready { client, headers: Arc::new(all), rootless }, secrets))
 }
 
-/// Where the proxy is. The configuration has checked it.
+/// The URI of the proxy. The configuration has been validated already.
 fn proxy(url: &str) -> Result<Uri, Failure> {
     let known = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let known = known.and_then(|url| Uri::try_from(url.as_str()).ok());
-    // The URL is in neither message: it may carry a password.
+    // Neither message shows the URL: it may contain a password.
     known.ok_or_else(|| Failure::Setup {
         answer: "`proxy` is not a URL".to_owned(),
         hint: "write it like http://proxy.example.org:3128".to_owned(),
     })
 }
 
-/// The request as hyper takes it. Configured headers replace user and password of the URL, and the request's own headers replace both.
+/// The request as hyper takes it. Configured headers replace user and password of the URL; the request's own headers
+/// replace both.
 fn outgoing(
     request: Request,
     configured: &HeaderMap,
@@ -297,19 +298,19 @@ async fn converse(
     let mut body = BytesMut::new();
     let length = header(CONTENT_LENGTH).and_then(|value| value.parse().ok()).unwrap_or(0_u64);
     if status == 204 && (length > 0 || header(TRANSFER_ENCODING).is_some()) {
-        // The client passes over it; a store that has stored everything sends none.
+        // hyper ignores such a body; a store that has stored everything sends none.
         body.extend_from_slice(BODY_OF_204);
     }
     while body.len() < bound {
         let Some(frame) = response.frame().await.transpose()? else { break };
-        // Trailers say nothing.
+        // Trailers are ignored.
         let chunk = frame.into_data().unwrap_or_default();
         body.extend_from_slice(&chunk[..chunk.len().min(bound - body.len())]);
     }
     Ok(Response { status, retry_after, content_type, location, product, body: body.freeze() })
 }
 
-/// Seconds or an HTTP date, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) has it.
+/// `Retry-After`: seconds or an HTTP date, see [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3).
 pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if let Ok(seconds) = value.parse() {
@@ -321,8 +322,8 @@ pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration>
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// A URL without user, password and query, for people. A part of its path that may be a token is `***`: some services
-/// know who sends by the path alone.
+/// A URL without user, password and query, for people. A part of its path that may be a token becomes `***`: some
+/// services authenticate the sender by the path alone.
 pub(crate) fn shown_url(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return "(not a URL)".to_owned() };
     url.set_query(None);
@@ -336,7 +337,7 @@ pub(crate) fn shown_url(url: &str) -> String {
     url.to_string()
 }
 
-/// Whether a part of a path is a name that somebody chose, such as `v1` or that of a data stream.
+/// Whether a part of a path is a name that a person chose, such as `v1` or the name of a data stream.
 fn is_word(part: &str) -> bool {
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
     let fits =
@@ -346,7 +347,7 @@ fn is_word(part: &str) -> bool {
 
 /// The beginning of an answer's body on one line, for people.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    // A little more than is shown, so that a character cut in two is not seen.
+    // Read a little more than is shown, so that the cut never shows half a character.
     let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN + 4)]);
     let end = text.floor_char_boundary(SHOWN);
     let shown = secrets::one_line(&text[..end]);

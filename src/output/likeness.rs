@@ -1,34 +1,34 @@
-//! What makes two events the same event, and the same to the letter: for look-ups and for `verify`.
+//! When two events are the same event, and when they have the same content: for look-ups and for `verify`.
 //!
-//! The API server says of each event when it came, when the stage was reached, the audit id and the stage. An event that
-//! has all of these is known by them; in the remains of one they may be those of another, so that it is known in a
-//! store's own way: by its line, or by the id it was given.
+//! The API server writes four fields that identify an event: stageTimestamp, requestReceivedTimestamp, auditID and
+//! stage. An event that has all of them is identified by them. In the rest of a torn line they may belong to another
+//! event, so each store identifies those in its own way: by the line, or by the id.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use crate::event::{Fingerprint, Form, Span, pieces, text};
 
-/// Hashes with a key of this process alone: who writes into a store cannot know what would pass for something else.
+/// Hashes with random keys of this process: nobody who writes into a store can craft a collision.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Digest(RandomState, RandomState);
 
-/// What is known of one event, as an output would send it.
+/// The identity and content digests of one event, as an output would send it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct EventIdentity {
     pub(crate) identity: Fingerprint,
-    /// Of all that is compared, in the usual form and in the safe one.
+    /// Digests of all compared content, in the usual form and in safe form.
     pub(crate) content: u64,
     pub(crate) fallback: u64,
 }
 
 impl Digest {
-    /// 64 bits over some pieces and where one ends.
+    /// A 64-bit hash over several pieces and their boundaries.
     pub(crate) fn short(&self, pieces: &[&[u8]]) -> u64 {
         hash(&self.0, pieces)
     }
 
-    /// 128 bits over the same.
+    /// A 128-bit hash over the same.
     pub(crate) fn long(&self, pieces: &[&[u8]]) -> Fingerprint {
         let mut raw = [0; 16];
         raw[..8].copy_from_slice(&hash(&self.0, pieces).to_be_bytes());
@@ -36,7 +36,7 @@ impl Digest {
         Fingerprint(raw)
     }
 
-    /// The identity of an event by its line, or, where that does not tell, by something else.
+    /// The identity of an event by its line; by `otherwise` if the line does not identify it.
     pub(super) fn identity(&self, line: &str, otherwise: &[u8]) -> Fingerprint {
         match parts(line) {
             Some(parts) => self.long(&parts.each_ref().map(|part| part.as_bytes())),
@@ -54,8 +54,8 @@ fn hash(state: &RandomState, pieces: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
-/// stageTimestamp, requestReceivedTimestamp, auditID and stage of the one event that a line is; `None` if it is none, or
-/// one of them is missing.
+/// stageTimestamp, requestReceivedTimestamp, auditID and stage of the one event in a line; `None` if the line does not
+/// hold exactly one event, or a field is missing.
 pub(super) fn parts(line: &str) -> Option<[Cow<'_, str>; 4]> {
     let (mut count, mut found) = (0, None);
     pieces(line.as_bytes(), true, |piece| {
@@ -75,7 +75,8 @@ pub(super) fn parts(line: &str) -> Option<[Cow<'_, str>; 4]> {
     Some([part(fields.stage_time)?, received, part(fields.audit_id)?, stage])
 }
 
-/// A line as text. Stores write one U+FFFD for each broken byte, we one for each broken sequence: runs count as one.
+/// A line as text, without invalid UTF-8. Stores write one U+FFFD per invalid byte, we write one per invalid sequence:
+/// runs are shortened to one, so both compare equal.
 pub(super) fn repaired(line: &[u8]) -> Cow<'_, str> {
     match String::from_utf8_lossy(line) {
         Cow::Borrowed(text) => shortened(text),
@@ -83,7 +84,7 @@ pub(super) fn repaired(line: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The same for what is text already.
+/// Shortens runs of U+FFFD in text.
 pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     if !text.contains("\u{fffd}\u{fffd}") {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! Reports every request of an output to whoever counts them: how it ended, how long it took, how many bytes were sent.
+//! Reports each request of an output for metrics: how it ended, how long it took, how many bytes were sent.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use super::Reason;
 use super::http::{Failure, Response};
 
-/// One request that has ended.
+/// One finished request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Exchange {
     pub(crate) ended: Ended,
-    /// Until the last byte of the answer, or until the request was given up.
+    /// Time until the last byte of the answer, or until the request was given up.
     pub(crate) took: Duration,
-    /// Bytes of the body, compressed as it was sent.
+    /// Bytes of the body as sent, after compression.
     pub(crate) sent: u64,
 }
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Ended {
-    /// With this HTTP status, whatever stands in the answer.
+    /// The server answered with this HTTP status, whatever the body says.
     Answered(u16),
     Unanswered(Reason),
-    /// The lines were appended to a file, or could not be.
+    /// Whether the lines were appended to a file.
     Appended(bool),
 }
 
-/// Takes the reports. Called once a request, on the thread that made it.
+/// Receives the reports. Called once per request, on the thread that made it.
 #[derive(Clone, Default)]
 pub(crate) struct Meter(Option<Arc<dyn Fn(Exchange) + Send + Sync>>);
 
@@ -35,8 +35,8 @@ impl Meter {
         Self(Some(Arc::new(take)))
     }
 
-    /// A request with a body of `sent` bytes, begun at `began`, led to this. One for which a file of the configuration
-    /// cannot be used was never made.
+    /// Reports a request with a body of `sent` bytes that began at `began`. [`Failure::Setup`] is not reported: that
+    /// request was never made.
     pub(super) fn exchanged(
         &self,
         began: Instant,

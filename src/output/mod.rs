@@ -1,8 +1,9 @@
-//! Where events go: one file a back end, and the words in which its answers are understood.
+//! Outputs: one file per back end (Loki, Elasticsearch and `OpenSearch`, a file), and the types for what their answers
+//! mean.
 //!
-//! An output takes picked events of a batch, makes one request, and turns the answer into [`Verdict`]s. It never
-//! retries, waits or remembers: that is the pipeline's. `http.rs` is the only file from which requests leave, and
-//! `door.rs` the only way by which words about answers do: without credentials.
+//! An output takes the picked events of a batch, makes one request, and turns the answer into [`Verdict`]s. It never
+//! retries, backs off or keeps state between requests: the pipeline does that. Only `http.rs` sends requests. Every
+//! text about an answer leaves this module through `door.rs`, which redacts credentials.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -45,19 +46,20 @@ pub(crate) use scan_cursor::{MILLI, ScanPage, Stored, Walk};
 
 use secrets::Secrets;
 
-/// One event of a batch that is to be sent.
+/// One event of a batch that an output should send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct EventRef {
     /// Index into the batch's events.
     pub(crate) event: u32,
-    /// In the form that no store refuses for the shape of a body (Elasticsearch; others ignore it).
+    /// Send the event in safe form (the fallback), which no store refuses for the shape of its body (Elasticsearch
+    /// only).
     pub(crate) fallback: bool,
-    /// Under the id that an event goes by where so many before are taken by other documents (likewise).
+    /// How many ids of this event are taken by other documents: send it under the next one (Elasticsearch only).
     pub(crate) other: u8,
 }
 
 impl EventRef {
-    /// Ids that are tried where those before are taken by other documents.
+    /// Ids that are tried after the first one, while each is taken by another document.
     pub(crate) const MOST_OTHERS: u8 = 8;
 
     pub(crate) fn new(event: u32) -> Self {
@@ -65,51 +67,53 @@ impl EventRef {
     }
 }
 
-/// What an answer, or the lack of one, means for what was sent.
+/// What the answer to a request, or the lack of one, means for the events in it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// Stored, now or earlier.
+    /// Stored, by this request or an earlier one.
     Delivered,
-    /// Not stored, will be taken later.
+    /// Not stored. The store will take it later: retry after a back-off.
     Retry { after: Option<Duration>, reason: Reason, answer: String },
-    /// Stored or not, nobody can say: look it up before it is sent again.
+    /// In doubt: nobody knows whether it was stored. Look it up before sending it again.
     Doubt { reason: Reason, answer: String },
-    /// Something in it will not be taken; the rest may have been stored. Look it up, then halve it. An event alone is
-    /// refused if the words are the store's `own`, and waits for the operator otherwise.
+    /// The store will not take some event of the request; it may have stored the others. Look the events up, then halve
+    /// the request. A single event is refused (a dead letter) if the answer is in the store's `own` words; otherwise it
+    /// waits for the operator.
     Split { own: bool, answer: String },
-    /// Too large as one request, and nothing of it stored: halve it; alone as with `Split`.
+    /// Too large as one request, and nothing of it was stored: halve it. A single event is handled as with `Split`.
     TooLarge { own: bool, answer: String },
-    /// The store will take it in the safe form.
+    /// The store will take it in safe form (the fallback).
     UseFallbackForm { answer: String },
-    /// Will never be taken, for its content.
+    /// The store will never take it because of its content: a dead letter.
     Refuse { answer: String },
-    /// Outside the time range that the store accepts: all that was not stored is refused, without halving.
+    /// Outside the time range that the store accepts. Every event that was not stored is refused, without halving.
     OutOfRange { answer: String },
-    /// Something is stored under its id already: it has to be compared.
+    /// Another document may have its id: compare the stored document with the event.
     Taken { answer: String },
-    /// Something in it is taken later, or once something is mended; the rest may have been stored. Look it up; what is
-    /// missing waits.
+    /// The store will take some event later, or once the operator has fixed something; it may have stored the others.
+    /// Look the events up; the missing ones wait.
     Wait { answer: String, hint: String },
-    /// The configuration, here or there, is wrong; nothing goes before it is mended.
+    /// The configuration of the agent or of the store is wrong: stop the output until the operator fixes it.
     Stop { answer: String, hint: String },
-    /// The store did not say this, and nobody knows what became of the request: stop, and look up before it is sent again.
+    /// Something other than the store answered, so nobody knows whether the request was processed: stop the output, and
+    /// look the events up before sending them again.
     Stranger { answer: String, hint: String },
 }
 
-/// Why something is tried again; the `reason` label of `auditrail_output_retries_total`.
+/// Why an event is retried: the `reason` label of `auditrail_output_retries_total`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Reason {
     /// No connection, so nothing was sent.
     Connect,
-    /// No answer within the time-out.
+    /// No answer within the timeout.
     Timeout,
-    /// The connection ended before the answer did.
+    /// The connection was lost before the answer was complete.
     ConnectionLost,
-    /// 429: rate or queue.
+    /// HTTP 429: a rate limit, or a full queue.
     Throttled,
-    /// 5xx.
+    /// HTTP 5xx.
     ServerError,
-    /// An answer that could not be understood.
+    /// The answer could not be parsed.
     BadAnswer,
 }
 
@@ -118,32 +122,32 @@ pub(crate) enum Reason {
 pub(crate) enum Answer {
     /// One verdict for all picks.
     Whole(Verdict),
-    /// One for each pick, in their order.
+    /// One verdict per pick, in the same order.
     Each(Vec<Verdict>),
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum LookUp {
-    /// For each pick, in their order: is it stored?
+    /// For each pick, in the same order: whether it is stored.
     Found(Vec<bool>),
-    /// It cannot be asked (no right to read, no such interface): send again, repeats are possible.
+    /// The store cannot be queried (no read permission, no such API): send again; duplicates are possible.
     Unavailable { answer: String },
-    /// Ask again.
+    /// The look-up failed for now: ask again.
     Retry { after: Option<Duration>, reason: Reason, answer: String },
 }
 
-/// Whether anything is stored of a stretch of time.
+/// Whether the store holds any event of a time range.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Held {
     Yes,
-    /// For certain: the store answered for all of it.
+    /// Certain: the store answered for the whole range.
     No,
-    /// It cannot be asked.
+    /// The store cannot be queried.
     Unavailable {
         answer: String,
     },
-    /// Ask again.
+    /// The query failed for now: ask again.
     Retry {
         after: Option<Duration>,
         reason: Reason,
@@ -151,7 +155,7 @@ pub(crate) enum Held {
     },
 }
 
-/// One output for one input.
+/// The output of one input.
 pub(crate) enum Output {
     Loki(Box<Loki>),
     Elasticsearch(Box<Elasticsearch>),
@@ -159,7 +163,7 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// What must not be shown of what this output says.
+    /// The secrets to redact in texts from this output.
     fn secrets(&self) -> Option<Secrets> {
         match self {
             Self::Loki(loki) => Some(loki.secrets()),
@@ -168,7 +172,7 @@ impl Output {
         }
     }
 
-    /// The same, with each request reported to `meter`.
+    /// The same output, which reports each request to `meter`.
     pub(crate) fn metered(mut self, meter: Meter) -> Self {
         match &mut self {
             Self::Loki(loki) => loki.set_meter(meter),
@@ -178,7 +182,7 @@ impl Output {
         self
     }
 
-    /// Where a look-up has to search for what is sent under this configuration.
+    /// Where a look-up has to search for events that are sent under this configuration.
     pub(crate) fn scope(&self) -> String {
         match self {
             Self::Loki(loki) => loki.scope(),
@@ -195,7 +199,7 @@ impl Output {
         vec![(0..).zip(&batch.events).map(|(event, _)| EventRef::new(event)).collect()]
     }
 
-    /// One request.
+    /// Makes one request.
     pub(crate) async fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         let answer = match self {
             Self::Loki(loki) => loki.send(batch, picks).await,
@@ -203,7 +207,7 @@ impl Output {
             Self::File(file) => {
                 let answer = tokio::task::block_in_place(|| file.send(batch, picks));
                 if file.has_no_reader() {
-                    // The answer is of no more use: who waits for that ends this task.
+                    // Nobody needs the answer any more: the task that waits for the reader to leave ends this one.
                     std::future::pending::<()>().await;
                 }
                 answer
@@ -212,7 +216,7 @@ impl Output {
         answer.shown(|| self.secrets())
     }
 
-    /// What its ids are made of, where it has any.
+    /// How the document ids are built; `None` for outputs without ids.
     pub(crate) fn id_scheme(&self) -> Option<IdScheme> {
         match self {
             Self::Elasticsearch(elasticsearch) => Some(elasticsearch.id_scheme()),
@@ -220,8 +224,8 @@ impl Output {
         }
     }
 
-    /// Which picks are stored in `scope`. `trusting`: this node has probably sent them, so that a document with the id of
-    /// one counts even where the store does not show it.
+    /// Which picks are stored in `scope`. `trusting`: this node has probably sent the picks, so a document with the
+    /// right id counts even if the store does not show its content.
     pub(crate) async fn look_up(
         &self,
         scope: &str,
@@ -239,8 +243,8 @@ impl Output {
         found.shown(|| self.secrets())
     }
 
-    /// What tells an event of a batch from others in this store, and what is stored of it; `None` for a file, which is
-    /// not compared.
+    /// The identity of an event of a batch in this store, and a digest of what is stored of it; `None` for a file,
+    /// which `verify` does not compare.
     pub(crate) fn likeness(
         &self,
         batch: &Batch,
@@ -256,7 +260,7 @@ impl Output {
         }
     }
 
-    /// The next page of what `scope` holds. One request, but for the first.
+    /// The next page of all that `scope` holds. Makes one request; the first call may make more.
     pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
         let told = match self {
             Self::Loki(loki) => loki.scan(scope, walk, digest).await,
@@ -266,13 +270,13 @@ impl Output {
         told.shown(|| self.secrets())
     }
 
-    /// Whether the store shows several events of one time, stream and line as one.
+    /// Whether the store shows several events of the same time, stream and line as one.
     pub(crate) fn hides_repeats(&self) -> bool {
         matches!(self, Self::Loki(_))
     }
 
-    /// Is anything at all stored in `scope` with an event time in this stretch? Asked before the first push of a
-    /// replay: where nothing is, nothing needs to be looked up.
+    /// Whether `scope` holds any event of this time range. Asked before the first push of a replay: if there is none,
+    /// no event needs to be looked up.
     pub(crate) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
         let held = match self {
             Self::Loki(loki) => loki.holds_any(scope, range).await,
@@ -284,8 +288,8 @@ impl Output {
         held.shown(|| self.secrets())
     }
 
-    /// What the store would refuse, hide or delete of events of this stretch of time: told before the first push of a
-    /// replay. Where one of them is a failure, nothing should be sent.
+    /// What the store would refuse, hide or delete of events of this time range; reported before the first push of a
+    /// replay. If any finding is a failure, the caller should send nothing.
     pub(crate) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
         let findings = match self {
             Self::Loki(loki) => loki.preflight(times).await,
@@ -295,8 +299,8 @@ impl Output {
         findings.shown(|| self.secrets())
     }
 
-    /// The time of the newest entry in the stream that all events go to where hours have none of their own (Loki),
-    /// where it is known: what is much older is refused there.
+    /// The time of the newest entry in the stream that all events share if `stream_per_hour` is off (Loki only); `None`
+    /// if unknown. Loki refuses events that are much older.
     pub(crate) async fn newest(&self) -> Option<Nanos> {
         match self {
             Self::Loki(loki) => loki.newest().await,
@@ -304,7 +308,7 @@ impl Output {
         }
     }
 
-    /// What would go wrong, and what to do about it.
+    /// What would go wrong with this output, and what to do about it.
     pub(crate) async fn check(&self) -> Vec<Finding> {
         let findings = match self {
             Self::Loki(loki) => loki.check().await,
@@ -315,7 +319,7 @@ impl Output {
     }
 }
 
-/// The verdict where there is no answer.
+/// The verdict on a request that got no answer.
 fn unanswered(failure: http::Failure) -> Verdict {
     match failure {
         http::Failure::NotSent { answer } => {

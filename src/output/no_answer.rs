@@ -1,7 +1,8 @@
-//! Why a request has no answer, in words that an operator can act on, and how sure it is that nothing was processed.
+//! Why a request got no answer (connect error, timeout, TLS error, lost connection), in words that an operator can act
+//! on, and whether it is certain that the server processed nothing.
 //!
-//! The client's own errors are chains of causes from several libraries. The cause that decides is found by its type;
-//! the chain is shown only where no type is known.
+//! The client's errors are chains of causes from several libraries. The deciding cause is found by its type; the whole
+//! chain is shown only if no type is known.
 
 use std::error::Error as StdError;
 use std::io;
@@ -14,7 +15,7 @@ use super::http::Failure;
 const NO_CONNECTION: &str = "no connection within `timeout`";
 const NO_ANSWER: &str = "no answer within `timeout`";
 
-/// The failure behind an error; `target` is the URL as it may be shown.
+/// The failure for an error; `target` is the URL as it may be shown.
 pub(super) fn failure(error: &(dyn StdError + 'static), target: &str) -> Failure {
     let answer = format!("{target}: {}", words(error, target));
     if is_connect(error) || turned_away(error) {
@@ -24,12 +25,12 @@ pub(super) fn failure(error: &(dyn StdError + 'static), target: &str) -> Failure
     Failure::Lost { reason, answer }
 }
 
-/// The failure of a request that had its time.
+/// The failure of a request that exceeded the timeout.
 pub(super) fn too_late(target: &str) -> Failure {
     Failure::Lost { reason: Reason::Timeout, answer: format!("{target}: {NO_ANSWER}") }
 }
 
-/// Did it end before there was a connection?
+/// Whether the error came before there was a connection.
 fn is_connect(error: &(dyn StdError + 'static)) -> bool {
     error.downcast_ref().is_some_and(legacy::Error::is_connect)
 }
@@ -38,7 +39,7 @@ fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
     find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// What went wrong, as a person would say it.
+/// The error in words for an operator.
 fn words(error: &(dyn StdError + 'static), target: &str) -> String {
     if let Some(tls) = find::<rustls::Error>(error) {
         return handshake(tls);
@@ -63,7 +64,7 @@ fn words(error: &(dyn StdError + 'static), target: &str) -> String {
     if !what.is_empty() {
         return what.to_owned();
     }
-    // The outermost error only says in which of its steps hyper was.
+    // The outermost error only says which step hyper was in.
     let chain = chain(error.source().unwrap_or(error));
     if chain.contains("dns error") || chain.contains("failed to lookup address") {
         return "this name cannot be resolved here: check it, and whether the agent uses the cluster's DNS \
@@ -83,7 +84,7 @@ fn words(error: &(dyn StdError + 'static), target: &str) -> String {
     chain
 }
 
-/// The other side ended the connection in place of an answer: a TLS port does so to plain HTTP.
+/// The server closed the connection without an answer. A TLS port does that if a client speaks plain HTTP to it.
 fn closed(target: &str) -> String {
     let mut text = "the server closed the connection without an answer".to_owned();
     if target.starts_with("http:") {
@@ -92,7 +93,7 @@ fn closed(target: &str) -> String {
     text
 }
 
-/// Why no TLS connection came about.
+/// Why the TLS handshake failed.
 fn handshake(error: &rustls::Error) -> String {
     use rustls::{CertificateError as Bad, Error};
     let way_out = match error {
@@ -123,8 +124,8 @@ fn handshake(error: &rustls::Error) -> String {
     if way_out.is_empty() { format!("TLS: {error}") } else { format!("{way_out} ({error})") }
 }
 
-/// Did the server's TLS refuse our certificate? In TLS 1.3 that comes after the request was written, but before any
-/// of it is looked at.
+/// Whether the server refused our client certificate. In TLS 1.3 that happens after the client has written the request,
+/// but before the server reads any of it.
 fn turned_away(error: &(dyn StdError + 'static)) -> bool {
     use rustls::AlertDescription as Alert;
     let Some(rustls::Error::AlertReceived(alert)) = find::<rustls::Error>(error) else {
@@ -144,7 +145,7 @@ fn turned_away(error: &(dyn StdError + 'static)) -> bool {
     )
 }
 
-/// The innermost cause of a type. An [`io::Error`] may carry others inside, which its `source` passes over.
+/// The innermost cause of a type. An [`io::Error`] may contain further errors that its `source` skips.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut found = None;
     let mut next = error.source();
@@ -158,7 +159,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     found
 }
 
-/// An error with its causes, repeats left out.
+/// An error with its causes, without repeated texts.
 fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -195,7 +196,7 @@ mod tests {
         client.send(request).await.unwrap_err().to_string()
     }
 
-    /// Answers whoever comes with these bytes, and closes.
+    /// A port that answers each connection with these bytes, and closes it.
     fn port(answer: &'static [u8]) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -225,7 +226,7 @@ mod tests {
             ("http://no-such-host.invalid/".to_owned(), "cannot be resolved"),
         ] {
             let said = said(&url).await;
-            // Without roots nothing is tried over TLS.
+            // On a machine without CA certificates the client tries nothing over TLS.
             let rootless = said.contains("no CA certificates");
             assert!(said.contains(expected) || rootless, "{url}: {said}");
             assert!(!said.contains("error sending request"), "{said}");

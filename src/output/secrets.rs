@@ -1,15 +1,16 @@
-//! Keeps credentials out of everything that is shown of an answer: log, `check`, `status`, pages, dead letters.
+//! Redacts credentials in everything that is shown of an answer: log, `check`, `status`, pages, dead letters.
 //!
 //! A store, a proxy or a sign-in page may repeat the request that it answers: its URL, its headers, its credentials. So
-//! whatever an output says of an answer goes through [`Secrets::blank`] before it leaves the room; `door.rs` sees to that.
+//! every text about an answer goes through [`Secrets::blank`] before it leaves the output module; `door.rs` ensures
+//! that.
 //!
-//! Two things are blanked. *Ours*: any eight bytes in a row of a secret that this process sends or has sent, in any of the
-//! forms of [`forms`], also where the answer encodes it (`views.rs`) or breaks it over lines or tags. *Anybody's*: what
-//! stands where credentials stand, whatever its value (`shapes.rs`).
+//! Two kinds of secrets are redacted. *Ours*: any eight consecutive bytes of a secret that this process sends or has
+//! sent, in any of the forms of [`forms`], even if the answer encodes them (`views.rs`) or breaks them with line breaks
+//! or tags. *Anybody's*: every value in a place where credentials usually are (`shapes.rs`).
 //!
-//! Not blanked: a secret of ours shorter than [`SHORTEST`] where it stands alone, since it may be part of any word; what is
-//! left of a secret that was cut to less than eight bytes; the name of a user or a tenant, and the path of a URL that an
-//! answer names.
+//! Not redacted: one of our secrets that is shorter than [`SHORTEST`], since it may be part of any word; the rest of a
+//! secret that was cut to fewer than eight bytes; the name of a user or a tenant; and the path of a URL that an answer
+//! contains.
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
@@ -26,30 +27,30 @@ mod views;
 use shapes::Shapes;
 use views::View;
 
-/// What stands in place of what is blanked.
+/// The replacement for redacted text.
 const BLANK: &str = "***";
-/// The shortest secret that is blanked where it stands alone, in bytes.
+/// The shortest secret that is redacted by itself, in bytes.
 pub(super) const SHORTEST: usize = 6;
-/// So many bytes in a row of a secret are a part of it that is not shown.
+/// This many consecutive bytes of a secret are redacted.
 const PART: usize = 8;
-/// A text that was cut may end with so many bytes of a secret.
+/// If a text was cut, a secret's first bytes at the cut are redacted from this length on.
 const CUT: usize = 3;
-/// Most bytes of a text, before and after.
+/// Most bytes of a text, before and after redaction.
 const LONGEST: usize = 2048;
-/// Secrets that were replaced and are still blanked: an answer may be late, and a proxy may have a log of its own.
+/// How many sets of replaced secrets are still redacted: an answer may be late, and a proxy may quote its own log.
 const EARLIER: usize = 32;
 
-/// What must not be shown.
+/// The secrets to redact.
 #[derive(Clone)]
 pub(super) struct Secrets {
-    /// The present ones last.
+    /// One set per change of the credential files, the current one last.
     sets: VecDeque<Arc<Forms>>,
-    /// Those that are in the configuration alone, and so never change.
+    /// The secrets that are in the configuration only and so never change.
     fixed: Arc<Forms>,
     shapes: Arc<Shapes>,
 }
 
-/// Every form of some secrets.
+/// Some secrets in every form in which they may appear.
 #[derive(Default)]
 struct Forms {
     all: Vec<Vec<u8>>,
@@ -57,18 +58,18 @@ struct Forms {
 }
 
 impl Secrets {
-    /// `sent`: passwords, tokens, keys, and what is sent in their place.
+    /// `sent`: passwords, tokens, keys, and their encoded forms in requests.
     pub(super) fn new<'a>(sent: impl IntoIterator<Item = &'a str>) -> Self {
         let sets = VecDeque::from([Arc::new(Forms::of(sent))]);
         Self { sets, fixed: Arc::default(), shapes: Arc::new(Shapes::new()) }
     }
 
-    /// These too, for as long as the process lives.
+    /// Sets the secrets that are redacted for as long as the process lives.
     pub(super) fn fix<'a>(&mut self, sent: impl IntoIterator<Item = &'a str>) {
         self.fixed = Arc::new(Forms::of(sent));
     }
 
-    /// These, and those that were in use before.
+    /// These secrets, and those that `earlier` redacted.
     pub(super) fn after(mut self, earlier: &Self) -> Self {
         for set in earlier.sets.iter().rev().take(EARLIER) {
             self.sets.push_front(Arc::clone(set));
@@ -77,7 +78,8 @@ impl Secrets {
         self
     }
 
-    /// The text on one line, without control characters, credentials and what is beyond [`LONGEST`].
+    /// The text on one line and at most [`LONGEST`] bytes long, without control characters and with credentials
+    /// redacted.
     pub(super) fn blank(&self, text: &str) -> String {
         let mut text = if text.len() > LONGEST {
             format!("{}…", cut(text, LONGEST))
@@ -111,7 +113,7 @@ impl Forms {
         Self { all, parts }
     }
 
-    /// Adds where the text has a part of a form.
+    /// Adds the ranges where the text contains a part of a form.
     fn find(&self, view: &View, found: &mut Vec<Range<usize>>) {
         let text = view.bytes();
         for (at, part) in text.windows(PART).enumerate() {
@@ -135,7 +137,7 @@ impl Forms {
     }
 }
 
-/// A secret as it may be repeated: as it is, form-encoded, in base64 at any place of a longer text, in hex.
+/// The forms in which a text may repeat a secret: plain, form-encoded, hex, and base64 at any offset in a longer text.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let plain: Vec<u8> = bare(secret.as_bytes());
     let mut forms = vec![plain, secret.replace(' ', "+").into_bytes()];
@@ -144,7 +146,7 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
         bytes.extend_from_slice(secret.as_bytes());
         let (open, used) = ([0, 2, 3][before], bytes.len() * 8 / 6);
         for text in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            // Without the characters that depend on what stands beside the secret.
+            // Leave out the characters that also depend on the bytes beside the secret.
             forms.extend(text.as_bytes().get(open..used).map(<[u8]>::to_vec));
         }
     }
@@ -154,14 +156,14 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     };
     forms.extend([hex(b"0123456789abcdef"), hex(b"0123456789ABCDEF")]);
     if secret.len() < SHORTEST {
-        // In hex and base64 it is as short as that, or hardly longer.
+        // Its hex and base64 forms are as short, or hardly longer.
         return Vec::new();
     }
     forms.retain(|form| form.len() >= SHORTEST);
     forms
 }
 
-/// Without what is left out when secrets are searched for.
+/// The text without the characters that the search for secrets ignores.
 fn bare(text: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(text)
         .chars()
@@ -170,7 +172,7 @@ fn bare(text: &[u8]) -> Vec<u8> {
         .into()
 }
 
-/// The text with these stretches blanked.
+/// The text with these ranges redacted.
 fn without(text: &str, mut stretches: Vec<Range<usize>>) -> String {
     stretches.sort_unstable_by_key(|stretch| stretch.start);
     let mut out = String::with_capacity(text.len());
@@ -191,7 +193,7 @@ fn without(text: &str, mut stretches: Vec<Range<usize>>) -> String {
     out
 }
 
-/// Characters that would change how a line looks to a person: controls, and marks of direction or without width.
+/// Characters that would change how a line looks: control characters, direction marks and zero-width characters.
 fn is_odd(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

@@ -1,11 +1,12 @@
-//! Who answers in a store's place, and the way out: a proxy, a sign-in page, a TLS port, another service.
+//! Recognises answers that do not come from the store (a proxy, a sign-in page, a TLS port, another service), and says
+//! what to do about them.
 //!
-//! Each output knows its store's own answers. Everything else comes here, and never counts as delivered nor refuses an
-//! event: the output stops, with the answer's beginning and the most likely cause.
+//! Each output knows the answers of its store. All other answers are handled here. They never count as delivered and
+//! never refuse an event: the output stops, and shows the beginning of the answer and the most likely cause.
 
 use super::http::{Response, excerpt, shown_url};
 
-/// How servers say that they were spoken to without TLS: Go, nginx, Apache, Tomcat and Jetty.
+/// What servers answer if a client speaks plain HTTP to a TLS port: Go, nginx, Apache, Tomcat and Jetty.
 const WANTS_TLS: [&str; 5] = [
     "HTTP request to an HTTPS server",
     "plain HTTP request was sent to HTTPS port",
@@ -14,25 +15,25 @@ const WANTS_TLS: [&str; 5] = [
     "Upgrade Required",
 ];
 
-/// The status and the answer's beginning, on one line.
+/// The status and the beginning of the answer, on one line.
 pub(super) fn shown(response: &Response) -> String {
     let said = excerpt(&response.body);
     format!("{} {said}", response.status).trim_end().to_owned()
 }
 
-/// Does the body look like a page for people? No store answers a program with one.
+/// Whether the body looks like a web page. No store answers an API client with one.
 pub(super) fn is_page(response: &Response) -> bool {
     let start = response.body.trim_ascii_start();
     start.starts_with(b"<") || (!response.content_type.is_empty() && response.may_be("text/html"))
 }
 
-/// Does a server say that it was spoken to without TLS?
+/// Whether the server says that the client should use TLS.
 pub(super) fn wants_tls(response: &Response) -> bool {
     let says = |what: &&str| memchr::memmem::find(&response.body, what.as_bytes()).is_some();
     response.status == 426 || (response.status >= 400 && WANTS_TLS.iter().any(says))
 }
 
-/// What to do about an answer that is none of `store`'s. `path`: what is added to the endpoint.
+/// The hint for an answer that does not come from `store`. `path` is what the agent appends to the endpoint.
 pub(super) fn way_out(response: &Response, store: &str, path: &str) -> String {
     if wants_tls(response) {
         return "the server speaks HTTPS there: write https:// in the endpoint".to_owned();
@@ -68,9 +69,9 @@ pub(super) fn way_out(response: &Response, store: &str, path: &str) -> String {
     }
 }
 
-/// The endpoint behind the URL of a redirect.
+/// The endpoint that belongs to the target URL of a redirect.
 fn base(to: &str, path: &str) -> String {
-    // A path alone stays on the host that answered.
+    // A path without a host refers to the host that answered.
     let shown = if to.starts_with('/') {
         excerpt(to.as_bytes())
     } else {

@@ -1,30 +1,30 @@
-//! Where a request came from: `sourceIPs` as `source.ip`, `client.ip` and `related.ip`.
+//! The client addresses of an event: `sourceIPs` as `source.ip`, `client.ip` and `related.ip`.
 //!
-//! Elastic's pipeline copies the whole list, so that a rule on `source.ip` sees each proxy on the way and the client behind
-//! them. The API server itself saw the last address only; those before it are the client's word (`X-Forwarded-For`).
-//! A value that is no address is left out, where the pipeline would drop the list.
+//! Elastic's pipeline copies the whole list, so that a rule on `source.ip` sees each proxy on the way and the client
+//! behind them. The API server itself saw only the last address; the client claims the ones before it
+//! (`X-Forwarded-For`). An invalid address is left out; the pipeline would drop the whole list.
 
 use std::net::IpAddr;
 
 use super::document::member_texts;
 use crate::event::Record;
 
-/// Most addresses that are repeated in a document. A client can send thousands; the nearest to the server count.
+/// Most addresses that a document repeats. A client can send thousands; the ones nearest to the server are kept.
 const MOST: usize = 16;
 
-/// The addresses of an event, each a JSON string, with commas between them. Empty where there is none.
+/// The addresses of an event as JSON strings, separated by commas. Empty if there is none.
 #[derive(Default)]
 pub(super) struct Addresses {
-    /// In their order, as often as they stand there.
+    /// All addresses in their order, with duplicates.
     pub(super) all: Vec<u8>,
-    /// Each once.
+    /// Each address once.
     pub(super) distinct: Vec<u8>,
 }
 
 impl Addresses {
     pub(super) fn of(record: Record<'_>) -> Self {
         let raw = record.raw(record.event.fields.source_ips).unwrap_or_default();
-        // In the old text format it is one address, without a list.
+        // In the legacy text format it is one address, not a list.
         let known: Vec<IpAddr> = match raw.trim_ascii_start().first() {
             Some(b'[') => member_texts(raw).filter_map(address).collect(),
             _ => address(raw).into_iter().collect(),

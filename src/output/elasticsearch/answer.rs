@@ -1,4 +1,4 @@
-//! What a search answers, as far as it is looked at, and what an answer that cannot be read on means.
+//! Parses answers to searches, and decides what an unusable answer means: retry, unavailable, or nothing stored.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::verdict::{CREDENTIALS, error_of, said};
 use crate::output::http::{Failure, Response, excerpt};
 use crate::output::{LookUp, Reason, stranger};
 
-/// Bytes of an answer that are held.
+/// Most bytes of an answer that are read.
 pub(super) const ANSWER: usize = 2 * 1024 * 1024;
 
 #[derive(Deserialize)]
@@ -19,7 +19,7 @@ pub(super) struct Shards {
     pub(super) failed: u64,
 }
 
-/// `S` is what is looked at of a document.
+/// `S` is the type for the parsed part of a document.
 #[derive(Deserialize)]
 pub(super) struct Searched<S> {
     timed_out: bool,
@@ -44,7 +44,7 @@ pub(super) struct Total {
 pub(super) struct Hit<S> {
     #[serde(rename = "_id")]
     pub(super) id: String,
-    /// Absent where it was not asked for.
+    /// Absent if it was not requested.
     #[serde(default = "none", rename = "_source")]
     pub(super) source: Option<S>,
 }
@@ -53,11 +53,11 @@ fn none<S>() -> Option<S> {
     None
 }
 
-/// What is asked of a store, so that it can be asked again.
+/// A request to the store that can be repeated.
 pub(super) struct Question<'a> {
     pub(super) path: &'a str,
     pub(super) query: &'a [(&'a str, &'a str)],
-    /// `None`: by `GET`.
+    /// `None`: sent by `GET`.
     pub(super) body: Option<Bytes>,
     /// Most bytes that are read of the answer to a `POST`.
     pub(super) bound: usize,
@@ -72,7 +72,7 @@ impl Question<'_> {
     }
 }
 
-/// Asks for documents of `scope`, of all shards or of none; `None` where there is no index, so nothing stored.
+/// Searches documents of `scope`, in all shards or in none; `None` if there is no index, so nothing is stored.
 pub(super) async fn search(
     store: &Elasticsearch,
     scope: &str,
@@ -90,7 +90,7 @@ pub(super) async fn search(
     usable(store, &question).await
 }
 
-/// The answer to a search, if it speaks for all there is.
+/// The answer to a search, if it covers everything that is stored.
 pub(super) fn searched<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Searched<S>, LookUp> {
     let searched: Searched<S> = read(body)?;
     complete(!searched.timed_out && searched.shards.failed == 0, body)?;
@@ -98,14 +98,14 @@ pub(super) fn searched<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Searche
 }
 
 pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LookUp> {
-    // Something that is no Elasticsearch cannot be asked, but neither can it be told from a passing fault.
-    // As a whole: the parser does not look at the text of fields that it passes over.
+    // A server other than Elasticsearch cannot be queried, but its answer looks like a temporary fault: retry. The
+    // UTF-8 of the whole body is checked, since the JSON parser does not check the text of fields that it skips.
     let whole = std::str::from_utf8(body).ok();
     let read = whole.and_then(|text| serde_json::from_str(text).ok());
     read.ok_or_else(|| retry(None, Reason::BadAnswer, excerpt(body)))
 }
 
-/// Whether the answer speaks for all there is.
+/// Fails with a retry if the answer does not cover everything that is stored.
 pub(super) fn complete(complete: bool, body: &[u8]) -> Result<(), LookUp> {
     if complete { Ok(()) } else { Err(retry(None, Reason::ServerError, excerpt(body))) }
 }
@@ -114,11 +114,11 @@ fn retry(after: Option<Duration>, reason: Reason, answer: String) -> LookUp {
     LookUp::Retry { after, reason, answer }
 }
 
-/// The body of an answer that can be read on; `None` where there is no index, so nothing stored.
+/// The body of a usable answer; `None` if there is no index, so nothing is stored.
 ///
-/// Only the store itself can say that it may not be asked. Where somebody else turns the question away, the store is
-/// asked for an answer to a bulk request without documents: what lets only bulk requests pass is a configuration, what
-/// lets nothing pass is an outage.
+/// Only the store itself can say that it does not allow the query. If something else rejects the query, the agent sends
+/// the store a bulk request without documents. If the store answers that one, the other server is configured to let
+/// only bulk requests pass, so the look-up is unavailable. If not, it is an outage: retry.
 pub(super) async fn usable(
     store: &Elasticsearch,
     question: &Question<'_>,
@@ -131,7 +131,7 @@ pub(super) async fn usable(
     if !is_there(store).await {
         return Err(retry(None, Reason::BadAnswer, format!("{answer}: {hint}")));
     }
-    // The store may have come back between the two: asked again, it is certain.
+    // The store may have come back between the two requests: the second answer is certain.
     match settled(question.ask(store).await) {
         Ok(found) => Ok(found),
         Err(Unusable::Said(end)) => Err(end),
@@ -139,7 +139,7 @@ pub(super) async fn usable(
     }
 }
 
-/// Why an answer cannot be read on.
+/// Why an answer is not usable.
 pub(super) enum Unusable {
     Said(LookUp),
     Stranger { answer: String, hint: String },
@@ -180,7 +180,7 @@ pub(super) fn settled(answer: Result<Response, Failure>) -> Result<Option<Bytes>
     }
 }
 
-/// Does a store answer bulk requests there at the moment?
+/// Whether a store answers bulk requests at the endpoint at the moment.
 async fn is_there(store: &Elasticsearch) -> bool {
     #[derive(Deserialize)]
     struct Items {

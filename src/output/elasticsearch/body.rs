@@ -1,4 +1,4 @@
-//! A request body, compressed while it is written, so that it never exists whole in plain form.
+//! A request body that is compressed while it is written, so the uncompressed body never exists as a whole.
 
 use std::io::{self, Write as _};
 
@@ -7,10 +7,10 @@ use flate2::write::DeflateEncoder;
 
 use crate::config::Compression;
 
-/// Small pieces are gathered up to this size; the encoder has a price for each call.
+/// Small pieces are collected up to this size in bytes, since each call of the encoder has a cost.
 const GATHER: usize = 32 * 1024;
 
-/// A gzip member made by hand: the checksum that zlib-rs computes takes ten times as long.
+/// A gzip member written by hand: zlib-rs takes ten times as long to compute the checksum.
 struct Gzip {
     deflate: DeflateEncoder<Vec<u8>>,
     crc: crc32fast::Hasher,
@@ -35,7 +35,7 @@ impl Gzip {
         let length = self.deflate.total_in();
         let mut out = self.deflate.finish()?;
         out.extend_from_slice(&self.crc.finalize().to_le_bytes());
-        // Modulo 2^32, as the format wants it.
+        // Modulo 2^32, as the format requires.
         out.extend_from_slice(&length.to_le_bytes()[..4]);
         Ok(out)
     }
@@ -48,7 +48,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// `size` is about how many plain bytes will come.
+    /// `size`: the estimated number of uncompressed bytes.
     pub(super) fn new(compression: Compression, size: usize) -> Self {
         let (gather, encoder) = match compression {
             // Audit events shrink to less than an eighth.
@@ -61,7 +61,7 @@ impl Body {
         Self { gathered: Vec::with_capacity(gather), encoder, failed: None }
     }
 
-    /// Appends. An error is kept for [`Body::finish`].
+    /// Appends bytes. An error is returned later by [`Body::finish`].
     pub(super) fn put(&mut self, piece: &[u8]) {
         let Some(encoder) = &mut self.encoder else {
             self.gathered.extend_from_slice(piece);

@@ -1,4 +1,4 @@
-//! What `check` says about this output. Nothing is written to the server, neither documents nor a template.
+//! The `check` of an Elasticsearch output. It writes nothing to the server, neither documents nor a template.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -28,7 +28,7 @@ pub(super) async fn check(store: &Elasticsearch) -> Vec<Finding> {
     findings
 }
 
-/// Is this endpoint there, does it know us, and what is it?
+/// Whether this endpoint can be reached and accepts the credentials, and which server it is.
 async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
     let url = store.endpoints.url(at, "", &[]);
     let shown = shown_url(&url);
@@ -74,7 +74,7 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
         (401, _) if !stranger::is_page(&response) => {
             (Finding::fail(answer, "check api_key_file, basic_auth or bearer_token_file"), None)
         }
-        // A key that may create documents need not be allowed to ask what the server is.
+        // A key that may create documents need not be allowed to ask which server it is.
         (403, _) if error_of(&response.body).is_some() => {
             let hint = "the cluster privilege `monitor` lets `check` say more";
             (Finding::warn(answer, hint), Some(Flavour::Elasticsearch { version: String::new() }))
@@ -88,13 +88,13 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
     }
 }
 
-/// The part of Elasticsearch's answer about rights that matters.
+/// The relevant part of Elasticsearch's answer about privileges.
 #[derive(Deserialize)]
 struct Rights {
     has_all_requested: bool,
 }
 
-/// May these credentials create documents in the target?
+/// Whether these credentials may create documents in the target.
 async fn may_create(store: &Elasticsearch, flavour: &Flavour) -> Finding {
     let scope = store.scope();
     let unknown = |why: &str| {
@@ -120,7 +120,7 @@ async fn may_create(store: &Elasticsearch, flavour: &Flavour) -> Finding {
     }
 }
 
-/// Do these credentials have all of the privileges? `None` where the server knows no rights.
+/// Whether these credentials have all of the privileges; `None` if the server has no security enabled.
 async fn has(store: &Elasticsearch, wanted: &serde_json::Value) -> Result<Option<bool>, String> {
     let path = "_security/user/_has_privileges";
     let answer = store.ask(path, &[], wanted.to_string().into(), 64 * 1024).await;
@@ -132,7 +132,7 @@ async fn has(store: &Elasticsearch, wanted: &serde_json::Value) -> Result<Option
     }
 }
 
-/// May what is in doubt be looked up? It is tried with an id that no event has.
+/// Whether events in doubt can be looked up. Tries it with an id that no event has.
 async fn may_look_up(store: &Elasticsearch) -> Finding {
     match lookup::try_out(store, &store.scope()).await {
         LookUp::Found(_) => Finding::ok(

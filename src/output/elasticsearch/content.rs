@@ -1,10 +1,12 @@
-//! Which of some events are stored under whatever id: asked for by auditID, compared by what the server wrote of them.
+//! The look-up that deduplicates by content: which of some events are stored under any id. It searches by auditID and
+//! compares the fields that the API server wrote.
 //!
-//! Events from standard input or from joined gzip members have offsets of their own, so that their ids tell only whether
-//! this very input sent them. Each document stands for one event: of two alike in a batch, with one stored, one is missing.
+//! Events from standard input or from joined gzip members have offsets of their own, so their ids only show whether
+//! this very input sent them. Each document counts for one event: if a batch holds two equal events and one is stored,
+//! one is missing.
 //!
-//! Promised: nothing is said to be missing while a shard failed, or where documents have no auditID that can be searched.
-//! Not promised: that lines without an auditID, and the remains of events, are found under another id.
+//! Promised: no event counts as missing while a shard failed, or if auditIDs cannot be searched. Not promised: that
+//! lines without an auditID, and the rest of torn lines, are found under another id.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -19,28 +21,28 @@ use super::stored::{self, LONG, Source};
 use crate::event::{Batch, Form, Position, Record, RecordKind};
 use crate::output::{EventRef, LookUp, MILLI};
 
-/// Where an auditID is searched for: in both layouts, and as a server names it that has guessed the mapping.
+/// The fields that hold an auditID: in both layouts, and as a server names them with a dynamic mapping.
 const AUDIT_IDS: [&str; 4] =
     ["kubernetes.audit.auditID", "kubernetes.audit.auditID.keyword", "auditID", "auditID.keyword"];
-/// Most auditIDs of one question: an event is logged at up to three stages.
+/// Most auditIDs of one query: an event is logged at up to three stages.
 const IDS: usize = 300;
-/// Most documents of one answer, and of one that cannot be asked for in smaller parts.
+/// Most documents of one answer, and of one whose query cannot be split further.
 const PAGE: usize = 1000;
 const LAST: usize = 4000;
-/// Milliseconds to spare at both ends: stores keep no more of a time.
+/// Milliseconds added at both ends, since stores keep only milliseconds of a time.
 const SPARE: i64 = 1000;
 
-/// A part of what is asked for.
+/// A part of a query.
 struct Part {
-    /// Places among the auditIDs.
+    /// A range of indices into the auditIDs.
     ids: Range<usize>,
     /// Milliseconds.
     times: Range<i64>,
-    /// With documents that have no time which can be searched.
+    /// Also matches documents without a time that can be searched.
     untimed: bool,
 }
 
-/// Which of the picks are stored; `found` are those that are under their own ids.
+/// Which of the picks are stored; `found` marks those that are stored under their own ids.
 pub(super) async fn look_up(
     store: &Elasticsearch,
     scope: &str,
@@ -63,7 +65,7 @@ pub(super) async fn look_up(
         times: from.saturating_sub(SPARE)..to.saturating_add(1 + SPARE),
         untimed: true,
     };
-    // What stands under an id of this batch is counted already.
+    // Documents under the ids of this batch are counted already.
     let own: HashSet<_> =
         picks.iter().map(|pick| batch.position(pick.event as usize).raw()).collect();
     let mut wanted = Wanted::new(picks.iter().map(record).collect(), found);
@@ -79,7 +81,8 @@ pub(super) async fn look_up(
     }
 }
 
-/// What an event is searched by. A longer one is not indexed; the remains of an event have that of the event.
+/// The auditID that an event is searched by. `None` for a longer one, which is not indexed, and for the rest of a torn
+/// line, which has the auditID of the event.
 fn audit_id(record: Record<'_>) -> Option<String> {
     if record.event.whole != RecordKind::Event || record.event.form == Form::Unreadable {
         return None;
@@ -87,16 +90,16 @@ fn audit_id(record: Record<'_>) -> Option<String> {
     record.text(record.event.fields.audit_id).filter(|id| id.len() < LONG).map(Into::into)
 }
 
-/// Whether a document holds an event and not what is left of one, as far as the id tells: [`Position::id`].
+/// Whether a document holds a whole event and not the rest of a torn line, as far as its id shows: [`Position::id`].
 fn is_whole(id: &str) -> bool {
     Position::of_id(id).is_none_or(|(_, kind)| kind == Position::WHOLE)
 }
 
-/// The events that documents are looked for, each of which stands for one. No document is kept.
+/// The events to find documents for. Each document counts for one event and is not kept.
 struct Wanted<'a> {
     records: Vec<Record<'a>>,
     found: Vec<bool>,
-    /// By auditID and stage time, and by auditID alone: a time that is none is not stored.
+    /// By auditID and stage time, and by auditID alone: an invalid stage time is not stored.
     places: HashMap<(String, String), Vec<usize>>,
 }
 
@@ -115,7 +118,7 @@ impl<'a> Wanted<'a> {
     }
 
     fn put(&mut self, source: &Value) {
-        // Other writers of the target may have put anything there.
+        // Other writers may have stored anything in the target.
         let Ok(source) = Source::deserialize(source) else { return };
         let Some((id, time)) = source.key() else { return };
         let Some(places) = self.places.get_mut(&(id.to_owned(), time.to_owned())) else { return };
@@ -126,7 +129,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Every document with one of the auditIDs, in parts that fit an answer.
+/// Passes every document with one of the auditIDs to `take`; splits the query so that each answer fits.
 async fn each_hit(
     store: &Elasticsearch,
     scope: &str,
@@ -159,12 +162,12 @@ async fn each_hit(
 }
 
 impl Part {
-    /// Whether there are no smaller ones.
+    /// Whether the part cannot be split further.
     fn is_last(&self) -> bool {
         self.ids.len() <= 1 && self.times.end - self.times.start <= 1
     }
 
-    /// The auditIDs of clients that always send the same one fill more than an answer: those are asked for by time.
+    /// Splits a part. Clients that always send the same auditID fill more than one answer: those are split by time.
     fn halves(self) -> Option<[Self; 2]> {
         let Self { ids, times, untimed } = self;
         if ids.len() > 1 {
@@ -200,7 +203,7 @@ fn question(ids: &[String], part: &Part, most: usize) -> Bytes {
     query.to_string().into()
 }
 
-/// How many documents there are, and those that fit one answer; `None` where there is no index.
+/// The number of documents, and those that fit one answer; `None` if there is no index.
 async fn page(
     store: &Elasticsearch,
     scope: &str,
@@ -208,14 +211,14 @@ async fn page(
 ) -> Result<Option<(usize, Vec<Hit<Value>>)>, LookUp> {
     let Some(body) = search(store, scope, query).await? else { return Ok(None) };
     if body.len() >= ANSWER {
-        // Cut: more than fits, whatever its number.
+        // The answer was cut off, so there are more documents than fit.
         return Ok(Some((usize::MAX, Vec::new())));
     }
     let searched = searched::<Value>(&body)?;
     Ok(Some((searched.hits.total.value, searched.hits.hits)))
 }
 
-/// Whether auditIDs can be searched; `false` where nothing is stored at all. Where neither is so, it cannot be asked.
+/// Whether auditIDs can be searched; `false` if nothing is stored at all. Otherwise the look-up is unavailable.
 async fn searchable(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> {
     #[derive(Deserialize)]
     struct Mapped {
@@ -232,7 +235,7 @@ async fn searchable(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> 
     let Some(body) = usable(store, &question).await? else { return Ok(false) };
     if let Ok(Mapped { fields }) = read(&body) {
         let mut types = fields.values().flatten();
-        // A text is searched by its words.
+        // A `text` field is searched by words, so it cannot be used.
         if types.any(|(name, kind)| name == "keyword" && kind.searchable) {
             return Ok(true);
         }

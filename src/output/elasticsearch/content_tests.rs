@@ -34,7 +34,7 @@ fn what_is_no_event_of_ours_is_passed_over() {
     let odd =
         [json!(null), json!({"auditID": 7}), json!({"kubernetes": []}), json!({"stage": "x"})];
     assert_eq!(found(&[EVENT, "no event"], &odd), [false, false]);
-    // In safe form a time that is none is left out.
+    // The safe form leaves out an invalid time.
     let untimed = EVENT.replace("2026-11-21T06:25:22.612771Z", "noon");
     let stored = json!({"auditID": "a", "stage": "Panic", "requestReceivedTimestamp": "2026-11-21T06:25:22.533537Z"});
     assert_eq!(found(&[&untimed], &[stored]), [true]);
@@ -72,7 +72,7 @@ fn a_question_is_halved_until_nothing_is_left_to_halve_and_every_moment_is_asked
     assert_eq!(last.iter().filter(|(.., untimed, _)| *untimed).count(), 3);
 }
 
-/// A server that answers by path.
+/// A server whose answer depends on the path.
 async fn server(caps: &'static str, searches: &'static [&'static str]) -> Elasticsearch {
     use axum::Router;
     use axum::http::Uri;

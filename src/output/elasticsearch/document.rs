@@ -1,7 +1,7 @@
-//! An event as the document that is stored.
+//! Builds the document that is stored for an event.
 //!
 //! `layout = "elastic"` makes the fields that Elastic's Kubernetes integration makes of an audit event (its ingest
-//! pipeline `audit_logs`, as of 2026), so that detection rules and dashboards find what they look for:
+//! pipeline `audit_logs`, as of 2026), so that Elastic's detection rules and dashboards work:
 //!
 //! | field | from |
 //! |---|---|
@@ -9,18 +9,19 @@
 //! | `event.kind`, `.dataset`, `.action`, `.outcome` | `event`, the data set, `verb`, the authorization decision |
 //! | `user.name`, `user.id`, `user_agent.original` | `user.username`, `user.uid`, `userAgent` |
 //! | `source.ip`, `client.ip` | `sourceIPs`, see `addresses.rs` |
-//! | `related.user`, `related.ip` | the same again |
+//! | `related.user`, `related.ip` | the same values again |
 //! | `event.ingested` | the time at which the request was made |
-//! | `log.file.path`, `log.offset` | the log that the input follows, and where the event stands in it |
+//! | `log.file.path`, `log.offset` | the log that the input follows, and the offset of the event in it |
 //! | `orchestrator.*` | `apiVersion`, `objectRef`, the configured cluster |
-//! | `kubernetes.audit` | the event, dots in annotation names turned into underscores |
+//! | `kubernetes.audit` | the event, with underscores for the dots in annotation names |
 //!
-//! Two differences, neither of which a search can see: empty members stay, and so does `metadata` of the bodies,
-//! which is not indexed. The line is spliced in around the annotations; bodies are neither parsed nor written anew.
-//! What belongs to the agent and not to the event (`host`, `agent`, `input`, `data_stream`) is written once, in [`Frame`].
+//! There are two differences from the integration, neither of which a search can see: empty members are kept, and so is
+//! `metadata` of the bodies, which is not indexed. The line is copied around the annotations; bodies are neither parsed
+//! nor serialised again. Fields that describe the agent and not the event (`host`, `agent`, `input`, `data_stream`) are
+//! built once, in [`Frame`].
 //!
-//! `event.ingested` is another each time an event is sent. Nothing compares it: the id tells whether an event is stored,
-//! and `likeness.rs` looks at `kubernetes.audit` and `event.original` only.
+//! `event.ingested` differs each time an event is sent. Nothing compares it: the id decides whether an event is stored,
+//! and `likeness.rs` compares `kubernetes.audit` and `event.original` only.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -32,17 +33,17 @@ use super::json::{escaped, members, string};
 use crate::config::{Layout, Target};
 use crate::event::{Form, Nanos, Record, RecordKind};
 
-/// Nesting beyond which Elasticsearch refuses a document (at 1000), with room for what is put around the line.
+/// Elasticsearch refuses a document nested deeper than 1000 levels; this leaves room for the levels around the line.
 const DEEPEST: u32 = 900;
-/// The schema that the field names are from.
+/// The version of the Elastic Common Schema (ECS) that the field names are from.
 const ECS: &str = "8.11.0";
 
-/// What is the same in every document of an output.
+/// The parts that are the same in every document of an output.
 pub(super) struct Frame {
     layout: Layout,
-    /// From after the time up to where the event's own fields begin.
+    /// The bytes between the time and the event's own fields.
     head: Vec<u8>,
-    /// The same for a gap.
+    /// The same for the record of a gap.
     gap_head: Vec<u8>,
     /// `"cluster":{"name":…},`, or nothing.
     cluster: Vec<u8>,
@@ -60,14 +61,14 @@ impl Frame {
         Self { layout, head: head(b"event"), gap_head, cluster, file: Vec::new() }
     }
 
-    /// Names the log that the events were written to.
+    /// Sets the path of the log that the events were written to.
     pub(super) fn set_log(&mut self, path: &Path) {
         let path = escaped(&path.to_string_lossy());
         self.file = [b",\"file\":{\"path\":\"", &*path, b"\"}"].concat();
     }
 
-    /// Writes the document of an event that is sent `now`, without a newline. Says whether it is in safe form: asked for,
-    /// or because the line would be refused as it is.
+    /// Writes the document of an event that is sent `now`, without a newline. Returns whether it is in safe form,
+    /// either because the caller asked for it or because the store would refuse the line as it is.
     pub(super) fn write(
         &self,
         record: Record<'_>,
@@ -116,7 +117,7 @@ impl Frame {
     }
 }
 
-/// From after the time up to where the event's own fields begin; `kind` is ECS's `event.kind`.
+/// The bytes between the time and the event's own fields; `kind` is ECS's `event.kind`.
 fn head(
     layout: Layout,
     target: &Target,
@@ -153,7 +154,7 @@ fn head(
     head
 }
 
-/// Type, data set and namespace in the name of a data stream that is made of them.
+/// Type, data set and namespace in the name of a data stream (`type-dataset-namespace`).
 fn parts(target: &Target) -> Option<(&str, &str, &str)> {
     let Target::DataStream(name) = target else { return None };
     let (kind, rest) = name.split_once('-')?;
@@ -161,7 +162,7 @@ fn parts(target: &Target) -> Option<(&str, &str, &str)> {
     Some((kind, set, space))
 }
 
-/// Can the line stand in a document as it is? Duplicate keys and the like are left to the store to find.
+/// Whether the line can be part of a document unchanged. Duplicate keys and the like are left for the store to find.
 pub(super) fn presentable(record: Record<'_>) -> bool {
     record.event.form == Form::Json
         && record.event.whole != RecordKind::Torn
@@ -170,13 +171,14 @@ pub(super) fn presentable(record: Record<'_>) -> bool {
         && std::str::from_utf8(record.line).is_ok()
 }
 
-/// An object with something in it, that more can stand beside.
+/// Whether the line is an object with at least one member, so that more members can be added.
 fn has_members(line: &[u8]) -> bool {
     let inside = line.trim_ascii_start().strip_prefix(b"{");
     inside.is_some_and(|inside| !inside.trim_ascii_start().starts_with(b"}"))
 }
 
-/// What the integration says twice: once in the event, once under a common name. Insides of JSON strings.
+/// The values that the integration writes twice: in the event, and under a common (ECS) name. Each is the inside of a
+/// JSON string.
 #[derive(Default)]
 pub(super) struct Facts<'a> {
     pub(super) api_version: Cow<'a, [u8]>,
@@ -196,7 +198,8 @@ fn facts(record: Record<'_>) -> Facts<'_> {
     let raw = |span| Cow::Borrowed(record.raw(span).unwrap_or_default());
     let uid = record.raw(fields.user).and_then(|user| member(user, b"uid"));
     Facts {
-        // Third at the latest in what a server writes; absent in what came by webhook.
+        // `apiVersion` is one of the first three members in what a server writes; it is absent in events sent by
+        // webhook.
         api_version: Cow::Borrowed(
             members(record.line)
                 .take(3)
@@ -236,12 +239,12 @@ pub(super) fn outcome(record: Record<'_>) -> &'static str {
 }
 
 impl Facts<'_> {
-    /// Nobody did anything, and no API server had a part in it.
+    /// A gap has no user, and no API server took part in it.
     fn of_gap() -> Self {
         Self { verb: Cow::Borrowed(b"gap"), outcome: "failure", ..Self::default() }
     }
 
-    /// Goes on inside the object `event`. The whole line follows there in safe form.
+    /// Continues inside the object `event`. In safe form the whole line is added there.
     fn write(&self, cluster: &[u8], original: Option<&[u8]>, out: &mut Body) {
         field(b",\"action\":\"", &self.verb, b"\"", out);
         field(b",\"outcome\":\"", self.outcome.as_bytes(), b"\"", out);
@@ -305,7 +308,7 @@ impl Facts<'_> {
     }
 }
 
-/// A value between what stands around it, or nothing at all where it is empty.
+/// Writes a value with the text before and after it; writes nothing if the value is empty.
 fn field(before: &[u8], value: &[u8], after: &[u8], out: &mut Body) {
     if !value.is_empty() {
         out.put(before);
@@ -314,14 +317,14 @@ fn field(before: &[u8], value: &[u8], after: &[u8], out: &mut Body) {
     }
 }
 
-/// The line, with underscores for the dots in the names of its annotations.
+/// Writes the line, with underscores for the dots in the names of its annotations.
 pub(super) fn splice(record: Record<'_>, out: &mut Body) {
     let span = record.event.fields.annotations;
     let Some(annotations) = record.raw(span) else { return out.put(record.line) };
     out.put(&record.line[..span.start as usize]);
     let mut done = 0;
     for (name, value) in members(annotations) {
-        // Where the member stands, from where its slices do.
+        // The offset of the name, computed from the addresses of the slices.
         let start = offset_in(annotations, name);
         out.put(&annotations[done..start]);
         let mut rest = name;
@@ -339,12 +342,12 @@ pub(super) fn splice(record: Record<'_>, out: &mut Body) {
     out.put(&record.line[span.end as usize..]);
 }
 
-/// How far into a slice a slice of it begins.
+/// The offset of a subslice in its slice.
 pub(super) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
     part.as_ptr().addr() - whole.as_ptr().addr()
 }
 
-/// UTC to the digit that was given.
+/// Writes a time in UTC with all digits that it has.
 pub(super) fn write_time(time: Nanos, out: &mut Body) {
     let time = jiff::Timestamp::from_nanosecond(i128::from(time)).unwrap_or_default();
     let mut text = [0_u8; 40];

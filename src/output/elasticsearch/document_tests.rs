@@ -1,4 +1,4 @@
-//! Our documents against a slow, independent reading of what the integration's pipeline does.
+//! Compares our documents with a slow, independent implementation of the integration's pipeline.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::config::Compression;
 use crate::event::{Batch, Extent, Fingerprint, GapFacts, GapPlace, GapRecord};
 
-/// When the documents are sent.
+/// The time at which the documents are sent.
 const SENT: Nanos = 1_795_242_400_000_000_000;
 
 fn stream() -> Target {
@@ -29,7 +29,7 @@ fn document(line: &[u8], layout: Layout, fallback: bool) -> (bool, Value) {
     (fallback, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
-/// What the pipeline makes of a line, step by step, by name.
+/// The pipeline's document for a line, step by step under the names of the steps.
 fn pipeline(line: &str) -> Value {
     let mut audit: Value = serde_json::from_str(line).unwrap();
     let mut event = json!({
@@ -93,7 +93,7 @@ fn pipeline(line: &str) -> Value {
     document
 }
 
-/// The last step of the pipeline.
+/// The last step of the pipeline: removes empty members.
 fn without_empty(value: &mut Value) {
     let empty = |value: &Value| match value {
         Value::Null => true,
@@ -171,7 +171,7 @@ fn each_address_on_the_way_can_be_searched_for_and_what_is_none_is_left_out() {
     assert_eq!(seen(r#"["junk"]"#), same(Value::Null));
 }
 
-/// A client may send a header with thousands of them.
+/// A client may send a header with thousands of addresses.
 #[test]
 fn of_very_many_addresses_those_nearest_to_the_server_are_repeated() {
     let all: Vec<_> = (0..5000).map(|n| format!("\"10.0.{}.{}\"", n / 250, n % 250)).collect();
@@ -198,7 +198,7 @@ fn events_with_next_to_nothing_in_them_are_still_documents() {
     }
 }
 
-/// Reference section 1.2: none of these may be lost, and none may be refused.
+/// Reference section 1.2: none of these lines may be lost, and none may be refused.
 #[test]
 fn a_hostile_line_goes_out_in_safe_form_with_its_fields_and_its_whole_text() {
     let bodies: [&[u8]; 3] = [
@@ -279,7 +279,7 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
     ] {
         let (in_safe_form, bytes) = written(&batch, 0, layout, fallback);
         assert_eq!(in_safe_form, fallback);
-        // Names that stand there twice would be refused.
+        // A store would refuse duplicate names.
         let document: Value = serde_json::from_slice(&bytes).unwrap();
         let again = serde_json::to_vec(&document).unwrap();
         assert_eq!(again.len(), bytes.len(), "{}", String::from_utf8_lossy(&bytes));
@@ -318,7 +318,7 @@ fn what_is_no_event_is_kept_as_text() {
 }
 
 proptest::proptest! {
-    /// No line makes it panic, and whatever is in safe form is JSON.
+    /// No line makes it panic, and the safe form is always JSON.
     #[test]
     fn the_safe_form_of_anything_is_json(line in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         document(&line, Layout::Elastic, true);

@@ -1,4 +1,5 @@
-//! Several ways to one cluster: the first that works is kept, and the first of all is tried again after a while.
+//! Failover between several endpoints of one cluster: keeps the first that works, and tries the very first again after
+//! a while.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,7 @@ use url::Url;
 
 use crate::output::http::{Failure, shown_url};
 
-/// How long an endpoint that failed is left alone while another works.
+/// How long a failed endpoint is not used while another works.
 const COME_BACK: Duration = Duration::from_mins(1);
 
 pub(super) struct Endpoints {
@@ -19,7 +20,7 @@ pub(super) struct Endpoints {
 }
 
 impl Endpoints {
-    /// Refuses what is no `http` or `https` URL. A path is kept as a prefix.
+    /// Refuses everything but `http` and `https` URLs. A path is kept as a prefix.
     pub(super) fn new(endpoints: &[String], query: &[(String, String)]) -> Result<Self, Failure> {
         let mut urls = Vec::new();
         for endpoint in endpoints {
@@ -42,7 +43,7 @@ impl Endpoints {
         self.urls.len()
     }
 
-    /// The endpoint to use now.
+    /// The index of the endpoint to use now.
     pub(super) fn present(&self) -> usize {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if left.is_some_and(|left| left.elapsed() >= COME_BACK) {
@@ -52,7 +53,7 @@ impl Endpoints {
         self.at.load(Ordering::Relaxed)
     }
 
-    /// Goes on from an endpoint that failed; others may have done so already.
+    /// Moves on from a failed endpoint, unless another request has done so already.
     pub(super) fn leave(&self, failed: usize) {
         let next = (failed + 1) % self.urls.len().max(1);
         if self.at.compare_exchange(failed, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
@@ -61,7 +62,7 @@ impl Endpoints {
         }
     }
 
-    /// A URL below an endpoint. The path segments are escaped, commas and stars kept.
+    /// The URL of a path below an endpoint. The path segments are escaped; commas and stars are kept.
     pub(super) fn url(&self, endpoint: usize, path: &str, query: &[(&str, &str)]) -> String {
         let Some(mut url) = self.urls.get(endpoint).cloned() else { return String::new() };
         let base = url.path().trim_end_matches('/').to_owned();

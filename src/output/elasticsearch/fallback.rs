@@ -1,5 +1,5 @@
-//! The form of a document that no store refuses for the shape of a body: the envelope's fields, repaired and
-//! shortened, and the whole line as one string. So nobody hides an event by writing an odd body.
+//! The safe form (fallback) of a document, which no store refuses for the shape of a body: the fields of the envelope,
+//! repaired and shortened, and the whole line as one string. So nobody can hide an event by sending an odd body.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,13 +10,13 @@ use super::document::{Facts, member, offset_in, outcome};
 use super::json::{escape, escaped, members, string};
 use crate::event::{Record, RecordKind, Span, rfc3339};
 
-/// Longest string in bytes. Elasticsearch refuses keywords over 32,766 bytes, and Elastic's mappings (ours too) index
-/// none over 1,024 characters; what is cut off here is in the whole line.
+/// Longest string in bytes. Elasticsearch refuses keywords over 32,766 bytes, and Elastic's mappings (ours too) do not
+/// index keywords over 1,024 characters. The whole line still contains the rest.
 const LONGEST: usize = 1024;
 /// Most groups of a user that are written.
 const GROUPS: usize = 64;
 
-/// The common names of [`Facts`], each made harmless.
+/// The common names of [`Facts`], with repaired and shortened values.
 pub(super) fn facts(record: Record<'_>) -> Facts<'_> {
     let fields = &record.event.fields;
     let clean = |span| Cow::Owned(field(record, span));
@@ -71,12 +71,12 @@ pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
         (&b"requestReceivedTimestamp"[..], fields.received),
         (b"stageTimestamp", fields.stage_time),
     ] {
-        // One that is none would be refused.
+        // The store would refuse an invalid timestamp.
         if let Some(time) = record.raw(span).filter(|time| rfc3339(time).is_some()) {
             put_string(name, time, out);
         }
     }
-    // This one alone, as earlier versions wrote it: what they stored is compared with what would be sent now.
+    // Only this address, as earlier versions wrote it: their documents are compared with what would be sent now.
     if let Some(ip) = record.source_ip().and_then(|ip| ip.parse::<IpAddr>().ok()) {
         put_list(b"sourceIPs", &[ip.to_string().into_bytes()], out);
     }
@@ -107,7 +107,7 @@ pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
     }
 }
 
-/// The members of a user beside its name. They are what the server wrote, but may hold what a client chose.
+/// The members of a user beside its name. The API server wrote them, but a client may have chosen their values.
 fn person(record: Record<'_>, user: Option<&[u8]>, out: &mut Body) {
     for (name, value) in members(user.unwrap_or_default()) {
         match name {
@@ -128,7 +128,8 @@ fn person(record: Record<'_>, user: Option<&[u8]>, out: &mut Body) {
     }
 }
 
-/// Every piece here begins with a comma; an object's first loses it, an object without any is left out.
+/// Writes a member that is an object; leaves it out if it is empty. `fill` begins every member with a comma, and the
+/// first comma is removed.
 fn put_object(name: &[u8], out: &mut Body, fill: impl FnOnce(&mut Body)) {
     let mut inside = Body::new(crate::config::Compression::None, 256);
     fill(&mut inside);
@@ -157,7 +158,7 @@ fn put_list(name: &[u8], values: &[Vec<u8>], out: &mut Body) {
     }
 }
 
-/// The whole line as the inside of a JSON string; bytes that are no UTF-8 become U+FFFD.
+/// The whole line as the inside of a JSON string; invalid UTF-8 becomes U+FFFD.
 pub(super) fn original(line: &[u8], out: &mut Body) {
     for chunk in line.utf8_chunks() {
         escape(chunk.valid(), &mut |piece| out.put(piece));

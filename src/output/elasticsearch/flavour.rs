@@ -1,8 +1,8 @@
-//! Which server answers at the endpoint.
+//! Finds out which server answers at the endpoint.
 
 use serde::Deserialize;
 
-/// What answers at the endpoint.
+/// The server at the endpoint.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Flavour {
     Elasticsearch {
@@ -11,13 +11,13 @@ pub(super) enum Flavour {
     OpenSearch {
         version: String,
     },
-    /// It takes `_bulk` and answers everything else with something empty.
+    /// It takes `_bulk` and answers every other request with something empty.
     VictoriaLogs,
 }
 
 impl Flavour {
-    /// From the answer to `GET /`; `None` where that is of no known server. `named`: the answer has the header
-    /// `X-elastic-product`, which is all that tells `VictoriaLogs` from another service with a version.
+    /// Reads the answer to `GET /`; `None` if it comes from no known server. `named`: the answer has the header
+    /// `X-elastic-product`, the only sign that tells `VictoriaLogs` from another service with a version.
     pub(super) fn of(body: &[u8], named: bool) -> Option<Self> {
         #[derive(Deserialize)]
         struct Root {

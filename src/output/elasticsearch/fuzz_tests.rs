@@ -1,4 +1,4 @@
-//! Any answer of an Elasticsearch, and any line as a document: what must hold.
+//! Fuzz targets: the invariants of any answer of Elasticsearch, and of the document for any line.
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::event::{Event, Record, pieces};
 use crate::output::http::Response;
 use crate::output::{Answer, Verdict};
 
-/// The verdicts on so many documents, those in safe form as the bits of `fallback` say.
+/// The verdicts on up to four documents; the bits of `fallback` say how many there are and which are in safe form.
 pub(in crate::output) fn answer(response: Response, fallback: u8) -> Answer {
     let sent: Vec<_> = (0..fallback % 5)
         .map(|bit| Sent { id: format!("a{bit}"), fallback: fallback >> 3 >> bit & 1 == 1 })
@@ -51,7 +51,7 @@ pub(in crate::output) fn answer(response: Response, fallback: u8) -> Answer {
     answer
 }
 
-/// A document is delivered if its own item says so, and refused if that says why.
+/// A document is delivered only if its own item says so, and refused only if its item says why.
 fn slowly(body: &[u8], verdicts: &[Verdict]) {
     let Ok(slow) = serde_json::from_slice::<Value>(body) else { return };
     for (index, verdict) in verdicts.iter().enumerate() {
@@ -67,7 +67,7 @@ fn slowly(body: &[u8], verdicts: &[Verdict]) {
     }
 }
 
-/// The document of any line, in each layout and form: JSON whenever the line is, and always in safe form.
+/// Writes a line as a document in each layout and form: valid JSON if the line is, and always in safe form.
 pub(in crate::output) fn documents(line: &[u8], ended: bool) {
     pieces(line, ended, |piece| {
         let event = Event {
@@ -101,7 +101,7 @@ fn document(record: Record<'_>, layout: Layout, fallback: bool) {
     };
     let shown = || String::from_utf8_lossy(&document);
     assert!(is_json(&document) || !(became_safe || is_json(record.line)), "{}", shown());
-    // The parser of values has a bound on depth.
+    // The parser limits the depth of values.
     let Ok(value) = serde_json::from_slice::<Value>(&document) else { return };
     assert!(value["@timestamp"].is_string(), "{}", shown());
     likeness::fuzz(layout, record, &document, became_safe);
@@ -110,7 +110,7 @@ fn document(record: Record<'_>, layout: Layout, fallback: bool) {
         assert_eq!(original, String::from_utf8_lossy(record.line));
         return;
     }
-    // Of a name that is there twice this parser keeps the last; a store refuses it, and gets the safe form.
+    // This parser keeps the last of duplicate names; a store refuses them, and then gets the safe form.
     if memchr::memmem::find_iter(record.line, b"\"annotations\"").count() > 1 {
         return;
     }
@@ -120,7 +120,7 @@ fn document(record: Record<'_>, layout: Layout, fallback: bool) {
     }
 }
 
-/// Puts underscores for the dots in annotation names; `false` where two became one.
+/// Replaces the dots in annotation names by underscores; `false` if two names became equal.
 fn underscored(line: &mut Value) -> bool {
     let Some(annotations) = line.get_mut("annotations").and_then(Value::as_object_mut) else {
         return true;

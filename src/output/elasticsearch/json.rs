@@ -1,7 +1,8 @@
-//! Just enough JSON to pick members out of an object as written, and to write strings. Bodies never come here.
+//! A minimal JSON reader that picks members out of an object without decoding them, and a writer for strings. Bodies
+//! are never read with it.
 
 /// The members of an object, or the elements of an array with empty names, as they are written: names without quotes,
-/// values with. Ends early where it cannot read on.
+/// values with quotes. Ends early at invalid JSON.
 pub(super) struct Members<'a> {
     rest: &'a [u8],
     named: bool,
@@ -36,7 +37,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// Where the string ends whose opening quote came just before: the place of its closing quote.
+/// The index of the closing quote of a string; `bytes` begins just after the opening quote.
 pub(super) fn string_end(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -77,7 +78,7 @@ pub(super) fn string(value: &[u8]) -> Option<&[u8]> {
     value.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
-/// Gives a text piece by piece as the inside of a JSON string.
+/// Passes a text piece by piece to `put`, escaped as the inside of a JSON string.
 pub(super) fn escape(text: &str, put: &mut impl FnMut(&[u8])) {
     let bytes = text.as_bytes();
     let mut done = 0;
@@ -98,7 +99,7 @@ pub(super) fn escape(text: &str, put: &mut impl FnMut(&[u8])) {
     put(&bytes[done..]);
 }
 
-/// A text as the inside of a JSON string.
+/// A text escaped as the inside of a JSON string.
 pub(super) fn escaped(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 8);
     escape(text, &mut |piece| out.extend_from_slice(piece));

@@ -1,8 +1,8 @@
-//! What is compared of a document: the event in it, as it would be written now.
+//! The content of a document that is compared: the event in it, as it would be written now.
 //!
-//! In Elastic's layout that is `kubernetes.audit`, in the flat one the members that an audit event has; in safe form the
-//! whole line in `event.original` too. What else stands in a document, an ingest pipeline may have added. The order of
-//! members, the escapes of strings and the spelling of fractions are nobody's word, so they make no difference.
+//! In Elastic's layout that is `kubernetes.audit`, in the flat layout the members that an audit event has; in safe form
+//! also the whole line in `event.original`. Other fields are ignored, since an ingest pipeline may have added them. The
+//! order of members, the escapes in strings and the spelling of fractions carry no meaning, so they make no difference.
 
 use std::borrow::Cow;
 
@@ -15,8 +15,8 @@ use crate::event::{Record, text};
 use crate::output::likeness::{repaired, shortened};
 use crate::output::{Digest, EventIdentity};
 
-/// The members of an event, in every version of `audit.k8s.io`, that of a gap, and those of what stands for a line that is no
-/// event.
+/// The members of an event in every version of `audit.k8s.io`, the one of a gap, and those of the record that replaces
+/// a line that is no event.
 const EVENT: [&[u8]; 24] = [
     b"kind",
     b"apiVersion",
@@ -47,7 +47,7 @@ const EVENT: [&[u8]; 24] = [
 /// The parts of a stored document.
 #[derive(Debug, Default)]
 pub(super) struct Parts<'a> {
-    /// The event's members are in here.
+    /// The object that contains the event's members.
     audit: &'a [u8],
     original: Option<Cow<'a, str>>,
     /// The node that sent it.
@@ -55,7 +55,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Of a document in whichever layout.
+    /// Splits a document of either layout.
     pub(super) fn of(document: &'a [u8]) -> Self {
         let mut parts = Parts { audit: document, ..Parts::default() };
         let text = |value| string(value).map(text::json);
@@ -75,7 +75,7 @@ impl<'a> Parts<'a> {
         parts
     }
 
-    /// The line that tells which event it is.
+    /// The line that identifies the event.
     pub(super) fn line(&self) -> Cow<'_, str> {
         match &self.original {
             Some(line) => shortened(line),
@@ -94,12 +94,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The value of a member as written.
+/// The value of a member as it is written.
 fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     members(object).find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// Whether a stored document is this event, by all that is sent of it, in whichever layout and form.
+/// Whether a stored document is this event, by all the content that is sent, in either layout and form.
 pub(super) fn is_same(record: Record<'_>, document: &serde_json::Value) -> bool {
     let (digest, document) = (Digest::default(), document.to_string());
     let stored = Parts::of(document.as_bytes()).content(&digest);
@@ -109,7 +109,7 @@ pub(super) fn is_same(record: Record<'_>, document: &serde_json::Value) -> bool 
     })
 }
 
-/// What is known of an event as it is sent here; `position` is what it is known by where its line does not tell.
+/// Identity and content of an event as it would be sent; `position` identifies it if its line does not.
 pub(super) fn likeness(
     layout: Layout,
     record: Record<'_>,
@@ -142,7 +142,7 @@ fn usual(layout: Layout, record: Record<'_>, digest: &Digest) -> u64 {
 fn written(write: impl FnOnce(&mut Body)) -> bytes::Bytes {
     let mut body = Body::new(Compression::None, 4096);
     write(&mut body);
-    // Nothing is compressed, so nothing fails.
+    // Nothing is compressed, so this cannot fail.
     body.finish().unwrap_or_default()
 }
 
@@ -153,7 +153,7 @@ fn joined(event: u64, original: Option<u64>, digest: &Digest) -> u64 {
     }
 }
 
-/// An event, by its members.
+/// A digest of an event, from its members.
 fn event(object: &[u8], digest: &Digest) -> u64 {
     let own = members(object).filter(|(name, _)| EVENT.contains(name));
     own.fold(0, |sum, (name, value)| {
@@ -165,17 +165,17 @@ fn pair(name: u64, value: u64, digest: &Digest) -> u64 {
     digest.short(&[&name.to_be_bytes(), &value.to_be_bytes()])
 }
 
-/// An object or array that has been begun.
+/// An object or array that is not closed yet.
 struct Level {
     object: bool,
-    /// Of the members so far: in any order for an object, in theirs for an array.
+    /// Digest of the members so far; independent of their order in an object, but not in an array.
     sum: u64,
     count: u64,
     /// The name that was read last.
     name: Option<u64>,
 }
 
-/// A JSON value, whoever wrote it. What is none counts as its bytes. Without recursion.
+/// A digest of a JSON value that ignores how it is written. Invalid JSON counts as its bytes. Does not recurse.
 fn canonical(value: &[u8], digest: &Digest) -> u64 {
     let mut levels: Vec<Level> = Vec::new();
     let mut at = 0;
@@ -232,7 +232,7 @@ fn canonical(value: &[u8], digest: &Digest) -> u64 {
     odd()
 }
 
-/// A number, `true`, `false` or `null`.
+/// A digest of a number, `true`, `false` or `null`.
 fn scalar(text: &[u8], digest: &Digest) -> u64 {
     let fraction = text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
     let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
@@ -242,10 +242,10 @@ fn scalar(text: &[u8], digest: &Digest) -> u64 {
     }
 }
 
-/// A document that was just made is known again, whatever the line holds.
+/// Fuzz target. A document that was just built is recognised, whatever the line holds.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(layout: Layout, record: Record<'_>, document: &[u8], fallback: bool) {
-    // A server writes no member of an event under these names, which are those of a document.
+    // An API server writes no event members with these names; they would be mistaken for members of the document.
     let names = [&b"\"event\""[..], b"\"kubernetes\"", b"\"node\"", b"\"host\""];
     if names.iter().any(|name| memchr::memmem::find(record.line, name).is_some()) {
         return;

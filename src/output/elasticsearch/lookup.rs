@@ -1,12 +1,14 @@
-//! Asks whether events are stored, by their ids, over everything that the target may have written to.
+//! The look-up that deduplicates: asks by id whether events are stored, in every index that the target may have written
+//! to.
 //!
-//! `create` guards one backing index only, and after a rollover an id is stored twice; a search sees them all. A
-//! refresh comes first, since a search sees nothing younger than the last one.
+//! `create` prevents duplicates within one backing index only: after a rollover an id may be stored twice. A search
+//! covers all backing indices. A refresh comes first, since a search sees no documents stored after the last refresh.
 //!
-//! An id proves nothing: two machines cloned from one, or one that was rolled back, send other events under the same ids,
-//! and whoever may write can take an id beforehand. So a document counts only if it is the event, by what the server wrote
-//! of both or, where that does not decide, by all that is sent. Asked for are the id an event would be sent under, those
-//! it goes by where that one is taken, and those that it may have been sent under earlier.
+//! An id alone proves nothing: machines cloned from one another, or rolled back, send other events under the same ids,
+//! and whoever may write can take an id beforehand. So a document counts only if it is the event: by the fields that
+//! the API server wrote or, if they do not decide, by all the content that is sent. The look-up asks for the id that an
+//! event would be sent under now, the ids it gets if that one is taken, and the ids that it may have been sent under
+//! earlier.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -22,10 +24,10 @@ use super::stored::{self, Same, Source};
 use crate::event::Batch;
 use crate::output::{EventRef, LookUp};
 
-/// Most ids of one search, and most where whole documents are asked for.
+/// Most ids of one search, and most if whole documents are requested.
 const IDS: usize = 1000;
 const WHOLE: usize = 16;
-/// Most copies of one id that are looked at.
+/// Most copies of one id that are read.
 const COPIES: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -34,7 +36,7 @@ struct Refreshed {
     shards: Shards,
 }
 
-/// One id of one event.
+/// One id of one event that the look-up asks for.
 #[derive(Clone)]
 struct Asked {
     id: String,
@@ -44,27 +46,27 @@ struct Asked {
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Kind {
-    /// The one for which so many before were taken by other documents.
+    /// The id that an event gets if so many ids before it are taken by other documents; 0 is the first.
     Nth(u8),
-    /// Of an earlier version, or of an earlier name of the log.
+    /// The id of an earlier version, or of an earlier name of the log.
     Earlier,
-    /// From before its file was altered: another event may stand there.
+    /// The id from before the log was altered: another event may have that position now.
     Altered,
 }
 
-/// What stands under an id.
+/// The document that is stored under an id.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum Stands {
     Nothing,
     Another,
-    /// A store that does not show documents.
+    /// A document whose content the store does not show.
     Hidden,
     Undecided,
     TheEvent,
 }
 
-/// Which of the picks are stored in `scope`. `trusting`: what cannot be compared is the event, since this node has probably
-/// sent it.
+/// Which of the picks are stored in `scope`. `trusting`: a document whose content is hidden counts as the event, since
+/// this node has probably sent it.
 pub(super) async fn look_up(
     store: &Elasticsearch,
     scope: &str,
@@ -92,7 +94,7 @@ pub(super) async fn look_up(
                 Stands::Nothing | Stands::Another | Stands::Undecided => false,
             };
             if let Kind::Nth(nth) = asked.kind {
-                // The last one asked for decides whether there may be a next.
+                // The last id that was asked for decides whether the next one can be in use.
                 taken[asked.pick] = (stands == Stands::Another).then_some(nth);
             }
         }
@@ -109,7 +111,7 @@ pub(super) async fn look_up(
     LookUp::Found(found)
 }
 
-/// Whether a look-up would be answered.
+/// Whether the store answers look-ups; asks for an id that no event has.
 pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> LookUp {
     let asked = Asked { id: "auditrail-check".to_owned(), pick: 0, kind: Kind::Nth(0) };
     let answered = async {
@@ -121,7 +123,7 @@ pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> LookUp {
     answered.await.unwrap_or_else(|end| end)
 }
 
-/// Every id under which the picks may be stored, but for those that come into question only where one before is taken.
+/// Every id under which the picks may be stored, except those that are used only if the id before is taken.
 fn asked(store: &Elasticsearch, batch: &Batch, picks: &[EventRef]) -> Vec<Asked> {
     let mut asked = Vec::with_capacity(picks.len() * (1 + store.earlier.len()));
     for (at, pick) in picks.iter().enumerate() {
@@ -144,7 +146,7 @@ fn asked(store: &Elasticsearch, batch: &Batch, picks: &[EventRef]) -> Vec<Asked>
     asked
 }
 
-/// What stands under each of the ids.
+/// The document under each of the ids.
 async fn what_stands(
     store: &Elasticsearch,
     scope: &str,
@@ -161,7 +163,7 @@ async fn what_stands(
             None => Stands::Hidden,
             Some(Ok(Same::Yes)) => Stands::TheEvent,
             Some(Ok(Same::Undecided)) => Stands::Undecided,
-            // Other writers may have put anything there.
+            // Other writers may have stored anything there.
             Some(Ok(Same::No) | Err(_)) => Stands::Another,
         };
         stands[at] = stands[at].max(this);
@@ -183,8 +185,8 @@ async fn what_stands(
     Ok(stands)
 }
 
-/// Asks for documents by their ids and hands out each that is there, with the place of its id. `whole`: all of it, and not
-/// only what tells events apart; one that is too large for an answer is left out.
+/// Asks for documents by their ids and passes each one that exists to `take`, with the index of its id. `whole`: the
+/// whole document, and not only the identifying fields; a document too large for an answer is then left out.
 async fn hits(
     store: &Elasticsearch,
     scope: &str,
@@ -196,7 +198,7 @@ async fn hits(
     for (at, asked) in ids.iter().enumerate() {
         places.entry(&asked.id).or_default().push(at);
     }
-    // Twice as many, for those stored twice.
+    // Ask for twice as many documents as ids, for those stored twice.
     let parts = (0..ids.len()).step_by(IDS).map(|at| at..(at + IDS).min(ids.len()));
     let mut open: Vec<(Range<usize>, usize)> =
         parts.map(|range| (range.clone(), range.len() * 2)).collect();
@@ -207,13 +209,13 @@ async fn hits(
         let halves =
             [range.start..middle, middle..range.end].map(|range| (range.clone(), range.len() * 2));
         if body.len() >= ANSWER {
-            // Cut.
+            // The answer was cut off: ask for less.
             if range.len() > 1 {
                 open.extend(halves);
             } else if size > 1 {
                 open.push((range, size / 2));
             } else if !whole {
-                // Something stands there, if too large to be looked at: never taken for nothing.
+                // A document exists but is too large to be read: it must not count as missing.
                 places
                     .get(ids[range.start].id.as_str())
                     .into_iter()
@@ -228,7 +230,7 @@ async fn hits(
                 take(*at, hit.source.as_ref());
             }
         }
-        // Ids stored many times over can crowd others out: ask again for fewer, or for more of one.
+        // Ids with many copies can crowd out others: ask again for fewer ids, or for more copies of one.
         if searched.hits.total.value > size {
             match range.len() {
                 1 if size < COPIES => open.push((range, searched.hits.total.value.min(COPIES))),
@@ -240,7 +242,7 @@ async fn hits(
     Ok(())
 }
 
-/// Makes a search see what is stored by now; `false` where there is no index, so nothing stored.
+/// Refreshes, so that a search sees everything stored by now; `false` if there is no index, so nothing is stored.
 pub(super) async fn refresh(store: &Elasticsearch, scope: &str) -> Result<bool, LookUp> {
     let path = &format!("{scope}/_refresh");
     let query = &[("ignore_unavailable", "false")];
@@ -261,7 +263,7 @@ fn question(ids: &[Asked], whole: bool, size: usize) -> Bytes {
     query.to_string().into()
 }
 
-/// Any answer is understood or refused.
+/// Fuzz target. Any answer is parsed or refused without a panic.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(response: crate::output::http::Response) {
     use super::answer::{Unusable, settled};

@@ -1,12 +1,14 @@
-//! Elasticsearch and what speaks like it (`OpenSearch`, `VictoriaLogs`): documents by `_bulk`, each under an id that is the log's name and the event's position.
+//! The Elasticsearch output, also for `OpenSearch` and `VictoriaLogs`: sends documents by `_bulk`, each with an id
+//! built from the name of the log and the position of the event.
 //!
-//! `document.rs` and `fallback.rs` say what is stored, `verdict.rs` what an answer means, `lookup.rs` and `content.rs` find out
-//! what is stored already and `presence.rs` whether anything is, `scan.rs` reads all there is and `likeness.rs` compares it,
-//! `template.rs` and `template_origin.rs` see to the mapping, `check.rs` tells an operator what would go wrong, and `preflight.rs` what would with a
-//! certain stretch of time.
+//! `document.rs` and `fallback.rs` build the documents, `verdict.rs` interprets an answer, `lookup.rs` and `content.rs`
+//! find out which events are stored already and `presence.rs` whether any are. `scan.rs` reads all documents and
+//! `likeness.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs` tells an
+//! operator what would go wrong, and `preflight.rs` what would go wrong with a certain time range.
 //!
-//! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
-//! is stored once in a data stream that rolled over in between; for that, what is in doubt is looked up first.
+//! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id is
+//! stored only once in a data stream that rolled over in between; to prevent such duplicates, events in doubt are
+//! looked up first.
 
 use std::ops::Range;
 use std::path::Path;
@@ -56,10 +58,10 @@ use endpoints::Endpoints;
 use target::Naming;
 use verdict::Sent;
 
-/// What is asked for of a bulk answer: enough for the verdicts.
+/// The parts of a bulk answer that the verdicts need.
 const BULK: [(&str, &str); 1] =
     [("filter_path", "took,errors,items.*._id,items.*.error,items.*.status,items.*.failure_store")];
-/// Bytes that a document has beside its line, about.
+/// Estimated bytes of a document beside its line.
 const AROUND: usize = 1100;
 
 pub(super) use verdict::most;
@@ -69,7 +71,7 @@ pub(super) fn body_bytes(lines: u64, events: u64) -> u64 {
     2 * lines + events * AROUND as u64
 }
 
-/// One output of this kind, for one input.
+/// The Elasticsearch output of one input.
 pub(crate) struct Elasticsearch {
     config: config::Elasticsearch,
     client: Client,
@@ -77,14 +79,14 @@ pub(crate) struct Elasticsearch {
     frame: Frame,
     log: LogName,
     ids: Ids,
-    /// What ids of earlier versions, and of earlier names of the log, were made of.
+    /// The id schemes of earlier versions, and of earlier names of the log.
     earlier: Vec<Ids>,
     prepared: OnceCell<()>,
 }
 
 impl Elasticsearch {
-    /// `earlier` are the schemes that ids may have been made by before. Fails with [`Failure::Setup`] only: an endpoint
-    /// that is no URL, a file that cannot be used.
+    /// `earlier`: the schemes by which ids may have been built before. Fails only with [`Failure::Setup`]: an endpoint
+    /// is not a URL, or a file cannot be used.
     pub(crate) fn new(
         config: &config::Elasticsearch,
         log: LogName,
@@ -104,7 +106,7 @@ impl Elasticsearch {
         })
     }
 
-    /// Documents name the log that the events were written to.
+    /// Puts the path of the log into the documents.
     #[must_use]
     pub(crate) fn of_log(mut self, path: &Path) -> Self {
         self.frame.set_log(path);
@@ -119,12 +121,12 @@ impl Elasticsearch {
         self.client.set_meter(meter);
     }
 
-    /// Where a look-up has to search for what is sent under this configuration.
+    /// Where a look-up has to search for events that are sent under this configuration.
     pub(crate) fn scope(&self) -> String {
         target::scope(&self.config.target)
     }
 
-    /// What ids are made of now.
+    /// The scheme by which ids are built now.
     pub(crate) fn id_scheme(&self) -> IdScheme {
         IdScheme::Log(self.log.clone())
     }
@@ -146,13 +148,13 @@ impl Elasticsearch {
         }
     }
 
-    /// Sees to the index template, once. [`Elasticsearch::send`] does it too; an error is the verdict on whatever
-    /// waits to be sent. A server that does not let us, or has no templates, is no error.
+    /// Installs or upgrades the index template, once. [`Elasticsearch::send`] calls it too; an error is the verdict on
+    /// all events that wait to be sent. It is no error if the server denies it or has no templates.
     pub(super) async fn prepare(&self) -> Result<(), Verdict> {
         self.prepared.get_or_try_init(|| template::install(self)).await.copied()
     }
 
-    /// One bulk request.
+    /// Makes one bulk request.
     pub(super) async fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         if picks.is_empty() {
             return Answer::Each(Vec::new());
@@ -180,7 +182,7 @@ impl Elasticsearch {
         }
     }
 
-    /// The body of a bulk request, and what its answer has to be about.
+    /// The body of a bulk request, and the documents that its answer must name.
     fn body(&self, batch: &Batch, picks: &[EventRef]) -> std::io::Result<(Bytes, Vec<Sent>)> {
         let lines: usize =
             picks.iter().map(|pick| batch.record(pick.event as usize).line.len()).sum();
@@ -204,8 +206,8 @@ impl Elasticsearch {
         Ok((body.finish()?, sent))
     }
 
-    /// Which picks are stored in `scope`, under whatever backing index. `trusting`: a document that the store does not show
-    /// is the event, if it has its id.
+    /// Which picks are stored in `scope`, in any backing index. `trusting`: a document with the right id is the event
+    /// even if the store does not show its content.
     pub(super) async fn look_up(
         &self,
         scope: &str,
@@ -221,23 +223,23 @@ impl Elasticsearch {
         }
     }
 
-    /// Is anything stored in `scope` with a time in this stretch?
+    /// Whether anything is stored in `scope` in this time range.
     pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
         presence::holds_any(self, scope, range).await
     }
 
-    /// What would go wrong with events of this stretch of time. Writes nothing.
+    /// What would go wrong with events of this time range. Writes nothing.
     pub(super) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
         preflight::preflight(self, times).await
     }
 
-    /// What tells an event from others here, and what is stored of it.
+    /// The identity of an event in this store, and a digest of what is stored of it.
     pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         let position = batch.position(index).raw();
         likeness::likeness(self.config.layout, batch.record(index), &position, digest)
     }
 
-    /// The next page of what `scope` holds.
+    /// The next page of all that `scope` holds.
     pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
         scan::scan(self, scope, walk, digest).await
     }
@@ -247,7 +249,7 @@ impl Elasticsearch {
         check::check(self).await
     }
 
-    /// A question in JSON, by `POST`; without a body it has no content type either.
+    /// Sends a JSON query by `POST`; without a body it sends no content type either.
     async fn ask(
         &self,
         path: &str,
@@ -286,8 +288,8 @@ impl Elasticsearch {
         self.anywhere(path, query, request, bound).await
     }
 
-    /// Sends to the present endpoint, and on to the next ones as long as nothing was sent. An endpoint that answers
-    /// with 5xx or not at all is left too, but only for what comes after.
+    /// Sends a request to the current endpoint; fails over to the next ones as long as nothing was sent. After a 5xx or
+    /// a lost answer it returns the result, and only later requests use the next endpoint.
     async fn anywhere(
         &self,
         path: &str,

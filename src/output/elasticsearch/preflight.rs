@@ -1,8 +1,9 @@
-//! What would go wrong with events of a stretch of time, beyond what `check.rs` says: told before the first push of a
-//! replay. Nothing is written.
+//! The preflight of a replay: what would go wrong with events of a time range, beyond what `check.rs` reports. It is
+//! reported before the first push and writes nothing.
 //!
-//! Old events are no trouble to Elasticsearch as such: they go into the index that is written to now, and are deleted
-//! with it. What matters is where a data stream takes certain times only, deletes soon, or puts aside what it refuses.
+//! Elasticsearch has no problem with old events as such: they are stored in the index that is written to now, and
+//! deleted with it. The preflight warns about a data stream that accepts only certain times, deletes soon, or puts
+//! refused documents into a failure store.
 
 use std::ops::Range;
 
@@ -17,10 +18,10 @@ use crate::output::door::Texts as _;
 use crate::output::finding::Finding;
 use crate::output::http::Response;
 
-/// Elasticsearch's own marks are at 85, 90 and 95 of a hundred; at the last one it refuses to write.
+/// Elasticsearch's own watermarks are at 85, 90 and 95 percent; at the last one it refuses writes.
 const FULL: u32 = 90;
 
-/// A data stream as `GET _data_stream/NAME` describes it. Members differ by version and licence.
+/// A data stream as `GET _data_stream/NAME` describes it. The members differ by version and licence.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Stream {
@@ -50,14 +51,15 @@ struct Bounds {
     end: String,
 }
 
-/// See the module.
+/// Runs the preflight for events in this time range.
 pub(super) async fn preflight(store: &Elasticsearch, times: Range<Nanos>) -> Vec<Finding> {
     let mut findings = check::check(store).await;
     if findings.iter().any(Finding::is_failure) {
         return findings;
     }
     if let Target::DataStream(name) = &store.config.target {
-        // Not there yet, not to be seen, or a server without this interface: nothing is known, and nothing said.
+        // The data stream does not exist yet, is hidden, or the server lacks this API: nothing is known, so nothing is
+        // reported.
         if let Some(body) = told(store, &format!("_data_stream/{name}"), "").await {
             let policy = of_stream(&body).and_then(|stream| stream.ilm_policy.clone());
             let policy = match policy {
@@ -80,7 +82,7 @@ pub(super) async fn preflight(store: &Elasticsearch, times: Range<Nanos>) -> Vec
     findings
 }
 
-/// An answer in JSON, where there is one.
+/// An answer in JSON; `None` if there is none.
 async fn told(store: &Elasticsearch, path: &str, filter: &str) -> Option<Value> {
     let filter = [("filter_path", filter)];
     let query = if filter[0].1.is_empty() { &filter[..0] } else { &filter[..] };
@@ -103,7 +105,8 @@ fn stream(body: &Value, policy: Option<&Value>, times: Range<Nanos>) -> Vec<Find
     if let Some(series) = &stream.time_series {
         findings.extend(bounds(series, times));
     }
-    // Elasticsearch says 201 to them; `verdict.rs` knows, but a proxy may take the word out of its answer.
+    // Elasticsearch answers 201 for a document in the failure store. `verdict.rs` recognises that, but a proxy may
+    // remove the word from the answer.
     if stream.failure_store.get("enabled").and_then(Value::as_bool) == Some(true) {
         findings.push(Finding::warn(
             "the data stream has a failure store: what it refuses is kept there as well, beside the safe form or the dead letter made of it",
@@ -125,7 +128,7 @@ fn stream(body: &Value, policy: Option<&Value>, times: Range<Nanos>) -> Vec<Find
     findings
 }
 
-/// Time series take what falls between the bounds of their indices.
+/// A time series data stream accepts only events between the bounds of its indices.
 fn bounds(series: &TimeSeries, times: Range<Nanos>) -> Option<Finding> {
     let start =
         series.temporal_ranges.iter().filter_map(|range| rfc3339(range.start.as_bytes())).min()?;
@@ -140,13 +143,13 @@ fn bounds(series: &TimeSeries, times: Range<Nanos>) -> Option<Finding> {
     })
 }
 
-/// Indices that refuse to be written or read.
+/// Warns about indices that are read-only or blocked for reading.
 fn blocks(body: &Value) -> Option<Finding> {
     let blocked = body.as_object()?.iter().find_map(|(index, settings)| {
         let blocks = settings["settings"]["index"]["blocks"].as_object()?;
         let (name, _) = blocks.iter().find(|(name, value)| {
             let is_set = value.as_str() == Some("true") || value.as_bool() == Some(true);
-            // Older indices of a data stream may be closed to writing.
+            // Older indices of a data stream may be closed for writing.
             is_set && matches!(name.as_str(), "read_only_allow_delete" | "read_only" | "read")
         })?;
         Some((index, name))
@@ -158,7 +161,7 @@ fn blocks(body: &Value) -> Option<Finding> {
     ))
 }
 
-/// Nodes that are about to refuse.
+/// Warns about nodes whose disk is nearly full.
 fn disk(rows: &Value) -> Option<Finding> {
     let percent = |row: &Value| row["disk.percent"].as_str()?.parse::<u32>().ok();
     let fullest =

@@ -1,5 +1,5 @@
-//! Whether anything at all is stored of a stretch of time: asked once before a replay, so that what is surely not there
-//! need not be looked up.
+//! Whether anything at all is stored of a time range: asked once before a replay, so that events that are certainly not
+//! stored need no look-up.
 //!
 //! Any document of the target counts, whichever node wrote it: the same log may have been shipped under another name.
 
@@ -16,7 +16,7 @@ use crate::output::{Held, LookUp};
 
 const SECOND: i64 = 1_000_000_000;
 
-/// See the module.
+/// Whether anything is stored in `scope` in this time range.
 pub(super) async fn holds_any(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Held {
     match count(store, scope, range).await {
         Ok(0) => Held::No,
@@ -27,7 +27,7 @@ pub(super) async fn holds_any(store: &Elasticsearch, scope: &str, range: Range<N
     }
 }
 
-/// One if there is any.
+/// One if there is any document, otherwise zero.
 async fn count(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Result<usize, LookUp> {
     if !refresh(store, scope).await? {
         return Ok(0);
@@ -36,8 +36,8 @@ async fn count(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Resul
     Ok(searched::<IgnoredAny>(&body)?.hits.total.value)
 }
 
-/// A second more at both ends: stores keep milliseconds, and compare a time that is mapped as a word as one. What has no
-/// time that can be searched counts too.
+/// The query, with a second added at both ends: stores keep milliseconds, and compare a time that is mapped as a
+/// keyword as text. Documents without a time that can be searched count too.
 fn question(range: Range<Nanos>) -> Bytes {
     let second = |time: i64| {
         jiff::Timestamp::from_second(time).map(|stamp| stamp.to_string()).unwrap_or_default()

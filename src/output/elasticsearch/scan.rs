@@ -1,8 +1,8 @@
-//! All documents of a stretch of time, page by page, over every backing index.
+//! Reads all documents of a time range for `verify`, page by page, in every backing index.
 //!
-//! Each page is a search of its own, from the last millisecond of the page before: nothing has to be kept open, and
-//! `OpenSearch` is asked in the same way (of a point in time it has no tie-breaker to go on by). Only where one
-//! millisecond holds more than the largest page, that one is read by a scroll.
+//! Each page is a search of its own that starts at the last millisecond of the page before. So the store keeps nothing
+//! open, and `OpenSearch` works in the same way (its point in time has no tie-breaker to continue from). Only if one
+//! millisecond holds more documents than the largest page, the scan reads that millisecond by a scroll.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -17,13 +17,13 @@ use crate::config::Layout;
 use crate::event::{Fingerprint, Position};
 use crate::output::{Digest, LookUp, MILLI, ScanPage, Stored, Walk};
 
-/// Bytes of an answer that are held.
+/// Most bytes of an answer that are read.
 const HELD: usize = 8 << 20;
-/// Most documents of one page: `index.max_result_window` as it comes.
+/// Most documents of one page: the default of `index.max_result_window`.
 const WINDOW: usize = 10_000;
 /// Most bytes of an answer that is not a page.
 const SMALL: usize = 1 << 20;
-/// What is asked for of documents that are too large to be had whole.
+/// The fields to request if whole documents are too large.
 const FIELDS: [&str; 12] = [
     "host.name",
     "node",
@@ -80,7 +80,7 @@ impl From<LookUp> for End {
     }
 }
 
-/// See the module. One request, but for the first.
+/// Reads the next page. Makes one request; the first call makes several.
 pub(super) async fn scan(
     store: &Elasticsearch,
     scope: &str,
@@ -108,7 +108,7 @@ pub(super) async fn scan(
             walk.shrink();
             ScanPage::Page(Vec::new())
         }
-        // More at one moment than fits into a page: the scroll asks for less at a time.
+        // One moment holds more than fits into a page: the scroll asks for less at a time.
         End::TooLarge if walk.crowded => {
             (walk.limit, walk.crowded) = (walk.fitting(), false);
             walk.scroll = Some(String::new());
@@ -124,7 +124,7 @@ pub(super) async fn scan(
     })
 }
 
-/// Asks what answers, has it show what is new, and finds out whether documents of this node can be searched for.
+/// Asks which server it is, refreshes the index, and finds out whether a search can filter by node.
 async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, ScanPage> {
     #[derive(Deserialize)]
     struct Caps {
@@ -162,7 +162,7 @@ async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, ScanPage> {
     Ok(searchable)
 }
 
-/// What we may not ask is not needed.
+/// A request that is denied is optional: `None`.
 fn allowed(answer: Result<Option<Bytes>, LookUp>) -> Result<Option<Bytes>, ScanPage> {
     match answer {
         Err(LookUp::Unavailable { .. }) => Ok(None),
@@ -170,7 +170,7 @@ fn allowed(answer: Result<Option<Bytes>, LookUp>) -> Result<Option<Bytes>, ScanP
     }
 }
 
-/// Where a document says which node sent it.
+/// The field of a document that names the node that sent it.
 fn field(layout: Layout) -> &'static str {
     match layout {
         Layout::Elastic => "host.name",
@@ -178,7 +178,7 @@ fn field(layout: Layout) -> &'static str {
     }
 }
 
-/// The documents from where the walk stands, or of that one millisecond alone.
+/// The documents from the current position on, or of that one millisecond only.
 async fn page(
     store: &Elasticsearch,
     scope: &str,
@@ -186,7 +186,7 @@ async fn page(
     digest: &Digest,
 ) -> Result<ScanPage, End> {
     let from = walk.from.div_euclid(MILLI);
-    // Of a moment that fills a page, nothing else is asked for.
+    // If a moment fills a page, ask for that moment only.
     let until = if walk.crowded { from + 1 } else { walk.until.div_euclid(MILLI) };
     let mut query = question(store, walk, from, until);
     query["sort"] =
@@ -206,7 +206,7 @@ async fn page(
         Some(_) if full && walk.limit < WINDOW => {
             (walk.limit, walk.crowded) = ((walk.limit * 4).min(WINDOW), true);
         }
-        // A scroll without a name is one to be begun.
+        // An empty scroll id means that the scroll has yet to begin.
         Some(_) if full => (walk.crowded, walk.scroll) = (false, Some(String::new())),
         _ => (walk.from, walk.crowded, walk.bare) = (until * MILLI, false, false),
     }
@@ -214,7 +214,7 @@ async fn page(
     Ok(ScanPage::Page(stored))
 }
 
-/// A page of the millisecond at which the walk stands.
+/// A page of the current millisecond, by a scroll.
 async fn moment(
     store: &Elasticsearch,
     scope: &str,
@@ -223,7 +223,7 @@ async fn moment(
     digest: &Digest,
 ) -> Result<ScanPage, End> {
     let from = walk.from.div_euclid(MILLI);
-    // Whatever goes wrong: from its beginning.
+    // If anything fails, the scroll starts again from its beginning.
     walk.scroll = Some(String::new());
     let body = if scroll.is_empty() {
         let mut query = question(store, walk, from, from + 1);
@@ -253,7 +253,7 @@ fn question(store: &Elasticsearch, walk: &Walk, from: i64, until: i64) -> serde_
         json!({"range": {"@timestamp": {"gte": from, "lt": until, "format": "epoch_millis"}}});
     let mut filter = vec![range];
     if walk.filter == Some(true) {
-        // As a phrase it is found whole, whatever the field's type.
+        // A phrase query matches the whole name, whatever the type of the field.
         filter.push(json!({"match_phrase": {field(store.config.layout): store.log.node}}));
     }
     let source = if walk.bare { json!(FIELDS) } else { true.into() };
@@ -297,7 +297,7 @@ fn millis(hit: &Hit<'_>) -> Result<i64, End> {
     })
 }
 
-/// What is ours of a page.
+/// The documents of a page that this node sent.
 fn stored(
     node: &str,
     searched: &Searched<'_>,
@@ -326,14 +326,14 @@ fn stored(
     Ok(all)
 }
 
-/// The generation in an id of ours.
+/// The generation in one of our ids; `None` for other ids.
 fn generation(id: &str) -> Option<Fingerprint> {
     Position::of_id(id)
         .filter(|(_, kind)| *kind <= Position::GAP)
         .map(|(fingerprint, _)| fingerprint)
 }
 
-/// Any answer is understood or refused.
+/// Fuzz target. Any answer is parsed or refused without a panic.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(body: &[u8]) {
     if let Ok(searched) = searched(body)

@@ -1,10 +1,10 @@
-//! Whether a stored document is a certain event: by what tells one event from another in every form and layout.
+//! Whether a stored document is a certain event, by the four identifying fields that exist in every form and layout.
 
 use serde::Deserialize;
 
 use crate::event::{Record, Span};
 
-/// What is asked for of a document.
+/// The fields of a document that a search asks for.
 pub(super) const FIELDS: [&str; 8] = [
     "auditID",
     "stage",
@@ -15,10 +15,10 @@ pub(super) const FIELDS: [&str; 8] = [
     "kubernetes.audit.requestReceivedTimestamp",
     "kubernetes.audit.stageTimestamp",
 ];
-/// Of a longer string the safe form holds only the beginning.
+/// The safe form holds only the beginning of a longer string, in bytes.
 pub(super) const LONG: usize = 1000;
 
-/// The part of a document that was asked for.
+/// The requested part of a document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Source {
@@ -44,7 +44,7 @@ struct Envelope {
 }
 
 impl Source {
-    /// Its auditID and stage time, the latter empty where it is not stored.
+    /// Its auditID and stage time; the stage time is empty if it is not stored.
     pub(super) fn key(&self) -> Option<(&str, &str)> {
         [&self.kubernetes.audit, &self.flat].into_iter().find_map(|stored| {
             Some((
@@ -54,7 +54,7 @@ impl Source {
         })
     }
 
-    /// Whether it is that event.
+    /// Whether the document is that event.
     pub(super) fn is(&self, record: Record<'_>) -> Same {
         let fields = &record.event.fields;
         let of = |stored: &Envelope| {
@@ -73,7 +73,7 @@ impl Source {
                 Same::Yes
             }
         };
-        // Of the two layouts, one is empty.
+        // One of the two layouts is empty.
         match (of(&self.flat), of(&self.kubernetes.audit)) {
             (Same::Yes, _) | (_, Same::Yes) => Same::Yes,
             (Same::No, _) | (_, Same::No) => Same::No,
@@ -81,8 +81,8 @@ impl Source {
         }
     }
 
-    /// As [`Source::is`], for documents that were searched by their auditID: what is not stored counts as the same. One
-    /// without any of the fields is never said to be the event: it is sent again.
+    /// Like [`Source::is`], for documents that were found by their auditID: a field that is not stored counts as equal.
+    /// A document without any of the fields never counts as the event, so the event is sent again.
     pub(super) fn may_be(&self, record: Record<'_>) -> bool {
         let fields = &record.event.fields;
         [&self.flat, &self.kubernetes.audit].iter().any(|stored| {
@@ -100,17 +100,17 @@ impl Source {
     }
 }
 
-/// Whether a stored document is an event, as far as four of its fields tell.
+/// Whether a stored document is an event, as far as the four fields show.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Same {
     Yes,
     No,
-    /// Not all four are in both: time stamps that are none, or of older versions under other names, are not stored, and the
-    /// remains of an event have those of another.
+    /// Some field is missing. Invalid timestamps, and those with other names in older versions, are not stored, and the
+    /// rest of a torn line has the fields of another event.
     Undecided,
 }
 
-/// Whether a field is stored as the event has it.
+/// Whether a field is stored with the value that the event has.
 fn matches(stored: Option<&str>, record: Record<'_>, span: Span) -> Same {
     match (stored, record.text(span)) {
         (None, _) => Same::Undecided,

@@ -1,11 +1,11 @@
-//! Where documents go: a data stream, or an index by the hour of the event.
+//! The target of documents: a data stream, or an index by the hour of the event.
 
 use crate::config::Target;
 use crate::event::Nanos;
 
 const HOUR: i64 = 3_600_000_000_000;
 
-/// Names the index of each event of a batch, with the last name kept: neighbours mostly share it.
+/// Names the index of each event of a batch. Keeps the last name, since neighbouring events mostly share it.
 pub(super) struct Naming<'a> {
     target: &'a Target,
     hour: Option<i64>,
@@ -46,7 +46,7 @@ fn fill(pattern: &str, time: Nanos) -> String {
     name
 }
 
-/// Every index that a target may have written to, as a search takes it.
+/// Every index that a target may have written to, as a search expression.
 pub(super) fn scope(target: &Target) -> String {
     match target {
         Target::DataStream(name) => name.clone(),

@@ -1,11 +1,11 @@
-//! The index template: installed where the target would otherwise be mapped by guesswork, upgraded where an earlier version
-//! of auditrail made it, left alone where somebody has thought about it (`template_origin.rs`).
+//! The index template. It is installed if the target would otherwise get a dynamic mapping, upgraded if an earlier
+//! version of auditrail made it, and left alone if somebody else made or edited it (`template_origin.rs`).
 //!
-//! What is indexed of the bodies is what Elastic's integration indexes and its rules ask for, and `dynamic` is off
-//! everywhere, so that no client of the API server can add fields until the index takes no more. `cloud.*` and
-//! `event.type` are mapped and never filled: an audit event does not say, but ES|QL and EQL refuse a rule whose fields
-//! nobody maps. `etc/elasticsearch-template.json` is the
-//! template for a data stream in Elastic's layout; the other combinations are derived from it.
+//! It indexes the fields of the bodies that Elastic's integration indexes and that Elastic's rules query. `dynamic` is
+//! off everywhere, so that no client of the API server can add fields until the index reaches its limit. `cloud.*` and
+//! `event.type` are mapped but never filled: an audit event does not contain them, but ES|QL and EQL refuse a rule with
+//! unmapped fields. `etc/elasticsearch-template.json` is the template for a data stream in Elastic's layout; the other
+//! combinations are derived from it.
 
 use ::http::Method;
 use bytes::Bytes;
@@ -24,10 +24,10 @@ use crate::output::http::{Failure, Request, Response};
 use crate::output::{Reason, Verdict, stranger};
 
 pub(super) const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
-/// The catch-all that Elasticsearch brings along, and its priority.
+/// The catch-all template that Elasticsearch ships with, and its priority.
 const BUILT_IN: (&str, i64) = ("logs", 100);
 
-/// A template as `GET _index_template` lists it.
+/// A template in the answer of `GET _index_template`.
 #[derive(Debug, Deserialize)]
 struct Listed {
     name: String,
@@ -48,21 +48,21 @@ struct Pattern {
     priority: i64,
 }
 
-/// What is to be done about the template.
+/// The action for the index template.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Plan {
     Install,
-    /// An earlier version's is there, as that version made it.
+    /// The installed template was made by an earlier version and not edited since.
     Upgrade,
-    /// Ours is there, or the configuration or the server wants none.
+    /// Do nothing: ours is installed, or the configuration or the server wants none.
     Nothing(&'static str),
-    /// Somebody else's template, by name, is in force, or one under our name that somebody edited.
+    /// Do nothing: another template (by name) is in force, or ours was edited.
     Theirs(String),
-    /// The server does not say which templates there are.
+    /// The server does not list its templates.
     Unknown(String),
 }
 
-/// Looks at what is there. Fails where the server cannot be reached or is not well.
+/// Compares with the installed templates. Fails if the server cannot be reached or is not well.
 pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Plan, Verdict> {
     if store.config.setup_template == SetupTemplate::Never {
         return Ok(Plan::Nothing("setup_template is never"));
@@ -87,7 +87,7 @@ pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Pla
     }
 }
 
-/// What is to be done with a template under our name.
+/// The action if a template with our name is in force.
 async fn compare(store: &Elasticsearch) -> Result<Plan, Verdict> {
     let ours = name(&store.config.target);
     let response = store.get(&format!("_index_template/{ours}"), &[]).await.map_err(unasked)?;
@@ -105,10 +105,10 @@ async fn compare(store: &Elasticsearch) -> Result<Plan, Verdict> {
     })
 }
 
-/// By names and priorities alone; `None` where the one in force has our name.
+/// Decides by names and priorities only; `None` if the template in force has our name.
 fn choose(templates: &[Listed], target: &Target) -> Option<Plan> {
     let mut naming = Naming::new(target);
-    // Any time will do for a pattern.
+    // Any time will do to match a pattern.
     let index = naming.name(0);
     let ours = name(target);
     let matching = templates.iter().filter(|listed| {
@@ -132,14 +132,14 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     let root = store.get("", &[]).await.map_err(unasked)?;
     match root.status {
         429 | 500.. => return Err(later(root.status, &root.body)),
-        // Bulk requests will fare no better; once they do, the template is still to come.
+        // Bulk requests would be refused too. Once they are not, the template is installed first.
         401 => return Err(refused(root.status, &root.body)),
-        // A sign-in page or a redirect stands before everything; it would hide the templates, too.
+        // A sign-in page or a redirect in front of everything would hide the templates, too.
         300..=399 => return Err(strange(&root)),
         200..=299 if !root.body.trim_ascii_start().starts_with(b"{") => return Err(strange(&root)),
         _ => (),
     }
-    // Credentials may be good for documents only, and a proxy may let nothing else pass.
+    // The credentials may allow documents only, and a proxy may let no other request through.
     let unknown = Flavour::Elasticsearch { version: String::new() };
     let flavour = Flavour::of(&root.body, root.product.is_some()).unwrap_or(unknown);
     let upgrades = match plan(store, &flavour).await? {
@@ -197,13 +197,13 @@ async fn put(store: &Elasticsearch, flavour: &Flavour, upgrades: bool) -> Result
     Ok(())
 }
 
-/// This is no Elasticsearch.
+/// The answer does not come from Elasticsearch.
 fn strange(response: &Response) -> Verdict {
     let hint = stranger::way_out(response, "Elasticsearch", "");
     Verdict::Stop { answer: stranger::shown(response), hint }
 }
 
-/// Nothing of the batch was sent yet, so there is no doubt about it.
+/// The verdict if the server did not answer: no event was sent yet, so none is in doubt.
 fn unasked(failure: Failure) -> Verdict {
     match unanswered(failure) {
         Verdict::Doubt { reason, answer } => Verdict::Retry { after: None, reason, answer },
@@ -211,7 +211,7 @@ fn unasked(failure: Failure) -> Verdict {
     }
 }
 
-/// No bulk request will fare better.
+/// The credentials are refused; bulk requests would be refused too.
 fn refused(status: u16, body: &[u8]) -> Verdict {
     let answer = format!("{status} {}", said(body));
     Verdict::Stop { answer, hint: verdict::CREDENTIALS.to_owned() }
@@ -233,7 +233,7 @@ fn made(layout: Layout, target: &Target, flavour: &Flavour) -> Value {
     made_of(TEMPLATE, layout, target, flavour)
 }
 
-/// The same of another version's file.
+/// The same from the template file of another version.
 pub(super) fn made_of(source: &str, layout: Layout, target: &Target, flavour: &Flavour) -> Value {
     let mut template: Value = serde_json::from_str(source).unwrap_or_default();
     template["index_patterns"] = Value::from(vec![scope(target)]);
@@ -249,7 +249,7 @@ pub(super) fn made_of(source: &str, layout: Layout, target: &Target, flavour: &F
     template
 }
 
-/// The event's fields at the top, annotations under the names that the server gave them.
+/// The flat layout: the event's fields at the top, annotations under the names that the API server gave them.
 fn flat(elastic: &Value) -> Value {
     let mut top = elastic["kubernetes"]["properties"]["audit"]["properties"].clone();
     if let Some(annotations) = top["annotations"]["properties"].as_object_mut() {
@@ -274,7 +274,7 @@ fn rename_flattened(value: &mut Value) {
     }
 }
 
-/// Does an index pattern, with stars, match a name?
+/// Whether an index pattern with stars matches a name.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

@@ -1,9 +1,10 @@
-//! Who made the template that is in force under our name: this version, an earlier one, or the operator.
+//! Who made the installed template with our name: this version, an earlier one, or the operator.
 //!
-//! A template that an earlier version made is replaced. One that somebody edited since, or wrote by hand, never is: each
-//! version's templates are known in full, and only what equals one of them counts as made by auditrail.
+//! A template of an earlier version is replaced. A template that somebody edited since, or wrote by hand, is never
+//! replaced: the templates of all versions are known in full, and only one that equals one of them counts as made by
+//! auditrail.
 //!
-//! A change to `etc/elasticsearch-template.json` raises its `version` and leaves a copy of the version before in
+//! A change to `etc/elasticsearch-template.json` must raise its `version` and add a copy of the previous version to
 //! [`EARLIER`].
 
 use serde_json::{Map, Value};
@@ -20,15 +21,15 @@ const EARLIER: [&str; 1] = [include_str!("template-1.json")];
 pub(super) enum Origin {
     ThisVersion,
     EarlierVersion,
-    /// By its number; what that one has made, nobody knows here.
+    /// Judged by its version number only: this version does not know the templates of later ones.
     LaterVersion,
     Operator,
 }
 
-/// Who made `installed`, as a server shows it.
+/// Who made `installed`, which is a template as a server returns it.
 pub(super) fn origin(installed: &Value, target: &Target) -> Origin {
     let installed = normal(installed.clone());
-    // In whatever layout and for whatever server: the configuration may have changed since.
+    // Compare with every layout and server: the configuration may have changed since.
     let is = |source: &str| {
         let flavours = [
             Flavour::Elasticsearch { version: String::new() },
@@ -51,14 +52,14 @@ pub(super) fn origin(installed: &Value, target: &Target) -> Origin {
     if version(&installed) > current { Origin::LaterVersion } else { Origin::Operator }
 }
 
-/// A template without what a server adds to it or writes in another way.
+/// A template without the parts that a server adds or writes in another way.
 fn normal(mut template: Value) -> Value {
     if let Some(settings) = template.pointer_mut("/template/settings") {
         let mut flat = Map::new();
         flatten("", settings, &mut flat);
         *settings = flat.into();
     }
-    // What is the default of a data stream, a server may write out.
+    // A server may write out the defaults of a data stream.
     if let Some(stream) = template.get_mut("data_stream").and_then(Value::as_object_mut) {
         stream.retain(|name, value| {
             *value != Value::Bool(false)
@@ -82,7 +83,7 @@ fn normal(mut template: Value) -> Value {
     template
 }
 
-/// Settings under their full names, as text: `index.` may be left out, objects may stand for dots.
+/// Settings under their full names, as text: `index.` may be missing, and nested objects may stand for dots.
 fn flatten(name: &str, value: &Value, flat: &mut Map<String, Value>) {
     match value {
         Value::Object(members) => {
@@ -105,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// What `OpenSearch` 3 answers to `GET _index_template/NAME` after version 0.1.0 has installed its template.
+    /// The answer of `OpenSearch` 3 to `GET _index_template/NAME` after version 0.1.0 has installed its template.
     const SAMPLE: &str = include_str!("../../../tests/data/state-0.1.0/index-template.json");
 
     fn target() -> Target {

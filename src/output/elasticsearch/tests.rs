@@ -1,4 +1,4 @@
-//! A batch made by hand, and what the pipeline sees of a server that misbehaves.
+//! Batches made by hand, and what the pipeline sees if a server misbehaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::output::Reason;
 
 pub(super) const RECORDED: &str = include_str!("../../../tests/data/audit-events.ndjson");
 
-/// The lines as one batch, with fields found the slow way.
+/// The lines as one batch; their fields are found by a slow parser.
 pub(in crate::output) fn batch(lines: &[&[u8]]) -> Batch {
     let mut bytes = Vec::new();
     let mut events = Vec::new();
@@ -139,7 +139,7 @@ pub(in crate::output) fn log() -> LogName {
     LogName { cluster: None, node: "cp-1".to_owned(), input: "api".to_owned() }
 }
 
-/// A server that gives every request the same answer, and how often it was asked.
+/// A server that gives every request the same answer, and a counter of its requests.
 async fn server(status: u16, body: &'static str) -> (String, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
@@ -154,7 +154,7 @@ async fn server(status: u16, body: &'static str) -> (String, Arc<AtomicUsize>) {
     (url, asked)
 }
 
-/// An address where nobody listens.
+/// An address where no server listens.
 async fn nobody() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -208,7 +208,7 @@ async fn a_look_up_tells_missing_index_from_missing_interface() {
             r#"{"error":{"type":"index_not_found_exception","reason":"no such index [x]"},"status":404}"#,
             "Found([false])",
         ),
-        // Nothing of a store is there at the moment: what it holds is as unknown as before.
+        // No store answers at the moment, so what it holds is as unknown as before.
         (404, "404 page not found", "Retry"),
         (403, "<html>Request blocked", "Retry"),
         (302, "", "Retry"),

@@ -1,11 +1,12 @@
 //! What an answer to `_bulk` means: one table for Elasticsearch, `OpenSearch` and `VictoriaLogs`.
 //!
-//! Three questions decide. *Did the store say it?* Only 200 with an item for each document, in order, under its id, does;
-//! `VictoriaLogs` names no ids, and is known by its header. *Was it stored?* If nobody can say, it is looked up before it
-//! is sent again. *Whose fault is it?* An event's content leads to the safe form and then to a dead letter; the
-//! configuration's, here or on the server, stops the pipeline. Of a refusal in words that are not known nobody can say:
-//! the document goes in safe form, and if that is refused too, it waits for the operator. Reasons may quote the event,
-//! so they are compared from their beginning only.
+//! Three questions decide. *Does the answer come from the store?* Only a 200 with one item per document, in order, with
+//! its id, does; `VictoriaLogs` returns no ids and is recognised by its header. *Was the event stored?* If nobody
+//! knows, it is in doubt and looked up before it is sent again. *Whose fault is it?* For the event's content the agent
+//! sends the safe form, and if that is refused too, the event becomes a dead letter. A wrong configuration of the agent
+//! or the server stops the output. A refusal in unknown words may be either: the document is sent in safe form, and if
+//! that is refused too, it waits for the operator. Reasons may quote the event, so they are compared from their
+//! beginning only.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,8 @@ use serde::Deserialize;
 use crate::output::http::{Response, excerpt};
 use crate::output::{Answer, Reason, Verdict, stranger};
 
-/// Most bytes that are read of an answer to so many documents. One that reaches it was cut: fewer are sent next time.
+/// Most bytes that are read of an answer to so many documents. A longer answer is cut off: fewer documents are sent
+/// next.
 pub(in crate::output) fn most(documents: u64) -> usize {
     usize::try_from((1 << 20) + documents * 512).unwrap_or(usize::MAX)
 }
@@ -41,7 +43,7 @@ struct Bulk<'a> {
     items: Vec<Item<'a>>,
 }
 
-/// One key, the operation that was asked for.
+/// One item of a bulk answer; its one key is the requested operation.
 #[derive(Deserialize)]
 struct Item<'a> {
     #[serde(borrow)]
@@ -51,15 +53,16 @@ struct Item<'a> {
 #[derive(Deserialize)]
 struct Outcome<'a> {
     status: u16,
-    /// Absent from what `VictoriaLogs` says, and null where there is no index to create it in.
+    /// `VictoriaLogs` leaves it out; it is null if there is no index to create the document in.
     #[serde(borrow, default, rename = "_id")]
     id: Option<Cow<'a, str>>,
     error: Option<Error>,
-    /// `used` where the document was refused and put aside (Elasticsearch 8.19 and later, where a data stream has that).
+    /// `used` if the store refused the document and put it into the failure store (Elasticsearch 8.19 and later, if the
+    /// data stream has one).
     failure_store: Option<String>,
 }
 
-/// Why something was refused, as Elasticsearch and `OpenSearch` put it.
+/// The reason for a refusal, as Elasticsearch and `OpenSearch` return it.
 #[derive(Default, Deserialize)]
 pub(super) struct Error {
     #[serde(default, rename = "type")]
@@ -73,7 +76,7 @@ impl Error {
         self.reason.as_deref().unwrap_or_default()
     }
 
-    /// For people: capped, on one line.
+    /// The error for people: shortened, on one line.
     fn shown(&self) -> String {
         let cause = self
             .caused_by
@@ -84,7 +87,7 @@ impl Error {
     }
 }
 
-/// The error of a whole request, where the body is one.
+/// The error of a whole request, if the body is one.
 pub(super) fn error_of(body: &[u8]) -> Option<Error> {
     #[derive(Deserialize)]
     struct Refusal {
@@ -93,12 +96,12 @@ pub(super) fn error_of(body: &[u8]) -> Option<Error> {
     serde_json::from_slice::<Refusal>(body).ok().map(|refusal| refusal.error)
 }
 
-/// What an answer says, for people.
+/// The error or the beginning of an answer, for people.
 pub(super) fn said(body: &[u8]) -> String {
     error_of(body).as_ref().map_or_else(|| excerpt(body), Error::shown)
 }
 
-/// The verdicts on what was sent.
+/// The verdicts on the documents of a request.
 pub(super) fn judge(response: &Response, sent: &[Sent]) -> Answer {
     if response.status == 200 {
         items(response, sent)
@@ -107,7 +110,8 @@ pub(super) fn judge(response: &Response, sent: &[Sent]) -> Answer {
     }
 }
 
-/// `VictoriaLogs` and Elasticsearch name themselves in a header; a store that does need not name each document.
+/// Whether the store names itself in a header, as `VictoriaLogs` and Elasticsearch do. Such a store need not return the
+/// ids.
 fn names_itself(response: &Response) -> bool {
     response.product.as_deref() == Some("Elasticsearch")
 }
@@ -126,7 +130,7 @@ fn items(response: &Response, sent: &[Sent]) -> Answer {
     let doubt = |answer| Answer::Whole(Verdict::Doubt { reason: Reason::BadAnswer, answer });
     let bulk = match serde_json::from_slice::<Bulk>(body) {
         Ok(bulk) => bulk,
-        // The beginning of an answer may be the store's.
+        // The answer may be the store's, cut off.
         Err(error) if error.is_eof() && body.trim_ascii_start().starts_with(b"{") => {
             return doubt(excerpt(body));
         }
@@ -147,7 +151,7 @@ fn items(response: &Response, sent: &[Sent]) -> Answer {
     Answer::Each(items.map(|(item, sent)| one(item, sent.fallback)).collect())
 }
 
-/// `VictoriaLogs` did not understand a document: those before it are stored, the rest is not.
+/// `VictoriaLogs` could not parse a document: it stored those before it, and none from there on.
 fn undecoded(answer: String, sent: &[Sent]) -> Verdict {
     match sent {
         [Sent { fallback: false, .. }] => Verdict::UseFallbackForm { answer },
@@ -155,7 +159,7 @@ fn undecoded(answer: String, sent: &[Sent]) -> Verdict {
     }
 }
 
-/// No answer of a store that takes bulk requests: what became of the request is not known either.
+/// Not an answer of a store that takes bulk requests, so nobody knows whether the request was processed.
 fn strange(response: &Response) -> Verdict {
     let hint = way_out(response);
     Verdict::Stranger { answer: stranger::shown(response), hint }
@@ -175,7 +179,8 @@ fn one(outcome: &Outcome, fallback: bool) -> Verdict {
             if fallback { Verdict::Refuse { answer } } else { Verdict::UseFallbackForm { answer } }
         }
         (200..300, _) => Verdict::Delivered,
-        // By this event, or by another document: an id can be computed, and two machines can make the same.
+        // The id is taken by this event or by another document: ids can be computed, and two machines can make the
+        // same.
         (409, _) => Verdict::Taken { answer: answer() },
         (429 | 403, "cluster_block_exception") => stop(answer(), block_hint(error.reason())),
         (429, _) => Verdict::Retry { after: None, reason: Reason::Throttled, answer: answer() },
@@ -186,7 +191,7 @@ fn one(outcome: &Outcome, fallback: bool) -> Verdict {
             "the target does not exist and may not be created: create it, or allow it in action.auto_create_index",
         ),
         (413, _) => Verdict::TooLarge { own: true, answer: answer() },
-        // It may have reached the primary shard.
+        // The document may have reached the primary shard.
         (500.., _) => Verdict::Doubt { reason: Reason::ServerError, answer: answer() },
         (_, kind) => match configuration(kind, error.reason()) {
             Some(hint) => stop(answer(), hint),
@@ -199,7 +204,7 @@ fn one(outcome: &Outcome, fallback: bool) -> Verdict {
     }
 }
 
-/// Whether a refusal with status 400 is about what stands in the document.
+/// Whether a refusal with status 400 is about the content of the document.
 fn is_content(kind: &str, reason: &str) -> bool {
     match kind {
         "document_parsing_exception"
@@ -233,7 +238,7 @@ fn is_content(kind: &str, reason: &str) -> bool {
     }
 }
 
-/// The refusals, mostly with status 400, that would meet every document alike.
+/// The hint for a refusal, mostly with status 400, that would meet every document alike.
 fn configuration(kind: &str, reason: &str) -> Option<&'static str> {
     match kind {
         "index_closed_exception" => Some("the index is closed: open it, or name another target"),
@@ -286,9 +291,10 @@ fn block_hint(reason: &str) -> &'static str {
     }
 }
 
-/// Is the request alone above the bound on bytes being indexed at once? Then no wait helps. The server's words are
-/// `rejected execution of coordinating operation [… coordinating_operation_bytes=60001302, max_coordinating_bytes=51897958]`,
-/// in `OpenSearch` and before Elasticsearch 8.19 with `max_coordinating_and_primary_bytes`.
+/// Whether the request by itself exceeds the server's limit for bytes being indexed at once: then no back-off helps.
+/// The server's words are `rejected execution of coordinating operation [… coordinating_operation_bytes=60001302,
+/// max_coordinating_bytes=51897958]`; `OpenSearch`, and Elasticsearch before 8.19, write
+/// `max_coordinating_and_primary_bytes`.
 fn never_fits(reason: &str) -> bool {
     let number = |name: &str| {
         let (_, rest) = reason.split_once(name)?;
@@ -303,7 +309,7 @@ fn stop(answer: String, hint: &str) -> Verdict {
     Verdict::Stop { answer, hint: hint.to_owned() }
 }
 
-/// An answer that is about the request as a whole.
+/// The verdict on the request as a whole.
 fn whole(response: &Response, sent: &[Sent]) -> Verdict {
     let Response { status, retry_after: after, body, .. } = response;
     let (status, after) = (*status, *after);
@@ -318,26 +324,26 @@ fn whole(response: &Response, sent: &[Sent]) -> Verdict {
         (429 | 403, "cluster_block_exception") => stop(answer, block_hint(reason)),
         (429, _) if never_fits(reason) => Verdict::TooLarge { own, answer },
         (429, _) => Verdict::Retry { after, reason: Reason::Throttled, answer },
-        // Elasticsearch and OpenSearch answer this with nothing behind the head; proxies send a page or a sentence.
+        // Elasticsearch and OpenSearch send this status without a body; proxies send a page or a sentence.
         (413, _) => {
             let bare = body.trim_ascii().is_empty() && response.content_type.is_empty();
             Verdict::TooLarge { own: own || bare, answer }
         }
-        // Blocks are looked at before anything is done: no master yet, state not recovered.
+        // The server checks blocks before it processes anything: no master yet, state not recovered.
         (
             503,
             "cluster_block_exception"
             | "master_not_discovered_exception"
             | "cluster_manager_not_discovered_exception",
         ) => Verdict::Retry { after, reason: Reason::ServerError, answer },
-        // The runner of OpenSearch without ingest nodes answers so.
+        // OpenSearch's answer if no node has the ingest role.
         (500, "illegal_state_exception") if reason.starts_with("There are no ingest nodes") => {
             stop(
                 answer,
                 "a pipeline is configured but no node has the ingest role: add the role, or take the pipeline out",
             )
         }
-        // Also 502 and 504: a proxy may have handed the request on before it gave up.
+        // Also 502 and 504: a proxy may have forwarded the request before it gave up.
         (408 | 500.., _) => Verdict::Doubt { reason: Reason::ServerError, answer },
         (400, "") if names_itself(response) && said.starts_with("cannot decode log message #") => {
             undecoded(answer, sent)

@@ -1,15 +1,15 @@
-//! Every answer that was recorded from real servers (Elasticsearch 8.19, `OpenSearch` 2.19, `VictoriaLogs` 1.121).
+//! Answers recorded from real servers (Elasticsearch 8.19, `OpenSearch` 2.19, `VictoriaLogs` 1.121).
 
 use std::time::Duration;
 
 use super::*;
 
-/// The documents of a request, those in safe form as `fallback` says, under the ids `a0`, `a1` and so on.
+/// The documents of a request with the ids `a0`, `a1` and so on; `fallback` says which are in safe form.
 fn sent(fallback: &[bool]) -> Vec<Sent> {
     (0..).zip(fallback).map(|(at, &fallback)| Sent { id: format!("a{at}"), fallback }).collect()
 }
 
-/// As Elasticsearch answers.
+/// The verdict on an answer as Elasticsearch sends it.
 fn judged(status: u16, body: &str, fallback: &[bool]) -> Answer {
     let product = (status < 300).then(|| "Elasticsearch".to_owned());
     let retry_after = Some(Duration::from_secs(7)).filter(|_| status >= 300);
@@ -20,7 +20,7 @@ fn judged(status: u16, body: &str, fallback: &[bool]) -> Answer {
     judge(&response, &sent(fallback))
 }
 
-/// A verdict in a word, with the reason or a word of the hint.
+/// A verdict in one word, with the reason or a word of the hint.
 fn word(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Delivered => "delivered".to_owned(),
@@ -43,7 +43,7 @@ fn word(verdict: &Verdict) -> String {
     }
 }
 
-/// Status, type and reason of one item; the verdict on it plain, and in safe form.
+/// Status, type and reason of one item; the verdicts on it if the document was sent plain, and in safe form.
 const ITEMS: &[(u16, &str, &str, (&str, &str))] = &[
     (201, "", "", ("delivered", "delivered")),
     (200, "", "", ("delivered", "delivered")),
@@ -146,7 +146,7 @@ const ITEMS: &[(u16, &str, &str, (&str, &str))] = &[
         "Document ID is not supported in create/index operation request",
         ("under ids of ours", "under ids of ours"),
     ),
-    // Nobody has seen these: the safe form is tried, and then somebody has to look.
+    // Unknown refusals: the safe form is tried, and then the document waits for the operator.
     (400, "odd_exception", "who knows", ("safe", "not known to be about the event")),
     (400, "illegal_argument_exception", "who knows", ("safe", "not known to be about the event")),
     (400, "", "", ("safe", "not known to be about the event")),
@@ -278,7 +278,7 @@ fn an_answer_to_the_whole_request_is_doubt_only_where_something_may_be_stored() 
     }
 }
 
-/// `VictoriaLogs` answers so where it understood only the documents before the bad one.
+/// `VictoriaLogs` sends this if it understood only the documents before the bad one.
 #[test]
 fn an_empty_answer_is_never_taken_for_success() {
     let check = |fallback: &[bool], expected: &str| match judged(200, "", fallback) {
@@ -292,7 +292,7 @@ fn an_empty_answer_is_never_taken_for_success() {
     assert!(matches!(judge(&unnamed, &sent(&[false])), Answer::Whole(Verdict::Stranger { .. })));
 }
 
-/// `VictoriaLogs` since 1.2x says which line it could not read; the words may quote it.
+/// `VictoriaLogs` since 1.2x says which line it could not read; its message may quote the line.
 #[test]
 fn a_document_that_victorialogs_cannot_decode_is_found_by_halving() {
     let body: &[u8] =
@@ -349,7 +349,7 @@ fn an_answer_that_does_not_count_up_leaves_doubt() {
     }
 }
 
-/// Elasticsearch answers 201 to what it puts there, as its documentation has it.
+/// Elasticsearch answers 201 for a document that it puts into the failure store, as its documentation says.
 #[test]
 fn what_went_to_the_failure_store_is_not_in_the_data_stream() {
     let body = r#"{"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201}}]}"#;

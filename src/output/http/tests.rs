@@ -1,4 +1,4 @@
-//! Against real sockets: what a server, a network or a file can do to a request.
+//! The HTTP client against real sockets: what a server, a network or a file can do to a request.
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -38,7 +38,7 @@ fn request(url: &str) -> Request {
     }
 }
 
-/// Serves every connection with `serve` in a thread of its own.
+/// Serves every connection with `serve` in its own thread.
 fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -52,7 +52,7 @@ fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     url
 }
 
-/// Reads one request, head and the four bytes of its body.
+/// Reads one request: the head and the four bytes of its body.
 fn read_request(stream: &mut impl std::io::Read) -> String {
     let mut all = Vec::new();
     let mut chunk = [0; 1024];
@@ -71,7 +71,7 @@ fn answer(stream: &mut impl std::io::Write, head: &str, body: &[u8]) {
     let _ = stream.flush();
 }
 
-/// Answers each request on a connection with its own head.
+/// Answers each request on a connection with the head of that request.
 fn echo(mut stream: TcpStream) {
     loop {
         let request = read_request(&mut stream);
@@ -126,7 +126,7 @@ async fn a_connection_closed_without_an_answer_leaves_doubt() {
     assert!(matches!(found, Failure::Lost { reason: Reason::ConnectionLost, .. }), "{found:?}");
 }
 
-/// A request may go out twice only if the first cannot have been read.
+/// A request may be sent twice only if the server cannot have read the first one.
 #[tokio::test]
 async fn a_kept_connection_that_the_server_closed_is_replaced() {
     let url = listen(|mut stream| {
@@ -218,7 +218,7 @@ async fn a_password_in_a_url_is_used_and_not_shown() {
     assert!(!format!("{proxy:?} {proxy}").contains("geheim"), "{proxy:?}");
 }
 
-/// A certificate authority with a server's and a client's certificate, as files.
+/// A certificate authority with a server and a client certificate, as files.
 struct Authority {
     dir: tempfile::TempDir,
 }
@@ -248,7 +248,7 @@ impl Authority {
         self.dir.path().join(name)
     }
 
-    /// Of a server that wants a client certificate of this authority, or none.
+    /// The TLS configuration of a server that requires a client certificate of this authority, or none.
     fn tls(&self, wants_certificate: bool) -> Arc<rustls::ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = rustls::RootCertStore::empty();

@@ -1,5 +1,5 @@
-//! What `query_range` answers: streams, and the entries of each. Nothing else is taken for an answer of Loki: other JSON
-//! says neither that something is stored nor that nothing is.
+//! Parses answers of `query_range`: streams, and the entries of each. Other JSON is an error and not an empty answer:
+//! it says neither that something is stored nor that nothing is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::event::Nanos;
 
-/// `L` is what is looked at of a stream's labels, `T` what is made of a line.
+/// `L` is the type for the stream's labels, `T` the type for a line.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
 pub(super) struct Reply<L, T> {
@@ -48,7 +48,7 @@ pub(super) struct Stream<L, T> {
     pub(super) values: Vec<Entry<T>>,
 }
 
-/// Time stamp and line, whatever else a version adds.
+/// Timestamp and line; further elements of newer versions are ignored.
 pub(super) struct Entry<T>(pub(super) Nanos, pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entry<T> {

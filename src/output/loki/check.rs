@@ -1,5 +1,5 @@
-//! What an operator should know before Loki is relied on. Nothing is written: a push without streams is refused with
-//! 422 by a Loki that would have taken one. Nothing counts as Loki that did not answer in its words.
+//! The `check` of a Loki output. It writes nothing: it sends a push without streams, which a Loki that would accept
+//! pushes refuses with 422. A server counts as Loki only if it answers in Loki's words.
 
 use super::{Loki, limits, lookup, verdict};
 use crate::event::{Batch, Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats};
@@ -7,7 +7,7 @@ use crate::output::finding::Finding;
 use crate::output::http::Failure;
 use crate::output::{EventRef, LookUp, Verdict, stranger};
 
-/// See the module.
+/// Runs the check.
 pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
     let mut findings = vec![push(loki).await];
     if findings.iter().all(|finding| !finding.is_failure()) {
@@ -17,7 +17,7 @@ pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
     findings
 }
 
-/// Is it Loki, and would it take a push?
+/// Whether the server is Loki and would accept a push.
 pub(super) async fn push(loki: &Loki) -> Finding {
     let response = match loki.push(super::nothing()).await {
         Ok(response) => response,
@@ -37,7 +37,7 @@ pub(super) async fn push(loki: &Loki) -> Finding {
         Verdict::Retry { .. } | Verdict::Doubt { .. } => {
             Finding::fail(format!("cannot take pushes now: {answer}"), "see Loki's own log")
         }
-        // Loki before 2.0 and VictoriaLogs take a push of nothing, as others do who take anything.
+        // Loki before 2.0 and VictoriaLogs accept a push without streams, but so may a server that accepts anything.
         _ if verdict::takes_nothing(&response) => prove(loki, answer).await,
         Verdict::Stop { answer, hint } | Verdict::Stranger { answer, hint } => {
             Finding::fail(format!("refuses pushes: {answer}"), hint)
@@ -49,8 +49,8 @@ pub(super) async fn push(loki: &Loki) -> Finding {
     }
 }
 
-/// Proves by other means that a push comes to Loki: it answers queries as Loki does, or what decodes pushes complains
-/// of one that nobody can decode.
+/// Proves in another way that Loki receives the pushes: the server answers queries as Loki does, or refuses a push that
+/// cannot be decoded in the words of a push decoder.
 async fn prove(loki: &Loki, answer: String) -> Finding {
     if matches!(ask_for_nothing(loki).await, LookUp::Found(_)) {
         return Finding::ok("takes pushes");
@@ -66,7 +66,7 @@ async fn prove(loki: &Loki, answer: String) -> Finding {
     }
 }
 
-/// Whether what is in doubt could be looked up.
+/// Whether events in doubt can be looked up.
 pub(super) async fn read(loki: &Loki) -> Finding {
     match ask_for_nothing(loki).await {
         LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
@@ -77,14 +77,14 @@ pub(super) async fn read(loki: &Loki) -> Finding {
     }
 }
 
-/// Looks up an event that is nowhere.
+/// Looks up an event that does not exist.
 async fn ask_for_nothing(loki: &Loki) -> LookUp {
     let event = Event {
         offset: 0,
         whole: RecordKind::Event,
         form: Form::Unreadable,
         line: Span::default(),
-        // Any moment will do, but for those that Loki takes for seconds.
+        // Any time will do, except small numbers, which Loki reads as seconds.
         time: super::now(),
         fields: Fields::default(),
         depth: 0,
@@ -102,11 +102,11 @@ async fn ask_for_nothing(loki: &Loki) -> LookUp {
     lookup::look_up(loki, &loki.scope(), &batch, &[EventRef::new(0)]).await
 }
 
-/// Settings that would refuse or hide events, where Loki shows its configuration.
+/// Warns about settings that would refuse or hide events, if Loki shows its configuration.
 async fn limits(loki: &Loki) -> Vec<Finding> {
     let Ok(settings) = limits::settings(loki).await else { return Vec::new() };
     let mut findings = Vec::new();
-    // What is older is asked of the store alone, where it stands only once its chunk is flushed.
+    // Queries for older entries go to the store only, which has a chunk only after the flush.
     for (key, within) in [
         ("query_ingesters_within", &settings.querier.query_ingesters_within),
         ("query_store_max_look_back_period", &settings.ingester.query_store_max_look_back_period),

@@ -1,10 +1,10 @@
-//! Any answer of a Loki: what must hold of its verdict.
+//! Fuzz target for Loki's answers: the invariants of the verdict.
 
 use super::{lookup, scan, verdict};
 use crate::output::Verdict;
 use crate::output::http::Response;
 
-/// The verdict on a push; and the body as the answer to a look-up.
+/// Checks the verdict on a push, and parses the same body as the answer to a look-up.
 pub(in crate::output) fn answer(response: &Response) -> Verdict {
     let Response { status, content_type, body, .. } = response;
     lookup::fuzz(body);
@@ -19,9 +19,9 @@ pub(in crate::output) fn answer(response: &Response) -> Verdict {
         Verdict::Refuse { .. } | Verdict::UseFallbackForm { .. } => {
             assert_eq!(*status, 0, "halving tells")
         }
-        // Some of it may be stored.
+        // Some of the push may be stored.
         Verdict::Retry { .. } => assert!(*status < 500 && *status != 400),
-        // What makes dead letters is in Loki's own words.
+        // Only Loki's own words make dead letters.
         Verdict::Split { own: true, .. } | Verdict::TooLarge { own: true, .. } => {
             assert!(
                 plain

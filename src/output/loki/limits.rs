@@ -1,7 +1,7 @@
-//! What a Loki says of its own settings: `/config`, with what the tenant has of its own over it.
+//! Reads Loki's settings and limits: `/config`, overlaid with the tenant's overrides.
 //!
-//! Read to tell people beforehand, never to decide what is sent: a gateway may hide it, and another Loki may show it in
-//! another shape. A key that is not there, or is not what it used to be, is one that is not known.
+//! They are used only to warn people beforehand, never to decide what is sent: a gateway may hide them, and another
+//! Loki version may show them in another shape. A key that is missing or has another type counts as unknown.
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ use crate::output::http::{Request, Response, excerpt};
 
 /// Bytes of the configuration that are read; it has about 100 KiB.
 const CONFIG: usize = 1 << 20;
-/// The tenant of a Loki without any.
+/// The tenant of a Loki without multi-tenancy.
 const NOBODY: &str = "fake";
 
-/// The part that decides what is taken, shown and kept.
+/// The settings that decide what Loki accepts, shows and keeps.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Settings {
@@ -90,12 +90,12 @@ pub(super) struct Period {
     pub(super) from: Word,
 }
 
-/// What Loki says, or why that is not known.
+/// The settings, or why they are unknown.
 pub(super) async fn settings(loki: &Loki) -> Result<Settings, String> {
     let mut settings: Settings = read(&get(loki, "/config", "").await?)?;
     let tenant = loki.config.tenant.as_str();
     let tenant = if tenant.is_empty() { NOBODY } else { tenant };
-    // Since Loki 3.0; without it the defaults stand for the tenant's own.
+    // Since Loki 3.0. Without this API the defaults are used for the tenant.
     if let Ok(body) = get(loki, "/config/tenant/v1/limits", tenant).await
         && let Ok(own) = read(&body)
     {
@@ -117,7 +117,7 @@ async fn get(loki: &Loki, path: &str, tenant: &str) -> Result<Bytes, String> {
     }
 }
 
-/// Any bytes are settings or none.
+/// Parses settings from any bytes; fails, but never panics.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let options = serde_saphyr::options! {
@@ -129,7 +129,7 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Strin
 }
 
 impl Limits {
-    /// Whatever the other one says counts.
+    /// Replaces every limit that `own` sets.
     fn overlay(&mut self, own: Self) {
         let Self {
             reject_old_samples,
@@ -175,7 +175,7 @@ impl Limits {
     }
 }
 
-/// A scalar as it is written, whatever its type; empty where there is none.
+/// A scalar as it is written, whatever its type; empty if it is missing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Word(pub(super) String);
 
@@ -188,7 +188,7 @@ impl Word {
         self.0.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    /// `1w`, `30d1h`, `2h41m0s`, `0`; negative for all that is below zero, which Loki takes for no limit at all.
+    /// A duration: `1w`, `30d1h`, `2h41m0s`, `0`. Everything below zero becomes -1: Loki treats it as no limit at all.
     pub(super) fn span(&self) -> Option<Nanos> {
         if self.0.starts_with('-') {
             return Some(-1);
@@ -207,12 +207,12 @@ impl Word {
                 _ => return None,
             })
         })?;
-        // A float is cut to what fits.
+        // A float is cut to the range of the integer.
         #[expect(clippy::cast_possible_truncation, reason = "300 years are enough")]
         Some(nanos as Nanos)
     }
 
-    /// `256KB`, `3MB`, `0B`, in powers of 1024 as Loki has it.
+    /// A size: `256KB`, `3MB`, `0B`, in powers of 1024 as in Loki.
     pub(super) fn bytes(&self) -> Option<f64> {
         sum(&self.0, |unit| {
             let power = ["", "K", "M", "G", "T", "P"]
@@ -222,7 +222,7 @@ impl Word {
         })
     }
 
-    /// The text, where it is a limit: not absent, and not the zero that stands for none.
+    /// The duration if it is a limit: `None` if it is missing, or zero, which means no limit.
     pub(super) fn limit(&self) -> Option<Nanos> {
         self.span().filter(|span| *span > 0)
     }
@@ -234,7 +234,7 @@ impl fmt::Display for Word {
     }
 }
 
-/// The sum of numbers, each with a unit behind it.
+/// The sum of numbers, each followed by its unit.
 fn sum(text: &str, unit: impl Fn(&str) -> Option<f64>) -> Option<f64> {
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let (mut rest, mut sum) = (text.trim(), 0.0);
@@ -258,7 +258,7 @@ impl<'de> Deserialize<'de> for Word {
 
 struct WordVisitor;
 
-/// A way in for each type of scalar.
+/// A visitor method for each scalar type.
 macro_rules! scalars {
     ($($visit:ident: $scalar:ty),*) => {
         $(fn $visit<E>(self, scalar: $scalar) -> Result<Word, E> {

@@ -1,8 +1,9 @@
-//! Which of some events are stored already: `query_range` over their times, compared as a multiset.
+//! The look-up that deduplicates: which of some events Loki already stores. It asks `query_range` for their times and
+//! compares the results as a multiset.
 //!
-//! Loki hides repeats in log queries only and counts them in metrics, so what may have been stored is looked up before
-//! it is sent again. Two events are the same if stageTimestamp, requestReceivedTimestamp, auditID and stage are, all
-//! of which the server wrote; what has none of these is compared whole.
+//! Loki hides duplicates in log queries only and counts them in metrics, so events that may have been stored are looked
+//! up before they are sent again. Two events are the same if stageTimestamp, requestReceivedTimestamp, auditID and
+//! stage are the same, all of which the API server wrote. Lines without these fields are compared as a whole.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,10 +18,10 @@ use crate::event::{Batch, Fingerprint, Key, Nanos};
 use crate::output::scan_cursor::{MOST, PAGE};
 use crate::output::{EventRef, LookUp, likeness};
 
-/// Events further apart than this are asked for one by one: what lies between may be much.
+/// Events further apart than this are queried separately: Loki may hold many entries between them. In nanoseconds.
 const APART: Nanos = 60_000_000_000;
 
-/// See the module.
+/// Which picks are stored in `scope`.
 pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[EventRef]) -> LookUp {
     let scope = match Scope::of_text(scope) {
         Ok(scope) => scope,
@@ -56,7 +57,7 @@ pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[Ev
     LookUp::Found(found.collect())
 }
 
-/// Stretches of time that hold the picks, both ends included, none with more than some megabytes of them.
+/// Time ranges that cover the picks, both ends included; none covers more than some megabytes of picks.
 fn windows(batch: &Batch, picks: &[EventRef]) -> Vec<(Nanos, Nanos)> {
     let event = |pick: &EventRef| &batch.events[pick.event as usize];
     let mut events: Vec<_> =
@@ -67,7 +68,7 @@ fn windows(batch: &Batch, picks: &[EventRef]) -> Vec<(Nanos, Nanos)> {
     for (time, length) in events {
         bytes += length;
         match windows.last_mut() {
-            // What stands at one moment stays together: a question has no finer bounds.
+            // Events of the same moment stay together: a query has no finer bounds.
             Some((_, to)) if time == *to || (time - *to <= APART && bytes <= PAGE) => *to = time,
             _ => {
                 windows.push((time, time));
@@ -78,7 +79,7 @@ fn windows(batch: &Batch, picks: &[EventRef]) -> Vec<(Nanos, Nanos)> {
     windows
 }
 
-/// Counts what is stored in a stretch of time, page by page.
+/// Counts the stored events of a time range, page by page.
 async fn window(
     loki: &Loki,
     scope: &Scope,
@@ -100,7 +101,7 @@ async fn window(
         if let [(time, identity)] = page[..]
             && limit == 1
         {
-            // Lines of megabytes: what else stands at this very moment cannot be had.
+            // The lines are megabytes long: further entries of this very moment cannot be read.
             *stored.entry(identity).or_default() += 1;
             if time >= to {
                 return Ok(());
@@ -108,7 +109,7 @@ async fn window(
             from = time + 1;
             continue;
         }
-        // The next page begins with the last moment of this one, so that none of its entries is missed or counted twice.
+        // The next page begins with the last moment of this one, so no entry is missed or counted twice.
         let counted = page.iter().filter(|(time, _)| !full || *time < last);
         if full && last <= from {
             return Err(Trouble::Unavailable(format!("more than {limit} entries at one moment")));
@@ -123,7 +124,7 @@ async fn window(
     }
 }
 
-/// The earliest entries of a stretch of time, at most `limit`: when, and which.
+/// The earliest entries of a time range, at most `limit`: time and identity of each.
 async fn page(
     loki: &Loki,
     scope: &Scope,
@@ -131,13 +132,13 @@ async fn page(
     to: Nanos,
     limit: usize,
 ) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
-    // Loki's end is exclusive.
+    // The end of Loki's range is exclusive.
     let range = from..to.saturating_add(1);
     let body = ask(loki, scope, &Question { range, limit, newest_first: false }).await?;
     entries(&body)
 }
 
-/// When and which, of each entry of an answer.
+/// Time and identity of each entry of an answer.
 pub(super) fn entries(body: &[u8]) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
     parse(body).map_err(|error| not_understood(&error, body))
 }
@@ -148,7 +149,7 @@ fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
     Ok(entries.map(|Entry(time, Identity(identity))| (time, identity)).collect())
 }
 
-/// A line, dropped as soon as it is known which event it is.
+/// The identity of a line; the line itself is dropped as soon as the identity is computed.
 struct Identity(Fingerprint);
 
 impl<'de> Deserialize<'de> for Identity {
@@ -157,10 +158,10 @@ impl<'de> Deserialize<'de> for Identity {
     }
 }
 
-/// What tells one event from another, as a hash, found in the same way in what was sent and in what is stored: the
-/// remains of an event are compared whole, since what stands in them may be that of an event which came later.
+/// The identity of an event as a hash, computed in the same way from a sent and from a stored line. The rest of a torn
+/// line is compared as a whole, since the fields in it may belong to the event after it.
 fn identity(line: &str) -> Fingerprint {
-    // Not a secret: the hash never leaves the process.
+    // A fixed key, not a secret: the hash never leaves the process.
     const PLAIN: Key = Key([0; 32]);
     let line = likeness::shortened(line);
     let Some(parts) = likeness::parts(&line) else { return PLAIN.hash(line.as_bytes()) };
@@ -172,7 +173,8 @@ fn identity(line: &str) -> Fingerprint {
     PLAIN.hash(&text)
 }
 
-/// Any body is understood or refused; a line that was sent is known again in the answer that holds it.
+/// Fuzz target. Any body is parsed or refused without a panic, and a look-up recognises a sent line in an answer that
+/// contains it.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(body: &[u8]) {
     if let (Ok(found), Ok(slow)) = (parse(body), serde_json::from_slice::<serde_json::Value>(body))
@@ -187,7 +189,7 @@ pub(super) fn fuzz(body: &[u8]) {
     }
     crate::event::pieces(body, false, |piece| {
         let sent = String::from_utf8_lossy(&body[piece.at.range()]);
-        // Loki writes one U+FFFD for each broken byte.
+        // Loki writes one U+FFFD for each invalid byte.
         let mut stored = String::new();
         for chunk in body[piece.at.range()].utf8_chunks() {
             stored.push_str(chunk.valid());
@@ -213,7 +215,7 @@ mod tests {
         let whole = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1",{STAMPS}}}"#);
         let torn = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1",{STAMPS},"annot"#);
         assert_ne!(identity(&whole), identity(&torn));
-        // A tail that nobody finished is one event when it is sent, whatever it holds.
+        // An unfinished line at the end of a log is sent as one event, whatever it holds.
         fuzz(format!("{torn}{whole}").as_bytes());
         assert_ne!(identity(&whole), identity(&format!("{torn}{whole}")));
     }

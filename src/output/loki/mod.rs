@@ -1,11 +1,12 @@
-//! Loki, and what takes its push protocol: protobuf with snappy, one stream a push, the line unchanged.
+//! The Loki output, also for other servers with Loki's push protocol: protobuf with snappy, one stream per push, the
+//! line unchanged.
 //!
-//! `push.rs` makes the body, `verdict.rs` says what an answer means, `lookup.rs` finds out what is stored already,
-//! `presence.rs` whether anything is, and `scan.rs` reads all of it; `check.rs` tells an operator what would go wrong, and
-//! `preflight.rs` what would with a certain stretch of time.
+//! `push.rs` builds the body, `verdict.rs` interprets an answer, `lookup.rs` finds out which events are stored already,
+//! `presence.rs` whether any are, and `scan.rs` reads all of them. `check.rs` tells an operator what would go wrong,
+//! and `preflight.rs` what would go wrong with a certain time range.
 //!
 //! Promised: labels, timestamp, line and metadata of an event are the same bytes every time it is sent. A push holds
-//! one stream: of several, Loki's ingester reports the last one's error only (`instance.Push`), so that lines could be
+//! one stream: of several, Loki's ingester reports the error of the last one only (`instance.Push`), so lines could be
 //! lost behind a 204.
 
 use std::ops::Range;
@@ -43,41 +44,41 @@ use stream_locks::Turns;
 const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
 
-/// One output of this kind, for one input.
+/// The Loki output of one input.
 pub(crate) struct Loki {
     config: config::Loki,
     client: Client,
-    /// What stands before `/loki/api/v1/push`.
+    /// The part of the URL before `/loki/api/v1/push`.
     base: String,
     push_url: String,
     labels: Labels,
     turns: Turns,
-    /// Reused: making them anew costs a tenth of all the work.
+    /// Reused buffers: allocating them for each push costs a tenth of all the work.
     scratch: Mutex<Vec<Scratch>>,
 }
 
-/// Room in which a push is made.
+/// The buffers in which a push is built.
 struct Scratch {
     snappy: snap::raw::Encoder,
     plain: Vec<u8>,
     packed: Vec<u8>,
 }
 
-/// Requests that are made at once, about, and how large they usually are.
+/// How many sets of buffers are kept, one per concurrent push; and the usual size of a buffer, in bytes.
 const KEPT: usize = 2;
 const USUAL: usize = 2 << 20;
-/// Most bytes that stay for requests to come.
+/// Most bytes of buffers that are kept for later requests.
 pub(super) const KEPT_BYTES: u64 = (KEPT * 2 * USUAL) as u64;
 /// Most bytes of an answer to a look-up.
 pub(super) const LOOK_UP: u64 = question::HELD as u64;
 
-/// Most bytes of a push before it is compressed: metadata repeats parts of the line.
+/// Most bytes of a push before compression: metadata repeats parts of the line.
 pub(super) fn plain_bytes(lines: u64, events: u64) -> u64 {
     2 * lines + events * push::AROUND as u64
 }
 
 impl Loki {
-    /// Fails with [`Failure::Setup`] only: a file that cannot be used.
+    /// Fails only with [`Failure::Setup`]: a file cannot be used.
     pub(crate) fn new(
         config: &config::Loki,
         node: &str,
@@ -108,7 +109,7 @@ impl Loki {
         self.client.set_meter(meter);
     }
 
-    /// Where a look-up has to search for what is sent under this configuration.
+    /// Where a look-up has to search for events that are sent under this configuration.
     pub(crate) fn scope(&self) -> String {
         question::Scope {
             tenant: self.config.tenant.clone(),
@@ -117,7 +118,7 @@ impl Loki {
         .to_text()
     }
 
-    /// The picks that may share a request: those of one stream.
+    /// The events of a batch, grouped by stream: those of one stream may share a request.
     pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<EventRef>> {
         let mut groups: Vec<((Nanos, bool), Vec<EventRef>)> = Vec::new();
         for (index, event) in (0..).zip(&batch.events) {
@@ -131,12 +132,12 @@ impl Loki {
         groups.into_iter().map(|(_, picks)| picks).collect()
     }
 
-    /// Hours since 1970 where those are a label, 0 elsewhere.
+    /// Hours since 1970 if `stream_per_hour` is on, otherwise 0.
     fn hour(&self, time: Nanos) -> Nanos {
         if self.config.stream_per_hour { time.div_euclid(HOUR) } else { 0 }
     }
 
-    /// One push.
+    /// Sends one push.
     pub(super) async fn send(&self, batch: &Batch, picks: &[EventRef]) -> Answer {
         let Some(first) = picks.first() else { return Answer::Each(Vec::new()) };
         let first = &batch.events[first.event as usize];
@@ -167,7 +168,7 @@ impl Loki {
         // Fails only for bodies of 4 GiB and more.
         let length = snappy.compress(plain, packed).unwrap_or_default();
         if scratch.plain.capacity().max(scratch.packed.capacity()) > USUAL {
-            // The room for a large line is not kept, so neither is it copied.
+            // Buffers grown for a large line are not kept, so the body need not be copied out of them.
             let mut packed = scratch.packed;
             packed.truncate(length);
             packed.shrink_to_fit();
@@ -200,23 +201,23 @@ impl Loki {
         lookup::look_up(self, scope, batch, picks).await
     }
 
-    /// The next page of what `scope` holds.
+    /// The next page of all that `scope` holds.
     pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
         scan::scan(self, scope, walk, digest).await
     }
 
-    /// Is anything stored in `scope` with a time in this stretch?
+    /// Whether anything is stored in `scope` in this time range.
     pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
         presence::holds_any(self, scope, range).await
     }
 
-    /// What Loki would refuse or hide of events of this stretch of time. Writes nothing.
+    /// What Loki would refuse or hide of events of this time range. Writes nothing.
     pub(super) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
         preflight::preflight(self, times).await
     }
 
-    /// The time of the newest entry in the stream that is pushed to where hours have none of their own, as far as the
-    /// last 30 days go; `None` where there is none, or it cannot be known.
+    /// The time of the newest entry in the stream that all events share if `stream_per_hour` is off, within the last 30
+    /// days; `None` if there is none or the query fails.
     pub(super) async fn newest(&self) -> Option<Nanos> {
         presence::newest(self, now()).await
     }
@@ -231,17 +232,17 @@ fn now() -> Nanos {
     i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
 }
 
-/// A push without streams: refused with 422 by a Loki that would take one.
+/// A push without streams: a Loki that would accept pushes refuses it with 422.
 fn nothing() -> Bytes {
     snap::raw::Encoder::new().compress_vec(&[]).unwrap_or_default().into()
 }
 
-/// A push that cannot be decoded: refused by whatever decodes pushes, in words of its own.
+/// A push that cannot be decoded: every server that decodes pushes refuses it in words of its own.
 fn garbage() -> Bytes {
     Bytes::from_static(b"\xff\xff\xff\xff\xff\xff")
 }
 
-/// The base and the push URL of an endpoint that may be either.
+/// The base URL and the push URL of an endpoint, which may be given as either.
 fn urls(endpoint: &str) -> (String, String) {
     let (path, query) =
         endpoint.split_once('?').map_or((endpoint, ""), |(path, query)| (path, query));

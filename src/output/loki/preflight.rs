@@ -1,10 +1,11 @@
-//! What Loki would refuse, hide or delete of events of a stretch of time: told before the first push of a replay.
+//! The preflight of a replay: what Loki would refuse, hide or delete of events of a time range, reported before the
+//! first push.
 //!
-//! Loki is asked whether it takes a push of nothing and answers a query; the rest is read from its settings. Nothing is
-//! stored for a test.
+//! The preflight asks Loki whether it accepts a push without streams and answers a query; it reads the rest from Loki's
+//! settings. It stores nothing.
 //!
-//! Whether the stream is ahead of what is to be sent is not told here: [`super::survey::newest`] knows, and hours with
-//! streams of their own are the answer.
+//! It does not report whether the stream is already ahead of the events to be sent: [`super::presence::newest`] finds
+//! that out, and `stream_per_hour` avoids the problem.
 
 use std::ops::Range;
 
@@ -16,15 +17,15 @@ use crate::output::finding::Finding;
 const MINUTE: Nanos = 60_000_000_000;
 const HOUR: Nanos = 60 * MINUTE;
 const DAY: Nanos = 24 * HOUR;
-/// The age of a chunk where Loki does not say it.
+/// The age of a chunk if Loki does not show it.
 const CHUNK: Nanos = 2 * HOUR;
-/// Bytes a second below which it is worth a warning.
+/// A rate limit below this deserves a warning, in bytes per second.
 const SLOW: f64 = 32.0 * MIB;
-/// Most bytes of a push of usual size, once decoded.
+/// Most bytes of a push of usual size, uncompressed.
 const PUSH: f64 = MIB;
 const MIB: f64 = 1_048_576.0;
 
-/// See the module.
+/// Runs the preflight for events in this time range.
 pub(super) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> {
     let mut findings = vec![check::push(loki).await];
     if findings.iter().any(Finding::is_failure) {
@@ -46,11 +47,11 @@ pub(super) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> 
     findings
 }
 
-/// What is to be sent.
+/// The events of a replay, as far as the preflight looks at them.
 struct Replay {
     times: Range<Nanos>,
     now: Nanos,
-    /// Is any sent beside the lines?
+    /// Whether the agent sends structured metadata with the lines.
     metadata: bool,
 }
 
@@ -69,7 +70,7 @@ impl Replay {
         findings
     }
 
-    /// How old the oldest event is.
+    /// The age of the oldest event.
     fn age(&self) -> Nanos {
         self.now.saturating_sub(self.times.start)
     }
@@ -112,7 +113,8 @@ impl Replay {
         })
     }
 
-    /// A new stream is refused with 500 for ever there; into one that exists Loki takes them, and forgets them.
+    /// Loki refuses a new stream with such events with 500 for ever; for an existing stream it accepts them and loses
+    /// them.
     fn before_the_schema(&self, settings: &Settings) -> Option<Finding> {
         let from =
             settings.schema_config.configs.iter().filter_map(|period| day(&period.from)).min()?;
@@ -168,11 +170,12 @@ impl Replay {
         })
     }
 
-    /// What was pushed a moment ago and no query sees, so that it would be sent again.
+    /// Warns about settings that hide recent pushes from queries: a look-up would not find them, and they would be sent
+    /// again.
     fn hidden(&self, settings: &Settings) -> Vec<Finding> {
         let mut findings = Vec::new();
         let limits = &settings.limits_config;
-        // In a Loki of one process the first of them counts, where it is set at all.
+        // In a single-process Loki the first of these settings counts, if it is set.
         let one = (
             "ingester.query_store_max_look_back_period",
             "-1s",
@@ -246,7 +249,7 @@ fn rate(settings: &Settings) -> Option<Finding> {
     let one = (
         "per_stream_rate_limit",
         &limits.per_stream_rate_limit,
-        // Loki spreads a fast stream over several.
+        // With stream sharding Loki spreads a fast stream over several.
         limits
             .per_stream_rate_limit
             .bytes()
@@ -287,12 +290,12 @@ fn rate(settings: &Settings) -> Option<Finding> {
     })
 }
 
-/// A setting that suffices for an age, as all of Loki's settings understand it.
+/// A setting that covers this age, in a unit that all of Loki's settings accept.
 fn hours(age: Nanos) -> String {
     format!("{}h", age / HOUR + 1)
 }
 
-/// A span for people: days, hours or minutes.
+/// A duration for people: days, hours or minutes.
 fn shown(span: Nanos) -> String {
     match span {
         DAY.. if span / DAY > 1 => format!("{} days", span / DAY),
@@ -301,14 +304,14 @@ fn shown(span: Nanos) -> String {
     }
 }
 
-/// As `--since` takes it.
+/// A time in the format of `--since`.
 fn stamp(time: Nanos) -> String {
     jiff::Timestamp::from_second(time.div_euclid(1_000_000_000))
         .map(|stamp| stamp.to_string())
         .unwrap_or_default()
 }
 
-/// The beginning of a day.
+/// The beginning of a day, in UTC.
 fn day(date: &Word) -> Option<Nanos> {
     let date: jiff::civil::Date = date.0.get(..10)?.parse().ok()?;
     let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;

@@ -2,7 +2,7 @@ use super::super::limits::read;
 use super::*;
 use crate::output::finding::State;
 
-/// The keys that count, as Loki 3.7 shows them where nothing is set.
+/// The relevant keys, as Loki 3.7 shows them with default settings.
 const DEFAULTS: &str = "
 limits_config:
   ingestion_rate_mb: 4
@@ -38,7 +38,7 @@ schema_config:
 /// 2026-11-21T06:25:22Z.
 const NOW: Nanos = 1_795_242_322_000_000_000;
 
-/// What is said of events of so many hours ago under settings changed like that.
+/// The findings for events that are `ago` hours old, with these changes of the settings.
 fn said(ago: Nanos, change: &[(&str, &str)]) -> Vec<Finding> {
     let mut text = DEFAULTS.to_owned();
     for (from, to) in change {

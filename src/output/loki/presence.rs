@@ -1,7 +1,7 @@
-//! What the store holds of a stretch of time, asked for with one entry an answer: anything at all, and the newest.
+//! Whether Loki holds any entry of a time range, and the time of its newest entry: queries for one entry each.
 //!
-//! A replay asks before its first push. Nothing is said not to be there unless Loki answered for the whole stretch. What
-//! a question cannot see for Loki's own settings (`preflight.rs` names them) a look-up would not see either.
+//! A replay asks before its first push. The answer is "nothing" only if Loki answered for the whole range. If Loki's
+//! settings hide entries from queries (`preflight.rs` names those settings), a look-up would not see them either.
 
 use std::ops::Range;
 
@@ -13,16 +13,16 @@ use crate::output::{Held, LookUp};
 
 const HOUR: Nanos = 3_600_000_000_000;
 const DAY: Nanos = 24 * HOUR;
-/// Longest stretch of one question: Loki's own limit is 30 days and an hour.
+/// Longest range of one query: Loki's own limit is 30 days and an hour.
 const LONGEST: Nanos = 30 * DAY;
-/// A limit below this is none that a Loki in use has.
+/// No Loki in use limits queries to less than this.
 const SHORTEST: Nanos = HOUR / 4;
-/// How far back the newest entry is looked for. Each question begins where the one before it did not look any more.
+/// How far back to search for the newest entry. Each query ends where the previous one began.
 const BACK: [Nanos; 6] = [HOUR, 6 * HOUR, DAY, 5 * DAY, 15 * DAY, 30 * DAY];
-/// Clocks differ: Loki takes what is up to ten minutes ahead of its own.
+/// How far ahead of our clock to search: Loki accepts entries up to ten minutes ahead of its own, and clocks differ.
 const AHEAD: Nanos = HOUR;
 
-/// Is anything stored in `scope` with a time in this stretch?
+/// Whether anything is stored in `scope` in this time range.
 pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> Held {
     let scope = match Scope::of_text(scope) {
         Ok(scope) => scope,
@@ -34,7 +34,7 @@ pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> 
         Err(Trouble::Later(LookUp::Retry { after, reason, answer })) => {
             Held::Retry { after, reason, answer }
         }
-        // One entry that is too large for an answer is one.
+        // An entry that is too large for an answer is stored all the same.
         Err(Trouble::TooLarge) => Held::Yes,
         Err(Trouble::Unavailable(answer) | Trouble::TooLong(answer)) => {
             Held::Unavailable { answer }
@@ -43,13 +43,13 @@ pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> 
     }
 }
 
-/// The time of the newest entry of the one stream that all events go to where hours have none of their own.
+/// The time of the newest entry in the stream that all events share if `stream_per_hour` is off.
 pub(super) async fn newest(loki: &Loki, now: Nanos) -> Option<Nanos> {
     let scope = Scope { tenant: loki.config.tenant.clone(), selector: loki.labels.without_hours() };
     let mut end = now.saturating_add(AHEAD);
     for back in BACK {
         let start = now.saturating_sub(back);
-        // What is not known here is found out by the first push.
+        // If the query fails, the first push shows whether events are too old.
         if let Some(time) = first(loki, &scope, start..end, true).await.ok()? {
             return Some(time);
         }
@@ -58,7 +58,7 @@ pub(super) async fn newest(loki: &Loki, now: Nanos) -> Option<Nanos> {
     None
 }
 
-/// The time of one entry in the stretch, the latest or any, asked for in parts that Loki answers.
+/// The time of one entry in the range, the newest or any; queried in parts that Loki answers.
 async fn first(
     loki: &Loki,
     scope: &Scope,

@@ -1,8 +1,9 @@
-//! The body of a push: `logproto.PushRequest`, written straight from the batch so that a line is copied once.
+//! Builds the body of a push: `logproto.PushRequest`, encoded straight from the batch, so that each line is copied
+//! once.
 //!
-//! The messages are those of grafana/loki `pkg/push/push.proto`:
-//! `PushRequest { streams = 1 }`, `Stream { labels = 1, entries = 2 }`, `Entry { timestamp = 1, line = 2,
-//! structuredMetadata = 3 }`, `LabelPair { name = 1, value = 2 }`, `Timestamp { seconds = 1, nanos = 2 }`.
+//! The messages are those of grafana/loki `pkg/push/push.proto`: `PushRequest { streams = 1 }`, `Stream { labels = 1,
+//! entries = 2 }`, `Entry { timestamp = 1, line = 2, structuredMetadata = 3 }`, `LabelPair { name = 1, value = 2 }`,
+//! `Timestamp { seconds = 1, nanos = 2 }`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,17 +13,18 @@ use crate::config::MetadataField;
 use crate::event::{Batch, Nanos, Record};
 use crate::output::EventRef;
 
-/// Longest metadata value in bytes. Names, URIs and user agents can be of any length; Loki takes 64 KiB of metadata for an
-/// entry.
+/// Longest metadata value in bytes. Names, URIs and user agents can be of any length; Loki accepts 64 KiB of structured
+/// metadata per entry.
 const VALUE: usize = 1024;
-/// Bytes that an entry has beside its line, about.
+/// Estimated bytes of an entry beside its line.
 pub(super) const AROUND: usize = 448;
 
-/// Gaps have a stream of their own: their time is when they were detected, and Loki refuses what is an hour older than
-/// the latest entry of its stream, so that in a backlog one of them would cost all events that follow.
+/// The label of the stream for gaps. The time of a gap is when it was detected, and Loki refuses entries that are an
+/// hour older than the newest entry of their stream. In a backlog, a gap in the shared stream would make Loki refuse
+/// all events after it.
 const GAP: (&str, &str) = ("auditrail", "gap");
 
-/// The label with the hour, where hours have streams of their own.
+/// The label with the hour, for one stream per hour.
 const HOUR: &str = "hour";
 
 /// The labels of the stream, without the hour.
@@ -33,8 +35,8 @@ impl Labels {
         Self(labels.collect())
     }
 
-    /// The labels as a selector, which is also how a push names its stream; with the hour given since 1970. `gap`: of
-    /// the stream of gaps, which the selector without that finds too.
+    /// The labels as a selector, which is also how a push names its stream. `hour`: hours since 1970, if it is a label.
+    /// `gap`: for the stream of gaps; the selector without that label matches it too.
     pub(super) fn text(&self, hour: Option<Nanos>, gap: bool) -> String {
         let hour = hour.and_then(|hour| jiff::Timestamp::from_second(hour * 3600).ok());
         let hour = hour.map(|stamp| (HOUR.to_owned(), stamp.strftime("%Y-%m-%dT%H").to_string()));
@@ -43,7 +45,7 @@ impl Labels {
         let mut text = String::from("{");
         for (name, value) in &all {
             let comma = if text.len() > 1 { ", " } else { "" };
-            // Loki reads label values as Go strings.
+            // Loki parses label values as Go strings.
             let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
             let _ = write!(text, "{comma}{name}=\"{value}\"");
         }
@@ -51,17 +53,17 @@ impl Labels {
         text
     }
 
-    /// A selector of the stream alone that has neither an hour nor gaps.
+    /// A selector that matches only the stream with neither an hour nor gaps.
     pub(super) fn without_hours(&self) -> String {
         let mut text = self.text(None, false);
         let end = text.pop();
-        // A label that must be empty is one that must not be there.
+        // A matcher for an empty value matches streams without the label.
         let _ = write!(text, ", {HOUR}=\"\", {}=\"\"{}", GAP.0, end.unwrap_or('}'));
         text
     }
 }
 
-/// One push of the picked events, uncompressed, made in `body`.
+/// The body of one push of the picked events, uncompressed, built in `body`.
 pub(super) fn body<'a>(
     body: &'a mut Vec<u8>,
     labels: &str,
@@ -73,7 +75,7 @@ pub(super) fn body<'a>(
         picks.iter().map(|pick| batch.events[pick.event as usize].line.range().len()).sum();
     let mut head = Vec::with_capacity(labels.len() + 8);
     field(&mut head, 1, labels.as_bytes());
-    // The stream's header holds its length, which is known at the end: room for it is left in front.
+    // The header of the stream holds its length, which is known only at the end: leave room for it in front.
     let room = head.len() + 12;
     body.clear();
     body.resize(room, 0);
@@ -100,9 +102,10 @@ fn entry(
     scratch.clear();
     let time = record.event.time;
     let (seconds, nanos) = (time.div_euclid(1_000_000_000), time.rem_euclid(1_000_000_000));
-    // The stamp's length stands before it: one byte, filled in afterwards, since the stamp is shorter than 128.
+    // The length of the timestamp comes before it: one byte, filled in afterwards, since a timestamp is shorter than
+    // 128 bytes.
     scratch.extend_from_slice(&[1 << 3 | 2, 0, 1 << 3]);
-    // int64: a negative number is written as its two's complement.
+    // int64: a negative number is encoded as its two's complement.
     varint(scratch, seconds.cast_unsigned());
     if nanos > 0 {
         scratch.push(2 << 3);
@@ -162,7 +165,7 @@ fn value(record: Record<'_>, which: MetadataField) -> (&'static str, Option<Cow<
     (name, record.text(span))
 }
 
-/// A length-delimited field.
+/// Appends a length-delimited field.
 fn field(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     to.push(number << 3 | 2);
     varint(to, bytes.len() as u64);
@@ -271,7 +274,7 @@ mod tests {
             batch(&[long.as_bytes(), b"\xff not an event", br#"{"verb":"","level":"Metadata"}"#]);
         let picks = [0, 1, 2].map(EventRef::new);
         let metadata = [MetadataField::Verb, MetadataField::Name, MetadataField::AuditLevel];
-        // The room was used before.
+        // The buffer was used before.
         let mut room = vec![7; 100];
         let body = body(&mut room, "{a=\"b\"}", &batch, &picks, &metadata);
         let push = PushRequest::decode(body).unwrap();

@@ -1,4 +1,4 @@
-//! One question to Loki's `query_range`, and why there may be no answer to it.
+//! One `query_range` request to Loki, and the reasons why there may be no usable answer.
 
 use std::ops::Range;
 
@@ -12,10 +12,10 @@ use crate::event::Nanos;
 use crate::output::http::{Failure, Request, Response, excerpt};
 use crate::output::{LookUp, Reason, Verdict, stranger, unanswered};
 
-/// Bytes of an answer that are held.
+/// Most bytes of an answer that are read.
 pub(super) const HELD: usize = 8 << 20;
 
-/// Where something was sent to.
+/// Where events were sent to: tenant and stream selector.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Scope {
     pub(super) tenant: String,
@@ -23,7 +23,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// What [`Scope::to_text`] made; or else why it cannot be asked.
+    /// Parses the text of [`Scope::to_text`]; the error says why the scope cannot be queried.
     pub(super) fn of_text(text: &str) -> Result<Self, String> {
         let unknown =
             |_| format!("the checkpoint names an unknown scope: {}", excerpt(text.as_bytes()));
@@ -31,35 +31,36 @@ impl Scope {
     }
 
     pub(super) fn to_text(&self) -> String {
-        // A struct of two strings is always JSON.
+        // A struct of two strings can always be serialised.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// The entries of a stretch of time, at most `limit`.
+/// A query for the entries of a time range, at most `limit`.
 pub(super) struct Question {
     pub(super) range: Range<Nanos>,
     pub(super) limit: usize,
     pub(super) newest_first: bool,
 }
 
-/// Why an answer could not be had.
+/// Why there is no usable answer.
 pub(super) enum Trouble {
     Unavailable(String),
     Later(LookUp),
-    /// It was larger than is held, or than Loki gives: ask for less.
+    /// The answer was larger than is read, or than Loki returns: ask for less.
     TooLarge,
-    /// The stretch of time is longer than Loki's `max_query_length`.
+    /// The time range is longer than Loki's `max_query_length`.
     TooLong(String),
 }
 
-/// The body of the answer.
+/// Asks Loki and returns the body of its answer.
 pub(super) async fn ask(loki: &Loki, scope: &Scope, question: &Question) -> Result<Bytes, Trouble> {
     let mut response = request(loki, scope, question).await?;
     if !matches!(response.status, 200 | 408 | 429 | 500..) && !says_why(&response) {
-        // No right to read, or no Loki at all at the moment? Then a push of nothing is not answered as Loki does either.
+        // Either there is no permission to query, or Loki is not reachable at all at the moment. In the second case a
+        // push without streams is not answered as Loki would either.
         match loki.push(super::nothing()).await {
-            // Loki may have come back between the two: asked again, it is certain.
+            // Loki may have come back between the two requests: the second answer is certain.
             Ok(push) if verdict::takes_nothing(&push) => {
                 response = request(loki, scope, question).await?;
             }
@@ -69,7 +70,7 @@ pub(super) async fn ask(loki: &Loki, scope: &Scope, question: &Question) -> Resu
     read(response, question.limit)
 }
 
-/// Whether a refusal is one of those that a smaller question answers.
+/// Whether Loki refused the query because it asks for too much.
 fn says_why(response: &Response) -> bool {
     let says = |what: &str| memchr::memmem::find(&response.body, what.as_bytes()).is_some();
     response.status == 400
@@ -77,7 +78,7 @@ fn says_why(response: &Response) -> bool {
         && !stranger::is_page(response)
 }
 
-/// An answer that says nothing of what is stored.
+/// An answer that does not come from Loki, so it says nothing about what is stored: retry.
 pub(super) fn stranger(response: &Response) -> Trouble {
     let hint = stranger::way_out(response, "Loki", "/loki/api/v1/query_range");
     later(Reason::BadAnswer, format!("{}: {hint}", stranger::shown(response)))
@@ -103,7 +104,7 @@ fn read(response: Response, limit: usize) -> Result<Bytes, Trouble> {
     }
 }
 
-/// One request.
+/// Sends one request.
 async fn request(loki: &Loki, scope: &Scope, question: &Question) -> Result<Response, Trouble> {
     let Question { range, limit, newest_first } = question;
     let query = [
@@ -115,7 +116,7 @@ async fn request(loki: &Loki, scope: &Scope, question: &Question) -> Result<Resp
     ];
     let url = Url::parse_with_params(&format!("{}/loki/api/v1/query_range", loki.base), query);
     let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();
-    // The cache of the query front end remembers for how long there was nothing.
+    // The cache of the query frontend remembers for a while that a range was empty.
     let mut headers = vec![("cache-control", "no-cache".to_owned())];
     Loki::add_tenant(&mut headers, &scope.tenant);
     let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
@@ -130,7 +131,7 @@ async fn request(loki: &Loki, scope: &Scope, question: &Question) -> Result<Resp
     })
 }
 
-/// An answer with 200 that is no answer of Loki's: whether anything is stored is as unknown as before.
+/// A 200 that does not parse as Loki's answer: whether anything is stored is as unknown as before.
 pub(super) fn not_understood(error: &serde_json::Error, body: &[u8]) -> Trouble {
     let answer = format!("200 {}: this is no answer of Loki: {error}", excerpt(body));
     later(Reason::BadAnswer, answer)

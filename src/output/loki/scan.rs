@@ -1,6 +1,7 @@
-//! All entries of a stretch of time, page by page: `query_range` forward, in windows that Loki need not split.
+//! Reads all entries of a time range for `verify`, page by page: `query_range` forward, in windows that Loki need not
+//! split.
 //!
-//! Loki shows repeats of one time, stream and line as one entry, whatever its metrics count.
+//! Loki shows duplicates (same time, stream and line) as one entry, even if its metrics count them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,14 +13,14 @@ use crate::output::likeness::{repaired, shortened};
 use crate::output::scan_cursor::MOST;
 use crate::output::{Digest, EventIdentity, MILLI, ScanPage, Stored, Walk};
 
-/// What is known of an event as it is sent here: its line says all.
+/// Identity and content of an event as it would be sent: both come from its line.
 pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> EventIdentity {
     let line = repaired(record.line);
     let content = digest.short(&[line.as_bytes()]);
     EventIdentity { identity: digest.identity(&line, line.as_bytes()), content, fallback: content }
 }
 
-/// See the module. One request.
+/// Reads the next page. Makes one request.
 pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
     let scope = match Scope::of_text(scope) {
         Ok(scope) => scope,
@@ -28,7 +29,7 @@ pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Dig
     if walk.from >= walk.until {
         return ScanPage::End;
     }
-    // Of a moment that fills a page, nothing else is asked for.
+    // If a moment fills a page, ask for that moment only.
     let window = if walk.crowded { 1 } else { walk.window };
     let end = walk.from.saturating_add(window).min(walk.until);
     let question = Question { range: walk.from..end, limit: walk.limit, newest_first: false };
@@ -41,31 +42,31 @@ pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Dig
     }
 }
 
-/// The entries of a page, and how many bytes their lines have.
+/// The entries of a page, and the total length of their lines in bytes.
 struct Page {
     entries: Vec<(Nanos, Stored)>,
     bytes: usize,
 }
 
-/// Where to go on after a page that reaches to `end`, unless it is full.
+/// Moves the scan past a page of the range up to `end`, or to the last entry if the page is full.
 fn turned(walk: &mut Walk, page: Page, end: Nanos) -> ScanPage {
     let Page { mut entries, bytes } = page;
     let (count, limit) = (entries.len(), walk.limit);
     let last = entries.last().map_or(end, |(time, _)| *time);
-    // Numbers of few digits are seconds to Loki, so that it may take the first hours of 1970 for more.
+    // Loki reads numbers of few digits as seconds, so its answer may go beyond the first hours of 1970.
     let full = count >= limit && last < end;
     entries.retain(|(time, _)| (walk.from..end).contains(time));
     if !full {
-        // Long silences are crossed in few questions.
+        // Cross long ranges without events in few queries.
         let most = if entries.is_empty() { walk.longest } else { HOUR.min(walk.longest) };
         walk.window = (walk.window.max(SECOND) * 2).min(most);
         (walk.from, walk.crowded) = (end, false);
     } else if last > walk.from {
-        // A question about little more than a page holds is answered sooner.
+        // Loki answers a query sooner if the range holds little more than a page.
         walk.window = ((last - walk.from) * 2).clamp(SECOND, HOUR.min(walk.longest));
         (walk.from, walk.crowded) = (last, false);
     } else if limit == 1 {
-        // Lines of megabytes: what else stands at this very moment cannot be had.
+        // The lines are megabytes long: further entries of this very moment cannot be read.
         walk.from = last + 1;
     } else if limit < MOST {
         (walk.limit, walk.crowded) = (MOST, true);
@@ -109,7 +110,7 @@ fn crowd(at: Nanos, limit: usize) -> String {
 fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> {
     let reply: Reply<BTreeMap<String, String>, String> = serde_json::from_slice(body)?;
     let mut page = Page { entries: Vec::new(), bytes: 0 };
-    // Of entries alike in everything, which one: those of two stream shards look the same.
+    // The ordinal among entries that are equal in everything: entries of two stream shards look the same.
     let mut alike: HashMap<u64, u64> = HashMap::new();
     for Stream { stream, values } in reply.data.result {
         let labels: Vec<&[u8]> =
@@ -140,7 +141,7 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
     Ok(page)
 }
 
-/// Any answer is understood or refused, and as a look-up understands it.
+/// Fuzz target. Any answer is parsed or refused without a panic.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(body: &[u8]) {
     if let Ok(page) = read(body, "t", &Digest::default()) {

@@ -1,27 +1,28 @@
-//! One push at a time into a stream, and as many at once as there are streams.
+//! Serialises pushes per stream: one push at a time into a stream, while different streams are pushed concurrently.
 //!
-//! Loki takes entries into a stream, numbers them, and writes its log after that; of two pushes at once the later
-//! numbers may stand there first, and when it reads that log after a crash, it takes the other push for a repeat and
-//! drops it (pkg/ingester/stream.go: `entryCt`).
+//! Loki can lose one of two concurrent pushes to a stream when it crashes. It appends entries to a stream, numbers
+//! them, and writes its WAL after that, so the later numbers may come first in the WAL. When Loki replays the WAL, it
+//! takes the other push for a duplicate and drops it (pkg/ingester/stream.go: `entryCt`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-/// Who pushes into which stream. No larger than the number of pushes under way and waiting.
+/// A lock per stream. Holds no more streams than there are pushes in flight or waiting.
 #[derive(Default)]
 pub(super) struct Turns {
-    // The std lock: held for a look at the map, never across an await.
+    // A std lock: it is held for a look at the map, never across an await.
     streams: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Turns {
-    /// Waits until nobody else pushes into the stream of these labels; the turn lasts as long as what is returned.
+    /// Waits until no other push into the stream of these labels is in flight. The turn ends when the returned guard is
+    /// dropped.
     pub(super) async fn take(&self, labels: &str) -> OwnedMutexGuard<()> {
         let turn = {
             let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-            // Who has a turn or waits for one holds its lock: the map alone does not.
+            // A push that has or waits for its turn holds a reference: drop the locks that only the map references.
             streams.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(streams.entry(labels.to_owned()).or_default())
         };
@@ -37,7 +38,7 @@ mod tests {
 
     use super::*;
 
-    /// Is it this one's turn, without waiting?
+    /// The turn, if it can be taken without waiting.
     fn now<F: Future>(waiting: Pin<&mut F>) -> Option<F::Output> {
         match waiting.poll(&mut Context::from_waker(Waker::noop())) {
             std::task::Poll::Ready(turn) => Some(turn),
@@ -52,7 +53,7 @@ mod tests {
         let mut second = pin!(turns.take("a"));
         assert!(now(second.as_mut()).is_none());
         let other = now(pin!(turns.take("b"))).unwrap();
-        // One that waits keeps its place while others come and go.
+        // A waiting push keeps its place while others come and go.
         drop((first, other));
         let third = now(pin!(turns.take("c"))).unwrap();
         let second = now(second).unwrap();

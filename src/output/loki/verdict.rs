@@ -1,11 +1,11 @@
-//! What an answer to a push means: one table, from what Loki 1.6 to 3.7 and `VictoriaLogs` answer.
+//! What an answer to a push means: one table, from the answers of Loki 1.6 to 3.7 and of `VictoriaLogs`.
 //!
-//! Delivered is 204 with an empty body, and nothing else. Only Loki's own words refuse an event; a proxy's, a sign-in
-//! page's or a firewall's stop the output (`stranger.rs`). A 400 in words that are not known is halved, so that the
-//! other events get through, and the event that remains waits for the operator.
+//! Only a 204 with an empty body counts as delivered. Only Loki's own words refuse an event; the words of a proxy, a
+//! sign-in page or a firewall stop the output (`stranger.rs`). After a 400 in unknown words the push is halved, so that
+//! the other events get through, and the event that remains waits for the operator.
 //!
-//! Loki stores the good lines of a push that it answers with 400, and may have stored some before a 500: such a push
-//! is looked up before anything of it is sent again.
+//! Loki stores the good lines of a push that it answers with 400, and may have stored some before a 500. The agent
+//! looks up the events of such a push before it sends any of them again.
 
 use super::PUSH;
 use crate::output::http::{Response, excerpt};
@@ -24,10 +24,10 @@ const BLOCKED: &str = "Loki's administrator has blocked ingestion for this tenan
 pub(in crate::output) const AHEAD: &str = "the time of these events is ahead of the store's clock: check the clock of this node (NTP) and the store's; \
      they are sent again until the store takes them";
 
-/// What Loki answers to a push without streams.
+/// Loki's answer to a push without streams.
 const NO_STREAMS: &str = "error at least one valid stream is required for ingestion";
 
-/// How Loki begins to refuse some lines of a push, and what else it says then. The first match counts.
+/// How Loki's answer begins if it refuses some lines of a push, and what else it contains. The first match counts.
 const REFUSALS: [(&str, &str, Kind); 7] = [
     ("max entry size", "bytes exceeded for stream", Kind::Content),
     ("stream '", "has structured metadata too large", Kind::Content),
@@ -38,7 +38,7 @@ const REFUSALS: [(&str, &str, Kind); 7] = [
     ("entry for stream '", "has timestamp too new", Kind::Ahead),
 ];
 
-/// What is wrong with the configuration, here or there, wherever in a 400 it stands.
+/// Parts of a 400 answer, anywhere in it, that show a wrong configuration of the agent or of Loki; each with the hint.
 const SETUP: [(&str, &str); 15] = [
     ("allow_structured_metadata", METADATA),
     ("couldn't parse labels", LABELS),
@@ -59,11 +59,11 @@ const SETUP: [(&str, &str); 15] = [
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Of some lines; the others are stored.
+    /// Loki refuses some lines for their content and stores the others.
     Content,
-    /// Of some lines, for their time; the others are stored.
+    /// Loki refuses some lines for their time and stores the others.
     Range,
-    /// The same, of lines that will be taken once Loki's clock has reached them.
+    /// The same for lines ahead of Loki's clock, which it will take later.
     Ahead,
 }
 
@@ -78,10 +78,10 @@ pub(super) fn judge(response: &Response) -> Verdict {
     let says = |what: &str| memchr::memmem::find(body, what.as_bytes()).is_some();
     match status {
         204 if body.is_empty() => Verdict::Delivered,
-        // By default the status of a tenant whose ingestion is blocked is 260.
+        // Loki answers a tenant whose ingestion is blocked with status 260 by default.
         200..=299 if begins(response, "ingestion blocked for user") => stop(BLOCKED),
         200..=299 => strange(response),
-        // Without stream sharding a rate limit of the stream takes the lines that fit.
+        // Without stream sharding, the rate limit of a stream accepts the lines that fit and ignores the others.
         429 if says("Per stream rate limit") && !all_ignored(body) => doubt(Reason::Throttled),
         429 => retry(Reason::Throttled),
         400 => refused(response),
@@ -91,11 +91,11 @@ pub(super) fn judge(response: &Response) -> Verdict {
         413 => {
             Verdict::TooLarge { own: begins(response, "request body too large"), answer: answer() }
         }
-        // gRPC between distributor and ingester takes 4 MiB; with several ingesters some may have taken their part.
+        // gRPC between distributor and ingester accepts 4 MiB; with several ingesters some may have stored their part.
         500 if says("larger than max") => {
             Verdict::Split { own: begins(response, "rpc error: "), answer: answer() }
         }
-        // A gateway gave up waiting: what it forwarded may still be under way.
+        // A gateway timed out: the request that it forwarded may still be in flight.
         502 | 504 => doubt(Reason::Timeout),
         500..=599 => doubt(Reason::ServerError),
         422 if begins(response, NO_STREAMS) => stop(PATH),
@@ -104,19 +104,19 @@ pub(super) fn judge(response: &Response) -> Verdict {
     }
 }
 
-/// Whether a push without streams was answered in Loki's own words.
+/// Whether the answer to a push without streams is in Loki's own words.
 pub(super) fn refuses_nothing(response: &Response) -> bool {
     response.status == 422 && begins(response, NO_STREAMS)
 }
 
-/// Whether a push without streams was answered as Loki, `VictoriaLogs` or an old Loki do it.
+/// Whether the answer to a push without streams is like that of Loki, of `VictoriaLogs` or of an old Loki.
 pub(super) fn takes_nothing(response: &Response) -> bool {
     let quiet = response.body.is_empty() || is_plain(response);
     matches!(response.status, 204 | 422) && quiet
         || response.status == 400 && is_plain(response) && !stranger::wants_tls(response)
 }
 
-/// Whether a push that nobody can decode was answered by what decodes pushes; so does `VictoriaLogs`.
+/// Whether a push that cannot be decoded was refused by a server that decodes pushes; `VictoriaLogs` does that too.
 pub(super) fn refuses_garbage(response: &Response) -> bool {
     response.status == 400
         && (begins(response, "snappy: corrupt input")
@@ -142,21 +142,21 @@ fn refused(response: &Response) -> Verdict {
     }
 }
 
-/// Not Loki, as far as can be told: what became of the push is not known either.
+/// Probably not an answer of Loki, so nobody knows whether the push was processed.
 fn strange(response: &Response) -> Verdict {
     let hint = stranger::way_out(response, "Loki", PUSH);
     Verdict::Stranger { answer: stranger::shown(response), hint }
 }
 
-/// Loki refuses in plain text, and says something.
+/// Whether the answer is plain text and not empty, as Loki's refusals are.
 fn is_plain(response: &Response) -> bool {
     response.may_be("text/plain")
         && !stranger::is_page(response)
         && !response.body.trim_ascii().is_empty()
 }
 
-/// Whether the answer is plain text that begins so, whatever the case of its first letter. Versions wrap their words:
-/// `rpc error: code = Code(400) desc = …`, `3 errors like: …`.
+/// Whether the answer is plain text that begins with `what`, whatever the case of the letters. Some Loki versions wrap
+/// their words: `rpc error: code = Code(400) desc = …`, `3 errors like: …`.
 fn begins(response: &Response, what: &str) -> bool {
     let text = excerpt(&response.body);
     let fits =
@@ -174,7 +174,7 @@ fn begins(response: &Response, what: &str) -> bool {
             || counted.is_some_and(|(_, rest)| fits(rest)))
 }
 
-/// Whether `total ignored: 200 out of 200` says that no line was stored.
+/// Whether `total ignored: 200 out of 200` says that Loki stored no line.
 fn all_ignored(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let Some((_, counts)) = text.rsplit_once("total ignored: ") else { return false };

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use super::*;
 
-/// As Loki answers: plain text.
+/// The verdict on an answer in plain text, as Loki sends it.
 fn judged(status: u16, retry_after: Option<Duration>, body: &str) -> Verdict {
     let content_type = if body.is_empty() { "" } else { "text/plain; charset=utf-8" }.to_owned();
     let body = body.as_bytes().to_vec().into();
     judge(&Response { status, retry_after, content_type, body, ..Response::default() })
 }
 
-/// A verdict without its texts.
+/// The name of a verdict, without its texts.
 fn name(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Delivered => "delivered",
@@ -29,7 +29,7 @@ fn name(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Answers recorded from Loki 3.7.8, and what a proxy in front of it says: status, body, verdict.
+/// Answers recorded from Loki 3.7.8 and from a proxy in front of it: status, body, verdict.
 const RECORDED: &[(u16, &str, &str)] = &[
     (204, "", "delivered"),
     (200, "", "stranger"),
@@ -129,7 +129,7 @@ fn every_recorded_answer_has_its_verdict() {
     }
 }
 
-/// Words of Loki 1.6 and 2.x, from their source, and the wrappings that versions put around them.
+/// The words of Loki 1.6 and 2.x, from their source, and the prefixes that some versions put before them.
 #[test]
 fn the_words_of_other_versions_are_known() {
     let table = [
@@ -159,7 +159,7 @@ fn the_words_of_other_versions_are_known() {
     }
 }
 
-/// What stands between, or in Loki's place, says nothing of an event.
+/// An answer of something between the agent and Loki, or in Loki's place, says nothing about an event.
 #[test]
 fn an_answer_that_is_not_lokis_neither_delivers_nor_refuses() {
     let page = "<html><title>max entry size bytes exceeded for stream</title></html>";

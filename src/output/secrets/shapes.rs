@@ -1,4 +1,5 @@
-//! Where credentials stand, whosever they are: headers, after the name of a scheme, in and after URLs, after telling names.
+//! Patterns for places where credentials usually are, whoever owns them: headers, after an auth scheme, in and after
+//! URLs, after names such as `password`.
 
 use std::ops::Range;
 
@@ -6,9 +7,9 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::views::View;
 
-/// Group 1 of a match is blanked. `\x22` is a double quote.
+/// Group 1 of a match is redacted. `\x22` is a double quote.
 const SHAPES: [&str; 8] = [
-    // A header as it is sent, in JSON, in the dump of a program, or in the cells of a table.
+    // A header as it is sent, in JSON, in a debug dump of a program, or in the cells of a table.
     concat!(
         r"(?:(?:proxy[-_])?authorization|(?:set[-_])?cookie2?|(?:[a-z0-9]+[-_])*x[-_][a-z0-9_-]*(?:token|key|secret|auth|password|credential)[a-z0-9_-]*)",
         r"[\s\x22']{0,3}(?:=>|[:=]|[\x22'],|(?:</?[a-z][^<>]{0,60}>\s*){1,4})[\s\[]{0,4}",
@@ -23,10 +24,10 @@ const SHAPES: [&str; 8] = [
     r"\b(eyJ[a-z0-9_-]{8,}(?:\.[a-z0-9_-]*){0,2})",
 ];
 
-/// Which of them is about schemes.
+/// The index of the pattern for auth schemes.
 const SCHEME: usize = 1;
 
-/// What stands behind the name of a scheme where people write of it.
+/// Ordinary words that follow the name of an auth scheme in prose, such as "basic authentication".
 const WORDS: [&str; 16] = [
     "auth",
     "authentication",
@@ -46,7 +47,7 @@ const WORDS: [&str; 16] = [
     "user",
 ];
 
-/// See the module.
+/// The compiled patterns.
 pub(super) struct Shapes(Vec<Regex>);
 
 impl Shapes {
@@ -54,11 +55,11 @@ impl Shapes {
         let built = |pattern: &str| {
             RegexBuilder::new(pattern).unicode(false).case_insensitive(true).build()
         };
-        // Each can be built: a test counts them.
+        // Every pattern compiles: a test counts them.
         Self(SHAPES.iter().filter_map(|pattern| built(pattern).ok()).collect())
     }
 
-    /// Adds where the text has one of them.
+    /// Adds the ranges where a pattern finds a credential.
     pub(super) fn find(&self, view: &View, found: &mut Vec<Range<usize>>) {
         for (index, shape) in self.0.iter().enumerate() {
             let values = shape.captures_iter(view.bytes()).filter_map(|captures| captures.get(1));

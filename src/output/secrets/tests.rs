@@ -1,4 +1,4 @@
-//! Secrets made at run time, repeated as stores, proxies and pages repeat them.
+//! Redaction of secrets that are made at run time and repeated in the ways that stores, proxies and pages repeat them.
 
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ fn blank(secret: &str, text: &str) -> String {
     Secrets::new([secret]).blank(text)
 }
 
-/// Passwords and tokens of many alphabets, some with characters that JSON, HTML, URLs and patterns know.
+/// Passwords and tokens of many alphabets, some with characters that are special in JSON, HTML, URLs and patterns.
 fn secret() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-zA-Z0-9]{6,80}",
@@ -62,7 +62,7 @@ fn broken(text: &str, with: &str, every: usize) -> String {
     lines.join(with)
 }
 
-/// The name of a form, and the secret in it.
+/// The secret in each form, with the name of the form.
 fn repeated(secret: &str) -> Vec<(&'static str, String)> {
     let hex: Vec<_> = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let hex = hex.concat();
@@ -92,7 +92,7 @@ fn repeated(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The longest stretch that both have, in characters, white space aside.
+/// The length of the longest substring of both, in characters, without white space.
 fn common(one: &str, other: &str) -> usize {
     let bare =
         |text: &str| -> Vec<char> { text.chars().filter(|c| !views::is_nothing(*c)).collect() };
@@ -147,7 +147,7 @@ proptest! {
         prop_assert!(out.len() <= LONGEST && !out.contains(is_odd));
     }
 
-    /// A value that nobody told us of, where credentials stand.
+    /// An unknown value is redacted in a place where credentials usually are.
     #[test]
     fn what_stands_where_credentials_stand_is_blanked(value in "[A-Za-z0-9+/_.~-]{7,40}[A-Za-z0-9]") {
         let secrets = Secrets::new(["unrelated to it"]);
@@ -217,7 +217,7 @@ fn a_short_secret_is_blanked_only_where_credentials_stand() {
     assert_eq!(blank("s3cr", "password: s3cr"), "password: ***");
 }
 
-/// What stores and proxies really say, and what we say ourselves.
+/// Real answers of stores and proxies, and our own messages.
 #[test]
 fn words_without_credentials_are_left_as_they_are() {
     let secrets = Secrets::new(["b7f9c1e0a4d24c6f"]);

@@ -1,13 +1,13 @@
-//! A text as it reads after decoding: percent signs, backslashes of JSON and entities of HTML, one inside the other.
+//! Decoded views of a text for the search for secrets: percent-encoding, JSON escapes and HTML entities, also nested.
 
 use std::ops::Range;
 
-/// The decodings that are tried inside each other.
+/// How many decodings are tried inside each other.
 const DEPTH: usize = 2;
-/// Longest tag that is taken for one, in bytes.
+/// The longest HTML tag that is recognised, in bytes.
 const TAG: usize = 60;
 
-/// Entities beside those with a number.
+/// Named HTML entities; numeric ones are decoded as well.
 const ENTITIES: [(&[u8], &str); 16] = [
     (b"amp", "&"),
     (b"lt", "<"),
@@ -27,25 +27,25 @@ const ENTITIES: [(&[u8], &str); 16] = [
     (b"lowbar", "_"),
 ];
 
-/// Of the escape that a text begins with, how many bytes it takes and what it stands for.
+/// Decodes the escape at the beginning of a text: its length in bytes, and the bytes that it stands for.
 type Decode = fn(&[u8]) -> Option<(usize, Vec<u8>)>;
 
-/// Bytes, and where in the first text each came from.
+/// A decoded text, and the range in the original text that each byte came from.
 #[derive(Clone)]
 pub(super) struct View {
     bytes: Vec<u8>,
     from: Vec<Range<usize>>,
-    /// Words are still apart: a pattern ends where a word does.
+    /// White space is still there, so a pattern can find the end of a word.
     pub(super) spaced: bool,
 }
 
 impl View {
-    /// The text as it is and without what breaks it, and each decoded in each way that changes it.
+    /// The original text, the text without white space and tags, and each of them decoded in every way that changes it.
     pub(super) fn all(text: &str) -> Vec<Self> {
         let bytes = text.as_bytes().to_vec();
         let from = (0..bytes.len()).map(|at| at..at + 1).collect();
         let whole = Self { bytes, from, spaced: true };
-        // A page may break a line inside an escape.
+        // A page may break a line inside an escape, so the compact views are decoded as well.
         let mut all = whole.compact();
         all.push(whole);
         let mut begin = 0;
@@ -66,7 +66,7 @@ impl View {
         &self.bytes
     }
 
-    /// Where a stretch stands in the first text.
+    /// The range in the original text that a range of this view came from.
     pub(super) fn origin(&self, stretch: Range<usize>) -> Range<usize> {
         let of = self.from.get(stretch).unwrap_or_default();
         match (of.first(), of.last()) {
@@ -75,7 +75,7 @@ impl View {
         }
     }
 
-    /// Without white space, and once more without tags where there are any.
+    /// The view without white space, and a second one without tags if there may be any.
     pub(super) fn compact(&self) -> Vec<Self> {
         let whole = self.kept(&nothing(&self.bytes));
         if !self.bytes.contains(&b'<') {
@@ -86,7 +86,7 @@ impl View {
         vec![whole, untagged]
     }
 
-    /// Without these bytes.
+    /// The view without the marked bytes.
     fn kept(&self, left_out: &[bool]) -> Self {
         let kept =
             || left_out.iter().zip(0..).filter(|(out, _)| !**out).map(|(_, at): (_, usize)| at);
@@ -97,7 +97,7 @@ impl View {
         }
     }
 
-    /// `None` where there is no escape.
+    /// The view decoded once; `None` if it contains no escape.
     fn decoded(&self, decode: Decode) -> Option<Self> {
         let (mut bytes, mut from) = (Vec::new(), Vec::new());
         let (mut at, mut any) = (0, false);
@@ -117,7 +117,7 @@ impl View {
     }
 }
 
-/// White space and what cannot be seen: a page or a proxy may have put it between any two characters.
+/// White space and invisible characters: a page or a proxy may have put them between any two characters.
 pub(super) fn is_nothing(c: char) -> bool {
     c.is_whitespace() || super::is_odd(c)
 }

@@ -1,7 +1,8 @@
-//! Whatever may answer in a store's place, over real sockets: each row is an answer, and what either store makes of it.
+//! Hostile answers in a store's place, over real sockets: each row is an answer, and the expected verdict of either
+//! store.
 //!
-//! What holds for every row: nothing counts as delivered or refused that the store did not say; the time-out bounds how
-//! long it takes, and a bound how much is read; credentials go nowhere else and into no text.
+//! For every row: no event counts as delivered or refused unless the store said so; the timeout bounds how long the
+//! request takes, and a limit how much is read; credentials are sent nowhere else and appear in no text.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,27 +20,27 @@ mod rows;
 use rows::{broken, nearly, redirects, whole};
 
 const TIMEOUT: Duration = Duration::from_millis(1200);
-/// What the kernel holds on its way, and we as most of an answer.
+/// Most bytes that a server can write: kernel buffers, and the longest answer that the client reads.
 const MOST: u64 = 24 << 20;
 const TOKEN: &str = "tok-9f27c1d04be86a35";
 
-/// What a server does with a connection on which it has read a request; its body comes with it.
+/// What a server does on a connection after it has read a request; it gets the body of the request.
 type Serve = Box<dyn Fn(&mut Peer, &str) + Send + Sync>;
 
-/// The other end, and how much it could write.
+/// The server's end of a connection, and a counter of the bytes that it could write.
 struct Peer {
     stream: TcpStream,
     written: Arc<AtomicU64>,
 }
 
 impl Peer {
-    /// Whether it could be written.
+    /// Writes bytes; returns whether that worked.
     fn put(&mut self, bytes: &[u8]) -> bool {
         self.written.fetch_add(bytes.len() as u64, SeqCst);
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Writes until nobody takes it any more, ten seconds at the most.
+    /// Writes until the client stops reading, for ten seconds at most.
     fn endless(&mut self, bytes: &[u8], pause: Duration) {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) && self.put(bytes) {
@@ -64,7 +65,7 @@ fn row(
     Row { name, serve: Box::new(serve), loki, elastic }
 }
 
-/// Serves one row, and counts what it could write.
+/// Serves one row, and counts the bytes that it could write.
 fn serve(row: Arc<Serve>) -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -84,7 +85,7 @@ fn serve(row: Arc<Serve>) -> (String, Arc<AtomicU64>) {
     (url, written)
 }
 
-/// The body of one request.
+/// Reads one request and returns its body.
 fn request(stream: &mut TcpStream) -> Option<String> {
     let (mut all, mut chunk) = (Vec::new(), [0; 8192]);
     loop {
@@ -117,7 +118,7 @@ fn elastic(endpoint: String) -> Output {
     Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log(), &[]).unwrap()))
 }
 
-/// The verdict in one word, and the texts that come with it.
+/// The verdict in one word, with its reason.
 fn word(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Retry { reason, .. } => format!("Retry({reason:?})"),
@@ -150,7 +151,7 @@ async fn no_answer_delivers_refuses_leaks_or_fills_memory_that_the_store_did_not
     elsewhere.set_nonblocking(true).unwrap();
     let to = format!("http://{}/loki/api/v1/push?token={TOKEN}", elsewhere.local_addr().unwrap());
     let tables = [broken(), whole(), nearly(), redirects(&to)];
-    // Few at a time, so that a loaded machine answers within the time-out.
+    // Only a few at a time, so that a loaded machine answers within the timeout.
     let turns = Arc::new(tokio::sync::Semaphore::new(16));
     let mut under_way = tokio::task::JoinSet::new();
     for row in tables.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! The answers, each with the verdict of Loki's output and of Elasticsearch's.
+//! The table of hostile answers, each with the expected verdicts of Loki's output and Elasticsearch's.
 
 use std::io::Write as _;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Peer, Row, TIMEOUT, row};
 
-/// These bytes, and the end of the connection.
+/// The server sends these bytes and closes the connection.
 fn bytes(
     name: &'static str,
     loki: &'static str,
@@ -19,7 +19,7 @@ fn bytes(
     })
 }
 
-/// An answer of the right length.
+/// A well-formed HTTP answer with the right length.
 fn http(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
@@ -39,14 +39,14 @@ fn ids(body: &str) -> Vec<String> {
         .collect()
 }
 
-/// An answer to a bulk request, made of an item for each id.
+/// An answer to a bulk request, with one item per id.
 fn items(
     name: &'static str,
     elastic: &'static str,
     make: impl Fn(Vec<String>) -> String + Send + Sync + 'static,
 ) -> Row {
     row(name, "Stranger", elastic, move |peer, body| {
-        // A push has no ids that can be read, and a question none at all.
+        // The ids in a push cannot be read, and a query has none.
         let ids = ids(body);
         let answer = if ids.is_empty() { "{}".to_owned() } else { make(ids) };
         peer.put(&json(answer));
@@ -59,7 +59,7 @@ fn stored(ids: &[String]) -> String {
     items.join(",")
 }
 
-/// A gzip file of a megabyte of NUL bytes for each kilobyte.
+/// A gzip bomb: each kilobyte unpacks to a megabyte of NUL bytes.
 fn bomb() -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for _ in 0..32 {
@@ -180,7 +180,7 @@ fn reset(peer: &Peer) {
     rustix::net::sockopt::set_socket_linger(&peer.stream, Some(Duration::ZERO)).unwrap();
 }
 
-/// Whole answers of whoever it is.
+/// Well-formed answers of various servers.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn whole() -> Vec<Row> {
     let page = "<html><title>Sign in</title></html>";
@@ -298,7 +298,7 @@ pub(super) fn whole() -> Vec<Row> {
     rows
 }
 
-/// Answers to a bulk request that are nearly right.
+/// Nearly valid answers to a bulk request.
 pub(super) fn nearly() -> Vec<Row> {
     let doubt = "Doubt(BadAnswer)";
     vec![
@@ -373,7 +373,7 @@ pub(super) fn nearly() -> Vec<Row> {
     ]
 }
 
-/// Redirects to a host that must not be asked.
+/// Redirects to a host that must not be contacted.
 pub(super) fn redirects(to: &str) -> Vec<Row> {
     let names = ["300", "301", "302", "303", "304", "305", "307", "308", "399"];
     names

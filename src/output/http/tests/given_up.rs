@@ -1,4 +1,4 @@
-//! Nothing of a request arrives after it was given up, wherever it had got to.
+//! Nothing of a request arrives after it was given up, however much of it was sent before.
 
 use std::io::{self, Read as _};
 use std::net::TcpListener;
@@ -24,12 +24,12 @@ const LARGE: usize = 16 * 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 enum By {
     Timeout,
-    /// Whoever waits for the answer waits no longer.
+    /// The future that waits for the answer is dropped.
     Drop,
 }
 
-/// Sends a body of this size to a server that does not read, gives up, and lets the server read: how much it still gets,
-/// and how that ends.
+/// Sends a body of this size to a server that does not read, gives up, and then lets the server read. Returns how many
+/// bytes the server still reads, and how the connection ends.
 async fn read_late(
     config: &Http,
     tls: Option<Arc<ServerConfig>>,
@@ -86,7 +86,7 @@ async fn what_was_not_sent_when_a_request_was_given_up_never_arrives() {
             let config = trusting(&authority.path("ca"), None);
             let secure = read_late(&config, Some(authority.tls(false)), size, by).await;
             for (got, ended) in [plain, secure] {
-                // What the server's kernel had acknowledged, and no more.
+                // Only the bytes that the server's kernel had acknowledged.
                 assert!(got < SMALL, "{got} of {size} bytes, {by:?}");
                 assert_eq!(ended, Some(io::ErrorKind::ConnectionReset), "{size} bytes, {by:?}");
             }

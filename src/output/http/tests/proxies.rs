@@ -1,4 +1,4 @@
-//! Requests through a proxy: whole to it for http://, through a tunnel for https://.
+//! Requests through a proxy: an http:// request is sent to the proxy itself, an https:// request through a tunnel.
 
 use std::io::{self, Read as _};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use super::{Authority, answer, http, listen, read_request, request, trusting};
 use crate::config::Http;
 use crate::output::http::{Client, Failure};
 
-/// What a proxy reads before the tunnel stands.
+/// The head that a proxy reads before it opens the tunnel.
 fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -20,7 +20,7 @@ fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Sends everything from one end to the other.
+/// Copies everything from one end to the other.
 fn pump(mut from: TcpStream, mut to: TcpStream) {
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);

@@ -1,4 +1,4 @@
-//! What whoever counts requests hears of each.
+//! The meter's report of each request.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
