@@ -204,7 +204,7 @@ impl Assembly {
             return;
         };
         match parts.next(line) {
-            NextPart::OpenFile => {}
+            NextPart::More => {}
             NextPart::Last => self.joined(true),
             NextPart::Foreign => {
                 self.joined(false);

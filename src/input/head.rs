@@ -161,8 +161,8 @@ impl Walk<'_> {
                 if parts.is_some() { None } else { self.line(&mut text[held..], true) }
             }
             Some(before) => match before.next(line) {
-                NextPart::OpenFile if before.bytes <= HELD => None,
-                NextPart::OpenFile | NextPart::Last => self.parts(text, parts),
+                NextPart::More if before.bytes <= HELD => None,
+                NextPart::More | NextPart::Last => self.parts(text, parts),
                 NextPart::Foreign => {
                     let found = self.parts(&mut text[..held], parts);
                     found.or_else(|| self.part(&mut text[held..], 0, parts))

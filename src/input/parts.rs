@@ -15,7 +15,7 @@ pub(super) struct Parts {
 /// The relation of the next line to the parts before it.
 pub(super) enum NextPart {
     /// It is a part, and more parts follow.
-    OpenFile,
+    More,
     /// It is the last part.
     Last,
     /// It is another line: the split line was never finished.
@@ -34,12 +34,12 @@ impl Parts {
         let next = match Frame::of(line) {
             Some(next) if self.first.is_continued_by(&next) => {
                 if next.partial {
-                    NextPart::OpenFile
+                    NextPart::More
                 } else {
                     NextPart::Last
                 }
             }
-            Some(next) if next.is_quiet(line) => NextPart::OpenFile,
+            Some(next) if next.is_quiet(line) => NextPart::More,
             _ => return NextPart::Foreign,
         };
         self.bytes += line.len() + 1;

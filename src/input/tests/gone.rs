@@ -8,17 +8,17 @@ use crate::config::StartAt;
 const FIRST: &str = "2026-11-21T06:25:22.612771Z";
 
 /// A gap: file, offset, bytes, at least, seconds from, seconds to.
-pub(super) type Anomalies = (String, u64, u64, bool, Option<i64>, Option<i64>);
+pub(super) type GapSummary = (String, u64, u64, bool, Option<i64>, Option<i64>);
 
 /// Plays a script; returns the reported gaps, with times relative to the first event.
-fn gaps(script: &str) -> Vec<Anomalies> {
+fn gaps(script: &str) -> Vec<GapSummary> {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
     play.script(script);
     told(&play)
 }
 
 /// The reported gaps of a play, with times relative to the first event.
-pub(super) fn told(play: &Play) -> Vec<Anomalies> {
+pub(super) fn told(play: &Play) -> Vec<GapSummary> {
     let seconds = |time: i64| (time - nanos(FIRST)) / 1_000_000_000;
     let told = play.gaps.iter().map(|gap| {
         let (from, to) = (gap.from.map(seconds), gap.to.map(seconds));

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-use super::gone::{Anomalies, told};
+use super::gone::{GapSummary, told};
 use super::play::{LIMITS, Play};
 use crate::config::StartAt;
 
@@ -35,7 +35,7 @@ fn a_backup_that_could_never_be_read_and_is_deleted_is_a_gap_with_its_bytes_and_
     assert_eq!(play.script("chmod 2 0 | read | wait 60 | read"), "b d | ");
     assert_eq!(play.script("delete 2 | read | wait 4 | read"), " | backup_gone:212");
     // From the last event read before it to the time when the server began the next file.
-    let gap: Anomalies = (backup(2), 0, 212, false, Some(1), Some(157));
+    let gap: GapSummary = (backup(2), 0, 212, false, Some(1), Some(157));
     assert_eq!(told(&play), [gap]);
     assert_eq!(play.script("wait 60 | read | restart | wait 60 | read"), " | ");
 }
