@@ -48,7 +48,7 @@ enum EventOutcome {
 #[derive(Default)]
 struct TransformBuffers {
     edits: Edits,
-    /// The new lines, one behind the other.
+    /// The new lines, one after the other.
     changed: Vec<u8>,
     /// For each new line, the index of its event and its place in `changed`.
     lines: Vec<(usize, Range<usize>)>,
