@@ -37,7 +37,7 @@ fn run(text: &[u8], from: usize, inside: impl Fn(u8) -> bool) -> usize {
 pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"_-=.+/\\".contains(&byte));
     let end = end - text[at..end].iter().rev().take_while(|byte| b".\\".contains(byte)).count();
-    // About one hash in ten thousand contains these letters, so a match inside a redaction token is not a JWT.
+    // About one redaction hash in ten thousand contains these letters by chance; that is not a JWT.
     let before = at - at.min(HASH.len() + 22);
     let mark = memchr::memmem::rfind(&text[before..at], HASH.as_bytes());
     let hash = mark.is_some_and(|mark| is_token(&text[before + mark..end]));
@@ -270,8 +270,8 @@ pub(super) fn userinfo(text: &[u8], at: usize) -> Result<Range<usize>, usize> {
     Ok(start..start + sign)
 }
 
-/// Whether the text before a host needs no redaction: a user alone where the scheme shows no key, or a user and a
-/// reference to a password.
+/// Whether the text before a host needs no redaction: a user alone, in a scheme where that is not a key, or a user
+/// and a reference to a password.
 fn is_open(userinfo: &[u8], scheme: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(userinfo) else { return false };
     let plain = |user: &str| {
