@@ -1,14 +1,14 @@
 //! The one name that a list or watch may ask for: `fieldSelector=metadata.name=x` in its query.
 //!
-//! Follows `url.ParseQuery`, the decoding of `ListOptions` and `fields.ParseSelector`. Needed for lines of the text
-//! format alone, since in others `objectRef` has the name. A label selector that the server cannot read makes it forget
-//! the name; that is not looked into here, for such a request fails.
+//! Follows `url.ParseQuery`, the decoding of `ListOptions` and `fields.ParseSelector`. Only lines of the legacy text
+//! format need it; in other lines `objectRef` has the name. If the server cannot parse a label selector, it ignores
+//! the name; this file does not check that, because such a request fails.
 
 use std::borrow::Cow;
 
 use super::uri::digit;
 
-/// The name, if the query asks for one object and the server could read it.
+/// The name, if the query asks for one object and the server can parse the query.
 pub(super) fn name(query: &[u8]) -> Option<Vec<u8>> {
     let fields = parameter(query, b"fieldSelector")?;
     let number = |key| match parameter(query, key) {
@@ -23,7 +23,7 @@ pub(super) fn name(query: &[u8]) -> Option<Vec<u8>> {
     segment.then_some(name)
 }
 
-/// The first value of a parameter. What Go does not take as one is passed over.
+/// The first value of a parameter. Parts that Go does not accept as parameters are skipped.
 fn parameter(query: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     query.split(|byte| *byte == b'&').filter(|pair| !pair.contains(&b';')).find_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());

@@ -82,7 +82,7 @@ fn capitals(run: &[u8]) -> bool {
 /// Whether some part of a run looks random. A path may precede that part, and letters of escapes may interrupt it.
 fn looks_random(run: &[u8]) -> bool {
     if !capitals(run) {
-        // Most are identifiers.
+        // Most runs without capitals are identifiers.
         return false;
     }
     if !run.contains(&b'\\') {

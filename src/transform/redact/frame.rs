@@ -82,7 +82,7 @@ pub(super) enum Target {
     Plain,
     /// Its strings are secrets.
     Suspicious(Name),
-    /// All of it is one; `data` says that it is base64.
+    /// All of it is a secret; `data` says that it is base64.
     Secret {
         data: bool,
     },

@@ -200,7 +200,7 @@ fn is_proxied(name: &str, value: &str) -> bool {
         || is_plain_word(value)
 }
 
-/// Whether a value consists of letters and the signs that join words, without digits or as a measure.
+/// Whether a value consists of letters and of signs that join words. It has no digits, or it is a measure.
 fn is_plain_word(value: &str) -> bool {
     value.len() < 64
         && value.bytes().all(|byte| {
