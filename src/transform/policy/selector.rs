@@ -32,7 +32,7 @@ fn parameter(query: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Undoes `+` and percent signs; `None` where Go finds an error.
+/// Decodes `+` and percent escapes; `None` where Go reports an error.
 fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
@@ -46,14 +46,14 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The value that a field selector wants `metadata.name` to have; of several the one whose term sorts first, as the
-/// server does it.
+/// The value that a field selector requires for `metadata.name`. Of several, the one whose term sorts first counts, as in
+/// the API server.
 fn exact(selector: &[u8]) -> Option<Vec<u8>> {
     let mut terms = terms(selector);
     terms.sort_unstable();
     let mut found = None;
     for term in terms.into_iter().filter(|term| !term.is_empty()) {
-        // No term at all may be unreadable.
+        // If any term cannot be parsed, the whole selector is invalid.
         let operator = term.iter().enumerate().position(|(at, byte)| {
             *byte == b'=' || *byte == b'!' && term.get(at + 1) == Some(&b'=')
         })?;
@@ -67,7 +67,7 @@ fn exact(selector: &[u8]) -> Option<Vec<u8>> {
     found
 }
 
-/// Cuts at commas that have no backslash before them.
+/// Splits at commas that are not escaped by a backslash.
 fn terms(selector: &[u8]) -> Vec<&[u8]> {
     let mut escaped = false;
     selector
@@ -79,7 +79,7 @@ fn terms(selector: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-/// Undoes the backslashes of a value; `None` where there is one too many, or one too few.
+/// Decodes the backslash escapes of a value; `None` if a backslash is missing or escapes nothing.
 fn value(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !text.iter().any(|byte| br"\,=".contains(byte)) {
         return Some(text.into());

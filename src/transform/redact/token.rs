@@ -59,7 +59,7 @@ pub(super) fn is_token(text: &[u8]) -> bool {
     text == MASK.as_bytes() || text.strip_prefix(HASH.as_bytes()).is_some_and(is_hash)
 }
 
-/// Appends a text as JSON writes it between quotes, with the escapes that the server uses.
+/// Appends a text escaped for a JSON string, without the quotes, with the escapes that the API server uses.
 pub(super) fn escape_json(text: &str, out: &mut Vec<u8>) {
     for char in text.chars() {
         match char {
@@ -75,7 +75,7 @@ pub(super) fn escape_json(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a text as Go quotes it, without the quotes.
+/// Appends a text escaped as Go quotes it, without the quotes.
 pub(super) fn escape_go(text: &str, out: &mut Vec<u8>) {
     for char in text.chars() {
         match char {

@@ -1,4 +1,4 @@
-//! What each step of shrinking takes out of a JSON event.
+//! The steps of shrinking: which part of a JSON event each of them removes.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 static LAST_APPLIED_KEY: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(LAST_APPLIED.as_bytes()));
 
-/// Annotations that stay: the decision, and what says that something is missing.
+/// Annotations that are kept: the decision, and those that say that something is missing.
 pub(super) const KEPT_ANNOTATIONS: [&str; 4] = [
     "authorization.k8s.io/decision",
     "authorization.k8s.io/reason",
