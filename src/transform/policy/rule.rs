@@ -186,7 +186,7 @@ impl Kind {
             _ if text == "*" => Self::All,
             Some(("*", subresource)) => Self::Everywhere(subresource.as_bytes().into()),
             Some((resource, "*")) => Self::Of(resource.as_bytes().into()),
-            // Not `pods/`: no subresource has an empty name, so the server does not match it.
+            // `pods/` is not `pods`: it matches nothing, because no subresource has an empty name.
             Some((_, "")) => Self::Everywhere(Box::default()),
             Some((resource, subresource)) => {
                 Self::Exactly(resource.as_bytes().into(), subresource.as_bytes().into())

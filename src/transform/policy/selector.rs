@@ -46,8 +46,8 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The value that a field selector requires for `metadata.name`. Of several, the one whose term sorts first counts, as in
-/// the API server.
+/// The value that a field selector requires for `metadata.name`. Of several, the one whose term sorts first counts, as
+/// in the API server.
 fn exact(selector: &[u8]) -> Option<Vec<u8>> {
     let mut terms = terms(selector);
     terms.sort_unstable();

@@ -1,5 +1,5 @@
-//! Finds the value of a pair in which one member is the name and the other the value: `name: PASSWORD` and `value:
-//! x`, in YAML, TOML and JSON that could not be parsed.
+//! Finds the value of a pair in which one member is the name and the other the value: `name: PASSWORD` and
+//! `value: x`, in YAML, TOML and JSON that could not be parsed.
 
 use std::ops::Range;
 

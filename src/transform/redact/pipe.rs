@@ -1,5 +1,5 @@
-//! Finds passwords that a shell passes to a program's standard input: `echo user:pass | chpasswd`, `chpasswd <<<
-//! user:pass`.
+//! Finds passwords that a shell passes to a program's standard input: `echo user:pass | chpasswd`,
+//! `chpasswd <<< user:pass`.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! Table of the programs that take passwords in short flags or as positional arguments: `curl -u`, `mysql -p`, `vault
-//! login`, `rabbitmqctl add_user`.
+//! Table of the programs that take passwords in short flags or as positional arguments: `curl -u`, `mysql -p`,
+//! `vault login`, `rabbitmqctl add_user`.
 //!
 //! To support another program, add a line to [`PROGRAMS`].
 

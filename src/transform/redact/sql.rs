@@ -1,5 +1,5 @@
-//! Finds passwords in SQL statements about users: `IDENTIFIED BY 'x'`, `IDENTIFIED WITH y BY 'x'`, `IDENTIFIED WITH y
-//! AS '*hash'`.
+//! Finds passwords in SQL statements about users: `IDENTIFIED BY 'x'`, `IDENTIFIED WITH y BY 'x'`,
+//! `IDENTIFIED WITH y AS '*hash'`.
 
 use std::ops::Range;
 

@@ -251,8 +251,7 @@ fn hash([first, second, third]: [u8; 3]) -> usize {
     usize::try_from(all.wrapping_mul(0x9e37_79b1) >> 16).unwrap_or(0)
 }
 
-/// Length of the remainder of an escape at the start of a word: the `n` of `
-/// `, `u003d` of `\u003d`.
+/// Length of the remainder of an escape at the start of a word: the `n` of `\n`, `u003d` of `\u003d`.
 fn escape(before: &[u8], word: &[u8]) -> usize {
     if before.last() != Some(&b'\\') {
         0
