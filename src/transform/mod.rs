@@ -3,8 +3,7 @@
 //!
 //! | step | file | what it does |
 //! |---|---|---|
-//! | policy | `policy/`, `lower.rs` | applies an audit Policy as the API server would have: drops events, lowers
-//! levels |
+//! | policy | `policy/`, `lower.rs` | applies an audit Policy like the API server: drops events, lowers levels |
 //! | `where` | `filter/` | drops events for which a CEL expression is false |
 //! | managed fields | `managed_fields.rs` | removes `metadata.managedFields` from bodies |
 //! | redaction | `redact/` | replaces (masks or hashes) secrets |

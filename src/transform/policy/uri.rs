@@ -20,7 +20,7 @@ pub(super) struct Target<'a> {
     pub(super) name: Text<'a>,
 }
 
-/// One more than the number of segments that matter, which is enough for counting them.
+/// Maximum number of segments that are read; more than any rule below looks at.
 const SEGMENTS: usize = 10;
 
 /// The resource that a decoded path names; `None` if it names none. `query` is the text after the `?`.

@@ -183,7 +183,8 @@ fn before_token(segment: &str) -> bool {
     OAUTH.contains(&segment) || segment == "webhooks" || segment == "import"
 }
 
-/// Whether a segment is the last one and follows `webhooks` directly; then it is the name of an object.
+/// Whether a segment is the last one, follows `webhooks` directly and does not look random. Then it is the name of an
+/// object and not a token.
 fn is_last_but_name(segments: &[Plain<'_>], index: usize) -> bool {
     segments[index - 1].text == "webhooks"
         && index + 1 == segments.len()

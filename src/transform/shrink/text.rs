@@ -7,7 +7,7 @@ use crate::event::walk::string_end;
 const MARK: &[u8] = b" AUDIT: ";
 /// Number of keys that API servers write. A client can choose their values, but cannot add keys.
 const KEYS: usize = 12;
-/// A key is shorter than this many bytes; the longest is `user-agent`.
+/// A key has at most this many bytes; the longest is `user-agent`.
 const KEY: usize = 16;
 /// A value is never cut shorter than this many bytes.
 const SMALLEST: usize = 48;
