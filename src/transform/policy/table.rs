@@ -124,7 +124,7 @@ impl<'n> Table<'n> {
         if self.place.is_empty() { key.into() } else { format!("{}.{key}", self.place) }
     }
 
-    /// A list that restricts what a rule matches. An empty one restricts nothing, which is reported as an error or a warning.
+    /// A list that restricts what a rule matches. Reports an empty one, because it restricts nothing.
     pub(super) fn bound(&self, key: &'static str, findings: &mut Findings) -> Words {
         let words = self.words(key, findings);
         if let Some(node) = self.get(key) {

@@ -20,7 +20,7 @@ pub(super) struct Target<'a> {
     pub(super) name: Text<'a>,
 }
 
-/// Maximum number of segments that are read; more than any rule below looks at.
+/// Maximum number of segments that are read; more than this file ever looks at.
 const SEGMENTS: usize = 10;
 
 /// The resource that a decoded path names; `None` if it names none. `query` is the text after the `?`.
