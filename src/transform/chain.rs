@@ -1,4 +1,5 @@
-//! The steps of one output, one after the other.
+//! The chain of transform steps of one output: policy, filters, managed fields, redaction, shrinking, in this order.
+//! It changes a batch in place, before the batch is sent.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,50 +17,51 @@ use crate::event::{
     Batch, Event, Fields, Form, Key, Record, RecordKind, Span, TransformStats, pieces,
 };
 
-/// See the module. What is `None` or false is left out.
+/// The steps of one output; see the module. A step that is `None` or false is skipped.
 pub(crate) struct Chain {
     pub(crate) policy: Option<Arc<Policy>>,
-    /// An event has to pass all of them.
+    /// Only events that pass all of them are kept.
     pub(crate) filters: Vec<Filter>,
     pub(crate) redaction: Option<Redaction>,
     pub(crate) omit_managed_fields: bool,
-    /// Bytes of an event.
+    /// Size limit of an event in bytes.
     pub(crate) limit: Option<usize>,
-    /// For digests of what was cut.
+    /// Key for the digest of an event that was shrunk.
     pub(crate) key: Key,
 }
 
-/// Bytes of new lines for which there is room from batch to batch.
+/// Capacity in bytes of the buffer for new lines that is kept between batches.
 const ROOM: usize = 1 << 20;
-/// A batch may keep the old lines of its events beside the new ones if those are at most this part of it.
+/// A batch keeps its old bytes beside the new lines only if the new lines are at most this fraction (one in `WASTE`)
+/// of the old bytes.
 const WASTE: usize = 4;
 
-/// What becomes of one event.
+/// The result of the steps for one event.
 enum EventOutcome {
     Same,
-    /// The new line was appended.
+    /// The new line was appended to the buffer.
     Changed,
     Dropped,
 }
 
-/// Kept from event to event, so that most cost no allocation.
+/// Buffers that are reused from event to event, so that most events need no allocation.
 #[derive(Default)]
 struct TransformBuffers {
     edits: Edits,
-    /// The new lines, one behind the other.
+    /// The new lines, one after the other.
     changed: Vec<u8>,
-    /// Of each the index of its event, and where it stands.
+    /// For each new line, the index of its event and its place in `changed`.
     lines: Vec<(usize, Range<usize>)>,
-    /// Why `where` failed, the last time it did.
+    /// The latest reason why `where` failed.
     problem: Option<String>,
     scratch: Scratch,
 }
 
 impl TransformBuffers {
-    /// Gives a batch its new lines. Those that stay as they are stand where they stood, unless that wastes too much memory.
+    /// Moves the new lines into the batch. Unchanged lines keep their place, unless that would waste too much memory.
     fn hand_over(&mut self, batch: &mut Batch) {
         if let ([event], [_]) = (&mut *batch.events, &*self.lines) {
-            // It may be a line of many megabytes, which is not copied once more.
+            // The line may have many megabytes, so it is moved and not copied.
             event.line = Span::new(0, self.changed.len());
             batch.bytes = std::mem::take(&mut self.changed);
             return;
@@ -86,16 +88,16 @@ impl TransformBuffers {
     }
 }
 
-/// What an output's reader keeps from batch to batch, so that less is done twice; nothing that comes out depends on it.
+/// Buffers that the reader of an output keeps between batches to save work. The result does not depend on them.
 #[derive(Default)]
 pub(crate) struct TransformScratch {
-    /// Of the chain that it is of.
+    /// The revision of the chain that these buffers belong to.
     revision: u64,
     work: TransformBuffers,
 }
 
 impl Chain {
-    /// Whether every event passes as it is.
+    /// Whether all steps are off, so that every event passes unchanged.
     pub(crate) fn is_idle(&self) -> bool {
         let Self { policy, filters, redaction, omit_managed_fields, limit, key: _ } = self;
         policy.is_none()
@@ -105,8 +107,8 @@ impl Chain {
             && limit.is_none()
     }
 
-    /// Takes the events of a batch through all steps. Positions, times and the stretch of the batch stay.
-    /// `revision` says how often the chain was replaced.
+    /// Runs all steps on the events of a batch. Positions, times and the byte range of the batch do not change.
+    /// `revision` says how often the chain was replaced by a reload.
     pub(crate) fn apply(&self, revision: u64, batch: &mut Batch, kept: &mut TransformScratch) {
         let time = |event: Option<&Event>| event.map(|event| event.time);
         batch.passed = TransformStats {
@@ -154,7 +156,7 @@ impl Chain {
         work.changed.shrink_to(ROOM);
     }
 
-    /// Counts what would be done to the events of a batch, and changes nothing.
+    /// Dry run: counts what the steps would do to the events of a batch, without changing the batch.
     pub(crate) fn try_out(&self, batch: &Batch, tally: &mut TransformPreview) {
         let mut work = TransformBuffers::default();
         for index in 0..batch.events.len() {
@@ -169,14 +171,14 @@ impl Chain {
         }
     }
 
-    /// Takes one event through all steps.
+    /// Runs all steps on one event.
     fn event(
         &self,
         record: &Record<'_>,
         work: &mut TransformBuffers,
         done: &mut Done,
     ) -> EventOutcome {
-        // Ours, and nothing of it comes from the log.
+        // The agent wrote the gap record itself; it holds nothing from the log.
         if record.event.whole == RecordKind::Gap {
             return EventOutcome::Same;
         }
@@ -211,7 +213,8 @@ impl Chain {
         if edited || done.shrunk.is_some() { EventOutcome::Changed } else { EventOutcome::Same }
     }
 
-    /// What `where` says. What it fails on is kept: an audit trail errs on the side of shipping.
+    /// Whether all `where` filters keep the event. If a filter fails, the event is kept: an audit trail errs on the
+    /// side of shipping.
     fn is_wanted(&self, record: &Record<'_>, work: &mut TransformBuffers, done: &mut Done) -> bool {
         self.filters.iter().all(|filter| {
             filter.keeps(record).unwrap_or_else(|problem| {
@@ -222,7 +225,8 @@ impl Chain {
         })
     }
 
-    /// Appends to `work.changed` what the event becomes before it is shrunk; `false` if that is what it was.
+    /// Appends the edited line (before shrinking) to `work.changed`; returns `false` and appends nothing if the event
+    /// does not change.
     fn edit(
         &self,
         record: &Record<'_>,
@@ -261,13 +265,14 @@ impl Chain {
     }
 }
 
-/// The level that an event is to be lowered to, if it has a higher one.
+/// The level to lower the event to; `None` if the level of the event is not higher.
 fn lower_to(record: &Record<'_>, to: Level) -> Option<Level> {
     let level = Level::parse(&record.text(record.event.fields.level)?)?;
     (to < level).then_some(to)
 }
 
-/// An event whose line was changed within its fields, if that is all. Its depth stays, at which it may be less deep now.
+/// The event with its field places moved, if every edit lies inside a field or outside all fields. `depth` is kept,
+/// although the line may now be less deep.
 fn moved(mut event: Event, edits: &Edits) -> Option<Event> {
     if event.form != Form::Json {
         return None;
@@ -280,7 +285,7 @@ fn moved(mut event: Event, edits: &Edits) -> Option<Event> {
     Some(event)
 }
 
-/// An event whose line was changed: the same, with its fields where they stand now.
+/// The event with its format, fields and depth parsed again from the changed line.
 fn read_again(mut event: Event, line: &[u8]) -> Event {
     let (mut found, mut pieces_found) = (None, 0);
     pieces(line, true, |piece| {
@@ -288,7 +293,7 @@ fn read_again(mut event: Event, line: &[u8]) -> Event {
         pieces_found += 1;
     });
     let whole = found.filter(|piece| pieces_found == 1 && piece.at.range() == (0..line.len()));
-    // No step makes anything else of a whole line. It would go out as something that nobody can read.
+    // Every step turns a whole line into a whole line. If one did not, the line would be shipped as unreadable.
     event.form = whole.map_or(Form::Unreadable, |piece| piece.form);
     event.fields = whole.map_or_else(Fields::default, |piece| piece.fields);
     event.depth = whole.map_or(event.depth, |piece| piece.depth);

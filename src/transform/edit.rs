@@ -1,27 +1,27 @@
-//! What is to be changed in a line, collected first and applied in one pass: what is not named stays byte for byte.
+//! Collects the edits of one line, then applies them in one pass. Bytes outside the edits stay as they were.
 
 use std::ops::Range;
 
 use crate::event::Span;
 
-/// Stretches of one line and what takes their place. Kept from event to event, so that most cost no allocation.
+/// Places in one line and their replacements. Reused from event to event, so that most events need no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
     all: Vec<Edit>,
-    /// The replacements, one behind the other.
+    /// The replacements, one after the other.
     text: Vec<u8>,
-    /// What was replaced at the last [`Edits::apply`], in order, and the length of what stands there now.
+    /// The places replaced by the last [`Edits::apply`], in order, each with the length of its replacement.
     applied: Vec<(Range<usize>, usize)>,
-    /// Some of it is not quite so.
+    /// A place in `applied` is not exact, so [`Edits::moved`] cannot answer.
     vague: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Edit {
     at: Range<usize>,
-    /// In `text`.
+    /// The replacement, as a range in `text`.
     with: Range<usize>,
-    /// A member of an object, with its key: its comma goes too.
+    /// A member of an object, with its key: its comma is removed too.
     member: bool,
 }
 
@@ -35,18 +35,18 @@ impl Edits {
         self.all.is_empty()
     }
 
-    /// How many edits there are, those that will not count included.
+    /// Number of edits, including those that [`Edits::apply`] will ignore.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// What takes the place of what, from an edit on.
+    /// The edits from index `first` on: each place with its replacement.
     pub(crate) fn since(&self, first: usize) -> impl Iterator<Item = (Range<usize>, &[u8])> {
         let all = self.all.get(first..).unwrap_or_default();
         all.iter().map(|edit| (edit.at.clone(), &self.text[edit.with.clone()]))
     }
 
-    /// The members that are to be removed, in their order.
+    /// The members to be removed, in the order of the line.
     pub(crate) fn removed(&self) -> Vec<Range<usize>> {
         let removed = self.all.iter().filter(|edit| edit.member);
         let mut removed: Vec<_> = removed.map(|edit| edit.at.clone()).collect();
@@ -54,7 +54,7 @@ impl Edits {
         removed
     }
 
-    /// Puts `with` in the place of a stretch.
+    /// Replaces a range of the line by `with`.
     pub(crate) fn replace(&mut self, at: Range<usize>, with: &[u8]) {
         let start = self.text.len();
         self.text.extend_from_slice(with);
@@ -66,10 +66,10 @@ impl Edits {
         self.all.push(Edit { at, with: 0..0, member: true });
     }
 
-    /// Appends the changed line to `out`. Edits may come in any order. One inside another does not count; of two at the
-    /// same place the later one does not.
+    /// Appends the changed line to `out`. Edits may be added in any order. An edit inside another one is ignored; of
+    /// two edits at the same place the later one is ignored.
     pub(crate) fn apply(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        // Stable, so that the order of edits at one place stays.
+        // The sort is stable, so edits at one place keep their order.
         self.all.sort_by_key(|edit| (edit.at.start, std::cmp::Reverse(edit.at.end)));
         self.applied.clear();
         self.vague = false;
@@ -95,7 +95,8 @@ impl Edits {
         out.extend_from_slice(&line[done..]);
     }
 
-    /// Where a stretch of the line stands now, if it is still there; a change within it is part of it.
+    /// The new place of a range of the line. Edits inside the range are part of it; `None` if the range is gone or
+    /// only partly there.
     pub(crate) fn moved(&self, span: Span) -> Option<Span> {
         if self.vague {
             return None;
@@ -109,7 +110,7 @@ impl Edits {
             if !within && old.end > span.start as usize {
                 return None;
             }
-            // From behind, so that nothing is taken from less than it is.
+            // Goes backwards, so that the subtraction cannot underflow.
             end = end + new - old.len();
             if old.end <= span.start as usize {
                 start = start + new - old.len();
@@ -119,7 +120,7 @@ impl Edits {
     }
 }
 
-/// Passes over the comma behind a removed member, or takes back the one before it if it was the last.
+/// Skips the comma after a removed member, or removes the one before it if the member was the last.
 fn without_comma(line: &[u8], done: usize, begin: usize, out: &mut Vec<u8>) -> usize {
     let blank = line[done..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     if line.get(done + blank) == Some(&b',') {
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(now("ff").as_deref(), Some("ff"));
         assert_eq!(now("dd").as_deref(), Some("longer"));
         assert_eq!(now(r#"{"d":"dd","e":5}"#).as_deref(), Some(r#"{"d":"longer"}"#));
-        // It is gone, or only some of it is there.
+        // Removed, whole or in part.
         assert_eq!(now("5"), None);
         assert_eq!(now(r#""a":1"#), None);
     }

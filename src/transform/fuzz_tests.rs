@@ -1,4 +1,5 @@
-//! Any bytes as a line on its way out, under the defaults and under everything that can be turned on.
+//! Fuzz and property tests: any bytes as a line, through a chain with the defaults and through one with everything
+//! turned on.
 
 #![allow(clippy::unwrap_used, reason = "on what is written here, and can be read")]
 
@@ -11,10 +12,11 @@ use crate::event::{
     Batch, Event, Fingerprint, Form, Key, RecordKind, Span, TransformStats, pieces,
 };
 
-/// Stands in data of Secrets only.
+/// Occurs only in data of Secrets.
 const MARKER: &str = "Zq7marker";
 
-/// The first byte says which chain, and whether the line was ended by a newline; the lines of the rest go one by one.
+/// The first byte selects the chain and whether the lines end with a newline; the remaining lines are checked one by
+/// one.
 pub(crate) fn leaving(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let (chain, ended) = (&CHAINS[usize::from(first & 1)], first & 2 == 2);
@@ -24,7 +26,7 @@ pub(crate) fn leaving(data: &[u8]) {
     }
 }
 
-/// What is beside a Secret's data, or breaks off the line that holds it, does not bring it out.
+/// Text beside a Secret's data, or a line that breaks off, does not leak the data.
 fn planted(chain: &Chain, beside: &[u8], ended: bool) {
     let text = String::from_utf8_lossy(&beside[..beside.len().min(1024)]);
     let (name, value) = text.split_at(text.floor_char_boundary(text.len() / 2));
@@ -50,7 +52,7 @@ fn planted(chain: &Chain, beside: &[u8], ended: bool) {
     }
 }
 
-/// As it comes, with a limit that few events fit into; and with a policy, an expression and hashes.
+/// One chain with the defaults and a limit that few events fit, and one with a policy, an expression and hashes.
 static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
     const POLICY: &str = "{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [\
         {level: None, users: [\"nobody\"]}, {level: Metadata, resources: [{group: \"\", resources: [\"secrets\"]}]},\
@@ -79,11 +81,12 @@ static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
     ]
 });
 
-/// It ends, is the same each time, and once more when it has left, has its events at their places, and is JSON wherever it was.
+/// Checks that the chain terminates, is deterministic and idempotent, keeps the places of events right, and writes
+/// JSON for JSON.
 fn check(chain: &Chain, line: &[u8], ended: bool) {
     let before = batch(line, ended);
     let (mut one, mut other) = (batch(line, ended), batch(line, ended));
-    // What is kept from one to the other changes nothing.
+    // The buffers kept between batches do not change the result.
     let mut kept = TransformScratch::default();
     chain.apply(1, &mut one, &mut kept);
     chain.apply(1, &mut other, &mut kept);

@@ -1,6 +1,6 @@
-//! How much of a request an event tells: the four words of an audit policy, in order.
+//! The four levels of an audit policy, in order: how much of a request an event records.
 
-/// Each tells more than the one before it.
+/// Each level records more than the one before it.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Level {
     #[default]
@@ -14,7 +14,7 @@ impl Level {
     pub(super) const ALL: [Self; 4] =
         [Self::None, Self::Metadata, Self::Request, Self::RequestResponse];
 
-    /// The name that policies and events use.
+    /// The name of the level in policies and events.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "None",
@@ -24,7 +24,7 @@ impl Level {
         }
     }
 
-    /// Reads a name, in which case matters.
+    /// Parses the name of a level. Case matters.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.name() == name)
     }

@@ -1,24 +1,25 @@
-//! Lowers the level of an event: takes away what the server would not have written at that level.
+//! Lowers the audit level of an event: removes the parts that the API server would not have written at that level.
 //!
-//! Levels only ever go down. An event that tells more than its own level allows (no server writes one) loses that too.
-//! What is not JSON has no bodies to find, and is left to redaction.
+//! A level is never raised. An event with more than its own level allows (no API server writes one) loses the excess
+//! too. Lines that are not JSON have no bodies to find; they are left to redaction.
 
 use super::edit::Edits;
 use super::level::Level;
 use super::members::{Member, members, skip, string};
 use crate::event::{Form, Record};
 
-/// Mutating webhooks' patches: the server adds them from level Request up.
+/// Annotation prefix of the patches of mutating webhooks. The API server adds them from level Request up.
 const PATCHES: &str = "patch.webhook.admission.k8s.io/";
 
-/// Takes away what `to` does not allow, and rewrites `level`. To `None` an event is dropped, which is the caller's to
-/// do; here it is treated as `Metadata`.
+/// Removes the parts that level `to` does not allow, and rewrites `level`. The caller drops events whose level
+/// becomes `None`; this function treats `None` as `Metadata`.
 pub(crate) fn lower(record: &Record<'_>, to: Level, edits: &mut Edits) {
     if record.event.form != Form::Json || to == Level::RequestResponse {
         return;
     }
     let line = record.line;
-    // Every member of the line is looked at, and the recorded fields are not relied upon: they hold the first of each.
+    // Looks at every member of the line. The recorded fields are not enough: they hold only the first of duplicate
+    // keys.
     members(line, 0, |member| {
         let end = skip(line, member.value)?;
         if member.is("level") {
@@ -36,13 +37,13 @@ pub(crate) fn lower(record: &Record<'_>, to: Level, edits: &mut Edits) {
 
 fn level(line: &[u8], member: &Member<'_>, end: usize, to: Level, edits: &mut Edits) {
     let written = string(line, member.value).and_then(|at| std::str::from_utf8(&line[at]).ok());
-    // One that cannot be read may be any.
+    // A level that cannot be read may be any level.
     if written.and_then(Level::parse).is_none_or(|written| written > to) {
         edits.replace(member.value..end, format!("\"{}\"", to.name()).as_bytes());
     }
 }
 
-/// Removes the webhooks' patches, and `annotations` with the last of them.
+/// Removes the webhooks' patches, and the whole of `annotations` if nothing else is in it.
 fn patches(line: &[u8], annotations: &Member<'_>, end: usize, edits: &mut Edits) {
     let (mut found, mut others) = (false, false);
     members(line, annotations.value, |member| {
@@ -146,7 +147,8 @@ mod tests {
     }
 
     proptest! {
-        /// What a slow reading says of an event with members in any order, some of them twice or escaped.
+        /// Compares with a slow reference implementation, on events with members in any order, some duplicate or
+        /// escaped.
         #[test]
         fn lowering_takes_the_same_as_a_slow_reading_and_nothing_else(
             members in prop::collection::vec(prop::sample::select(&[

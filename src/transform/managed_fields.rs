@@ -1,7 +1,8 @@
-//! Removes `metadata.managedFields`: who owns which field of an object. Often half of a body, and of no use to an auditor.
+//! Removes `metadata.managedFields`, which says who owns which field of an object. It is often half of a body, and of
+//! no use to an auditor.
 //!
-//! As the server's own `omitManagedFields` does it: in both bodies, in each item of a list and each object of a Table,
-//! and not in a patch, which is the client's own text.
+//! The rules are those of the API server's own `omitManagedFields`: in both bodies, in each item of a list and each
+//! object of a Table, but not in a patch, which is the client's own text.
 
 use std::sync::LazyLock;
 
@@ -14,7 +15,7 @@ use crate::event::{Form, Record, Span};
 static MANAGED_FIELDS: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(br#""managedFields""#));
 
-/// Removes them from the bodies of an event.
+/// Removes `managedFields` from the bodies of an event.
 pub(crate) fn omit_managed_fields(record: &Record<'_>, edits: &mut Edits) {
     let fields = &record.event.fields;
     if record.event.form != Form::Json {
@@ -26,7 +27,7 @@ pub(crate) fn omit_managed_fields(record: &Record<'_>, edits: &mut Edits) {
     in_body(record.line, fields.response_object, edits);
 }
 
-/// Removes them from one body.
+/// Removes `managedFields` from one body.
 pub(super) fn in_body(line: &[u8], body: Span, edits: &mut Edits) {
     each_metadata(line, body, &MANAGED_FIELDS, |member, end| {
         if member.key == b"managedFields" {
@@ -35,8 +36,8 @@ pub(super) fn in_body(line: &[u8], body: Span, edits: &mut Edits) {
     });
 }
 
-/// Shows each member of each `metadata` in a body, with the end of its value: of the object itself, or of its items and
-/// rows. Looks no further than the last place where `needle` is found, and mostly nowhere.
+/// Calls `each` for every member of every `metadata` in a body (of the object itself, or of its items and rows), with
+/// the end of its value. Stops after the last occurrence of `needle`, so most bodies are not walked at all.
 pub(super) fn each_metadata(
     line: &[u8],
     body: Span,
@@ -49,7 +50,7 @@ pub(super) fn each_metadata(
     walk.object(body.start as usize, true);
 }
 
-/// A walk through a body. Its steps answer where a value ends, and `None` once there is nothing more to find.
+/// A walk through a body. Each method returns the end of a value, or `None` once nothing more can be found.
 struct Walk<'a, 'e> {
     line: &'a [u8],
     last: usize,
@@ -57,7 +58,7 @@ struct Walk<'a, 'e> {
 }
 
 impl Walk<'_, '_> {
-    /// An object of the API; a list or Table only at the top.
+    /// Walks an object of the API. Only the top object may be a list or Table.
     fn object(&mut self, from: usize, top: bool) -> Option<usize> {
         let line = self.line;
         members(line, from, |member| match (member.key, line.get(member.value)) {

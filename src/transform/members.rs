@@ -1,32 +1,32 @@
 //! Walks JSON members with their places, and lets the caller step into a value instead of over it.
 //!
-//! `event::walk` finds a value's end before it shows the value, so that going down some levels reads the same bytes
-//! once a level. Here they are read once, and a walk can stop as soon as nothing of interest follows.
-//! No recursion and no allocation; what is not JSON ends the walk.
+//! `event::walk` finds the end of a value before it shows the value, so descending some levels reads the same bytes
+//! once per level. This walk reads them once, and the caller can stop it as soon as nothing of interest follows. No
+//! recursion and no allocation. Text that is not JSON ends the walk.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::event::walk;
 
-/// A member on the way through an object.
+/// A member of an object, as the walk meets it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
-    /// What stands between the quotes of the key, escapes and all.
+    /// The bytes between the quotes of the key, with escapes.
     pub(super) key: &'a [u8],
-    /// The quote before the key.
+    /// Place of the quote before the key.
     pub(super) at: usize,
-    /// Where the value begins: at its quote, for a string.
+    /// Place where the value begins: the opening quote, for a string.
     pub(super) value: usize,
 }
 
 impl Member<'_> {
-    /// Whether this is the member of that name, in whatever way its key is written.
+    /// Whether the key equals `name` once its escapes are decoded.
     pub(super) fn is(&self, name: &str) -> bool {
         self.key == name.as_bytes() || (self.key.contains(&b'\\') && self.name() == name)
     }
 
-    /// The key with its escapes undone, where it is text.
+    /// The key with its escapes decoded; empty if it cannot be decoded.
     pub(super) fn name(&self) -> Cow<'_, str> {
         if self.key.contains(&b'\\') {
             let quoted = [b"\"", self.key, b"\""].concat();
@@ -36,8 +36,8 @@ impl Member<'_> {
     }
 }
 
-/// Walks the object that begins at `from`. `each` answers where the member's value ends, as [`skip`] does, or `None` to
-/// stop. Answers where the object ends, or `None` if the walk was stopped or it does not end.
+/// Walks the object that begins at `from`. `each` returns the end of the member's value, as [`skip`] does, or `None`
+/// to stop. Returns the end of the object, or `None` if `each` stopped the walk or the object does not end.
 pub(super) fn members<'a>(
     line: &'a [u8],
     from: usize,
@@ -70,7 +70,8 @@ pub(super) fn members<'a>(
     }
 }
 
-/// Walks the array that begins at `from`, as [`members`] does an object; `each` is given where an element begins.
+/// Walks the array that begins at `from`, as [`members`] walks an object. `each` gets the place where an element
+/// begins.
 pub(super) fn elements(
     line: &[u8],
     from: usize,
@@ -94,13 +95,13 @@ pub(super) fn elements(
     }
 }
 
-/// Where the value that begins at `from` ends, closing quote included.
+/// The end of the value that begins at `from`, including the closing quote.
 #[inline]
 pub(super) fn skip(line: &[u8], from: usize) -> Option<usize> {
     walk::value(line, from).map(|(_, end)| end)
 }
 
-/// Where the string that begins at a quote stands, without its quotes; `None` if it is another kind of value.
+/// The range of the string whose opening quote is at `from`, without its quotes; `None` for another kind of value.
 pub(super) fn string(line: &[u8], from: usize) -> Option<Range<usize>> {
     if line.get(from) != Some(&b'"') {
         return None;

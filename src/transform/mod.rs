@@ -1,16 +1,17 @@
-//! What leaves the node of an event: filter, policy, redaction, shrinking.
+//! The transform steps of an output: policy, `where` filter, redaction, shrinking. They decide which events, and
+//! which parts of them, leave the node.
 //!
 //! | step | file | what it does |
 //! |---|---|---|
-//! | policy | `policy/`, `lower.rs` | an audit Policy, as if the API server had had it: drops events, lowers levels |
-//! | `where` | `filter.rs` | leaves out what an expression does not want |
-//! | managed fields | `managed_fields.rs` | removes the names of fields that say who set them last |
-//! | redaction | `redact/` | blanks secrets |
-//! | shrinking | `shrink/` | cuts what is larger than the output takes, and says so |
+//! | policy | `policy/`, `lower.rs` | applies an audit Policy like the API server: drops events, lowers levels |
+//! | `where` | `filter/` | drops events for which a CEL expression is false |
+//! | managed fields | `managed_fields.rs` | removes `metadata.managedFields` from bodies |
+//! | redaction | `redact/` | replaces (masks or hashes) secrets |
+//! | shrinking | `shrink/` | cuts events that are larger than the output accepts, and notes the cuts in the event |
 //!
-//! The first two look at the event as the server wrote it; the others change bytes (`edit.rs`): what is not touched stays
-//! as it was. The result is deterministic: the same event always becomes the same bytes, so that one sent twice is
-//! recognised. Read [`Chain::apply`] first (`chain.rs`).
+//! The first two steps look at the event as the API server wrote it. The others change bytes (`edit.rs`) and leave
+//! the rest of the line byte for byte as it was. The result is deterministic: the same event always becomes the same
+//! bytes, so an output can deduplicate an event that is sent twice. Read [`Chain::apply`] first (`chain.rs`).
 
 mod chain;
 mod edit;

@@ -1,8 +1,8 @@
-//! What the tests of this room share.
+//! Helpers that the tests of this module share.
 
 use crate::event::{Event, Record, pieces};
 
-/// Reads a line that is one event, or what is left of one, and shows it.
+/// Reads a line that is one event, or the remainder of one, and calls `see` with it.
 pub(super) fn record(line: &[u8], see: impl FnOnce(&Record<'_>)) {
     let mut found = Vec::new();
     pieces(line, true, |piece| found.push(piece));

@@ -1,10 +1,10 @@
-//! The chain of one output as it is now.
+//! The current transform chain of one output, which a configuration reload can replace.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Chain;
 
-/// A reload puts another chain in its place.
+/// Holds the current chain; a reload replaces it.
 pub(crate) struct ReloadableChain {
     chain: RwLock<(Arc<Chain>, u64)>,
 }
@@ -14,7 +14,8 @@ impl ReloadableChain {
         Self { chain: RwLock::new((Arc::new(chain), 0)) }
     }
 
-    /// The chain, and how often it was replaced: events taken through another one are not the same events.
+    /// The current chain and its revision: how often it was replaced. The same event can become different bytes under
+    /// another revision.
     pub(crate) fn chain(&self) -> (Arc<Chain>, u64) {
         let held = self.chain.read().unwrap_or_else(PoisonError::into_inner);
         (Arc::clone(&held.0), held.1)

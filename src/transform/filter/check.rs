@@ -1,7 +1,7 @@
-//! Looks through a filter before it meets an event: names that do not exist, comparisons that can never hold, a result
-//! that is neither true nor false, patterns that are none.
+//! Checks a filter when it is loaded: names that do not exist, comparisons that can never hold, results that are not
+//! boolean, invalid patterns.
 //!
-//! What cannot be known without an event (what a body holds) is left to the evaluation.
+//! Anything that depends on an event (such as the contents of a body) is left to the evaluation.
 
 use std::collections::HashMap;
 
@@ -12,21 +12,21 @@ use regex::{Regex, RegexBuilder};
 
 use super::schema::{EVENT, FUNCTIONS, TYPE_NAMES, Type, hint};
 
-/// Deeper expressions are refused: the evaluation recurses.
+/// Deeper expressions are refused, because the evaluation recurses.
 const DEPTH: u32 = 48;
-/// Loops inside of loops multiply what a filter costs.
+/// Deepest nesting of loops; nested loops multiply the cost of a filter.
 const LOOPS: usize = 2;
-/// Bytes that a compiled pattern may take.
+/// Maximum size of a compiled pattern, in bytes.
 const PATTERN: usize = 1 << 20;
 
-/// Something wrong with the expression of that id.
+/// The id of the wrong expression, and the message.
 pub(super) type Wrong = (u64, String);
 type Found = Result<Type, Wrong>;
 
-/// What is gathered on the way.
+/// The state of the check.
 #[derive(Default)]
 pub(super) struct Check {
-    /// The variables of the loops around, and what they hold.
+    /// The variables of the enclosing loops, and their types.
     scope: Vec<(String, Type)>,
     loops: usize,
     depth: u32,
@@ -35,7 +35,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Checks a whole filter, and turns comparisons round that would not work as they stand.
+    /// Checks a whole filter, and swaps the operands of comparisons that would not work otherwise.
     pub(super) fn filter(&mut self, root: &mut IdedExpr) -> Result<(), Wrong> {
         match self.expr(root)? {
             Type::Bool | Type::Unknown => Ok(()),
@@ -195,7 +195,7 @@ impl Check {
         }
     }
 
-    /// What `&&`, `||`, `!` and `?` are given.
+    /// Checks the operands of `&&`, `||`, `!` and `?`.
     fn truths(call: &CallExpr, args: &[Type]) -> Result<(), Wrong> {
         for (arg, found) in call.args.iter().zip(args) {
             if !matches!(found, Type::Bool | Type::Unknown) {
@@ -215,7 +215,8 @@ impl Check {
         if name == "matches" { self.pattern(id, call) } else { Ok(Type::Bool) }
     }
 
-    /// Compiles the pattern of `matches`, which has to be written out: once here, and not once an event.
+    /// Compiles the pattern of `matches`, which must be a literal, so that it is compiled once and not for every
+    /// event.
     fn pattern(&mut self, id: u64, call: &CallExpr) -> Found {
         let Some(pattern) = call.args.last().and_then(text) else {
             return Err((id, "the pattern of `matches` has to be written out, in quotes".into()));
@@ -259,7 +260,7 @@ fn literal_type(literal: &LiteralValue) -> Type {
     }
 }
 
-/// What a member of a value is.
+/// The type of a member of a value.
 fn member(id: u64, of: Type, name: &str) -> Found {
     match of {
         Type::Object(members) => {
@@ -278,7 +279,7 @@ fn member(id: u64, of: Type, name: &str) -> Found {
     }
 }
 
-/// What a function answers.
+/// The type that a function returns.
 fn function(id: u64, name: &str) -> Found {
     let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
     found.map(|(_, found)| *found).ok_or_else(|| {
@@ -297,8 +298,8 @@ fn comparable(id: u64, left: Type, right: Type) -> Result<(), Wrong> {
     }
 }
 
-/// Puts a list or map that is written out on the right: the values of an event know how to be compared with it, and
-/// not the other way round.
+/// Moves a literal list or map to the right-hand side: values of an event can compare themselves with it, but not the
+/// other way round.
 fn turn(call: &mut CallExpr) {
     if matches!(call.args[0].expr, Expr::List(_) | Expr::Map(_)) {
         call.args.swap(0, 1);

@@ -1,10 +1,11 @@
-//! A line of the text format as the JSON event that the server would have written, as far as the line tells.
+//! Turns a line of the legacy text format into the JSON event that the API server would have written, as far as the
+//! line has the facts.
 
 use serde_json::{Map, Value};
 
 use crate::event::{Event, Record, Span, pieces};
 
-/// Shows the line as JSON.
+/// Calls `see` with the line as JSON.
 pub(super) fn as_json<T>(
     record: &Record<'_>,
     see: impl FnOnce(&Record<'_>) -> Result<T, String>,

@@ -1,14 +1,15 @@
-//! `where`: a CEL expression over an event, `event`, that says whether the event is kept.
+//! The `where` filter: a CEL expression over one variable, `event`, that decides whether the event is kept.
 //!
-//! Compiled once; what is wrong with it is said then, with the place marked. Only what the expression asks for is read,
-//! so one over the envelope costs the same however large the bodies are.
+//! An expression is compiled once; errors in it are reported then, with the place marked. Evaluation reads only the
+//! members that the expression names, so an expression over the envelope costs the same however large the bodies are.
 //!
-//! An audit trail errs on the side of shipping: an expression that fails on an event keeps it, and the caller counts
-//! that. A member that an event does not have is such a failure, as in Kubernetes' own CEL: ask `has(event.objectRef)`
-//! first, or write `event.?objectRef.?resource.orValue("")`. As everywhere in CEL, `false && failure` is false, and
-//! `true || failure` is true. Messages of failures hold no value of the event, for it may be a secret.
+//! An audit trail errs on the side of shipping: if the expression fails on an event, the event is kept and the caller
+//! counts the failure. A member that the event does not have is such a failure, as in Kubernetes' own CEL: ask
+//! `has(event.objectRef)` first, or write `event.?objectRef.?resource.orValue("")`. As everywhere in CEL,
+//! `false && failure` is false, and `true || failure` is true. Error messages never contain a value of the event,
+//! because it may be a secret.
 //!
-//! Not there: time zones (times are in UTC), patterns that are computed, objects of the event compared with each other.
+//! Not supported: time zones (times are in UTC), computed patterns, comparing objects of the event with each other.
 
 use std::sync::Arc;
 use std::thread;
@@ -33,9 +34,10 @@ pub(crate) use place::FilterError;
 use root::EventValue;
 use value::Scan;
 
-/// Longer expressions are refused.
+/// The longest expression accepted, in bytes.
 const LENGTH: usize = 8192;
-/// The parser recurses, and how much stack that takes depends on the build: it gets its own.
+/// Stack size of the parser's own thread, in bytes. The parser recurses, and how much stack that takes depends on the
+/// build.
 const STACK: usize = 64 << 20;
 
 /// A compiled expression.
@@ -52,7 +54,7 @@ impl std::fmt::Debug for Filter {
 }
 
 impl Filter {
-    /// Reads an expression; what is wrong with it comes with its place.
+    /// Parses an expression. The error marks the place of the problem.
     pub(crate) fn compile(expression: &str) -> Result<Self, FilterError> {
         if expression.len() > LENGTH {
             let message = format!("it has {} bytes, and {LENGTH} is the most", expression.len());
@@ -61,7 +63,7 @@ impl Filter {
         let broken = || FilterError::at(expression, 0, "it cannot be read");
         thread::scope(|scope| {
             let compiler = thread::Builder::new().name("filter".into()).stack_size(STACK);
-            // A parser that panics is an expression that cannot be read.
+            // If the parser panics, the expression counts as unparsable.
             let handle = compiler.spawn_scoped(scope, || Self::read(expression));
             handle.map_err(|_| broken())?.join().unwrap_or_else(|_| Err(broken()))
         })
@@ -90,7 +92,8 @@ impl Filter {
         Ok(Self { text: text.to_owned(), expression, context })
     }
 
-    /// Whether an event is kept. An error means that it is, and has to be counted; it holds no value of the event.
+    /// Whether to keep an event. On an error the caller keeps the event and counts the failure; the message holds no
+    /// value of the event.
     pub(crate) fn keeps(&self, record: &Record<'_>) -> Result<bool, String> {
         match record.event.form {
             Form::Json => self.evaluate(record),
@@ -117,10 +120,10 @@ impl Filter {
         }
     }
 
-    /// What failed, without any value: the crate's own messages print them.
+    /// The failure without any value of the event; the messages of the CEL crate print values.
     fn plain(&self, error: &ExecutionError) -> String {
         match error {
-            // A key may have been taken from the event.
+            // The key may have been taken from the event.
             ExecutionError::NoSuchKey(name) if !self.text.contains(name.as_str()) => {
                 "the event has no such member there".into()
             }

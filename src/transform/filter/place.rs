@@ -1,23 +1,23 @@
-//! What is wrong with a filter, and where in it.
+//! The error of a filter: what is wrong, and where in the expression.
 
 use std::fmt;
 
 use cel::ParseErrors;
 
-/// An expression that cannot be a filter.
+/// An expression is not a valid filter.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct FilterError {
-    /// What is wrong, and the way out.
+    /// What is wrong, and what to do.
     pub(crate) message: String,
     /// Counted from 1, in characters.
     pub(crate) line: usize,
     pub(crate) column: usize,
-    /// That line of the expression.
+    /// The line of the expression that the error is in.
     pub(crate) text: String,
 }
 
 impl FilterError {
-    /// An error at a place given in characters from the beginning of the expression.
+    /// An error at a place that is counted in characters from the beginning of the expression.
     pub(super) fn at(expression: &str, offset: usize, message: impl Into<String>) -> Self {
         let before: String = expression.chars().take(offset).collect();
         let line = before.matches('\n').count() + 1;
@@ -30,7 +30,7 @@ impl FilterError {
         Self { message, line, column, text }
     }
 
-    /// The first thing that the parser stumbled over; what follows is mostly its consequence.
+    /// The first error of the parser; later ones are mostly its consequences.
     pub(super) fn parsing(expression: &str, errors: &ParseErrors) -> Self {
         let Some(first) = errors.errors.first() else {
             return Self::at(expression, 0, "it cannot be read");
@@ -65,7 +65,7 @@ impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "line {}, column {}: {}", self.line, self.column, self.message)?;
         writeln!(f, "  {}", self.text)?;
-        // A tab stays one, so that the caret stands where it should.
+        // Keeps tabs, so that the caret is in the right column.
         let indent: String = self
             .text
             .chars()

@@ -1,4 +1,4 @@
-//! The event itself as a value of CEL.
+//! The event itself as a CEL value.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use cel::common::value::{CowVal, Val};
 use super::value::{Boxed, Scan, member, name, no_such, value};
 use crate::event::{Form, Record, Span};
 
-/// The whole event. The envelope's fields were found when the line was read, so that its bodies are not walked over for
-/// its verb.
+/// The whole event. The fields of the envelope were found when the line was read, so reading the verb does not walk
+/// over the bodies.
 #[derive(Clone, Copy)]
 pub(super) struct EventValue<'v> {
     pub(super) record: Record<'v>,

@@ -1,6 +1,7 @@
-//! What an event has, as far as every event has it: so that a typing mistake is found when the filter is loaded.
+//! The schema of an event, as far as it holds for every event, so that a misspelt name is found when the filter is
+//! loaded.
 
-/// What is known of a value before there is one.
+/// The type of a value, as far as it is known without an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Type {
     Bool,
@@ -16,13 +17,13 @@ pub(super) enum Type {
     /// A map from any key to a string.
     Texts,
     Object(&'static [(&'static str, Type)]),
-    /// Something of which this file knows no more than that it is neither true nor false.
+    /// A value that this file knows nothing about except that it is not boolean.
     Other,
     Unknown,
 }
 
 impl Type {
-    /// The word for it; `None` if it may be anything.
+    /// A word for the type; `None` if the value may have any type.
     pub(super) fn word(self) -> Option<&'static str> {
         Some(match self {
             Self::Bool => "true or false",
@@ -37,7 +38,7 @@ impl Type {
         })
     }
 
-    /// Whether two values may be of the same kind.
+    /// Whether two values may have the same type.
     pub(super) fn fits(self, other: Self) -> bool {
         match (self.word(), other.word()) {
             (Some(word), Some(other_word)) => {
@@ -55,7 +56,7 @@ const USER: Type = Type::Object(&[
     ("extra", Type::Map),
 ]);
 
-/// `audit.k8s.io/v1`, with what only v1beta1 and v1alpha1 have at the end.
+/// The type `audit.k8s.io/v1`; the fields that only v1beta1 and v1alpha1 have are at the end.
 pub(super) const EVENT: Type = Type::Object(&[
     ("kind", Type::String),
     ("apiVersion", Type::String),
@@ -103,7 +104,7 @@ pub(super) const EVENT: Type = Type::Object(&[
     ("timestamp", Type::String),
 ]);
 
-/// The functions there are, and what they answer.
+/// All functions, with the types that they return.
 pub(super) const FUNCTIONS: [(&str, Type); 33] = [
     ("_<_", Type::Bool),
     ("_<=_", Type::Bool),
@@ -144,7 +145,7 @@ pub(super) const FUNCTIONS: [(&str, Type); 33] = [
 pub(super) const TYPE_NAMES: [&str; 9] =
     ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type"];
 
-/// The name that was probably meant, for the end of a message.
+/// The name that was probably meant, as the end of a message.
 pub(super) fn hint<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> String {
     let lower = typed.to_lowercase();
     let likeness = |name: &str| {

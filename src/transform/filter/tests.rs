@@ -1,4 +1,4 @@
-//! Filters as people write them, over recorded events and over hostile ones.
+//! Filters as people write them, over recorded events and hostile ones.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ fn keeps(expression: &str, line: &str) -> Result<bool, String> {
 
 const LINE: &str = r#"{"kind":"Event","level":"Metadata","auditID":"1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/a/secrets/b","verb":"delete","user":{"username":"system:serviceaccount:a:b","groups":["system:serviceaccounts","system:authenticated"],"extra":{"k":["v"]}},"sourceIPs":["10.0.0.1","127.0.0.1"],"userAgent":"kubectl\/v1","objectRef":{"resource":"secrets","namespace":"a","name":"b","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestObject":{"spec":{"containers":[{"image":"evil/x","n":1},{"image":"good/y","n":18446744073709551615}],"f":1.5,"null":null}},"requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:24.000000Z","annotations":{"authorization.k8s.io/decision":"allow"}}"#;
 
-/// One filter serves all threads of an output.
+/// One filter is used by all threads of an output.
 const _: () = {
     const fn shared<T: Send + Sync>() {}
     shared::<Filter>();
@@ -216,7 +216,7 @@ fn no_expression_is_long_or_deep_enough_to_end_the_program() {
             record(LINE.as_bytes(), |record| assert_eq!(filter.keeps(record), Ok(true)));
         }
     }
-    // Many conditions side by side are no depth.
+    // Many conditions joined by `&&` do not count as depth.
     let long = vec!["event.verb != \"x\""; 300].join(" && ");
     assert_eq!(keeps(&long, LINE), Ok(true));
 }

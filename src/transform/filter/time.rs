@@ -1,4 +1,5 @@
-//! `timestamp("2026-11-21T06:25:22Z")` and `duration("1h30m")`: times can be compared, subtracted, and asked for hour and day, in UTC.
+//! The functions `timestamp("2026-11-21T06:25:22Z")` and `duration("1h30m")`. Times can be compared, subtracted, and
+//! asked for their hour and day, in UTC.
 
 use std::any::Any;
 use std::cmp::Ordering;
@@ -16,7 +17,7 @@ const DAY: Nanos = 86_400 * SECOND;
 static TIME: Type = Type::new_unspecified_type("google.protobuf.Timestamp");
 static LENGTH: Type = Type::new_unspecified_type("google.protobuf.Duration");
 
-/// Makes the functions known.
+/// Registers the functions.
 pub(super) fn add(env: &mut Env) -> Result<(), DeclarationError> {
     cel::add_overload!(env, fn timestamp: (CelString) -> Result<Time>)?;
     cel::add_overload!(env, fn duration: (CelString) -> Result<Length>)?;
@@ -47,13 +48,13 @@ fn get_minutes(time: &Time) -> CelInt {
     CelInt::from(time.0.rem_euclid(3600 * SECOND) / (60 * SECOND))
 }
 
-/// Sunday is 0; 1970 began on a Thursday.
+/// Sunday is 0; 1 January 1970 was a Thursday.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as the macro calls it")]
 fn get_day_of_week(time: &Time) -> CelInt {
     CelInt::from((time.0.div_euclid(DAY) + 4).rem_euclid(7))
 }
 
-/// Reads a length as Go writes it, in whole numbers.
+/// Parses a duration as Go writes it, in whole numbers.
 fn parse_length(text: &str) -> Option<Nanos> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),

@@ -1,8 +1,8 @@
-//! Values of an event for CEL: members are looked up in the line when an expression asks for them, and not before.
+//! Values of an event for CEL. A member is looked up in the line only when the expression asks for it.
 //!
-//! No copy is made of an object or list, and nothing recurses, so a body of ten thousand levels costs what its length
-//! costs. What cannot be read for certain (broken text, a number beyond any type, a key that is there twice, and so read
-//! by others in another way) is trouble: the event is then kept, whatever the expression says.
+//! Objects and lists are not copied and nothing recurses, so the cost of a body of ten thousand levels depends only
+//! on its length. Anything ambiguous (broken text, a number beyond every type, a duplicate key, which other readers
+//! may resolve differently) is recorded as trouble: the event is then kept whatever the expression says.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,14 +19,14 @@ use cel::common::value::{CowVal, Val};
 
 use crate::transform::members::{elements, members, skip, string};
 
-/// Elements of the longest list that is gone through: each takes some fifty bytes.
+/// Elements of the longest list that is iterated; each takes about fifty bytes of memory.
 const ITEMS: usize = 1 << 16;
-/// What a step of a loop costs, in bytes walked over.
+/// The cost of one iteration of a loop, in bytes walked over.
 const STEP: usize = 16;
 
 pub(super) type Boxed<'v> = Box<dyn Val + 'v>;
 
-/// What an evaluation may cost, and what went wrong in it.
+/// The remaining budget of an evaluation, and the first trouble in it.
 #[derive(Debug)]
 pub(super) struct Scan {
     left: AtomicUsize,
@@ -34,7 +34,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Bytes that may be walked over for an event: its line many times, and something for short ones.
+    /// The budget in bytes walked over for an event: a multiple of its line, and a minimum for short lines.
     pub(super) fn new(line: usize) -> Self {
         let left = line.saturating_mul(64).saturating_add(1 << 20);
         Self { left: AtomicUsize::new(left), trouble: OnceLock::new() }
@@ -49,7 +49,7 @@ impl Scan {
         ExecutionError::function_error("event", what)
     }
 
-    /// Once there was trouble, nothing is read any more: loops go on after an error.
+    /// After trouble nothing is read any more, because loops continue after an error.
     fn spend(&self, bytes: usize) -> Result<(), ExecutionError> {
         if let Some(trouble) = self.trouble() {
             return Err(self.fail(trouble));
@@ -69,7 +69,7 @@ pub(super) struct Node<'v> {
     from: usize,
     list: bool,
     scan: &'v Scan,
-    /// The elements of a list, the keys of an object; found when they are first gone through.
+    /// The elements of a list or the keys of an object, read on the first iteration.
     items: OnceLock<Vec<Boxed<'v>>>,
 }
 
@@ -147,7 +147,7 @@ impl Val for Node<'_> {
         Some(self)
     }
 
-    /// Compares with a list or map that was written out, or made by the expression.
+    /// Compares with a list or map that is a literal or was made by the expression.
     fn equals(&self, other: &dyn Val) -> bool {
         if let Some(list) = other.downcast_ref::<CelList>() {
             let (own, others) = (self.items(), list.inner());
@@ -250,7 +250,7 @@ pub(super) fn no_such(name: &str) -> ExecutionError {
     ExecutionError::no_such_key(name)
 }
 
-/// Looks a member up in the object that begins at `from`.
+/// Looks up a member of the object that begins at `from`.
 pub(super) fn member<'v>(
     line: &'v [u8],
     from: usize,
@@ -274,7 +274,7 @@ pub(super) fn member<'v>(
     found.map(|at| value(line, at, scan).map(|(value, _)| value)).transpose()
 }
 
-/// The value that begins at `from`, and where it ends.
+/// The value that begins at `from`, and its end.
 pub(super) fn value<'v>(
     line: &'v [u8],
     from: usize,
@@ -314,7 +314,7 @@ fn scalar<'v>(raw: &[u8]) -> Option<Boxed<'v>> {
             serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
                 (Some(int), _) => Box::new(CelInt::from(int)),
                 (_, Some(uint)) => Box::new(CelUInt::from(uint)),
-                // A whole number so large would be another one as a double.
+                // A whole number this large would change its value as a double.
                 _ if !raw.iter().any(|byte| b".eE".contains(byte)) => return None,
                 _ => Box::new(CelDouble::from(number.as_f64()?)),
             },

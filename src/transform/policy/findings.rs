@@ -1,9 +1,9 @@
-//! What is wrong with a policy, and what is odd about it, each with the line it stands on.
+//! Errors and warnings about a policy, each with its line.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Why a policy cannot be used: all that is wrong with it, a line each, in the order of the file.
+/// Why a policy is refused: all errors, one per line, in the order of the file.
 #[derive(Debug)]
 pub(crate) struct PolicyError {
     file: PathBuf,
@@ -26,7 +26,7 @@ impl fmt::Display for PolicyError {
 pub(super) struct Finding {
     line: u64,
     what: String,
-    /// The API server reads it, though not as it is meant.
+    /// The API server accepts it, but does something else than is meant.
     trap: bool,
 }
 
@@ -36,7 +36,7 @@ impl Finding {
     }
 }
 
-/// Collected while a policy is read.
+/// The findings while a policy is read.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) errors: Vec<Finding>,
@@ -44,22 +44,23 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// What cannot be read. `place` is the path of a field as in `rules[2].verbs`, empty for the whole file.
+    /// Adds an error about something that cannot be parsed. `place` is the path of a field, such as `rules[2].verbs`;
+    /// empty for the whole file.
     pub(super) fn error(&mut self, line: u64, place: &str, what: impl fmt::Display) {
         self.errors.push(Finding { line, what: placed(place, what), trap: false });
     }
 
-    /// What the API server reads, but surely not as it is meant.
+    /// Adds an error about something that the API server accepts but surely not as it is meant.
     pub(super) fn trap(&mut self, line: u64, place: &str, what: impl fmt::Display) {
         self.errors.push(Finding { line, what: placed(place, what), trap: true });
     }
 
-    /// What may be meant.
+    /// Adds a warning about something that may be intended.
     pub(super) fn warn(&mut self, line: u64, place: &str, what: impl fmt::Display) {
         self.warnings.push(Finding { line, what: placed(place, what), trap: true });
     }
 
-    /// Whether what was read is as the API server reads it.
+    /// Whether the API server would accept the policy.
     pub(super) fn readable(&self) -> bool {
         self.errors.iter().all(|finding| finding.trap)
     }
@@ -79,7 +80,7 @@ fn placed(place: &str, what: impl fmt::Display) -> String {
     if place.is_empty() { what.to_string() } else { format!("{place}: {what}") }
 }
 
-/// The word most like the one typed, if one is like it at all.
+/// The most similar word, if any is similar enough.
 pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
     let likeness =
         |word: &str| strsim::jaro_winkler(&typed.to_ascii_lowercase(), &word.to_ascii_lowercase());
@@ -87,7 +88,7 @@ pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
     (likeness(best) > 0.8).then_some(best)
 }
 
-/// The words in backquotes, with commas.
+/// The words in backquotes, separated by commas.
 pub(super) fn list(words: &[&str]) -> String {
     format!("`{}`", words.join("`, `"))
 }

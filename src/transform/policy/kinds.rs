@@ -1,4 +1,4 @@
-//! The entries of `resources` in a rule, as they are typed: a group, resources of it, names.
+//! Parses the entries of `resources` in a rule: a group, its resources, names of objects.
 
 use super::findings::Findings;
 use super::lint;
@@ -7,7 +7,7 @@ use super::yaml::{Node, Value};
 
 const KEYS: &[&str] = &["group", "resources", "resourceNames"];
 
-/// An entry of `resources`.
+/// An entry of `resources`, as it is written.
 #[derive(Debug)]
 pub(super) struct TypedKinds {
     pub(super) line: u64,
@@ -120,7 +120,7 @@ fn kinds(node: &Node, place: String, findings: &mut Findings) -> Option<TypedKin
     Some(read)
 }
 
-/// The core group, or what Kubernetes takes as a DNS subdomain.
+/// Whether this is the core group, or a DNS subdomain as Kubernetes defines it.
 fn is_subdomain(group: &str) -> bool {
     let alphanumeric = |byte: Option<&u8>| {
         byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

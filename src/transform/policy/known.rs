@@ -1,6 +1,6 @@
-//! What Kubernetes itself serves, for advice only: what is not here is not refused.
+//! Resources that Kubernetes itself serves, used for hints only: a resource that is missing here is not refused.
 
-/// Groups and their resources, those of all versions since 1.16.
+/// Groups and their resources, in all versions since 1.16.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     (
         "",

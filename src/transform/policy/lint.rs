@@ -1,7 +1,7 @@
-//! What the API server reads without a word, though it does not do what it looks like.
+//! Finds traps: things that the API server accepts silently although they do not do what they seem to do.
 //!
-//! An error is said where it is certain that something never matches, or that it matches more than what stands there;
-//! a warning where it may be meant.
+//! It reports an error if something certainly never matches, or matches more than is written, and a warning if it may
+//! be intended.
 
 use super::findings::{Findings, list, nearest};
 use super::kinds::TypedKinds;
@@ -10,7 +10,7 @@ use super::load::Typed;
 use super::table::{Table, Word, Words};
 use super::{Level, Stages};
 
-/// All the verbs there are for resources; `""` is a method that none stands for, such as OPTIONS.
+/// All verbs for resources; `""` is an HTTP method without a verb, such as OPTIONS.
 const VERBS: &[&str] = &[
     "",
     "get",
@@ -24,11 +24,11 @@ const VERBS: &[&str] = &[
     "proxy",
 ];
 
-/// The usual verbs for everything else: HTTP methods in lower case.
+/// The usual verbs for other requests: HTTP methods in lower case.
 const METHODS: &[&str] =
     &["get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"];
 
-/// The policy as a whole.
+/// Checks the policy as a whole.
 pub(super) fn policy(top: &Table<'_>, omitted: Stages, rules: &[Typed], findings: &mut Findings) {
     let line = top.get("omitStages").map_or(top.line, |node| node.line);
     if omitted == Stages::ALL {
@@ -51,7 +51,7 @@ pub(super) fn policy(top: &Table<'_>, omitted: Stages, rules: &[Typed], findings
     }
 }
 
-/// One rule by itself.
+/// Checks one rule by itself.
 pub(super) fn rule(rule: &Typed, findings: &mut Findings) {
     for (words, way_out) in [
         (&rule.users, "name the users one by one, or use `userGroups`"),
@@ -81,7 +81,7 @@ fn trap_star(word: &Word, way_out: &str, findings: &mut Findings) {
     findings.trap(word.line, &word.place, what);
 }
 
-/// Groups among users, and the other way round.
+/// Finds groups among the users, and users among the groups.
 fn who(rule: &Typed, findings: &mut Findings) {
     const GROUPS: &[&str] = &[
         "system:masters",
@@ -209,7 +209,7 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
             (Some(""), _) => "it is in the core group, `\"\"`".to_owned(),
             (Some(other), _) => format!("it is in `{other}`"),
             (None, Some(near)) => format!("did you mean `{near}`?"),
-            // Newer than this list.
+            // The resource may be newer than this list.
             (None, None) => continue,
         };
         let here = match group {
@@ -224,7 +224,7 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
     }
 }
 
-/// `resourceNames` that requests with these verbs do not have.
+/// Finds `resourceNames` that requests with these verbs do not have.
 fn names(entry: &TypedKinds, verbs: &Words, findings: &mut Findings) {
     for word in entry.names.iter().filter(|word| word.text.contains('*')) {
         trap_star(word, "name the objects one by one", findings);
@@ -242,7 +242,7 @@ fn names(entry: &TypedKinds, verbs: &Words, findings: &mut Findings) {
     }
 }
 
-/// Paths that are those of resources, which such rules are not asked about.
+/// Finds paths of resources; rules with paths never match requests for resources.
 fn path(url: &Word, findings: &mut Findings) {
     let text = url.text.as_str();
     let fixed = text.trim_end_matches('*');

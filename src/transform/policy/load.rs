@@ -1,4 +1,4 @@
-//! A policy out of its text: all that `pkg/apis/audit/validation` of k8s.io/apiserver refuses is refused here.
+//! Loads a policy from its text. It refuses everything that `pkg/apis/audit/validation` of k8s.io/apiserver refuses.
 
 use super::findings::{Findings, list, nearest};
 use super::kinds::{TypedKinds, resources};
@@ -21,7 +21,7 @@ const RULE: &[&str] = &[
     "omitManagedFields",
 ];
 
-/// A rule as it is typed.
+/// A rule as it is written.
 #[derive(Debug)]
 pub(super) struct Typed {
     pub(super) line: u64,
@@ -37,7 +37,7 @@ pub(super) struct Typed {
     pub(super) omit_managed_fields: Option<bool>,
 }
 
-/// The policy as the API server would read it, if it would, and what is wrong or odd about it.
+/// The policy as the API server would read it (`None` if it would refuse it), and the errors and warnings about it.
 pub(super) fn policy(text: &str) -> (Option<Policy>, Findings) {
     let mut findings = Findings::default();
     let read = match yaml::read(text) {
@@ -90,14 +90,15 @@ fn read(node: &Node, findings: &mut Findings) -> Option<Policy> {
         omit_managed_fields: typed.omit_managed_fields.unwrap_or(omit_managed_fields),
     };
     let rules: Vec<Rule> = typed.iter().map(build).collect();
-    // A rule that lacks what is meant would seem to stand in the way of all others.
+    // A rule with a mistyped key may seem to shadow all rules after it, so this check waits until there are no
+    // errors.
     if findings.errors.is_empty() {
         shadow::check(&typed, &rules, findings);
     }
     Some(Policy { rules, omit_stages, omit_managed_fields, warnings: Vec::new() })
 }
 
-/// `apiVersion`, `kind` and `metadata`.
+/// Checks `apiVersion`, `kind` and `metadata`.
 fn header(top: &Table<'_>, findings: &mut Findings) {
     for (key, wanted) in [("apiVersion", "audit.k8s.io/v1"), ("kind", "Policy")] {
         let Some(node) = top.need(key, &format!("{key}: {wanted}"), findings) else { continue };

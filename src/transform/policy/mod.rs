@@ -1,15 +1,16 @@
-//! An `audit.k8s.io/v1` Policy, the file that the API server reads, applied to events already written.
+//! Applies an `audit.k8s.io/v1` Policy, the file that the API server reads, to events already written.
 //!
-//! [`Policy::parse`] reads it more strictly than the server does: what the server would pass over in silence, a key with
-//! a typing mistake or a rule that no request can ever reach, is an error here. [`Policy::decide`] answers what the server
-//! would have answered, had it been given this policy; `tests/differential.rs` compares the two. What is done about the
-//! answer is the caller's business: levels are only ever lowered.
+//! [`Policy::parse`] is stricter than the API server: a misspelt key, or a rule that no request can ever reach, is an
+//! error here, where the server ignores it silently. [`Policy::decide`] returns the decision that the server would
+//! have made under this policy; `tests/differential.rs` compares the two. The caller applies the decision; it only
+//! ever lowers a level.
 //!
-//! Lines of the text format are judged too, from their URI; they hold no more than Metadata, so that only None and omitted
-//! stages make a difference. What is no event of an API server is left alone: remains of torn lines, and our own gaps.
+//! Lines of the legacy text format are matched too, by their URI. They hold no more than Metadata, so only level None
+//! and omitted stages make a difference. Records that are not events of an API server (remains of torn lines, and the
+//! agent's own gap records) are kept unchanged.
 //!
-//! `yaml.rs` reads the text, `load.rs` makes rules of it, `lint.rs` and `shadow.rs` look for traps in them; `request.rs`
-//! rebuilds what the server saw, with `uri.rs` and `selector.rs`, and `rule.rs` matches it.
+//! `yaml.rs` parses the text, `load.rs` makes rules of it, `lint.rs` and `shadow.rs` look for traps in them.
+//! `request.rs` rebuilds the request that the server saw, with `uri.rs` and `selector.rs`, and `rule.rs` matches it.
 
 use std::path::Path;
 
@@ -43,7 +44,7 @@ impl Stages {
     const NAMES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
     const ALL: Self = Self(0b1111);
 
-    /// The stage of this name, none for a name that is no stage.
+    /// The stage of this name; the empty set for a name that is no stage.
     fn of(name: &str) -> Self {
         Self(Self::NAMES.iter().position(|known| *known == name).map_or(0, |bit| 1 << bit))
     }
@@ -57,35 +58,35 @@ impl Stages {
     }
 }
 
-/// What a policy says about an event.
+/// The decision of a policy on one event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Decision {
-    /// The most that may be kept; an event that has less keeps what it has.
+    /// The highest level to keep. An event with a lower level keeps its own.
     pub(crate) level: Level,
-    /// The event is dropped for its stage.
+    /// The event is dropped because of its stage.
     pub(crate) stage_omitted: bool,
-    /// `metadata.managedFields` goes from both bodies.
+    /// Remove `metadata.managedFields` from both bodies.
     pub(crate) omit_managed_fields: bool,
 }
 
 impl Decision {
-    /// About what a policy says nothing of.
+    /// For records that a policy does not apply to.
     const KEEP: Self =
         Self { level: Level::RequestResponse, stage_omitted: false, omit_managed_fields: false };
 }
 
-/// A policy that has no known trap in it.
+/// A parsed policy without known traps.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Policy {
     rules: Vec<Rule>,
-    /// What counts where no rule matches.
+    /// Used where no rule matches.
     omit_stages: Stages,
     omit_managed_fields: bool,
     warnings: Vec<String>,
 }
 
 impl Policy {
-    /// Reads a policy from YAML, or JSON. `name` is the file's, for errors.
+    /// Parses a policy from YAML or JSON. `name` is the name of its file, for errors.
     pub(crate) fn parse(text: &str, name: &Path) -> Result<Self, PolicyError> {
         let (policy, findings) = load::policy(text);
         match (policy, findings.errors.is_empty()) {
@@ -94,12 +95,12 @@ impl Policy {
         }
     }
 
-    /// What is odd about the policy, though it may be meant: a line each, with file and line.
+    /// Warnings about the policy: things that are odd but may be intended. One line each, with file and line.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// What the API server would have made of the event under this policy.
+    /// The decision that the API server would have made on the event under this policy.
     pub(crate) fn decide(&self, record: &Record<'_>) -> Decision {
         let Some(path) = request::path(record) else { return Decision::KEEP };
         let request = Request::new(record, &path);

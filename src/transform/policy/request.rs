@@ -1,17 +1,19 @@
-//! The request as the server saw it when it asked the policy, rebuilt from what it wrote afterwards.
+//! Rebuilds the request that the API server asked its policy about, from the event that the server wrote afterwards.
 //!
 //! | attribute | in JSON lines | in lines of the text format |
 //! |---|---|---|
-//! | user, groups | `user`; `{}` is nobody | `user=`, `groups=` |
+//! | user, groups | `user`; `{}` is no user | `user=`, `groups=` |
 //! | verb | `verb` | `method=` |
 //! | path | `requestURI` before the `?`, decoded | the same, from `uri=` |
-//! | a resource? which? | `objectRef` | the path |
+//! | the resource, if any | `objectRef` | the path |
 //! | namespace, name | `objectRef`, but see below | the path, and the query's field selector |
 //!
-//! On create, update, delete and deletecollection the server adds to `objectRef` what it finds in the body, after the
-//! policy was asked; there the path decides. On all others `objectRef` is what the policy was asked about.
+//! On create, update, delete and deletecollection the server asks the policy first and adds facts from the body to
+//! `objectRef` afterwards. For these verbs the path decides. For all others `objectRef` holds what the policy was
+//! asked about.
 //!
-//! Not to be had from an event: a request whose URI has no path at all, `GET http://host`, is written as one for `/`.
+//! An event does not show one case: a request whose URI has no path at all, `GET http://host`, is written as one for
+//! `/`.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -20,18 +22,19 @@ use crate::event::{Form, Record, RecordKind, Span, walk};
 
 use super::uri::{self, Target, Text};
 
-/// The attributes that rules look at; what costs more than a few steps is only made when a rule asks for it.
+/// The attributes that rules match. Expensive ones are computed only when a rule needs them.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     record: Record<'a>,
-    /// The user's name; `None` is nobody.
+    /// The user's name; `None` if there is no user.
     pub(super) user: Option<Text<'a>>,
     pub(super) verb: Text<'a>,
     pub(super) path: &'a [u8],
     target: OnceCell<Option<Target<'a>>>,
 }
 
-/// The decoded path of a record; `None` for what is no event of an API server, of which a policy says nothing.
+/// The decoded path of a record; `None` if the record is not an event of an API server, to which a policy does not
+/// apply.
 pub(super) fn path<'a>(record: &Record<'a>) -> Option<Text<'a>> {
     let event = record.event;
     if event.whole != RecordKind::Event || event.form == Form::Unreadable {
@@ -39,14 +42,14 @@ pub(super) fn path<'a>(record: &Record<'a>) -> Option<Text<'a>> {
     }
     let uri = event.fields.request_uri;
     let raw = record.raw(uri)?;
-    // Neither notation escapes a question mark, and seldom anything before it.
+    // Neither format escapes a question mark, and rarely anything before it.
     let end = memchr::memchr(b'?', raw).unwrap_or(raw.len());
     let at = uri.start as usize;
     Some(uri::decode(bytes(record, Span::new(at, at + end))))
 }
 
 impl<'a> Request<'a> {
-    /// `path` is what [`path`] made of the same record.
+    /// `path` is the result of [`path`] for the same record.
     pub(super) fn new(record: &Record<'a>, path: &'a [u8]) -> Self {
         let fields = &record.event.fields;
         Self {
@@ -58,7 +61,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The resource; `None` for a request for something else.
+    /// The resource; `None` if the request is not for a resource.
     pub(super) fn target(&self) -> Option<&Target<'a>> {
         self.target.get_or_init(|| self.find_target()).as_ref()
     }
@@ -79,7 +82,7 @@ impl<'a> Request<'a> {
             name: bytes(&self.record, fields.name),
         };
         if matches!(&*self.verb, b"create" | b"update" | b"delete" | b"deletecollection") {
-            // A path that is not understood is that of a server with other prefixes.
+            // If the path cannot be interpreted, the server has other prefixes, and `objectRef` is used.
             if let Some(asked) = uri::target(self.path, &self.verb, b"") {
                 target.namespace = asked.namespace;
                 target.name = asked.name;
@@ -109,7 +112,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether the user is in any of the groups that `wanted` says yes to.
+    /// Whether the user is in a group for which `wanted` returns true.
     pub(super) fn in_group(&self, wanted: impl Fn(&[u8]) -> bool) -> bool {
         let mut found = false;
         self.record.groups(|group| found = found || wanted(group.as_bytes()));

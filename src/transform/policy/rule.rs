@@ -1,10 +1,10 @@
-//! One rule of a policy, and what it matches: exactly what `pkg/audit/policy/checker.go` of k8s.io/apiserver says.
+//! One rule of a policy and its matching, which follows `pkg/audit/policy/checker.go` of k8s.io/apiserver exactly.
 
 use super::request::Request;
 use super::uri::Target;
 use super::{Level, Stages};
 
-/// A set of exact texts. Empty it sets no bound.
+/// A set of exact strings. An empty set allows everything.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Names(Box<[Box<[u8]>]>);
 
@@ -28,7 +28,7 @@ impl Names {
         self.is_empty() || self.has(name)
     }
 
-    /// Whether everything that `other` allows is allowed here.
+    /// Whether this set allows everything that `other` allows.
     pub(super) fn cover(&self, other: &Self) -> bool {
         self.is_empty() || !other.is_empty() && other.0.iter().all(|name| self.has(name))
     }
@@ -41,23 +41,23 @@ pub(super) struct Rule {
     pub(super) groups: Names,
     pub(super) verbs: Names,
     pub(super) what: What,
-    /// Those of the whole policy included.
+    /// Includes the stages that the whole policy omits.
     pub(super) omit_stages: Stages,
     pub(super) omit_managed_fields: bool,
 }
 
-/// What is asked for.
+/// The requests that a rule matches.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) enum What {
     #[default]
     Anything,
-    /// Not for a resource, at any of these paths.
+    /// Requests that are not for a resource, at any of these paths.
     Paths(Vec<Glob>),
-    /// For a resource, in any of these namespaces, and among any of these if there are any.
+    /// Requests for a resource in any of these namespaces and of any of these kinds; an empty list allows all.
     Resources(Names, Vec<Kinds>),
 }
 
-/// A path, or the beginning of some.
+/// A path, or a prefix of paths.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Glob {
     Exactly(Box<[u8]>),
@@ -68,12 +68,12 @@ pub(super) enum Glob {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Kinds {
     pub(super) group: Group,
-    /// Empty: all of the group.
+    /// If empty, all resources of the group.
     pub(super) any_of: Vec<Kind>,
     pub(super) names: Names,
 }
 
-/// An API group, or all of them: `*`, which kube-apiserver knows since 1.36.
+/// An API group, or all groups: `*`, which kube-apiserver supports since 1.36.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Group {
     Any,
@@ -89,7 +89,7 @@ pub(super) enum Kind {
     Exactly(Box<[u8]>, Box<[u8]>),
     /// `*/scale`
     Everywhere(Box<[u8]>),
-    /// `pods/*`, which is the resource itself too.
+    /// `pods/*`, which includes the resource itself.
     Of(Box<[u8]>),
 }
 
@@ -99,7 +99,7 @@ impl Rule {
         !nobody
             && request.user.as_deref().is_none_or(|user| self.users.allow(user))
             && self.verbs.allow(&request.verb)
-            // Last what costs a walk.
+            // The checks that walk the event come last.
             && self.what.matches(request)
             && (self.groups.is_empty() || request.in_group(|group| self.groups.has(group)))
     }
@@ -180,13 +180,13 @@ impl Default for Group {
 }
 
 impl Kind {
-    /// What an element of `resources` stands for.
+    /// Parses an element of `resources`.
     pub(super) fn new(text: &str) -> Self {
         match text.split_once('/') {
             _ if text == "*" => Self::All,
             Some(("*", subresource)) => Self::Everywhere(subresource.as_bytes().into()),
             Some((resource, "*")) => Self::Of(resource.as_bytes().into()),
-            // Not `pods`: nothing has a subresource without a name.
+            // `pods/` is not `pods`: it matches nothing, because no subresource has an empty name.
             Some((_, "")) => Self::Everywhere(Box::default()),
             Some((resource, subresource)) => {
                 Self::Exactly(resource.as_bytes().into(), subresource.as_bytes().into())

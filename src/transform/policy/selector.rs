@@ -1,14 +1,14 @@
 //! The one name that a list or watch may ask for: `fieldSelector=metadata.name=x` in its query.
 //!
-//! Follows `url.ParseQuery`, the decoding of `ListOptions` and `fields.ParseSelector`. Needed for lines of the text
-//! format alone, since in others `objectRef` has the name. A label selector that the server cannot read makes it forget
-//! the name; that is not looked into here, for such a request fails.
+//! Follows `url.ParseQuery`, the decoding of `ListOptions` and `fields.ParseSelector`. Only lines of the legacy text
+//! format need it; in other lines `objectRef` has the name. If the server cannot parse a label selector, it ignores
+//! the name; this file does not check that, because such a request fails.
 
 use std::borrow::Cow;
 
 use super::uri::digit;
 
-/// The name, if the query asks for one object and the server could read it.
+/// The name, if the query asks for one object and the server can parse the query.
 pub(super) fn name(query: &[u8]) -> Option<Vec<u8>> {
     let fields = parameter(query, b"fieldSelector")?;
     let number = |key| match parameter(query, key) {
@@ -23,7 +23,7 @@ pub(super) fn name(query: &[u8]) -> Option<Vec<u8>> {
     segment.then_some(name)
 }
 
-/// The first value of a parameter. What Go does not take as one is passed over.
+/// The first value of a parameter. Parts that Go does not accept as parameters are skipped.
 fn parameter(query: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     query.split(|byte| *byte == b'&').filter(|pair| !pair.contains(&b';')).find_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
@@ -32,7 +32,7 @@ fn parameter(query: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Undoes `+` and percent signs; `None` where Go finds an error.
+/// Decodes `+` and percent escapes; `None` where Go reports an error.
 fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
@@ -46,14 +46,14 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The value that a field selector wants `metadata.name` to have; of several the one whose term sorts first, as the
-/// server does it.
+/// The value that a field selector requires for `metadata.name`. Of several, the one whose term sorts first counts, as
+/// in the API server.
 fn exact(selector: &[u8]) -> Option<Vec<u8>> {
     let mut terms = terms(selector);
     terms.sort_unstable();
     let mut found = None;
     for term in terms.into_iter().filter(|term| !term.is_empty()) {
-        // No term at all may be unreadable.
+        // If any term cannot be parsed, the whole selector is invalid.
         let operator = term.iter().enumerate().position(|(at, byte)| {
             *byte == b'=' || *byte == b'!' && term.get(at + 1) == Some(&b'=')
         })?;
@@ -67,7 +67,7 @@ fn exact(selector: &[u8]) -> Option<Vec<u8>> {
     found
 }
 
-/// Cuts at commas that have no backslash before them.
+/// Splits at commas that are not escaped by a backslash.
 fn terms(selector: &[u8]) -> Vec<&[u8]> {
     let mut escaped = false;
     selector
@@ -79,7 +79,7 @@ fn terms(selector: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-/// Undoes the backslashes of a value; `None` where there is one too many, or one too few.
+/// Decodes the backslash escapes of a value; `None` if a backslash is missing or escapes nothing.
 fn value(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !text.iter().any(|byte| br"\,=".contains(byte)) {
         return Some(text.into());

@@ -1,6 +1,7 @@
-//! Rules that no request reaches, since an earlier one takes all that they could match.
+//! Finds shadowed rules: rules that no request reaches, because an earlier rule matches all their requests.
 //!
-//! What is said here is certain. Not everything that is so is said: each rule is compared with one earlier rule at a time.
+//! Every finding is certain, but not every shadowed rule is found: each rule is compared with one earlier rule at a
+//! time.
 
 use super::findings::Findings;
 use super::load::Typed;
@@ -46,7 +47,7 @@ pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
     }
 }
 
-/// Whether every request that `later` matches is matched by `earlier`.
+/// Whether `earlier` matches every request that `later` matches.
 pub(super) fn covers(earlier: &Rule, later: &Rule) -> bool {
     earlier.users.cover(&later.users)
         && earlier.groups.cover(&later.groups)
@@ -81,7 +82,7 @@ fn entry_covered(here: &[Kinds], entry: &Kinds) -> bool {
     })
 }
 
-/// Whether an entry takes all of its group.
+/// Whether an entry matches everything in its group.
 fn takes_all(entry: &Kinds) -> bool {
     entry.any_of.is_empty() || entry.names == Names::default() && entry.any_of.contains(&Kind::All)
 }

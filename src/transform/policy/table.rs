@@ -1,11 +1,12 @@
-//! Tables of keys and lists of texts out of the tree, with an error for what the API server would pass over in silence.
+//! Reads maps and lists of strings from the YAML tree, with an error for everything that the API server ignores
+//! silently.
 
 use std::collections::BTreeSet;
 
 use super::findings::{Findings, list, nearest};
 use super::yaml::{Node, Value};
 
-/// Keys that other formats have, and what they are called here; spelling alone does not lead there.
+/// Keys of other formats and their names here, which a comparison of spelling would not find.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("apigroup", "group"),
     ("apigroups", "group"),
@@ -17,16 +18,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("urls", "nonResourceURLs"),
 ];
 
-/// A table whose keys are all known.
+/// A map whose keys are all known.
 pub(super) struct Table<'n> {
     pub(super) line: u64,
     pub(super) place: String,
     entries: Vec<(&'static str, &'n Node)>,
-    /// Keys that were surely meant by one that is not known.
+    /// Known keys that a misspelt key certainly meant.
     meant: Vec<&'static str>,
 }
 
-/// A list of texts.
+/// A list of strings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words {
     pub(super) line: u64,
@@ -42,7 +43,7 @@ pub(super) struct Word {
 }
 
 impl<'n> Table<'n> {
-    /// `None` where the node is no table, which is reported.
+    /// Opens a node; reports an error and returns `None` if it is not a map.
     pub(super) fn open(
         node: &'n Node,
         place: String,
@@ -97,7 +98,7 @@ impl<'n> Table<'n> {
         self.entries.iter().find(|(name, _)| *name == key).map(|(_, node)| *node)
     }
 
-    /// A key that cannot be left out; `example` is a line that would do.
+    /// A required key. `example` is a line that would do.
     pub(super) fn need(
         &self,
         key: &'static str,
@@ -110,7 +111,7 @@ impl<'n> Table<'n> {
             Some(node) => (node.line, "empty"),
             None => (self.line, "missing"),
         };
-        // Where the key is written wrongly that was said.
+        // If the key is misspelt, that was already reported.
         if !self.meant.contains(&key) {
             let what = format!("`{key}` is {is}: write a line such as `{example}`");
             findings.error(line, &self.place, what);
@@ -118,12 +119,12 @@ impl<'n> Table<'n> {
         None
     }
 
-    /// The place of a key.
+    /// The place of a key, for messages.
     pub(super) fn at(&self, key: &str) -> String {
         if self.place.is_empty() { key.into() } else { format!("{}.{key}", self.place) }
     }
 
-    /// A list whose elements bound what a rule matches; without any it would match everything.
+    /// A list that restricts what a rule matches. Reports an empty one, because it restricts nothing.
     pub(super) fn bound(&self, key: &'static str, findings: &mut Findings) -> Words {
         let words = self.words(key, findings);
         if let Some(node) = self.get(key) {
@@ -144,7 +145,7 @@ impl<'n> Table<'n> {
         words
     }
 
-    /// A list of texts, empty where it is left out.
+    /// A list of strings; empty if the key is missing.
     pub(super) fn words(&self, key: &'static str, findings: &mut Findings) -> Words {
         let place = self.at(key);
         let Some(node) = self.get(key) else {
@@ -173,7 +174,7 @@ impl<'n> Table<'n> {
     }
 }
 
-/// An element of a list of texts.
+/// An element of a list of strings.
 fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
     let text = match &node.value {
         Value::Text(text) => text.clone(),

@@ -1,16 +1,16 @@
-//! What a URI asks for, read as kube-apiserver reads it.
+//! Finds the resource that a request URI names, as kube-apiserver does.
 //!
 //! Follows `pkg/endpoints/request/requestinfo.go` of k8s.io/apiserver step by step, with the prefixes of
-//! kube-apiserver: `api`, where the group is left out, and `apis`. The verb is known already.
+//! kube-apiserver: `api`, which has no group, and `apis`. The verb is already known.
 
 use std::borrow::Cow;
 
 use super::selector;
 
-/// Text as the server compares it: bytes, which a decoded path need not have in UTF-8.
+/// Text as the server compares it: bytes, because a decoded path need not be UTF-8.
 pub(super) type Text<'a> = Cow<'a, [u8]>;
 
-/// What a rule asks of a request for a resource.
+/// The attributes of a request for a resource that rules match.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Target<'a> {
     pub(super) group: Text<'a>,
@@ -20,10 +20,10 @@ pub(super) struct Target<'a> {
     pub(super) name: Text<'a>,
 }
 
-/// More segments than are looked at, so that counting them needs no more.
+/// Maximum number of segments that are read; more than this file ever looks at.
 const SEGMENTS: usize = 10;
 
-/// The resource that a decoded path names; `None` for a path that names none. `query` is what stands behind the `?`.
+/// The resource that a decoded path names; `None` if it names none. `query` is the text after the `?`.
 pub(super) fn target<'a>(path: &'a [u8], verb: &[u8], query: &[u8]) -> Option<Target<'a>> {
     let mut segments: [&'a [u8]; SEGMENTS] = [b""; SEGMENTS];
     let mut count = 0;
@@ -43,7 +43,8 @@ pub(super) fn target<'a>(path: &'a [u8], verb: &[u8], query: &[u8]) -> Option<Ta
     }
     // The version.
     parts = &parts[1..];
-    // Verbs that clients of long ago wrote into the path. By themselves the server refuses them before anything is audited.
+    // Legacy verbs in the path (`proxy`, `watch`). If nothing follows them, the server refuses the request before
+    // auditing.
     let proxy = parts[0] == b"proxy";
     let special = proxy || parts[0] == b"watch";
     parts = &parts[usize::from(special)..];
@@ -53,7 +54,7 @@ pub(super) fn target<'a>(path: &'a [u8], verb: &[u8], query: &[u8]) -> Option<Ta
     let mut namespace: &'a [u8] = b"";
     if let [b"namespaces", name, rest @ ..] = parts {
         namespace = name;
-        // What follows is a resource in the namespace, unless it is one of its own two subresources.
+        // A resource in the namespace follows, unless it is one of the namespace's own two subresources.
         if rest.first().is_some_and(|next| !matches!(*next, b"status" | b"finalize")) {
             parts = rest;
         }
@@ -78,7 +79,8 @@ fn trim(path: &[u8]) -> &[u8] {
     &path[start..end]
 }
 
-/// Undoes percent signs as in a path, where `+` is itself. What is no escape stays; the server refuses such a URI.
+/// Decodes percent escapes as in a path, where `+` stands for itself. Invalid escapes are kept; the server refuses
+/// such a URI.
 pub(super) fn decode(text: Text<'_>) -> Text<'_> {
     let Some(first) = memchr::memchr(b'%', &text) else { return text };
     let mut out = text[..first].to_vec();
@@ -100,7 +102,7 @@ pub(super) fn decode(text: Text<'_>) -> Text<'_> {
     Cow::Owned(out)
 }
 
-/// A hexadecimal digit's value.
+/// The value of a hexadecimal digit.
 pub(super) fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

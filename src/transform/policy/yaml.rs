@@ -1,4 +1,4 @@
-//! YAML, or JSON, as a tree that knows on which line everything stands.
+//! Parses YAML or JSON into a tree that knows the line of every node.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(super) enum Value {
     Number(String),
     Text(String),
     List(Vec<Node>),
-    /// Keys as often as they are written.
+    /// With duplicate keys.
     Map(Vec<(Key, Node)>),
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Key {
 }
 
 impl Value {
-    /// What it is, for errors.
+    /// The kind of the value, for error messages.
     pub(super) fn kind(&self) -> String {
         match self {
             Self::Null => "nothing".into(),
@@ -43,10 +43,10 @@ impl Value {
     }
 }
 
-/// The one document of a file; the error has the line and what is wrong there.
+/// Parses the single document of a file. The error has the line and the problem.
 pub(super) fn read(text: &str) -> Result<Node, (u64, String)> {
     let options = serde_saphyr::options! {
-        // Repeated keys are reported with their place in the policy.
+        // Duplicate keys are reported later, with their place in the policy.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Key {
 }
 
 impl<'de> Deserialize<'de> for Value {
-    // The reader bounds how deep this goes.
+    // The parser bounds the depth of this recursion.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Anything)
     }

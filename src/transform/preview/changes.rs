@@ -1,6 +1,6 @@
-//! Where two forms of one event differ, told without a byte of the earlier one.
+//! Finds the differences between two forms of an event, without showing a byte of the earlier form.
 
-/// A stretch that is gone, what stands in its place, and what is around it.
+/// A removed range, its replacement, and the text around it.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Change {
     pub(super) left: String,
@@ -11,12 +11,12 @@ pub(super) struct Change {
 
 /// Bytes shown on each side.
 const AROUND: usize = 40;
-/// As many bytes must agree for the two to be in step again.
+/// Number of bytes that must agree before the two forms count as aligned again.
 const ANCHOR: usize = 16;
-/// How far the later form is searched for that; what is put in a place is short.
+/// How far to search the later form for such a match; replacements are short.
 const ADDED: usize = 1024;
 
-/// The first changes, from left to right. Everything shown is of the later form.
+/// The first changes, from left to right. All text shown is from the later form.
 pub(super) fn changes(before: &[u8], after: &[u8], most: usize) -> Vec<Change> {
     let mut found = Vec::new();
     let (mut at, mut to) = (0, 0);
@@ -40,7 +40,7 @@ pub(super) fn changes(before: &[u8], after: &[u8], most: usize) -> Vec<Change> {
     found
 }
 
-/// How much to pass over on both sides until they agree again.
+/// The number of bytes to skip in each form until they agree again.
 fn next(before: &[u8], after: &[u8]) -> (usize, usize) {
     let furthest = after.len().saturating_sub(ANCHOR).min(ADDED);
     for added in 0..=furthest {
@@ -51,7 +51,7 @@ fn next(before: &[u8], after: &[u8]) -> (usize, usize) {
             return (removed, added);
         }
     }
-    // Near the end there is less to go by.
+    // Too few bytes are left for a match, so the end is compared backwards.
     let same = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
     (before.len() - same, after.len() - same)
 }

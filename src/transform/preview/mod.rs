@@ -1,7 +1,9 @@
-//! What the steps do to a recorded log, counted, with a few examples: so that a policy can be judged before it ships.
+//! Preview (dry run): counts what the transform steps would do to a recorded log, with a few examples, so that an
+//! operator can judge a policy before it ships.
 //!
-//! Of an event as it was, nothing is shown that may be a secret: only its verb, kind of object, namespace and stage, and
-//! how many bytes are gone where. What stands around them is taken from the event as it leaves.
+//! A removed value may be a secret, so the original event is shown only by its verb, kind of object, namespace and
+//! stage, and by how many bytes were removed where. The text around a change is taken from the event as it would
+//! leave the node.
 
 use std::fmt;
 
@@ -13,7 +15,7 @@ mod changes;
 
 use changes::{Change, changes};
 
-/// Why an event does not leave the node.
+/// Why an event is dropped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dropped {
     Level,
@@ -21,28 +23,28 @@ pub(crate) enum Dropped {
     Where,
 }
 
-/// What was done to one event.
+/// What the steps did to one event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
     pub(crate) dropped: Option<Dropped>,
     /// The level it was lowered to.
     pub(crate) lowered: Option<Level>,
     pub(crate) managed_fields: bool,
-    /// Values blanked by redaction.
+    /// Number of values replaced by redaction.
     pub(crate) blanked: usize,
     pub(crate) shrunk: Option<Cuts>,
-    /// The filter failed on it, so it was kept.
+    /// The `where` filter failed on the event, so it was kept.
     pub(crate) filter_failed: bool,
 }
 
-/// One line of the table, and what stands under it.
+/// One row of the table, with its examples.
 #[derive(Default)]
 struct Row {
     events: u64,
     examples: Vec<String>,
 }
 
-/// The rows in their order.
+/// The rows, in the order of the table.
 #[derive(Clone, Copy)]
 enum Step {
     Level,
@@ -70,10 +72,10 @@ const STEPS: [(Step, &str); 10] = [
     (Step::Untouched, "untouched"),
 ];
 
-/// Counts what is fed to it.
+/// Counts the events given to [`TransformPreview::add`].
 pub(crate) struct TransformPreview {
     rows: [Row; STEPS.len()],
-    /// Examples kept of each step.
+    /// Examples kept for each step.
     examples: usize,
     events: u64,
     bytes_before: u64,
@@ -95,7 +97,7 @@ impl TransformPreview {
         }
     }
 
-    /// Takes an event as it was and as it leaves, `None` if it does not.
+    /// Adds an event as it was (`before`) and as it would leave the node (`after`; `None` if it is dropped).
     pub(crate) fn add(&mut self, before: &Record<'_>, after: Option<&[u8]>, done: &Done) {
         self.events += 1;
         self.bytes_before += before.line.len() as u64;
@@ -133,7 +135,7 @@ fn acted(step: Step, done: &Done, before: &[u8], after: Option<&[u8]>) -> bool {
     }
 }
 
-/// An event in a few lines.
+/// A few lines that show one event.
 fn example(before: &Record<'_>, after: Option<&[u8]>) -> String {
     let f = &before.event.fields;
     let word = |span| before.text(span).map(|text| shown(&text)).unwrap_or_default();
@@ -150,10 +152,10 @@ fn example(before: &Record<'_>, after: Option<&[u8]>) -> String {
     head + &lengths + &lines.collect::<String>()
 }
 
-/// Changes shown of one event.
+/// Number of changes shown for one event.
 const SHOWN: usize = 3;
 
-/// A text from an event on a terminal: without what could steer it, and not for ever.
+/// A text from an event, safe for a terminal: control characters are replaced and its length is limited.
 fn shown(text: &str) -> String {
     text.chars().take(48).map(|char| if char.is_control() { '.' } else { char }).collect()
 }

@@ -1,4 +1,5 @@
-//! What an element says of itself and the next: command lines come as arrays of words.
+//! Handles the elements of arrays. A command line is often an array of words, where one element determines the
+//! meaning of the next.
 
 use super::custom::Ruling;
 use super::frame::Flags;
@@ -10,7 +11,7 @@ use crate::event::text;
 use crate::event::walk::string_end;
 
 impl Walk<'_> {
-    /// Deals with an element; answers where it ends, or where to go on inside of it.
+    /// Handles one element. Returns the end of it, or the place inside it where the walk goes on.
     pub(super) fn element(&mut self, at: usize) -> Option<usize> {
         let flags = self.flags();
         if flags.has(Flags::EVERY) {
@@ -27,7 +28,7 @@ impl Walk<'_> {
         if self.line.get(at) != Some(&b'"') {
             let numbers = flags.has(Flags::HOT) && flags.has(Flags::NUMBERS);
             if let Some(end) = scalar_end(self.line, at).filter(|_| numbers) {
-                // A short number may count something.
+                // A short number may be a count.
                 let written = str::from_utf8(&self.line[at..end]).unwrap_or_default();
                 if !is_short_measure(written) {
                     return self.named(at, Name::Header, flags);

@@ -1,4 +1,5 @@
-//! The value that a text gives to a name: `password=x`, `"token": "x"`, `--api-key x`, `Authorization: x`, in YAML and XML too.
+//! Finds the value that a text assigns to a name: `password=x`, `"token": "x"`, `--api-key x`, `Authorization: x`, in
+//! YAML and XML too.
 
 use std::ops::Range;
 
@@ -7,9 +8,10 @@ use super::secret_names::{Name, beside, prose};
 use super::values::{is_literal, is_prose};
 use super::{field_error, markup, paired, parted};
 
-/// Where the value of the name at `name` stands; empty stretches are none. Answers the end of a block of lines below it.
+/// Calls `each` with the places of the value of the name at `name`; empty ranges do not count. Returns the end of an
+/// indented block below the name, if there is one.
 ///
-/// The text is given with whether it has lines, as a file has.
+/// `lines` says whether the text has several lines, as a file has.
 pub(super) fn value(
     (text, lines): (&[u8], bool),
     name: Range<usize>,
@@ -45,7 +47,7 @@ pub(super) fn value(
         each(from..from + rest[..length].trim_ascii_end().len());
         return None;
     }
-    // `password: |` or nothing: lines of YAML follow.
+    // `password: |` or nothing after the colon: lines of YAML follow.
     let mark = rest.iter().take_while(|byte| b"|>+-0123456789 \t\r".contains(byte)).count();
     if rest.get(mark) == Some(&b'\n') {
         match rest.trim_ascii_start().first() {
@@ -59,7 +61,7 @@ pub(super) fn value(
     if judged == Name::Mention && str::from_utf8(line_of(rest)).is_ok_and(is_prose) {
         return None;
     }
-    // In the middle of a sentence a word of small letters, with others behind it, is one of the sentence.
+    // In the middle of a sentence, a lower-case word that is followed by another one belongs to the sentence.
     let word = rest.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
     let sentence = text[name.end..from].starts_with(b":")
         && name.start > 0
@@ -81,7 +83,8 @@ pub(super) fn value(
     None
 }
 
-/// The end of a map or list of YAML in one line, which is secret as a whole where its name is; `None` if it is no such.
+/// The end of a YAML flow map or list in one line, which is secret as a whole if its name is; `None` if it is not
+/// one.
 fn braces(text: &[u8], from: usize, judged: Name) -> Option<usize> {
     let close = match text.get(from)? {
         b'{' if text.get(from + 1) != Some(&b'{') => b'}',
@@ -89,13 +92,13 @@ fn braces(text: &[u8], from: usize, judged: Name) -> Option<usize> {
         _ => return None,
     };
     if !judged.is_hot() {
-        // What is in it says by itself what it is.
+        // Its members are judged by their own names.
         return Some(from);
     }
     let line = &text[from..];
     let line = line_of(line);
     let end = memchr::memrchr(close, line)?;
-    // `{ expire: False }`
+    // Only literals, as in `{ expire: False }`.
     let inside = str::from_utf8(&line[1..end]).unwrap_or_default();
     let plain = inside
         .split(',')
@@ -103,7 +106,7 @@ fn braces(text: &[u8], from: usize, judged: Name) -> Option<usize> {
     Some(if plain { from } else { from + end + 1 })
 }
 
-/// Length of what quotes glue to a value: `--from-literal=key='a b'`.
+/// Length of a quoted part that is attached to a value: `--from-literal=key='a b'`.
 fn glued(rest: &[u8], length: usize) -> usize {
     let quote = match rest.get(length) {
         Some(quote @ (b'\'' | b'"')) if length > 0 && rest[length - 1] == b'=' => *quote,
@@ -112,32 +115,33 @@ fn glued(rest: &[u8], length: usize) -> usize {
     memchr::memchr(quote, &rest[length + 1..]).map_or(0, |end| end + 1)
 }
 
-/// Whether a name is one of a header whose value has several words.
+/// Whether a name is that of a header whose value has several words.
 fn is_header(name: &[u8]) -> bool {
     [&b"authorization"[..], b"cookie", b"cookies"].iter().any(|end| {
         name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end)
     })
 }
 
-/// Whether a name is the first word of its line, behind the dash of a list perhaps.
+/// Whether a name is the first word of its line, apart from the dash of a list item.
 pub(super) fn begins_line(text: &[u8], name: usize) -> bool {
     let marks =
         text[..name].iter().rev().take(LINE).take_while(|byte| b" \t-\"'".contains(byte)).count();
     let before = &text[..name - marks];
-    // In a script a line may end with an escape.
+    // In a script, a line may end with an escaped newline.
     before.last().is_none_or(|byte| *byte == b'\n') || before.ends_with(b"\\n")
 }
 
-/// The line that a text begins with.
+/// The first line of a text, up to [`LINE`] bytes.
 pub(super) fn line_of(text: &[u8]) -> &[u8] {
     let near = &text[..text.len().min(LINE)];
     &near[..memchr::memchr(b'\n', near).unwrap_or(near.len())]
 }
 
-/// Bytes of a line that are looked at, so that hostile texts cost what their length costs.
+/// Bytes of a line that are looked at; the limit keeps the cost linear in the length of a hostile text.
 const LINE: usize = 1024;
 
-/// Length of a value that goes on to the end of its line, without a comment behind it. A shell's assignment ends with its word.
+/// Length of a value that extends to the end of its line, without a trailing comment. A shell assignment ends with
+/// its word.
 fn to_line_end(rest: &[u8], colon: bool) -> usize {
     let line = line_of(rest);
     let line = &line[..memchr::memmem::find(line, b" #").unwrap_or(line.len())];
@@ -153,14 +157,14 @@ fn to_line_end(rest: &[u8], colon: bool) -> usize {
     }
 }
 
-/// A value in quotes, before which a letter may say of what kind it is: `N'x'`, `b"x"`, `@"x"`.
+/// A value in quotes. A letter before the quote may give its kind: `N'x'`, `b"x"`, `@"x"`.
 pub(super) fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
     let kind = text.get(from).is_some_and(|byte| b"NnbrufLe@!".contains(byte))
         && matches!(text.get(from + 1), Some(b'\'' | b'"'));
     let from = from + usize::from(kind);
     let (backslashes, quote) = opening(text.get(from..)?);
     let (start, quote) = (from + backslashes + 1, quote?);
-    // TOML and Python: three quotes hold several lines.
+    // TOML and Python: triple quotes hold several lines.
     if backslashes == 0 && text[start..].starts_with(&[quote, quote]) {
         let start = start + 2;
         let end = memchr::memmem::find(&text[start..], &[quote, quote, quote]);
@@ -182,7 +186,7 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
     let (backslashes, quote) = opening(text.get(name.end..)?);
     let is_quoted = quote.is_some();
     let mut end = if is_quoted { name.end + backslashes + 1 } else { name.end };
-    // `config["password"] = "x"`, `requirepass[0]`
+    // Subscripts: `config["password"] = "x"`, `requirepass[0]`.
     let inside = name.start > 0 && text[name.start - 1] == b'[';
     end += text[end.min(text.len())..]
         .iter()
@@ -192,7 +196,7 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
     let flag = text[name.clone()].starts_with(b"-");
     match at(sign)? {
         b'!' | b'=' if at(sign + 1) == Some(b'=') => {
-            // What a secret is compared with.
+            // A comparison with the secret.
             let value = blanks(sign + 2 + usize::from(at(sign + 2) == Some(b'=')));
             opening(&text[value.min(text.len())..]).1.map(|_| value)
         }
@@ -222,9 +226,9 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
             Some(sign + 3)
         }
         b',' if flag => Some(blanks(sign + 1)),
-        // Erlang: `{default_pass, <<"x">>}`
+        // Erlang: `{default_pass, <<"x">>}`.
         b',' if text[blanks(sign + 1)..].starts_with(b"<<\"") => Some(blanks(sign + 1) + 2),
-        // An argument behind the name: `define('PASSWORD', 'x')`.
+        // An argument after the name: `define('PASSWORD', 'x')`.
         b',' if is_quoted
             && is_argument(text, name)
             && opening(&text[blanks(sign + 1)..]).1.is_some() =>
@@ -236,20 +240,21 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<usize> {
     }
 }
 
-/// Whether a name in quotes is the first argument of a call.
+/// Whether a quoted name is the first argument of a call.
 fn is_argument(text: &[u8], name: &Range<usize>) -> bool {
     let before = text[..name.start].trim_ascii_end();
     let quotes = before.iter().rev().take_while(|byte| b"\\\"'`".contains(byte)).count();
     before[..before.len() - quotes].trim_ascii_end().ends_with(b"(")
 }
 
-/// Backslashes and the quote behind them that a text begins with.
+/// The number of backslashes that a text begins with, and the quote after them.
 pub(super) fn opening(text: &[u8]) -> (usize, Option<u8>) {
     let backslashes = text.iter().take_while(|byte| **byte == b'\\').count();
     (backslashes, text.get(backslashes).copied().filter(|byte| b"\"'`".contains(byte)))
 }
 
-/// Where the quote stands that closes what began at `start`: one that is escaped no more than the opening one.
+/// The place of the quote that closes the string begun at `start`. It has no more backslashes before it than the
+/// opening one.
 pub(super) fn closing(text: &[u8], start: usize, quote: u8, backslashes: usize) -> usize {
     for found in memchr::memchr_iter(quote, &text[start..]) {
         let before = text[start..start + found].iter().rev().take_while(|byte| **byte == b'\\');
@@ -261,7 +266,8 @@ pub(super) fn closing(text: &[u8], start: usize, quote: u8, backslashes: usize) 
     text.len()
 }
 
-/// Length of a value without quotes. Punctuation behind it is none of it, brackets that it opened are.
+/// Length of an unquoted value, without trailing punctuation. A closing bracket belongs to it if the value opened
+/// one.
 fn bare(rest: &[u8]) -> usize {
     let end = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`&;<>".contains(byte);
     let mut length = rest.iter().position(end).unwrap_or(rest.len());
@@ -279,9 +285,10 @@ fn bare(rest: &[u8]) -> usize {
     length - trimmed
 }
 
-/// The lines below a YAML key that are indented further: all of a literal block, the values of others.
+/// Handles the lines below a YAML key that are indented further: a literal block as a whole, or the values of other
+/// lines.
 ///
-/// Answers where they end.
+/// Returns where they end.
 fn block(
     text: &[u8],
     key: usize,

@@ -1,4 +1,5 @@
-//! Long runs of base64: keys, tokens, certificates, archives. What a name or a path looks like is told apart.
+//! Finds long runs of base64 that look random: keys, tokens, certificates, archives. Names and paths are told apart
+//! from them.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
 
-/// What a base64 text stands for, whichever alphabet, padding and line breaks it has.
+/// Decodes base64 with either alphabet, with or without padding and line breaks.
 pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let plain: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     GeneralPurpose::new(&STANDARD, LENIENT)
@@ -22,7 +23,7 @@ pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// What a byte is in a run.
+/// The class of a byte in a run.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Class {
     Outside,
@@ -40,7 +41,7 @@ static CLASSES: [Class; 256] = {
             b'A'..=b'Z' => Class::Upper,
             b'a'..=b'z' => Class::Lower,
             b'0'..=b'9' => Class::Digit,
-            // A backslash stands before a slash where JSON escapes it.
+            // JSON may escape a slash with a backslash.
             b'+' | b'/' | b'-' | b'_' | b'\\' => Class::Sign,
             _ => Class::Outside,
         };
@@ -53,12 +54,12 @@ pub(super) fn inside(byte: u8) -> bool {
     CLASSES[byte as usize] != Class::Outside
 }
 
-/// Whether a run deserves a look: it looks random, and what a list goes on with does not count.
+/// Whether a run may be a secret: it looks random and is not a `continue` token of a list.
 pub(super) fn is_secret(run: &[u8]) -> bool {
     looks_random(run) && !is_continue(run)
 }
 
-/// Hands out the runs that look random, in their order.
+/// Calls `each` with the runs that look random, in order.
 pub(super) fn runs(text: &[u8], mut each: impl FnMut(Range<usize>)) {
     look(text, |found| match found {
         Found::Run(run) if looks_random(&text[run.clone()]) => each(run),
@@ -78,23 +79,23 @@ fn capitals(run: &[u8]) -> bool {
     }) || all > 1
 }
 
-/// Whether some stretch looks random: a path can lead up to it, and letters of escapes stand between.
+/// Whether some part of a run looks random. A path may precede that part, and letters of escapes may interrupt it.
 fn looks_random(run: &[u8]) -> bool {
     if !capitals(run) {
-        // Most are identifiers.
+        // Most runs without capitals are identifiers.
         return false;
     }
     if !run.contains(&b'\\') {
         return run.windows(RUN).step_by(8).any(changes_often);
     }
-    // All of it is ASCII. `&`, which the server escapes, is no part of a run.
+    // All of it is ASCII. `&`, which the API server escapes, is not part of a run.
     str::from_utf8(run).is_ok_and(|run| {
         let random = |part: &str| part.as_bytes().windows(RUN).any(changes_often);
         run.contains(r"\/") || run.split(r"\u0026").any(random)
     })
 }
 
-/// Case and digits change from byte to byte in what is random, from word to word in names and paths.
+/// Whether case and digits change often: from byte to byte in random text, from word to word in names and paths.
 fn changes_often(run: &[u8]) -> bool {
     let (mut upper, mut lower, mut digit, mut changes, mut pairs) = (0, 0, 0, 0, 0);
     let mut last = Class::Outside;
@@ -113,11 +114,11 @@ fn changes_often(run: &[u8]) -> bool {
         last = class;
     }
     let mixed = upper > 1 && lower > 1 && changes * 10 >= (upper + lower + digit) * 3;
-    // Of names in camel case each word has one capital letter, and few end with digits.
+    // A name in camel case has one capital letter per word and rarely ends with digits.
     mixed && (digit > 2 || pairs > 2 || digit > 0 && pairs > 1)
 }
 
-/// The end of a run and of the lines that go on with it: base64 is often wrapped.
+/// The range of a run and of the lines that continue it; base64 is often wrapped.
 pub(super) fn with_lines(text: &[u8], run: Range<usize>) -> Range<usize> {
     let padding = |at: usize| at + text[at..].iter().take_while(|byte| **byte == b'=').count();
     let mut end = padding(run.end);
@@ -135,17 +136,17 @@ pub(super) fn with_lines(text: &[u8], run: Range<usize>) -> Range<usize> {
     }
 }
 
-/// What a list goes on from; the server and its clients write it into every long one.
+/// The beginning of every `continue` token, in base64. The API server and its clients write one for every long list.
 const CONTINUE: &[u8] = b"eyJ2IjoibWV0YS5rOHMuaW8v";
 
-/// Whether base64 of JSON, from its first byte on, is the server's word for where a list goes on.
+/// Whether a run of base64, from its first byte on, is the API server's `continue` token of a list.
 pub(super) fn is_continue(run: &[u8]) -> bool {
     run.starts_with(CONTINUE)
 }
 
-/// Certificates are public, wrapped in base64 once more or not, and so are places in lists.
+/// Whether a run is public: a certificate (possibly encoded in base64 twice), or a `continue` token.
 pub(super) fn is_public(run: &[u8]) -> bool {
-    // `-----BEGIN CERT`
+    // `-----BEGIN CERT` in base64.
     is_continue(run)
         || run.starts_with(b"LS0tLS1CRUdJTiBDRVJU")
             && decoded(run).is_some_and(|pem| memchr::memmem::find(&pem, b"PRIVATE").is_none())
@@ -176,7 +177,7 @@ mod tests {
         }
     }
 
-    /// One byte after the other.
+    /// A reference implementation that looks at one byte after the other.
     fn slowly(text: &[u8]) -> Vec<Range<usize>> {
         let mut all = Vec::new();
         let mut start = 0;

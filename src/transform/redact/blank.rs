@@ -1,7 +1,7 @@
-//! How something is blanked: the edits of a walk.
+//! Writes the edits that redact (mask or hash) what the walk found.
 //!
-//! Where a member is blanked because of what stands around it, the edit covers its key too. It then holds whatever was
-//! found inside before, for of two edits the outer one counts.
+//! If a member is redacted because of the text around it, the edit covers its key too. That outer edit replaces the
+//! edits already made inside it, because [`Edits::apply`] ignores inner edits.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,24 +18,24 @@ use crate::event::text;
 use crate::event::walk::string_end;
 use crate::transform::edit::Edits;
 
-/// What became of a text that may be JSON.
+/// The result for a text that may be JSON.
 pub(super) enum Inner {
     Same,
     Changed(Vec<u8>),
     Unreadable,
-    /// There is something in it, and too much of it, or too much JSON around it.
+    /// It has hits, and too many of them, or too many levels of JSON in strings.
     TooDeep,
 }
 
 impl Walk<'_> {
-    /// Blanks one value, quotes or brackets included. `data` says that it is base64.
+    /// Redacts one value, including its quotes or brackets. `data` says that it is base64.
     pub(super) fn blank(&mut self, at: Range<usize>, data: bool) {
         if let Some(with) = token(self.redaction, &self.line[at.clone()], data) {
             self.edits.replace(at, with.as_bytes());
         }
     }
 
-    /// Blanks a member of which only the beginning is known; answers where it ends.
+    /// Redacts a member whose end is not yet known; returns its end.
     pub(super) fn blank_member(&mut self, key: usize, at: usize, data: bool) -> Option<usize> {
         let end = self.over(at)?;
         if let Some(with) = token(self.redaction, &self.line[at..end], data) {
@@ -47,7 +47,7 @@ impl Walk<'_> {
         Some(end)
     }
 
-    /// Appends a key, from its quote to its value.
+    /// Appends a key, from its quote up to its value, with secrets in the key replaced.
     fn write_key(&self, key: usize, at: usize, out: &mut Vec<u8>) -> Option<()> {
         if !self.any_hit(&(key..at)) {
             out.extend_from_slice(&self.line[key..at]);
@@ -66,7 +66,7 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Blanks all values below a key, whose own keys stay; answers where they end.
+    /// Redacts all values below a key and keeps their keys; returns where the value ends.
     pub(super) fn blank_tree(&mut self, key: usize, at: usize) -> Option<usize> {
         let data = name(self.line.get(key + 1..string_end(self.line, key + 1)?)?);
         let data = !data.eq_ignore_ascii_case("stringData");
@@ -84,8 +84,8 @@ impl Walk<'_> {
         Some(end)
     }
 
-    /// Appends the object that begins at `from` with its values blanked, and answers where it ends; `None` if it cannot be
-    /// read.
+    /// Appends the object that begins at `from` with its values redacted, and returns its end; `None` if it cannot be
+    /// parsed.
     fn values(&self, from: usize, data: bool, out: &mut Vec<u8>) -> Option<usize> {
         let line = self.line;
         out.push(b'{');
@@ -113,7 +113,7 @@ impl Walk<'_> {
         Some(at + 1)
     }
 
-    /// Blanks what is secret in the text of a string, given without its quotes. `json` says that it must be JSON.
+    /// Redacts the secrets in the text of a string, given without its quotes. `json` says that it must be JSON.
     pub(super) fn text(&mut self, at: Range<usize>, flags: Flags, json: bool) {
         let inside = flags.has(Flags::SECRET) && self.line[at.clone()].starts_with(b"{");
         let look = json || inside || flags.has(Flags::EVERY);
@@ -149,10 +149,11 @@ impl Walk<'_> {
         }
     }
 
-    /// Blanks parts of a string's text; what is around them stays as it is written.
+    /// Redacts parts of a string's text. The text around them is kept as it was written.
     pub(super) fn blank_parts(&mut self, at: Range<usize>, text: &str, parts: &[Range<usize>]) {
         let Some(written) = written::places(&self.line[at.clone()], parts) else {
-            // Of broken characters nobody knows where they stood.
+            // The text has invalid characters, so the written places of the parts are unknown. The whole text is
+            // written anew.
             let mut out = Vec::new();
             escape_json(&self.redaction.replaced(text, parts), &mut out);
             return self.edits.replace(at, &out);
@@ -164,13 +165,13 @@ impl Walk<'_> {
         }
     }
 
-    /// Redacts JSON inside of a string.
+    /// Redacts JSON inside a string.
     fn inner(&self, text: &str, flags: Flags, json: bool) -> Inner {
         let mut hits = self.redaction.screen.hits(text.as_bytes());
         if hits.overflow {
             return Inner::TooDeep;
         }
-        // Whether it is JSON shows only where all of it is read.
+        // Only reading all of it shows whether it is JSON.
         hits.structural |= json;
         if hits.is_empty() && !json && !flags.everything() {
             return Inner::Same;
@@ -196,7 +197,7 @@ impl Walk<'_> {
     }
 }
 
-/// What takes the place of a value as it is written; `None` for one that holds nothing, or was blanked before.
+/// The replacement for a value as it is written; `None` if the value is empty or already redacted.
 fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Cow<'static, str>> {
     if matches!(written, b"null" | b"{}" | b"[]" | b"\"\"") {
         return None;
@@ -221,7 +222,7 @@ fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Cow<'stati
 }
 
 impl Redaction {
-    /// A text with what is secret in it replaced; `None` if nothing is.
+    /// A text with its secrets replaced; `None` if it has none.
     pub(super) fn masked(&self, text: &str, context: &Context<'_>) -> Option<String> {
         match self.found(text, context) {
             Secrets::All => Some(self.mode.token(text.as_bytes()).into_owned()),
@@ -230,7 +231,7 @@ impl Redaction {
         }
     }
 
-    /// What is secret in a text, by itself or by the operator's rules.
+    /// The secrets in a text, found by their shape or by the operator's rules.
     pub(super) fn found(&self, text: &str, context: &Context<'_>) -> Secrets {
         if context.keeps(text) {
             return Secrets::None;
@@ -244,12 +245,12 @@ impl Redaction {
         if parts.is_empty() { Secrets::None } else { Secrets::Parts(parts) }
     }
 
-    /// Whether anything in a text is secret by itself.
+    /// Whether a text contains a secret, without regard to the operator's rules.
     pub(super) fn finds(&self, text: &str) -> bool {
         secrets(&self.screen, text) != Secrets::None
     }
 
-    /// A text with some stretches replaced.
+    /// A text with these ranges replaced by tokens.
     pub(super) fn replaced(&self, text: &str, parts: &[Range<usize>]) -> String {
         let mut out = String::with_capacity(text.len());
         let mut done = 0;

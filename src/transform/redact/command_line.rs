@@ -1,6 +1,6 @@
-//! Command lines, read word by word: the passwords in short flags, and those that stand as words at some place.
+//! Reads command lines word by word and finds the passwords in short flags and in positional arguments.
 //!
-//! What each program does with its words is in `programs.rs`.
+//! `programs.rs` lists the programs and how each takes its secrets.
 
 use std::ops::Range;
 
@@ -8,35 +8,35 @@ use super::name_words::in_name;
 use super::programs::Program;
 use super::secret_names::{Name, judge};
 
-/// A command line, read word by word.
+/// The state while a command line is read word by word.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CommandLine {
     program: Option<&'static Program>,
-    /// What the flag before says of the next word.
+    /// The kind of the last flag, if its value is the next word.
     next: Option<Next>,
-    /// Words to pass over, and words that are secrets behind those.
+    /// Number of words to skip, and number of words after those that are secrets.
     left: (usize, usize),
-    /// It stands in another one, up to a bracket or a backquote: `$(openssl passwd x)`.
+    /// The command is inside another one and ends at a bracket or a backquote: `$(openssl passwd x)`.
     inside: bool,
-    /// The program of that one.
+    /// The program of the outer command.
     outer: Option<&'static Program>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Next {
-    /// The program's own flag.
+    /// A flag of the program itself.
     Own,
-    /// A flag with such a name.
+    /// A flag with a suspicious name.
     Named(Name),
 }
 
 impl CommandLine {
-    /// Whether words have to be looked at although the screen saw nothing in them.
+    /// Whether words have to be read although the prefilter has no hit in them.
     pub(super) fn is_open(&self) -> bool {
         self.program.is_some() || self.next.is_some()
     }
 
-    /// The secret of the next word, which is given without the quotes around it.
+    /// The secret part of the next word. The word is given without the quotes around it.
     pub(super) fn word(&mut self, word: &str) -> Option<Range<usize>> {
         let opened = ["$(", "`", "("].iter().find_map(|open| word.strip_prefix(open));
         if let Some(program) = opened.and_then(Program::named) {
@@ -83,7 +83,7 @@ impl CommandLine {
         }
         if flag {
             if program.batch.is_some_and(|letter| word.contains(letter)) {
-                // With `-n` there is no file before them.
+                // With `-n` no file precedes them.
                 self.left = (1 + usize::from(!word.contains('n')), 1);
             }
             self.flagged(word);
@@ -117,7 +117,7 @@ impl CommandLine {
         }
     }
 
-    /// The secret of a word that the program takes for one, from a place on.
+    /// The secret part of a word that the program takes as a secret, from place `from` on.
     fn own(&self, word: &str, from: usize) -> Option<Range<usize>> {
         let from = from + word[from..].bytes().take_while(|byte| b"\"'".contains(byte)).count();
         let word = word.trim_end_matches(['"', '\'']);
@@ -128,7 +128,7 @@ impl CommandLine {
         let sign = self.program.and_then(|program| program.sign);
         let skip = match sign {
             Some(sign) => value.find(sign)? + 1,
-            // `token=x`, `pass:x`, `user/pass@host`
+            // `token=x`, `pass:x`, `user/pass@host`.
             None => match value.split_once(['=', ':', '/']) {
                 Some(("username" | "role" | "role_id" | "method" | "path" | "user", _))
                     if value.contains('=') =>
@@ -152,12 +152,13 @@ impl CommandLine {
     }
 }
 
-/// Whether a word names a program that is given secrets in ways of its own.
+/// Whether a word is the name of a program that takes secrets as arguments.
 pub(super) fn is_program(word: &str) -> bool {
     word.len() < 24 && Program::named(word).is_some()
 }
 
-/// Finds the secrets of a command line that begins with the name of a program. Answers where it ends, if it does.
+/// Finds the secrets of a command line that begins with the name of a program. Returns where the command line ends;
+/// `None` if no known program begins here.
 pub(super) fn secrets(line: &str, mut each: impl FnMut(Range<usize>)) -> Option<usize> {
     let name = line.bytes().take(32).take_while(|byte| in_name(*byte)).count();
     Program::named(line.get(..name)?)?;
@@ -176,7 +177,7 @@ pub(super) fn secrets(line: &str, mut each: impl FnMut(Range<usize>)) -> Option<
     Some(end)
 }
 
-/// The words of a command line; quotes hold blanks together.
+/// The words of a command line; a quoted part is one word.
 fn words(line: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = line.as_bytes();
     let mut at = 0;

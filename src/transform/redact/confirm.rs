@@ -1,4 +1,4 @@
-//! A second look at each place that the screen found, which costs little: most are something harmless.
+//! Confirms the hits of the prefilter: a second, cheap check of each place. Most hits are harmless.
 
 use super::base64_runs::is_continue;
 use super::markup::tag_of;
@@ -6,10 +6,10 @@ use super::name_words::in_name;
 use super::patterns::What;
 use super::secret_names::{Name, judge_bytes};
 
-/// Bytes looked at before and behind a place, so that hostile lines cost what their length costs.
+/// Bytes looked at before and after a place; the limit keeps the cost linear in the length of a hostile line.
 const LONGEST: usize = 128;
 
-/// Looks at a place once more. Says no only where no other file of this room would do anything about it.
+/// Checks one place again. Returns false only where no other file of this module would redact anything because of it.
 pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool) -> bool {
     let rest = &text[at..];
     match what {
@@ -27,7 +27,7 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
                     .any(|kind| memchr::memmem::find(&rest[..rest.len().min(64)], kind).is_some())
         }
         What::Escape => {
-            // `<`, `>`, `&` and control characters are escaped by the server; no word needs them.
+            // The API server escapes `<`, `>`, `&` and control characters; no word needs other escapes.
             let plain = matches!(
                 rest.get(4..6),
                 Some(b"3c" | b"3e" | b"26" | b"3C" | b"3E" | [b'0' | b'1', _])
@@ -36,7 +36,7 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
             *structural |= escape;
             escape
         }
-        // Only says where others are.
+        // Only marks the beginning of a command line.
         What::Commands => false,
         What::Signature => signs(text[..at].last()),
         What::Scheme
@@ -56,12 +56,13 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
     }
 }
 
-/// Whether the name of a parameter can go on behind a byte: `&`, which may be written `\u0026` or `&amp;`, or a part of its name.
+/// Whether the byte before a name can precede a parameter's name: `&` (which may be written `\u0026` or `&amp;`), or
+/// a part of the name.
 pub(super) fn signs(before: Option<&u8>) -> bool {
     before.is_some_and(|byte| b"?&-6;".contains(byte))
 }
 
-/// Names and values that stand in every other event, and words of prose.
+/// Rejects names and values that occur in every other event, and words of prose.
 fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
     let key = text[at..].get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"key"));
     if key && !behind_key(text, at) {
@@ -71,17 +72,17 @@ fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
         // An API group.
         return false;
     }
-    // Longer names are none that are told apart here.
+    // Longer names are not distinguished here.
     let count = |byte: &&u8| in_name(**byte);
     let start = at - text[..at].iter().rev().take(LONGEST).take_while(count).count();
     let end = at + text[at..].iter().take(LONGEST).take_while(count).count();
-    // The letter of an escape is no part of the name behind it.
+    // The letter of an escape does not belong to the name after it.
     let escape =
         start > 0 && text[start - 1] == b'\\' && b"nrt".contains(&text[start]) && start < at;
     let start = start + usize::from(escape);
     let (name, before, behind) = (&text[start..end], &text[..start], &text[end..]);
     if name == b"credential-id" && before.ends_with(b"authentication.kubernetes.io/") {
-        // In `extra`, which is looked at anyway.
+        // In `extra`, which is redacted by its own rule.
         return false;
     }
     let field = before.ends_with(b"\"f:");
@@ -91,7 +92,7 @@ fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
         let matters = || long || judge_bytes(name) != Name::Plain || is_program(name);
         return means(name, before, behind) && matters();
     }
-    // The name is all there is in its string, but for the mark of a managed field.
+    // The name is the whole string, apart from the `f:` of a managed field.
     *structural |= name == b"Secret" || name == b"SecretList";
     if matches!(behind.get(1), Some(b',' | b']' | b'}')) {
         let any = name.starts_with(b"Secret") || judge_bytes(name) != Name::Plain;
@@ -103,8 +104,8 @@ fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
     judge_bytes(name) != Name::Plain
 }
 
-/// Whether a name that has other text around it can name something: a value is assigned to it, it is part of a key or of
-/// what other keys name by, a flag, a kind. JSON inside of strings counts too, with its backslashes.
+/// Whether a name with other text around it can name something: a value is assigned to it, it is part of a key or of
+/// the value of a `name` key, it is a flag, or it is a kind. JSON inside strings counts too, with its backslashes.
 fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
     let near = &behind[..behind.len().min(LONGEST)];
     let marks = near.iter().take_while(|byte| b"\\\"'` \t".contains(byte)).count();
@@ -122,7 +123,7 @@ fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
             }
             b',' if marks > 0 => is_argument(before),
             b'?' | b'+' | b'!' => near.get(marks + 1) == Some(&b'='),
-            // In the attribute behind.
+            // XML: the value is in the next attribute.
             b'v' if near[marks..].starts_with(b"value=") => true,
             // `\u003d`, or a tab before the sign.
             b'u' | b't' if marks > 0 && near[marks - 1] == b'\\' => true,
@@ -140,20 +141,20 @@ fn means(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
         || says(before)
 }
 
-/// Whether a word names a program that is given secrets in ways of its own, or reads them.
+/// Whether a word is the name of a program that takes secrets as arguments or reads them from a pipe.
 fn is_program(name: &[u8]) -> bool {
     let known = |name: &str| super::command_line::is_program(name) || super::pipe::reads(name);
     name.len() < 24 && str::from_utf8(name).is_ok_and(known)
 }
 
-/// Whether a name in quotes is the first argument of a call.
+/// Whether a quoted name is the first argument of a call.
 fn is_argument(before: &[u8]) -> bool {
     let marks = before.iter().rev().take_while(|byte| b"\\\"'` ".contains(byte)).count();
     marks > 0 && before[..before.len() - marks].ends_with(b"(")
 }
 
-/// Whether blanks may part a name from its value: a value in quotes is behind it, it is the first word of its line, or a
-/// user stands before it.
+/// Whether only blanks separate a name from its value: a quote closes the name, the name is the first word of its
+/// line, or a user stands before it.
 fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
     let blank = |text: &[u8]| matches!(text, [b' ' | b'\t', ..] | [b'\\', b't', ..]);
     if !blank(near) {
@@ -164,7 +165,7 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
     }
     let blanks = before.iter().rev().take_while(|byte| b" \t".contains(byte)).count();
     let line = &before[..before.len() - blanks];
-    // The string may be a sentence, unless it has lines.
+    // A string without several lines may be a sentence.
     let begins = line.is_empty() || line.ends_with(b"\"");
     let lines = || near.contains(&b'\n') || memchr::memmem::find(near, b"\\n").is_some();
     if line.ends_with(b"\n")
@@ -186,7 +187,7 @@ fn parted(name: &[u8], before: &[u8], near: &[u8], marks: usize) -> bool {
         || before.last().is_some_and(|byte| b"\"'".contains(byte))
 }
 
-/// Whether a name in a text is what `name:` or `key =` says.
+/// Whether the text before a name is `name:` or `key =`.
 fn says(before: &[u8]) -> bool {
     let marks = |text: &[u8]| {
         text.iter().rev().take(8).take_while(|byte| b" \t\"'\\".contains(byte)).count()
@@ -201,14 +202,14 @@ fn says(before: &[u8]) -> bool {
         .any(|end| key.ends_with(end))
 }
 
-/// Whether the string that goes on here ends as a key; one that does not end soon may.
+/// Whether the string that goes on here ends as a JSON key. If its end is not near, it may.
 fn in_key(near: &[u8]) -> bool {
     memchr::memchr(b'"', near).map_or(near.len() == LONGEST, |quote| {
         near[quote + 1..].trim_ascii_start().first().is_none_or(|byte| *byte == b':')
     })
 }
 
-/// Whether the string that ends here so far is the value of a key that names what another value is.
+/// Whether the string that ends here is the value of a key, such as `name`, that names another value.
 fn names(before: &[u8]) -> bool {
     let near = &before[before.len().saturating_sub(LONGEST)..];
     let Some(quote) = memchr::memrchr(b'"', near) else { return near.len() == LONGEST };
@@ -221,7 +222,7 @@ fn names(before: &[u8]) -> bool {
     [&b"name"[..], b"key", b"path"].iter().any(|name| key.ends_with(name))
 }
 
-/// Whether a value that is one suspicious word means nothing, by what stands before it.
+/// Whether a value that is one suspicious word is harmless, judged by the text before it.
 fn inert(name: &[u8], before: &[u8]) -> bool {
     match before.last() {
         Some(b'[' | b',') => !name.starts_with(b"-") && !is_program(name),
@@ -234,7 +235,7 @@ fn inert(name: &[u8], before: &[u8]) -> bool {
     }
 }
 
-/// Whether it is what an access review asks about, and not what the event is about.
+/// Whether the value is the resource that an access review asks about, and not the object of the event.
 fn of_review(before: &[u8]) -> bool {
     let near = &before[before.len().saturating_sub(LONGEST)..];
     before.ends_with(b"\"resource\":")
@@ -242,13 +243,13 @@ fn of_review(before: &[u8]) -> bool {
             .is_some_and(|open| near[..open].ends_with(b"\"resourceAttributes\":"))
 }
 
-/// Whether a `key` may end the name of one that opens something.
+/// Whether a `key` can be the end of a secret's name.
 #[inline]
 fn behind_key(text: &[u8], at: usize) -> bool {
     let rest = &text[at + 3..];
     let escape = matches!(text[..at], [.., b'\\', b'n' | b'r' | b't']);
     if escape || !text[..at].last().is_some_and(|byte| in_name(*byte)) {
-        // Nearly all name no secret, so that the value decides; those that are counted name none.
+        // Nearly all of these name no secret, so the value decides. A counted key (`key1`) names none.
         if rest.first().is_some_and(u8::is_ascii_digit) {
             return false;
         }
@@ -277,7 +278,7 @@ fn behind_key(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// Whether an `@` follows before a text or a word of it ends; if it has not ended after a while, one may.
+/// Whether an `@` comes before the end of the text or the word. If the end is not near, one may.
 fn userinfo(rest: &[u8]) -> bool {
     let near = &rest[..rest.len().min(4 * LONGEST)];
     near.iter().find(|byte| b" \t\"'<>@".contains(byte)).is_none_or(|byte| *byte == b'@')

@@ -1,4 +1,4 @@
-//! What an event says about itself that decides how its bodies are read.
+//! The circumstances of an event that decide how its bodies are redacted.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,11 +7,11 @@ use super::frame::Flags;
 use super::rules::{Compiled, ConfigMaps};
 use super::{Redaction, name_words};
 
-/// Objects whose names are tokens.
+/// Resources whose objects have tokens as names.
 pub(super) const OAUTH: &[&str] =
     &["oauthaccesstokens", "oauthauthorizetokens", "useroauthaccesstokens"];
 
-/// Bodies that hold a user with `extra`.
+/// Resources whose bodies hold a user with `extra`.
 const REVIEWS: &[&str] = &[
     "tokenreviews",
     "subjectaccessreviews",
@@ -20,22 +20,22 @@ const REVIEWS: &[&str] = &[
     "certificatesigningrequests",
 ];
 
-/// Answers that quote nothing but names.
+/// Status codes of responses that quote nothing but names.
 pub(super) const PLAIN_CODES: &[&str] = &["401", "403", "404", "409", "410", "429"];
 
-/// One event's circumstances.
+/// The circumstances of one event.
 #[derive(Default)]
 pub(super) struct Context<'a> {
-    /// For the bodies and the status.
+    /// Flags for the bodies and the status.
     pub(super) flags: Flags,
     /// Names that a message about a Secret may quote.
     pub(super) names: Vec<Cow<'a, str>>,
-    /// Rules of the operator that concern this event.
+    /// Rules of the operator that apply to this event.
     pub(super) rules: Vec<&'a Compiled>,
 }
 
 impl<'a> Context<'a> {
-    /// `resource` holds all that `objectRef` says, and there may be two of them in a hostile line.
+    /// `resources` holds every `objectRef.resource` of the line; a hostile line may have several.
     pub(super) fn new(
         redaction: &'a Redaction,
         resources: &[Cow<'a, str>],
@@ -61,7 +61,7 @@ impl<'a> Context<'a> {
         Self { flags, names, rules }
     }
 
-    /// Whether a member of the event is looked at even if the screen saw nothing in it.
+    /// Whether a member of the event is checked even without a hit in it.
     pub(super) fn looks(&self, key: &[u8]) -> bool {
         let other = Flags::NAMED.with(Flags::MESSAGE).with(Flags::EVERY);
         match key {
@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Whether a rule keeps all that a key names.
+    /// Whether a rule keeps every value of a key.
     pub(super) fn keeps_key(&self, key: &str) -> bool {
         self.rules.iter().any(|rule| {
             rule.keep
@@ -94,7 +94,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Whether a rule blanks all that a key names.
+    /// Whether a rule redacts every value of a key.
     pub(super) fn blanks_key(&self, key: &str) -> bool {
         self.rules.iter().any(|rule| {
             !rule.keep
@@ -104,7 +104,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Adds what the patterns of rules find in a text to what was found before.
+    /// Adds the matches of the rules' patterns in a text to `parts`.
     pub(super) fn patterns(&self, text: &str, parts: &mut Vec<Range<usize>>) {
         let before = parts.len();
         for rule in self.rules.iter().filter(|rule| !rule.keep && rule.anywhere()) {
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Sorts stretches and joins those that overlap.
+/// Sorts ranges and joins those that overlap.
 pub(super) fn join(parts: &mut Vec<Range<usize>>) {
     parts.sort_by_key(|part| part.start);
     parts.dedup_by(|next, last| {

@@ -3,30 +3,30 @@
 use super::context::Context;
 use super::path::Next;
 
-/// How far each path has come, in each frame.
+/// For each path, how many steps of it have matched in each frame.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    /// Rule and steps done; those of the innermost frame last.
+    /// Rule and number of matched steps; those of the innermost frame are last.
     all: Vec<(usize, usize)>,
-    /// What goes on below the member that was asked for last.
+    /// The paths that go on below the member of the last step.
     below: Vec<(usize, usize)>,
     /// Where those of the innermost frame begin.
     from: usize,
 }
 
-/// What the rules say of a value.
+/// The decision of the rules on a value.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Ruling {
     #[default]
     None,
     Keep,
     Blank,
-    /// This rule's pattern is to be looked for in it.
+    /// Search the value for the pattern of this rule.
     Pattern(usize),
 }
 
 impl Steps {
-    /// Begins a frame; answers what [`Steps::leave`] wants to know. At a `root` all paths begin.
+    /// Enters a frame. Returns the value to pass to [`Steps::leave`]. All paths begin at a `root`.
     pub(super) fn enter(&mut self, root: bool, context: &Context<'_>) -> usize {
         let before = self.from;
         self.from = self.all.len();
@@ -43,7 +43,7 @@ impl Steps {
         self.from = before;
     }
 
-    /// Takes a step, to a key or (`None`) to an element.
+    /// Takes a step to a key, or to an array element (`None`).
     pub(super) fn step(&mut self, context: &Context<'_>, key: Option<&str>) -> Ruling {
         self.below.clear();
         let mut ruling = Ruling::None;

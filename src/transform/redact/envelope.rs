@@ -1,6 +1,7 @@
-//! The event's own members: who did what to which object stays, what a client put there is looked at.
+//! Redacts the event's own members. Who did what to which object is kept; parts that a client wrote are checked for
+//! secrets.
 //!
-//! All members are walked, those that come twice too: the fields of an event know only the first.
+//! All members are walked, duplicate keys too: the recorded fields of an event hold only the first of each.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,20 +18,20 @@ use crate::event::walk::{string_end, value};
 use crate::event::{Record, text};
 use crate::transform::edit::Edits;
 
-/// Longest `userAgent` and `auditID` that are left as they are.
+/// Longest `userAgent` and `auditID`, in bytes, that are kept uncut.
 pub(super) const USER_AGENT: usize = 256;
 pub(super) const AUDIT_ID: usize = 128;
 
-/// Where a member of the event stands.
+/// The place of a member of the event.
 struct Member {
-    /// Between the quotes.
+    /// Without the quotes.
     key: Range<usize>,
     /// With quotes or brackets.
     value: Range<usize>,
 }
 
 impl Redaction {
-    /// Collects what is to be changed in an event; `None` if it cannot be read.
+    /// Collects the edits of one event; `None` if it cannot be parsed.
     pub(super) fn envelope(
         &self,
         record: &Record<'_>,
@@ -56,7 +57,7 @@ impl Redaction {
             }
             let name = name(raw);
             if walk.event_member(&name, member).is_none() {
-                // It cannot be read, so nobody knows what is in it.
+                // The member cannot be parsed and may hold anything, so all of it is redacted.
                 walk = Walk::new(self, &context, (line, hits), walk.edits, 0);
                 walk.blank(member.value.clone(), false);
             }
@@ -74,7 +75,7 @@ impl Redaction {
         let mut resources: Vec<_> = record.text(fields.resource).into_iter().collect();
         let mut group = Cow::Borrowed("");
         for member in members {
-            // A key with escapes in it is not of the server's writing; it is looked at all the same.
+            // The API server writes no escapes in its keys, but a key with escapes is checked too.
             let raw = &line[member.key.clone()];
             if raw != b"objectRef" && (!escaped(raw) || text::json(raw) != "objectRef") {
                 continue;
@@ -92,7 +93,7 @@ impl Redaction {
             });
         }
         if resources.is_empty() {
-            // Lines of old or odd origin have the object in the URI only.
+            // Lines of an old or unusual origin name the object in the URI only.
             let uri = record.text(fields.request_uri).unwrap_or_default();
             resources.extend(uri.split(['/', '?']).map(|part| Cow::Owned(part.to_owned())));
         }
@@ -102,7 +103,8 @@ impl Redaction {
         Context::new(self, &resources, &group, &code, names)
     }
 
-    /// What a client says of itself, with what is secret in it replaced, and cut if it is too long.
+    /// A text that the client chose, such as `userAgent`, with its secrets replaced and cut to `limit` bytes; `None`
+    /// if nothing changes.
     pub(super) fn client_text(
         &self,
         text: &str,
@@ -125,7 +127,7 @@ impl Redaction {
         self.client_text(text, AUDIT_ID, context)
     }
 
-    /// A name of a user or group, if those are not to be known.
+    /// The pseudonym of a user or group, if pseudonymisation is on. Names of the system (`system:`) have none.
     pub(super) fn pseudonym(&self, name: &str) -> Option<Cow<'static, str>> {
         let person = self.pseudonymise_users && !name.is_empty() && !name.starts_with("system:");
         (person && !super::token::is_token(name.as_bytes()))
@@ -134,7 +136,7 @@ impl Redaction {
 }
 
 impl Walk<'_> {
-    /// Deals with one member of the event; `None` if it cannot be read.
+    /// Handles one member of the event; `None` if it cannot be parsed.
     fn event_member(&mut self, name: &str, member: &Member) -> Option<usize> {
         let Member { key, value } = member;
         let event = self.context.flags;
@@ -167,7 +169,7 @@ impl Walk<'_> {
                 return self.root(value.start, event.with(Flags::ROOT));
             }
             "annotations" => {
-                // What webhooks patch is of the same kind as the body.
+                // The patches of webhooks have the same kind of content as the body.
                 return self.root(value.start, event.without(Flags::MESSAGE).with(Flags::AUDIT));
             }
             "responseStatus" => {
@@ -190,7 +192,8 @@ impl Walk<'_> {
         Some(value.end)
     }
 
-    /// A user: name and groups stay unless they are not to be known, of `extra` only what is on the list.
+    /// Handles a user. Name and groups are kept, or pseudonymised if the operator asks for it; of `extra`, only the
+    /// allowed keys are kept.
     pub(super) fn user(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
         if self.redaction.pseudonymise_users {
             let mut names = Vec::new();
@@ -216,14 +219,14 @@ impl Walk<'_> {
         self.root(at.start, flags.with(Flags::USER))
     }
 
-    /// The object: the name of an OAuth token is one.
+    /// Handles the object reference. The name of an OAuth token is itself a token.
     fn object(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
         let named = Flags::NAMED.with(Flags::NAME).when(self.context.flags.has(Flags::NAMED));
         self.root(at.start, flags.with(named))
     }
 }
 
-/// The members of the event. Values whose ends are known are not read again.
+/// The members of the event. Values whose ends are known are not parsed again.
 fn members(record: &Record<'_>) -> Option<Vec<Member>> {
     let line = record.line;
     let fields = &record.event.fields;

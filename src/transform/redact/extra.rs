@@ -1,18 +1,18 @@
-//! A user's `extra`: what an authenticator says of a user beside the name. Identifiers by which events are joined stay; what
-//! is on no list is blanked, for it may be an assertion or a session.
+//! Redacts a user's `extra`: the facts that an authenticator adds to a user's name. Identifiers by which events are
+//! joined are kept. Keys that are on no list are redacted, because they may hold an assertion or a session.
 
 use super::Redaction;
 
-/// What a value of `extra` looks like that may stay.
+/// The form that a value of `extra` must have to be kept.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     /// Names and uids of nodes and pods.
     Name,
-    /// `JTI=` with a UUID, `X509SHA256=` with a digest.
+    /// `JTI=` with a UUID, or `X509SHA256=` with a digest.
     CredentialId,
     /// `arn:aws:…`.
     Arn,
-    /// What a client called its session: AWS allows letters, digits and some signs.
+    /// The name that a client gave its session; AWS allows letters, digits and some signs.
     Session,
     Uuid,
     /// `user:full`, `role:edit:shop`.
@@ -21,7 +21,7 @@ enum Form {
     Principal,
 }
 
-/// Keys that stay, and the form of their values. A value of another form is blanked.
+/// Keys that are kept, and the form of their values. A value of another form is redacted.
 const KEPT: &[(&str, Form)] = &[
     // `k8s.io/apiserver/pkg/authentication/serviceaccount/util.go` and `.../request/x509/x509.go`
     ("authentication.kubernetes.io/node-name", Form::Name),
@@ -95,7 +95,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 impl Redaction {
-    /// Whether a value of a user's `extra` stays.
+    /// Whether a value of a user's `extra` is kept.
     pub(super) fn extra_stays(&self, key: &str, value: &str) -> bool {
         let kept = KEPT.iter().find(|(kept, _)| key.eq_ignore_ascii_case(kept));
         kept.is_some_and(|(_, form)| form.fits(value))

@@ -1,4 +1,5 @@
-//! What leaves of a line that cannot be read: the fields that could be, each checked for its form, never the line itself.
+//! Makes the extract of a line that cannot be parsed: the fields that could be read, each checked for its form, and
+//! never the line itself.
 
 use std::net::IpAddr;
 
@@ -11,7 +12,7 @@ use crate::event::walk::{elements, members};
 use crate::event::{Record, Span, rfc3339, text};
 
 impl Redaction {
-    /// Appends the extract: one JSON object, the same for the same line.
+    /// Appends the extract: one JSON object, always the same for the same line.
     pub(super) fn fields(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         let mut all = Map::new();
         let fields = &record.event.fields;
@@ -61,7 +62,7 @@ impl Redaction {
         put("stageTimestamp", stamp(fields.stage_time));
         put("bytes", Some(record.line.len().into()));
         put("hash", self.key.as_ref().map(|key| hash(key, record.line).into()));
-        // A map of strings and numbers can always be written.
+        // Writing a map of strings and numbers cannot fail.
         let _ = serde_json::to_writer(out, &Value::Object(all));
     }
 
@@ -91,7 +92,7 @@ impl Redaction {
     }
 }
 
-/// Whether an object has nothing in it but what an extract can have beside the fields by which an event is known.
+/// Whether an object has only the keys that an extract can have besides the fields that identify an event.
 pub(super) fn is_extract(line: &[u8]) -> bool {
     const KEYS: &[&[u8]] = &[
         b"kind",
@@ -111,7 +112,7 @@ pub(super) fn is_extract(line: &[u8]) -> bool {
     read.is_some() && known
 }
 
-/// A level, a stage, a verb: letters.
+/// A level, a stage or a verb: only letters.
 fn is_word(text: &str) -> bool {
     text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }

@@ -1,4 +1,5 @@
-//! Most events need no walk: the screen saw nothing in them, or only what means nothing where it stands.
+//! The fast path: most events need no walk, because the prefilter has no hits in them, or only hits that mean nothing
+//! where they are.
 
 use super::Redaction;
 use super::context::{Context, PLAIN_CODES};
@@ -11,8 +12,8 @@ use crate::event::{Record, Span};
 use crate::transform::edit::Edits;
 
 impl Redaction {
-    /// Deals with an event in which the screen saw nothing, or only what needs no knowledge of the rest; answers whether
-    /// it was one.
+    /// Handles an event without hits, or with hits that can be judged without the rest of the event. Returns whether
+    /// it did; if not, the event needs a walk.
     pub(super) fn quick(
         &self,
         record: &Record<'_>,
@@ -30,7 +31,7 @@ impl Redaction {
         let object = hits.within(fields.object_ref.range()).len();
         let resource = record.raw(fields.resource).unwrap_or_default();
         let code = record.raw(fields.code).unwrap_or_default();
-        // What the object is matters to bodies and messages, and its name if it is a token.
+        // The kind of object matters for bodies and messages, and for its name if the name is a token.
         let body = !fields.request_object.is_empty()
             || !fields.response_object.is_empty() && !says_status_again(record);
         let named = resource.starts_with(b"oauth") || resource.starts_with(b"useroauth");
@@ -51,12 +52,12 @@ impl Redaction {
         })
     }
 
-    /// Whether an event is one that only what the screen saw can change: true of most.
+    /// Whether only a hit can make it necessary to change the event. This holds for most events.
     fn plain(&self, record: &Record<'_>) -> bool {
         let fields = &record.event.fields;
         let short = |at: Span, limit: usize| at.range().len() <= limit;
         let uri = record.raw(fields.request_uri).unwrap_or_default();
-        // Without an object it may be in the URI.
+        // Without `objectRef`, the object may be in the URI.
         let object = !fields.resource.is_empty()
             || [&b"/secrets"[..], b"/oauth", b"/useroauth"]
                 .iter()
@@ -71,8 +72,8 @@ impl Redaction {
     }
 }
 
-/// Whether a body is what the server answers to a request that failed: the status once more, with its kind before it. What it
-/// says leaves in the status.
+/// Whether a body is the API server's answer to a failed request, which repeats the status with `kind` and
+/// `apiVersion` before it. Its text leaves the node in the status anyway.
 fn says_status_again(record: &Record<'_>) -> bool {
     let fields = &record.event.fields;
     let status = record.raw(fields.response_status).and_then(|status| status.strip_prefix(b"{"));
@@ -81,8 +82,7 @@ fn says_status_again(record: &Record<'_>) -> bool {
     status.is_some() && status == body
 }
 
-/// Whether a URI, as it is written in JSON, is of the kind that nearly all are: no proxy, known parameters, nothing
-/// encoded.
+/// Whether a URI, as written in JSON, is of the common kind: no proxy, known parameters, nothing encoded.
 pub(super) fn plain_uri(uri: &[u8]) -> bool {
     if memchr::memchr_iter(b'x', uri).any(|at| uri[..at].ends_with(b"pro"))
         || memchr::memchr_iter(b'k', uri)
@@ -110,7 +110,7 @@ pub(super) fn plain_uri(uri: &[u8]) -> bool {
     }
 }
 
-/// Whether a parameter of a URI is one of Kubernetes' own that never holds a secret.
+/// Whether a parameter of a URI belongs to Kubernetes and never holds a secret.
 fn is_plain_parameter(name: &[u8]) -> bool {
     matches!(
         name,

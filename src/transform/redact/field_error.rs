@@ -1,6 +1,6 @@
-//! What the API server says is wrong with a field: `spec.password: Invalid value: "x": must be longer`.
+//! Handles the API server's errors about a field: `spec.password: Invalid value: "x": must be longer`.
 //!
-//! The words are those of `Error` in `util/validation/field/errors.go` of apimachinery.
+//! The wording is that of `Error` in `util/validation/field/errors.go` of apimachinery.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use super::assigned::closing;
 use super::name_words::in_name;
 use super::secret_names::judge;
 
-/// What it says of the field, behind the colon. Of the kinds with a value those that [`value`] finds; the words of the
-/// others may stand before anything.
+/// The kinds of errors, as they follow the field and its colon. Of the kinds that quote a value, the list has only
+/// those that [`value`] finds; the words of the others are too general.
 const KINDS: &[&[u8]] = &[
     b"Required value",
     b"Duplicate value",
@@ -21,15 +21,15 @@ const KINDS: &[&[u8]] = &[
     b"Too few",
 ];
 
-/// Whether what stands behind a name and its colon is no value but says what is wrong with one. A password may begin
-/// with the same words, so that a colon or the end has to follow.
+/// Whether the text after a name and its colon is such an error and not a value. A password may begin with the same
+/// words, so a colon or the end of the text has to follow.
 pub(super) fn begins(text: &[u8]) -> bool {
     let rest = KINDS.iter().find_map(|kind| text.strip_prefix(*kind));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b": "))
 }
 
-/// The value that is quoted behind `Invalid value: `, of which ` value: ` stands at `at`; all that follows, where it is a
-/// structure.
+/// The value quoted after `Invalid value: `, whose ` value: ` is at `at`. If it is a structure, everything that
+/// follows.
 pub(super) fn value(text: &[u8], at: usize) -> Option<Range<usize>> {
     const TYPES: &[&[u8]] =
         &[b"object", b"string", b"integer", b"number", b"boolean", b"array", b"null"];
@@ -59,7 +59,7 @@ pub(super) fn value(text: &[u8], at: usize) -> Option<Range<usize>> {
     hides(before, scalar).then_some(start..start + scalar.len())
 }
 
-/// Whether a number or a literal is a secret because of the field that stands before, with its colon.
+/// Whether a number or a literal is a secret because of the field before it. The field ends with its colon.
 fn hides(before: &[u8], scalar: &[u8]) -> bool {
     let Some(path) = before.trim_ascii_end().strip_suffix(b":") else { return false };
     let name = path.iter().rev().take(128).take_while(|byte| in_name(**byte)).count();

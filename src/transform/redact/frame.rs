@@ -1,42 +1,42 @@
-//! Where a walk through a body stands: one frame for each object and array that is open.
+//! The state of a walk through a body: one frame for each open object or array.
 
 use super::command_line::CommandLine;
 use super::secret_names::Name;
 
-/// What is known of all that is below some place.
+/// Facts that hold for everything below a place.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Flags(u16);
 
 impl Flags {
     pub(super) const NONE: Self = Self(0);
-    /// Of a Secret: `data` is blanked, of an unknown member everything.
+    /// In a Secret: `data` is redacted; in a member that is not known, everything.
     pub(super) const SECRET: Self = Self(1);
-    /// A whole object, or a list of such: the body, its items and rows.
+    /// A whole API object, or a list of objects: the body, its items and rows.
     pub(super) const ROOT: Self = Self(1 << 1);
-    /// Below a suspicious name: strings are blanked.
+    /// Below a suspicious name: strings are redacted.
     pub(super) const HOT: Self = Self(1 << 2);
-    /// Of a `ConfigMap`, and all its values are to go.
+    /// In a `ConfigMap` whose values are all redacted.
     pub(super) const DATA: Self = Self(1 << 3);
-    /// Of a `ConfigMap` that is to stay as it is.
+    /// In a `ConfigMap` that is kept as it is.
     pub(super) const OPEN: Self = Self(1 << 4);
-    /// Of an OAuth token, whose very name is one.
+    /// In an OAuth token object, whose name is itself a token.
     pub(super) const NAMED: Self = Self(1 << 5);
-    /// `metadata` or `details` of one.
+    /// `metadata` or `details` of an OAuth token object.
     pub(super) const NAME: Self = Self(1 << 6);
-    /// A schema: names in it name fields, not values.
+    /// In a schema: names in it name fields, not values.
     pub(super) const SCHEMA: Self = Self(1 << 7);
-    /// The event's annotations.
+    /// In the event's annotations.
     pub(super) const AUDIT: Self = Self(1 << 8);
-    /// A user, or what holds one.
+    /// In a user, or in an object that holds one.
     pub(super) const USER: Self = Self(1 << 9);
-    /// An error about something secret: what its messages quote is blanked.
+    /// In an error about something secret: the values that its messages quote are redacted.
     pub(super) const MESSAGE: Self = Self(1 << 10);
-    /// Rules of the operator look at each string.
+    /// The operator's rules apply to every string.
     pub(super) const EVERY: Self = Self(1 << 11);
 
-    /// Rows of a Table of which some columns are secret.
+    /// In the rows of a Table with secret columns.
     pub(super) const CELLS: Self = Self(1 << 12);
-    /// Of an array below a suspicious name: long numbers are blanked too.
+    /// In an array below a suspicious name: long numbers are redacted too.
     pub(super) const NUMBERS: Self = Self(1 << 13);
 
     pub(super) const fn has(self, other: Self) -> bool {
@@ -51,18 +51,18 @@ impl Flags {
         Self(self.0 & !other.0)
     }
 
-    /// The flag, if it is wanted.
+    /// The flag if `wanted`, otherwise none.
     pub(super) fn when(self, wanted: bool) -> Self {
         if wanted { self } else { Self::NONE }
     }
 
-    /// Whether each key means something, with hits or without.
+    /// Whether every key has to be handled, even without hits.
     pub(super) fn each_key(self) -> bool {
         let always = Self(Self::HOT.0 | Self::DATA.0 | Self::NAMED.0 | Self::EVERY.0);
         self.has(always) || self.has(Self::SECRET) && self.has(Self::ROOT)
     }
 
-    /// Whether all below must be seen, with hits or without.
+    /// Whether everything below has to be walked, even without hits.
     pub(super) fn everything(self) -> bool {
         self.has(Self(
             Self::SECRET.0
@@ -76,36 +76,36 @@ impl Flags {
     }
 }
 
-/// What the `path` of a JSON Patch says of the `value` beside it.
+/// The meaning of the `path` of a JSON Patch for the `value` beside it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Target {
     Plain,
     /// Its strings are secrets.
     Suspicious(Name),
-    /// All of it is one; `data` says that it is base64.
+    /// All of it is a secret; `data` says that it is base64.
     Secret {
         data: bool,
     },
 }
 
-/// An object or array that is open.
+/// An open object or array.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub(super) struct Frame {
     pub(super) flags: Flags,
     pub(super) object: bool,
-    /// A member or element was seen.
+    /// A member or element was already read.
     pub(super) begun: bool,
-    /// Its `kind` says that it is a Secret, or a list of them.
+    /// Its `kind` says that it is a Secret, or a list of Secrets.
     pub(super) secret: bool,
-    /// Its `name` or `key` is suspicious, so its `value` is a secret.
+    /// The judgement on its `name` or `key`; if suspicious, its `value` is a secret.
     pub(super) named: Name,
-    /// It has an `op`: with a `path` it is an element of a JSON Patch.
+    /// It has an `op`; with a `path` it is an operation of a JSON Patch.
     pub(super) op: bool,
     pub(super) target: Option<Target>,
-    /// The element before is a flag that takes a secret.
+    /// State of the command line in this array, such as a preceding flag that takes a secret.
     pub(super) command: CommandLine,
-    /// How many data, values and steps of paths there were when it began.
+    /// The numbers of data, values and steps of paths when the frame was opened.
     pub(super) data: usize,
     pub(super) values: usize,
     pub(super) steps: usize,
@@ -129,7 +129,7 @@ impl Frame {
         }
     }
 
-    /// Whether the `value` of this object is a secret, as far as it was read.
+    /// Whether the `value` of this object is a secret, judged by the members read so far.
     pub(super) fn verdict(&self) -> Target {
         match self.target {
             Some(target) if self.op => target,

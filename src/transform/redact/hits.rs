@@ -1,4 +1,4 @@
-//! The places of a line or a text that deserve a look.
+//! The hits of the prefilter: places of a line or a text that may hold a secret.
 
 use std::ops::Range;
 
@@ -6,24 +6,24 @@ use super::patterns::What;
 use super::vector_search::{Found, look};
 use super::{base64_runs, written};
 
-/// A place that deserves a look.
+/// One place that may hold a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Hit {
     pub(super) at: u32,
     pub(super) what: What,
 }
 
-/// The hits of a line or a text, in their order.
+/// The hits of a line or a text, in order.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
     all: Vec<Hit>,
-    /// One concerns what stands around it: all has to be walked through.
+    /// A hit concerns its surroundings, so everything has to be walked.
     pub(super) structural: bool,
-    /// There were too many; those that are missing nobody knows.
+    /// There were too many hits, and some are missing.
     pub(super) overflow: bool,
 }
 
-/// Hits of one line or text, for memory's sake. A list of a hundred thousand Secrets has fewer.
+/// Maximum number of hits in one line or text, to bound memory. A list of a hundred thousand Secrets has fewer.
 const MOST: usize = 1 << 20;
 
 impl Hits {
@@ -39,21 +39,21 @@ impl Hits {
         (self.structural, self.overflow) = (false, false);
     }
 
-    /// Adds those of a stretch that begins at `at`.
+    /// Adds the hits of a range that begins at `at`.
     pub(super) fn extend(&mut self, at: usize, other: &Self) {
         other.all.iter().for_each(|hit| self.push(at + hit.at as usize, hit.what));
         self.structural |= other.structural;
         self.overflow |= other.overflow;
     }
 
-    /// The same, with places counted from `at` on.
+    /// Makes the places relative to `at`.
     pub(super) fn back(&mut self, at: usize) {
         for hit in &mut self.all {
             hit.at = hit.at.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
         }
     }
 
-    /// In the order of their places, each once.
+    /// Sorts the hits by place and removes duplicates.
     pub(super) fn order(&mut self) {
         if self.all.len() > 1 {
             self.all.sort_by_key(|hit| hit.at);
@@ -69,31 +69,31 @@ impl Hits {
         self.all.len()
     }
 
-    /// Those that begin in a stretch.
+    /// The hits that begin in a range.
     pub(super) fn within(&self, at: Range<usize>) -> &[Hit] {
         let first = self.all.partition_point(|hit| (hit.at as usize) < at.start);
         let count = self.all[first..].partition_point(|hit| (hit.at as usize) < at.end);
         &self.all[first..first + count]
     }
 
-    /// The last before a place, and the first at or behind it.
+    /// The last hit before a place, and the first at or after it.
     pub(super) fn around(&self, at: usize) -> (Option<usize>, Option<usize>) {
         let next = self.all.partition_point(|hit| (hit.at as usize) < at);
         let place = |hit: &Hit| hit.at as usize;
         (self.all[..next].last().map(place), self.all.get(next).map(place))
     }
 
-    /// Those in the text of a string that stands at `at`, from those in the string as it is written: searching for all of
-    /// them once more would cost as much again. `None` if escapes may hide more.
+    /// Translates the hits in a string as it is written (at `at`) to places in its decoded text. Searching the text
+    /// again would cost as much as the first search. `None` if escapes may hide more hits.
     pub(super) fn read(&self, raw: &[u8], at: Range<usize>, text: &[u8]) -> Option<Self> {
         let here = self.within(at.clone());
-        // Behind another backslash it is no escape of this string but part of its text.
+        // After another backslash it is not an escape of this string but part of its text.
         let escapes = |hit: &Hit| {
             let before = raw.get(..hit.at as usize - at.start).unwrap_or_default();
             before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
         };
         let hidden = here.iter().any(|hit| hit.what == What::Escape && escapes(hit));
-        // What `<` and `&` mean to the words around them shows only in the text.
+        // The effect of an escaped `<` or `&` on the words around it shows only in the decoded text.
         if self.overflow || hidden || memchr::memmem::find(raw, b"\\u").is_some() {
             return None;
         }
@@ -105,7 +105,7 @@ impl Hits {
                 hits.push(place, hit.what);
             }
         }
-        // The letter of an escape goes on a run.
+        // The letter of an escape may extend a run.
         if here.iter().any(|hit| hit.what == What::Run) {
             look(text, |found| match found {
                 Found::Run(run) if base64_runs::is_secret(&text[run.clone()]) => {

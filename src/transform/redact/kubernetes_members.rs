@@ -1,4 +1,5 @@
-//! Members that Kubernetes gives a form of their own: managed fields, a user's `extra`, messages, columns of a Table.
+//! Handles members for which Kubernetes defines a form: managed fields, a user's `extra`, messages, columns of a
+//! Table.
 
 use std::ops::Range;
 
@@ -12,7 +13,8 @@ use crate::event::text;
 use crate::event::walk::{elements, members, value};
 
 impl Walk<'_> {
-    /// Managed fields name fields, and hold nothing. What looks otherwise is not of the server's making.
+    /// Handles managed fields. They hold names of fields and no values; anything else was not written by the API
+    /// server.
     pub(super) fn managed_fields(&mut self, start: usize, at: usize) -> Option<usize> {
         let end = self.over(at)?;
         let mut sets = None;
@@ -33,7 +35,7 @@ impl Walk<'_> {
         if bad { self.blank_member(start, at, false) } else { Some(end) }
     }
 
-    /// A user's `extra`: what is not on the list is blanked.
+    /// Handles a user's `extra`: keys that are not on the list of allowed keys are redacted.
     pub(super) fn extra(&mut self, at: usize) -> Option<usize> {
         if self.line.get(at) != Some(&b'{') {
             let end = self.over(at)?;
@@ -64,7 +66,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Blanks elements of an array of strings, or all of it if it holds something else.
+    /// Redacts elements of an array of strings, or all of it if it holds anything else.
     fn extra_values(&mut self, key: &str, at: Range<usize>) {
         let mut strings = Vec::new();
         let mut other = false;
@@ -82,7 +84,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A message about something secret.
+    /// Handles a message about something secret.
     pub(super) fn message(&mut self, at: usize) -> Option<usize> {
         let (_, end) = value(self.line, at)?;
         let text = text::json(&self.line[at + 1..end - 1]);
@@ -95,7 +97,7 @@ impl Walk<'_> {
         Some(end)
     }
 
-    /// Remembers which columns of a Table have suspicious names: custom resources choose what is printed.
+    /// Remembers which columns of a Table have suspicious names; a custom resource can define any columns.
     pub(super) fn columns(&mut self, at: usize) -> Option<usize> {
         let line = self.line;
         let mut index = 0;
@@ -114,7 +116,7 @@ impl Walk<'_> {
         self.over(at)
     }
 
-    /// Blanks the strings of a row that stand in such columns.
+    /// Redacts the strings of a row in the suspicious columns.
     pub(super) fn cells(&mut self, at: usize) -> Option<usize> {
         let line = self.line;
         let mut cells = Vec::new();

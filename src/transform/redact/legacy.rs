@@ -1,4 +1,4 @@
-//! Lines of `--audit-log-format=legacy`: no bodies, but a URI and what the client says of itself.
+//! Redacts lines of `--audit-log-format=legacy`. They have no bodies, only a URI and texts that the client chose.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::event::{Record, text};
 use crate::transform::edit::Edits;
 
 impl Redaction {
-    /// Collects what is to be changed in a line; `None` if it cannot be read.
+    /// Collects the edits of a line; `None` if it cannot be parsed.
     pub(super) fn legacy(&self, record: &Record<'_>, edits: &mut Edits) -> Option<()> {
         let context = Context::new(self, &[], "", "", Vec::new());
         let line = record.line;

@@ -1,8 +1,8 @@
-//! The words of `names.txt`: what names and values are judged by.
+//! The word lists of `names.txt`, by which names and values are judged.
 
 use std::sync::LazyLock;
 
-/// The lists, each by its name in the file.
+/// The lists, each under its name in the file.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     pub(super) word: Vec<&'static str>,
@@ -39,7 +39,7 @@ pub(super) struct Lists {
     pub(super) noun: Vec<&'static str>,
 }
 
-/// The lists; the file says what each is for.
+/// The lists; the file explains each of them.
 pub(super) fn lists() -> &'static Lists {
     static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists::read(include_str!("names.txt")));
     &LISTS

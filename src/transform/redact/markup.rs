@@ -1,4 +1,4 @@
-//! The value that XML gives to a name, as configuration files of Java and .NET do: `<password>x</password>`,
+//! Finds the value that XML gives to a name, as in configuration files of Java and .NET: `<password>x</password>`,
 //! `<name>password</name><value>x</value>`, `<add key="Password" value="x"/>`.
 
 use std::ops::Range;
@@ -11,14 +11,14 @@ use super::walk::blank;
 const TAG: usize = 256;
 const CDATA: &[u8] = b"<![CDATA[";
 
-/// Where the value of the name at `name` stands.
+/// The place of the value of the name at `name`.
 pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     let at = element(text, name).or_else(|| behind(text, name)).or_else(|| beside(text, name))?;
     let start = blank(text, at.start).min(at.end);
     Some(start..start + text[start..at.end].trim_ascii_end().len())
 }
 
-/// Where the tag begins, behind its `<`, that a name goes on with or without a prefix.
+/// Where the tag that the text before a name opens begins, after its `<`; the name may have a prefix.
 pub(super) fn tag_of(before: &[u8]) -> Option<usize> {
     let prefix = before.iter().rev().take(TAG);
     let prefix = prefix.take_while(|byte| in_name(**byte) || **byte == b':').count();
@@ -26,7 +26,8 @@ pub(super) fn tag_of(before: &[u8]) -> Option<usize> {
     before[..begin].ends_with(b"<").then_some(begin)
 }
 
-/// Of an element of that name, with a prefix or without, that ends with its own tag: in prose a `<token>` stands alone.
+/// The content of the element of that name, with or without a prefix. It must have a closing tag, because in prose a
+/// `<token>` stands alone.
 fn element(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     let tag = &text[tag_of(&text[..name.start])?..name.end];
     let start = match text.get(name.end)? {
@@ -38,7 +39,7 @@ fn element(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     rest.strip_prefix(b"</")?.starts_with(tag).then_some(at)
 }
 
-/// Of the element behind the one that holds the name.
+/// The content of the element after the one that holds the name.
 fn behind(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     text[..name.start].strip_suffix(b">")?;
     text[name.end..].strip_prefix(b"</")?;
@@ -47,7 +48,7 @@ fn behind(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     content(text, tag_end(text, value)?).map(|(at, _)| at)
 }
 
-/// Of the attribute behind the one that holds the name.
+/// The attribute after the one that holds the name.
 fn beside(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     let (backslashes, quote) = opening(text.get(name.end..)?);
     quote?;
@@ -69,14 +70,14 @@ fn beside(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     Some(start..closing(text, start, quote?, backslashes))
 }
 
-/// One past the tag that `from` stands in; `None` for one that has no content.
+/// The place after the tag around `from`; `None` for a tag without content.
 fn tag_end(text: &[u8], from: usize) -> Option<usize> {
     let near = &text[from..text.len().min(from + TAG)];
     let end = memchr::memchr(b'>', near)?;
     (!near[..end].ends_with(b"/")).then_some(from + end + 1)
 }
 
-/// The text that begins at `start`, and what stands behind it.
+/// The content that begins at `start`, and the text after it.
 fn content(text: &[u8], start: usize) -> Option<(Range<usize>, &[u8])> {
     let from = blank(text, start);
     if let Some(inner) = text[from..].strip_prefix(CDATA) {

@@ -1,4 +1,5 @@
-//! What a key says of its value.
+//! Handles one member of a JSON object by its key: keys of Kubernetes with a known meaning, and keys that sound like
+//! secrets.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,12 +18,13 @@ use crate::event::walk::string_end;
 
 /// The annotation that holds an object's whole manifest as a string.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Annotations of an event by which mutating webhooks tell their JSON Patch.
+/// Prefix of the annotations of an event in which mutating webhooks record their JSON Patch.
 const WEBHOOK_PATCH: &str = "patch.webhook.admission.k8s.io/";
-/// Annotations of an event whose names sound like secrets and whose values are names.
+/// Prefixes of annotations of an event whose names sound like secrets but whose values are not secret.
 const AUDIT_KEPT: &[&str] =
     &["authentication.k8s.io/", "authentication.kubernetes.io/", "authorization.k8s.io/"];
-/// What the server and its clients write into a Secret, a list or table of them, a patch, or an answer about them.
+/// Keys that the API server and its clients write into a Secret, a list or table of Secrets, a patch, or an answer
+/// about them.
 const OF_SECRETS: &[&str] = &[
     "kind",
     "apiVersion",
@@ -50,17 +52,17 @@ const OF_SECRETS: &[&str] = &[
     "orphanDependents",
     "dryRun",
 ];
-/// Where a schema has values.
+/// Keys of a schema that hold values.
 const OF_SCHEMAS: &[&str] = &["default", "example", "examples", "enum", "const"];
 
 impl Walk<'_> {
-    /// Deals with a member; answers where its value ends, or where to go on inside of it.
+    /// Handles one member. Returns the end of its value, or the place inside it where the walk goes on.
     pub(super) fn member(&mut self, key: Range<usize>, at: usize) -> Option<usize> {
         let raw = &self.line[key.clone()];
         let flags = self.flags();
         let hit = self.any_hit(&key);
         if !hit && !flags.each_key() && plain(raw) {
-            // Nearly all there are.
+            // The common case: nearly all members end here.
             return self.any(at, flags.without(Flags::ROOT));
         }
         let name = name(raw);
@@ -82,7 +84,8 @@ impl Walk<'_> {
         self.known(&name, start, at, flags)
     }
 
-    /// Data that is blanked for where it stands. The outer `None` says that this is none.
+    /// Redacts data because of where it stands (in a Secret). The outer `None` means that this member is not such
+    /// data.
     #[expect(clippy::option_option, reason = "the inner one is an end that was not found")]
     fn of_secrets(
         &mut self,
@@ -94,7 +97,7 @@ impl Walk<'_> {
         let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
         let blank = if is(&["data", "stringData"]) {
             if !flags.has(Flags::SECRET.with(Flags::DATA)) {
-                // It is one if the object turns out to be a Secret.
+                // Redacted later if the object turns out to be a Secret.
                 self.data.push(Member { key: start, value: at });
                 return flags.has(Flags::OPEN).then(|| self.over(at));
             }
@@ -103,13 +106,13 @@ impl Walk<'_> {
             !flags.has(Flags::OPEN)
         } else {
             flags.has(Flags::SECRET) && flags.has(Flags::ROOT) && !OF_SECRETS.contains(&name)
-                // Managed fields hold names only; `member` looks at them.
+                // Managed fields hold names only; `member` handles them.
                 || flags.has(Flags::SECRET) && name == LAST_APPLIED
         };
         blank.then(|| self.blank_tree(start, at))
     }
 
-    /// What the rules that know keys only say, where those that know paths say nothing.
+    /// Applies the operator's rules by key, if no rule by path applies.
     fn ruled(&self, ruling: Ruling, name: &str) -> Ruling {
         match ruling {
             Ruling::None if self.context.keeps_key(name) => Ruling::Keep,
@@ -118,7 +121,8 @@ impl Walk<'_> {
         }
     }
 
-    /// A pattern that looks at this member only. Where all of it goes anyway there is nothing to look for.
+    /// Applies the pattern of a rule to this member only. If the whole value is redacted anyway, the pattern is not
+    /// needed.
     fn pattern(&mut self, rule: usize, name: &str, start: usize, at: usize) {
         let whole = self.flags().has(Flags::HOT) || judge(name).is_any();
         let Some(end) = self.over(at).filter(|_| self.line[at] == b'"' && !whole) else { return };
@@ -138,7 +142,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What Kubernetes' own keys mean, and what any other sounds like.
+    /// Handles keys that Kubernetes defines; any other key is judged by its name.
     fn known(&mut self, name: &str, start: usize, at: usize, flags: Flags) -> Option<usize> {
         let below = flags.without(Flags::ROOT.with(Flags::NAME));
         let string = self.line.get(at) == Some(&b'"');
@@ -192,10 +196,10 @@ impl Walk<'_> {
         self.judged(name, at, below)
     }
 
-    /// What a key that nobody knows sounds like.
+    /// Handles a key without a defined meaning, by what its name sounds like.
     pub(super) fn judged(&mut self, name: &str, at: usize, flags: Flags) -> Option<usize> {
         let array = self.line.get(at) == Some(&b'[');
-        // Of a name that is anything else than plain the screen sees a part.
+        // The prefilter has a hit in every name that is not plain.
         let judged = match if self.seen { judge(name) } else { Name::Plain } {
             Name::Header | Name::Password if array => Name::Suspicious,
             judged => judged,
@@ -228,7 +232,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A value that its name may make a secret.
+    /// Handles a value that may be secret because of its name.
     pub(super) fn named(&mut self, at: usize, name: Name, flags: Flags) -> Option<usize> {
         match self.line.get(at)? {
             b'"' => {}
@@ -245,7 +249,7 @@ impl Walk<'_> {
         let inside = at + 1..end;
         let text = text::json(&self.line[inside.clone()]);
         match name.secret_in(&text) {
-            // What is secret in such a value shows by itself as a rule.
+            // The secret part of a connection string usually shows by its own shape.
             Some(_) if name == Name::Connection && self.redaction.finds(&text) => {
                 self.text(inside, flags, false);
             }
@@ -282,14 +286,14 @@ impl Walk<'_> {
     fn naming(&mut self, at: Range<usize>) {
         if self.hits.structural || self.any_hit(&at) {
             let text = text::json(&self.line[at]);
-            // JSON is no name, and what stands last in it may be blanked: its words count wherever they stand.
+            // JSON is not a name, and its end may be redacted, so all words in it count.
             let judged =
                 if text.contains('"') && mentions(&text) { Name::Suspicious } else { judge(&text) };
             self.top(|frame| frame.named = frame.named.max(judged));
         }
     }
 
-    /// A key that is a secret by its looks, as it is to be written.
+    /// The key as it has to be written if the key itself has the shape of a secret; `None` if it has not.
     pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
         let shape =
             |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
@@ -303,7 +307,7 @@ impl Walk<'_> {
     }
 }
 
-/// A key with its escapes undone; nearly none has any.
+/// A key with its escapes decoded; hardly any key has escapes.
 pub(super) fn name(raw: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(raw) {
         Ok(name) if !escaped(raw) => Cow::Borrowed(name),
@@ -311,12 +315,12 @@ pub(super) fn name(raw: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether a key has escapes. Keys are short: all of one is looked at at once.
+/// Whether a key has escapes. Keys are short, so the loop looks at all bytes without branching.
 pub(super) fn escaped(key: &[u8]) -> bool {
     key.iter().fold(0, |any, byte| any | u8::from(*byte == b'\\')) > 0
 }
 
-/// Whether a key is none that means something to a body in which nothing else does.
+/// Whether a key has no special meaning in a body without other marks.
 fn plain(key: &[u8]) -> bool {
     !matches!(
         key,

@@ -1,4 +1,5 @@
-//! Messages about Secrets and tokens: all that they quote is blanked but for names that the event has anyway.
+//! Redacts messages about Secrets and tokens: everything that they quote is replaced, except names that the event
+//! contains anyway.
 
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use super::context::{Context, join};
 use super::text::{Secrets, secrets};
 use super::token::is_token;
 
-/// A message with what it quotes replaced; `None` if it quotes nothing.
+/// A message with its quoted texts replaced; `None` if it quotes nothing.
 pub(super) fn masked(redaction: &Redaction, text: &str, context: &Context<'_>) -> Option<String> {
     let mut parts = match secrets(&redaction.screen, text) {
         Secrets::All => return Some(redaction.mode.token(text.as_bytes()).into_owned()),

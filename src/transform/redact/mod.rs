@@ -1,14 +1,17 @@
-//! Secrets stay on the node: blanks credentials wherever the API server is known to write them, and what looks like one anywhere.
+//! Redaction: replaces credentials wherever the API server is known to write them, and whatever looks like a
+//! credential anywhere else, so that secrets do not leave the node.
 //!
-//! A line goes through `prefilter.rs` first, which finds the places that deserve a look; most lines have none and are left
-//! alone (`fast_path.rs`). `envelope.rs` then goes through the event's own members, `walk.rs` through bodies, `text.rs` through
-//! strings, `uri.rs` through request URIs. `secret_names.rs` judges names by their words (`name_words.rs`) and the lists of `names.txt`, `verdict.rs` says whether a value
-//! is a secret because of its name, `values.rs` and `references.rs` what a value says of itself. What is a secret by its form
-//! is in `formats.txt` (tokens), `secret_shapes.rs` and `base64_runs.rs` (`stretches.rs` finds long words and runs for both); what a secret is replaced by, in `token.rs`.
+//! `prefilter.rs` scans each line first and finds the places that may hold a secret; most lines have none and are
+//! left alone (`fast_path.rs`). `envelope.rs` then handles the event's own members, `walk.rs` the bodies, `text.rs`
+//! strings, and `uri.rs` request URIs. `secret_names.rs` judges names by their words (`name_words.rs`) and the lists
+//! of `names.txt`. `verdict.rs` decides whether a value is a secret because of its name; `values.rs` and
+//! `references.rs` judge a value by its own text. Secrets that are recognised by their form alone are in
+//! `formats.txt` (tokens), `secret_shapes.rs` and `base64_runs.rs` (`stretches.rs` finds long words and runs for
+//! both). `token.rs` makes the replacement for a secret.
 //!
-//! Promised: what is not touched stays byte for byte, and the same line becomes the same bytes. What cannot be read
-//! where a secret can stand is blanked whole.
-//! Not promised: that a password is found which stands in prose, without a name before it, and looks like any word.
+//! Promised: everything else stays byte for byte, and the same line always becomes the same bytes. If a place that
+//! may hold a secret cannot be parsed, all of it is redacted.
+//! Not promised: finding a password that stands in prose, has no name before it, and looks like any other word.
 
 use crate::event::{Form, Key, Record};
 use crate::transform::edit::Edits;
@@ -71,7 +74,7 @@ pub(crate) use rules::{ConfigMaps, Rule, Rules};
 use token::MASK;
 pub(crate) use token::Mode;
 
-/// Redaction, ready for use.
+/// The compiled redaction settings.
 #[derive(Debug)]
 pub(crate) struct Redaction {
     screen: prefilter::Screen,
@@ -81,12 +84,12 @@ pub(crate) struct Redaction {
     pseudonymise_users: bool,
     proxy_paths: bool,
     rules: Vec<rules::Compiled>,
-    /// For the hash of what cannot be read.
+    /// Key for the hash of pieces that cannot be parsed.
     key: Option<Key>,
 }
 
 impl Redaction {
-    /// Compiles the rules; the error names the one that cannot be used.
+    /// Compiles the rules. The error names the rule that cannot be used.
     pub(crate) fn new(rules: Rules, mode: Mode) -> Result<Self, RuleError> {
         let key = match &mode {
             Mode::Hash(key) => Some(key.clone()),
@@ -104,7 +107,8 @@ impl Redaction {
         })
     }
 
-    /// Adds what has to be changed in a line that can be read. The edits are on the line as it was written.
+    /// Adds the replacements for one line to `edits`; their places refer to the line as it was written. A line that
+    /// cannot be parsed is replaced whole by its extract.
     pub(crate) fn edits(&self, record: &Record<'_>, edits: &mut Edits, scratch: &mut Scratch) {
         let read = match record.event.form {
             Form::Json if !is_event(record) => None,
@@ -119,15 +123,15 @@ impl Redaction {
         }
     }
 
-    /// Appends what may leave of a piece that cannot be read: a JSON object of the fields that could be, the piece's
-    /// length and its hash.
+    /// Appends the extract of a piece that cannot be parsed: a JSON object with the fields that could be read, the
+    /// length of the piece and its hash. Only this may leave the node.
     pub(crate) fn extract(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         self.fields(record, out);
     }
 }
 
-/// Whether an object has anything of an event, or is an extract of one. What wraps events (a container's log, a list) could
-/// hold secrets in any place.
+/// Whether a JSON object has at least one field of an event, or is an extract of one. Anything that wraps events (a
+/// container's log, a list) could hold secrets in any place.
 fn is_event(record: &Record<'_>) -> bool {
     let fields = &record.event.fields;
     let own = [fields.audit_id, fields.stage, fields.verb, fields.request_uri];

@@ -1,13 +1,13 @@
-//! The words that names are made of, in any spelling: `adminPw`, `DB_PW` and `db.pw` have the same two.
+//! Splits names into words, in any spelling: `adminPw`, `DB_PW` and `db.pw` each have two words.
 
 use super::lists::lists;
 
-/// Bytes that names are written with.
+/// Whether a byte can be part of a name.
 pub(super) fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) || byte >= 0x80
 }
 
-/// A name without its separators, in small letters.
+/// A name in lower case without its separators.
 pub(super) fn normal(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());
     let letters = name.chars().filter(|c| !matches!(c, '_' | '.' | '-' | ' '));
@@ -21,7 +21,7 @@ pub(super) fn normal(name: &str) -> String {
     normal
 }
 
-/// The words of a name, in small letters: `adminPw`, `DB_PW` and `db.pw` have two.
+/// The words of a name, in lower case: `adminPw`, `DB_PW` and `db.pw` each have two.
 pub(super) fn words(name: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut before = ' ';
@@ -44,7 +44,7 @@ pub(super) fn words(name: &str) -> Vec<String> {
         before = letter;
     }
     all.retain(|word| !word.is_empty());
-    // `PASSWORD_2`, `password2`
+    // Trailing numbers do not count: `PASSWORD_2`, `password2`.
     while all.last().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit())) {
         all.pop();
     }
@@ -55,12 +55,12 @@ pub(super) fn is_word(name: &str) -> bool {
     has_word(name) || is_pass(name) || lists().whole.contains(&name)
 }
 
-/// Whether a text has any of the words in it, harmless or not.
+/// Whether a text contains any of the words, harmless or not.
 pub(super) fn mentions(text: &str) -> bool {
     is_word(&normal(text))
 }
 
-/// Whether any of the words stands in a name.
+/// Whether a name contains any of the words.
 pub(super) fn has_word(name: &str) -> bool {
     let other = lists().other.iter().any(|word| name.contains(word));
     if other {
@@ -73,7 +73,7 @@ pub(super) fn has_word(name: &str) -> bool {
         });
     }
     let name = name.as_bytes();
-    // The first letters of them all: most places are dealt with by one look.
+    // First letters of all the words; this check rejects most places.
     let begins = |byte: u8| {
         byte >= 0x80
             || matches!(
@@ -103,34 +103,34 @@ pub(super) fn has_word(name: &str) -> bool {
     })
 }
 
-/// `DB_PASS`, `--pass`, but not `bypass`.
+/// Matches `DB_PASS`, `--pass`, but not `bypass`.
 pub(super) fn is_pass(name: &str) -> bool {
     name.ends_with("pass") && !ends(name, &lists().no_pass)
 }
 
 pub(super) fn ends(name: &str, with: &[&str]) -> bool {
     let name = name.as_bytes();
-    // Of nearly all the last letter is another one.
+    // The last letter differs for nearly all of them.
     with.iter().any(|end| end.as_bytes().last() == name.last() && name.ends_with(end.as_bytes()))
 }
 
-/// Two names that differ in case and separators only are the same.
+/// Whether two names are equal apart from case and separators.
 pub(super) fn same(name: &str, other: &str) -> bool {
     normal(name) == normal(other)
 }
 
-/// Whether a name itself ends with the word: `db-password`, but not `token-cleaner`.
+/// Whether the name ends with one of the words: `db-password`, but not `token-cleaner`.
 pub(super) fn ends_with_word(name: &str) -> bool {
     let name = normal(name);
     ends_with(&name) || ends(&name, &lists().end)
 }
 
-/// The same of a name without its separators; those that are words at the end only do not count.
+/// Like [`ends_with_word`], for a name without separators. Words of the list `end` do not count.
 pub(super) fn ends_with(name: &str) -> bool {
     ends(name, &lists().word) || is_pass(name) || name.ends_with("pw")
 }
 
-/// Whether a name is one of a password: what stands in quotes behind it is one.
+/// Whether a name is that of a password; a quoted text after it is one.
 pub(super) fn is_password(name: &str) -> bool {
     let name = normal(name);
     lists().password.iter().any(|word| name.ends_with(word))

@@ -1,14 +1,14 @@
-//! The value of a pair of which one member says the name and the other the value: `name: PASSWORD` and `value: x`, in YAML, TOML
-//! and JSON that could not be read.
+//! Finds the value of a pair in which one member is the name and the other the value: `name: PASSWORD` and
+//! `value: x`, in YAML, TOML and JSON that could not be parsed.
 
 use std::ops::Range;
 
 use super::assigned::{opening, quoted};
 use super::name_words::in_name;
 
-/// The value of a pair of members or lines of which the name is what the other says: `name: PASSWORD` and `value: x`.
+/// The value of the pair (members or lines) whose name is at `name`: `name: PASSWORD` and `value: x`.
 pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
-    /// Bytes in which the other has to stand.
+    /// The other member has to be within this many bytes.
     const NEAR: usize = 512;
     let marks =
         |text: &[u8]| text.iter().rev().take_while(|byte| b" \t\"'\\`".contains(byte)).count();
@@ -39,7 +39,7 @@ pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     }
     let limit = text.len().min(name.end + NEAR);
     let ahead = &text[name.end..limit];
-    // The pair ends with its braces, or where the next begins.
+    // The pair ends with its braces, or where the next pair begins.
     let end = ahead.iter().position(|byte| b"{}]".contains(byte)).unwrap_or(ahead.len());
     let next = [&b"- "[..], b"\n\n"]
         .iter()
@@ -63,7 +63,7 @@ pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     member(text, from + item..key_at)
 }
 
-/// The value of the member `value` in a stretch.
+/// The value of the member `value` in a range.
 fn member(text: &[u8], within: Range<usize>) -> Option<Range<usize>> {
     let near = &text[within.clone()];
     for at in memchr::memmem::find_iter(near, b"alue") {
@@ -88,7 +88,7 @@ fn member(text: &[u8], within: Range<usize>) -> Option<Range<usize>> {
         let line = &text[from..];
         let mark = line.iter().take_while(|byte| b"|>+-0123456789 \t".contains(byte)).count();
         if matches!(line.first(), Some(b'|' | b'>')) && line.get(mark) == Some(&b'\n') {
-            // The lines of a block, as far as they are indented as the first is.
+            // The lines of a block, as long as they are indented like the first.
             let indent = |line: &[u8]| line.iter().take_while(|byte| **byte == b' ').count();
             let first = from + mark + 1;
             let deep = indent(&text[first..]);

@@ -1,4 +1,5 @@
-//! Values that no sign joins to their name: `password 'x'` in SQL, `requirepass x` on a line of a file, netrc, `setPassword("x")`.
+//! Finds values that follow their name without a sign between: `password 'x'` in SQL, `requirepass x` on a line of a
+//! file, netrc, `setPassword("x")`.
 
 use std::ops::Range;
 
@@ -8,7 +9,8 @@ use super::name_words::{ends_with_word, is_password};
 use super::secret_names::Name;
 use super::values;
 
-/// The last argument in quotes of what is called by the name: `setPassword("x")`, `PASSWORD('x')`; what only reads is none.
+/// The last quoted argument of a call by that name: `setPassword("x")`, `PASSWORD('x')`. A call that only reads, such
+/// as `getPassword`, does not count.
 pub(super) fn called(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     const READS: &[&[u8]] = &[
         b"get", b"find", b"read", b"load", b"fetch", b"lookup", b"resolve", b"has", b"is", b"list",
@@ -41,7 +43,8 @@ pub(super) fn called(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     }
 }
 
-/// The value that only blanks part from its name: `password 'x'` in SQL, `requirepass x` on a line of a file, netrc.
+/// The value that only blanks separate from its name: `password 'x'` in SQL, `requirepass x` on a line of a file,
+/// netrc.
 pub(super) fn value(
     (text, lines): (&[u8], bool),
     name: &Range<usize>,
@@ -61,7 +64,7 @@ pub(super) fn value(
         return quoted(text, sign + text[sign..].iter().take_while(|byte| **byte == b' ').count());
     }
     if let Some(at) = quoted(text, from) {
-        // A block of HCL and its label.
+        // An HCL block and its label.
         if text.get(at.end + 1..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{")) {
             return None;
         }
@@ -120,7 +123,7 @@ pub(super) fn value(
         .then_some(shown)
 }
 
-/// Whether the two words before are one that says that a user follows, and the user: netrc, `HAProxy`.
+/// Whether the two words before are a keyword such as `login` and a user name, as in netrc and `HAProxy`.
 pub(super) fn named_before(text: &[u8], at: usize) -> bool {
     let near = &text[at.saturating_sub(128)..at];
     let mut words = near.split(u8::is_ascii_whitespace).rev().filter(|word| !word.is_empty());
@@ -131,12 +134,12 @@ pub(super) fn named_before(text: &[u8], at: usize) -> bool {
         })
 }
 
-/// Whether a name is a directive of a configuration file, which stands in no sentence.
+/// Whether a name is a directive of a configuration file, which does not occur in sentences.
 pub(super) fn is_directive(word: &str) -> bool {
     lists().directive.iter().any(|directive| word.eq_ignore_ascii_case(directive))
 }
 
-/// Whether a name is a directive and no word of any language.
+/// Whether a name is a directive and not a word of any language.
 fn is_sure_directive(word: &str) -> bool {
     lists().sure_directive.iter().any(|directive| word.eq_ignore_ascii_case(directive))
 }

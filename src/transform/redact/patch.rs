@@ -1,4 +1,5 @@
-//! `value`: what it is, another member says, a `name` or the `path` of a JSON Patch, and that may come later.
+//! Handles members named `value`. Their meaning depends on a `name`, or on the `path` of a JSON Patch, in the same
+//! object, which may follow later.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,11 +10,11 @@ use super::walk::{Member, Walk};
 use crate::event::text;
 
 impl Walk<'_> {
-    /// Reads where an operation of a JSON Patch puts its value.
+    /// Reads the `path` of a JSON Patch operation.
     pub(super) fn target(&mut self, at: Range<usize>, flags: Flags) {
         let path = text::json(&self.line[at]);
         let target = target(&path, flags);
-        // Of two paths the worse one counts.
+        // If an object has two paths, the more secret one counts.
         self.top(|frame| match frame.target {
             Some(Target::Secret { .. }) => {}
             Some(Target::Suspicious(_)) if target == Target::Plain => {}
@@ -21,7 +22,7 @@ impl Walk<'_> {
         });
     }
 
-    /// A `value`, which may belong to a `name` or `path` that has yet to come.
+    /// Handles a `value`; the `name` or `path` that it belongs to may not have been read yet.
     pub(super) fn value(&mut self, start: usize, at: usize, flags: Flags) -> Option<usize> {
         self.values.push(Member { key: start, value: at });
         let verdict = self.frames.last().map_or(Target::Plain, Frame::verdict);
@@ -35,11 +36,11 @@ impl Walk<'_> {
             self.values.pop();
             return self.any(at, flags.with(Flags::HOT));
         }
-        // What is a whole object for a patch may be a Secret.
+        // A patch may set a whole object, which may be a Secret.
         self.any(at, flags)
     }
 
-    /// Deals with a `value` once its object has been read.
+    /// Decides on a `value` once its whole object has been read.
     pub(super) fn decide(&mut self, member: Member, frame: &Frame) {
         let Member { key, value: at } = member;
         let string = self.line.get(at) == Some(&b'"');
@@ -66,7 +67,7 @@ impl Walk<'_> {
     }
 }
 
-/// What a path of a JSON Patch says of the value.
+/// The meaning of a JSON Patch path for the value.
 fn target(path: &str, flags: Flags) -> Target {
     let segments: Vec<_> = path.split('/').skip(1).map(unescaped).collect();
     let first = segments.first().map_or("", AsRef::as_ref);

@@ -1,4 +1,4 @@
-//! Field paths of rules, `spec.users[].password`, and how far each has been followed at a place in a body.
+//! Field paths of the operator's rules, such as `spec.users[].password`, and how they match step by step.
 
 /// One step of a path.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,18 +14,18 @@ enum Step {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Path(Vec<Step>);
 
-/// What a path says to a key, or to an element.
+/// The result of one step of a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Next {
     No,
-    /// It goes on below.
+    /// The step matches, and the path goes on below.
     On,
-    /// It ends here.
+    /// The step matches, and the path ends here.
     End,
 }
 
 impl Path {
-    /// Reads a path: keys between dots, `*` for any of them, `[]` behind one for the elements of an array. A dot in a
+    /// Parses a path: keys between dots, `*` for any key, `[]` after a key for the elements of an array. A dot in a
     /// key is written `\.`.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut steps = Vec::new();
@@ -45,7 +45,7 @@ impl Path {
         Ok(Self(steps))
     }
 
-    /// What becomes of a path that has come `done` steps at a key; `None` stands for an element.
+    /// The result of step `done` at a key; `None` stands for an array element.
     pub(super) fn next(&self, done: usize, key: Option<&str>) -> Next {
         let fits = match (self.0.get(done), key) {
             (Some(Step::Key(wanted)), Some(key)) => wanted == key,

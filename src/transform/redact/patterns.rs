@@ -1,57 +1,57 @@
-//! What the screen looks for.
+//! The patterns that the prefilter searches for.
 
-/// Bytes of a pattern by which it is searched for.
+/// Number of bytes by which a pattern is searched for.
 pub(super) const DEPTH: usize = 4;
-/// Groups in which the patterns are searched for: two sets of eight, one for each bit of a byte.
+/// Number of groups of patterns: two sets of eight, one group for each bit of a byte.
 pub(super) const GROUPS: usize = 16;
 
-/// Why a place deserves a look.
+/// The kind of a hit: why a place may hold a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum What {
     /// A word of a suspicious name.
     Word,
-    /// `Invalid value: …`, by which the server quotes what was wrong.
+    /// `Invalid value: …`, with which the API server quotes a refused value.
     Quoted,
     /// `Bearer …`, `Basic …`.
     Scheme,
-    /// `://`, with credentials behind it perhaps.
+    /// `://`, which credentials may follow.
     Url,
     /// A JSON Web Token, or other base64 of JSON.
     Jwt,
     /// A private key in PEM.
     Pem,
-    /// A token that its issuer marks as one.
+    /// A token with a form defined by its issuer.
     Marked,
     /// A long run of base64.
     Run,
-    /// The parameter of a URL that signs it.
+    /// The parameter that holds the signature of a signed URL.
     Signature,
     /// `IDENTIFIED`, a word of SQL.
     Sql,
-    /// The `@` behind a user and password without a scheme.
+    /// The `@` after a user and a password without a scheme.
     Account,
-    /// A module of JAAS, whose options are users and passwords.
+    /// A JAAS login module, whose options are users and passwords.
     Jaas,
     /// The command categories of a Redis ACL rule.
     Acl,
-    /// The mark of a password's hash.
+    /// The prefix of a password hash.
     Hash,
-    /// Command lines begin here: they are searched for programs.
+    /// A command line begins here; it is searched for programs.
     Commands,
     /// A program that takes passwords in short flags.
     Program,
-    /// A key that other files know: an annotation, `extra`.
+    /// A key that other files handle: an annotation, `extra`.
     Key,
     /// An escaped letter, or an escape inside an escape.
     Escape,
 }
 
-/// Patterns, and why a place where one stands deserves a look. The search folds letters to small ones, `_` to 0x7f and a
-/// backslash to `|`; a pattern may be written either way. Their order does not matter: `build.rs` finds the groups that
-/// are searched for quickest.
+/// Patterns, each with the kind of its hits. The search folds letters to lower case, `_` to 0x7f and a backslash to
+/// `|`; a pattern may be written either way. The order does not matter: `build.rs` chooses the groups that are
+/// searched fastest.
 pub(super) type Patterns = &'static [(&'static [u8], What)];
 
-/// What any line is searched for.
+/// Patterns for every line.
 pub(super) const LINE: Patterns = &[
     (b"mongo", What::Program),
     (b"ization", What::Word),
@@ -102,7 +102,7 @@ pub(super) const LINE: Patterns = &[
     (b"pw,", What::Word),
     (b"pw'", What::Word),
     (b"pw-", What::Word),
-    // Ends and parts of names, the word for password in other languages.
+    // Ends and parts of names, and words for password in other languages.
     (b"pin\"", What::Word),
     (b"otp\"", What::Word),
     (b"otp=", What::Word),
@@ -140,7 +140,7 @@ pub(super) const LINE: Patterns = &[
     (b"_pat=", What::Word),
 ];
 
-/// What strings with several lines and command lines are searched for besides.
+/// Additional patterns for command lines and for strings with several lines.
 pub(super) const COMMANDS: Patterns = &[
     // Programs of `programs.rs` and `pipe.rs`.
     (b"vault", What::Program),
@@ -205,7 +205,7 @@ pub(super) const COMMANDS: Patterns = &[
     (b"http -a", What::Program),
     (b"net rpc", What::Program),
     (b"net ads", What::Program),
-    // Statements and directives, hashes of passwords.
+    // Statements, directives and password hashes.
     (b"salt", What::Word),
     (b"pin|", What::Word),
     (b"pin ", What::Word),
@@ -228,7 +228,7 @@ pub(super) const COMMANDS: Patterns = &[
     (b"scram-sha-256$", What::Hash),
 ];
 
-/// What text is searched for that has other letters than ASCII.
+/// Patterns for text with letters outside ASCII.
 pub(super) const OTHER_LETTERS: &[&str] = &[
     "пароль",
     "Пароль",

@@ -1,4 +1,4 @@
-//! Parts of URIs without their percent-encoding, and where each byte of them stands.
+//! Decodes the percent-encoding of parts of URIs and remembers the place of each byte.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use super::Redaction;
 
-/// A part of a URI without its percent-encoding, and where each byte of it stands.
+/// A decoded part of a URI, with the place of each byte.
 pub(super) struct Plain<'u> {
     pub(super) raw: &'u str,
     pub(super) text: Cow<'u, str>,
-    /// The beginning of each byte of `text` in `raw`, and the end of `raw`; empty where they are the same.
+    /// For each byte of `text` its place in `raw`, and at the end the length of `raw`; empty if both are the same.
     places: Vec<usize>,
-    /// Its bytes are no UTF-8: parts of it cannot be told from each other.
+    /// The decoded bytes are not UTF-8, so parts of the text have no exact place.
     broken: bool,
 }
 
@@ -45,7 +45,7 @@ impl<'u> Plain<'u> {
         }
     }
 
-    /// As it was written, with parts of the text replaced.
+    /// The part as it was written, with ranges of the text replaced.
     pub(super) fn replaced(&self, redaction: &Redaction, parts: &[Range<usize>]) -> String {
         if self.broken {
             return self.whole(redaction);
@@ -67,12 +67,12 @@ impl<'u> Plain<'u> {
     }
 }
 
-/// With `%41` undone; broken UTF-8 is repaired, for nothing of it is written.
+/// Decodes `%41` and the like. Invalid UTF-8 is replaced; the result is only searched, never written.
 pub(super) fn decoded(text: &str) -> Cow<'_, str> {
     Plain::new(text, false).text
 }
 
-/// Percent-encoded, but for what need not be.
+/// Percent-encodes the bytes that need it.
 fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,4 +1,5 @@
-//! Passwords that one program of a shell hands to the next: `echo user:pass | chpasswd`, `chpasswd <<< user:pass`.
+//! Finds passwords that a shell passes to a program's standard input: `echo user:pass | chpasswd`,
+//! `chpasswd <<< user:pass`.
 
 use std::ops::Range;
 
@@ -27,12 +28,12 @@ const READERS: &[&str] = &[
 /// Bytes of a command line that are looked at.
 const NEAR: usize = 512;
 
-/// Whether a word is one of a command that reads a password.
+/// Whether a word belongs to a command that reads a password.
 pub(super) fn reads(word: &str) -> bool {
     READERS.contains(&word)
 }
 
-/// What is handed to the command that the word at `at` belongs to.
+/// The text passed to the command that the word at `at` belongs to.
 pub(super) fn fed(text: &[u8], at: usize) -> Option<Range<usize>> {
     let from = at.saturating_sub(NEAR);
     let before = &text[from..at];
@@ -60,7 +61,7 @@ pub(super) fn fed(text: &[u8], at: usize) -> Option<Range<usize>> {
         .max()?;
     let mut start = from + start;
     let end = from + writer.trim_ascii_end().len();
-    // Flags, and a format without a value.
+    // Skips flags, and a format that holds no value.
     loop {
         start += text[start..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let length = text[start..end].iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
@@ -76,7 +77,7 @@ pub(super) fn fed(text: &[u8], at: usize) -> Option<Range<usize>> {
     (start < end).then_some(start..end)
 }
 
-/// What `<<<` hands to it.
+/// The text passed to it by `<<<`.
 fn here(text: &[u8], at: usize) -> Option<Range<usize>> {
     let rest = &text[at..text.len().min(at + NEAR)];
     let line = &rest[..rest.iter().position(|byte| b"|;&\n".contains(byte)).unwrap_or(rest.len())];

@@ -1,8 +1,9 @@
-//! Finds the places that deserve a look, at the speed of memory: most events have none and are left alone.
+//! Prefilter: scans a line at memory speed for places that may hold a secret. Most events have none and are left
+//! alone.
 //!
-//! What this screen does not see is never blanked, so that it knows a piece of every word and shape that any other
-//! file of this room acts on. What it sees too much of costs time only. Escapes can hide a word from it; they
-//! are themselves a place to look at.
+//! A secret that the prefilter misses is never redacted. It therefore searches for a piece of every word and shape
+//! that any other file of this module acts on. A false positive costs only time. Escapes can hide a word from it, so
+//! an escape is itself a hit.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -18,11 +19,11 @@ use super::token_formats::{FormatError, Formats};
 use super::vector_search::{BLOCK, Found, State, candidates};
 use super::{base64_runs, secret_shapes};
 
-/// Searches for all patterns at once.
+/// The prefilter: searches for all patterns at once.
 #[derive(Debug)]
 pub(super) struct Screen {
     built: &'static Built,
-    /// Takes every place for one that deserves a look, so that tests can tell what is missed otherwise.
+    /// Treats every place as a hit, so that tests can find what the prefilter misses otherwise.
     #[cfg(test)]
     pub(super) wary: bool,
 }
@@ -32,7 +33,7 @@ pub(super) struct Screen {
 struct Built {
     line: Search,
     commands: Search,
-    /// [`OTHER_LETTERS`].
+    /// Automaton for [`OTHER_LETTERS`].
     letters: AhoCorasick,
     formats: Formats,
     /// An escaped newline.
@@ -42,7 +43,7 @@ struct Built {
 /// Built once for all outputs.
 static BUILT: LazyLock<Result<Built, ScreenError>> = LazyLock::new(Built::new);
 
-/// Why there is none.
+/// Why the prefilter could not be built.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ScreenError {
     #[error(transparent)]
@@ -51,9 +52,10 @@ pub(crate) enum ScreenError {
     Formats(#[from] FormatError),
 }
 
-/// Bytes looked at in one go; small enough for the nearest cache.
+/// Bytes searched in one go, small enough for the first-level cache.
 const CHUNK: usize = 64 * BLOCK;
-/// A word of other letters has its first and last one that is not ASCII within this of its ends, and of the next.
+/// In a word with non-ASCII letters, the first and the last of them are within this many bytes of its ends, and each
+/// is within this many bytes of the next.
 const NEAR: usize = 16;
 
 impl Built {
@@ -82,7 +84,7 @@ impl Screen {
         &self.built.formats
     }
 
-    /// The hits in a text that is no line of a log: it may be a script or a file.
+    /// The hits in a text that is not a line of the log; it may be a script or a file.
     pub(super) fn hits(&self, text: &[u8]) -> Hits {
         let mut hits = Hits::default();
         let mut finds = Finds::default();
@@ -94,7 +96,8 @@ impl Screen {
         hits
     }
 
-    /// Adds the hits in a line, but for stretches of it, in order, that leave it anyway or were looked at before.
+    /// Adds the hits in a line, except in the ranges `gone` (in order), which are removed anyway or were searched
+    /// before.
     pub(super) fn hits_beside(
         &self,
         line: &[u8],
@@ -111,7 +114,7 @@ impl Screen {
         hits.order();
     }
 
-    /// Adds the hits in a stretch of a line.
+    /// Adds the hits in a range of a line.
     pub(super) fn hits_within(
         &self,
         line: &[u8],
@@ -124,7 +127,7 @@ impl Screen {
         hits.order();
     }
 
-    /// Every place, where a test wants to see what is missed otherwise.
+    /// Adds every place as a hit, where a test asks for it.
     #[cfg(test)]
     fn everywhere(&self, text: &[u8], hits: &mut Hits) {
         if self.wary {
@@ -133,7 +136,7 @@ impl Screen {
         }
     }
 
-    /// Adds the hits in a stretch, and notes where command lines begin.
+    /// Adds the hits in a range, and notes where command lines begin.
     fn search(&self, text: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
         let Finds { found, begins } = finds;
         let line = &self.built.line;
@@ -179,7 +182,7 @@ impl Screen {
         }
     }
 
-    /// Adds the hit of a sign that a password stands beside.
+    /// Adds the hit for an `@` or `$` with a password beside it.
     fn sign(text: &[u8], at: usize, hits: &mut Hits) {
         if text[at] == b'$' {
             if secret_shapes::is_hash(&text[at..]) {
@@ -190,11 +193,11 @@ impl Screen {
         }
     }
 
-    /// Searches around what is not ASCII.
+    /// Searches around bytes that are not ASCII.
     fn other_letters(&self, text: &[u8], at: Range<usize>, hits: &mut Hits) {
         let mut from = at.start;
         while let Some(first) = not_ascii(&text[..at.end], from) {
-            // A word has other letters as well, a few bytes before and behind.
+            // The word may have other letters as well, a few bytes before and after.
             let mut end = at.end.min(first + NEAR);
             while let Some(last) = text[first..end].iter().rposition(|byte| !byte.is_ascii())
                 && end < at.end.min(first + last + NEAR)
@@ -209,7 +212,7 @@ impl Screen {
         }
     }
 
-    /// Searches the command lines and the strings with several lines in a stretch of a line.
+    /// Searches the command lines, and the strings with several lines, in a range of a line.
     fn scripts(&self, line: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
         let mut begins = std::mem::take(&mut finds.begins);
         begins.sort_unstable();
@@ -238,7 +241,7 @@ impl Screen {
         }
     }
 
-    /// Adds the hits of what command lines and files have beside other texts.
+    /// Adds the hits for patterns that only command lines and files need.
     fn commands(&self, text: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
         let commands = &self.built.commands;
         candidates(text, at.clone(), &commands.tables, &mut finds.found);
@@ -254,7 +257,7 @@ impl Screen {
     }
 }
 
-/// The stretches of a line between others, which are in order.
+/// The ranges of a line between other ranges, which are in order.
 fn between(others: &[Range<usize>], end: usize) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0;
     others.iter().cloned().chain(std::iter::once(end..end)).filter_map(move |other| {
@@ -264,7 +267,7 @@ fn between(others: &[Range<usize>], end: usize) -> impl Iterator<Item = Range<us
     })
 }
 
-/// Where the next byte stands that is not ASCII.
+/// The place of the next byte that is not ASCII.
 fn not_ascii(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while text.get(at..at + 64).is_some_and(<[u8]>::is_ascii) {
@@ -273,10 +276,11 @@ fn not_ascii(text: &[u8], from: usize) -> Option<usize> {
     text.get(at..)?.iter().position(|byte| !byte.is_ascii()).map(|next| at + next)
 }
 
-/// Quotes before an escaped newline among which the one that opens its string is searched.
+/// How many quotes before an escaped newline are checked to find the one that opens its string.
 const SEARCHED: usize = 1024;
 
-/// What was found in a part of a text. Kept from line to line, so that most cost no allocation.
+/// Finds in a part of a text, and where command lines begin. Reused from line to line, so that most need no
+/// allocation.
 #[derive(Debug, Default)]
 pub(super) struct Finds {
     found: Vec<Found>,

@@ -1,8 +1,8 @@
-//! Users, their clients and annotations are the same in one event after the other: what was seen of them is kept.
+//! Caches prefilter results: users, their clients and annotations are often the same from event to event.
 //!
-//! What the screen sees in such a stretch follows from its bytes alone, for it ends where a value does, and so does what
-//! becomes of a user in an event that needs no other look. So the result is the same with or without this. Kept
-//! for one chain.
+//! The hits in such a stretch depend on its bytes alone, because it ends where a value ends. The edits of a user, in
+//! an event that needs no other check, depend on them too. So the result is the same with or without the cache. A
+//! cache belongs to one chain.
 
 use std::ops::Range;
 
@@ -11,35 +11,35 @@ use super::prefilter::{Finds, Screen};
 use crate::event::{Record, Span};
 use crate::transform::edit::Edits;
 
-/// Stretches that are kept; a new one takes the place of another.
+/// Number of stretches kept; a new one replaces the one at its place.
 const PLACES: usize = 64;
-/// Longer ones are rare, and not kept.
+/// Longest stretch that is kept, in bytes; longer ones are rare.
 const LONGEST: usize = 2048;
-/// The screen looks no further back, so that what stands before does not matter.
+/// The prefilter looks back at most this many bytes, so earlier text does not matter.
 const BEFORE: usize = 128;
 
-/// What is kept from event to event.
+/// Buffers and cache that are kept from event to event.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(super) hits: Hits,
     finds: Finds,
     gone: Vec<Range<usize>>,
     stretches: Vec<Stretch>,
-    /// Where the user of this event is kept, and where it begins.
+    /// The place of this event's user in the cache, and where it begins in the line.
     user: Option<(usize, usize)>,
 }
 
 #[derive(Debug, Default)]
 struct Stretch {
     bytes: Vec<u8>,
-    /// From its first byte on.
+    /// The hits, with places relative to its first byte.
     hits: Hits,
-    /// What becomes of the user in it, if that was asked for.
+    /// The edits of the user in it, once they were computed.
     edits: Option<Vec<(Range<usize>, Vec<u8>)>>,
 }
 
 impl Scratch {
-    /// Finds the hits of an event's line, but for stretches of it that leave it anyway.
+    /// Finds the hits of an event's line, except in ranges that are removed anyway.
     pub(super) fn screen(&mut self, screen: &Screen, record: &Record<'_>, edits: &Edits) {
         self.hits.clear();
         self.gone.clear();
@@ -58,7 +58,7 @@ impl Scratch {
         screen.hits_beside(record.line, &self.gone, &mut self.finds, &mut self.hits);
     }
 
-    /// Adds the hits of a stretch that is kept, or will be; answers its place.
+    /// Adds the hits of a stretch, from the cache or by a search that fills it; returns its place in the cache.
     fn recall(&mut self, screen: &Screen, line: &[u8], at: Range<usize>) -> usize {
         let bytes = &line[at.clone()];
         if self.stretches.is_empty() {
@@ -79,7 +79,8 @@ impl Scratch {
         place
     }
 
-    /// What becomes of the user of this event: `change` is asked the first time only. Answers what it does.
+    /// Adds the edits of this event's user. `change` computes them the first time only. Returns the result of
+    /// `change`.
     pub(super) fn user(
         &mut self,
         edits: &mut Edits,
@@ -105,7 +106,8 @@ impl Scratch {
     }
 }
 
-/// Where the beginning of a line ends in which nothing can be seen, as the server writes it: all up to the URI's quote.
+/// The end of the fixed beginning of a line, as the API server writes it, in which no hit is possible: everything up
+/// to the quote of the URI.
 fn head(line: &[u8]) -> Option<usize> {
     const LEVELS: [&[u8]; 3] = [b"Metadata\"", b"RequestResponse\"", b"Request\""];
     const STAGES: [&[u8]; 4] =
@@ -122,11 +124,11 @@ fn head(line: &[u8]) -> Option<usize> {
         .then_some(line.len() - rest.len())
 }
 
-/// Both times and what is around them, as the server writes it, up to the quote behind.
+/// The range of both timestamps and the text around them, as the API server writes it, up to the closing quote.
 fn times(record: &Record<'_>) -> Option<Range<usize>> {
     const BEFORE: &[u8] = br#""requestReceivedTimestamp":""#;
     const BETWEEN: &[u8] = br#"","stageTimestamp":""#;
-    /// Bytes of a `metav1.MicroTime` (`micro_time.go` of apimachinery): `2026-11-21T07:32:22.085199Z`.
+    /// Length in bytes of a `metav1.MicroTime` (`micro_time.go` of apimachinery): `2026-11-21T07:32:22.085199Z`.
     const TIME: usize = 27;
     let fields = &record.event.fields;
     let (received, stage) = (fields.received.range(), fields.stage_time.range());
@@ -142,13 +144,13 @@ fn times(record: &Record<'_>) -> Option<Range<usize>> {
     (plain && time(received) && time(stage.clone())).then_some(start..stage.end + 1)
 }
 
-/// Whether all bytes are of a kind. Their number is known and there is no way out in between, so that compilers look at
-/// many at once.
+/// Whether all bytes fulfil a condition. The number of bytes is fixed and there is no early exit, so the compiler can
+/// vectorise the loop.
 fn all<const N: usize>(bytes: &[u8; N], is: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(true, |all, byte| all & is(*byte))
 }
 
-/// Where a stretch is kept, by its length and some of its bytes.
+/// The place of a stretch in the cache: a hash of its length and some of its bytes.
 fn place(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks::<8>();
     let mix = |mixed: u64, word: &[u8; 8]| {
@@ -158,7 +160,7 @@ fn place(bytes: &[u8]) -> usize {
     usize::try_from(mixed >> 58).unwrap_or(0) % PLACES
 }
 
-/// The user and what stands behind it up to the comma behind the client's name.
+/// The range from the user to the comma after `userAgent`.
 fn user(record: &Record<'_>) -> Option<Range<usize>> {
     let fields = &record.event.fields;
     let (user, agent) = (fields.user.range(), fields.user_agent.range());

@@ -1,30 +1,32 @@
-//! Programs that take passwords in short flags, or as words at some place: `curl -u`, `mysql -p`, `vault login`, `rabbitmqctl add_user`.
+//! Table of the programs that take passwords in short flags or as positional arguments: `curl -u`, `mysql -p`,
+//! `vault login`, `rabbitmqctl add_user`.
 //!
-//! A new one is a line of [`PROGRAMS`].
+//! To support another program, add a line to [`PROGRAMS`].
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// How one program, or some that are alike, is given secrets.
+/// How one program, or a family of similar ones, takes secrets.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// Names of the program; those of `mysql` and `mariadb` are beginnings of others'.
+    /// Names of the program. `mysql` and `mariadb` also match as prefixes.
     pub(super) names: &'static [&'static str],
-    /// Flags whose secret is the next word, or the rest of this one behind `=`.
+    /// Flags whose secret is the next word, or the rest of this word after `=`.
     pub(super) next: &'static [&'static str],
     /// Short flags whose secret is the rest of the word.
     pub(super) glued: &'static [&'static str],
-    /// A word, behind it words that are none, then words that are secrets: `add_user`, one, one.
+    /// A word, the number of words after it that are not secret, and the number of secrets after those: `add_user`,
+    /// one, one.
     pub(super) behind: &'static [(&'static str, usize, usize)],
-    /// The secret of a word that has others in it stands behind this: `user%pass`.
+    /// In a word with several parts, the secret follows this sign: `user%pass`.
     pub(super) sign: Option<char>,
-    /// A word that is the name of a secret has it behind it: `npm config set _authToken x`.
+    /// A word that is the name of a secret is followed by the secret: `npm config set _authToken x`.
     pub(super) named: bool,
-    /// A flag with this letter in it says that a user and a password stand among the words: `htpasswd -b`.
+    /// A flag with this letter says that a user and a password are among the words: `htpasswd -b`.
     pub(super) batch: Option<char>,
 }
 
-/// One that takes none.
+/// A program that takes no secrets; the base for the entries of the table.
 const PROGRAM: Program = Program {
     names: &[],
     next: &[],

@@ -1,11 +1,12 @@
-//! Values that say where a secret stands, and not what it is: variables, templates, paths in vaults, calls.
+//! Recognises references: values that say where a secret is kept and are not the secret. Examples: variables,
+//! templates, paths in vaults, calls.
 
 use super::lists::lists;
 
-/// Longest reference.
+/// Longest reference, in bytes.
 const LONGEST: usize = 512;
 
-/// Whether a value is one.
+/// Whether a value is a reference.
 pub(super) fn is_reference(value: &str) -> bool {
     (2..LONGEST).contains(&value.len())
         && (is_variable(value)
@@ -19,14 +20,14 @@ pub(super) fn is_reference(value: &str) -> bool {
             || has_scheme(value))
 }
 
-/// What stands between two marks, if it is not empty.
+/// The text between two marks, if it is not empty.
 fn between<'v>(value: &'v str, open: &str, close: &str) -> Option<&'v str> {
     let inner = value.strip_prefix(open)?.strip_suffix(close)?;
     (!inner.is_empty()).then_some(inner)
 }
 
-/// `$NAME`, `$(NAME)`, `${NAME}`, `${env:NAME}`, `$(cat /run/x)`, the variables of nginx and Argo CD; not one with a default,
-/// which may be the secret.
+/// `$NAME`, `$(NAME)`, `${NAME}`, `${env:NAME}`, `$(cat /run/x)`, the variables of nginx and Argo CD; but not a
+/// variable with a default, because the default may be the secret.
 fn is_variable(value: &str) -> bool {
     const NGINX: &[&str] = &["http_", "cookie_", "arg_", "upstream_", "ssl_", "remote_"];
     let Some(rest) = value.strip_prefix('$') else { return false };
@@ -39,18 +40,18 @@ fn is_variable(value: &str) -> bool {
     let all = |also: &[u8], is: fn(&u8) -> bool| {
         rest.bytes().all(|byte| is(&byte) || also.contains(&byte))
     };
-    // A shell's variable; one in small letters may be part of a password.
+    // A shell variable. In lower case it may be part of a password.
     rest.len() > 1 && all(b"_0123456789", u8::is_ascii_uppercase)
-        // `$__env{NAME}` of Grafana
+        // Grafana: `$__env{NAME}`.
         || rest.starts_with("__") && rest.ends_with('}')
         || NGINX.iter().any(|begin| rest.starts_with(begin))
-        // `$dex.github.clientSecret`
+        // Argo CD: `$dex.github.clientSecret`.
         || rest.contains(['.', '-', ':'])
             && rest.starts_with(|first: char| first.is_ascii_alphabetic())
             && all(b".-_:", u8::is_ascii_alphabetic)
 }
 
-/// The name of a variable, with what kind it is before it: `env:NAME`, `secrets:shop/db:password`.
+/// The name of a variable, with or without its kind: `env:NAME`, `secrets:shop/db:password`.
 fn is_name(inner: &str) -> bool {
     const KINDS: &[&str] =
         &["env", "file", "ENV", "sys", "vault", "secret", "secrets", "configmap"];
@@ -63,7 +64,7 @@ fn is_name(inner: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
 }
 
-/// A command of a shell that prints what stands elsewhere.
+/// A shell command that prints something kept elsewhere, or generates it.
 fn is_command(inner: &str) -> bool {
     const PRINTS: &[&str] =
         &["cat ", "<", "vault ", "kubectl ", "aws ", "openssl rand", "head ", "tr ", "pwgen"];
@@ -79,7 +80,7 @@ fn is_template(value: &str) -> bool {
         .any(|(open, close)| between(value, open, close).is_some_and(|inner| inner.len() < 256))
 }
 
-/// References and what joins them: `$(NAME)-suffix`.
+/// References and the text that joins them: `$(NAME)-suffix`.
 fn is_composed(value: &str) -> bool {
     let Some(open) = value.find("$(").or_else(|| value.find("${")).or_else(|| value.find("{{"))
     else {
@@ -112,7 +113,7 @@ fn is_call(value: &str) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_alphabetic() || b"._([$:".contains(&byte))
 }
 
-/// A tag of YAML: `!secret x`, `!env X`.
+/// A YAML tag: `!secret x`, `!env X`.
 fn is_tagged(value: &str) -> bool {
     let tag = value.strip_prefix('!').and_then(|rest| rest.split_once(' '));
     tag.is_some_and(|(tag, _)| {

@@ -1,4 +1,5 @@
-//! What is blanked beside what the room knows by itself, and what is kept: the form that the configuration fills.
+//! The operator's redaction rules: what to redact or keep besides the built-in rules. The configuration fills these
+//! types.
 
 use std::ops::Range;
 
@@ -7,54 +8,57 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::path::Path;
 use super::token::is_token;
 
-/// What to do with `ConfigMap`s.
+/// How to treat `ConfigMap`s.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum ConfigMaps {
-    /// Blank what a key or a value gives away, and `binaryData`.
+    /// Redact `binaryData`, and values that a key or their own text marks as secret.
     #[default]
     Pattern,
-    /// Blank all values.
+    /// Redact all values.
     All,
-    /// Blank nothing in the bodies of requests for `ConfigMap`s.
+    /// Redact nothing in the bodies of requests for `ConfigMap`s.
     Off,
 }
 
-/// What an operator adds to the built-in rules. `Rules::default()` is redaction as it comes.
+/// The operator's additions to the built-in rules. `Rules::default()` is redaction without additions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) config_maps: ConfigMaps,
-    /// Keys of `user.extra` that stay, beside the identifiers of `extra.rs`.
+    /// Keys of `user.extra` to keep, besides the identifiers of `extra.rs`.
     pub(crate) user_extra: Vec<String>,
-    /// Blank names of users and groups too, but those that begin with `system:`.
+    /// Replace names of users and groups too, except those that begin with `system:`.
     pub(crate) pseudonymise_users: bool,
-    /// Blank all that follows `/proxy/` in a URI, and all of its parameters.
+    /// Redact everything after `/proxy/` in a URI, and all parameters of such a URI.
     pub(crate) proxy_paths: bool,
-    /// The operator's own.
+    /// The operator's own rules.
     pub(crate) own: Vec<Rule>,
-    /// For the hash of what could not be read, where [`super::Mode`] has no key. Without one it is not given.
+    /// Key for the hash of a line that could not be parsed, used if [`super::Mode`] has no key. Without either, the
+    /// extract has no hash.
     pub(crate) key: Option<crate::event::Key>,
 }
 
-/// One rule. Of `path`, `key` and `pattern` one at least is there; a value must fit all that are.
+/// One rule. It has at least one of `path`, `key` and `pattern`; a value must match all that are given.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rule {
-    /// What errors call it.
+    /// The name of the rule in error messages.
     pub(crate) name: String,
-    /// `objectRef.resource`; without it all events, those without an object too.
+    /// Matches `objectRef.resource`. Without it the rule applies to all events, also to those without an object.
     pub(crate) resource: Option<String>,
-    /// `objectRef.apiGroup`; `""` is the core group, without it all groups.
+    /// Matches `objectRef.apiGroup`; `""` is the core group. Without it the rule applies to all groups.
     pub(crate) group: Option<String>,
-    /// `spec.users[].password`, from the body's root or that of each item; `*` is any key, `[]` each element.
+    /// A path such as `spec.users[].password`, from the root of the body or of each item; `*` is any key, `[]` each
+    /// element.
     pub(crate) path: Option<String>,
     /// The name of a key or an environment variable, in any case and with any separators.
     pub(crate) key: Option<String>,
-    /// What a value looks like; where there is a group, that part of it is blanked, else what fits.
+    /// Regular expression for the value. If it has a capture group, only that part is redacted, otherwise the whole
+    /// match.
     pub(crate) pattern: Option<String>,
-    /// An exception: what fits stays. Values of Secrets are never kept.
+    /// An exception: keep the values that match. Values of Secrets are never kept.
     pub(crate) keep: bool,
 }
 
-/// A rule that cannot be used.
+/// A rule is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuleError {
     #[error("redaction rule `{name}`: pattern `{pattern}` is no regular expression: {reason}")]
@@ -69,7 +73,7 @@ pub(crate) enum RuleError {
     Screen(#[from] super::prefilter::ScreenError),
 }
 
-/// A rule, ready for use.
+/// A compiled rule.
 #[derive(Debug)]
 pub(super) struct Compiled {
     resource: Option<String>,
@@ -87,7 +91,7 @@ impl Compiled {
             return Err(RuleError::Empty { name: name.clone() });
         }
         let regex = |pattern: &String| {
-            // A pattern sees the bytes of a text, so that it needs no tables of characters.
+            // The pattern matches bytes, so it needs no Unicode tables.
             RegexBuilder::new(pattern).unicode(false).build().map_err(|error| RuleError::Pattern {
                 name: name.clone(),
                 pattern: pattern.clone(),
@@ -111,18 +115,18 @@ impl Compiled {
         })
     }
 
-    /// Whether it concerns events of a resource.
+    /// Whether the rule applies to events about a resource.
     pub(super) fn concerns(&self, resource: &str, group: &str) -> bool {
         self.resource.as_ref().is_none_or(|wanted| wanted == resource)
             && self.group.as_ref().is_none_or(|wanted| wanted == group)
     }
 
-    /// Whether it looks at texts wherever they stand.
+    /// Whether the rule applies to texts anywhere in the event.
     pub(super) fn anywhere(&self) -> bool {
         self.path.is_none() && self.key.is_none()
     }
 
-    /// Adds what its pattern finds: the first group of it, if there is one.
+    /// Adds the matches of its pattern: the first capture group, if there is one.
     pub(super) fn find(&self, text: &str, parts: &mut Vec<Range<usize>>) {
         let Some(pattern) = &self.pattern else { return };
         for found in pattern.captures_iter(text.as_bytes()) {

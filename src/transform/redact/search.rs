@@ -1,4 +1,4 @@
-//! Searches a text for all patterns at once, in any case of letters.
+//! Searches a text for all patterns at once, ignoring the case of letters.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use super::vector_search::Tables;
 
 include!(concat!(env!("OUT_DIR"), "/places.rs"));
 
-/// Some patterns, in the groups that `build.rs` found for them.
+/// Some patterns, in the groups that `build.rs` chose.
 #[derive(Debug)]
 pub(super) struct Search {
-    /// Where one may stand.
+    /// Lookup tables for candidate places.
     pub(super) tables: Tables,
     groups: [Vec<Pattern>; GROUPS],
 }
@@ -19,24 +19,25 @@ pub(super) struct Search {
 struct Pattern {
     bytes: &'static [u8],
     what: What,
-    /// Where the bytes stand in it by which it is searched for.
+    /// Offset in the pattern of the bytes by which it is searched for.
     offset: usize,
-    /// Its first eight bytes, and which bits of eight bytes of a text are to be like them.
+    /// Its first eight bytes, and a mask of the bits that have to match.
     head: u64,
     mask: u64,
 }
 
-/// One bit folds the case of letters. What it does to other bytes, it does to the patterns too.
+/// Setting one bit folds the case of letters. It changes other bytes as well, and the patterns are folded in the same
+/// way.
 const FOLD: u8 = 0x20;
 const HEAD: usize = 8;
 
 impl Search {
-    /// What any line is searched for.
+    /// The search for every line.
     pub(super) fn line() -> Self {
         Self::new(LINE, LINE_PLACES)
     }
 
-    /// What command lines and strings with several lines are searched for besides.
+    /// The additional search for command lines and strings with several lines.
     pub(super) fn commands() -> Self {
         Self::new(COMMANDS, COMMANDS_PLACES)
     }
@@ -55,7 +56,7 @@ impl Search {
                         high[usize::from((byte | FOLD) >> 4)] |= bit;
                         high[usize::from((byte & !FOLD) >> 4)] |= bit;
                     }
-                    // A shorter one: any byte may stand there.
+                    // The pattern is shorter, so any byte may follow.
                     None => low.iter_mut().chain(high).for_each(|half| *half |= bit),
                 }
             }
@@ -64,7 +65,8 @@ impl Search {
         all
     }
 
-    /// Hands out the patterns of some groups that have their four bytes at a place, if they stand in a stretch of the text.
+    /// Calls `each` for the patterns of these groups whose search bytes are at `at`, if the whole pattern is within
+    /// the range.
     pub(super) fn at(
         &self,
         text: &[u8],
@@ -98,7 +100,7 @@ impl Pattern {
         Self { bytes, what, offset, head, mask }
     }
 
-    /// Whether a text begins with it.
+    /// Whether a text begins with the pattern.
     fn begins(&self, text: &[u8]) -> bool {
         const FOLDS: u64 = u64::from_le_bytes([FOLD; HEAD]);
         let same = |(byte, other): (&u8, &u8)| byte | FOLD == other | FOLD;
@@ -117,7 +119,7 @@ mod tests {
     use super::super::vector_search::{Found, candidates};
     use super::*;
 
-    /// The places in a text where a pattern stands.
+    /// The places in a text where a pattern matches.
     fn found(search: &Search, text: &[u8]) -> Vec<usize> {
         let (mut maybe, mut found) = (Vec::new(), Vec::new());
         let all = 0..text.len();

@@ -1,56 +1,58 @@
-//! Names that stand before a secret (`password`, `api-key`, `.dockerconfigjson`), in any spelling, and names that only sound so.
+//! Judges names: recognises those that stand before a secret (`password`, `api-key`, `.dockerconfigjson`), in any
+//! spelling, and those that only sound so.
 
 use std::cell::RefCell;
 
 use super::lists::lists;
 use super::name_words::{ends, ends_with, has_word, is_pass, is_password, is_word, normal, words};
 
-/// What is to be thought of a name.
+/// The judgement on a name; it decides when the value is a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd, Ord)]
 pub(super) enum Name {
     Plain,
-    /// Its value is a secret only if it looks like one: `key`.
+    /// The value is a secret only if it looks random: `key`.
     Random,
-    /// The same, and it stands beside a secret: a sentence is one too. `key` in `secret`.
+    /// Like [`Name::Random`], but the name stands beside a secret, so a sentence is one too: `key` in `secret`.
     Part,
-    /// The same as [`Name::Random`], and it may be a user and a password: `auth`.
+    /// Like [`Name::Random`], but the value may also be a user and a password: `auth`.
     Weak,
-    /// A variable of a program with a key in it; its value is a secret unless it is a word: `STRIPE_KEY`.
+    /// A variable of a program with a key in it. The value is a secret unless it is a word: `STRIPE_KEY`.
     Key,
-    /// Its value is where to connect, with credentials perhaps: `connectionString`.
+    /// The value says where to connect, maybe with credentials: `connectionString`.
     Connection,
-    /// Its value is a URL that is a secret from its path on: `webhookUrl`.
+    /// The value is a URL that is a secret from its path on: `webhookUrl`.
     Hook,
-    /// Sounds like one of a secret and is that of something beside it, if what it names is one short word.
+    /// Sounds like a secret, but names something beside it if the value is one short word.
     Beside,
-    /// A string that it names is a secret.
+    /// A string value is a secret.
     Header,
-    /// Measures or switches something, if its value is a number or a literal: `MAX_TOKENS`.
+    /// Measures or switches something, if the value is a number or a literal: `MAX_TOKENS`.
     Measure,
-    /// Has such a word in it and ends with another one; short numbers and sentences stay: `token-bucket-burst`, `password.forgot`.
+    /// Contains a suspicious word but ends with another word. Short numbers and sentences are kept:
+    /// `token-bucket-burst`, `password.forgot`.
     Mention,
-    /// Says which Secret is used, if its value is the name of one: `existingSecret`.
+    /// Says which Secret is used, if the value is the name of an object: `existingSecret`.
     Object,
-    /// Is `secret`: a secret, or the name of a Secret if its value is one by its looks.
+    /// The name `secret`: the value is a secret, or the name of a Secret if it looks like one.
     Secret,
-    /// Says which key of a Secret is used, if its value is the name of one: `tokenKey`.
+    /// Says which key of a Secret is used, if the value is the name of a key: `tokenKey`.
     Entry,
-    /// Names a file; its value is a secret if it is one word, and a text that is looked through if it has lines.
+    /// Names a file. A value of one word is a secret; a text with several lines is searched.
     File,
-    /// All strings and numbers below it are.
+    /// All strings and numbers below it are secrets.
     Suspicious,
-    /// The same, and a boolean may be one.
+    /// Like [`Name::Suspicious`], and a boolean may be a secret too.
     Password,
 }
 
-/// Names that were judged before: few are different, and each costs more than finding it again.
+/// A cache of judgements. Few names are different, and judging one costs more than looking it up.
 #[derive(Debug, Default)]
 struct JudgedNames(Vec<(Vec<u8>, Name)>);
 
 impl JudgedNames {
-    /// Names that are kept; a new one takes the place of another.
+    /// Number of names kept; a new name replaces the one at its place.
     const PLACES: usize = 256;
-    /// Bytes of the longest.
+    /// The longest name that is kept, in bytes.
     const LONGEST: usize = 128;
 
     fn judge(&mut self, name: &[u8]) -> Name {
@@ -71,7 +73,7 @@ impl JudgedNames {
     }
 }
 
-/// Judges a name that was not seen before. If it is no text, it may be anything.
+/// Judges a name that is not in the cache. A name that is not UTF-8 counts as suspicious.
 fn first(name: &[u8]) -> Name {
     str::from_utf8(name).map_or(Name::Suspicious, new)
 }
@@ -85,17 +87,17 @@ pub(super) fn judge(name: &str) -> Name {
     judge_bytes(name.as_bytes())
 }
 
-/// Judges a name that may be no text.
+/// Judges a name that may not be UTF-8.
 pub(super) fn judge_bytes(name: &[u8]) -> Name {
     KNOWN.with_borrow_mut(|known| known.judge(name))
 }
 
-/// Judges a name that was not seen before.
+/// Judges a name that is not in the cache.
 fn new(name: &str) -> Name {
     if name.starts_with("checksum") {
         return Name::Plain;
     }
-    // A key's prefix says who made it, its name what it is: `secret.example.com/reload`.
+    // The prefix of a key says who defined it, its name what it is: `secret.example.com/reload`.
     let name = name.rsplit('/').next().unwrap_or(name);
     let plain = normal(name);
     let trimmed = plain.trim_end_matches(|letter: char| letter.is_ascii_digit());
@@ -154,8 +156,8 @@ fn new(name: &str) -> Name {
     if !end && is_password(trimmed) { Name::Password } else { Name::Suspicious }
 }
 
-/// Judges a name that says which Secret or which of its keys is used. It is given without its separators too, and
-/// with its last word.
+/// Judges a name that says which Secret, or which key of a Secret, is used. `plain` is the name without its
+/// separators, `last` its last word.
 fn of_secret(name: &str, plain: &str, last: &str) -> Option<Name> {
     let stem = plain.strip_suffix(last)?;
     match last {
@@ -175,7 +177,7 @@ fn of_secret(name: &str, plain: &str, last: &str) -> Option<Name> {
     }
 }
 
-/// Judges a name without any of the words by how it ends.
+/// Judges a name without any of the words by its ending.
 fn ending(name: &str, plain: &str) -> Name {
     if ends(plain, &lists().connection) {
         return Name::Connection;
@@ -203,17 +205,17 @@ fn ending(name: &str, plain: &str) -> Name {
     }
 }
 
-/// Whether a key inside of something suspicious names a part that is none.
+/// Whether a key inside a suspicious object names a part that is not secret.
 pub(super) fn beside(key: &str) -> bool {
     lists().beside.contains(&normal(key).as_str()) || harmless_end(key)
 }
 
-/// Whether a key ends like one of a sentence or an expression.
+/// Whether a key ends like that of a sentence or an expression.
 pub(super) fn prose(key: &str) -> bool {
     words(key).last().is_some_and(|last| lists().prose.contains(&last.as_str()))
 }
 
-/// Whether a key ends like one of something harmless.
+/// Whether a key ends like that of something harmless.
 pub(super) fn harmless_end(key: &str) -> bool {
     ends(&normal(key), &lists().harmless_end)
         || words(key).last().is_some_and(|last| lists().harmless_last.contains(&last.as_str()))

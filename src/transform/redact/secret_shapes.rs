@@ -1,4 +1,4 @@
-//! What is a secret by its looks alone: tokens, private keys, credentials in URLs and headers.
+//! Recognises secrets by their shape alone: JWTs, private keys, password hashes, credentials in URLs and headers.
 
 use std::ops::Range;
 
@@ -37,17 +37,18 @@ fn run(text: &[u8], from: usize, inside: impl Fn(u8) -> bool) -> usize {
 pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"_-=.+/\\".contains(&byte));
     let end = end - text[at..end].iter().rev().take_while(|byte| b".\\".contains(byte)).count();
-    // One hash in some ten thousand has these letters somewhere.
+    // About one redaction hash in ten thousand contains these letters by chance; that is not a JWT.
     let before = at - at.min(HASH.len() + 22);
     let mark = memchr::memmem::rfind(&text[before..at], HASH.as_bytes());
     let hash = mark.is_some_and(|mark| is_token(&text[before + mark..end]));
     (end >= at + 13 && !is_continue(&text[at..end]) && !hash).then_some(at..end)
 }
 
-/// What the head of a block in PEM, or in a form like it, says of something private: keys, static keys of `OpenVPN`, seeds of NATS.
+/// Words in the head of a PEM block, or of a similar format, that mark a private key, a static key of `OpenVPN` or a
+/// seed of NATS.
 pub(super) const PRIVATE: &[&[u8]] = &[b"PRIVATE KEY", b"Static key", b" SEED", b"SECRET KEY"];
 
-/// A private key in PEM whose first dash stands at `at`.
+/// The PEM private key whose first dash is at `at`.
 pub(super) fn pem(text: &[u8], at: usize) -> Option<Range<usize>> {
     let rest = &text[at..];
     let head = 10 + memchr::memmem::find(rest.get(10..rest.len().min(80))?, b"-----").unwrap_or(60);
@@ -60,7 +61,7 @@ pub(super) fn pem(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(at..at + end.unwrap_or(rest.len()))
 }
 
-/// Whether a text begins with the mark of a password's hash (crypt(5)).
+/// Whether a text begins with the prefix of a password hash (crypt(5)).
 pub(super) fn is_hash(text: &[u8]) -> bool {
     const MARKS: &[&[u8]] = &[
         b"$apr1$", b"$2a$", b"$2b$", b"$2y$", b"$argon2", b"$6$", b"$5$", b"$1$", b"$y$", b"$7$",
@@ -69,14 +70,14 @@ pub(super) fn is_hash(text: &[u8]) -> bool {
     MARKS.iter().any(|mark| text.starts_with(mark))
 }
 
-/// The hash of a password that begins with its mark: it can be searched for offline.
+/// The password hash that begins at `at` with its prefix. A hash is secret because it can be cracked offline.
 pub(super) fn hash(text: &[u8], at: usize) -> Option<Range<usize>> {
     let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"$./+={}*,:-".contains(&byte));
     let end = end - text[at..end].iter().rev().take_while(|byte| b",.:".contains(byte)).count();
     (end >= at + 16).then_some(at..end)
 }
 
-/// Passwords of users that a login module of JAAS knows: `user_alice="x"`. Its name stands at `at`.
+/// Passwords of users in the options of a JAAS login module, such as `user_alice="x"`. The module's name is at `at`.
 pub(super) fn users(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) {
     let near = &text[at..text.len().min(at + 2048)];
     let near = &near[..memchr::memchr(b';', near).unwrap_or(near.len())];
@@ -93,7 +94,8 @@ pub(super) fn users(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) 
     }
 }
 
-/// Passwords of a rule of a Redis ACL, and their hashes: `user a on >x #hash +@all`. A category stands at `at`.
+/// Passwords, and their hashes, in a rule of a Redis ACL: `user a on >x #hash +@all`. A category such as `+@all` is
+/// at `at`.
 pub(super) fn acl(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) {
     let from = at.saturating_sub(512);
     let line = memchr::memrchr(b'\n', &text[from..at]).map_or(from, |at| from + at + 1);
@@ -110,7 +112,7 @@ pub(super) fn acl(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) {
     }
 }
 
-/// What the paths of URLs have in them by which messages and events are posted.
+/// Substrings of webhook URLs, by which clients post messages and events.
 const HOOKS: &[&[u8]] = &[
     b"hook",
     b"/import/",
@@ -122,17 +124,18 @@ const HOOKS: &[&[u8]] = &[
     b"/enqueue",
 ];
 
-/// Whether a URL may be one that is a secret, given from its host on.
+/// Whether a URL may be a webhook URL, which is itself a secret. `rest` begins at the host.
 pub(super) fn is_hook(rest: &[u8]) -> bool {
     let near = &rest[..rest.len().min(96)];
     let near = &near[..near.iter().position(|byte| b" \"'<>".contains(byte)).unwrap_or(near.len())];
     HOOKS.iter().any(|mark| memchr::memmem::find(near, mark).is_some())
 }
 
-/// Bytes of a URL that are looked at, so that hostile texts cost what their length costs.
+/// Bytes of a URL that are looked at; the limit keeps the cost linear in the length of a hostile text.
 const URL: usize = 512;
 
-/// The part of such a URL that is secret: from the first segment on that looks random. Its `://` stands at `at`.
+/// The secret part of a webhook URL: everything from the first path segment that looks random. The URL's `://` is at
+/// `at`.
 pub(super) fn hook(text: &[u8], at: usize) -> Option<Range<usize>> {
     let start = at + 3;
     let near = &text[..text.len().min(start + URL)];
@@ -168,7 +171,7 @@ pub(super) fn hook(text: &[u8], at: usize) -> Option<Range<usize>> {
     None
 }
 
-/// The password of a data source that has no scheme: `user:pass@tcp(host)/db`. Its `@` stands at `at`.
+/// The password of a data source name without a scheme: `user:pass@tcp(host)/db`. Its `@` is at `at`.
 pub(super) fn account(text: &[u8], at: usize) -> Option<Range<usize>> {
     let near = &text[at.saturating_sub(256)..at];
     let outside = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>@(,;/\\".contains(byte);
@@ -213,7 +216,7 @@ pub(super) fn account(text: &[u8], at: usize) -> Option<Range<usize>> {
     (place && !host.starts_with(b"sha256:")).then_some(at - account.len() + colon + 1..at)
 }
 
-/// The credential behind `Bearer` or `Basic`, a word of six letters that begins at `at`.
+/// The credential after `Bearer` or `Basic`; the word begins at `at`.
 pub(super) fn scheme(text: &[u8], at: usize) -> Option<Range<usize>> {
     let word = at + text[at..].get(..5)?.len() + usize::from(!text[at + 5..].starts_with(b" "));
     let start = run(text, word, |byte| b" \t+".contains(&byte));
@@ -235,14 +238,15 @@ pub(super) fn scheme(text: &[u8], at: usize) -> Option<Range<usize>> {
     (credential && !prose && !is_token(plain.as_bytes())).then_some(start..end)
 }
 
-/// What signs a URL: the value of its `sig` or `X-Amz-Signature`, of which the last word stands at `at`.
+/// The signature of a signed URL: the value of `sig` or `X-Amz-Signature`. The last word of the parameter's name is
+/// at `at`.
 pub(super) fn signature(text: &[u8], at: usize) -> Option<Range<usize>> {
     let start = at + memchr::memchr(b'=', &text[at..])? + 1;
     let end = run(text, start, |byte| byte.is_ascii_alphanumeric() || b"-_.~%+/=".contains(&byte));
     (signs(text[..at].last()) && end >= start + 16).then_some(start..end)
 }
 
-/// The user and password of the URL whose `://` stands at `at`; or else how far there is none.
+/// The user and password of the URL whose `://` is at `at`. `Err` holds the place up to which there is none.
 pub(super) fn userinfo(text: &[u8], at: usize) -> Result<Range<usize>, usize> {
     let start = at + 3;
     let near = &text[start..text.len().min(start + 4096)];
@@ -256,7 +260,7 @@ pub(super) fn userinfo(text: &[u8], at: usize) -> Result<Range<usize>, usize> {
             Err(start)
         };
     }
-    // A slash in a password, which nobody escaped; behind a colon and digits it begins a path.
+    // A slash may be an unescaped part of a password. After a colon and digits (a port) it begins a path.
     let colon = memchr::memchr(b':', &near[..authority]).ok_or(start)?;
     if authority > colon + 1 && near[colon + 1..authority].iter().all(u8::is_ascii_digit) {
         return Err(start);
@@ -266,7 +270,8 @@ pub(super) fn userinfo(text: &[u8], at: usize) -> Result<Range<usize>, usize> {
     Ok(start..start + sign)
 }
 
-/// Whether what stands before a host is none that anybody hides: a user alone where keys are shown, a user and a reference.
+/// Whether the text before a host needs no redaction: a user alone, in a scheme where that is not a key, or a user
+/// and a reference to a password.
 fn is_open(userinfo: &[u8], scheme: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(userinfo) else { return false };
     let plain = |user: &str| {
@@ -304,7 +309,7 @@ fn is_open(userinfo: &[u8], scheme: &[u8]) -> bool {
     }
 }
 
-/// The stretches of a text that are certificates or public keys in PEM.
+/// The ranges of a text that are certificates or public keys in PEM.
 pub(super) fn public_pem(text: &[u8]) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let mut at = 0;

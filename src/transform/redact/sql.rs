@@ -1,10 +1,11 @@
-//! Statements of SQL that give a user a password: `IDENTIFIED BY 'x'`, `IDENTIFIED WITH y BY 'x'`, `IDENTIFIED WITH y AS '*hash'`.
+//! Finds passwords in SQL statements about users: `IDENTIFIED BY 'x'`, `IDENTIFIED WITH y BY 'x'`,
+//! `IDENTIFIED WITH y AS '*hash'`.
 
 use std::ops::Range;
 
 use super::assigned::{closing, opening};
 
-/// The password of the statement in which `IDENTIFIED` stands at `at`.
+/// The password of the statement whose `IDENTIFIED` is at `at`.
 pub(super) fn identified(text: &[u8], at: usize) -> Option<Range<usize>> {
     let near = &text[at..text.len().min(at + 256)];
     let mut words = Words { text: near, at: 0 };
@@ -22,7 +23,7 @@ pub(super) fn identified(text: &[u8], at: usize) -> Option<Range<usize>> {
             }
             let (backslashes, quote) = opening(&near[value.start..]);
             let Some(quote) = quote else {
-                // In a sentence something is identified by something, too.
+                // A sentence may say `identified by` too.
                 let before = text[at.saturating_sub(256)..at].to_ascii_lowercase();
                 let statement = [&b"user"[..], b"role", b"grant"]
                     .iter()

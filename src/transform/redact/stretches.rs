@@ -1,23 +1,23 @@
-//! Follows long stretches of one kind of bytes from block to block.
+//! Finds long stretches of one class of bytes across blocks.
 
 use std::ops::Range;
 
 use super::vector_search::BLOCK;
 
-/// Bytes of the shortest word that is looked up.
+/// The shortest word that is looked up, in bytes.
 pub(super) const WORD: usize = 16;
-/// Bytes of the shortest run: 24 bytes of what it encodes, or 192 bits.
+/// The shortest run, in bytes; it encodes 24 bytes (192 bits).
 pub(super) const RUN: usize = 32;
 
-/// Follows the stretches of one kind from block to block.
+/// Follows the stretches of one class from block to block.
 #[derive(Debug, Default)]
 pub(super) struct Stretch<const SHORTEST: usize> {
-    /// Bytes of the kind right before the block.
+    /// Number of bytes of the class right before the block.
     before: usize,
 }
 
 impl<const SHORTEST: usize> Stretch<SHORTEST> {
-    /// Hands out the stretches that end in a block that begins at `at`; `ones` are its bytes of the kind.
+    /// Calls `each` with the stretches that end in the block at `at`; each set bit of `ones` is a byte of the class.
     #[expect(clippy::inline_always, reason = "part of the search with vector instructions")]
     #[inline(always)]
     pub(super) fn step(&mut self, at: usize, ones: u64, mut each: impl FnMut(Range<usize>)) {
@@ -35,7 +35,7 @@ impl<const SHORTEST: usize> Stretch<SHORTEST> {
             let start = starts.trailing_zeros() as usize;
             let end = start + (ones >> start).trailing_ones() as usize;
             if end == BLOCK {
-                // It goes on.
+                // It goes on in the next block.
                 break;
             }
             each(at + start..at + end);
@@ -44,7 +44,7 @@ impl<const SHORTEST: usize> Stretch<SHORTEST> {
     }
 }
 
-/// Where so many ones follow each other.
+/// The places where at least `SHORTEST` ones follow each other.
 fn starts<const SHORTEST: usize>(mut ones: u64) -> u64 {
     let mut known = 1;
     while known < SHORTEST {

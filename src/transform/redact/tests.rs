@@ -1,4 +1,4 @@
-//! What the tests of this room share: a line in, what leaves of it out.
+//! Helpers that the tests of this module share: a line goes in, the redacted line comes out.
 
 use super::*;
 use crate::event::{Event, RecordKind, pieces};
@@ -14,7 +14,7 @@ pub(super) fn masking() -> Redaction {
     Redaction::new(Rules { key: Some(Key([7; 32])), ..Rules::default() }, Mode::Mask).unwrap()
 }
 
-/// What leaves of a line, its pieces one behind the other.
+/// The redacted pieces of a line, one after the other.
 pub(super) fn leaves(redaction: &Redaction, line: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     pieces(line, true, |piece| {
@@ -42,7 +42,7 @@ pub(super) fn leaves(redaction: &Redaction, line: &[u8]) -> Vec<u8> {
         if record.line.len() > 100_000 {
             return;
         }
-        // What is kept from event to event changes nothing.
+        // The buffers kept from event to event do not change the result.
         let mut again = Vec::new();
         once(&mut again);
         assert!(out.ends_with(&again));
@@ -54,7 +54,7 @@ pub(super) fn text(redaction: &Redaction, line: &str) -> String {
     String::from_utf8(leaves(redaction, line.as_bytes())).unwrap()
 }
 
-/// An event as the server writes it, for a resource and with some more members.
+/// An event as the API server writes it, for a resource and with additional members.
 pub(super) fn event(resource: &str, members: &str) -> String {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let sub = if subresource.is_empty() {
@@ -68,7 +68,7 @@ pub(super) fn event(resource: &str, members: &str) -> String {
     )
 }
 
-/// Fails with the first place at which they differ.
+/// Fails and shows the first place at which the two differ.
 #[track_caller]
 pub(super) fn same(what: &str, out: &str, line: &str) {
     let at = out.bytes().zip(line.bytes()).take_while(|(a, b)| a == b).count();

@@ -1,4 +1,4 @@
-//! Finds secrets in a text, whatever it is: a value, a command, a message, a file of a `ConfigMap`. What is around them stays.
+//! Finds secrets in any text: a value, a command, a message, a file of a `ConfigMap`. The text around them is kept.
 
 use std::ops::Range;
 
@@ -15,14 +15,14 @@ use super::values::is_harmless;
 use super::{assigned, command_line, field_error, pipe, sql};
 use crate::event::text;
 
-/// What was found in a text.
+/// The secrets found in a text.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum Secrets {
     #[default]
     None,
-    /// In these stretches, in their order, none inside another.
+    /// These ranges are secret; they are in order and do not overlap.
     Parts(Vec<Range<usize>>),
-    /// Too much to be told apart.
+    /// The whole text is treated as secret, because its parts cannot be told apart.
     All,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn secrets(screen: &Screen, text: &str) -> Secrets {
     secrets_at(screen, text, &screen.hits(text.as_bytes()))
 }
 
-/// Finds the secrets of a text in which the hits are known.
+/// Finds the secrets of a text whose prefilter hits are known.
 pub(super) fn secrets_at(screen: &Screen, text: &str, hits: &Hits) -> Secrets {
     if hits.overflow {
         return Secrets::All;
@@ -63,25 +63,25 @@ pub(super) fn secrets_at(screen: &Screen, text: &str, hits: &Hits) -> Secrets {
 struct Search<'t> {
     text: &'t str,
     found: Vec<Range<usize>>,
-    /// Public keys and certificates, once they are asked for.
+    /// Public keys and certificates; computed when first needed.
     public: Option<Vec<Range<usize>>>,
-    /// Whether there is a `data` in it, once that is asked for.
+    /// Whether the text contains `data`; computed when first needed.
     data: Option<bool>,
-    /// Escapes in it were looked at.
+    /// The escapes of the text were already checked.
     escape: bool,
-    /// More of them, which stand before or behind the place that gave them away.
+    /// Further secrets, which stand before or after the place that revealed them.
     aside: Vec<Range<usize>>,
-    /// Ends of the last name, URL, block of YAML and command line that were dealt with: nothing is read twice.
+    /// Ends of the last name, URL, YAML block and command line that were handled, so that nothing is read twice.
     name: usize,
     url: usize,
     block: usize,
     line: usize,
-    /// Whether it has lines, once that is asked for.
+    /// Whether the text has several lines; computed when first needed.
     lines: Option<bool>,
 }
 
 impl Search<'_> {
-    /// Deals with one hit; answers whether the whole text is a secret.
+    /// Handles one hit; returns whether the whole text is a secret.
     fn look(&mut self, screen: &Screen, hit: Hit) -> bool {
         let (text, at) = (self.text.as_bytes(), hit.at as usize);
         if self.found.last().is_some_and(|last| last.end > at) {
@@ -94,7 +94,7 @@ impl Search<'_> {
                 secret_shapes::scheme(text, at)
             }
             What::Quoted => field_error::value(text, at),
-            // In the string its slashes may have been escaped.
+            // The slashes may have been escaped in the string.
             What::Url if at < self.url || at + 3 > text.len() => None,
             What::Url => {
                 self.found.extend(secret_shapes::hook(text, at));
@@ -121,7 +121,7 @@ impl Search<'_> {
                 None
             }
             What::Key | What::Commands => None,
-            // What is not JSON has no escapes, unless it is the rest of some.
+            // Text that is not JSON has no escapes, unless it is a remainder of JSON.
             What::Escape => {
                 let again = || {
                     let plain = text::json(text);
@@ -217,7 +217,7 @@ impl Search<'_> {
         self.line = end.map_or(self.line, |end| at + end);
     }
 
-    /// In their order, joined where they overlap, without what is no secret, on whole characters.
+    /// Sorts the secrets, joins overlapping ones, removes harmless ones, and extends them to whole characters.
     fn finish(mut self) -> Secrets {
         let text = self.text;
         self.found.append(&mut self.aside);
@@ -232,21 +232,22 @@ impl Search<'_> {
     }
 }
 
-/// Whether what follows is a digest, in the forms of npm and browsers (`sha512-…`) and of Go (`h1:…`).
+/// Whether the text before a run marks it as a digest, in the form of npm and browsers (`sha512-…`) or of Go
+/// (`h1:…`).
 fn is_digest(before: &[u8]) -> bool {
     [&b"sha256-"[..], b"sha384-", b"sha512-", b"h1:", b"SHA256:"]
         .iter()
         .any(|mark| before.ends_with(mark))
 }
 
-/// Whether base64 is a public key of SSH (RFC 4253, section 6.6): the length and name of its kind come first.
+/// Whether base64 is a public SSH key (RFC 4253, section 6.6): it begins with the length and name of its kind.
 fn is_public_key(run: &[u8]) -> bool {
     [&b"AAAAB3NzaC1"[..], b"AAAAC3NzaC1", b"AAAAE2VjZHNh", b"AAAAGnNrLXNzaC1", b"AAAAInNrLWVjZHNh"]
         .iter()
         .any(|begin| run.starts_with(begin))
 }
 
-/// Whether `Secret` at `at` is what `kind:` says, in YAML or in JSON that could not be read.
+/// Whether the `Secret` at `at` is the value of `kind:`, in YAML or in JSON that could not be parsed.
 fn kind(text: &[u8], at: usize) -> bool {
     let trim = |text: &[u8]| {
         let blank = text.iter().rev().take_while(|byte| b" \t\"'\\".contains(byte)).count();

@@ -1,4 +1,5 @@
-//! What stands in the place of a secret: a fixed mask, or a keyed hash by which equal secrets are recognised.
+//! The replacement (token) for a secret: a fixed mask, or a keyed hash (HMAC) by which equal secrets can be
+//! recognised.
 
 use std::borrow::Cow;
 
@@ -8,25 +9,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::base64_runs::decoded;
 use crate::event::Key;
 
-/// Stands where something was blanked; `kubectl diff` shows Secrets so too.
+/// The mask; `kubectl diff` shows Secrets in the same way.
 pub(crate) const MASK: &str = "***";
 
-/// Stands before the hash.
+/// Prefix of a hash.
 pub(super) const HASH: &str = "hmac-sha256:";
-/// 128 bits in base64url without padding.
+/// Length in bytes of 128 bits in base64url without padding.
 const HASH_LENGTH: usize = 22;
 
-/// What takes the place of a secret.
+/// How secrets are replaced.
 #[derive(Clone, Debug)]
 pub(crate) enum Mode {
-    /// [`MASK`].
+    /// By [`MASK`].
     Mask,
-    /// `hmac-sha256:` and 128 bits: one key, one secret, one token.
+    /// By `hmac-sha256:` and 128 bits of the hash. With the same key, the same secret gives the same token.
     Hash(Key),
 }
 
 impl Mode {
-    /// What takes the place of a value, given with its escapes undone.
+    /// The replacement for a value, given with its escapes decoded.
     pub(super) fn token(&self, value: &[u8]) -> Cow<'static, str> {
         match self {
             Self::Mask => Cow::Borrowed(MASK),
@@ -34,7 +35,8 @@ impl Mode {
         }
     }
 
-    /// The same for what stands under `data` of a Secret, so that it is equal to its like under `stringData`.
+    /// The replacement for a value under `data` of a Secret. It is decoded first, so that it gets the same token as
+    /// under `stringData`.
     pub(super) fn token_of_data(&self, text: &[u8]) -> Cow<'static, str> {
         match self {
             Self::Mask => Cow::Borrowed(MASK),
@@ -43,12 +45,12 @@ impl Mode {
     }
 }
 
-/// The token of some bytes.
+/// The hash token of some bytes.
 pub(super) fn hash(key: &Key, bytes: &[u8]) -> String {
     format!("{HASH}{}", URL_SAFE_NO_PAD.encode(key.hash(bytes).0))
 }
 
-/// Whether this is what a secret was replaced by: it is not replaced again.
+/// Whether a text is a replacement token, which is not replaced again.
 pub(super) fn is_token(text: &[u8]) -> bool {
     let is_hash = |hash: &[u8]| {
         hash.len() == HASH_LENGTH
@@ -57,7 +59,7 @@ pub(super) fn is_token(text: &[u8]) -> bool {
     text == MASK.as_bytes() || text.strip_prefix(HASH.as_bytes()).is_some_and(is_hash)
 }
 
-/// Appends a text as JSON writes it between quotes, with the escapes that the server uses.
+/// Appends a text escaped for a JSON string, without the quotes, with the escapes that the API server uses.
 pub(super) fn escape_json(text: &str, out: &mut Vec<u8>) {
     for char in text.chars() {
         match char {
@@ -73,7 +75,7 @@ pub(super) fn escape_json(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a text as Go quotes it, without the quotes.
+/// Appends a text escaped as Go quotes it, without the quotes.
 pub(super) fn escape_go(text: &str, out: &mut Vec<u8>) {
     for char in text.chars() {
         match char {

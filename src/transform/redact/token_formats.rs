@@ -1,9 +1,9 @@
-//! Finds tokens that their issuers give a form of their own. The forms are the lines of `formats.txt`: a new one needs one
-//! more line there, and nothing else.
+//! Finds tokens (API keys) that have a form defined by their issuer. Each form is a line of `formats.txt`; to support
+//! a new one, add a line there.
 //!
-//! Searching for a hundred forms everywhere would cost too much. Nearly every token has a long word, of
-//! [`WORD`](super::stretches::WORD) bytes or more, and most text has few of them: each is looked up by its first three bytes.
-//! Where `.`, `:` or `~` joins a word to others before it, the beginning of those is looked up too.
+//! Searching for a hundred forms everywhere would cost too much. Nearly every token contains a long word, of
+//! [`WORD`](super::stretches::WORD) bytes or more, and most texts have few of them. Each long word is looked up by
+//! its first three bytes. Where `.`, `:` or `~` joins it to words before it, the beginning of those is looked up too.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -13,11 +13,11 @@ use regex_syntax::hir::literal::Extractor;
 
 use super::vector_search::{Found, look};
 
-/// The table; its head says what the columns are.
+/// The table; the head of the file explains the columns.
 const TABLE: &str = include_str!("formats.txt");
-/// How far before such a word its token can begin.
+/// The furthest distance in bytes from the beginning of a token to its long word.
 const JOINED: usize = 40;
-/// Bytes of a token that are looked at. Longer ones are long runs of base64 as well (`base64_runs.rs`).
+/// Bytes of a token that are matched. Longer tokens are also long runs of base64 (`base64_runs.rs`).
 const LONGEST: usize = 512;
 
 /// One line of the table.
@@ -25,10 +25,10 @@ const LONGEST: usize = 512;
 pub(super) struct Format {
     pub(super) name: &'static str,
     pattern: &'static str,
-    /// A text in which it finds a secret.
+    /// A text in which the pattern finds a secret.
     #[cfg_attr(not(test), expect(dead_code, reason = "the test of the table reads it"))]
     goes: &'static str,
-    /// A text in which it finds none.
+    /// A text in which the pattern finds none.
     #[cfg_attr(not(test), expect(dead_code, reason = "the test of the table reads it"))]
     stays: &'static str,
 }
@@ -43,17 +43,17 @@ fn table() -> impl Iterator<Item = Format> {
     })
 }
 
-/// The table, ready for use.
+/// The table, compiled.
 #[derive(Debug)]
 pub(super) struct Formats {
     rows: Vec<Row>,
-    /// Literal beginnings and the row of each, in order.
+    /// Literal prefixes, each with the index of its row, sorted.
     heads: Vec<(Vec<u8>, usize)>,
-    /// Where those with each first byte begin.
+    /// For each first byte, the index of the first prefix in `heads`.
     firsts: [usize; 256],
-    /// A bit for each hash of the first three bytes of a head, so that most words are dealt with by one look.
+    /// A Bloom-like filter: one bit per hash of the first three bytes of a prefix. One look rejects most words.
     begins: Box<[u64; 1024]>,
-    /// Rows without a literal beginning, and a pattern for all of them at once.
+    /// Rows without a literal prefix; `any` is one pattern for all of them.
     joined: Vec<usize>,
     any: OnceLock<Option<Regex>>,
 }
@@ -61,11 +61,11 @@ pub(super) struct Formats {
 #[derive(Debug)]
 struct Row {
     format: Format,
-    /// Compiled when its head is seen for the first time: most never are.
+    /// Compiled when its prefix is seen for the first time; most never are.
     regex: OnceLock<Option<Regex>>,
 }
 
-/// A pattern of the table that is none.
+/// A pattern of the table does not compile.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the form `{name}` of the built-in table is no regular expression: {reason}")]
 pub(crate) struct FormatError {
@@ -96,7 +96,7 @@ impl Formats {
             } else {
                 for literal in prefixes {
                     let head = literal.as_bytes();
-                    // Of a head of two bytes any third may follow.
+                    // After a prefix of two bytes, any third byte may follow.
                     let thirds = head.get(2).map_or(0..=u8::MAX, |third| *third..=*third);
                     for third in thirds {
                         let bit = hash([head[0], head[1], third]);
@@ -114,7 +114,8 @@ impl Formats {
         Ok(all)
     }
 
-    /// Hands out the secrets of tokens in a text, in the order in which their words begin. JSON may escape the text.
+    /// Calls `each` with the secret part of every token in a text, in the order of their long words. The text may
+    /// contain JSON escapes.
     pub(super) fn tokens(&self, text: &[u8], mut each: impl FnMut(Range<usize>)) {
         look(text, |found| {
             if let Found::Word(word) = found
@@ -125,7 +126,7 @@ impl Formats {
         });
     }
 
-    /// The secret that stands at a place where [`Formats::tokens`] found one.
+    /// The secret that [`Formats::tokens`] found at a place.
     pub(super) fn at(&self, text: &[u8], at: usize) -> Option<Range<usize>> {
         let before = text[..at].iter().rev().take(LONGEST);
         let from = at - before.take_while(|byte| in_word(**byte) || is_joint(**byte)).count();
@@ -144,7 +145,7 @@ impl Formats {
     /// The secret of the token that a word is, or is part of.
     #[inline]
     pub(super) fn token(&self, text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
-        // Nearly all are dealt with by this.
+        // This check rejects nearly all words.
         let joined = |byte: &u8| is_joint(*byte) || *byte == b'\\';
         let before = word.start.checked_sub(1).and_then(|before| text.get(before));
         if before.is_none_or(|byte| !joined(byte)) && !self.may_begin(text, word.start) {
@@ -168,7 +169,7 @@ impl Formats {
             let word = first - 1 - length..first - 1;
             let begin = word.start + escape(&text[..word.start], &text[word]);
             if begin + 1 >= first {
-                // An escape is all that stands there.
+                // The word consists of an escape only.
                 break;
             }
             first = begin;
@@ -189,7 +190,7 @@ impl Formats {
         self.joined.iter().find_map(|row| self.fits(*row, text, first))
     }
 
-    /// Whether a row without a literal beginning fits.
+    /// Whether any row without a literal prefix matches.
     fn any(&self, text: &[u8]) -> bool {
         let compile = || {
             let rows = self.joined.iter().filter_map(|row| self.rows.get(*row));
@@ -197,11 +198,11 @@ impl Formats {
             let pattern = format!("^(?:{})", patterns.join("|"));
             RegexBuilder::new(&pattern).unicode(false).build().ok()
         };
-        // Without it each row is tried.
+        // If the joint pattern did not compile, each row is tried.
         self.any.get_or_init(compile).as_ref().is_none_or(|any| any.is_match(text))
     }
 
-    /// Whether a token with a literal beginning may begin at a place.
+    /// Whether a token with a literal prefix may begin at a place.
     #[inline]
     fn may_begin(&self, text: &[u8], at: usize) -> bool {
         let Some(head) = text[at..].first_chunk() else { return false };
@@ -221,7 +222,7 @@ impl Formats {
             .find_map(|(_, row)| self.fits(*row, text, at))
     }
 
-    /// What a row finds at a place.
+    /// The secret that a row's pattern matches at a place.
     fn fits(&self, row: usize, text: &[u8], at: usize) -> Option<Range<usize>> {
         let row = self.rows.get(row)?;
         let compile = || {
@@ -233,24 +234,24 @@ impl Formats {
         let found = regex.captures(near)?;
         let whole = found.get(0)?;
         if near.get(whole.end()).is_some_and(|next| in_word(*next)) && whole.end() < LONGEST {
-            // A longer word is another one.
+            // The word goes on, so it is not this token.
             return None;
         }
         let secret = if found.len() > 1 { found.get(1)? } else { whole };
-        // Short ones are names if they have no digit.
+        // A short word without a digit is a name.
         let digits = secret.as_bytes().iter().any(u8::is_ascii_digit);
         (digits || secret.len() > 26 && is_mixed(secret.as_bytes()))
             .then(|| at + secret.start()..at + secret.end())
     }
 }
 
-/// Spreads three bytes over 16 bits.
+/// Hashes three bytes to 16 bits.
 fn hash([first, second, third]: [u8; 3]) -> usize {
     let all = u32::from_le_bytes([first, second, third, 0]);
     usize::try_from(all.wrapping_mul(0x9e37_79b1) >> 16).unwrap_or(0)
 }
 
-/// Length of the rest of an escape that a word begins with: the `n` of `\n`, `u003d` of `\u003d`.
+/// Length of the remainder of an escape at the start of a word: the `n` of `\n`, `u003d` of `\u003d`.
 fn escape(before: &[u8], word: &[u8]) -> usize {
     if before.last() != Some(&b'\\') {
         0
@@ -275,12 +276,12 @@ static IN_WORD: [bool; 256] = {
     word
 };
 
-/// What joins the words of one token.
+/// Whether a byte joins the words of one token.
 fn is_joint(byte: u8) -> bool {
     matches!(byte, b'.' | b':' | b'~')
 }
 
-/// Whether a text has digits, or letters of both cases: a word of small letters is a name.
+/// Whether a text has digits, or letters of both cases. A word of lower-case letters is a name.
 fn is_mixed(text: &[u8]) -> bool {
     let any = |is: fn(&u8) -> bool| text.iter().any(is);
     any(u8::is_ascii_digit) || any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase)
@@ -290,7 +291,7 @@ fn is_mixed(text: &[u8]) -> bool {
 pub(super) mod tests {
     use super::*;
 
-    /// What stands for one character of a kind.
+    /// An example character for a placeholder of the table.
     fn character(kind: char, index: usize) -> char {
         let set: &[u8] = match kind {
             '@' => b"a7Bk3XqP9zLm2VtR5wYc8NsD4hJ6fG1",
@@ -302,7 +303,7 @@ pub(super) mod tests {
         char::from(set[(index * 7 + index / 5) % set.len()])
     }
 
-    /// A text of the table with characters in place of what stands for them.
+    /// A text of the table with its placeholders filled in.
     pub(in crate::transform::redact) fn vector(text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
@@ -320,7 +321,7 @@ pub(super) mod tests {
         out + rest
     }
 
-    /// Name, a text that goes and one that stays, of each row.
+    /// For each row: its name, a text with a secret and a text without.
     pub(in crate::transform::redact) fn vectors() -> Vec<(&'static str, String, String)> {
         table().map(|row| (row.name, vector(row.goes), vector(row.stays))).collect()
     }

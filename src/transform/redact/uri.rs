@@ -1,6 +1,7 @@
-//! Request URIs: what a query gives away by name or by looks, command lines of `exec`, and all that goes through a proxy.
+//! Redacts request URIs: query parameters with suspicious names or values, the command lines of `exec`, and proxied
+//! requests.
 //!
-//! What is not secret stays as it was encoded, byte for byte.
+//! The rest of the URI keeps its encoding byte for byte.
 
 use std::borrow::Cow;
 
@@ -16,7 +17,7 @@ use super::token::is_token;
 use super::values::{is_harmless, is_measure};
 
 impl Redaction {
-    /// A URI without its secrets; `None` if it has none. `seen` says that the screen saw something in it.
+    /// A URI without its secrets; `None` if it has none. `seen` says that the prefilter has a hit in it.
     pub(super) fn uri(&self, uri: &str, seen: bool, context: &Context<'_>) -> Option<String> {
         let (path, query) = match uri.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -135,7 +136,7 @@ impl Redaction {
                 || plain.text == "continue" && context.flags.has(Flags::NAMED)
                 || proxy && (self.proxy_paths || !is_proxied(&plain.text, &value.text))
         };
-        // Each word of a command counts, since it says what the next one is.
+        // Every word of a command has to be read, because it determines the meaning of the next one.
         let word = (plain.text == "command" && !proxy).then(|| command.word(&value.text));
         let masked = if value.text.is_empty() || is_token(value.text.as_bytes()) {
             None
@@ -143,7 +144,7 @@ impl Redaction {
             (!is_token(&value.text.as_bytes()[part.clone()]))
                 .then(|| value.replaced(self, std::slice::from_ref(&part)))
         } else if word.is_none() && hides() && !context.keeps_key(&plain.text) {
-            // What is secret in a URL shows by itself.
+            // The secret part of a URL shows by its shape.
             let url = proxy && value.text.contains("://");
             let part = if url { self.part(&value, context) } else { None };
             Some(part.unwrap_or_else(|| value.whole(self)))
@@ -152,7 +153,7 @@ impl Redaction {
         } else {
             None
         };
-        // The name of a parameter can be a secret by its looks.
+        // The name of a parameter may itself have the shape of a secret.
         let name_masked =
             if seen && plain.text.len() > 12 { self.part(&plain, context) } else { None };
         if masked.is_none() && name_masked.is_none() {
@@ -162,7 +163,8 @@ impl Redaction {
         Some(format!("{name}={}", masked.as_deref().unwrap_or(value.raw)))
     }
 
-    /// A part of a URI with its secrets replaced; blanked whole where they show only once it is decoded again.
+    /// A part of a URI with its secrets replaced. It is replaced whole if the secrets show only after decoding it
+    /// once more.
     fn part(&self, part: &Plain<'_>, context: &Context<'_>) -> Option<String> {
         match self.found(&part.text, context) {
             Secrets::All => return Some(part.whole(self)),
@@ -175,19 +177,21 @@ impl Redaction {
     }
 }
 
-/// Whether the segment behind this one is a token: the name of an OAuth token's object, the secret of a build's webhook.
+/// Whether the segment after this one is a token: the name of an OAuth token object, or the secret of a build's
+/// webhook.
 fn before_token(segment: &str) -> bool {
     OAUTH.contains(&segment) || segment == "webhooks" || segment == "import"
 }
 
-/// Whether a segment is the last of a path that goes on behind `webhooks` with one segment: that is an object's name.
+/// Whether a segment is the last one, follows `webhooks` directly and does not look random. Then it is the name of an
+/// object and not a token.
 fn is_last_but_name(segments: &[Plain<'_>], index: usize) -> bool {
     segments[index - 1].text == "webhooks"
         && index + 1 == segments.len()
         && !super::values::is_random(&segments[index].text)
 }
 
-/// Whether a parameter of a proxied request is one that an auditor reads.
+/// Whether a parameter of a proxied request is kept, because it is of use to an auditor.
 fn is_proxied(name: &str, value: &str) -> bool {
     let signs = name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-"));
     lists().proxied.iter().any(|known| name.eq_ignore_ascii_case(known))
@@ -197,7 +201,7 @@ fn is_proxied(name: &str, value: &str) -> bool {
         || is_plain_word(value)
 }
 
-/// Small letters with what joins them, and a few digits.
+/// Whether a value consists of letters and of signs that join words. It has no digits, or it is a measure.
 fn is_plain_word(value: &str) -> bool {
     value.len() < 64
         && value.bytes().all(|byte| {

@@ -1,5 +1,5 @@
-//! What a value says of itself, whatever its name is: that it is none that anybody hides (a literal, a reference, a path), that
-//! it measures something, that it names an object or a key, or that it looks like a credential.
+//! Judges a value by its own text, without its name: whether it cannot be a secret (a literal, a reference, a path),
+//! measures something, names an object or a key, or looks like a credential.
 
 use base64::Engine as _;
 
@@ -8,12 +8,12 @@ use super::lists::lists;
 use super::references::is_reference;
 use super::token::{HASH, MASK, is_token};
 
-/// Whether a value is none that anybody hides.
+/// Whether a value needs no redaction whatever its name is.
 pub(super) fn is_harmless(value: &str) -> bool {
     value.is_empty() || is_literal(value) || is_reference(value) || is_path(value)
 }
 
-/// `true`, `none`, `disabled`.
+/// A literal such as `true`, `none`, `disabled`.
 pub(super) fn is_literal(value: &str) -> bool {
     lists().literal.iter().any(|literal| value.eq_ignore_ascii_case(literal))
         || [
@@ -30,7 +30,7 @@ pub(super) fn is_literal(value: &str) -> bool {
         || value.len() > 2 && value.bytes().all(|byte| byte == b'*' || byte == b'x' || byte == b'X')
 }
 
-/// A path of files, `/etc/kubernetes/admin.conf`.
+/// A path of a file, such as `/etc/kubernetes/admin.conf`.
 pub(super) fn is_path(value: &str) -> bool {
     let lower =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/._-".contains(&byte);
@@ -46,7 +46,7 @@ pub(super) fn is_path(value: &str) -> bool {
                 && !is_random(value.rsplit('/').next().unwrap_or(value)))
 }
 
-/// A number, a duration, a quantity, a share: what counts and limits are written in.
+/// A number, a duration, a quantity or a share, as used for counts and limits.
 pub(super) fn is_measure(value: &str) -> bool {
     let number = value.trim_start_matches(['-', '+']);
     let digits =
@@ -65,7 +65,7 @@ pub(super) fn is_short_measure(value: &str) -> bool {
     value.bytes().filter(u8::is_ascii_digit).count() < 6 && is_measure(value)
 }
 
-/// A sentence: words of letters, and what secrets in it were replaced by.
+/// A sentence: words of letters, and redaction tokens.
 pub(super) fn is_prose(value: &str) -> bool {
     let word = |word: &str| {
         word.chars().all(|letter| letter.is_alphabetic() || ",.?!:;'’-()%{}".contains(letter))
@@ -75,12 +75,12 @@ pub(super) fn is_prose(value: &str) -> bool {
     value.split_whitespace().count() > 1 && value.split_whitespace().all(word)
 }
 
-/// One word, as names of objects, kinds and hosts are.
+/// One word, like the names of objects, kinds and hosts.
 pub(super) fn is_one_word(value: &str) -> bool {
     value.len() < 254 && !value.bytes().any(|byte| byte.is_ascii_whitespace())
 }
 
-/// The name of an object (RFC 1123), with a namespace before it perhaps, and not one that looks random.
+/// The name of an object (RFC 1123), with or without a namespace, that does not look random.
 pub(super) fn is_object_name(value: &str) -> bool {
     // `pullsecret:namespace/name`
     let value = value
@@ -101,8 +101,8 @@ pub(super) fn is_object_name(value: &str) -> bool {
         && value.bytes().filter(u8::is_ascii_digit).count() * 3 <= value.len()
 }
 
-/// The name of a Secret, told from a password by its looks: several words of letters, of which one says what it is of, and one
-/// is none that passwords are made of.
+/// Whether a value looks like the name of a Secret and not like a password: several lower-case words, of which one
+/// says what the Secret is for, and one is a word that passwords are not made of.
 pub(super) fn is_secret_name(value: &str) -> bool {
     let words = || value.split('-');
     words().count() > 1
@@ -121,7 +121,7 @@ pub(super) fn is_key_name(value: &str) -> bool {
         && !is_random(value)
 }
 
-/// Whether letters and digits alternate as in something made by chance.
+/// Whether a value looks randomly generated.
 pub(super) fn is_random(value: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+/=.~!@#$%^&*:".contains(&byte);
     value.len() >= 10
@@ -131,7 +131,7 @@ pub(super) fn is_random(value: &str) -> bool {
         && !is_version_or_image(value)
 }
 
-/// Digits among letters, or capitals among small ones, in several places.
+/// Whether digits and letters, or capital and small letters, alternate in several places.
 fn is_jumbled(value: &str) -> bool {
     let (mut upper, mut lower, mut digits, mut changes) = (0_usize, 0_usize, 0_usize, 0_usize);
     let mut last = 0;
@@ -170,10 +170,10 @@ fn is_version_or_image(value: &str) -> bool {
             && value.contains('.')
 }
 
-/// Whether a value is a user and what he shows: `user:pass`, or base64 of that.
+/// Whether a value is a user and a password: `user:pass`, or base64 of that.
 pub(super) fn credentials(value: &str) -> bool {
     if value.contains(MASK) || value.contains(HASH) {
-        // It was dealt with.
+        // Already redacted.
         return false;
     }
     let pair = |text: &str, signs: &[char]| {

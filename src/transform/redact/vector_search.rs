@@ -1,10 +1,10 @@
-//! One look at 64 bytes of a text at a time: it finds long stretches of one kind of bytes, bytes that are rare, and places
-//! where a pattern may stand.
+//! SIMD search, 64 bytes of a text per step. It finds long stretches of one class of bytes, rare bytes, and
+//! candidates for patterns.
 //!
-//! The search for patterns is Teddy (<https://github.com/BurntSushi/aho-corasick/tree/master/src/packed/teddy>) for all
-//! patterns at once: four bytes in a row are looked up by their halves, and a bit is left for each group of patterns of
-//! which one may stand there. `build.rs` finds which patterns are a group, and by which four of its bytes each is searched for.
-//! The crate `fearless_simd` chooses the vector instructions that the processor has.
+//! The search for patterns is Teddy (<https://github.com/BurntSushi/aho-corasick/tree/master/src/packed/teddy>) for
+//! all patterns at once: four consecutive bytes are looked up by their halves (nibbles), and one bit remains for each
+//! group of patterns of which one may match there. `build.rs` assigns patterns to groups and chooses the four bytes
+//! by which each is searched. The crate `fearless_simd` selects the vector instructions that the processor has.
 
 use std::ops::Range;
 
@@ -14,31 +14,31 @@ use fearless_simd::{Level, dispatch, u8x16, u8x64};
 use super::patterns::DEPTH;
 use super::stretches::{RUN, Stretch, WORD};
 
-/// Bytes looked at in one step.
+/// Bytes searched in one step.
 pub(super) const BLOCK: usize = 64;
-/// Bytes that one step reads: those behind the block too by which a pattern is searched that begins in it.
+/// Bytes that one step reads: the block, and the bytes after it that a pattern beginning in the block needs.
 const READ: usize = BLOCK + DEPTH - 1;
-/// What stands somewhere in a text.
+/// A find in a text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Found {
-    /// Letters, digits, `_` and `-`, [`WORD`] or more.
+    /// Letters, digits, `_` and `-`; [`WORD`] bytes or more.
     Word(Range<usize>),
-    /// What base64 is written with, [`RUN`] or more.
+    /// Characters of base64; [`RUN`] bytes or more.
     Run(Range<usize>),
     /// `@` or `$`.
     Sign(usize),
-    /// A pattern of one of some groups may stand around this place.
+    /// A candidate: a pattern of one of these groups may match around this place.
     Maybe { at: usize, groups: u16 },
 }
 
-/// For each half of a byte the groups of which a pattern has it, at each of four places.
+/// For each nibble, the groups with a pattern that has it, at each of the four places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
     pub(super) low: [[[u8; 16]; DEPTH]; 2],
     pub(super) high: [[[u8; 16]; DEPTH]; 2],
 }
 
-/// What goes on from one part of a text to the next.
+/// The state carried from one part of a text to the next.
 #[derive(Debug, Default)]
 pub(super) struct State {
     words: Stretch<WORD>,
@@ -48,8 +48,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Looks at a part of a text. All parts but the last have a multiple of [`BLOCK`] bytes, and each begins where the one
-    /// before ended.
+    /// Searches one part of a text. All parts but the last have a multiple of [`BLOCK`] bytes, and each begins where
+    /// the previous one ended.
     pub(super) fn sweep(
         &mut self,
         text: &[u8],
@@ -63,7 +63,7 @@ impl State {
         }));
     }
 
-    /// The end of the text.
+    /// Ends the search at the end of the text.
     pub(super) fn end(&mut self, at: usize, found: &mut Vec<Found>) {
         self.words.step(at, 0, |word| found.push(Found::Word(word)));
         self.runs.step(at, 0, |run| found.push(Found::Run(run)));
@@ -91,7 +91,7 @@ impl State {
     }
 }
 
-/// Hands out the words, runs and signs in a text: each kind in its order.
+/// Calls `each` with the words, runs and signs of a text, in order within each kind.
 pub(super) fn look(text: &[u8], each: impl FnMut(Found)) {
     look_with(Level::new(), text).into_iter().for_each(each);
 }
@@ -105,12 +105,12 @@ fn look_with(level: Level, text: &[u8]) -> Vec<Found> {
     found
 }
 
-/// Finds where patterns may stand in a part of a text.
+/// Finds candidates for patterns in a part of a text.
 pub(super) fn candidates(text: &[u8], at: Range<usize>, tables: &Tables, found: &mut Vec<Found>) {
     dispatch!(Level::new(), simd => each_block(simd, text, at, #[inline(always)] |block| places(&block, tables, found)));
 }
 
-/// Finds where patterns may begin in a block.
+/// Finds candidates for patterns that begin in a block.
 #[expect(clippy::inline_always, reason = "vector instructions are chosen where it is called")]
 #[inline(always)]
 fn places<S: Simd>(block: &Block<'_, S>, tables: &Tables, found: &mut Vec<Found>) {
@@ -136,12 +136,12 @@ fn places<S: Simd>(block: &Block<'_, S>, tables: &Tables, found: &mut Vec<Found>
     }
 }
 
-/// Some bytes of a text, and those behind that a step reads.
+/// A block of a text, with the following bytes that a step reads.
 struct Block<'a, S> {
     simd: S,
     at: usize,
     read: &'a [u8; READ],
-    /// A bit for each byte that is part of what is looked at.
+    /// A bit for each byte that belongs to the searched range.
     mine: u64,
 }
 
@@ -171,7 +171,7 @@ fn each_block<S: Simd>(
 }
 
 impl<S: Simd> Block<'_, S> {
-    /// Its bytes, or those a few places behind.
+    /// The bytes of the block, or those `behind` places further on.
     #[expect(clippy::inline_always, reason = "vector instructions are chosen where it is called")]
     #[inline(always)]
     fn bytes(&self, behind: usize) -> u8x64<S> {
@@ -183,14 +183,14 @@ impl<S: Simd> Block<'_, S> {
     }
 }
 
-/// The lower and the upper half of each byte.
+/// The lower and the upper nibble of each byte.
 #[expect(clippy::inline_always, reason = "vector instructions are chosen where it is called")]
 #[inline(always)]
 fn halves<S: Simd>(bytes: u8x64<S>) -> (u8x64<S>, u8x64<S>) {
     (bytes & 0x0f, bytes >> 4)
 }
 
-/// What a table has for each half of a byte.
+/// The table's entry for each nibble.
 #[expect(clippy::inline_always, reason = "vector instructions are chosen where it is called")]
 #[inline(always)]
 fn look_up<S: Simd>(table: &[u8; 16], halves: u8x64<S>) -> u8x64<S> {
@@ -205,10 +205,10 @@ fn is_zero<S: Simd>(bytes: u8x64<S>) -> u64 {
     bytes.simd_eq(u8x64::splat(bytes.token(), 0)).to_bitmask()
 }
 
-/// The bits of [`CLASSES`] that are those of words.
+/// The bits of [`CLASSES`] that stand for words.
 const WORDS: u8 = 0b1_1111;
 
-/// For each half of a byte, the lower first, the classes of which it may be: five of words, two more of runs.
+/// For each nibble (lower ones first), the classes that the byte may belong to: five for words, two more for runs.
 const CLASSES: ([u8; 16], [u8; 16]) = {
     let (mut low, mut high) = ([0; 16], [0; 16]);
     // `-`, digits, `_`.
@@ -244,7 +244,7 @@ mod tests {
     use super::super::stretches::{RUN, WORD};
     use super::*;
 
-    /// One byte after the other.
+    /// A reference implementation that looks at one byte after the other.
     fn slowly(text: &[u8], shortest: usize, is: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
         let mut all = Vec::new();
         let mut at = 0;
@@ -258,7 +258,7 @@ mod tests {
         all
     }
 
-    /// The vector instructions that this processor has.
+    /// The vector instruction sets that this processor has.
     fn levels() -> Vec<Level> {
         let best = Level::new();
         #[cfg(target_arch = "x86_64")]

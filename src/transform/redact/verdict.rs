@@ -1,4 +1,4 @@
-//! Whether a value is a secret because of its name.
+//! Decides whether a value is a secret because of its name.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::token::is_token;
 use super::values;
 
 impl Name {
-    /// The part of a text that is secret because of its name.
+    /// The part of a value that is secret because of the name.
     pub(super) fn secret_in(self, value: &str) -> Option<Range<usize>> {
         if !self.hides(value) {
             return None;
@@ -18,11 +18,11 @@ impl Name {
         {
             part.start = scheme + 3 + value[scheme + 3..].find('/')? + 1;
         }
-        // What was blanked before is left alone.
+        // Already redacted.
         (!part.is_empty() && !is_token(value[part.clone()].as_bytes())).then_some(part)
     }
 
-    /// Whether what is below it, in objects and arrays, is suspicious too.
+    /// Whether all values below it, in objects and arrays, are suspicious too.
     pub(super) fn is_hot(self) -> bool {
         matches!(
             self,
@@ -36,16 +36,17 @@ impl Name {
         )
     }
 
-    /// Whether a value that it names can be a secret.
+    /// Whether a value of that name can be a secret.
     pub(super) fn is_any(self) -> bool {
         !matches!(self, Self::Plain | Self::Beside)
     }
 
-    /// Whether a text that it names is a secret.
+    /// Whether a string value of that name is a secret.
     pub(super) fn hides(self, value: &str) -> bool {
-        // A file ends with a newline; other blanks belong to a value that seems harmless without them.
+        // A file ends with a newline, which is ignored. Other blanks belong to the value and may be what keeps it
+        // from being harmless.
         let value = value.strip_suffix('\n').unwrap_or(value);
-        // The scheme of a header, and a reference behind it.
+        // A header's scheme, followed by a reference.
         let bare = ["Bearer ", "Basic ", "Token ", "bearer ", "basic ", "token "]
             .iter()
             .find_map(|scheme| value.strip_prefix(scheme))
@@ -90,7 +91,7 @@ impl Name {
         }
     }
 
-    /// Whether a number or a boolean that it names is one, given as it is written.
+    /// Whether a number or a boolean of that name is a secret. It is given as it is written.
     pub(super) fn hides_scalar(self, written: &[u8]) -> bool {
         match self {
             Self::Password => written != b"null",

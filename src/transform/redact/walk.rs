@@ -1,8 +1,8 @@
-//! Walks through a body as it is written, only where there is something to look at, and blanks what is secret.
+//! Walks through the JSON of a body as it is written, only where there is a hit, and redacts the secrets.
 //!
-//! No recursion: open objects and arrays are frames on a stack, and what is deeper than [`DEEPEST`] is blanked whole.
-//! Text that is JSON itself has a walk of its own, up to [`NESTED`] of them inside of each other. What a key means
-//! is in `member.rs`, what an element means in `array_element.rs`, how something is blanked in `blank.rs`.
+//! No recursion: open objects and arrays are frames on a stack, and anything deeper than [`DEEPEST`] is redacted
+//! whole. JSON inside a string gets a walk of its own, up to [`NESTED`] walks inside each other. `member.rs` handles
+//! keys, `array_element.rs` elements, and `blank.rs` writes the edits.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -15,38 +15,39 @@ use super::hits::Hits;
 use crate::event::walk::{string_end, value};
 use crate::transform::edit::Edits;
 
-/// Levels of objects and arrays that are walked through. The server accepts ten thousand, no client needs fifty.
+/// Depth of objects and arrays up to which the walk goes. The API server accepts ten thousand levels; no client needs
+/// fifty.
 pub(super) const DEEPEST: usize = 256;
-/// Levels of JSON inside of strings.
+/// Levels of JSON inside strings.
 pub(super) const NESTED: u8 = 4;
-/// Levels at which it is worth to find out first whether anything stands in a value: doing so reads it twice.
+/// Depth up to which it pays to check first whether a value has hits at all; the check reads the value twice.
 const GUIDED: usize = 8;
 const NEAR: usize = 256;
 
-/// A member whose meaning is known only when its object ends: where its key and where its value begins.
+/// A member that can be judged only when its object ends: the places of its key and of its value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
     pub(super) key: usize,
     pub(super) value: usize,
 }
 
-/// One walk through one value.
+/// The walk through one value.
 pub(super) struct Walk<'w> {
     pub(super) redaction: &'w Redaction,
     pub(super) context: &'w Context<'w>,
     pub(super) line: &'w [u8],
     pub(super) hits: &'w Hits,
-    /// A stretch in which there are none, and where it ends: most that is asked for is in it again.
+    /// A cached range without hits, and where it ends; most queries fall into it again.
     quiet: Cell<(usize, usize)>,
     pub(super) edits: &'w mut Edits,
-    /// How many walks this one is inside of.
+    /// Number of walks around this one.
     pub(super) nested: u8,
-    /// The screen saw something in the key that is being looked at.
+    /// The prefilter has a hit in the current key.
     pub(super) seen: bool,
     pub(super) frames: Vec<Frame>,
-    /// `data` and the like of what may turn out to be a Secret.
+    /// Members such as `data` of an object that may turn out to be a Secret.
     pub(super) data: Vec<Member>,
-    /// `value` of what may turn out to be suspicious.
+    /// Members `value` of an object that may turn out to be suspicious.
     pub(super) values: Vec<Member>,
     pub(super) steps: Steps,
     /// Columns of a Table that are secret.
@@ -78,7 +79,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Walks through the value that begins at `from`; answers where it ends, or `None` if it cannot be read.
+    /// Walks through the value that begins at `from`. Returns where it ends, or `None` if it cannot be parsed.
     pub(super) fn root(&mut self, from: usize, flags: Flags) -> Option<usize> {
         let at = match self.line.get(from)? {
             b'{' | b'[' => self.open(from, flags)?,
@@ -102,7 +103,7 @@ impl<'w> Walk<'w> {
         self.all(at)
     }
 
-    /// Goes on until all frames are closed.
+    /// Continues until all frames are closed.
     fn all(&mut self, mut at: usize) -> Option<usize> {
         while let Some(frame) = self.frames.last_mut() {
             at = blank(self.line, at);
@@ -123,7 +124,7 @@ impl<'w> Walk<'w> {
         Some(at)
     }
 
-    /// Reads a key and passes on to its value.
+    /// Reads a key and handles its member.
     fn key(&mut self, at: usize) -> Option<usize> {
         if self.line.get(at) != Some(&b'"') {
             return None;
@@ -136,7 +137,7 @@ impl<'w> Walk<'w> {
         self.member(at + 1..end, blank(self.line, colon + 1))
     }
 
-    /// Steps into an object or array, or over it if there is nothing to be found in it.
+    /// Enters an object or array, or skips it if it has no hits.
     pub(super) fn open(&mut self, at: usize, flags: Flags) -> Option<usize> {
         if self.frames.len() >= DEEPEST {
             let (_, end) = value(self.line, at)?;
@@ -148,8 +149,8 @@ impl<'w> Walk<'w> {
             if next >= self.line.len() {
                 return value(self.line, at).map(|(_, end)| end);
             }
-            // What is near is reached sooner by walking. What ends before the next hit has none; to see whether it does, no
-            // more has to be read than what stands before that hit.
+            // If the next hit is near, walking reaches it sooner. If the value ends before the next hit, it has none;
+            // to check that, it is enough to read up to that hit.
             if next > at + NEAR
                 && let Some((_, end)) = value(&self.line[..next], at)
             {
@@ -164,7 +165,7 @@ impl<'w> Walk<'w> {
         Some(at + 1)
     }
 
-    /// Decides on what could not be decided before.
+    /// Decides on the members that had to wait for the end of the object.
     fn close(&mut self) {
         let Some(frame) = self.frames.pop() else { return };
         for index in frame.values..self.values.len() {
@@ -184,12 +185,12 @@ impl<'w> Walk<'w> {
         self.steps.leave(frame.steps);
     }
 
-    /// Whether the screen saw anything in a stretch.
+    /// Whether the prefilter has a hit in a range.
     pub(super) fn any_hit(&self, at: &Range<usize>) -> bool {
         self.next_hit(at.start) < at.end
     }
 
-    /// Where the first is at or behind a place.
+    /// The place of the first hit at or after `at`.
     fn next_hit(&self, at: usize) -> usize {
         let (from, to) = self.quiet.get();
         if from <= at && at <= to {
@@ -205,7 +206,7 @@ impl<'w> Walk<'w> {
         self.frames.last().map_or(Flags::NONE, |frame| frame.flags)
     }
 
-    /// Deals with a value of which nothing more is known than where it stands.
+    /// Handles a value of which only the place is known.
     pub(super) fn any(&mut self, at: usize, flags: Flags) -> Option<usize> {
         match self.line.get(at)? {
             b'{' | b'[' => self.open(at, flags),
@@ -218,7 +219,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// The same for one that is to be left alone.
+    /// Skips a value without changing it; returns where it ends.
     pub(super) fn over(&self, at: usize) -> Option<usize> {
         match self.line.get(at)? {
             b'{' | b'[' | b'"' => value(self.line, at).map(|(_, end)| end),
@@ -227,7 +228,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// The end of a number or literal; `None` for what is neither.
+/// The end of a number or literal; `None` if it is neither.
 pub(super) fn scalar_end(line: &[u8], from: usize) -> Option<usize> {
     let rest = &line[from..];
     let length = rest.iter().position(|byte| b",}] \t\r\n".contains(byte)).unwrap_or(rest.len());
@@ -244,7 +245,7 @@ pub(super) fn blank(line: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// A stretch of quotes and what is between.
+/// The range with the quotes around it.
 pub(super) fn quoted(inside: &Range<usize>) -> Range<usize> {
     inside.start - 1..inside.end + 1
 }

@@ -1,33 +1,33 @@
-//! Where a part of a text stands in the JSON string that it was read from.
+//! Maps places between a decoded text and the JSON string that it was read from.
 
 use std::ops::Range;
 
-/// The places of parts of the text, in their order, in the string as it is written, given without its quotes. `None` if its
-/// bytes are no UTF-8.
+/// The places of parts of the text (in order) in the string as it is written, without its quotes. `None` if the bytes
+/// of the string are not UTF-8.
 pub(super) fn places(written: &[u8], parts: &[Range<usize>]) -> Option<Vec<Range<usize>>> {
     str::from_utf8(written).ok()?;
     let mut cursor = Cursor { written, at: 0, text: 0 };
     Some(parts.iter().map(|part| cursor.seek(part.start)..cursor.seek(part.end)).collect())
 }
 
-/// The places in the text of places in the string, in their order.
+/// The places in the text of places in the string (in order).
 pub(super) fn texts(written: &[u8], places: impl Iterator<Item = usize>) -> Option<Vec<usize>> {
     str::from_utf8(written).ok()?;
     let mut cursor = Cursor { written, at: 0, text: 0 };
     Some(places.map(|place| cursor.read(place)).collect())
 }
 
-/// Goes through both at once.
+/// Walks through the string and the text at once.
 struct Cursor<'w> {
     written: &'w [u8],
-    /// A place in the string, and the same in the text.
+    /// A place in the string, and the same place in the text.
     at: usize,
     text: usize,
 }
 
 impl Cursor<'_> {
-    /// What a place in the string is in the text; not before the last one that was asked for. A place within an escape is
-    /// that of the escape.
+    /// The place in the text of a place in the string; places must not decrease from call to call. A place within an
+    /// escape maps to the place of the escape.
     fn read(&mut self, place: usize) -> usize {
         while self.at < place {
             let rest = &self.written[self.at..];
@@ -46,7 +46,7 @@ impl Cursor<'_> {
         self.text
     }
 
-    /// Where a byte of the text stands; not before the last one that was asked for.
+    /// The place in the string of a byte of the text; places must not decrease from call to call.
     fn seek(&mut self, text: usize) -> usize {
         while self.text < text {
             let rest = &self.written[self.at..];
@@ -64,9 +64,9 @@ impl Cursor<'_> {
     }
 }
 
-/// Length of the escape that a string begins with, and of what it stands for.
+/// The length of the escape that a string begins with, and the length of the text it stands for.
 fn escape(rest: &[u8]) -> (usize, usize) {
-    // An escape that is none is a backslash, as `event::text` reads it.
+    // An invalid escape is a backslash, as `event::text` reads it.
     let pair = rest.starts_with(b"\\u") && rest.get(6..8) == Some(b"\\u");
     for length in [2, 6].into_iter().chain(pair.then_some(12)).rev() {
         let Some(escape) = rest.get(..length) else { continue };

@@ -1,8 +1,8 @@
-//! Cuts the end off a string, escapes and characters kept whole, and says how much is missing.
+//! Truncates a string without splitting an escape or a character, and adds how many bytes are missing.
 
 use std::ops::Range;
 
-/// Appends the inside of a quoted string, at most `cap` bytes of it and a mark; says whether anything was cut.
+/// Appends the inside of a quoted string, at most `cap` bytes of it and a mark. Returns whether anything was cut.
 pub(super) fn cut(raw: &[u8], cap: usize, out: &mut Vec<u8>) -> bool {
     if raw.len() <= cap {
         out.extend_from_slice(raw);
@@ -14,10 +14,10 @@ pub(super) fn cut(raw: &[u8], cap: usize, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// The last place at or before `cap` where a string can be cut.
+/// The last place at or before `cap` where the string can be cut.
 fn end(raw: &[u8], cap: usize) -> usize {
     let mut at = 0;
-    // Where the first half of a pair of surrogates began, if that is what stands just before.
+    // Where the high surrogate of a pair begins, if it comes just before.
     let mut half: Option<usize> = None;
     loop {
         let backslash = memchr::memchr(b'\\', &raw[at..cap]).map(|found| at + found);
@@ -37,7 +37,7 @@ fn end(raw: &[u8], cap: usize) -> usize {
     }
 }
 
-/// The length of an escape of JSON or Go, backslash included; `tail` is what follows that.
+/// The length of an escape of JSON or Go, including the backslash; `tail` is the text after the backslash.
 fn escape(tail: &[u8]) -> usize {
     match tail.first() {
         Some(b'x') => 4,
@@ -47,15 +47,15 @@ fn escape(tail: &[u8]) -> usize {
     }
 }
 
-/// Whether this is `\ud800` to `\udbff`.
+/// Whether this is a high surrogate, `\ud800` to `\udbff`.
 fn is_half(escape: &[u8]) -> bool {
     matches!(escape, [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..])
 }
 
-/// The end of the last whole character in a stretch without escapes.
+/// The end of the last whole character in a range without escapes.
 fn character(raw: &[u8], within: Range<usize>) -> usize {
     let mut at = within.end;
-    // The byte that would come next continues a character: go back to that one's first byte, three at most.
+    // The next byte continues a character, so go back to that character's first byte, at most three bytes.
     for _ in 0..3 {
         if at > within.start && raw.get(at).is_some_and(|byte| byte & 0xc0 == 0x80) {
             at -= 1;

@@ -1,20 +1,21 @@
-//! What is left of the largest events: the envelope's own fields, with long strings cut. Fits any limit that is allowed.
+//! Makes the extract that remains of the largest events: the envelope's own fields, with long strings cut. It fits
+//! every allowed limit.
 
 use super::cut::cut;
 use super::steps::KEPT_ANNOTATIONS;
 use super::{Cut, Cuts};
 use crate::transform::members::{Member, elements, members, skip, string};
 
-/// Strings are never cut shorter than that: time stamps and usual ids stay whole.
+/// Strings are never cut shorter than this many bytes, so timestamps and usual ids stay whole.
 pub(super) const SMALLEST: usize = 48;
 
-/// The last addresses stay: only the very last is not the client's to choose.
+/// How many of the last source addresses are kept. A client can forge all but the very last.
 const ADDRESSES: usize = 4;
 
-/// A number longer than that is none that a server writes.
+/// Longest number, in bytes, that an API server writes.
 const NUMBER: usize = 24;
 
-/// How much of a member stays.
+/// How much of a member is kept.
 enum Keep {
     Scalar,
     Members(&'static [&'static str]),
@@ -57,10 +58,10 @@ const ENVELOPE: [(&str, Keep); 19] = [
     ("timestamp", Keep::Scalar),
 ];
 
-/// Parts that steps before this one name, or that hold nothing: that they are missing is not said again.
+/// Members that earlier steps already report as cut, or that hold nothing, so they are not reported again.
 const KNOWN: [&str; 5] = ["requestObject", "responseObject", "extra", "groups", "metadata"];
 
-/// Appends the envelope of an event, its strings cut to `cap` bytes; adds to `cuts` what that took.
+/// Appends the envelope of an event with its strings cut to `cap` bytes; adds the parts cut to `cuts`.
 pub(super) fn extract(line: &[u8], cap: usize, cuts: &mut Cuts, out: &mut Vec<u8>) {
     let mut extract = Extract { line, cap, cuts, out };
     let mut seen = 0_u32;
@@ -88,7 +89,7 @@ struct Extract<'a> {
 }
 
 impl Extract<'_> {
-    /// Writes a member, or nothing if its value is not of the kind it should be.
+    /// Writes a member, or nothing if its value is not of the expected kind.
     fn member(&mut self, name: &str, value: usize, keep: &Keep) {
         let before = self.out.len();
         self.separate();
@@ -149,7 +150,7 @@ impl Extract<'_> {
                     seen |= 1 << index;
                     self.member(names[index], member.value, &Keep::Scalar);
                 }
-                // Other annotations were named by the steps before.
+                // Earlier steps already report other annotations as cut.
                 None if names == KEPT_ANNOTATIONS => {}
                 None => self.dropped(&member),
             }

@@ -1,14 +1,16 @@
-//! Shrinks an event that is too large for a back end, step by step, until it fits.
+//! Shrinks (truncates) an event that is larger than the output accepts, step by step, until it fits.
 //!
-//! What goes, in this order and no further than needed: `managedFields`, `last-applied-configuration`,
-//! `responseObject`, `requestObject`, the patches of webhooks, other annotations, `extra` and `groups` of the users;
-//! then an extract of the envelope is left, with long strings cut where they stand (`extract.rs`). A line of the text
-//! format loses the ends of its values, one that nobody can read its tail (`text.rs`).
+//! The steps remove, in this order and no further than needed: `managedFields`, `last-applied-configuration`,
+//! `responseObject`, `requestObject`, the patches of webhooks, other annotations, `extra` and `groups` of the users.
+//! If that is not enough, an extract of the envelope remains, in which long strings are cut (`extract.rs`). A line of
+//! the legacy text format loses the ends of its values; a line that cannot be parsed loses its tail (`text.rs`).
 //!
-//! Promised: the result fits, is JSON if the line was, and says in the annotation [`NOTE`] what is missing, how long
-//! the event was and a keyed digest of it: with the node's key a line from a backup can be proven to be the one. Who
-//! did what to which object, when, from where and with what result stays. The same event always becomes the same bytes.
-//! Not promised: that the largest part goes first. What the server itself truncated stays as it is.
+//! Promised: the result fits, and it is JSON if the line was. Its annotation [`NOTE`] says what is missing, how long
+//! the event was, and a keyed digest (HMAC) of the event: with the node's key, one can prove that a line from a
+//! backup is this event. The event still says who did what to which object, when, from where and with what result.
+//! The same event always becomes the same bytes.
+//! Not promised: removing the largest part first. Events that the API server itself truncated get no special
+//! treatment.
 
 use std::fmt;
 
@@ -23,21 +25,21 @@ mod text;
 
 use steps::Step;
 
-/// The annotation of an event that was shrunk: the word to search for.
+/// Annotation of an event that was shrunk; search for this name to find such events.
 pub(crate) const NOTE: &str = "auditrail.io/shrunk";
 
-/// The smallest limit that can be kept: what an extract needs whatever the event holds.
+/// The smallest limit in bytes that can be guaranteed: an extract fits it whatever the event holds.
 pub(crate) const MIN_LIMIT: usize = 4096;
 
-/// What became of an event that was too large.
+/// How an event was shrunk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Shrunk {
     pub(crate) cuts: Cuts,
-    /// The length it has now.
+    /// Its new length in bytes.
     pub(crate) length: usize,
 }
 
-/// A part of an event that may be cut, in the order in which they go.
+/// A part of an event that may be cut, in the order of cutting.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Cut {
     ManagedFields,
@@ -48,9 +50,9 @@ pub(crate) enum Cut {
     Annotations,
     Extra,
     Groups,
-    /// Long strings lost their ends.
+    /// The ends of long strings.
     Strings,
-    /// Members that no version of an event has, or that matter least.
+    /// Members that belong to no version of an event, or that matter least.
     Rest,
     /// The end of a line that is not JSON.
     Tail,
@@ -71,7 +73,7 @@ impl Cut {
         Self::Tail,
     ];
 
-    /// Its word in the note.
+    /// The word for it in the annotation.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ManagedFields => "managedFields",
@@ -117,10 +119,11 @@ impl fmt::Display for Cuts {
     }
 }
 
-/// Appends to `out` what a line becomes that is longer than `limit` bytes (at least [`MIN_LIMIT`]); `None` if it fits, and
-/// nothing is appended.
+/// Appends the shrunk form of a line that is longer than `limit` bytes (`limit` is raised to [`MIN_LIMIT`]). Returns
+/// `None` and appends nothing if the line fits.
 ///
-/// `line` is the event after all other changes, `original` the event as it stands in the file: the note is about that.
+/// `line` is the event after all other changes, `original` the event as it stands in the file. The annotation gives
+/// the length and the digest of `original`.
 pub(crate) fn shrink(
     line: &[u8],
     original: &[u8],
@@ -142,7 +145,7 @@ pub(crate) fn shrink(
     Some(Shrunk { cuts, length: out.len() - begin })
 }
 
-/// How the line is written, and where its fields stand now that it was changed.
+/// The format of the line after all changes, and the places of its fields in it.
 fn form(line: &[u8]) -> (Form, Fields) {
     let mut found = None;
     pieces(line, true, |piece| {
@@ -172,7 +175,7 @@ fn json(line: &[u8], fields: &Fields, limit: usize, note: &Note, out: &mut Vec<u
         let mut cuts = cuts;
         out.truncate(begin);
         extract::extract(line, cap, &mut cuts, out);
-        // The smallest fits every limit that is allowed.
+        // The smallest extract fits every allowed limit.
         if note.insert(cuts, begin, limit, out) || cap <= extract::SMALLEST {
             return cuts;
         }
@@ -180,7 +183,7 @@ fn json(line: &[u8], fields: &Fields, limit: usize, note: &Note, out: &mut Vec<u
     }
 }
 
-/// What is told of an event that was shrunk, beside what was cut.
+/// The facts in the annotation of a shrunk event, besides the parts that were cut.
 struct Note {
     bytes: usize,
     digest: Fingerprint,
@@ -191,7 +194,8 @@ impl Note {
         format!("cut={cuts} bytes={} hmac-sha256={}", self.bytes, self.digest)
     }
 
-    /// Puts the annotation into the event that stands in `out` from `begin`, if it then fits.
+    /// Inserts the annotation into the event at `out[begin..]` if the event then fits the limit; returns whether it
+    /// did.
     fn insert(&self, cuts: Cuts, begin: usize, limit: usize, out: &mut Vec<u8>) -> bool {
         let member = format!(r#""{NOTE}":"{}""#, self.value(cuts));
         let (at, text) = steps::place_of_annotation(&out[begin..], &member);

@@ -1,4 +1,4 @@
-//! What each step of shrinking takes out of a JSON event.
+//! The steps of shrinking: which part of a JSON event each of them removes.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 static LAST_APPLIED_KEY: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(LAST_APPLIED.as_bytes()));
 
-/// Annotations that stay: the decision, and what says that something is missing.
+/// Annotations that are kept: the decision, and those that say that something is missing.
 pub(super) const KEPT_ANNOTATIONS: [&str; 4] = [
     "authorization.k8s.io/decision",
     "authorization.k8s.io/reason",
@@ -28,20 +28,21 @@ pub(super) struct Step<'a> {
     line: &'a [u8],
     fields: &'a Fields,
     pub(super) edits: Edits,
-    /// Whether the step at hand found something.
+    /// Whether the current step found anything.
     found: bool,
 }
 
 impl<'a> Step<'a> {
     pub(super) fn new(line: &'a [u8], fields: &'a Fields) -> Self {
         let mut step = Self { line, fields, edits: Edits::default(), found: false };
-        // One from an earlier shrinking gives way to the new one, and what is no object cannot take it.
+        // Removes the annotation of an earlier shrinking, and `annotations` that are not an object and so cannot hold
+        // a new one.
         step.each_inside(&["annotations"], |note| note.is(NOTE));
         step.envelope(|member| member.is("annotations") && line.get(member.value) != Some(&b'{'));
         step
     }
 
-    /// Takes a part out, on top of what was taken before; says whether there was any.
+    /// Removes a part, on top of the parts removed before; returns whether there was any.
     pub(super) fn take(&mut self, cut: Cut) -> bool {
         self.found = false;
         match cut {
@@ -118,7 +119,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Where in an event one more annotation goes, and the text that has to be put there.
+/// The place for one more annotation in an event, and the text to insert there.
 pub(super) fn place_of_annotation(line: &[u8], annotation: &str) -> (usize, String) {
     let (mut inside, mut any) = (None, false);
     let end = members(line, 0, |member| {

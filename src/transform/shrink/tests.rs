@@ -1,4 +1,4 @@
-//! Shrinking seen from outside: what stays of which event.
+//! Tests of shrinking from outside: what is left of which event.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -16,7 +16,7 @@ fn shrunk(line: &str, limit: usize) -> (Shrunk, String) {
     (shrunk, text)
 }
 
-/// Shrinks an event with these additional members to 8 KiB; answers what was cut, and what is left.
+/// Shrinks an event with these additional members to 8 KiB. Returns what is left, and checks what was cut.
 fn check(members: &str, cuts: &str) -> Value {
     let line = format!(
         r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"7b6b","stage":"ResponseComplete","verb":"update","user":{{"username":"admin","groups":["a"]}},"sourceIPs":["10.0.0.1"],{members}"stageTimestamp":"2026-11-21T06:25:22.533537Z"}}"#
@@ -194,7 +194,7 @@ fn a_line_that_nobody_can_read_keeps_its_beginning() {
     assert_eq!(shrunk.cuts.to_string(), "tail");
     assert!(text.starts_with(r#"{"kind":"Event","auditID":"abc","#));
     assert!(text.contains(&format!(" {NOTE}=\"cut=tail bytes={} ", line.len())));
-    // An event with another one glued to it.
+    // An event with another one directly after it.
     let mut out = Vec::new();
     let glued = format!("{{}}{{\"a\":\"{}\"}}", x(9000));
     let shrunk = shrink(glued.as_bytes(), glued.as_bytes(), 4096, &KEY, &mut out).unwrap();
@@ -211,7 +211,7 @@ fn what_the_server_truncated_stays_as_it_is() {
     assert_eq!(value["level"], "RequestResponse");
 }
 
-/// A JSON string of some length, with what is hard to cut.
+/// A JSON string of some length, with characters that are hard to cut.
 fn text() -> impl Strategy<Value = String> {
     let part = prop::sample::select(
         &["x", "é", "😀", r"\ud83d\ude00", r#"\""#, r"\\", r"\u0000", " "][..],
@@ -247,7 +247,7 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
-/// The fields that matter, in an event whose others are random.
+/// An event with the fields that matter; its other fields are random.
 fn event() -> impl Strategy<Value = String> {
     (
         prop::collection::vec(text(), 9),
@@ -294,7 +294,7 @@ proptest! {
         let note = after["annotations"][NOTE].as_str().unwrap();
         let expected = format!("cut={} bytes={} ", shrunk.cuts, line.len());
         prop_assert!(note.starts_with(&expected));
-        // No member is there twice.
+        // No duplicate members.
         prop_assert_eq!(String::from_utf8_lossy(&out).matches(&format!("\"{NOTE}\":")).count(), 1);
     }
 

@@ -1,4 +1,5 @@
-//! Every recorded event under every policy in `tests/policy/policies`, judged here and by the API server's evaluator.
+//! Differential test: every recorded event under every policy in `tests/policy/policies`, decided here and by the API
+//! server's evaluator.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,7 +18,7 @@ use super::each_record;
 use super::evaluator::{Answer, Evaluator};
 use crate::transform::policy::{Policy, uri};
 
-/// What of an event is asked about.
+/// The fields of an event that the evaluator is asked about.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Recorded<'a> {
@@ -64,7 +65,7 @@ fn every_recorded_event_is_judged_as_the_api_server_judges_it() {
     assert!(events > 4000, "{events} events");
 }
 
-/// Asks about the requests that were not asked about yet.
+/// Asks the evaluator about the requests that are not yet known.
 fn learn(evaluator: &mut Evaluator, asked: &[Recorded<'_>], known: &mut BTreeMap<String, Answer>) {
     let mut new: Vec<String> =
         asked.iter().map(question).filter(|question| !known.contains_key(question)).collect();
@@ -108,7 +109,7 @@ fn agree(
     }
 }
 
-/// The policies by name, with their text; those that the project itself ships too.
+/// The policies with their names and texts, including those that the project ships.
 fn policies() -> Vec<(PathBuf, String, Policy)> {
     let folder = root().join("tests/policy/policies");
     let mut paths: Vec<PathBuf> =
@@ -128,7 +129,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The recorded logs: those of `AUDITRAIL_CORPUS`, or `../shared/corpus` beside the project, and what ships with it.
+/// The recorded logs: those of `AUDITRAIL_CORPUS`, or `../shared/corpus` beside the project, and the logs that ship
+/// with it.
 fn files() -> Vec<PathBuf> {
     let corpus = env::var_os("AUDITRAIL_CORPUS")
         .map_or_else(|| root().join("../shared/corpus"), PathBuf::from);
@@ -154,7 +156,7 @@ fn read(path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// Whole lines: a recording may end in the midst of one.
+/// The complete lines; a recording may end in the middle of one (a torn line).
 fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     let mut start = 0;
     memchr_iter(b'\n', bytes)

@@ -16,12 +16,12 @@ pub(super) struct Evaluator {
     answers: BufReader<ChildStdout>,
 }
 
-/// What the server says of a request.
+/// The server's answer about a request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Answer {
     loaded: Vec<String>,
-    /// One a policy.
+    /// One for each policy.
     pub(super) decisions: Vec<Decided>,
     pub(super) refused: Option<String>,
     pub(super) verb: String,
@@ -50,7 +50,8 @@ pub(super) struct Target {
 }
 
 impl Evaluator {
-    /// `None` where it is not built, which is said; with `AUDITRAIL_REQUIRE_SERVERS=1` the test fails instead.
+    /// Starts the evaluator. If it is not built, prints that and returns `None`; with `AUDITRAIL_REQUIRE_SERVERS=1`
+    /// the test fails instead.
     pub(super) fn start() -> Option<Self> {
         let is_set = |name| env::var_os(name).is_some_and(|value| value == "1");
         if is_set("AUDITRAIL_TEST_WITHOUT_SERVERS") {
@@ -74,22 +75,22 @@ impl Evaluator {
         Some(Self { child, questions, answers })
     }
 
-    /// Puts these policies in the place of those before; the server must take them all, and without a warning.
+    /// Replaces the policies in the evaluator. The server must accept them all without a warning.
     pub(super) fn load(&mut self, texts: &[String]) {
         for (text, message) in texts.iter().zip(self.try_load(texts)) {
             assert!(message.is_empty(), "{message}\n{text}");
         }
     }
 
-    /// The same, with what the server says of each: nothing, a warning of its log, which begins with W, or why it does
-    /// not take it.
+    /// Replaces the policies, and returns the server's message on each: empty, a warning of its log (which begins
+    /// with W), or why it refuses the policy.
     pub(super) fn try_load(&mut self, texts: &[String]) -> Vec<String> {
         let said = self.ask(&[json!({ "load": texts })]).remove(0).loaded;
         assert_eq!(said.len(), texts.len());
         said
     }
 
-    /// Asks all, then hears all.
+    /// Sends all questions, then reads all answers.
     pub(super) fn ask(&mut self, asked: &[Value]) -> Vec<Answer> {
         let questions = self.questions.as_mut().unwrap();
         let answers = &mut self.answers;
@@ -116,7 +117,7 @@ impl Evaluator {
 
 impl Drop for Evaluator {
     fn drop(&mut self) {
-        // It ends with its input.
+        // The evaluator exits when its input ends.
         self.questions = None;
         let _ = self.child.wait();
     }

@@ -1,4 +1,5 @@
-//! Random policies with one thing changed that may make them wrong: what the API server refuses is refused here.
+//! Random policies with one change that may make them invalid: everything that the API server refuses is refused
+//! here.
 
 use serde_json::{Value, json};
 
@@ -32,7 +33,7 @@ fn what_the_api_server_refuses_is_refused_here() {
     let (mut refused, mut warned, mut stricter) = (0, 0, 0);
     for (text, said) in texts.iter().zip(evaluator.try_load(&texts)) {
         let (policy, findings) = load::policy(text);
-        // What the server passes over with a warning is an error here, but for what is said of the file itself.
+        // A warning of the server is an error here, except for warnings about the metadata of the file.
         let warning = said.starts_with('W');
         let harmless = said.contains("\"metadata.level\"");
         assert!(!warning || harmless || !findings.errors.is_empty(), "{said}\n{text}");

@@ -1,17 +1,17 @@
-//! What rules match, quirk by quirk, and what is read out of an event.
+//! Tests of the matching of rules, one special case after the other, and of what is read from an event.
 
 use proptest::prelude::*;
 
 use super::{Decision, Level, decisions, level, parse};
 
-/// A request for a resource, as the server writes it. `target` is what stands in `objectRef`.
+/// A request for a resource, as the API server writes it. `target` is the contents of `objectRef`.
 fn event(verb: &str, uri: &str, target: &str) -> String {
     format!(
         r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"i","stage":"ResponseComplete","requestURI":"{uri}","verb":"{verb}","user":{{"username":"alice","groups":["dev","system:authenticated"]}},"impersonatedUser":{{"username":"root","groups":["system:masters"]}},"objectRef":{{{target}}}}}"#
     )
 }
 
-/// A request for something else.
+/// A request that is not for a resource.
 fn path(uri: &str) -> String {
     event("get", uri, "").replace(r#","objectRef":{}"#, "")
 }
@@ -114,7 +114,7 @@ fn the_policy_that_ships_keeps_the_bodies_of_secrets_out() {
     assert_eq!(level(&event("create", "/api/v1/namespaces/a/pods", pod)), Level::Request);
 }
 
-/// As kube-apiserver has it since 1.36.
+/// As in kube-apiserver since 1.36.
 #[test]
 fn a_star_as_group_is_every_group_and_of_each_only_what_is_named() {
     let target = r#""resource":"deployments","name":"x","apiGroup":"apps","apiVersion":"v1","subresource":"scale""#;
@@ -141,7 +141,7 @@ fn a_group_is_matched_exactly_and_without_resources_it_is_all_of_it() {
     let deployment = event("get", "/apis/apps/v1/deployments/x", target);
     matches("resources: [{group: batch}, {group: apps, resources: [deployments]}]", &deployment);
     misses("resources: [{group: '', resources: [deployments]}]", &deployment);
-    // As releases of long ago wrote it.
+    // As very old releases wrote it.
     let alpha = r#""resource":"deployments","name":"x","apiVersion":"apps/v1""#;
     matches("resources: [{group: apps}]", &event("get", "/apis/apps/v1/deployments/x", alpha));
 }
@@ -169,7 +169,7 @@ fn no_namespace_is_matched_by_the_empty_name_and_only_for_resources() {
     matches("namespaces: ['']", &node);
     misses("namespaces: ['']", &pod());
     misses("namespaces: ['']", &path("/healthz"));
-    // The body of what is created names a namespace, its URL does not.
+    // When a namespace is created, the body names it and the URL does not.
     let target = r#""resource":"namespaces","namespace":"a","name":"a","apiVersion":"v1""#;
     matches("namespaces: ['']", &event("create", "/api/v1/namespaces", target));
     matches("namespaces: [a]", &event("delete", "/api/v1/namespaces/a", target));
@@ -217,7 +217,7 @@ fn stages_of_policy_and_rule_are_put_together_and_managed_fields_follow_the_rule
     let expected =
         Decision { level: Level::Request, stage_omitted: false, omit_managed_fields: true };
     assert_eq!(at("list", "Panic"), expected);
-    // No rule matches: the policy's own count.
+    // No rule matches, so the policy's own settings apply.
     let expected = Decision { level: Level::None, stage_omitted: true, omit_managed_fields: true };
     assert_eq!(at("watch", "RequestReceived"), expected);
 }

@@ -1,4 +1,4 @@
-//! What a policy decides about an event, what is said of its traps, and whether the API server would agree.
+//! Tests of decisions, errors and warnings of policies, and comparisons with the API server's own evaluator.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ mod traps;
 
 const HEAD: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\n";
 
-/// Reads what follows the first two lines of a policy.
+/// Parses a policy, given without its first two lines.
 fn parse(body: &str) -> Policy {
     Policy::parse(&format!("{HEAD}{body}"), Path::new("p.yaml"))
         .unwrap_or_else(|error| panic!("{error}\n{body}"))
 }
 
-/// Decides about each event of a line, or rather of its pieces.
+/// The decision on each record of a line.
 fn decisions(policy: &Policy, line: &str) -> Vec<Decision> {
     let mut found = Vec::new();
     each_record(line.as_bytes(), |record| found.push(policy.decide(record)));
@@ -45,7 +45,7 @@ fn each_record(line: &[u8], mut each: impl FnMut(&Record<'_>)) {
     });
 }
 
-/// The level that a policy with these rules, given as a YAML list, gives to an event.
+/// The level that a policy with these rules (a YAML list) gives to an event.
 fn level(rules: &str, line: &str) -> Level {
     let policy = parse(&format!("rules: {rules}\n"));
     let [decision] = decisions(&policy, line)[..] else { panic!("one event: {line}") };

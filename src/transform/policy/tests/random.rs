@@ -1,8 +1,8 @@
-//! Random policies and random requests out of small vocabularies, so that matches happen, judged here and by the API
-//! server's evaluator: from the event that the server would write, in both formats.
+//! Random policies and random requests from small vocabularies, so that matches happen. Each event that the server
+//! would write, in both formats, is decided here and by the API server's evaluator, and the decisions are compared.
 //!
-//! Two things cannot be told from an event, and do not come up here: a user with neither name nor groups reads like
-//! nobody, and a URI without any path like one for `/`.
+//! Two cases do not occur here because an event does not show them: a user with neither name nor groups looks like no
+//! user, and a URI without a path looks like one for `/`.
 
 use std::env;
 
@@ -16,7 +16,7 @@ const ROUNDS: u64 = 45;
 const POLICIES: usize = 10;
 const REQUESTS: usize = 250;
 
-/// What a list may hold, the likelier the oftener it stands there.
+/// Elements of lists; one that is listed more often is chosen more often.
 const USERS: &[&str] =
     &["alice", "bob", "system:node:n1", "system:serviceaccount:a:b", "q\"<é>\u{2028}", "*"];
 const GROUPS: &[&str] = &["system:masters", "system:authenticated", "dev", "a,b", "g\\\"x"];
@@ -144,7 +144,7 @@ const QUERIES: &[&str] = &[
 const STAGES: &[&str] = &["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 const LEVELS: &[&str] = &["None", "Metadata", "Request", "RequestResponse"];
 
-/// `SplitMix64`: the same numbers everywhere.
+/// `SplitMix64`, which gives the same numbers everywhere.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
@@ -156,7 +156,7 @@ impl Dice {
         usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
     }
 
-    /// One time in so many.
+    /// True once in `sides` times.
     pub(super) fn once_in(&mut self, sides: usize) -> bool {
         self.roll(sides) == 0
     }
@@ -186,7 +186,7 @@ fn random_requests_are_judged_as_the_api_server_judges_them() {
         let policies: Vec<Policy> = texts.iter().map(read).collect();
         let requests: Vec<Value> = (0..REQUESTS).map(|_| request(&mut dice)).collect();
         for (request, answer) in requests.iter().zip(evaluator.ask(&requests)) {
-            // The server answers 500 before it comes to the audit.
+            // The server answers 500 before it audits the request.
             if answer.refused.is_some() {
                 continue;
             }
@@ -229,8 +229,8 @@ fn compare(policy: &Policy, line: &str, stage: &str, theirs: &Decided, shown: &s
     assert_eq!(seen, 1, "{line}");
 }
 
-/// The one known difference, in the text format alone (`selector.rs`): a list whose label selector the server cannot
-/// read has no name to the policy, though its field selector gives one. Such a request fails with 400.
+/// The one known difference, in the text format only (`selector.rs`): if the server cannot parse the label selector
+/// of a list, the policy sees no name, although the field selector gives one. Such a request fails with 400.
 fn name_is_lost(answer: &Answer) -> bool {
     let target = answer.target.as_ref();
     answer.legacy.contains("labelSelector=%3D%3D")
@@ -314,7 +314,7 @@ fn resource(dice: &mut Dice) -> String {
         }
     }
     for (chance, words) in [(9, RESOURCES), (6, NAMES), (5, SUBRESOURCES), (1, NAMES)] {
-        // Each part needs the one before it.
+        // Each part requires the one before it.
         if dice.roll(10) >= chance {
             break;
         }
@@ -326,7 +326,7 @@ fn resource(dice: &mut Dice) -> String {
     path
 }
 
-/// A segment, now and then with more percent signs than it needs.
+/// A segment, sometimes with more percent escapes than it needs.
 fn escaped(dice: &mut Dice, words: &[&str]) -> String {
     let all = dice.once_in(10);
     let escape = |byte: u8| {
@@ -339,7 +339,7 @@ fn escaped(dice: &mut Dice, words: &[&str]) -> String {
     std::iter::once("/".to_owned()).chain(dice.pick(words).bytes().map(escape)).collect()
 }
 
-/// What was parsed, as the evaluator writes it.
+/// The parsed target, in the form of the evaluator's answer.
 pub(super) fn readable(target: uri::Target<'_>) -> Target {
     let text = |bytes: uri::Text<'_>| String::from_utf8_lossy(&bytes).into_owned();
     Target {

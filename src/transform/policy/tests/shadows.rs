@@ -1,4 +1,4 @@
-//! Rules that no request reaches.
+//! Tests of the check for rules that no request can reach.
 
 use super::parse;
 use super::traps::{refused, warned};

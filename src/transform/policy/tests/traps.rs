@@ -1,4 +1,4 @@
-//! What is said of a policy that cannot be meant, and of one that is odd.
+//! Tests of the errors about policies that cannot be intended, and of the warnings about odd ones.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::{HEAD, Policy};
 
-/// What follows the two lines of the header is refused with just these words, those of each line after its number.
+/// Checks that a policy, given without the two lines of the header, is refused with exactly these messages, each
+/// after its line number.
 #[track_caller]
 pub(super) fn refused(body: &str, expected: &[&str]) {
     whole(&format!("{HEAD}{body}"), expected);
@@ -22,7 +23,7 @@ fn whole(text: &str, expected: &[&str]) {
     assert_eq!(said, expected, "\n{text}");
 }
 
-/// Accepted, with these warnings.
+/// Checks that a policy is accepted with these warnings.
 #[track_caller]
 pub(super) fn warned(body: &str, expected: &[&str]) {
     let policy = super::parse(body);
@@ -31,7 +32,7 @@ pub(super) fn warned(body: &str, expected: &[&str]) {
     assert_eq!(said, expected, "\n{body}");
 }
 
-/// One rule, without its level.
+/// Checks one rule, given without its level.
 #[track_caller]
 fn rule_refused(rule: &str, expected: &[&str]) {
     let expected: Vec<String> = expected.iter().map(|text| format!("3: rules[0].{text}")).collect();

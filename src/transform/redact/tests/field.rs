@@ -1,4 +1,4 @@
-//! Secrets and what looks like them, in the forms in which people have them: each row is one form.
+//! Secrets, and texts that look like secrets, in the forms that people use; each row is one form.
 
 use super::leaks::check;
 use super::token_formats::tests::vectors;
@@ -10,12 +10,12 @@ fn file(text: &str) -> String {
     event("configmaps", &format!(r#""requestObject":{{"data":{{"file":{text}}}}}"#))
 }
 
-/// Lines in which a secret must be found.
+/// Checks lines in which a secret must be found.
 fn check_lines(rows: &[(&str, String)]) {
     check(&rows.iter().map(|(place, line)| (*place, line.as_str())).collect::<Vec<_>>());
 }
 
-/// Files in which a secret must be found.
+/// Checks files in which a secret must be found.
 fn check_files(rows: &[(&str, &str)]) {
     check_lines(&rows.iter().map(|(place, text)| (*place, file(text))).collect::<Vec<_>>());
 }

@@ -1,4 +1,4 @@
-//! Bodies and lines that someone writes in order to be seen through, or not at all.
+//! Hostile bodies and lines, written to evade redaction or to make it expensive.
 
 use std::time::Duration;
 
@@ -114,8 +114,8 @@ fn what_cannot_be_read_where_a_secret_can_stand_is_blanked() {
     }
 }
 
-/// Four times the length costs about four times as much of this thread's processor time, whatever else the machine does;
-/// sixteen times as much would be quadratic.
+/// Checks that the cost is linear: four times the length takes about four times as much processor time of this
+/// thread, whatever else the machine does. Sixteen times as much would be quadratic.
 fn linear(what: &str, redact: impl Fn(usize)) {
     let cost = |length| {
         let spent = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();

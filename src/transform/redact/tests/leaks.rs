@@ -1,21 +1,22 @@
-//! Markers in every row of the table in section 7 of the reference, under the names it uses; none may leave.
+//! Plants markers in every row of the table in section 7 of the reference, under the names it uses; none may leave
+//! the node.
 
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::*;
 
-/// What must not leave. Stands for any secret: no word in it, no shape.
+/// The secret that must not leave. It has no word and no shape that gives it away, so it stands for any secret.
 pub(super) const MARKER: &str = "hunter2-Qx7";
 
-/// Whether a marker leaves, as it is or in base64, at any of the three places in a group of four.
+/// Whether a marker leaves, in plain text or in base64, at any of the three offsets in a group of four.
 pub(super) fn leaks(out: &[u8]) -> bool {
     let mut forms = vec![MARKER.as_bytes().to_vec()];
     for shift in 0..3 {
         let padded = [vec![b'x'; shift], MARKER.as_bytes().to_vec()].concat();
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
             let text = engine.encode(&padded);
-            // What neighbours change is left out.
+            // The characters that the neighbouring bytes influence are left out.
             let from = [0, 2, 3][shift];
             let to = text.len() - usize::from(padded.len() % 3 != 0);
             forms.push(text.as_bytes()[from..to].to_vec());
@@ -24,7 +25,7 @@ pub(super) fn leaks(out: &[u8]) -> bool {
     forms.iter().any(|form| memchr::memmem::find(out, form).is_some())
 }
 
-/// `M` in a row becomes the marker, `B` its base64, `L` a long run of base64 that holds it.
+/// Replaces `M` in a row by the marker, `B` by its base64, and `L` by a long run of base64 that holds it.
 pub(super) fn planted(row: &str) -> String {
     let base64 = STANDARD.encode(MARKER);
     let long =
@@ -54,7 +55,7 @@ pub(super) fn check(rows: &[(&str, &str)]) {
     }
 }
 
-/// Bodies: (place, resource, members).
+/// Rows of (place, resource, members).
 fn check_bodies(rows: &[(&str, &str, &str)]) {
     let lines: Vec<_> = rows.iter().map(|row| (row.0, event(row.1, row.2))).collect();
     check(&lines.iter().map(|(place, line)| (*place, line.as_str())).collect::<Vec<_>>());

@@ -1,4 +1,5 @@
-//! Random bodies against a slow reading with `serde_json`: nothing is broken, and nothing the screen hides is missed.
+//! Random bodies, compared with a slow reference based on `serde_json`: nothing is broken, and the prefilter misses
+//! nothing.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -104,7 +105,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Whether one differs from the other by blanked strings only.
+/// Whether one value differs from the other only by redacted strings.
 fn blanked(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Object(a), Value::Object(b)) => {
@@ -119,7 +120,7 @@ fn blanked(before: &Value, after: &Value) -> bool {
     }
 }
 
-/// What a slow reading is sure of: strings under names of secrets, and data of Secrets.
+/// The strings that are certainly secret: those under names of secrets, and data of Secrets.
 fn sure(value: &Value, secrets: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -137,7 +138,7 @@ fn sure(value: &Value, secrets: &mut Vec<String>) {
     }
 }
 
-/// Redaction that looks everywhere.
+/// Redaction with a prefilter that reports every place.
 fn wary() -> Redaction {
     let mut redaction = masking();
     redaction.screen.wary = true;
@@ -166,7 +167,7 @@ proptest! {
 
     #[test]
     fn the_screen_hides_nothing_that_the_walk_would_blank(body in json()) {
-        // What is done with managed fields depends on what the screen says.
+        // The handling of managed fields depends on the hits.
         let body = body.to_string().replace("managedFields", "managed");
         let line = event("things", &format!(r#""requestObject":{body}"#));
         prop_assert_eq!(text(&masking(), &line), text(&wary(), &line));
@@ -202,7 +203,8 @@ fn the_screen_hides_nothing_in_a_recorded_log() {
     }
 }
 
-/// What is not looked at, since the server writes it so and nothing can be in it, or what is in it leaves anyway.
+/// The parts that the prefilter skips: the API server writes them in a fixed form in which nothing can be hidden, or
+/// their text leaves the node anyway.
 #[test]
 fn the_screen_hides_nothing_where_it_takes_a_short_way() {
     let (quick, wary) = (masking(), wary());

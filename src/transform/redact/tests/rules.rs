@@ -1,4 +1,4 @@
-//! What an operator can change.
+//! Tests of the settings that an operator can change.
 
 use super::*;
 
@@ -78,7 +78,7 @@ fn a_key_or_a_pattern_is_blanked_wherever_it_stands() {
     assert!(text(&redaction, &line).contains(r#"{"spec":{"a":"x***y"},"b":"34"}"#));
 }
 
-/// `docs/guarantees-and-limits.md` and SECURITY.md say so.
+/// `docs/guarantees-and-limits.md` and SECURITY.md describe this limit.
 #[test]
 fn a_short_secret_with_a_neutral_name_is_missed_until_a_rule_names_it() {
     let names = ["COMBINATION", "SHIBBOLETH", "WIFI", "RABBIT"];

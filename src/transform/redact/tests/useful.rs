@@ -1,10 +1,10 @@
-//! What must stay: an audit log is for finding out who did what.
+//! Tests of what redaction must keep: an audit log has to show who did what.
 
 use serde_json::Value;
 
 use super::*;
 
-/// Events in which nothing is blanked.
+/// Events in which nothing is redacted.
 #[test]
 fn what_is_no_secret_stays_byte_for_byte() {
     let redaction = masking();
@@ -87,7 +87,7 @@ fn a_client_cannot_fill_the_log_with_its_name() {
     assert!(text(&masking(), &long).len() < 1200);
 }
 
-/// Who did what to which object when, from where and with what result.
+/// Who did what to which object, when, from where and with what result.
 fn essence(event: &Value) -> Value {
     let at = |path: &str| event.pointer(path).cloned().unwrap_or_default();
     [
@@ -116,7 +116,7 @@ fn essence(event: &Value) -> Value {
     .into()
 }
 
-/// Every mode and verb of KEP-5284, beside a body that is looked through and one that is not.
+/// Every mode and verb of KEP-5284, with a body that is searched and with one that is not.
 #[test]
 fn the_verb_that_allowed_an_impersonation_is_kept() {
     let modes = ["user-info", "serviceaccount", "arbitrary-node", "associated-node"];
@@ -142,7 +142,7 @@ fn the_verb_that_allowed_an_impersonation_is_kept() {
     }
 }
 
-/// The log that ships with the project; all of a folder of logs with `AUDITRAIL_CORPUS`.
+/// The log that ships with the project, or all logs of the folder `AUDITRAIL_CORPUS`.
 #[test]
 fn of_a_recorded_log_who_did_what_is_still_there() {
     let redaction = masking();
