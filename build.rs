@@ -90,7 +90,9 @@ fn arrange(patterns: Patterns, sample: &Sample) -> Vec<(usize, usize)> {
     }
     let mut places = vec![(0, 0); patterns.len()];
     for (group, members) in groups.iter().enumerate() {
-        members.iter().for_each(|member| places[member.index] = (group, member.offset));
+        for member in members {
+            places[member.index] = (group, member.offset);
+        }
     }
     places
 }

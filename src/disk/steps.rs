@@ -6,6 +6,7 @@
 //!   has one before it and one after it.
 //! - `AUDITRAIL_STEPS=PATH` appends a line of JSON for each step that succeeded: the number of crash points passed, the
 //!   operation, and its target.
+//!
 //! With either variable, a write is two steps, each of half the bytes. `faults.rs` makes steps and reads fail instead.
 
 use std::io;

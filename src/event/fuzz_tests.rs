@@ -58,7 +58,7 @@ fn check(line: &[u8], ended: bool) {
         within(piece, bytes);
         match (piece.form, piece.whole) {
             (Form::Unreadable, RecordKind::Event) => {
-                assert!(ended, "a tail that is no event is torn")
+                assert!(ended, "a tail that is no event is torn");
             }
             (Form::Unreadable, RecordKind::Torn) => {}
             (Form::Unreadable, RecordKind::Gap) => panic!("no line is a gap"),

@@ -56,10 +56,10 @@ impl Pins {
         for name in names {
             match self.naming.whose(&name.to_string_lossy()) {
                 Whose::Own { fingerprint, gzip } => {
-                    self.found(fingerprint, Pin::new(&directory, name, gzip))
+                    self.found(fingerprint, Pin::new(&directory, name, gzip));
                 }
                 Whose::Unfinished { fingerprint, gzip } => {
-                    unfinished.push((fingerprint, gzip, name))
+                    unfinished.push((fingerprint, gzip, name));
                 }
                 Whose::Left => left += u64::from(directory.remove(&name).is_ok()),
                 Whose::Sibling => {}

@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use super::play::event;
 use crate::event::{Key, Mark};
 use crate::input::Limits;
-use crate::input::assembly::{GapSummary, Assembly};
+use crate::input::assembly::{Anomalies, Assembly};
 use crate::input::head;
 
 const KEY: Key = Key([3; 32]);
 
 /// The offset and text of each event, for any split of the bytes and any batch limits.
-fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, GapSummary) {
-    let (mut events, mut told) = (Vec::new(), GapSummary::default());
+fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, Anomalies) {
+    let (mut events, mut told) = (Vec::new(), Anomalies::default());
     let (mut rest, mut at, mut given) = (Vec::new(), 0, 0);
     loop {
         let mut assembly = Assembly::new(rest, at, None, None);

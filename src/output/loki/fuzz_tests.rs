@@ -17,7 +17,7 @@ pub(in crate::output) fn answer(response: &Response) -> Verdict {
     let plain = content_type.is_empty() || content_type.starts_with("text/plain");
     match &verdict {
         Verdict::Refuse { .. } | Verdict::UseFallbackForm { .. } => {
-            assert_eq!(*status, 0, "halving tells")
+            assert_eq!(*status, 0, "halving tells");
         }
         // Some of the push may be stored.
         Verdict::Retry { .. } => assert!(*status < 500 && *status != 400),

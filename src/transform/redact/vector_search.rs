@@ -117,8 +117,8 @@ fn places<S: Simd>(block: &Block<'_, S>, tables: &Tables, found: &mut Vec<Found>
     let mut groups = [u8x64::splat(block.simd, u8::MAX); 2];
     for place in 0..DEPTH {
         let (low, high) = halves(block.bytes(place));
-        for set in 0..2 {
-            groups[set] = groups[set]
+        for (set, groups) in groups.iter_mut().enumerate() {
+            *groups = *groups
                 & look_up(&tables.low[set][place], low)
                 & look_up(&tables.high[set][place], high);
         }
