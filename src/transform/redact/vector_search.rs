@@ -117,11 +117,11 @@ fn places<S: Simd>(block: &Block<'_, S>, tables: &Tables, found: &mut Vec<Found>
     let mut groups = [u8x64::splat(block.simd, u8::MAX); 2];
     for place in 0..DEPTH {
         let (low, high) = halves(block.bytes(place));
-        for (set, groups) in groups.iter_mut().enumerate() {
-            *groups = *groups
-                & look_up(&tables.low[set][place], low)
-                & look_up(&tables.high[set][place], high);
-        }
+        let [first, second] = groups;
+        groups = [
+            first & look_up(&tables.low[0][place], low) & look_up(&tables.high[0][place], high),
+            second & look_up(&tables.low[1][place], low) & look_up(&tables.high[1][place], high),
+        ];
     }
     let mut places = block.mine(!is_zero(groups[0] | groups[1]));
     if places == 0 {
