@@ -108,8 +108,15 @@ impl Screen {
         #[cfg(test)]
         self.everywhere(line, hits);
         for stretch in between(gone, line.len()) {
-            self.search(line, stretch.clone(), finds, hits);
-            self.scripts(line, stretch, finds, hits);
+            if line[stretch.clone()].iter().all(|byte| b"{}[],:\" ".contains(byte)) {
+                // Nearly always the last bracket of the line.
+                continue;
+            }
+            let escapes = self.search(line, stretch.clone(), finds, hits);
+            self.argument_lists(line, stretch.clone(), finds, hits);
+            if escapes {
+                self.scripts(line, stretch, finds, hits);
+            }
         }
         hits.order();
     }
@@ -136,8 +143,8 @@ impl Screen {
         }
     }
 
-    /// Adds the hits in a range, and notes where command lines begin.
-    fn search(&self, text: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
+    /// Adds the hits in a range, and notes where command lines begin. Returns whether there is a backslash.
+    fn search(&self, text: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) -> bool {
         let Finds { found, begins } = finds;
         let line = &self.built.line;
         let mut state = State::default();
@@ -180,6 +187,7 @@ impl Screen {
         if state.other_letters {
             self.other_letters(text, at, hits);
         }
+        state.escapes
     }
 
     /// Adds the hit for an `@` or `$` with a password beside it.
@@ -212,12 +220,12 @@ impl Screen {
         }
     }
 
-    /// Searches the command lines, and the strings with several lines, in a range of a line.
-    fn scripts(&self, line: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
+    /// Searches the command lines whose beginnings were noted, in a range of a line.
+    fn argument_lists(&self, line: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
         let mut begins = std::mem::take(&mut finds.begins);
         begins.sort_unstable();
         let mut done = at.start;
-        for begin in begins.iter().copied().filter(|begin| at.contains(begin)) {
+        for begin in begins.iter().copied() {
             // An array of words, or the rest of a URI.
             let rest = &line[begin..at.end];
             let close = if rest[1..].starts_with(b"ommand=") { b'"' } else { b']' };
@@ -227,8 +235,12 @@ impl Screen {
                 done = end;
             }
         }
-        begins.retain(|begin| *begin >= at.end);
+        begins.clear();
         finds.begins = begins;
+    }
+
+    /// Searches the strings with several lines in a range.
+    fn scripts(&self, line: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) {
         let mut from = at.start;
         while let Some(found) = self.built.newline.find(&line[from..at.end]) {
             let found = from + found;

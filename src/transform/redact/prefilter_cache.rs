@@ -46,7 +46,6 @@ impl Scratch {
         self.gone.extend(edits.removed());
         self.user = None;
         self.gone.extend(head(record.line).map(|end| 0..end));
-        self.gone.extend(times(record));
         let (user, annotations) = (user(record), annotations(record));
         if let Some(at) = &user {
             self.user = Some((self.recall(screen, record.line, at.clone()), at.start));
@@ -122,26 +121,6 @@ fn head(line: &[u8]) -> Option<usize> {
     let rest = rest[one_of(&STAGES, rest)?..].strip_prefix(br#","requestURI":"#)?;
     all(id, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
         .then_some(line.len() - rest.len())
-}
-
-/// The range of both timestamps and the text around them, as the API server writes it, up to the closing quote.
-fn times(record: &Record<'_>) -> Option<Range<usize>> {
-    const BEFORE: &[u8] = br#""requestReceivedTimestamp":""#;
-    const BETWEEN: &[u8] = br#"","stageTimestamp":""#;
-    /// Length in bytes of a `metav1.MicroTime` (`micro_time.go` of apimachinery): `2026-11-21T07:32:22.085199Z`.
-    const TIME: usize = 27;
-    let fields = &record.event.fields;
-    let (received, stage) = (fields.received.range(), fields.stage_time.range());
-    let start = received.start.checked_sub(BEFORE.len())?;
-    let time = |at: Range<usize>| {
-        let time: Option<&[u8; TIME]> = record.line[at].as_array();
-        time.is_some_and(|time| {
-            all(time, |byte| matches!(byte, b'0'..=b':' | b'-' | b'.' | b'T' | b'Z'))
-        })
-    };
-    let plain = record.line[start..].starts_with(BEFORE)
-        && record.line.get(received.end..stage.start) == Some(BETWEEN);
-    (plain && time(received) && time(stage.clone())).then_some(start..stage.end + 1)
 }
 
 /// Whether all bytes fulfil a condition. The number of bytes is fixed and there is no early exit, so the compiler can

@@ -7,12 +7,16 @@
 //! by which each is searched. The crate `fearless_simd` selects the vector instructions that the processor has.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, u8x16, u8x64};
 
 use super::patterns::DEPTH;
 use super::stretches::{RUN, Stretch, WORD};
+
+/// The vector instructions of this processor, detected once.
+static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 
 /// Bytes searched in one step.
 pub(super) const BLOCK: usize = 64;
@@ -45,6 +49,8 @@ pub(super) struct State {
     runs: Stretch<RUN>,
     /// A byte was not ASCII.
     pub(super) other_letters: bool,
+    /// There was a backslash.
+    pub(super) escapes: bool,
 }
 
 impl State {
@@ -57,7 +63,7 @@ impl State {
         tables: &Tables,
         found: &mut Vec<Found>,
     ) {
-        dispatch!(Level::new(), simd => each_block(simd, text, at, #[inline(always)] |block| {
+        dispatch!(*LEVEL, simd => each_block(simd, text, at, #[inline(always)] |block| {
             self.stretches(&block, found);
             places(&block, tables, found);
         }));
@@ -79,6 +85,7 @@ impl State {
         let classes = look_up(&CLASSES.0, low) & look_up(&CLASSES.1, high);
         let is = |byte| bytes.simd_eq(u8x64::splat(simd, byte));
         self.other_letters |= block.mine(!is_zero(bytes & 0x80)) != 0;
+        self.escapes |= block.mine(!is_zero(classes & BACKSLASH)) != 0;
         self.words.step(at, block.mine(!is_zero(classes & WORDS)), |word| {
             found.push(Found::Word(word));
         });
@@ -93,7 +100,7 @@ impl State {
 
 /// Calls `each` with the words, runs and signs of a text, in order within each kind.
 pub(super) fn look(text: &[u8], each: impl FnMut(Found)) {
-    look_with(Level::new(), text).into_iter().for_each(each);
+    look_with(*LEVEL, text).into_iter().for_each(each);
 }
 
 fn look_with(level: Level, text: &[u8]) -> Vec<Found> {
@@ -107,7 +114,7 @@ fn look_with(level: Level, text: &[u8]) -> Vec<Found> {
 
 /// Finds candidates for patterns in a part of a text.
 pub(super) fn candidates(text: &[u8], at: Range<usize>, tables: &Tables, found: &mut Vec<Found>) {
-    dispatch!(Level::new(), simd => each_block(simd, text, at, #[inline(always)] |block| places(&block, tables, found)));
+    dispatch!(*LEVEL, simd => each_block(simd, text, at, #[inline(always)] |block| places(&block, tables, found)));
 }
 
 /// Finds candidates for patterns that begin in a block.
@@ -207,6 +214,8 @@ fn is_zero<S: Simd>(bytes: u8x64<S>) -> u64 {
 
 /// The bits of [`CLASSES`] that stand for words.
 const WORDS: u8 = 0b1_1111;
+/// The bit of [`CLASSES`] that stands for a backslash.
+const BACKSLASH: u8 = 1 << 6;
 
 /// For each nibble (lower ones first), the classes that the byte may belong to: five for words, two more for runs.
 const CLASSES: ([u8; 16], [u8; 16]) = {
@@ -214,7 +223,7 @@ const CLASSES: ([u8; 16], [u8; 16]) = {
     // `-`, digits, `_`.
     (low[0xd], high[0x2]) = (1, 1 | 1 << 5);
     high[0x3] = 1 << 1;
-    (low[0xf], high[0x5]) = (1 << 4, 1 << 4 | 1 << 3 | 1 << 6);
+    (low[0xf], high[0x5]) = (1 << 4, 1 << 4 | 1 << 3 | BACKSLASH);
     // A to O, P to Z.
     (high[0x4], high[0x6], high[0x7]) = (1 << 2, 1 << 2, 1 << 3);
     let mut half = 0;
@@ -233,7 +242,7 @@ const CLASSES: ([u8; 16], [u8; 16]) = {
     // `+` and `/`, a backslash.
     low[0xb] |= 1 << 5;
     low[0xf] |= 1 << 5;
-    low[0xc] |= 1 << 6;
+    low[0xc] |= BACKSLASH;
     (low, high)
 };
 
