@@ -11,7 +11,7 @@ use crate::event::Key;
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Frame {
+struct CheckpointFrame {
     version: u32,
     /// Bytes after this line.
     length: usize,
@@ -57,7 +57,7 @@ pub(super) fn write(state: &State, key: &Key) -> serde_json::Result<Vec<u8>> {
     let body = serde_json::to_vec(state)?;
     let (length, crc32) = (body.len(), checksum(VERSION, &body));
     let hmac = Some(seal::written(key, VERSION, &body));
-    let mut file = serde_json::to_vec(&Frame { version: VERSION, length, crc32, hmac })?;
+    let mut file = serde_json::to_vec(&CheckpointFrame { version: VERSION, length, crc32, hmac })?;
     file.push(b'\n');
     file.extend_from_slice(&body);
     file.push(b'\n');
@@ -72,7 +72,7 @@ pub(super) fn read(file: &[u8], key: &Key) -> Result<(State, Author), FormatErro
     let damaged = |what: String| FormatError::Damaged(what);
     let newline =
         memchr::memchr(b'\n', file).ok_or_else(|| damaged("it has no first line".into()))?;
-    let frame: Frame = serde_json::from_slice(&file[..newline])
+    let frame: CheckpointFrame = serde_json::from_slice(&file[..newline])
         .map_err(|error| damaged(format!("its first line does not read: {error}")))?;
     if frame.version == 0 {
         return Err(damaged("its version is 0".into()));
@@ -207,7 +207,9 @@ mod tests {
     fn a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one() {
         let body = "{\"a field of later\":1}";
         let (length, crc32) = (body.len(), checksum(2, body.as_bytes()));
-        let head = serde_json::to_string(&Frame { version: 2, length, crc32, hmac: None }).unwrap();
+        let head =
+            serde_json::to_string(&CheckpointFrame { version: 2, length, crc32, hmac: None })
+                .unwrap();
         let file = format!("{head}\n{body}\n");
         assert!(matches!(read(file.as_bytes(), &KEY), Err(FormatError::Newer(2))));
     }

@@ -49,7 +49,7 @@ struct LedgerState {
 }
 
 /// A copy of the ledger at one moment, to be written to the checkpoint.
-pub(super) struct Entry {
+pub(super) struct LedgerEntry {
     pub(super) pair: Pair,
     acked: u64,
     gaps: u64,
@@ -311,7 +311,7 @@ impl Ledger {
     }
 
     /// Takes a copy of what to save now.
-    pub(super) fn entry(&self) -> Entry {
+    pub(super) fn entry(&self) -> LedgerEntry {
         let mut books = self.books();
         books.changed = false;
         let mut reserved = 0;
@@ -335,7 +335,7 @@ impl Ledger {
             // time.
             pair.gaps.clear();
         }
-        Entry { pair, acked: books.acked, gaps: books.gaps }
+        LedgerEntry { pair, acked: books.acked, gaps: books.gaps }
     }
 
     /// For a file output: fsyncs the bytes that an entry taken before relies on.
@@ -344,7 +344,7 @@ impl Ledger {
     }
 
     /// An entry is in the written checkpoint.
-    pub(super) fn saved(&self, entry: &Entry) {
+    pub(super) fn saved(&self, entry: &LedgerEntry) {
         let mut books = self.books();
         let reserved = if self.sync.is_some() { u64::MAX } else { entry.pair.reserved };
         books.grant = entry.acked.saturating_add(reserved);

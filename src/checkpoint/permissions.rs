@@ -62,7 +62,7 @@ enum Matters {
 /// # Errors
 /// If a file there is not the agent's own, or if another user may have changed one that decides what is delivered.
 pub(super) fn secure(directory: &Path, look: Look) -> Result<Vec<Remark>, CheckpointError> {
-    let mut walk = Walk { look, remarks: Vec::new() };
+    let mut walk = PermissionWalk { look, remarks: Vec::new() };
     // Where a service manager provides a private directory (systemd's `DynamicUser`), this path is a symbolic link
     // that root owns, in a directory of root.
     let state = walk.directory(CWD, directory, directory.as_os_str(), OFlags::empty())?;
@@ -93,12 +93,12 @@ pub(super) fn secure(directory: &Path, look: Look) -> Result<Vec<Remark>, Checkp
     Ok(walk.remarks)
 }
 
-struct Walk {
+struct PermissionWalk {
     look: Look,
     remarks: Vec<Remark>,
 }
 
-impl Walk {
+impl PermissionWalk {
     /// Checks a directory; `None` if there is none.
     fn directory(
         &mut self,

@@ -164,37 +164,39 @@ impl Store {
         // If the agent was killed between the two renames of a save, the `.new` file is whole and is the last
         // checkpoint.
         let next = match current {
-            Found::Nothing => match read(NEXT) {
+            CheckpointContent::Nothing => match read(NEXT) {
                 // The file is unfinished or not the agent's own; the next save replaces it.
-                Err(CheckpointError::Refused { .. }) | Ok(Found::Damaged(_)) => Found::Nothing,
+                Err(CheckpointError::Refused { .. }) | Ok(CheckpointContent::Damaged(_)) => {
+                    CheckpointContent::Nothing
+                }
                 other => other?,
             },
-            _ => Found::Nothing,
+            _ => CheckpointContent::Nothing,
         };
         let (mut forged, mut why) = (None, None);
         for found in [current, next] {
             match found {
-                Found::State { state, copied, is_signed } => {
+                CheckpointContent::State { state, copied, is_signed } => {
                     let origin = copied.map_or(Origin::Current, Origin::Restored);
                     return Ok(Loaded { state, origin, forged, is_signed });
                 }
-                Found::Forged(what) => (forged, why) = (Some(what.clone()), Some(what)),
-                Found::Damaged(what) => why = why.or(Some(what)),
-                Found::Nothing => {}
+                CheckpointContent::Forged(what) => (forged, why) = (Some(what.clone()), Some(what)),
+                CheckpointContent::Damaged(what) => why = why.or(Some(what)),
+                CheckpointContent::Nothing => {}
             }
         }
         let previous = read(PREVIOUS)?;
         let (state, is_signed, origin) = match (previous, why) {
-            (Found::State { state, is_signed, .. }, why) => {
+            (CheckpointContent::State { state, is_signed, .. }, why) => {
                 let why = why.unwrap_or_else(|| "the last one is gone".into());
                 (state, is_signed, Origin::Previous(why))
             }
-            (Found::Nothing, None) => (State::default(), true, Origin::First),
-            (Found::Forged(what), why) => {
+            (CheckpointContent::Nothing, None) => (State::default(), true, Origin::First),
+            (CheckpointContent::Forged(what), why) => {
                 forged = forged.or(Some(what.clone()));
                 (State::default(), true, Origin::Lost(why.unwrap_or(what)))
             }
-            (Found::Damaged(why), _) | (Found::Nothing, Some(why)) => {
+            (CheckpointContent::Damaged(why), _) | (CheckpointContent::Nothing, Some(why)) => {
                 (State::default(), true, Origin::Lost(why))
             }
         };
@@ -231,7 +233,7 @@ impl Store {
     fn is_all_authenticated(&self) -> Result<bool, CheckpointError> {
         for name in [CURRENT, PREVIOUS] {
             match read(&self.directory.join(name), Some(&self.keys))? {
-                Found::State { is_signed: true, .. } | Found::Nothing => {}
+                CheckpointContent::State { is_signed: true, .. } | CheckpointContent::Nothing => {}
                 _ => return Ok(false),
             }
         }
@@ -325,11 +327,11 @@ fn write(path: &Path, state: &State, key: &Key) -> io::Result<()> {
 /// the last state.
 fn finish_save(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> {
     let (current, next) = (directory.join(CURRENT), directory.join(NEXT));
-    if !matches!(read(&current, Some(keys))?, Found::Nothing) {
+    if !matches!(read(&current, Some(keys))?, CheckpointContent::Nothing) {
         return Ok(());
     }
     let is_between = match read(&next, Some(keys)) {
-        Ok(found) => matches!(found, Found::State { .. }),
+        Ok(found) => matches!(found, CheckpointContent::State { .. }),
         Err(CheckpointError::Refused { .. } | CheckpointError::Newer { .. }) => false,
         Err(error) => return Err(error),
     };
@@ -341,7 +343,7 @@ fn finish_save(directory: &Path, keys: &KeyFile) -> Result<(), CheckpointError> 
 }
 
 /// The content of a checkpoint file.
-enum Found {
+enum CheckpointContent {
     State {
         state: State,
         /// Why it is a copy, if it is one.
@@ -355,20 +357,22 @@ enum Found {
     Nothing,
 }
 
-fn read(path: &Path, keys: Option<&KeyFile>) -> Result<Found, CheckpointError> {
+fn read(path: &Path, keys: Option<&KeyFile>) -> Result<CheckpointContent, CheckpointError> {
     let bytes = match read_own(path, MOST) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(CheckpointContent::Nothing);
+        }
         Err(source) => return Err(of_file(path, source)),
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             let why = format!("{} is damaged: it holds more than {MOST} bytes", path.display());
-            return Ok(Found::Damaged(why));
+            return Ok(CheckpointContent::Damaged(why));
         }
     };
     // Without a key the author cannot be known.
     let nobody = Key([0; 32]);
     let read = format::read(&bytes, keys.map_or(&nobody, |keys| &keys.key));
-    let forged = |why: &str| Found::Forged(format!("{} {why}", path.display()));
+    let forged = |why: &str| CheckpointContent::Forged(format!("{} {why}", path.display()));
     let is_sealed = keys.is_none_or(|keys| keys.is_sealed);
     match read {
         Ok((_, Author::Other)) => {
@@ -379,13 +383,13 @@ fn read(path: &Path, keys: Option<&KeyFile>) -> Result<Found, CheckpointError> {
         }
         Ok((state, author)) => {
             let copied = copied(path, &state);
-            Ok(Found::State { state, copied, is_signed: author == Author::Known })
+            Ok(CheckpointContent::State { state, copied, is_signed: author == Author::Known })
         }
         Err(FormatError::Newer(version)) => {
             Err(CheckpointError::Newer { path: path.to_owned(), version })
         }
         Err(FormatError::Damaged(why)) => {
-            Ok(Found::Damaged(format!("{} is damaged: {why}", path.display())))
+            Ok(CheckpointContent::Damaged(format!("{} is damaged: {why}", path.display())))
         }
     }
 }

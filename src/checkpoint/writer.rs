@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::ledger::Entry;
+use super::ledger::LedgerEntry;
 use super::{CheckpointError, Ledger, Pair, Seen, State, Store};
 use crate::event::SeenGenerations;
 use crate::telemetry::{LogLimiter, Telemetry, Time};
@@ -182,7 +182,7 @@ fn put(state: &mut State, pair: &Pair) {
 }
 
 /// Puts an input's generations into the state: those that exist, and those that some output has not finished.
-fn see(state: &mut State, roll: &SeenGenerations, entries: &[Entry]) {
+fn see(state: &mut State, roll: &SeenGenerations, entries: &[LedgerEntry]) {
     let pairs = || entries.iter().map(|entry| &entry.pair);
     let generations = roll.entry(|fingerprint| {
         let passed = |pair: &Pair| {

@@ -11,10 +11,10 @@ use super::parts::{inputs_of, telemetry};
 use super::run::socket;
 use crate::checkpoint::{Budget, Origin, Store};
 use crate::config::Config;
-use crate::dead_letters::{self, Found};
+use crate::dead_letters::{self, StoredPair};
 use crate::input::Input;
 use crate::server;
-use crate::telemetry::{Cursor, Snapshot, Time};
+use crate::telemetry::{DeliveredUpTo, Snapshot, Time};
 
 /// Runs `status`. `json`: prints JSON instead of a table.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
@@ -96,16 +96,16 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
             pair.losses.show(&pair.gaps, &stats);
             let seen = loaded.state.seen(&input_config.name);
             stats.lag_bytes.set(input.backlog(&pair.cursor));
-            let is_it = |found: &&Found| {
+            let is_it = |found: &&StoredPair| {
                 *found.input == *input_config.name && *found.output == *output.name
             };
-            if let Some(Found { count, .. }) = found.iter().find(is_it) {
+            if let Some(StoredPair { count, .. }) = found.iter().find(is_it) {
                 stats.set_letters(count.letters, count.bytes, count.damaged, count.oldest);
             }
             let latest = pair.cursor.generations.iter().max_by_key(|(_, progress)| progress.time);
             if let Some((fingerprint, progress)) = latest {
                 let event_time = progress.time.map(Time::from_nanos);
-                stats.set_cursor(Cursor {
+                stats.set_cursor(DeliveredUpTo {
                     generation: fingerprint.0,
                     file: input.file_of(*fingerprint).or_else(|| {
                         seen.get(fingerprint).map(|sighting| Arc::clone(&sighting.file))

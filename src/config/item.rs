@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::ConfigError;
 use super::expand::expand;
-use super::raw::{Source, Table, nearest};
+use super::raw::{ConfigSource, Table, nearest};
 use super::shown::is_plain;
 use super::value::{self, show_duration, show_size};
 
@@ -19,7 +19,7 @@ const SHOWN: usize = 60;
 
 /// A value and its place in the file.
 pub(super) struct Item<'a> {
-    pub(super) source: &'a Source<'a>,
+    pub(super) source: &'a ConfigSource<'a>,
     /// Its dotted name, such as `outputs.loki.batch`.
     name: String,
     /// Byte offset of its key in the file.
@@ -31,7 +31,7 @@ pub(super) struct Item<'a> {
 
 impl<'a> Item<'a> {
     pub(super) fn new(
-        source: &'a Source<'a>,
+        source: &'a ConfigSource<'a>,
         name: String,
         at: usize,
         hidden: bool,

@@ -54,7 +54,7 @@ pub(crate) use waits::Waits;
 
 use item::Item;
 use paths::Paths;
-use raw::{Source, Table};
+use raw::{ConfigSource, Table};
 
 /// The whole configuration, every value checked and every default filled in.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl Config {
         name: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let source = Source { name, text, env, secret_lines: RefCell::default() };
+        let source = ConfigSource { name, text, env, secret_lines: RefCell::default() };
         let mut document = source.table()?;
         document.not_yet("detect")?;
         let mut paths = Paths::default();

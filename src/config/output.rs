@@ -58,16 +58,19 @@ pub(crate) enum OutputKind {
 
 /// The value of `type`.
 #[derive(Clone, Copy)]
-enum Kind {
+enum OutputType {
     Loki,
     Elasticsearch,
     File,
 }
 
-const KINDS: [(&str, Kind); 3] =
-    [("loki", Kind::Loki), ("elasticsearch", Kind::Elasticsearch), ("file", Kind::File)];
+const KINDS: [(&str, OutputType); 3] = [
+    ("loki", OutputType::Loki),
+    ("elasticsearch", OutputType::Elasticsearch),
+    ("file", OutputType::File),
+];
 
-impl Kind {
+impl OutputType {
     /// Default of `transform.max_event_bytes`. Loki refuses longer lines; the other outputs get events uncut, because
     /// an audit log is evidence.
     fn max_event_bytes(self) -> Option<usize> {
@@ -102,8 +105,8 @@ impl Output {
         let own = Given::read(table.table("transform")?)?;
         let inputs = chosen(table.get("inputs"), inputs)?;
         let in_flight = match kind {
-            Kind::File => 1,
-            Kind::Loki | Kind::Elasticsearch => {
+            OutputType::File => 1,
+            OutputType::Loki | OutputType::Elasticsearch => {
                 table.get("in_flight").map_or(Ok(4), |item| item.count(1..=64))?
             }
         };
@@ -119,9 +122,11 @@ impl Output {
             },
             transform: own.over(transform, kind.max_event_bytes()),
             kind: match kind {
-                Kind::Loki => OutputKind::Loki(Loki::read(&mut table)?),
-                Kind::Elasticsearch => OutputKind::Elasticsearch(Elasticsearch::read(&mut table)?),
-                Kind::File => OutputKind::File(FileOutput::read(&mut table, &inputs, paths)?),
+                OutputType::Loki => OutputKind::Loki(Loki::read(&mut table)?),
+                OutputType::Elasticsearch => {
+                    OutputKind::Elasticsearch(Elasticsearch::read(&mut table)?)
+                }
+                OutputType::File => OutputKind::File(FileOutput::read(&mut table, &inputs, paths)?),
             },
             inputs,
         };
@@ -131,10 +136,10 @@ impl Output {
 }
 
 impl Batch {
-    fn read(mut table: Table<'_>, kind: Kind) -> Result<Self, ConfigError> {
+    fn read(mut table: Table<'_>, kind: OutputType) -> Result<Self, ConfigError> {
         let max_bytes = match (table.get("max_bytes"), kind) {
             (None, _) => 1 << 20,
-            (Some(item), Kind::Loki) => loki::batch_bytes(&item)?,
+            (Some(item), OutputType::Loki) => loki::batch_bytes(&item)?,
             (Some(item), _) => item.size(BATCH_BYTES)?,
         };
         let batch = Self {

@@ -17,7 +17,7 @@ use super::item::Item;
 use super::shown::{is_word, shown_key};
 
 /// A configuration file, and the environment variables to substitute.
-pub(super) struct Source<'a> {
+pub(super) struct ConfigSource<'a> {
     pub(super) name: &'a Path,
     pub(super) text: &'a str,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct Source<'a> {
     pub(super) secret_lines: RefCell<Vec<usize>>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> ConfigSource<'a> {
     /// The whole document.
     pub(super) fn table(&'a self) -> Result<Table<'a>, ConfigError> {
         match DeTable::parse(self.text) {
@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
 
 /// A table from which keys are taken one by one.
 pub(super) struct Table<'a> {
-    source: &'a Source<'a>,
+    source: &'a ConfigSource<'a>,
     /// Its dotted name; empty for the whole document.
     path: String,
     at: usize,
@@ -73,7 +73,7 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// `hidden`: errors must not show its values.
     pub(super) fn new(
-        source: &'a Source<'a>,
+        source: &'a ConfigSource<'a>,
         path: String,
         at: usize,
         hidden: bool,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
-use super::raw::{Source, Table};
+use super::raw::{ConfigSource, Table};
 use super::{ConfigError, STATE_DIR, read};
 
 /// The settings of the HTTP server.
@@ -73,7 +73,8 @@ fn host(item: &Item<'_>) -> Result<String, ConfigError> {
 pub(crate) fn state_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     let text = read(path)?;
     let env = |name: &str| std::env::var(name).ok();
-    let source = Source { name: path, text: &text, env: &env, secret_lines: RefCell::default() };
+    let source =
+        ConfigSource { name: path, text: &text, env: &env, secret_lines: RefCell::default() };
     let (mut document, broken) = source.table_as_far_as_it_goes();
     match (document.get("state_dir"), broken) {
         (Some(item), _) => item.path(),

@@ -21,7 +21,7 @@ const CHUNK: usize = 64 << 10;
 
 /// The content of a stretch of a segment.
 #[derive(Debug, PartialEq)]
-pub(super) enum Found {
+pub(super) enum SegmentItem {
     Letter(Place),
     /// Damaged from the first offset up to the second.
     Damaged(u64, u64),
@@ -73,7 +73,7 @@ pub(super) fn opening(meta: &[u8], line: &[u8]) -> Vec<u8> {
 pub(super) fn scan<R: Read + Seek>(
     source: &mut R,
     length: u64,
-    mut each: impl FnMut(Found) -> io::Result<()>,
+    mut each: impl FnMut(SegmentItem) -> io::Result<()>,
 ) -> io::Result<Option<u64>> {
     let (mut at, mut damaged, mut newline) = (0, None, None);
     while at < length {
@@ -86,12 +86,12 @@ pub(super) fn scan<R: Read + Seek>(
         if (place.is_some() || end == length)
             && let Some(from) = damaged.take()
         {
-            each(Found::Damaged(from, at))?;
+            each(SegmentItem::Damaged(from, at))?;
         }
         match place {
             Some(place) => {
                 at = place.end();
-                each(Found::Letter(place))?;
+                each(SegmentItem::Letter(place))?;
             }
             None if end == length => return Ok(Some(at)),
             None => {
@@ -101,7 +101,7 @@ pub(super) fn scan<R: Read + Seek>(
         }
     }
     if let Some(from) = damaged {
-        each(Found::Damaged(from, length))?;
+        each(SegmentItem::Damaged(from, length))?;
     }
     Ok(None)
 }
@@ -186,11 +186,11 @@ mod tests {
         let (mut lines, mut damaged) = (Vec::new(), 0);
         let torn = scan(&mut Cursor::new(bytes), bytes.len() as u64, |found| {
             match found {
-                Found::Letter(place) => {
+                SegmentItem::Letter(place) => {
                     let at = usize::try_from(place.line_at()).unwrap();
                     lines.push(bytes[at..at + place.line as usize].to_vec());
                 }
-                Found::Damaged(from, to) => {
+                SegmentItem::Damaged(from, to) => {
                     assert!(from < to);
                     damaged += 1;
                 }

@@ -83,7 +83,7 @@ pub(crate) enum LettersError {
 
 /// The letters of a pair as they are on disk.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct StoredPair {
     pub(crate) input: String,
     pub(crate) output: String,
     pub(crate) count: Count,
@@ -308,7 +308,7 @@ impl DeadLetters {
 ///
 /// # Errors
 /// If they cannot be read.
-pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
+pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<StoredPair>> {
     let mut all = Vec::new();
     for name in segments::names(&state_dir.join(DIRECTORY))? {
         // No name of an input or output contains a dot.
@@ -320,7 +320,12 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
         let oldest = letters.iter().map(|(letter, _): &(DeadLetter, u64)| letter.since()).min();
         let count = Count { oldest, ..shelf.count(letters.len()) };
         if count != Count::default() {
-            all.push(Found { input: input.to_owned(), output: output.to_owned(), count, letters });
+            all.push(StoredPair {
+                input: input.to_owned(),
+                output: output.to_owned(),
+                count,
+                letters,
+            });
         }
     }
     Ok(all)
@@ -333,7 +338,7 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<Found>> {
 /// If they cannot be read.
 pub(crate) fn each(
     state_dir: &Path,
-    found: &Found,
+    found: &StoredPair,
     wanted: impl Fn(&DeadLetter) -> bool,
     take: impl FnMut(StoredDeadLetter) -> bool,
 ) -> io::Result<()> {

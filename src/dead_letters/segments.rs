@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Count;
 use super::dead_letter::{DeadLetter, StoredDeadLetter};
-use super::frame::{self, Found, Place};
+use super::frame::{self, Place, SegmentItem};
 use crate::disk::{self, OwnFile};
 use crate::event::Position;
 
@@ -50,7 +50,7 @@ impl Segments {
             let torn = shelf.scan(*number, |found, length| {
                 segment.bytes = length;
                 match found {
-                    Found::Letter(place) => {
+                    SegmentItem::Letter(place) => {
                         let size = place.end() - place.at;
                         match serde_json::from_slice(&place.meta) {
                             Ok(letter) => each(*number, letter, size),
@@ -59,7 +59,7 @@ impl Segments {
                             Err(_) => segment.damaged += 1,
                         }
                     }
-                    Found::Damaged(..) => segment.damaged += 1,
+                    SegmentItem::Damaged(..) => segment.damaged += 1,
                 }
                 Ok(())
             });
@@ -117,7 +117,7 @@ impl Segments {
     fn scan(
         &self,
         number: u32,
-        mut each: impl FnMut(Found, u64) -> io::Result<()>,
+        mut each: impl FnMut(SegmentItem, u64) -> io::Result<()>,
     ) -> io::Result<(Option<u64>, u64)> {
         let mut file = OwnFile::open(&self.path(number))?;
         let length = file.length()?;
@@ -207,7 +207,9 @@ impl Segments {
         let mut segment = Segment::default();
         self.scan(number, |found, _| {
             match found {
-                Found::Letter(place) => match read(&place).map(|letter| (fate(&letter), letter)) {
+                SegmentItem::Letter(place) => match read(&place)
+                    .map(|letter| (fate(&letter), letter))
+                {
                     Some((RewriteAction::Remove, _)) => changed = true,
                     Some((RewriteAction::Answer(answer), letter))
                         if u64::from(place.line) <= SEGMENT =>
@@ -222,8 +224,8 @@ impl Segments {
                     }
                     Some(_) => kept.push((place.at, place.end(), None)),
                 },
-                Found::Damaged(..) if damaged => changed = true,
-                Found::Damaged(from, to) => {
+                SegmentItem::Damaged(..) if damaged => changed = true,
+                SegmentItem::Damaged(from, to) => {
                     segment.damaged += 1;
                     kept.push((from, to, None));
                 }
@@ -286,7 +288,7 @@ impl Segments {
         let mut places: Vec<(DeadLetter, Place)> = Vec::new();
         let mut bytes = 0_u64;
         self.scan(number, |found, _| {
-            let Found::Letter(place) = found else { return Ok(()) };
+            let SegmentItem::Letter(place) = found else { return Ok(()) };
             let Some(letter) = read(&place) else { return Ok(()) };
             let joins = places.first().is_none_or(|(first, _)| {
                 (first.generation, &first.scope) == (letter.generation, &letter.scope)
@@ -361,7 +363,7 @@ pub(super) fn each(
         let length = file.length()?;
         let mut places = Vec::new();
         frame::scan(&mut file, length, |found| {
-            if let Found::Letter(place) = found
+            if let SegmentItem::Letter(place) = found
                 && let Some(letter) = read(&place).filter(&wanted)
             {
                 places.push((letter, place));

@@ -21,7 +21,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 use serde_json::json;
 
-use super::Step;
+use super::FileStep;
 
 /// Which operations a fault applies to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,7 +34,7 @@ pub(crate) enum FaultKind {
 
 /// A series of planned faults.
 #[derive(Debug)]
-struct Plan {
+struct FaultPlan {
     kind: FaultKind,
     /// The directory below which they apply; `None`: anywhere.
     under: Option<PathBuf>,
@@ -47,7 +47,7 @@ struct Plan {
 
 #[derive(Default)]
 struct Faults {
-    plans: Vec<Plan>,
+    plans: Vec<FaultPlan>,
     tape: Option<File>,
     /// Number of changes and of reads so far.
     seen: [u64; 2],
@@ -74,28 +74,28 @@ pub(super) fn is_on() -> bool {
 }
 
 /// Fails a step if a fault is planned for it.
-pub(super) fn change(step: &Step<'_>) -> io::Result<()> {
+pub(super) fn change(step: &FileStep<'_>) -> io::Result<()> {
     if !*IS_ON {
         return Ok(());
     }
     let mut faults = faults();
     let (what, file, paths) = match step {
         // These touch no disk.
-        Step::Send | Step::Answer => return Ok(()),
-        Step::Open(path, _, number) => {
+        FileStep::Send | FileStep::Answer => return Ok(()),
+        FileStep::Open(path, _, number) => {
             faults.names.insert(*number, path.to_path_buf());
             ("open", None, vec![*path])
         }
-        Step::Write(number, _) => ("write", Some(number), Vec::new()),
-        Step::Cut(number, _) => ("cut", Some(number), Vec::new()),
-        Step::Sync(number) => ("sync", Some(number), Vec::new()),
-        Step::Names(path) => ("names", None, vec![*path]),
-        Step::Directory(path) => ("directory", None, vec![*path]),
-        Step::Socket(path) => ("socket", None, vec![*path]),
-        Step::Private(path) => ("private", None, vec![*path]),
-        Step::Rename(from, to) => ("rename", None, vec![*from, *to]),
-        Step::Link(from, to) => ("link", None, vec![*from, *to]),
-        Step::Unlink(path) => ("unlink", None, vec![*path]),
+        FileStep::Write(number, _) => ("write", Some(number), Vec::new()),
+        FileStep::Cut(number, _) => ("cut", Some(number), Vec::new()),
+        FileStep::Sync(number) => ("sync", Some(number), Vec::new()),
+        FileStep::Names(path) => ("names", None, vec![*path]),
+        FileStep::Directory(path) => ("directory", None, vec![*path]),
+        FileStep::Socket(path) => ("socket", None, vec![*path]),
+        FileStep::Private(path) => ("private", None, vec![*path]),
+        FileStep::Rename(from, to) => ("rename", None, vec![*from, *to]),
+        FileStep::Link(from, to) => ("link", None, vec![*from, *to]),
+        FileStep::Unlink(path) => ("unlink", None, vec![*path]),
     };
     let mut paths: Vec<_> = paths.into_iter().map(Path::to_owned).collect();
     paths.extend(file.and_then(|number| faults.names.get(number)).cloned());
@@ -133,7 +133,7 @@ pub(crate) fn plan(under: &Path, kind: FaultKind, before: u64, count: u64, error
     faults.plans.retain(|plan| plan.under.as_deref() != Some(under));
     if count > 0 {
         let under = Some(under.to_owned());
-        faults.plans.push(Plan { kind, under, before, count, error });
+        faults.plans.push(FaultPlan { kind, under, before, count, error });
     }
 }
 
@@ -148,7 +148,7 @@ impl Faults {
         let plans = kinds.into_iter().filter_map(|(kind, name)| {
             let before = number(name)?.saturating_sub(1);
             let under = std::env::var_os("AUDITRAIL_FAIL_UNDER").map(PathBuf::from);
-            Some(Plan { kind, under, before, count, error })
+            Some(FaultPlan { kind, under, before, count, error })
         });
         let tape = std::env::var_os("AUDITRAIL_FAULTS")
             .and_then(|path| OpenOptions::new().create(true).append(true).open(path).ok());
@@ -157,7 +157,7 @@ impl Faults {
 
     /// Counts one operation and returns its planned error, if any.
     fn meet(&mut self, kind: FaultKind, what: &str, paths: &[PathBuf]) -> io::Result<()> {
-        let of = |plan: &&mut Plan| {
+        let of = |plan: &&mut FaultPlan| {
             plan.kind == kind
                 && plan
                     .under

@@ -32,7 +32,7 @@ pub(crate) use faults::{FaultKind, plan};
 pub(crate) use own_directory::{OwnDirectory, Standing};
 pub(crate) use private::{NotOurs, OwnFile, read_own};
 pub(crate) use read::{Links, NoFile, ReadFile, list};
-pub(crate) use steps::{Step, at};
+pub(crate) use steps::{FileStep, at};
 use steps::{number, parts, step};
 
 /// A file opened for writing. The agent creates it with mode 0600.
@@ -96,7 +96,8 @@ impl File {
 
     fn own(path: &Path, empty: bool, flags: OFlags) -> io::Result<Self> {
         let number = number();
-        let inner = step(Step::Open(path, empty, number), || private::open_to_write(path, flags))?;
+        let inner =
+            step(FileStep::Open(path, empty, number), || private::open_to_write(path, flags))?;
         Ok(Self { inner, number, failed: Arc::default() })
     }
 
@@ -107,7 +108,7 @@ impl File {
     /// Those of the file system.
     pub(crate) fn append_to_output(path: &Path) -> io::Result<Self> {
         let number = number();
-        let inner = step(Step::Open(path, false, number), || {
+        let inner = step(FileStep::Open(path, false, number), || {
             OpenOptions::new().create(true).append(true).mode(0o600).open(path)
         })?;
         Ok(Self { inner, number, failed: Arc::default() })
@@ -124,7 +125,7 @@ impl File {
             return Err(io::Error::other(what));
         }
         let written = parts(bytes).try_for_each(|part| {
-            step(Step::Write(self.number, part), || self.inner.write_all(part))
+            step(FileStep::Write(self.number, part), || self.inner.write_all(part))
         });
         self.failed.is_torn.store(written.is_err(), Relaxed);
         written
@@ -132,7 +133,7 @@ impl File {
 
     /// Truncates the file, or extends it with NUL bytes.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
-        step(Step::Cut(self.number, length), || self.inner.set_len(length))?;
+        step(FileStep::Cut(self.number, length), || self.inner.set_len(length))?;
         self.failed.is_torn.store(false, Relaxed);
         Ok(())
     }
@@ -148,7 +149,7 @@ impl File {
             let what = "an earlier sync of this file failed, so what was written may be lost";
             return Err(io::Error::other(what));
         }
-        let synced = step(Step::Sync(self.number), || self.inner.sync_data());
+        let synced = step(FileStep::Sync(self.number), || self.inner.sync_data());
         self.failed.is_lost.fetch_or(synced.is_err(), Relaxed);
         synced
     }
@@ -183,7 +184,7 @@ pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     above.map_or(Ok(()), create_dir_all)?;
-    match step(Step::Directory(path), || fs::DirBuilder::new().mode(0o700).create(path)) {
+    match step(FileStep::Directory(path), || fs::DirBuilder::new().mode(0o700).create(path)) {
         // Another process created it in the meantime.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         other => other?,
@@ -193,27 +194,27 @@ pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
 
 /// Creates a listening Unix socket; its mode is 0600 when this function returns.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
-    let listener = step(Step::Socket(path), || UnixListener::bind(path))?;
-    step(Step::Private(path), || fs::set_permissions(path, fs::Permissions::from_mode(0o600)))?;
+    let listener = step(FileStep::Socket(path), || UnixListener::bind(path))?;
+    step(FileStep::Private(path), || fs::set_permissions(path, fs::Permissions::from_mode(0o600)))?;
     Ok(listener)
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    step(Step::Rename(from, to), || fs::rename(from, to))
+    step(FileStep::Rename(from, to), || fs::rename(from, to))
 }
 
 /// Creates a second name `to` (a hard link) for an open file on the same file system.
 pub(crate) fn hard_link(file: &ReadFile, to: &Path) -> io::Result<()> {
-    step(Step::Link(file.path(), to), || own_directory::link(file, rustix::fs::CWD, to))
+    step(FileStep::Link(file.path(), to), || own_directory::link(file, rustix::fs::CWD, to))
 }
 
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
-    step(Step::Unlink(path), || fs::remove_file(path))
+    step(FileStep::Unlink(path), || fs::remove_file(path))
 }
 
 /// Makes the names in a directory durable (fsync of the directory).
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    step(Step::Names(path), || fs::File::open(path)?.sync_all())
+    step(FileStep::Names(path), || fs::File::open(path)?.sync_all())
 }
 
 /// Replaces a file atomically: after a crash it has either all the new bytes or its old content. Writes the file

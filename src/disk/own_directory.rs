@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::above;
 use super::private::{self, NotOurs, may_own, own, set_mode};
 use super::read::{Links, ReadFile, directory, walk};
-use super::steps::{Step, read_step, step};
+use super::steps::{FileStep, read_step, step};
 
 /// Mode 0700.
 const PRIVATE: Mode = Mode::RWXU;
@@ -104,7 +104,7 @@ impl OwnDirectory {
         let (parent, name) = (above(path), path.file_name().ok_or(Errno::INVAL)?);
         super::create_dir_all(parent)?;
         let opened = directory(parent)?;
-        match step(Step::Directory(path), || Ok(mkdirat(&opened, name, PRIVATE)?)) {
+        match step(FileStep::Directory(path), || Ok(mkdirat(&opened, name, PRIVATE)?)) {
             // Another process created it in the meantime; `open` below checks its owner.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other?,
@@ -172,7 +172,7 @@ impl OwnDirectory {
     /// If the name is taken, or the kernel does not allow the link.
     pub(crate) fn link(&self, file: &ReadFile, name: &OsStr) -> io::Result<()> {
         let to = self.path.join(name);
-        step(Step::Link(file.path(), &to), || link(file, self.inner.as_fd(), name.as_ref()))
+        step(FileStep::Link(file.path(), &to), || link(file, self.inner.as_fd(), name.as_ref()))
     }
 
     /// Renames a file in it. A file that has the new name already is replaced.
@@ -181,7 +181,9 @@ impl OwnDirectory {
     /// If the file does not exist.
     pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         let (before, after) = (self.path.join(from), self.path.join(to));
-        step(Step::Rename(&before, &after), || Ok(renameat(&self.inner, from, &self.inner, to)?))
+        step(FileStep::Rename(&before, &after), || {
+            Ok(renameat(&self.inner, from, &self.inner, to)?)
+        })
     }
 
     /// Removes a file in it.
@@ -189,7 +191,7 @@ impl OwnDirectory {
     /// # Errors
     /// If the file does not exist.
     pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
-        step(Step::Unlink(&self.path.join(name)), || {
+        step(FileStep::Unlink(&self.path.join(name)), || {
             Ok(unlinkat(&self.inner, name, AtFlags::empty())?)
         })
     }
@@ -199,7 +201,7 @@ impl OwnDirectory {
     /// # Errors
     /// If the disk reports an error.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        step(Step::Names(&self.path), || self.inner.sync_all())
+        step(FileStep::Names(&self.path), || self.inner.sync_all())
     }
 
     /// Total and free space of its file system.

@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, open, statat
 use rustix::io::Errno;
 
 use super::above;
-use super::steps::{Step, read_step, step};
+use super::steps::{FileStep, read_step, step};
 
 /// Flags added to every open: follow no symbolic link, do not block on a FIFO, do not take a terminal as the
 /// controlling one.
@@ -222,7 +222,7 @@ impl Seek for OwnFile {
 /// # Errors
 /// If it belongs to another user, or the disk reports an error.
 pub(crate) fn set_mode(opened: impl AsFd, path: &Path, mode: Mode) -> io::Result<()> {
-    step(Step::Private(path), || Ok(fchmod(opened, mode)?))
+    step(FileStep::Private(path), || Ok(fchmod(opened, mode)?))
 }
 
 /// The content of one of the agent's files; `None` if it is larger than `most` bytes. Never reads more than `most + 1`

@@ -19,9 +19,9 @@ use super::faults;
 /// One operation, with everything needed to repeat it elsewhere.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "only a debug build looks at steps"))]
-pub(crate) enum Step<'a> {
+pub(crate) enum FileStep<'a> {
     /// Opens a file, and creates it if it is missing. `true`: the file is new and empty. The number identifies the file
-    /// in [`Step::Write`], [`Step::Cut`] and [`Step::Sync`].
+    /// in [`FileStep::Write`], [`FileStep::Cut`] and [`FileStep::Sync`].
     Open(&'a Path, bool, u64),
     Write(u64, &'a [u8]),
     Cut(u64, u64),
@@ -44,7 +44,7 @@ pub(crate) enum Step<'a> {
 }
 
 /// Marks a step that changes no file.
-pub(crate) fn at(what: Step<'_>) {
+pub(crate) fn at(what: FileStep<'_>) {
     // It cannot fail.
     let _ = step(what, || Ok(()));
 }
@@ -68,13 +68,13 @@ pub(super) fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Runs one step.
 #[cfg(not(debug_assertions))]
 #[inline]
-pub(super) fn step<T>(_: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn step<T>(_: FileStep<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     act()
 }
 
 /// Runs one step between two crash points, unless a fault is planned for it.
 #[cfg(debug_assertions)]
-pub(super) fn step<T>(what: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn step<T>(what: FileStep<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     watched::point();
     let done = faults::change(&what).and_then(|()| watched::noted(what, act));
     watched::point();
@@ -107,7 +107,7 @@ mod watched {
     use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
-    use super::Step;
+    use super::FileStep;
 
     static POINTS: AtomicU64 = AtomicU64::new(0);
     static END_AT: LazyLock<Option<u64>> =
@@ -143,25 +143,28 @@ mod watched {
 
     /// Runs the step and records it if it succeeded. The lock is held meanwhile, so the record has the order in which
     /// the steps happened.
-    pub(super) fn noted<T>(what: Step<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn noted<T>(
+        what: FileStep<'_>,
+        act: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
         let Some(notes) = &*NOTES else { return act() };
         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
         let done = act()?;
         let passed = POINTS.load(Ordering::SeqCst);
         let line = match what {
-            Step::Open(path, empty, file) => json!([passed, "open", path, empty, file]),
-            Step::Write(file, bytes) => json!([passed, "write", file, STANDARD.encode(bytes)]),
-            Step::Cut(file, length) => json!([passed, "cut", file, length]),
-            Step::Sync(file) => json!([passed, "sync", file]),
-            Step::Names(path) => json!([passed, "names", path]),
-            Step::Directory(path) => json!([passed, "directory", path]),
-            Step::Socket(path) => json!([passed, "socket", path]),
-            Step::Private(path) => json!([passed, "private", path]),
-            Step::Rename(from, to) => json!([passed, "rename", from, to]),
-            Step::Link(from, to) => json!([passed, "link", from, to]),
-            Step::Unlink(path) => json!([passed, "unlink", path]),
-            Step::Send => json!([passed, "send"]),
-            Step::Answer => json!([passed, "answer"]),
+            FileStep::Open(path, empty, file) => json!([passed, "open", path, empty, file]),
+            FileStep::Write(file, bytes) => json!([passed, "write", file, STANDARD.encode(bytes)]),
+            FileStep::Cut(file, length) => json!([passed, "cut", file, length]),
+            FileStep::Sync(file) => json!([passed, "sync", file]),
+            FileStep::Names(path) => json!([passed, "names", path]),
+            FileStep::Directory(path) => json!([passed, "directory", path]),
+            FileStep::Socket(path) => json!([passed, "socket", path]),
+            FileStep::Private(path) => json!([passed, "private", path]),
+            FileStep::Rename(from, to) => json!([passed, "rename", from, to]),
+            FileStep::Link(from, to) => json!([passed, "link", from, to]),
+            FileStep::Unlink(path) => json!([passed, "unlink", path]),
+            FileStep::Send => json!([passed, "send"]),
+            FileStep::Answer => json!([passed, "answer"]),
         };
         notes.write_all(format!("{line}\n").as_bytes())?;
         Ok(done)

@@ -8,7 +8,7 @@ const SIZE: usize = 64;
 
 /// The end and the depth of the object or array that begins at `from`; `None` if it does not end.
 pub(super) fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
-    let mut walk = Walk::default();
+    let mut walk = BlockWalk::default();
     let (blocks, rest) = line.get(from..)?.as_chunks::<SIZE>();
     let mut at = from;
     for block in blocks {
@@ -24,7 +24,7 @@ pub(super) fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
 
 /// The state carried from one block to the next.
 #[derive(Default)]
-struct Walk {
+struct BlockWalk {
     depth: u32,
     deepest: u32,
     /// All ones inside a string.
@@ -33,7 +33,7 @@ struct Walk {
     escaped: u64,
 }
 
-impl Walk {
+impl BlockWalk {
     /// The index one past the bracket that closes the container, if it is in this block.
     #[inline]
     fn step(&mut self, block: &[u8; SIZE]) -> Option<usize> {

@@ -9,7 +9,7 @@ use super::walk::{Value, members};
 
 /// A text inside a frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Frame {
+pub(crate) struct TextFrame {
     /// Where the text is in the line.
     pub(crate) content: Range<usize>,
     /// The text is a JSON string, to be unescaped.
@@ -22,7 +22,7 @@ pub(crate) struct Frame {
 /// The byte-order mark in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-impl Frame {
+impl TextFrame {
     /// Reads the frame of a line, if it has one of a kind that can hold a partial line.
     pub(crate) fn of(line: &[u8]) -> Option<Self> {
         cri(line).or_else(|| json(line))
@@ -56,7 +56,7 @@ impl Frame {
 }
 
 /// The frame of the Container Runtime Interface: `2006-01-02T15:04:05.999999999Z stdout F text`.
-pub(super) fn cri(line: &[u8]) -> Option<Frame> {
+pub(super) fn cri(line: &[u8]) -> Option<TextFrame> {
     if !line.first()?.is_ascii_digit() {
         return None;
     }
@@ -75,11 +75,11 @@ pub(super) fn cri(line: &[u8]) -> Option<Frame> {
         _ => return None,
     };
     let start = (time + 8 + end + 1).min(line.len());
-    Some(Frame { content: start..line.len(), escaped: false, stderr, partial })
+    Some(TextFrame { content: start..line.len(), escaped: false, stderr, partial })
 }
 
 /// A JSON frame: Docker's json-file, journald, and what Fluent Bit and Fluentd write for partial lines.
-fn json(line: &[u8]) -> Option<Frame> {
+fn json(line: &[u8]) -> Option<TextFrame> {
     if line.first() != Some(&b'{') {
         return None;
     }
@@ -116,7 +116,7 @@ fn json(line: &[u8]) -> Option<Frame> {
         }
         partial = !ends_with_newline(&line[at.range()]);
     }
-    Some(Frame { content: at.range(), escaped: true, stderr, partial })
+    Some(TextFrame { content: at.range(), escaped: true, stderr, partial })
 }
 
 /// Whether an escaped text ends with `\n` whose backslash is not itself escaped.
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn frame(line: &str) -> Option<(&str, bool, bool)> {
-        let frame = Frame::of(line.as_bytes())?;
+        let frame = TextFrame::of(line.as_bytes())?;
         Some((&line[frame.content], frame.stderr, frame.partial))
     }
 

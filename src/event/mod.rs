@@ -40,7 +40,7 @@ pub(crate) mod walk;
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces, plain};
 pub(crate) use format::Format;
-pub(crate) use frame::Frame;
+pub(crate) use frame::TextFrame;
 pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};

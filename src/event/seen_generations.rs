@@ -74,13 +74,13 @@ pub(crate) type Sightings = BTreeMap<Fingerprint, LastSeen>;
 /// The sightings of one input, shared by the input, which records them, and the checkpoint, which stores them.
 pub(crate) struct SeenGenerations {
     input: Arc<str>,
-    state: Mutex<State>,
+    state: Mutex<Remembered>,
     /// Called when there is something to store.
     moved: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
-struct State {
+struct Remembered {
     known: Sightings,
     /// Generations found by the last scan; `None` before the first.
     present: Option<HashSet<Fingerprint>>,
@@ -99,11 +99,11 @@ impl SeenGenerations {
         known: Sightings,
         moved: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let state = State { known, ..State::default() };
+        let state = Remembered { known, ..Remembered::default() };
         Self { input, state: Mutex::new(state), moved: Box::new(moved) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
         // No statement in a locked section leaves the state inconsistent if it panics, so a poisoned lock is usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,7 +158,7 @@ impl SeenGenerations {
     /// Call when a file can be read at last: forgets the entry by which it was known before.
     pub(crate) fn resolve(&self, file: &Readable<'_>) {
         let mut state = self.lock();
-        let State { known, resolved, .. } = &mut *state;
+        let Remembered { known, resolved, .. } = &mut *state;
         let is_new = !known.contains_key(&file.fingerprint);
         known.retain(|one, sighting| {
             let named = Some(sighting.stem()) == file.stem;
@@ -243,7 +243,7 @@ impl SeenGenerations {
     pub(crate) fn entry(&self, passed: impl Fn(&Fingerprint) -> bool) -> Sightings {
         let mut state = self.lock();
         state.changed = false;
-        let State { known, seen, present: Some(present), .. } = &mut *state else {
+        let Remembered { known, seen, present: Some(present), .. } = &mut *state else {
             return state.known.clone();
         };
         known.retain(|fingerprint, _| present.contains(fingerprint) || !passed(fingerprint));

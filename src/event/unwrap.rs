@@ -10,7 +10,7 @@
 //! after it reaches the end of the line. If the JSON breaks off, it accepts nothing after that.
 
 use super::decode::{Piece, event, legacy_event, object, pieces, unreadable};
-use super::frame::{self, Frame};
+use super::frame::{self, TextFrame};
 use super::probe::Probe;
 use super::stamp::any_time;
 use super::walk::{Value, blank, elements, members, value};
@@ -50,13 +50,13 @@ pub(crate) fn unwrap(line: &mut [u8], ended: bool, mut each: impl FnMut(Piece)) 
         pieces(line, ended, dated);
         return OddLine::Events;
     }
-    match Search::new(line.len()).line(line, 0) {
-        Found::Events(found) => {
+    match UnwrapSearch::new(line.len()).line(line, 0) {
+        Unwrapped::Events(found) => {
             found.into_iter().for_each(dated);
             OddLine::Events
         }
-        Found::Passed => OddLine::Passed,
-        Found::Nothing => {
+        Unwrapped::Passed => OddLine::Passed,
+        Unwrapped::Nothing => {
             if frame::is_message(line) {
                 return OddLine::Passed;
             }
@@ -86,7 +86,7 @@ impl Piece {
     }
 }
 
-enum Found {
+enum Unwrapped {
     /// At least one event.
     Events(Vec<Piece>),
     Passed,
@@ -94,7 +94,7 @@ enum Found {
 }
 
 /// The search through one line.
-struct Search {
+struct UnwrapSearch {
     pieces: Vec<Piece>,
     /// Most events that may be found.
     room: usize,
@@ -103,23 +103,24 @@ struct Search {
     record: usize,
 }
 
-impl Search {
+impl UnwrapSearch {
     fn new(length: usize) -> Self {
         Self { pieces: Vec::new(), room: EVENTS + length / PER_BYTES, record: 0 }
     }
 
     /// Searches a line, or the text of a line inside a container runtime's frame.
-    fn line(mut self, line: &mut [u8], depth: u32) -> Found {
+    fn line(mut self, line: &mut [u8], depth: u32) -> Unwrapped {
         let start = frame::leading(line);
         let text = &line[start..];
         if text.is_empty() || frame::is_passed_over(text) {
-            return Found::Passed;
+            return Unwrapped::Passed;
         }
-        if let Some(Frame { content, stderr, .. }) = frame::cri(text).filter(|_| depth < DEPTH) {
+        if let Some(TextFrame { content, stderr, .. }) = frame::cri(text).filter(|_| depth < DEPTH)
+        {
             let (from, to) = (start + content.start, start + content.end);
             // The API server writes its log messages to stderr, and they can contain a client's words.
             if stderr && line.get(from) != Some(&b'{') {
-                return Found::Passed;
+                return Unwrapped::Passed;
             }
             return moved(self.line(&mut line[from..to], depth + 1), from);
         }
@@ -128,7 +129,7 @@ impl Search {
             _ => self.legacy(text, start).or_else(|| brace(text).map(|at| start + at)),
         };
         if !self.pieces.is_empty() {
-            return Found::Events(self.pieces);
+            return Unwrapped::Events(self.pieces);
         }
         let done = begin.and_then(|begin| self.sequence(line, begin, begin > start, depth));
         match done {
@@ -138,9 +139,9 @@ impl Search {
                     .iter()
                     .any(|piece| piece.whole == RecordKind::Event && piece.is_event(line)) =>
             {
-                Found::Events(self.pieces)
+                Unwrapped::Events(self.pieces)
             }
-            _ => Found::Nothing,
+            _ => Unwrapped::Nothing,
         }
     }
 
@@ -264,7 +265,7 @@ impl Search {
             .for_each(|byte| *byte = b' ');
         let room = self.room.saturating_sub(self.pieces.len());
         let inner = Self { pieces: Vec::new(), room, record: 0 };
-        if let Found::Events(found) = moved(inner.line(&mut decoded, depth + 1), at) {
+        if let Unwrapped::Events(found) = moved(inner.line(&mut decoded, depth + 1), at) {
             let before = self.pieces.len();
             for piece in found {
                 let local = Span::new(piece.at.start as usize - at, piece.at.end as usize - at);
@@ -324,12 +325,12 @@ fn outer(value: Value) -> Span {
     Span { start: value.at.start - quotes, end: value.at.end + quotes }
 }
 
-fn moved(found: Found, by: usize) -> Found {
-    let Found::Events(mut pieces) = found else { return found };
+fn moved(found: Unwrapped, by: usize) -> Unwrapped {
+    let Unwrapped::Events(mut pieces) = found else { return found };
     for piece in &mut pieces {
         piece.at = Span::new(piece.at.start as usize + by, piece.at.end as usize + by);
     }
-    Found::Events(pieces)
+    Unwrapped::Events(pieces)
 }
 
 /// Where the JSON after a prefix begins.

@@ -18,7 +18,7 @@ use super::file_place::FilePlace;
 use super::files::{Files, Identified, IdentifiedFile};
 use super::generation::{FileId, Generation, file_id, unnamed};
 use super::hold;
-use super::listing::{Asked, Listing, NotFollowed};
+use super::listing::{InputFiles, Listing, NotFollowed};
 use super::names::{Name, Stamp};
 use super::now::Now;
 use super::pins::{self, Pins};
@@ -30,7 +30,7 @@ use crate::config::FileInput;
 use crate::disk::{above, descriptors};
 use crate::event::{Fingerprint, Key, SeenGenerations};
 pub(super) use found::Found;
-use next::Next;
+use next::NextCatalogue;
 
 /// A generation and the facts needed to recognise its file at the next look.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(super) struct Tracked {
 pub(super) struct Catalogue {
     directory: PathBuf,
     live: String,
-    asked: Asked,
+    asked: InputFiles,
     files: Files,
     unread: Unread,
     tracked: Vec<Tracked>,
@@ -68,7 +68,7 @@ impl Catalogue {
         Self {
             directory: above(path).to_owned(),
             live,
-            asked: Asked::default(),
+            asked: InputFiles::default(),
             files: Files::new(key.clone()),
             unread: Unread::new(key),
             tracked: Vec::new(),
@@ -83,7 +83,7 @@ impl Catalogue {
 
     /// Follows the files that the configuration names.
     pub(super) fn with(self, config: &FileInput) -> Self {
-        Self { asked: Asked::of(config), ..self }
+        Self { asked: InputFiles::of(config), ..self }
     }
 
     /// Recognises unreadable files by what earlier looks remembered of them.
@@ -129,7 +129,7 @@ impl Catalogue {
         }
         let backups = names.len() - usize::from(live_exists);
         let mut found = Found { live_exists, backups, unfollowed, ..Found::default() };
-        let mut next = Next::default();
+        let mut next = NextCatalogue::default();
         let before = std::mem::take(&mut self.tracked);
         let mut open = 0;
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::file_place::FilePlace;
 use super::generation::{FileId, OpenFile, file_id};
-use super::head::{self, Head, Search};
+use super::head::{self, Head, HeadSearch};
 use super::names::Name;
 use super::now::Now;
 use super::packing::{BEGIN, Foreign, Packing, begin_of, is_text};
@@ -167,7 +167,7 @@ impl Files {
     }
 
     fn search(&self, source: impl io::Read, closed: bool) -> io::Result<Option<Head>> {
-        head::read(source, closed, &self.key, &Search { pulse: &self.pulse, most: self.most })
+        head::read(source, closed, &self.key, &HeadSearch { pulse: &self.pulse, most: self.most })
     }
 
     /// The head of a compressed file. One that cannot be decompressed at all is identified by its name and size.

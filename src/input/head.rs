@@ -31,7 +31,7 @@ pub(super) const MOST: u64 = 64 << 20;
 const STEP: usize = 1 << 20;
 
 /// The limits of a search.
-pub(super) struct Search<'a> {
+pub(super) struct HeadSearch<'a> {
     pub(super) pulse: &'a Pulse,
     /// The most work.
     pub(super) most: u64,
@@ -57,9 +57,9 @@ pub(super) fn read(
     mut source: impl Read,
     closed: bool,
     key: &Key,
-    search: &Search<'_>,
+    search: &HeadSearch<'_>,
 ) -> io::Result<Option<Head>> {
-    let mut walk = Walk { key, probe: Vec::new(), first: None, lines: 0, messages: 0, hole: 0 };
+    let mut walk = HeadWalk { key, probe: Vec::new(), first: None, lines: 0, messages: 0, hole: 0 };
     let mut buffer = Vec::new();
     let mut seen = 0;
     // Lines at the beginning of `buffer` that are parts of a split line, waiting for its last part.
@@ -140,7 +140,7 @@ pub(super) fn read(
 }
 
 /// The findings from the lines so far.
-struct Walk<'a> {
+struct HeadWalk<'a> {
     key: &'a Key,
     probe: Vec<u8>,
     /// Keyed hash of the first line.
@@ -151,7 +151,7 @@ struct Walk<'a> {
     hole: usize,
 }
 
-impl Walk<'_> {
+impl HeadWalk<'_> {
     /// Takes the last line of `text`; the `held` bytes before it are earlier parts of a split line.
     fn part(&mut self, text: &mut [u8], held: usize, parts: &mut Option<Parts>) -> Option<Head> {
         let line = &text[held..];
@@ -268,7 +268,7 @@ fn read_some(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
 /// A search without a limit.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn read_all(source: impl Read, closed: bool, key: &Key) -> io::Result<Option<Head>> {
-    read(source, closed, key, &Search { pulse: &Pulse::default(), most: u64::MAX })
+    read(source, closed, key, &HeadSearch { pulse: &Pulse::default(), most: u64::MAX })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::disk::{self, NoFile};
 
 /// Which files belong to the input, in addition to those recognised by name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct InputFiles {
     backups: Vec<Backups>,
     neighbours: Arc<[String]>,
 }
@@ -50,7 +50,7 @@ impl NotFollowed {
     }
 }
 
-impl Asked {
+impl InputFiles {
     pub(super) fn of(config: &FileInput) -> Self {
         let neighbours = Arc::clone(&config.neighbours);
         Self { backups: config.backups.clone(), neighbours }
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    fn listed(asked: &Asked, files: &[&str]) -> (Vec<String>, Vec<String>) {
+    fn listed(asked: &InputFiles, files: &[&str]) -> (Vec<String>, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         for file in files {
             fs::write(dir.path().join(file), "").unwrap();
@@ -165,7 +165,7 @@ mod tests {
             ".audit.log.swp",
             "audit_proxy.log",
         ];
-        let (followed, unfollowed) = listed(&Asked::default(), &files);
+        let (followed, unfollowed) = listed(&InputFiles::default(), &files);
         assert_eq!(followed, ["audit.log", "audit.log.1"]);
         let named = [
             "audit-2.log",
@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn other_inputs_logs_and_what_outputs_write_are_not_named() {
-        let asked = Asked {
+        let asked = InputFiles {
             neighbours: ["audit-proxy.log".to_owned(), "audit.out.ndjson".to_owned()].into(),
-            ..Asked::default()
+            ..InputFiles::default()
         };
         let files = [
             "audit.log",
@@ -200,7 +200,7 @@ mod tests {
         #[test]
         fn every_file_named_after_the_log_is_followed_or_named(end in "[-_.][-_.a-zA-Z0-9:]{0,30}") {
             for name in [format!("audit.log{end}"), format!("audit{end}")] {
-                let (followed, unfollowed) = listed(&Asked::default(), &[&name]);
+                let (followed, unfollowed) = listed(&InputFiles::default(), &[&name]);
                 prop_assert_eq!([followed, unfollowed].concat(), [name]);
             }
         }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::event::Frame;
+use crate::event::TextFrame;
 
 /// The first parts of a split line, with lines of other streams between them.
 #[derive(Debug)]
 pub(super) struct Parts {
-    first: Frame,
+    first: TextFrame,
     /// Bytes of these lines, newlines included.
     pub(super) bytes: usize,
 }
@@ -25,13 +25,13 @@ pub(super) enum NextPart {
 impl Parts {
     /// Starts with a line if it is the first part of a split line.
     pub(super) fn begin(line: &[u8]) -> Option<Self> {
-        let first = Frame::of(line).filter(|frame| frame.partial && !frame.is_quiet(line))?;
+        let first = TextFrame::of(line).filter(|frame| frame.partial && !frame.is_quiet(line))?;
         Some(Self { first, bytes: line.len() + 1 })
     }
 
     /// Takes the next line.
     pub(super) fn next(&mut self, line: &[u8]) -> NextPart {
-        let next = match Frame::of(line) {
+        let next = match TextFrame::of(line) {
             Some(next) if self.first.is_continued_by(&next) => {
                 if next.partial {
                     NextPart::More
@@ -50,10 +50,10 @@ impl Parts {
 /// Moves the text of the parts in `lines` together. Returns its range, and how many lines were not part of it.
 pub(super) fn join(lines: &mut [u8]) -> (Range<usize>, u32) {
     let (mut at, mut passed) = (0, 0);
-    let mut joined: Option<(Frame, Range<usize>)> = None;
+    let mut joined: Option<(TextFrame, Range<usize>)> = None;
     while at < lines.len() {
         let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |newline| at + newline);
-        let frame = Frame::of(&lines[at..end]);
+        let frame = TextFrame::of(&lines[at..end]);
         match (frame, &mut joined) {
             (Some(frame), None) => {
                 let from = at + frame.content.start;

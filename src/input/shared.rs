@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::generation::Generation;
 use super::pulse::Pulse;
 use super::time_to_loss::Outlook;
-use super::watch::Change;
+use super::watch::FileChange;
 use crate::config::Waits;
 use crate::event::{Cursor, Fingerprint};
 
@@ -18,7 +18,7 @@ pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 /// The state of one input.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<SharedState>,
     changed: Condvar,
     /// Set while the state is locked, so that no waiting thread misses it. Also read in the middle of a file.
     stopped: Arc<AtomicBool>,
@@ -27,7 +27,7 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct State {
+struct SharedState {
     view: View,
     /// Counts the events after which there may be something to read.
     news: u64,
@@ -77,7 +77,7 @@ impl Shared {
         Self { waits, ..Self::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
         // The state is consistent between any two statements, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,13 +112,13 @@ impl Shared {
 
     /// Notes a change of a file, most likely an append. Returns whether the directory has to be looked at again
     /// because of it.
-    pub(super) fn nudge(&self, change: Change) -> bool {
+    pub(super) fn nudge(&self, change: FileChange) -> bool {
         let mut state = self.lock();
         state.news += 1;
         if state.waiting > 0 {
             self.changed.notify_all();
         }
-        state.awaited || (change == Change::Access && state.unread_file)
+        state.awaited || (change == FileChange::Access && state.unread_file)
     }
 
     /// Makes the input finite: there is one look, and readers end when all that it found is read.

@@ -15,7 +15,7 @@ pub(super) struct Hint;
 
 /// A change of a file that leaves names unchanged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Change {
+pub(super) enum FileChange {
     Data,
     /// Mode, owner, link count or times.
     Access,
@@ -27,12 +27,12 @@ pub(super) struct Watch {
     sender: SyncSender<Hint>,
     /// Called by the notification thread as soon as bytes were appended or the mode changed, without waiting for a
     /// look. It returns whether a look is needed all the same.
-    data: Arc<dyn Fn(Change) -> bool + Send + Sync>,
+    data: Arc<dyn Fn(FileChange) -> bool + Send + Sync>,
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    pub(super) fn new(data: Arc<dyn Fn(Change) -> bool + Send + Sync>) -> Self {
+    pub(super) fn new(data: Arc<dyn Fn(FileChange) -> bool + Send + Sync>) -> Self {
         // One pending hint is as good as many.
         let (sender, hints) = sync_channel(1);
         Self { hints, sender, data, watcher: None }
@@ -56,8 +56,9 @@ impl Watch {
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 match event.map(|event| event.kind) {
                     Ok(EventKind::Access(_)) => {}
-                    Ok(EventKind::Modify(ModifyKind::Data(_))) if !data(Change::Data) => {}
-                    Ok(EventKind::Modify(ModifyKind::Metadata(_))) if !data(Change::Access) => {}
+                    Ok(EventKind::Modify(ModifyKind::Data(_))) if !data(FileChange::Data) => {}
+                    Ok(EventKind::Modify(ModifyKind::Metadata(_))) if !data(FileChange::Access) => {
+                    }
                     // Any other event, including an overflow of the queue, may concern names.
                     _ => drop(sender.try_send(Hint)),
                 }

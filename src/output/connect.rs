@@ -65,27 +65,27 @@ impl Connector {
         Self { tcp: Tcp(tcp), tls: Arc::new(tls), proxy, limit }
     }
 
-    fn start(&self, target: Uri) -> Connecting<Stream> {
+    fn start(&self, target: Uri) -> Connecting<AbortableStream> {
         let mut direct = HttpsConnector::from((self.tcp.clone(), Arc::clone(&self.tls)));
         let Some(proxy) = self.proxy.clone() else {
             let connecting = direct.call(target);
-            return Box::pin(async { Ok(Stream::new(connecting.await?, false)) });
+            return Box::pin(async { Ok(AbortableStream::new(connecting.await?, false)) });
         };
         if target.scheme() == Some(&Scheme::HTTPS) {
             let headers = HeaderMap::from_iter([(USER_AGENT, AGENT)]);
             let tunnel = Tunnel::new(proxy, direct).with_headers(headers);
             let connecting = HttpsConnector::from((tunnel, Arc::clone(&self.tls))).call(target);
-            return Box::pin(async { Ok(Stream::new(connecting.await?, false)) });
+            return Box::pin(async { Ok(AbortableStream::new(connecting.await?, false)) });
         }
         let connecting = direct.call(proxy);
-        Box::pin(async { Ok(Stream::new(connecting.await?, true)) })
+        Box::pin(async { Ok(AbortableStream::new(connecting.await?, true)) })
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = Stream;
+    type Response = AbortableStream;
     type Error = BoxError;
-    type Future = Connecting<Stream>;
+    type Future = Connecting<AbortableStream>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -130,14 +130,14 @@ trait Transport: Read + Write + Send + Unpin {}
 impl<T: Read + Write + Send + Unpin> Transport for T {}
 
 /// A connection that can be aborted together with its request.
-pub(super) struct Stream {
+pub(super) struct AbortableStream {
     transport: Box<dyn Transport>,
     /// The peer is a proxy, which needs the whole URL in each request.
     proxied: bool,
     abort: Abort,
 }
 
-impl Stream {
+impl AbortableStream {
     fn new(transport: impl Transport + 'static, proxied: bool) -> Self {
         Self { transport: Box::new(transport), proxied, abort: Abort::default() }
     }
@@ -148,13 +148,13 @@ impl Stream {
     }
 }
 
-impl Connection for Stream {
+impl Connection for AbortableStream {
     fn connected(&self) -> Connected {
         Connected::new().proxy(self.proxied).extra(self.abort.clone())
     }
 }
 
-impl Read for Stream {
+impl Read for AbortableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -164,7 +164,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl Write for AbortableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

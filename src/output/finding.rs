@@ -3,7 +3,7 @@
 /// The result of one check.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Finding {
-    pub(crate) state: State,
+    pub(crate) state: FindingState,
     /// What was checked, and the result, in one line.
     pub(crate) what: String,
     /// What to do about it; empty if nothing needs to be done.
@@ -12,7 +12,7 @@ pub(crate) struct Finding {
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum State {
+pub(crate) enum FindingState {
     Ok,
     /// Events are delivered, but a guarantee does not hold here.
     Warn,
@@ -22,19 +22,19 @@ pub(crate) enum State {
 
 impl Finding {
     pub(crate) fn ok(what: impl Into<String>) -> Self {
-        Self { state: State::Ok, what: what.into(), hint: String::new() }
+        Self { state: FindingState::Ok, what: what.into(), hint: String::new() }
     }
 
     pub(crate) fn warn(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { state: State::Warn, what: what.into(), hint: hint.into() }
+        Self { state: FindingState::Warn, what: what.into(), hint: hint.into() }
     }
 
     pub(crate) fn fail(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { state: State::Fail, what: what.into(), hint: hint.into() }
+        Self { state: FindingState::Fail, what: what.into(), hint: hint.into() }
     }
 
     /// Whether events are not delivered.
     pub(crate) fn is_failure(&self) -> bool {
-        self.state == State::Fail
+        self.state == FindingState::Fail
     }
 }

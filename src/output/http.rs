@@ -28,7 +28,7 @@ use super::meter::Meter;
 use super::secrets::{self, Secrets};
 use super::{Reason, no_answer};
 use crate::config;
-use crate::disk::{Step, at};
+use crate::disk::{FileStep, at};
 
 /// Most bytes kept of an answer, unless the caller sets another bound.
 const ANSWER: usize = 64 * 1024;
@@ -97,11 +97,11 @@ pub(crate) enum Failure {
 pub(crate) struct Client {
     config: config::Http,
     // A std lock: it is held while a few files are checked once a second, never across an await.
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     meter: Meter,
 }
 
-struct State {
+struct ConnectionState {
     ready: Ready,
     /// The credentials that are sent now, and those that were sent before a file changed.
     secrets: Secrets,
@@ -123,7 +123,7 @@ impl Client {
         // Record the state of the files before reading them, so that a later check notices a change in between.
         let watched = Watched::new(config);
         let (ready, secrets) = build(config)?;
-        let state = Mutex::new(State { ready, secrets, watched, looked: Instant::now() });
+        let state = Mutex::new(ConnectionState { ready, secrets, watched, looked: Instant::now() });
         Ok(Self { config: config.clone(), state, meter: Meter::default() })
     }
 
@@ -138,7 +138,7 @@ impl Client {
         self.held().secrets.clone()
     }
 
-    fn held(&self) -> MutexGuard<'_, State> {
+    fn held(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -285,9 +285,9 @@ async fn converse(
     outgoing: ::http::Request<Full<Bytes>>,
     bound: usize,
 ) -> Result<Response, BoxError> {
-    at(Step::Send);
+    at(FileStep::Send);
     let mut response = client.request(outgoing).await?;
-    at(Step::Answer);
+    at(FileStep::Answer);
     let status = response.status().as_u16();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after =

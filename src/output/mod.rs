@@ -38,11 +38,11 @@ mod stranger;
 
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use file::{File, Mark as FileMark};
-pub(crate) use finding::{Finding, State as FindingState};
+pub(crate) use finding::{Finding, FindingState};
 pub(crate) use likeness::{Digest, EventIdentity};
 pub(crate) use loki::Loki;
 pub(crate) use meter::{Ended, Exchange, Meter};
-pub(crate) use scan_cursor::{MILLI, ScanPage, Stored, Walk};
+pub(crate) use scan_cursor::{MILLI, ScanCursor, ScanPage, Stored};
 
 use secrets::Secrets;
 
@@ -261,7 +261,12 @@ impl Output {
     }
 
     /// The next page of all that `scope` holds. Makes one request; the first call may make more.
-    pub(crate) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
+    pub(crate) async fn scan(
+        &self,
+        scope: &str,
+        walk: &mut ScanCursor,
+        digest: &Digest,
+    ) -> ScanPage {
         let told = match self {
             Self::Loki(loki) => loki.scan(scope, walk, digest).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.scan(scope, walk, digest).await,

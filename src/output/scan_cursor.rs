@@ -36,7 +36,7 @@ pub(crate) struct Stored {
 
 /// The position of a scan in its time range.
 #[derive(Clone, Debug)]
-pub(crate) struct Walk {
+pub(crate) struct ScanCursor {
     /// The range that is left: `from` is inclusive, `until` exclusive.
     pub(super) from: Nanos,
     pub(super) until: Nanos,
@@ -77,7 +77,7 @@ pub(crate) enum ScanPage {
 
 const HOUR: Nanos = 3_600_000_000_000;
 
-impl Walk {
+impl ScanCursor {
     /// `usual`: estimated bytes per line. `from` and `until` are whole milliseconds.
     pub(crate) fn new(from: Nanos, until: Nanos, usual: usize) -> Self {
         let (window, longest) = (HOUR, 24 * HOUR);

@@ -7,7 +7,7 @@ use crate::event::Fingerprint;
 
 /// The events of one generation, for one output.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Count {
+pub(crate) struct EventCount {
     /// Events that were read and selected.
     pub(crate) events: u64,
     /// Of these, dropped by the policy or by `where`.
@@ -22,7 +22,7 @@ pub(crate) struct Count {
     pub(crate) gaps: u64,
 }
 
-impl Count {
+impl EventCount {
     /// Sent and acknowledged.
     pub(crate) fn delivered(&self) -> u64 {
         self.stored.saturating_sub(self.found)
@@ -31,18 +31,18 @@ impl Count {
 
 /// Shared by all pipelines of an output.
 #[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<HashMap<Fingerprint, Count>>);
+pub(crate) struct Counts(Mutex<HashMap<Fingerprint, EventCount>>);
 
 impl Counts {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, Count>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, EventCount>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, generation: Fingerprint, add: impl FnOnce(&mut Count)) {
+    pub(super) fn add(&self, generation: Fingerprint, add: impl FnOnce(&mut EventCount)) {
         add(self.lock().entry(generation).or_default());
     }
 
-    pub(crate) fn of(&self, generation: Fingerprint) -> Count {
+    pub(crate) fn of(&self, generation: Fingerprint) -> EventCount {
         self.lock().get(&generation).copied().unwrap_or_default()
     }
 

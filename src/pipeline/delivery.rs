@@ -12,7 +12,7 @@ use super::in_flight::Slots;
 use super::lives::Lives;
 use super::recovery::{Waking, is_unheard};
 use super::reporter::Reporter;
-use super::waits::{Waiting, Waits};
+use super::waits::{WaitGuard, Waits};
 use crate::event::{Batch, Nanos};
 use crate::output::{Answer, EventRef, LookUp, Output, Reason, Verdict};
 use part::{Doubt, Then, alike};
@@ -39,13 +39,13 @@ pub(super) struct Context {
 pub(super) struct Delivery {
     pub(super) parts: Vec<Part>,
     backoff: Backoff,
-    waiting: Option<Waiting>,
+    waiting: Option<WaitGuard>,
     /// Counts up to [`ISOLATED`].
     isolated: u32,
 }
 
 /// How far a delivery came.
-pub(super) enum Step {
+pub(super) enum DeliveryStep {
     Done,
     /// There is nothing to do before this instant.
     Wait(Instant),
@@ -72,14 +72,14 @@ impl Delivery {
     }
 
     /// Continues until everything is settled or there is something to wait for.
-    pub(super) async fn step(&mut self, context: &Context, batch: &Batch) -> Step {
+    pub(super) async fn step(&mut self, context: &Context, batch: &Batch) -> DeliveryStep {
         self.set_aside(context, batch);
         let step = self.go_on(context, batch).await;
         self.show(context);
         step
     }
 
-    async fn go_on(&mut self, context: &Context, batch: &Batch) -> Step {
+    async fn go_on(&mut self, context: &Context, batch: &Batch) -> DeliveryStep {
         loop {
             let now = Instant::now();
             let is_due = |part: &Part| part.stuck.as_ref().is_none_or(|stuck| stuck.until <= now);
@@ -90,18 +90,18 @@ impl Delivery {
                 Some(doubt) if doubt.until > now => {
                     let until = doubt.until;
                     self.parts.push(part);
-                    return Step::Wait(until);
+                    return DeliveryStep::Wait(until);
                 }
                 Some(_) => self.look_up(context, batch, part).await,
                 None => self.send(context, batch, part).await,
             };
             if let Some(wait) = wait {
-                return Step::Wait(Instant::now() + wait);
+                return DeliveryStep::Wait(Instant::now() + wait);
             }
         }
         let next =
             self.parts.iter().filter_map(|part| part.stuck.as_ref()).map(|stuck| stuck.until);
-        next.min().map_or(Step::Done, Step::Wait)
+        next.min().map_or(DeliveryStep::Done, DeliveryStep::Wait)
     }
 
     /// Looks up a part in the output; returns how long to wait, if that is needed.

@@ -41,7 +41,7 @@ mod selection;
 mod taken;
 mod waits;
 
-pub(crate) use counts::{Count, Counts};
+pub(crate) use counts::{Counts, EventCount};
 pub(crate) use in_doubt::InDoubt;
 pub(crate) use lives::Lives;
 pub(crate) use resend::{Ask, Resend, Sum};

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::counts::{Count, Counts};
+use super::counts::{Counts, EventCount};
 use crate::dead_letters::Count as LettersCount;
 use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Progress};
 use crate::output::{EventRef, Reason};
 use crate::telemetry::{
-    Action, Cursor, EventResult, GapReason, GapSeen, Identity, LogLimiter, LookupResult, PairStats,
-    RetryReason, Telemetry, Time,
+    Action, DeliveredUpTo, EventResult, GapReason, GapSeen, Identity, LogLimiter, LookupResult,
+    PairStats, RetryReason, Telemetry, Time,
 };
 
 /// Metrics, status and log lines of one input and output.
@@ -25,7 +25,7 @@ pub(super) struct Reporter {
 }
 
 struct Said {
-    state: LogLimiter<State>,
+    state: LogLimiter<ReporterState>,
     lookups: LogLimiter<bool>,
     taken: LogLimiter<bool>,
     earlier: LogLimiter<()>,
@@ -34,7 +34,7 @@ struct Said {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum ReporterState {
     Running,
     Retrying(Reason),
     Stopped,
@@ -46,7 +46,7 @@ impl Reporter {
         let minutes = Duration::from_mins;
         // A pipeline starts as running.
         let said = Said {
-            state: LogLimiter::flipping(minutes(5), State::Running),
+            state: LogLimiter::flipping(minutes(5), ReporterState::Running),
             lookups: LogLimiter::every(minutes(60)),
             taken: LogLimiter::every(minutes(60)),
             earlier: LogLimiter::every(minutes(60)),
@@ -61,7 +61,7 @@ impl Reporter {
         if let Some((generation, progress)) =
             generations.iter().max_by_key(|(_, progress)| progress.time)
         {
-            self.stats.set_cursor(Cursor {
+            self.stats.set_cursor(DeliveredUpTo {
                 generation: generation.0,
                 file: None,
                 offset: progress.offset,
@@ -79,7 +79,7 @@ impl Reporter {
         self.counts = Some(counts);
     }
 
-    fn counted(&self, batch: &Batch, add: impl FnOnce(&mut Count)) {
+    fn counted(&self, batch: &Batch, add: impl FnOnce(&mut EventCount)) {
         if let Some(counts) = &self.counts {
             counts.add(batch.generation, add);
         }
@@ -146,7 +146,7 @@ impl Reporter {
         if self.stats.waiting() > 0 {
             return;
         }
-        if self.said(|said| said.state.now(State::Running, Instant::now())).is_some() {
+        if self.said(|said| said.state.now(ReporterState::Running, Instant::now())).is_some() {
             tracing::info!(
                 input = &*self.input,
                 output = &*self.output,
@@ -158,7 +158,7 @@ impl Reporter {
     pub(super) fn retrying(&self, reason: Reason, answer: &str) {
         self.stats.retrying(Time::now(), label(reason), answer);
         if let Some(unsaid) =
-            self.said(|said| said.state.now(State::Retrying(reason), Instant::now()))
+            self.said(|said| said.state.now(ReporterState::Retrying(reason), Instant::now()))
         {
             let reason = label(reason).to_string();
             tracing::warn!(
@@ -211,7 +211,9 @@ impl Reporter {
 
     pub(super) fn stopped(&self, answer: &str, hint: &str) {
         self.stats.stopped(Time::now(), answer, hint);
-        if let Some(unsaid) = self.said(|said| said.state.now(State::Stopped, Instant::now())) {
+        if let Some(unsaid) =
+            self.said(|said| said.state.now(ReporterState::Stopped, Instant::now()))
+        {
             tracing::error!(
                 input = &*self.input,
                 output = &*self.output,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::delivery::{Context, Delivery, Step};
+use super::delivery::{Context, Delivery, DeliveryStep};
 use super::fate::RefusalHandling;
 use super::in_flight::Slots;
 use super::recovery::Waking;
@@ -159,8 +159,8 @@ impl Resend {
         let deadline = until.max(Instant::now()) + ask.patience;
         loop {
             match delivery.step(&self.context, &batch).await {
-                Step::Done => return Ok(()),
-                Step::Wait(until) => {
+                DeliveryStep::Done => return Ok(()),
+                DeliveryStep::Wait(until) => {
                     let stopped =
                         matches!(self.context.tell.stats.state(), PairState::Stopped { .. });
                     if stopped || until > deadline {

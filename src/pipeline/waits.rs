@@ -25,10 +25,10 @@ pub(crate) struct Waits {
 struct Books {
     next: u64,
     /// In the order in which the deliveries began to wait.
-    entries: BTreeMap<u64, Entry>,
+    entries: BTreeMap<u64, WaitEntry>,
 }
 
-struct Entry {
+struct WaitEntry {
     since: Time,
     waits: Wait,
     /// The last call that the delivery has handled.
@@ -107,13 +107,13 @@ fn aside(books: &Books, call: u64) -> u64 {
 }
 
 /// The entry of one delivery. Dropping it removes the entry.
-pub(super) struct Waiting {
+pub(super) struct WaitGuard {
     waits: Arc<Waits>,
     place: u64,
     pub(super) heard: u64,
 }
 
-impl Waiting {
+impl WaitGuard {
     pub(super) fn new(waits: &Arc<Waits>) -> Self {
         let place = waits.with(|books| {
             books.next += 1;
@@ -132,7 +132,7 @@ impl Waiting {
                 (Some(_), None) => true,
                 (known, Some(waits)) => {
                     let since = known.map_or_else(Time::now, |entry| entry.since);
-                    books.entries.insert(place, Entry { since, waits, heard });
+                    books.entries.insert(place, WaitEntry { since, waits, heard });
                     true
                 }
             };
@@ -143,7 +143,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         self.show(None);
     }
@@ -167,7 +167,7 @@ mod tests {
     fn an_output_is_stopped_as_long_as_any_event_waits_whatever_else_is_delivered() {
         let stats = stats();
         let waits = Waits::new(Arc::clone(&stats));
-        let (one, other) = (Waiting::new(&waits), Waiting::new(&waits));
+        let (one, other) = (WaitGuard::new(&waits), WaitGuard::new(&waits));
         one.show(Some(wait(3, 3)));
         other.show(Some(wait(4, 0)));
         stats.running();
@@ -185,7 +185,7 @@ mod tests {
     async fn a_call_is_over_once_every_delivery_has_heard_it_and_says_what_is_left() {
         let waits = Waits::new(stats());
         assert_eq!(waits.set_aside(Duration::from_secs(5)).await, (0, 0));
-        let (mut one, mut other) = (Waiting::new(&waits), Waiting::new(&waits));
+        let (mut one, mut other) = (WaitGuard::new(&waits), WaitGuard::new(&waits));
         one.show(Some(wait(3, 3)));
         other.show(Some(wait(4, 2)));
         let deliveries = async {

@@ -1,6 +1,6 @@
 //! The page at `/`: the status for people, complete without scripts, fonts or anything loaded from elsewhere.
 //!
-//! Every value is escaped by [`Text`]; only the markup of this file and its style sheet are trusted.
+//! Every value is escaped by [`Escaped`]; only the markup of this file and its style sheet are trusted.
 
 use std::fmt::{self, Write as _};
 
@@ -10,9 +10,9 @@ use crate::telemetry::{GapSeen, InputView, PairState, PairView, Snapshot, Time, 
 const STYLE: &str = include_str!("page.css");
 
 /// HTML-escapes a value: nothing in it is markup, neither in an element nor in a quoted attribute.
-struct Text<T>(T);
+struct Escaped<T>(T);
 
-impl<T: fmt::Display> fmt::Display for Text<T> {
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.to_string().chars().try_for_each(|c| match c {
             '&' => f.write_str("&amp;"),
@@ -45,23 +45,23 @@ fn write(page: &mut String, snapshot: &Snapshot) -> fmt::Result {
          <circle cx='8' cy='8' r='7' fill='{dot}'/></svg>\">\n\
          <title>{word}: {node}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <header>\n<h1>auditrail</h1>\n<p class=\"who\"><b>{node}</b>",
-        node = Text(&snapshot.node),
+        node = Escaped(&snapshot.node),
     )?;
     if let Some(cluster) = &snapshot.cluster {
-        write!(page, "<span>cluster {}</span>", Text(cluster))?;
+        write!(page, "<span>cluster {}</span>", Escaped(cluster))?;
     }
     writeln!(
         page,
         "<span>up {}</span><span>version {}</span></p>\n<p class=\"badge {mood}\">{word}</p>\n</header>\n<main>",
         human::duration(snapshot.taken.since(snapshot.started)),
-        Text(&snapshot.version),
+        Escaped(&snapshot.version),
     )?;
     if !snapshot.reasons.is_empty() {
         page.push_str("<section class=\"reasons\" aria-label=\"Why it is not ready\">\n<ul>\n");
         snapshot
             .reasons
             .iter()
-            .try_for_each(|reason| writeln!(page, "<li>{}</li>", Text(reason)))?;
+            .try_for_each(|reason| writeln!(page, "<li>{}</li>", Escaped(reason)))?;
         page.push_str("</ul>\n</section>\n");
     }
     remark(page, snapshot.reload_problem.clone())?;
@@ -82,13 +82,13 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
     writeln!(
         page,
         "<article class=\"{mood}\">\n<h3>{} <i aria-label=\"to\">→</i> {}</h3><span class=\"state\">{}</span>",
-        Text(&pair.input),
-        Text(&pair.output),
+        Escaped(&pair.input),
+        Escaped(&pair.output),
         view::pair_state(&pair.state)
     )?;
     remark(page, view::pair_remark(pair, now))?;
     let mood = if pair.trail.whole { "good" } else { "bad" };
-    writeln!(page, "<p class=\"trail {mood}\">{}</p>", Text(&pair.trail))?;
+    writeln!(page, "<p class=\"trail {mood}\">{}</p>", Escaped(&pair.trail))?;
     page.push_str("<dl>\n");
     fact(page, "Delivered", &human::count(pair.delivered))?;
     fact(page, "Lag", &view::lag(pair))?;
@@ -117,11 +117,11 @@ fn pair_card(page: &mut String, pair: &PairView, now: Time) -> fmt::Result {
         write!(
             page,
             "<p class=\"cursor\" title=\"generation {}\"><span>Acknowledged up to</span> <code>{}</code>",
-            Text(&cursor.generation),
-            Text(view::place(cursor))
+            Escaped(&cursor.generation),
+            Escaped(view::place(cursor))
         )?;
         if let Some(time) = cursor.event_time {
-            write!(page, " <time>{}</time>", Text(format_args!("{time:.3}")))?;
+            write!(page, " <time>{}</time>", Escaped(format_args!("{time:.3}")))?;
         }
         page.push_str("</p>\n");
     }
@@ -136,7 +136,7 @@ fn gap_list(page: &mut String, gaps: &[GapSeen]) -> fmt::Result {
         return Ok(());
     }
     page.push_str("<details><summary>Last gaps</summary>\n<ul>\n");
-    gaps.iter().rev().try_for_each(|gap| writeln!(page, "<li>{}</li>", Text(gap)))?;
+    gaps.iter().rev().try_for_each(|gap| writeln!(page, "<li>{}</li>", Escaped(gap)))?;
     page.push_str("</ul>\n</details>\n");
     Ok(())
 }
@@ -150,7 +150,7 @@ fn input_card(page: &mut String, input: &InputView, now: Time) -> fmt::Result {
     writeln!(
         page,
         "<article class=\"{mood}\">\n<h3>{}</h3><span class=\"state\">{}</span>",
-        Text(&input.name),
+        Escaped(&input.name),
         view::input_state(&input.state)
     )?;
     view::input_remarks(input).try_for_each(|text| remark(page, Some(text)))?;
@@ -183,9 +183,9 @@ fn footer(page: &mut String, snapshot: &Snapshot) -> fmt::Result {
         "<footer>\n<p>Checkpoint saved {}<span>{} in the state directory</span><span>as of {}</span></p>\n\
          <nav><a href=\"metrics\">metrics</a> <a href=\"readyz?verbose\">readyz</a> \
          <a href=\"livez\">livez</a> <a href=\"status\">status as JSON</a></nav>\n</footer>\n</body>\n</html>\n",
-        Text(Ago(disk.checkpoint_saved, snapshot.taken)),
-        Text(human::size(disk.state_bytes)),
-        Text(format_args!("{:.0}", snapshot.taken)),
+        Escaped(Ago(disk.checkpoint_saved, snapshot.taken)),
+        Escaped(human::size(disk.state_bytes)),
+        Escaped(format_args!("{:.0}", snapshot.taken)),
     )
 }
 
@@ -198,11 +198,11 @@ impl fmt::Display for Ago {
 }
 
 fn fact(page: &mut String, name: &str, value: &dyn fmt::Display) -> fmt::Result {
-    writeln!(page, "<div><dt>{}</dt><dd>{}</dd></div>", Text(name), Text(value))
+    writeln!(page, "<div><dt>{}</dt><dd>{}</dd></div>", Escaped(name), Escaped(value))
 }
 
 fn remark(page: &mut String, remark: Option<String>) -> fmt::Result {
-    remark.map_or(Ok(()), |remark| writeln!(page, "<p class=\"remark\">{}</p>", Text(remark)))
+    remark.map_or(Ok(()), |remark| writeln!(page, "<p class=\"remark\">{}</p>", Escaped(remark)))
 }
 
 #[cfg(test)]
@@ -242,7 +242,7 @@ mod tests {
         telemetry.input(evil).set_finding(finding.kind, Some(finding));
         let pair = telemetry.pair(evil, evil);
         pair.stopped(at(0), evil, evil);
-        pair.set_cursor(crate::telemetry::Cursor {
+        pair.set_cursor(crate::telemetry::DeliveredUpTo {
             generation: [0; 16],
             file: Some(evil.into()),
             offset: 0,

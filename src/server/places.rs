@@ -49,13 +49,13 @@ pub(super) enum Stage {
 
 /// The places of a server. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Places(Arc<Mutex<Table>>);
+pub(super) struct Places(Arc<Mutex<PlaceTable>>);
 
 /// A connection's stage, and a growing number that says in which order the stages were entered.
 type Since = (Stage, u64);
 
 #[derive(Debug)]
-struct Table {
+struct PlaceTable {
     most: usize,
     taken: usize,
     next: u64,
@@ -68,7 +68,7 @@ struct Table {
 impl Places {
     /// `most` places, but at least one.
     pub(super) fn new(most: usize) -> Self {
-        Self(Arc::new(Mutex::new(Table {
+        Self(Arc::new(Mutex::new(PlaceTable {
             most: most.max(1),
             taken: 0,
             next: 0,
@@ -95,7 +95,7 @@ impl Places {
     }
 }
 
-impl Table {
+impl PlaceTable {
     fn add(&mut self, peer: Peer, stage: Stage, keep: oneshot::Sender<()>) -> Since {
         self.next += 1;
         let since = (stage, self.next);
@@ -142,7 +142,7 @@ impl Table {
 /// The place of one connection; it is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    table: Arc<Mutex<Table>>,
+    table: Arc<Mutex<PlaceTable>>,
     peer: Peer,
     since: Since,
     evicted: oneshot::Receiver<()>,
@@ -175,7 +175,7 @@ impl Drop for Place {
 }
 
 /// No code panics while it holds the table, so a poisoned lock is safe to use.
-fn held(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+fn held(table: &Mutex<PlaceTable>) -> MutexGuard<'_, PlaceTable> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -23,7 +23,7 @@ use crate::telemetry::{Telemetry, Time};
 const TEXT: &str = "text/plain; charset=utf-8";
 
 #[derive(Clone)]
-struct Asked {
+struct RouteState {
     telemetry: Telemetry,
     unready_after: Duration,
 }
@@ -42,23 +42,23 @@ pub(super) fn router(telemetry: Telemetry, unready_after: Duration, hosts: Hosts
             let paths = "not found: there are / /metrics /livez /readyz /status\n";
             answer(StatusCode::NOT_FOUND, TEXT, paths.into())
         })
-        .with_state(Asked { telemetry, unready_after })
+        .with_state(RouteState { telemetry, unready_after })
         .layer(from_fn_with_state(hosts, hosts::check))
 }
 
-async fn page(State(asked): State<Asked>) -> Response {
+async fn page(State(asked): State<RouteState>) -> Response {
     let snapshot = asked.telemetry.public_snapshot(Time::now(), asked.unready_after);
     answer(StatusCode::OK, "text/html; charset=utf-8", page::html(&snapshot))
 }
 
-async fn metrics(State(asked): State<Asked>, headers: HeaderMap) -> Response {
+async fn metrics(State(asked): State<RouteState>, headers: HeaderMap) -> Response {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let format = accept::format(accepted);
     let body = asked.telemetry.metrics(format, Time::now());
     ([(VARY, "accept")], answer(StatusCode::OK, format.content_type(), body)).into_response()
 }
 
-async fn status(State(asked): State<Asked>) -> Response {
+async fn status(State(asked): State<RouteState>) -> Response {
     let snapshot = asked.telemetry.public_snapshot(Time::now(), asked.unready_after);
     match serde_json::to_string_pretty(&snapshot) {
         Ok(body) => answer(StatusCode::OK, "application/json", body + "\n"),
@@ -67,7 +67,7 @@ async fn status(State(asked): State<Asked>) -> Response {
 }
 
 /// Fails only if the agent itself is stuck; whatever it waits for belongs to `/readyz`.
-async fn livez(State(asked): State<Asked>) -> Response {
+async fn livez(State(asked): State<RouteState>) -> Response {
     let stuck = asked.telemetry.liveness(Instant::now());
     if stuck.is_empty() {
         return answer(StatusCode::OK, TEXT, "ok\n".into());
@@ -76,7 +76,7 @@ async fn livez(State(asked): State<Asked>) -> Response {
 }
 
 /// `?verbose` lists every check, as the API server's own `/readyz` does.
-async fn readyz(State(asked): State<Asked>, uri: Uri) -> Response {
+async fn readyz(State(asked): State<RouteState>, uri: Uri) -> Response {
     let checks = asked.telemetry.public_checks(Time::now(), asked.unready_after);
     let verbose =
         uri.query().is_some_and(|query| query.split('&').any(|key| key.starts_with("verbose")));

@@ -3,16 +3,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::number::{Count, Level, Stamp};
+use super::number::{CounterValue, GaugeValue, Stamp};
 use super::time::Time;
 
 /// The checkpoint and the disk budget of this process.
 #[derive(Debug, Default)]
 pub(crate) struct DiskStats {
-    pub(crate) checkpoint_errors: Count,
+    pub(crate) checkpoint_errors: CounterValue,
     pub(crate) checkpoint_saved: Stamp,
     /// Bytes of everything that the agent wrote below `state_dir`.
-    pub(crate) state_bytes: Level,
+    pub(crate) state_bytes: GaugeValue,
     checkpoint_error: Mutex<Option<String>>,
     spent: Mutex<Option<String>>,
     forged: Mutex<Option<String>>,

@@ -26,7 +26,7 @@ impl Format {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -54,7 +54,7 @@ pub(super) struct Family<'a> {
     to: &'a mut Exposition,
     name: &'static str,
     help: &'static str,
-    kind: Kind,
+    kind: MetricKind,
     begun: bool,
 }
 
@@ -68,7 +68,7 @@ impl Exposition {
         &mut self,
         name: &'static str,
         help: &'static str,
-        kind: Kind,
+        kind: MetricKind,
     ) -> Family<'_> {
         Family { to: self, name, help, kind, begun: false }
     }
@@ -84,7 +84,7 @@ impl Exposition {
 impl Family<'_> {
     /// Writes one value of a counter or a gauge.
     pub(super) fn value(&mut self, labels: &Labels<'_>, value: Number) {
-        let suffix = if self.kind == Kind::Counter { "_total" } else { "" };
+        let suffix = if self.kind == MetricKind::Counter { "_total" } else { "" };
         self.sample(suffix, labels, value);
     }
 
@@ -126,7 +126,7 @@ impl Family<'_> {
         let Self { to, name, help, kind, .. } = self;
         let Exposition { format, text } = &mut **to;
         let open = *format == Format::OpenMetrics;
-        let suffix = if *kind == Kind::Counter && !open { "_total" } else { "" };
+        let suffix = if *kind == MetricKind::Counter && !open { "_total" } else { "" };
         let _ = write!(text, "# HELP {name}{suffix} ");
         escape(text, help, open);
         let _ = writeln!(text, "\n# TYPE {name}{suffix} {kind}");
@@ -153,7 +153,7 @@ fn escape(text: &mut String, value: &str, quotes: bool) {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for MetricKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Counter => "counter",
@@ -183,11 +183,11 @@ mod tests {
         let mut to = Exposition::new(format);
         let labels = vec![("input", "a\"b\\c\nd".into()), ("output", "loki".into())];
         let help = "A \"quoted\" word, a \\ and a\nline end.";
-        to.family("x_bytes", help, Kind::Counter).value(&labels, Number::Whole(u64::MAX));
-        to.family("x_megabytes", "No unit.", Kind::Gauge).value(&vec![], Number::Float(1e-9));
-        to.family("x_absent", "Has no sample.", Kind::Gauge);
+        to.family("x_bytes", help, MetricKind::Counter).value(&labels, Number::Whole(u64::MAX));
+        to.family("x_megabytes", "No unit.", MetricKind::Gauge).value(&vec![], Number::Float(1e-9));
+        to.family("x_absent", "Has no sample.", MetricKind::Gauge);
         let buckets = [(0.5, 2), (1.0, 0), (f64::INFINITY, 3)];
-        to.family("x_seconds", "Took.", Kind::Histogram).histogram(&vec![], &buckets, 41.5);
+        to.family("x_seconds", "Took.", MetricKind::Histogram).histogram(&vec![], &buckets, 41.5);
         to.finish()
     }
 

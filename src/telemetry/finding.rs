@@ -137,7 +137,7 @@ impl Findings {
         kind: FindingKind,
         finding: Option<InputFinding>,
         now: Instant,
-    ) -> Option<Change> {
+    ) -> Option<FindingChange> {
         let before = self.present.iter().position(|one| one.kind == kind);
         let before = before.map(|at| self.present.swap_remove(at));
         if finding.is_none() && before.is_none() {
@@ -150,18 +150,18 @@ impl Findings {
             self.said.len() - 1
         });
         self.said[at].1.now(severity, now)?;
-        finding.map(Change::Found).or(before.map(Change::Ended))
+        finding.map(FindingChange::Found).or(before.map(FindingChange::Ended))
     }
 }
 
 /// A log line about a finding.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Change {
+pub(super) enum FindingChange {
     Found(InputFinding),
     Ended(InputFinding),
 }
 
-impl Change {
+impl FindingChange {
     pub(super) fn log(&self, input: &str) {
         match self {
             Self::Found(InputFinding { severity: Severity::Failure, what, hint, .. }) => {
@@ -190,12 +190,12 @@ mod tests {
         let minute = |minutes: u64| start + Duration::from_mins(minutes);
         let kind = FindingKind::LogEmpty;
         let first = findings.set(kind, Some(empty("for 1m")), minute(0));
-        assert_eq!(first, Some(Change::Found(empty("for 1m"))));
+        assert_eq!(first, Some(FindingChange::Found(empty("for 1m"))));
         assert_eq!(findings.set(kind, Some(empty("for 2m")), minute(1)), None);
         assert_eq!(findings.list(), [empty("for 2m")], "what is shown is up to date");
         assert!(findings.set(kind, Some(empty("for 1h")), minute(60)).is_some());
         let ended = findings.set(kind, None, minute(61));
-        assert_eq!(ended, Some(Change::Ended(empty("for 1h"))));
+        assert_eq!(ended, Some(FindingChange::Ended(empty("for 1h"))));
         assert_eq!(findings.set(kind, None, minute(62)), None);
         assert_eq!(findings.list(), []);
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{FindingKind, Findings, InputFinding};
-use super::number::{Count, Level, Stamp, labels};
+use super::number::{CounterValue, GaugeValue, Stamp, labels};
 
 labels! {
     /// Why a stretch of the log can no longer be read.
@@ -61,29 +61,29 @@ pub(crate) enum InputState {
 #[derive(Debug)]
 pub(crate) struct InputStats {
     pub(super) name: Arc<str>,
-    pub(crate) bytes: Count,
-    pub(crate) events: Count,
-    pub(crate) torn_lines: Count,
-    pub(crate) hole_bytes: Count,
-    pub(crate) over_long_lines: Count,
+    pub(crate) bytes: CounterValue,
+    pub(crate) events: CounterValue,
+    pub(crate) torn_lines: CounterValue,
+    pub(crate) hole_bytes: CounterValue,
+    pub(crate) over_long_lines: CounterValue,
     /// Lines that are not events.
-    pub(crate) unreadable_lines: Count,
+    pub(crate) unreadable_lines: CounterValue,
     /// Lines skipped: messages of the API server itself, comments, headings.
-    pub(crate) passed_over_lines: Count,
+    pub(crate) passed_over_lines: CounterValue,
     /// The warning that lines are not events was logged.
     foreign_said: AtomicBool,
     /// Event time of the last event read.
     pub(crate) last_event: Stamp,
     /// Known generations: the live one, and those whose backups exist or are still open.
-    pub(crate) generations: Level,
+    pub(crate) generations: GaugeValue,
     /// Backups, plain or compressed, beside the log.
-    pub(crate) backups: Level,
+    pub(crate) backups: GaugeValue,
     /// Pins: hard links in the hold directory.
-    pub(crate) pins: Level,
+    pub(crate) pins: GaugeValue,
     /// Bytes on disk of all pinned files, and of those that only the pin keeps.
-    pub(crate) pinned_bytes: Level,
-    pub(crate) hold_bytes: Level,
-    watch: Level,
+    pub(crate) pinned_bytes: GaugeValue,
+    pub(crate) hold_bytes: GaugeValue,
+    watch: GaugeValue,
     /// Locked when the state changes and when it is shown, never for an event.
     state: Mutex<InputState>,
     findings: Mutex<Findings>,
@@ -95,21 +95,21 @@ impl InputStats {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            bytes: Count::default(),
-            events: Count::default(),
-            torn_lines: Count::default(),
-            hole_bytes: Count::default(),
-            over_long_lines: Count::default(),
-            unreadable_lines: Count::default(),
-            passed_over_lines: Count::default(),
+            bytes: CounterValue::default(),
+            events: CounterValue::default(),
+            torn_lines: CounterValue::default(),
+            hole_bytes: CounterValue::default(),
+            over_long_lines: CounterValue::default(),
+            unreadable_lines: CounterValue::default(),
+            passed_over_lines: CounterValue::default(),
             foreign_said: AtomicBool::new(false),
             last_event: Stamp::default(),
-            generations: Level::default(),
-            backups: Level::default(),
-            pins: Level::default(),
-            pinned_bytes: Level::default(),
-            hold_bytes: Level::default(),
-            watch: Level::default(),
+            generations: GaugeValue::default(),
+            backups: GaugeValue::default(),
+            pins: GaugeValue::default(),
+            pinned_bytes: GaugeValue::default(),
+            hold_bytes: GaugeValue::default(),
+            watch: GaugeValue::default(),
             state: Mutex::default(),
             findings: Mutex::default(),
             aloud: AtomicBool::default(),

@@ -3,13 +3,13 @@
 //! A counter is named here without `_total`; the writer adds it. Label values are members of closed sets or names
 //! from the configuration, never a path, a user, or anything that a client of the API server can choose.
 
-use super::exposition::{Exposition, Family, Format, Kind, Labels, Number};
+use super::exposition::{Exposition, Family, Format, Labels, MetricKind, Number};
 use super::number::{Counts, Histogram, Label};
 use super::process::Process;
 use super::{FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time};
 
 /// A metric: name, help, and how to read its values from a `T`.
-struct Row<T>(&'static str, &'static str, Values<T>);
+struct MetricRow<T>(&'static str, &'static str, Values<T>);
 
 /// How a value is read. A gauge without a value has no series.
 enum Values<T> {
@@ -28,74 +28,74 @@ enum Values<T> {
 use Values::{Coded, Counter, Counters, Gauge, Gauges, Seconds, SecondsCounted};
 
 #[rustfmt::skip] // One line per metric.
-const INPUT: &[Row<InputStats>] = &[
-    Row("auditrail_input_bytes", "Decompressed bytes read from the log and its backups.", Counter(|i| i.bytes.get())),
-    Row("auditrail_input_events", "Events read.", Counter(|i| i.events.get())),
-    Row("auditrail_input_torn_lines", "Lines whose end was never written.", Counter(|i| i.torn_lines.get())),
-    Row("auditrail_input_hole_bytes", "NUL bytes found where lines should be.", Counter(|i| i.hole_bytes.get())),
-    Row("auditrail_input_over_long_lines", "Lines beyond max_line_bytes.", Counter(|i| i.over_long_lines.get())),
-    Row("auditrail_input_unreadable_lines", "Lines that are no event.", Counter(|i| i.unreadable_lines.get())),
-    Row("auditrail_input_passed_over_lines", "Lines left out: messages of the server itself, comments, headings.", Counter(|i| i.passed_over_lines.get())),
-    Row("auditrail_input_last_event_timestamp_seconds", "Event time of the last event read.", Seconds(|i, _| i.last_event.get().map(Time::seconds))),
-    Row("auditrail_input_generations", "Generations of the log that are known, the live one included.", Gauge(|i| Some(i.generations.get()))),
-    Row("auditrail_input_backups", "Backups of the log on disk.", Gauge(|i| Some(i.backups.get()))),
-    Row("auditrail_hold_pins", "Generations of the log that a hard link keeps.", Gauge(|i| Some(i.pins.get()))),
-    Row("auditrail_hold_pinned_bytes", "Bytes on disk of all that a hard link keeps.", Gauge(|i| Some(i.pinned_bytes.get()))),
-    Row("auditrail_hold_bytes", "Bytes on disk that nothing but a hard link keeps: what counts against hold.max_bytes.", Gauge(|i| Some(i.hold_bytes.get()))),
-    Row("auditrail_input_inotify", "1 while the kernel reports changes, 0 while the agent polls.", Gauge(|i| Some(i.watch().index() as u64))),
-    Row("auditrail_input_readable", "1 while the log is there and can be read.", Gauge(|i| Some(u64::from(i.state() == InputState::Ok)))),
-    Row("auditrail_input_finding", "1 while this keeps events from arriving or puts them at risk; /readyz and the log say what to do.", Gauges("finding", findings)),
+const INPUT: &[MetricRow<InputStats>] = &[
+    MetricRow("auditrail_input_bytes", "Decompressed bytes read from the log and its backups.", Counter(|i| i.bytes.get())),
+    MetricRow("auditrail_input_events", "Events read.", Counter(|i| i.events.get())),
+    MetricRow("auditrail_input_torn_lines", "Lines whose end was never written.", Counter(|i| i.torn_lines.get())),
+    MetricRow("auditrail_input_hole_bytes", "NUL bytes found where lines should be.", Counter(|i| i.hole_bytes.get())),
+    MetricRow("auditrail_input_over_long_lines", "Lines beyond max_line_bytes.", Counter(|i| i.over_long_lines.get())),
+    MetricRow("auditrail_input_unreadable_lines", "Lines that are no event.", Counter(|i| i.unreadable_lines.get())),
+    MetricRow("auditrail_input_passed_over_lines", "Lines left out: messages of the server itself, comments, headings.", Counter(|i| i.passed_over_lines.get())),
+    MetricRow("auditrail_input_last_event_timestamp_seconds", "Event time of the last event read.", Seconds(|i, _| i.last_event.get().map(Time::seconds))),
+    MetricRow("auditrail_input_generations", "Generations of the log that are known, the live one included.", Gauge(|i| Some(i.generations.get()))),
+    MetricRow("auditrail_input_backups", "Backups of the log on disk.", Gauge(|i| Some(i.backups.get()))),
+    MetricRow("auditrail_hold_pins", "Generations of the log that a hard link keeps.", Gauge(|i| Some(i.pins.get()))),
+    MetricRow("auditrail_hold_pinned_bytes", "Bytes on disk of all that a hard link keeps.", Gauge(|i| Some(i.pinned_bytes.get()))),
+    MetricRow("auditrail_hold_bytes", "Bytes on disk that nothing but a hard link keeps: what counts against hold.max_bytes.", Gauge(|i| Some(i.hold_bytes.get()))),
+    MetricRow("auditrail_input_inotify", "1 while the kernel reports changes, 0 while the agent polls.", Gauge(|i| Some(i.watch().index() as u64))),
+    MetricRow("auditrail_input_readable", "1 while the log is there and can be read.", Gauge(|i| Some(u64::from(i.state() == InputState::Ok)))),
+    MetricRow("auditrail_input_finding", "1 while this keeps events from arriving or puts them at risk; /readyz and the log say what to do.", Gauges("finding", findings)),
 ];
 
 #[rustfmt::skip]
-const PAIR: &[Row<PairStats>] = &[
-    Row("auditrail_output_events", "Events by what became of them.", Counters("result", |p| each(&p.events))),
-    Row("auditrail_transform_events", "Events by what was done to them before sending.", Counters("action", |p| each(&p.actions))),
-    Row("auditrail_output_retries", "Requests to be tried again.", Counters("reason", |p| each(&p.retries))),
-    Row("auditrail_output_lookups", "Events in doubt, by what asking for them gave.", Counters("result", |p| each(&p.lookups))),
-    Row("auditrail_gaps", "Stretches of the log that no one can read any more.", Counters("reason", |p| each(&p.gaps))),
-    Row("auditrail_gap_bytes", "Bytes in gaps, at least.", Counters("reason", |p| each(&p.gap_bytes))),
-    Row("auditrail_output_whole", "1 while nothing of the log is known to be missing: no gap, no dead letter, no file beside the log that is not followed.", Gauge(|p| Some(p.trail().whole.into()))),
-    Row("auditrail_output_whole_since_timestamp_seconds", "From here on no gap is known: the first event, or the first one after the last gap.", Seconds(|p, _| p.trail().since.map(Time::seconds))),
-    Row("auditrail_output_lag_bytes", "Decompressed bytes on disk not yet acknowledged.", Gauge(|p| Some(p.lag_bytes.get()))),
-    Row("auditrail_output_lag_seconds", "Age of the oldest event not yet acknowledged.", Seconds(|p, now| Some(p.lag(now).as_secs_f64()))),
-    Row("auditrail_output_time_to_loss_seconds", "Until an unshipped backup is deleted, at the present write rate; absent while none waits.", Seconds(|p, _| p.time_to_loss().map(|left| left.as_secs_f64()))),
-    Row("auditrail_output_last_success_timestamp_seconds", "Time of the last acknowledgement.", Seconds(|p, _| p.last_success.get().map(Time::seconds))),
-    Row("auditrail_output_requests_in_flight", "Requests sent and not yet answered.", Gauge(|p| Some(p.in_flight.get()))),
-    Row("auditrail_output_retrying", "1 while the output takes nothing and is tried again.", Gauge(|p| Some(matches!(p.state(), PairState::Retrying { .. }).into()))),
-    Row("auditrail_output_waiting_events", "Events that the output will not take before someone mends something; others may be delivered.", Gauge(|p| Some(p.waiting()))),
-    Row("auditrail_output_stopped", "1 while any event waits for someone to mend the configuration.", Gauge(|p| Some(matches!(p.state(), PairState::Stopped { .. }).into()))),
-    Row("auditrail_dead_letters", "Events that the output refused for their content, kept on disk.", Gauge(|p| Some(p.dead_letters.get()))),
-    Row("auditrail_dead_letter_bytes", "Bytes on disk of dead letters.", Gauge(|p| Some(p.dead_letter_bytes.get()))),
-    Row("auditrail_dead_letters_damaged", "Stretches of the dead letters on disk that do not read.", Gauge(|p| Some(p.dead_letters_damaged.get()))),
-    Row("auditrail_dead_letters_oldest_timestamp_seconds", "Time since which the oldest dead letter has been kept; absent while there is none.", Seconds(|p, _| p.dead_letters_oldest.get().map(Time::seconds))),
-    Row("auditrail_output_request_seconds", "From the sending of a request to the end of its answer, or until it was given up.", Values::Histogram(|p| &p.requests.took)),
-    Row("auditrail_output_requests", "Requests by HTTP status, or in a word why there is none.", Coded("code", |p| p.requests.by_code())),
-    Row("auditrail_output_sent_bytes", "Bytes of the bodies of requests, as sent.", Counter(|p| p.requests.sent_bytes.get())),
-    Row("auditrail_delivery_latency_seconds", "From event time to acknowledgement.", Values::Histogram(|p| &p.latency)),
+const PAIR: &[MetricRow<PairStats>] = &[
+    MetricRow("auditrail_output_events", "Events by what became of them.", Counters("result", |p| each(&p.events))),
+    MetricRow("auditrail_transform_events", "Events by what was done to them before sending.", Counters("action", |p| each(&p.actions))),
+    MetricRow("auditrail_output_retries", "Requests to be tried again.", Counters("reason", |p| each(&p.retries))),
+    MetricRow("auditrail_output_lookups", "Events in doubt, by what asking for them gave.", Counters("result", |p| each(&p.lookups))),
+    MetricRow("auditrail_gaps", "Stretches of the log that no one can read any more.", Counters("reason", |p| each(&p.gaps))),
+    MetricRow("auditrail_gap_bytes", "Bytes in gaps, at least.", Counters("reason", |p| each(&p.gap_bytes))),
+    MetricRow("auditrail_output_whole", "1 while nothing of the log is known to be missing: no gap, no dead letter, no file beside the log that is not followed.", Gauge(|p| Some(p.trail().whole.into()))),
+    MetricRow("auditrail_output_whole_since_timestamp_seconds", "From here on no gap is known: the first event, or the first one after the last gap.", Seconds(|p, _| p.trail().since.map(Time::seconds))),
+    MetricRow("auditrail_output_lag_bytes", "Decompressed bytes on disk not yet acknowledged.", Gauge(|p| Some(p.lag_bytes.get()))),
+    MetricRow("auditrail_output_lag_seconds", "Age of the oldest event not yet acknowledged.", Seconds(|p, now| Some(p.lag(now).as_secs_f64()))),
+    MetricRow("auditrail_output_time_to_loss_seconds", "Until an unshipped backup is deleted, at the present write rate; absent while none waits.", Seconds(|p, _| p.time_to_loss().map(|left| left.as_secs_f64()))),
+    MetricRow("auditrail_output_last_success_timestamp_seconds", "Time of the last acknowledgement.", Seconds(|p, _| p.last_success.get().map(Time::seconds))),
+    MetricRow("auditrail_output_requests_in_flight", "Requests sent and not yet answered.", Gauge(|p| Some(p.in_flight.get()))),
+    MetricRow("auditrail_output_retrying", "1 while the output takes nothing and is tried again.", Gauge(|p| Some(matches!(p.state(), PairState::Retrying { .. }).into()))),
+    MetricRow("auditrail_output_waiting_events", "Events that the output will not take before someone mends something; others may be delivered.", Gauge(|p| Some(p.waiting()))),
+    MetricRow("auditrail_output_stopped", "1 while any event waits for someone to mend the configuration.", Gauge(|p| Some(matches!(p.state(), PairState::Stopped { .. }).into()))),
+    MetricRow("auditrail_dead_letters", "Events that the output refused for their content, kept on disk.", Gauge(|p| Some(p.dead_letters.get()))),
+    MetricRow("auditrail_dead_letter_bytes", "Bytes on disk of dead letters.", Gauge(|p| Some(p.dead_letter_bytes.get()))),
+    MetricRow("auditrail_dead_letters_damaged", "Stretches of the dead letters on disk that do not read.", Gauge(|p| Some(p.dead_letters_damaged.get()))),
+    MetricRow("auditrail_dead_letters_oldest_timestamp_seconds", "Time since which the oldest dead letter has been kept; absent while there is none.", Seconds(|p, _| p.dead_letters_oldest.get().map(Time::seconds))),
+    MetricRow("auditrail_output_request_seconds", "From the sending of a request to the end of its answer, or until it was given up.", Values::Histogram(|p| &p.requests.took)),
+    MetricRow("auditrail_output_requests", "Requests by HTTP status, or in a word why there is none.", Coded("code", |p| p.requests.by_code())),
+    MetricRow("auditrail_output_sent_bytes", "Bytes of the bodies of requests, as sent.", Counter(|p| p.requests.sent_bytes.get())),
+    MetricRow("auditrail_delivery_latency_seconds", "From event time to acknowledgement.", Values::Histogram(|p| &p.latency)),
 ];
 
 #[rustfmt::skip]
-const AGENT: &[Row<Telemetry>] = &[
-    Row("auditrail_checkpoint_errors", "Failed writes of the checkpoint.", Counter(|t| t.disk().checkpoint_errors.get())),
-    Row("auditrail_checkpoint_last_success_timestamp_seconds", "Time of the last write of the checkpoint.", Seconds(|t, _| t.disk().checkpoint_saved.get().map(Time::seconds))),
-    Row("auditrail_checkpoint_forged", "1 if a checkpoint failed authentication when the agent started.", Gauge(|t| Some(t.disk().forged().is_some().into()))),
-    Row("auditrail_state_bytes", "Bytes of all that the agent keeps in its state directory.", Gauge(|t| Some(t.disk().state_bytes.get()))),
-    Row("auditrail_config_last_reload_successful", "1 while the last reload of the configuration was accepted.", Gauge(|t| Some(t.reload().problem().is_none().into()))),
-    Row("auditrail_config_last_reload_success_timestamp_seconds", "Time of the last reload that was accepted.", Seconds(|t, _| t.reload().last_success().map(Time::seconds))),
-    Row("auditrail_memory_bound_bytes", "The most memory that the configuration allows.", Gauge(|t| Some(t.0.memory_bound.get()))),
-    Row("auditrail_disk_budget_spent", "1 while a bound of the disk budget is reached.", Gauge(|t| Some(t.disk().spent().is_some().into()))),
+const AGENT: &[MetricRow<Telemetry>] = &[
+    MetricRow("auditrail_checkpoint_errors", "Failed writes of the checkpoint.", Counter(|t| t.disk().checkpoint_errors.get())),
+    MetricRow("auditrail_checkpoint_last_success_timestamp_seconds", "Time of the last write of the checkpoint.", Seconds(|t, _| t.disk().checkpoint_saved.get().map(Time::seconds))),
+    MetricRow("auditrail_checkpoint_forged", "1 if a checkpoint failed authentication when the agent started.", Gauge(|t| Some(t.disk().forged().is_some().into()))),
+    MetricRow("auditrail_state_bytes", "Bytes of all that the agent keeps in its state directory.", Gauge(|t| Some(t.disk().state_bytes.get()))),
+    MetricRow("auditrail_config_last_reload_successful", "1 while the last reload of the configuration was accepted.", Gauge(|t| Some(t.reload().problem().is_none().into()))),
+    MetricRow("auditrail_config_last_reload_success_timestamp_seconds", "Time of the last reload that was accepted.", Seconds(|t, _| t.reload().last_success().map(Time::seconds))),
+    MetricRow("auditrail_memory_bound_bytes", "The most memory that the configuration allows.", Gauge(|t| Some(t.0.memory_bound.get()))),
+    MetricRow("auditrail_disk_budget_spent", "1 while a bound of the disk budget is reached.", Gauge(|t| Some(t.disk().spent().is_some().into()))),
 ];
 
 #[rustfmt::skip]
-const PROCESS: &[Row<Process>] = &[
-    Row("process_cpu_seconds", "User and system time.", SecondsCounted(|p| p.cpu_seconds)),
-    Row("process_start_time_seconds", "When the process began.", Seconds(|p, _| p.start_seconds)),
-    Row("process_resident_memory_bytes", "Resident memory.", Gauge(|p| p.resident_bytes)),
-    Row("process_virtual_memory_bytes", "Virtual memory.", Gauge(|p| p.virtual_bytes)),
-    Row("process_threads", "Threads.", Gauge(|p| p.threads)),
-    Row("process_open_fds", "Open file descriptors.", Gauge(|p| p.open_fds)),
-    Row("process_max_fds", "Limit of open file descriptors.", Gauge(|p| p.max_fds)),
+const PROCESS: &[MetricRow<Process>] = &[
+    MetricRow("process_cpu_seconds", "User and system time.", SecondsCounted(|p| p.cpu_seconds)),
+    MetricRow("process_start_time_seconds", "When the process began.", Seconds(|p, _| p.start_seconds)),
+    MetricRow("process_resident_memory_bytes", "Resident memory.", Gauge(|p| p.resident_bytes)),
+    MetricRow("process_virtual_memory_bytes", "Virtual memory.", Gauge(|p| p.virtual_bytes)),
+    MetricRow("process_threads", "Threads.", Gauge(|p| p.threads)),
+    MetricRow("process_open_fds", "Open file descriptors.", Gauge(|p| p.open_fds)),
+    MetricRow("process_max_fds", "Limit of open file descriptors.", Gauge(|p| p.max_fds)),
 ];
 
 impl Telemetry {
@@ -114,19 +114,19 @@ impl Telemetry {
         rows(&mut to, AGENT, &[(vec![], self)], now);
         // A gauge, not an `info`: the older text format has no such type.
         let version = vec![("version", self.0.identity.version.into())];
-        to.family("auditrail_build_info", "1; the label says what runs here.", Kind::Gauge)
+        to.family("auditrail_build_info", "1; the label says what runs here.", MetricKind::Gauge)
             .value(&version, Number::Whole(1));
         rows(&mut to, PROCESS, &[(vec![], &Process::read(self.0.process_started))], now);
         to.finish()
     }
 }
 
-fn rows<T>(to: &mut Exposition, rows: &[Row<T>], all: &[(Labels<'_>, &T)], now: Time) {
-    for Row(name, help, values) in rows {
+fn rows<T>(to: &mut Exposition, rows: &[MetricRow<T>], all: &[(Labels<'_>, &T)], now: Time) {
+    for MetricRow(name, help, values) in rows {
         let kind = match values {
-            Counter(_) | Counters(..) | Coded(..) | SecondsCounted(_) => Kind::Counter,
-            Gauge(_) | Gauges(..) | Seconds(_) => Kind::Gauge,
-            Values::Histogram(_) => Kind::Histogram,
+            Counter(_) | Counters(..) | Coded(..) | SecondsCounted(_) => MetricKind::Counter,
+            Gauge(_) | Gauges(..) | Seconds(_) => MetricKind::Gauge,
+            Values::Histogram(_) => MetricKind::Histogram,
         };
         let mut family = to.family(name, help, kind);
         for (labels, of) in all {

@@ -39,7 +39,7 @@ pub(crate) use health::{Check, Heartbeat};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
 pub(crate) use log_limiter::LogLimiter;
 pub(crate) use pair::{
-    Action, Cursor, EventResult, LookupResult, PairState, PairStats, RetryReason,
+    Action, DeliveredUpTo, EventResult, LookupResult, PairState, PairStats, RetryReason,
 };
 pub(crate) use requests::Outcome;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
@@ -70,7 +70,7 @@ struct Shared {
     pairs: Mutex<Vec<Arc<PairStats>>>,
     disk: DiskStats,
     /// In bytes; see [`Telemetry::set_memory_bound`].
-    memory_bound: number::Level,
+    memory_bound: number::GaugeValue,
     reload: reload::ReloadStats,
     hearts: health::Hearts,
 }
@@ -84,7 +84,7 @@ impl Telemetry {
             inputs: Mutex::default(),
             pairs: Mutex::default(),
             disk: DiskStats::default(),
-            memory_bound: number::Level::default(),
+            memory_bound: number::GaugeValue::default(),
             reload: reload::ReloadStats::default(),
             hearts: health::Hearts::new(),
         }))

@@ -41,9 +41,9 @@ pub(super) use labels;
 
 /// A counter: it only grows.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct CounterValue(AtomicU64);
 
-impl Count {
+impl CounterValue {
     pub(crate) fn inc(&self) {
         self.add(1);
     }
@@ -59,9 +59,9 @@ impl Count {
 
 /// A gauge: it goes up and down, never below zero.
 #[derive(Debug, Default)]
-pub(crate) struct Level(AtomicU64);
+pub(crate) struct GaugeValue(AtomicU64);
 
-impl Level {
+impl GaugeValue {
     pub(crate) const fn of(n: u64) -> Self {
         Self(AtomicU64::new(n))
     }
@@ -95,18 +95,18 @@ impl Stamp {
     }
 }
 
-/// One [`Count`] for each member of a closed set.
+/// One [`CounterValue`] for each member of a closed set.
 #[derive(Debug)]
-pub(crate) struct Counts<L>(Box<[Count]>, PhantomData<L>);
+pub(crate) struct Counts<L>(Box<[CounterValue]>, PhantomData<L>);
 
 impl<L: Label> Default for Counts<L> {
     fn default() -> Self {
-        Self(L::ALL.iter().map(|_| Count::default()).collect(), PhantomData)
+        Self(L::ALL.iter().map(|_| CounterValue::default()).collect(), PhantomData)
     }
 }
 
 impl<L: Label> Counts<L> {
-    pub(crate) fn of(&self, label: L) -> &Count {
+    pub(crate) fn of(&self, label: L) -> &CounterValue {
         &self.0[label.index()]
     }
 }
@@ -117,14 +117,14 @@ pub(crate) struct Histogram {
     /// Upper bounds in seconds, in order.
     bounds: &'static [f64],
     /// Own count of each bucket, not cumulative; the last one is for observations above every bound.
-    buckets: Box<[Count]>,
-    sum_micros: Count,
+    buckets: Box<[CounterValue]>,
+    sum_micros: CounterValue,
 }
 
 impl Histogram {
     pub(super) fn new(bounds: &'static [f64]) -> Self {
-        let buckets = (0..=bounds.len()).map(|_| Count::default()).collect();
-        Self { bounds, buckets, sum_micros: Count::default() }
+        let buckets = (0..=bounds.len()).map(|_| CounterValue::default()).collect();
+        Self { bounds, buckets, sum_micros: CounterValue::default() }
     }
 
     pub(crate) fn observe(&self, took: Duration) {
@@ -136,7 +136,7 @@ impl Histogram {
     /// Upper bound and own count of each bucket, and the sum in seconds.
     pub(crate) fn read(&self) -> (Vec<(f64, u64)>, f64) {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
-        let buckets = bounds.zip(self.buckets.iter().map(Count::get)).collect();
+        let buckets = bounds.zip(self.buckets.iter().map(CounterValue::get)).collect();
         (buckets, Duration::from_micros(self.sum_micros.get()).as_secs_f64())
     }
 }

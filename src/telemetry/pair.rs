@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::human;
 use super::input::{GapReason, InputStats};
-use super::number::{Counts, Histogram, Label as _, Level, Stamp, labels};
+use super::number::{Counts, GaugeValue, Histogram, Label as _, Stamp, labels};
 use super::requests::Requests;
 use super::time::Time;
 use super::trail::{GapSeen, Trail, TrailStats};
@@ -102,7 +102,7 @@ pub(crate) enum PairState {
 
 /// The position in an input up to which an output has acknowledged everything.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Cursor {
+pub(crate) struct DeliveredUpTo {
     /// The fingerprint of the generation.
     pub(crate) generation: [u8; 16],
     /// Name of the file that holds the generation, if known.
@@ -127,32 +127,32 @@ pub(crate) struct PairStats {
     pub(super) gap_bytes: Counts<GapReason>,
     pub(super) trail: TrailStats,
     /// The lag: decompressed bytes on disk that are not acknowledged.
-    pub(crate) lag_bytes: Level,
+    pub(crate) lag_bytes: GaugeValue,
     /// Event time of the oldest event that is not acknowledged.
     pub(crate) oldest_pending: Stamp,
     pub(crate) last_success: Stamp,
     /// In seconds; [`u64::MAX`]: no backup is at risk.
-    time_to_loss: Level,
+    time_to_loss: GaugeValue,
     /// Time from event to acknowledgement.
     pub(crate) latency: Histogram,
     pub(crate) requests: Requests,
-    pub(crate) in_flight: Level,
+    pub(crate) in_flight: GaugeValue,
     /// Dead letters: their number, their bytes on disk, and how many stretches of them are damaged.
-    pub(crate) dead_letters: Level,
-    pub(crate) dead_letter_bytes: Level,
-    pub(crate) dead_letters_damaged: Level,
+    pub(crate) dead_letters: GaugeValue,
+    pub(crate) dead_letter_bytes: GaugeValue,
+    pub(crate) dead_letters_damaged: GaugeValue,
     /// When the oldest dead letter was first refused.
     pub(super) dead_letters_oldest: Stamp,
     /// These locks are taken once per request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
     /// Events that the output refuses for a reason that the operator has to fix, while it may accept others.
-    waiting: Mutex<Waiting>,
-    cursor: Mutex<Option<Cursor>>,
+    waiting: Mutex<WaitingEvents>,
+    cursor: Mutex<Option<DeliveredUpTo>>,
 }
 
 /// The number of events that wait for the operator, and why the first of them does.
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaitingEvents {
     events: u64,
     why: Option<(Time, String, String)>,
 }
@@ -170,16 +170,16 @@ impl PairStats {
             gaps: Counts::default(),
             gap_bytes: Counts::default(),
             trail: TrailStats::default(),
-            lag_bytes: Level::default(),
+            lag_bytes: GaugeValue::default(),
             oldest_pending: Stamp::default(),
             last_success: Stamp::default(),
-            time_to_loss: Level::of(u64::MAX),
+            time_to_loss: GaugeValue::of(u64::MAX),
             latency: Histogram::new(&LATENCY),
             requests: Requests::default(),
-            in_flight: Level::default(),
-            dead_letters: Level::default(),
-            dead_letter_bytes: Level::default(),
-            dead_letters_damaged: Level::default(),
+            in_flight: GaugeValue::default(),
+            dead_letters: GaugeValue::default(),
+            dead_letter_bytes: GaugeValue::default(),
+            dead_letters_damaged: GaugeValue::default(),
             dead_letters_oldest: Stamp::default(),
             state: Mutex::default(),
             waiting: Mutex::default(),
@@ -268,7 +268,7 @@ impl PairStats {
         let why = why.map(|(since, answer, hint)| {
             (since, human::line(answer, ANSWER_MAX), human::line(hint, ANSWER_MAX))
         });
-        *held(&self.waiting) = Waiting { events, why };
+        *held(&self.waiting) = WaitingEvents { events, why };
     }
 
     /// Number of events that wait for the operator.
@@ -280,8 +280,8 @@ impl PairStats {
     pub(crate) fn state(&self) -> PairState {
         let state = held(&self.state).clone();
         match (&state, &*held(&self.waiting)) {
-            (PairState::Draining, _) | (_, Waiting { why: None, .. }) => state,
-            (_, Waiting { events, why: Some((since, answer, hint)) }) => PairState::Stopped {
+            (PairState::Draining, _) | (_, WaitingEvents { why: None, .. }) => state,
+            (_, WaitingEvents { events, why: Some((since, answer, hint)) }) => PairState::Stopped {
                 since: *since,
                 answer: answer.clone(),
                 hint: match events {
@@ -292,7 +292,7 @@ impl PairStats {
         }
     }
 
-    pub(crate) fn set_cursor(&self, cursor: Cursor) {
+    pub(crate) fn set_cursor(&self, cursor: DeliveredUpTo) {
         *held(&self.cursor) = Some(cursor);
     }
 
@@ -303,7 +303,7 @@ impl PairStats {
         }
     }
 
-    pub(crate) fn cursor(&self) -> Option<Cursor> {
+    pub(crate) fn cursor(&self) -> Option<DeliveredUpTo> {
         held(&self.cursor).clone()
     }
 

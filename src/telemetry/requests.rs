@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::number::{Count, Counts, Histogram, Label, labels};
+use super::number::{CounterValue, Counts, Histogram, Label, labels};
 
 labels! {
     /// The result of a request without an HTTP status.
@@ -33,8 +33,8 @@ const BOUNDS: [f64; 14] =
 #[derive(Debug)]
 pub(crate) struct Requests {
     pub(super) took: Histogram,
-    pub(super) sent_bytes: Count,
-    statuses: Box<[Count]>,
+    pub(super) sent_bytes: CounterValue,
+    statuses: Box<[CounterValue]>,
     outcomes: Counts<Outcome>,
 }
 
@@ -42,8 +42,8 @@ impl Default for Requests {
     fn default() -> Self {
         Self {
             took: Histogram::new(&BOUNDS),
-            sent_bytes: Count::default(),
-            statuses: STATUSES.map(|_| Count::default()).collect(),
+            sent_bytes: CounterValue::default(),
+            statuses: STATUSES.map(|_| CounterValue::default()).collect(),
             outcomes: Counts::default(),
         }
     }

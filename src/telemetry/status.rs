@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::number::{Counts, Label};
 use super::{
-    Cursor, EventResult, GapReason, GapSeen, InputFinding, InputState, InputStats, LookupResult,
-    PairState, PairStats, RetryReason, Telemetry, Time, Trail, Watch,
+    DeliveredUpTo, EventResult, GapReason, GapSeen, InputFinding, InputState, InputStats,
+    LookupResult, PairState, PairStats, RetryReason, Telemetry, Time, Trail, Watch,
 };
 
 /// The status at one time. Counts are since the process started, those of gaps since the state directory was created.
@@ -228,8 +228,8 @@ impl PairView {
     }
 }
 
-impl From<Cursor> for CursorView {
-    fn from(cursor: Cursor) -> Self {
+impl From<DeliveredUpTo> for CursorView {
+    fn from(cursor: DeliveredUpTo) -> Self {
         Self {
             generation: format!("{:032x}", u128::from_be_bytes(cursor.generation)),
             file: cursor.file.map(|file| file.as_ref().into()),

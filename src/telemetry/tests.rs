@@ -45,7 +45,7 @@ pub(crate) fn busy() -> Telemetry {
     loki.latency.observe(Duration::from_millis(180));
     loki.requests.answered(204, Duration::from_millis(12), 65_536);
     loki.lookups.of(LookupResult::Found).inc();
-    loki.set_cursor(Cursor {
+    loki.set_cursor(DeliveredUpTo {
         generation: [0xa7; 16],
         file: Some("audit.log".into()),
         offset: 48_211_033,
@@ -64,7 +64,7 @@ pub(crate) fn busy() -> Telemetry {
     search.set_time_to_loss(Some(Duration::from_mins(90)));
     search.begins(at(-7_200));
     search.retrying(at(-65), RetryReason::Connect, "connection refused by 10.0.0.7:9200");
-    search.set_cursor(Cursor {
+    search.set_cursor(DeliveredUpTo {
         generation: [0x3c; 16],
         file: Some("audit-2025-11-21T07-40-00.000.log.gz".into()),
         offset: 9_000,

@@ -46,18 +46,18 @@ pub(super) fn each_metadata(
 ) {
     let Some(bytes) = line.get(body.range()) else { return };
     let Some(last) = needle.find_iter(bytes).last() else { return };
-    let mut walk = Walk { line, last: body.start as usize + last, each: &mut each };
+    let mut walk = ManagedFieldsWalk { line, last: body.start as usize + last, each: &mut each };
     walk.object(body.start as usize, true);
 }
 
 /// A walk through a body. Each method returns the end of a value, or `None` once nothing more can be found.
-struct Walk<'a, 'e> {
+struct ManagedFieldsWalk<'a, 'e> {
     line: &'a [u8],
     last: usize,
     each: &'e mut dyn FnMut(Member<'_>, usize),
 }
 
-impl Walk<'_, '_> {
+impl ManagedFieldsWalk<'_, '_> {
     /// Walks an object of the API. Only the top object may be a list or Table.
     fn object(&mut self, from: usize, top: bool) -> Option<usize> {
         let line = self.line;

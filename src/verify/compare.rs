@@ -10,7 +10,7 @@ use std::io;
 use super::coverage::Coverage;
 use super::expect::Expect;
 use super::findings::{Fault, Findings, Taking};
-use super::log::{Entry, SIZE as ENTRY, Sides, number};
+use super::log::{DiskEvent, SIZE as ENTRY, Sides, number};
 use super::remote::{Store, StoreError};
 use super::sort::{Iter, Room, Sorter};
 use crate::event::Fingerprint;
@@ -56,7 +56,7 @@ pub(super) async fn compare(
 /// The entries of the log, with a look-ahead of one.
 struct Ahead<'a> {
     iter: Iter<'a, ENTRY>,
-    next: Option<Entry>,
+    next: Option<DiskEvent>,
 }
 
 impl<'a> Ahead<'a> {
@@ -66,14 +66,15 @@ impl<'a> Ahead<'a> {
         Ok(ahead)
     }
 
-    fn step(&mut self) -> io::Result<Option<Entry>> {
-        let next = self.iter.next()?.map(|bytes| Entry::from_bytes(&bytes));
+    fn step(&mut self) -> io::Result<Option<DiskEvent>> {
+        let next = self.iter.next()?.map(|bytes| DiskEvent::from_bytes(&bytes));
         Ok(std::mem::replace(&mut self.next, next))
     }
 
     /// The next entry, if it belongs to this event.
-    fn of(&mut self, millis: i64, identity: Fingerprint) -> io::Result<Option<Entry>> {
-        let is_it = |entry: &Entry| entry.millis == millis && entry.likeness.identity == identity;
+    fn of(&mut self, millis: i64, identity: Fingerprint) -> io::Result<Option<DiskEvent>> {
+        let is_it =
+            |entry: &DiskEvent| entry.millis == millis && entry.likeness.identity == identity;
         if self.next.as_ref().is_some_and(is_it) { self.step() } else { Ok(None) }
     }
 }
@@ -86,12 +87,12 @@ const COPY: usize = 16 + 8 + 1 + 1 + 8;
 struct Copy {
     identity: Fingerprint,
     place: u64,
-    kind: Kind,
+    kind: StoredKind,
     content: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
+enum StoredKind {
     /// It belongs to a file that was read, as far as its time and its id tell.
     Ours = 0,
     Elsewhere = 1,
@@ -101,9 +102,9 @@ enum Kind {
 impl Copy {
     fn new(stored: &Stored, coverage: &Coverage) -> Self {
         let kind = match stored.gap {
-            true => Kind::Gap,
-            false if coverage.covers(stored.millis, stored.generation) => Kind::Ours,
-            false => Kind::Elsewhere,
+            true => StoredKind::Gap,
+            false if coverage.covers(stored.millis, stored.generation) => StoredKind::Ours,
+            false => StoredKind::Elsewhere,
         };
         let Stored { identity, place, content, .. } = *stored;
         Self { identity, place, kind, content }
@@ -125,9 +126,9 @@ impl Copy {
         let mut take = |bytes| number(&mut rest, bytes);
         let place = take(8);
         let kind = match take(1) {
-            0 => Kind::Ours,
-            1 => Kind::Elsewhere,
-            _ => Kind::Gap,
+            0 => StoredKind::Ours,
+            1 => StoredKind::Elsewhere,
+            _ => StoredKind::Gap,
         };
         let known = take(1) == 1;
         let content = take(8);
@@ -176,7 +177,7 @@ impl Moment<'_, '_> {
         while let Some(copy) = self.next.filter(|copy| copy.identity == identity) {
             self.next = self.copy(Some(copy))?;
             match copy.kind {
-                Kind::Gap => taking.beside.gaps += 1,
+                StoredKind::Gap => taking.beside.gaps += 1,
                 kind => copies.take(copy.content, kind),
             }
         }
@@ -213,7 +214,7 @@ impl Moment<'_, '_> {
     /// found.
     fn pair(
         &self,
-        entries: Vec<Entry>,
+        entries: Vec<DiskEvent>,
         copies: &mut Copies,
         taking: &mut Taking,
     ) -> io::Result<Vec<(u64, u32)>> {
@@ -243,11 +244,11 @@ impl Moment<'_, '_> {
     }
 
     /// Whether the store shows this entry and another, equal one as a single event.
-    fn is_shown(&self, shown: &[(u64, u32)], entry: &Entry) -> bool {
+    fn is_shown(&self, shown: &[(u64, u32)], entry: &DiskEvent) -> bool {
         self.hides_repeats && shown.contains(&(entry.likeness.content, entry.nanos))
     }
 
-    fn there(&self, entry: &Entry, taking: &mut Taking) {
+    fn there(&self, entry: &DiskEvent, taking: &mut Taking) {
         match entry.expect {
             Expect::Stored => {
                 let tally = taking.hour(self.millis);
@@ -259,7 +260,7 @@ impl Moment<'_, '_> {
         }
     }
 
-    fn absent(&self, entry: &Entry, taking: &mut Taking) -> io::Result<()> {
+    fn absent(&self, entry: &DiskEvent, taking: &mut Taking) -> io::Result<()> {
         match entry.expect {
             Expect::Stored => {
                 let tally = taking.hour(self.millis);
@@ -278,23 +279,23 @@ impl Moment<'_, '_> {
 /// The copies of one event in the store that are not matched with an entry yet.
 #[derive(Debug, Default)]
 struct Copies {
-    looked_at: Vec<(Option<u64>, Kind)>,
+    looked_at: Vec<(Option<u64>, StoredKind)>,
     /// Number of copies beyond those, by kind.
     ours: u64,
     elsewhere: u64,
 }
 
 impl Copies {
-    fn take(&mut self, content: Option<u64>, kind: Kind) {
+    fn take(&mut self, content: Option<u64>, kind: StoredKind) {
         if self.looked_at.len() < COPIES {
             self.looked_at.push((content, kind));
         } else {
-            *if kind == Kind::Ours { &mut self.ours } else { &mut self.elsewhere } += 1;
+            *if kind == StoredKind::Ours { &mut self.ours } else { &mut self.elsewhere } += 1;
         }
     }
 
     /// Removes a copy whose content matches the entry's, in the usual or in the fallback form.
-    fn like(&mut self, entry: &Entry) -> bool {
+    fn like(&mut self, entry: &DiskEvent) -> bool {
         let likeness = entry.likeness;
         let is_like = |content: Option<u64>| {
             content
@@ -320,7 +321,7 @@ impl Copies {
 
     /// Number of unmatched copies: ours, and elsewhere.
     fn left(&self) -> (u64, u64) {
-        let ours = self.looked_at.iter().filter(|(_, kind)| *kind == Kind::Ours).count();
+        let ours = self.looked_at.iter().filter(|(_, kind)| *kind == StoredKind::Ours).count();
         let elsewhere = self.looked_at.len() - ours;
         (self.ours + ours as u64, self.elsewhere + elsewhere as u64)
     }

@@ -19,9 +19,9 @@ fn identity(which: u8) -> Fingerprint {
     Fingerprint([which; 16])
 }
 
-fn entry(at: usize, (millis, which, content): Event, expect: Expect) -> Entry {
+fn entry(at: usize, (millis, which, content): Event, expect: Expect) -> DiskEvent {
     let content = u64::from(content);
-    Entry {
+    DiskEvent {
         millis,
         likeness: crate::output::EventIdentity {
             identity: identity(which),

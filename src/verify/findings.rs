@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::{AddAssign, Range};
 
-use super::log::{Entry, Generation, number};
+use super::log::{DiskEvent, Generation, number};
 use super::sort::{Iter, Room, Sorted, Sorter};
 use crate::event::{Fingerprint, Nanos};
 use crate::output::MILLI;
@@ -105,8 +105,8 @@ impl Taking {
 
     /// # Errors
     /// If there is no room to store it.
-    pub(super) fn note(&mut self, fault: Fault, entry: &Entry) -> io::Result<()> {
-        let Entry { millis, nanos, generation, offset, length, .. } = *entry;
+    pub(super) fn note(&mut self, fault: Fault, entry: &DiskEvent) -> io::Result<()> {
+        let DiskEvent { millis, nanos, generation, offset, length, .. } = *entry;
         let time = millis.saturating_mul(MILLI).saturating_add(nanos.into());
         self.noted.push(Noted { fault, generation, offset, length, time }.to_bytes())
     }

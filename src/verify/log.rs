@@ -9,7 +9,7 @@ use super::sort::{Room, Sorted, Sorter};
 use crate::event::{Batch, Fingerprint};
 use crate::output::{Digest, EventIdentity, MILLI, Output};
 
-/// Bytes of an [`Entry`] in its sortable form.
+/// Bytes of an [`DiskEvent`] in its sortable form.
 pub(super) const SIZE: usize = 60;
 /// Hours in a row without an event that are still queried, to find extra events there. A longer silence is not.
 const SILENCE: i64 = 7 * 24;
@@ -17,7 +17,7 @@ const HOUR: i64 = 3_600_000;
 
 /// One event on disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct DiskEvent {
     /// Milliseconds since 1970.
     pub(super) millis: i64,
     pub(super) likeness: EventIdentity,
@@ -134,12 +134,12 @@ impl<'a> Log<'a> {
         })
     }
 
-    fn entries(&self, generation: u32, batch: &Batch) -> Vec<Entry> {
+    fn entries(&self, generation: u32, batch: &Batch) -> Vec<DiskEvent> {
         let mut entries = Vec::with_capacity(batch.events.len());
         for (index, event) in batch.events.iter().enumerate() {
             let Some(likeness) = self.output.likeness(batch, index, self.digest) else { continue };
             let next = batch.events.get(index + 1).map_or(batch.end, |next| next.offset);
-            entries.push(Entry {
+            entries.push(DiskEvent {
                 millis: event.time.div_euclid(MILLI),
                 likeness,
                 expect: self.delivered.expect(batch.position(index), event.time),
@@ -152,7 +152,7 @@ impl<'a> Log<'a> {
         entries
     }
 
-    fn push(&mut self, entry: Entry) -> io::Result<()> {
+    fn push(&mut self, entry: DiskEvent) -> io::Result<()> {
         let Stretch { since, until } = self.range;
         let at = entry.millis;
         if at < since || at >= until {
@@ -204,7 +204,7 @@ fn stretches(hours: &BTreeSet<i64>, span: Option<(i64, i64)>) -> Vec<Stretch> {
     joined.into_iter().map(within).collect()
 }
 
-impl Entry {
+impl DiskEvent {
     /// Sorts by time, then by identity, then events that must be in the store first.
     pub(super) fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_entry_reads_back_and_is_sorted_by_time_first() {
-        let entry = |millis, expect| Entry {
+        let entry = |millis, expect| DiskEvent {
             millis,
             likeness: EventIdentity {
                 identity: Fingerprint([9; 16]),
@@ -279,9 +279,9 @@ mod tests {
             entry(0, Expect::Pending),
             entry(1 << 42, Expect::Refused),
         ];
-        let bytes = all.map(Entry::to_bytes);
+        let bytes = all.map(DiskEvent::to_bytes);
         assert!(bytes.is_sorted());
-        assert_eq!(bytes.map(|bytes| Entry::from_bytes(&bytes)), all);
+        assert_eq!(bytes.map(|bytes| DiskEvent::from_bytes(&bytes)), all);
     }
 
     #[test]

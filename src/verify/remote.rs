@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::log::Stretch;
 use crate::event::Nanos;
-use crate::output::{Digest, MILLI, Output, Reason, ScanPage, Stored, Walk};
+use crate::output::{Digest, MILLI, Output, Reason, ScanCursor, ScanPage, Stored};
 
 /// How long to retry while the store answers with errors, and while nobody accepts connections.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -25,13 +25,13 @@ pub(crate) enum StoreError {
 
 /// The store's events, merged over all scopes.
 pub(super) struct Store<'a> {
-    asked: Option<Asked<'a>>,
+    asked: Option<RemoteQuery<'a>>,
     scopes: Vec<Scope>,
 }
 
 /// The output to query, and the parameters of the query.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct RemoteQuery<'a> {
     output: &'a Output,
     digest: &'a Digest,
     stretches: &'a [Stretch],
@@ -40,7 +40,7 @@ struct Asked<'a> {
 
 struct Scope {
     name: String,
-    walk: Walk,
+    walk: ScanCursor,
     /// Index of the time range that is being queried.
     stretch: usize,
     ready: VecDeque<Stored>,
@@ -58,10 +58,16 @@ impl<'a> Store<'a> {
         let scope = |name: &String| {
             let (from, until) = stretches.first().map_or((0, 0), nanos);
             let (stretch, ready, done) = (0, VecDeque::new(), stretches.is_empty());
-            Scope { name: name.clone(), walk: Walk::new(from, until, usual), stretch, ready, done }
+            Scope {
+                name: name.clone(),
+                walk: ScanCursor::new(from, until, usual),
+                stretch,
+                ready,
+                done,
+            }
         };
         let scopes = scopes.iter().map(scope).collect();
-        Self { asked: Some(Asked { output, digest, stretches, patience: PATIENCE }), scopes }
+        Self { asked: Some(RemoteQuery { output, digest, stretches, patience: PATIENCE }), scopes }
     }
 
     /// The same with less patience.
@@ -76,7 +82,7 @@ impl<'a> Store<'a> {
     pub(super) fn holding(all: Vec<Stored>) -> Store<'static> {
         let scope = Scope {
             name: String::new(),
-            walk: Walk::new(0, 0, 1),
+            walk: ScanCursor::new(0, 0, 1),
             stretch: 0,
             ready: all.into(),
             done: true,
@@ -113,8 +119,8 @@ fn nanos(stretch: &Stretch) -> (Nanos, Nanos) {
 }
 
 /// Fetches pages until the next event of a scope is buffered, or the scope has no more. Retries with back-off.
-async fn fill(scope: &mut Scope, asked: Option<Asked<'_>>) -> Result<(), StoreError> {
-    let Some(Asked { output, digest, stretches, patience }) = asked else { return Ok(()) };
+async fn fill(scope: &mut Scope, asked: Option<RemoteQuery<'_>>) -> Result<(), StoreError> {
+    let Some(RemoteQuery { output, digest, stretches, patience }) = asked else { return Ok(()) };
     let (mut wait, mut since) = (SHORTEST.min(patience / 4), Instant::now());
     while scope.ready.is_empty() && !scope.done {
         match output.scan(&scope.name, &mut scope.walk, digest).await {

@@ -26,13 +26,13 @@ const LIMIT: Duration = Duration::from_mins(3);
 
 /// Keeps every file that a folder ever shows open: what the server deletes stays to be counted. It makes no links, for those
 /// would show on the files.
-struct CheckpointWriter {
+struct LogKeeper {
     kept: Arc<Mutex<HashMap<u64, File>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl CheckpointWriter {
+impl LogKeeper {
     fn watch(folder: &Path) -> Self {
         let kept = Arc::new(Mutex::new(HashMap::new()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -69,7 +69,7 @@ impl CheckpointWriter {
     }
 }
 
-impl Drop for CheckpointWriter {
+impl Drop for LogKeeper {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -92,7 +92,7 @@ fn what_the_stores_hold_and_what_the_gaps_say_is_all_that_the_api_server_counts(
     }
     let (loki, elastic) = (Loki::raised(), Elastic::users_or_shared());
     let dir = TempDir::new().unwrap();
-    let mut cluster = ApiServer::keeping(2, CheckpointWriter::watch);
+    let mut cluster = ApiServer::keeping(2, LogKeeper::watch);
     let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-accounting");
     let (job, selector) = loki::job("accounting");
     let config = tables::input("apiserver", &cluster.0.audit_log())

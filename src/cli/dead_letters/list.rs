@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Selector, pair_matches, say};
 use crate::cli::ExitCode;
 use crate::config::Config;
-use crate::dead_letters::{self, DeadLetter, Found, StoredDeadLetter};
+use crate::dead_letters::{self, DeadLetter, StoredDeadLetter, StoredPair};
 use crate::event::RecordKind;
 use crate::telemetry::human;
 
@@ -48,11 +48,11 @@ pub(super) fn list(config: &Config, which: &Selector, json: bool) -> anyhow::Res
     Ok(ExitCode::Done)
 }
 
-fn has(found: &Found, id: &str) -> bool {
+fn has(found: &StoredPair, id: &str) -> bool {
     found.letters.iter().any(|(letter, _)| letter.id == id)
 }
 
-fn table(all: &[Found]) -> String {
+fn table(all: &[StoredPair]) -> String {
     let mut rows =
         vec![["ID", "EVENT TIME", "INPUT", "OUTPUT", "SIZE", "ANSWER"].map(String::from)];
     for found in all {
@@ -82,7 +82,7 @@ fn table(all: &[Found]) -> String {
 }
 
 /// For people: the facts about it, an empty line, and the event as it was.
-fn whole(found: &Found, StoredDeadLetter { letter, line }: &StoredDeadLetter) -> Vec<u8> {
+fn whole(found: &StoredPair, StoredDeadLetter { letter, line }: &StoredDeadLetter) -> Vec<u8> {
     let DeadLetter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
     let since = letter.since();
     let whole = match whole {
@@ -107,7 +107,7 @@ fn whole(found: &Found, StoredDeadLetter { letter, line }: &StoredDeadLetter) ->
     text
 }
 
-fn as_json(found: &Found, StoredDeadLetter { letter, line }: &StoredDeadLetter) -> Vec<u8> {
+fn as_json(found: &StoredPair, StoredDeadLetter { letter, line }: &StoredDeadLetter) -> Vec<u8> {
     let DeadLetter { id, generation, offset, whole, time, refused, answer, scope, .. } = letter;
     let mut value = serde_json::json!({
         "id": id, "input": found.input, "output": found.output, "generation": generation, "offset": offset, "whole": whole,

@@ -34,7 +34,7 @@ use crate::event::Key;
 use crate::input::Listed;
 use crate::pipeline::Ranges;
 use crate::telemetry::Telemetry;
-use plan::Plan;
+use plan::ReplayPlan;
 pub(super) use plan::refuse_foreign;
 use shard::Shard;
 use ship::Shipped;
@@ -99,7 +99,7 @@ struct Job {
     store: Arc<Store>,
     loaded: Loaded,
     telemetry: Telemetry,
-    plan: Plan,
+    plan: ReplayPlan,
     /// Ship even to outputs that cannot be queried (at least once, duplicates possible).
     at_least_once: bool,
     /// True as soon as the replay shall stop.
@@ -196,7 +196,7 @@ impl Job {
         let loaded = Store::load(store.directory())?;
         let telemetry = parts::telemetry(&config, &node);
         let outputs = config.outputs.clone();
-        let plan = Plan::new(arguments, only);
+        let plan = ReplayPlan::new(arguments, only);
         Ok(Self {
             config,
             input,

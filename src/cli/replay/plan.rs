@@ -19,7 +19,7 @@ use crate::pipeline::{Ranges, Selection, Span};
 use crate::server;
 
 /// Which files to ship, and which of their events.
-pub(super) struct Plan {
+pub(super) struct ReplayPlan {
     paths: Vec<PathBuf>,
     shard: Option<Shard>,
     selection: Selection,
@@ -120,7 +120,7 @@ pub(super) fn forget(store: &Store) {
     }
 }
 
-impl Plan {
+impl ReplayPlan {
     pub(super) fn new(arguments: &Arguments, only: Option<Ranges>) -> Self {
         let paths = arguments.paths.iter().filter(|path| path.as_os_str() != STDIN);
         let selection = Selection {

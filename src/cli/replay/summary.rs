@@ -10,7 +10,7 @@ use crate::cli::ExitCode;
 use crate::config::{self, OutputKind};
 use crate::event::Progress;
 use crate::input::Listed;
-use crate::pipeline::Count;
+use crate::pipeline::EventCount;
 use crate::server;
 use crate::telemetry::human;
 
@@ -20,7 +20,7 @@ const TITLES: [&str; 7] =
 /// The result of all rounds.
 #[derive(Default)]
 pub(super) struct Summary {
-    rows: Vec<Row>,
+    rows: Vec<ReportRow>,
     unclean: bool,
     reader_gone: bool,
     /// Dead letters that are kept, of this run and of earlier ones.
@@ -28,31 +28,31 @@ pub(super) struct Summary {
 }
 
 /// One file at one output.
-struct Row {
+struct ReportRow {
     output: String,
     file: String,
-    count: Count,
-    state: State,
+    count: EventCount,
+    state: FileState,
     /// Names of files that are equal to this one or to its beginning.
     copies: Vec<Arc<str>>,
     /// Its events were looked up by their content.
     by_content: bool,
 }
 
-impl Row {
+impl ReportRow {
     /// Its own line, and one for each copy, of which nothing was sent.
     fn lines(&self) -> Vec<[String; 7]> {
         let mut lines = vec![line(&self.file, self.count, self.state.text())];
         let of = human::line(&self.file, 80);
         lines.extend(self.copies.iter().map(|copy| {
-            line(copy, Count::default(), &format!("a copy of {of}, or of its beginning"))
+            line(copy, EventCount::default(), &format!("a copy of {of}, or of its beginning"))
         }));
         lines
     }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
+enum FileState {
     Done,
     /// An earlier run of the same command has shipped it.
     Earlier,
@@ -63,7 +63,7 @@ enum State {
     Unfinished,
 }
 
-impl State {
+impl FileState {
     fn of(file: &Listed, reached: Option<&Progress>, earlier: bool, gaps: u64) -> Self {
         let complete = reached.is_some_and(|progress| progress.complete);
         let read = reached.is_some_and(|progress| progress.offset > 0);
@@ -97,11 +97,11 @@ impl Summary {
             for file in &one.files {
                 let (fingerprint, count) = (file.fingerprint(), one.counts.of(file.fingerprint()));
                 let earlier = one.earlier.contains(&fingerprint);
-                self.rows.push(Row {
+                self.rows.push(ReportRow {
                     output: one.output.to_string(),
                     file: file.name().to_string(),
                     count,
-                    state: State::of(file, one.reached.get(&fingerprint), earlier, count.gaps),
+                    state: FileState::of(file, one.reached.get(&fingerprint), earlier, count.gaps),
                     by_content: file.by_content(),
                     copies: file.copies.clone(),
                 });
@@ -111,7 +111,8 @@ impl Summary {
 
     /// `stopped`: a signal stopped it before it was done.
     pub(super) fn code(&self, stopped: bool) -> ExitCode {
-        let undone = |row: &Row| matches!(row.state, State::Unfinished | State::Damaged);
+        let undone =
+            |row: &ReportRow| matches!(row.state, FileState::Unfinished | FileState::Damaged);
         if stopped || self.unclean || self.rows.iter().any(undone) {
             return ExitCode::Failed;
         }
@@ -146,7 +147,7 @@ impl Summary {
             }
             // Writing to a String cannot fail.
             let _ = write!(text, "outputs.{}", output.name);
-            let total = rows.iter().fold(Count::default(), |sum, row| plus(sum, row.count));
+            let total = rows.iter().fold(EventCount::default(), |sum, row| plus(sum, row.count));
             let mut lines: Vec<_> = rows.iter().flat_map(|row| row.lines()).collect();
             if rows.len() > 1 {
                 lines.push(line(&format!("{} files", human::count(rows.len() as u64)), total, ""));
@@ -162,7 +163,7 @@ impl Summary {
     /// Hints that the numbers do not show.
     fn notes(&self, job: &Job) -> Vec<String> {
         let mut notes = Vec::new();
-        let has = |state: State| self.rows.iter().any(|row| row.state == state);
+        let has = |state: FileState| self.rows.iter().any(|row| row.state == state);
         if self.rows.iter().any(|row| row.by_content) {
             notes.push(
                 "Standard input and files of several gzip members have no positions in the server's log: their events were looked up by \
@@ -176,13 +177,13 @@ impl Summary {
                 human::count(self.letters)
             ));
         }
-        if has(State::Damaged) {
+        if has(FileState::Damaged) {
             notes.push(
                 "Some of the log cannot be read: what is known of that was shipped as gap events."
                     .to_owned(),
             );
         }
-        if has(State::Unfinished) {
+        if has(FileState::Unfinished) {
             notes.push(
                 "Not all is shipped: the same command goes on where this one ended.".to_owned(),
             );
@@ -191,15 +192,15 @@ impl Summary {
     }
 }
 
-fn line(file: &str, count: Count, state: &str) -> [String; 7] {
-    let Count { events, left_out, found, refused, .. } = count;
+fn line(file: &str, count: EventCount, state: &str) -> [String; 7] {
+    let EventCount { events, left_out, found, refused, .. } = count;
     let [events, delivered, found, refused, left_out] =
         [events, count.delivered(), found, refused, left_out].map(human::count);
     [human::line(file, 80), events, delivered, found, refused, left_out, state.to_owned()]
 }
 
-fn plus(a: Count, b: Count) -> Count {
-    Count {
+fn plus(a: EventCount, b: EventCount) -> EventCount {
+    EventCount {
         events: a.events + b.events,
         left_out: a.left_out + b.left_out,
         stored: a.stored + b.stored,

@@ -117,7 +117,7 @@ impl<'a> Job<'a> {
         let scopes = scopes(output, known.into_iter().flat_map(|known| &known.scopes));
         let found =
             dead_letters::look(&self.config.state_dir).context("cannot read the dead letters")?;
-        let is_it = |found: &&dead_letters::Found| {
+        let is_it = |found: &&dead_letters::StoredPair| {
             *found.input == *pair.input.name && *found.output == *pair.output.name
         };
         let letters = found.iter().find(is_it).map(|found| &found.letters[..]).unwrap_or_default();

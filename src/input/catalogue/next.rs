@@ -15,12 +15,12 @@ use crate::event::Fingerprint;
 
 /// The list of generations that a look is putting together.
 #[derive(Default)]
-pub(super) struct Next {
+pub(super) struct NextCatalogue {
     tracked: Vec<Tracked>,
     places: HashMap<Fingerprint, usize>,
 }
 
-impl Next {
+impl NextCatalogue {
     /// Adds a file. Of two files with one fingerprint the one of higher rank is kept.
     pub(super) fn add(&mut self, tracked: Tracked) {
         match self.places.get(&tracked.generation.fingerprint) {

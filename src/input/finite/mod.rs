@@ -18,7 +18,7 @@ mod tests;
 use super::file_place::FilePlace;
 use super::files::{Files, Identified, IdentifiedFile};
 use super::generation::{FileId, Generation, file_id};
-use super::listing::Asked;
+use super::listing::InputFiles;
 use super::names::{self, Name, Stamp};
 use super::now::Now;
 use super::packing::Foreign;
@@ -105,7 +105,7 @@ impl Listed {
 /// # Errors
 /// If one of the paths cannot be read, or a directory holds no log.
 pub(crate) fn list(paths: &[PathBuf], live: &Path, key: &Key) -> Result<Vec<Listed>, ListError> {
-    let mut found = Finding::new(live, key);
+    let mut found = FileSearch::new(live, key);
     for path in paths {
         let read = |source| ListError::Read { path: path.clone(), source };
         let kind = fs::metadata(path).map_err(read)?;
@@ -147,7 +147,7 @@ pub(crate) fn spooled(
 }
 
 /// The files found so far.
-struct Finding<'a> {
+struct FileSearch<'a> {
     live: &'a Path,
     live_id: Option<FileId>,
     files: Files,
@@ -157,7 +157,7 @@ struct Finding<'a> {
     found: Vec<Listed>,
 }
 
-impl<'a> Finding<'a> {
+impl<'a> FileSearch<'a> {
     fn new(live: &'a Path, key: &Key) -> Self {
         let live_id = fs::metadata(live).ok().map(|meta| file_id(&meta));
         let (files, most) = (Files::new(key.clone()).searching_all(), descriptors::share(1));
@@ -173,7 +173,7 @@ impl<'a> Finding<'a> {
     fn directory(&mut self, directory: &Path) -> Result<(), ListError> {
         let read = |source| ListError::Read { path: directory.to_owned(), source };
         let live = self.live_name();
-        let names = Asked::default().list(directory, &live).map_err(read)?.names;
+        let names = InputFiles::default().list(directory, &live).map_err(read)?.names;
         if names.is_empty() {
             return Err(ListError::Nothing { directory: directory.to_owned(), live });
         }

@@ -79,7 +79,7 @@ struct Difference {
 
 impl Difference {
     fn between(a: &Listed, b: &Listed) -> Self {
-        let (mut a, mut b) = (Text::of(a), Text::of(b));
+        let (mut a, mut b) = (FileText::of(a), FileText::of(b));
         let mut at = 0;
         loop {
             let (left, right) = (a.window(), b.window());
@@ -98,7 +98,7 @@ impl Difference {
 }
 
 fn derived(file: &Listed, at: u64) -> Fingerprint {
-    let mut text = Text::of(file);
+    let mut text = FileText::of(file);
     let mut left = at;
     loop {
         let window = text.window();
@@ -124,7 +124,7 @@ fn derived(file: &Listed, at: u64) -> Fingerprint {
 }
 
 /// The decompressed content of a file, as far as it can be read.
-struct Text {
+struct FileText {
     source: Option<Source>,
     buffer: Vec<u8>,
     used: usize,
@@ -132,7 +132,7 @@ struct Text {
     failed: bool,
 }
 
-impl Text {
+impl FileText {
     fn of(file: &Listed) -> Self {
         let generation = &file.generation;
         let open = |held| Source::open(held, 0, &generation.probe, &Pulse::default());

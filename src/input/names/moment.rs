@@ -14,13 +14,13 @@ const YEARS: std::ops::Range<i64> = 1970..2200;
 
 /// Parses a whole text as a date or time.
 pub(super) fn moment(text: &str) -> Option<Nanos> {
-    let forms: [fn(Text<'_>) -> Option<Nanos>; 6] =
+    let forms: [fn(StampText<'_>) -> Option<Nanos>; 6] =
         [year_first, day_first, month_first, month_only, week, unix];
-    forms.iter().find_map(|form| form(Text(text.as_bytes())))
+    forms.iter().find_map(|form| form(StampText(text.as_bytes())))
 }
 
 /// `20060102`, `2006-01-02`, and an optional time.
-fn year_first(mut text: Text<'_>) -> Option<Nanos> {
+fn year_first(mut text: StampText<'_>) -> Option<Nanos> {
     let year = text.digits(4)?;
     let joint = text.one_of(b"-._");
     let month = text.digits(2)?;
@@ -30,19 +30,19 @@ fn year_first(mut text: Text<'_>) -> Option<Nanos> {
 }
 
 /// `02012006`, `02-01-2006`, and an optional time.
-fn day_first(mut text: Text<'_>) -> Option<Nanos> {
+fn day_first(mut text: StampText<'_>) -> Option<Nanos> {
     let (day, month, year) = text.year_last()?;
     text.clock(midnight(year, month, day)?)
 }
 
 /// `01-02-2006`, and an optional time.
-fn month_first(mut text: Text<'_>) -> Option<Nanos> {
+fn month_first(mut text: StampText<'_>) -> Option<Nanos> {
     let (month, day, year) = text.year_last()?;
     text.clock(midnight(year, month, day)?)
 }
 
 /// `200601`, `2006-01`.
-fn month_only(mut text: Text<'_>) -> Option<Nanos> {
+fn month_only(mut text: StampText<'_>) -> Option<Nanos> {
     let year = text.digits(4)?;
     text.one_of(b"-._");
     let month = text.digits(2)?;
@@ -50,7 +50,7 @@ fn month_only(mut text: Text<'_>) -> Option<Nanos> {
 }
 
 /// `2006-W01`, `2006-01` with a week beyond the twelfth.
-fn week(mut text: Text<'_>) -> Option<Nanos> {
+fn week(mut text: StampText<'_>) -> Option<Nanos> {
     let year = text.digits(4)?;
     text.one_of(b"-._");
     text.one_of(b"Ww");
@@ -59,7 +59,7 @@ fn week(mut text: Text<'_>) -> Option<Nanos> {
 }
 
 /// Seconds since 1970, or milliseconds.
-fn unix(text: Text<'_>) -> Option<Nanos> {
+fn unix(text: StampText<'_>) -> Option<Nanos> {
     let number = text.all_digits()?;
     let seconds = match text.0.len() {
         10 => number,
@@ -76,9 +76,9 @@ fn midnight(year: i64, month: i64, day: i64) -> Option<Nanos> {
 
 /// The text that is not parsed yet.
 #[derive(Clone, Copy)]
-struct Text<'a>(&'a [u8]);
+struct StampText<'a>(&'a [u8]);
 
-impl Text<'_> {
+impl StampText<'_> {
     fn is_empty(self) -> bool {
         self.0.is_empty()
     }
@@ -86,7 +86,7 @@ impl Text<'_> {
     /// Parses exactly `count` digits.
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
-        let number = Text(digits).all_digits()?;
+        let number = StampText(digits).all_digits()?;
         self.0 = rest;
         Some(number)
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::flavour::Flavour;
-use super::template::{Plan, plan};
+use super::template::{TemplatePlan, plan};
 use super::verdict::{error_of, said};
 use super::{Elasticsearch, lookup};
 use crate::output::finding::Finding;
@@ -157,25 +157,31 @@ async fn may_look_up(store: &Elasticsearch) -> Finding {
 
 async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
     match plan(store, flavour).await {
-        Ok(Plan::Install) if may_install(store, flavour).await == Ok(Some(false)) => Finding::warn(
-            "the target has no index template, and there is no right to install one",
-            "grant the cluster privilege manage_index_templates, or have etc/elasticsearch-template.json installed: \
+        Ok(TemplatePlan::Install) if may_install(store, flavour).await == Ok(Some(false)) => {
+            Finding::warn(
+                "the target has no index template, and there is no right to install one",
+                "grant the cluster privilege manage_index_templates, or have etc/elasticsearch-template.json installed: \
              with a mapping by guesswork many bodies are refused and go out in safe form",
-        ),
-        Ok(Plan::Upgrade) if may_install(store, flavour).await == Ok(Some(false)) => Finding::warn(
-            "the index template is an earlier version's, and there is no right to upgrade it",
-            "grant the cluster privilege manage_index_templates, or have etc/elasticsearch-template.json installed: \
+            )
+        }
+        Ok(TemplatePlan::Upgrade) if may_install(store, flavour).await == Ok(Some(false)) => {
+            Finding::warn(
+                "the index template is an earlier version's, and there is no right to upgrade it",
+                "grant the cluster privilege manage_index_templates, or have etc/elasticsearch-template.json installed: \
              fields that Elastic's rules ask for are not searchable until then",
-        ),
-        Ok(Plan::Install) => Finding::ok("the index template will be installed at the first start"),
-        Ok(Plan::Upgrade) => Finding::ok(
+            )
+        }
+        Ok(TemplatePlan::Install) => {
+            Finding::ok("the index template will be installed at the first start")
+        }
+        Ok(TemplatePlan::Upgrade) => Finding::ok(
             "the index template is an earlier version's and will be upgraded at the next start",
         ),
-        Ok(Plan::Nothing(why)) => Finding::ok(format!("index template: {why}")),
-        Ok(Plan::Theirs(name)) => Finding::ok(format!(
+        Ok(TemplatePlan::Nothing(why)) => Finding::ok(format!("index template: {why}")),
+        Ok(TemplatePlan::Theirs(name)) => Finding::ok(format!(
             "index template `{name}` is in force, not as auditrail makes it, and left alone"
         )),
-        Ok(Plan::Unknown(answer)) => Finding::warn(
+        Ok(TemplatePlan::Unknown(answer)) => Finding::warn(
             format!("index templates cannot be listed: {answer}"),
             "install etc/elasticsearch-template.json by hand, or grant manage_index_templates",
         ),

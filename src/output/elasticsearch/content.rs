@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::Elasticsearch;
 use super::answer::{ANSWER, Hit, Question, read, search, searched, usable};
-use super::stored::{self, LONG, Source};
+use super::stored::{self, LONG, StoredSource};
 use crate::event::{Batch, Form, Position, Record, RecordKind};
 use crate::output::{EventRef, LookUp, MILLI};
 
@@ -119,7 +119,7 @@ impl<'a> Wanted<'a> {
 
     fn put(&mut self, source: &Value) {
         // Other writers may have stored anything in the target.
-        let Ok(source) = Source::deserialize(source) else { return };
+        let Ok(source) = StoredSource::deserialize(source) else { return };
         let Some((id, time)) = source.key() else { return };
         let Some(places) = self.places.get_mut(&(id.to_owned(), time.to_owned())) else { return };
         let Self { records, found, .. } = self;

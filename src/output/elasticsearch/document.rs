@@ -18,7 +18,7 @@
 //! There are two differences from the integration, neither of which a search can see: empty members are kept, and so is
 //! `metadata` of the bodies, which is not indexed. The line is copied around the annotations; bodies are neither parsed
 //! nor serialised again. Fields that describe the agent and not the event (`host`, `agent`, `input`, `data_stream`) are
-//! built once, in [`Frame`].
+//! built once, in [`DocumentFrame`].
 //!
 //! `event.ingested` differs each time an event is sent. Nothing compares it: the id decides whether an event is stored,
 //! and `likeness.rs` compares `kubernetes.audit` and `event.original` only.
@@ -39,7 +39,7 @@ const DEEPEST: u32 = 900;
 const ECS: &str = "8.11.0";
 
 /// The parts that are the same in every document of an output.
-pub(super) struct Frame {
+pub(super) struct DocumentFrame {
     layout: Layout,
     /// The bytes between the time and the event's own fields.
     head: Vec<u8>,
@@ -51,7 +51,7 @@ pub(super) struct Frame {
     file: Vec<u8>,
 }
 
-impl Frame {
+impl DocumentFrame {
     pub(super) fn new(layout: Layout, target: &Target, node: &str, cluster: Option<&str>) -> Self {
         let head = |kind| head(layout, target, kind, &escaped(node), cluster);
         let own = |name| [b"\"cluster\":{\"name\":\"", &*escaped(name), b"\"},"].concat();

@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::body::Body;
-use super::document::Frame;
+use super::document::DocumentFrame;
 use super::verdict::Sent;
 use super::{likeness, lookup, scan, verdict};
 use crate::config::{Compression, Layout, Target};
@@ -89,7 +89,7 @@ pub(in crate::output) fn documents(line: &[u8], ended: bool) {
 
 fn document(record: Record<'_>, layout: Layout, fallback: bool) {
     let target = Target::DataStream("logs-kubernetes.audit_logs-default".into());
-    let frame = Frame::new(layout, &target, "n\"1", Some("c"));
+    let frame = DocumentFrame::new(layout, &target, "n\"1", Some("c"));
     let mut body = Body::new(Compression::None, 0);
     let became_safe = frame.write(record, fallback, 0, &mut body);
     assert!(became_safe || !fallback);

@@ -166,7 +166,7 @@ fn pair(name: u64, value: u64, digest: &Digest) -> u64 {
 }
 
 /// An object or array that is not closed yet.
-struct Level {
+struct ContentLevel {
     object: bool,
     /// Digest of the members so far; independent of their order in an object, but not in an array.
     sum: u64,
@@ -177,7 +177,7 @@ struct Level {
 
 /// A digest of a JSON value that ignores how it is written. Invalid JSON counts as its bytes. Does not recurse.
 fn canonical(value: &[u8], digest: &Digest) -> u64 {
-    let mut levels: Vec<Level> = Vec::new();
+    let mut levels: Vec<ContentLevel> = Vec::new();
     let mut at = 0;
     let odd = || digest.short(&[b"odd", value]);
     while let Some(&byte) = value.get(at) {
@@ -187,13 +187,15 @@ fn canonical(value: &[u8], digest: &Digest) -> u64 {
                 continue;
             }
             b'{' | b'[' => {
-                levels.push(Level { object: byte == b'{', sum: 0, count: 0, name: None });
+                levels.push(ContentLevel { object: byte == b'{', sum: 0, count: 0, name: None });
                 at += 1;
                 continue;
             }
             b'}' | b']' => {
                 at += 1;
-                let Some(Level { object, sum, count, .. }) = levels.pop() else { return odd() };
+                let Some(ContentLevel { object, sum, count, .. }) = levels.pop() else {
+                    return odd();
+                };
                 let kind: &[u8] = if object { b"{" } else { b"[" };
                 digest.short(&[kind, &sum.to_be_bytes(), &count.to_be_bytes()])
             }
@@ -269,7 +271,7 @@ mod tests {
 
     fn document(layout: Layout, line: &str, fallback: bool) -> Vec<u8> {
         let target = Target::DataStream("logs-a-b".to_owned());
-        let frame = super::super::document::Frame::new(layout, &target, "n", Some("c"));
+        let frame = super::super::document::DocumentFrame::new(layout, &target, "n", Some("c"));
         let batch = batch(&[line.as_bytes()]);
         written(|out| {
             frame.write(batch.record(0), fallback, 0, out);

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::Elasticsearch;
 use super::answer::{ANSWER, Question, Shards, complete, read, search, searched, usable};
 use super::likeness::is_same;
-use super::stored::{self, Same, Source};
+use super::stored::{self, Same, StoredSource};
 use crate::event::Batch;
 use crate::output::{EventRef, LookUp};
 
@@ -38,14 +38,14 @@ struct Refreshed {
 
 /// One id of one event that the look-up asks for.
 #[derive(Clone)]
-struct Asked {
+struct AskedId {
     id: String,
     pick: usize,
-    kind: Kind,
+    kind: LookupIdKind,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Kind {
+enum LookupIdKind {
     /// The id that an event gets if so many ids before it are taken by other documents; 0 is the first.
     Nth(u8),
     /// The id of an earlier version, or of an earlier name of the log.
@@ -90,10 +90,10 @@ pub(super) async fn look_up(
         for (asked, stands) in open.iter().zip(stands) {
             found[asked.pick] |= match stands {
                 Stands::TheEvent => true,
-                Stands::Hidden => trusting && asked.kind != Kind::Altered,
+                Stands::Hidden => trusting && asked.kind != LookupIdKind::Altered,
                 Stands::Nothing | Stands::Another | Stands::Undecided => false,
             };
-            if let Kind::Nth(nth) = asked.kind {
+            if let LookupIdKind::Nth(nth) = asked.kind {
                 // The last id that was asked for decides whether the next one can be in use.
                 taken[asked.pick] = (stands == Stands::Another).then_some(nth);
             }
@@ -101,10 +101,10 @@ pub(super) async fn look_up(
         let next = taken.into_iter().enumerate().filter_map(|(at, nth)| Some((at, nth? + 1)));
         open = next
             .filter(|(at, nth)| !found[*at] && *nth <= EventRef::MOST_OTHERS)
-            .map(|(pick, nth)| Asked {
+            .map(|(pick, nth)| AskedId {
                 id: store.id(batch, EventRef { other: nth, ..picks[pick] }),
                 pick,
-                kind: Kind::Nth(nth),
+                kind: LookupIdKind::Nth(nth),
             })
             .collect();
     }
@@ -113,7 +113,7 @@ pub(super) async fn look_up(
 
 /// Whether the store answers look-ups; asks for an id that no event has.
 pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> LookUp {
-    let asked = Asked { id: "auditrail-check".to_owned(), pick: 0, kind: Kind::Nth(0) };
+    let asked = AskedId { id: "auditrail-check".to_owned(), pick: 0, kind: LookupIdKind::Nth(0) };
     let answered = async {
         if refresh(store, scope).await? {
             hits(store, scope, &[asked], false, |_, _| {}).await?;
@@ -124,22 +124,22 @@ pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> LookUp {
 }
 
 /// Every id under which the picks may be stored, except those that are used only if the id before is taken.
-fn asked(store: &Elasticsearch, batch: &Batch, picks: &[EventRef]) -> Vec<Asked> {
+fn asked(store: &Elasticsearch, batch: &Batch, picks: &[EventRef]) -> Vec<AskedId> {
     let mut asked = Vec::with_capacity(picks.len() * (1 + store.earlier.len()));
     for (at, pick) in picks.iter().enumerate() {
         let index = pick.event as usize;
-        let mut ask = |id, kind| asked.push(Asked { id, pick: at, kind });
+        let mut ask = |id, kind| asked.push(AskedId { id, pick: at, kind });
         for nth in 0..=pick.other {
-            ask(store.id(batch, EventRef { other: nth, ..*pick }), Kind::Nth(nth));
+            ask(store.id(batch, EventRef { other: nth, ..*pick }), LookupIdKind::Nth(nth));
         }
         let position = batch.position(index);
         for ids in &store.earlier {
-            ask(ids.id(&position), Kind::Earlier);
+            ask(ids.id(&position), LookupIdKind::Earlier);
         }
         for position in batch.earlier_positions(index) {
-            ask(store.ids.id(&position), Kind::Altered);
+            ask(store.ids.id(&position), LookupIdKind::Altered);
             for ids in &store.earlier {
-                ask(ids.id(&position), Kind::Altered);
+                ask(ids.id(&position), LookupIdKind::Altered);
             }
         }
     }
@@ -152,13 +152,13 @@ async fn what_stands(
     scope: &str,
     batch: &Batch,
     picks: &[EventRef],
-    ids: &[Asked],
+    ids: &[AskedId],
 ) -> Result<Vec<Stands>, LookUp> {
-    let record = |asked: &Asked| batch.record(picks[asked.pick].event as usize);
+    let record = |asked: &AskedId| batch.record(picks[asked.pick].event as usize);
     let mut stands = vec![Stands::Nothing; ids.len()];
     hits(store, scope, ids, false, |at, source| {
-        let stored =
-            source.map(|source| Source::deserialize(source).map(|it| it.is(record(&ids[at]))));
+        let stored = source
+            .map(|source| StoredSource::deserialize(source).map(|it| it.is(record(&ids[at]))));
         let this = match stored {
             None => Stands::Hidden,
             Some(Ok(Same::Yes)) => Stands::TheEvent,
@@ -190,7 +190,7 @@ async fn what_stands(
 async fn hits(
     store: &Elasticsearch,
     scope: &str,
-    ids: &[Asked],
+    ids: &[AskedId],
     whole: bool,
     mut take: impl FnMut(usize, Option<&Value>),
 ) -> Result<(), LookUp> {
@@ -254,7 +254,7 @@ pub(super) async fn refresh(store: &Elasticsearch, scope: &str) -> Result<bool, 
 }
 
 /// The body of a search for ids.
-fn question(ids: &[Asked], whole: bool, size: usize) -> Bytes {
+fn question(ids: &[AskedId], whole: bool, size: usize) -> Bytes {
     let ids: Vec<_> = ids.iter().map(|asked| &asked.id).collect();
     let source = if whole { true.into() } else { serde_json::json!(stored::FIELDS) };
     let query = serde_json::json!({

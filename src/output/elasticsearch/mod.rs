@@ -47,13 +47,13 @@ use super::likeness::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Digest, EventIdentity, EventRef, Held, LookUp, MILLI, ScanPage, Verdict, Walk,
+    Answer, Digest, EventIdentity, EventRef, Held, LookUp, MILLI, ScanCursor, ScanPage, Verdict,
     unanswered,
 };
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
 use body::Body;
-use document::Frame;
+use document::DocumentFrame;
 use endpoints::Endpoints;
 use target::Naming;
 use verdict::Sent;
@@ -76,7 +76,7 @@ pub(crate) struct Elasticsearch {
     config: config::Elasticsearch,
     client: Client,
     endpoints: Endpoints,
-    frame: Frame,
+    frame: DocumentFrame,
     log: LogName,
     ids: Ids,
     /// The id schemes of earlier versions, and of earlier names of the log.
@@ -97,7 +97,12 @@ impl Elasticsearch {
         Ok(Self {
             client: Client::new(&config.http)?.hiding(&telling(&config.query)),
             endpoints: Endpoints::new(&config.endpoints, &config.query)?,
-            frame: Frame::new(config.layout, &config.target, &log.node, log.cluster.as_deref()),
+            frame: DocumentFrame::new(
+                config.layout,
+                &config.target,
+                &log.node,
+                log.cluster.as_deref(),
+            ),
             log,
             ids,
             earlier,
@@ -240,7 +245,12 @@ impl Elasticsearch {
     }
 
     /// The next page of all that `scope` holds.
-    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
+    pub(super) async fn scan(
+        &self,
+        scope: &str,
+        walk: &mut ScanCursor,
+        digest: &Digest,
+    ) -> ScanPage {
         scan::scan(self, scope, walk, digest).await
     }
 

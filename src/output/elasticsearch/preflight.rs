@@ -24,7 +24,7 @@ const FULL: u32 = 90;
 /// A data stream as `GET _data_stream/NAME` describes it. The members differ by version and licence.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Stream {
+struct DataStream {
     ilm_policy: Option<String>,
     lifecycle: Option<Lifecycle>,
     failure_store: Value,
@@ -95,8 +95,8 @@ async fn told(store: &Elasticsearch, path: &str, filter: &str) -> Option<Value> 
     serde_json::from_slice(&response.body).ok()
 }
 
-fn of_stream(body: &Value) -> Option<Stream> {
-    Stream::deserialize(body.get("data_streams")?.get(0)?).ok()
+fn of_stream(body: &Value) -> Option<DataStream> {
+    DataStream::deserialize(body.get("data_streams")?.get(0)?).ok()
 }
 
 fn stream(body: &Value, policy: Option<&Value>, times: Range<Nanos>) -> Vec<Finding> {
@@ -180,7 +180,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::output::finding::State;
+    use crate::output::finding::FindingState;
 
     const AT: Nanos = 1_795_242_322_000_000_000;
 
@@ -201,22 +201,24 @@ mod tests {
         let kept =
             found(json!({"lifecycle": {"enabled": true, "effective_retention": "7d"}}), None);
         assert!(
-            matches!(&kept[..], [(State::Warn, what)] if what.contains("7d after")),
+            matches!(&kept[..], [(FindingState::Warn, what)] if what.contains("7d after")),
             "{kept:?}"
         );
         let policy = json!({"p": {"policy": {"phases": {"delete": {"min_age": "30d"}}}}});
         let kept = found(json!({"ilm_policy": "p"}), Some(policy));
         assert!(
-            matches!(&kept[..], [(State::Warn, what)] if what.contains("30d after")),
+            matches!(&kept[..], [(FindingState::Warn, what)] if what.contains("30d after")),
             "{kept:?}"
         );
         let failures = found(json!({"failure_store": {"enabled": true}}), None);
-        assert!(matches!(&failures[..], [(State::Warn, what)] if what.contains("failure store")));
+        assert!(
+            matches!(&failures[..], [(FindingState::Warn, what)] if what.contains("failure store"))
+        );
         let series = |start: &str| json!({"time_series": {"temporal_ranges": [{"start": start, "end": "2026-11-21T09:00:00.000Z"}]}});
         assert_eq!(found(series("2026-11-21T04:00:00.000Z"), None), []);
         let late = found(series("2026-11-21T07:00:00.000Z"), None);
         assert!(
-            matches!(&late[..], [(State::Fail, what)] if what.contains("before 2026-11-21T07"))
+            matches!(&late[..], [(FindingState::Fail, what)] if what.contains("before 2026-11-21T07"))
         );
         for odd in
             [json!(null), json!({}), json!({"data_streams": []}), json!({"data_streams": [7]})]

@@ -15,7 +15,7 @@ use super::flavour::Flavour;
 use super::likeness::Parts;
 use crate::config::Layout;
 use crate::event::{Fingerprint, Position};
-use crate::output::{Digest, LookUp, MILLI, ScanPage, Stored, Walk};
+use crate::output::{Digest, LookUp, MILLI, ScanCursor, ScanPage, Stored};
 
 /// Most bytes of an answer that are read.
 const HELD: usize = 8 << 20;
@@ -84,7 +84,7 @@ impl From<LookUp> for End {
 pub(super) async fn scan(
     store: &Elasticsearch,
     scope: &str,
-    walk: &mut Walk,
+    walk: &mut ScanCursor,
     digest: &Digest,
 ) -> ScanPage {
     let told = if walk.filter.is_none() {
@@ -182,7 +182,7 @@ fn field(layout: Layout) -> &'static str {
 async fn page(
     store: &Elasticsearch,
     scope: &str,
-    walk: &mut Walk,
+    walk: &mut ScanCursor,
     digest: &Digest,
 ) -> Result<ScanPage, End> {
     let from = walk.from.div_euclid(MILLI);
@@ -218,7 +218,7 @@ async fn page(
 async fn moment(
     store: &Elasticsearch,
     scope: &str,
-    walk: &mut Walk,
+    walk: &mut ScanCursor,
     scroll: &str,
     digest: &Digest,
 ) -> Result<ScanPage, End> {
@@ -248,7 +248,7 @@ fn lost() -> End {
     LookUp::Retry { after: None, reason: crate::output::Reason::BadAnswer, answer }.into()
 }
 
-fn question(store: &Elasticsearch, walk: &Walk, from: i64, until: i64) -> serde_json::Value {
+fn question(store: &Elasticsearch, walk: &ScanCursor, from: i64, until: i64) -> serde_json::Value {
     let range =
         json!({"range": {"@timestamp": {"gte": from, "lt": until, "format": "epoch_millis"}}});
     let mut filter = vec![range];

@@ -21,7 +21,7 @@ pub(super) const LONG: usize = 1000;
 /// The requested part of a document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Source {
+pub(super) struct StoredSource {
     #[serde(flatten)]
     flat: Envelope,
     kubernetes: Kubernetes,
@@ -43,7 +43,7 @@ struct Envelope {
     stage_timestamp: Option<String>,
 }
 
-impl Source {
+impl StoredSource {
     /// Its auditID and stage time; the stage time is empty if it is not stored.
     pub(super) fn key(&self) -> Option<(&str, &str)> {
         [&self.kubernetes.audit, &self.flat].into_iter().find_map(|stored| {
@@ -81,7 +81,7 @@ impl Source {
         }
     }
 
-    /// Like [`Source::is`], for documents that were found by their auditID: a field that is not stored counts as equal.
+    /// Like [`StoredSource::is`], for documents that were found by their auditID: a field that is not stored counts as equal.
     /// A document without any of the fields never counts as the event, so the event is sent again.
     pub(super) fn may_be(&self, record: Record<'_>) -> bool {
         let fields = &record.event.fields;
@@ -129,7 +129,7 @@ mod tests {
     const EVENT: &[u8] = br#"{"kind":"Event","auditID":"a","stage":"Panic","requestReceivedTimestamp":"2026-11-21T06:25:22.533537Z","stageTimestamp":"2026-11-21T06:25:22.612771Z"}"#;
 
     fn is(document: &str, event: &[u8]) -> bool {
-        let source: Source = serde_json::from_str(document).unwrap();
+        let source: StoredSource = serde_json::from_str(document).unwrap();
         let batch = batch(&[event]);
         let same = source.is(batch.record(0));
         assert!(same != Same::Yes || source.may_be(batch.record(0)));
@@ -153,7 +153,7 @@ mod tests {
         }
         assert!(!is("{}", EVENT) && !is("{}", b"{}") && !is(event, b"{}"));
         let dated = r#"{"auditID":"a","stage":"Panic"}"#;
-        let source: Source = serde_json::from_str(dated).unwrap();
+        let source: StoredSource = serde_json::from_str(dated).unwrap();
         assert!(source.may_be(batch(&[EVENT]).record(0)));
     }
 
@@ -170,7 +170,7 @@ mod tests {
     fn what_has_not_all_that_tells_events_apart_is_not_taken_for_one() {
         let event = std::str::from_utf8(EVENT).unwrap();
         let same = |document: &str| {
-            let source: Source = serde_json::from_str(document).unwrap();
+            let source: StoredSource = serde_json::from_str(document).unwrap();
             source.is(batch(&[event.as_bytes()]).record(0))
         };
         // A client of the API server may choose its auditID.

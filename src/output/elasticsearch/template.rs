@@ -50,7 +50,7 @@ struct Pattern {
 
 /// The action for the index template.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Plan {
+pub(super) enum TemplatePlan {
     Install,
     /// The installed template was made by an earlier version and not edited since.
     Upgrade,
@@ -63,12 +63,15 @@ pub(super) enum Plan {
 }
 
 /// Compares with the installed templates. Fails if the server cannot be reached or is not well.
-pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Plan, Verdict> {
+pub(super) async fn plan(
+    store: &Elasticsearch,
+    flavour: &Flavour,
+) -> Result<TemplatePlan, Verdict> {
     if store.config.setup_template == SetupTemplate::Never {
-        return Ok(Plan::Nothing("setup_template is never"));
+        return Ok(TemplatePlan::Nothing("setup_template is never"));
     }
     if *flavour == Flavour::VictoriaLogs {
-        return Ok(Plan::Nothing("VictoriaLogs has no templates"));
+        return Ok(TemplatePlan::Nothing("VictoriaLogs has no templates"));
     }
     let wanted = "index_templates.name,index_templates.index_template.index_patterns,index_templates.index_template.priority";
     let response =
@@ -76,37 +79,37 @@ pub(super) async fn plan(store: &Elasticsearch, flavour: &Flavour) -> Result<Pla
     match response.status {
         200 => (),
         429 | 500.. => return Err(later(response.status, &response.body)),
-        status => return Ok(Plan::Unknown(format!("{status} {}", said(&response.body)))),
+        status => return Ok(TemplatePlan::Unknown(format!("{status} {}", said(&response.body)))),
     }
     match serde_json::from_slice::<List>(&response.body) {
         Ok(list) => match choose(&list.index_templates, &store.config.target) {
             Some(plan) => Ok(plan),
             None => compare(store).await,
         },
-        Err(_) => Ok(Plan::Unknown(said(&response.body))),
+        Err(_) => Ok(TemplatePlan::Unknown(said(&response.body))),
     }
 }
 
 /// The action if a template with our name is in force.
-async fn compare(store: &Elasticsearch) -> Result<Plan, Verdict> {
+async fn compare(store: &Elasticsearch) -> Result<TemplatePlan, Verdict> {
     let ours = name(&store.config.target);
     let response = store.get(&format!("_index_template/{ours}"), &[]).await.map_err(unasked)?;
     match response.status {
         200 => (),
         429 | 500.. => return Err(later(response.status, &response.body)),
-        status => return Ok(Plan::Unknown(format!("{status} {}", said(&response.body)))),
+        status => return Ok(TemplatePlan::Unknown(format!("{status} {}", said(&response.body)))),
     }
     let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     Ok(match origin(&answer["index_templates"][0]["index_template"], &store.config.target) {
-        Origin::ThisVersion => Plan::Nothing("installed earlier"),
-        Origin::LaterVersion => Plan::Nothing("a later version of auditrail installed it"),
-        Origin::EarlierVersion => Plan::Upgrade,
-        Origin::Operator => Plan::Theirs(ours),
+        Origin::ThisVersion => TemplatePlan::Nothing("installed earlier"),
+        Origin::LaterVersion => TemplatePlan::Nothing("a later version of auditrail installed it"),
+        Origin::EarlierVersion => TemplatePlan::Upgrade,
+        Origin::Operator => TemplatePlan::Theirs(ours),
     })
 }
 
 /// Decides by names and priorities only; `None` if the template in force has our name.
-fn choose(templates: &[Listed], target: &Target) -> Option<Plan> {
+fn choose(templates: &[Listed], target: &Target) -> Option<TemplatePlan> {
     let mut naming = Naming::new(target);
     // Any time will do to match a pattern.
     let index = naming.name(0);
@@ -115,12 +118,12 @@ fn choose(templates: &[Listed], target: &Target) -> Option<Plan> {
         listed.index_template.index_patterns.iter().any(|pattern| matches(pattern, index))
     });
     match matching.max_by_key(|listed| listed.index_template.priority) {
-        None => Some(Plan::Install),
+        None => Some(TemplatePlan::Install),
         Some(best) if best.name == ours => None,
         Some(best) if (best.name.as_str(), best.index_template.priority) == BUILT_IN => {
-            Some(Plan::Install)
+            Some(TemplatePlan::Install)
         }
-        Some(best) => Some(Plan::Theirs(best.name.clone())),
+        Some(best) => Some(TemplatePlan::Theirs(best.name.clone())),
     }
 }
 
@@ -143,18 +146,18 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     let unknown = Flavour::Elasticsearch { version: String::new() };
     let flavour = Flavour::of(&root.body, root.product.is_some()).unwrap_or(unknown);
     let upgrades = match plan(store, &flavour).await? {
-        Plan::Install => false,
-        Plan::Upgrade => true,
-        Plan::Nothing(why) => {
+        TemplatePlan::Install => false,
+        TemplatePlan::Upgrade => true,
+        TemplatePlan::Nothing(why) => {
             info!(why, "index template not touched");
             return Ok(());
         }
-        Plan::Theirs(template) => {
+        TemplatePlan::Theirs(template) => {
             let template = template.shown(|| Some(store.secrets()));
             info!(template, "index template of others in force, or edited here: left alone");
             return Ok(());
         }
-        Plan::Unknown(answer) => {
+        TemplatePlan::Unknown(answer) => {
             let answer = answer.shown(|| Some(store.secrets()));
             warn!(
                 answer,
@@ -289,7 +292,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(templates: &[(&str, &str, i64)], expected: Option<&Plan>) {
+    fn check(templates: &[(&str, &str, i64)], expected: Option<&TemplatePlan>) {
         let listed: Vec<_> = templates
             .iter()
             .map(|&(name, pattern, priority)| Listed {
@@ -303,11 +306,14 @@ mod tests {
 
     #[test]
     fn a_template_is_installed_only_over_the_built_in_one() {
-        check(&[], Some(&Plan::Install));
-        check(&[("logs", "logs-*-*", 100), ("metrics", "metrics-*-*", 500)], Some(&Plan::Install));
+        check(&[], Some(&TemplatePlan::Install));
+        check(
+            &[("logs", "logs-*-*", 100), ("metrics", "metrics-*-*", 500)],
+            Some(&TemplatePlan::Install),
+        );
         let fleet = ("logs-kubernetes.audit_logs", "logs-kubernetes.audit_logs-*", 200);
-        check(&[("logs", "logs-*-*", 100), fleet], Some(&Plan::Theirs(fleet.0.to_owned())));
-        check(&[("mine", "logs-*", 0)], Some(&Plan::Theirs("mine".to_owned())));
+        check(&[("logs", "logs-*-*", 100), fleet], Some(&TemplatePlan::Theirs(fleet.0.to_owned())));
+        check(&[("mine", "logs-*", 0)], Some(&TemplatePlan::Theirs("mine".to_owned())));
         check(&[("auditrail-logs-kubernetes.audit_logs-default", "logs-k*", 200)], None);
     }
 

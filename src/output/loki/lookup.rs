@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::Loki;
-use super::answer::{Entry, Reply};
+use super::answer::{LogEntry, Reply};
 use super::question::{HELD, Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Batch, Fingerprint, Key, Nanos};
 use crate::output::scan_cursor::{MOST, PAGE};
@@ -146,7 +146,7 @@ pub(super) fn entries(body: &[u8]) -> Result<Vec<(Nanos, Fingerprint)>, Trouble>
 fn parse(body: &[u8]) -> serde_json::Result<Vec<(Nanos, Fingerprint)>> {
     let reply: Reply<IgnoredAny, Identity> = serde_json::from_slice(body)?;
     let entries = reply.data.result.into_iter().flat_map(|stream| stream.values);
-    Ok(entries.map(|Entry(time, Identity(identity))| (time, identity)).collect())
+    Ok(entries.map(|LogEntry(time, Identity(identity))| (time, identity)).collect())
 }
 
 /// The identity of a line; the line itself is dropped as soon as the identity is computed.

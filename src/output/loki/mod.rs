@@ -34,7 +34,7 @@ use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Digest, EventRef, Held, LookUp, ScanPage, Walk, unanswered};
+use super::{Answer, Digest, EventRef, Held, LookUp, ScanCursor, ScanPage, unanswered};
 use crate::config;
 use crate::event::{Batch, Nanos, RecordKind};
 use push::Labels;
@@ -202,7 +202,12 @@ impl Loki {
     }
 
     /// The next page of all that `scope` holds.
-    pub(super) async fn scan(&self, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
+    pub(super) async fn scan(
+        &self,
+        scope: &str,
+        walk: &mut ScanCursor,
+        digest: &Digest,
+    ) -> ScanPage {
         scan::scan(self, scope, walk, digest).await
     }
 

@@ -195,19 +195,19 @@ mod tests {
     #[derive(Clone, PartialEq, Message)]
     struct PushRequest {
         #[prost(message, repeated, tag = "1")]
-        streams: Vec<Stream>,
+        streams: Vec<LokiStream>,
     }
 
     #[derive(Clone, PartialEq, Message)]
-    struct Stream {
+    struct LokiStream {
         #[prost(string, tag = "1")]
         labels: String,
         #[prost(message, repeated, tag = "2")]
-        entries: Vec<Entry>,
+        entries: Vec<LogEntry>,
     }
 
     #[derive(Clone, PartialEq, Message)]
-    struct Entry {
+    struct LogEntry {
         #[prost(message, optional, tag = "1")]
         timestamp: Option<Timestamp>,
         #[prost(bytes = "vec", tag = "2")]

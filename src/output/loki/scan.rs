@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Loki;
-use super::answer::{Entry, Reply, Stream};
+use super::answer::{LogEntry, LokiStream, Reply};
 use super::question::{Question, Scope, Trouble, ask, not_understood};
 use crate::event::{Nanos, Record};
 use crate::output::likeness::{repaired, shortened};
 use crate::output::scan_cursor::MOST;
-use crate::output::{Digest, EventIdentity, MILLI, ScanPage, Stored, Walk};
+use crate::output::{Digest, EventIdentity, MILLI, ScanCursor, ScanPage, Stored};
 
 /// Identity and content of an event as it would be sent: both come from its line.
 pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> EventIdentity {
@@ -21,7 +21,12 @@ pub(in crate::output) fn likeness(record: Record<'_>, digest: &Digest) -> EventI
 }
 
 /// Reads the next page. Makes one request.
-pub(super) async fn scan(loki: &Loki, scope: &str, walk: &mut Walk, digest: &Digest) -> ScanPage {
+pub(super) async fn scan(
+    loki: &Loki,
+    scope: &str,
+    walk: &mut ScanCursor,
+    digest: &Digest,
+) -> ScanPage {
     let scope = match Scope::of_text(scope) {
         Ok(scope) => scope,
         Err(answer) => return ScanPage::Unavailable { answer },
@@ -49,7 +54,7 @@ struct Page {
 }
 
 /// Moves the scan past a page of the range up to `end`, or to the last entry if the page is full.
-fn turned(walk: &mut Walk, page: Page, end: Nanos) -> ScanPage {
+fn turned(walk: &mut ScanCursor, page: Page, end: Nanos) -> ScanPage {
     let Page { mut entries, bytes } = page;
     let (count, limit) = (entries.len(), walk.limit);
     let last = entries.last().map_or(end, |(time, _)| *time);
@@ -80,7 +85,7 @@ fn turned(walk: &mut Walk, page: Page, end: Nanos) -> ScanPage {
 const SECOND: Nanos = 1_000_000_000;
 const HOUR: Nanos = 3600 * SECOND;
 
-fn told(walk: &mut Walk, trouble: Trouble) -> ScanPage {
+fn told(walk: &mut ScanCursor, trouble: Trouble) -> ScanPage {
     match trouble {
         Trouble::Later(end) => end.into(),
         Trouble::TooLarge if walk.crowded => {
@@ -112,12 +117,12 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
     let mut page = Page { entries: Vec::new(), bytes: 0 };
     // The ordinal among entries that are equal in everything: entries of two stream shards look the same.
     let mut alike: HashMap<u64, u64> = HashMap::new();
-    for Stream { stream, values } in reply.data.result {
+    for LokiStream { stream, values } in reply.data.result {
         let labels: Vec<&[u8]> =
             stream.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).collect();
         let labels = digest.short(&labels).to_be_bytes();
         let gap = stream.get("auditrail").is_some_and(|value| value == "gap");
-        for Entry(time, line) in values {
+        for LogEntry(time, line) in values {
             page.bytes += line.len();
             let line = shortened(&line);
             let content = digest.short(&[line.as_bytes()]);

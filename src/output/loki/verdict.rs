@@ -28,14 +28,14 @@ pub(in crate::output) const AHEAD: &str = "the time of these events is ahead of 
 const NO_STREAMS: &str = "error at least one valid stream is required for ingestion";
 
 /// How Loki's answer begins if it refuses some lines of a push, and what else it contains. The first match counts.
-const REFUSALS: [(&str, &str, Kind); 7] = [
-    ("max entry size", "bytes exceeded for stream", Kind::Content),
-    ("stream '", "has structured metadata too large", Kind::Content),
-    ("stream '", "has too many structured metadata labels", Kind::Content),
-    ("entry with timestamp ", "entry too far behind", Kind::Range),
-    ("entry with timestamp ", "entry out of order", Kind::Range),
-    ("entry for stream '", "has timestamp too old", Kind::Range),
-    ("entry for stream '", "has timestamp too new", Kind::Ahead),
+const REFUSALS: [(&str, &str, RefusalKind); 7] = [
+    ("max entry size", "bytes exceeded for stream", RefusalKind::Content),
+    ("stream '", "has structured metadata too large", RefusalKind::Content),
+    ("stream '", "has too many structured metadata labels", RefusalKind::Content),
+    ("entry with timestamp ", "entry too far behind", RefusalKind::Range),
+    ("entry with timestamp ", "entry out of order", RefusalKind::Range),
+    ("entry for stream '", "has timestamp too old", RefusalKind::Range),
+    ("entry for stream '", "has timestamp too new", RefusalKind::Ahead),
 ];
 
 /// Parts of a 400 answer, anywhere in it, that show a wrong configuration of the agent or of Loki; each with the hint.
@@ -58,7 +58,7 @@ const SETUP: [(&str, &str); 15] = [
 ];
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum RefusalKind {
     /// Loki refuses some lines for their content and stores the others.
     Content,
     /// Loki refuses some lines for their time and stores the others.
@@ -134,9 +134,9 @@ fn refused(response: &Response) -> Verdict {
     }
     let known = REFUSALS.iter().find(|(start, part, _)| begins(response, start) && says(part));
     match known.map(|(_, _, kind)| *kind) {
-        Some(Kind::Content) => Verdict::Split { own: true, answer },
-        Some(Kind::Range) => Verdict::OutOfRange { answer },
-        Some(Kind::Ahead) => Verdict::Wait { answer, hint: AHEAD.to_owned() },
+        Some(RefusalKind::Content) => Verdict::Split { own: true, answer },
+        Some(RefusalKind::Range) => Verdict::OutOfRange { answer },
+        Some(RefusalKind::Ahead) => Verdict::Wait { answer, hint: AHEAD.to_owned() },
         None if stranger::wants_tls(response) => strange(response),
         None => Verdict::Split { own: false, answer },
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::part::{Part, Stuck, alone};
 use super::{Context, Delivery};
 use crate::event::Batch;
-use crate::pipeline::waits::{Wait, Waiting};
+use crate::pipeline::waits::{Wait, WaitGuard};
 
 /// What an operator can do about events that the output refuses singly.
 pub(super) const ALONE: &str = "it is not known whether the event's content is at fault: see the store's log; if it shall be a dead letter all the same, \
@@ -49,7 +49,7 @@ impl Delivery {
             count(&mut self.parts.iter())
         };
         let wait = Wait { events, aside, answer: first.answer.clone(), hint: first.hint.clone() };
-        self.waiting.get_or_insert_with(|| Waiting::new(&context.waits)).show(Some(wait));
+        self.waiting.get_or_insert_with(|| WaitGuard::new(&context.waits)).show(Some(wait));
     }
 
     /// Lets a part wait for an operator. `aside`: the output may take other events meanwhile.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::backoff::Backoff;
-use super::super::delivery::{Delivery, Step};
+use super::super::delivery::{Delivery, DeliveryStep};
 use super::{AHEAD, Outcome, PendingAck, Pipeline, file_mark};
 use crate::event::{
     Extent, Fingerprint, GapFacts, GapPlace, GapRecord, Nanos, Progress, RecordKind,
@@ -21,12 +21,12 @@ use crate::telemetry::{GapReason, Time};
 /// Gaps that are in the ledger and not sent yet.
 #[derive(Default)]
 pub(super) struct Gaps {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingGap>,
     /// A task sends gaps. There is one at a time.
     under_way: bool,
 }
 
-struct Waiting {
+struct WaitingGap {
     gap: GapRecord,
     /// `None`: the cursor does not wait for it.
     ticket: Option<u64>,
@@ -46,7 +46,7 @@ impl Pipeline {
     pub(super) fn take_up_gaps(&mut self) {
         let known = self.ledger.with_gaps(<[GapRecord]>::to_vec);
         for gap in known.into_iter().filter(|gap| !gap.delivered) {
-            self.gaps.waiting.push_back(Waiting { gap, ticket: None, doubt: true });
+            self.gaps.waiting.push_back(WaitingGap { gap, ticket: None, doubt: true });
         }
     }
 
@@ -62,7 +62,7 @@ impl Pipeline {
         let reason = gap.reason.to_string();
         let place =
             GapPlace { generation: gap.generation, altered, offset: gap.offset, extent, reason };
-        let what = What {
+        let what = NewGap {
             reason: gap.reason,
             file: Arc::clone(&gap.file),
             bytes: gap.bytes,
@@ -89,7 +89,7 @@ impl Pipeline {
     }
 
     /// The part of a gap that is not recorded yet: before a kill the earlier process may have recorded the end of it.
-    fn unknown_part(&self, place: GapPlace, what: What) -> Option<(GapPlace, What)> {
+    fn unknown_part(&self, place: GapPlace, what: NewGap) -> Option<(GapPlace, NewGap)> {
         self.ledger.with_gaps(|gaps| {
             if gaps.iter().any(|gap| gap.place.covers(&place)) {
                 return None;
@@ -102,7 +102,7 @@ impl Pipeline {
             let Some(end) = later.map(|known| known.offset).min() else {
                 return Some((place, what));
             };
-            let what = What { bytes: end - place.offset, at_least: false, ..what };
+            let what = NewGap { bytes: end - place.offset, at_least: false, ..what };
             Some((GapPlace { extent: Extent::To(end), ..place }, what))
         })
     }
@@ -126,7 +126,7 @@ impl Pipeline {
             let (from, to) = self.around(chunk, &one);
             let Damage { reason, bytes, times, .. } = one;
             let file = Arc::clone(&chunk.file);
-            let what = What { reason, file, bytes, at_least: false, times, from, to };
+            let what = NewGap { reason, file, bytes, at_least: false, times, from, to };
             self.context.tell.damaged(generation);
             let Some(gap) = self.record(place(&one), &what) else { continue };
             let ticket = self.acks.enter(PendingAck {
@@ -154,7 +154,7 @@ impl Pipeline {
         (before.map(|event| event.time).or_else(read), after.map(|event| event.time))
     }
 
-    fn record(&self, place: GapPlace, what: &What) -> Option<GapRecord> {
+    fn record(&self, place: GapPlace, what: &NewGap) -> Option<GapRecord> {
         let tell = &self.context.tell;
         let facts = GapFacts {
             node: &tell.identity().node,
@@ -180,7 +180,7 @@ impl Pipeline {
 
     fn enter_gap(&mut self, gap: GapRecord, ticket: Option<u64>) {
         self.ledger.enter_gap(gap.clone());
-        self.gaps.waiting.push_back(Waiting { gap, ticket, doubt: self.input.is_finite() });
+        self.gaps.waiting.push_back(WaitingGap { gap, ticket, doubt: self.input.is_finite() });
     }
 
     /// Sends the waiting gaps as soon as there is a slot.
@@ -192,7 +192,7 @@ impl Pipeline {
         let most = if matches!(*self.context.output, Output::File(_)) { 1 } else { AHEAD };
         let alike = self.gaps.waiting.iter().take_while(|gap| gap.doubt == doubt).count().min(most);
         let (mut gaps, mut tickets) = (Vec::new(), Vec::new());
-        for Waiting { gap, ticket, .. } in self.gaps.waiting.drain(..alike) {
+        for WaitingGap { gap, ticket, .. } in self.gaps.waiting.drain(..alike) {
             tickets.extend(ticket);
             gaps.push(gap);
         }
@@ -204,7 +204,7 @@ impl Pipeline {
             ledger.gaps_written().await;
             let batch = GapRecord::batch(&gaps);
             let mut delivery = Delivery::new(&context.output, &batch, backoff, earlier);
-            while let Step::Wait(until) = delivery.step(&context, &batch).await {
+            while let DeliveryStep::Wait(until) = delivery.step(&context, &batch).await {
                 tokio::time::sleep_until(until.into()).await;
             }
             let ids = gaps.iter().map(|gap| gap.id).collect();
@@ -231,7 +231,7 @@ impl Pipeline {
 }
 
 /// The facts of a gap, for its message.
-struct What {
+struct NewGap {
     reason: GapReason,
     file: Arc<str>,
     bytes: u64,
@@ -241,7 +241,7 @@ struct What {
     to: Option<Nanos>,
 }
 
-impl What {
+impl NewGap {
     /// The time that the gap spans, as far as it is known.
     fn span(&self) -> String {
         let time = |nanos: Nanos| format!("{:.3}", Time::from_nanos(nanos));
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_gap_says_which_time_it_spans_even_where_nobody_knows_its_bytes() {
-        let what = |bytes, at_least, from, to| What {
+        let what = |bytes, at_least, from, to| NewGap {
             reason: GapReason::BackupGone,
             file: "audit.log".into(),
             bytes,

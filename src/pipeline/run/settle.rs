@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::delivery::{Context, Delivery, Step};
+use super::super::delivery::{Context, Delivery, DeliveryStep};
 use super::super::read_thread::Reply;
 use super::{Ended, Outcome, PendingAck, Pipeline, Returned};
 use crate::checkpoint::FileMark;
 use crate::event::Progress;
 use crate::input::Chunk;
 use crate::output::Output;
-use crate::telemetry::{Cursor as CursorView, Time};
+use crate::telemetry::{DeliveredUpTo as CursorView, Time};
 
 impl Pipeline {
     /// Acts on the end of a task; returns the reply for the reader, if the reader waits for one.
@@ -113,19 +113,19 @@ pub(super) async fn carry_out(
         let step = delivery.step(&context, &chunk.batch).await;
         drop(slot);
         match step {
-            Step::Done => {
+            DeliveryStep::Done => {
                 let mark = file_mark(&context.output);
                 return Outcome::Settled(ticket, mark, chunk.permit.is_some());
             }
-            Step::Wait(until) if chunk.permit.is_some() => {
+            DeliveryStep::Wait(until) if chunk.permit.is_some() => {
                 let returned = give_back(&chunk, ticket, delivery, grant, before);
                 return Outcome::Deferred(returned, until);
             }
             // Events in a file stay in order, so no other chunk may start meanwhile.
-            Step::Wait(until) if matches!(*context.output, Output::File(_)) => {
+            DeliveryStep::Wait(until) if matches!(*context.output, Output::File(_)) => {
                 tokio::time::sleep_until(until.into()).await;
             }
-            Step::Wait(until) => tokio::select! {
+            DeliveryStep::Wait(until) => tokio::select! {
                 () = context.slots.wait_aside(until) => {}
                 () = context.waits.called(delivery.heard()) => {}
             },

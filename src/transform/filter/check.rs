@@ -21,7 +21,7 @@ const PATTERN: usize = 1 << 20;
 
 /// The id of the wrong expression, and the message.
 pub(super) type Wrong = (u64, String);
-type Found = Result<Type, Wrong>;
+type TypeResult = Result<Type, Wrong>;
 
 /// The state of the check.
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl Check {
         }
     }
 
-    fn expr(&mut self, expr: &mut IdedExpr) -> Found {
+    fn expr(&mut self, expr: &mut IdedExpr) -> TypeResult {
         self.depth += 1;
         if self.depth > DEPTH {
             return Err((expr.id, format!("it is nested more than {DEPTH} levels deep")));
@@ -81,7 +81,7 @@ impl Check {
         found
     }
 
-    fn ident(&self, id: u64, name: &str) -> Found {
+    fn ident(&self, id: u64, name: &str) -> TypeResult {
         if let Some((_, found)) = self.scope.iter().rev().find(|(known, _)| known == name) {
             return Ok(*found);
         }
@@ -94,13 +94,13 @@ impl Check {
         }
     }
 
-    fn select(&mut self, id: u64, select: &mut SelectExpr) -> Found {
+    fn select(&mut self, id: u64, select: &mut SelectExpr) -> TypeResult {
         let found = self.expr(&mut select.operand)?;
         let found = member(id, found, &select.field)?;
         Ok(if select.test { Type::Bool } else { found })
     }
 
-    fn comprehension(&mut self, id: u64, loops: &mut ComprehensionExpr) -> Found {
+    fn comprehension(&mut self, id: u64, loops: &mut ComprehensionExpr) -> TypeResult {
         let range = self.expr(&mut loops.iter_range)?;
         let item = match range {
             Type::Strings | Type::Map | Type::Texts | Type::Object(_) => Type::String,
@@ -133,7 +133,7 @@ impl Check {
         found
     }
 
-    fn call(&mut self, id: u64, call: &mut CallExpr) -> Found {
+    fn call(&mut self, id: u64, call: &mut CallExpr) -> TypeResult {
         if call.target.as_ref().is_some_and(|target| is_ident(target, "optional")) {
             call.args.iter_mut().try_for_each(|arg| self.expr(arg).map(drop))?;
             return Ok(Type::Other);
@@ -206,7 +206,7 @@ impl Check {
         Ok(())
     }
 
-    fn on_string(&mut self, id: u64, call: &CallExpr, on: Type) -> Found {
+    fn on_string(&mut self, id: u64, call: &CallExpr, on: Type) -> TypeResult {
         let name = call.func_name.as_str();
         if !on.fits(Type::String) {
             let word = on.word().unwrap_or_default();
@@ -217,7 +217,7 @@ impl Check {
 
     /// Compiles the pattern of `matches`, which must be a literal, so that it is compiled once and not for every
     /// event.
-    fn pattern(&mut self, id: u64, call: &CallExpr) -> Found {
+    fn pattern(&mut self, id: u64, call: &CallExpr) -> TypeResult {
         let Some(pattern) = call.args.last().and_then(text) else {
             return Err((id, "the pattern of `matches` has to be written out, in quotes".into()));
         };
@@ -261,7 +261,7 @@ fn literal_type(literal: &LiteralValue) -> Type {
 }
 
 /// The type of a member of a value.
-fn member(id: u64, of: Type, name: &str) -> Found {
+fn member(id: u64, of: Type, name: &str) -> TypeResult {
     match of {
         Type::Object(members) => {
             let found = members.iter().find(|(known, _)| *known == name);
@@ -280,7 +280,7 @@ fn member(id: u64, of: Type, name: &str) -> Found {
 }
 
 /// The type that a function returns.
-fn function(id: u64, name: &str) -> Found {
+fn function(id: u64, name: &str) -> TypeResult {
     let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
     found.map(|(_, found)| *found).ok_or_else(|| {
         let names = FUNCTIONS.iter().map(|(known, _)| *known);

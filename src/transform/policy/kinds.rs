@@ -2,7 +2,7 @@
 
 use super::findings::Findings;
 use super::lint;
-use super::table::{Table, Words};
+use super::table::{Words, YamlTable};
 use super::yaml::{Node, Value};
 
 const KEYS: &[&str] = &["group", "resources", "resourceNames"];
@@ -17,7 +17,7 @@ pub(super) struct TypedKinds {
     pub(super) names: Words,
 }
 
-pub(super) fn resources(table: &Table<'_>, findings: &mut Findings) -> Vec<TypedKinds> {
+pub(super) fn resources(table: &YamlTable<'_>, findings: &mut Findings) -> Vec<TypedKinds> {
     let Some(node) = table.get("resources") else { return Vec::new() };
     let place = table.at("resources");
     let no_bound = "so it sets no bound: name what is meant, or remove the key";
@@ -56,7 +56,7 @@ fn kinds(node: &Node, place: String, findings: &mut Findings) -> Option<TypedKin
         findings.error(node.line, &place, what);
         return None;
     }
-    let table = Table::open(node, place, KEYS, findings)?;
+    let table = YamlTable::open(node, place, KEYS, findings)?;
     let group = match table.get("group").map(|node| (node.line, &node.value)) {
         None => String::new(),
         Some((_, Value::Text(text))) => text.clone(),

@@ -7,7 +7,7 @@ use super::findings::{Findings, list, nearest};
 use super::kinds::TypedKinds;
 use super::known::{GROUPS, elsewhere};
 use super::load::Typed;
-use super::table::{Table, Word, Words};
+use super::table::{Word, Words, YamlTable};
 use super::{Level, Stages};
 
 /// All verbs for resources; `""` is an HTTP method without a verb, such as OPTIONS.
@@ -29,7 +29,12 @@ const METHODS: &[&str] =
     &["get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"];
 
 /// Checks the policy as a whole.
-pub(super) fn policy(top: &Table<'_>, omitted: Stages, rules: &[Typed], findings: &mut Findings) {
+pub(super) fn policy(
+    top: &YamlTable<'_>,
+    omitted: Stages,
+    rules: &[Typed],
+    findings: &mut Findings,
+) {
     let line = top.get("omitStages").map_or(top.line, |node| node.line);
     if omitted == Stages::ALL {
         findings.trap(

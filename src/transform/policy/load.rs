@@ -2,8 +2,8 @@
 
 use super::findings::{Findings, list, nearest};
 use super::kinds::{TypedKinds, resources};
-use super::rule::{Glob, Group, Kind, Kinds, Names, Rule, What};
-use super::table::{Table, Words};
+use super::rule::{Glob, Group, Kinds, Names, RequestPattern, ResourcePattern, Rule};
+use super::table::{Words, YamlTable};
 use super::yaml::{self, Node, Value};
 use super::{Level, Policy, Stages, lint, shadow};
 
@@ -51,7 +51,7 @@ pub(super) fn policy(text: &str) -> (Option<Policy>, Findings) {
 }
 
 fn read(node: &Node, findings: &mut Findings) -> Option<Policy> {
-    let top = Table::open(node, String::new(), POLICY, findings)?;
+    let top = YamlTable::open(node, String::new(), POLICY, findings)?;
     header(&top, findings);
     let omit_stages = stages(&top, findings);
     let omit_managed_fields = flag(&top, findings).unwrap_or_default();
@@ -99,7 +99,7 @@ fn read(node: &Node, findings: &mut Findings) -> Option<Policy> {
 }
 
 /// Checks `apiVersion`, `kind` and `metadata`.
-fn header(top: &Table<'_>, findings: &mut Findings) {
+fn header(top: &YamlTable<'_>, findings: &mut Findings) {
     for (key, wanted) in [("apiVersion", "audit.k8s.io/v1"), ("kind", "Policy")] {
         let Some(node) = top.need(key, &format!("{key}: {wanted}"), findings) else { continue };
         match &node.value {
@@ -124,7 +124,7 @@ fn header(top: &Table<'_>, findings: &mut Findings) {
 }
 
 fn rule(node: &Node, index: usize, findings: &mut Findings) -> Option<Typed> {
-    let table = Table::open(node, format!("rules[{index}]"), RULE, findings)?;
+    let table = YamlTable::open(node, format!("rules[{index}]"), RULE, findings)?;
     let typed = Typed {
         line: table.line,
         level: level(&table, findings),
@@ -143,7 +143,7 @@ fn rule(node: &Node, index: usize, findings: &mut Findings) -> Option<Typed> {
     Some(typed)
 }
 
-fn level(table: &Table<'_>, findings: &mut Findings) -> Level {
+fn level(table: &YamlTable<'_>, findings: &mut Findings) -> Level {
     let names = Level::ALL.map(Level::name);
     let Some(node) = table.need("level", "level: Metadata", findings) else { return Level::None };
     let Value::Text(text) = &node.value else {
@@ -166,7 +166,7 @@ fn unknown_word(text: &str, known: &[&str]) -> String {
     format!("`{}` is none: {way_out}", text.escape_debug())
 }
 
-fn stages(table: &Table<'_>, findings: &mut Findings) -> Stages {
+fn stages(table: &YamlTable<'_>, findings: &mut Findings) -> Stages {
     let words = table.words("omitStages", findings);
     words.iter().fold(Stages::default(), |stages, word| {
         let stage = Stages::of(&word.text);
@@ -177,7 +177,7 @@ fn stages(table: &Table<'_>, findings: &mut Findings) -> Stages {
     })
 }
 
-fn flag(table: &Table<'_>, findings: &mut Findings) -> Option<bool> {
+fn flag(table: &YamlTable<'_>, findings: &mut Findings) -> Option<bool> {
     let node = table.get("omitManagedFields")?;
     match &node.value {
         Value::Bool(value) => Some(*value),
@@ -212,17 +212,17 @@ fn urls(typed: &Typed, findings: &mut Findings) {
     }
 }
 
-fn what(typed: &Typed) -> What {
+fn what(typed: &Typed) -> RequestPattern {
     if !typed.namespaces.is_empty() || !typed.kinds.is_empty() {
         let kinds = typed.kinds.iter().map(|typed| Kinds {
             group: Group::new(&typed.group),
-            any_of: typed.kinds.texts().into_iter().map(Kind::new).collect(),
+            any_of: typed.kinds.texts().into_iter().map(ResourcePattern::new).collect(),
             names: Names::new(&typed.names.texts()),
         });
-        What::Resources(Names::new(&typed.namespaces.texts()), kinds.collect())
+        RequestPattern::Resources(Names::new(&typed.namespaces.texts()), kinds.collect())
     } else if typed.urls.is_empty() {
-        What::Anything
+        RequestPattern::Anything
     } else {
-        What::Paths(typed.urls.texts().into_iter().map(Glob::new).collect())
+        RequestPattern::Paths(typed.urls.texts().into_iter().map(Glob::new).collect())
     }
 }

@@ -20,7 +20,7 @@ use std::cell::OnceCell;
 
 use crate::event::{Form, Record, RecordKind, Span, walk};
 
-use super::uri::{self, Target, Text};
+use super::uri::{self, RequestTarget, Text};
 
 /// The attributes that rules match. Expensive ones are computed only when a rule needs them.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Request<'a> {
     pub(super) user: Option<Text<'a>>,
     pub(super) verb: Text<'a>,
     pub(super) path: &'a [u8],
-    target: OnceCell<Option<Target<'a>>>,
+    target: OnceCell<Option<RequestTarget<'a>>>,
 }
 
 /// The decoded path of a record; `None` if the record is not an event of an API server, to which a policy does not
@@ -62,11 +62,11 @@ impl<'a> Request<'a> {
     }
 
     /// The resource; `None` if the request is not for a resource.
-    pub(super) fn target(&self) -> Option<&Target<'a>> {
+    pub(super) fn target(&self) -> Option<&RequestTarget<'a>> {
         self.target.get_or_init(|| self.find_target()).as_ref()
     }
 
-    fn find_target(&self) -> Option<Target<'a>> {
+    fn find_target(&self) -> Option<RequestTarget<'a>> {
         let fields = &self.record.event.fields;
         if self.record.event.form == Form::Legacy {
             let uri = self.record.text(fields.request_uri)?;
@@ -74,7 +74,7 @@ impl<'a> Request<'a> {
             return uri::target(self.path, &self.verb, query.as_bytes());
         }
         self.record.raw(fields.object_ref)?;
-        let mut target = Target {
+        let mut target = RequestTarget {
             group: self.group(),
             resource: bytes(&self.record, fields.resource),
             subresource: bytes(&self.record, fields.subresource),

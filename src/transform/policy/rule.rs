@@ -1,7 +1,7 @@
 //! One rule of a policy and its matching, which follows `pkg/audit/policy/checker.go` of k8s.io/apiserver exactly.
 
 use super::request::Request;
-use super::uri::Target;
+use super::uri::RequestTarget;
 use super::{Level, Stages};
 
 /// A set of exact strings. An empty set allows everything.
@@ -40,7 +40,7 @@ pub(super) struct Rule {
     pub(super) users: Names,
     pub(super) groups: Names,
     pub(super) verbs: Names,
-    pub(super) what: What,
+    pub(super) what: RequestPattern,
     /// Includes the stages that the whole policy omits.
     pub(super) omit_stages: Stages,
     pub(super) omit_managed_fields: bool,
@@ -48,7 +48,7 @@ pub(super) struct Rule {
 
 /// The requests that a rule matches.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) enum What {
+pub(super) enum RequestPattern {
     #[default]
     Anything,
     /// Requests that are not for a resource, at any of these paths.
@@ -69,7 +69,7 @@ pub(super) enum Glob {
 pub(super) struct Kinds {
     pub(super) group: Group,
     /// If empty, all resources of the group.
-    pub(super) any_of: Vec<Kind>,
+    pub(super) any_of: Vec<ResourcePattern>,
     pub(super) names: Names,
 }
 
@@ -82,7 +82,7 @@ pub(super) enum Group {
 
 /// An element of an entry's `resources`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum ResourcePattern {
     /// `*`
     All,
     /// `pods` or `pods/log`
@@ -105,7 +105,7 @@ impl Rule {
     }
 }
 
-impl What {
+impl RequestPattern {
     fn matches(&self, request: &Request<'_>) -> bool {
         match self {
             Self::Anything => true,
@@ -147,7 +147,7 @@ impl Glob {
 }
 
 impl Kinds {
-    fn matches(&self, target: &Target<'_>) -> bool {
+    fn matches(&self, target: &RequestTarget<'_>) -> bool {
         self.group.has(&target.group)
             && (self.any_of.is_empty()
                 || self.names.allow(&target.name)
@@ -179,7 +179,7 @@ impl Default for Group {
     }
 }
 
-impl Kind {
+impl ResourcePattern {
     /// Parses an element of `resources`.
     pub(super) fn new(text: &str) -> Self {
         match text.split_once('/') {
@@ -195,7 +195,7 @@ impl Kind {
         }
     }
 
-    fn matches(&self, target: &Target<'_>) -> bool {
+    fn matches(&self, target: &RequestTarget<'_>) -> bool {
         match self {
             Self::All => true,
             Self::Exactly(resource, subresource) => {

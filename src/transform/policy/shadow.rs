@@ -5,7 +5,7 @@
 
 use super::findings::Findings;
 use super::load::Typed;
-use super::rule::{Kind, Kinds, Names, Rule, What};
+use super::rule::{Kinds, Names, RequestPattern, ResourcePattern, Rule};
 
 pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
     for (at, (later, rule)) in typed.iter().zip(rules).enumerate().skip(1) {
@@ -21,19 +21,20 @@ pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
             findings.trap(later.line, &later.place, what);
             continue;
         }
-        let part = |what: What| Rule { what, ..rule.clone() };
-        if let What::Paths(globs) = &rule.what {
+        let part = |what: RequestPattern| Rule { what, ..rule.clone() };
+        if let RequestPattern::Paths(globs) = &rule.what {
             for (word, glob) in later.urls.iter().zip(globs) {
-                if let Some(by) = shadow(&part(What::Paths(vec![glob.clone()]))) {
+                if let Some(by) = shadow(&part(RequestPattern::Paths(vec![glob.clone()]))) {
                     findings.warn(word.line, &word.place, format!("is never reached, since {by}"));
                 }
             }
         }
-        if let What::Resources(namespaces, entries) = &rule.what {
+        if let RequestPattern::Resources(namespaces, entries) = &rule.what {
             for (typed, entry) in later.kinds.iter().zip(entries) {
                 for (word, kind) in typed.kinds.iter().zip(&entry.any_of) {
                     let one = Kinds { any_of: vec![kind.clone()], ..entry.clone() };
-                    if let Some(by) = shadow(&part(What::Resources(namespaces.clone(), vec![one])))
+                    if let Some(by) =
+                        shadow(&part(RequestPattern::Resources(namespaces.clone(), vec![one])))
                     {
                         findings.warn(
                             word.line,
@@ -53,13 +54,14 @@ pub(super) fn covers(earlier: &Rule, later: &Rule) -> bool {
         && earlier.groups.cover(&later.groups)
         && earlier.verbs.cover(&later.verbs)
         && match (&earlier.what, &later.what) {
-            (What::Anything, _) => true,
-            (What::Paths(here), What::Paths(there)) => {
+            (RequestPattern::Anything, _) => true,
+            (RequestPattern::Paths(here), RequestPattern::Paths(there)) => {
                 there.iter().all(|glob| here.iter().any(|wider| wider.covers(glob)))
             }
-            (What::Resources(namespaces, here), What::Resources(other, there)) => {
-                namespaces.cover(other) && all_covered(here, there)
-            }
+            (
+                RequestPattern::Resources(namespaces, here),
+                RequestPattern::Resources(other, there),
+            ) => namespaces.cover(other) && all_covered(here, there),
             _ => false,
         }
 }
@@ -84,5 +86,6 @@ fn entry_covered(here: &[Kinds], entry: &Kinds) -> bool {
 
 /// Whether an entry matches everything in its group.
 fn takes_all(entry: &Kinds) -> bool {
-    entry.any_of.is_empty() || entry.names == Names::default() && entry.any_of.contains(&Kind::All)
+    entry.any_of.is_empty()
+        || entry.names == Names::default() && entry.any_of.contains(&ResourcePattern::All)
 }

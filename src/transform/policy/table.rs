@@ -19,7 +19,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// A map whose keys are all known.
-pub(super) struct Table<'n> {
+pub(super) struct YamlTable<'n> {
     pub(super) line: u64,
     pub(super) place: String,
     entries: Vec<(&'static str, &'n Node)>,
@@ -42,7 +42,7 @@ pub(super) struct Word {
     pub(super) text: String,
 }
 
-impl<'n> Table<'n> {
+impl<'n> YamlTable<'n> {
     /// Opens a node; reports an error and returns `None` if it is not a map.
     pub(super) fn open(
         node: &'n Node,

@@ -12,7 +12,7 @@ pub(super) type Text<'a> = Cow<'a, [u8]>;
 
 /// The attributes of a request for a resource that rules match.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Target<'a> {
+pub(super) struct RequestTarget<'a> {
     pub(super) group: Text<'a>,
     pub(super) resource: Text<'a>,
     pub(super) subresource: Text<'a>,
@@ -24,7 +24,7 @@ pub(super) struct Target<'a> {
 const SEGMENTS: usize = 10;
 
 /// The resource that a decoded path names; `None` if it names none. `query` is the text after the `?`.
-pub(super) fn target<'a>(path: &'a [u8], verb: &[u8], query: &[u8]) -> Option<Target<'a>> {
+pub(super) fn target<'a>(path: &'a [u8], verb: &[u8], query: &[u8]) -> Option<RequestTarget<'a>> {
     let mut segments: [&'a [u8]; SEGMENTS] = [b""; SEGMENTS];
     let mut count = 0;
     for (slot, segment) in segments.iter_mut().zip(trim(path).split(|byte| *byte == b'/')) {
@@ -64,7 +64,7 @@ pub(super) fn target<'a>(path: &'a [u8], verb: &[u8], query: &[u8]) -> Option<Ta
     if name.is_empty() && !special && matches!(verb, b"list" | b"watch") {
         name = Cow::Owned(selector::name(query).unwrap_or_default());
     }
-    Some(Target {
+    Some(RequestTarget {
         group: group.into(),
         resource: part(0),
         subresource: if proxy { Text::default() } else { part(2) },

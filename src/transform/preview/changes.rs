@@ -2,7 +2,7 @@
 
 /// A removed range, its replacement, and the text around it.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Change {
+pub(super) struct PreviewChange {
     pub(super) left: String,
     pub(super) removed: usize,
     pub(super) added: String,
@@ -17,7 +17,7 @@ const ANCHOR: usize = 16;
 const ADDED: usize = 1024;
 
 /// The first changes, from left to right. All text shown is from the later form.
-pub(super) fn changes(before: &[u8], after: &[u8], most: usize) -> Vec<Change> {
+pub(super) fn changes(before: &[u8], after: &[u8], most: usize) -> Vec<PreviewChange> {
     let mut found = Vec::new();
     let (mut at, mut to) = (0, 0);
     while found.len() < most {
@@ -28,7 +28,7 @@ pub(super) fn changes(before: &[u8], after: &[u8], most: usize) -> Vec<Change> {
             break;
         }
         let (removed, added) = next(&before[at..], &after[to..]);
-        found.push(Change {
+        found.push(PreviewChange {
             left: text(&after[to.saturating_sub(AROUND)..to]),
             removed,
             added: text(&after[to..to + added]),

@@ -13,7 +13,7 @@ use crate::event::Record;
 
 mod changes;
 
-use changes::{Change, changes};
+use changes::{PreviewChange, changes};
 
 /// Why an event is dropped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,14 +39,14 @@ pub(crate) struct Done {
 
 /// One row of the table, with its examples.
 #[derive(Default)]
-struct Row {
+struct PreviewCount {
     events: u64,
     examples: Vec<String>,
 }
 
 /// The rows, in the order of the table.
 #[derive(Clone, Copy)]
-enum Step {
+enum PreviewRow {
     Level,
     Stage,
     Where,
@@ -59,22 +59,22 @@ enum Step {
     Untouched,
 }
 
-const STEPS: [(Step, &str); 10] = [
-    (Step::Level, "dropped: policy level None"),
-    (Step::Stage, "dropped: stage omitted"),
-    (Step::Where, "dropped: where"),
-    (Step::WhereFailed, "kept: where failed"),
-    (Step::Metadata, "lowered to Metadata"),
-    (Step::Request, "lowered to Request"),
-    (Step::ManagedFields, "managedFields cut"),
-    (Step::Redacted, "redacted"),
-    (Step::Shrunk, "shrunk"),
-    (Step::Untouched, "untouched"),
+const STEPS: [(PreviewRow, &str); 10] = [
+    (PreviewRow::Level, "dropped: policy level None"),
+    (PreviewRow::Stage, "dropped: stage omitted"),
+    (PreviewRow::Where, "dropped: where"),
+    (PreviewRow::WhereFailed, "kept: where failed"),
+    (PreviewRow::Metadata, "lowered to Metadata"),
+    (PreviewRow::Request, "lowered to Request"),
+    (PreviewRow::ManagedFields, "managedFields cut"),
+    (PreviewRow::Redacted, "redacted"),
+    (PreviewRow::Shrunk, "shrunk"),
+    (PreviewRow::Untouched, "untouched"),
 ];
 
 /// Counts the events given to [`TransformPreview::add`].
 pub(crate) struct TransformPreview {
-    rows: [Row; STEPS.len()],
+    rows: [PreviewCount; STEPS.len()],
     /// Examples kept for each step.
     examples: usize,
     events: u64,
@@ -112,7 +112,8 @@ impl TransformPreview {
             }
             let row = &mut self.rows[step as usize];
             row.events += 1;
-            let wanted = row.examples.len() < self.examples && !matches!(step, Step::Untouched);
+            let wanted =
+                row.examples.len() < self.examples && !matches!(step, PreviewRow::Untouched);
             if wanted {
                 row.examples.push(example(before, after));
             }
@@ -120,18 +121,18 @@ impl TransformPreview {
     }
 }
 
-fn acted(step: Step, done: &Done, before: &[u8], after: Option<&[u8]>) -> bool {
+fn acted(step: PreviewRow, done: &Done, before: &[u8], after: Option<&[u8]>) -> bool {
     match step {
-        Step::Level => done.dropped == Some(Dropped::Level),
-        Step::Stage => done.dropped == Some(Dropped::Stage),
-        Step::Where => done.dropped == Some(Dropped::Where),
-        Step::WhereFailed => done.filter_failed,
-        Step::Metadata => done.lowered == Some(Level::Metadata),
-        Step::Request => done.lowered == Some(Level::Request),
-        Step::ManagedFields => done.managed_fields,
-        Step::Redacted => done.blanked > 0,
-        Step::Shrunk => done.shrunk.is_some(),
-        Step::Untouched => after == Some(before),
+        PreviewRow::Level => done.dropped == Some(Dropped::Level),
+        PreviewRow::Stage => done.dropped == Some(Dropped::Stage),
+        PreviewRow::Where => done.dropped == Some(Dropped::Where),
+        PreviewRow::WhereFailed => done.filter_failed,
+        PreviewRow::Metadata => done.lowered == Some(Level::Metadata),
+        PreviewRow::Request => done.lowered == Some(Level::Request),
+        PreviewRow::ManagedFields => done.managed_fields,
+        PreviewRow::Redacted => done.blanked > 0,
+        PreviewRow::Shrunk => done.shrunk.is_some(),
+        PreviewRow::Untouched => after == Some(before),
     }
 }
 
@@ -160,7 +161,7 @@ fn shown(text: &str) -> String {
     text.chars().take(48).map(|char| if char.is_control() { '.' } else { char }).collect()
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for PreviewChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "...{}", shown(&self.left))?;
         if self.removed > 0 {
@@ -182,8 +183,8 @@ impl fmt::Display for TransformPreview {
                 continue;
             }
             let more = match step {
-                Step::Redacted => format!("   {} values", self.blanked),
-                Step::Shrunk => self.cut_counts(),
+                PreviewRow::Redacted => format!("   {} values", self.blanked),
+                PreviewRow::Shrunk => self.cut_counts(),
                 _ => String::new(),
             };
             writeln!(f, "{name:<28}{:>10}{more}", row.events)?;

@@ -13,7 +13,7 @@ use super::secret_names::{Name, judge};
 pub(super) struct CommandLine {
     program: Option<&'static Program>,
     /// The kind of the last flag, if its value is the next word.
-    next: Option<Next>,
+    next: Option<NextArgument>,
     /// Number of words to skip, and number of words after those that are secrets.
     left: (usize, usize),
     /// The command is inside another one and ends at a bracket or a backquote: `$(openssl passwd x)`.
@@ -23,7 +23,7 @@ pub(super) struct CommandLine {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Next {
+enum NextArgument {
     /// A flag of the program itself.
     Own,
     /// A flag with a suspicious name.
@@ -56,8 +56,8 @@ impl CommandLine {
         let flag = word.starts_with('-') && word.len() > 1;
         if let Some(next) = next.filter(|_| !flag) {
             return match next {
-                Next::Own => self.own(word, 0),
-                Next::Named(name) => name.secret_in(word),
+                NextArgument::Own => self.own(word, 0),
+                NextArgument::Named(name) => name.secret_in(word),
             };
         }
         let Some(program) = self.program else {
@@ -69,7 +69,7 @@ impl CommandLine {
             return None;
         };
         if program.next.contains(&word) {
-            self.next = Some(Next::Own);
+            self.next = Some(NextArgument::Own);
             return None;
         }
         if let Some(long) = program.next.iter().find(|long| {
@@ -100,7 +100,7 @@ impl CommandLine {
         if let Some((_, skip, take)) = self.behind(word) {
             self.left = (skip, take);
         } else if program.named && judge(word).is_any() && !word.contains('=') {
-            self.next = Some(Next::Named(judge(word)));
+            self.next = Some(NextArgument::Named(judge(word)));
         }
         None
     }
@@ -113,7 +113,7 @@ impl CommandLine {
     fn flagged(&mut self, word: &str) {
         if word.starts_with('-') && !word.contains(['=', ' ', ':']) {
             let name = judge(word);
-            self.next = name.is_any().then_some(Next::Named(name));
+            self.next = name.is_any().then_some(NextArgument::Named(name));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Follows the paths of the operator's rules through a body.
 
 use super::context::Context;
-use super::path::Next;
+use super::path::PathMatch;
 
 /// For each path, how many steps of it have matched in each frame.
 #[derive(Debug, Default)]
@@ -49,16 +49,16 @@ impl Steps {
         let mut ruling = Ruling::None;
         for (index, done) in &self.all[self.from..] {
             let rule = context.rules[*index];
-            let next = rule.path.as_ref().map_or(Next::No, |path| path.next(*done, key));
+            let next = rule.path.as_ref().map_or(PathMatch::No, |path| path.next(*done, key));
             let named =
                 |wanted: &String| key.is_some_and(|key| super::name_words::same(wanted, key));
             match next {
-                Next::No => {}
-                Next::On => self.below.push((*index, done + 1)),
-                Next::End if !rule.key.as_ref().is_none_or(named) => {}
-                Next::End if rule.keep => return Ruling::Keep,
-                Next::End if rule.pattern.is_some() => ruling = Ruling::Pattern(*index),
-                Next::End => ruling = Ruling::Blank,
+                PathMatch::No => {}
+                PathMatch::On => self.below.push((*index, done + 1)),
+                PathMatch::End if !rule.key.as_ref().is_none_or(named) => {}
+                PathMatch::End if rule.keep => return Ruling::Keep,
+                PathMatch::End if rule.pattern.is_some() => ruling = Ruling::Pattern(*index),
+                PathMatch::End => ruling = Ruling::Blank,
             }
         }
         ruling

@@ -78,7 +78,7 @@ impl Flags {
 
 /// The meaning of the `path` of a JSON Patch for the `value` beside it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Target {
+pub(super) enum PatchTarget {
     Plain,
     /// Its strings are secrets.
     Suspicious(Name),
@@ -102,7 +102,7 @@ pub(super) struct Frame {
     pub(super) named: Name,
     /// It has an `op`; with a `path` it is an operation of a JSON Patch.
     pub(super) op: bool,
-    pub(super) target: Option<Target>,
+    pub(super) target: Option<PatchTarget>,
     /// State of the command line in this array, such as a preceding flag that takes a secret.
     pub(super) command: CommandLine,
     /// The numbers of data, values and steps of paths when the frame was opened.
@@ -130,11 +130,11 @@ impl Frame {
     }
 
     /// Whether the `value` of this object is a secret, judged by the members read so far.
-    pub(super) fn verdict(&self) -> Target {
+    pub(super) fn verdict(&self) -> PatchTarget {
         match self.target {
             Some(target) if self.op => target,
-            _ if self.named.is_any() => Target::Suspicious(self.named),
-            _ => Target::Plain,
+            _ if self.named.is_any() => PatchTarget::Suspicious(self.named),
+            _ => PatchTarget::Plain,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::frame::{Flags, Frame, Target};
+use super::frame::{Flags, Frame, PatchTarget};
 use super::secret_names::{beside, judge};
 use super::walk::{Member, Walk};
 use crate::event::text;
@@ -16,8 +16,8 @@ impl Walk<'_> {
         let target = target(&path, flags);
         // If an object has two paths, the more secret one counts.
         self.top(|frame| match frame.target {
-            Some(Target::Secret { .. }) => {}
-            Some(Target::Suspicious(_)) if target == Target::Plain => {}
+            Some(PatchTarget::Secret { .. }) => {}
+            Some(PatchTarget::Suspicious(_)) if target == PatchTarget::Plain => {}
             _ => frame.target = Some(target),
         });
     }
@@ -25,12 +25,12 @@ impl Walk<'_> {
     /// Handles a `value`; the `name` or `path` that it belongs to may not have been read yet.
     pub(super) fn value(&mut self, start: usize, at: usize, flags: Flags) -> Option<usize> {
         self.values.push(Member { key: start, value: at });
-        let verdict = self.frames.last().map_or(Target::Plain, Frame::verdict);
+        let verdict = self.frames.last().map_or(PatchTarget::Plain, Frame::verdict);
         let container = matches!(self.line.get(at)?, b'{' | b'[');
-        if !container || matches!(verdict, Target::Secret { .. }) {
+        if !container || matches!(verdict, PatchTarget::Secret { .. }) {
             return self.over(at);
         }
-        if let Target::Suspicious(name) = verdict
+        if let PatchTarget::Suspicious(name) = verdict
             && name.is_hot()
         {
             self.values.pop();
@@ -46,48 +46,48 @@ impl Walk<'_> {
         let string = self.line.get(at) == Some(&b'"');
         let flags = frame.flags.without(Flags::ROOT);
         match frame.verdict() {
-            Target::Secret { data } => {
+            PatchTarget::Secret { data } => {
                 self.blank_member(key, at, data);
             }
-            Target::Suspicious(name)
+            PatchTarget::Suspicious(name)
                 if matches!(self.line.get(at), Some(b'{' | b'[')) && name.is_hot() =>
             {
                 self.blank_member(key, at, false);
             }
-            Target::Suspicious(_) if matches!(self.line.get(at), Some(b'{' | b'[')) => {}
-            Target::Suspicious(name) => {
+            PatchTarget::Suspicious(_) if matches!(self.line.get(at), Some(b'{' | b'[')) => {}
+            PatchTarget::Suspicious(name) => {
                 self.named(at, name, flags);
             }
-            Target::Plain if string => {
+            PatchTarget::Plain if string => {
                 self.seen = false;
                 self.judged("value", at, flags);
             }
-            Target::Plain => {}
+            PatchTarget::Plain => {}
         }
     }
 }
 
 /// The meaning of a JSON Patch path for the value.
-fn target(path: &str, flags: Flags) -> Target {
+fn target(path: &str, flags: Flags) -> PatchTarget {
     let segments: Vec<_> = path.split('/').skip(1).map(unescaped).collect();
     let first = segments.first().map_or("", AsRef::as_ref);
     if flags.has(Flags::SECRET) {
         let harmless = matches!(first, "metadata" | "type" | "immutable");
         let plain = harmless && !path.contains("last-applied");
         let data = first != "stringData";
-        return if plain { Target::Plain } else { Target::Secret { data } };
+        return if plain { PatchTarget::Plain } else { PatchTarget::Secret { data } };
     }
     if flags.has(Flags::DATA) && !matches!(first, "metadata" | "immutable") || first == "binaryData"
     {
-        return Target::Secret { data: first == "binaryData" };
+        return PatchTarget::Secret { data: first == "binaryData" };
     }
     let last = segments.last().map_or("", AsRef::as_ref);
     let mut named = segments.iter().rev().map(|segment| judge(segment)).enumerate();
     match named.find(|(_, name)| name.is_any()) {
         Some((above, name)) if above == 0 || name.is_hot() && !beside(last) => {
-            Target::Suspicious(name)
+            PatchTarget::Suspicious(name)
         }
-        _ => Target::Plain,
+        _ => PatchTarget::Plain,
     }
 }
 

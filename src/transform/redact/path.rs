@@ -2,7 +2,7 @@
 
 /// One step of a path.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Step {
+enum PathStep {
     Key(String),
     /// `*`: any key.
     Any,
@@ -12,11 +12,11 @@ enum Step {
 
 /// A field path.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Path(Vec<Step>);
+pub(super) struct Path(Vec<PathStep>);
 
 /// The result of one step of a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Next {
+pub(super) enum PathMatch {
     No,
     /// The step matches, and the path goes on below.
     On,
@@ -34,28 +34,28 @@ impl Path {
             match key {
                 "" if steps.is_empty() && part.len() > key.len() => {}
                 "" => return Err("a key is empty; write it like `spec.users[].password`"),
-                "*" => steps.push(Step::Any),
+                "*" => steps.push(PathStep::Any),
                 _ if key.contains(['[', ']']) => {
                     return Err("brackets are empty and behind a key: `users[]`");
                 }
-                _ => steps.push(Step::Key(key.replace('\0', "."))),
+                _ => steps.push(PathStep::Key(key.replace('\0', "."))),
             }
-            steps.extend((0..(part.len() - key.len()) / 2).map(|_| Step::Element));
+            steps.extend((0..(part.len() - key.len()) / 2).map(|_| PathStep::Element));
         }
         Ok(Self(steps))
     }
 
     /// The result of step `done` at a key; `None` stands for an array element.
-    pub(super) fn next(&self, done: usize, key: Option<&str>) -> Next {
+    pub(super) fn next(&self, done: usize, key: Option<&str>) -> PathMatch {
         let fits = match (self.0.get(done), key) {
-            (Some(Step::Key(wanted)), Some(key)) => wanted == key,
-            (Some(Step::Any), Some(_)) | (Some(Step::Element), None) => true,
+            (Some(PathStep::Key(wanted)), Some(key)) => wanted == key,
+            (Some(PathStep::Any), Some(_)) | (Some(PathStep::Element), None) => true,
             _ => false,
         };
         match fits {
-            false => Next::No,
-            true if done + 1 == self.0.len() => Next::End,
-            true => Next::On,
+            false => PathMatch::No,
+            true if done + 1 == self.0.len() => PathMatch::End,
+            true => PathMatch::On,
         }
     }
 }
@@ -67,12 +67,12 @@ mod tests {
     #[test]
     fn a_path_is_followed_step_by_step() {
         let path = Path::parse("spec.*[].a\\.b").unwrap();
-        assert_eq!(path.next(0, Some("spec")), Next::On);
-        assert_eq!(path.next(0, Some("status")), Next::No);
-        assert_eq!(path.next(1, Some("users")), Next::On);
-        assert_eq!(path.next(2, None), Next::On);
-        assert_eq!(path.next(2, Some("x")), Next::No);
-        assert_eq!(path.next(3, Some("a.b")), Next::End);
+        assert_eq!(path.next(0, Some("spec")), PathMatch::On);
+        assert_eq!(path.next(0, Some("status")), PathMatch::No);
+        assert_eq!(path.next(1, Some("users")), PathMatch::On);
+        assert_eq!(path.next(2, None), PathMatch::On);
+        assert_eq!(path.next(2, Some("x")), PathMatch::No);
+        assert_eq!(path.next(3, Some("a.b")), PathMatch::End);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use memchr::memmem::Finder;
 use super::confirm::confirm;
 use super::hits::Hits;
 use super::patterns::{OTHER_LETTERS, What};
-use super::search::Search;
+use super::search::PatternSearch;
 use super::token_formats::{FormatError, Formats};
-use super::vector_search::{BLOCK, Found, State, candidates};
+use super::vector_search::{BLOCK, Found, SearchState, candidates};
 use super::{base64_runs, secret_shapes};
 
 /// The prefilter: searches for all patterns at once.
@@ -31,8 +31,8 @@ pub(super) struct Screen {
 /// The built-in searches.
 #[derive(Debug)]
 struct Built {
-    line: Search,
-    commands: Search,
+    line: PatternSearch,
+    commands: PatternSearch,
     /// Automaton for [`OTHER_LETTERS`].
     letters: AhoCorasick,
     formats: Formats,
@@ -61,8 +61,8 @@ const NEAR: usize = 16;
 impl Built {
     fn new() -> Result<Self, ScreenError> {
         Ok(Self {
-            line: Search::line(),
-            commands: Search::commands(),
+            line: PatternSearch::line(),
+            commands: PatternSearch::commands(),
             letters: AhoCorasick::new(OTHER_LETTERS)?,
             formats: Formats::new()?,
             newline: Finder::new(b"\\n"),
@@ -147,7 +147,7 @@ impl Screen {
     fn search(&self, text: &[u8], at: Range<usize>, finds: &mut Finds, hits: &mut Hits) -> bool {
         let Finds { found, begins } = finds;
         let line = &self.built.line;
-        let mut state = State::default();
+        let mut state = SearchState::default();
         let mut from = at.start;
         while from < at.end {
             let to = at.end.min(from + CHUNK);

@@ -24,13 +24,13 @@ pub(crate) struct Scratch {
     pub(super) hits: Hits,
     finds: Finds,
     gone: Vec<Range<usize>>,
-    stretches: Vec<Stretch>,
+    stretches: Vec<CachedStretch>,
     /// The place of this event's user in the cache, and where it begins in the line.
     user: Option<(usize, usize)>,
 }
 
 #[derive(Debug, Default)]
-struct Stretch {
+struct CachedStretch {
     bytes: Vec<u8>,
     /// The hits, with places relative to its first byte.
     hits: Hits,
@@ -61,7 +61,7 @@ impl Scratch {
     fn recall(&mut self, screen: &Screen, line: &[u8], at: Range<usize>) -> usize {
         let bytes = &line[at.clone()];
         if self.stretches.is_empty() {
-            self.stretches.resize_with(PLACES, Stretch::default);
+            self.stretches.resize_with(PLACES, CachedStretch::default);
         }
         let place = place(bytes);
         let kept = &mut self.stretches[place];

@@ -9,7 +9,7 @@ include!(concat!(env!("OUT_DIR"), "/places.rs"));
 
 /// Some patterns, in the groups that `build.rs` chose.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(super) struct PatternSearch {
     /// Lookup tables for candidate places.
     pub(super) tables: Tables,
     groups: [Vec<Pattern>; GROUPS],
@@ -31,7 +31,7 @@ struct Pattern {
 const FOLD: u8 = 0x20;
 const HEAD: usize = 8;
 
-impl Search {
+impl PatternSearch {
     /// The search for every line.
     pub(super) fn line() -> Self {
         Self::new(LINE, LINE_PLACES)
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     /// The places in a text where a pattern matches.
-    fn found(search: &Search, text: &[u8]) -> Vec<usize> {
+    fn found(search: &PatternSearch, text: &[u8]) -> Vec<usize> {
         let (mut maybe, mut found) = (Vec::new(), Vec::new());
         let all = 0..text.len();
         candidates(text, all.clone(), &search.tables, &mut maybe);
@@ -133,7 +133,9 @@ mod tests {
 
     #[test]
     fn each_pattern_is_found_anywhere_in_any_case() {
-        for (search, patterns) in [(Search::line(), LINE), (Search::commands(), COMMANDS)] {
+        for (search, patterns) in
+            [(PatternSearch::line(), LINE), (PatternSearch::commands(), COMMANDS)]
+        {
             for (pattern, _) in patterns {
                 for before in [0, 1, 3, 30, 61, 62, 63, 64, 120] {
                     for behind in [0, 1, 2, 70] {
@@ -155,7 +157,7 @@ mod tests {
     fn the_search_stops_rarely_in_events_that_the_sample_does_not_have() {
         let recorded = include_bytes!("../../../tests/data/audit-events.ndjson");
         let mut found = Vec::new();
-        candidates(recorded, 0..recorded.len(), &Search::line().tables, &mut found);
+        candidates(recorded, 0..recorded.len(), &PatternSearch::line().tables, &mut found);
         let each = recorded.len() / found.len();
         assert!(each > 80, "once in {each} bytes");
     }

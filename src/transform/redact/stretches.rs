@@ -11,12 +11,12 @@ pub(super) const RUN: usize = 32;
 
 /// Follows the stretches of one class from block to block.
 #[derive(Debug, Default)]
-pub(super) struct Stretch<const SHORTEST: usize> {
+pub(super) struct WordStretch<const SHORTEST: usize> {
     /// Number of bytes of the class right before the block.
     before: usize,
 }
 
-impl<const SHORTEST: usize> Stretch<SHORTEST> {
+impl<const SHORTEST: usize> WordStretch<SHORTEST> {
     /// Calls `each` with the stretches that end in the block at `at`; each set bit of `ones` is a byte of the class.
     #[expect(clippy::inline_always, reason = "part of the search with vector instructions")]
     #[inline(always)]

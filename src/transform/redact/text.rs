@@ -39,7 +39,7 @@ pub(super) fn secrets_at(screen: &Screen, text: &str, hits: &Hits) -> Secrets {
     if hits.is_empty() {
         return Secrets::None;
     }
-    let mut search = Search {
+    let mut search = SecretSearch {
         text,
         found: Vec::new(),
         aside: Vec::new(),
@@ -60,7 +60,7 @@ pub(super) fn secrets_at(screen: &Screen, text: &str, hits: &Hits) -> Secrets {
     search.finish()
 }
 
-struct Search<'t> {
+struct SecretSearch<'t> {
     text: &'t str,
     found: Vec<Range<usize>>,
     /// Public keys and certificates; computed when first needed.
@@ -80,7 +80,7 @@ struct Search<'t> {
     lines: Option<bool>,
 }
 
-impl Search<'_> {
+impl SecretSearch<'_> {
     /// Handles one hit; returns whether the whole text is a secret.
     fn look(&mut self, screen: &Screen, hit: Hit) -> bool {
         let (text, at) = (self.text.as_bytes(), hit.at as usize);

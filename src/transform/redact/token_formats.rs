@@ -46,7 +46,7 @@ fn table() -> impl Iterator<Item = Format> {
 /// The table, compiled.
 #[derive(Debug)]
 pub(super) struct Formats {
-    rows: Vec<Row>,
+    rows: Vec<FormatRow>,
     /// Literal prefixes, each with the index of its row, sorted.
     heads: Vec<(Vec<u8>, usize)>,
     /// For each first byte, the index of the first prefix in `heads`.
@@ -59,7 +59,7 @@ pub(super) struct Formats {
 }
 
 #[derive(Debug)]
-struct Row {
+struct FormatRow {
     format: Format,
     /// Compiled when its prefix is seen for the first time; most never are.
     regex: OnceLock<Option<Regex>>,
@@ -105,7 +105,7 @@ impl Formats {
                     all.heads.push((head.to_vec(), index));
                 }
             }
-            all.rows.push(Row { format, regex: OnceLock::new() });
+            all.rows.push(FormatRow { format, regex: OnceLock::new() });
         }
         all.heads.sort();
         for (index, (head, _)) in all.heads.iter().enumerate().rev() {

@@ -13,7 +13,7 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, u8x16, u8x64};
 
 use super::patterns::DEPTH;
-use super::stretches::{RUN, Stretch, WORD};
+use super::stretches::{RUN, WORD, WordStretch};
 
 /// The vector instructions of this processor, detected once.
 static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
@@ -44,16 +44,16 @@ pub(super) struct Tables {
 
 /// The state carried from one part of a text to the next.
 #[derive(Debug, Default)]
-pub(super) struct State {
-    words: Stretch<WORD>,
-    runs: Stretch<RUN>,
+pub(super) struct SearchState {
+    words: WordStretch<WORD>,
+    runs: WordStretch<RUN>,
     /// A byte was not ASCII.
     pub(super) other_letters: bool,
     /// There was a backslash.
     pub(super) escapes: bool,
 }
 
-impl State {
+impl SearchState {
     /// Searches one part of a text. All parts but the last have a multiple of [`BLOCK`] bytes, and each begins where
     /// the previous one ended.
     pub(super) fn sweep(
@@ -104,7 +104,7 @@ pub(super) fn look(text: &[u8], each: impl FnMut(Found)) {
 }
 
 fn look_with(level: Level, text: &[u8]) -> Vec<Found> {
-    let (mut state, mut found) = (State::default(), Vec::new());
+    let (mut state, mut found) = (SearchState::default(), Vec::new());
     dispatch!(level, simd => each_block(simd, text, 0..text.len(), #[inline(always)] |block| {
         state.stretches(&block, &mut found);
     }));

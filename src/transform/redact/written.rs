@@ -6,26 +6,26 @@ use std::ops::Range;
 /// of the string are not UTF-8.
 pub(super) fn places(written: &[u8], parts: &[Range<usize>]) -> Option<Vec<Range<usize>>> {
     str::from_utf8(written).ok()?;
-    let mut cursor = Cursor { written, at: 0, text: 0 };
+    let mut cursor = WrittenCursor { written, at: 0, text: 0 };
     Some(parts.iter().map(|part| cursor.seek(part.start)..cursor.seek(part.end)).collect())
 }
 
 /// The places in the text of places in the string (in order).
 pub(super) fn texts(written: &[u8], places: impl Iterator<Item = usize>) -> Option<Vec<usize>> {
     str::from_utf8(written).ok()?;
-    let mut cursor = Cursor { written, at: 0, text: 0 };
+    let mut cursor = WrittenCursor { written, at: 0, text: 0 };
     Some(places.map(|place| cursor.read(place)).collect())
 }
 
 /// Walks through the string and the text at once.
-struct Cursor<'w> {
+struct WrittenCursor<'w> {
     written: &'w [u8],
     /// A place in the string, and the same place in the text.
     at: usize,
     text: usize,
 }
 
-impl Cursor<'_> {
+impl WrittenCursor<'_> {
     /// The place in the text of a place in the string; places must not decrease from call to call. A place within an
     /// escape maps to the place of the escape.
     fn read(&mut self, place: usize) -> usize {

@@ -23,7 +23,7 @@ mod steps;
 mod tests;
 mod text;
 
-use steps::Step;
+use steps::ShrinkStep;
 
 /// Annotation of an event that was shrunk; search for this name to find such events.
 pub(crate) const NOTE: &str = "auditrail.io/shrunk";
@@ -158,7 +158,7 @@ fn form(line: &[u8]) -> (Form, Fields) {
 fn json(line: &[u8], fields: &Fields, limit: usize, note: &Note, out: &mut Vec<u8>) -> Cuts {
     let begin = out.len();
     let mut cuts = Cuts::default();
-    let mut step = Step::new(line, fields);
+    let mut step = ShrinkStep::new(line, fields);
     for cut in Cut::ALL {
         if !step.take(cut) {
             continue;

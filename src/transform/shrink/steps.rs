@@ -24,7 +24,7 @@ pub(super) const KEPT_ANNOTATIONS: [&str; 4] = [
 ];
 
 /// The edits of a line so far.
-pub(super) struct Step<'a> {
+pub(super) struct ShrinkStep<'a> {
     line: &'a [u8],
     fields: &'a Fields,
     pub(super) edits: Edits,
@@ -32,7 +32,7 @@ pub(super) struct Step<'a> {
     found: bool,
 }
 
-impl<'a> Step<'a> {
+impl<'a> ShrinkStep<'a> {
     pub(super) fn new(line: &'a [u8], fields: &'a Fields) -> Self {
         let mut step = Self { line, fields, edits: Edits::default(), found: false };
         // Removes the annotation of an earlier shrinking, and `annotations` that are not an object and so cannot hold

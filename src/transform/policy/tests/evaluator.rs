@@ -26,7 +26,7 @@ pub(super) struct Answer {
     pub(super) refused: Option<String>,
     pub(super) verb: String,
     #[serde(rename = "ref")]
-    pub(super) target: Option<Target>,
+    pub(super) target: Option<RequestTarget>,
     pub(super) event: String,
     pub(super) legacy: String,
 }
@@ -41,7 +41,7 @@ pub(super) struct Decided {
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) api_group: String,
     pub(super) resource: String,
     pub(super) subresource: String,

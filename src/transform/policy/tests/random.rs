@@ -9,7 +9,7 @@ use std::env;
 use serde_json::{Value, json};
 
 use super::each_record;
-use super::evaluator::{Answer, Decided, Evaluator, Target};
+use super::evaluator::{Answer, Decided, Evaluator, RequestTarget};
 use crate::transform::policy::{Policy, Stages, load, request, shadow, uri};
 
 const ROUNDS: u64 = 45;
@@ -340,9 +340,9 @@ fn escaped(dice: &mut Dice, words: &[&str]) -> String {
 }
 
 /// The parsed target, in the form of the evaluator's answer.
-pub(super) fn readable(target: uri::Target<'_>) -> Target {
+pub(super) fn readable(target: uri::RequestTarget<'_>) -> RequestTarget {
     let text = |bytes: uri::Text<'_>| String::from_utf8_lossy(&bytes).into_owned();
-    Target {
+    RequestTarget {
         api_group: text(target.group),
         resource: text(target.resource),
         subresource: text(target.subresource),
