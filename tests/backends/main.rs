@@ -10,7 +10,6 @@
 //!
 //! `servers.rs` starts and ends processes. One file for each server knows how to query it. The other files are tests. A
 //! test sees the agent only as an operator does: a TOML file, signals, and what arrived.
-//! of which sees the agent only as an operator does: a TOML file, signals, and what arrived.
 // clippy.toml allows these in test functions; this extends it to helpers that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
