@@ -239,7 +239,7 @@ impl Stage {
     }
 }
 
-/// Fails unless each output holds as many events as the logs. Adds the times of the hand-made events to `events`.
+/// Fails unless each output holds as many events as the logs. Adds their time range to `events`.
 fn assert_delivered(stage: &Stage, events: &mut Vec<Expected>, by_hand: usize) {
     let total = events.len() + by_hand;
     let around = |ago: i64| Expected { ns: nanoseconds_ago(ago), ..events[0].clone() };
