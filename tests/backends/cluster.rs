@@ -81,7 +81,7 @@ fn the_daemonset_and_the_job_are_accepted_by_a_real_api_server() {
         return;
     }
     let cluster = ApiServer::start();
-    // The dry run creates no namespace, so the objects in it need one that exists.
+    // A dry run creates no namespace, so the test creates the one that the objects belong to.
     cluster.kubectl(&["create", "namespace", "auditrail"]).unwrap();
     for (manifest, object) in [
         ("daemonset.yaml", "daemonset.apps/auditrail"),

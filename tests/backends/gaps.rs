@@ -1,4 +1,4 @@
-//! A gap, that is a range of lost events, is reported in the stores, where people search.
+//! Gap reporting: lost events are reported in the stores, where people search.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

@@ -65,7 +65,8 @@ fn attempts(free: u16, barred: u16) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Attempts that must succeed: those that the agent needs, and those that are harmless.
+/// Attempts that must succeed under the restrictions, since the agent needs them, both as root and as a user of its
+/// own.
 const ALLOWED: &[&str] = &[
     "write to the state directory",
     "write to the directory of links",
