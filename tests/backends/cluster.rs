@@ -73,8 +73,8 @@ pub(crate) fn busy(cluster: &ApiServer, namespace: &str) {
     run(&["delete", "namespace", namespace, "--wait=false"]);
 }
 
-/// A real API server accepts what `docs/install-daemonset.md` tells a user to apply on RKE2, K3s or kubeadm, down to each
-/// field name.
+/// A real API server accepts the manifests that `docs/install-daemonset.md` tells a user to apply on RKE2, K3s or
+/// kubeadm, down to each field name.
 #[test]
 fn the_daemonset_and_the_job_are_accepted_by_a_real_api_server() {
     if !have(&[Server::KubeApi]) {

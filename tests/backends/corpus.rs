@@ -13,7 +13,7 @@ use crate::support::events::{Expected, expected};
 /// One recorded log with its backups.
 pub(crate) struct Recorded {
     pub(crate) name: String,
-    /// The live log, which one of the recordings does not have.
+    /// The live log. One of the recordings has none.
     pub(crate) path: PathBuf,
     /// In the order of the files, oldest first.
     pub(crate) events: Vec<Expected>,

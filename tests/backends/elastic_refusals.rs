@@ -1,4 +1,4 @@
-//! What Elasticsearch refuses (429, 413, 403, 401, 409): the answers that could cause loss or duplicates if the agent
+//! Refusals of Elasticsearch (429, 413, 403, 401, 409): the answers that could cause loss or duplicates if the agent
 //! handled them wrongly.
 
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! What Loki refuses (400, 401, 429): the answers that could cause loss or duplicates if the agent handled them
+//! Refusals of Loki (400, 401, 429): the answers that could cause loss or duplicates if the agent handled them
 //! wrongly.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! What the integration tests share: running the built binary, an HTTP client, making audit events, waiting with a time
-//! limit.
+//! Shared code of the integration tests: running the built binary, an HTTP client, making audit events, waiting with a
+//! time limit.
 //!
 //! Both test binaries include this folder, and neither uses all of it.
 #![allow(dead_code)]

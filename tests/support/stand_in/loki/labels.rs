@@ -1,4 +1,4 @@
-//! Stream labels and LogQL stream selectors, as far as tests use them.
+//! Stream labels and stream selectors (as in `LogQL`), as far as tests use them.
 
 use std::collections::BTreeMap;
 
