@@ -26,7 +26,7 @@ fn config(elastic: &Elastic, dir: &TempDir) -> String {
         + &output.replace("data_stream = \"STREAM\"", index)
 }
 
-/// The events cross midnight. The agent and the server are killed, and then the state directory is lost.
+/// The events are of two days. The agent and the server are killed, and then the state directory is lost.
 #[test]
 fn every_event_is_in_its_day_s_index_once_after_kills_and_a_lost_state_directory() {
     if !have(&[Server::Elasticsearch]) {
