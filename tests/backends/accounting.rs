@@ -1,4 +1,5 @@
-//! Nothing is lost in silence: what a real API server counts is either stored, once, or inside a gap that is told.
+//! Nothing is lost silently: every event that a real API server counts is either stored, exactly once, or inside a gap
+//! that the stores show.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
@@ -24,8 +25,8 @@ use crate::support::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);
 
-/// Keeps every file that a folder ever shows open: what the server deletes stays to be counted. It makes no links, for those
-/// would show on the files.
+/// Opens and keeps every file that ever appears in a folder, so that the test can still count the events of files that
+/// the server deletes. It makes no hard links, since those would show in the link counts of the files.
 struct LogKeeper {
     kept: Arc<Mutex<HashMap<u64, File>>>,
     stop: Arc<AtomicBool>,
@@ -45,7 +46,7 @@ impl LogKeeper {
                         && let Ok(meta) = file.metadata()
                         && meta.is_file()
                     {
-                        // A file that is open keeps its number from being given to another one.
+                        // While a file is open, its inode number is not reused.
                         to.lock().unwrap().entry(meta.ino()).or_insert(file);
                     }
                 }
@@ -78,13 +79,13 @@ impl Drop for LogKeeper {
     }
 }
 
-/// What a store holds: events by what the server wrote of them, and what it is told of gaps.
+/// The contents of a store: its events by auditID and stage, and its gap events.
 struct Held {
     events: Vec<(String, String)>,
     gaps: Vec<Value>,
 }
 
-/// Rotated at 1 MB with two backups kept, so that the server deletes what an agent that is down has not read.
+/// The server rotates at 1 MB and keeps two backups, so it deletes what an agent that is down has not read.
 #[test]
 fn what_the_stores_hold_and_what_the_gaps_say_is_all_that_the_api_server_counts() {
     if !have(&[Server::KubeApi]) {
@@ -136,7 +137,7 @@ fn what_the_stores_hold_and_what_the_gaps_say_is_all_that_the_api_server_counts(
 
 fn in_loki(loki: &Loki, selector: &str, all: &[Expected]) -> Held {
     let mut around = all.to_vec();
-    // Gaps are told as of when they are met.
+    // A gap event has the time at which the agent met the gap.
     let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
     around.push(Expected { ns: now, ..all[0].clone() });
     let mut held = Held { events: Vec::new(), gaps: Vec::new() };
@@ -169,7 +170,7 @@ impl Held {
     }
 }
 
-/// How many events are lost, if every one of them is within a gap; `Err` with what is neither stored nor told.
+/// How many events are lost, if every one of them is within a gap; `Err` if some are neither stored nor in a gap.
 fn account(all: &[Expected], held: &Held) -> Result<usize, String> {
     let stored: HashSet<_> = held.events.iter().collect();
     assert_eq!(stored.len(), held.events.len(), "events are stored twice");

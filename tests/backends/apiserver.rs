@@ -1,4 +1,4 @@
-//! A real kube-apiserver on a real etcd, and kubectl to drive it.
+//! A real kube-apiserver on a real etcd, and kubectl to make requests to it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::support::events::{Expected, expected};
 use crate::support::http::{self, Answer};
 use crate::support::{free_port, wait_for};
 
-/// Password of the user who may do everything, in a server that lives for seconds on loopback.
+/// Password of the administrator, in a server that lives for seconds on loopback.
 const TOKEN: &str = "only-for-tests";
 
 pub(crate) struct ApiServer {
@@ -27,12 +27,14 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    /// Audits everything with bodies, rotates at 1 MB and compresses, keeps all backups.
+    /// Starts a server that audits everything with bodies, rotates its log at 1 MB and compresses it, and keeps all
+    /// backups.
     pub(crate) fn start() -> Self {
         Self::keeping(1000, |_| ()).0
     }
 
-    /// The same with so many backups kept, and what `before` makes of the log's folder before the first event.
+    /// The same with this number of backups. Calls `before` with the log's folder before the first event, and returns
+    /// its result too.
     pub(crate) fn keeping<T>(backups: usize, before: impl FnOnce(&Path) -> T) -> (Self, T) {
         let dir = TempDir::new().unwrap();
         let folder = dir.path().join("audit");
@@ -76,7 +78,7 @@ impl ApiServer {
         started
     }
 
-    /// Runs kubectl as the administrator; `Err` with what it printed when it fails.
+    /// Runs kubectl as the administrator; `Err` with its output if it fails.
     pub(crate) fn kubectl(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new(built("bin/kubectl"))
             .current_dir(self.dir.path())
@@ -90,7 +92,7 @@ impl ApiServer {
         success(&output.unwrap())
     }
 
-    /// One request as the administrator, as no client but a curious one would send it.
+    /// Sends one raw HTTP request as the administrator, also such as kubectl would never send.
     pub(crate) fn ask(
         &self,
         method: &str,
@@ -106,17 +108,17 @@ impl ApiServer {
         http::send_by(client, method, &url, &headers, body.into()).unwrap()
     }
 
-    /// Ends the server, so that its log says no more. The log stays.
+    /// Kills the server, so that its log grows no more. The log remains.
     pub(crate) fn stop(&mut self) {
         self.server.kill();
     }
 
-    /// A file in the folder in which kubectl runs.
+    /// Writes a file to the folder in which kubectl runs.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.dir.path().join(name), text).unwrap();
     }
 
-    /// Where it runs.
+    /// The folder in which kubectl runs.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -125,7 +127,7 @@ impl ApiServer {
         self.dir.path().join("audit/audit.log")
     }
 
-    /// `apiserver_audit_event_total`: how many events the server says that it made.
+    /// `apiserver_audit_event_total`: how many audit events the server says that it has made.
     pub(crate) fn counted(&self) -> Result<usize, String> {
         let metrics = self.kubectl(&["get", "--raw", "/metrics"])?;
         let line =
@@ -133,14 +135,14 @@ impl ApiServer {
         line.and_then(|count| count.parse().ok()).ok_or_else(|| "no such metric".to_owned())
     }
 
-    /// Every event in the log and its backups; `Err` while the server is moving files.
+    /// Every event in the log and its backups; `Err` if a file cannot be read, as while the server renames files.
     pub(crate) fn logged(&self) -> Result<Vec<Expected>, String> {
         let folder = self.dir.path().join("audit");
         let files: BTreeSet<PathBuf> =
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         let mut events = Vec::new();
         for file in &files {
-            // Beside its plain file a `.gz` is still being written.
+            // While its plain file exists, a `.gz` is still being written.
             if !files.contains(&file.with_extension("")) {
                 events.extend(expected(&read(file).map_err(|error| error.to_string())?));
             }
@@ -148,7 +150,7 @@ impl ApiServer {
         Ok(events)
     }
 
-    /// Every event in the log, at a moment when the server counts as many before and after.
+    /// Every event in the log, once the server's counter equals their number before and after they are read.
     pub(crate) fn logged_and_counted(&self) -> Vec<Expected> {
         wait_for("as many events in the log as the server counts", Duration::from_mins(1), || {
             let before = self.counted()?;

@@ -1,4 +1,5 @@
-//! Everything dies: the agent, Loki and Elasticsearch, in turns and together, while the log is written and rotated.
+//! Chaos test: the agent, Loki and Elasticsearch are killed, in turns and together, while the log is written and
+//! rotated.
 
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::support::agent::Agent;
 use crate::support::events::expected;
 use crate::support::tables;
 
-/// What dies, and how long it stays dead.
+/// Which processes are killed, and for how long they stay down.
 #[derive(Clone, Copy, Debug)]
 struct Death {
     agent: bool,
@@ -24,8 +25,8 @@ struct Death {
     milliseconds: u64,
 }
 
-/// Each alone, each with another, all at once; and the agent while the others are down, so that it comes back to
-/// doubts that nobody can answer yet.
+/// Each alone, each with another, all at once. The agent is also killed while the others are down, so that it starts
+/// with requests in doubt that it cannot look up yet.
 const DEATHS: [Death; 7] = [
     Death { agent: false, loki: true, elastic: false, milliseconds: 300 },
     Death { agent: false, loki: false, elastic: true, milliseconds: 300 },
@@ -36,8 +37,9 @@ const DEATHS: [Death; 7] = [
     Death { agent: true, loki: true, elastic: true, milliseconds: 1500 },
 ];
 
-/// Promises 1 and 2 when nothing can be relied on: a Loki as it comes, which splits a stream into shards; a data stream that
-/// rolls over meanwhile; both killed and started again under load, and the agent too.
+/// Promises 1 and 2 (nothing lost, no duplicates) when nothing is reliable. Loki has default settings, so it splits a
+/// stream into shards. The data stream rolls over meanwhile. Both stores and the agent are killed and started again
+/// under load.
 #[test]
 fn opensearch_loki_and_agent_killed_under_load_lose_nothing_and_double_nothing() {
     if have(&[Server::OpenSearch2, Server::Lumberjack]) {
@@ -45,7 +47,7 @@ fn opensearch_loki_and_agent_killed_under_load_lose_nothing_and_double_nothing()
     }
 }
 
-/// The same with an Elasticsearch that answers in its own words.
+/// The same with the stand-in for Elasticsearch 8, whose errors have other wordings than those of `OpenSearch`.
 #[test]
 fn elasticsearch_loki_and_agent_killed_under_load_lose_nothing_and_double_nothing() {
     if have(&[Server::Lumberjack]) {
@@ -99,7 +101,7 @@ fn die(death: Death, agent: &mut Agent, loki: &mut Loki, elastic: &mut Elastic) 
         agent.kill();
     }
     thread::sleep(Duration::from_millis(death.milliseconds));
-    // The agent comes back first, to back ends that are not there or not ready yet.
+    // The agent starts first, while the back ends are down or not ready yet.
     if death.agent {
         agent.resume();
     }

@@ -1,4 +1,4 @@
-//! End to end: a real API server, its audit log, the agent, both back ends.
+//! End to end: a real API server, its audit log, the agent, and both back ends.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::servers::{Server, have, unique};
 use crate::support::agent::Agent;
 use crate::support::tables;
 
-/// Every event that kube-apiserver counts in `apiserver_audit_event_total` while kubectl keeps it busy, its log is
-/// rotated every megabyte and compressed, and the agent is killed once on the way.
+/// Every event that kube-apiserver counts in `apiserver_audit_event_total` arrives exactly once. Meanwhile kubectl
+/// keeps the server busy, the server rotates its log every megabyte and compresses it, and the agent is killed once.
 #[test]
 fn every_event_that_a_real_api_server_counts_is_found_exactly_once() {
     if !have(&[Server::KubeApi]) {
@@ -46,7 +46,7 @@ fn every_event_that_a_real_api_server_counts_is_found_exactly_once() {
     elastic.assert_holds(stream, &all);
 }
 
-/// A few hundred requests: create, list, patch and delete, a big object among them.
+/// Makes a few hundred requests: create, list, patch and delete, also of one large object.
 pub(crate) fn busy(cluster: &ApiServer, namespace: &str) {
     let run = |args: &[&str]| cluster.kubectl(args).unwrap();
     run(&["create", "namespace", namespace]);
@@ -73,15 +73,15 @@ pub(crate) fn busy(cluster: &ApiServer, namespace: &str) {
     run(&["delete", "namespace", namespace, "--wait=false"]);
 }
 
-/// A real API server accepts what `docs/install-daemonset.md` tells a user to apply on RKE2, K3s or kubeadm, down to each
-/// field name.
+/// A real API server accepts the manifests that `docs/install-daemonset.md` tells a user to apply on RKE2, K3s or
+/// kubeadm, down to each field name.
 #[test]
 fn the_daemonset_and_the_job_are_accepted_by_a_real_api_server() {
     if !have(&[Server::KubeApi]) {
         return;
     }
     let cluster = ApiServer::start();
-    // A dry run creates no namespace for what is to go into it.
+    // A dry run creates no namespace, so the test creates the one that the objects belong to.
     cluster.kubectl(&["create", "namespace", "auditrail"]).unwrap();
     for (manifest, object) in [
         ("daemonset.yaml", "daemonset.apps/auditrail"),

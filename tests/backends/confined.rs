@@ -1,6 +1,8 @@
-//! The unit file in a real systemd: does the agent do all of its work under the restrictions, and are they in force?
+//! The unit file in a real systemd: can the agent do all of its work under the restrictions (sandboxing), and are these
+//! in force?
 //!
-//! Once as root, as the unit comes, and once as a user of its own, with `systemd/own-user.conf`.
+//! The test runs once as root, which is the unit's default, and once as a user of its own, with
+//! `systemd/own-user.conf`.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -24,11 +26,11 @@ mod probe;
 use container::Container;
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// Inside of the container.
+/// A path in the container.
 const LOGS: &str = "/var/log/kubernetes/audit";
 const STREAM: &str = "logs-kubernetes.audit_logs-confined";
 
-/// Whom the agent runs as.
+/// The user that runs the agent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum As {
     Root,
@@ -44,7 +46,8 @@ impl As {
     }
 }
 
-/// A node: the unit installed in a container as the README says, a recorded log, and two stores out here.
+/// A node: the unit installed in a container as the README says, a recorded log, and two stores outside of the
+/// container.
 struct Node {
     container: Container,
     loki: Loki,
@@ -58,7 +61,7 @@ fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Makes a file as the API server and an administrator do: for its owner alone.
+/// Opens or creates a file that only its owner can read (0600), as the API server and an administrator do.
 fn private(path: &Path) -> File {
     File::options().create(true).append(true).mode(0o600).open(path).unwrap()
 }
@@ -108,14 +111,14 @@ impl Node {
         self.container.path(LOGS).join("audit.log")
     }
 
-    /// The API server writes some events.
+    /// Plays the API server: appends events to the log.
     fn append(&mut self, count: usize) {
         let new: Vec<_> = (0..count).map(|_| self.maker.event(300)).collect();
         private(&self.log()).write_all(&log_of(&new)).unwrap();
         self.events.extend(new);
     }
 
-    /// The API server renames its log and begins another: the backup.
+    /// Plays the API server: rotates the log. Returns the path of the backup.
     fn rotate(&self, stamp: &str) -> PathBuf {
         let backup = self.container.path(LOGS).join(format!("audit-2026-11-22T{stamp}.log"));
         fs::rename(self.log(), &backup).unwrap();
@@ -128,7 +131,7 @@ impl Node {
         self.elastic.wait_count(STREAM, self.events.len(), LIMIT);
     }
 
-    /// Names of the links beside the log.
+    /// Paths of the links beside the log.
     fn links(&self) -> Vec<PathBuf> {
         let hold = self.container.path(LOGS).join(".auditrail-hold");
         fs::read_dir(hold).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
@@ -139,7 +142,7 @@ impl Node {
         self.links().iter().any(|link| fs::metadata(link).is_ok_and(|meta| meta.ino() == wanted))
     }
 
-    /// Waits until systemd has started the service so often again, and it is ready.
+    /// Waits until systemd has restarted the service this many times, and the service is ready.
     fn wait_restarts(&self, restarts: u32) {
         wait_for("systemd to start the agent anew", LIMIT, || {
             let found =
@@ -153,7 +156,8 @@ impl Node {
     }
 }
 
-/// What the README says of installing it, with a shorter watchdog and pause: tests have no time to lose.
+/// Installs the unit as the README says, with a shorter watchdog time-out and restart delay, so that the test need not
+/// wait.
 fn install(root: &Path, user: As) {
     let etc = root.join("etc");
     let units = etc.join("systemd/system");
@@ -174,14 +178,14 @@ fn works_confined(user: As) {
         return;
     }
     let mut node = Node::start(user);
-    // `check` warns of a log without an event for two days.
+    // `check` warns about a log without an event for two days, so the log gets some.
     node.append(50);
     node.container.must("auditrail check --strict");
-    // Type=notify: it returns once the agent has said that it is ready.
+    // The unit has Type=notify, so this returns once the agent has reported that it is ready.
     node.container.must("systemctl enable --now auditrail");
     node.wait_delivered();
 
-    // Rotation and compression, and the link that keeps what is not delivered.
+    // Rotation and compression, and the link that preserves bytes that are not delivered yet.
     node.append(50);
     node.wait_delivered();
     assert!(node.is_linked(&node.log()), "no link of the log among {:?}", node.links());
@@ -193,7 +197,7 @@ fn works_confined(user: As) {
     assert!(Command::new("gzip").arg("--force").arg(&backup).status().unwrap().success());
     node.wait_delivered();
 
-    // A backup that is deleted while Loki is away and the agent is stopped is there no more but by its link.
+    // A backup is deleted while Loki is down and the agent is stopped: only its link still holds the events.
     node.loki.kill();
     node.append(50);
     wait_for("a link of the log", LIMIT, || {
@@ -207,7 +211,7 @@ fn works_confined(user: As) {
     node.loki.resume();
     node.wait_delivered();
 
-    // SIGKILL, and an agent that hangs: systemd starts it anew.
+    // SIGKILL, and an agent that hangs: systemd restarts it.
     node.append(200);
     node.container.must("systemctl kill --signal=KILL auditrail");
     node.append(50);
@@ -235,17 +239,18 @@ fn works_confined(user: As) {
     assert_eq!(node.container.property("Result"), "success");
     node.loki.assert_holds(&node.selector, &node.events);
     node.elastic.assert_holds(STREAM, &node.events);
-    // What is delivered needs no link; the log's own stays while the agent is stopped.
+    // Delivered files need no link. The link of the live log remains while the agent is stopped.
     assert!(node.links().len() <= 2, "{:?}", node.links());
 }
 
-/// Every event arrives once, through rotation, restart, kill and hang, while all restrictions of the unit are in force.
+/// Every event arrives exactly once, through rotation, restart, kill and hang, while all restrictions of the unit are
+/// in force.
 #[test]
 fn the_unit_as_it_comes_does_its_work_in_a_real_systemd() {
     works_confined(As::Root);
 }
 
-/// The same as a user of its own that may talk to this machine only.
+/// The same as a user of its own that may only connect to this machine.
 #[test]
 fn as_a_user_of_its_own_the_agent_does_its_work_in_a_real_systemd() {
     works_confined(As::OwnUser);

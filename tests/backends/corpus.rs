@@ -1,4 +1,4 @@
-//! The recorded audit logs, copied to where an agent may follow them.
+//! The recorded audit logs, copied to where an agent can follow them.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,14 +13,14 @@ use crate::support::events::{Expected, expected};
 /// One recorded log with its backups.
 pub(crate) struct Recorded {
     pub(crate) name: String,
-    /// The live log, which one of the recordings does not have.
+    /// The live log. One of the recordings has none.
     pub(crate) path: PathBuf,
-    /// In the order of its files, oldest first.
+    /// In the order of the files, oldest first.
     pub(crate) events: Vec<Expected>,
 }
 
-/// Copies every recorded log to a folder of its own below `dir`, and says which recordings these are: those of
-/// `AUDITRAIL_CORPUS`, or `../shared/corpus` beside the project, or the one that ships with it.
+/// Copies every recorded log to a folder of its own below `dir`, and prints which recordings it uses: those of
+/// `AUDITRAIL_CORPUS`, or `../shared/corpus` beside the project, or the one that ships with the project.
 pub(crate) fn copy_all(dir: &Path) -> Vec<Recorded> {
     let folders = folders();
     println!("recorded logs: {folders:?}");
@@ -54,7 +54,7 @@ fn copy(folder: &Path, dir: &Path) -> Recorded {
     Recorded { name, path: to.join("audit.log"), events }
 }
 
-/// The text of a log, gunzipped where its name says so.
+/// The text of a log, decompressed if its name ends in `.gz`.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut file = File::open(path)?;
@@ -66,8 +66,8 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Recorded events as one plain file in `dir`, for a writer to replay: the recording with the most ordinary lines,
-/// or whatever there is.
+/// Recorded events as one plain file in `dir`, for a writer to replay: the recording with the most ordinary lines, or
+/// any other if that is missing.
 pub(crate) fn plain_file(dir: &Path) -> PathBuf {
     let folders = folders();
     let folder = folders.iter().find(|folder| folder.ends_with("metadata")).unwrap_or(&folders[0]);
@@ -80,7 +80,7 @@ pub(crate) fn plain_file(dir: &Path) -> PathBuf {
     plain
 }
 
-/// Oldest first: `audit-<stamp>` sorts before `audit.log`. A note beside the log is no part of it.
+/// The files of a log, oldest first: `audit-<stamp>` sorts before `audit.log`. Other files in the folder are skipped.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()

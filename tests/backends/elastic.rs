@@ -1,4 +1,4 @@
-//! One node of `OpenSearch` or Elasticsearch, or the stand-in for Elasticsearch 8, and questions to it.
+//! One node of `OpenSearch` or Elasticsearch, or the stand-in for Elasticsearch 8, and queries to it.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,16 +15,16 @@ use crate::stand_in::process::{Kind, StandIn};
 use crate::support::events::{Expected, assert_exactly_once, nanoseconds};
 use crate::support::{free_port, http, wait_for};
 
-/// Names an Elasticsearch or `OpenSearch` of the user's own.
+/// The environment variable that names an Elasticsearch or `OpenSearch` of the user's own.
 pub(crate) const OWN: &str = "AUDITRAIL_TEST_ELASTICSEARCH_URL";
 
-/// Starting on a machine that does much else takes long.
+/// Time limit for the start, which takes long on a busy machine.
 const START: Duration = Duration::from_mins(3);
 
 pub(crate) struct Elastic {
     server: Running,
     dir: TempDir,
-    /// As an administrator.
+    /// The `Authorization` header of an administrator.
     authorization: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Document {
 }
 
 impl Elastic {
-    /// One of the user's own if there is one, else the shared one.
+    /// The user's own server if there is one, else the shared node.
     pub(crate) fn users_or_shared() -> Arc<Self> {
         let Some(url) =
             users_own(OWN, "OpenSearch and a stand-in take the place of Elasticsearch 8")
@@ -52,8 +52,8 @@ impl Elastic {
         Arc::new(Self { server: Running::Own(url), dir, authorization: None })
     }
 
-    /// A node shared by the tests that run at the same time; each writes a data stream of its own. `OpenSearch` 3 where it is
-    /// built, else the stand-in for Elasticsearch 8.
+    /// A node that concurrent tests share; each writes to a data stream of its own. `OpenSearch` 3 if it is built, else
+    /// the stand-in for Elasticsearch 8.
     pub(crate) fn shared() -> Arc<Self> {
         static NODE: Mutex<Weak<Elastic>> = Mutex::new(Weak::new());
         let mut node = NODE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,12 +65,12 @@ impl Elastic {
         started
     }
 
-    /// A node of the test's own, to be killed.
+    /// A node for one test only, which may kill it.
     pub(crate) fn any() -> Self {
         Self::any_with(&[], elastic::Settings::default())
     }
 
-    /// The same with settings of `OpenSearch`, and what they are in the stand-in.
+    /// Like [`Elastic::any`], with these settings of `OpenSearch`, and their counterparts in the stand-in.
     pub(crate) fn any_with(settings: &[&str], instead: elastic::Settings) -> Self {
         if have_or(Server::OpenSearch3, "Elasticsearch 8") {
             Self::open_search(Server::OpenSearch3, settings)
@@ -79,7 +79,7 @@ impl Elastic {
         }
     }
 
-    /// Elasticsearch 8 as it was recorded.
+    /// The stand-in: answers as Elasticsearch 8 was recorded.
     pub(crate) fn stand_in(settings: elastic::Settings) -> Self {
         let dir = TempDir::new().unwrap();
         let authorization = settings.secure.then(|| {
@@ -92,7 +92,7 @@ impl Elastic {
 
     /// Elasticsearch 7.10, which has no data streams without x-pack.
     pub(crate) fn seven() -> Self {
-        // On a disk that is 90% full it would give no place to an index, and every request would wait for one.
+        // With the disk watermark, a disk that is 90% full gets no new index, and every request would wait for one.
         let settings = ["cluster.routing.allocation.disk.threshold_enabled=false"];
         Self::launch("elasticsearch", "EsNode", &settings)
     }
@@ -127,7 +127,7 @@ impl Elastic {
         });
     }
 
-    /// SIGKILL, as a node dies.
+    /// Sends SIGKILL, as when a node dies.
     pub(crate) fn kill(&mut self) {
         match &mut self.server {
             Running::StandIn(stand_in) => stand_in.kill(),
@@ -148,7 +148,7 @@ impl Elastic {
         self.wait();
     }
 
-    /// What goes into `endpoints`.
+    /// Its URL, for `endpoints`.
     pub(crate) fn url(&self) -> String {
         match &self.server {
             Running::StandIn(stand_in) => stand_in.url(),
@@ -157,7 +157,7 @@ impl Elastic {
         }
     }
 
-    /// One request as an administrator; `Err` unless it succeeds.
+    /// Sends one request as an administrator; `Err` unless it succeeds.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
         let mut headers = vec![("Content-Type", "application/json")];
         if let Some(authorization) = &self.authorization {
@@ -166,14 +166,14 @@ impl Elastic {
         http::send(method, &format!("{}{path}", self.url()), &headers, body.into())?.json()
     }
 
-    /// How many documents a search would find; 0 while the target does not exist.
+    /// How many documents a search finds after a refresh; 0 if the target does not exist.
     pub(crate) fn count(&self, target: &str) -> Result<usize, String> {
         self.ask("POST", &format!("/{target}/_refresh?ignore_unavailable=true"), "")?;
         let answer = self.ask("GET", &format!("/{target}/_count?ignore_unavailable=true"), "")?;
         Ok(usize::try_from(answer["count"].as_u64().ok_or("no count")?).unwrap())
     }
 
-    /// Waits until as many documents are counted.
+    /// Waits until the count reaches this number of documents.
     pub(crate) fn wait_count(&self, target: &str, documents: usize, limit: Duration) {
         wait_for("Elasticsearch to count all events", limit, || match self.count(target)? {
             found if found >= documents => Ok(()),
@@ -181,7 +181,7 @@ impl Elastic {
         });
     }
 
-    /// Every document, with the named fields of its source.
+    /// Every document, with these fields of its source.
     pub(crate) fn documents(&self, target: &str, fields: &[&str]) -> Vec<Document> {
         self.ask("POST", &format!("/{target}/_refresh"), "").unwrap();
         let body = serde_json::json!({"size": 5000, "sort": ["_doc"], "_source": fields});
@@ -202,7 +202,8 @@ impl Elastic {
         }
     }
 
-    /// What a search for all answers, byte for byte: what stands there may be no JSON to others. For 10,000 at most.
+    /// The raw answers of a search for everything, byte for byte, since other JSON parsers may refuse what documents
+    /// contain. Works for at most 10,000 documents.
     pub(crate) fn answers(&self, target: &str) -> Vec<Vec<u8>> {
         let documents = self.count(target).unwrap();
         let page = |from: usize| {
@@ -214,7 +215,8 @@ impl Elastic {
         (0..documents).step_by(500).map(page).collect()
     }
 
-    /// What a search for one value of a field finds, without some fields: what stands there may be no JSON to others.
+    /// The documents with this value in a field, without the fields in `without`, since other JSON parsers may refuse
+    /// what those contain.
     pub(crate) fn search(
         &self,
         target: &str,
@@ -235,7 +237,7 @@ impl Elastic {
             .collect()
     }
 
-    /// Fails unless exactly these events are there, each once, under an id of its own, at its own time.
+    /// Exactly once: fails unless exactly these events are stored, each once, under an id of its own, at its own time.
     pub(crate) fn assert_holds(&self, target: &str, events: &[Expected]) {
         let fields = ["@timestamp", "kubernetes.audit.auditID", "kubernetes.audit.stage"];
         let documents = self.documents(target, &fields);
@@ -254,7 +256,8 @@ impl Elastic {
         assert_eq!(self.count(target).unwrap(), events.len(), "count of {target}");
     }
 
-    /// Deletes the documents with one value of a field: one by one, since the server that is built here knows no other way.
+    /// Deletes the documents with this value in a field. It deletes one by one, since the server that is built here has
+    /// no delete by query.
     pub(crate) fn delete_where(&self, target: &str, field: &str, value: &str) {
         self.ask("POST", &format!("/{target}/_refresh"), "").unwrap();
         let query = serde_json::json!({"size": 10_000, "query": {"term": {field: value}}, "_source": false});
@@ -270,14 +273,14 @@ impl Elastic {
         assert_eq!(answer["errors"], false, "{answer}");
     }
 
-    /// Lets the data stream go on in a new backing index, where a `create` does not see what the old one holds.
+    /// Rolls the data stream over to a new backing index, where a `create` does not see what the old one holds.
     pub(crate) fn rollover(&self, target: &str) {
         let answer = self.ask("POST", &format!("/{target}/_rollover"), "").unwrap();
         assert_eq!(answer["rolled_over"], true, "{answer}");
     }
 }
 
-/// Java with little memory and a compiler that gets to work at once: the servers live for seconds.
+/// Java with little memory and only its quick compiler (C1), since the servers live for seconds.
 fn java(server: &str) -> Command {
     let (lib, classes) = (built(&format!("{server}/lib/*")), built(&format!("{server}/classes")));
     let mut command = Command::new(built(&format!("{server}/java")));

@@ -1,4 +1,5 @@
-//! What Elasticsearch refuses, and what that must not cost: the rows of its answers that decide loss or doubling.
+//! Refusals of Elasticsearch (429, 413, 403, 401, 409): the answers that could cause loss or duplicates if the agent
+//! handled them wrongly.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -30,7 +31,8 @@ fn made(count: usize, bytes: usize) -> Vec<Expected> {
     (0..count).map(|_| maker.event(bytes)).collect()
 }
 
-/// With one writer thread and a queue of one, some items of a bulk answer 429 and some 201: only those come again.
+/// With one writer thread and a queue of one, some items of a bulk answer 429 and some 201. The agent must retry only
+/// the former.
 #[test]
 fn a_full_queue_delays_events_but_neither_loses_nor_doubles_them() {
     let queue = ["thread_pool.write.size=1", "thread_pool.write.queue_size=1"];
@@ -47,7 +49,8 @@ fn a_full_queue_delays_events_but_neither_loses_nor_doubles_them() {
     elastic.assert_holds(stream, &events);
 }
 
-/// 413 counts the body unzipped. Halves fit; a line that is too large alone is put aside.
+/// 413 applies to the decompressed body. The agent splits the request in halves. A line that is too large alone becomes
+/// a dead letter.
 #[test]
 fn a_body_too_large_for_the_server_is_halved_and_only_a_line_too_large_alone_is_put_aside() {
     let elastic = Elastic::any_with(
@@ -74,8 +77,8 @@ fn a_body_too_large_for_the_server_is_halved_and_only_a_line_too_large_alone_is_
     assert!(agent.state().contains(&large[0].audit_id), "the state directory keeps the event");
 }
 
-/// A dead letter is sent again to a node with a higher limit, and a copy that comes back after a rollover, whose new index would
-/// take the id once more, is looked up and found.
+/// A dead letter is sent again to a node with a higher limit. After a rollover a copy of the dead letter comes back.
+/// The new backing index would accept the id again, so the agent looks it up and finds it.
 #[test]
 fn a_dead_letter_reaches_a_node_with_a_higher_limit_once_even_after_a_rollover() {
     let elastic = Elastic::any_with(
@@ -117,7 +120,8 @@ fn a_dead_letter_reaches_a_node_with_a_higher_limit_once_even_after_a_rollover()
     }
 }
 
-/// 403 on the items of a blocked index is for the operator to mend; when it is mended, delivery goes on by itself.
+/// Items of an index with a write block answer 403, which the operator must fix. Once it is fixed, delivery continues
+/// by itself.
 #[test]
 fn a_write_block_turns_readyz_red_and_nothing_is_lost_when_it_is_lifted() {
     let elastic = Elastic::shared();
@@ -145,7 +149,7 @@ fn a_write_block_turns_readyz_red_and_nothing_is_lost_when_it_is_lifted() {
     elastic.assert_holds(stream, &events);
 }
 
-/// A wrong API key is named on `/readyz`; the right one in the same file is taken up without a restart.
+/// A wrong API key is reported on `/readyz`. The agent reloads the right one from the same file without a restart.
 #[test]
 fn a_wrong_api_key_turns_readyz_red_and_the_right_one_in_its_file_delivers_everything() {
     let elastic = Elastic::stand_in(Settings { secure: true, ..Settings::default() });
@@ -171,7 +175,8 @@ fn a_wrong_api_key_turns_readyz_red_and_the_right_one_in_its_file_delivers_every
     elastic.assert_holds(stream, &events);
 }
 
-/// With nothing remembered all is sent again, under the same ids: 409, which means delivered.
+/// Without its state the agent sends everything again, under the same ids. The answer is 409, which counts as
+/// delivered.
 #[test]
 fn an_agent_that_lost_its_state_sends_again_and_nothing_is_doubled() {
     let elastic = Elastic::shared();
@@ -193,8 +198,8 @@ fn an_agent_that_lost_its_state_sends_again_and_nothing_is_doubled() {
     elastic.assert_holds(stream, &events);
 }
 
-/// A damaged checkpoint puts everything in doubt: after a rollover only a look-up over the whole data stream shows
-/// what is stored, for the new backing index takes every id once more.
+/// A damaged checkpoint puts everything in doubt. After a rollover only a look-up over the whole data stream shows what
+/// is stored, since the new backing index accepts every id again.
 #[test]
 fn a_damaged_checkpoint_after_a_rollover_doubles_nothing() {
     let elastic = Elastic::shared();

@@ -1,8 +1,9 @@
-//! What Elastic's prebuilt Kubernetes rules ask for: each of their fields is queried in a real server, in the rules' own way,
-//! with default redaction. And the template that makes them searchable is upgraded where an earlier version installed it.
+//! The fields that Elastic's prebuilt Kubernetes detection rules use: the test queries each of them in a real server,
+//! in the same way as the rules, with default redaction. It also tests that the agent upgrades the index template,
+//! which makes the fields searchable, where an earlier version installed it.
 //!
-//! Not to be had are the values of `cloud.*` and `event.type`, which no audit event tells; `event.original` is written in safe
-//! form only. All of them are mapped, since ES|QL and EQL refuse a rule with a field that nobody maps.
+//! Not available are the values of `cloud.*` and `event.type`, which no audit event contains. `event.original` is
+//! written in safe form only. All of these fields are mapped, since ES|QL and EQL refuse a rule with an unmapped field.
 
 use std::fs;
 use std::time::Duration;
@@ -18,10 +19,10 @@ use crate::support::tables;
 const LIMIT: Duration = Duration::from_mins(1);
 const STREAM: &str = "logs-kubernetes.audit_logs-rules";
 const TEMPLATE: &str = "/_index_template/auditrail-logs-kubernetes.audit_logs-rules";
-/// As a server showed the template of version 0.1.0, for another data stream.
+/// The template of version 0.1.0 as a server returned it, for another data stream.
 const EARLIER: &str = include_str!("../data/state-0.1.0/index-template.json");
 
-/// An event that is a pod, a service and a role binding at once, so that it has every field that some rule asks for.
+/// An event that is a pod, a service and a role binding at once, so that it has every field that any rule uses.
 fn event() -> String {
     let body = json!({
         "kind": "Pod",
@@ -80,7 +81,7 @@ fn wildcard(field: &str, pattern: &str) -> Value {
     json!({"wildcard": {field: {"value": pattern}}})
 }
 
-/// The queries that the rules make, by the fields around the event.
+/// The queries of the rules for fields outside of the audit event.
 fn common() -> Vec<Value> {
     let mut all: Vec<_> = [
         ("data_stream.type", "logs"),
@@ -116,13 +117,13 @@ fn common() -> Vec<Value> {
         wildcard("log.file.path", "/*/audit.log"),
         json!({"exists": {"field": "source.ip"}}),
         json!({"terms": {"user_agent.original": ["wget", "curl/8.5.0"]}}),
-        // Rules look at what came in since their last run.
+        // Rules search the documents that were ingested since their last run.
         json!({"range": {"event.ingested": {"gte": "now-9m", "lte": "now+1m"}}}),
     ]);
     all
 }
 
-/// The same in the event itself.
+/// The queries of the rules for fields of the audit event.
 fn audit() -> Vec<Value> {
     let strings = [
         ("level", "RequestResponse"),
@@ -219,7 +220,7 @@ fn check(server: Server) {
         .filter(|(found, _)| *found != Ok(1))
         .collect();
     assert!(missed.is_empty(), "{missed:#?}");
-    // One of each kind of field that finds nothing else.
+    // Control: one query for each kind of field that must find nothing.
     for query in [
         term("kubernetes.audit.requestObject.roleRef.name", "view"),
         term("kubernetes.audit.user.extra.authentication.kubernetes.io/pod-name", "deployer-1"),
@@ -237,7 +238,7 @@ fn check(server: Server) {
     upgrade(&elastic, &dir);
 }
 
-/// Starts the agent on the log with the event, and waits until that is stored.
+/// Starts the agent on the log with the event, and waits until the event is stored.
 fn deliver(elastic: &Elastic, dir: &TempDir) {
     fs::write(dir.path().join("audit.log"), event()).unwrap();
     let config = tables::input("apiserver", &dir.path().join("audit.log"))
@@ -247,7 +248,7 @@ fn deliver(elastic: &Elastic, dir: &TempDir) {
     agent.stop_done();
 }
 
-/// From a server on which version 0.1.0 has installed its template.
+/// The upgrade, on a server where version 0.1.0 has installed its template.
 fn upgrade(elastic: &Elastic, dir: &TempDir) {
     let installed = || {
         let answer = elastic.ask("GET", TEMPLATE, "").unwrap();

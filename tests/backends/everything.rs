@@ -1,4 +1,4 @@
-//! The recorded logs, all at once, to both back ends.
+//! Ships all recorded logs at once to both back ends.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::support::agent::Agent;
 use crate::support::events::Expected;
 use crate::support::tables;
 
-/// Promises 1 and 2, without trouble: each recorded event is in Loki, byte for byte at its stageTimestamp, and in
-/// Elasticsearch, exactly once, including lines of 2.5 MB and a log of which only backups are left.
+/// Promises 1 and 2 without faults: each recorded event is stored exactly once, in Loki, byte for byte at its
+/// stageTimestamp, and in Elasticsearch. This includes lines of 2.5 MB and a log of which only backups are left.
 #[test]
 fn every_recorded_event_is_in_loki_and_elasticsearch_exactly_once() {
     let (loki, elastic) = (Loki::raised(), Elastic::users_or_shared());

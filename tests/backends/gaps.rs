@@ -1,4 +1,4 @@
-//! What is lost is told where people search.
+//! Gap reporting: lost events are reported in the stores, where people search.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -18,8 +18,9 @@ use crate::support::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// Promise 4, under kills, in a backlog of two hours: a gap is told as of now, and Loki as it comes refuses what is an
-/// hour older than the latest entry of its stream, so that the events after it would be lost if they shared one.
+/// Promise 4, under kills, in a backlog of two hours. A gap event has the current time. Loki with default settings
+/// refuses entries that are an hour older than the latest of their stream. So the events after the gap would be lost if
+/// they shared a stream with it.
 #[test]
 fn a_hole_in_a_backlog_is_found_once_in_both_and_costs_no_event_after_it() {
     let (loki, elastic) = (Loki::defaults(), Elastic::users_or_shared());

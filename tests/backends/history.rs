@@ -1,4 +1,4 @@
-//! A log of many hours with its backups, as a restored snapshot has it, made of recorded events.
+//! A log of many hours with its backups, as in a restored snapshot, made of recorded events.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::corpus;
 use crate::support::events::{Expected, expected};
 
-/// Backups in a folder, and what is in them.
+/// Backups in a folder, and their events.
 pub(crate) struct History {
     pub(crate) dir: PathBuf,
     /// Oldest first.
@@ -20,8 +20,8 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// `count` backups of so many events each, an hour and a half apart, the last rotated so long ago. Each event has an
-    /// auditID of its own.
+    /// Writes `count` backups of `events` events each, an hour and a half apart; the last was rotated `ended` ago. Each
+    /// event has an auditID of its own.
     pub(crate) fn write(dir: &Path, count: i32, events: usize, ended: SignedDuration) -> Self {
         let folder = dir.join("history");
         fs::create_dir_all(&folder).unwrap();
@@ -54,7 +54,7 @@ impl History {
     }
 }
 
-/// The same event at another time, under another auditID.
+/// The event at another time, under another auditID.
 fn redated(event: &Expected, at: Timestamp, number: usize) -> String {
     let time = at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
     let id = format!(

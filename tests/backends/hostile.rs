@@ -1,4 +1,5 @@
-//! Bodies that a client can choose so that a store would refuse or choke on the event (reference section 1.2).
+//! Hostile bodies: request bodies that a client can choose so that a store refuses the event or fails on it (reference
+//! section 1.2).
 
 use std::fs;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker};
 use crate::support::tables;
 
-/// What a body is, its bytes, and whether Elasticsearch refuses it as it stands.
+/// A description of a body, its bytes, and whether Elasticsearch refuses it unchanged.
 type Body = (&'static str, Vec<u8>, bool);
 
 fn bodies() -> Vec<Body> {
@@ -39,14 +40,14 @@ fn bodies() -> Vec<Body> {
     ]
 }
 
-/// A hostile event cannot hide: a search by auditID finds it, with the whole line where the store would not take the
-/// body; the events around it are stored as usual; Loki has the bytes of all of them.
+/// A hostile event cannot hide: a search by auditID finds it, with the whole line if the store did not accept the body.
+/// The events around it are stored as usual. Loki has the bytes of all of them.
 #[test]
 fn events_with_hostile_bodies_are_found_in_both_and_their_neighbours_are_as_usual() {
     check(&Elastic::users_or_shared());
 }
 
-/// The same with an Elasticsearch that answers in its own words.
+/// The same with the stand-in for Elasticsearch 8, whose errors have other wordings than those of `OpenSearch`.
 #[test]
 fn events_with_hostile_bodies_are_found_in_an_elasticsearch_of_today() {
     check(&Elastic::stand_in(stand_in::elastic::Settings::default()));

@@ -1,4 +1,5 @@
-//! Elasticsearch 7.10.2, the last one under a free licence: indices by day, where an id is unique and 409 means stored.
+//! Index mode: Elasticsearch 7.10.2, the last version under a free licence, with one index per day. An id is unique in
+//! its index, and 409 means that the event is already stored.
 
 use std::fs;
 use std::thread;
@@ -16,7 +17,7 @@ use crate::support::{tables, wait_for};
 const LIMIT: Duration = Duration::from_mins(3);
 const INDICES: &str = "kubernetes-audit-*";
 
-/// The agent's template asks for a type of x-pack's, so this server maps by itself.
+/// Without the agent's index template, which uses a field type of x-pack; this server maps fields dynamically.
 fn config(elastic: &Elastic, dir: &TempDir) -> String {
     let more = "timeout = \"5s\"\nbatch = { max_events = 500 }\nmax_bytes_per_second = \"2MiB\"\nsetup_template = \"never\"";
     let output = tables::elasticsearch(&elastic.url(), "STREAM", more);
@@ -25,7 +26,7 @@ fn config(elastic: &Elastic, dir: &TempDir) -> String {
         + &output.replace("data_stream = \"STREAM\"", index)
 }
 
-/// With a day's end in between, kills of the agent and of the server, and then a state directory that is lost.
+/// The events are of two days. The agent and the server are killed, and then the state directory is lost.
 #[test]
 fn every_event_is_in_its_day_s_index_once_after_kills_and_a_lost_state_directory() {
     if !have(&[Server::Elasticsearch]) {
@@ -68,7 +69,7 @@ fn every_event_is_in_its_day_s_index_once_after_kills_and_a_lost_state_directory
     elastic.assert_holds(INDICES, &events);
 }
 
-/// Under an auditID that no event of another maker has.
+/// The event under an auditID that no other `Maker` uses.
 fn renamed(mut event: Expected, number: usize) -> Expected {
     let id = format!("00000000-0000-4000-8001-{number:012}");
     event.line = event.line.replacen(&event.audit_id, &id, 1);

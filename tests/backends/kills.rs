@@ -1,4 +1,4 @@
-//! The agent dies, again and again, while events stream in.
+//! The agent is killed again and again while events stream in.
 
 use std::fs;
 use std::thread;
@@ -16,10 +16,13 @@ use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, expected, log_of};
 use crate::support::tables;
 
-/// How long the agent lives each time: sometimes long enough to settle what was in doubt, sometimes not.
+/// How long the agent lives each time, in milliseconds: sometimes long enough to resolve what was in doubt, sometimes
+/// not.
 const LIVES_MS: [u64; 10] = [1500, 400, 3200, 900, 2600, 4100, 150, 2900, 3600, 1100];
 
-/// Promises 1 and 2 under SIGKILL, against a Loki as it comes, which splits a stream into shards, and a data stream that goes on in a new backing index between two kills, where `create` finds no earlier copy.
+/// Promises 1 and 2 (nothing lost, no duplicates) under SIGKILL. Loki has default settings, so it splits a stream into
+/// shards. The data stream rolls over to a new backing index between two kills; there `create` does not find an earlier
+/// copy.
 #[test]
 fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
     if !have(&[Server::Lumberjack]) {
@@ -30,7 +33,8 @@ fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
     let stream = &unique(elastic::OWN, "logs-kubernetes.audit_logs-kills");
     let (job, selector) = loki::job("kills");
     let mut config = tables::input("apiserver", &dir.path().join("audit/audit.log"));
-    // A short time-out, for the agent waits it out before it looks up what was under way when it was killed.
+    // A short time-out, because the agent waits that long before it looks up the requests that were in flight when it
+    // was killed.
     config += &tables::loki(&loki.url(), &job, "timeout = \"2s\"");
     config += &tables::elasticsearch(&elastic.url(), stream, "timeout = \"2s\"");
     let writer = Writer::start(
@@ -52,7 +56,7 @@ fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
         thread::sleep(Duration::from_millis(life));
         let roll_over = kill == 3 || kill == 7;
         if roll_over {
-            // On a busy machine nothing may have got through so far.
+            // On a busy machine nothing may have been delivered yet.
             elastic.wait_count(stream, 1, Duration::from_mins(1));
         }
         agent.kill();
@@ -69,8 +73,8 @@ fn ten_kills_and_two_rollovers_lose_nothing_and_double_nothing() {
     elastic.assert_holds(stream, &events);
 }
 
-/// Loki gives at most 4 MiB in one answer, and above that takes a quarter of a minute to say no: what is in doubt among
-/// lines of megabytes must be looked up in small stretches.
+/// Loki returns at most 4 MiB in one answer, and needs a quarter of a minute to refuse more. So the agent must look up
+/// lines of megabytes that are in doubt in short time ranges.
 #[test]
 fn kills_among_lines_of_megabytes_lose_nothing_and_double_nothing() {
     let loki = Loki::raised();

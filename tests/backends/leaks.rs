@@ -1,8 +1,9 @@
-//! Promise 7: secrets stay home. A marker is planted in every row of section 7 of the Kubernetes reference, by a real API server
-//! where it can be brought to write it (`leaks/server.rs`, `leaks/requests.rs`), by hand where not (`leaks/by_hand.rs`). The agent
-//! ships all of it with redaction as it comes, to a Loki, an Elasticsearch, a file, and two stores that refuse every
-//! other event. No marker, nor its base64, may be in any byte that leaves: what the back ends hold, dead letters and
-//! the rest of the state directory, log, metrics, pages, answers of commands. There are no alerts yet.
+//! Promise 7: secrets stay home. The test checks redaction end to end, for leaks. It plants a marker in every row of
+//! section 7 of the Kubernetes reference: through a real API server where that can be made to log it
+//! (`leaks/server.rs`, `leaks/requests.rs`), by hand elsewhere (`leaks/by_hand.rs`). The agent ships everything with
+//! default redaction to a Loki, an Elasticsearch, a file, and two stores that refuse every other event. Neither a
+//! marker nor its base64 may be in any byte that leaves the agent: in the back ends, in dead letters and the rest of
+//! the state directory, in its log, metrics, pages and the output of commands. There are no alerts yet.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,12 +35,13 @@ use deeds::assert_who_did_what;
 use markers::Planted;
 
 const STREAM: &str = "logs-kubernetes.audit_logs-leaks";
-/// What is stored in Loki, and that without what the agent itself has to say of torn lines.
+/// Everything in Loki, and everything but the gap events, with which the agent reports torn lines.
 const STORED: &str = "{job=\"leaks\"}";
 const EVENTS: &str = "{job=\"leaks\",auditrail!=\"gap\"}";
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// The table of the reference. Names of users and groups stay unless the operator says otherwise: an audit log says who.
+/// The rows of the reference's table. Names of users and groups are not redacted by default: an audit log says who did
+/// something.
 const PLACES: &[&str] = &[
     "Secret create/update",
     "Secret patch",
@@ -90,7 +92,7 @@ fn no_secret_of_any_kind_is_in_any_byte_that_leaves() {
     assert_nothing_leaks(&planted, &stage.leave(&events));
 }
 
-/// Every row of the table is there, and in every place where it should be.
+/// Fails unless every row of the table is in the log, in every place where it should be.
 fn assert_planted(planted: &Planted, written: &[u8], made: &[u8]) {
     let finder = planted.finder();
     let places: BTreeSet<_> = planted.rows.iter().map(|row| row.place).collect();
@@ -121,7 +123,7 @@ fn assert_planted(planted: &Planted, written: &[u8], made: &[u8]) {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// The agent with its outputs.
+/// The agent and its outputs.
 struct Stage {
     loki: Loki,
     elastic: Arc<Elastic>,
@@ -165,20 +167,20 @@ impl Stage {
         Self { loki, elastic, halves, agent, archive, logs, _dir: dir }
     }
 
-    /// What the file output wrote.
+    /// The bytes that the file output wrote.
     fn file(&self) -> Vec<u8> {
         let archive = self.archive.to_str().unwrap();
         let of = |input| fs::read(archive.replace("{input}", input)).unwrap_or_default();
         ["apiserver", "by-hand"].map(of).concat()
     }
 
-    /// Lines of the file but those that tell of gaps.
+    /// Number of lines in the file, without gap events.
     fn lines(&self) -> usize {
         let gap = |line: &&[u8]| line.starts_with(br#"{"kind":"Gap""#);
         self.file().split_inclusive(|byte| *byte == b'\n').filter(|line| !gap(line)).count()
     }
 
-    /// Documents but those that tell of gaps.
+    /// Number of documents, without gap events.
     fn documents(&self) -> Result<usize, String> {
         let all = self.elastic.count(STREAM)?;
         let question = format!("/{STREAM}/_count?q=kubernetes.audit.kind:Gap");
@@ -186,7 +188,7 @@ impl Stage {
         Ok(all - usize::try_from(gaps).unwrap())
     }
 
-    /// Ends the agent and collects every byte that it gave away, by where it was found.
+    /// Stops the agent and collects every byte that it gave away, by the place where it was found.
     fn leave(mut self, events: &[Expected]) -> Vec<(&'static str, Vec<u8>)> {
         let mut all = Vec::new();
         for page in ["/metrics", "/status", "/", "/readyz?verbose", "/livez?verbose"] {
@@ -237,7 +239,7 @@ impl Stage {
     }
 }
 
-/// As many events as there are in the logs, in each of the outputs. Adds the times of those made by hand.
+/// Fails unless each output holds as many events as the logs. Adds their time range to `events`.
 fn assert_delivered(stage: &Stage, events: &mut Vec<Expected>, by_hand: usize) {
     let total = events.len() + by_hand;
     let around = |ago: i64| Expected { ns: nanoseconds_ago(ago), ..events[0].clone() };

@@ -1,4 +1,5 @@
-//! A Loki, and questions to it: the stand-in for Loki 3, a real Loki 1.6.1, or one of the user's own.
+//! A Loki to test against, and queries to it: the stand-in for Loki 3, a real Loki 1.6.1, or a server of the user's
+//! own.
 
 use std::fs;
 use std::path::Path;
@@ -14,48 +15,50 @@ use crate::stand_in::process::{Kind, StandIn};
 use crate::support::events::{Expected, assert_exactly_once};
 use crate::support::{free_port, http, wait_for};
 
-/// A value of the label `job`, and the selector that finds it: on a server of the user's own one that no earlier run has used.
+/// A value of the label `job`, and the selector that finds it. On a server of the user's own it is a value that no
+/// earlier run has used.
 pub(crate) fn job(name: &str) -> (String, String) {
     let job = unique(OWN, name);
     let selector = format!("{{job=\"{job}\"}}");
     (job, selector)
 }
 
-/// As many lines as Loki gives for one question by default.
+/// Largest number of lines that Loki returns for one query by default.
 const PAGE: usize = 5000;
 
 /// In nanoseconds.
 const HOUR: i64 = 3_600_000_000_000;
 
-/// Names a Loki of the user's own.
+/// The environment variable that names a Loki of the user's own.
 pub(crate) const OWN: &str = "AUDITRAIL_TEST_LOKI_URL";
 
 pub(crate) struct Loki {
     server: Running,
-    /// Its data and its log.
+    /// Holds its data and its log.
     dir: TempDir,
-    /// Sent with each question; empty: none.
+    /// Sent with each query; empty: no tenant.
     pub(crate) tenant: &'static str,
 }
 
 enum Running {
     StandIn(StandIn),
-    /// Loki 1.6.1, and its port.
+    /// Loki 1.6.1 on this port.
     Real {
         _process: Process,
         port: u16,
     },
-    /// Where the user has one.
+    /// The URL of a Loki of the user's own.
     Own(String),
 }
 
 impl Loki {
-    /// Limits raised and old dates welcome; one of the user's own if there is one.
+    /// A Loki with raised limits that accepts old timestamps; the user's own if there is one.
     pub(crate) fn raised() -> Self {
         Self::own().unwrap_or_else(|| Self::stand_in(Settings::raised()))
     }
 
-    /// As Loki comes: stream sharding, level discovery, 256 KB a line, its own rates; or one of the user's own.
+    /// A Loki with default settings: stream sharding, level discovery, 256 KB per line, default rate limits; or the
+    /// user's own.
     pub(crate) fn defaults() -> Self {
         Self::own().unwrap_or_else(|| Self::stand_in(Settings::default()))
     }
@@ -65,19 +68,19 @@ impl Loki {
         Some(Self { server: Running::Own(url), dir: TempDir::new().unwrap(), tenant: "" })
     }
 
-    /// With these settings, and to be killed.
+    /// A stand-in with these settings, which a test may kill.
     pub(crate) fn stand_in(settings: Settings) -> Self {
         let dir = TempDir::new().unwrap();
         let server = Running::StandIn(StandIn::start(Kind::Loki(settings), dir.path()));
         Self { server, dir, tenant: "" }
     }
 
-    /// Loki 1.6.1, which takes every stream in strict order and keeps what is new in memory only.
+    /// Loki 1.6.1, which accepts each stream in strict order only, and keeps new entries in memory only.
     pub(crate) fn strict() -> Self {
         let dir = TempDir::new().unwrap();
         let port = free_port();
         let mut config = fs::read_to_string(source("loki/loki.yaml")).unwrap();
-        // It does not put in what stands in the environment.
+        // This Loki does not expand environment variables in its configuration.
         for (name, value) in [
             ("${PORT}", port.to_string()),
             ("${GRPC_PORT}", free_port().to_string()),
@@ -101,7 +104,7 @@ impl Loki {
         Self { server: Running::Real { _process: process, port }, dir, tenant: "" }
     }
 
-    /// What goes into `endpoint`.
+    /// Its URL, for `endpoint`.
     pub(crate) fn url(&self) -> String {
         match &self.server {
             Running::StandIn(stand_in) => stand_in.url(),
@@ -110,7 +113,7 @@ impl Loki {
         }
     }
 
-    /// SIGKILL, as a node dies.
+    /// Sends SIGKILL, as when a node dies.
     pub(crate) fn kill(&mut self) {
         match &mut self.server {
             Running::StandIn(stand_in) => stand_in.kill(),
@@ -126,7 +129,7 @@ impl Loki {
         }
     }
 
-    /// `sum(count_over_time)` around these events: sees repeats that a log query hides.
+    /// The result of `sum(count_over_time)` around these events. It counts duplicates, which a log query hides.
     pub(crate) fn count(&self, selector: &str, around: &[Expected]) -> Result<usize, String> {
         let (from, to) = span(around);
         let hours = (to - from) / HOUR + 1;
@@ -136,12 +139,12 @@ impl Loki {
         Ok(first.as_str().map_or(0, |count| count.parse().unwrap()))
     }
 
-    /// Every line that a log query shows, with its timestamp in nanoseconds, around these events.
+    /// Every line that a log query returns around these events, with its timestamp in nanoseconds.
     pub(crate) fn lines(&self, selector: &str, around: &[Expected]) -> Vec<(i64, String)> {
         self.answers(selector, around).iter().flat_map(entries).collect()
     }
 
-    /// What a log query answers around these events: lines, labels, metadata.
+    /// The streams that a log query returns around these events: lines, labels, metadata.
     pub(crate) fn answers(&self, selector: &str, around: &[Expected]) -> Vec<Value> {
         let query = http::escape(selector);
         let ask = |(from, to)| {
@@ -156,18 +159,18 @@ impl Loki {
         windows(around).into_iter().map(ask).collect()
     }
 
-    /// Has it write down what it holds in memory: of older events a query sees nothing else.
+    /// Makes Loki flush its memory to storage. Queries for older events look only there.
     pub(crate) fn flush(&self) {
         let answer = http::send("POST", &format!("{}/flush", self.url()), &[], Vec::new()).unwrap();
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
 
-    /// Where it keeps its data.
+    /// The folder of its data.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Waits until as many lines are counted as there are events.
+    /// Waits until the count reaches the number of events.
     pub(crate) fn wait_count(&self, selector: &str, events: &[Expected], limit: Duration) {
         wait_for("Loki to count all events", limit, || match self.count(selector, events)? {
             found if found >= events.len() => Ok(()),
@@ -175,7 +178,8 @@ impl Loki {
         });
     }
 
-    /// Fails unless exactly these events are there: each line once, byte for byte, at its own time, by both queries.
+    /// Exactly once: fails unless exactly these events are stored, each line once, byte for byte, at its own time, by
+    /// both queries.
     pub(crate) fn assert_holds(&self, selector: &str, events: &[Expected]) {
         let wanted = events.iter().map(|event| (event.ns, event.line.clone()));
         assert_exactly_once(&format!("Loki {selector}"), self.lines(selector, events), wanted);
@@ -191,15 +195,15 @@ impl Loki {
     }
 }
 
-/// From before the first event to after the last.
+/// From a minute before the first event to a minute after the last, in nanoseconds.
 fn span(events: &[Expected]) -> (i64, i64) {
     let times = || events.iter().map(|event| event.ns);
     (times().min().unwrap() - HOUR / 60, times().max().unwrap() + HOUR / 60)
 }
 
-/// The span cut into stretches that hold few enough of the events, and few enough bytes: what goes through Loki's own
-/// grpc may have 4 MiB, of which half is left for what should not be there; above that Loki tries five times, and
-/// answers 500 after a quarter of a minute.
+/// The span, split into time ranges with few enough events and bytes for one query. Loki's internal gRPC messages may
+/// have 4 MiB; half of that is left free for duplicates and other unexpected lines. Above 4 MiB Loki retries five
+/// times, and answers 500 after 15 seconds.
 fn windows(events: &[Expected]) -> Vec<(i64, i64)> {
     let mut sizes: Vec<(i64, usize)> = events.iter().map(|e| (e.ns, e.line.len())).collect();
     sizes.sort_unstable();

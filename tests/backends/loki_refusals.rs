@@ -1,4 +1,5 @@
-//! What Loki refuses, and what that must not cost: the rows of its answers that decide loss or doubling.
+//! Refusals of Loki (400, 401, 429): the answers that could cause loss or duplicates if the agent handled them
+//! wrongly.
 
 use std::fs;
 use std::path::Path;
@@ -35,8 +36,8 @@ fn wait_refused(agent: &Agent, count: usize) {
     });
 }
 
-/// A line over `max_line_size` costs a batch nothing: Loki stores the good lines of a push that it answers with 400,
-/// so that sending them again would double them.
+/// A line over `max_line_size` does not affect its batch: Loki answers the push with 400 but stores its good lines, so
+/// a retry would duplicate them.
 #[test]
 fn a_line_too_long_for_loki_is_put_aside_and_its_batch_arrives_once() {
     let loki = Loki::stand_in(Settings { max_line_size: 64 << 10, ..Settings::raised() });
@@ -60,8 +61,8 @@ fn a_line_too_long_for_loki_is_put_aside_and_its_batch_arrives_once() {
     }
 }
 
-/// A dead letter is listed, and once the limit is raised it is sent again, by a running agent or without one, and is
-/// there once: even where a copy of the letters comes back that were delivered already.
+/// A dead letter is listed. Once the limit is raised it is sent again, with or without a running agent, and is stored
+/// exactly once. This holds even if a copy of dead letters that were delivered already comes back.
 #[test]
 fn a_dead_letter_reaches_a_loki_with_a_higher_limit_once_however_often_it_is_sent_again() {
     let loki = Loki::stand_in(Settings { max_line_size: 64 << 10, ..Settings::raised() });
@@ -102,7 +103,8 @@ fn a_dead_letter_reaches_a_loki_with_a_higher_limit_once_however_often_it_is_sen
     }
 }
 
-/// Older than `reject_old_samples_max_age`: the answer is about a range of time, and the rest of the push is stored.
+/// Events older than `reject_old_samples_max_age`. The error names only a range of time, and Loki stores the rest of
+/// the push.
 #[test]
 fn events_too_old_for_loki_are_put_aside_and_the_recent_ones_arrive_once() {
     let loki = Loki::stand_in(Settings { reject_old_samples: true, ..Settings::raised() });
@@ -120,7 +122,7 @@ fn events_too_old_for_loki_are_put_aside_and_the_recent_ones_arrive_once() {
     assert!(agent.state().contains("timestamp too old"), "the state directory keeps the answer");
 }
 
-/// 429 stores nothing: the same push is sent again until it fits the rate.
+/// 429 (rate limit) stores nothing: the agent retries the same push until it fits the rate.
 #[test]
 fn a_throttling_loki_gets_everything_once_only_later() {
     let loki = Loki::stand_in(Settings {
@@ -140,7 +142,7 @@ fn a_throttling_loki_gets_everything_once_only_later() {
     loki.assert_holds(SELECTOR, &events);
 }
 
-/// 401 is for the operator to mend; nothing is thrown away meanwhile.
+/// 401 must be fixed by the operator; nothing is dropped meanwhile.
 #[test]
 fn a_missing_tenant_turns_readyz_red_and_naming_it_delivers_everything() {
     let mut loki = Loki::stand_in(Settings { auth_enabled: true, ..Settings::raised() });
@@ -162,7 +164,7 @@ fn a_missing_tenant_turns_readyz_red_and_naming_it_delivers_everything() {
     loki.assert_holds(SELECTOR, &events);
 }
 
-/// What was under way when Loki died may be stored or not: it is looked up before it is sent again.
+/// A request that was in flight when Loki died may be stored or not, so the agent looks it up before it retries.
 #[test]
 fn a_loki_that_dies_twice_on_the_way_has_everything_once_in_the_end() {
     let mut loki = Loki::stand_in(Settings::raised());

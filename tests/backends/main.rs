@@ -1,16 +1,16 @@
 //! Tests against back ends: `OpenSearch`, Elasticsearch 7.10, Loki 1.6, `VictoriaLogs`, kube-apiserver and its rotation
-//! library, all of them real; and stand-ins for Loki 3 and Elasticsearch 8, which answer as those were recorded
-//! (`../support/stand_in`), since their licences keep them out.
+//! library, all of them real; and stand-ins (mock servers) for Loki 3 and Elasticsearch 8, whose licences keep them
+//! out. The stand-ins answer as the real servers were recorded (`../support/stand_in`).
 //!
-//! `servers/build.sh` builds the real ones into `target/backends`. Without them a test takes the stand-in where that can show the
-//! same; else it says what was not run and passes. With `AUDITRAIL_REQUIRE_SERVERS=1`, as `.ci/run` sets it, it fails
-//! instead. `AUDITRAIL_TEST_WITHOUT_SERVERS=1` leaves them out although they are there. `AUDITRAIL_TEST_LOKI_URL` and
-//! `AUDITRAIL_TEST_ELASTICSEARCH_URL` name servers of the user's own: the tests that need no settings of theirs and kill none run
-//! against those.
+//! `servers/build.sh` builds the real servers into `target/backends`. Without them, a test uses the stand-in where that
+//! can show the same. Otherwise the test prints that it was not run, and passes. With `AUDITRAIL_REQUIRE_SERVERS=1`, as
+//! `.ci/run` sets it, it fails instead. `AUDITRAIL_TEST_WITHOUT_SERVERS=1` ignores servers that are built.
+//! `AUDITRAIL_TEST_LOKI_URL` and `AUDITRAIL_TEST_ELASTICSEARCH_URL` name servers of the user's own. Tests that need no
+//! special server settings and kill no server run against those.
 //!
-//! `servers.rs` starts processes and ends them; a file for each server knows how to ask it; the rest are tests, each
-//! of which sees the agent only as an operator does: a TOML file, signals, and what arrived.
-// The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
+//! `servers.rs` starts and ends processes. One file for each server knows how to query it. The other files are tests. A
+//! test sees the agent only as an operator does: a TOML file, signals, and what arrived.
+// clippy.toml allows these in test functions; this extends it to helpers that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]

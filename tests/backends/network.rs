@@ -1,8 +1,10 @@
-//! Networks that swallow packets, crawl, or forget a connection. None of these closes a connection or refuses one, as
-//! other tests do: nobody says anything any more, and the agent has to notice by itself.
+//! Network faults: links that drop packets, are slow, or lose a connection silently (half-open connections, black
+//! holes). Unlike in other tests, no connection is closed or refused. The peer just falls silent, and the agent has to
+//! notice by its own time-outs.
 //!
-//! Each test runs itself again in a network namespace of its own, where `nft` drops real packets of the loopback
-//! interface, and `tc` slows it. Nothing of the machine's own network is touched, and all is gone with the last process.
+//! Each test runs itself again in a network namespace of its own. There `nft` drops real packets of the loopback
+//! interface, and `tc` limits its rate. The network of the machine is not touched, and the namespace ends with its last
+//! process.
 
 use std::env;
 use std::fs::File;
@@ -29,12 +31,12 @@ use crate::support::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const STREAM: &str = "logs-kubernetes.audit_logs-network";
-/// Set in the process that is in a namespace of its own.
+/// Set in the process that runs inside the namespace.
 const INSIDE: &str = "AUDITRAIL_TEST_INSIDE_NETWORK";
-/// Brings the interface up, with packets of a size that one meets outside of loopback.
+/// Brings the interface up, with the packet size (MTU) that is usual outside of loopback.
 const UP: &str = "ip link set lo mtu 1500 up && exec \"$0\" \"$@\"";
 
-/// Runs the test of this name in a network of its own. Where that cannot be had it says so and passes; with
+/// Runs the test of this name in a network namespace of its own. If none can be created, it prints why and passes; with
 /// `AUDITRAIL_REQUIRE_NETWORK=1` it fails.
 fn in_its_own_network(test: &str, check: fn()) {
     if env::var_os(INSIDE).is_some() {
@@ -65,7 +67,7 @@ fn unshared(program: &str) -> Command {
     command
 }
 
-/// Whether packets can be dropped and slowed in a new network.
+/// Whether a new network namespace can drop packets and limit the rate; `Err` says why not.
 fn probe() -> Result<(), String> {
     let try_it =
         "nft add table inet t && tc qdisc add dev lo root tbf rate 1mbit burst 4kb latency 1s";
@@ -75,7 +77,7 @@ fn probe() -> Result<(), String> {
     if tried.status.success() { Ok(()) } else { Err(format!("{}; {hint}", said.trim())) }
 }
 
-/// What a line of shell prints.
+/// Runs a line of shell, which must succeed, and returns what it prints.
 fn run(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -83,27 +85,28 @@ fn run(line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Which packets of the stores vanish without an answer.
+/// Which packets between the agent and the stores are dropped silently.
 #[derive(Clone, Copy, Debug)]
 enum Vanish {
     All,
-    /// Those from the store: a request arrives, and nobody hears of it.
+    /// Those from the store: a request arrives, but its answer does not.
     Answers,
 }
 
-/// Nothing is lost on the way any more.
+/// Ends the packet loss.
 fn mend() {
     run("nft delete table inet faults");
 }
 
-/// Connections to these ports that nobody holds any more, and whose rest the kernel still sends.
+/// Connections to these ports that no process holds any more, while the kernel still sends their remaining bytes.
 fn orphaned(ports: &[String]) -> String {
     let to = ports.iter().map(|port| format!("dport = :{port}")).collect::<Vec<_>>().join(" or ");
     let states = "state fin-wait-1 state closing state last-ack";
     run(&format!("ss -Htn {states} '( {to} )'"))
 }
 
-/// Fails unless the agent says which outputs do not answer, and stays within the memory that it says it may take.
+/// Fails unless `/readyz` says which outputs time out, and the agent stays within its memory bound
+/// (`auditrail_memory_bound_bytes`).
 fn assert_says_so(agent: &Agent) {
     wait_for("/readyz to say which outputs do not answer", Duration::from_secs(25), || {
         let (status, said) = agent.readyz()?;
@@ -117,7 +120,7 @@ fn assert_says_so(agent: &Agent) {
     assert!(bound > 0 && most <= bound, "{most} bytes of memory, above the bound of {bound}");
 }
 
-/// Two stores, a log, and the network between them and the agent.
+/// Two stores, a log, and the network between the stores and the agent.
 struct Place {
     dir: TempDir,
     loki: Loki,
@@ -134,7 +137,7 @@ impl Place {
         Self::with_timeout("2s")
     }
 
-    /// With this `timeout` of a request.
+    /// With this `timeout` of a request in both outputs.
     fn with_timeout(timeout: &str) -> Self {
         let timeout = format!("timeout = \"{timeout}\"");
         let dir = TempDir::new().unwrap();
@@ -159,7 +162,7 @@ impl Place {
         self.write(new);
     }
 
-    /// Events of letters that no compression makes much shorter.
+    /// Appends events with random letters, which hardly compress.
     fn append_noise(&mut self, count: usize, bytes: usize) {
         let new = (0..count).map(|number| {
             let blocks = (0..).map(|block| Sha256::digest(format!("{number} {block}")));
@@ -201,7 +204,7 @@ impl Place {
     }
 }
 
-/// In the middle of connections that are in use, with a backlog of megabytes behind it, and a stop meanwhile.
+/// Packet loss while connections are in use and megabytes of backlog wait; the agent is stopped meanwhile.
 #[test]
 fn when_all_packets_vanish_the_agent_says_so_ends_in_time_and_then_delivers_once() {
     in_its_own_network(
@@ -216,10 +219,11 @@ fn when_all_packets_vanish_the_agent_says_so_ends_in_time_and_then_delivers_once
             assert_says_so(&agent);
             let asked = Instant::now();
             let status = agent.stop();
-            // `drain_timeout` is 10 s; what is under way is given up then.
+            // `drain_timeout` is 10 s; in-flight requests are abandoned then.
             assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
             println!("ended with {status} after {:?}", asked.elapsed());
-            // What the ended process had not sent must not arrive after the next one has asked what is stored.
+            // Bytes that the ended process had not sent yet must not arrive after the next process has looked up what
+            // is stored.
             assert_eq!(orphaned(&place.ports), "");
             agent.resume();
             thread::sleep(Duration::from_secs(1));
@@ -247,7 +251,7 @@ fn when_no_connection_comes_about_the_agent_says_so_and_then_delivers_once() {
     );
 }
 
-/// The stores take what is sent, and the agent does not hear of it: it must ask before it sends again.
+/// The stores ingest the requests, and the agent gets no acknowledgement: it must look up before it retries.
 #[test]
 fn when_the_answers_vanish_the_agent_says_so_and_doubles_nothing() {
     in_its_own_network("when_the_answers_vanish_the_agent_says_so_and_doubles_nothing", || {
@@ -255,7 +259,7 @@ fn when_the_answers_vanish_the_agent_says_so_and_doubles_nothing() {
         place.append(500, 300);
         let agent = Agent::start(place.dir.path(), &place.config);
         place.wait_delivered();
-        // Requests of a packet or two: larger ones wait for acknowledgements of the kernel's, which vanish too.
+        // Requests of one or two packets: larger ones wait for TCP acknowledgements, which are dropped too.
         place.lose(Vanish::Answers);
         place.append(3, 300);
         assert_says_so(&agent);
@@ -265,7 +269,7 @@ fn when_the_answers_vanish_the_agent_says_so_and_doubles_nothing() {
     });
 }
 
-/// The stores are gone without a word, and are back on the same addresses; the agent's connections are to nobody.
+/// The stores die silently and come back on the same addresses; the agent's connections are half-open.
 #[test]
 fn when_the_peers_vanish_without_a_word_the_agent_delivers_once_to_those_that_come_back() {
     in_its_own_network(
@@ -277,7 +281,7 @@ fn when_the_peers_vanish_without_a_word_the_agent_delivers_once_to_those_that_co
             place.wait_delivered();
             place.lose(Vanish::All);
             place.append(200, 300);
-            // What the kernel says of their end is lost.
+            // The kernel's notice that they ended (FIN or RST) is dropped.
             place.loki.kill();
             place.elastic.kill();
             thread::sleep(Duration::from_secs(3));
@@ -290,8 +294,8 @@ fn when_the_peers_vanish_without_a_word_the_agent_delivers_once_to_those_that_co
     );
 }
 
-/// 20 kB a second for both stores, and packets that wait up to half a second in front of the link. One request with all
-/// of it would never get through within `timeout`.
+/// 20 kB per second for both stores, and packets that queue for up to half a second. A single request with the whole
+/// backlog would never finish within `timeout`.
 #[test]
 fn over_a_slow_link_everything_arrives_once() {
     in_its_own_network("over_a_slow_link_everything_arrives_once", || {
@@ -307,7 +311,7 @@ fn over_a_slow_link_everything_arrives_once() {
     });
 }
 
-/// A server that takes connections and never reads from them: the kernel takes what fits into its buffers.
+/// A server that accepts connections and never reads from them: the kernel's buffers take what fits.
 #[test]
 fn when_connections_are_taken_and_never_read_the_agent_says_so_and_then_delivers_once() {
     in_its_own_network(

@@ -1,7 +1,8 @@
-//! The recording in `etc/recordings`: a replay and two comparisons on a terminal, made by this test and by nobody's hand.
+//! The terminal recording in `etc/recordings`: a replay and two runs of `verify`, recorded by this test and not by
+//! hand.
 //!
-//! `AUDITRAIL_BLESS=1 cargo test --test backends recording` makes it anew: `verify.cast` is what `asciinema play` shows,
-//! with the progress bar, `verify.txt` what stands on the terminal at the end.
+//! `AUDITRAIL_BLESS=1 cargo test --test backends recording` records it again: `verify.cast` for `asciinema play`, with
+//! the progress bar, and `verify.txt`, the final text on the terminal.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,7 +21,7 @@ use crate::support::tables;
 const STREAM: &str = "logs-kubernetes.audit_logs-recording";
 const COLUMNS: usize = 118;
 
-/// What appeared on the terminal, and when.
+/// The output on the terminal, with times in seconds.
 #[derive(Default)]
 struct Recording {
     frames: Vec<(f64, String)>,
@@ -33,7 +34,7 @@ impl Recording {
         self.frames.push((self.now, text.to_owned()));
     }
 
-    /// Types a command and runs it on a terminal of its own; its exit code.
+    /// Types a command and runs it on a terminal of its own; returns its exit code.
     fn run(&mut self, dir: &Path, line: &str) -> Option<i32> {
         self.show(0.8, "$ ");
         for word in line.split_inclusive(' ') {
@@ -65,7 +66,7 @@ impl Recording {
         child.wait().unwrap().code()
     }
 
-    /// As asciinema writes it (version 2).
+    /// The recording in asciinema's format (version 2).
     fn cast(&self) -> String {
         let head = json!({"version": 2, "width": COLUMNS, "height": 40, "title": "auditrail replay and verify"});
         let mut text = format!("{head}\n");
@@ -76,7 +77,7 @@ impl Recording {
         text
     }
 
-    /// What stands there at the end: of what was drawn over, the last.
+    /// The final text on the terminal: of each line that was overwritten, the last version.
     fn text(&self) -> String {
         let all: String = self.frames.iter().map(|(_, text)| text.as_str()).collect();
         let all = all.replace("\r\n", "\n");
@@ -89,7 +90,7 @@ impl Recording {
     }
 }
 
-/// Without what moves the cursor.
+/// The text without escape sequences.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut parts = text.split('\u{1b}');
@@ -105,7 +106,7 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/recordings").join(name)
 }
 
-/// All but the bar, whose speed is another one each time.
+/// All lines but those of the progress bar, whose speed differs each time.
 fn lasting(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.contains("% ")).collect()
 }

@@ -1,4 +1,4 @@
-//! Backups shipped after the fact: whatever interrupts it, and whatever is there already.
+//! Replay: shipping backups later (backfill), whatever interrupts it, and whatever is already stored.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,12 +17,12 @@ use crate::support::{tables, wait_for};
 const STREAM: &str = "logs-kubernetes.audit_logs-replay";
 const LOKI: &str = "{job=\"replay\"}";
 
-/// A configuration, and replays under it.
+/// A configuration, and the means to run replays with it.
 struct Stage {
     dir: TempDir,
 }
 
-/// How a replay ended.
+/// The result of a replay.
 struct Ran {
     code: Option<i32>,
     out: String,
@@ -54,7 +54,7 @@ impl Stage {
         command
     }
 
-    /// Slowly enough to be interrupted.
+    /// Starts a replay slow enough to be interrupted.
     fn start(&self, bytes_per_second: usize, paths: &[&Path]) -> Child {
         let rate = bytes_per_second.to_string();
         let mut command = self.command(&["--max-bytes-per-second", &rate], paths);
@@ -78,7 +78,7 @@ impl Ran {
         self
     }
 
-    /// The last line of an output's table: events, delivered, already there.
+    /// The last line of an output's table: numbers of events, delivered, already stored.
     fn totals(&self, output: &str) -> [usize; 3] {
         let table = self.out.split(&format!("outputs.{output}\n")).nth(1).expect("its table");
         let line = table.lines().take_while(|line| !line.is_empty()).last().unwrap();
@@ -98,7 +98,7 @@ fn assert_all_once(loki: &Loki, elastic: &Elastic, events: &[Expected]) {
     elastic.assert_holds(STREAM, events);
 }
 
-/// A gigabyte is asked for by `AUDITRAIL_REPLAY_EVENTS=1050000`.
+/// Set `AUDITRAIL_REPLAY_EVENTS=1050000` for a gigabyte.
 #[test]
 fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
     let events = std::env::var("AUDITRAIL_REPLAY_EVENTS").map_or(30_000, |n| n.parse().unwrap());
@@ -130,7 +130,8 @@ fn a_backfill_killed_ten_times_is_there_once_and_a_second_one_ships_nothing() {
     assert_all_once(&loki, &elastic, &history.events);
 }
 
-/// Loki as it comes takes nothing older than a week, and says so for each entry: the user hears it once, beforehand.
+/// Loki with default settings refuses entries older than a week, one by one. The preflight warns the user once, before
+/// the first push.
 #[test]
 fn what_loki_would_refuse_for_its_age_is_said_before_the_first_push() {
     let loki = Loki::stand_in(Settings::default());
@@ -143,7 +144,8 @@ fn what_loki_would_refuse_for_its_age_is_said_before_the_first_push() {
     assert_eq!(loki.count(LOKI, &old.events), Ok(0));
 }
 
-/// Events from hours ago into streams that are hours ahead, several files at a time: each hour gets a stream of its own.
+/// Events from hours ago, several files at a time, for streams whose latest entries are hours newer. Each hour gets a
+/// stream of its own.
 #[test]
 fn backups_older_than_what_the_live_stream_holds_are_taken_by_a_loki_with_its_own_limits() {
     let loki = Loki::stand_in(Settings::default());
@@ -159,7 +161,8 @@ fn backups_older_than_what_the_live_stream_holds_are_taken_by_a_loki_with_its_ow
     loki.assert_holds(LOKI, &events);
 }
 
-/// Two members in one file and a pipe: no position of theirs is the server's, and every event is there already.
+/// Two gzip members in one file, and a pipe: positions in them are not those of the server's files. Even so, replay
+/// finds that every event is already stored.
 #[test]
 fn what_has_no_positions_is_found_by_its_content() {
     let (loki, elastic) = (Loki::stand_in(Settings::raised()), Elastic::shared());
@@ -167,7 +170,7 @@ fn what_has_no_positions_is_found_by_its_content() {
         Stage::new(&both(&loki, &elastic).replace(STREAM, "logs-kubernetes.audit_logs-joined"));
     let history = History::write(stage.dir.path(), 3, 400, SignedDuration::from_hours(30));
     stage.run(&[], &[&history.dir]).expect(0);
-    // An id is no guard in an index that is written to no more.
+    // An id prevents no duplicate in an index that is no longer written to.
     elastic.rollover("logs-kubernetes.audit_logs-joined");
     let joined = stage.path("joined.gz");
     let bytes: Vec<_> = history.files.iter().map(|file| std::fs::read(file).unwrap()).collect();

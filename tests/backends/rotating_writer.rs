@@ -1,4 +1,4 @@
-//! The rotation library that kube-apiserver links, writing recorded events to a log.
+//! Writes recorded events to a log with lumberjack, the rotation library that kube-apiserver uses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::process::{Child, Command, Stdio};
 
 use crate::servers::built;
 
-/// A writer at work. It is killed when dropped.
+/// A running writer. Dropping it kills the process.
 pub(crate) struct Writer {
     child: Child,
     copy: PathBuf,
 }
 
 impl Writer {
-    /// Writes events of the file `from` to `DIR/audit/audit.log`, rotated, and plainly to `DIR/written`. `options` are
-    /// those of `servers/lumberjack`.
+    /// Writes the events of the file `from` to `DIR/audit/audit.log`, which it rotates, and a plain copy to
+    /// `DIR/written`. `options` are those of `servers/lumberjack`.
     pub(crate) fn start(from: &Path, dir: &Path, options: &[&str]) -> Self {
         let copy = dir.join("written");
         fs::create_dir_all(dir.join("audit")).unwrap();
@@ -29,7 +29,7 @@ impl Writer {
         Self { child, copy }
     }
 
-    /// Waits until all is written, and returns it.
+    /// Waits until everything is written, and returns all of it.
     pub(crate) fn written(mut self) -> Vec<u8> {
         assert!(self.child.wait().unwrap().success(), "the writer failed");
         fs::read(&self.copy).unwrap()

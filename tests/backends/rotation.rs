@@ -1,4 +1,4 @@
-//! The file output beside the rotation library itself: what comes out is what went in, in order.
+//! The file output with a log that the real rotation library writes: the output equals the input, in order.
 
 use std::fs;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::servers::{Server, have};
 use crate::support::agent::Agent;
 use crate::support::{tables, wait_for};
 
-/// Follows 30,000 events through rotation and compression, killed after each of `lives` milliseconds.
+/// Follows 30,000 events through rotation and compression; the agent is killed after each of `lives` milliseconds.
 fn check(max_size: &str, lives: &[u64]) {
     if !have(&[Server::Lumberjack]) {
         return;

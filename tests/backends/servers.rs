@@ -1,4 +1,4 @@
-//! Starts real servers as child processes on loopback, and ends them however the test ends.
+//! Starts real servers as child processes on loopback, and kills them when the test ends, even if it fails.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -9,17 +9,17 @@ use std::{env, thread};
 
 use crate::support::tail;
 
-/// What `servers/build.sh` makes, by the file that shows it is there.
+/// Everything that `servers/build.sh` builds. A server counts as built if the file that `made` names exists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Server {
-    /// 1.6.1.
+    /// Version 1.6.1.
     Loki,
-    /// 7.10.2.
+    /// Version 7.10.2.
     Elasticsearch,
     OpenSearch2,
     OpenSearch3,
     VictoriaLogs,
-    /// What takes pushes with Loki's own message types.
+    /// A receiver of pushes that decodes them with Loki's own message types.
     Receiver,
     KubeApi,
     Lumberjack,
@@ -44,7 +44,8 @@ fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| value == "1")
 }
 
-/// Are these servers there, to be used? If not, the run says which and the test returns; see the head of `main.rs`.
+/// Whether these servers are built and may be used. If not, prints which are missing, and the test returns; see the
+/// header of `main.rs`.
 pub(crate) fn have(servers: &[Server]) -> bool {
     let why = missing(servers);
     if let Some(why) = &why {
@@ -53,7 +54,7 @@ pub(crate) fn have(servers: &[Server]) -> bool {
     why.is_none()
 }
 
-/// The same where a stand-in does it instead.
+/// Like [`have`], for a test that uses a stand-in instead.
 pub(crate) fn have_or(server: Server, stand_in: &str) -> bool {
     let why = missing(&[server]);
     if let Some(why) = &why {
@@ -77,13 +78,13 @@ fn missing(servers: &[Server]) -> Option<String> {
     Some(message)
 }
 
-/// Shown even of a test that passes, whose output is captured otherwise.
+/// Prints to stderr directly, because the harness captures the output of tests that pass.
 pub(crate) fn say(line: &str) {
     let name = thread::current().name().unwrap_or_default().to_owned();
     let _ = writeln!(io::stderr(), "{name}: {line}");
 }
 
-/// The URL of a server of the user's own; said once where there is none.
+/// The URL of a server of the user's own. If there is none, prints that once.
 pub(crate) fn users_own(variable: &'static str, instead: &str) -> Option<String> {
     static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
     let url = env::var(variable).ok().filter(|url| !url.is_empty());
@@ -95,23 +96,23 @@ pub(crate) fn users_own(variable: &'static str, instead: &str) -> Option<String>
     url.map(|url| url.trim_end_matches('/').to_owned())
 }
 
-/// A name for a stream: on a server of the user's own one that no earlier run has used.
+/// A name for a stream. On a server of the user's own it is one that no earlier run has used.
 pub(crate) fn unique(variable: &str, name: &str) -> String {
     static RUN: LazyLock<i64> = LazyLock::new(|| jiff::Timestamp::now().as_millisecond());
     if env::var_os(variable).is_none() { name.to_owned() } else { format!("{name}{}", *RUN) }
 }
 
-/// A file that `build.sh` made.
+/// A file that `build.sh` built.
 pub(crate) fn built(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/backends").join(file)
 }
 
-/// A file of the `servers` folder.
+/// A source file of the `servers` folder.
 pub(crate) fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/backends/servers").join(file)
 }
 
-/// A server that runs. Dropped, it is killed; on the way out of a failing test it shows the end of its log.
+/// A running server. Dropping it kills the process; in a failing test it first prints the end of its log.
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
@@ -119,7 +120,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a server whose output goes to `NAME.log` in `dir`, appended when there was one.
+    /// Starts a server whose output is appended to `NAME.log` in `dir`.
     pub(crate) fn start(name: &'static str, command: &mut Command, dir: &Path) -> Self {
         fs::create_dir_all(dir).unwrap();
         let log = dir.join(format!("{name}.log"));
@@ -133,7 +134,7 @@ impl Process {
         Self { name, child, log }
     }
 
-    /// `Err` with the end of its log when the server has ended by itself, for use while waiting for it.
+    /// `Err` with the end of its log if the server has exited by itself. For use while waiting for it.
     pub(crate) fn alive(&mut self) -> Result<(), String> {
         match self.child.try_wait().unwrap() {
             None => Ok(()),
@@ -143,7 +144,7 @@ impl Process {
         }
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,4 +1,5 @@
-//! The other back ends that speak one of the two protocols: they take everything, once, while nothing goes wrong.
+//! Smoke test of the other back ends that speak one of the two protocols: they store everything, exactly once, as long
+//! as nothing fails.
 
 use std::fs;
 use std::time::Duration;
@@ -50,7 +51,7 @@ fn victorialogs_takes_every_event_once_by_either_protocol() {
     for query in ["{job=\"smoke\"}", "\"orchestrator.cluster.name\":=test"] {
         assert_eq!(victoria.count(query).unwrap(), events.len(), "{query}");
     }
-    // Structured metadata are fields there.
+    // This server shows structured metadata as fields.
     for field in [
         "verb:=patch",
         "user:=alice",

@@ -1,11 +1,11 @@
-//! A soak: does anything grow that should not, when the agent runs for long?
+//! Soak test: does anything leak or grow when the agent runs for long?
 //!
-//! The log is written, rotated, compressed and pruned; each store is away now and then, by SIGKILL; somebody asks for
-//! status all the time. Meanwhile descriptors, threads, memory, the state directory and the links are counted. At the end
-//! the mean of the last tenth is compared with that of the second, when everything has warmed up, and every event must be
-//! in both stores once.
+//! The log is written, rotated, compressed and pruned. Now and then a store is killed with SIGKILL and started again.
+//! The agent's pages are requested all the time. Meanwhile the test samples file descriptors, threads, memory, the
+//! state directory and the links. At the end it compares the mean of the last tenth of the samples with that of the
+//! second tenth, when everything has warmed up. Every event must be in both stores exactly once.
 //!
-//! 30 seconds, which shows that it works; an hour, on a binary that was built for release:
+//! A run takes 30 seconds by default, which shows that the test works. For an hour, with a release build:
 //!
 //! ```sh
 //! cargo build --release
@@ -13,7 +13,7 @@
 //!   cargo test --test backends soak::nothing_grows -- --nocapture
 //! ```
 //!
-//! The samples are left in `target/soak.csv`.
+//! The samples are written to `target/soak.csv`.
 
 use std::env;
 use std::fmt::Write as _;
@@ -35,14 +35,14 @@ use crate::support::events::{Expected, Maker, log_of};
 use crate::support::{listing, tables};
 
 const STREAM: &str = "logs-kubernetes.audit_logs-soak";
-/// As long as the test of an hour samples every 10 seconds.
+/// Samples per run: in a run of an hour, one every 10 seconds.
 const SAMPLES: u32 = 360;
-/// Backups that are kept beside the log.
+/// How many backups are kept beside the log.
 const BACKUPS: usize = 3;
 
-/// What is counted, and how much more of it the last tenth may have than the second: a part, and so much besides.
-/// Memory has not settled in a short run. In a long one the allocator keeps what the largest backlog took, and how large
-/// that is depends on what else the machine does: chunks under way and as many that wait, for both outputs.
+/// What is sampled, and by how much the last tenth may exceed the second: by `part` of it, plus `beside`. Memory has
+/// not settled in a short run (`beside_if_short`). In a long run the allocator keeps what the largest backlog needed.
+/// How large that was depends on the load of the machine: chunks in flight and as many that wait, for both outputs.
 #[rustfmt::skip]
 const COUNTED: [Counted; 5] = [
     Counted { name: "descriptors", part: 0.1, beside: 4.0, beside_if_short: 20.0 },
@@ -61,7 +61,7 @@ struct Counted {
 
 type Sample = [u64; COUNTED.len()];
 
-/// What grew: name and both means.
+/// The samples that grew too much, each with its name and both means.
 fn grown(samples: &[Sample], short: bool) -> Vec<String> {
     let tenth = samples.len() / 10;
     let mean = |samples: &[Sample], column: usize| {
@@ -83,7 +83,7 @@ fn grown(samples: &[Sample], short: bool) -> Vec<String> {
     found
 }
 
-/// The API server: a log that grows, is rotated, compressed and pruned.
+/// Plays the API server: appends to a log, rotates, compresses and prunes it.
 struct Writer {
     log: PathBuf,
     maker: Maker,
@@ -93,10 +93,10 @@ struct Writer {
 }
 
 impl Writer {
-    /// As the server rotates: a backup is named after the write that begins the next file, and its events are older. Where
-    /// they are younger than that name, the agent says that a file is missing.
+    /// Rotates as the API server does: a backup is named after the time of the write that begins the next file, and its
+    /// events are older than that. If they were younger, the agent would report a missing file.
     fn write(&mut self, count: usize, to_new_file: bool) {
-        // Now: a soak is longer than Loki takes events after their time.
+        // Current timestamps, since a soak can last longer than the age of events that Loki accepts.
         self.maker.set(jiff::Timestamp::now() - SignedDuration::from_secs(1));
         let new: Vec<_> = (0..count).map(|n| self.maker.event(100 + n * 37 % 900)).collect();
         if to_new_file {
@@ -155,12 +155,12 @@ fn nothing_grows_while_the_log_rotates_and_the_stores_come_and_go() {
     writer.write(10, false);
     let mut agent = Agent::start(dir.path(), &config);
 
-    // 50 events a second, whatever the length of a tick.
+    // 50 events per second, whatever the length of a tick.
     let each = usize::try_from(tick.as_millis() / 20).unwrap().max(1);
     let (begin, mut samples) = (Instant::now(), Vec::new());
     for round in 1..=SAMPLES {
         writer.write(each, matches!(round % 12, 2 | 8));
-        // In turns, so that at times one works, at times the other, mostly both.
+        // Kills one store, then the other: at times one is down, at times the other, mostly none.
         match round % 12 {
             3 => loki.kill(),
             4 => loki.resume(),
@@ -168,7 +168,8 @@ fn nothing_grows_while_the_log_rotates_and_the_stores_come_and_go() {
             7 => elastic.resume(),
             _ => {}
         }
-        // Not by a schedule: a store that takes long to come back must not make the log rotate twice in a moment.
+        // Rounds follow no fixed schedule: after a store was slow to come back, the log must not rotate twice in a
+        // moment.
         let until = Instant::now() + tick;
         loop {
             let _ = agent.page("/metrics");

@@ -1,5 +1,5 @@
-//! Loki 1.6.1, the last one under a free licence: it takes each stream in strict order and tells no repeats apart. The agent keeps the
-//! order of its pushes with `in_flight = 1` only.
+//! Loki 1.6.1, the last version under a free licence. It accepts each stream in strict order of time only, and does not
+//! deduplicate. The agent sends pushes in order only with `in_flight = 1`.
 
 use std::fs;
 use std::thread;
@@ -17,7 +17,8 @@ use crate::support::{tables, wait_for};
 const LIMIT: Duration = Duration::from_mins(3);
 const SELECTOR: &str = "{job=\"strict\"}";
 
-/// An audit log is in order of time where requests are short. What is under way at a kill is looked up by `query_range`, as in a Loki of today.
+/// An audit log is in order of time if its requests are short. After a kill, the agent looks up in-flight requests with
+/// `query_range`, as in a current Loki.
 #[test]
 fn a_log_in_order_of_time_arrives_once_in_a_strict_loki_though_the_agent_is_killed() {
     if !have(&[Server::Loki]) {
@@ -42,8 +43,8 @@ fn a_log_in_order_of_time_arrives_once_in_a_strict_loki_though_the_agent_is_kill
     loki.assert_holds(SELECTOR, &events);
 }
 
-/// What is older than the newest of its stream is refused there, in words of the store's own: it is put aside as a dead letter,
-/// never lost, and costs its neighbours nothing.
+/// Loki 1.6 refuses an entry that is older than the newest of its stream, with an error of its own wording. The event
+/// becomes a dead letter, is never lost, and does not affect its neighbours.
 #[test]
 fn what_a_strict_loki_refuses_for_its_order_is_put_aside_and_the_rest_arrives_once() {
     if !have(&[Server::Loki]) {
@@ -53,7 +54,7 @@ fn what_a_strict_loki_refuses_for_its_order_is_put_aside_and_the_rest_arrives_on
     let dir = TempDir::new().unwrap();
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let mut events: Vec<Expected> = (0..300).map(|_| maker.event(500)).collect();
-    // A long request ends late: its event stands behind younger ones.
+    // A long request ends late, so its event comes after newer ones.
     for place in [40, 120, 250] {
         let late = events.remove(place);
         events.insert(place + 20, late);

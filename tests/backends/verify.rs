@@ -1,4 +1,5 @@
-//! What `verify` says of real stores: nothing where all is there, and every event by name where it is not.
+//! `verify` against real stores: it reports nothing if everything is stored, and every missing, changed or duplicate
+//! event by name.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -20,7 +21,7 @@ use crate::support::tables;
 const LIMIT: Duration = Duration::from_mins(2);
 const CROWD: usize = 300;
 
-/// More than a page holds, all in one hour, and many of one millisecond.
+/// More events than fit on one page, all within one hour, and many within one millisecond.
 fn events() -> Vec<Expected> {
     let mut maker = Maker::from_ago(SignedDuration::from_hours(3));
     let mut events: Vec<Expected> = (0..6000).map(|_| maker.event(200)).collect();
@@ -31,7 +32,7 @@ fn events() -> Vec<Expected> {
     expected(&log_of(&events))
 }
 
-/// Where the events at these places begin.
+/// The byte offsets in the log at which these events begin.
 fn offsets(events: &[Expected], places: &[usize]) -> Vec<u64> {
     let mut at = 0;
     let mut starts = Vec::new();
@@ -42,7 +43,7 @@ fn offsets(events: &[Expected], places: &[usize]) -> Vec<u64> {
     places.iter().map(|place| starts[*place]).collect()
 }
 
-/// Exit code, and what `verify --json` says of its one pair.
+/// Exit code, and the result of `verify --json` for its one pair of input and output.
 fn verify(agent: &Agent, more: &[&str]) -> (Option<i32>, Value) {
     let (code, out, err) = agent.command(&[&["verify", "--json"][..], more].concat());
     let all: Value =
@@ -65,7 +66,7 @@ fn tally(on_disk: usize, in_store: usize, rest: [usize; 4]) -> Value {
     })
 }
 
-/// The change is of a byte in a body, so that it is the same event.
+/// Changes a byte of the body, so that it is still the same event.
 fn change(line: &str) -> String {
     line.replacen("xxxx", "yxxx", 1)
 }
@@ -74,7 +75,7 @@ fn put(elastic: &Elastic, stream: &str, id: &str, document: &Value) {
     elastic.ask("PUT", &format!("/{stream}/_create/{id}"), &document.to_string()).unwrap();
 }
 
-/// By its backing index: the server that is built here has no delete by query.
+/// Deletes in the backing index: the server that is built here has no delete by query.
 fn delete(elastic: &Elastic, stream: &str, id: &str) {
     let query = json!({"query": {"ids": {"values": [id]}}}).to_string();
     let found = elastic.ask("POST", &format!("/{stream}/_search"), &query).unwrap();
@@ -103,7 +104,7 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
         let id = &events[place].audit_id;
         elastic.search(stream, "kubernetes.audit.auditID", id, &[]).remove(0)
     };
-    // One is doubled, one comes back changed.
+    // One event becomes a duplicate, another is changed.
     put(&elastic, stream, "copy", &document(7).source);
     let mut other = document(8);
     let gone = [8, 20, 1100, 1101, 5999];
@@ -112,7 +113,7 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
     }
     other.source["kubernetes"]["audit"]["requestObject"]["pad"] = "other".into();
     put(&elastic, stream, &other.id, &other.source);
-    // What the agent has not come to is neither missing nor left out in silence.
+    // An event that the agent has not read yet is not missing; it is reported as pending.
     let later = log_of(&[Maker::from_ago(SignedDuration::from_mins(5)).event(10)]);
     OpenOptions::new().append(true).open(&log).unwrap().write_all(&later).unwrap();
 
@@ -126,7 +127,7 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
     assert_eq!(places(&found["different"]), wanted(&[8]));
     assert_eq!(found["missing"][0]["user"], "alice");
 
-    // The log is the agent's own, and the agent runs.
+    // `--repair` beside the running agent, from the log that the agent follows.
     agent.resume();
     let (code, out, err) = agent.command(&["verify", "--repair"]);
     assert_eq!(code, Some(0), "{out}{err}");
@@ -148,7 +149,7 @@ fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
     let tables = tables::input("apiserver", &log) + &tables::loki(&loki.url(), "verify", "");
     let mut agent = Agent::start(dir.path(), &tables);
     loki.wait_count("{job=\"verify\"}", &events, LIMIT);
-    // Beside the running agent, whose last acknowledgement may not be written down yet.
+    // Beside the running agent, which may not have written its last acknowledgement to the checkpoint yet.
     let (code, beside) = verify(&agent, &[]);
     assert_eq!((code, &beside["total"]["missing"]), (Some(0), &0.into()), "{beside}");
     agent.stop_done();
@@ -156,12 +157,12 @@ fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
     assert_eq!(clean["total"], tally(6000, 6000, [0; 4]), "{clean}");
     assert_eq!(code, Some(0));
 
-    // Not so far back that Loki would refuse it in the same stream.
+    // Older, but not so old that Loki would refuse it in the same stream.
     let mut maker = Maker::from_ago(SignedDuration::from_mins(210));
     let older: Vec<Expected> = (0..50).map(|_| maker.event(200)).collect();
     let backup = "audit-2020-01-01T00-00-00.000.log";
     fs::write(dir.path().join(backup), log_of(&older)).unwrap();
-    // And one line is not what was sent.
+    // One line differs from what was sent.
     let mut changed = log_of(&events);
     let at = usize::try_from(offsets(&events, &[30])[0]).unwrap();
     let line = change(&events[30].line);
@@ -176,7 +177,7 @@ fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
         offsets(&older, &all).into_iter().map(|at| (backup.to_owned(), at)).collect();
     assert_eq!(places(&found["missing"]), wanted);
     assert_eq!(places(&found["different"]), [("audit.log".to_owned(), offsets(&events, &[30])[0])]);
-    // Only what lies after it is asked for, and only what lies in a file that is named.
+    // `verify` queries only the time after `--since`, and only the files that are named.
     let (code, later) = verify(&agent, &["--since", &events[0].stage_timestamp]);
     assert_eq!((code, &later["total"]["missing"]), (Some(0), &0.into()));
     let (code, named) = verify(&agent, &[Path::new(dir.path()).join(backup).to_str().unwrap()]);
@@ -190,7 +191,7 @@ fn a_file_that_was_never_pushed_to_loki_is_named_event_by_event() {
     assert_eq!(code, Some(0));
 }
 
-/// In the flat layout, and with documents in safe form, in two backing indices, beside those of another node.
+/// In the flat layout, with documents in safe form, in two backing indices, beside the documents of another node.
 #[test]
 fn opensearch_is_read_over_all_its_indices_and_another_node_is_not_extra() {
     if !have(&[Server::OpenSearch2]) {
@@ -211,7 +212,7 @@ fn opensearch_is_read_over_all_its_indices_and_another_node_is_not_extra() {
     elastic.wait_count(stream, events.len(), LIMIT);
     agent.stop_done();
     let mut document = elastic.search(stream, "auditID", &events[7].audit_id, &[]).remove(0);
-    // The same id once more, where a `create` does not see it.
+    // The same id again in a new backing index, where a `create` does not see the first one.
     elastic.rollover(stream);
     put(&elastic, stream, &document.id, &document.source);
     document.source["node"] = "cp-2".into();

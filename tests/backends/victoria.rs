@@ -1,4 +1,4 @@
-//! A `VictoriaLogs` of one process: it takes both protocols, and suppresses no repeats.
+//! A single-node `VictoriaLogs`. It accepts both protocols, and does not deduplicate.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +16,8 @@ pub(crate) struct Victoria {
 }
 
 impl Victoria {
-    /// Keeps what is up to a century old; by default it drops what is older than a week, and says nothing.
+    /// Starts a server that keeps events of up to a century ago. By default it silently drops what is older than a
+    /// week.
     pub(crate) fn start() -> Self {
         let dir = TempDir::new().unwrap();
         let port = free_port();
@@ -35,7 +36,7 @@ impl Victoria {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What `QUERY | stats count() n` says. New lines are visible after a second or two.
+    /// The result of `QUERY | stats count() n`. New lines are visible after a second or two.
     pub(crate) fn count(&self, query: &str) -> Result<usize, String> {
         let query = http::escape(&format!("{query} | stats count() n"));
         let answer = http::get(&format!("{}/select/logsql/query?query={query}", self.url()))?;

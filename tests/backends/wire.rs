@@ -1,4 +1,5 @@
-//! What a push means to Loki's own message types: labels, times, lines and metadata, as another implementation decodes them.
+//! The wire format of a push: Loki's own message types, another implementation, decode labels, timestamps, lines and
+//! metadata as the agent meant them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +17,7 @@ use crate::support::agent::Agent;
 use crate::support::events::{Expected, Maker, assert_exactly_once, expected, log_of};
 use crate::support::{free_port, http, tables, wait_for};
 
-/// What takes pushes, and its URL.
+/// Starts the receiver that decodes pushes; returns it and its URL.
 fn receiver(dir: &Path) -> (Process, String) {
     let port = free_port();
     let mut command = Command::new(built("bin/receiver"));
@@ -30,7 +31,7 @@ fn receiver(dir: &Path) -> (Process, String) {
     (receiver, url)
 }
 
-/// Ships a log to the receiver; what arrived, as it was decoded.
+/// Ships a log to the receiver; returns the decoded entries.
 fn shipped(dir: &Path, url: &str, events: usize, more: &str) -> Vec<Value> {
     let config =
         tables::input("apiserver", &dir.join("audit.log")) + &tables::loki(url, "wire", more);
@@ -47,7 +48,7 @@ fn shipped(dir: &Path, url: &str, events: usize, more: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Metadata is cut from the event as it leaves, whichever fields are chosen.
+/// Metadata is extracted from the event after redaction, whichever fields are configured.
 #[test]
 fn metadata_never_holds_what_redaction_blanks() {
     if !have(&[Server::Receiver]) {
@@ -87,7 +88,7 @@ fn metadata_never_holds_what_redaction_blanks() {
     ] {
         assert_eq!(&metadata[name], expected, "{name}: {entry}");
     }
-    // An empty value is none.
+    // An empty value counts as missing.
     assert_eq!(metadata.get("api_group"), None, "{entry}");
 }
 
@@ -110,7 +111,7 @@ fn what_is_pushed_is_decoded_by_lokis_own_types_as_it_was_meant() {
         .map(|entry| (entry["ns"].as_i64().unwrap(), entry["line"].as_str().unwrap().to_owned()));
     let wanted = events.iter().map(|event| (event.ns, event.line.clone()));
     assert_exactly_once("the receiver", found, wanted);
-    // Pushes under way at once arrive in any order.
+    // Concurrent pushes arrive in any order.
     let by_line: HashMap<_, _> =
         entries.iter().map(|entry| (entry["line"].as_str(), entry)).collect();
     for event in &events {

@@ -1,4 +1,4 @@
-//! The built binary as an operator runs it: a TOML file, `auditrail run -c FILE`, signals, its own HTTP pages.
+//! Runs the built binary as an operator does: a TOML file, `auditrail run -c FILE`, signals, and its own HTTP pages.
 
 use std::env;
 use std::fs::{self, File};
@@ -11,43 +11,44 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{contents, free_port, http, listing, tail, wait_for};
 
-/// The binary under test: the one that Cargo built for it, or another, such as one that was built for release.
+/// The binary under test: the one that Cargo built, or the one that `AUDITRAIL_TEST_BINARY` names, such as a release
+/// build.
 fn binary() -> PathBuf {
     let own = || env!("CARGO_BIN_EXE_auditrail").into();
     env::var_os("AUDITRAIL_TEST_BINARY").map_or_else(own, PathBuf::from)
 }
 
-/// One agent and the folder in which it lives. Dropped, it is killed; on the way out of a failing test it says all
-/// that it knows.
+/// One agent and its folder. Dropping it kills the process; in a failing test it first prints its configuration, files,
+/// pages and log.
 pub(crate) struct Agent {
     dir: PathBuf,
     port: u16,
     child: Option<Child>,
-    /// Of its log; `None`: as it comes.
+    /// Log level (`AUDITRAIL_LOG`); `None`: the default.
     level: Option<&'static str>,
-    /// Soft and hard limit of open files; `None`: as they are.
+    /// Soft and hard limit of open files (`ulimit -n`); `None`: those of the test.
     files: Option<(u32, u32)>,
-    /// What makes steps or reads of it fail; `src/disk/faults.rs` says how.
+    /// Environment variables that inject disk faults into its file operations; `src/disk/faults.rs` documents them.
     faults: Vec<(&'static str, String)>,
 }
 
 impl Agent {
-    /// Starts `auditrail run` with state below `dir`. `tables` are the `[inputs.*]` and `[outputs.*]` of its file.
+    /// Starts `auditrail run` with its state below `dir`. `tables` are the `[inputs.*]` and `[outputs.*]` of its file.
     pub(crate) fn start(dir: &Path, tables: &str) -> Self {
         Self::start_saying(None, dir, tables)
     }
 
-    /// The same with this level of its log.
+    /// Like [`Agent::start`], with this log level.
     pub(crate) fn start_saying(level: Option<&'static str>, dir: &Path, tables: &str) -> Self {
         Self::start_with(level, None, &[], dir, tables)
     }
 
-    /// The same under a soft and a hard limit of open files.
+    /// Like [`Agent::start`], with a soft and a hard limit of open files.
     pub(crate) fn start_limited(files: (u32, u32), dir: &Path, tables: &str) -> Self {
         Self::start_with(None, Some(files), &[], dir, tables)
     }
 
-    /// The same with faults of the disk, until [`Agent::resume_whole`].
+    /// Like [`Agent::start`], with injected disk faults until [`Agent::resume_whole`].
     pub(crate) fn start_failing(
         faults: &[(&'static str, String)],
         dir: &Path,
@@ -56,7 +57,7 @@ impl Agent {
         Self::start_with(None, None, faults, dir, tables)
     }
 
-    /// Starts it again on a disk without faults.
+    /// Starts it again without disk faults.
     pub(crate) fn resume_whole(&mut self) {
         self.faults.clear();
         self.resume();
@@ -82,7 +83,7 @@ impl Agent {
         agent
     }
 
-    /// Writes another configuration, for the next [`Agent::resume`].
+    /// Writes another configuration, which the next [`Agent::resume`] reads.
     pub(crate) fn configure(&self, tables: &str) {
         let state = self.state_dir();
         let text = format!(
@@ -124,7 +125,8 @@ impl Agent {
         self.child = Some(child);
     }
 
-    /// SIGKILL: no instruction of the agent runs any more when this returns.
+    /// Sends SIGKILL; no instruction of the agent runs any more when this returns. Panics if the agent had exited by
+    /// itself.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("the agent runs");
         if let Some(status) = child.try_wait().unwrap() {
@@ -134,7 +136,8 @@ impl Agent {
         child.wait().unwrap();
     }
 
-    /// SIGTERM, and how it ended: within its drain time-out and a little.
+    /// Sends SIGTERM and returns the exit status. Panics unless the agent exits within 30 s, which is more than its
+    /// `drain_timeout`.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         let pid = Pid::from_child(self.child.as_ref().expect("the agent runs"));
         kill_process(pid, Signal::TERM).unwrap();
@@ -146,13 +149,13 @@ impl Agent {
         status
     }
 
-    /// SIGTERM once everything was delivered: it must end well.
+    /// Graceful shutdown after everything was delivered: sends SIGTERM and expects exit code 0.
     pub(crate) fn stop_done(&mut self) {
         let status = self.stop();
         assert!(status.success(), "ended with {status} although all was delivered");
     }
 
-    /// Runs another command with its configuration: exit code, standard output and standard error.
+    /// Runs another subcommand with the same configuration; returns exit code, standard output and standard error.
     pub(crate) fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let output = Command::new(binary())
             .args(arguments)
@@ -164,12 +167,12 @@ impl Agent {
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
-    /// Where it keeps what it remembers.
-    /// Where its pages are.
+    /// The port of its HTTP pages.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
+    /// Its state directory.
     pub(crate) fn state_dir(&self) -> PathBuf {
         self.dir.join("state")
     }
@@ -187,12 +190,12 @@ impl Agent {
         (ran.status.code(), String::from_utf8_lossy(&ran.stdout).into_owned())
     }
 
-    /// Status and text of `/readyz`; `Err` while nothing answers.
+    /// Status code and text of `/readyz`; `Err` while nothing answers.
     pub(crate) fn readyz(&self) -> Result<(u16, String), String> {
         self.page("/readyz").map(|answer| (answer.status, answer.text()))
     }
 
-    /// Waits until `/readyz` has this status, and returns what it says.
+    /// Waits until `/readyz` has this status code, and returns the text.
     pub(crate) fn wait_readyz(&self, status: u16, limit: Duration) -> String {
         wait_for(&format!("/readyz to answer {status}"), limit, || match self.readyz()? {
             (found, text) if found == status => Ok(text),
@@ -200,7 +203,7 @@ impl Agent {
         })
     }
 
-    /// Sum of the series of a counter that carry all these labels; 0 when there is none.
+    /// The sum of a counter over all series that carry these labels; 0 when there is none.
     pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let Ok(page) = self.page("/metrics") else { return 0 };
         let text = String::from_utf8_lossy(&page.body).into_owned();
@@ -212,35 +215,35 @@ impl Agent {
             .sum()
     }
 
-    /// Events of an output with this result, since the agent was last started.
+    /// How many events an output counted with this result since the agent was last started.
     pub(crate) fn events(&self, output: &str, result: &str) -> usize {
         let labels = [("output", output), ("result", result)];
         usize::try_from(self.count("auditrail_output_events_total", &labels)).unwrap()
     }
 
-    /// How often an output tried again, since the agent was last started.
+    /// How many retries an output made since the agent was last started.
     pub(crate) fn retries(&self, output: &str) -> u64 {
         self.count("auditrail_output_retries_total", &[("output", output)])
     }
 
-    /// A number of `/proc/PID/status` that is given in kB, in bytes.
+    /// A value of `/proc/PID/status` that the kernel gives in kB, in bytes.
     pub(crate) fn memory(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// One of its own pages.
+    /// Fetches one of its own HTTP pages.
     pub(crate) fn page(&self, path: &str) -> Result<http::Answer, String> {
         http::get(&format!("http://127.0.0.1:{}{path}", self.port))
     }
 
-    /// The number of its process.
+    /// Its process ID.
     pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().expect("the agent runs").id()
     }
 
-    /// All that it printed.
+    /// The file that holds its standard output and standard error.
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("agent.log")
     }

@@ -1,5 +1,5 @@
-//! An Elasticsearch as far as the agent needs one: takes bulks, refuses documents that are too long, answers look-ups
-//! by id. What is stored under an id once more is counted.
+//! A minimal Elasticsearch for fault injection: it stores bulk requests, refuses documents that are too long, and
+//! answers look-ups by id. It counts duplicates, that is how often each id was stored.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// The server. It ends with the process.
+/// The server. It runs until the test process exits.
 pub(crate) struct Bulk {
     pub(crate) url: String,
     state: Arc<Mutex<State>>,
@@ -18,22 +18,22 @@ pub(crate) struct Bulk {
 
 #[derive(Default)]
 pub(crate) struct State {
-    /// Documents by id, and how often each was stored.
+    /// Documents by id, and how often each was stored: more than once is a duplicate.
     pub(crate) stored: HashMap<String, (String, usize)>,
-    /// Longer documents are refused with 400.
+    /// Documents longer than this many bytes are refused with 400.
     pub(crate) longest: usize,
-    /// They are refused as an index does that is closed to writing.
+    /// Documents longer than `longest` are refused with 403 instead, as by an index with a write block.
     pub(crate) blocked: bool,
-    /// Of two, this half of the documents is refused with 400, told by the sum of their ids' bytes.
+    /// Documents are refused with 400 if the sum of the bytes of their id, modulo 2, equals this.
     pub(crate) refused_half: Option<u32>,
-    /// Every request gets this status.
+    /// Every request is answered with this status.
     pub(crate) down: Option<u16>,
-    /// The next bulk gets no answer and is stored only so much later.
+    /// The next bulk request gets no answer, and its documents are stored only after this delay.
     pub(crate) late: Option<Duration>,
-    /// It came, and was stored.
+    /// Whether the delayed request arrived, and whether it was stored.
     pub(crate) was_late: (bool, bool),
     pub(crate) look_ups: usize,
-    /// Nobody may search.
+    /// Look-ups are answered with 403.
     pub(crate) unreadable: bool,
 }
 
@@ -56,7 +56,7 @@ impl Bulk {
         self.state.lock().unwrap()
     }
 
-    /// `[outputs.search]` towards it. `more` are further keys.
+    /// The table `[outputs.search]` that sends to this server. `more` are further keys.
     pub(crate) fn table(&self, more: &str) -> String {
         format!(
             "[outputs.search]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
@@ -124,7 +124,7 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
         state.look_ups += 1;
         let asked: Value = serde_json::from_slice(body).unwrap();
         let Some(ids) = asked["query"]["ids"]["values"].as_array() else {
-            // Is there anything at all?
+            // The agent asks whether anything is stored at all.
             let hits = json!({"total": {"value": state.stored.len()}});
             return (200, json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}));
         };
@@ -143,7 +143,7 @@ fn answer(state: &mut State, target: &str, body: &[u8]) -> (u16, Value) {
     (200, json!({}))
 }
 
-/// Stores a document, as another backing index would: without a look at the ids of the others.
+/// Stores a document without checking for an existing id, as a new backing index after a rollover would.
 fn take(state: &mut State, action: &str, document: &str) -> Value {
     let action: Value = serde_json::from_str(action).unwrap();
     let id = action["create"]["_id"].as_str().unwrap().to_owned();

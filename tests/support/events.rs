@@ -1,4 +1,4 @@
-//! Audit events for tests: made ones, shaped as the API server writes them, and what a test expects of any event.
+//! Audit events for tests: makes events shaped as the API server writes them, and checks for exactly-once delivery.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What must be found of one event: its line and what identifies it.
+/// One event as a test expects to find it: its line and the fields that identify it.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    /// Without the newline; invalid UTF-8 as U+FFFD, which is how JSON answers show it.
+    /// Without the newline; invalid UTF-8 is replaced by U+FFFD, as in JSON answers of a store.
     pub(crate) line: String,
     pub(crate) audit_id: String,
     pub(crate) stage: String,
@@ -30,7 +30,7 @@ struct Envelope {
     stage_timestamp: String,
 }
 
-/// Reads the events of whole lines.
+/// Parses whole lines into events.
 pub(crate) fn expected(bytes: &[u8]) -> Vec<Expected> {
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     lines
@@ -52,7 +52,7 @@ pub(crate) fn nanoseconds(time: &str) -> i64 {
     i64::try_from(time.parse::<Timestamp>().unwrap().as_nanosecond()).unwrap()
 }
 
-/// Makes events, each a millisecond after the one before.
+/// Makes events, each a millisecond later than the one before.
 pub(crate) struct Maker {
     at: Timestamp,
     made: usize,
@@ -79,8 +79,8 @@ impl Maker {
         self.event_with(format!("{{\"pad\":\"{}\"}}", "x".repeat(bytes)).as_bytes()).0
     }
 
-    /// One event with these bytes as its `requestObject`: what is expected, and the line itself, for they differ where
-    /// the bytes are not UTF-8.
+    /// One event with these bytes as its `requestObject`. Returns the expected event and the line itself: the two
+    /// differ where the bytes are not UTF-8.
     pub(crate) fn event_with(&mut self, request_object: &[u8]) -> (Expected, Vec<u8>) {
         self.made += 1;
         self.at += SignedDuration::from_millis(1);
@@ -108,18 +108,20 @@ impl Maker {
     }
 }
 
-/// Whether a gap, as it is delivered under `gap`, reaches over this time; a bound that is not known reaches everywhere.
+/// Whether a gap event (its fields under `gap`) covers this time, in nanoseconds since 1970. An unknown bound covers
+/// everything on its side.
 pub(crate) fn reaches_over(gap: &Value, ns: i64) -> bool {
     let bound = |name: &str| gap[name].as_str().map(nanoseconds);
     bound("from").is_none_or(|from| from <= ns) && bound("to").is_none_or(|to| ns <= to)
 }
 
-/// The lines of events as they stand in a log.
+/// These events as the lines of a log.
 pub(crate) fn log_of<'a>(events: impl IntoIterator<Item = &'a Expected>) -> Vec<u8> {
     events.into_iter().flat_map(|event| format!("{}\n", event.line).into_bytes()).collect()
 }
 
-/// Fails unless both hold the same things equally often; says how many are lost and how many are there too often.
+/// Exactly once: fails unless both hold the same items, each equally often. Reports how many were lost and how many are
+/// duplicates.
 pub(crate) fn assert_exactly_once<T: Debug + Eq + Hash>(
     place: &str,
     found: impl IntoIterator<Item = T>,

@@ -1,4 +1,4 @@
-//! A blocking HTTP client for tests: plain text in, status and bytes out. It follows no redirect.
+//! A blocking HTTP client for tests: takes a request, returns status and bytes. It follows no redirect.
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// What a server said.
+/// The response of a server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -24,12 +24,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as text, at most the first 2,000 bytes: enough to see what is wrong.
+    /// The body as text, at most its first 2,000 bytes, for messages of failing tests.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body[..self.body.len().min(2000)]).into_owned()
     }
 
-    /// The body of an answer that must be a success.
+    /// The body as JSON; `Err` unless the status is below 300 and the body parses.
     pub(crate) fn json(&self) -> Result<Value, String> {
         if self.status >= 300 {
             return Err(format!("HTTP {}: {}", self.status, self.text()));
@@ -60,12 +60,12 @@ fn client(roots: RootCertStore) -> Client {
         .build(HttpsConnector::from((tcp, tls)))
 }
 
-/// `GET`, without headers of our own.
+/// Sends a `GET` without headers of our own.
 pub(crate) fn get(url: &str) -> Result<Answer, String> {
     send("GET", url, &[], Vec::new())
 }
 
-/// Any request. `Err` when there was no answer.
+/// Sends any request. `Err` when there was no answer.
 pub(crate) fn send(
     method: &str,
     url: &str,
@@ -75,14 +75,14 @@ pub(crate) fn send(
     send_by(&CLIENT.1, method, url, headers, body)
 }
 
-/// A client that trusts these certificates.
+/// A client that trusts these CA certificates.
 pub(crate) fn trusting(pem: &[u8]) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
     client(roots)
 }
 
-/// The same with a client of one's own.
+/// Like [`send`], with the caller's own client.
 pub(crate) fn send_by(
     client: &Client,
     method: &str,
@@ -106,7 +106,7 @@ pub(crate) fn send_by(
     CLIENT.0.block_on(exchange).map_err(|_| "no answer within a minute".to_owned())?
 }
 
-/// A value as it may stand in a query string.
+/// A value, percent-encoded for a query string.
 pub(crate) fn escape(value: &str) -> String {
     let mut escaped = String::new();
     for byte in value.bytes() {

@@ -1,4 +1,5 @@
-//! What the integration tests share: running the built binary, asking it and servers over HTTP, making events, waiting.
+//! Shared code of the integration tests: running the built binary, an HTTP client, making audit events, waiting with a
+//! time limit.
 //!
 //! Both test binaries include this folder, and neither uses all of it.
 #![allow(dead_code)]
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// A loopback port that was free a moment ago.
 ///
-/// Counted up, not chosen by the kernel: it would give the same port to two tests that have not bound theirs yet. Below
-/// 32768, where the kernel takes ports for outgoing connections from.
+/// This counts up instead of asking the kernel for a free port: the kernel could give the same port to two tests that
+/// have not bound theirs yet. All ports are below 32768, where the kernel's range for outgoing connections begins.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
@@ -31,7 +32,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// Asks again until the answer is `Ok`, and fails with the last `Err` once `limit` has passed.
+/// Calls `ask` with a growing pause until it returns `Ok`; panics with the last `Err` once `limit` has passed.
 pub(crate) fn wait_for<T>(
     what: &str,
     limit: Duration,
@@ -51,7 +52,7 @@ pub(crate) fn wait_for<T>(
     }
 }
 
-/// All files below a folder, by path with their length: what a failing test shows of a directory.
+/// All files below a folder, each with its length in bytes and its path. A failing test prints this.
 pub(crate) fn listing(dir: &Path) -> String {
     let mut lines = Vec::new();
     visit(dir, &mut |path, len| {
@@ -61,7 +62,7 @@ pub(crate) fn listing(dir: &Path) -> String {
     lines.join("\n")
 }
 
-/// The bytes of all files below a folder, one after the other, for looking for something that must or must not be there.
+/// The bytes of all files below a folder, concatenated, to search for text that must or must not be there.
 pub(crate) fn contents(dir: &Path) -> String {
     let mut all = String::new();
     visit(dir, &mut |path, _| {
@@ -84,7 +85,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The end of a file of text, for showing what led to a failure.
+/// The last lines of a text file, to show what led to a failure.
 pub(crate) fn tail(path: &Path, lines: usize) -> String {
     let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
     let all: Vec<&str> = text.lines().collect();

@@ -1,8 +1,8 @@
-//! The tables of a configuration that tests write over and over.
+//! Configuration tables (TOML) that many tests need.
 
 use std::path::Path;
 
-/// An input that follows one log, and looks for new files often: tests have no time to lose.
+/// An input that follows one log. It rescans its folder often, so that tests need not wait.
 pub(crate) fn input(name: &str, log: &Path) -> String {
     format!(
         "[inputs.{name}]\ntype = \"file\"\npath = \"{}\"\nrescan = \"500ms\"\nhold = {{ min_free = \"1MiB\" }}\n",
@@ -10,7 +10,7 @@ pub(crate) fn input(name: &str, log: &Path) -> String {
     )
 }
 
-/// The output `loki`, its streams told apart by the label `job`. `more` are further keys.
+/// The output `loki`; the label `job` separates its streams from those of other tests. `more` are further keys.
 pub(crate) fn loki(url: &str, job: &str, more: &str) -> String {
     format!(
         "[outputs.loki]\ntype = \"loki\"\nendpoint = \"{url}\"\nlabels = {{ job = \"{job}\" }}\n\
@@ -18,7 +18,7 @@ pub(crate) fn loki(url: &str, job: &str, more: &str) -> String {
     )
 }
 
-/// The output `elasticsearch` into one data stream. `more` are further keys.
+/// The output `elasticsearch`, which writes to one data stream. `more` are further keys.
 pub(crate) fn elasticsearch(url: &str, data_stream: &str, more: &str) -> String {
     format!(
         "[outputs.elasticsearch]\ntype = \"elasticsearch\"\nendpoints = [\"{url}\"]\n\

@@ -1,8 +1,10 @@
-//! A container with a real systemd in it: `systemd-nspawn --boot` on a root directory made for the test, with the `/usr`
-//! of this machine, for reading. It shares the network with the machine, so a stand-in on loopback can be reached.
+//! A container with a real systemd in it: `systemd-nspawn --boot` on a root directory made for the test, with the
+//! `/usr` of this machine mounted read-only. It shares the network with the machine, so the agent in it can reach a
+//! stand-in on loopback.
 //!
-//! It needs root. Where systemd does not run this machine, nobody hands out cgroups, so the container gets one that is
-//! made here. Whatever is started or made ends with it; what a killed run left, the next one removes.
+//! It needs root. Where systemd is not the init of this machine, nobody assigns cgroups, so this file makes one for the
+//! container. Everything that it starts or creates ends with the container. The next run removes the remains of a run
+//! that was killed.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -20,13 +22,13 @@ use crate::servers::say;
 use crate::support::{tail, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// What the container starts when it boots: nothing but systemd's own.
+/// The target that the container boots: only systemd's own basic units.
 const TARGET: &str = "[Unit]\nRequires=basic.target\nAfter=basic.target\n";
-/// Begins the name of each cgroup and machine; the number of the process that made it follows.
+/// Prefix of the name of each cgroup and machine; the process ID of the test follows.
 const PREFIX: &str = "auditrail-test-";
 
-/// Can a container be started here? If not, the run says why and the test returns; with `AUDITRAIL_REQUIRE_CONTAINER=1`
-/// it fails.
+/// Whether a container can be started here. If not, prints why, and the test returns; with
+/// `AUDITRAIL_REQUIRE_CONTAINER=1` it fails.
 pub(super) fn possible() -> bool {
     let mut missing = Vec::new();
     if !rustix::process::geteuid().is_root() {
@@ -57,24 +59,24 @@ pub(super) fn possible() -> bool {
     false
 }
 
-/// A container that runs. Dropped, it is ended with all that is in it.
+/// A running container. Dropping it ends all of its processes.
 pub(super) struct Container {
     dir: TempDir,
     name: String,
     nspawn: Child,
-    /// systemd in the container, by its number out here.
+    /// The systemd of the container, by its process ID on the host.
     leader: u32,
     cgroups: Vec<PathBuf>,
 }
 
-/// What a command in the container said.
+/// Exit code and output of a command in the container.
 pub(super) struct Said {
     pub(super) code: Option<i32>,
     pub(super) text: String,
 }
 
 impl Container {
-    /// Boots one. `prepare` is given its root directory, and may put files there before.
+    /// Boots a container. `prepare` gets its root directory and may put files there before the boot.
     pub(super) fn boot(prepare: impl FnOnce(&Path)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -84,7 +86,7 @@ impl Container {
         prepare(&dir.path().join("root"));
         let cgroups = make_cgroups(&name);
         let console = File::create(dir.path().join("console.log")).unwrap();
-        // If this process is killed, nspawn is told to power the container off.
+        // If this process is killed, nspawn gets SIGTERM and powers the container off.
         let script =
             r#"for group in $CGROUPS; do echo $$ >"$group/cgroup.procs" || exit; done; exec "$@""#;
         let groups: Vec<_> = cgroups.iter().map(|path| path.to_str().unwrap()).collect();
@@ -92,7 +94,8 @@ impl Container {
         let nspawn = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "sh", "-c", script, "sh", "systemd-nspawn", "--boot"])
             .args(["--quiet", "--console=pipe", "--register=no", "--keep-unit"])
-            // The unified hierarchy and bpf(2), without which IPAddressDeny= and DevicePolicy= do nothing.
+            // For the unified cgroup hierarchy, and for bpf(2), without which `IPAddressDeny=` and `DevicePolicy=` do
+            // nothing.
             .args(["--capability=all", "--system-call-filter=bpf"])
             .arg(format!("--machine={name}"))
             .arg(format!("--directory={}", dir.path().join("root").display()))
@@ -121,7 +124,7 @@ impl Container {
         let parent = format!(" {} ", self.nspawn.id());
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            // NUMBER (NAME) STATE PARENT …
+            // The format of `/proc/PID/stat`: NUMBER (NAME) STATE PARENT …
             let Some((number, rest)) = stat.split_once(" (systemd) ") else { continue };
             if rest.get(1..).is_some_and(|rest| rest.starts_with(&parent)) {
                 return number.parse().map_err(|_| stat);
@@ -130,7 +133,8 @@ impl Container {
         Err("not there yet".to_owned())
     }
 
-    /// Runs a line of shell in the container, as root and without restrictions: both streams, in the order they came.
+    /// Runs a line of shell in the container, as root and without restrictions. Returns stdout and stderr in the order
+    /// in which they were written.
     pub(super) fn run(&self, line: &str) -> Said {
         let output = Command::new("nsenter")
             .args(["--target", &self.leader.to_string()])
@@ -146,19 +150,19 @@ impl Container {
         Said { code: output.status.code(), text: text + &more }
     }
 
-    /// The same of one that must succeed: what it said.
+    /// Like [`Container::run`], for a command that must succeed; returns its output.
     pub(super) fn must(&self, line: &str) -> String {
         let said = self.run(line);
         assert_eq!(said.code, Some(0), "{line}: {}", said.text);
         said.text
     }
 
-    /// A property of the service.
+    /// A property of the service, from `systemctl show`.
     pub(super) fn property(&self, name: &str) -> String {
         self.must(&format!("systemctl show --value --property={name} auditrail"))
     }
 
-    /// A file of the container, by its path in there.
+    /// The path on the host of a file in the container.
     pub(super) fn path(&self, inside: &str) -> PathBuf {
         self.dir.path().join("root").join(inside.trim_start_matches('/'))
     }
@@ -181,17 +185,17 @@ impl Drop for Container {
             }
             thread::sleep(Duration::from_millis(50));
         }
-        // By itself nspawn would leave the container running.
+        // Killing nspawn alone would leave the container running.
         self.cgroups.iter().for_each(|cgroup| end(cgroup));
         let _ = self.nspawn.kill();
         let _ = self.nspawn.wait();
         self.cgroups.iter().for_each(|cgroup| remove(cgroup));
-        // nspawn leaves it where /run is no file system of its own.
+        // nspawn leaves this folder behind if /run is not a file system of its own.
         let _ = fs::remove_dir(Path::new("/run/systemd/nspawn/propagate").join(&self.name));
     }
 }
 
-/// A root directory without anything of the machine but its links into `/usr`.
+/// Makes a root directory that holds nothing of the machine but symbolic links into `/usr`.
 fn make_root(dir: &Path) {
     let root = dir.join("root");
     for folder in [
@@ -230,7 +234,7 @@ fn make_root(dir: &Path) {
     etc("systemd/system/boot.target", TARGET);
 }
 
-/// A cgroup for the container in the unified hierarchy, and in systemd's own where that is another one.
+/// Makes a cgroup for the container in the unified hierarchy, and one in systemd's own hierarchy if that is separate.
 fn make_cgroups(name: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let hierarchies = mounts.lines().filter_map(|line| {
@@ -248,7 +252,7 @@ fn make_cgroups(name: &str) -> Vec<PathBuf> {
     hierarchies.map(make).collect()
 }
 
-/// Ends and removes what a killed run left, known by the number of its process.
+/// Kills and removes the cgroups of runs whose process, known by its ID in the name, no longer exists.
 fn remove_left_over(hierarchy: &Path) {
     for entry in fs::read_dir(hierarchy).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap_or_default();
@@ -261,7 +265,8 @@ fn remove_left_over(hierarchy: &Path) {
     }
 }
 
-/// Ends all processes of a cgroup and of those below. systemd's own goes first, and takes the others along.
+/// Sends SIGKILL to all processes of a cgroup and of those below it. The death of systemd, PID 1 of the container, ends
+/// the others too.
 fn end(cgroup: &Path) {
     for below in children(cgroup) {
         end(&below);
@@ -276,7 +281,7 @@ fn remove(cgroup: &Path) {
     for below in children(cgroup) {
         remove(&below);
     }
-    // Busy until the last process that was killed has gone.
+    // The cgroup is busy until the last killed process has exited.
     for _ in 0..100 {
         match fs::remove_dir(cgroup) {
             Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {

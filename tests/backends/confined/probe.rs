@@ -1,5 +1,6 @@
-//! Are the restrictions in force? Asked of the kernel about the agent that runs, and tried out by a script that systemd
-//! starts with the very settings of the unit. The same script without them shows that each attempt succeeds by itself.
+//! Checks that the restrictions of the unit (sandboxing, hardening) are in force. It reads what the kernel says about
+//! the running agent, and runs a script of forbidden attempts, which systemd starts with the settings of the unit. The
+//! same script without these settings shows that each attempt would otherwise succeed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,13 +9,13 @@ use std::net::TcpListener;
 use super::container::Container;
 use super::{As, LOGS};
 
-/// The numbers of mmap, personality and bpf, which perl knows by number only.
+/// Numbers of the system calls mmap, personality and bpf, which perl can only call by number.
 #[cfg(target_arch = "x86_64")]
 const CALLS: [u32; 3] = [9, 135, 321];
 #[cfg(target_arch = "aarch64")]
 const CALLS: [u32; 3] = [222, 92, 280];
 
-/// Attempts, each as a line of shell that succeeds where nothing forbids it.
+/// The attempts, each a line of shell that succeeds unless a restriction forbids it.
 fn attempts(free: u16, barred: u16) -> Vec<(&'static str, String)> {
     let [mmap, personality, bpf] = CALLS;
     let perl = |code: &str| format!("perl -MSocket -e '{code}'");
@@ -22,7 +23,7 @@ fn attempts(free: u16, barred: u16) -> Vec<(&'static str, String)> {
     let socket =
         |family: u32, kind: u32| perl(&format!("exit !socket(my $s, {family}, {kind}, 0)"));
     let shell = |line: &str| line.to_owned();
-    // Packets to an address that is not allowed vanish, and nobody says so.
+    // Packets to a forbidden address are dropped silently, so the attempt needs a time-out.
     let connect =
         |address: &str, port: u16| format!("timeout 3 bash -c 'echo >/dev/tcp/{address}/{port}'");
     vec![
@@ -64,7 +65,8 @@ fn attempts(free: u16, barred: u16) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What the agent needs, and the root of a node has all the same.
+/// Attempts that must succeed under the restrictions, since the agent needs them, both as root and as a user of its
+/// own.
 const ALLOWED: &[&str] = &[
     "write to the state directory",
     "write to the directory of links",
@@ -77,7 +79,7 @@ const ALLOWED: &[&str] = &[
     "connect to an address that is allowed",
 ];
 
-/// Fails unless each restriction holds for the agent that runs, and for a script in its place.
+/// Fails unless each restriction is in force for the running agent, and for a script in its place.
 pub(super) fn is_in_force(container: &Container, user: As) {
     of_the_agent(container, user);
     let servers = ["127.0.0.1:0", "127.0.0.2:0"].map(|at| TcpListener::bind(at).unwrap());
@@ -107,7 +109,8 @@ pub(super) fn is_in_force(container: &Container, user: As) {
         why(container)
     );
 
-    // As in the unit, but for what is started, how systemd knows that it is ready, and the one address that is barred.
+    // The settings of the unit, except for the command, how systemd learns that it is ready, and the allowed addresses:
+    // one of the two test servers is not among them.
     let drop_in = "[Service]\nType=oneshot\nExecStart=\nExecStart=/bin/bash /etc/probe.sh\nRestart=no\nWatchdogSec=0\n";
     let mut own = String::new();
     if user == As::OwnUser {
@@ -118,7 +121,8 @@ pub(super) fn is_in_force(container: &Container, user: As) {
         own += "\nIPAddressAllow=\nIPAddressAllow=127.0.0.1\n";
     }
     let confined = found(container, &unit, &(own + drop_in));
-    // Only the drop-in knows addresses; and hidepid= spares the group that it is told, which is root's (proc(5)).
+    // Only the drop-in for an own user restricts addresses. And `hidepid=` exempts the group that its `gid=` names,
+    // here root's (proc(5)).
     let as_root = ["connect to an address that is not", "see systemd in /proc"];
     let allowed = |name| ALLOWED.contains(&name) || user == As::Root && as_root.contains(&name);
     let names = attempts.iter().map(|(name, _)| *name);
@@ -135,13 +139,13 @@ fn why(container: &Container) -> String {
     container.run("cat /var/lib/auditrail/why").text
 }
 
-/// Runs the script as the service `probe`: what came of each attempt.
+/// Runs the script as the service `probe`; returns whether each attempt succeeded.
 fn found(container: &Container, unit: &str, drop_in: &str) -> BTreeMap<String, bool> {
     let units = container.path("/etc/systemd/system");
     fs::write(units.join("probe.service"), unit).unwrap();
     fs::create_dir_all(units.join("probe.service.d")).unwrap();
     fs::write(units.join("probe.service.d/probe.conf"), drop_in).unwrap();
-    // Of the run before, by another user perhaps.
+    // Left by the previous run, perhaps by another user.
     container
         .must("rm -f /var/lib/auditrail/why; systemctl daemon-reload && systemctl start probe");
     let text = container.must("cat /var/lib/auditrail/found");
@@ -157,7 +161,7 @@ fn found(container: &Container, unit: &str, drop_in: &str) -> BTreeMap<String, b
     text.lines().map(line).collect()
 }
 
-/// What the kernel says of the process.
+/// Checks what `/proc` says about the process of the agent.
 fn of_the_agent(container: &Container, user: As) {
     let pid = container.property("MainPID");
     let status = container.must(&format!("cat /proc/{pid}/status"));

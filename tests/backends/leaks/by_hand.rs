@@ -1,11 +1,11 @@
-//! Lines that no API server of today can be brought to write in a test: webhooks' annotations, hostile bodies that a client
-//! sends as a patch, damaged files, the old text format.
+//! Log lines with secrets that a current API server cannot be made to write in a test: annotations of webhooks, hostile
+//! bodies that a client sends as a patch, damaged files, the legacy text format.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::markers::Planted;
 
-/// `(place in the reference, how, resource, members of the event)`. `§X` is a byte that is no UTF-8.
+/// `(place in the reference, how, resource, members of the event)`. `§X` is a byte that is not UTF-8.
 #[rustfmt::skip]
 const EVENTS: &[(&str, &str, &str, &str)] = &[
     ("annotations[patch.webhook...]", "env in a webhook's patch", "pods", r#""annotations":{"patch.webhook.admission.k8s.io/round_0_index_0":"{\"patch\":[{\"op\":\"add\",\"path\":\"/spec/containers/0/env/0\",\"value\":{\"name\":\"TOKEN\",\"value\":\"§M\"}}],\"patchType\":\"JSONPatch\"}"}"#),
@@ -31,7 +31,7 @@ const EVENTS: &[(&str, &str, &str, &str)] = &[
     ("any object", "a manifest of bad UTF-8", "deployments", r#""responseObject":{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"kind\":\"Secret\",\"§X\":1,\"stringData\":{\"a\":\"§M\"}}"}}}"#),
 ];
 
-/// `(how, user agent, URI)` in Go's quotes.
+/// `(how, user agent, URI)`, quoted as in Go.
 #[rustfmt::skip]
 const LEGACY: &[(&str, &str, &str)] = &[
     ("legacy: URI", "curl", "/api?token=§M&x=§J"),
@@ -39,7 +39,7 @@ const LEGACY: &[(&str, &str, &str)] = &[
     ("legacy: user agent", r#"x \"password\"=\x22§M\x22 §J"#, "/api"),
 ];
 
-/// A log, and how many events are in it.
+/// A log of these lines, and the number of events in it.
 pub(super) struct Made {
     pub(super) log: Vec<u8>,
     pub(super) events: usize,
@@ -72,7 +72,7 @@ impl Made {
         } else {
             r#","annotations":{"authorization.k8s.io/decision":"allow"}"#
         };
-        // Of what comes twice the hand-made comes first, but not an object.
+        // Of duplicate keys the hand-made one comes first. Annotations, an object, come last instead.
         let (first, last) = if members.starts_with(r#""annotations""#) {
             ("", format!(",{members}"))
         } else {
@@ -91,7 +91,7 @@ impl Made {
     }
 
     fn line(&mut self, events: usize, line: &[u8]) {
-        // `§X` in UTF-8, which only here may become what it is not.
+        // Replaces `§X` by a byte that is not UTF-8, which only raw bytes can hold.
         let mut rest = line;
         while let Some(at) = memchr::memmem::find(rest, "§X".as_bytes()) {
             self.log.extend_from_slice(&rest[..at]);
@@ -112,7 +112,7 @@ impl Made {
         self.line(1, line.as_bytes());
     }
 
-    /// As deep as the API server lets through.
+    /// Bodies nested about as deep as the API server accepts.
     fn deep(&mut self, planted: &mut Planted) {
         let levels = 9_990;
         let arrays = format!("{}\"§M\"{}", "[".repeat(levels), "]".repeat(levels));
@@ -139,7 +139,7 @@ impl Made {
         }
     }
 
-    /// Lines that are read in pieces, and such that are cut for Loki.
+    /// Lines that are longer than one read, and lines that are truncated for Loki.
     fn long(&mut self, planted: &mut Planted) {
         let padding = |bytes: usize| "the pad ".repeat(bytes / 8);
         for (how, resource, bytes) in [
@@ -158,7 +158,7 @@ impl Made {
         }
     }
 
-    /// What a crash, a full disk or a hasty administrator leaves.
+    /// Torn and damaged lines, as after a crash, a full disk or a mistake of an administrator.
     fn damaged(&mut self, planted: &mut Planted) {
         let place = "torn or unparseable lines";
         let body = r#""requestObject":{"data":{"a":"§M"}},"responseObject":{"data":{"a":"§B"}}"#;
@@ -184,7 +184,7 @@ impl Made {
         self.line(2, &[&one.as_bytes()[..hole], &[0; 50], &one.as_bytes()[hole..]].concat());
         let one = planted(self, "the end of a line");
         self.line(1, &one.as_bytes()[one.find("requestObject").unwrap()..]);
-        // What wraps events is none.
+        // A wrapper around events is not an event itself.
         let one = planted(self, "in a container's log");
         let json = serde_json::json!({"log": one, "stream": "stdout"}).to_string();
         self.line(1, json.as_bytes());

@@ -1,10 +1,10 @@
-//! What must be left of an event for it to be of use.
+//! The fields of an event that redaction must keep, so that the event remains useful.
 
 use serde::Deserialize;
 
 use crate::support::events::assert_exactly_once;
 
-/// What an audit log is for.
+/// Who did what, and how it ended: the purpose of an audit log.
 #[derive(Debug, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "camelCase")]
 struct Deed {
@@ -42,7 +42,8 @@ struct Status {
     reason: Option<String>,
 }
 
-/// Of all that the server wrote it is still to be seen who did what to which object, when, from where, and how it ended.
+/// Fails unless every event that the server wrote still shows who did what to which object, when, from where, and how
+/// it ended.
 pub(super) fn assert_who_did_what(written: &[u8], left: &[u8]) {
     let deeds = |log: &[u8]| -> Vec<Deed> {
         let lines =

@@ -1,4 +1,4 @@
-//! What is planted, and how it is found again in whichever form it went.
+//! Markers: secrets that the test plants, and the search for them in any encoding.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,23 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-/// One secret: which row of the reference's table it stands for, how it got into the log, and what must not be found.
+/// One planted secret: which row of the reference's table it stands for, how it got into the log, and which texts must
+/// not be found.
 pub(super) struct Row {
     pub(super) place: &'static str,
     pub(super) how: &'static str,
     markers: Vec<String>,
 }
 
-/// All secrets.
+/// All planted secrets.
 #[derive(Default)]
 pub(super) struct Planted {
     pub(super) rows: Vec<Row>,
 }
 
 impl Planted {
-    /// Adds a row with a marker of its own, and puts that into a text: `§M` becomes the marker, `§B` its base64, `§L` a
-    /// long run of base64 that holds it, `§J` a JSON Web Token, `§U` the marker in escapes.
+    /// Adds a row with a marker of its own, and inserts the marker into a text: `§M` becomes the marker, `§B` its
+    /// base64, `§L` a long run of base64 that contains it, `§J` a JSON Web Token, `§U` the marker in escapes.
     pub(super) fn plant(&mut self, place: &'static str, how: &'static str, text: &str) -> String {
         assert!(!self.rows.iter().any(|row| row.how == how), "two rows are called {how}");
         let marker = marker(how);
@@ -43,7 +44,7 @@ impl Planted {
         planted
     }
 
-    /// Adds a secret that is not of our choosing.
+    /// Adds a secret that the test did not choose, such as a token that the server made.
     pub(super) fn made(&mut self, place: &'static str, how: &'static str, marker: String) {
         assert!(marker.len() >= 12, "{how}: {marker} may be found by chance");
         self.rows.push(Row { place, how, markers: vec![marker] });
@@ -53,7 +54,7 @@ impl Planted {
         let mut forms = Vec::new();
         for (number, row) in self.rows.iter().enumerate() {
             for once in row.markers.iter().flat_map(|marker| self::forms(marker)) {
-                // A token in a Secret is in base64 twice.
+                // A token in a Secret is base64-encoded twice.
                 forms.extend(self::forms(&once).into_iter().map(|form| (form, number)));
             }
         }
@@ -62,7 +63,8 @@ impl Planted {
     }
 }
 
-/// Fourteen letters and digits: no word, no shape, good for the name of an object, other for each row.
+/// The marker of a row: fourteen letters and digits, different for each row. It is no word and has no known shape of a
+/// secret, and it is valid as the name of an object.
 fn marker(how: &str) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let hash = Sha256::digest(how.as_bytes());
@@ -70,7 +72,8 @@ fn marker(how: &str) -> String {
     "q7".chars().chain(letters).collect()
 }
 
-/// As it is, and in base64 at any of the three places in a group of four, without what neighbours change.
+/// The marker as it is, and its base64 at each of the three offsets within a group of four characters, without those
+/// characters that depend on neighbouring bytes.
 fn forms(marker: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::from([marker.to_owned()]);
     for shift in 0..3 {
@@ -84,16 +87,16 @@ fn forms(marker: &str) -> BTreeSet<String> {
     forms
 }
 
-/// Looks for all of them at once.
+/// Searches for all markers at once.
 pub(super) struct Finder<'a> {
     rows: &'a [Row],
     search: AhoCorasick,
-    /// Of each pattern.
+    /// The row of each pattern.
     row: Vec<usize>,
 }
 
 impl Finder<'_> {
-    /// The rows of which something is there, with what is around it.
+    /// The rows of which a marker was found, each with the text around it.
     pub(super) fn find(&self, bytes: &[u8]) -> Vec<(&Row, String)> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
@@ -111,7 +114,7 @@ impl Finder<'_> {
     }
 }
 
-/// The bytes with `\u0041`, however many backslashes stand before it, and `%41` undone, also where one is in another.
+/// Decodes `\u0041`, however many backslashes precede it, and `%41`, also where one is nested in the other.
 fn undone(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..3 {
@@ -139,7 +142,7 @@ fn undone(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The ASCII character whose number stands there in hexadecimal digits, and where they end.
+/// The ASCII character with the hexadecimal code at `at`, and the index after its digits.
 fn number(text: &[u8], at: std::ops::Range<usize>) -> Option<(u8, usize)> {
     let digits = str::from_utf8(text.get(at.clone())?).ok()?;
     let byte = u8::from_str_radix(digits, 16).ok()?;

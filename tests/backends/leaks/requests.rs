@@ -1,7 +1,8 @@
-//! What is asked of the real API server, so that it writes secrets into its log: the rows of section 7 of the reference.
+//! Requests to the real API server that make it log secrets: the rows of section 7 of the reference.
 
-/// `(place in the reference, how, method, path, body)`. A path without a slash is one of the namespace. The methods that are none
-/// of HTTP's are kinds of patches. Of some the server will have none; it writes them down all the same.
+/// `(place in the reference, how, method, path, body)`. A path without a leading slash is relative to the namespace.
+/// Methods that are not HTTP methods are patch types. The server refuses some of these requests, and logs them all the
+/// same.
 pub(super) type Request = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
@@ -65,7 +66,7 @@ pub(super) const ADDRESSES: &[Request] = &[
     ("objectRef.name, URI path", "a JWT in a path", "GET", "/login/§J/§L", ""),
 ];
 
-/// What needs a definition first.
+/// Requests that need the definitions below first.
 #[rustfmt::skip]
 pub(super) const CUSTOM: &[Request] = &[
     ("custom resources", "names in a custom resource", "POST", "/apis/example.com/v1/namespaces/leaks/databases", r#"{"apiVersion":"example.com/v1","kind":"Database","metadata":{"name":"a"},"spec":{"adminPasswd":"§M","pass_phrase":"§M","API-KEY":"§M","clientSecret":{"value":"§M"},"tokens":["§M",{"x":"§M"}],"privateKey":"§M","credentials":{"user":"u","pass":"§M"},".dockerconfigjson":"§M","X-Auth-Token":"§M"}}"#),
@@ -76,7 +77,7 @@ pub(super) const CUSTOM: &[Request] = &[
     ("other audit annotations", "a policy's annotation and refusal", "POST", "configmaps", r#"{"metadata":{"name":"judged"},"data":{"password":"§M"}}"#),
 ];
 
-/// Two kinds of objects of others, and a policy that says aloud what it refuses.
+/// Two custom resource definitions, and an admission policy whose refusals quote what they refuse.
 #[rustfmt::skip]
 pub(super) const DEFINITIONS: &[(&str, &str)] = &[
     ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", r#"{"metadata":{"name":"databases.example.com"},"spec":{"group":"example.com","scope":"Namespaced","names":{"plural":"databases","kind":"Database"},"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true,"properties":{"spec":{"type":"object","x-kubernetes-preserve-unknown-fields":true,"properties":{"password":{"type":"string","pattern":"^never$"}}}}}}}]}}"#),
@@ -85,7 +86,7 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
     ("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings", r#"{"metadata":{"name":"judge"},"spec":{"policyName":"judge","validationActions":["Deny","Audit"]}}"#),
 ];
 
-/// What is asked for in order to be answered: `(method, path, Accept)`.
+/// Reads, whose responses contain the secrets: `(method, path, Accept)`.
 #[rustfmt::skip]
 pub(super) const READS: &[(&str, &str, &str)] = &[
     ("GET", "secrets/read", "application/json"),
@@ -97,7 +98,7 @@ pub(super) const READS: &[(&str, &str, &str)] = &[
     ("DELETE", "secrets?labelSelector=gone%3Dyes", "application/json"),
 ];
 
-/// Where else a marker must be in the log: how it was planted, and what stands in the line.
+/// Further lines of the log that must contain a marker: how it was planted, and texts of the line.
 #[rustfmt::skip]
 pub(super) const ALSO_IN: &[(&str, &[&str])] = &[
     ("read", &[r#""verb":"get""#, r#""kind":"Secret""#]),

@@ -1,4 +1,4 @@
-//! Has a real API server write secrets into its log, and takes the log.
+//! Makes a real API server write secrets into its log, and reads that log.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ use crate::apiserver::ApiServer;
 use crate::support::http::Answer;
 use crate::support::wait_for;
 
-/// All that the server can be brought to write.
+/// Sends all requests that make the server log a secret.
 pub(super) fn plant(cluster: &ApiServer, planted: &mut Planted) {
     let run = |args: &[&str]| cluster.kubectl(args).unwrap();
     run(&["create", "namespace", "leaks"]);
@@ -68,14 +68,14 @@ fn ask(cluster: &ApiServer, method: &str, text: &str) -> Answer {
         method => (method, "application/json"),
     };
     if method == "GET" {
-        // What stands for a body are headers.
+        // For a GET this column holds headers instead of a body.
         let headers: Vec<_> = body.split("; ").filter_map(|line| line.split_once(": ")).collect();
         return cluster.ask(method, &absolute(path), &headers, "");
     }
     cluster.ask(method, &absolute(path), &[("Content-Type", kind)], body)
 }
 
-/// Sends a request again until what it needs is there.
+/// Retries a request until the server has what it needs, such as its definition.
 fn custom(cluster: &ApiServer, planted: &mut Planted, request: &Request) {
     let (place, how, method, path, body) = request;
     let text = planted.plant(place, how, &format!("{path}\n{body}"));
@@ -94,7 +94,7 @@ fn custom(cluster: &ApiServer, planted: &mut Planted, request: &Request) {
     });
 }
 
-/// A release as Helm keeps it: the values in JSON, in gzip, in base64, in a Secret.
+/// A release as Helm stores it: values as JSON, gzipped, base64-encoded, in a Secret.
 fn helm(cluster: &ApiServer, planted: &mut Planted) {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(br#"{"name":"web","chart":{"values":{"password":"a secret"}}}"#).unwrap();
@@ -106,7 +106,7 @@ fn helm(cluster: &ApiServer, planted: &mut Planted) {
     assert_eq!(cluster.ask("POST", &absolute("secrets"), &[JSON], &body).status, 201);
 }
 
-/// Manifests as kubectl applies them, and what else of kubectl's is to be seen.
+/// Manifests that kubectl applies, and other traces of kubectl.
 fn applied(cluster: &ApiServer, planted: &mut Planted) {
     let place = "any object";
     let manifests = [
@@ -149,7 +149,7 @@ fn token(cluster: &ApiServer, planted: &mut Planted) {
     planted.made(place, "a token's signature", parts[2][20..80].to_owned());
 }
 
-/// A request for a certificate, by somebody of whom the server knows more.
+/// A certificate signing request by a user with `extra` fields, which the server copies into the request.
 fn certificate(cluster: &ApiServer, planted: &mut Planted) {
     let made = Command::new("openssl")
         .args(["req", "-new", "-key", "sa.key", "-subj", "/CN=jane"])
@@ -172,12 +172,12 @@ fn certificate(cluster: &ApiServer, planted: &mut Planted) {
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
-/// All that the server wrote, from the oldest backup to the live file.
+/// All that the server wrote, from the oldest backup to the live log.
 pub(super) fn log(folder: &Path) -> Vec<u8> {
     let mut files: Vec<_> =
         fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
-    // Ended in the middle of compressing one, the server leaves both.
+    // If the server was killed while it compressed a backup, both files exist.
     let plain = files.clone();
     files.retain(|file| !plain.contains(&file.with_extension("")));
     files.iter().flat_map(|file| crate::corpus::read(file).unwrap()).collect()

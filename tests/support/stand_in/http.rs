@@ -1,4 +1,4 @@
-//! The HTTP side of a stand-in: whole requests in, whole answers out, one at a time.
+//! The HTTP server of a stand-in: reads whole requests, writes whole answers, one request at a time.
 
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use flate2::read::MultiGzDecoder;
 
-/// Larger bodies are cut off by nobody but this.
+/// Largest body that is read, in bytes; a larger one is read as empty. No other limit applies.
 const LARGEST: usize = 512 << 20;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// What answers.
+/// A stand-in: computes the answer to each request.
 pub(crate) trait Service: Send + 'static {
     fn answer(&mut self, request: &Request) -> Answer;
 }
@@ -44,7 +44,7 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body, unzipped where a header says that it is zipped; `Err` where it is not what the header says.
+    /// The body, decompressed if `Content-Encoding` is gzip; `Err` if it is not valid gzip.
     pub(crate) fn unzipped(&self) -> Result<Vec<u8>, std::io::Error> {
         if self.header("content-encoding") != Some("gzip") {
             return Ok(self.body.clone());
@@ -71,7 +71,7 @@ impl Answer {
     }
 }
 
-/// Answers until the process ends.
+/// Serves on loopback until the process ends.
 pub(crate) fn serve(port: u16, service: impl Service) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -91,7 +91,7 @@ async fn handle(State(service): State<Shared>, request: axum::extract::Request) 
         path: parts.uri.path().to_owned(),
         query: url.query_pairs().into_owned().collect(),
         headers: parts.headers,
-        // A client that went away in the middle gets no answer.
+        // A body that cannot be read to its end is empty: the client has gone and sees no answer.
         body: to_bytes(body, LARGEST).await.unwrap_or_default().to_vec(),
     };
     let answer = service.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);

@@ -1,4 +1,5 @@
-//! What a stand-in has acknowledged, as lines of JSON in a file: written and synced before the answer, read again after a kill.
+//! The write-ahead journal of a stand-in: everything that it acknowledged, as JSON lines. Each record is written and
+//! synced before the answer, and read again after a kill.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -14,7 +15,7 @@ pub(crate) struct Journal<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Journal<T> {
-    /// Opens or begins one, and returns what it holds. A line that the kill cut off was not acknowledged: it is cut away.
+    /// Opens or creates a journal and returns its records. A torn last line was never acknowledged, so it is truncated.
     pub(crate) fn open(path: &Path) -> (Self, Vec<T>) {
         let bytes = fs::read(path).unwrap_or_default();
         let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
@@ -25,7 +26,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         (Self { file, kind: PhantomData }, records)
     }
 
-    /// Returns once it is on the disk.
+    /// Appends a record; returns once it is synced to the disk.
     pub(crate) fn write(&mut self, record: &T) {
         let mut line = serde_json::to_vec(record).unwrap();
         line.push(b'\n');

@@ -1,4 +1,4 @@
-//! A stand-in as a process: the test binary runs itself with the one test that serves.
+//! Runs a stand-in as a process: the test binary starts itself with only the one test that serves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +11,9 @@ use super::{elastic, http, loki};
 use crate::servers::Process;
 use crate::support::{self, free_port, wait_for};
 
-/// Names what to serve, in JSON.
+/// The environment variable that holds, in JSON, which server to run.
 const VARIABLE: &str = "AUDITRAIL_STAND_IN";
-/// The test below, which serves where the variable is set.
+/// The test below. It serves if the variable is set.
 const SERVES: &str = "stand_in::process::what_a_stand_in_acknowledged_is_there_after_its_kill";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -29,14 +29,14 @@ struct Task {
     port: u16,
 }
 
-/// A stand-in that runs. It ends with its process handle.
+/// A running stand-in. Dropping it kills the process.
 pub(crate) struct StandIn {
     process: Process,
     task: Task,
 }
 
 impl StandIn {
-    /// Keeps what it is given below `dir`.
+    /// Starts a stand-in that keeps its data below `dir`.
     pub(crate) fn start(kind: Kind, dir: &Path) -> Self {
         fs::create_dir_all(dir).unwrap();
         let task = Task { kind, dir: dir.to_owned(), port: free_port() };
@@ -49,7 +49,7 @@ impl StandIn {
         format!("http://127.0.0.1:{}", self.task.port)
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
@@ -76,7 +76,7 @@ fn spawn(task: &Task) -> Process {
     Process::start("stand-in", &mut command, &task.dir)
 }
 
-/// Serves for ever if this process was started to do so.
+/// Serves until it is killed, if this process was started to do so.
 fn serve_if_asked() {
     let Ok(task) = env::var(VARIABLE) else { return };
     let Task { kind, dir, port } = serde_json::from_str(&task).unwrap();

@@ -1,4 +1,4 @@
-//! Templates, data streams, settings, and what `check` and a replay ask before they begin.
+//! Index templates, data streams, settings, and the preflight requests of `check` and replay.
 
 use serde_json::{Map, Value, json};
 
@@ -24,7 +24,7 @@ pub(super) fn admin(
             caller.may_in_cluster(MONITOR, "cluster:monitor/main")?;
             Ok(Answer::json(200, &root()))
         }
-        // Whether it runs, for the tests.
+        // Readiness of the stand-in, for the tests; not an API of Elasticsearch.
         ("GET", ["ready"]) => Ok(Answer::empty(200)),
         ("GET", ["_cluster", "health"]) => Ok(Answer::json(
             200,

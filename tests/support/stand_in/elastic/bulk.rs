@@ -1,4 +1,4 @@
-//! `_bulk`, item by item, and the requests for single documents.
+//! `_bulk`, with a result for each item, and the requests for single documents.
 
 use std::collections::HashSet;
 
@@ -74,7 +74,8 @@ pub(super) fn bulk(
     Ok(Answer::json(200, &json!({"took": 3, "errors": errors, "items": answers})))
 }
 
-/// The changes of a request, and the ids that they take before they are made.
+/// The changes that one request makes, and the `(index, id)` pairs that it uses: a later item of a request conflicts
+/// with an earlier one of the same id.
 #[derive(Default)]
 struct Batch {
     changes: Vec<Change>,
@@ -82,7 +83,8 @@ struct Batch {
 }
 
 impl Batch {
-    /// The index it went to, and whether it was new.
+    /// Validates one item and adds its change. Returns the index it was routed to and the status of the item: 201 for a
+    /// new document, 200 for an existing one, 404 for a delete that finds nothing.
     fn take(
         &mut self,
         store: &mut Elastic,
@@ -152,7 +154,7 @@ fn shown(item: &Item<'_>, answer: Result<(String, u16), Error>, automatic: bool)
         }
         Err(error) => {
             let whole = error.item();
-            // What never came to an index has no id there.
+            // An item that was refused before it reached an index shows no id.
             let kind = whole["type"].as_str().unwrap_or_default();
             let id = match kind {
                 _ if automatic => json!("auto-generated"),

@@ -1,11 +1,11 @@
-//! One document on its way into an index: what is checked, and in which words it is refused.
+//! One document on its way into an index: routing, write blocks, validation, and the wording of refusals.
 
 use super::error::Error;
 use super::indices::{Index, Indices};
 use super::json::{at, check, scalar};
 use super::mapping;
 
-/// What is asked for.
+/// The action of a bulk item.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Operation {
     Create,
@@ -13,16 +13,17 @@ pub(super) enum Operation {
     Delete,
 }
 
-/// Where it would be written.
+/// Where a document would be written.
 pub(super) enum Place {
     Index(String),
-    /// It has to be made first; whether as a data stream.
+    /// A target that has to be created first; `stream`: as a data stream.
     New {
         stream: bool,
     },
 }
 
-/// The index that a write to this name goes to.
+/// Routes a write: the index for a write to this name. Errors are those of `action.auto_create_index` and of data
+/// streams.
 pub(super) fn place(
     indices: &Indices,
     name: &str,
@@ -73,7 +74,7 @@ pub(super) fn place(
     Ok(Place::New { stream })
 }
 
-/// Why the index takes no writes.
+/// The error of a closed or write-blocked index, if it is one.
 pub(super) fn blocked(index: &Index, name: &str) -> Result<(), Error> {
     if index.closed {
         return Err(Error::whole(400, "index_closed_exception", "closed"));
@@ -96,7 +97,7 @@ pub(super) fn blocked(index: &Index, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The document as it is kept.
+/// Validates a document and returns its source as text.
 pub(super) fn parse<'a>(
     index: &Index,
     stream: bool,
@@ -114,7 +115,7 @@ pub(super) fn parse<'a>(
     Ok(text)
 }
 
-/// Its `@timestamp` in milliseconds.
+/// The `@timestamp` of a document in milliseconds since 1970.
 pub(super) fn millis(source: &str) -> Option<i64> {
     let text = scalar(at(source, "@timestamp").first()?)?;
     let stamp = text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);

@@ -1,4 +1,4 @@
-//! How the server says no: to a whole request or to one item.
+//! Errors of the server, for a whole request or for one item of a bulk.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ pub(super) struct Error {
     pub(super) status: u16,
     kind: &'static str,
     pub(super) reason: String,
-    /// Written instead of the usual form.
+    /// The body, where it does not have the usual form.
     body: Option<Value>,
 }
 
@@ -41,7 +41,7 @@ impl Error {
         Self { body: Some(json!({"error": error})), ..Self::whole(400, "", error) }
     }
 
-    /// As it stands in an item.
+    /// The error in the form that an item of a bulk has.
     pub(super) fn item(&self) -> Value {
         json!({"type": self.kind, "reason": self.reason})
     }

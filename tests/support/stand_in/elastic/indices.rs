@@ -1,4 +1,4 @@
-//! Indices, data streams and templates, and the journal that brings them back.
+//! Indices, data streams and templates, restored from the journal after a kill.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::super::journal::Journal;
 use super::error::Error;
 
-/// One change.
+/// One change; the unit of the journal.
 #[derive(Deserialize, Serialize)]
 pub(super) enum Change {
     Template {
         name: String,
         body: Value,
     },
-    /// With the template that its name had then.
+    /// `template`: the one that matched the name when the index was created.
     Index {
         name: String,
         template: Value,
@@ -63,15 +63,15 @@ pub(super) struct Index {
 
 pub(super) struct Document {
     pub(super) source: String,
-    /// Its `@timestamp` in milliseconds.
+    /// The `@timestamp` of the document in milliseconds since 1970.
     pub(super) millis: Option<i64>,
     pub(super) sequence: u64,
-    /// Whether a refresh has shown it to searches.
+    /// Whether a refresh has made it visible to searches.
     pub(super) visible: bool,
 }
 
 pub(super) struct Stream {
-    /// The last one is written to.
+    /// Backing indices, oldest first. Writes go to the last one.
     pub(super) indices: Vec<String>,
     pub(super) template: Value,
 }
@@ -81,7 +81,7 @@ pub(super) struct Indices {
     pub(super) all: BTreeMap<String, Index>,
     pub(super) streams: BTreeMap<String, Stream>,
     pub(super) templates: BTreeMap<String, Value>,
-    /// Rights by id and secret.
+    /// Role descriptors of API keys, by id and secret.
     pub(super) keys: BTreeMap<(String, String), Value>,
 }
 
@@ -98,7 +98,7 @@ impl Indices {
         opened
     }
 
-    /// Does these, on the disk first.
+    /// Makes these changes, after writing them to the journal.
     pub(super) fn change(&mut self, changes: Vec<Change>) {
         if !changes.is_empty() {
             self.journal.write(&changes);
@@ -146,7 +146,7 @@ impl Indices {
         self.all.insert(index, Index { template, ..Index::default() });
     }
 
-    /// The template in force for a name.
+    /// The template that applies to a name: of those that match, the one with the highest priority.
     pub(super) fn template(&self, name: &str) -> Option<&Value> {
         let fits = |template: &&Value| {
             let patterns = template["index_patterns"].as_array().into_iter().flatten();
@@ -156,14 +156,15 @@ impl Indices {
         self.templates.values().filter(fits).max_by_key(priority)
     }
 
-    /// The indices behind names and patterns, with commas between them. A name that nothing has is an error; a pattern need find none.
+    /// Resolves a comma-separated list of names and patterns to indices. A name that matches nothing is an error unless
+    /// `lenient` (`ignore_unavailable`); a pattern may match nothing.
     pub(super) fn resolve(&self, target: &str, lenient: bool) -> Result<Vec<&str>, Error> {
         let mut found = BTreeSet::new();
         for name in target.split(',') {
             let before = found.len();
             let streams = self.streams.iter().filter(|(stream, _)| matches(name, stream));
             found.extend(streams.flat_map(|(_, stream)| stream.indices.iter().map(String::as_str)));
-            // What is hidden is found by its whole name.
+            // A hidden index, whose name begins with a dot, matches only its full name.
             let plain = |index: &&String| {
                 matches(name, index) && (!index.starts_with('.') || *index == name)
             };
@@ -189,7 +190,7 @@ impl Index {
     }
 }
 
-/// Whether a name fits a pattern with stars.
+/// Whether a name matches a pattern with `*` wildcards.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

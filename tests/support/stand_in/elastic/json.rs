@@ -1,5 +1,5 @@
-//! Whether the server's parser takes a document, and single fields of it, without building a tree: depth and size are what
-//! hostile bodies play with.
+//! Checks whether the server's JSON parser would accept a document, and extracts single fields. It builds no tree,
+//! because hostile bodies play with depth and size.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 const DEPTH: usize = 1000;
 const DIGITS: usize = 1000;
 
-/// Why the parser refuses it. What is no JSON at all is left to serde, which says it better.
+/// Returns the document as text, or the reason for which the server's parser refuses it: depth, long numbers, duplicate
+/// fields. Malformed JSON is left to serde, whose errors are clearer.
 pub(super) fn check(bytes: &[u8]) -> Result<&str, String> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Err("failed to parse: Invalid UTF-8 middle byte".to_owned());
@@ -63,7 +64,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<&str, String> {
     }
 }
 
-/// The length of the string that begins here, with its quotes.
+/// The length in bytes of the string that begins here, including its quotes.
 fn string(bytes: &[u8]) -> usize {
     let mut at = 1;
     while let Some(byte) = bytes.get(at) {
@@ -76,12 +77,12 @@ fn string(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// The members of an object; none of anything else.
+/// The members of an object; empty for any other value.
 pub(super) fn members(value: &str) -> BTreeMap<String, &RawValue> {
     serde_json::from_str(value).unwrap_or_default()
 }
 
-/// What stands at a path of names with dots between them; of a list, each of its parts.
+/// The values at a dotted path; in a list, those of each element.
 pub(super) fn at<'a>(value: &'a str, path: &str) -> Vec<&'a str> {
     if value.starts_with('[') {
         let list: Vec<&RawValue> = serde_json::from_str(value).unwrap_or_default();
@@ -101,7 +102,7 @@ pub(super) fn at<'a>(value: &'a str, path: &str) -> Vec<&'a str> {
         .map_or(Vec::new(), |value| at(value.get(), rest))
 }
 
-/// A scalar as text.
+/// A string, number or boolean as text; `None` for null, objects and lists.
 pub(super) fn scalar(value: &str) -> Option<String> {
     match value.as_bytes().first()? {
         b'"' => serde_json::from_str(value).ok(),

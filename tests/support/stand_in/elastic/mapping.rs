@@ -1,14 +1,14 @@
-//! What the fields of an index are, from its template, and whether a document fits them.
+//! Field types of an index, from its template, and whether the fields of a document match them.
 
 use serde_json::Value;
 
 use super::error::Error;
 use super::json::{members, scalar};
 
-/// Bytes of a term that Lucene takes.
+/// Longest term that Lucene accepts, in bytes.
 const TERM: usize = 32_766;
 
-/// The type of a field; `None`: it is not mapped.
+/// The type of a field; `None` if the field is not mapped.
 pub(super) fn kind<'a>(mappings: &'a Value, path: &str) -> Option<&'a str> {
     let mut at = mappings;
     for name in path.split('.') {
@@ -17,12 +17,12 @@ pub(super) fn kind<'a>(mappings: &'a Value, path: &str) -> Option<&'a str> {
     Some(at.get("type").and_then(Value::as_str).unwrap_or("object"))
 }
 
-/// What the index knows beyond its template: dynamic mapping, as far as it decides what can be searched.
+/// Whether the index maps new fields dynamically (dynamic mapping). This decides which fields can be searched.
 pub(super) fn is_dynamic(mappings: &Value) -> bool {
     mappings.get("dynamic").is_none_or(|dynamic| *dynamic == true || *dynamic == "true")
 }
 
-/// Whether the fields of a document are what they have to be.
+/// Fails unless the fields of a document match their mapped types. `malformed`: `index.mapping.ignore_malformed`.
 pub(super) fn check(
     mappings: &Value,
     malformed: bool,

@@ -1,5 +1,6 @@
 //! Elasticsearch 8.19.21 as a sender and its look-ups see it: data streams and their backing indices, where an id is
-//! unique in one index only. `bulk.rs` takes, `search.rs` answers, `admin.rs` has the rest, `security.rs` the credentials.
+//! unique within one index only. `bulk.rs` ingests, `search.rs` answers queries, `security.rs` checks credentials,
+//! `admin.rs` has the rest.
 
 mod admin;
 mod bulk;
@@ -24,18 +25,18 @@ use error::Error;
 use indices::Indices;
 use security::Caller;
 
-/// Password of the user `elastic` where security is on.
+/// Password of the user `elastic` if security is on.
 pub(crate) const PASSWORD: &str = "only-for-tests";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Settings {
-    /// Asks for credentials.
+    /// Whether requests need credentials.
     pub(crate) secure: bool,
-    /// `http.max_content_length`, of what is unzipped too.
+    /// `http.max_content_length` in bytes; it applies to the decompressed body too.
     pub(crate) max_content_length: usize,
     /// `action.auto_create_index`
     pub(crate) auto_create: bool,
-    /// How many bulk requests find its write queue full for every other item.
+    /// How many bulk requests are throttled: the write queue is full for every other item.
     pub(crate) busy: usize,
 }
 
@@ -45,11 +46,11 @@ impl Default for Settings {
     }
 }
 
-/// How one bulk request is turned away.
+/// How one bulk request is throttled.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Busy {
-    /// Every other item.
+    /// Every other item is refused.
     Shard,
     Coordinating,
     Pressure,
@@ -58,7 +59,7 @@ enum Busy {
 pub(crate) struct Elastic {
     settings: Settings,
     indices: Indices,
-    /// For the bulk requests to come.
+    /// For the next bulk requests, one each.
     busy: VecDeque<Busy>,
 }
 
@@ -109,7 +110,7 @@ impl Service for Elastic {
             return Answer::empty(413);
         }
         let mut answer = self.route(request).unwrap_or_else(Error::answer);
-        // Missing where the whole request is turned away for its credentials.
+        // The header is missing if the whole request is refused for its credentials.
         if !matches!(answer.status, 401 | 403) {
             answer.headers.push(("x-elastic-product", "Elasticsearch".to_owned()));
         }
@@ -117,7 +118,7 @@ impl Service for Elastic {
     }
 }
 
-/// Content types that the server does not take, before it looks at anything else.
+/// Refuses unsupported content types, before anything else is checked.
 fn check_types(request: &Request) -> Result<(), Error> {
     let Some(kind) = request.header("content-type").filter(|_| !request.body.is_empty()) else {
         return Ok(());

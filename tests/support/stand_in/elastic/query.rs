@@ -1,11 +1,11 @@
-//! Queries, as far as the agent and its tests ask them: which documents one finds.
+//! Queries, as far as the agent and its tests send them: which documents match.
 
 use serde_json::Value;
 
 use super::indices::Document;
 use super::json::{at, scalar};
 
-/// Whether the query finds a document; `None` where it is none that is understood here.
+/// Whether a document matches the query; `None` if the stand-in does not understand the query.
 pub(super) fn finds(query: &Value, id: &str, document: &Document) -> Option<bool> {
     let (kind, what) = query.as_object()?.iter().next()?;
     let field = || what.as_object()?.iter().next();

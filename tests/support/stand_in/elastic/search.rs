@@ -19,7 +19,7 @@ use super::security::{Caller, READ};
 
 const WINDOW: usize = 10_000;
 
-/// A scroll, whose name holds all there is to it.
+/// The state of a scroll. The scroll id is this state, encoded, so the server stores nothing.
 #[derive(Deserialize, Serialize)]
 struct Scroll {
     target: String,
@@ -44,7 +44,7 @@ fn asked(request: &Request) -> Result<Value, Error> {
     serde_json::from_slice(&request.body).map_err(unparsable)
 }
 
-/// What a search finds, in the order of its indices.
+/// The hits of a search, in the order of their indices.
 fn found<'a>(
     store: &'a Elastic,
     target: &str,
@@ -75,7 +75,8 @@ fn found<'a>(
     Ok(hits)
 }
 
-/// The documents among which a query finds its own: of ids, only those under them, whatever else the index holds.
+/// The documents that a query is tested against. For a query by ids these are only the documents with those ids,
+/// however many others the index holds.
 fn candidates<'a>(index: &'a Index, query: &Value) -> Vec<(&'a String, &'a Document)> {
     let visible = |(_, document): &(&String, &Document)| document.visible;
     match query["ids"]["values"].as_array() {
@@ -144,7 +145,7 @@ fn page(
     if body["track_total_hits"] != false {
         hits["total"] = json!({"value": total, "relation": "eq"});
     }
-    // By hand: what stands in a document is handed out byte for byte.
+    // Assembled by hand, so that the source of each document is returned byte for byte.
     let mut text = json!({"took": 1, "timed_out": false, "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0}, "hits": hits});
     if scroll {
         let next = Scroll { target: target.to_owned(), body, from: from + size };
@@ -168,7 +169,7 @@ fn shown(hit: &Hit<'_>, source: &Value, sorted: bool) -> String {
     }
 }
 
-/// The part of a document that is asked for.
+/// The part of a document that `_source` asks for; `None` for none.
 fn filtered(source: &str, wanted: &Value) -> Option<String> {
     let names = |value: &Value| -> Vec<String> {
         let list = value.as_array().into_iter().flatten();
@@ -244,7 +245,7 @@ pub(super) fn count(
     ))
 }
 
-/// Everything that is stored can be found from now on.
+/// Refresh: makes everything that is stored visible to searches.
 pub(super) fn show(store: &mut Elastic) {
     let all = store.indices.all.values_mut().flat_map(|index| index.documents.values_mut());
     all.for_each(|document| document.visible = true);

@@ -1,4 +1,5 @@
-//! Who asks, and what that one may do: the user `elastic` everything, an API key what its role descriptors say.
+//! Authentication and authorisation: the user `elastic` may do everything, an API key may do what its role descriptors
+//! allow.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,18 +10,18 @@ use super::error::Error;
 use super::indices::{Change, Indices, matches};
 use super::{Elastic, PASSWORD};
 
-/// Any of these lets documents be created.
+/// Each of these privileges allows a caller to create documents.
 pub(super) const WRITE: &[&str] = &["create_doc", "create", "index", "write", "all"];
 pub(super) const READ: &[&str] = &["read", "all"];
 
-/// The rights of one request.
+/// The sender of a request and its privileges.
 pub(super) struct Caller {
-    /// `None`: all of them.
+    /// Role descriptors; `None`: may do everything.
     rights: Option<Value>,
     name: String,
 }
 
-/// Who it is; 401 where that is nobody.
+/// Authenticates a request; 401 without valid credentials.
 pub(super) fn caller(indices: &Indices, request: &Request) -> Result<Caller, Error> {
     let (method, uri) = (&request.method, &request.path);
     let Some(header) = request.header("authorization") else {
@@ -55,12 +56,12 @@ pub(super) fn caller(indices: &Indices, request: &Request) -> Result<Caller, Err
 }
 
 impl Caller {
-    /// One who may do everything.
+    /// A caller who may do everything.
     pub(super) fn all() -> Self {
         Self { rights: None, name: "user [elastic]".to_owned() }
     }
 
-    /// The privileges on an index, each with the pattern that gives it.
+    /// The index privileges, as pairs of index pattern and privilege.
     fn on_indices(&self) -> Vec<(&str, &str)> {
         let roles =
             self.rights.iter().filter_map(Value::as_object).flat_map(|roles| roles.values());
@@ -88,7 +89,7 @@ impl Caller {
                 .any(|(name, privilege)| matches(name, index) && privileges.contains(privilege))
     }
 
-    /// 403 unless one of these is given on the index.
+    /// 403 unless the caller has one of these privileges on the index.
     pub(super) fn may(&self, index: &str, privileges: &[&str], action: &str) -> Result<(), Error> {
         if self.has(index, privileges) {
             return Ok(());
@@ -96,7 +97,7 @@ impl Caller {
         Err(self.unauthorized(action, &format!(" on indices [{index}]"), "index", privileges))
     }
 
-    /// The whole request is turned away where no index at all may be written to.
+    /// 403 for the whole request if the caller may not write to any index.
     pub(super) fn may_write_at_all(&self) -> Result<(), Error> {
         let any = || self.on_indices().iter().any(|(_, privilege)| WRITE.contains(privilege));
         if self.rights.is_none() || any() {
@@ -110,7 +111,7 @@ impl Caller {
         ))
     }
 
-    /// 403 unless one of these is given on the cluster.
+    /// 403 unless the caller has one of these cluster privileges.
     pub(super) fn may_in_cluster(&self, privileges: &[&str], action: &str) -> Result<(), Error> {
         let roles =
             self.rights.iter().filter_map(Value::as_object).flat_map(|roles| roles.values());
@@ -155,7 +156,7 @@ pub(super) fn has_privileges(caller: &Caller, request: &Request) -> Answer {
     )
 }
 
-/// The privileges that include one.
+/// The privileges that include this one.
 fn implying(privilege: &str) -> Vec<&str> {
     match privilege {
         "create_doc" => WRITE.to_vec(),

@@ -1,4 +1,4 @@
-//! What was recorded of Elasticsearch 8.19.21, row by row, and that the stand-in answers so.
+//! The recorded answers of Elasticsearch 8.19.21, row by row, and the tests that the stand-in gives the same answers.
 
 use std::io::Write as _;
 
@@ -24,7 +24,7 @@ struct Bench {
 type Said = (u16, Vec<(&'static str, String)>, Value);
 
 impl Bench {
-    /// With a data stream, and an index `plain` whose field `n` is a number, `k` a keyword and `o` an object.
+    /// Creates a data stream, and an index `plain` whose field `n` is a number, `k` a keyword and `o` an object.
     fn new(settings: Settings) -> Self {
         let dir = TempDir::new().unwrap();
         let mut bench = Self { elastic: Elastic::open(settings, dir.path()), _dir: dir };
@@ -65,7 +65,7 @@ impl Bench {
         (status, headers, serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    /// What is said of each document of one bulk.
+    /// The result of each document of one bulk.
     fn items(&mut self, body: &str) -> Vec<(u16, String, String)> {
         let (status, _, answer) = self.ask("POST", "/_bulk", &[NDJSON], body);
         assert_eq!(status, 200, "{answer}");
@@ -253,9 +253,9 @@ fn what_is_no_bulk_is_refused_whole() {
         bench.ask("POST", "/_bulk", &[("content-type", vendor), ("accept", vendor_json)], &good).0,
         200
     );
-    // The header is passed over, the bytes are read as they are.
+    // The server ignores this header and reads the bytes as they are.
     assert_eq!(bench.ask("POST", "/_bulk", &[NDJSON, ("content-encoding", "zstd")], &good).0, 200);
-    // Measured unzipped too.
+    // The limit applies to the decompressed body too.
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(" ".repeat(6000).as_bytes()).unwrap();
     let zipped = gzip.finish().unwrap();

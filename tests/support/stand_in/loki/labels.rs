@@ -1,20 +1,21 @@
-//! The labels of a stream and the selectors that find it, as far as tests write them.
+//! Stream labels and stream selectors (as in `LogQL`), as far as tests use them.
 
 use std::collections::BTreeMap;
 
 use regex::Regex;
 
-/// By name, as Loki sorts them.
+/// Sorted by name, as in Loki.
 pub(super) type Labels = BTreeMap<String, String>;
 
-/// One comparison of a selector or, with `=`, one label of a stream.
+/// One matcher of a selector or, with `=`, one label of a stream.
 struct Term {
     name: String,
     comparison: String,
     value: String,
 }
 
-/// The labels as text, whether one name stands twice, and why they are none.
+/// Parses stream labels. Also returns a label name that occurs twice, if there is one. `Err` says why the text does not
+/// parse.
 pub(super) fn parse(text: &str) -> Result<(Labels, Option<String>), String> {
     let mut labels = Labels::new();
     let mut twice = None;
@@ -26,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<(Labels, Option<String>), String> {
     Ok((labels, twice))
 }
 
-/// A selector.
+/// A stream selector.
 pub(super) struct Selector(Vec<Matcher>);
 
 struct Matcher {
@@ -49,7 +50,7 @@ impl Selector {
         terms(text)?.into_iter().map(matcher).collect::<Result<_, String>>().map(Self)
     }
 
-    /// A label that is not there is an empty one.
+    /// Whether the selector matches these labels. A missing label counts as an empty one.
     pub(super) fn finds(&self, labels: &Labels) -> bool {
         self.0.iter().all(|matcher| {
             let value = labels.get(&matcher.name).map_or("", String::as_str);
@@ -82,7 +83,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Without blanks before it.
+    /// The rest of the text, after skipping blanks.
     fn rest(&mut self) -> &str {
         let rest = &self.text[self.at..];
         let trimmed = rest.trim_start();
@@ -131,7 +132,7 @@ impl Reader<'_> {
         Ok(known.to_owned())
     }
 
-    /// In double quotes, escaped as in Go, or in backquotes as it stands.
+    /// A string in double quotes, escaped as in Go, or in backquotes without escapes.
     fn quoted(&mut self) -> Result<String, String> {
         if self.skip('`') {
             let end = self.text[self.at..].find('`').ok_or_else(|| self.unexpected())?;

@@ -1,4 +1,5 @@
-//! The settings that decide what Loki takes and shows, as it comes or as a test turns them.
+//! Loki's settings: the limits that decide what it accepts and shows. Defaults as Loki has them, or as a test sets
+//! them.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -17,18 +18,19 @@ pub(crate) struct Settings {
     pub(crate) max_line_size: usize,
     pub(crate) ingestion_rate_mb: f64,
     pub(crate) ingestion_burst_size_mb: f64,
-    /// In bytes a second.
+    /// In bytes per second.
     pub(crate) per_stream_rate_limit: f64,
     pub(crate) per_stream_rate_limit_burst: f64,
     pub(crate) max_streams: usize,
-    /// A busy stream is kept in several parts, and service and level are found out.
+    /// Stream sharding and level discovery: Loki splits a busy stream into several shards, and detects service and
+    /// level.
     pub(crate) shard_streams: bool,
-    /// Nanoseconds after which a query sees only what was flushed; 0: it sees all.
+    /// In nanoseconds. A query sees entries older than this only if they were flushed; 0: it sees all.
     pub(crate) query_ingesters_within: i64,
 }
 
 impl Default for Settings {
-    /// Loki as it comes.
+    /// Loki's defaults.
     fn default() -> Self {
         Self {
             auth_enabled: false,
@@ -46,7 +48,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// For recorded logs: true dates however old, lines of megabytes, no throttling.
+    /// For recorded logs: accepts old timestamps and lines of megabytes, without rate limit.
     pub(crate) fn raised() -> Self {
         Self {
             reject_old_samples: false,
@@ -64,14 +66,14 @@ impl Settings {
         Bucket::new(self.ingestion_rate_mb * MB, self.ingestion_burst_size_mb * MB)
     }
 
-    /// Of a stream that is split, each part has the whole.
+    /// The rate limit of a stream. Each shard of a sharded stream has the whole limit.
     pub(super) fn stream_rate(&self) -> Bucket {
         let parts = if self.shard_streams { 2.0 } else { 1.0 };
         let burst = self.per_stream_rate_limit_burst * parts;
         Bucket::new(self.per_stream_rate_limit * parts, burst)
     }
 
-    /// What `GET /config` shows, as far as somebody asks for it.
+    /// The answer of `GET /config`, as far as anyone reads it.
     pub(super) fn config(&self) -> String {
         let within = self.query_ingesters_within / SECOND;
         let mut text =
@@ -89,7 +91,7 @@ impl Settings {
         text
     }
 
-    /// What `GET /config/tenant/v1/limits` shows.
+    /// The answer of `GET /config/tenant/v1/limits`.
     pub(super) fn limits(&self) -> String {
         format!(
             "reject_old_samples: {}\nreject_old_samples_max_age: 1w\ncreation_grace_period: 10m\n\
@@ -110,7 +112,7 @@ impl Settings {
     }
 }
 
-/// Bytes that may still come.
+/// A token bucket for a rate limit, in bytes.
 pub(super) struct Bucket {
     pub(super) rate: f64,
     burst: f64,
@@ -123,7 +125,7 @@ impl Bucket {
         Self { rate, burst, tokens: burst, at: Instant::now() }
     }
 
-    /// Takes all of it or nothing.
+    /// Takes tokens for all of the bytes, or none.
     pub(super) fn takes(&mut self, bytes: usize) -> bool {
         let now = Instant::now();
         let come = (now - self.at).as_secs_f64() * self.rate;

@@ -1,4 +1,5 @@
-//! Loki 3.7.8 as a sender and its look-ups see it. `push.rs` takes, `query.rs` answers, `limits.rs` has the settings.
+//! Loki 3.7.8 as a sender and its look-ups see it. `push.rs` ingests, `query.rs` answers queries, `limits.rs` has the
+//! settings.
 
 mod labels;
 mod limits;
@@ -24,7 +25,7 @@ impl Loki {
         Self { settings, store: Store::open(&dir.join("loki.journal")) }
     }
 
-    /// Whose request it is, or the answer that turns it away.
+    /// The tenant of a request (`X-Scope-OrgID`), or the error answer if it is missing or invalid.
     fn tenant(&self, request: &Request) -> Result<String, Answer> {
         if !self.settings.auth_enabled {
             return Ok("fake".to_owned());

@@ -1,4 +1,5 @@
-//! What Loki takes of a push, and what it says: the distributor's checks first, then those of the ingester.
+//! The push endpoint: what Loki accepts and what it answers. The checks of the distributor come first, then those of
+//! the ingester.
 
 use jiff::Timestamp;
 use prost::Message as _;
@@ -10,7 +11,7 @@ use super::limits::{HOUR, SECOND, Settings};
 use super::store::{Entry, Store, Taken, shown};
 use super::wire;
 
-/// Decoded bytes above which the distributor cannot hand a push on.
+/// Largest decoded push, in bytes, that the distributor can pass on over gRPC.
 const GRPC: usize = 4 << 20;
 const WEEK: i64 = 7 * 24 * HOUR;
 const GRACE: i64 = 600 * SECOND;
@@ -34,7 +35,7 @@ fn decoded(request: &Request) -> Result<(wire::Push, usize), Answer> {
     Ok((push, plain.len()))
 }
 
-/// A stream whose entries passed the distributor.
+/// A stream and those of its entries that passed the distributor's checks.
 struct Valid<'a> {
     labels: Labels,
     entries: Vec<&'a wire::Entry>,
@@ -86,7 +87,7 @@ fn take(loki: &mut Loki, tenant: &str, push: &wire::Push, size: usize) -> Answer
     }
     let mut last = None;
     for stream in valid {
-        // The ingester tells of the last stream only: an error before it is lost behind it.
+        // The ingester reports only the error of the last stream; errors of earlier streams are lost.
         last = ingest(&mut loki.store, tenant, stream, &loki.settings).err();
     }
     let last = last.map(|(status, why)| refuse(status, why));
@@ -151,7 +152,7 @@ fn check_entry(entry: &wire::Entry, stream: &str, settings: &Settings) -> Result
     Ok(())
 }
 
-/// Why the tenant may not send so much now; nothing of the push is stored then.
+/// The error if the tenant exceeds its rate limit; nothing of the push is stored then.
 fn throttled(loki: &mut Loki, tenant: &str, valid: &[Valid<'_>]) -> Option<String> {
     let entries = || valid.iter().flat_map(|stream| &stream.entries);
     let bytes = entries().map(|entry| entry.bytes()).sum();
@@ -166,7 +167,7 @@ fn throttled(loki: &mut Loki, tenant: &str, valid: &[Valid<'_>]) -> Option<Strin
     })
 }
 
-/// Stores what it takes of one stream; the answer if that is not all.
+/// Stores the entries of one stream that the ingester accepts; `Err` with status and message if it refused any.
 fn ingest(
     store: &mut Store,
     tenant: &str,
@@ -233,7 +234,7 @@ fn ignored_text(ignored: &[(i64, String)], tenant: &str, total: usize, name: &st
 }
 
 fn kept(entry: &wire::Entry) -> Entry {
-    // One U+FFFD for each broken byte.
+    // Each invalid byte becomes one U+FFFD.
     let mut line = String::new();
     for chunk in entry.line.utf8_chunks() {
         line.push_str(chunk.valid());

@@ -1,4 +1,4 @@
-//! Log queries and counts: repeats are hidden in the one and counted in the other, as far as they stand in one part of a stream.
+//! Log queries and counts. Within one shard of a stream, a log query deduplicates repeats and a count includes them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -12,18 +12,19 @@ use super::labels::{Labels, Selector};
 use super::limits::HOUR;
 use super::store::{Entry, Stream};
 
-/// Most entries of one answer.
+/// Largest number of entries in one answer.
 const ENTRIES: usize = 5000;
-/// The longest stretch of a question: 30 days and an hour.
+/// Longest time range of a query: 30 days and an hour, in nanoseconds.
 const LENGTH: i64 = 721 * HOUR;
-/// Bytes above which the querier cannot hand an answer on.
+/// Largest answer, in bytes, that the querier can pass on over gRPC.
 const GRPC: usize = 4 << 20;
 
 fn refuse(status: u16, text: impl Into<String>) -> Answer {
     Answer::text(status, text.into() + "\n")
 }
 
-/// Whether an entry can be seen: what is old and not flushed is looked for where it is not.
+/// Whether a query can see an entry: Loki looks for older entries in storage only, so those that were not flushed are
+/// invisible (`query_ingesters_within`).
 fn seen(loki: &Loki, entry: &Entry) -> bool {
     let within = loki.settings.query_ingesters_within;
     let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap();
@@ -87,7 +88,7 @@ pub(super) fn range(loki: &Loki, tenant: &str, request: &Request) -> Answer {
     answer
 }
 
-/// Metadata stand among the labels.
+/// The streams of an answer. Structured metadata is shown among the labels.
 fn streams(loki: &Loki, found: &[(&Stream, &Entry)]) -> Value {
     let mut streams: BTreeMap<Labels, Vec<Value>> = BTreeMap::new();
     for (stream, entry) in found {
@@ -105,7 +106,7 @@ fn streams(loki: &Loki, found: &[(&Stream, &Entry)]) -> Value {
     json!({"status": "success", "data": {"resultType": "streams", "result": result, "stats": {}}})
 }
 
-/// `sum(count_over_time(SELECTOR[Nh]))` at a time.
+/// `sum(count_over_time(SELECTOR[Nh]))` at a point in time.
 pub(super) fn instant(loki: &Loki, tenant: &str, request: &Request) -> Answer {
     let query = request.parameter("query").unwrap_or_default();
     let asked = || {
@@ -117,7 +118,7 @@ pub(super) fn instant(loki: &Loki, tenant: &str, request: &Request) -> Answer {
     let Some((selector, hours, end)) = asked() else {
         return refuse(400, "parse error at line 1, col 1: syntax error: unexpected IDENTIFIER");
     };
-    // The start of the stretch is left out, its end is in.
+    // The time range excludes its start and includes its end.
     let range = end - hours * HOUR + 1..end + 1;
     let streams = loki.store.of(tenant).filter(|stream| selector.finds(&stream.labels));
     let count: usize = streams.map(|stream| between(loki, stream, range.clone()).count()).sum();

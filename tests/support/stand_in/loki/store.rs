@@ -1,4 +1,4 @@
-//! The streams of all tenants, and the journal that brings them back.
+//! The streams of all tenants, restored from the journal after a kill.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use super::limits::{Bucket, Settings};
 
 pub(super) struct Stream {
     pub(super) labels: Labels,
-    /// In the order of time, then of arrival.
+    /// By timestamp in nanoseconds, then by order of arrival.
     pub(super) entries: BTreeMap<(i64, u64), Entry>,
     pub(super) newest: i64,
     pub(super) rate: Bucket,
@@ -24,14 +24,14 @@ pub(super) struct Entry {
     pub(super) ns: i64,
     pub(super) line: String,
     pub(super) metadata: Labels,
-    /// The part of the stream in which it stands: a repeat is known within one only.
+    /// The shard of the stream that holds the entry. Loki deduplicates repeats within one shard only.
     #[serde(default)]
     pub(super) shard: u64,
     #[serde(default)]
     pub(super) flushed: bool,
 }
 
-/// What one push brought to one stream.
+/// The entries that one push stored in one stream; the unit of the journal.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Taken {
     pub(super) tenant: String,
@@ -57,12 +57,12 @@ impl Store {
         store
     }
 
-    /// The rate of a tenant.
+    /// The rate limit of a tenant.
     pub(super) fn tenant(&mut self, tenant: &str, settings: &Settings) -> &mut Bucket {
         self.tenants.entry(tenant.to_owned()).or_insert_with(|| settings.rate())
     }
 
-    /// The stream, made if the limit allows another.
+    /// The stream, created if it is new; `None` if the tenant has `max_streams` already.
     pub(super) fn stream(
         &mut self,
         tenant: &str,
@@ -78,7 +78,7 @@ impl Store {
         Some(stream)
     }
 
-    /// Stores it, on the disk too.
+    /// Stores entries, after writing them to the journal.
     pub(super) fn take(&mut self, mut taken: Taken, settings: &Settings) {
         let key = (taken.tenant.clone(), taken.labels.clone());
         if let Some(stream) = self.streams.get_mut(&key) {
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// What is in memory is where every query looks.
+    /// Flush: moves everything from memory to storage, where queries look for entries of any age.
     pub(super) fn flush(&mut self) {
         let streams = self.streams.values_mut();
         streams
@@ -122,7 +122,7 @@ impl Stream {
     }
 }
 
-/// `{a="b", c="d"}`, as errors name a stream.
+/// `{a="b", c="d"}`, as error messages show a stream.
 pub(super) fn shown(labels: &Labels) -> String {
     let mut text = "{".to_owned();
     for (at, (name, value)) in labels.iter().enumerate() {

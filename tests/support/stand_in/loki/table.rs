@@ -1,4 +1,4 @@
-//! What was recorded of Loki 3.7.8, row by row, and that the stand-in answers so.
+//! The recorded answers of Loki 3.7.8, row by row, and the tests that the stand-in gives the same answers.
 
 use axum::http::{HeaderMap, Method};
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::limits::{HOUR, SECOND};
 use super::wire::{Entry, Pair, Push, Stream, Time};
 use super::{Loki, Settings};
 
-/// A Loki and what is asked of it.
+/// A Loki, with shorthands for requests to it.
 struct Bench {
     loki: Loki,
     _dir: TempDir,
@@ -43,7 +43,7 @@ impl Bench {
             body,
         };
         let Answer { status, headers, body } = self.loki.answer(&request);
-        // Never a `Retry-After`, and every error is text that ends its line.
+        // Loki never sends `Retry-After`, and every error is text that ends with a newline.
         assert!(headers.iter().all(|(name, _)| *name != "retry-after"));
         let text = String::from_utf8(body).unwrap();
         assert!(status < 400 || text.ends_with('\n'), "{status} {text}");
@@ -56,7 +56,7 @@ impl Bench {
         self.ask("POST", "/loki/api/v1/push", &[("content-type", "application/x-protobuf")], body)
     }
 
-    /// Lines that a log query shows, and those that are counted.
+    /// How many lines a log query shows, and how many a count finds.
     fn held(&mut self, selector: &str) -> (usize, usize) {
         let (start, end) = (now() - 700 * HOUR, now() + HOUR);
         let query = crate::support::http::escape(selector);
@@ -88,7 +88,7 @@ fn now() -> i64 {
     i64::try_from(Timestamp::now().as_nanosecond()).unwrap()
 }
 
-/// An entry that is so much older than now.
+/// An entry with a timestamp that lies `ago` nanoseconds in the past.
 fn entry(ago: i64, line: impl Into<Vec<u8>>) -> Entry {
     let at = now() - ago;
     let nanos = i32::try_from(at % SECOND).unwrap();
@@ -118,7 +118,7 @@ fn labels(count: usize) -> String {
     format!("{{{}}}", all.join(", "))
 }
 
-/// Each beside a good line in another stream that stands before it.
+/// Each bad entry is pushed after a good one in another stream.
 #[test]
 fn a_push_that_is_refused_in_part_says_why_and_keeps_the_rest() {
     let long = |name: &str| format!("{{a=\"b\", {name}}}");
@@ -166,7 +166,7 @@ fn what_is_far_behind_its_stream_is_refused_by_the_entry_and_what_is_half_an_hou
     assert_eq!(bench.held("{app=\"a\"}"), (3, 3));
 }
 
-/// The ingester tells of the last stream only.
+/// The ingester reports only the error of the last stream.
 #[test]
 fn a_push_of_several_streams_can_lose_lines_behind_a_204() {
     for (last, status) in [("good", 204), ("bad", 400)] {

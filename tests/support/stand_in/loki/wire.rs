@@ -1,4 +1,4 @@
-//! A push as protobuf, written down here once more, independently of the code under test.
+//! The protobuf messages of a Loki push, defined again here, independently of the code under test.
 
 use prost::Message;
 
@@ -20,7 +20,7 @@ pub(crate) struct Stream {
 pub(crate) struct Entry {
     #[prost(message, optional, tag = "1")]
     pub(crate) time: Option<Time>,
-    /// Bytes: a line that is not UTF-8 is taken.
+    /// Bytes, because a line need not be UTF-8.
     #[prost(bytes = "vec", tag = "2")]
     pub(crate) line: Vec<u8>,
     #[prost(message, repeated, tag = "3")]
@@ -49,7 +49,7 @@ impl Entry {
         self.time.as_ref().map_or(0, |time| time.seconds * 1_000_000_000 + i64::from(time.nanos))
     }
 
-    /// As it counts towards a rate.
+    /// Its size in bytes, as the rate limit counts it.
     pub(crate) fn bytes(&self) -> usize {
         let metadata = self.metadata.iter().map(|pair| pair.name.len() + pair.value.len());
         self.line.len() + metadata.sum::<usize>()
