@@ -10,8 +10,8 @@ use crate::fake::{Fake, audit_id};
 use crate::node::Node;
 use crate::script::POISON;
 
-/// Fails if an output lost or duplicated an event, if Loki's refused event is not exactly one dead letter, or if files are
-/// left over. `what` names the case in the message.
+/// Fails if an output lost or duplicated an event, if the event that Loki refused is not exactly one dead letter, or if
+/// files are left over. `what` names the case in the message.
 pub(crate) fn check(node: &Node, what: &str) {
     let mut wrong = Vec::new();
     let all: Vec<String> = node.log.events.iter().map(usize::to_string).collect();
@@ -141,8 +141,8 @@ pub(crate) fn passed(pair: &Value) -> u64 {
     generations.values().map(|progress| progress["offset"].as_u64().unwrap()).sum()
 }
 
-/// Fails unless, after a clean shutdown, every cursor is at the end of the log and nothing is in doubt. After a crash, up
-/// to 64 MiB that an earlier process had reserved may still be in doubt.
+/// Fails unless, after a clean shutdown, every cursor is at the end of the log and nothing is in doubt. After a crash,
+/// up to 64 MiB that an earlier process had reserved may still be in doubt.
 fn checkpoint_is_sane(node: &Node) -> Result<(), String> {
     let state = checkpoint(node).ok_or("no checkpoint that can be read")?;
     for pair in state["pairs"].as_array().unwrap() {

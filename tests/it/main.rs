@@ -10,10 +10,10 @@
 //! - Delivery and gaps: `delivery.rs` (rotation, kills), `backups.rs`, `absence.rs` (agent down), `holding.rs` (systemd
 //!   keeps deleted backups).
 //! - Limits and failures: `full_disk.rs`, `memory.rs`, `descriptors.rs`, `checkpoint.rs`, `state.rs`.
-//! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (modes of files, the log stays
+//! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
-//! - The project itself: `docs.rs` (documents against the program), `promises.rs` (a test for each guarantee), `tidy.rs`
-//!   (sources against the house rules).
+//! - The project itself: `docs.rs` (documents against the program), `promises.rs` (a test for each guarantee),
+//!   `tidy.rs` (sources against the house rules).
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
