@@ -1,12 +1,13 @@
 //! Latency of liveness probes while clients hold idle connections, and what these connections cost delivery:
 //! `cargo bench --bench probes`.
 //!
-//! The attacker holds 1,000 connections from the address that the probes come from, and 50 from each of 20 other addresses.
-//! It sends nothing, and reconnects as soon as the agent closes a connection. Other attackers send half a request on each
-//! connection, or hold 8,000 connections from the one address.
+//! The attacker holds 1,000 connections from the address that the probes come from, and 50 from each of 20 other
+//! addresses. It sends nothing, and reconnects as soon as the agent closes a connection. Other attackers send half a
+//! request on each connection, or hold 8,000 connections from the one address.
 //!
-//! Delivery is measured in pairs of runs, one without and one with the attacker, since machines are shared. The attacker
-//! and the server that takes the events compete for the same processors. The benchmark never fails for being slow.
+//! Delivery is measured in pairs of runs, one without and one with the attacker, since machines are shared. The
+//! attacker and the server that takes the events compete for the same processors. The benchmark never fails for being
+//! slow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::fs::{self, File};

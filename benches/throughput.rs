@@ -1,11 +1,11 @@
-//! Throughput benchmark: how many MB of log the agent delivers per second of CPU time, and its peak memory (`cargo bench`).
+//! Throughput benchmark: MB of log that the agent delivers per second of CPU time, and its peak memory (`cargo bench`).
 //!
-//! The log is the recorded one, repeated with fresh audit ids and times until it has some 200 MB. The real binary delivers
-//! it, as plain text and as gzip backups, to a file and to a small server in this process that accepts everything. It runs
-//! once without any transform and once with the default transform. The floor to compare with is the cost of reading alone.
+//! The log is the recorded one, repeated with fresh audit ids and times until it has some 200 MB. The real binary
+//! delivers it to a file and to a small server in this process that accepts everything: from a plain file, from gzip
+//! backups, and with the default transform. The floor to compare with is the cost of reading alone.
 //!
-//! The cost of redaction is a ratio of runs that follow each other directly, since machines are shared. Only the agent's
-//! own CPU time counts, not the server's. The benchmark never fails for being slow.
+//! The cost of redaction is a ratio of runs that follow each other directly, since machines are shared. Only the
+//! agent's own CPU time counts, not the server's. The benchmark never fails for being slow.
 //!
 //! `AUDITRAIL_BENCH_MB=1000 cargo bench` takes a longer log.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]

@@ -131,8 +131,8 @@ fn rest(number: impl Fn() -> u64) -> u64 {
     })
 }
 
-/// While the checkpoint cannot be written, an output that cannot be truncated gets no more bytes than the checkpoint has
-/// reserved.
+/// While the checkpoint cannot be written, an output that cannot be truncated gets no more bytes than the checkpoint
+/// has reserved.
 #[test]
 fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_written_again() {
     let (mut stage, server) = (Stage::new(), sink::start());
@@ -256,8 +256,8 @@ fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered()
     stage.check(&out);
 }
 
-/// Hard links (pins) keep three backups that the API server deleted, and the disk of the log gets full. The agent removes
-/// the oldest links and reports the lost bytes as gaps, exactly.
+/// Hard links (pins) keep three backups that the API server deleted, and the disk of the log gets full. The agent
+/// removes the oldest links and reports exactly the lost bytes as gaps.
 #[test]
 fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_is_told() {
     let mut stage = Stage::new();

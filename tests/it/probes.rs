@@ -120,7 +120,7 @@ fn every_probe_is_answered_while_one_client_holds_hundreds_of_silent_slow_and_un
     assert!(said.lines().count() < 30, "a flood fills the log:\n{said}");
 }
 
-/// With few file descriptors the agent can hold few connections, and `accept` fails with EMFILE.
+/// With few file descriptors the agent can hold few connections, and `accept` may fail with EMFILE.
 #[test]
 fn a_flood_is_survived_where_descriptors_are_few_and_events_arrive_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
