@@ -1,5 +1,5 @@
-//! The checkpoint is written at most once a second, since its fsync may delay etcd on the same disk, and not at all when
-//! idle.
+//! The checkpoint is written at most once a second, since its fsync may delay etcd on the same disk, and not at all
+//! when idle.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -22,7 +22,7 @@ fn writes(path: &Path, time: Duration, mut work: impl FnMut()) -> usize {
     while start.elapsed() < time {
         work();
         thread::sleep(Duration::from_millis(5));
-        // There is no file for a moment while the agent replaces it.
+        // Between the two renames of a save there is no `checkpoint.json`.
         let now = identity();
         if now.is_some() && now != last {
             writes += 1;

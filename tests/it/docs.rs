@@ -47,8 +47,8 @@ fn every_configuration_that_ships_is_accepted() {
     }
 }
 
-/// If a line runs the program, directly or through Cargo, fails unless the subcommand and its flags exist. Returns whether
-/// it checked one.
+/// If a line runs the program, directly or through Cargo, fails unless the subcommand and its flags exist. Returns
+/// whether it checked one.
 fn check_command(place: &str, line: &str) -> bool {
     let words: Vec<_> = line.split_whitespace().skip_while(|word| *word == "sudo").collect();
     let rest = match words.as_slice() {

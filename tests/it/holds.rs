@@ -1,5 +1,5 @@
-//! `holds list` and `holds prune`: the hard links of a removed state directory keep their files, and use disk space, until
-//! the operator removes them.
+//! `holds list` and `holds prune`: the hard links of a removed state directory keep their files, and use disk space,
+//! until the operator removes them.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Traces of the agent on its node: the modes of its files and directories, the unchanged log, and proxy variables of the
-//! environment, which it ignores.
+//! Traces of the agent on its node: the modes of its files and directories, the unchanged log, and the proxy variables
+//! of the environment, which it ignores.
 
 use std::collections::BTreeMap;
 use std::fs;
