@@ -131,8 +131,8 @@ fn two_seconds_without_an_agent_at_ten_rotations_a_second_are_a_gap_each_time() 
     agent.stop_done();
 }
 
-/// The log pauses for longer than the missing part lasts, so the times of events do not show the loss. Only the file's
-/// inode tells when the API server renamed it.
+/// The log pauses for longer than the missing part lasts, so the times of events do not show the loss. Only the change
+/// time (ctime) of the held file's inode tells when the API server deleted it.
 #[test]
 fn an_absence_shorter_than_the_log_s_own_pauses_is_a_gap_as_well() {
     let dir = TempDir::new().unwrap();

@@ -69,7 +69,7 @@ fn html(text: &str) -> String {
 const STATUSES: [u16; 9] = [200, 302, 400, 401, 403, 404, 429, 500, 503];
 
 /// A server that repeats each request in its answer, every time in the next of the [`ECHOES`]. With `takes_half` it
-/// stores a part of the documents of a bulk request and refuses every other request with 403.
+/// stores a part of the documents of a bulk request and refuses all other requests with 403.
 struct Repeater {
     url: String,
     next: Arc<AtomicUsize>,

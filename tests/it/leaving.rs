@@ -74,7 +74,7 @@ fn a_reload_counts_from_then_on_and_a_broken_policy_leaves_the_old_one_in_force(
     let lines = delivered(&place, 5);
     assert!(lines.iter().all(|line| level_of(line) == "Metadata" && !line.contains("xxxx")));
 
-    // A misspelt field (`user` for `users`), which the API server would accept.
+    // A misspelt field (`user` for `users`), which the API server would ignore.
     fs::write(&policy, format!("{POLICY}None\n  user: [\"alice\"]\n")).unwrap();
     running.signal(Signal::HUP);
     wait_metric(&place, "auditrail_config_last_reload_successful", 0);

@@ -1,4 +1,4 @@
-//! `/metrics` as Prometheus scrapes it: the text format (checked with promtool), OpenMetrics, and the counters of
+//! `/metrics` as Prometheus scrapes it: the text format (checked with promtool), `OpenMetrics`, and the counters of
 //! requests.
 // Counts in these tests are far below 2^52.
 #![allow(clippy::cast_precision_loss)]
