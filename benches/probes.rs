@@ -1,9 +1,13 @@
-//! How soon a probe is answered while clients hold idle connections, and what that costs delivery: `cargo bench --bench probes`.
+//! Latency of liveness probes while clients hold idle connections, and what these connections cost delivery:
+//! `cargo bench --bench probes`.
 //!
-//! The attacker holds 1,000 connections from the address that the probes come from, and 50 from each of 20 others. It sends
-//! nothing, and opens a connection anew as soon as it is closed. Another holds connections with half a request. Delivery
-//! is measured as pairs of runs, one without and one with the attacker, since machines are shared; the attacker and the
-//! server that takes the events compete for the same processors. Nothing can fail for being slow.
+//! The attacker holds 1,000 connections from the address that the probes come from, and 50 from each of 20 other
+//! addresses. It sends nothing, and reconnects as soon as the agent closes a connection. Other attackers send half a
+//! request on each connection, or hold 8,000 connections from the one address.
+//!
+//! Delivery is measured in pairs of runs, one without and one with the attacker, since machines are shared. The
+//! attacker and the server that takes the events compete for the same processors. The benchmark never fails for being
+//! slow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::fs::{self, File};
@@ -26,10 +30,10 @@ mod sink;
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/recorded/audit");
 const PROBES: usize = 400;
 const COMMANDS: usize = 40;
-/// Pairs of runs that a ratio is the median of.
+/// How many pairs of runs a ratio is the median of.
 const PAIRS: usize = 5;
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Ticks of a second in `/proc/PID/stat` (proc(5)).
+/// Ticks per second in `/proc/PID/stat` (proc(5)).
 const USER_HZ: f64 = 100.0;
 
 fn main() {
@@ -73,7 +77,7 @@ fn main() {
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for pair in 0..PAIRS {
         let run = |attacked: bool| deliver(dir.path(), &log, &server, events, attacked);
-        // Which of both is first alternates.
+        // The two runs take turns in being the first of the pair.
         let (calm, attacked) = if pair % 2 == 0 {
             let calm = run(false);
             (calm, run(true))
@@ -90,7 +94,7 @@ fn main() {
     }
 }
 
-/// How long each took, the shortest first; `None` for those that failed, at the end.
+/// Asks this many times. Returns the milliseconds of each request that succeeded, sorted, and how many failed.
 fn times(count: usize, mut ask: impl FnMut() -> bool) -> (Vec<f64>, usize) {
     let (mut took, mut failed) = (Vec::new(), 0);
     for _ in 0..count {
@@ -113,7 +117,7 @@ fn show(name: &str, (took, failed): &(Vec<f64>, usize), rate: f64, peak: f64) {
     println!("{name:46}{p50:>9.2}{p99:>9.2}{max:>9.2}{failed:>9}{rate:>14.0}{peak:>10.1}");
 }
 
-/// One request as the kubelet sends it, on a connection of its own.
+/// Sends one probe as the kubelet does, on a new connection.
 fn get(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let patience = Duration::from_secs(5);
@@ -125,7 +129,8 @@ fn get(port: u16) -> bool {
         && answer.starts_with("HTTP/1.1 200 ")
 }
 
-/// How many connections are held, from 127.0.0.1 and from so many addresses behind it, and what each sends.
+/// The connections that an attacker holds: `own` from 127.0.0.1, and `each` from each of `others` further addresses of
+/// 127.0.0.0/8. Each connection begins with `sent`.
 #[derive(Clone, Copy)]
 struct Attack {
     own: usize,
@@ -136,7 +141,7 @@ struct Attack {
 
 struct Attacker {
     made: Arc<AtomicU64>,
-    /// Dropped, it ends.
+    /// The attack ends when this is dropped.
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -163,7 +168,7 @@ impl Attacker {
     }
 }
 
-/// Holds one connection for ever. Never returns.
+/// Holds one connection and reconnects when it is closed. Never returns.
 async fn hold(from: Ipv4Addr, port: u16, sent: &'static [u8], made: Arc<AtomicU64>) {
     loop {
         let socket = TcpSocket::new_v4().unwrap();
@@ -217,7 +222,7 @@ impl Agent {
         agent
     }
 
-    /// As the kubelet runs it.
+    /// Runs `auditrail probe live`, as an exec probe of the kubelet does. Returns whether it succeeded.
     fn probe(&self) -> bool {
         Command::new(env!("CARGO_BIN_EXE_auditrail"))
             .args(["probe", "live", "--timeout", "5s", "--state"])
@@ -232,17 +237,17 @@ impl Agent {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap()
     }
 
-    /// `VmHWM` in MiB.
+    /// Peak memory: `VmHWM` in MiB.
     fn peak(&self) -> f64 {
         let status = self.proc("status");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
     }
 
-    /// User and system time.
+    /// CPU time, user and system, in seconds.
     fn cpu(&self) -> f64 {
         let stat = self.proc("stat");
-        // The second field is a name in brackets that can hold anything.
+        // The name in brackets, field 2, can hold any character.
         let after = stat.rsplit(')').next().unwrap().split_whitespace();
         after.skip(11).take(2).map(|text| text.parse::<f64>().unwrap()).sum::<f64>() / USER_HZ
     }
@@ -255,7 +260,7 @@ impl Drop for Agent {
     }
 }
 
-/// Seconds until everything had arrived, and CPU seconds of the agent.
+/// Delivers the log. Returns the seconds until all events had arrived, and the CPU seconds of the agent.
 fn deliver(dir: &Path, log: &Path, server: &sink::Sink, events: u64, attacked: bool) -> (f64, f64) {
     let live = dir.join("live.log");
     File::create(&live).unwrap();
@@ -276,7 +281,7 @@ fn deliver(dir: &Path, log: &Path, server: &sink::Sink, events: u64, attacked: b
     took
 }
 
-/// The recorded log, repeated.
+/// Writes the backups of the recorded log, repeated to at least this many bytes. Returns path and number of events.
 fn write_log(dir: &Path, wanted: usize) -> (PathBuf, u64) {
     let mut paths: Vec<_> =
         fs::read_dir(RECORDED).unwrap().map(|entry| entry.unwrap().path()).collect();

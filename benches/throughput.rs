@@ -1,9 +1,11 @@
-//! How much log the agent delivers in a second of CPU time, and with how much memory: `cargo bench`.
+//! Throughput benchmark: MB of log that the agent delivers per second of CPU time, and its peak memory (`cargo bench`).
 //!
-//! The recorded log, repeated with fresh audit ids and dates until it has some 200 MB, is delivered by the real binary to a
-//! tiny server in this process that takes everything, to a file, and from gzip backups, as it is and with the defaults.
-//! Beside these stands the floor: what reading costs alone. What redaction costs is a ratio of runs one after the other, since
-//! machines are shared. Only the agent's own CPU time counts, not the server's. Nothing can fail for being slow.
+//! The log is the recorded one, repeated with fresh audit ids and times until it has some 200 MB. The real binary
+//! delivers it to a file and to a small server in this process that accepts everything: from a plain file, from gzip
+//! backups, and with the default transform. The floor to compare with is the cost of reading alone.
+//!
+//! The cost of redaction is a ratio of runs that follow each other directly, since machines are shared. Only the
+//! agent's own CPU time counts, not the server's. The benchmark never fails for being slow.
 //!
 //! `AUDITRAIL_BENCH_MB=1000 cargo bench` takes a longer log.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -22,18 +24,18 @@ use flate2::write::GzEncoder;
 mod sink;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/recorded/audit");
-/// Decompressed bytes of a backup, as `--audit-log-maxsize=100` makes them.
+/// Decompressed bytes of a backup, as the API server's `--audit-log-maxsize=100` makes them.
 const BACKUP: usize = 100_000_000;
-/// Ticks of a second in `/proc/PID/stat`: 100 for programs, whatever the kernel's own clock does (proc(5)).
+/// Ticks per second in `/proc/PID/stat`: 100 for programs, whatever the kernel's own tick rate is (proc(5)).
 const USER_HZ: f64 = 100.0;
-/// What changes nothing.
+/// A transform that delivers every event as the API server wrote it.
 const AS_IT_IS: &str =
     "[transform]\nredact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";
 const DEFAULTS: &str = "";
 const NOT_REDACTED: &str = "[transform]\nredact = \"off\"\n";
-/// Pairs of runs that a ratio is the median of.
+/// How many pairs of runs a ratio is the median of.
 const PAIRS: usize = 5;
-/// A case that has not ended by then is given up.
+/// Time-out of a run; the benchmark panics after it.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() {
@@ -73,7 +75,8 @@ fn main() {
     }
 }
 
-/// The outputs that are no files: how long a file becomes tells nothing once lines are changed.
+/// The outputs other than the file. Once a transform changes lines, the length of the file does not tell when all have
+/// arrived.
 fn stores(dir: &Path) -> impl Iterator<Item = (&'static str, Output)> {
     outputs(dir).into_iter().filter(|(_, output)| !output.is_file())
 }
@@ -86,15 +89,15 @@ fn row(name: &str, cost: &Cost, bytes: usize, floor: &Cost) {
     println!("{name:46}{:>8.2}{speed:>12.0}{share:>12.1} %{peak:>10}", cost.cpu);
 }
 
-/// What a case took.
+/// The cost of a run.
 struct Cost {
     /// Seconds of user and system time.
     cpu: f64,
-    /// `VmHWM` in MiB.
+    /// Peak memory: `VmHWM` in MiB.
     peak: Option<f64>,
 }
 
-/// The same events as one plain file and as backups that end in an empty live file.
+/// The same events twice: as one plain live file, and as gzip backups beside an empty live file.
 struct Log {
     plain: PathBuf,
     gzip: PathBuf,
@@ -131,7 +134,7 @@ impl Log {
     }
 }
 
-/// A backup in the making.
+/// A gzip backup that is being written.
 struct Backup {
     number: u32,
     bytes: usize,
@@ -165,7 +168,7 @@ impl Backup {
 fn recorded() -> Vec<Vec<u8>> {
     let mut paths: Vec<_> =
         fs::read_dir(RECORDED).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // The live file's name sorts after those of its backups.
+    // The live file's name sorts after the names of its backups.
     paths.sort();
     let mut bytes = Vec::new();
     for path in paths {
@@ -179,7 +182,7 @@ fn recorded() -> Vec<Vec<u8>> {
     bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
-/// The event as another round of the same traffic would have written it: a minute later, under another audit id.
+/// The event as a later round of the same traffic would have it: one minute later per round, with another audit id.
 fn fresh(line: &[u8], round: u32) -> Vec<u8> {
     let mut line = line.to_vec();
     let id = b"\"auditID\":\"";
@@ -188,7 +191,7 @@ fn fresh(line: &[u8], round: u32) -> Vec<u8> {
     }
     for stamp in [&b"\"requestReceivedTimestamp\":\""[..], b"\"stageTimestamp\":\""] {
         if let Some(at) = memchr::memmem::rfind(&line, stamp) {
-            // 2026-11-21T07:30:32.986633Z: hour and minute count the rounds.
+            // In 2026-11-21T07:30:32.986633Z the hour and the minute count the rounds.
             let clock = format!("{:02}:{:02}", round / 60 % 24, round % 60);
             line[at + stamp.len() + 11..][..5].copy_from_slice(clock.as_bytes());
         }
@@ -196,7 +199,7 @@ fn fresh(line: &[u8], round: u32) -> Vec<u8> {
     line
 }
 
-/// An output of the configuration, and how to see that everything has arrived.
+/// A configured output, and a count of what it has received: events, or bytes for a file.
 struct Output {
     table: String,
     arrived: Box<dyn Fn() -> u64>,
@@ -234,14 +237,14 @@ fn outputs(dir: &Path) -> [(&'static str, Output); 3] {
             "a file",
             Output {
                 table: table("file", format!("path = \"{}\"", file.display())),
-                // Counting its lines would cost the machine more than writing them: its length says as much.
+                // Bytes, since counting the lines would cost the machine more than writing them.
                 arrived: Box::new(move || fs::metadata(&file).map_or(0, |meta| meta.len())),
             },
         ),
     ]
 }
 
-/// Runs the agent until everything has arrived.
+/// Runs the agent until the output has received everything, and returns the agent's cost.
 fn deliver(dir: &Path, log: &Path, output: &Output, transform: &str, events: u64) -> Cost {
     let state = dir.join("state");
     let _ = fs::remove_dir_all(&state);
@@ -279,7 +282,7 @@ fn bytes_of(dir: &Path) -> u64 {
     fs::metadata(dir.join("plain/audit.log")).unwrap().len()
 }
 
-/// User and system time, and peak memory, of a running process.
+/// CPU time (user and system) and peak memory of a running process.
 fn cost_of(child: &Child) -> Cost {
     let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
     let status = read("status");
@@ -288,7 +291,7 @@ fn cost_of(child: &Child) -> Cost {
     Cost { cpu: cpu_seconds(&read("stat")), peak: Some(kib / 1024.0) }
 }
 
-/// Fields 14 and 15 of `/proc/PID/stat`, in seconds. The second field is a name in brackets that can hold anything.
+/// CPU time: fields 14 and 15 of `/proc/PID/stat`, in seconds. The name in brackets, field 2, can hold any character.
 fn cpu_seconds(stat: &str) -> f64 {
     let after = stat.rsplit(')').next().unwrap();
     let ticks: f64 =
@@ -296,11 +299,11 @@ fn cpu_seconds(stat: &str) -> f64 {
     ticks / USER_HZ
 }
 
-/// What `cat` would cost: read to the end through one buffer, and nothing else.
+/// The floor: the cost of reading the log to its end through one buffer, as `cat` would.
 fn reading_alone(log: &Log) -> Cost {
     let own = || cpu_seconds(&fs::read_to_string("/proc/self/stat").unwrap());
     let before = own();
-    // A tick is 10 ms: enough rounds to see some.
+    // A tick is 10 ms, so read the log often enough to measure some.
     let rounds = 10_u32;
     for _ in 0..rounds {
         let mut file = File::open(&log.plain).unwrap();

@@ -1,4 +1,5 @@
-//! A server that takes everything: a push as Loki does, a bulk request as Elasticsearch does. It counts events and keeps none.
+//! A fake back end for benchmarks and tests. It accepts every push as Loki does and every bulk request as Elasticsearch
+//! does, and counts the events without storing them.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use flate2::read::MultiGzDecoder;
 
-/// A server that runs as long as the process does.
+/// A server that runs until the process ends.
 #[derive(Clone)]
 pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
@@ -38,7 +39,7 @@ impl Sink {
     }
 }
 
-/// Starts it on a loopback port of the kernel's choice.
+/// Starts the server on a free loopback port.
 pub(crate) fn start() -> Sink {
     let counts = Arc::<Counts>::default();
     let router = Router::new()
@@ -68,7 +69,7 @@ async fn push(State(counts): State<Arc<Counts>>, body: Bytes) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Entries of a push: `PushRequest { streams = 1 }`, `Stream { labels = 1, entries = 2 }`.
+/// Counts the entries of a push in protobuf: `PushRequest { streams = 1 }`, `Stream { labels = 1, entries = 2 }`.
 fn entries(body: &[u8]) -> u64 {
     let streams = fields(body).filter(|(number, _)| *number == 1);
     streams
@@ -76,7 +77,7 @@ fn entries(body: &[u8]) -> u64 {
         .sum()
 }
 
-/// The fields of a message that has none but of variable length.
+/// Number and content of the fields of a protobuf message whose fields are all length-delimited.
 fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     std::iter::from_fn(move || {
         let tag = varint(&mut message)?;
@@ -100,7 +101,7 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Every document is created: an action, a document and an item of the answer each.
+/// Answers that every document was created. A document takes two lines, action and source, and one item of the answer.
 async fn bulk(
     State(counts): State<Arc<Counts>>,
     headers: HeaderMap,

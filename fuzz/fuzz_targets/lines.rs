@@ -1,4 +1,4 @@
-//! See `auditrail::fuzzing::lines`.
+//! Fuzz target for a line of the log. See `auditrail::fuzzing::lines`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| auditrail::fuzzing::lines(data));

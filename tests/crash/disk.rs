@@ -1,4 +1,5 @@
-//! A disk on which the noted steps of an agent are done again, and what a power cut leaves of it.
+//! Simulates a disk in memory: repeats the noted steps of an agent (write, fsync, rename) and tells which files a power
+//! cut after them would leave.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,29 +11,29 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-/// What a power cut does to what was not synced.
+/// How much a power cut loses of content and names without an fsync.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Loss {
-    /// Nothing: as a kill.
+    /// Nothing is lost, as after SIGKILL.
     None,
-    /// Content and names are as they were synced.
+    /// Content and names without an fsync are lost.
     All,
-    /// Names are kept, content is as it was synced.
+    /// Names are kept; content without an fsync is lost.
     Content,
-    /// Likewise, and what was not synced reads as zeros.
+    /// Names are kept; content appended since the last fsync reads as zeros.
     Zeros,
-    /// Likewise, and half of what was not synced is there.
+    /// Names are kept, and the first half of the content appended since the last fsync.
     Half,
-    /// Names are as they were synced, content is kept.
+    /// Names without an fsync of their directory are lost; content is kept.
     Names,
 }
 
-/// Files by number, directories by path: what a process sees, and what is durable.
+/// The simulated disk. It holds the state that a process sees (`now`) and the durable state (`synced`).
 #[derive(Default)]
 pub(crate) struct Disk {
     files: Vec<Content>,
     directories: BTreeMap<PathBuf, Names>,
-    /// Which file an open one is, by the number that its process gave it.
+    /// Index in `files` of each open file, by the number that its process gave it.
     open: BTreeMap<u64, usize>,
 }
 
@@ -52,13 +53,13 @@ struct Names {
 enum Entry {
     File(usize),
     Directory,
-    /// A name that is nothing after a restart.
+    /// A socket: after a restart only an empty file of that name is left.
     Socket,
 }
 
 const HOLD: &str = "/.auditrail-hold";
 
-/// Files with their content, by path; directories have none.
+/// Content of each file by path; `None` for a directory.
 pub(crate) type Image = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
 impl Disk {
@@ -68,9 +69,9 @@ impl Disk {
         Self { directories, ..Self::default() }
     }
 
-    /// Does one noted step.
+    /// Repeats one noted step.
     pub(crate) fn step(&mut self, note: &Value) {
-        // Links to the log are names of the server's files, and these stay as they are.
+        // Hard links in the hold directory name files of the API server, which this disk does not simulate.
         let is_hold = |value: &Value| value.as_str().is_some_and(|path| path.contains(HOLD));
         if note.as_array().unwrap().iter().skip(2).any(is_hold) {
             return;
@@ -92,7 +93,7 @@ impl Disk {
                 file.synced.clone_from(&file.now);
             }
             "names" => {
-                // Directories of others are none of ours.
+                // The agent also syncs directories that it did not create; they are not on this disk.
                 if let Some(names) = self.directories.get_mut(&path(2)) {
                     names.synced.clone_from(&names.now);
                 }
@@ -155,7 +156,7 @@ impl Disk {
         names.remove(&name).unwrap_or_else(|| panic!("nothing at {}", path.display()))
     }
 
-    /// What is left below a directory, by paths relative to it. `loss` says it for each of the directories in it.
+    /// The files left below a directory, by path relative to it. `loss` tells what each path loses.
     pub(crate) fn after_cut(&self, root: &Path, loss: &dyn Fn(&Path) -> Loss) -> Image {
         let mut image = Image::new();
         self.visit(root, root, loss, &mut image);
@@ -214,7 +215,8 @@ pub(crate) fn restore(image: &Image, root: &Path) {
     }
 }
 
-/// A checkpoint says when its file was made, and an image is a copy: on the disk that lost its power it was none.
+/// Removes the birth time from a checkpoint and signs it again. The agent compares that time with the file's own to
+/// recognise a copied checkpoint. A restored image is a copy, but stands for the original disk.
 fn in_place(content: &[u8], secret: &[u8]) -> Vec<u8> {
     let whole = || {
         let text = std::str::from_utf8(content).ok()?;
@@ -238,7 +240,7 @@ fn in_place(content: &[u8], secret: &[u8]) -> Vec<u8> {
     whole().unwrap_or_else(|| content.to_vec())
 }
 
-/// What `src/checkpoint/seal.rs` writes behind a body, with the secret that stands in `node.key`.
+/// The HMAC of a body, with its CRC-32, as `src/checkpoint/seal.rs` writes it. `secret` is the content of `node.key`.
 fn signed(secret: &[u8], parts: &[&[u8]]) -> Option<String> {
     let hash = |key: &[u8], parts: &[&[u8]]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();

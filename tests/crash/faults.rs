@@ -1,4 +1,4 @@
-//! The disk gives an error at every step and every read, once or for a while.
+//! Fault injection: the disk returns an error at each step and each read, once or several times in a row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::node::{Ended, Fault, Node};
 use crate::{in_parallel, sample, tally};
 
-/// Each error, and how the log says it.
+/// Each error, and its text in the agent's log.
 const ERRORS: &[(&str, &str)] = &[
     ("EIO", "Input/output error"),
     ("ENOSPC", "No space left on device"),
@@ -21,10 +21,10 @@ const ERRORS: &[(&str, &str)] = &[
     ("ESTALE", "Stale file handle"),
 ];
 
-/// So many in a row: a disk that is full, or away, for some time.
+/// How many operations in a row fail, as on a disk that is full or gone for some time.
 const A_WHILE: usize = 12;
 
-/// How many steps and how many reads a run takes.
+/// How many steps that change a file, and how many reads, a run without faults takes.
 fn counts() -> [usize; 2] {
     let mut node = Node::new();
     let nothing = Fault { is_read: false, at: 0, count: 0, with: "EIO" };
@@ -39,7 +39,7 @@ fn tape(node: &Node) -> Vec<Value> {
     tape.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What failed, for people: the last names of paths do.
+/// The operations that failed, for messages: each with the last name of its path.
 fn failed(node: &Node) -> Vec<String> {
     let name = |line: &Value| {
         let path = line[3].as_str().unwrap_or_default();
@@ -49,7 +49,8 @@ fn failed(node: &Node) -> Vec<String> {
     failed.map(|line| format!("{} {}", line[2].as_str().unwrap(), name(&line))).collect()
 }
 
-/// Plays the script with a fault, and once more without; answers what failed and whether the log says so.
+/// Runs the script with a fault, then once more without. Returns the operations that failed, whether the log names the
+/// error, and how the first run ended.
 fn play(fault: Fault) -> (Vec<String>, bool, Ended) {
     let mut node = Node::new();
     let ended = node.run_failing(fault);
@@ -58,7 +59,7 @@ fn play(fault: Fault) -> (Vec<String>, bool, Ended) {
     let named = ERRORS.iter().find(|(name, _)| *name == fault.with).unwrap().1;
     assert!(!said.contains("panicked at"), "{fault:?}: {what:?}{}", node.explain());
     if ended == Ended::Failed {
-        // Whoever ends says why, as its last word.
+        // An agent that exits with an error must log the reason.
         let last = said.lines().last().unwrap_or_default();
         let is_clear = last.contains(named) || said.lines().any(|line| line.contains("ERROR"));
         assert!(is_clear, "{fault:?}: {what:?}{}", node.explain());
@@ -94,7 +95,7 @@ fn fail_everywhere(faults: &[Fault], of: [usize; 2]) {
     assert!(fell * 10 >= faults.len() * 8, "most have to fall");
 }
 
-/// For each step and each read: an error that is another for each, and each error for some.
+/// One fault for each step and each read. The errors take turns, beginning with number `shift`.
 fn each(of: [usize; 2], count: usize, errors: &[(&'static str, &str)], shift: usize) -> Vec<Fault> {
     let all = [false, true].into_iter().zip(of);
     let all = all.flat_map(|(is_read, points)| (1..=points).map(move |at| (is_read, at)));

@@ -1,4 +1,4 @@
-//! The process is killed at every point.
+//! SIGKILL before and after each step, and a second SIGKILL during the recovery.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,14 +10,14 @@ use serde_json::Value;
 use crate::node::{Ended, Node};
 use crate::{in_parallel, sample, tally};
 
-/// Points that a run without a kill passes.
+/// How many points a run without a kill passes.
 fn points() -> usize {
     let mut node = Node::new();
     assert_eq!(node.run(None), Ended::Well);
     tally::check(&node, "no kill");
     let notes = fs::read_to_string(node.path("notes")).unwrap();
     let last: Value = serde_json::from_str(notes.lines().last().unwrap()).unwrap();
-    // How many were passed before the last step, and the one after it.
+    // The last note holds the number of points before its step; one more point follows the step.
     usize::try_from(last[0].as_u64().unwrap()).unwrap() + 1
 }
 
@@ -32,7 +32,7 @@ fn a_kill_before_or_after_any_step_loses_and_doubles_nothing() {
         if node.run(Some(*point)) == Ended::Killed {
             killed.fetch_add(1, Ordering::Relaxed);
             at.lock().unwrap().insert(*point);
-            // The server does not wait for anybody.
+            // The API server keeps writing and rotating while no agent runs.
             node.steps_while_down([0, 1, usize::MAX][point % 3]);
             assert_eq!(node.run(None), Ended::Well);
         }
@@ -51,7 +51,7 @@ fn a_second_kill_while_it_recovers_from_the_first_loses_and_doubles_nothing() {
     let points = points();
     let pairs: Vec<(usize, usize)> = (1..=points)
         .step_by(points / 15)
-        // What follows a start, and a few further on.
+        // Points soon after the start, and some later ones.
         .flat_map(|first| [3, 9, 14, 21, 30, 45, 70].map(|second| (first, second + first % 7)))
         .collect();
     let (count, pairs) = (pairs.len(), sample(pairs, 25));

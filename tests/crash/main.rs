@@ -1,17 +1,21 @@
-//! The process is killed before and after each of its steps, and the power is cut after each: nothing is lost, nothing
-//! doubled, nothing left behind.
+//! Crash tests: SIGKILL before and after each step, a power cut after each step, and disk errors (fault injection). No
+//! event is lost or duplicated, and no file is left behind.
 //!
-//! A short run (`script.rs`) with rotations, compression, a damaged backup and a refused event delivers to Loki,
-//! Elasticsearch and a file. `kills.rs` ends the real binary at point after point of it. `power.rs` rebuilds, from the notes
-//! that a debug build takes, what a power cut would leave of its files (`disk.rs`), and starts on that. `node.rs` drives
-//! the binary through the script, which goes on as the agent's progress allows, and across its end; `tally.rs` counts.
-//! `faults.rs` lets the disk fail at step after step, and at read after read, with each error that it may give.
+//! - `script.rs`: a short run with rotations, compression, a damaged backup and a refused event. It delivers to Loki,
+//!   Elasticsearch and a file.
+//! - `node.rs` runs the real binary through the script, and again after a crash. The script waits for the agent's
+//!   progress.
+//! - `tally.rs` counts the events, gaps and dead letters after a clean shutdown.
+//! - `kills.rs` kills the binary at one point after another.
+//! - `power.rs` rebuilds the files that a power cut would leave (`disk.rs`) from the notes that a debug build writes of
+//!   every write, fsync and rename, and starts the binary on them.
+//! - `faults.rs` makes one step or one read after another fail, with each error that a disk can return.
 //!
-//! A sample of the points is tried by default; `AUDITRAIL_EVERY_POINT=1` tries all.
-// The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
+//! The tests try a sample of the points; `AUDITRAIL_EVERY_POINT=1` tries all.
+// clippy.toml allows these in test functions; the helpers that only tests call need the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-// The back ends with a memory, which the tests under the code have too.
+// The fake back ends that store events; unit tests in `src` use the same ones.
 #[allow(dead_code)]
 #[path = "../../src/cli/run/tests/fake.rs"]
 mod fake;
@@ -30,7 +34,7 @@ mod power;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Tries each case on one of some threads: most of a case is waiting.
+/// Runs the cases on 16 threads, since each case mostly waits. Panics as soon as a case fails.
 fn in_parallel<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -45,7 +49,7 @@ fn in_parallel<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
             .collect();
         for worker in workers {
             if let Err(panic) = worker.join() {
-                // The other cases have not to be waited for.
+                // Do not start the remaining cases.
                 next.store(cases.len(), Ordering::Relaxed);
                 std::panic::resume_unwind(panic);
             }
@@ -53,7 +57,7 @@ fn in_parallel<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
     });
 }
 
-/// All cases, or about so many of them.
+/// A sample of about this many cases; all of them if `AUDITRAIL_EVERY_POINT` is set.
 fn sample<T>(cases: Vec<T>, about: usize) -> Vec<T> {
     if std::env::var_os("AUDITRAIL_EVERY_POINT").is_some() {
         return cases;

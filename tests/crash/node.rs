@@ -1,4 +1,4 @@
-//! The real binary in a directory of its own, with a log and three outputs.
+//! Runs the real binary in a directory of its own, with a log and three outputs, while the script goes on.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
@@ -15,43 +15,43 @@ use crate::fake::{Fake, Stored};
 use crate::script::{BEFORE, Log, POISON, SCRIPT, When};
 use crate::tally;
 
-/// Longest wait for anything.
+/// The longest time that a run of the agent may take.
 const LIMIT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// A machine with its log, and the back ends.
+/// A machine with its log, the agent's files and the fake back ends.
 pub(crate) struct Node {
     pub(crate) dir: TempDir,
     pub(crate) log: Log,
     pub(crate) loki: Fake,
     pub(crate) elasticsearch: Fake,
-    /// How many lines of notes there were when each step of the script was taken.
+    /// For each step of the script taken so far: how many lines of notes the agent had written before it.
     pub(crate) steps: Vec<usize>,
-    /// Whether a process ended before its time.
+    /// Whether an agent was killed, ended with an error or lost its power.
     pub(crate) cut: bool,
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Ended {
-    /// At the point it was to end at.
+    /// By SIGKILL, at the requested point.
     Killed,
-    /// By itself, after SIGTERM, with everything delivered and acknowledged.
+    /// Clean shutdown: exit code 0 after SIGTERM, with everything delivered and acknowledged.
     Well,
-    /// By itself, with an error.
+    /// With an error, or by SIGTERM after it asked for a restart.
     Failed,
 }
 
-/// Errors that the disk gives at some moment (`src/disk/faults.rs`).
+/// An injected disk fault (`src/disk/faults.rs`).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Fault {
-    /// Of reads, or of what changes a file.
+    /// Whether reads fail; otherwise steps that change a file.
     pub(crate) is_read: bool,
-    /// The first that fails, counted from 1; 0: none, the run is only taped.
+    /// The first read or step that fails, counted from 1. With 0 none fails, and the run is only recorded on the tape.
     pub(crate) at: usize,
-    /// How many in a row.
+    /// How many fail in a row.
     pub(crate) count: usize,
-    /// The error, as `errno.h` has it.
+    /// The error's name in `errno.h`.
     pub(crate) with: &'static str,
 }
 
@@ -60,7 +60,7 @@ impl Node {
         Self::at(tempfile::tempdir().unwrap(), BEFORE, Vec::new(), Vec::new())
     }
 
-    /// In this directory, with so many steps of the script taken, and what the back ends hold.
+    /// A node in this directory, after this many steps of the script. The back ends already hold these events.
     pub(crate) fn at(
         dir: TempDir,
         steps: usize,
@@ -86,7 +86,7 @@ impl Node {
 
     fn config(&self) -> String {
         let path = |name| self.path(name).display().to_string();
-        // A request that was sent is taken within the time-out, however busy this machine is.
+        // The time-out is long enough for the fakes to take a request on a busy machine.
         let http = "timeout = \"1500ms\"\nretry = { min = \"10ms\", max = \"40ms\" }\n\
                     batch = { max_events = 4, max_age = \"1ms\" }\nin_flight = 2";
         format!(
@@ -115,12 +115,12 @@ impl Node {
         self.path("state/deep")
     }
 
-    /// Lines of notes so far.
+    /// How many lines of notes the agent has written so far.
     pub(crate) fn notes(&self) -> usize {
         lines(&self.path("notes"))
     }
 
-    /// Runs the agent to the end of the script and ends it, or to this point of it, where it is killed.
+    /// Runs the agent to the end of the script and sends SIGTERM; or kills it at this point.
     pub(crate) fn run(&mut self, end_at: Option<usize>) -> Ended {
         let end_at = end_at.map(|point| point.to_string());
         self.run_with(
@@ -128,7 +128,7 @@ impl Node {
         )
     }
 
-    /// Runs the agent to the end of the script, with the disk failing at one moment.
+    /// Runs the agent to the end of the script with this disk fault.
     pub(crate) fn run_failing(&mut self, fault: Fault) -> Ended {
         let at = if fault.is_read { "AUDITRAIL_FAIL_READ_AT" } else { "AUDITRAIL_FAIL_AT" };
         let mut environment = vec![
@@ -147,7 +147,7 @@ impl Node {
         let (killed, failing) = (is("AUDITRAIL_END_AT"), is("AUDITRAIL_FAULTS"));
         let mut agent = self.start(environment);
         if self.log.next().is_none() {
-            // Something to wait for, so that it has time to do wrong.
+            // One more event to wait for, so that the agent runs long enough to make a mistake.
             self.step();
         }
         let (start, mut told, mut asked) = (Instant::now(), false, false);
@@ -158,7 +158,7 @@ impl Node {
                         self.cut = true;
                         return Ended::Killed;
                     }
-                    // A panic has another code.
+                    // A panic has another exit code.
                     (None, Some(code @ 0..=2)) if asked || (failing && code > 0) => {
                         self.cut = true;
                         return Ended::Failed;
@@ -174,7 +174,7 @@ impl Node {
                     kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
                     told = true;
                 }
-                // After a sync that failed nobody but the next process knows what is in a file.
+                // After a failed fsync a running agent cannot know what is on the disk, so it asks for a restart.
                 _ if failing && !asked && self.asks_for_restart() => {
                     kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
                     asked = true;
@@ -199,13 +199,13 @@ impl Node {
         Agent(command.spawn().unwrap())
     }
 
-    /// Takes a step of the script.
+    /// Takes the next step of the script.
     pub(crate) fn step(&mut self) {
         self.steps.push(self.notes());
         self.log.step();
     }
 
-    /// Takes steps, up to so many, whatever they wait for.
+    /// Takes at most this many steps while no agent runs, without waiting for their conditions.
     pub(crate) fn steps_while_down(&mut self, most: usize) {
         for _ in 0..most.min(SCRIPT.len() - self.log.done.min(SCRIPT.len())) {
             self.step();
@@ -226,7 +226,7 @@ impl Node {
         }
     }
 
-    /// For failing tests: all that is known, and where it stays.
+    /// The message of a failing test: progress and the end of the agent's log. Keeps the directory and names it.
     pub(crate) fn explain(&self) -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -247,7 +247,7 @@ impl Node {
     }
 }
 
-/// The process. Dropped, it is killed.
+/// The agent's process; it is killed on drop.
 struct Agent(Child);
 
 impl Drop for Agent {

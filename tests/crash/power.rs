@@ -1,4 +1,4 @@
-//! The power is cut after every step: what was not synced is lost, and the back ends keep what they have.
+//! A power cut after each step: the node loses what it had not synced (fsync), the back ends keep what they stored.
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
@@ -14,7 +14,7 @@ use crate::fake::{Fake, Stored};
 use crate::node::{Ended, Node};
 use crate::{in_parallel, sample, tally};
 
-/// What each variant of a cut does to the state directory, and to the file output.
+/// For each kind of power cut: what the state directory loses, and what the file output loses.
 const CUTS: &[(Loss, Loss)] = &[
     (Loss::All, Loss::All),
     (Loss::Content, Loss::Content),
@@ -27,19 +27,19 @@ const CUTS: &[(Loss, Loss)] = &[
     (Loss::Names, Loss::Content),
 ];
 
-/// Steps of a recovery that matter: later ones are as those of a run without a kill.
+/// How many steps after a kill are cut; later steps are like those of a run without a kill.
 const RECOVERY: usize = 60;
 
-/// A run that was noted down.
+/// A run with the notes of all its steps.
 struct Recorded {
     node: Node,
     notes: Vec<Value>,
     root: PathBuf,
-    /// After which of the notes the power is cut.
+    /// The power is cut after each of these notes, counted from 1.
     cuts: Range<usize>,
 }
 
-/// A moment of one.
+/// One power cut in a recorded run, and the files that it leaves.
 struct Case<'a> {
     run: &'a Recorded,
     after: usize,
@@ -48,7 +48,7 @@ struct Case<'a> {
 }
 
 impl Recorded {
-    /// A run, killed at this point and resumed.
+    /// Records a run that is killed at this point, if any, and started again.
     fn new(kill: Option<usize>) -> Self {
         let (mut node, mut cuts) = (Node::new(), 1..usize::MAX);
         if node.run(kill) == Ended::Killed {
@@ -63,7 +63,7 @@ impl Recorded {
         Self { node, notes, root, cuts }
     }
 
-    /// What every variant leaves after each step.
+    /// The files that each kind of power cut leaves after each step.
     fn cases(&self) -> Vec<Case<'_>> {
         let mut disk = Disk::new(&self.root);
         let mut cases = Vec::new();
@@ -80,7 +80,7 @@ impl Recorded {
 }
 
 impl Case<'_> {
-    /// What a back end had by then.
+    /// The events that a back end had stored when the power was cut.
     fn held(&self, fake: &Fake) -> Vec<Stored> {
         let state = fake.state();
         let later = state.arrivals.iter().find(|(_, notes)| *notes > self.after);
@@ -91,7 +91,7 @@ impl Case<'_> {
         self.run.node.steps.iter().filter(|notes| **notes <= self.after).count()
     }
 
-    /// The same for cases of which one will do.
+    /// Equal for equivalent cases, so that only one of them is tested.
     fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let node = &self.run.node;

@@ -1,4 +1,4 @@
-//! What happens to the log, step by step, the same in every run: it grows, is rotated and compressed.
+//! A fixed script of what the API server does to its log: it writes events, rotates the log and compresses backups.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -8,27 +8,27 @@ use std::time::{Duration, SystemTime};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// What has to be before a step is taken.
+/// The condition for taking a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum When {
     Now,
-    /// The file output holds everything written so far.
+    /// The file output holds every event written so far.
     Archived,
-    /// Elasticsearch does.
+    /// Elasticsearch holds every event written so far.
     Indexed,
-    /// Every output has it, and the checkpoint says so.
+    /// The checkpoint says that every output has acknowledged every event written so far.
     Acknowledged,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
-    /// A backup whose end is missing, there before anything else.
+    /// Creates a truncated gzip backup, older than the log.
     Damaged,
-    /// Appends so many events.
+    /// Appends this many events.
     Write(usize),
     /// Appends an event that Loki refuses.
     Poison,
-    /// Renames the log to a stamp.
+    /// Renames the log to a name with a time stamp.
     Rotate,
     /// Compresses the oldest plain backup into a file beside it, as the rotation library does, and unlinks it.
     Compress,
@@ -43,7 +43,7 @@ pub(crate) const SCRIPT: &[(When, Act)] = &[
     (Now, Rotate),
     (Now, Compress),
     (Now, Write(5)),
-    // So far before the first start.
+    // The steps up to here are taken before the first start.
     (Acknowledged, Write(2)),
     (Now, Poison),
     (Now, Write(2)),
@@ -60,27 +60,27 @@ pub(crate) const SCRIPT: &[(When, Act)] = &[
     (Now, Write(3)),
 ];
 
-/// Steps that have been taken when the agent is first started.
+/// How many steps are taken before the agent is first started.
 pub(crate) const BEFORE: usize = 5;
-/// Events of the damaged backup that can still be read. The first events have these numbers.
+/// How many events of the damaged backup can still be read. They are the first events, numbered from 0.
 pub(crate) const SAVED: usize = 4;
 pub(crate) const POISON: &str = "a-body-that-loki-refuses";
 
-/// The log's directory, and how far the script has come in it.
+/// The log's directory, and the progress of the script.
 pub(crate) struct Log {
     dir: PathBuf,
     pub(crate) done: usize,
-    /// Numbers of the events written so far that can be read, in order.
+    /// Numbers of all readable events written so far, in order.
     pub(crate) events: Vec<usize>,
     pub(crate) poison: Option<usize>,
-    /// Bytes of these.
+    /// Decompressed bytes of these events.
     pub(crate) bytes: u64,
     backups: usize,
     plain: Vec<PathBuf>,
 }
 
 impl Log {
-    /// In a directory of this one, with so many steps taken.
+    /// Creates the log's directory below `root` and takes this many steps.
     pub(crate) fn new(root: &Path, steps: usize) -> Self {
         let dir = root.join("audit");
         fs::create_dir(&dir).unwrap();
@@ -101,14 +101,14 @@ impl Log {
         self.dir.join("audit.log")
     }
 
-    /// What the next step waits for; `None` at the end.
+    /// The condition for the next step; `None` at the end of the script.
     pub(crate) fn next(&self) -> Option<When> {
         SCRIPT.get(self.done).map(|(when, _)| *when)
     }
 
     /// Takes the next step.
     pub(crate) fn step(&mut self) {
-        // After its end, one more event at a time.
+        // After the end of the script, each step writes one event.
         let act = SCRIPT.get(self.done).map_or(Write(1), |(_, act)| *act);
         self.done += 1;
         match act {
@@ -154,14 +154,14 @@ impl Log {
         gz.push(".gz");
         let lines: Vec<_> = (0..SAVED).map(|number| event(number, "")).collect();
         let saved: usize = lines.iter().map(String::len).sum();
-        // Not compressed, so that a cut leaves just what stands before it.
+        // Stored without compression, so that the truncated file keeps exactly the events before the cut.
         let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
         encoder.write_all(lines.concat().as_bytes()).unwrap();
         encoder.write_all(event(SAVED, "lost").as_bytes()).unwrap();
         let whole = encoder.finish().unwrap();
-        // Ten bytes of gzip's header and five of the block's stand before them.
+        // A gzip header of 10 bytes and the header of a stored block, 5 bytes, come before the events.
         fs::write(&gz, &whole[..10 + 5 + saved]).unwrap();
-        // Nobody is still writing to it.
+        // An old modification time: nobody is still writing to this file.
         let long_ago = SystemTime::now() - Duration::from_hours(1);
         File::options().write(true).open(&gz).unwrap().set_modified(long_ago).unwrap();
         self.events.extend(0..SAVED);
@@ -169,7 +169,7 @@ impl Log {
     }
 }
 
-/// An event's line; some kilobytes, so that the file output is rotated now and then.
+/// The line of an event. It has some 6 KB, so that the file output is rotated now and then.
 fn event(number: usize, body: &str) -> String {
     let time = format!("2026-11-21T06:{:02}:{:02}.000000Z", number / 60, number % 60);
     let pad = "x".repeat(6000);

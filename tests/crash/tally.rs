@@ -1,4 +1,4 @@
-//! What the outputs hold and what the agent has left on disk, counted after a clean end.
+//! Counts, after a clean shutdown, the events, gaps and dead letters, and the files that the agent left on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,8 @@ use crate::fake::{Fake, audit_id};
 use crate::node::Node;
 use crate::script::POISON;
 
-/// Fails unless every event is in every output once, or set aside once, and nothing is left over. `what` says what was tried.
+/// Fails if an output lost or duplicated an event, if the event that Loki refused is not exactly one dead letter, or if
+/// files are left over. `what` names the case in the message.
 pub(crate) fn check(node: &Node, what: &str) {
     let mut wrong = Vec::new();
     let all: Vec<String> = node.log.events.iter().map(usize::to_string).collect();
@@ -50,34 +51,34 @@ fn times(ids: &[String]) -> BTreeMap<&String, usize> {
     times
 }
 
-/// The ids that arrived, and the gaps.
+/// The audit ids that a back end stored, and the gaps.
 fn events(fake: &Fake) -> (Vec<String>, Vec<String>) {
     apart(fake.state().stored.iter().map(|stored| stored.line.clone()))
 }
 
-/// Events by their ids, and the gaps as they stand there.
+/// Splits lines into the audit ids of events and the lines of gaps.
 fn apart(lines: impl Iterator<Item = String>) -> (Vec<String>, Vec<String>) {
     let (gaps, events): (Vec<_>, Vec<_>) =
         lines.partition(|line| line.contains("\"kind\":\"Gap\""));
     (events.iter().map(|line| audit_id(line)).collect(), gaps)
 }
 
-/// One backup of the script is damaged, and each output is told so once.
+/// One backup of the script is damaged, so each output must have exactly one gap for it.
 fn told_once(gaps: &[String]) -> bool {
     gaps.len() == 1 && gaps[0].contains("damaged_gzip")
 }
 
-/// The ids in the file output, the rotated files first.
+/// The audit ids and gaps in the file output and its rotated files.
 pub(crate) fn archived(node: &Node) -> (Vec<String>, Vec<String>) {
     let text = files(&node.path("archive"))
         .into_iter()
         .map(|name| fs::read_to_string(node.path("archive").join(name)).unwrap_or_default());
-    // A line that is being written is none yet.
+    // Ignore a torn last line: the agent is still writing it.
     let whole = |text: &str| text[..text.rfind('\n').map_or(0, |at| at + 1)].to_owned();
     apart(text.flat_map(|text| whole(&text).lines().map(str::to_owned).collect::<Vec<_>>()))
 }
 
-/// How often the refused event is set aside, whatever the form.
+/// How often the refused event is in the state directory, that is as a dead letter. Checkpoints do not count.
 fn dead_letters(state: &Path) -> usize {
     let others = |name: &&String| !name.starts_with("checkpoint");
     files(state)
@@ -87,7 +88,7 @@ fn dead_letters(state: &Path) -> usize {
         .sum()
 }
 
-/// Files that a clean end should not leave.
+/// Files that a clean shutdown should not leave.
 fn left_over(node: &Node) -> Vec<String> {
     let in_state = files(&node.state()).into_iter().filter(|name| {
         let kept = ["checkpoint.json", "checkpoint.json.previous", "lock", "node.key"];
@@ -97,7 +98,7 @@ fn left_over(node: &Node) -> Vec<String> {
         let number = name.strip_prefix("out.ndjson").and_then(|rest| rest.strip_prefix('.'));
         name != "out.ndjson" && number.is_none_or(|number| number.parse::<u64>().is_err())
     });
-    // The log is the server's: a live file and its backups.
+    // The log's directory may hold the live file, its backups and the hold directory only.
     let beside_log = files(&node.path("audit")).into_iter().filter(|name| {
         let stem = name.strip_suffix(".gz").unwrap_or(name);
         let is_held = name.starts_with(".auditrail-hold/");
@@ -106,7 +107,7 @@ fn left_over(node: &Node) -> Vec<String> {
     in_state.chain(in_archive).chain(beside_log).map(|name| format!("left over: {name}")).collect()
 }
 
-/// Paths of all that is no directory, in order.
+/// Relative paths of everything below `dir` that is not a directory, sorted.
 fn files(dir: &Path) -> Vec<String> {
     fn visit(dir: &Path, below: &str, found: &mut BTreeSet<String>) {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -123,7 +124,7 @@ fn files(dir: &Path) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// The last checkpoint, if it can be read.
+/// The last checkpoint; `None` if it is missing or its checksum is wrong.
 pub(crate) fn checkpoint(node: &Node) -> Option<Value> {
     let bytes = fs::read(node.state().join("checkpoint.json")).ok()?;
     let (frame, body) = bytes.split_at(memchr::memchr(b'\n', &bytes)?);
@@ -134,14 +135,14 @@ pub(crate) fn checkpoint(node: &Node) -> Option<Value> {
     (frame["crc32"] == *crc).then(|| serde_json::from_slice(body).unwrap())
 }
 
-/// Decompressed bytes that a pair has passed.
+/// Decompressed bytes that the cursor of a pair (input and output) has passed.
 pub(crate) fn passed(pair: &Value) -> u64 {
     let generations = pair["cursor"]["generations"].as_object().unwrap();
     generations.values().map(|progress| progress["offset"].as_u64().unwrap()).sum()
 }
 
-/// After a clean end every pair has passed everything. Nothing is in doubt, or the rest of what an earlier process had
-/// reserved.
+/// Fails unless, after a clean shutdown, every cursor is at the end of the log and nothing is in doubt. After a crash,
+/// up to 64 MiB that an earlier process had reserved may still be in doubt.
 fn checkpoint_is_sane(node: &Node) -> Result<(), String> {
     let state = checkpoint(node).ok_or("no checkpoint that can be read")?;
     for pair in state["pairs"].as_array().unwrap() {

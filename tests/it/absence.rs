@@ -1,4 +1,5 @@
-//! Short absences: what the server wrote and deleted while no agent ran is inside a gap, and the rest arrived once.
+//! Short downtimes of the agent: events that the API server wrote and deleted meanwhile are inside a gap, and all
+//! others arrive exactly once.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,7 +21,7 @@ use crate::support::{tables, wait_for};
 const BACKUPS: usize = 2;
 const FILE: Duration = Duration::from_millis(100);
 
-/// How long the second log pauses.
+/// How long the log of the second test pauses.
 const PAUSE: Duration = Duration::from_millis(2500);
 
 /// Renames the log as the API server does.
@@ -31,7 +32,8 @@ fn rotate(log: &Path) -> PathBuf {
     backup
 }
 
-/// Writes as the API server does: an event every few milliseconds, a new file when it is time, the oldest deleted.
+/// Writes as the API server does: an event every few milliseconds, a rotation after each [`FILE`], and it deletes the
+/// oldest backup.
 struct Writer {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Expected>>,
@@ -74,7 +76,8 @@ impl Writer {
     }
 }
 
-/// Waits until each event arrived once or is inside a gap. Answers how many did not arrive, and the gaps.
+/// Waits until each event has arrived or is inside a gap; fails on a duplicate. Returns how many events did not arrive,
+/// and the gaps.
 fn account(archive: &Path, all: &[Expected]) -> (usize, Vec<Value>) {
     wait_for("all to be there or inside a gap", Duration::from_secs(30), || {
         let (mut events, mut gaps) = (BTreeMap::<_, usize>::new(), Vec::new());
@@ -88,7 +91,7 @@ fn account(archive: &Path, all: &[Expected]) -> (usize, Vec<Value>) {
         }
         let often = events.iter().find(|(_, times)| **times > 1);
         assert_eq!(often, None, "an event that arrived more than once");
-        // An unbounded gap would explain everything.
+        // A gap without a beginning or an end would cover any lost event.
         let bounded = |gap: &Value| gap["from"].is_string() && gap["to"].is_string();
         assert!(gaps.iter().all(bounded), "{gaps:?}");
         let lost: Vec<_> = all.iter().filter(|one| !events.contains_key(&one.audit_id)).collect();
@@ -101,7 +104,7 @@ fn account(archive: &Path, all: &[Expected]) -> (usize, Vec<Value>) {
     })
 }
 
-/// The server rotates ten times a second and keeps two backups, so whatever it wrote a moment ago is gone.
+/// The API server rotates ten times a second and keeps two backups, so it deletes an event a moment after writing it.
 #[test]
 fn two_seconds_without_an_agent_at_ten_rotations_a_second_are_a_gap_each_time() {
     let dir = TempDir::new().unwrap();
@@ -113,7 +116,7 @@ fn two_seconds_without_an_agent_at_ten_rotations_a_second_are_a_gap_each_time() 
     let mut agent = Agent::start(dir.path(), &tables);
     let away = [2000, 1700, 2300, 2000];
     for (times, milliseconds) in away.into_iter().enumerate() {
-        // At another place in a file each time.
+        // The agent is killed at another offset in a file each time.
         thread::sleep(Duration::from_millis(1500 + 23 * times as u64));
         agent.kill();
         thread::sleep(Duration::from_millis(milliseconds));
@@ -128,7 +131,8 @@ fn two_seconds_without_an_agent_at_ten_rotations_a_second_are_a_gap_each_time() 
     agent.stop_done();
 }
 
-/// The log pauses for longer than the hole lasts, so that only the file's inode tells when the server took its name.
+/// The log pauses for longer than the missing part lasts, so the times of events do not show the loss. Only the change
+/// time (ctime) of the held file's inode tells when the API server deleted it.
 #[test]
 fn an_absence_shorter_than_the_log_s_own_pauses_is_a_gap_as_well() {
     let dir = TempDir::new().unwrap();
@@ -141,7 +145,7 @@ fn an_absence_shorter_than_the_log_s_own_pauses_is_a_gap_as_well() {
         all.push(made.event(200));
         let mut file = File::options().create(true).append(true).open(&log).unwrap();
         writeln!(file, "{}", all.last().unwrap().line).unwrap();
-        // The clock of the file system is coarse.
+        // The file system's clock is coarse.
         thread::sleep(Duration::from_millis(50));
     };
     write();

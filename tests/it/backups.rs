@@ -1,5 +1,5 @@
-//! Backups under the names that people give them, in the compressions that they use: all of them arrive, once, and what
-//! is not followed is named.
+//! Backups with the names and compressions (gzip, xz, bzip2, zstd) that rotation tools give them: each event arrives
+//! exactly once, and the agent names files that it does not follow.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::command::Place;
 use crate::support::agent::Agent;
 use crate::support::{tables, wait_for};
 
-/// Two events of a file, the ids after its number.
+/// Two events for a file; its number is in their audit ids.
 fn events(file: usize) -> String {
     let line = |n: usize| {
         format!(
@@ -50,7 +50,7 @@ fn plain(text: &str) -> Vec<u8> {
     text.into()
 }
 
-/// A name, and what the file is made of its events.
+/// The name of a backup, and how its events are encoded.
 type Row = (&'static str, fn(&str) -> Vec<u8>);
 
 const BACKUPS: &[Row] = &[
@@ -114,7 +114,7 @@ fn backups_of_any_name_and_compression_arrive_once_and_in_the_order_of_their_eve
     let (_, check, _) = agent.command(&["check"]);
     assert!(check.contains("audit.log-monday"), "{check}");
 
-    // A rotation on top of the server's own, while the agent runs.
+    // Another tool rotates the API server's backups once more while the agent runs.
     fs::rename(log.join(BACKUPS[1].0), log.join("audit-2026-11-21T06-02-00.000.log.2")).unwrap();
     fs::write(log.join("audit.log.4.bz2"), bz2(&events(40))).unwrap();
     let more: BTreeSet<_> = expected.into_iter().chain(ids(40)).collect();

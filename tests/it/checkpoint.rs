@@ -1,4 +1,5 @@
-//! How often the checkpoint is written: etcd's disk is next door.
+//! The checkpoint is written at most once a second, since its fsync may delay etcd on the same disk, and not at all
+//! when idle.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -13,7 +14,7 @@ use rustix::process::Signal;
 use crate::command::Place;
 use crate::support::events::Maker;
 
-/// How often the checkpoint is replaced within this time, while `work` is done again and again.
+/// How often the checkpoint is replaced within this time while `work` runs in a loop.
 fn writes(path: &Path, time: Duration, mut work: impl FnMut()) -> usize {
     let identity =
         || fs::metadata(path).ok().map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec()));
@@ -21,7 +22,7 @@ fn writes(path: &Path, time: Duration, mut work: impl FnMut()) -> usize {
     while start.elapsed() < time {
         work();
         thread::sleep(Duration::from_millis(5));
-        // Between two renames there is none.
+        // Between the two renames of a save there is no `checkpoint.json`.
         let now = identity();
         if now.is_some() && now != last {
             writes += 1;
@@ -47,13 +48,13 @@ fn the_checkpoint_is_written_once_a_second_at_most_and_never_when_nothing_moves(
     let checkpoint = place.state_dir().join("checkpoint.json");
     append();
     let running = place.start();
-    // The first write is over.
+    // Wait until the first write is over.
     thread::sleep(Duration::from_millis(1500));
     let busy = writes(&checkpoint, Duration::from_secs(4), append);
     assert!((2..=5).contains(&busy), "{busy} writes in 4 seconds of steady work");
 
     place.wait_for_bytes(bytes);
-    // The last of the work is written down.
+    // Wait until the checkpoint holds the last cursor.
     thread::sleep(Duration::from_millis(2500));
     let idle = writes(&checkpoint, Duration::from_secs(3), || {});
     assert_eq!(idle, 0, "writes in 3 seconds without work");

@@ -1,4 +1,4 @@
-//! The command line: help, exit codes, errors, `check` and `status`.
+//! The command line: help, exit codes, errors, `check`, `status` and `verify`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,10 +14,10 @@ use serde_json::Value;
 use crate::command::{Place, finish, recorded, root, run};
 use crate::support::events::{Maker, log_of};
 
-/// Somebody who may read nothing of root's.
+/// A user id that may not read root's private files.
 const NOBODY: u32 = 65534;
 
-/// To accept a change: `AUDITRAIL_BLESS=1 cargo test help`, and read the difference.
+/// To accept a change, run `AUDITRAIL_BLESS=1 cargo test help` and read the diff.
 #[test]
 fn help_is_what_it_was() {
     let pages = [
@@ -92,7 +92,7 @@ fn an_unknown_key_is_told_with_its_line_and_the_nearest_known_one() {
     }
 }
 
-/// A log that was written to just now, with a backup, followed by `place`.
+/// A configuration that follows a log with one backup. Both have recent events.
 fn fresh() -> Place {
     let place = Place::following_recorded();
     let mut maker = Maker::from_ago(SignedDuration::from_secs(60));
@@ -153,7 +153,7 @@ fn check_fails_on_whatever_keeps_events_from_arriving() {
     place.configure("cp-1", &old, place.port);
     failing("nothing was written to ");
 
-    // Below a file nothing can be made, not even by root.
+    // The parent of the state directory is a file, below which not even root can create anything.
     fs::write(place.config(), text.replace("/state\"", "/audit.log/state\"")).unwrap();
     failing("audit.log/state cannot be made");
 
@@ -226,7 +226,7 @@ fn check_of_a_log_that_may_not_be_read_says_the_way_out() {
     let mode = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
-    // Root reads everything, so it becomes somebody else, who must be able to run a copy of the binary.
+    // Root may read everything, so run a copy of the binary as another user, who must be able to execute it.
     let binary = place.path("auditrail");
     fs::copy(env!("CARGO_BIN_EXE_auditrail"), &binary).unwrap();
     mode(&place.path("."), 0o755);

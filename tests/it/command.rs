@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{free_port, http, wait_for};
 
-/// Everything leaves as the server wrote it.
+/// A transform that delivers every event as the API server wrote it.
 const ALL: &str = "redact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";
 
 /// How a run ended.
@@ -22,33 +22,33 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Fails, showing both streams, unless it ended with this code.
+    /// Fails and shows both streams unless the process exited with this code.
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "\n{}\n{}", self.stdout, self.stderr);
         self
     }
 }
 
-/// The binary, with this project's root as its working directory, as the documents have it.
+/// The binary, with the project's root as its working directory, as the documents assume.
 pub(crate) fn auditrail() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).env("NO_COLOR", "1");
     command
 }
 
-/// Runs it to its end.
+/// Runs the binary with these arguments until it exits.
 pub(crate) fn run(arguments: &[&str]) -> Ran {
     finish(auditrail().args(arguments))
 }
 
-/// Runs a prepared command to its end.
+/// Runs a prepared command until it exits.
 pub(crate) fn finish(command: &mut Command) -> Ran {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// A configuration in a folder of its own: one log into one file.
+/// A configuration in a folder of its own: one log is delivered to one file.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
     pub(crate) port: u16,
@@ -82,7 +82,7 @@ impl Place {
         fs::write(self.config(), text).unwrap();
     }
 
-    /// Its output has this transform instead of letting everything pass as it is.
+    /// Gives the output this transform instead of [`ALL`].
     pub(crate) fn leaving(&self, transform: &str) {
         let text = fs::read_to_string(self.config()).unwrap();
         fs::write(self.config(), text.replace(ALL, transform)).unwrap();
@@ -109,12 +109,12 @@ impl Place {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Runs a subcommand with this configuration to its end.
+    /// Runs a subcommand with this configuration until it exits.
     pub(crate) fn ask(&self, arguments: &[&str]) -> Ran {
         finish(auditrail().args(arguments).arg("-c").arg(self.config()))
     }
 
-    /// Starts `run` and waits until its pages answer.
+    /// Starts `run` and waits until `/livez` answers.
     pub(crate) fn start(&self) -> Running {
         let mut command = auditrail();
         command
@@ -132,7 +132,7 @@ impl Place {
         running
     }
 
-    /// Waits until the output's file has so many bytes.
+    /// Waits until the output's file has exactly this many bytes.
     pub(crate) fn wait_for_bytes(&self, bytes: usize) {
         wait_for("all bytes to arrive", Duration::from_secs(30), || {
             let found = fs::metadata(self.out()).map_or(0, |meta| meta.len());
@@ -141,7 +141,7 @@ impl Place {
     }
 }
 
-/// A running agent; dropped, it is killed.
+/// A running agent; it is killed on drop.
 pub(crate) struct Running {
     child: Child,
 }
@@ -151,7 +151,7 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Sends a signal; how it ended, and what it said.
+    /// Sends a signal and waits for the exit. Returns the exit status and the text of standard error.
     pub(crate) fn end(mut self, signal: Signal) -> (ExitStatus, String) {
         self.signal(signal);
         let status = wait_for("the agent to end", Duration::from_secs(20), || {
@@ -160,7 +160,7 @@ impl Running {
         (status, self.said())
     }
 
-    /// What it wrote to standard error. It says little, so the pipe is never full.
+    /// The text of standard error. The agent logs little, so the pipe never fills up.
     fn said(&mut self) -> String {
         let mut said = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -180,7 +180,7 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The bytes of the recorded log, its backups first.
+/// The bytes of the recorded log: the backups, decompressed, then the live file.
 pub(crate) fn recorded() -> Vec<u8> {
     let dir = root().join("etc/recorded/audit");
     let mut names: Vec<_> = fs::read_dir(&dir)
@@ -198,7 +198,7 @@ pub(crate) fn recorded() -> Vec<u8> {
     bytes
 }
 
-/// A length that only a few of the recorded events exceed: refused one by one, they stop nothing.
+/// A length in bytes that only a few recorded events exceed: refused one by one, they do not stop the output.
 pub(crate) fn exceeded_by_few() -> usize {
     let mut lengths: Vec<_> = recorded().split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
     lengths.sort_unstable();

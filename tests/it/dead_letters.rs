@@ -1,4 +1,5 @@
-//! Dead letters as an operator meets them: listed, sent again and dropped, with an agent and without.
+//! `dead-letters list`, `resend`, `drop` and `set-aside`, with and without a running agent. A kill at any step loses
+//! and duplicates nothing.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::support::{copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// An agent whose back end takes documents of up to 4,000 bytes, with a log of which some lines are longer.
+/// An agent whose back end refuses documents of more than 4,000 bytes, and a log with some longer events.
 struct Stage {
     dir: TempDir,
     bulk: Bulk,
@@ -27,12 +28,12 @@ struct Stage {
 }
 
 impl Stage {
-    /// Everything is settled when this returns: the long events are dead letters.
+    /// The back end refuses this many long events. Call `settled` to wait until they are dead letters.
     fn with_letters(count: usize) -> Self {
         Self::with(count, |_| {})
     }
 
-    /// The long events wait for an index to be opened.
+    /// Four long events wait, since the index is blocked for writing them.
     fn with_letters_of_a_blocked_index() -> Self {
         let bulk = Bulk::taking(4000);
         bulk.state().blocked = true;
@@ -71,7 +72,7 @@ impl Stage {
         self
     }
 
-    /// Waits until the cursor stands at the log's end.
+    /// Waits until the cursor is at the end of the log.
     fn wait_passed(&self) {
         let config = self.dir.path().join("auditrail.toml");
         let length = fs::metadata(self.dir.path().join("audit.log")).unwrap().len();
@@ -92,7 +93,7 @@ impl Stage {
         self.letters_to_point(arguments, None)
     }
 
-    /// Ends with SIGKILL at this point, if there is one.
+    /// Runs `dead-letters`, and kills it (SIGKILL) at this crash point, if any.
     fn letters_to_point(&self, arguments: &[&str], point: Option<u32>) -> Ran {
         let mut command = auditrail();
         command.args(["dead-letters", "-c"]).arg(self.dir.path().join("auditrail.toml"));
@@ -108,7 +109,7 @@ impl Stage {
         command.args(arguments).spawn().unwrap()
     }
 
-    /// As `list --json` has them.
+    /// The dead letters, as `list --json` prints them.
     fn letters(&self) -> Vec<Value> {
         let ran = self.letters_command(&["list", "--json"]).expect(0);
         ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -118,7 +119,7 @@ impl Stage {
         self.bulk.state().stored.len()
     }
 
-    /// Every event is stored, and none twice.
+    /// Fails unless every event is stored exactly once.
     fn assert_all_once(&self) {
         let state = self.bulk.state();
         assert_eq!(state.stored.len(), self.all);
@@ -201,7 +202,7 @@ fn letters_are_sent_again_by_the_running_agent_and_go_when_they_are_taken() {
     let again = stage.letters_command(&["resend"]).expect(3);
     assert_eq!(again.stdout, "api to search: 0 of 3 delivered, 3 refused again and kept\n");
     assert_eq!(stage.letters().len(), 3);
-    // One of them is stored since: it is found and not sent.
+    // The back end already has one of them, so resend finds it there and does not send it.
     let ids: Vec<_> =
         stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
     stage.bulk.state().longest = 1 << 20;
@@ -229,7 +230,7 @@ fn letters_are_sent_again_and_dropped_without_an_agent_too() {
     let sent = stage.letters_command(&["resend"]).expect(0);
     assert_eq!(sent.stdout, "api to search: 2 of 2 delivered\n");
     assert_eq!((stage.letters().len(), stage.stored()), (0, stage.all - 1));
-    // What was dropped is not sent by the agent either.
+    // The agent does not send a dropped dead letter either.
     stage.agent.resume();
     stage.agent.wait_readyz(200, LIMIT);
     stage.agent.stop_done();
@@ -276,7 +277,8 @@ fn while_the_output_is_down_or_turns_us_away_sending_again_fails_clearly_and_kee
     stage.assert_all_once();
 }
 
-/// Who sent a bulk is killed while it is under way, and it is stored only later: who comes next waits for that, and looks.
+/// A resend is killed with a bulk request in flight, which the back end stores only later. The next resend waits until
+/// that request cannot be stored any more, then asks the back end which events it has.
 #[test]
 fn a_resend_that_was_killed_with_a_request_under_way_doubles_nothing() {
     let mut stage = Stage::with(2, |config| {
@@ -301,7 +303,7 @@ fn a_resend_that_was_killed_with_a_request_under_way_doubles_nothing() {
     assert_eq!(stage.letters().len(), 0);
 }
 
-/// The process is ended before and after each change of a file and each request of a resend, and of a drop.
+/// SIGKILL before and after each file change and each request of a resend, and of a drop.
 #[test]
 fn a_kill_at_any_step_of_sending_again_or_dropping_loses_and_doubles_nothing() {
     let mut stage = Stage::with_letters(3).settled();
@@ -312,7 +314,7 @@ fn a_kill_at_any_step_of_sending_again_or_dropping_loses_and_doubles_nothing() {
     let before = stage.bulk.state().stored.clone();
     let ids: Vec<_> =
         stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
-    // One that stays behind, so that its segment is written anew.
+    // One dead letter is left out, so that the command has to rewrite the segment.
     let (first, rest) = ids.split_first().unwrap();
     for action in [&["resend"][..], &["drop"][..]] {
         let command = [action, &rest.iter().map(String::as_str).collect::<Vec<_>>()].concat();
@@ -349,7 +351,7 @@ fn full_dead_letters_stop_the_pipeline_and_dropping_some_lets_it_go_on_by_itself
         let text = fs::read_to_string(config).unwrap();
         fs::write(config, text.replace("1GiB", "1MiB")).unwrap();
     });
-    // That the budget is spent is seen a moment before the pipeline meets it.
+    // `/readyz` shows the spent disk budget a moment before the pipeline stops on it, so wait for the pipeline.
     let red = wait_for("the pipeline to have stopped", LIMIT, || match stage.agent.readyz()? {
         (503, text) if text.contains("no room is left for dead letters") => Ok(text),
         (status, text) => Err(format!("{status}: {text}")),

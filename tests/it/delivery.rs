@@ -1,4 +1,5 @@
-//! A log that grows, rotates and is compressed while the agent runs, and is killed: what arrives is what was written.
+//! Exactly-once delivery while the log grows, rotates and is compressed and the agent is killed: the output has exactly
+//! the bytes that were written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -14,11 +15,12 @@ use crate::support::agent::Agent;
 use crate::support::events::Maker;
 use crate::support::{tables, wait_for};
 
-/// Writes events as kube-apiserver does: appended to one file, renamed to a stamp, compressed later.
+/// Writes events as kube-apiserver does: it appends them to one file, renames the file to a name with a time stamp and
+/// compresses it later.
 struct Server {
     dir: PathBuf,
     maker: Maker,
-    /// Everything ever written.
+    /// Every byte written so far.
     written: Vec<u8>,
     rotations: i64,
     began: Timestamp,
@@ -36,7 +38,7 @@ impl Server {
         self.dir.join("audit.log")
     }
 
-    /// Appends events, in pieces that end anywhere.
+    /// Appends events. Each line takes two writes, so that the agent may see a partial line.
     fn write(&mut self, events: usize, bytes: usize) {
         let mut file = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
         for _ in 0..events {
@@ -48,7 +50,7 @@ impl Server {
         }
     }
 
-    /// Renames the log; the name under which it goes on.
+    /// Rotates the log and returns the path of the backup.
     fn rotate(&mut self) -> PathBuf {
         self.rotations += 1;
         let stamp = self.began + SignedDuration::from_secs(self.rotations);
@@ -59,7 +61,7 @@ impl Server {
     }
 }
 
-/// As the rotation library does it: into a file of its own, under its final name, and then the plain one goes.
+/// Compresses a backup as the rotation library does: it writes the `.gz` under its final name, then deletes the backup.
 fn compress(backup: &Path) {
     let to = PathBuf::from(format!("{}.gz", backup.display()));
     let mut encoder = GzEncoder::new(File::create(to).unwrap(), Compression::fast());
@@ -96,7 +98,7 @@ impl Stage {
         });
     }
 
-    /// What arrived is byte for byte what was written.
+    /// Fails unless the output has exactly the bytes that were written.
     fn check(&self) {
         let found = fs::read(self.dir.path().join("out")).unwrap();
         let wanted = &self.server.written;
@@ -119,7 +121,7 @@ fn a_log_that_grows_rotates_and_is_compressed_arrives_byte_for_byte() {
         stage.server.write(200, 400);
         thread::sleep(Duration::from_millis(30));
         let backup = stage.server.rotate();
-        // The next file begins at once, in a while, or only after the backup was compressed.
+        // The next file begins at once, 100 ms later, or only after the backup was compressed; rounds differ.
         match round % 3 {
             0 => stage.server.write(1, 100),
             1 => thread::sleep(Duration::from_millis(100)),
@@ -183,9 +185,9 @@ fn a_deleted_backup_is_counted_and_the_rest_arrives() {
     stage.server.write(50, 300);
     let mut agent = stage.start();
     stage.wait();
-    // What was begun is in the checkpoint.
+    // The checkpoint now holds a cursor in the live file.
     agent.stop_done();
-    // The end of what was begun is gone before anybody read it.
+    // The API server writes more to that file, and the file is deleted before the agent reads the rest.
     stage.server.write(50, 300);
     let kept = stage.server.written.clone();
     let backup = stage.server.rotate();
@@ -239,7 +241,7 @@ fn a_line_of_megabytes_passes_whole() {
     stage.check();
 }
 
-/// The file that a rotation begins is empty for a moment, and has no identity before its first line.
+/// After a rotation the new log is empty for a moment, and it has no fingerprint before its first event.
 #[test]
 fn the_first_event_of_an_empty_log_does_not_wait_for_the_next_rescan() {
     let mut stage = Stage::new();
@@ -247,7 +249,7 @@ fn the_first_event_of_an_empty_log_does_not_wait_for_the_next_rescan() {
     stage.tables = stage.tables.replace("\"500ms\"", "\"10m\"");
     let mut agent = stage.start();
     agent.wait_readyz(200, Duration::from_secs(10));
-    // By now it has looked, and found nothing that tells one log from another.
+    // By now the agent has scanned the directory and found a log without a fingerprint.
     thread::sleep(Duration::from_millis(500));
     stage.server.write(1, 200);
     stage.wait();

@@ -1,4 +1,5 @@
-//! Few file descriptors and many backups: everything arrives, and the pages answer.
+//! Limit of open files (`ulimit -n`): with few file descriptors and many backups every event arrives, and the pages
+//! answer.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use crate::support::agent::Agent;
 use crate::support::wait_for;
 
-/// Backups of each log.
+/// How many backups each log has.
 const BACKUPS: usize = 150;
 
 fn line(id: &str, second: usize) -> String {
@@ -22,7 +23,7 @@ fn line(id: &str, second: usize) -> String {
     )
 }
 
-/// Writes a log with its backups, of two events each; answers the ids of all events.
+/// Writes a log and its backups, two events per file. Returns the audit ids of all events.
 fn logs(directory: &Path, name: &str) -> BTreeSet<String> {
     fs::create_dir(directory).unwrap();
     let mut ids = BTreeSet::new();
@@ -44,7 +45,7 @@ fn logs(directory: &Path, name: &str) -> BTreeSet<String> {
     ids
 }
 
-/// The ids of the events that an archive holds, each once.
+/// The audit ids in an output file. Panics on a duplicate; fails on a torn line.
 fn delivered(archive: &Path) -> Result<BTreeSet<String>, String> {
     let text = fs::read_to_string(archive).map_err(|error| error.to_string())?;
     let mut ids = BTreeSet::new();

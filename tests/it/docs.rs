@@ -1,4 +1,5 @@
-//! What the documents say is true: configurations load, paths exist, commands and metrics are called so.
+//! Checks the documents against the program: configurations load, and paths, links, commands, flags, tests and metrics
+//! exist.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +7,8 @@ use std::path::Path;
 use crate::command::{auditrail, finish, root, run};
 use crate::sources::{blocks, documents, files, read, spans};
 
-/// `status` reads a configuration and asks nobody for anything: 1 says that no agent runs, 2 would be one that is not
-/// accepted.
+/// Fails unless the configuration is accepted. Runs `status`, which reads it without sending any request: exit code 1
+/// means that no agent runs, 2 that the configuration is wrong.
 fn accepted(what: &str, text: &str) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("auditrail.toml");
@@ -46,7 +47,8 @@ fn every_configuration_that_ships_is_accepted() {
     }
 }
 
-/// Checks a subcommand and its flags, where a line runs the program, on its own or through Cargo.
+/// If a line runs the program, directly or through Cargo, fails unless the subcommand and its flags exist. Returns
+/// whether it checked one.
 fn check_command(place: &str, line: &str) -> bool {
     let words: Vec<_> = line.split_whitespace().skip_while(|word| *word == "sudo").collect();
     let rest = match words.as_slice() {
@@ -174,7 +176,7 @@ fn every_metric_in_the_documents_is_exposed_under_that_name() {
                 after.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
             let series = format!("\nauditrail_{name}{{");
             let plain = format!("\nauditrail_{name} ");
-            // A histogram by its own name, without that of its parts.
+            // A document may name a histogram without the suffix of its series.
             let histogram = format!("\n# TYPE auditrail_{name} histogram\n");
             let known = [series, plain, histogram].iter().any(|mark| exposed.contains(mark));
             assert!(known, "{}: auditrail_{name}", document.display());

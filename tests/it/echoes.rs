@@ -1,5 +1,5 @@
-//! Stores, proxies and pages that repeat the request with its credentials: none comes out of the agent, wherever it quotes
-//! an answer. The secrets are made at run time.
+//! Redaction of credentials in answers: stores and proxies repeat the request with its credentials, and the agent shows
+//! none of them wherever it quotes an answer. The secrets are made at run time.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
@@ -18,23 +18,23 @@ use serde_json::{Value, json};
 use crate::command::{Place, Ran, auditrail};
 use crate::support::{http, wait_for};
 
-/// Stands in every answer, so that it is seen that answers are quoted at all.
+/// A word in every answer. The tests look for it to make sure that the agent quotes answers at all.
 const MARK: &str = "ECHOED";
 
-/// A secret of this length from these characters.
+/// A random secret of this length from these characters.
 fn random(length: usize, alphabet: &str) -> String {
     let alphabet: Vec<char> = alphabet.chars().collect();
     let state = RandomState::new();
     let pick =
         |at: usize| alphabet[usize::try_from(state.hash_one(at) % alphabet.len() as u64).unwrap()];
-    // Not at the edges, where a file's white space is cut off.
+    // A letter at each end, since the agent trims white space from the ends of a secret file.
     format!("z{}z", (2..length).map(pick).collect::<String>())
 }
 
 const PLAIN: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const ODD: &str = "abcXYZ019 \"'\\&<>%+/?#@:;=,.*()[]{}|$^~!-_";
 
-/// How a request is repeated.
+/// A way of repeating a request, with its name.
 type Echo = (&'static str, fn(&str) -> String);
 
 const ECHOES: [Echo; 8] = [
@@ -68,7 +68,8 @@ fn html(text: &str) -> String {
 
 const STATUSES: [u16; 9] = [200, 302, 400, 401, 403, 404, 429, 500, 503];
 
-/// A server that repeats what it is asked, each time in the next way. Of bulk requests it takes every other document.
+/// A server that repeats each request in its answer, every time in the next of the [`ECHOES`]. With `takes_half` it
+/// stores a part of the documents of a bulk request and refuses all other requests with 403.
 struct Repeater {
     url: String,
     next: Arc<AtomicUsize>,
@@ -117,7 +118,8 @@ fn answer(head: &str, body: &str, number: usize, takes_half: bool) -> String {
     )
 }
 
-/// An answer to a bulk request: the first of two documents is stored, the second refused in words that repeat the request.
+/// The answer to a bulk request: one document in eight, chosen by its id, is refused with a reason that repeats the
+/// request. The others are stored.
 fn half(body: &str, said: &str) -> Value {
     let ids = body.lines().filter_map(|line| {
         let action: Value = serde_json::from_str(line).ok()?;
@@ -132,7 +134,7 @@ fn half(body: &str, said: &str) -> Value {
     json!({"errors": true, "items": items.collect::<Vec<_>>()})
 }
 
-/// Head and body of one request.
+/// Reads one request. Returns its head and its body.
 fn request(stream: &mut TcpStream) -> Option<(String, String)> {
     let (mut all, mut chunk) = (Vec::new(), [0; 8192]);
     loop {
@@ -169,7 +171,7 @@ impl Secrets {
         }
     }
 
-    /// What must be found nowhere: ends and middles of each secret in each form.
+    /// Parts of each secret in each encoding, 12 characters each. None of them may be found anywhere.
     fn traces(&self) -> Vec<String> {
         let Self { password, next_password, token, header, query } = self;
         let mut traces = Vec::new();
@@ -186,12 +188,12 @@ impl Secrets {
             ];
             for form in whole {
                 let chars: Vec<char> = form.chars().collect();
-                // The ends may depend on what stands beside them.
+                // Leave out the ends: in base64 they depend on the neighbouring bytes.
                 let parts = chars[2..chars.len() - 2].windows(12);
                 traces.extend(parts.map(|part| part.iter().collect::<String>()));
             }
         }
-        // What encodes nothing but the name of the user is no secret.
+        // The encoded name of the user alone is not a secret.
         let public = STANDARD.encode("xyelastic:");
         traces.retain(|trace| {
             !public.contains(trace.as_str())
@@ -212,7 +214,7 @@ impl Secrets {
     }
 }
 
-/// A place with an output for each kind of credentials.
+/// A configuration with an output for each kind of credentials.
 fn place(search: &Repeater, loki: &Repeater, secrets: &Secrets) -> Place {
     let place = Place::following_recorded();
     fs::write(place.path("password"), &secrets.password).unwrap();
@@ -278,7 +280,7 @@ fn no_place_of_a_running_agent_shows_credentials_that_the_back_ends_repeat() {
         let asked = (search.next.load(SeqCst), loki.next.load(SeqCst));
         if asked.0 > 0 && asked.1 > 8 { Ok(()) } else { Err(format!("{asked:?}")) }
     });
-    // The password that is replaced stays a secret: a proxy may be late.
+    // The replaced password must stay redacted, since a late proxy may still repeat it.
     fs::write(place.path("new"), &secrets.next_password).unwrap();
     fs::rename(place.path("new"), place.path("password")).unwrap();
     wait_for("all answers", Duration::from_mins(1), || {
@@ -307,7 +309,7 @@ fn no_place_of_a_running_agent_shows_credentials_that_the_back_ends_repeat() {
     }
 }
 
-/// The command line is no place for a secret either.
+/// Errors of the command line must not repeat an argument that may be a secret.
 #[test]
 fn errors_of_usage_repeat_no_secret() {
     let secret = random(20, PLAIN);

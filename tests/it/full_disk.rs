@@ -1,5 +1,5 @@
-//! Disks that are full for real, or read-only: a small tmpfs as state directory, as place of the file output, and under
-//! the log. What stops says so, and nothing is lost or doubled once there is room.
+//! Full and read-only disks (ENOSPC, EROFS), made with a small tmpfs under the state directory, the file output or the
+//! log. The agent reports why it stopped. Once there is room again, it has lost and duplicated nothing.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -16,14 +16,14 @@ use crate::support::bulk::Bulk;
 use crate::support::events::{Maker, expected};
 use crate::support::{tables, wait_for};
 
-/// Long enough for a slow machine.
+/// Time-out for each wait, long enough for a slow machine.
 const SOON: Duration = Duration::from_secs(150);
 
-/// A file system of its own, unmounted when dropped.
+/// A mounted tmpfs; it is unmounted on drop.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    /// `None`, said loudly, where mounting is not allowed; in CI that is a failure.
+    /// Returns `None` and prints NOT TESTED if mounting is not allowed. In CI the test fails instead.
     fn mount(at: &Path, size: &str) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let options = format!("size={size},mode=700");
@@ -46,7 +46,7 @@ impl Tmpfs {
         assert!(status.unwrap().success());
     }
 
-    /// Writes until there is no room; removing the file makes it again.
+    /// Fills the disk. Returns the file to remove to make room again.
     fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
         let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
@@ -62,7 +62,7 @@ impl Drop for Tmpfs {
     }
 }
 
-/// A log that is followed into a file.
+/// A log, and everything written to it so far.
 struct Stage {
     dir: tempfile::TempDir,
     maker: Maker,
@@ -104,13 +104,13 @@ impl Stage {
         });
     }
 
-    /// What arrived is byte for byte what was written.
+    /// Fails unless the output has exactly the bytes that were written, gaps aside.
     fn check(&self, out: &Path) {
         assert!(events(out) == self.written, "{} of {}", length(out), self.written.len());
     }
 }
 
-/// What arrived, without the gaps that were told.
+/// The content of the output, without the lines of gaps.
 fn events(path: &Path) -> Vec<u8> {
     let bytes = fs::read(path).unwrap_or_default();
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
@@ -121,7 +121,7 @@ fn length(path: &Path) -> usize {
     fs::metadata(path).map_or(0, |meta| usize::try_from(meta.len()).unwrap())
 }
 
-/// Waits until a number grows no more, and says it.
+/// Waits until a number has stopped growing and returns it.
 fn rest(number: impl Fn() -> u64) -> u64 {
     let mut last = number();
     wait_for("the output to stand still", SOON, || {
@@ -131,7 +131,8 @@ fn rest(number: impl Fn() -> u64) -> u64 {
     })
 }
 
-/// The checkpoint cannot be written: what cannot be cut back is sent no further than is reserved.
+/// While the checkpoint cannot be written, an output that cannot be truncated gets no more bytes than the checkpoint
+/// has reserved.
 #[test]
 fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_written_again() {
     let (mut stage, server) = (Stage::new(), sink::start());
@@ -149,13 +150,13 @@ fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_w
         });
     };
     arrived(20);
-    // A mount that has files open for writing stays writable: another one is put over it.
+    // A mount with files open for writing cannot be remounted read-only, so cover it with a read-only bind mount.
     let mount = |arguments: &[&str]| {
         assert!(Command::new("mount").args(arguments).arg(&disk.0).status().unwrap().success());
     };
     mount(&["--bind", disk.0.to_str().unwrap()]);
     mount(&["-o", "remount,bind,ro"]);
-    // One reservation of 64 MiB, and at the most a second one that was written down before.
+    // One reservation is 64 MiB. At most one more may be in the last checkpoint.
     stage.write(140, 1 << 20);
     let sent = rest(|| server.elasticsearch_events());
     assert!(sent < 20 + 130, "{sent} events of a megabyte were sent all the same");
@@ -168,7 +169,8 @@ fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_w
     assert_eq!(server.elasticsearch_events(), 160, "something came twice");
 }
 
-/// A file goes on, since the next start cuts it back to what the last checkpoint knows.
+/// A file output goes on without checkpoints, since the next start truncates the file to the length in the last
+/// checkpoint.
 #[test]
 fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
     let mut stage = Stage::new();
@@ -178,7 +180,8 @@ fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
     let mut agent = stage.start(&out);
     stage.wait(&out);
     disk.fill();
-    // A checkpoint that was being written has made room for the next one, by taking the place of another.
+    // A checkpoint that was being written replaced another one by a rename, which freed room for the next. So fill the
+    // disk again.
     thread::sleep(Duration::from_millis(2500));
     let filler = disk.fill();
     stage.write(500, 2000);
@@ -223,7 +226,8 @@ fn a_file_output_without_room_stops_and_goes_on_where_it_was() {
     stage.check(&out);
 }
 
-/// State 6: the server's line is torn where the disk was full, and the next event stands in the same line.
+/// State 6: a full disk tore a line of the API server, and the server appended the next event to the torn line (glued
+/// events).
 #[test]
 fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered() {
     let mut stage = Stage::new();
@@ -233,7 +237,7 @@ fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered()
     let mut agent = stage.start(&out);
     stage.wait(&out);
     let filler = disk.fill();
-    // Half a page is left of the last one of the log, and no other.
+    // Only the rest of the log's last page is left, so the line is torn.
     let mut log = OpenOptions::new().append(true).open(stage.path("audit/audit.log")).unwrap();
     let torn = stage.maker.event(20_000).line;
     let error = log.write_all(torn.as_bytes()).unwrap_err();
@@ -241,7 +245,7 @@ fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered()
     let left = length(&stage.path("audit/audit.log")) - stage.written.len();
     assert!((1..torn.len()).contains(&left), "{left} bytes of {}", torn.len());
     fs::remove_file(filler).unwrap();
-    // What is delivered has a newline where the torn one ends.
+    // The agent delivers the torn part with a newline behind it.
     stage.written.extend_from_slice(format!("{}\n", &torn[..left]).as_bytes());
     stage.write(3, 500);
     stage.wait(&out);
@@ -252,8 +256,8 @@ fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered()
     stage.check(&out);
 }
 
-/// The server deleted three backups, links keep them, and the disk that they share with the log gets full: the oldest
-/// give way, and what is lost by that is told to the byte.
+/// Hard links (pins) keep three backups that the API server deleted, and the disk of the log gets full. The agent
+/// removes the oldest links and reports exactly the lost bytes as gaps.
 #[test]
 fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_is_told() {
     let mut stage = Stage::new();
@@ -278,7 +282,7 @@ fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_i
     for backup in &backups {
         fs::remove_file(stage.path(backup)).unwrap();
     }
-    // Half a MiB is left, where one is asked for.
+    // Leave half a MiB free, where `min_free` asks for one.
     let filler = vec![0; (8 << 20) - stage.written.len() - (512 << 10)];
     fs::write(stage.path("audit/filler"), filler).unwrap();
     wait_for(

@@ -1,4 +1,5 @@
-//! Where no link can be made, systemd keeps open what is not delivered yet; and what `check` says about links.
+//! Where the agent cannot make hard links, systemd's file descriptor store keeps undelivered files open. Also tests
+//! what `check` says about links.
 
 use std::fs;
 use std::io::{IoSliceMut, Write as _};
@@ -15,7 +16,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use crate::command::{auditrail, finish};
 use crate::support::wait_for;
 
-/// A log, and a directory for links on another file system, so that none can be made.
+/// A log, and a hold directory on another file system, where hard links to the log are impossible.
 struct Place {
     dir: tempfile::TempDir,
     elsewhere: tempfile::TempDir,
@@ -29,7 +30,7 @@ fn line(id: &str) -> String {
 }
 
 impl Place {
-    /// `None`, said aloud, where there is no second file system.
+    /// Returns `None` and prints SKIPPED if there is no second file system.
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
@@ -69,7 +70,7 @@ impl Place {
         fs::write(self.path("auditrail.toml"), text).unwrap();
     }
 
-    /// The next message that gives a file, with its name.
+    /// Waits for the next message that hands a file to systemd. Returns the name and the descriptor.
     fn stored(&self) -> (String, OwnedFd) {
         loop {
             let mut text = [0; 4096];
@@ -94,7 +95,7 @@ impl Place {
     }
 }
 
-/// Killed and waited for when dropped.
+/// A process; it is killed on drop.
 struct Process(Child);
 
 impl Drop for Process {
@@ -129,7 +130,7 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
     assert!(said.contains("cannot be kept by a hard link"), "{said}");
     assert!(said.contains("in one mount"), "{said}");
 
-    // The output of that name is a file now: where it stands is known under the name.
+    // The same output is a file now. The cursor belongs to the name of the output, so delivery goes on from there.
     let out = place.path("events.ndjson");
     place.configure(
         place.elsewhere.path(),
@@ -151,7 +152,7 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
         let said = || fs::read_to_string(place.path("second.txt")).unwrap_or_default();
         if found == expected { Ok(()) } else { Err(format!("{found}\n{}", said())) }
     });
-    // Read to its end, it is of no more use: neither is systemd asked to keep it, nor is it kept open.
+    // Once the deleted backup is delivered, the agent asks systemd to remove it and closes it.
     place.notify.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     wait_for("systemd to be told", Duration::from_secs(20), || {
         place.append("more");

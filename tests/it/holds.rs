@@ -1,4 +1,5 @@
-//! `holds`: links of a state directory that was removed keep their files until somebody removes them.
+//! `holds list` and `holds prune`: the hard links of a removed state directory keep their files, and use disk space,
+//! until the operator removes them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use crate::command::{Ran, auditrail, finish};
 use crate::support::events::{Maker, log_of};
 use crate::support::wait_for;
 
-/// A log with one backup, which an output that cannot be reached still needs.
+/// A log with one backup. Its only output cannot be reached, so the agent holds both files.
 struct Place {
     dir: tempfile::TempDir,
 }
@@ -61,7 +62,7 @@ impl Place {
     }
 }
 
-/// Killed and waited for when dropped.
+/// An agent; it is killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
@@ -75,7 +76,7 @@ impl Drop for Running {
 fn links_that_a_removed_state_directory_left_behind_are_listed_and_removed() {
     let place = Place::new();
     let running = place.start();
-    // An agent looks after its own.
+    // `prune` keeps the links of a running agent.
     let said = place.holds(&["prune"]).expect(0).stdout;
     assert!(said.contains("0 links removed"), "{said}");
     drop(running);
@@ -97,7 +98,7 @@ fn links_that_a_removed_state_directory_left_behind_are_listed_and_removed() {
 fn links_of_another_agent_that_follows_the_same_log_are_left_alone() {
     let place = Place::new();
     let running = place.start();
-    // Its state directory is not the one that is asked about.
+    // The configuration now names another state directory than the running agent's.
     let config = fs::read_to_string(place.path("auditrail.toml")).unwrap();
     fs::write(place.path("auditrail.toml"), config.replace("/state\"", "/another\"")).unwrap();
     let said = place.holds(&["prune"]).expect(1).stdout;

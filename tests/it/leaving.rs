@@ -1,4 +1,5 @@
-//! What leaves the node: policy, expression, redaction and size, as an operator meets them.
+//! The transform of an output: audit policy, `where` expression, redaction of secrets and event size, with reload and
+//! `check --sample`.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -15,7 +16,7 @@ use crate::support::{http, wait_for};
 
 const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: ";
 
-/// A log that is written to, and a place whose output has this transform.
+/// A configuration whose output has this transform, and a function that appends events to its log.
 fn place(transform: &str) -> (Place, impl FnMut(usize) + use<>) {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("audit.log");
@@ -24,7 +25,7 @@ fn place(transform: &str) -> (Place, impl FnMut(usize) + use<>) {
     place.leaving(transform);
     let mut maker = Maker::from_ago(SignedDuration::from_mins(1));
     let write = move |events| {
-        // It lives as long as the log is written to.
+        // Keep the directory of the log as long as this function.
         let _ = &dir;
         for _ in 0..events {
             writeln!(file, "{}", maker.event(300).line).unwrap();
@@ -33,7 +34,7 @@ fn place(transform: &str) -> (Place, impl FnMut(usize) + use<>) {
     (place, write)
 }
 
-/// The delivered lines, once there are so many.
+/// Waits until exactly this many lines are delivered, and returns them.
 fn delivered(place: &Place, lines: usize) -> Vec<String> {
     wait_for("the events", Duration::from_secs(30), || {
         let text = fs::read_to_string(place.out()).unwrap_or_default();
@@ -42,7 +43,7 @@ fn delivered(place: &Place, lines: usize) -> Vec<String> {
     })
 }
 
-/// The value of a metric that has no labels, or these.
+/// The value of the first series that begins with `name`; the name may include labels.
 fn metric(place: &Place, name: &str) -> Option<u64> {
     let page = http::get(&place.url("/metrics")).ok()?;
     let text = String::from_utf8(page.body).ok()?;
@@ -73,7 +74,7 @@ fn a_reload_counts_from_then_on_and_a_broken_policy_leaves_the_old_one_in_force(
     let lines = delivered(&place, 5);
     assert!(lines.iter().all(|line| level_of(line) == "Metadata" && !line.contains("xxxx")));
 
-    // A typing mistake that the API server would not notice.
+    // A misspelt field (`user` for `users`), which the API server would ignore.
     fs::write(&policy, format!("{POLICY}None\n  user: [\"alice\"]\n")).unwrap();
     running.signal(Signal::HUP);
     wait_metric(&place, "auditrail_config_last_reload_successful", 0);
@@ -92,7 +93,7 @@ fn a_reload_counts_from_then_on_and_a_broken_policy_leaves_the_old_one_in_force(
     );
     delivered(&place, 10);
 
-    // What a reload cannot apply is named, and the reload is not called successful.
+    // A reload applies the transform only. It names other changes and counts as failed.
     let text = fs::read_to_string(place.config()).unwrap();
     fs::write(place.config(), text.replace("\"1%\"", "\"2%\"")).unwrap();
     running.signal(Signal::HUP);
@@ -196,7 +197,8 @@ fn a_sample_reads_a_container_s_log_as_the_agent_does() {
     assert!(!ran.stdout.contains("torn") && !ran.stdout.contains("no event"), "{}", ran.stdout);
 }
 
-/// Promise 7, seen from outside: what ships with the project holds credentials, and none of them comes out.
+/// Promise 7: the recorded log that ships with the project holds credentials, and the default redaction removes all of
+/// them.
 #[test]
 fn the_defaults_keep_secrets_home_and_tell_who_did_what() {
     let place = Place::following(&root().join("etc/recorded/audit/audit.log"));
@@ -227,7 +229,7 @@ fn the_defaults_keep_secrets_home_and_tell_who_did_what() {
     assert!(changed > 0);
 }
 
-/// No value under `data` of anything that says it is a Secret.
+/// Fails if a Secret in the event has an unredacted value under `data`: a string of 16 bytes or more.
 fn secrets_are_blanked(event: &serde_json::Value) {
     for body in [&event["requestObject"], &event["responseObject"]] {
         let items = body["items"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
@@ -242,7 +244,7 @@ fn secrets_are_blanked(event: &serde_json::Value) {
     }
 }
 
-/// Stands in the data of Secrets.
+/// The secret value in the data of the test's Secrets.
 const MARKER: &str = "hunter2-MARKER-hunter2";
 
 fn secret_event(number: usize) -> String {
@@ -252,7 +254,7 @@ fn secret_event(number: usize) -> String {
     )
 }
 
-/// Neither the marker nor its base64 is in a text.
+/// Fails if the text has the marker or its base64.
 fn is_clean(what: &str, text: &[u8]) {
     let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(MARKER);
     for marker in [MARKER, "MARKER", &encoded[..encoded.len() - 1]] {
@@ -260,7 +262,7 @@ fn is_clean(what: &str, text: &[u8]) {
     }
 }
 
-/// Nor in anything that an agent wrote.
+/// Fails if the marker is in the agent's log, its output or a file of its state directory.
 fn nothing_leaked(place: &Place, said: &str) {
     is_clean("the log", said.as_bytes());
     is_clean("the output", &fs::read(place.out()).unwrap());
@@ -272,7 +274,8 @@ fn nothing_leaked(place: &Place, said: &str) {
     }
 }
 
-/// What stands for the secret in each delivered event: once in its data, once in its text.
+/// The tokens (hashes) that replace the secret in the delivered events: for each event the one in `data`, then the one
+/// in `stringData`.
 fn tokens(place: &Place, events: usize) -> Vec<String> {
     let lines = delivered(place, events);
     let token = |event: &serde_json::Value, at: &str| {
@@ -307,7 +310,7 @@ fn a_secret_has_one_token_within_a_key_and_another_within_another() {
     assert!(status.success(), "{said}");
     assert!(first[0].starts_with("hmac-sha256:") && first.iter().all(|token| *token == first[0]));
 
-    // After a restart.
+    // The token is the same after a restart.
     append(3);
     let running = place.start();
     let all = tokens(&place, 3);
@@ -343,7 +346,7 @@ fn the_torn_tail_of_a_file_leaves_without_its_secret() {
         let lines = fs::read_to_string(place.out()).unwrap_or_default();
         if lines.contains("00000001-") { Ok(()) } else { Err(lines) }
     });
-    // The server ended in the middle of a line, and its next one begins another file.
+    // The API server died in the middle of a line (torn line), and its next process begins another file.
     fs::rename(&log, dir.path().join("audit-2026-11-21T06-27-43.000.log")).unwrap();
     fs::write(&log, format!("{}\n", secret_event(3))).unwrap();
     wait_for("what is behind the tail", Duration::from_secs(30), || {

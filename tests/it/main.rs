@@ -1,9 +1,20 @@
-//! Tests of the built binary, seen as an operator sees it, and of the house rules.
+//! Integration tests: they run the built binary as an operator would, and check the sources and the documents.
 //!
-//! `command.rs` runs the binary. `absence.rs`, `backups.rs`, `cli.rs`, `starting.rs`, `pages.rs`, `probes.rs`, `metrics.rs`, `delivery.rs`,
-//! `descriptors.rs`, `echoes.rs`, `leaving.rs`, `dead_letters.rs`, `neighbours.rs`, `checkpoint.rs`, `state.rs`, `full_disk.rs`, `holds.rs`, `overwriting.rs` and `memory.rs` are what a user would notice; `docs.rs` checks the documents against the program, `tidy.rs` the sources against the house rules. Everything
-//! here needs Rust alone (`privacy.rs` is what the agent touches on its node, `promises.rs` the tests that prove what the documents promise); the tests against real servers are in `tests/backends`.
-// The leniency that clippy.toml grants to test functions, for the helpers that only tests call.
+//! No test here needs a real back end; the tests against real servers are in `tests/backends`. A test that needs a
+//! mount, `promtool` or a second file system prints NOT TESTED or SKIPPED where there is none.
+//!
+//! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files.
+//! - Command line: `cli.rs`, `replay.rs`, `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
+//! - Start, signals and shutdown: `starting.rs`.
+//! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
+//! - Delivery and gaps: `delivery.rs` (rotation, kills), `backups.rs`, `absence.rs` (agent down), `holding.rs` (systemd
+//!   keeps deleted backups).
+//! - Limits and failures: `full_disk.rs`, `memory.rs`, `descriptors.rs`, `checkpoint.rs`, `state.rs`.
+//! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
+//!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
+//! - The project itself: `docs.rs` (documents against the program), `promises.rs` (a test for each guarantee),
+//!   `tidy.rs` (sources against the house rules).
+// clippy.toml allows these in test functions; the helpers that only tests call need the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,5 @@
-//! Memory stays within what `status` prints, with outputs that hang and lines of many megabytes.
+//! Memory limit: with outputs that hang and lines of many megabytes, the agent stays within the bound that `status`
+//! prints.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -14,7 +15,7 @@ use crate::support::{tables, wait_for};
 
 const MIB: u64 = 1 << 20;
 
-/// Two outputs that hang, the kernel taking connections that nobody answers, and one file.
+/// Two outputs that hang, since the kernel accepts connections that nobody answers, and one file output.
 fn outputs(listener: &TcpListener, out: &Path) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let more = "in_flight = 4\nbatch = { max_bytes = \"256KiB\" }";
@@ -59,24 +60,24 @@ fn memory_stays_within_what_status_prints_however_much_waits_for_outputs_that_ha
     let mut agent = Agent::start(dir.path(), &(input + &outputs(&listener, &out)));
     log.wait(&out);
     let before = agent.memory("VmRSS:");
-    // More than both outputs may hold, many times over.
+    // Write many times more than both outputs may buffer.
     log.write(12_000, 2000);
     log.wait(&out);
     let after = agent.memory("VmRSS:");
     assert!(after < before + 16 * MIB, "{before} bytes before, {after} after 28 MB more");
-    // Large lines, one behind the other, one beyond what is kept.
+    // Large lines in a row; the last one is longer than `max_line_bytes`.
     for bytes in [5 << 20, 15 << 20, 12 << 20, 20 << 20] {
         log.write(1, bytes);
     }
     log.write(10, 100);
     wait_for("the last event to arrive", Duration::from_secs(150), || {
         let found = agent.events("archive", "delivered");
-        // And a gap, for the bodies of the longest.
+        // All events and one gap, for the bodies of the longest one.
         if found == 16_015 { Ok(()) } else { Err(format!("{found} of 16015")) }
     });
     let (peak, bound) = (agent.memory("VmHWM:"), agent.count("auditrail_memory_bound_bytes", &[]));
     assert!(peak <= bound, "{peak} bytes at the peak, and {bound} are said to be the most");
-    // With the windows of three decompressors, one for each output.
+    // The bound includes the windows of three decompressors, 64 MiB each, one per output.
     assert!(bound < 640 * MIB + 3 * 64 * MIB, "{bound} bytes are no bound");
     agent.kill();
 }

@@ -1,5 +1,6 @@
-//! `/metrics` as scrapers read it: both formats, what promtool says of them, and what is counted of requests.
-// Counts of a test are far below 2^52.
+//! `/metrics` as Prometheus scrapes it: the text format (checked with promtool), `OpenMetrics`, and the counters of
+//! requests.
+// Counts in these tests are far below 2^52.
 #![allow(clippy::cast_precision_loss)]
 
 use std::fs;
@@ -11,7 +12,7 @@ use crate::command::{Place, exceeded_by_few, recorded};
 use crate::support::bulk::Bulk;
 use crate::support::{http, wait_for};
 
-/// The agent with a file and a store that refuses long documents.
+/// A configuration with a file output and this store, which may refuse long documents.
 fn place(store: &Bulk) -> Place {
     let place = Place::following_recorded();
     let text = fs::read_to_string(place.config()).unwrap();
@@ -25,7 +26,7 @@ fn scrape(place: &Place, accept: &str) -> String {
     String::from_utf8(answer.unwrap().body).unwrap()
 }
 
-/// The value of the one series that begins so.
+/// The value of the first series that begins with this text.
 fn value(metrics: &str, series: &str) -> f64 {
     let mut found = metrics.lines().filter_map(|line| line.strip_prefix(series));
     let value = found.next().unwrap_or_else(|| panic!("no {series} in\n{metrics}"));
@@ -34,7 +35,7 @@ fn value(metrics: &str, series: &str) -> f64 {
 
 const OPEN: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
 
-/// Names, help texts, units and the order of samples, by the linter that comes with Prometheus.
+/// Checks names, help texts, units and the order of samples with promtool, the linter that comes with Prometheus.
 fn check_with_promtool(metrics: &str) {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])

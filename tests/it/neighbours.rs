@@ -1,4 +1,5 @@
-//! Hostile neighbours: somebody who may write to the log's directory, and a file system that does not answer.
+//! Hostile neighbours: a user who can write to the log's directory (links, FIFOs, decompression bombs), and a file
+//! system that hangs (NFS).
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -21,7 +22,7 @@ fn fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
 }
 
-/// Events of the API server in a file, the log or a backup.
+/// Appends 20 events to the log or a backup.
 fn write(path: &Path, made: &mut Maker) -> Vec<Expected> {
     let events: Vec<_> = (0..20).map(|_| made.event(100)).collect();
     let mut file = File::options().create(true).append(true).open(path).unwrap();
@@ -29,7 +30,7 @@ fn write(path: &Path, made: &mut Maker) -> Vec<Expected> {
     events
 }
 
-/// Waits until these events, and no others, stand in the output's file, each once.
+/// Waits until the output has exactly these events, each once.
 fn arrive(archive: &Path, events: &[Expected]) {
     let lines = |text: &str| text.lines().filter(|line| line.contains("auditID")).count();
     wait_for("all events to arrive", Duration::from_mins(1), || {
@@ -72,7 +73,7 @@ fn what_a_stranger_puts_among_the_backups_is_named_and_never_read_and_the_log_go
         assert!(said.contains(what), "{what} is not named in\n{said}");
     }
 
-    // A backup that is read already turns into a FIFO and back, as fast as somebody can exchange them.
+    // Exchange a delivered backup with a FIFO and back, as fast as possible (race).
     let other = audit.join("other");
     fifo(&other);
     let until = Instant::now() + Duration::from_secs(2);
@@ -132,7 +133,7 @@ fn a_thread_that_the_file_system_keeps_waiting_is_named_within_seconds_and_left_
     let mut made = Maker::from_ago(SignedDuration::from_mins(1));
     let mut events = write(&log, &mut made);
     let more = [tables::input("apiserver", &log), tables::archive(&archive)].concat();
-    // From a read on that comes once the agent is at work, none of the log ends any more.
+    // From read 60 on, which comes after the start, every read below the log's directory hangs.
     let faults = [
         ("AUDITRAIL_FAIL_READ_AT", "60".to_owned()),
         ("AUDITRAIL_FAIL_WITH", "HANG".to_owned()),
@@ -149,9 +150,9 @@ fn a_thread_that_the_file_system_keeps_waiting_is_named_within_seconds_and_left_
         }
     });
     assert!(said.contains("input apiserver") && said.contains("NFS"), "{said}");
-    // Within its time, though two threads never come back.
+    // Shutdown ends in time, although two threads hang for ever.
     agent.stop();
-    // The disk is back: nothing is lost and nothing doubled.
+    // Once the disk answers again, nothing is lost or duplicated.
     agent.resume_whole();
     arrive(&archive, &events);
     agent.stop_done();

@@ -1,4 +1,5 @@
-//! What would be written over is refused before anything is touched, and what others can read or write is said.
+//! The agent refuses an output path that would overwrite a log, its own files or its configuration, before it writes
+//! anything. It warns of files that other users can read or write.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
@@ -9,7 +10,7 @@ use jiff::SignedDuration;
 use crate::command::{Place, Ran};
 use crate::support::events::Maker;
 
-/// A place with a log of its own beside other files, and the text of its configuration.
+/// A configuration with a log of its own beside other files, and the text of the configuration.
 fn place() -> (Place, String) {
     let place = Place::following_recorded();
     let log = place.path("log");
@@ -24,12 +25,12 @@ fn place() -> (Place, String) {
     (place, text)
 }
 
-/// One more file output.
+/// The configuration of a further file output.
 fn output(name: &str, path: &Path) -> String {
     format!("[outputs.{name}]\ntype = \"file\"\npath = \"{}\"\n", path.display())
 }
 
-/// `check` and `run` refuse it in the same words, and nothing was written.
+/// Fails unless `check` and `run` refuse the configuration with all these words, and `run` has written nothing.
 fn refused(place: &Place, config: &str, parts: &[&str]) {
     fs::write(place.config(), config).unwrap();
     let Ran { stdout, .. } = place.ask(&["check"]).expect(1);
@@ -97,7 +98,7 @@ fn an_output_among_the_logs_is_refused_by_whatever_name() {
     symlink(log.join("audit.log"), place.path("one-link")).unwrap();
     fs::hard_link(log.join("audit.log"), place.path("second-name")).unwrap();
     fs::hard_link(log.join("audit-2026-11-26T00-00-00.000.log"), place.path("third-name")).unwrap();
-    // Not there yet: it is made where the link leads.
+    // A dangling link: the output would create the file that it points to.
     symlink(log.join("audit.log.7"), place.path("dangling")).unwrap();
     for (name, what) in [
         ("one-link", "is the log that inputs.recorded follows"),
@@ -140,7 +141,7 @@ fn two_outputs_in_one_file_or_in_each_other_s_rotated_ones_are_refused() {
         );
         refused(&place, &config, &["outputs.two", what, "give each output a file of its own"]);
     }
-    // Neighbours that only look alike.
+    // These paths look alike, but do not collide.
     let config = format!(
         "{text}\n{}{}",
         output("one", &place.path("a.ndjson")),
@@ -284,7 +285,7 @@ fn a_configuration_that_others_can_write_fails_check_and_is_said_at_the_start() 
     assert!(status.success() && said.contains("can be written to by everybody"), "{said}");
 }
 
-/// In a pod that listens for Prometheus every address is the pod's own.
+/// In a pod, every address is the pod's own, and Prometheus has to reach it.
 #[test]
 fn in_a_pod_listening_on_every_address_is_no_reason_to_warn() {
     let (place, text) = place();

@@ -1,4 +1,4 @@
-//! What the agent answers over HTTP.
+//! The HTTP pages: `/livez`, `/readyz`, `/metrics`, `/status` and `/`.
 
 use std::fs;
 use std::time::Duration;
@@ -71,7 +71,7 @@ fn a_disk_without_room_turns_readyz_red_and_says_what_to_do() {
         said.contains("the disk budget is spent") && said.contains("`disk.min_free`"),
         "{said}"
     );
-    // A red probe is for people; the agent itself is well, and goes on.
+    // Only readiness fails, to alert the operator. The agent is alive and keeps delivering.
     assert_eq!(http::get(&place.url("/livez")).unwrap().status, 200);
     place.wait_for_bytes(recorded().len());
     assert!(running.end(Signal::TERM).0.success());

@@ -1,4 +1,5 @@
-//! What the agent touches on its node, and for whom: modes of its files, the log left as it is, the environment ignored.
+//! Traces of the agent on its node: the modes of its files and directories, the unchanged log, and the proxy variables
+//! of the environment, which it ignores.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use crate::command::{Place, auditrail, exceeded_by_few, recorded, root};
 use crate::support::bulk::Bulk;
 use crate::support::{copy, wait_for};
 
-/// Name, inode, owner, mode, times of change and content of each file.
+/// By name of each file: inode, owner, mode, modification time and content.
 fn files(dir: &Path) -> BTreeMap<String, (u64, u32, u32, i64, Vec<u8>)> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.filter(|path| path.is_file()).map(|path| {
@@ -28,7 +29,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// Every folder and file below, the folder itself included.
+/// Calls `each` with `path` and every directory and file below it.
 pub(crate) fn below(path: &Path, each: &mut impl FnMut(&Path)) {
     each(path);
     if path.is_dir() {
@@ -38,7 +39,8 @@ pub(crate) fn below(path: &Path, each: &mut impl FnMut(&Path)) {
     }
 }
 
-/// A place that follows a copy of the recorded log, keeps links, and has a store that refuses what is long.
+/// A configuration that follows a copy of the recorded log, may make hard links, and delivers to this store, which may
+/// refuse long documents.
 fn holding(store: &Bulk) -> Place {
     let place = Place::following_recorded();
     let log = place.path("log");

@@ -1,5 +1,5 @@
-//! Probes: whether the agent is alive and ready is answered whatever others do to its port and its socket, and to
-//! strangers it shows no word of what a back end said.
+//! Liveness and readiness probes: the agent answers them under a flood of idle or slow connections to its port and its
+//! socket (denial of service). Its pages show no word of a back end's answer to strangers.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -17,20 +17,20 @@ use crate::command::{Place, recorded, root, run};
 use crate::support::agent::Agent;
 use crate::support::{http, tail, wait_for};
 
-/// A client that holds connections in every slow way, and opens one anew as soon as it is closed.
+/// A client that holds idle and slow connections of every kind and reconnects when one is closed.
 struct Attacker {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<usize>>,
 }
 
-/// What a connection of the attacker sends at first, and then twice a second.
+/// What a connection of the attacker sends first, and what it sends twice a second after that.
 type Way = (&'static [u8], &'static [u8]);
 
 const WAYS: [Way; 5] = [
     (b"", b""),
     (b"G", b""),
     (b"GET /livez HTTP/1.1\r\nHost: agent\r\nX-Slow: ", b"a"),
-    // Answers that nobody reads.
+    // The client never reads the answers.
     (
         b"GET /metrics HTTP/1.1\r\nHost: agent\r\n\r\n",
         b"GET /metrics HTTP/1.1\r\nHost: agent\r\n\r\n",
@@ -40,7 +40,7 @@ const WAYS: [Way; 5] = [
 ];
 
 impl Attacker {
-    /// So many connections in each way.
+    /// Holds `each` connections of each of the [`WAYS`].
     fn start(port: u16, each: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = WAYS.map(|way| {
@@ -50,7 +50,7 @@ impl Attacker {
         Self { stop, threads: threads.into() }
     }
 
-    /// How many connections it made in all.
+    /// Stops the attack. Returns how many connections it made in all.
     fn end(self) -> usize {
         self.stop.store(true, Relaxed);
         self.threads.into_iter().map(|thread| thread.join().unwrap()).sum()
@@ -72,7 +72,8 @@ fn hold(port: u16, each: usize, (first, then): Way, stop: &AtomicBool) -> usize 
                 made += 1;
             }
         }
-        // One that was closed is seen by reading, as long as there is nothing that it will not read.
+        // Drop a connection that the agent closed: a write fails, or a peek reads the end. Unread answers come before
+        // that end and hide it.
         held.retain_mut(|stream| {
             let full = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
             let writes = stream.write_all(then).map_or_else(|error| full(&error), |()| true);
@@ -83,8 +84,8 @@ fn hold(port: u16, each: usize, (first, then): Way, stop: &AtomicBool) -> usize 
     made
 }
 
-/// One request on a connection of its own, as the kubelet and a scraper send it. (A client that keeps an idle connection
-/// may lose it to a newcomer.)
+/// Sends one request on a new connection, as the kubelet and a scraper do. (The agent may close a connection that a
+/// client keeps idle in favour of a new one.)
 fn asked(port: u16, page: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -119,7 +120,7 @@ fn every_probe_is_answered_while_one_client_holds_hundreds_of_silent_slow_and_un
     assert!(said.lines().count() < 30, "a flood fills the log:\n{said}");
 }
 
-/// Under few descriptors there is room for few connections, and the accept loop meets a lack of them.
+/// With few file descriptors the agent can hold few connections, and `accept` may fail with EMFILE.
 #[test]
 fn a_flood_is_survived_where_descriptors_are_few_and_events_arrive_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
@@ -156,7 +157,7 @@ fn two_hundred_idle_local_connections_keep_neither_status_nor_a_probe_from_an_an
     let _running = place.start();
     let socket = place.state_dir().join("agent.sock");
     let idle: Vec<_> = (0..200).map(|_| UnixStream::connect(&socket).unwrap()).collect();
-    // One that begins a long question holds none of those up that are answered at once.
+    // Clients that send a long, unfinished request must not delay requests that can be answered at once.
     let mut slow: Vec<_> = (0..20).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     for stream in &mut slow {
         stream.write_all(&[b'['; 5000]).unwrap();
@@ -185,7 +186,7 @@ fn a_probe_says_what_is_wrong_and_needs_no_configuration_but_the_place_of_the_st
     });
     assert!(red.contains("audit.log") && red.starts_with("input recorded: "), "{red}");
 
-    // The file on disk is broken meanwhile; the agent runs with what it read.
+    // A broken configuration file does not affect the running agent, which keeps the configuration that it read.
     let text = fs::read_to_string(place.config()).unwrap();
     fs::write(place.config(), format!("{text}\nzebra = [[[")).unwrap();
     place.ask(&["check"]).expect(2);
@@ -206,14 +207,14 @@ fn a_probe_says_what_is_wrong_and_needs_no_configuration_but_the_place_of_the_st
     ] {
         run(wrong).expect(2);
     }
-    // An agent that does not answer is not waited for.
+    // `probe` does not wait longer than its time-out for a stopped agent.
     running.signal(Signal::STOP);
     let stuck = run(&["probe", "live", "--state", state, "--timeout", "200ms"]).expect(1);
     assert_eq!(stuck.stdout, "the agent does not answer within 200ms\n");
     running.signal(Signal::CONT);
 }
 
-/// Answers every request with this.
+/// Starts a server that gives this answer to every request, and returns its port.
 fn hostile(answer: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -227,7 +228,7 @@ fn hostile(answer: String) -> u16 {
     port
 }
 
-/// Every page of an agent whose back end answers so; and what the agent says over its socket.
+/// Runs an agent whose back end gives this answer. Returns every page, and what the agent says over its socket.
 fn pages_with(answer: String, kind: &str) -> (Vec<(String, String)>, String) {
     let place = Place::following_recorded();
     let port = hostile(answer);
@@ -262,7 +263,7 @@ fn pages_with(answer: String, kind: &str) -> (Vec<(String, String)>, String) {
 
 #[test]
 fn no_page_shows_a_word_of_a_hostile_answer_and_the_socket_shows_what_the_answer_says() {
-    // Each word stands in the answer and in nothing else.
+    // Each of these words is in the answer and nowhere else.
     let words = ["c2VjcmV0OnB3", "sid-4711", "k3y-in-url", "alert(1)", "mirrored", "evil.example"];
     let body = "<script>alert(1)</script> mirrored Authorization: Basic c2VjcmV0OnB3 Cookie: sid-4711 \
                 https://evil.example/?apikey=k3y-in-url";
@@ -313,7 +314,8 @@ fn a_name_in_allowed_hosts_reaches_the_pages_and_another_does_not() {
     }
 }
 
-/// The pod's probes and the image agree: the binary is where the manifest says, and the command knows the flags.
+/// The probes in the manifest agree with the image: the binary is at the path that they name, and the command accepts
+/// their flags.
 #[test]
 fn the_probes_of_the_daemonset_run() {
     let manifest = fs::read_to_string(root().join("etc/kubernetes/daemonset.yaml")).unwrap();
@@ -331,7 +333,7 @@ fn the_probes_of_the_daemonset_run() {
         assert!(image.contains(&format!("ENTRYPOINT [\"{}\"]", command[0])), "{command:?}");
         assert!(Path::new(&command[0]).is_absolute());
         let arguments: Vec<_> = command[1..].iter().map(String::as_str).collect();
-        // Whether an agent runs here is the machine's business; 2 would be a command that is not accepted.
+        // An agent may or may not run on this machine: 0 or 1. Exit code 2 would mean a wrong command line.
         let ran = run(&arguments);
         assert!(matches!(ran.code, Some(0 | 1)), "{command:?}: {}", ran.stderr);
     }

@@ -1,8 +1,8 @@
-//! Every sentence under *What is guaranteed* in `docs/guarantees-and-limits.md` and in the README, and in the lists of all
-//! but the first section of SECURITY.md, stands here with the tests that prove it. A sentence without a test has to be
-//! removed, and so has one whose test is gone.
+//! Lists the tests that prove each guarantee of the documents. It covers every sentence under *What is guaranteed* in
+//! `docs/guarantees-and-limits.md` and in the README, and in the lists of SECURITY.md after the section *Reporting*.
+//! Remove a sentence from a document if it has no test here, or if its test is gone.
 //!
-//! A line is the beginning of a sentence and the tests; sentences stand in the order of the document.
+//! Each line holds the beginning of a sentence and the names of its tests, in the order of the document.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::sources::{files, read};
 
 type Promise = (&'static str, &'static [&'static str]);
 
-#[rustfmt::skip] // One line a sentence.
+#[rustfmt::skip] // One line per sentence.
 const GUARANTEES: &[Promise] = &[
     ("Every sentence here has a test", &["every_guarantee_has_a_test"]),
     ("Every complete line of the log and its backups", &["whatever_happens_in_whatever_order_each_line_arrives_once", "one_poisonous_line_is_refused_and_its_neighbours_are_delivered_once", "every_recorded_event_is_in_loki_and_elasticsearch_exactly_once"]),
@@ -101,7 +101,7 @@ const SECURITY: &[Promise] = &[
     ("The crate has no `unsafe` code", &["unsafe_code_is_forbidden"]),
 ];
 
-/// The sentences of a document's prose: of each paragraph and each item of a list.
+/// Splits the prose of a document into sentences: of each paragraph and each list item, without headings.
 fn sentences(text: &str) -> Vec<String> {
     let mut paragraphs = vec![String::new()];
     for line in text.lines() {
@@ -129,7 +129,7 @@ fn sentences(text: &str) -> Vec<String> {
     found
 }
 
-/// Behind the period that another sentence follows.
+/// The offset behind the first period that ends a sentence and is followed by another one.
 fn end_of_sentence(text: &str) -> Option<usize> {
     text.match_indices(". ").map(|(at, _)| at + 1).find(|at| {
         let next = text[*at..].trim_start().chars().next();
@@ -137,7 +137,7 @@ fn end_of_sentence(text: &str) -> Option<usize> {
     })
 }
 
-/// The names of all tests, in every folder.
+/// The names of all tests in `src` and `tests`.
 fn tests() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in ["src", "tests"].iter().flat_map(|folder| files(folder, "rs")) {
@@ -147,12 +147,12 @@ fn tests() -> BTreeSet<String> {
             if !line.starts_with("#[") || !(line.ends_with("test]") || line.contains("::test(")) {
                 continue;
             }
-            // Other attributes may stand in between.
+            // Skip other attributes before the function.
             let name =
                 lines.find(|line| !line.starts_with("#[")).and_then(|line| line.split_once("fn "));
             found.extend(name.and_then(|(_, rest)| Some(rest.split_once('(')?.0.to_owned())));
         }
-        // Inside `proptest!`, whose tests carry the same attribute, nothing differs.
+        // This finds the tests inside `proptest!` too, since they have the same attribute.
     }
     found
 }
@@ -194,7 +194,7 @@ fn every_sentence_about_security_has_a_test() {
     let text = read("SECURITY.md");
     let sections = text.split("\n## Reporting\n").nth(1).unwrap();
     let (_, sections) = sections.split_once("\n## ").unwrap();
-    // What stands around the lists says who somebody is, and what nothing can be done about.
+    // The text around the lists promises nothing: it says who has which rights, and what nobody can prevent.
     let in_list = |line: &&str| line.starts_with("- ") || line.starts_with("  ");
     let promised: Vec<_> = sections.lines().filter(in_list).collect();
     check("SECURITY.md", &promised.join("\n"), SECURITY);
@@ -240,13 +240,13 @@ fn the_unit_has_no_capability_the_pod_one_and_neither_a_way_to_more() {
     }
 }
 
-/// The compiler refuses all of it then, and `forbid` cannot be lifted further down.
+/// With `forbid` the compiler refuses all unsafe code, and no attribute in the sources can allow it again.
 #[test]
 fn unsafe_code_is_forbidden() {
     assert!(read("Cargo.toml").contains("\n[lints.rust]\nunsafe_code = \"forbid\"\n"));
 }
 
-/// One image, wherever a reader meets it.
+/// Documents and manifests must all name the same container image, of this version.
 #[test]
 fn every_document_and_manifest_names_the_same_image() {
     let mut count = 0;

@@ -1,4 +1,5 @@
-//! Recorded logs shipped to their end: which of them, from where the last run ended, and what is said of it.
+//! `replay` ships recorded logs: selection by time, shard and expression, resuming after an interruption, and the
+//! summary.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -16,7 +17,7 @@ use crate::support::bulk::Bulk;
 use crate::support::events::{Maker, log_of};
 use crate::support::{tables, wait_for};
 
-/// A configuration with one output, and folders of logs.
+/// A configuration with one output, and a folder of logs.
 struct Stage {
     dir: TempDir,
 }
@@ -49,7 +50,7 @@ impl Stage {
         self.path("auditrail.toml")
     }
 
-    /// Three backups and a log, of some events each, an hour after one another.
+    /// Writes three backups and a live log, one hour apart, with `each` events per file. Returns the number of events.
     fn write_logs(&self, each: usize) -> usize {
         for (number, name) in [
             "audit-2026-11-21T06-00-00.000.log",
@@ -79,7 +80,7 @@ impl Stage {
         command
     }
 
-    /// What the output file holds; it is taken away.
+    /// Removes the output file and returns its lines.
     fn take(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("out")).unwrap_or_default();
         let _ = fs::remove_file(self.path("out"));
@@ -295,10 +296,11 @@ fn a_damaged_backup_is_shipped_as_far_as_it_goes_and_its_gaps_are_there_once_how
     damaged();
     let first = bulk.state().stored.clone();
     assert!((100..events.len()).contains(&first.len()), "{} of {}", first.len(), events.len());
-    // The line in which it breaks off, and the rest.
+    // One gap for the line at which the backup breaks off, one for the rest of the file.
     let gaps = first.values().filter(|(text, _)| text.contains("\"kind\":\"Gap\"")).count();
     assert_eq!(gaps, 2);
-    // The same command knows that it was done, and then forgets.
+    // The next replay finds its progress, ships nothing and forgets the progress. The one after it reads everything
+    // again, and the store has no duplicates.
     stage.replay(&[]).expect(0);
     damaged();
     assert_eq!(bulk.state().stored, first);
@@ -349,7 +351,7 @@ fn standard_output_holds_events_alone_and_whoever_wants_only_the_first_ends_it_q
     assert!(first.starts_with('{'), "{first}");
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    // Not all of it was shipped.
+    // Exit code 1: a part of the input was not shipped.
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(!said.contains("ERROR") && !said.contains("WARN") && !said.contains("FILE"), "{said}");
 }

@@ -1,11 +1,11 @@
-//! The project's files as text, for the tests that read them.
+//! Reads the project's sources and documents as text, for the tests that check them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::root;
 
-/// Files below a folder of the project with this extension, by their path from the root, sorted.
+/// Files with this extension below a folder of the project: paths relative to the root, sorted.
 pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     visit(&root().join(folder), extension, &mut found);
@@ -32,17 +32,17 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A source file without its inline tests, which stand at its end.
+/// A source file without its inline tests, which come last in the file.
 pub(crate) fn without_tests(text: &str) -> &str {
     let mark = "#[cfg(test)]\n";
-    // Whatever its visibility: other tests may share what one module of tests keeps.
+    // The module may have any visibility, since other tests may use its helpers.
     let inline = |at: &usize| {
         text[at + mark.len()..].lines().next().is_some_and(|line| line.ends_with("mod tests {"))
     };
     text.match_indices(mark).map(|(at, _)| at).find(inline).map_or(text, |at| &text[..at])
 }
 
-/// Whether a whole file is tests.
+/// Whether a file holds only tests.
 pub(crate) fn is_tests(path: &Path) -> bool {
     let stem = path.file_stem().unwrap().to_str().unwrap();
     let below = path.parent().unwrap().components().any(|part| part.as_os_str() == "tests");
@@ -77,7 +77,7 @@ pub(crate) fn blocks(text: &str, languages: &[&str]) -> Vec<String> {
     found
 }
 
-/// What stands between backquotes in a document, outside of its blocks.
+/// The text of each span in backquotes of a document, outside of its code blocks.
 pub(crate) fn spans(text: &str) -> Vec<String> {
     let mut prose = String::new();
     let mut inside = false;

@@ -1,4 +1,4 @@
-//! How a run begins and ends: signals, and what keeps it from starting.
+//! Start and shutdown: SIGINT, SIGTERM, SIGHUP, restarts, and the errors that keep the agent from starting.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::command::{Place, recorded};
 use crate::support::wait_for;
 
-/// The whole of the recorded log is delivered, and the signal ends it well.
+/// Runs the agent, ends it with this signal, and checks the clean shutdown and that every byte was delivered.
 fn check_end(signal: Signal) {
     let place = Place::following_recorded();
     let running = place.start();
@@ -47,7 +47,7 @@ fn started_again_it_has_nothing_to_do() {
     for round in 0..3 {
         let running = place.start();
         place.wait_for_bytes(recorded().len());
-        // It says where it stands, although it has nothing to do.
+        // `status` names the file of the cursor although there is nothing to deliver.
         wait_for("the cursor to name its file", Duration::from_secs(20), || {
             let status = place.ask(&["status", "--json"]).expect(0).stdout;
             let named = status.contains("\"file\": \"audit.log\"");

@@ -1,4 +1,5 @@
-//! A state directory that resists: not ours, of another version, damaged, gone in part.
+//! State directories that the agent cannot use as they are: of another user or version, damaged, incomplete, open to
+//! other users, or with a forged checkpoint.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -8,14 +9,14 @@ use rustix::process::{Signal, geteuid};
 
 use crate::command::{Place, auditrail, finish, recorded};
 
-/// Everything delivered, and ended well.
+/// A configuration whose agent has delivered the whole log and shut down cleanly.
 fn delivered() -> Place {
     let place = Place::following_recorded();
     go_on(&place);
     place
 }
 
-/// Starts again, and finds that all is there once.
+/// Starts the agent again and checks that the output has every event exactly once. Returns the agent's standard error.
 fn go_on(place: &Place) -> String {
     let running = place.start();
     place.wait_for_bytes(recorded().len());
@@ -29,7 +30,7 @@ fn go_on(place: &Place) -> String {
 fn a_checkpoint_of_a_newer_version_is_left_alone_and_the_way_out_is_named() {
     let place = delivered();
     let path = place.state_dir().join("checkpoint.json");
-    // As `format.rs` frames it: the checksum covers the version too.
+    // A checkpoint as `format.rs` frames it: the checksum covers the version too.
     let body = "{\"later\":true}";
     let mut crc32 = crc32fast::Hasher::new();
     crc32.update(&7_u32.to_le_bytes());
@@ -62,7 +63,7 @@ fn without_any_usable_checkpoint_a_file_output_keeps_what_it_has_and_all_is_read
         fs::write(place.state_dir().join(name), "junk").unwrap();
     }
     let running = place.start();
-    // Nothing is known of the file either: repeats are harmless, a loss is not.
+    // Without a checkpoint the agent cannot truncate the file either. It prefers duplicates to a loss.
     place.wait_for_bytes(2 * recorded().len());
     let (status, said) = running.end(Signal::TERM);
     assert!(status.success() && said.contains("no checkpoint is usable"), "{said}");
@@ -72,7 +73,7 @@ fn without_any_usable_checkpoint_a_file_output_keeps_what_it_has_and_all_is_read
 #[test]
 fn a_state_directory_of_another_user_is_refused_with_the_way_out() {
     let place = delivered();
-    // Root may do anything, so somebody else is sent.
+    // Root may read everything, so run the command as another user (65534).
     let (mut command, mode) = (auditrail(), if geteuid().is_root() { 0o700 } else { 0o500 });
     let binary = place.path("auditrail");
     fs::copy(command.get_program(), &binary).unwrap();
@@ -93,7 +94,7 @@ fn a_state_directory_of_another_user_is_refused_with_the_way_out() {
 #[test]
 fn an_agent_without_any_right_to_write_its_state_says_where_it_may_not() {
     let place = Place::following_recorded();
-    // Nothing can be made below a file, whoever asks.
+    // The state directory is a file, below which not even root can create anything.
     fs::write(place.state_dir(), "").unwrap();
     let ran = place.ask(&["run"]).expect(1);
     assert!(ran.stderr.contains("cannot create the state directory"), "{}", ran.stderr);
@@ -173,7 +174,7 @@ fn a_key_that_others_may_have_changed_is_refused_and_one_that_they_could_read_is
     assert_eq!(mode(&key), 0o600);
 }
 
-/// Writes a checkpoint in which every offset is another, as somebody can who knows the format but not the key.
+/// Changes every offset in a checkpoint, as an attacker can who knows the format but not the key.
 fn move_cursors(path: &std::path::Path) {
     let text = fs::read_to_string(path).unwrap();
     let (head, body) = text.trim_end().split_once('\n').unwrap();
@@ -198,7 +199,7 @@ fn a_cursor_that_somebody_moved_passes_over_no_event_and_shows() {
     assert!(status.stdout.contains("failed authentication and was not used"), "{}", status.stdout);
     let said = go_on(&place);
     assert!(said.contains("a checkpoint failed authentication and is not used"), "{said}");
-    // What is written from then on is this agent's again.
+    // The checkpoint that this run wrote is authentic again.
     let said = go_on(&place);
     assert!(!said.contains("failed authentication"), "{said}");
 }

@@ -1,10 +1,11 @@
-//! The house rules as code. `CONTRIBUTING.md` says them, `ARCHITECTURE.md` has the table of rooms.
+//! Lint tests: they check the sources against the house rules in `CONTRIBUTING.md` and the table of rooms (modules and
+//! their imports) in `ARCHITECTURE.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sources::{files, is_tests, read, without_tests};
 
-/// The only files that touch the file system, so that it is known what is read and written where.
+/// The only files that may touch the file system, and what each reads or writes.
 const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/checkpoint/attempt.rs", "can the state directory be made"),
     ("src/checkpoint/copied.rs", "when the checkpoint was made"),
@@ -39,12 +40,12 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/telemetry/systemd_fdstore.rs", "files that systemd keeps"),
 ];
 
-/// Files with more than one idea in them, which nobody has taken apart yet. This list may only become shorter.
+/// Files over [`LONGEST`] lines that have not been split yet. This list may only become shorter.
 const TOO_LONG: &[&str] = &["src/config/tests/refused.rs", "src/input/tests/play.rs"];
 
 const LONGEST: usize = 400;
 
-/// Room, and the rooms it imports, as `ARCHITECTURE.md` has them.
+/// Each room and the rooms that it imports, from the table in `ARCHITECTURE.md`.
 fn may_import() -> BTreeMap<String, BTreeSet<String>> {
     let text = read("ARCHITECTURE.md");
     let table = text.split("| room | imports |").nth(1).expect("ARCHITECTURE.md has the table");
@@ -67,7 +68,7 @@ fn rooms_import_exactly_what_the_table_in_architecture_md_says() {
         let &["src", room, _, ..] = parts.as_slice() else { continue };
         let imports = found.entry(room.to_owned()).or_default();
         let text = read(&path);
-        // A line of `use crate::{…}` would hide what it imports.
+        // `use crate::{…}` would hide the imported rooms from this test.
         assert!(!text.contains("crate::{"), "{}: name one room a line", path.display());
         for after in text.split("crate::").skip(1) {
             let name: String =
@@ -150,7 +151,7 @@ fn a_file_has_one_idea() {
 
 #[test]
 fn nothing_is_left_for_later_and_nothing_unwraps_outside_of_tests() {
-    // In two halves, so that this file does not hold what it looks for.
+    // Joined from two halves, so that this test does not find itself.
     let later = ["TO", "FIX", "XX"].iter().zip(["DO", "ME", "X"]).map(|(a, b)| format!("{a}{b}"));
     let later: Vec<_> =
         later.chain(["todo", "unimplemented"].map(|name| format!("{name}!("))).collect();
@@ -171,7 +172,7 @@ fn nothing_is_left_for_later_and_nothing_unwraps_outside_of_tests() {
 #[test]
 fn every_file_says_what_it_is_for() {
     for path in ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")) {
-        // Tests of one file may stand beside it; that file's header is theirs.
+        // Tests beside a source file need no header, since that file has one.
         let beside = path.starts_with("src") && is_tests(&path);
         assert!(
             beside || read(&path).starts_with("//! "),
