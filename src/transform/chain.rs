@@ -278,9 +278,8 @@ fn moved(mut event: Event, edits: &Edits) -> Option<Event> {
         return None;
     }
     for span in event.fields.all_mut() {
-        if !span.is_empty() {
-            *span = edits.moved(*span)?;
-        }
+        // An empty value has no place that could be found again.
+        *span = if span.is_empty() { Span::default() } else { edits.moved(*span)? };
     }
     Some(event)
 }
