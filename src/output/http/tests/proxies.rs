@@ -29,8 +29,12 @@ fn pump(mut from: TcpStream, mut to: TcpStream) {
 #[tokio::test]
 async fn requests_go_through_the_configured_proxy() {
     let proxy = listen(|mut stream| {
-        let request = read_request(&mut stream);
-        answer(&mut stream, "200 OK", request.lines().next().unwrap_or_default().as_bytes());
+        // The client uses the connection again, so it must not be closed after an answer.
+        loop {
+            let request = read_request(&mut stream);
+            let Some(first) = request.lines().next() else { return };
+            answer(&mut stream, "200 OK", first.as_bytes());
+        }
     });
     let client = Client::new(&Http { proxy: Some(proxy), ..http() }).unwrap();
     for _ in 0..2 {
