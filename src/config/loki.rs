@@ -161,7 +161,7 @@ fn labels(item: &Item<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     }
     if labels.len() > LABELS {
         return Err(item
-            .wrong(format!("{} labels: Loki takes 15, of which auditrail needs 4", labels.len())));
+            .wrong(format!("{} labels: Loki takes 15, of which auditrail needs 5", labels.len())));
     }
     Ok(labels)
 }

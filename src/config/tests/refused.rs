@@ -355,7 +355,7 @@ labels = { a = "" }
 labels = { a = 1 }
 > f:7: outputs.o.labels.a = 1: write a text in quotes
 labels = { l0 = "x", l1 = "x", l2 = "x", l3 = "x", l4 = "x", l5 = "x", l6 = "x", l7 = "x", l8 = "x", l9 = "x", l10 = "x", l11 = "x" }
-> f:7: outputs.o.labels: 12 labels: Loki takes 15, of which auditrail needs 4
+> f:7: outputs.o.labels: 12 labels: Loki takes 15, of which auditrail needs 5
 metadata = ["level"]
 > f:7: outputs.o.metadata[0] = "level": Loki would take it for a severity: write "audit_level"
 metadata = ["verbs"]
