@@ -45,6 +45,26 @@ const TOO_LONG: &[&str] = &["src/config/tests/refused.rs", "src/input/tests/play
 
 const LONGEST: usize = 400;
 
+/// Type names that parallel rooms share: an output and its configuration, the arguments of each command, and the search
+/// results of Elasticsearch beside the hits of redaction.
+#[rustfmt::skip]
+const SHARED_NAMES: &[&str] = &[
+    "Action", "Arguments", "ConfigMaps", "Elasticsearch", "Hit", "Hits", "Loki", "Output",
+];
+
+/// Type names that still mean two different things. This list may only become shorter.
+#[rustfmt::skip]
+const AMBIGUOUS_NAMES: &[&str] = &[
+    "Batch", "Books", "Check", "Context", "Counts", "Cut", "Digest", "End", "Ended", "Event",
+    "File", "Finding", "Findings", "Form", "Format", "FormatError", "Found", "Generation",
+    "Gzip", "Head", "Identity", "Inner", "Item", "Job", "Key", "Labels", "Limits", "List",
+    "Listed", "Look", "Losses", "Mark", "Marks", "Member", "Name", "Naming", "Node", "Noted",
+    "Open", "Origin", "Outcome", "Pair", "Part", "Parts", "Pattern", "Place", "Plain", "Probe",
+    "Progress", "Question", "Reader", "Reading", "Reply", "Request", "Rule", "Scope", "Scratch",
+    "Searched", "Secrets", "Selector", "Settings", "Shared", "Span", "Spot", "Stamp", "Stopped",
+    "Store", "Time", "Total", "Trouble", "Value", "View", "Waits", "Word", "Words",
+];
+
 /// Each room and the rooms that it imports, from the table in `ARCHITECTURE.md`.
 fn may_import() -> BTreeMap<String, BTreeSet<String>> {
     let text = read("ARCHITECTURE.md");
@@ -58,6 +78,38 @@ fn may_import() -> BTreeMap<String, BTreeSet<String>> {
         (words(cells[1]).remove(0), words(cells[2]).into_iter().collect())
     })
     .collect()
+}
+
+/// The name of a type that a line of a source file defines.
+fn defines(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
+        Some(rest) => rest.split_once(") ").map_or(rest, |(_, rest)| rest),
+        None => rest.trim_start(),
+    });
+    let kinds = ["struct ", "enum ", "trait ", "type "];
+    let rest = kinds.iter().find_map(|kind| line.strip_prefix(kind))?;
+    rest.split(|c: char| !c.is_ascii_alphanumeric()).next()
+}
+
+#[test]
+fn a_type_name_means_one_thing() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in files("src", "rs").into_iter().filter(|path| !is_tests(path)) {
+        for name in without_tests(&read(&path)).lines().filter_map(defines) {
+            places.entry(name.to_owned()).or_default().push(path.display().to_string());
+        }
+    }
+    places.retain(|_, files| files.len() > 1);
+    let known: BTreeSet<&str> = SHARED_NAMES.iter().chain(AMBIGUOUS_NAMES).copied().collect();
+    for (name, files) in &places {
+        assert!(
+            known.contains(name.as_str()),
+            "{name} is defined in {files:?}: call one otherwise"
+        );
+    }
+    for name in known {
+        assert!(places.contains_key(name), "{name} is defined once: take it off the list");
+    }
 }
 
 #[test]
