@@ -165,7 +165,7 @@ fn only_the_files_named_here_touch_the_file_system() {
         .filter(|path| !is_tests(path))
         .filter(|path| {
             let text = read(path);
-            // `OpenFile::open` is given a file that is open already.
+            // `OpenFile::open` has `file_place.rs` open the file.
             let text = without_tests(&text).replace("OpenFile::open(", "");
             MARKS.iter().any(|mark| text.contains(mark))
         })
