@@ -32,10 +32,6 @@ pub(crate) struct Chain {
 
 /// Capacity in bytes of the buffer for new lines that is kept between batches.
 const ROOM: usize = 1 << 20;
-/// A batch keeps its old bytes beside the new lines only if the new lines are at most this fraction (one in `WASTE`)
-/// of the old bytes.
-const WASTE: usize = 4;
-
 /// The result of the steps for one event.
 enum EventOutcome {
     Same,
@@ -58,7 +54,8 @@ struct TransformBuffers {
 }
 
 impl TransformBuffers {
-    /// Moves the new lines into the batch. Unchanged lines keep their place, unless that would waste too much memory.
+    /// Gives the batch its new lines. If each fits where the old one was, it takes that place, and no other line is
+    /// copied. The batch does not need more memory than before.
     fn hand_over(&mut self, batch: &mut Batch) {
         if let ([event], [_]) = (&mut *batch.events, &*self.lines) {
             // The line may have many megabytes, so it is moved and not copied.
@@ -66,11 +63,18 @@ impl TransformBuffers {
             batch.bytes = std::mem::take(&mut self.changed);
             return;
         }
-        if self.changed.len() <= batch.bytes.len() / WASTE {
-            let begin = batch.bytes.len();
-            batch.bytes.extend_from_slice(&self.changed);
+        let fits = |(index, line): &(usize, Range<usize>)| {
+            line.len() <= batch.events[*index].line.range().len()
+        };
+        if self.lines.iter().all(fits) {
             for (index, line) in &self.lines {
-                batch.events[*index].line = Span::new(begin + line.start, begin + line.end);
+                let old = &mut batch.events[*index].line;
+                let (new, rest) = batch.bytes[old.range()].split_at_mut(line.len());
+                new.copy_from_slice(&self.changed[line.clone()]);
+                // Nothing of the old line remains.
+                rest.fill(b' ');
+                let start = old.range().start;
+                *old = Span::new(start, start + line.len());
             }
             return;
         }
@@ -125,7 +129,6 @@ impl Chain {
             *kept = TransformScratch { revision, ..TransformScratch::default() };
         }
         let work = &mut kept.work;
-        work.changed.clear();
         work.lines.clear();
         work.problem = None;
         let mut left = 0;
@@ -153,6 +156,7 @@ impl Chain {
         batch.events.truncate(left);
         batch.passed.problem = work.problem.take();
         work.hand_over(batch);
+        work.changed.clear();
         work.changed.shrink_to(ROOM);
     }
 
@@ -309,4 +313,72 @@ fn count(passed: &mut TransformStats, done: &Done) {
     passed.redacted += u64::from(done.blanked > 0);
     passed.shrunk += u64::from(done.shrunk.is_some());
     passed.undecided += u64::from(done.filter_failed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fuzz_tests::batch;
+    use super::super::redact::{Mode, Rules};
+    use super::*;
+
+    fn event(name: &str, token: &str) -> String {
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"{name}","stage":"ResponseComplete","requestURI":"/api/v1/pods","verb":"create","objectRef":{{"resource":"pods","name":"{name}"}},"requestObject":{{"spec":{{"token":"{token}"}}}}}}"#
+        )
+    }
+
+    /// What a chain with the default redaction makes of some lines.
+    fn applied(lines: &[String]) -> Batch {
+        let mut all = batch(b"", true);
+        all.events.clear();
+        for line in lines {
+            let (begin, one) = (all.bytes.len(), batch(line.as_bytes(), true));
+            all.bytes.extend_from_slice(&one.bytes);
+            all.bytes.push(b'\n');
+            all.events.extend(one.events.into_iter().map(|mut event| {
+                let at = event.line.range();
+                event.line = Span::new(begin + at.start, begin + at.end);
+                event
+            }));
+        }
+        let chain = Chain {
+            policy: None,
+            filters: Vec::new(),
+            redaction: Some(Redaction::new(Rules::default(), Mode::Mask).unwrap()),
+            omit_managed_fields: true,
+            limit: None,
+            key: Key([1; 32]),
+        };
+        chain.apply(1, &mut all, &mut TransformScratch::default());
+        all
+    }
+
+    fn lines(batch: &Batch) -> Vec<String> {
+        let lines = (0..batch.events.len()).map(|index| batch.record(index).line);
+        lines.map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_secret_that_is_redacted_is_nowhere_in_the_batch_and_costs_it_no_memory() {
+        let quiet = |name| event(name, "");
+        let before = [quiet("a"), event("b", "Zq7marker-of-a-secret"), quiet("c")];
+        let batch = applied(&before);
+        assert_eq!(lines(&batch), [quiet("a"), event("b", "***"), quiet("c")]);
+        let length: usize = before.iter().map(|line| line.len() + 1).sum();
+        assert_eq!(batch.bytes.len(), length);
+        assert_eq!(memchr::memmem::find(&batch.bytes, b"marker"), None);
+        let named: Vec<_> = (0..3)
+            .map(|at| batch.record(at))
+            .map(|record| record.text(record.event.fields.name).unwrap().into_owned())
+            .collect();
+        assert_eq!(named, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_line_that_becomes_longer_leaves_its_neighbours_as_they_are() {
+        let before = [event("a", ""), event("b", "x"), event("c", "Zq7marker-of-a-secret")];
+        let batch = applied(&before);
+        assert_eq!(lines(&batch), [event("a", ""), event("b", "***"), event("c", "***")]);
+        assert_eq!(memchr::memmem::find(&batch.bytes, b"marker"), None);
+    }
 }

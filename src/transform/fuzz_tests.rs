@@ -115,7 +115,7 @@ fn check(chain: &Chain, line: &[u8], ended: bool) {
     }
 }
 
-fn batch(line: &[u8], ended: bool) -> Batch {
+pub(super) fn batch(line: &[u8], ended: bool) -> Batch {
     let mut events = Vec::new();
     pieces(line, ended, |piece| {
         assert!(piece.whole != RecordKind::Gap);
