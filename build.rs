@@ -1,9 +1,11 @@
-//! Arranges the patterns that redaction searches for, so that the search is quick: see `src/transform/redact/search.rs`.
+//! Arranges the patterns that redaction searches for into groups, so that the search is fast. The search itself is in
+//! `src/transform/redact/search.rs`.
 //!
-//! The search looks at four bytes of each pattern. It stops where each of them is one of any pattern of a group, by its two
-//! halves. So it stops in vain less often the more alike the patterns of a group are, and the rarer the four bytes. Which
-//! four bytes of each pattern are searched for, and in which group, is found here: by trial, on a sample of audit events.
-//! A sample of other events would cost speed only: no pattern is missed, whatever its group.
+//! The search looks at four bytes of each pattern, and at their halves (nibbles) only. It stops at a place if each of
+//! the four bytes fits any pattern of a group, and then compares the whole patterns. The more alike the patterns of a
+//! group are, and the rarer their four bytes, the fewer stops are in vain. This script chooses the group and the four
+//! bytes of each pattern: it tries changes and keeps those that stop less often in a sample of audit events. Other
+//! events cost only speed: the search finds every pattern, whatever its group.
 
 use std::fmt::Write as _;
 use std::{env, fs, io, path};
@@ -12,11 +14,11 @@ use std::{env, fs, io, path};
 #[allow(dead_code, reason = "the build needs the bytes of the patterns only")]
 mod patterns;
 
-use patterns::{COMMANDS, DEPTH, GROUPS, LINE, Patterns};
+use patterns::{COMMANDS, DEPTH, FOLD, GROUPS, LINE, Patterns};
 
-/// Events of a real API server, of the kinds that most logs have most of.
+/// Common kinds of events from a real API server.
 const SAMPLE: &[u8] = include_bytes!("src/transform/redact/sample.ndjson");
-/// Changes that are tried.
+/// Number of changes to try.
 const TRIALS: usize = 12_000;
 
 fn main() -> io::Result<()> {
@@ -38,7 +40,7 @@ fn main() -> io::Result<()> {
     fs::write(path::Path::new(&out).join("places.rs"), code)
 }
 
-/// A pattern, by its index, and where its four bytes stand in it. Shorter ones are searched for by all they have.
+/// A pattern, by its index, and the offset of its four bytes. A shorter pattern is searched for by all its bytes.
 #[derive(Clone, Copy)]
 struct Member {
     index: usize,
@@ -69,7 +71,7 @@ fn arrange(patterns: Patterns, sample: &Sample) -> Vec<(usize, usize)> {
         let mut moved = one.swap_remove(pick(one.len()));
         moved.offset = pick(patterns[moved.index].0.len().saturating_sub(DEPTH) + 1);
         if from == to {
-            // The same patterns, of which one is searched for by other bytes.
+            // The group stays the same; the search uses other bytes of one pattern.
             one.push(moved);
             let now = stops_for(&one);
             if now <= stops[from] {
@@ -97,7 +99,7 @@ fn arrange(patterns: Patterns, sample: &Sample) -> Vec<(usize, usize)> {
     places
 }
 
-/// The halves that the bytes of a group's patterns have at each place, a bit for each.
+/// The nibbles of a group's patterns at each of the four places: one bit for each of the 16 values.
 #[derive(Default)]
 struct Halves {
     low: [u16; DEPTH],
@@ -110,7 +112,7 @@ impl Halves {
         for member in group {
             for place in 0..DEPTH {
                 let byte = patterns[member.index].0.get(member.offset + place);
-                let (low, high) = match byte.map(|byte| byte | 0x20) {
+                let (low, high) = match byte.map(|byte| byte | FOLD) {
                     Some(byte) => (1 << (byte & 15), 1 << (byte >> 4)),
                     None => (u16::MAX, u16::MAX),
                 };
@@ -122,7 +124,8 @@ impl Halves {
     }
 }
 
-/// The different fours of bytes in a sample, by the halves of their bytes: at which place, which half, a bit for each four.
+/// The distinct sequences of four bytes in a sample. For each place and nibble value, a set of the sequences that have
+/// it there: one bit for each sequence.
 struct Sample {
     low: [[Vec<u64>; 16]; DEPTH],
     high: [[Vec<u64>; 16]; DEPTH],
@@ -130,7 +133,7 @@ struct Sample {
 
 impl Sample {
     fn new(bytes: &[u8]) -> Self {
-        let folded: Vec<_> = bytes.iter().map(|byte| byte | 0x20).collect();
+        let folded: Vec<_> = bytes.iter().map(|byte| byte | FOLD).collect();
         let mut fours: Vec<_> = folded.windows(DEPTH).collect();
         fours.sort_unstable();
         fours.dedup();
@@ -146,7 +149,7 @@ impl Sample {
         all
     }
 
-    /// At how many of them the search would stop for a group.
+    /// The number of sequences at which the search would stop for a group.
     fn stops(&self, halves: &Halves) -> u32 {
         let mut left = vec![u64::MAX; self.low[0][0].len()];
         for place in 0..DEPTH {
@@ -157,7 +160,7 @@ impl Sample {
     }
 }
 
-/// Leaves those that have one of some halves.
+/// Clears the bits of sequences that have none of these nibbles.
 fn narrow(left: &mut [u64], places: &[Vec<u64>; 16], halves: u16) {
     if halves == u16::MAX {
         return;

@@ -1,5 +1,7 @@
 //! The patterns that the prefilter searches for.
 
+/// The bit that folds the case of letters. Setting it changes other bytes as well, so text and patterns are folded alike.
+pub(super) const FOLD: u8 = 0x20;
 /// Number of bytes by which a pattern is searched for.
 pub(super) const DEPTH: usize = 4;
 /// Number of groups of patterns: two sets of eight, one group for each bit of a byte.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::patterns::{COMMANDS, DEPTH, GROUPS, LINE, Patterns, What};
+use super::patterns::{COMMANDS, DEPTH, FOLD, GROUPS, LINE, Patterns, What};
 use super::vector_search::Tables;
 
 include!(concat!(env!("OUT_DIR"), "/places.rs"));
@@ -26,9 +26,6 @@ struct Pattern {
     mask: u64,
 }
 
-/// Setting one bit folds the case of letters. It changes other bytes as well, and the patterns are folded in the same
-/// way.
-const FOLD: u8 = 0x20;
 const HEAD: usize = 8;
 
 impl PatternSearch {

@@ -22,6 +22,7 @@ static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 pub(super) const BLOCK: usize = 64;
 /// Bytes that one step reads: the block, and the bytes after it that a pattern beginning in the block needs.
 const READ: usize = BLOCK + DEPTH - 1;
+
 /// A find in a text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Found {
@@ -250,7 +251,6 @@ const CLASSES: ([u8; 16], [u8; 16]) = {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::stretches::{RUN, WORD};
     use super::*;
 
     /// A reference implementation that looks at one byte after the other.
