@@ -39,7 +39,7 @@ pub(super) struct Arguments {
         long,
         value_name = "FILE",
         global = true,
-        default_value = "/etc/auditrail/auditrail.toml"
+        default_value = super::DEFAULT_CONFIG
     )]
     pub(super) config: PathBuf,
     /// The directory of a replay, as its summary names it, in place of `state_dir`

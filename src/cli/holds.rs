@@ -27,7 +27,7 @@ pub(super) struct Arguments {
         long,
         value_name = "FILE",
         global = true,
-        default_value = "/etc/auditrail/auditrail.toml"
+        default_value = super::DEFAULT_CONFIG
     )]
     pub(super) config: PathBuf,
     #[command(subcommand)]

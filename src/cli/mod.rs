@@ -83,10 +83,13 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
 }
 
+/// Where the configuration is unless `--config` names another place.
+const DEFAULT_CONFIG: &str = "/etc/auditrail/auditrail.toml";
+
 #[derive(clap::Args, Debug)]
 struct Configured {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/auditrail/auditrail.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 }
 

@@ -46,7 +46,7 @@ const STDIN: &str = "-";
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/auditrail/auditrail.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
     /// The node whose log it is; `node` of the configuration by default, never the name of this machine
     #[arg(long, value_name = "NAME")]

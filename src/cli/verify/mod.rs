@@ -23,7 +23,7 @@ use job::{Compared, Job};
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/auditrail/auditrail.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
     /// The node whose log it is, if it is not the one of the configuration or of the state directory
     #[arg(long, value_name = "NAME")]
