@@ -1,4 +1,4 @@
-//! Lists the tests that prove each guarantee of the documents. It covers every sentence under *What is guaranteed* in
+//! Lists the tests that prove each guarantee of the documents. It covers every sentence under *Guarantees* in
 //! `docs/guarantees-and-limits.md` and in the README, and in the lists of SECURITY.md after the section *Reporting*.
 //! Remove a sentence from a document if it has no test here, or if its test is gone.
 //!
@@ -27,7 +27,7 @@ const GUARANTEES: &[Promise] = &[
     ("A hard link keeps a backup", &["with_one_backup_kept_a_hung_output_and_a_kill_nothing_is_missing_and_the_links_go", "backups_that_are_deleted_unread_arrive_after_a_restart"]),
     ("When `hold` is spent", &["a_spent_budget_is_a_gap_with_the_unread_bytes_for_each_output_that_waited_and_none_for_the_others"]),
     ("Where no link can be made", &["where_no_link_can_be_made_open_files_are_read_all_the_same", "where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill"]),
-    ("What is lost all the same becomes a gap", &["backups_deleted_while_nobody_ran_are_told_with_their_names_and_all_their_bytes", "a_torn_line_and_a_hole_are_told_once_with_their_bytes", "a_gzip_that_was_cut_is_told_and_what_stands_before_the_cut_arrives"]),
+    ("The agent reports every other loss as a gap", &["backups_deleted_while_nobody_ran_are_told_with_their_names_and_all_their_bytes", "a_torn_line_and_a_hole_are_told_once_with_their_bytes", "a_gzip_that_was_cut_is_told_and_what_stands_before_the_cut_arrives"]),
     ("Each gap is delivered once", &["kills_at_any_moment_tell_each_gap_once", "kills_at_any_moment_leave_each_gap_once_before_the_lines_that_follow_it"]),
     ("A log that lost its end", &["a_log_that_lost_its_end_below_what_was_sent_is_read_on_and_nothing_is_stored_twice"]),
     ("A line above `max_line_bytes`", &["a_line_that_is_too_long_is_shipped_without_its_bodies_and_what_follows_keeps_its_place", "a_shortened_event_says_how_long_it_was"]),
@@ -184,7 +184,7 @@ fn every_guarantee_has_a_test() {
     let lists = [("docs/guarantees-and-limits.md", GUARANTEES), ("README.md", README)];
     for (document, promises) in lists {
         let text = read(document);
-        let section = text.split("\n## What is guaranteed\n").nth(1).unwrap();
+        let section = text.split("\n## Guarantees\n").nth(1).unwrap();
         check(document, section.split("\n## ").next().unwrap(), promises);
     }
 }
