@@ -47,11 +47,17 @@ pub(super) enum Name {
 
 /// A cache of judgements. Few names are different, and judging one costs more than looking it up.
 #[derive(Debug, Default)]
-struct JudgedNames(Vec<(Vec<u8>, Name)>);
+struct JudgedNames {
+    /// The names, each in the set that its hash selects, and the judgements on them.
+    sets: Vec<[(Vec<u8>, Name); Self::WAYS]>,
+    /// The place of a set that the next new name takes.
+    next: usize,
+}
 
 impl JudgedNames {
-    /// Number of names kept; a new name replaces the one at its place.
-    const PLACES: usize = 256;
+    const SETS: usize = 256;
+    /// Names kept in a set, so that common names with the same hash do not replace each other.
+    const WAYS: usize = 4;
     /// The longest name that is kept, in bytes.
     const LONGEST: usize = 128;
 
@@ -59,17 +65,21 @@ impl JudgedNames {
         if name.len() > Self::LONGEST {
             return first(name);
         }
-        if self.0.is_empty() {
-            self.0.resize(Self::PLACES, (Vec::new(), Name::Plain));
+        if self.sets.is_empty() {
+            let empty = || [const { (Vec::new(), Name::Plain) }; Self::WAYS];
+            self.sets.resize_with(Self::SETS, empty);
         }
         let mix = |mixed: usize, byte: &u8| mixed.wrapping_mul(31).wrapping_add(usize::from(*byte));
-        let place = name.iter().fold(name.len(), mix);
-        let kept = &mut self.0[(place ^ place >> 8) % Self::PLACES];
-        if kept.0 != name {
-            name.clone_into(&mut kept.0);
-            kept.1 = first(name);
+        let hash = name.iter().fold(name.len(), mix);
+        let set = &mut self.sets[(hash ^ hash >> 8) % Self::SETS];
+        if let Some((_, judged)) = set.iter().find(|(kept, _)| kept == name) {
+            return *judged;
         }
-        kept.1
+        let place = &mut set[self.next % Self::WAYS];
+        self.next = self.next.wrapping_add(1);
+        name.clone_into(&mut place.0);
+        place.1 = first(name);
+        place.1
     }
 }
 
