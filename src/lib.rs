@@ -22,11 +22,13 @@
 //! | `pipeline` | joins an input to an output: batches, retries, acknowledgements |
 //! | `verify` | compares what is on disk with what a store holds |
 //! | `server` | `/metrics`, the probes and the status page |
+//! | `agent` | builds all of these from the configuration, runs them, drains them |
 //! | `cli` | the subcommands; the only room that sees every other |
 //!
 //! A reading order: `event/mod.rs`, `input/mod.rs`, `pipeline/mod.rs`, `pipeline/delivery.rs`, `output/mod.rs`,
-//! `checkpoint/mod.rs`, then `cli/run.rs`, which builds the house. `ARCHITECTURE.md` has the invariants.
+//! `checkpoint/mod.rs`, then `agent/mod.rs`, which builds and runs the agent. `ARCHITECTURE.md` has the invariants.
 
+mod agent;
 mod checkpoint;
 mod cli;
 mod config;

@@ -8,10 +8,10 @@ use std::path::Path;
 mod state_dir;
 
 use super::ExitCode;
-use super::exposed::exposed;
-use super::own_files::conflicts;
-use super::parts::{inputs_of, node_name, output};
-use super::transform::chain;
+use crate::agent::exposed::exposed;
+use crate::agent::own_files::conflicts;
+use crate::agent::parts::{inputs_of, node_name, output};
+use crate::agent::transforms::chain;
 use crate::checkpoint::{State, Store};
 use crate::config::{Config, FileInput, StartAt};
 use crate::event::{Cursor, Format, Key};
@@ -49,7 +49,7 @@ pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
 }
 
 fn everything(config: &Config, report: &mut Report) {
-    let agent = server::local::status(&super::run::socket(config)).ok().flatten();
+    let agent = server::local::status(&crate::agent::parts::socket(config)).ok().flatten();
     let running = agent.is_some();
     let loaded = state_dir::state_dir(config, running, report);
     if let Some(agent) = agent {

@@ -1,6 +1,6 @@
 //! `dead-letters`: lists, resends or drops the events that an output refused, whether or not the agent runs.
 //!
-//! Listing reads the files. Resend and drop are requests to the running agent, which `control.rs` answers. If no
+//! Listing reads the files. Resend and drop are requests to the running agent, which `agent/control.rs` answers. If no
 //! agent runs, this process takes the lock of the state directory and does the work itself.
 
 use std::collections::BTreeSet;
@@ -13,20 +13,17 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use tokio::sync::mpsc;
 
-mod control;
 mod list;
 
 use super::ExitCode;
-use super::parts::{self, inputs_of, node_name, telemetry};
-use super::run::{build, socket};
-use super::transform::NotAccepted;
+use crate::agent::control::{self, ControlReply, ControlRequest, DeadLetterControl, PairResult};
+use crate::agent::parts::{self, inputs_of, node_name, socket, telemetry};
+use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{CheckpointError, Store};
 use crate::config::Config;
 use crate::dead_letters as room;
 use crate::server;
 use crate::telemetry::human;
-use control::{ControlReply, ControlRequest, PairResult};
-pub(super) use control::{DeadLetterControl, answer_letters};
 
 /// After this long without a reply, the agent is taken for hung.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -271,7 +268,7 @@ fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
     let mut boxes = Vec::new();
     for output in &config.outputs {
         for input in inputs_of(config, output) {
-            let letters = build::letters(&config.state_dir, config, &input.name, &output.name)?;
+            let letters = parts::letters(&config.state_dir, config, &input.name, &output.name)?;
             let known = loaded.state.pair(&input.name, &output.name);
             let letterbox = DeadLetterControl::new(
                 config,
@@ -333,10 +330,4 @@ fn done(
 #[expect(clippy::print_stderr, reason = "how far it is, for a person who waits")]
 fn say(text: &str) {
     eprintln!("{text}");
-}
-
-/// Whether the `--input` and `--output` of the command line select a pair.
-fn pair_matches(which: (&Option<String>, &Option<String>), input: &str, output: &str) -> bool {
-    which.0.as_deref().is_none_or(|name| name == input)
-        && which.1.as_deref().is_none_or(|name| name == output)
 }

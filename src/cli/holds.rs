@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::ExitCode;
-use super::run::socket;
+use crate::agent::parts::socket;
 use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::input::{HeldLink, agent_name, held_links, remove_link};

@@ -7,23 +7,17 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
 mod dead_letters;
-mod exposed;
 mod holds;
-mod memory;
 mod open_log;
-mod own_files;
-mod parts;
 mod probe;
 mod replay;
-mod run;
 mod sample;
-mod signals;
 mod status;
 mod times;
-mod transform;
 mod usage;
 mod verify;
 
+use crate::agent::{self, parts::NotTakenOver, transforms::NotAccepted};
 use crate::checkpoint::CheckpointError;
 use crate::config::{Config, ConfigError};
 use crate::disk::descriptors;
@@ -142,9 +136,10 @@ pub fn main() -> process::ExitCode {
     }
     descriptors::raise();
     let code = match arguments.command {
-        Command::Run(Configured { config: path }) => {
-            with_config(&path, |config| run::run(config, &path))
-        }
+        Command::Run(Configured { config: path }) => with_config(&path, |config| {
+            let clean = agent::run(config, &path)?;
+            Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
+        }),
         Command::Check { configured, sample: None, strict } => {
             check::check(&configured.config, strict)
         }
@@ -180,8 +175,8 @@ fn with_config(
         Err(error) => return fail::<ConfigError>(&error, ExitCode::Usage),
     };
     command(config).unwrap_or_else(|error| {
-        let refused = error.is::<transform::NotAccepted>()
-            || error.is::<parts::NotTakenOver>()
+        let refused = error.is::<NotAccepted>()
+            || error.is::<NotTakenOver>()
             || error.downcast_ref().is_some_and(CheckpointError::is_refusal);
         fail(&*error, if refused { ExitCode::Usage } else { ExitCode::Failed })
     })

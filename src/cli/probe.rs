@@ -9,8 +9,8 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::run::socket_in;
 use super::{Configured, ExitCode, fail};
+use crate::agent::parts::socket_in;
 use crate::config;
 use crate::server::probe::{Health, Probe, probe as ask};
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use super::ExitCode;
 use super::open_log::{STEP, unpacked};
 use super::replay::refuse_foreign;
-use super::transform::chain;
+use crate::agent::transforms::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::event::{Batch, Event, Form};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::ExitCode;
-use super::parts::{inputs_of, telemetry};
-use super::run::socket;
+use crate::agent::parts::socket;
+use crate::agent::parts::{inputs_of, telemetry};
 use crate::checkpoint::{Budget, Origin, Store};
 use crate::config::Config;
 use crate::dead_letters::{self, StoredPair};
@@ -81,7 +81,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         .or(config.node.clone())
         .unwrap_or_default();
     let telemetry = telemetry(config, &node);
-    telemetry.set_memory_bound(super::memory::bound(config));
+    telemetry.set_memory_bound(crate::agent::memory::bound(config));
     let found = dead_letters::look(&config.state_dir).context("cannot read the dead letters")?;
     for output in &config.outputs {
         for input_config in inputs_of(config, output) {

@@ -139,7 +139,7 @@ enum Parked {
 }
 
 impl Pipeline {
-    #[expect(clippy::too_many_arguments, reason = "called once, by `cli::run`, which names each")]
+    #[expect(clippy::too_many_arguments, reason = "called once, by `agent`, which names each")]
     pub(crate) fn new(
         input: Arc<Input>,
         (reader, transform): (Reader, Arc<ReloadableChain>),

@@ -17,9 +17,9 @@
 
 // The fake back ends that store events; unit tests in `src` use the same ones.
 #[allow(dead_code)]
-#[path = "../../src/cli/run/tests/fake.rs"]
+#[path = "../../src/agent/tests/fake.rs"]
 mod fake;
-#[path = "../../src/cli/run/tests/wire.rs"]
+#[path = "../../src/agent/tests/wire.rs"]
 mod wire;
 
 mod disk;

@@ -7,16 +7,16 @@ use crate::sources::{files, is_tests, read, without_tests};
 
 /// The only files that may touch the file system, and what each reads or writes.
 const TOUCH_FILES: &[(&str, &str)] = &[
+    ("src/agent/exposed.rs", "who else may read or write the configuration and secrets"),
+    ("src/agent/own_files.rs", "whose file an output would write"),
+    ("src/agent/transforms.rs", "policies and keys"),
     ("src/checkpoint/attempt.rs", "can the state directory be made"),
     ("src/checkpoint/copied.rs", "when the checkpoint was made"),
     ("src/checkpoint/permissions.rs", "who may use the state directory"),
     ("src/checkpoint/state_dir.rs", "lock, key, checkpoint"),
-    ("src/cli/exposed.rs", "who else may read or write the configuration and secrets"),
     ("src/cli/holds.rs", "which agents run"),
-    ("src/cli/own_files.rs", "whose file an output would write"),
     ("src/cli/replay/stdin.rs", "standard input, on its way"),
     ("src/cli/sample.rs", "a recorded log"),
-    ("src/cli/transform.rs", "policies and keys"),
     ("src/config/mod.rs", "the configuration"),
     ("src/config/secret.rs", "secrets in files"),
     ("src/dead_letters/segments.rs", "dead letters"),

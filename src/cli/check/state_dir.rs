@@ -3,8 +3,8 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::Report;
+use crate::agent::parts::socket;
 use crate::checkpoint::{Budget, CheckpointError, Loaded, Remark, Store, try_directory};
-use crate::cli::run::socket;
 use crate::config::Config;
 use crate::output::Finding;
 

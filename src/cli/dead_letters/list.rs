@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Selector, pair_matches, say};
+use super::{Selector, say};
+use crate::agent::control::pair_matches;
 use crate::cli::ExitCode;
 use crate::config::Config;
 use crate::dead_letters::{self, DeadLetter, StoredDeadLetter, StoredPair};

@@ -24,10 +24,10 @@ mod stdin;
 mod summary;
 
 use super::ExitCode;
-use super::parts;
-use super::signals::stop_on_signal;
 use super::times::TimeArg;
-use super::transform::{NotAccepted, Transforms};
+use crate::agent::parts;
+use crate::agent::signals::stop_on_signal;
+use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Loaded, State, Store};
 use crate::config::{self, Config, FileInput};
 use crate::event::Key;
@@ -108,7 +108,7 @@ struct Job {
 
 /// Runs `replay`.
 pub(super) fn replay(config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    super::own_files::refuse(&config, &arguments.config)?;
+    crate::agent::own_files::refuse(&config, &arguments.config)?;
     ship(config, arguments, None)
 }
 

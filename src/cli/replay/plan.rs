@@ -8,10 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::shard::Shard;
 use super::{Arguments, Job, STDIN};
+use crate::agent::parts::names;
+use crate::agent::parts::socket;
+use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{State, Store};
-use crate::cli::parts::names;
-use crate::cli::run::socket;
-use crate::cli::transform::NotAccepted;
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Cursor, Fingerprint, Key, Nanos};
 use crate::input::{Listed, list};

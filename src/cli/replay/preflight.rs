@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use super::Job;
 use super::ship::EarlierRun;
-use crate::cli::parts::output as output_of;
+use crate::agent::parts::output as output_of;
 use crate::config::{self, OutputKind};
 use crate::event::{Fingerprint, IdScheme, Nanos};
 use crate::input::Listed;

@@ -12,9 +12,8 @@ use tokio::task::JoinSet;
 use super::preflight::{absent, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
+use crate::agent::parts;
 use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
-use crate::cli::parts;
-use crate::cli::run::build;
 use crate::config::{self, OutputKind};
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
@@ -152,7 +151,7 @@ async fn lanes(
         Output::File(file) if file.is_stdout() => Some(file.clone()),
         _ => None,
     };
-    let settings = build::settings(&job.config, config);
+    let settings = parts::settings(&job.config, config);
     // Requests of a killed process may still be in flight.
     let killed = known.reserved > 0;
     let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
@@ -167,7 +166,7 @@ async fn lanes(
             .with_context(|| format!("outputs.{}", config.name))?
     };
     let letters =
-        build::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
+        parts::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
     let counts = Arc::<Counts>::default();
     let (large, earlier) = (Large::default(), known.complete());
     let (mut pipelines, mut ledgers) = (Vec::new(), Vec::new());
@@ -233,7 +232,7 @@ fn books(
     let moved = Arc::clone(moved);
     if let Output::File(file) = &**output {
         let unknown = pair.file.is_none() && !file.is_stdout();
-        build::open_file(file, &mut pair)?;
+        parts::open_file(file, &mut pair)?;
         if unknown && pair.file.is_some_and(|mark| mark.length > 0) {
             let path = file.path().display();
             bail!(

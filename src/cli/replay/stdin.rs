@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail};
 
 use super::Job;
 use super::summary::Summary;
+use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{Budget, Store};
 use crate::cli::open_log::{STEP, unpacked};
-use crate::cli::transform::NotAccepted;
 use crate::disk;
 use crate::input::spooled;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::Arguments;
+use crate::agent::parts::{inputs_of, limits, names, node_name, output as output_of, scopes};
+use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, State, Store};
-use crate::cli::parts::{inputs_of, limits, names, node_name, output as output_of, scopes};
-use crate::cli::transform::{NotAccepted, Transforms};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::dead_letters;
 use crate::event::{Batch, Cursor, Key, Nanos};

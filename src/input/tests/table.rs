@@ -170,7 +170,7 @@ const TESTS: [&str; 8] = [
     include_str!("rotation.rs"),
     include_str!("states.rs"),
     include_str!("../source_tests.rs"),
-    include_str!("../../cli/run/tests/altered.rs"),
+    include_str!("../../agent/tests/altered.rs"),
 ];
 
 #[test]

@@ -7,12 +7,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::ExitCode;
-
 /// Listens for a signal, which from then on no longer ends the process.
 ///
 /// # Errors If the system has no room for it.
-pub(super) fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
+pub(crate) fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot listen for signals")
 }
 
@@ -20,7 +18,7 @@ pub(super) fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
 /// once. Listens until the task is aborted.
 ///
 /// # Errors Those of [`listen`].
-pub(super) fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<JoinHandle<()>> {
+pub(crate) fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<JoinHandle<()>> {
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     Ok(tokio::spawn(async move {
@@ -40,13 +38,15 @@ pub(super) fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<JoinHa
                     tracing::warn!(
                         "received {name} again, exiting now: unacknowledged requests are verified at the next start"
                     );
-                    std::process::exit(ExitCode::Failed as i32);
+                    std::process::exit(FAILED);
                 }
             }
         }
     }))
 }
 
+/// The exit code after a second signal: something may be undelivered.
+const FAILED: i32 = 1;
 /// Signals within this time count as one: a service manager sends several, and a terminal sends one to every process
 /// of the group.
 const ONE_WISH: Duration = Duration::from_secs(1);

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::parts::{NotTakenOver, output};
 use crate::checkpoint::{Pair, Seen, State};
-use crate::cli::parts::{NotTakenOver, output};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::dead_letters;
 use crate::event::{Key, Sightings};

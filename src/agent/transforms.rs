@@ -23,17 +23,17 @@ const KEY_BYTES: usize = 32;
 /// A policy, expression, rule or key file is refused: the configuration has to change.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NotAccepted(String);
+pub(crate) struct NotAccepted(String);
 
 impl NotAccepted {
     /// Creates the error.
-    pub(super) fn error(what: impl Into<String>) -> anyhow::Error {
+    pub(crate) fn error(what: impl Into<String>) -> anyhow::Error {
         Self(what.into()).into()
     }
 }
 
 /// The transform chains of all outputs.
-pub(super) struct Transforms {
+pub(crate) struct Transforms {
     /// The node's own key, for digests and for `hash` without a key file.
     key: Key,
     current: Vec<(Arc<str>, Arc<ReloadableChain>)>,
@@ -41,14 +41,14 @@ pub(super) struct Transforms {
 
 impl Transforms {
     /// # Errors If a file cannot be read, or if its content or the configuration is refused.
-    pub(super) fn new(config: &Config, key: &Key) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config, key: &Key) -> anyhow::Result<Self> {
         Self::with(config, key, None)
     }
 
     /// Every event also has to match an expression of the command line.
     ///
     /// # Errors As for `new`.
-    pub(super) fn with(config: &Config, key: &Key, filter: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) fn with(config: &Config, key: &Key, filter: Option<&str>) -> anyhow::Result<Self> {
         let compiled = |text: &str| {
             Filter::compile(text).map_err(|error| NotAccepted(format!("--where: {error}")))
         };
@@ -62,13 +62,13 @@ impl Transforms {
     }
 
     /// The chain of an output of the configuration.
-    pub(super) fn of(&self, output: &str) -> anyhow::Result<Arc<ReloadableChain>> {
+    pub(crate) fn of(&self, output: &str) -> anyhow::Result<Arc<ReloadableChain>> {
         let found = self.current.iter().find(|(name, _)| **name == *output);
         found.map(|(_, current)| Arc::clone(current)).context("an output without a transform")
     }
 
     /// Reads configuration and files again, and replaces the chains: all of them, or none if anything is refused.
-    pub(super) fn reload(&self, path: &Path, running: &Config, telemetry: &Telemetry) {
+    pub(crate) fn reload(&self, path: &Path, running: &Config, telemetry: &Telemetry) {
         match self.try_reload(path, running) {
             Ok(left_out) if left_out.is_empty() => {
                 telemetry.reload().succeeded(Time::now());
@@ -170,7 +170,7 @@ fn chains(config: &Config, key: &Key) -> anyhow::Result<Vec<(Arc<str>, Chain)>> 
 /// The chain of one output.
 ///
 /// # Errors As for [`Transforms::new`].
-pub(super) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain> {
+pub(crate) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain> {
     let transform = &output.transform;
     let policy = transform.policy_file.as_deref().map(policy).transpose()?;
     let filter = transform.filter.as_ref().map(|placed| {

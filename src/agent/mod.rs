@@ -1,5 +1,6 @@
-//! `run`, the agent: takes over the state of renamed inputs (`run/renames.rs`), builds its parts (`run/build.rs`),
-//! starts them, waits for a signal, and drains.
+//! The running agent: takes over the state of renamed inputs (`renames.rs`), builds its parts (`build.rs`), starts
+//! them, waits for a signal, and drains. `replay` and `dead-letters` build their parts with the same functions
+//! (`parts.rs`).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,16 +11,18 @@ use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-pub(super) mod build;
+mod build;
+pub(crate) mod control;
+pub(crate) mod exposed;
+pub(crate) mod memory;
+pub(crate) mod own_files;
+pub(crate) mod parts;
 mod renames;
+pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transforms;
 
-use super::ExitCode;
-use super::dead_letters::{DeadLetterControl, answer_letters};
-use super::parts::{self, node_name};
-use super::signals::{listen, stop_on_signal};
-use super::transform::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, CheckpointError, CheckpointWriter, Loaded, Origin, State, Store};
 use crate::config::Config;
 use crate::event::Key;
@@ -28,6 +31,10 @@ use crate::pipeline::Ended;
 use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
 use build::AgentBuilder;
+use control::{DeadLetterControl, answer_letters};
+use parts::{node_name, socket};
+use signals::{listen, stop_on_signal};
+use transforms::{NotAccepted, Transforms};
 
 /// Time beyond `drain_timeout` for the rest of the shutdown, which takes none unless the file system hangs.
 const GRACE: Duration = Duration::from_secs(5);
@@ -35,8 +42,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Between two checks of the disk.
 const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 
-/// Runs `run`, until a signal or an error ends the agent.
-pub(super) fn run(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
+/// Runs the agent until a signal or an error ends it; returns whether everything that was sent is acknowledged and
+/// in a checkpoint.
+pub(crate) fn run(config: Config, path: &Path) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two, so that one can build a request while the other waits for the network. The readers have their own
         // threads.
@@ -50,9 +58,9 @@ pub(super) fn run(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     result
 }
 
-async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
+async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
     refuse_odd_files(&config)?;
-    super::own_files::refuse(&config, path)?;
+    own_files::refuse(&config, path)?;
     let open = Opened::new(&config)?;
     // Keeps the state directory locked until no task of this process uses it.
     let store = Arc::clone(&open.store);
@@ -72,10 +80,10 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
         version = env!("CARGO_PKG_VERSION"),
         inputs = agent.inputs.len(),
         pipelines = agent.running.len(),
-        memory_bound = human::size(super::memory::bound(&config)),
+        memory_bound = human::size(memory::bound(&config)),
         "started"
     );
-    super::exposed::tell(&config, path);
+    exposed::tell(&config, path);
     if let Some(page) = page {
         tracing::info!(page, "status page");
     }
@@ -94,7 +102,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<ExitCode> {
     }
     let clean = ended?;
     tracing::info!(clean, "ended");
-    Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
+    Ok(clean)
 }
 
 /// Waiting does not help if the log's path is a FIFO, a device or a directory.
@@ -129,7 +137,7 @@ impl Opened {
 
     fn telemetry(&self, config: &Config) -> Telemetry {
         let telemetry = parts::telemetry(config, &self.node);
-        telemetry.set_memory_bound(super::memory::bound(config));
+        telemetry.set_memory_bound(memory::bound(config));
         telemetry.disk().set_forged(self.loaded.forged.clone());
         telemetry
     }
@@ -318,16 +326,6 @@ fn hosts(config: &Config, telemetry: &Telemetry) -> Hosts {
     let own = [Some(telemetry.identity().node.as_str()), machine.nodename().to_str().ok()];
     let listed = config.server.allowed_hosts.iter().map(String::as_str);
     Hosts::new(own.into_iter().flatten().chain(listed))
-}
-
-/// The socket through which other commands ask the running agent.
-pub(super) fn socket(config: &Config) -> PathBuf {
-    socket_in(&config.state_dir)
-}
-
-/// The same for a state directory.
-pub(super) fn socket_in(state_dir: &Path) -> PathBuf {
-    state_dir.join("agent.sock")
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

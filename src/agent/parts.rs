@@ -1,25 +1,31 @@
 //! Shared by the commands: names, and parts that are built from the configuration.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::checkpoint::{Origin, Pair};
+use crate::checkpoint::{Budget, FileMark, Origin, Pair};
 use crate::config::{self, Config, FileInput, OutputKind};
+use crate::dead_letters::DeadLetters;
 use crate::event::{IdScheme, LogName};
 use crate::input::Limits;
-use crate::output::{Elasticsearch, Ended, Exchange, File, Loki, Meter, Output, Reason};
+use crate::output::{
+    Elasticsearch, Ended, Exchange, File, FileMark as OutputMark, Loki, Meter, Output, Reason,
+};
+use crate::pipeline::Settings;
 use crate::telemetry::{Identity, Outcome, PairStats, Telemetry};
 
 /// The state directory knows a table under another name than the configuration. An operator has to decide.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NotTakenOver(pub(super) String);
+pub(crate) struct NotTakenOver(pub(super) String);
 
 /// The node's name. It is a label, so it must stay what it was at the first start.
 ///
 /// # Errors If the name would change, or if there is none.
-pub(super) fn node_name(config: &Config, kept: &str) -> anyhow::Result<String> {
+pub(crate) fn node_name(config: &Config, kept: &str) -> anyhow::Result<String> {
     let (name, source) = match &config.node {
         Some(name) => (name.clone(), "`node`"),
         None => (host_name()?, "the host name"),
@@ -47,12 +53,12 @@ fn host_name() -> anyhow::Result<String> {
 }
 
 /// A list of names for an error message.
-pub(super) fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
+pub(crate) fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
     names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The inputs that an output takes.
-pub(super) fn inputs_of<'a>(
+pub(crate) fn inputs_of<'a>(
     config: &'a Config,
     output: &'a config::Output,
 ) -> impl Iterator<Item = &'a FileInput> {
@@ -60,7 +66,7 @@ pub(super) fn inputs_of<'a>(
 }
 
 /// Telemetry of a node.
-pub(super) fn telemetry(config: &Config, node: &str) -> Telemetry {
+pub(crate) fn telemetry(config: &Config, node: &str) -> Telemetry {
     Telemetry::new(Identity {
         node: node.to_owned(),
         cluster: config.cluster.clone(),
@@ -69,7 +75,7 @@ pub(super) fn telemetry(config: &Config, node: &str) -> Telemetry {
 }
 
 /// The limits of one batch of an output.
-pub(super) fn limits(output: &config::Output, input: &FileInput) -> Limits {
+pub(crate) fn limits(output: &config::Output, input: &FileInput) -> Limits {
     Limits {
         max_bytes: output.batch.max_bytes,
         max_events: output.batch.max_events,
@@ -78,7 +84,7 @@ pub(super) fn limits(output: &config::Output, input: &FileInput) -> Limits {
 }
 
 /// All places where an output's events may be: its scope now, and its earlier ones.
-pub(super) fn scopes<'a>(
+pub(crate) fn scopes<'a>(
     output: &Output,
     earlier: impl IntoIterator<Item = &'a String>,
 ) -> Vec<String> {
@@ -92,7 +98,7 @@ pub(super) fn scopes<'a>(
 }
 
 /// Counts the requests of an output in the metrics of its pipeline.
-pub(super) fn meter(stats: Arc<PairStats>) -> Meter {
+pub(crate) fn meter(stats: Arc<PairStats>) -> Meter {
     Meter::new(move |Exchange { ended, took, sent }| {
         let requests = &stats.requests;
         let outcome = match ended {
@@ -109,7 +115,7 @@ pub(super) fn meter(stats: Arc<PairStats>) -> Meter {
 }
 
 /// The id schemes that an earlier process of this pair may have used, or anybody if the checkpoint is lost.
-pub(super) fn earlier_ids(known: Option<&Pair>, origin: &Origin) -> Vec<IdScheme> {
+pub(crate) fn earlier_ids(known: Option<&Pair>, origin: &Origin) -> Vec<IdScheme> {
     match known {
         Some(pair) if pair.ids.is_empty() => vec![IdScheme::Position],
         Some(pair) => pair.ids.clone(),
@@ -119,7 +125,7 @@ pub(super) fn earlier_ids(known: Option<&Pair>, origin: &Origin) -> Vec<IdScheme
 }
 
 /// The same for commands other than `run`: their events may be stored under any of these.
-pub(super) fn all_ids<'a>(known: impl IntoIterator<Item = &'a Pair>) -> Vec<IdScheme> {
+pub(crate) fn all_ids<'a>(known: impl IntoIterator<Item = &'a Pair>) -> Vec<IdScheme> {
     let mut ids = vec![IdScheme::Position];
     for other in known.into_iter().flat_map(|pair| &pair.ids) {
         if !ids.contains(other) {
@@ -132,7 +138,7 @@ pub(super) fn all_ids<'a>(known: impl IntoIterator<Item = &'a Pair>) -> Vec<IdSc
 /// An output for one input. Makes no request and opens no file of the output. `earlier`: id schemes used before.
 ///
 /// # Errors If a file that its configuration names cannot be used.
-pub(super) fn output(
+pub(crate) fn output(
     config: &Config,
     output: &config::Output,
     node: &str,
@@ -159,4 +165,50 @@ pub(super) fn output(
         OutputKind::File(file) => Ok(Output::File(File::new(&file.path, file.rotate, input))),
     };
     made.map_err(|failure| anyhow::anyhow!("outputs.{}: {failure}", output.name))
+}
+
+/// The socket through which other commands ask the running agent.
+pub(crate) fn socket(config: &Config) -> PathBuf {
+    socket_in(&config.state_dir)
+}
+
+/// The same for a state directory.
+pub(crate) fn socket_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("agent.sock")
+}
+
+/// Opens a file output at the position in the checkpoint. Nothing of it is in doubt then.
+pub(crate) fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
+    let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
+    file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;
+    let OutputMark { sequence, length } = file.mark();
+    (books.reserved, books.file) = (0, Some(FileMark { sequence, length }));
+    Ok(())
+}
+
+/// The dead letters of a pair.
+pub(crate) fn letters(
+    directory: &Path,
+    config: &Config,
+    input: &str,
+    output: &str,
+) -> anyhow::Result<DeadLetters> {
+    let budget = Budget::new(directory, config.disk);
+    DeadLetters::open(directory, input, output, budget)
+        .with_context(|| format!("cannot open the dead letters below {}", directory.display()))
+}
+
+pub(crate) fn settings(config: &Config, output: &config::Output) -> Settings {
+    let timeout = match &output.kind {
+        OutputKind::Loki(loki) => loki.http.timeout,
+        OutputKind::Elasticsearch(elasticsearch) => elasticsearch.http.timeout,
+        OutputKind::File(_) => Duration::ZERO,
+    };
+    Settings {
+        in_flight: output.in_flight,
+        retry: output.retry,
+        max_bytes_per_second: output.max_bytes_per_second,
+        timeout,
+        drain_timeout: config.drain_timeout,
+    }
 }

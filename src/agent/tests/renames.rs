@@ -6,8 +6,8 @@ use std::path::Path;
 use super::super::Opened;
 use super::agent::{Node, Process, TENS, elasticsearch, loki, until};
 use super::fake::{Do, Fake};
+use crate::agent::parts::NotTakenOver;
 use crate::checkpoint::{State, Store};
-use crate::cli::parts::NotTakenOver;
 use crate::config::Config;
 use crate::dead_letters;
 

@@ -1,23 +1,20 @@
 //! Builds inputs, outputs and pipelines from the configuration and the checkpoint.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Context as _;
 use tokio::sync::Notify;
 
+use super::control::DeadLetterControl;
+use super::parts::{earlier_ids, letters, limits, meter, open_file, output, settings};
 use super::renames::destination;
-use crate::checkpoint::{Budget, FileMark, Ledger, Loaded, Origin, Pair, State, Store};
-use crate::cli::dead_letters::DeadLetterControl;
-use crate::cli::parts::{earlier_ids, limits, meter, output};
-use crate::cli::transform::Transforms;
-use crate::config::{self, Config, OutputKind};
-use crate::dead_letters::DeadLetters;
+use super::transforms::Transforms;
+use crate::checkpoint::{Ledger, Loaded, Origin, Pair, State, Store};
+use crate::config::{self, Config};
 use crate::event::{Key, SeenGenerations};
 use crate::input::{Input, Large, Reader};
-use crate::output::{File, FileMark as OutputMark, Output};
-use crate::pipeline::{InDoubt, Lives, Pipeline, Settings};
+use crate::output::Output;
+use crate::pipeline::{InDoubt, Lives, Pipeline};
 use crate::telemetry::{Telemetry, systemd_fdstore};
 
 /// The sources of the parts.
@@ -196,40 +193,4 @@ fn tell_saved(input: &Input, name: &str, outputs: &[Arc<str>], state: &State) ->
     let cursors: Vec<_> =
         outputs.iter().map(|output| state.pair(name, output).map(|pair| &pair.cursor)).collect();
     input.saved(&cursors)
-}
-
-/// Opens a file output at the position in the checkpoint. Nothing of it is in doubt then.
-pub(in crate::cli) fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
-    let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
-    file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;
-    let OutputMark { sequence, length } = file.mark();
-    (books.reserved, books.file) = (0, Some(FileMark { sequence, length }));
-    Ok(())
-}
-
-/// The dead letters of a pair.
-pub(in crate::cli) fn letters(
-    directory: &Path,
-    config: &Config,
-    input: &str,
-    output: &str,
-) -> anyhow::Result<DeadLetters> {
-    let budget = Budget::new(directory, config.disk);
-    DeadLetters::open(directory, input, output, budget)
-        .with_context(|| format!("cannot open the dead letters below {}", directory.display()))
-}
-
-pub(in crate::cli) fn settings(config: &Config, output: &config::Output) -> Settings {
-    let timeout = match &output.kind {
-        OutputKind::Loki(loki) => loki.http.timeout,
-        OutputKind::Elasticsearch(elasticsearch) => elasticsearch.http.timeout,
-        OutputKind::File(_) => Duration::ZERO,
-    };
-    Settings {
-        in_flight: output.in_flight,
-        retry: output.retry,
-        max_bytes_per_second: output.max_bytes_per_second,
-        timeout,
-        drain_timeout: config.drain_timeout,
-    }
 }

@@ -34,7 +34,7 @@ const GLUED: u64 = 64;
 const EVENT: u64 = (size_of::<crate::event::Event>() + 24) as u64;
 
 /// In bytes.
-pub(super) fn bound(config: &Config) -> u64 {
+pub(crate) fn bound(config: &Config) -> u64 {
     let longest = config.inputs.iter().map(|input| input.max_line_bytes).max().unwrap_or_default();
     let large = if longest > LARGE as u64 { memory::large(longest) } else { 0 };
     let pairs: u64 = config

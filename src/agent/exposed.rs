@@ -20,7 +20,7 @@ use crate::disk::private::{self, Other};
 use crate::output::Finding;
 
 /// Logs each finding.
-pub(super) fn tell(config: &Config, path: &Path) {
+pub(crate) fn tell(config: &Config, path: &Path) {
     for (subject, finding) in exposed(config, path) {
         let Finding { what, hint, .. } = &finding;
         if finding.is_failure() {
@@ -32,7 +32,7 @@ pub(super) fn tell(config: &Config, path: &Path) {
 }
 
 /// The findings, each with its subject. A configuration that others can write to is a failure.
-pub(super) fn exposed(config: &Config, path: &Path) -> Vec<(String, Finding)> {
+pub(crate) fn exposed(config: &Config, path: &Path) -> Vec<(String, Finding)> {
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let mut found: Vec<(String, Finding)> = Vec::new();
     found.extend(configuration(config, path, in_pod).map(|one| ("configuration".to_owned(), one)));

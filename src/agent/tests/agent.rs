@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::super::{Agent, Opened};
 use super::fake::Fake;
+use crate::agent::transforms::Transforms;
 use crate::checkpoint::{Pair, Store};
-use crate::cli::transform::Transforms;
 use crate::config::Config;
 use crate::dead_letters::{self, StoredDeadLetter};
 use crate::telemetry::{EventResult, PairState, Telemetry, Time};

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::parts::inputs_of;
-use super::transform::NotAccepted;
+use super::transforms::NotAccepted;
 use crate::checkpoint::Store;
 use crate::config::{
     Auth, Config, FileInput, Http, OutputKind, RedactMode, SecretSource, is_backup,
@@ -29,7 +29,7 @@ const DIGITS: usize = 6;
 /// Refuses to start if two would use one file.
 ///
 /// # Errors Names the first conflict and the way out.
-pub(super) fn refuse(config: &Config, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn refuse(config: &Config, path: &Path) -> anyhow::Result<()> {
     match conflicts(config, path).into_iter().next() {
         None => Ok(()),
         Some((subject, Finding { what, hint, .. })) => {
@@ -39,7 +39,7 @@ pub(super) fn refuse(config: &Config, path: &Path) -> anyhow::Result<()> {
 }
 
 /// The conflicts, each with the table of the configuration that has to change.
-pub(super) fn conflicts(config: &Config, path: &Path) -> Vec<(String, Finding)> {
+pub(crate) fn conflicts(config: &Config, path: &Path) -> Vec<(String, Finding)> {
     let mut found = Vec::new();
     inputs(config, &mut found);
     let owned = Owned::of(config, path);
@@ -271,7 +271,7 @@ fn linked_backup(log: &Spot, spot: &Spot) -> bool {
 }
 
 /// The files that an HTTP output reads, and the configuration keys that name them.
-pub(super) fn named(http: &Http) -> Vec<(&Path, &'static str)> {
+pub(crate) fn named(http: &Http) -> Vec<(&Path, &'static str)> {
     let mut files: Vec<(&Path, &'static str)> = Vec::new();
     let secret = match &http.auth {
         Auth::None => None,

@@ -7,10 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::pair_matches;
+use super::parts::{all_ids, meter, output, settings};
 use crate::checkpoint::{Ledger, Pair};
-use crate::cli::parts::{all_ids, meter, output};
-use crate::cli::run::build;
 use crate::config::{self, Config, OutputKind};
 use crate::dead_letters::DeadLetters;
 use crate::pipeline::{Ask, Resend, Sum, Waits};
@@ -25,7 +23,7 @@ const WORD: Duration = Duration::from_secs(2);
 /// A request, as it is sent through the socket.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
-pub(super) enum ControlRequest {
+pub(crate) enum ControlRequest {
     Resend {
         #[serde(flatten)]
         which: Selector,
@@ -45,16 +43,16 @@ pub(super) enum ControlRequest {
 
 /// Which dead letters. `None`: any.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Selector {
-    pub(super) input: Option<String>,
-    pub(super) output: Option<String>,
-    pub(super) ids: Option<Vec<String>>,
+pub(crate) struct Selector {
+    pub(crate) input: Option<String>,
+    pub(crate) output: Option<String>,
+    pub(crate) ids: Option<Vec<String>>,
 }
 
 /// One line of the reply.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "said", rename_all = "snake_case")]
-pub(super) enum ControlReply {
+pub(crate) enum ControlReply {
     Progress {
         input: String,
         output: String,
@@ -72,21 +70,21 @@ pub(super) enum ControlReply {
 
 /// The result for the dead letters of one pair.
 #[derive(Debug, Default, Deserialize, Serialize)]
-pub(super) struct PairResult {
-    pub(super) input: String,
-    pub(super) output: String,
+pub(crate) struct PairResult {
+    pub(crate) input: String,
+    pub(crate) output: String,
     /// Delivered, dropped, or made dead letters.
-    pub(super) gone: u64,
-    pub(super) refused: u64,
+    pub(crate) gone: u64,
+    pub(crate) refused: u64,
     /// Unreadable stretches of the files that were dropped.
-    pub(super) damaged: u64,
-    pub(super) of: u64,
-    pub(super) unknown: Vec<String>,
-    pub(super) problem: Option<String>,
+    pub(crate) damaged: u64,
+    pub(crate) of: u64,
+    pub(crate) unknown: Vec<String>,
+    pub(crate) problem: Option<String>,
 }
 
 /// The dead letters of one pair, and the means to send them again.
-pub(in crate::cli) struct DeadLetterControl {
+pub(crate) struct DeadLetterControl {
     input: Arc<str>,
     output: Arc<str>,
     letters: DeadLetters,
@@ -99,7 +97,7 @@ pub(in crate::cli) struct DeadLetterControl {
 
 impl DeadLetterControl {
     #[expect(clippy::too_many_arguments, reason = "called twice, by those who have each at hand")]
-    pub(in crate::cli) fn new(
+    pub(crate) fn new(
         config: &Config,
         output_config: &config::Output,
         node: &str,
@@ -117,7 +115,7 @@ impl DeadLetterControl {
             let output = output(config, output_config, node, input, &all_ids(known))?;
             let output = output.metered(meter(Arc::clone(&stats)));
             let limits = (output_config.batch.max_bytes, output_config.batch.max_events);
-            let settings = build::settings(config, output_config);
+            let settings = settings(config, output_config);
             let (names, letters) = (names.clone(), letters.clone());
             Some(Resend::new(output, names, letters, settings, limits, ledger, telemetry))
         };
@@ -125,7 +123,7 @@ impl DeadLetterControl {
     }
 
     /// Adds the waiting events of a running pipeline.
-    pub(in crate::cli) fn with_waits(self, waits: Arc<Waits>) -> Self {
+    pub(crate) fn with_waits(self, waits: Arc<Waits>) -> Self {
         Self { waits: Some(waits), ..self }
     }
 
@@ -227,7 +225,7 @@ impl DeadLetterControl {
 }
 
 /// Answers the requests that come through the agent's socket.
-pub(in crate::cli) async fn answer_letters(
+pub(crate) async fn answer_letters(
     boxes: Arc<[DeadLetterControl]>,
     mut asked: mpsc::Receiver<ControlCall>,
 ) {
@@ -264,7 +262,7 @@ pub(in crate::cli) async fn answer_letters(
 }
 
 /// Carries out a request, pair by pair.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     boxes: &[DeadLetterControl],
     asking: &ControlRequest,
     say: &mpsc::Sender<ControlReply>,
@@ -289,4 +287,14 @@ pub(super) async fn serve(
         }
     }
     let _ = say.send(ControlReply::End).await;
+}
+
+/// Whether the `--input` and `--output` of the command line select a pair.
+pub(crate) fn pair_matches(
+    which: (&Option<String>, &Option<String>),
+    input: &str,
+    output: &str,
+) -> bool {
+    which.0.as_deref().is_none_or(|name| name == input)
+        && which.1.as_deref().is_none_or(|name| name == output)
 }
