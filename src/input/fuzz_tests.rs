@@ -9,13 +9,13 @@ use std::sync::Arc;
 use lzma_rust2::{XzOptions, XzWriter};
 use ruzstd::encoding::CompressionLevel;
 
-use super::generation::OpenFile;
-use super::head::{self, Head};
-use super::packing::Packing;
-use super::shorten::shortened;
-use super::skim::Skim;
-use super::source::{Source, Trouble};
 use crate::event::{Key, Mark};
+use crate::input::file::generation::OpenFile;
+use crate::input::file::head::{self, Head};
+use crate::input::file::packing::Packing;
+use crate::input::file::skim::Skim;
+use crate::input::file::source::{Source, Trouble};
+use crate::input::read::shorten::shortened;
 
 const KEY: Key = Key([3; 32]);
 /// The most bytes decompressed: a single flipped bit can produce gigabytes.

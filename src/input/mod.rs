@@ -1,15 +1,16 @@
 //! Tails one audit log through rotation (rename, gzip, delete) and returns whole events in the order written.
 //!
 //! The bytes written between two rotations are a *generation*. Offsets count decompressed bytes, so an offset means
-//! the same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`follower.rs`).
-//! `catalogue.rs` says which generations there are; `names.rs` and `head.rs` recognise them. Each output has a
-//! [`Reader`] on its own thread, so that a slow output blocks no other. The files are the only buffer.
+//! the same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`scan/`) and says which
+//! generations there are; `file/` recognises them. Each output has a [`Reader`] on its own thread (`read/`), so that a
+//! slow output blocks no other. Files that a reader still needs are kept (`hold/`), and `loss/` notices what is lost all
+//! the same. The files are the only buffer.
 //!
 //! Promised: lines are whole. An older generation is finished before a newer one is begun, unless it is found later.
 //! Bytes that cannot be read are reported as a [`Gap`], never skipped silently.
 //! Not promised: lines of a backup that was deleted before the agent opened it. They are reported as a gap.
 //!
-//! Read [`Reader`] first. `files.rs`, `hold.rs` and `generation.rs` open files; `head.rs` and `source.rs` read them.
+//! Read [`Reader`] first.
 
 use std::fs;
 use std::io;
@@ -18,74 +19,43 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-mod altered;
-mod assembly;
-mod barren;
-mod batches;
-mod catalogue;
-mod decoder;
-mod file_place;
-mod files;
-mod findings;
+mod file;
 mod finite;
-mod follower;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz_tests;
-mod generation;
-mod head;
 mod hold;
-mod hold_budget;
-mod inspect;
-mod known_paths;
-mod large;
-mod lines;
-mod listing;
 mod loss;
-mod missed_rotation;
-mod mounts;
-mod names;
 mod now;
-mod open;
-mod packing;
-mod parts;
-mod pins;
 mod pulse;
-mod reader;
-mod renamed;
-mod rotation;
+mod read;
+mod scan;
 mod shared;
-mod shorten;
-mod skim;
-mod source;
-mod start;
-mod time_to_loss;
-mod times;
-mod unread;
-mod unreadable;
-mod watch;
 
-pub(crate) use assembly::{Damage, Limits};
-pub(crate) use batches::Batches;
-pub(crate) use decoder::{Decoder, WINDOW};
-pub(crate) use findings::not_a_file;
+pub(crate) use file::decoder::{Decoder, WINDOW};
+pub(crate) use file::packing::Packing;
 pub(crate) use finite::{Listed, list, spooled};
-pub(crate) use large::{LARGE, Large};
-pub(crate) use open::STRIDE;
-pub(crate) use packing::Packing;
-pub(crate) use pins::{HeldLink, agent_name, held_links, remove_link, rename_links, try_link};
-pub(crate) use reader::{Chunk, Gap, Reader, ReaderItem};
+pub(crate) use hold::pins::{
+    HeldLink, agent_name, held_links, remove_link, rename_links, try_link,
+};
+pub(crate) use read::assembly::{Damage, Limits};
+pub(crate) use read::batches::Batches;
+pub(crate) use read::large::{LARGE, Large};
+pub(crate) use read::open::STRIDE;
+pub(crate) use read::reader::{Chunk, Gap, Reader, ReaderItem};
+pub(crate) use scan::findings::not_a_file;
 
 use crate::config::FileInput;
 use crate::disk::above;
 use crate::event::{Cursor, Key, Nanos, SeenGenerations, Sightings};
 use crate::telemetry::{Heartbeat, InputStats, Time};
-use catalogue::Catalogue;
-use findings::Looker;
-use follower::Follower;
+use hold::pins::Pins;
 use now::Now;
-use pins::Pins;
+use scan::catalogue::Catalogue;
+use scan::findings::Looker;
+use scan::follower::Follower;
+use scan::watch::{Hint, Watch};
+use scan::{findings, inspect};
 use shared::Shared;
-use watch::{Hint, Watch};
 
 /// How long shutdown waits for the follower thread, which may be blocked in a file system call.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -263,6 +233,15 @@ impl Input {
     /// Bytes on disk of the files that a cursor has not passed, as of the last listing.
     pub(crate) fn backlog_on_disk(&self, cursor: &Cursor) -> u64 {
         inspect::backlog_on_disk(&self.shared.view().0.generations, cursor)
+    }
+
+    /// Time until a backup that a cursor has not passed is deleted, at the present write rate; `None` while there is
+    /// none, or if it is unknown.
+    pub(crate) fn time_to_loss(&self, cursor: &Cursor) -> Option<Duration> {
+        let (view, _) = self.shared.view();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
+        view.outlook.time_to_loss(&view.generations, cursor, now)
     }
 
     /// Whether the directory has been listed at least once.

@@ -6,18 +6,18 @@ use crate::config::Waits;
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
+pub(crate) struct Now {
     /// Monotonic clock, to measure durations.
-    pub(super) steady: Instant,
+    pub(crate) steady: Instant,
     /// Wall clock, to compare with file times.
-    pub(super) wall: SystemTime,
+    pub(crate) wall: SystemTime,
     /// The configured waiting times.
-    pub(super) waits: Waits,
+    pub(crate) waits: Waits,
 }
 
 impl Now {
     #[expect(clippy::self_named_constructors, reason = "it is what it says")]
-    pub(super) fn now(waits: Waits) -> Self {
+    pub(crate) fn now(waits: Waits) -> Self {
         Self { steady: Instant::now(), wall: SystemTime::now(), waits }
     }
 }

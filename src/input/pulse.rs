@@ -11,7 +11,7 @@ use crate::telemetry::Heartbeat;
 
 /// Shared by all loops of one thread.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     stopped: Arc<AtomicBool>,
     heart: Option<Arc<Heartbeat>>,
 }
@@ -19,11 +19,11 @@ pub(super) struct Pulse {
 /// The input was stopped in the middle of a loop; the result of the loop must be discarded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the input is stopped")]
-pub(super) struct Stopped;
+pub(crate) struct Stopped;
 
 impl Stopped {
     /// Whether an error is this one.
-    pub(super) fn is(error: &io::Error) -> bool {
+    pub(crate) fn is(error: &io::Error) -> bool {
         error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
     }
 }
@@ -36,17 +36,17 @@ impl From<Stopped> for io::Error {
 
 impl Pulse {
     /// A pulse for loops that end once `stopped` is set.
-    pub(super) fn until(stopped: &Arc<AtomicBool>) -> Self {
+    pub(crate) fn until(stopped: &Arc<AtomicBool>) -> Self {
         Self { stopped: Arc::clone(stopped), heart: None }
     }
 
     /// Reports to the agent's health whether the loops make progress.
-    pub(super) fn shown_by(self, heart: Heartbeat) -> Self {
+    pub(crate) fn shown_by(self, heart: Heartbeat) -> Self {
         Self { heart: Some(Arc::new(heart)), ..self }
     }
 
     /// Records a turn of a loop.
-    pub(super) fn turn(&self) -> Result<(), Stopped> {
+    pub(crate) fn turn(&self) -> Result<(), Stopped> {
         if let Some(heart) = &self.heart {
             heart.beat();
         }
@@ -54,7 +54,7 @@ impl Pulse {
     }
 
     /// Tells the agent's health that the thread is about to wait for any length of time, until its next turn.
-    pub(super) fn rest(&self) {
+    pub(crate) fn rest(&self) {
         if let Some(heart) = &self.heart {
             heart.rest();
         }

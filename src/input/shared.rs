@@ -5,24 +5,24 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::generation::Generation;
 use super::pulse::Pulse;
-use super::time_to_loss::Outlook;
-use super::watch::FileChange;
 use crate::config::Waits;
 use crate::event::{Cursor, Fingerprint};
+use crate::input::file::generation::Generation;
+use crate::input::loss::time_to_loss::Outlook;
+use crate::input::scan::watch::FileChange;
 
 /// The progress of a reader in each generation: its offset, and whether it needs no more of it.
-pub(super) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
+pub(crate) type Reading = Arc<Mutex<HashMap<Fingerprint, (u64, bool)>>>;
 
 /// The state of one input.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     state: Mutex<SharedState>,
     changed: Condvar,
     /// Set while the state is locked, so that no waiting thread misses it. Also read in the middle of a file.
     stopped: Arc<AtomicBool>,
-    pub(super) waits: Waits,
+    pub(crate) waits: Waits,
 }
 
 #[derive(Debug, Default)]
@@ -52,28 +52,28 @@ struct SharedState {
 
 /// Whether there are generations that no output needs any more, so that their links can be removed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Released {
+pub(crate) struct Released {
     /// With the checkpoint just written.
-    pub(super) now: bool,
+    pub(crate) now: bool,
     /// With the next checkpoint: before it, a damaged checkpoint would fall back to one that still needs them.
-    pub(super) next: bool,
+    pub(crate) next: bool,
 }
 
 /// The generations at the last look, oldest first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct View {
-    pub(super) generations: Arc<[Arc<Generation>]>,
+pub(crate) struct View {
+    pub(crate) generations: Arc<[Arc<Generation>]>,
     /// Successful looks so far. 0: nothing is known yet.
-    pub(super) looks: u64,
-    pub(super) outlook: Arc<Outlook>,
+    pub(crate) looks: u64,
+    pub(crate) outlook: Arc<Outlook>,
     /// A generation that is not shown may exist all the same: there is no log at all, or some file cannot be read.
-    pub(super) unsure: bool,
+    pub(crate) unsure: bool,
     /// Some file has no complete first event yet, so it has no fingerprint, or it cannot be read.
-    pub(super) awaited: bool,
+    pub(crate) awaited: bool,
 }
 
 impl Shared {
-    pub(super) fn new(waits: Waits) -> Self {
+    pub(crate) fn new(waits: Waits) -> Self {
         Self { waits, ..Self::default() }
     }
 
@@ -83,14 +83,14 @@ impl Shared {
     }
 
     /// The last view, and the count that [`Shared::wait`] takes.
-    pub(super) fn view(&self) -> (View, u64) {
+    pub(crate) fn view(&self) -> (View, u64) {
         let state = self.lock();
         (state.view.clone(), state.news)
     }
 
     /// Publishes the result of a look. `awaited`: some file has no complete first event yet, so it has no
     /// fingerprint. `unsure`: nothing is known about some file.
-    pub(super) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool, unsure: bool) {
+    pub(crate) fn publish(&self, generations: Vec<Arc<Generation>>, awaited: bool, unsure: bool) {
         let fingerprints: HashSet<_> =
             generations.iter().map(|generation| generation.fingerprint).collect();
         let mut state = self.lock();
@@ -106,13 +106,13 @@ impl Shared {
     }
 
     /// Publishes what the last look predicts about losses.
-    pub(super) fn expect(&self, outlook: Arc<Outlook>) {
+    pub(crate) fn expect(&self, outlook: Arc<Outlook>) {
         self.lock().view.outlook = outlook;
     }
 
     /// Notes a change of a file, most likely an append. Returns whether the directory has to be looked at again
     /// because of it.
-    pub(super) fn nudge(&self, change: FileChange) -> bool {
+    pub(crate) fn nudge(&self, change: FileChange) -> bool {
         let mut state = self.lock();
         state.news += 1;
         if state.waiting > 0 {
@@ -122,32 +122,32 @@ impl Shared {
     }
 
     /// Makes the input finite: there is one look, and readers end when all that it found is read.
-    pub(super) fn end_when_read(&self) {
+    pub(crate) fn end_when_read(&self) {
         self.lock().finite = true;
     }
 
-    pub(super) fn is_finite(&self) -> bool {
+    pub(crate) fn is_finite(&self) -> bool {
         self.lock().finite
     }
 
     /// Ends every wait, now and later: for shutdown.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let _state = self.lock();
         self.stopped.store(true, Relaxed);
         self.changed.notify_all();
     }
 
     /// The pulse for the loops of one thread over the input's files.
-    pub(super) fn pulse(&self) -> Pulse {
+    pub(crate) fn pulse(&self) -> Pulse {
         Pulse::until(&self.stopped)
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Relaxed)
     }
 
     /// Waits for news since `seen`, a timeout, or the stop of the input; `false` once it is stopped.
-    pub(super) fn wait(&self, seen: u64, timeout: Duration) -> bool {
+    pub(crate) fn wait(&self, seen: u64, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.waiting += 1;
         let waited = self
@@ -159,18 +159,18 @@ impl Shared {
     }
 
     /// Waits until an instant, ending early only if the input is stopped; `false` once it is stopped.
-    pub(super) fn pause(&self, until: Instant) -> bool {
+    pub(crate) fn pause(&self, until: Instant) -> bool {
         let timeout = until.saturating_duration_since(Instant::now());
         drop(self.changed.wait_timeout_while(self.lock(), timeout, |_| !self.is_stopped()));
         !self.is_stopped()
     }
 
-    pub(super) fn register(&self, reading: &Reading) {
+    pub(crate) fn register(&self, reading: &Reading) {
         self.lock().readers.push(Arc::clone(reading));
     }
 
     /// Whether no reader had read the bytes of a generation up to `end` before.
-    pub(super) fn is_news(&self, fingerprint: Fingerprint, end: u64) -> bool {
+    pub(crate) fn is_news(&self, fingerprint: Fingerprint, end: u64) -> bool {
         let mut state = self.lock();
         let furthest = state.furthest.entry(fingerprint).or_default();
         let news = *furthest < end;
@@ -179,7 +179,7 @@ impl Shared {
     }
 
     /// A checkpoint was written with these cursors of all outputs of this input.
-    pub(super) fn saved(&self, cursors: &[Option<&Cursor>]) -> Released {
+    pub(crate) fn saved(&self, cursors: &[Option<&Cursor>]) -> Released {
         let complete = |cursor: &Cursor, fingerprint| {
             cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete)
         };
@@ -210,13 +210,13 @@ impl Shared {
     }
 
     /// Whether no output will need this generation again, even if the last checkpoint turns out to be damaged.
-    pub(super) fn is_passed(&self, fingerprint: Fingerprint) -> bool {
+    pub(crate) fn is_passed(&self, fingerprint: Fingerprint) -> bool {
         let state = self.lock();
         state.unread || state.passed.iter().all(|passed| passed.contains(&fingerprint))
     }
 
     /// Records that a generation is no longer kept, whether or not readers have finished it.
-    pub(super) fn let_go(&self, generation: &Arc<Generation>) {
+    pub(crate) fn let_go(&self, generation: &Arc<Generation>) {
         let mut state = self.lock();
         let generation = Arc::new(Generation { held: None, ..(**generation).clone() });
         state.let_go.insert(generation.fingerprint, generation);
@@ -225,7 +225,7 @@ impl Shared {
     }
 
     /// The oldest released generation that a reader is not done with.
-    pub(super) fn spent(&self, done: impl Fn(Fingerprint) -> bool) -> Option<Arc<Generation>> {
+    pub(crate) fn spent(&self, done: impl Fn(Fingerprint) -> bool) -> Option<Arc<Generation>> {
         let state = self.lock();
         let mut spent: Vec<_> =
             state.let_go.values().filter(|one| !done(one.fingerprint)).collect();
@@ -234,7 +234,7 @@ impl Shared {
     }
 
     /// Whether some reader still needs a generation.
-    pub(super) fn is_wanted(&self, fingerprint: Fingerprint) -> bool {
+    pub(crate) fn is_wanted(&self, fingerprint: Fingerprint) -> bool {
         let readers = self.lock().readers.clone();
         wanted(&readers, fingerprint)
     }

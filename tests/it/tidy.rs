@@ -25,14 +25,14 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/disk/private.rs", "files of the agent's own"),
     ("src/disk/read.rs", "every reading of what others write"),
     ("src/disk/steps.rs", "the notes of a test build"),
-    ("src/input/catalogue.rs", "the log and its links"),
-    ("src/input/file_place.rs", "its files, backups and links"),
-    ("src/input/findings.rs", "what stands under the log's path"),
+    ("src/input/file/place.rs", "its files, backups and links"),
     ("src/input/finite/mod.rs", "recorded files"),
-    ("src/input/follower.rs", "has the directory changed"),
-    ("src/input/known_paths.rs", "where else a log may be"),
-    ("src/input/mounts.rs", "is the log mounted alone"),
-    ("src/input/pins/name.rs", "can a link be made"),
+    ("src/input/hold/pins/name.rs", "can a link be made"),
+    ("src/input/scan/catalogue.rs", "the log and its links"),
+    ("src/input/scan/findings.rs", "what stands under the log's path"),
+    ("src/input/scan/follower.rs", "has the directory changed"),
+    ("src/input/scan/known_paths.rs", "where else a log may be"),
+    ("src/input/scan/mounts.rs", "is the log mounted alone"),
     ("src/output/credentials.rs", "credentials that may change"),
     ("src/output/file_opening.rs", "whose it is"),
     ("src/output/file_tail.rs", "what is in it"),
@@ -165,7 +165,7 @@ fn only_the_files_named_here_touch_the_file_system() {
         .filter(|path| !is_tests(path))
         .filter(|path| {
             let text = read(path);
-            // `OpenFile::open` has `file_place.rs` open the file.
+            // `OpenFile::open` has `place.rs` open the file.
             let text = without_tests(&text).replace("OpenFile::open(", "");
             MARKS.iter().any(|mark| text.contains(mark))
         })

@@ -4,8 +4,8 @@ use super::super::pulse::Pulse;
 use super::Listed;
 use super::same::beginning;
 use crate::event::{Format, Record};
-use crate::input::assembly::{Assembly, Limits};
-use crate::input::source::{Source, Trouble};
+use crate::input::file::source::{Source, Trouble};
+use crate::input::read::assembly::{Assembly, Limits};
 
 /// Bytes at the beginning in which the format is detected.
 const BEGINNING: usize = 64 << 10;

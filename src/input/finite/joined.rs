@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::file_place::FilePlace;
-use super::super::files::format_of;
-use super::super::packing::{Foreign, Packing, begin_of};
 use crate::event::Fingerprint;
+use crate::input::file::packing::{Foreign, Packing, begin_of};
+use crate::input::file::place::FilePlace;
+use crate::input::scan::identify::format_of;
 
 /// Magic bytes and method of a gzip member (RFC 1952, 2.3.1).
 const GZIP: &[u8] = &[0x1f, 0x8b, 8];

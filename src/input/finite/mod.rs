@@ -15,16 +15,16 @@ mod same;
 #[cfg(test)]
 mod tests;
 
-use super::file_place::FilePlace;
-use super::files::{Files, Identified, IdentifiedFile};
-use super::generation::{FileId, Generation, file_id};
-use super::listing::InputFiles;
-use super::names::{self, Name, Stamp};
 use super::now::Now;
-use super::packing::Foreign;
 use crate::config::Waits;
 use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key, Nanos};
+use crate::input::file::generation::{FileId, Generation, file_id};
+use crate::input::file::names::{self, Name, Stamp};
+use crate::input::file::packing::Foreign;
+use crate::input::file::place::FilePlace;
+use crate::input::scan::identify::{Files, Identified, IdentifiedFile};
+use crate::input::scan::listing::InputFiles;
 
 /// A file to read, which holds one generation.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::pulse::Pulse;
 use super::Listed;
 use crate::event::Fingerprint;
-use crate::input::source::{Source, Trouble};
+use crate::input::file::source::{Source, Trouble};
 
 const WINDOW: usize = 64 << 10;
 /// The most bytes after the first difference that enter the fingerprint.

@@ -4,7 +4,7 @@ use super::check;
 use super::play::{LIMITS, Play, check_with, event, gz_of};
 use crate::config::StartAt;
 use crate::input::Limits;
-use crate::input::assembly::Assembly;
+use crate::input::read::assembly::Assembly;
 
 fn limits(max_bytes: usize, max_events: usize, max_line_bytes: usize) -> Limits {
     Limits { max_bytes, max_events, max_line_bytes }

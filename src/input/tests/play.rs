@@ -30,10 +30,10 @@ use rustix::io::Errno;
 use crate::config::{Config, FileInput, StartAt, Waits};
 use crate::disk::{FaultKind, plan};
 use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, RecordKind, SeenGenerations, Sightings};
-use crate::input::catalogue::Catalogue;
-use crate::input::generation::Generation;
+use crate::input::file::generation::Generation;
+use crate::input::hold::pins::{Kept, Pins};
 use crate::input::now::Now;
-use crate::input::pins::{Kept, Pins};
+use crate::input::scan::catalogue::Catalogue;
 use crate::input::shared::Shared;
 use crate::input::{Chunk, Gap, Large, Limits, Reader, ReaderItem};
 

@@ -169,7 +169,7 @@ const TESTS: [&str; 8] = [
     include_str!("lines.rs"),
     include_str!("rotation.rs"),
     include_str!("states.rs"),
-    include_str!("../source_tests.rs"),
+    include_str!("../file/source_tests.rs"),
     include_str!("../../agent/tests/altered.rs"),
 ];
 

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::play::event;
 use crate::event::{Key, Mark};
 use crate::input::Limits;
-use crate::input::assembly::{Anomalies, Assembly};
-use crate::input::head;
+use crate::input::file::head;
+use crate::input::read::assembly::{Anomalies, Assembly};
 
 const KEY: Key = Key([3; 32]);
 

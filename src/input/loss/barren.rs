@@ -1,0 +1,45 @@
+//! Decides when to stop reading a finished file that holds no event for too long.
+//!
+//! A file of half a megabyte can decompress to gigabytes of newlines, or of lines that are no events. The server
+//! never wrote such a file, but reading it delays the events after it. So after too much work without an event, the
+//! rest of the file is reported as a gap. The work is counted in bytes of text. NUL bytes, which a power cut or a
+//! truncation leaves by the gigabyte, are skipped hundreds of times faster and count less.
+
+use crate::event::{Form, RecordKind};
+use crate::input::read::assembly::Assembly;
+
+/// The most work without an event.
+const MOST: u64 = 256 << 20;
+/// The longest line whose end is searched for, in bytes. `max_line_bytes` is at most a quarter of it.
+pub(crate) const LONGEST: u64 = 4 << 30;
+/// The work of a line in addition to its bytes: it is searched for events, and sent if it holds none.
+const LINE: u64 = 64;
+/// NUL bytes that count as much as one byte of text.
+const HOLE: u64 = 256;
+
+/// The work since the last event.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Barren(u64);
+
+impl Barren {
+    /// Adds the work of the bytes read since an offset.
+    pub(crate) fn count(&mut self, read: &Assembly, from: u64) {
+        let is_event = |form, whole| form != Form::Unreadable && whole == RecordKind::Event;
+        if read.events.iter().any(|event| is_event(event.form, event.whole)) {
+            self.0 = 0;
+            return;
+        }
+        let holes = read.told.hole_bytes;
+        let lines = read.events.len() as u64 + u64::from(read.told.passed_over);
+        self.0 += work(read.end() - from, holes) + lines * LINE;
+    }
+
+    pub(crate) fn is_too_much(self) -> bool {
+        self.0 > MOST
+    }
+}
+
+/// The work of processing `bytes` bytes, of which `holes` are NUL.
+pub(crate) fn work(bytes: u64, holes: u64) -> u64 {
+    bytes.saturating_sub(holes) + holes / HOLE
+}

@@ -1,0 +1,220 @@
+//! Notices lost generations: ones that were begun, or at least seen, and cannot be read anywhere any more. Reports
+//! their unread bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::event::{Cursor, Fingerprint, Nanos, Progress, SeenGenerations};
+use crate::input::file::generation::Generation;
+use crate::input::file::names::{is_numbered, server_stamp};
+use crate::input::now::Now;
+use crate::input::shared::View;
+
+/// A generation that was read to its end and is gone is remembered this long, in case somebody restores the file.
+const FORGOTTEN: Duration = Duration::from_hours(1);
+/// Name shown for a file that was gone before any process recorded it.
+const UNSEEN: &str = "?";
+
+/// The facts remembered about a generation in case it is lost.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+struct LossState {
+    /// `None`: it was gone before any process recorded it.
+    name: Option<Arc<str>>,
+    /// Length when it was last seen.
+    length: u64,
+    /// Its length before it was truncated.
+    cut: u64,
+    /// Nothing can have been appended since it was last seen.
+    complete: bool,
+    /// Time of its first event.
+    time: Option<Nanos>,
+    /// This process has seen it.
+    seen: bool,
+    /// [`SeenGenerations`] still remembers it, so it must be remembered here too.
+    rolled: bool,
+    /// See [`Generation::unnamed`].
+    unnamed: Option<Nanos>,
+    /// It was live when last seen, and an earlier process may have been the last to see it.
+    live: bool,
+    /// It could never be opened.
+    unread: bool,
+    /// Number of the last look that showed it.
+    looks: u64,
+    missed: Option<Instant>,
+}
+
+/// The generations that one reader has to account for.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    known: HashMap<Fingerprint, LossState>,
+    /// Number of the last look taken in. All generations are checked again only after another look, or while one is
+    /// missing.
+    looks: u64,
+    missed: bool,
+}
+
+/// The state of a generation that is gone.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Gone {
+    /// This many bytes of it, or more, were never read.
+    Lost { fingerprint: Fingerprint, name: Arc<str>, bytes: u64, at_least: bool },
+    /// As far as is known, all of it was read.
+    Read { fingerprint: Fingerprint, name: Arc<str> },
+    /// It was read and has been gone so long that nothing more is remembered of it.
+    Forgotten { fingerprint: Fingerprint },
+}
+
+impl Losses {
+    /// The next generation to be given up as lost, if there is one.
+    pub(crate) fn next(
+        &mut self,
+        view: &View,
+        roll: &SeenGenerations,
+        cursor: &Cursor,
+        now: Now,
+    ) -> Option<Gone> {
+        // If no log is there at all, or a file cannot be read, another disk may be mounted, or the right one later.
+        if view.unsure || (self.looks == view.looks && !self.missed) {
+            return None;
+        }
+        if self.looks != view.looks {
+            self.take_in(view, roll, cursor);
+        }
+        self.missed = false;
+        let hidden = view.generations.iter().any(|generation| generation.unread);
+        let mut gone: Option<((Option<Nanos>, Fingerprint), Gone)> = None;
+        for (fingerprint, known) in &mut self.known {
+            if known.looks == view.looks {
+                known.missed = None;
+                continue;
+            }
+            let progress = cursor.generations.get(fingerprint);
+            let complete = progress.is_some_and(|progress| progress.complete);
+            self.missed |= !complete;
+            let missed = now.steady.duration_since(*known.missed.get_or_insert(now.steady));
+            let patience = if complete { FORGOTTEN } else { now.waits.lost };
+            if missed < patience || (complete && known.rolled) || (hidden && known.may_be_renamed())
+            {
+                continue;
+            }
+            // The oldest comes first.
+            let place = (known.time, *fingerprint);
+            if gone.as_ref().is_none_or(|(other, _)| place < *other) {
+                gone = Some((place, known.gone(*fingerprint, progress)));
+            }
+        }
+        let gone = gone.map(|(_, gone)| gone);
+        if let Some(Gone::Forgotten { fingerprint }) = &gone {
+            self.known.remove(fingerprint);
+        }
+        // There may be more of them.
+        self.missed |= gone.is_some();
+        gone
+    }
+
+    /// Time of the first event of a generation.
+    pub(crate) fn first_event(&self, fingerprint: Fingerprint) -> Option<Nanos> {
+        self.known.get(&fingerprint)?.time
+    }
+
+    /// Name of a generation's file, as last seen.
+    pub(crate) fn name(&self, fingerprint: Fingerprint) -> Option<Arc<str>> {
+        self.known.get(&fingerprint)?.name.clone()
+    }
+
+    /// When a generation's file lost its last name, apart from the agent's own link.
+    pub(crate) fn unnamed(&self, fingerprint: Fingerprint) -> Option<Nanos> {
+        self.known.get(&fingerprint)?.unnamed
+    }
+
+    /// Time of the first event of the next known generation after one.
+    pub(crate) fn after(&self, fingerprint: Fingerprint, last: Option<Nanos>) -> Option<Nanos> {
+        let last = last.max(self.first_event(fingerprint))?;
+        let others = self.known.iter().filter(|(other, _)| **other != fingerprint);
+        others.filter_map(|(_, known)| known.time).filter(|time| *time > last).min()
+    }
+
+    /// The time span of a lost generation's events: after the last event read before it, and before the first known
+    /// event after it. For a file that could never be opened, only its name says where it belongs.
+    pub(crate) fn span(
+        &self,
+        fingerprint: Fingerprint,
+        cursor: &Cursor,
+    ) -> (Option<Nanos>, Option<Nanos>) {
+        let read = cursor.generations.get(&fingerprint).and_then(|progress| progress.time);
+        if let Some(from) = read.or_else(|| self.first_event(fingerprint)) {
+            return (Some(from), self.after(fingerprint, Some(from)));
+        }
+        let stamp_of = |fingerprint| self.name(fingerprint).and_then(|name| server_stamp(&name));
+        let stamp = stamp_of(fingerprint);
+        let read = || cursor.generations.iter().filter_map(|(of, one)| Some((*of, one.time?)));
+        let older = read().filter(|(of, _)| stamp_of(*of).is_some_and(|other| Some(other) < stamp));
+        let earlier = read().filter(|(_, time)| stamp.is_none_or(|stamp| *time <= stamp));
+        let latest = |(_, time): (Fingerprint, Nanos)| time;
+        let before = older.map(latest).max().or_else(|| earlier.map(latest).max());
+        (before, stamp.or_else(|| self.after(fingerprint, before)))
+    }
+
+    /// Takes note that a file was truncated or altered, and returns how long it was, as far as known. A file that is
+    /// longer now may have been truncated in between; only a shorter one surely was.
+    pub(crate) fn cut(&mut self, generation: &Generation) -> u64 {
+        let Some(known) = self.known.get(&generation.fingerprint) else { return 0 };
+        if generation.length_now() < known.length { known.length } else { known.cut }
+    }
+
+    fn take_in(&mut self, view: &View, roll: &SeenGenerations, cursor: &Cursor) {
+        self.looks = view.looks;
+        self.known.values_mut().for_each(|known| known.rolled = false);
+        // The record also has generations that were created and deleted while this reader was busy.
+        roll.each(|fingerprint, sighting, seen| {
+            let known = self.known.entry(fingerprint).or_default();
+            if known.name.as_ref() != Some(&sighting.file) {
+                known.name = Some(Arc::clone(&sighting.file));
+            }
+            (known.length, known.cut) = (sighting.length, sighting.cut);
+            (known.complete, known.time) = (sighting.complete, sighting.time);
+            (known.seen, known.rolled) = (seen, true);
+            (known.live, known.unread) = (sighting.live, sighting.unread);
+        });
+        self.known.retain(|fingerprint, known| !known.unread || !roll.is_resolved(*fingerprint));
+        for generation in view.generations.iter() {
+            let known = self.known.entry(generation.fingerprint).or_default();
+            (known.looks, known.missed) = (view.looks, None);
+            known.unnamed = known.unnamed.or(generation.unnamed);
+        }
+        for (fingerprint, progress) in &cursor.generations {
+            let length = progress.offset;
+            self.known
+                .entry(*fingerprint)
+                .or_insert_with(|| LossState { length, ..LossState::default() });
+        }
+    }
+}
+
+impl LossState {
+    /// Whether its file may be there under another name by now, so that an unreadable file may be this one.
+    fn may_be_renamed(&self) -> bool {
+        self.name
+            .as_ref()
+            .is_none_or(|name| is_numbered(name) || (self.live && server_stamp(name).is_none()))
+    }
+
+    /// Its state, now that it is gone.
+    fn gone(&self, fingerprint: Fingerprint, progress: Option<&Progress>) -> Gone {
+        if progress.is_some_and(|progress| progress.complete) {
+            return Gone::Forgotten { fingerprint };
+        }
+        let offset = progress.map_or(0, |progress| progress.offset);
+        let bytes = self.cut.max(self.length).saturating_sub(offset);
+        // If a file was live when an earlier process last saw it, nobody knows whether it held more.
+        let unknown = !self.seen && !self.complete;
+        let name = self.name.clone().unwrap_or_else(|| Arc::from(UNSEEN));
+        if bytes > 0 || unknown {
+            Gone::Lost { fingerprint, name, bytes, at_least: !self.complete }
+        } else {
+            Gone::Read { fingerprint, name }
+        }
+    }
+}

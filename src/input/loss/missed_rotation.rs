@@ -1,0 +1,360 @@
+//! Notices missed rotations: generations that were created and deleted while no agent was running. Nobody saw them,
+//! but there is a hole in time between their neighbours. It is reported as a gap of an unknown number of bytes.
+//!
+//! Every generation that this reader has finished, and the log that was live at the last look of the previous
+//! process, is compared with the next known generation: either that one continues where the first ended, or a file is
+//! missing.
+//!
+//! Certain, by the stamp in a name: the server stamps a backup's name at the very write that begins the next file,
+//! and an event is created before it is written. So if the first event of the next file is younger than the stamp, a
+//! file is missing, however short the agent's absence was. The server deletes the oldest backup first. As long as the
+//! backup itself is there, only somebody else can have removed its successor, and whoever moves files by hand under
+//! the server's names may be seconds late with the next one: then the hole must last ten seconds.
+//! Certain, by the time of deletion: applies if the server's own names stand beside a file that only the agent keeps.
+//! The server compresses or deletes a file only after it began the next one, and it deletes to make room for files
+//! that were finished by then. So a file that begins after the name was removed is not the next file. If nothing is
+//! compressed, neither is a file that was finished after that. The inode's change time tells when the name was
+//! removed.
+//! Likely: a file that only the agent keeps has lost its name at an unknown time. A file is then missing if nothing
+//! was written for much longer than ever while this one was filled: four times the longest pause between two of its
+//! events (four times the time that it took to fill the file, if no pause is known), but at least a second. For a
+//! quiet log the limit is lower: a quarter of the time that it took to fill the file is enough, but at least ten
+//! seconds. A server that paused that long exactly between two files is mistaken for a loss; a shorter hole is not
+//! noticed.
+//! Not reported: files that other programs rotate, since they rotate at any time; and an idle or stopped server,
+//! which begins its next file with the write that renames the last one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::event::{Cursor, Fingerprint, Marks, Nanos, Progress, Sightings};
+use crate::input::file::generation::Generation;
+use crate::input::file::names::{is_numbered, server_stamp};
+use crate::input::now::Now;
+use crate::input::read::reader::{Gap, Reader};
+use crate::input::shared::View;
+use crate::telemetry::GapReason;
+
+/// The stamp in a name is truncated to the millisecond, and the clock may be adjusted slightly between event and
+/// write.
+const SLACK: Nanos = 10_000_000;
+/// A hole must last longer than this if the backup before it still exists. Also the least upper limit for a likely
+/// hole.
+const USUAL: Nanos = 10_000_000_000;
+/// A likely hole must last longer than this, even where files are filled within moments.
+const SHORTEST: Nanos = 1_000_000_000;
+/// A likely hole lasts this many times the longest pause (or the time to fill the file), or this fraction of the time
+/// to fill it.
+const FASTER: Nanos = 4;
+
+/// The finished generations that have not been compared with their successor yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unseen {
+    before: Vec<Fingerprint>,
+    /// Since when a hole has been seen after each.
+    holes: HashMap<Fingerprint, Instant>,
+}
+
+impl Unseen {
+    /// For an output that resumes: takes the logs that were live at the last look of the previous process and are not
+    /// live now, and the generations that the process finished last.
+    pub(crate) fn new(remembered: &Sightings, view: &View, cursor: &Cursor) -> Self {
+        let live = |fingerprint| {
+            view.generations.iter().any(|one| one.live && one.fingerprint == fingerprint)
+        };
+        let before = remembered
+            .iter()
+            .filter(|(fingerprint, sighting)| sighting.live && !live(**fingerprint));
+        let finished = cursor.generations.iter().filter(|(_, progress)| progress.complete);
+        let last = finished.max_by_key(|(_, progress)| progress.time);
+        let mut unseen = Self::default();
+        for (fingerprint, _) in before {
+            unseen.finished(*fingerprint);
+        }
+        if let Some((fingerprint, _)) = last {
+            unseen.finished(*fingerprint);
+        }
+        unseen
+    }
+
+    /// Records that a reader has finished a generation.
+    pub(crate) fn finished(&mut self, fingerprint: Fingerprint) {
+        if !self.before.contains(&fingerprint) {
+            self.before.push(fingerprint);
+        }
+    }
+}
+
+/// The facts that one reader has about a finished generation.
+struct Finished {
+    name: Arc<str>,
+    first: Nanos,
+    last: Nanos,
+    /// When its last name was removed, apart from the agent's own link.
+    unnamed: Option<Nanos>,
+    progress: Progress,
+}
+
+/// What the directory shows besides the finished generation.
+#[derive(Clone, Copy, Default)]
+struct Surroundings {
+    /// The server rotates its logs itself, according to the names of other files.
+    by_server: bool,
+    /// Some of them are compressed.
+    compressed: bool,
+    /// The file itself still has its name.
+    is_there: bool,
+}
+
+/// The next known generation.
+#[derive(Clone, Copy)]
+struct Following {
+    first: Nanos,
+    /// When it was rotated, according to its name.
+    rotated: Option<Nanos>,
+}
+
+impl Reader {
+    /// Finds a hole after a log that was read to its end. If that log itself is lost, `gone.rs` reports it together
+    /// with the hole.
+    pub(crate) fn unseen(&mut self, view: &View, now: Now) -> Option<Gap> {
+        // A file that cannot be read yet may be the one that seems to be missing.
+        if view.unsure || view.awaited || self.shared.is_finite() {
+            return None;
+        }
+        let mut candidates = std::mem::take(&mut self.unseen.before).into_iter();
+        while let Some(fingerprint) = candidates.next() {
+            let Some(finished) = self.finished(fingerprint) else { continue };
+            let next = self.losses.after(fingerprint, Some(finished.last));
+            let missing = next.filter(|next| self.is_hole(view, &finished, *next));
+            let Some(next) = next else {
+                self.unseen.before.push(fingerprint);
+                continue;
+            };
+            if missing.is_none() {
+                self.unseen.holes.remove(&fingerprint);
+                continue;
+            }
+            // A listing may miss a file that is being renamed, so the hole must persist for a while.
+            let since = *self.unseen.holes.entry(fingerprint).or_insert(now.steady);
+            if now.steady.duration_since(since) < now.waits.lost {
+                self.unseen.before.push(fingerprint);
+                continue;
+            }
+            self.unseen.before.extend(candidates);
+            return Some(self.hole(fingerprint, finished, next));
+        }
+        None
+    }
+
+    fn finished(&self, fingerprint: Fingerprint) -> Option<Finished> {
+        let progress = self.cursor.generations.get(&fingerprint)?;
+        let first = self.losses.first_event(fingerprint)?;
+        let last = progress.time.unwrap_or(first);
+        let watched = self.cursor.watched.is_none_or(|since| first >= since);
+        let name = self.losses.name(fingerprint)?;
+        (watched && progress.complete && !progress.successor_checked).then(|| Finished {
+            name,
+            first,
+            last,
+            unnamed: self.losses.unnamed(fingerprint),
+            progress: progress.clone(),
+        })
+    }
+
+    /// Whether a file is missing between a generation and the next known first event.
+    fn is_hole(&self, view: &View, finished: &Finished, next: Nanos) -> bool {
+        let between = |progress: &Progress| {
+            progress.time.is_some_and(|time| finished.last < time && time < next)
+        };
+        let by_server = |one: &&Arc<Generation>| server_stamp(&one.name).is_some();
+        let mut named = view.generations.iter().filter(by_server);
+        let beside = Surroundings {
+            by_server: named.clone().next().is_some(),
+            compressed: named.clone().any(|one| one.gzip),
+            is_there: named.any(|one| one.name == finished.name),
+        };
+        let following = view.generations.iter().find(|one| one.time == Some(next));
+        let rotated = following.and_then(|one| server_stamp(&one.name));
+        // A generation read in between may be forgotten except for its progress.
+        !self.cursor.generations.values().any(between)
+            && is_hole(finished, beside, Following { first: next, rotated })
+    }
+
+    fn hole(&mut self, fingerprint: Fingerprint, finished: Finished, next: Nanos) -> Gap {
+        self.unseen.holes.remove(&fingerprint);
+        let Finished { name, last, progress, .. } = finished;
+        let progress = Progress { successor_checked: true, marks: Marks::default(), ..progress };
+        self.advance(fingerprint, progress.clone());
+        Gap {
+            reason: GapReason::BackupGone,
+            generation: fingerprint,
+            file: name,
+            offset: progress.offset,
+            bytes: 0,
+            at_least: true,
+            from: Some(last),
+            to: Some(next),
+            progress,
+        }
+    }
+}
+
+/// Whether a file is missing between a finished file and the next one.
+fn is_hole(finished: &Finished, beside: Surroundings, next: Following) -> bool {
+    let Finished { name, first, last, unnamed, progress } = finished;
+    if let Some(stamp) = server_stamp(name) {
+        let slack = if beside.is_there { USUAL } else { SLACK };
+        return next.first > stamp.max(*last).saturating_add(slack);
+    }
+    // Other programs rotate at any time.
+    if !beside.by_server || is_numbered(name) {
+        return false;
+    }
+    if let Some(unnamed) = unnamed {
+        let known = unnamed.saturating_add(SLACK);
+        let later = next.rotated.is_some_and(|rotated| rotated > known);
+        if next.first > known || (later && !beside.compressed) {
+            return true;
+        }
+    }
+    let filled = last.saturating_sub(*first);
+    // A file that held a single event, or was finished by an earlier version of the agent, has no recorded pause.
+    let usual = if progress.pause > 0 { progress.pause } else { filled };
+    let likely = SHORTEST.max(usual.saturating_mul(FASTER)).min(USUAL.max(filled / FASTER));
+    next.first.saturating_sub(*last) > likely
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Nanos = 1_000_000_000;
+    /// 2026-11-21T06:28:00.
+    const STAMP: Nanos = 1_795_242_480 * SECOND;
+
+    /// Whether a hole follows a file that was filled from `first` to `last`, in milliseconds before the stamp; the
+    /// next file begins `next` milliseconds after it.
+    fn hole_beside(name: &str, first: i64, last: i64, next: i64, by_server: bool) -> bool {
+        hole_behind(
+            name,
+            (first, last, next),
+            Surroundings { by_server, ..Surroundings::default() },
+        )
+    }
+
+    fn time(before: i64) -> Nanos {
+        STAMP - before * SECOND / 1000
+    }
+
+    fn finished(name: &str, first: i64, last: i64) -> Finished {
+        let (first, last, progress) = (time(first), time(last), Progress::default());
+        Finished { name: name.into(), first, last, unnamed: None, progress }
+    }
+
+    fn begins(next: i64) -> Following {
+        Following { first: time(-next), rotated: None }
+    }
+
+    fn hole_behind(name: &str, (first, last, next): (i64, i64, i64), beside: Surroundings) -> bool {
+        is_hole(&finished(name, first, last), beside, begins(next))
+    }
+
+    /// Whether a hole follows a file that was filled within a minute, with pauses of up to `pause` milliseconds.
+    fn hole_after_pauses(pause: i64, next: i64) -> bool {
+        let progress = Progress { pause: pause * SECOND / 1000, ..Progress::default() };
+        let finished = Finished { progress, ..finished("audit.log", 60_000, 0) };
+        is_hole(
+            &finished,
+            Surroundings { by_server: true, ..Surroundings::default() },
+            begins(next),
+        )
+    }
+
+    /// Whether a hole follows a file with pauses of three seconds that lost its name `unnamed` milliseconds after its
+    /// last event. The next file begins and ends `begin` and `end` milliseconds after that event.
+    fn hole_after_unnamed(unnamed: i64, begin: i64, end: Option<i64>, compressed: bool) -> bool {
+        let progress = Progress { pause: 3 * SECOND, ..Progress::default() };
+        let unnamed = Some(time(-unnamed));
+        let finished = Finished { unnamed, progress, ..finished("audit.log", 60_000, 0) };
+        let next = Following { rotated: end.map(|end| time(-end)), ..begins(begin) };
+        is_hole(&finished, Surroundings { by_server: true, compressed, is_there: false }, next)
+    }
+
+    #[test]
+    fn what_begins_after_the_name_was_gone_is_not_the_next_file() {
+        for compressed in [false, true] {
+            assert!(!hole_after_unnamed(500, 400, None, compressed));
+            assert!(
+                !hole_after_unnamed(500, 505, None, compressed),
+                "the kernel's clock is coarse"
+            );
+            assert!(hole_after_unnamed(500, 520, None, compressed));
+        }
+    }
+
+    #[test]
+    fn what_was_finished_after_the_server_deleted_the_file_is_not_the_next_one() {
+        assert!(!hole_after_unnamed(5000, 400, Some(4999), false));
+        assert!(hole_after_unnamed(5000, 400, Some(5100), false));
+        assert!(!hole_after_unnamed(500, 400, Some(5100), true), "it was compressed, not deleted");
+    }
+
+    #[test]
+    fn after_a_file_without_a_name_a_hole_is_much_longer_than_any_pause_in_it() {
+        assert!(hole_after_pauses(100, 1100));
+        assert!(!hole_after_pauses(100, 900));
+        assert!(hole_after_pauses(1000, 4100));
+        assert!(!hole_after_pauses(1000, 3900));
+        // A quiet log.
+        assert!(!hole_after_pauses(20_000, 14_900));
+        assert!(hole_after_pauses(20_000, 15_100));
+    }
+
+    fn hole(name: &str, first: i64, last: i64, next: i64) -> bool {
+        hole_beside(name, first * 1000, last * 1000, next * 1000, true)
+    }
+
+    #[test]
+    fn a_server_that_was_idle_or_stopped_leaves_no_hole() {
+        let name = "audit-2026-11-21T06-28-00.000.log";
+        assert!(!hole(name, 7200, 3600, 0));
+        assert!(!hole(name, 7200, 3600, -30));
+        assert!(!hole_beside(name, 7200, 0, 1, false), "the name is cut to the millisecond");
+        assert!(hole(name, 7200, 3600, 1));
+    }
+
+    #[test]
+    fn an_event_younger_than_the_name_of_the_file_before_it_stands_behind_a_lost_file() {
+        assert!(hole_beside("audit-2026-11-21T06-28-00.000.log.gz", 100, 0, 100, false));
+    }
+
+    #[test]
+    fn a_hand_that_rotates_under_the_server_s_names_may_be_seconds_late_with_the_next_file() {
+        let name = "audit-2026-11-21T06-28-00.000.log";
+        let beside = Surroundings { by_server: true, is_there: true, ..Surroundings::default() };
+        assert!(!hole_behind(name, (7_200_000, 0, 9_000), beside));
+        assert!(hole_behind(name, (7_200_000, 0, 11_000), beside));
+    }
+
+    #[test]
+    fn other_programs_rotate_when_they_like() {
+        for name in ["audit.log.1", "audit.log.12.gz"] {
+            assert!(!hole(name, 7200, 3600, 7200), "{name}");
+        }
+        // Moved into another directory (logrotate's `olddir`): nothing here shows that the server rotates.
+        assert!(!hole_beside("audit.log", 60_000, 10_000, 3_600_000, false));
+    }
+
+    #[test]
+    fn after_a_file_without_a_name_a_hole_is_much_longer_than_it_took_to_fill_it() {
+        assert!(!hole("audit.log", 7200, 0, 1799));
+        assert!(hole("audit.log", 7200, 0, 1801));
+        assert!(!hole("audit.log", 4, 0, 9));
+        assert!(hole("audit.log", 4, 0, 11));
+        // Ten rotations a second.
+        assert!(hole_beside("audit.log", 100, 0, 1900, true));
+        assert!(!hole_beside("audit.log", 100, 0, 900, true));
+    }
+}

@@ -1,0 +1,12 @@
+//! Reads the generations for one output: bytes into batches of whole events.
+//!
+//! Read `reader.rs` first.
+
+pub(super) mod assembly;
+pub(super) mod batches;
+pub(super) mod large;
+pub(super) mod open;
+pub(super) mod reader;
+pub(super) mod shorten;
+mod start;
+mod times;
