@@ -10,6 +10,7 @@
 //!
 //! | room | holds |
 //! |---|---|
+//! | `json` | JSON as it is written: members, values, escapes |
 //! | `event` | an event's line, its fields and its position; words that other rooms share |
 //! | `disk` | every change to the file system |
 //! | `config` | the TOML file, checked |
@@ -39,6 +40,7 @@ mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
+mod json;
 mod output;
 mod pipeline;
 mod server;

@@ -10,8 +10,8 @@
 
 use std::borrow::Cow;
 
-use super::walk::{Value, members};
-use super::{Event, Fields, Form, Nanos, RecordKind, Span, legacy, rfc3339, text};
+use super::{Event, Fields, Form, Nanos, RecordKind, Span, legacy, rfc3339};
+use crate::json::{self, Value, members};
 
 /// Every event of every version begins with this. A client's body can contain it too, so finding it proves nothing.
 pub(super) const MARK: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
@@ -174,7 +174,7 @@ fn top(line: &[u8], fields: &mut Fields, key: &[u8], value: Value) {
 /// A key with its escapes undone; `None` if it has none. The API server writes none, but the sender of a webhook may.
 /// Keys are short, so a loop is faster than memchr.
 fn unescaped(key: &[u8]) -> Option<Cow<'_, [u8]>> {
-    key.contains(&b'\\').then(|| text::json_bytes(key))
+    key.contains(&b'\\').then(|| json::unescape_bytes(key))
 }
 
 /// Reads one member if its key is known; returns whether it is.

@@ -58,7 +58,7 @@ impl Format {
         let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let first =
             lines.find(|line| !line.is_empty() && !frame::is_passed_over(line)).unwrap_or_default();
-        let whole = super::walk::members(first, 0, |_, _| {}).is_some();
+        let whole = crate::json::members(first, 0, |_, _| {}).is_some();
         if !whole && (has(b"\n{") || has(b"\n ") || has(b"\n\t") || has(b"\n[")) && has(b"\":") {
             return if has(b"\"logStreamName\"") || has(b"\"message\": \"{\\\"") {
                 Self::PrettyCloudWatch

@@ -4,8 +4,7 @@
 use std::ops::Range;
 
 use super::probe::Probe;
-use super::text;
-use super::walk::{Value, members};
+use crate::json::{self, Value, members};
 
 /// A text inside a frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,7 +47,7 @@ impl TextFrame {
             bytes.copy_within(content, to);
             return end;
         }
-        let decoded = text::json_bytes(&bytes[content]).into_owned();
+        let decoded = json::unescape_bytes(&bytes[content]).into_owned();
         let decoded = decoded.strip_suffix(b"\n").unwrap_or(&decoded);
         bytes[to..to + decoded.len()].copy_from_slice(decoded);
         to + decoded.len()

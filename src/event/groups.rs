@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::walk::{elements, members};
-use super::{Form, Record, legacy, text};
+use super::{Form, Record, legacy};
+use crate::json::{self, elements, members};
 
 impl<'a> Record<'a> {
     /// Whether a user was authenticated: `user` is `{}` if authentication failed.
@@ -28,7 +28,7 @@ impl<'a> Record<'a> {
                     if key == b"groups" && value.depth > 0 {
                         elements(line, value.at.start as usize, |group| {
                             if group.string {
-                                each(text::json(&line[group.at.range()]));
+                                each(json::unescape(&line[group.at.range()]));
                             }
                         });
                     }
@@ -40,11 +40,11 @@ impl<'a> Record<'a> {
 
 fn legacy_groups<'a>(line: &[u8], mut each: impl FnMut(Cow<'a, str>)) {
     let Some(at) = legacy::groups(line) else { return };
-    let list = text::go(&line[at.range()]);
+    let list = json::unescape_go(&line[at.range()]);
     let mut rest = list.as_bytes();
     while let Some(open) = memchr::memchr(b'"', rest) {
         let Some(close) = legacy::close(rest, open + 1) else { return };
-        each(Cow::Owned(text::go(&rest[open + 1..close]).into_owned()));
+        each(Cow::Owned(json::unescape_go(&rest[open + 1..close]).into_owned()));
         rest = &rest[close + 1..];
     }
 }

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::walk::{elements, members};
-use super::{Form, Record, Span, text};
+use super::{Form, Record, Span};
+use crate::json::{self, elements, members};
 
 impl<'a> Record<'a> {
     /// The text of a string member of an object field, such as `objectRef.apiGroup`; `None` if it is absent. If a name
@@ -16,10 +16,8 @@ impl<'a> Record<'a> {
         }
         let mut found = None;
         members(line, object.start as usize, |key, value| {
-            let named =
-                || key == name.as_bytes() || key.contains(&b'\\') && text::json(key) == name;
-            if value.string && found.is_none() && named() {
-                found = Some(text::json(&line[value.at.range()]));
+            if value.string && found.is_none() && json::is_key(key, name) {
+                found = Some(json::unescape(&line[value.at.range()]));
             }
         });
         found
@@ -34,7 +32,7 @@ impl<'a> Record<'a> {
         let mut last = None;
         if !at.is_empty() {
             elements(line, at.start as usize, |value| {
-                last = value.string.then(|| text::json(&line[value.at.range()]));
+                last = value.string.then(|| json::unescape(&line[value.at.range()]));
             });
         }
         last

@@ -6,15 +6,16 @@
 //!
 //! - Parsing: `decode.rs` finds the fields of JSON lines, `legacy.rs` those of the text format. `unwrap.rs` finds
 //!   events inside other lines, with `frame.rs` (partial lines of container runtimes), `probe.rs` (which objects are
-//!   searched) and `stamp.rs` (time stamps in other places). `walk.rs` and `block.rs` skip over bodies, `text.rs`
-//!   undoes the escapes of both formats, `time.rs` reads time stamps, `format.rs` names logs that hold no audit events.
+//!   searched) and `stamp.rs` (time stamps in other places). `time.rs` reads time stamps, `format.rs` names logs that
+//!   hold no audit events. The room `json` walks through lines and undoes escapes.
 //! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
 //!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs` and `seen_generations.rs`.
 //! - `gap.rs` makes the event that reports lost events.
 
 use std::borrow::Cow;
 
-mod block;
+use crate::json;
+
 mod cursor;
 mod decode;
 mod format;
@@ -31,11 +32,9 @@ mod position;
 mod probe;
 mod seen_generations;
 mod stamp;
-pub(crate) mod text;
 mod time;
 mod transform_stats;
 mod unwrap;
-pub(crate) mod walk;
 
 pub(crate) use cursor::{Cursor, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces, plain};
@@ -50,28 +49,7 @@ pub(crate) use time::{Nanos, rfc3339};
 pub(crate) use transform_stats::TransformStats;
 pub(crate) use unwrap::{OddLine, unwrap};
 
-/// A range of bytes of a line, counted from the line's start. An empty range means that the field is absent.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
-impl Span {
-    /// A range of a line or buffer. The input hands out no line of 4 GiB, so 32 bits are enough.
-    pub(crate) fn new(start: usize, end: usize) -> Self {
-        let cut = |at| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: cut(start), end: cut(end) }
-    }
-
-    pub(crate) fn range(self) -> std::ops::Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.start >= self.end
-    }
-}
+pub(crate) use crate::json::Span;
 
 /// The format of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -274,8 +252,8 @@ impl<'a> Record<'a> {
     pub(crate) fn text(&self, span: Span) -> Option<Cow<'a, str>> {
         let raw = self.raw(span)?;
         Some(match self.event.form {
-            Form::Legacy => text::go(raw),
-            Form::Json | Form::Unreadable => text::json(raw),
+            Form::Legacy => json::unescape_go(raw),
+            Form::Json | Form::Unreadable => json::unescape(raw),
         })
     }
 }

@@ -2,7 +2,7 @@
 //! events.
 
 use super::Fields;
-use super::walk::members;
+use crate::json::members;
 
 /// Keys that only a record about a request has. Its other members can hold text that the client sent.
 const REPORTS: [&[u8]; 10] = [

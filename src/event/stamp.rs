@@ -3,8 +3,8 @@
 //! Looks only where servers and shippers write times: at members of the outermost object, and at the first words of a
 //! text. Never searches a body.
 
-use super::walk::members;
 use super::{Nanos, rfc3339};
+use crate::json::members;
 
 /// Keys that hold a time, best first.
 const KEYS: [&[u8]; 14] = [

@@ -13,8 +13,8 @@ use super::decode::{Piece, event, legacy_event, object, pieces, unreadable};
 use super::frame::{self, TextFrame};
 use super::probe::Probe;
 use super::stamp::any_time;
-use super::walk::{Value, blank, elements, members, value};
-use super::{Fields, Form, RecordKind, Span, legacy, text};
+use super::{Fields, Form, RecordKind, Span, legacy};
+use crate::json::{self, Value, blank, elements, members, value};
 
 /// Longest prefix, in bytes.
 const PREFIX: usize = 4096;
@@ -251,7 +251,7 @@ impl UnwrapSearch {
 
     fn string(&mut self, line: &mut [u8], at: Span, depth: u32) {
         if at.range().len() <= LONGEST {
-            let decoded = text::json_bytes(&line[at.range()]).into_owned();
+            let decoded = json::unescape_bytes(&line[at.range()]).into_owned();
             self.decoded(line, decoded, at.start as usize, depth);
         }
     }

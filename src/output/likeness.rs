@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use crate::event::{Fingerprint, Form, Span, pieces, text};
+use crate::event::{Fingerprint, Form, Span, pieces};
+use crate::json;
 
 /// Hashes with random keys of this process: nobody who writes into a store can craft a collision.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +67,8 @@ pub(super) fn parts(line: &str) -> Option<[Cow<'_, str>; 4]> {
     let part = |span: Span| {
         let raw = line.as_bytes().get(span.range()).filter(|raw| !raw.is_empty())?;
         Some(match piece.form {
-            Form::Legacy => text::go(raw),
-            Form::Json | Form::Unreadable => text::json(raw),
+            Form::Legacy => json::unescape_go(raw),
+            Form::Json | Form::Unreadable => json::unescape(raw),
         })
     };
     let fields = &piece.fields;

@@ -5,8 +5,8 @@
 
 use super::edit::Edits;
 use super::level::Level;
-use super::members::{Member, members, skip, string};
 use crate::event::{Form, Record};
+use crate::json::{Member, skip, string, visit_members};
 
 /// Annotation prefix of the patches of mutating webhooks. The API server adds them from level Request up.
 const PATCHES: &str = "patch.webhook.admission.k8s.io/";
@@ -20,7 +20,7 @@ pub(crate) fn lower(record: &Record<'_>, to: Level, edits: &mut Edits) {
     let line = record.line;
     // Looks at every member of the line. The recorded fields are not enough: they hold only the first of duplicate
     // keys.
-    members(line, 0, |member| {
+    visit_members(line, 0, |member| {
         let end = skip(line, member.value)?;
         if member.is("level") {
             level(line, &member, end, to, edits);
@@ -46,7 +46,7 @@ fn level(line: &[u8], member: &Member<'_>, end: usize, to: Level, edits: &mut Ed
 /// Removes the webhooks' patches, and the whole of `annotations` if nothing else is in it.
 fn patches(line: &[u8], annotations: &Member<'_>, end: usize, edits: &mut Edits) {
     let (mut found, mut others) = (false, false);
-    members(line, annotations.value, |member| {
+    visit_members(line, annotations.value, |member| {
         let end = skip(line, member.value)?;
         if is_patch(&member) {
             edits.remove_member(member.at..end);

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::edit::Edits;
-use super::members::{Member, elements, members, skip};
 use crate::event::{Form, Record, Span};
+use crate::json::{Member, skip, visit_elements, visit_members};
 
 static MANAGED_FIELDS: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(br#""managedFields""#));
@@ -61,8 +61,8 @@ impl ManagedFieldsWalk<'_, '_> {
     /// Walks an object of the API. Only the top object may be a list or Table.
     fn object(&mut self, from: usize, top: bool) -> Option<usize> {
         let line = self.line;
-        members(line, from, |member| match (member.key, line.get(member.value)) {
-            (b"metadata", Some(b'{')) => members(line, member.value, |inner| {
+        visit_members(line, from, |member| match (member.key, line.get(member.value)) {
+            (b"metadata", Some(b'{')) => visit_members(line, member.value, |inner| {
                 if inner.at > self.last {
                     return None;
                 }
@@ -71,10 +71,10 @@ impl ManagedFieldsWalk<'_, '_> {
                 Some(end)
             }),
             (b"items", Some(b'[')) if top => {
-                elements(line, member.value, |at| self.item(at, Self::object))
+                visit_elements(line, member.value, |at| self.item(at, Self::object))
             }
             (b"rows", Some(b'[')) if top => {
-                elements(line, member.value, |at| self.item(at, Self::row))
+                visit_elements(line, member.value, |at| self.item(at, Self::row))
             }
             _ => self.skip(member.value),
         })
@@ -82,7 +82,7 @@ impl ManagedFieldsWalk<'_, '_> {
 
     fn row(&mut self, from: usize, _: bool) -> Option<usize> {
         let line = self.line;
-        members(line, from, |member| match member.key {
+        visit_members(line, from, |member| match member.key {
             b"object" => self.item(member.value, Self::object),
             _ => self.skip(member.value),
         })

@@ -21,7 +21,6 @@ pub(crate) mod fuzz_tests;
 mod level;
 mod lower;
 mod managed_fields;
-mod members;
 mod policy;
 mod preview;
 #[cfg(test)]

@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
-use super::document::member_texts;
 use crate::event::Record;
+use crate::json::{blank, elements};
 
 /// Most addresses that a document repeats. A client can send thousands; the ones nearest to the server are kept.
 const MOST: usize = 16;
@@ -26,7 +26,7 @@ impl Addresses {
         let raw = record.raw(record.event.fields.source_ips).unwrap_or_default();
         // In the legacy text format it is one address, not a list.
         let known: Vec<IpAddr> = match raw.trim_ascii_start().first() {
-            Some(b'[') => member_texts(raw).filter_map(address).collect(),
+            Some(b'[') => addresses(raw),
             _ => address(raw).into_iter().collect(),
         };
         let nearest = &known[known.len().saturating_sub(MOST)..];
@@ -47,6 +47,15 @@ fn append(list: &mut Vec<u8>, quoted: &[u8]) {
         list.push(b',');
     }
     list.extend_from_slice(quoted);
+}
+
+/// The addresses in an array; an element that is no address is left out.
+fn addresses(array: &[u8]) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    elements(array, blank(array, 0), |value| {
+        found.extend(address(&array[value.at.range()]).filter(|_| value.string));
+    });
+    found
 }
 
 fn address(text: &[u8]) -> Option<IpAddr> {

@@ -29,9 +29,9 @@ use std::path::Path;
 
 use super::addresses::Addresses;
 use super::body::Body;
-use super::json::{escaped, members, string};
 use crate::config::{Layout, Target};
 use crate::event::{Form, Nanos, Record, RecordKind};
+use crate::json::{self, blank, escaped, skip, visit_members};
 
 /// Elasticsearch refuses a document nested deeper than 1000 levels; this leaves room for the levels around the line.
 const DEEPEST: u32 = 900;
@@ -198,15 +198,7 @@ fn facts(record: Record<'_>) -> Facts<'_> {
     let raw = |span| Cow::Borrowed(record.raw(span).unwrap_or_default());
     let uid = record.raw(fields.user).and_then(|user| member(user, b"uid"));
     Facts {
-        // `apiVersion` is one of the first three members in what a server writes; it is absent in events sent by
-        // webhook.
-        api_version: Cow::Borrowed(
-            members(record.line)
-                .take(3)
-                .find(|(name, _)| name == b"apiVersion")
-                .and_then(|(_, value)| string(value))
-                .unwrap_or_default(),
-        ),
+        api_version: Cow::Borrowed(api_version(record.line).unwrap_or_default()),
         verb: raw(fields.verb),
         outcome: outcome(record),
         username: raw(fields.username),
@@ -219,14 +211,25 @@ fn facts(record: Record<'_>) -> Facts<'_> {
     }
 }
 
-/// The inside of a string member of an object.
-pub(super) fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    members(object).find(|(found, _)| *found == name).and_then(|(_, value)| string(value))
+/// The inside of `apiVersion`. It is one of the first three members in what a server writes, and absent in events sent
+/// by webhook.
+fn api_version(line: &[u8]) -> Option<&[u8]> {
+    let (mut found, mut left) = (None, 3);
+    visit_members(line, blank(line, 0), |member| {
+        let end = skip(line, member.value)?;
+        if member.key == b"apiVersion" {
+            found = json::inside(&line[member.value..end]);
+            return None;
+        }
+        left -= 1;
+        (left > 0).then_some(end)
+    });
+    found
 }
 
-/// The insides of the strings in an array.
-pub(super) fn member_texts(array: &[u8]) -> impl Iterator<Item = &[u8]> {
-    members(array).filter_map(|(_, value)| string(value))
+/// The inside of a string member of an object.
+fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    json::member(object, name).and_then(json::inside)
 }
 
 pub(super) fn outcome(record: Record<'_>) -> &'static str {
@@ -323,28 +326,23 @@ pub(super) fn splice(record: Record<'_>, out: &mut Body) {
     let Some(annotations) = record.raw(span) else { return out.put(record.line) };
     out.put(&record.line[..span.start as usize]);
     let mut done = 0;
-    for (name, value) in members(annotations) {
-        // The offset of the name, computed from the addresses of the slices.
-        let start = offset_in(annotations, name);
-        out.put(&annotations[done..start]);
-        let mut rest = name;
+    visit_members(annotations, blank(annotations, 0), |member| {
+        let end = skip(annotations, member.value)?;
+        // Up to the key, with the quote before it.
+        out.put(&annotations[done..=member.at]);
+        let mut rest = member.key;
         while let Some(dot) = memchr::memchr(b'.', rest) {
             out.put(&rest[..dot]);
             out.put(b"_");
             rest = &rest[dot + 1..];
         }
         out.put(rest);
-        let end = start + name.len();
-        done = offset_in(annotations, value) + value.len();
-        out.put(&annotations[end..done]);
-    }
+        out.put(&annotations[member.at + 1 + member.key.len()..end]);
+        done = end;
+        Some(end)
+    });
     out.put(&annotations[done..]);
     out.put(&record.line[span.end as usize..]);
-}
-
-/// The offset of a subslice in its slice.
-pub(super) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
-    part.as_ptr().addr() - whole.as_ptr().addr()
 }
 
 /// Writes a time in UTC with all digits that it has.

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use super::addresses::Addresses;
 use super::body::Body;
-use super::document::{Facts, member, offset_in, outcome};
-use super::json::{escape, escaped, members, string};
+use super::document::{Facts, outcome};
 use crate::event::{Record, RecordKind, Span, rfc3339};
+use crate::json::{elements, escape, escaped, members};
 
 /// Longest string in bytes. Elasticsearch refuses keywords over 32,766 bytes, and Elastic's mappings (ours too) do not
 /// index keywords over 1,024 characters. The whole line still contains the rest.
@@ -20,13 +20,12 @@ const GROUPS: usize = 64;
 pub(super) fn facts(record: Record<'_>) -> Facts<'_> {
     let fields = &record.event.fields;
     let clean = |span| Cow::Owned(field(record, span));
-    let uid = record.raw(fields.user).and_then(|user| member(user, b"uid"));
     Facts {
         api_version: Cow::default(),
         verb: clean(fields.verb),
         outcome: outcome(record),
         username: clean(fields.username),
-        uid: Cow::Owned(uid.map(|uid| inner(record, uid)).unwrap_or_default()),
+        uid: Cow::Owned(inner(record, fields.user, "uid")),
         user_agent: clean(fields.user_agent),
         addresses: Addresses::of(record),
         resource: clean(fields.resource),
@@ -40,11 +39,9 @@ fn field(record: Record<'_>, span: Span) -> Vec<u8> {
     record.text(span).map(|text| short(&text)).unwrap_or_default()
 }
 
-/// The same for a slice of the line.
-fn inner(record: Record<'_>, slice: &[u8]) -> Vec<u8> {
-    let start = offset_in(record.line, slice);
-    let place = u32::try_from(start).ok().zip(u32::try_from(start + slice.len()).ok());
-    place.map(|(start, end)| field(record, Span { start, end })).unwrap_or_default()
+/// The same for a string member of an object field.
+fn inner(record: Record<'_>, object: Span, name: &str) -> Vec<u8> {
+    record.member(object, name).map(|text| short(&text)).unwrap_or_default()
 }
 
 fn short(text: &str) -> Vec<u8> {
@@ -82,12 +79,11 @@ pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
     }
     put_object(b"user", out, |out| {
         put_string(b"username", &field(record, fields.username), out);
-        person(record, record.raw(fields.user), out);
+        person(record, fields.user, out);
     });
     put_object(b"impersonatedUser", out, |out| {
-        let user = record.raw(fields.impersonated_user);
-        let name = user.and_then(|user| member(user, b"username"));
-        put_string(b"username", &name.map(|name| inner(record, name)).unwrap_or_default(), out);
+        let user = fields.impersonated_user;
+        put_string(b"username", &inner(record, user, "username"), out);
         person(record, user, out);
     });
     put_object(b"objectRef", out, |out| {
@@ -108,24 +104,25 @@ pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
 }
 
 /// The members of a user beside its name. The API server wrote them, but a client may have chosen their values.
-fn person(record: Record<'_>, user: Option<&[u8]>, out: &mut Body) {
-    for (name, value) in members(user.unwrap_or_default()) {
-        match name {
-            b"uid" => put_string(
-                b"uid",
-                &string(value).map(|uid| inner(record, uid)).unwrap_or_default(),
-                out,
-            ),
-            b"groups" => {
-                let groups: Vec<_> = members(value)
-                    .take(GROUPS)
-                    .filter_map(|(_, group)| string(group).map(|group| inner(record, group)))
-                    .collect();
-                put_list(b"groups", &groups, out);
-            }
-            _ => (),
-        }
+fn person(record: Record<'_>, user: Span, out: &mut Body) {
+    if user.is_empty() {
+        return;
     }
+    let line = &record.line[..user.end as usize];
+    members(line, user.start as usize, |name, value| match name {
+        b"uid" if value.string => put_string(b"uid", &field(record, value.at), out),
+        b"groups" => {
+            let (mut groups, mut left) = (Vec::new(), GROUPS);
+            elements(line, value.at.start as usize, |group| {
+                if left > 0 && group.string {
+                    groups.push(field(record, group.at));
+                }
+                left = left.saturating_sub(1);
+            });
+            put_list(b"groups", &groups, out);
+        }
+        _ => {}
+    });
 }
 
 /// Writes a member that is an object; leaves it out if it is empty. `fill` begins every member with a comma, and the

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use super::body::Body;
 use super::document::{presentable, splice};
 use super::fallback;
-use super::json::{members, string, string_end};
 use crate::config::{Compression, Layout};
-use crate::event::{Record, text};
+use crate::event::Record;
+use crate::json::{self, blank, inside, member, skip, string_end, visit_members};
 use crate::output::likeness::{repaired, shortened};
 use crate::output::{Digest, EventIdentity};
 
@@ -58,20 +58,18 @@ impl<'a> Parts<'a> {
     /// Splits a document of either layout.
     pub(super) fn of(document: &'a [u8]) -> Self {
         let mut parts = Parts { audit: document, ..Parts::default() };
-        let text = |value| string(value).map(text::json);
-        for (name, value) in members(document) {
-            match name {
-                b"kubernetes" => {
-                    if let Some(audit) = member(value, b"audit") {
-                        parts.audit = audit;
-                    }
+        let text = |value| inside(value).map(json::unescape);
+        each_member(document, |name, value| match name {
+            b"kubernetes" => {
+                if let Some(audit) = member(value, b"audit") {
+                    parts.audit = audit;
                 }
-                b"event" => parts.original = member(value, b"original").and_then(text),
-                b"host" => parts.node = member(value, b"name").and_then(text),
-                b"node" => parts.node = text(value).or(parts.node),
-                _ => {}
             }
-        }
+            b"event" => parts.original = member(value, b"original").and_then(text),
+            b"host" => parts.node = member(value, b"name").and_then(text),
+            b"node" => parts.node = text(value).or(parts.node.take()),
+            _ => {}
+        });
         parts
     }
 
@@ -84,7 +82,7 @@ impl<'a> Parts<'a> {
     }
 
     pub(super) fn is_gap(&self) -> bool {
-        member(self.audit, b"kind").and_then(string) == Some(b"Gap")
+        member(self.audit, b"kind").and_then(inside) == Some(b"Gap")
     }
 
     pub(super) fn content(&self, digest: &Digest) -> u64 {
@@ -94,9 +92,13 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The value of a member as it is written.
-fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    members(object).find(|(found, _)| *found == name).map(|(_, value)| value)
+/// Passes each member of an object to `take`, as it is written.
+fn each_member<'a>(object: &'a [u8], mut take: impl FnMut(&'a [u8], &'a [u8])) {
+    visit_members(object, blank(object, 0), |member| {
+        let end = skip(object, member.value)?;
+        take(member.key, &object[member.value..end]);
+        Some(end)
+    });
 }
 
 /// Whether a stored document is this event, by all the content that is sent, in either layout and form.
@@ -155,10 +157,13 @@ fn joined(event: u64, original: Option<u64>, digest: &Digest) -> u64 {
 
 /// A digest of an event, from its members.
 fn event(object: &[u8], digest: &Digest) -> u64 {
-    let own = members(object).filter(|(name, _)| EVENT.contains(name));
-    own.fold(0, |sum, (name, value)| {
-        sum.wrapping_add(pair(digest.short(&[name]), canonical(value, digest), digest))
-    })
+    let mut sum = 0_u64;
+    each_member(object, |name, value| {
+        if EVENT.contains(&name) {
+            sum = sum.wrapping_add(pair(digest.short(&[name]), canonical(value, digest), digest));
+        }
+    });
+    sum
 }
 
 fn pair(name: u64, value: u64, digest: &Digest) -> u64 {
@@ -200,9 +205,9 @@ fn canonical(value: &[u8], digest: &Digest) -> u64 {
                 digest.short(&[kind, &sum.to_be_bytes(), &count.to_be_bytes()])
             }
             b'"' => {
-                let Some(end) = string_end(&value[at + 1..]) else { return odd() };
-                let text = text::json(&value[at + 1..=at + end]);
-                at += end + 2;
+                let Some(end) = string_end(value, at + 1) else { return odd() };
+                let text = json::unescape(&value[at + 1..end]);
+                at = end + 1;
                 match levels.last_mut() {
                     Some(level) if level.object && level.name.is_none() => {
                         level.name = Some(digest.short(&[text.as_bytes()]));

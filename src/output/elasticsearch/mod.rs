@@ -28,7 +28,6 @@ mod fallback;
 mod flavour;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;
-mod json;
 mod likeness;
 mod lookup;
 mod preflight;

@@ -17,7 +17,7 @@ use cel::common::types::{
 };
 use cel::common::value::{CowVal, Val};
 
-use crate::transform::members::{elements, members, skip, string};
+use crate::json::{skip, string, visit_elements, visit_members};
 
 /// Elements of the longest list that is iterated; each takes about fifty bytes of memory.
 const ITEMS: usize = 1 << 16;
@@ -96,9 +96,9 @@ impl<'v> Node<'v> {
             }
         };
         let end = if self.list {
-            elements(self.line, self.from, |at| take(value(self.line, at, self.scan)))
+            visit_elements(self.line, self.from, |at| take(value(self.line, at, self.scan)))
         } else {
-            members(self.line, self.from, |member| {
+            visit_members(self.line, self.from, |member| {
                 take(value(self.line, member.at, self.scan))?;
                 skip(self.line, member.value)
             })
@@ -259,7 +259,7 @@ pub(super) fn member<'v>(
 ) -> Result<Option<Boxed<'v>>, ExecutionError> {
     scan.spend(0)?;
     let (mut found, mut twice) = (None, false);
-    let end = members(line, from, |member| {
+    let end = visit_members(line, from, |member| {
         if member.is(name) {
             twice |= found.is_some();
             found = Some(member.value);

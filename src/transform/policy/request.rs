@@ -18,7 +18,8 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::event::{Form, Record, RecordKind, Span, walk};
+use crate::event::{Form, Record, RecordKind, Span};
+use crate::json;
 
 use super::uri::{self, RequestTarget, Text};
 
@@ -97,7 +98,7 @@ impl<'a> Request<'a> {
         let mut group = None;
         let mut version = Span::default();
         let start = record.event.fields.object_ref.start as usize;
-        walk::members(record.line, start, |key, value| match key {
+        json::members(record.line, start, |key, value| match key {
             b"apiGroup" if value.string => group = Some(value.at),
             b"apiVersion" if value.string => version = value.at,
             _ => {}

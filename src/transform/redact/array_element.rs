@@ -7,8 +7,7 @@ use super::secret_names::Name;
 use super::token::is_token;
 use super::values::is_short_measure;
 use super::walk::{Walk, scalar_end};
-use crate::event::text;
-use crate::event::walk::string_end;
+use crate::json::{self, string_end};
 
 impl Walk<'_> {
     /// Handles one element. Returns the end of it, or the place inside it where the walk goes on.
@@ -47,7 +46,7 @@ impl Walk<'_> {
         if !hit && !frame.command.is_open() && !flags.everything() {
             return Some(end + 1);
         }
-        let word = text::json(&self.line[inside.clone()]);
+        let word = json::unescape(&self.line[inside.clone()]);
         let part =
             frame.command.word(&word).filter(|part| !is_token(&word.as_bytes()[part.clone()]));
         match part {

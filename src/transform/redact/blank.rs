@@ -11,11 +11,10 @@ use super::context::Context;
 use super::frame::Flags;
 use super::member::name;
 use super::text::{Secrets, secrets, secrets_at};
-use super::token::{Mode, escape_json, is_token};
+use super::token::{Mode, is_token};
 use super::walk::{NESTED, Walk, blank, quoted};
 use super::written;
-use crate::event::text;
-use crate::event::walk::string_end;
+use crate::json::{self, escape_like_server, string_end};
 use crate::transform::edit::Edits;
 
 /// The result for a text that may be JSON.
@@ -120,13 +119,13 @@ impl Walk<'_> {
         if !look && !self.any_hit(&at) {
             return;
         }
-        let text = text::json(&self.line[at.clone()]);
+        let text = json::unescape(&self.line[at.clone()]);
         if json || text.trim_ascii_start().starts_with(['{', '[', '"']) {
             match self.inner(&text, flags, json) {
                 Inner::Same => return,
                 Inner::Changed(inner) => {
                     let mut out = Vec::new();
-                    escape_json(&String::from_utf8_lossy(&inner), &mut out);
+                    escape_like_server(&String::from_utf8_lossy(&inner), &mut out);
                     return self.edits.replace(at, &out);
                 }
                 Inner::TooDeep => return self.blank(quoted(&at), false),
@@ -155,7 +154,7 @@ impl Walk<'_> {
             // The text has invalid characters, so the written places of the parts are unknown. The whole text is
             // written anew.
             let mut out = Vec::new();
-            escape_json(&self.redaction.replaced(text, parts), &mut out);
+            escape_like_server(&self.redaction.replaced(text, parts), &mut out);
             return self.edits.replace(at, &out);
         };
         for (part, place) in parts.iter().zip(written) {
@@ -207,7 +206,7 @@ fn token(redaction: &Redaction, written: &[u8], data: bool) -> Option<Cow<'stati
         return (!inside.is_some_and(is_token)).then_some(Cow::Borrowed("\"***\""));
     }
     let text = match written {
-        [b'"', inside @ .., b'"'] => text::json(inside),
+        [b'"', inside @ .., b'"'] => json::unescape(inside),
         _ => String::from_utf8_lossy(written),
     };
     if is_token(text.as_bytes()) {

@@ -12,10 +12,9 @@ use super::fast_path::plain_uri;
 use super::frame::Flags;
 use super::member::{escaped, name};
 use super::prefilter_cache::Scratch;
-use super::token::escape_json;
 use super::walk::{Walk, blank, scalar_end};
-use crate::event::walk::{string_end, value};
-use crate::event::{Record, text};
+use crate::event::Record;
+use crate::json::{self, escape_like_server, string_end, value};
 use crate::transform::edit::Edits;
 
 /// Longest `userAgent` and `auditID`, in bytes, that are kept uncut.
@@ -77,17 +76,17 @@ impl Redaction {
         for member in members {
             // The API server writes no escapes in its keys, but a key with escapes is checked too.
             let raw = &line[member.key.clone()];
-            if raw != b"objectRef" && (!escaped(raw) || text::json(raw) != "objectRef") {
+            if raw != b"objectRef" && (!escaped(raw) || json::unescape(raw) != "objectRef") {
                 continue;
             }
-            crate::event::walk::members(line, member.value.start, |key, value| {
+            crate::json::members(line, member.value.start, |key, value| {
                 let known = key == b"resource" || key == b"apiGroup" || key.contains(&b'\\');
                 if !known || !value.string {
                     return;
                 }
-                match text::json(key).as_ref() {
-                    "resource" => resources.push(text::json(&line[value.at.range()])),
-                    "apiGroup" => group = text::json(&line[value.at.range()]),
+                match json::unescape(key).as_ref() {
+                    "resource" => resources.push(json::unescape(&line[value.at.range()])),
+                    "apiGroup" => group = json::unescape(&line[value.at.range()]),
                     _ => {}
                 }
             });
@@ -151,7 +150,7 @@ impl Walk<'_> {
                 if !seen && plain_uri(raw) && !event.has(looked) {
                     return Some(value.end);
                 }
-                self.redaction.uri(&text::json(&self.line[inside.clone()]), seen, self.context)
+                self.redaction.uri(&json::unescape(&self.line[inside.clone()]), seen, self.context)
             }
             "userAgent" | "auditID"
                 if string && !seen && !event.has(looked) && inside.len() <= AUDIT_ID =>
@@ -159,10 +158,10 @@ impl Walk<'_> {
                 return Some(value.end);
             }
             "userAgent" if string => {
-                self.redaction.user_agent(&text::json(&self.line[inside.clone()]), self.context)
+                self.redaction.user_agent(&json::unescape(&self.line[inside.clone()]), self.context)
             }
             "auditID" if string => {
-                self.redaction.audit_id(&text::json(&self.line[inside.clone()]), self.context)
+                self.redaction.audit_id(&json::unescape(&self.line[inside.clone()]), self.context)
             }
             "user" | "impersonatedUser" => return self.user(value, every),
             "requestObject" | "responseObject" => {
@@ -186,7 +185,7 @@ impl Walk<'_> {
         };
         if let Some(masked) = masked {
             let mut out = Vec::new();
-            escape_json(&masked, &mut out);
+            escape_like_server(&masked, &mut out);
             self.edits.replace(inside, &out);
         }
         Some(value.end)
@@ -197,12 +196,12 @@ impl Walk<'_> {
     pub(super) fn user(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
         if self.redaction.pseudonymise_users {
             let mut names = Vec::new();
-            crate::event::walk::members(self.line, at.start, |key, value| {
-                match text::json(key).as_ref() {
+            crate::json::members(self.line, at.start, |key, value| {
+                match json::unescape(key).as_ref() {
                     "username" if value.string => names.push(value.at.range()),
                     "uid" if value.string => names.push(value.at.range()),
                     "groups" if value.depth == 1 => {
-                        crate::event::walk::elements(self.line, value.at.range().start, |group| {
+                        crate::json::elements(self.line, value.at.range().start, |group| {
                             names.push(group.at.range());
                         });
                     }
@@ -210,7 +209,7 @@ impl Walk<'_> {
                 }
             });
             for name in names {
-                let pseudonym = self.redaction.pseudonym(&text::json(&self.line[name.clone()]));
+                let pseudonym = self.redaction.pseudonym(&json::unescape(&self.line[name.clone()]));
                 if let Some(pseudonym) = pseudonym {
                     self.edits.replace(name, pseudonym.as_bytes());
                 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::Redaction;
 use super::context::Context;
 use super::token::hash;
-use crate::event::walk::{elements, members};
-use crate::event::{Record, Span, rfc3339, text};
+use crate::event::{Record, Span, rfc3339};
+use crate::json::{self, elements, members};
 
 impl Redaction {
     /// Appends the extract: one JSON object, always the same for the same line.
@@ -126,7 +126,7 @@ fn addresses(record: &Record<'_>) -> Option<Value> {
     let at = record.event.fields.source_ips;
     let mut all = Vec::new();
     elements(record.line, at.start as usize, |value| {
-        let address = text::json(&record.line[value.at.range()]).parse::<IpAddr>();
+        let address = json::unescape(&record.line[value.at.range()]).parse::<IpAddr>();
         all.extend(address.ok().map(|address| Value::from(address.to_string())));
     })?;
     Some(all.into())

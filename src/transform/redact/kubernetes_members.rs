@@ -7,10 +7,8 @@ use super::frame::Flags;
 use super::member::name;
 use super::patterns::What;
 use super::secret_names::judge;
-use super::token::escape_json;
 use super::walk::{Walk, quoted};
-use crate::event::text;
-use crate::event::walk::{elements, members, value};
+use crate::json::{self, elements, escape_like_server, members, value};
 
 impl Walk<'_> {
     /// Handles managed fields. They hold names of fields and no values; anything else was not written by the API
@@ -44,8 +42,8 @@ impl Walk<'_> {
         }
         let line = self.line;
         let mut values = Vec::new();
-        let end = crate::event::walk::members(line, at, |key, value| {
-            values.push((text::json(key).into_owned(), value));
+        let end = crate::json::members(line, at, |key, value| {
+            values.push((json::unescape(key).into_owned(), value));
         })?;
         for (key, value) in values {
             let range = value.at.range();
@@ -61,7 +59,7 @@ impl Walk<'_> {
     }
 
     fn extra_value(&mut self, key: &str, inside: &Range<usize>) {
-        if !self.redaction.extra_stays(key, &text::json(&self.line[inside.clone()])) {
+        if !self.redaction.extra_stays(key, &json::unescape(&self.line[inside.clone()])) {
             self.blank(quoted(inside), false);
         }
     }
@@ -70,7 +68,7 @@ impl Walk<'_> {
     fn extra_values(&mut self, key: &str, at: Range<usize>) {
         let mut strings = Vec::new();
         let mut other = false;
-        let read = crate::event::walk::elements(&self.line[..at.end], at.start, |value| {
+        let read = crate::json::elements(&self.line[..at.end], at.start, |value| {
             other |= value.depth > 0;
             if value.string {
                 strings.push(value.at.range());
@@ -87,11 +85,11 @@ impl Walk<'_> {
     /// Handles a message about something secret.
     pub(super) fn message(&mut self, at: usize) -> Option<usize> {
         let (_, end) = value(self.line, at)?;
-        let text = text::json(&self.line[at + 1..end - 1]);
+        let text = json::unescape(&self.line[at + 1..end - 1]);
         let masked = super::message::masked(self.redaction, &text, self.context);
         if let Some(masked) = masked {
             let mut out = Vec::new();
-            escape_json(&masked, &mut out);
+            escape_like_server(&masked, &mut out);
             self.edits.replace(at + 1..end - 1, &out);
         }
         Some(end)
@@ -106,7 +104,7 @@ impl Walk<'_> {
             members(line, column.at.range().start, |key, value| {
                 suspicious |= value.string
                     && name(key) == "name"
-                    && judge(&text::json(&line[value.at.range()])).is_hot();
+                    && judge(&json::unescape(&line[value.at.range()])).is_hot();
             });
             if suspicious {
                 self.columns.push(index);

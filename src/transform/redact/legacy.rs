@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Redaction;
 use super::context::Context;
-use super::token::escape_go;
-use crate::event::{Record, text};
+use crate::event::Record;
+use crate::json::{self, escape_go};
 use crate::transform::edit::Edits;
 
 impl Redaction {
@@ -17,7 +17,7 @@ impl Redaction {
         while at < line.len() {
             let equals = at + memchr::memchr(b'=', &line[at..])?;
             line.get(equals + 1).filter(|byte| **byte == b'"')?;
-            let close = crate::event::walk::string_end(line, equals + 2)?;
+            let close = crate::json::string_end(line, equals + 2)?;
             self.field(line, at..equals, equals + 2..close, &context, edits);
             at = close + 2;
         }
@@ -32,7 +32,7 @@ impl Redaction {
         context: &Context<'_>,
         edits: &mut Edits,
     ) {
-        let text = text::go(&line[value.clone()]);
+        let text = json::unescape_go(&line[value.clone()]);
         let masked = match &line[key] {
             b"uri" => self.uri(&text, !self.screen.hits(text.as_bytes()).is_empty(), context),
             b"user-agent" => self.user_agent(&text, context),

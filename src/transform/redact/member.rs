@@ -11,10 +11,8 @@ use super::name_words::mentions;
 use super::patterns::What;
 use super::secret_names::{Name, beside, harmless_end, judge, prose};
 use super::text::{Secrets, secrets};
-use super::token::escape_json;
 use super::walk::{Member, Walk, scalar_end};
-use crate::event::text;
-use crate::event::walk::string_end;
+use crate::json::{self, escape_like_server, string_end};
 
 /// The annotation that holds an object's whole manifest as a string.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -126,7 +124,7 @@ impl Walk<'_> {
     fn pattern(&mut self, rule: usize, name: &str, start: usize, at: usize) {
         let whole = self.flags().has(Flags::HOT) || judge(name).is_any();
         let Some(end) = self.over(at).filter(|_| self.line[at] == b'"' && !whole) else { return };
-        let text = text::json(&self.line[at + 1..end - 1]);
+        let text = json::unescape(&self.line[at + 1..end - 1]);
         let mut parts = match secrets(&self.redaction.screen, &text) {
             Secrets::All => return,
             Secrets::Parts(parts) => parts,
@@ -136,7 +134,7 @@ impl Walk<'_> {
         if !parts.is_empty() {
             join(&mut parts);
             let mut out = self.line[start..=at].to_vec();
-            escape_json(&self.redaction.replaced(&text, &parts), &mut out);
+            escape_like_server(&self.redaction.replaced(&text, &parts), &mut out);
             out.push(b'"');
             self.edits.replace(start..end, &out);
         }
@@ -247,7 +245,7 @@ impl Walk<'_> {
         }
         let end = string_end(self.line, at + 1)?;
         let inside = at + 1..end;
-        let text = text::json(&self.line[inside.clone()]);
+        let text = json::unescape(&self.line[inside.clone()]);
         match name.secret_in(&text) {
             // The secret part of a connection string usually shows by its own shape.
             Some(_) if name == Name::Connection && self.redaction.finds(&text) => {
@@ -278,14 +276,14 @@ impl Walk<'_> {
     }
 
     fn kind(&mut self, at: Range<usize>) {
-        let kind = text::json(&self.line[at]);
+        let kind = json::unescape(&self.line[at]);
         let secret = matches!(kind.as_ref(), "Secret" | "SecretList");
         self.top(|frame| frame.secret |= secret);
     }
 
     fn naming(&mut self, at: Range<usize>) {
         if self.hits.structural || self.any_hit(&at) {
-            let text = text::json(&self.line[at]);
+            let text = json::unescape(&self.line[at]);
             // JSON is not a name, and its end may be redacted, so all words in it count.
             let judged =
                 if text.contains('"') && mentions(&text) { Name::Suspicious } else { judge(&text) };
@@ -302,7 +300,7 @@ impl Walk<'_> {
         }
         let masked = self.redaction.masked(name, self.context)?;
         let mut out = Vec::new();
-        escape_json(&masked, &mut out);
+        escape_like_server(&masked, &mut out);
         Some(out)
     }
 }
@@ -311,7 +309,7 @@ impl Walk<'_> {
 pub(super) fn name(raw: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(raw) {
         Ok(name) if !escaped(raw) => Cow::Borrowed(name),
-        _ => text::json(raw),
+        _ => json::unescape(raw),
     }
 }
 

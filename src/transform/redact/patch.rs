@@ -7,12 +7,12 @@ use std::ops::Range;
 use super::frame::{Flags, Frame, PatchTarget};
 use super::secret_names::{beside, judge};
 use super::walk::{Member, Walk};
-use crate::event::text;
+use crate::json;
 
 impl Walk<'_> {
     /// Reads the `path` of a JSON Patch operation.
     pub(super) fn target(&mut self, at: Range<usize>, flags: Flags) {
-        let path = text::json(&self.line[at]);
+        let path = json::unescape(&self.line[at]);
         let target = target(&path, flags);
         // If an object has two paths, the more secret one counts.
         self.top(|frame| match frame.target {

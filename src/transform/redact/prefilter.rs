@@ -247,7 +247,7 @@ impl Screen {
             let quotes = memchr::memrchr_iter(b'"', &line[from..found]);
             let open = |quote: &usize| *quote == 0 || line[from + quote - 1] != b'\\';
             let start = quotes.take(SEARCHED).find(open).map_or(from, |quote| from + quote);
-            let end = crate::event::walk::string_end(line, found + 2).unwrap_or(at.end).min(at.end);
+            let end = crate::json::string_end(line, found + 2).unwrap_or(at.end).min(at.end);
             self.commands(line, start..end, finds, hits);
             from = end.max(found + 2);
         }

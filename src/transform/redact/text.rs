@@ -13,7 +13,7 @@ use super::secret_shapes;
 use super::token::is_token;
 use super::values::is_harmless;
 use super::{assigned, command_line, field_error, pipe, sql};
-use crate::event::text;
+use crate::json;
 
 /// The secrets found in a text.
 #[derive(Debug, Default, PartialEq)]
@@ -124,7 +124,7 @@ impl SecretSearch<'_> {
             // Text that is not JSON has no escapes, unless it is a remainder of JSON.
             What::Escape => {
                 let again = || {
-                    let plain = text::json(text);
+                    let plain = json::unescape(text);
                     plain != self.text && secrets(screen, &plain) != Secrets::None
                 };
                 return !std::mem::replace(&mut self.escape, true) && again();

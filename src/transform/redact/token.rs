@@ -59,38 +59,6 @@ pub(super) fn is_token(text: &[u8]) -> bool {
     text == MASK.as_bytes() || text.strip_prefix(HASH.as_bytes()).is_some_and(is_hash)
 }
 
-/// Appends a text escaped for a JSON string, without the quotes, with the escapes that the API server uses.
-pub(super) fn escape_json(text: &str, out: &mut Vec<u8>) {
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => out.extend_from_slice(&[b'\\', char as u8]),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.extend_from_slice(format!("\\u{:04x}", u32::from(char)).as_bytes());
-            }
-            _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-}
-
-/// Appends a text escaped as Go quotes it, without the quotes.
-pub(super) fn escape_go(text: &str, out: &mut Vec<u8>) {
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => out.extend_from_slice(&[b'\\', char as u8]),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            '\0'..='\x1f' | '\x7f' => {
-                out.extend_from_slice(format!("\\x{:02x}", u32::from(char)).as_bytes());
-            }
-            _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,17 +73,5 @@ mod tests {
         assert_ne!(other.token(b"hunter2"), token);
         assert!(is_token(token.as_bytes()) && is_token(Mode::Mask.token(b"x").as_bytes()));
         assert!(!is_token(b"hmac-sha256:short") && !is_token(b"hunter2"));
-    }
-
-    #[test]
-    fn what_is_escaped_reads_as_it_was() {
-        let text = "a\"\\\n\r\t\u{1}<&>\u{2028}ä\u{1f600}";
-        let mut out = b"\"".to_vec();
-        escape_json(text, &mut out);
-        out.push(b'"');
-        assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
-        let mut out = Vec::new();
-        escape_go(text, &mut out);
-        assert_eq!(crate::event::text::go(&out), text);
     }
 }

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::custom::Steps;
 use super::frame::{Flags, Frame};
 use super::hits::Hits;
-use crate::event::walk::{string_end, value};
+use crate::json::{string_end, value};
 use crate::transform::edit::Edits;
 
 /// Depth of objects and arrays up to which the walk goes. The API server accepts ten thousand levels; no client needs

@@ -70,7 +70,7 @@ fn escape(rest: &[u8]) -> (usize, usize) {
     let pair = rest.starts_with(b"\\u") && rest.get(6..8) == Some(b"\\u");
     for length in [2, 6].into_iter().chain(pair.then_some(12)).rev() {
         let Some(escape) = rest.get(..length) else { continue };
-        let text = crate::event::text::json(escape);
+        let text = crate::json::unescape(escape);
         if text.chars().count() == 1 && !(length == 2 && text == "\\" && escape != b"\\\\") {
             return (length, text.len());
         }
@@ -83,17 +83,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::text;
+    use crate::json;
 
     proptest! {
         #[test]
         fn a_part_reads_as_what_stands_at_its_place(written in r#"([a-zäü€ ]|\\\\[ntbrf"/]|\\\\\\\\|\\\\u00e4|\\\\ud83d\\\\ude00|\\\\ud83dx|\\\\uzz|😀){0,12}"#, from in 0..12_usize, length in 0..12_usize) {
-            let text = text::json(written.as_bytes()).into_owned();
+            let text = json::unescape(written.as_bytes()).into_owned();
             let starts: Vec<_> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
             let (from, to) = (starts[from.min(starts.len() - 1)], starts[(from + length).min(starts.len() - 1)]);
             let part = from..to;
             let place = places(written.as_bytes(), std::slice::from_ref(&part)).unwrap().remove(0);
-            prop_assert_eq!(text::json(&written.as_bytes()[place]).into_owned(), text[from..to].to_owned());
+            prop_assert_eq!(json::unescape(&written.as_bytes()[place]).into_owned(), text[from..to].to_owned());
         }
     }
 }

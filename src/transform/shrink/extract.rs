@@ -4,7 +4,7 @@
 use super::cut::cut;
 use super::steps::KEPT_ANNOTATIONS;
 use super::{Cut, Cuts};
-use crate::transform::members::{Member, elements, members, skip, string};
+use crate::json::{Member, skip, string, visit_elements, visit_members};
 
 /// Strings are never cut shorter than this many bytes, so timestamps and usual ids stay whole.
 pub(super) const SMALLEST: usize = 48;
@@ -66,7 +66,7 @@ pub(super) fn extract(line: &[u8], cap: usize, cuts: &mut Cuts, out: &mut Vec<u8
     let mut extract = Extract { line, cap, cuts, out };
     let mut seen = 0_u32;
     extract.out.push(b'{');
-    members(line, 0, |member| {
+    visit_members(line, 0, |member| {
         let kept = ENVELOPE.iter().position(|(name, _)| member.is(name));
         match kept.filter(|index| seen >> index & 1 == 0) {
             Some(index) => {
@@ -143,7 +143,7 @@ impl Extract<'_> {
         }
         let mut seen = 0_u32;
         self.out.push(b'{');
-        members(line, from, |member| {
+        visit_members(line, from, |member| {
             let kept = names.iter().position(|name| member.is(name));
             match kept.filter(|index| seen >> index & 1 == 0) {
                 Some(index) => {
@@ -172,7 +172,7 @@ impl Extract<'_> {
         let line = self.line;
         let mut last = [None; ADDRESSES];
         let mut count = 0_usize;
-        let end = elements(line, from, |at| {
+        let end = visit_elements(line, from, |at| {
             last[count % ADDRESSES] = Some(at);
             count += 1;
             skip(line, at)

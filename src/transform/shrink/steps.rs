@@ -6,10 +6,10 @@ use memchr::memmem::Finder;
 
 use super::{Cut, NOTE};
 use crate::event::Fields;
+use crate::json::{Member, skip, visit_members};
 use crate::transform::edit::Edits;
 use crate::transform::lower::is_patch;
 use crate::transform::managed_fields::{each_metadata, in_body};
-use crate::transform::members::{Member, members, skip};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 static LAST_APPLIED_KEY: LazyLock<Finder<'static>> =
@@ -80,7 +80,7 @@ impl<'a> ShrinkStep<'a> {
                 if member.key != b"annotations" {
                     return;
                 }
-                members(line, member.value, |annotation| {
+                visit_members(line, member.value, |annotation| {
                     let end = skip(line, annotation.value)?;
                     if annotation.is(LAST_APPLIED) {
                         self.edits.remove_member(annotation.at..end);
@@ -99,7 +99,7 @@ impl<'a> ShrinkStep<'a> {
 
     /// Removes members of objects in the event.
     fn each_inside(&mut self, objects: &[&str], goes: impl Fn(&Member<'_>) -> bool) {
-        members(self.line, 0, |member| {
+        visit_members(self.line, 0, |member| {
             if objects.iter().any(|name| member.is(name)) {
                 self.object(member.value, &goes);
             }
@@ -108,7 +108,7 @@ impl<'a> ShrinkStep<'a> {
     }
 
     fn object(&mut self, from: usize, goes: &impl Fn(&Member<'_>) -> bool) {
-        members(self.line, from, |member| {
+        visit_members(self.line, from, |member| {
             let end = skip(self.line, member.value)?;
             if goes(&member) {
                 self.edits.remove_member(member.at..end);
@@ -122,7 +122,7 @@ impl<'a> ShrinkStep<'a> {
 /// The place for one more annotation in an event, and the text to insert there.
 pub(super) fn place_of_annotation(line: &[u8], annotation: &str) -> (usize, String) {
     let (mut inside, mut any) = (None, false);
-    let end = members(line, 0, |member| {
+    let end = visit_members(line, 0, |member| {
         any = true;
         if inside.is_none() && member.is("annotations") && line.get(member.value) == Some(&b'{') {
             inside = Some(member.value + 1);

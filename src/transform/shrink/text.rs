@@ -2,7 +2,7 @@
 
 use super::cut::cut;
 use super::{Cut, Cuts, NOTE, Note};
-use crate::event::walk::string_end;
+use crate::json::string_end;
 
 const MARK: &[u8] = b" AUDIT: ";
 /// Number of keys that API servers write. A client can choose their values, but cannot add keys.

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 /// The text of a JSON string, given without its quotes. A lone surrogate becomes U+FFFD.
-pub(crate) fn json(raw: &[u8]) -> Cow<'_, str> {
-    repaired(json_bytes(raw))
+pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, str> {
+    repaired(unescape_bytes(raw))
 }
 
 /// The bytes of a JSON string, given without its quotes. Broken UTF-8 is kept.
-pub(crate) fn json_bytes(raw: &[u8]) -> Cow<'_, [u8]> {
-    unescape(raw, |tail, out| match tail {
+pub(crate) fn unescape_bytes(raw: &[u8]) -> Cow<'_, [u8]> {
+    replace_escapes(raw, |tail, out| match tail {
         [b'u', hex @ ..] => match (code_unit(hex), hex.get(4..)) {
             (Some(high @ 0xd800..=0xdbff), Some([b'\\', b'u', low @ ..])) => {
                 if let Some(low @ 0xdc00..=0xdfff) = code_unit(low) {
@@ -31,8 +31,8 @@ pub(crate) fn json_bytes(raw: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The text of a string as Go's `strconv.Quote` writes it, given without its quotes.
-pub(crate) fn go(raw: &[u8]) -> Cow<'_, str> {
-    let bytes = unescape(raw, |tail, out| match tail {
+pub(crate) fn unescape_go(raw: &[u8]) -> Cow<'_, str> {
+    let bytes = replace_escapes(raw, |tail, out| match tail {
         [b'x', hex @ ..] => {
             numeric(hex, 2, 16, |code| out.push(u8::try_from(code).unwrap_or(b'?')))
         }
@@ -63,7 +63,7 @@ fn repaired(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
 
 /// Copies `raw` and hands the bytes after each backslash to `escape`, which returns how many it consumed.
 /// Zero means "no such escape": the backslash then stands for itself.
-fn unescape(raw: &[u8], escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> Cow<'_, [u8]> {
+fn replace_escapes(raw: &[u8], escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> Cow<'_, [u8]> {
     let Some(first) = memchr::memchr(b'\\', raw) else { return Cow::Borrowed(raw) };
     let mut out = Vec::with_capacity(raw.len());
     let mut at = 0;
@@ -129,28 +129,31 @@ mod tests {
 
     #[test]
     fn go_escapes_that_json_does_not_know_are_undone() {
-        assert_eq!(go(br#"a\x41\a\v\u00e9\U0001f600\"q\""#), "aA\u{7}\u{b}\u{e9}\u{1f600}\"q\"");
+        assert_eq!(
+            unescape_go(br#"a\x41\a\v\u00e9\U0001f600\"q\""#),
+            "aA\u{7}\u{b}\u{e9}\u{1f600}\"q\""
+        );
     }
 
     #[test]
     fn what_a_hostile_body_holds_becomes_replacement_characters() {
-        assert_eq!(json(br"\ud800x"), "\u{fffd}x");
-        assert_eq!(json(br"\ud83d\ude00"), "\u{1f600}");
-        assert_eq!(json(b"\xff"), "\u{fffd}");
-        assert_eq!(json(br"\q\u12"), r"\q\u12");
-        assert_eq!(json(br"a\"), r"a\");
+        assert_eq!(unescape(br"\ud800x"), "\u{fffd}x");
+        assert_eq!(unescape(br"\ud83d\ude00"), "\u{1f600}");
+        assert_eq!(unescape(b"\xff"), "\u{fffd}");
+        assert_eq!(unescape(br"\q\u12"), r"\q\u12");
+        assert_eq!(unescape(br"a\"), r"a\");
     }
 
     proptest! {
         #[test]
         fn json_text_reads_as_serde_json_reads_it(text in any::<String>()) {
             let written = serde_json::to_string(&text).unwrap();
-            prop_assert_eq!(json(&written.as_bytes()[1..written.len() - 1]), text);
+            prop_assert_eq!(unescape(&written.as_bytes()[1..written.len() - 1]), text);
         }
 
         #[test]
         fn no_bytes_cause_a_panic(raw in any::<Vec<u8>>()) {
-            let _ = (json(&raw), go(&raw));
+            let _ = (unescape(&raw), unescape_go(&raw));
         }
     }
 }
