@@ -7,13 +7,12 @@ use tokio::sync::Notify;
 
 use super::control::DeadLetterControl;
 use super::parts::{earlier_ids, letters, limits, meter, open_file, output, settings};
-use super::renames::destination;
 use super::transforms::Transforms;
 use crate::checkpoint::{Ledger, Loaded, Origin, Pair, State, Store};
 use crate::config::{self, Config};
 use crate::event::{Key, SeenGenerations};
 use crate::input::{Input, Large, Reader};
-use crate::output::Output;
+use crate::output::Queryable;
 use crate::pipeline::{InDoubt, Lives, Pipeline};
 use crate::telemetry::{Telemetry, systemd_fdstore};
 
@@ -113,7 +112,7 @@ impl AgentBuilder<'_> {
         let ids = earlier_ids(known, &self.loaded.origin);
         let new =
             || Pair { input: names.0.to_string(), output: names.1.to_string(), ..Pair::default() };
-        let to = Some(destination(output_config));
+        let to = Some(output_config.kind.destination());
         let pair = Pair { ids: ids.clone(), to, ..known.cloned().unwrap_or_else(new) };
         let stats = self.telemetry.pair(&names.0, &names.1);
         let output = output(self.config, output_config, self.node, &names.0, &ids)?;
@@ -127,13 +126,14 @@ impl AgentBuilder<'_> {
         );
         let mut books = Pair { reserved: doubts.reserved(), ..pair };
         let moved = Arc::clone(self.moved);
-        let (ledger, doubts) = if let Output::File(file) = &output {
+        let (ledger, doubts) = if let Some(file) = output.cut_back() {
             open_file(file, &mut books)?;
             let file = file.clone();
             let doubts = InDoubt::new(&books, &Origin::Current, "", Instant::now());
             (Ledger::of_file(books, moved, move || file.sync()), doubts)
         } else {
-            (Ledger::new(books, output.scope(), output.id_scheme(), moved), doubts)
+            let ids = output.queryable().and_then(Queryable::id_scheme);
+            (Ledger::new(books, output.scope(), ids, moved), doubts)
         };
         let ledger = Arc::new(ledger);
         let letters = letters(self.store.directory(), self.config, &names.0, &names.1)?;

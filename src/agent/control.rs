@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 
 use super::parts::{all_ids, meter, output, settings};
 use crate::checkpoint::{Ledger, Pair};
-use crate::config::{self, Config, OutputKind};
+use crate::config::{self, Config};
 use crate::dead_letters::DeadLetters;
+use crate::output::Capabilities;
 use crate::pipeline::{Ask, Resend, Sum, Waits};
 use crate::server::ControlCall;
 use crate::telemetry::{PairStats, Telemetry};
@@ -109,15 +110,15 @@ impl DeadLetterControl {
     ) -> anyhow::Result<Self> {
         let names = (Arc::clone(input), Arc::clone(&output_config.name));
         let stats = telemetry.pair(&names.0, &names.1);
-        let resend = if matches!(output_config.kind, OutputKind::File(_)) {
-            None
-        } else {
+        let resend = if Capabilities::of(&output_config.kind).refuses {
             let output = output(config, output_config, node, input, &all_ids(known))?;
             let output = output.metered(meter(Arc::clone(&stats)));
             let limits = (output_config.batch.max_bytes, output_config.batch.max_events);
             let settings = settings(config, output_config);
             let (names, letters) = (names.clone(), letters.clone());
             Some(Resend::new(output, names, letters, settings, limits, ledger, telemetry))
+        } else {
+            None
         };
         Ok(Self { input: names.0, output: names.1, letters, resend, waits: None, stats })
     }

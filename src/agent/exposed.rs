@@ -15,7 +15,7 @@ use rustix::fs::StatVfsMountFlags;
 use url::Url;
 
 use super::own_files::named;
-use crate::config::{Auth, Config, Http, OutputKind, is_telling};
+use crate::config::{Auth, Config, Http, is_telling};
 use crate::disk::private::{self, Other};
 use crate::output::Finding;
 
@@ -37,17 +37,12 @@ pub(crate) fn exposed(config: &Config, path: &Path) -> Vec<(String, Finding)> {
     let mut found: Vec<(String, Finding)> = Vec::new();
     found.extend(configuration(config, path, in_pod).map(|one| ("configuration".to_owned(), one)));
     for output in &config.outputs {
-        let (http, urls, query): (_, Vec<&String>, _) = match &output.kind {
-            OutputKind::Loki(loki) => (&loki.http, vec![&loki.endpoint], false),
-            OutputKind::Elasticsearch(elastic) => {
-                let telling = elastic.query.iter().any(|(name, _)| is_telling(name));
-                (&elastic.http, elastic.endpoints.iter().collect(), telling)
-            }
-            OutputKind::File(_) => continue,
-        };
+        let Some(http) = output.kind.http() else { continue };
+        let query = output.kind.has_telling_query();
         let subject = || format!("outputs.{}", output.name);
         found.extend(secret_files(http, in_pod).into_iter().map(|one| (subject(), one)));
-        let unsafe_url = urls.into_iter().find_map(|url| in_the_clear(url, http, query));
+        let unsafe_url =
+            output.kind.endpoints().iter().find_map(|url| in_the_clear(url, http, query));
         found.extend(unsafe_url.map(|one| (subject(), one)));
     }
     let listen = config.server.listen.as_ref().filter(|_| !in_pod);

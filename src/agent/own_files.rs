@@ -202,12 +202,7 @@ impl Owned {
         let mut files = vec![(Spot::of(path), "the configuration".to_owned())];
         for output in &config.outputs {
             let of = |key: &str| format!("the file that `{key}` of outputs.{} names", output.name);
-            let http = match &output.kind {
-                OutputKind::Loki(loki) => Some(&loki.http),
-                OutputKind::Elasticsearch(elasticsearch) => Some(&elasticsearch.http),
-                OutputKind::File(_) => None,
-            };
-            let named = http.map(named).unwrap_or_default();
+            let named = output.kind.http().map(named).unwrap_or_default();
             files.extend(named.into_iter().map(|(path, key)| (Spot::of(path), of(key))));
             if let Some(policy) = &output.transform.policy_file {
                 files.push((Spot::of(policy), of("policy_file")));

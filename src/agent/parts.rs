@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::checkpoint::{Budget, FileMark, Origin, Pair};
-use crate::config::{self, Config, FileInput, OutputKind};
+use crate::checkpoint::{Budget, Origin, Pair};
+use crate::config::{self, Config, FileInput};
 use crate::dead_letters::DeadLetters;
 use crate::event::{IdScheme, LogName};
 use crate::input::Limits;
-use crate::output::{
-    Elasticsearch, Ended, Exchange, File, FileMark as OutputMark, Loki, Meter, Output, Reason,
-};
+use crate::output::{Ended, Exchange, File, Meter, Output, Reason};
 use crate::pipeline::Settings;
 use crate::telemetry::{Identity, Outcome, PairStats, Telemetry};
 
@@ -145,26 +143,14 @@ pub(crate) fn output(
     input: &Arc<str>,
     earlier: &[IdScheme],
 ) -> anyhow::Result<Output> {
-    let cluster = config.cluster.as_deref();
-    let made = match &output.kind {
-        OutputKind::Loki(loki) => {
-            Loki::new(loki, node, cluster, input).map(|loki| Output::Loki(Box::new(loki)))
-        }
-        OutputKind::Elasticsearch(elasticsearch) => {
-            let (cluster, node) = (config.cluster.clone(), node.to_owned());
-            let log = LogName { cluster, node, input: input.to_string() };
-            let followed = config.inputs.iter().find(|known| known.name == *input);
-            Elasticsearch::new(elasticsearch, log, earlier).map(|store| {
-                let store = match followed {
-                    Some(followed) => store.of_log(&followed.path),
-                    None => store,
-                };
-                Output::Elasticsearch(Box::new(store))
-            })
-        }
-        OutputKind::File(file) => Ok(Output::File(File::new(&file.path, file.rotate, input))),
+    let log = LogName {
+        cluster: config.cluster.clone(),
+        node: node.to_owned(),
+        input: input.to_string(),
     };
-    made.map_err(|failure| anyhow::anyhow!("outputs.{}: {failure}", output.name))
+    let followed = config.inputs.iter().find(|known| known.name == *input);
+    Output::new(&output.kind, log, followed.map(|followed| &*followed.path), earlier)
+        .map_err(|failure| anyhow::anyhow!("outputs.{}: {failure}", output.name))
 }
 
 /// The socket through which other commands ask the running agent.
@@ -179,10 +165,8 @@ pub(crate) fn socket_in(state_dir: &Path) -> PathBuf {
 
 /// Opens a file output at the position in the checkpoint. Nothing of it is in doubt then.
 pub(crate) fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
-    let mark = books.file.map(|mark| OutputMark { sequence: mark.sequence, length: mark.length });
-    file.open(mark).with_context(|| format!("cannot write to {}", file.path().display()))?;
-    let OutputMark { sequence, length } = file.mark();
-    (books.reserved, books.file) = (0, Some(FileMark { sequence, length }));
+    file.open(books.file).with_context(|| format!("cannot write to {}", file.path().display()))?;
+    (books.reserved, books.file) = (0, Some(file.mark()));
     Ok(())
 }
 
@@ -199,11 +183,7 @@ pub(crate) fn letters(
 }
 
 pub(crate) fn settings(config: &Config, output: &config::Output) -> Settings {
-    let timeout = match &output.kind {
-        OutputKind::Loki(loki) => loki.http.timeout,
-        OutputKind::Elasticsearch(elasticsearch) => elasticsearch.http.timeout,
-        OutputKind::File(_) => Duration::ZERO,
-    };
+    let timeout = output.kind.http().map_or(Duration::ZERO, |http| http.timeout);
     Settings {
         in_flight: output.in_flight,
         retry: output.retry,

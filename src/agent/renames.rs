@@ -12,23 +12,10 @@ use anyhow::Context as _;
 
 use super::parts::{NotTakenOver, output};
 use crate::checkpoint::{Pair, Seen, State};
-use crate::config::{self, Config, FileInput, OutputKind};
+use crate::config::{self, Config, FileInput};
 use crate::dead_letters;
 use crate::event::{Key, Sightings};
 use crate::input;
-
-/// The destination of an output, without its name: type and endpoint, without the query, which may hold a key.
-pub(super) fn destination(output: &config::Output) -> String {
-    match &output.kind {
-        OutputKind::Loki(loki) => {
-            format!("loki {}", loki.endpoint.split('?').next().unwrap_or_default())
-        }
-        OutputKind::Elasticsearch(search) => {
-            format!("elasticsearch {}", search.endpoints.join(","))
-        }
-        OutputKind::File(file) => format!("file {}", file.path.display()),
-    }
-}
 
 /// Renames the state of renamed tables.
 ///
@@ -160,7 +147,7 @@ fn matches(
 
 /// Whether the events of a pair went to the destination of this output.
 fn same_place(config: &Config, output_config: &config::Output, node: &str, pair: &Pair) -> bool {
-    if pair.to.as_ref().is_some_and(|to| *to != destination(output_config)) {
+    if pair.to.as_ref().is_some_and(|to| *to != output_config.kind.destination()) {
         return false;
     }
     let input = pair.input.as_str().into();

@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-use super::{ALL, FileMark, Pair};
-use crate::event::{Cursor, Fingerprint, GapRecord, IdScheme, Nanos, Progress};
+use super::{ALL, Pair};
+use crate::event::{Cursor, FileMark, Fingerprint, GapRecord, IdScheme, Nanos, Progress};
 use crate::telemetry::PairStats;
 
 /// Bytes that may be sent beyond the saved cursor. It is large enough that one checkpoint per interval seldom makes a

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cursor, GapRecord, IdScheme, Nanos, Sightings};
+use crate::event::{Cursor, FileMark, GapRecord, IdScheme, Nanos, Sightings};
 
 mod attempt;
 mod budget;
@@ -101,15 +101,6 @@ pub(crate) struct Pair {
 
 /// Value of [`Pair::reserved`] without a bound: every byte that exists may have been sent.
 pub(crate) const ALL: u64 = u64::MAX;
-
-/// The file of a file output at the moment when the cursor was where it is: which of its files, and how long.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct FileMark {
-    /// Counts rotations.
-    pub(crate) sequence: u64,
-    /// Bytes.
-    pub(crate) length: u64,
-}
 
 impl State {
     /// The stored progress of a pair of input and output.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ConfigError;
 use super::elasticsearch::Elasticsearch;
 use super::file::FileOutput;
+use super::http::{Http, is_telling};
 use super::input::{FileInput, chosen, later, named};
 use super::item::Item;
 use super::loki::{self, Loki};
@@ -54,6 +55,45 @@ pub(crate) enum OutputKind {
     Loki(Loki),
     Elasticsearch(Elasticsearch),
     File(FileOutput),
+}
+
+impl OutputKind {
+    /// How the output is reached over HTTP, if it is.
+    pub(crate) fn http(&self) -> Option<&Http> {
+        match self {
+            Self::Loki(loki) => Some(&loki.http),
+            Self::Elasticsearch(elasticsearch) => Some(&elasticsearch.http),
+            Self::File(_) => None,
+        }
+    }
+
+    /// The URLs that it sends to.
+    pub(crate) fn endpoints(&self) -> &[String] {
+        match self {
+            Self::Loki(loki) => std::slice::from_ref(&loki.endpoint),
+            Self::Elasticsearch(elasticsearch) => &elasticsearch.endpoints,
+            Self::File(_) => &[],
+        }
+    }
+
+    /// Whether a parameter that it adds to each URL is a credential.
+    pub(crate) fn has_telling_query(&self) -> bool {
+        match self {
+            Self::Elasticsearch(search) => search.query.iter().any(|(name, _)| is_telling(name)),
+            Self::Loki(_) | Self::File(_) => false,
+        }
+    }
+
+    /// Where it sends to: type and endpoint, without the query, which may hold a key. The checkpoint holds this text.
+    pub(crate) fn destination(&self) -> String {
+        match self {
+            Self::Loki(loki) => {
+                format!("loki {}", loki.endpoint.split('?').next().unwrap_or_default())
+            }
+            Self::Elasticsearch(search) => format!("elasticsearch {}", search.endpoints.join(",")),
+            Self::File(file) => format!("file {}", file.path.display()),
+        }
+    }
 }
 
 /// The value of `type`.

@@ -108,6 +108,15 @@ impl fmt::Debug for Key {
     }
 }
 
+/// The file of a file output at the moment when the cursor was where it is: which of its files, and how long.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct FileMark {
+    /// Counts rotations.
+    pub(crate) sequence: u64,
+    /// Bytes.
+    pub(crate) length: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

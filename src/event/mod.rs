@@ -36,7 +36,7 @@ mod time;
 mod transform_stats;
 mod unwrap;
 
-pub(crate) use cursor::{Cursor, Key, Mark, Progress};
+pub(crate) use cursor::{Cursor, FileMark, Key, Mark, Progress};
 pub(crate) use decode::{Piece, pieces, plain};
 pub(crate) use format::Format;
 pub(crate) use frame::TextFrame;

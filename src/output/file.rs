@@ -20,17 +20,13 @@ use super::file_opening as opening;
 use super::file_tail::Tail;
 use super::finding::Finding;
 use super::meter::{Ended, Meter};
-use super::{Answer, EventRef, LookUp, Reason, Verdict};
+use super::{Answer, Capabilities, Comparable, EventRef, LookUp, Reason, Verdict};
 use crate::config::Rotate;
 use crate::disk;
-use crate::event::Batch;
+use crate::event::{Batch, FileMark};
 
-/// The position of a file output: how often it has rotated, and how many bytes the current file has.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Mark {
-    pub(crate) sequence: u64,
-    pub(crate) length: u64,
-}
+pub(super) const CAPABILITIES: Capabilities =
+    Capabilities { ordered: true, refuses: false, comparable: Comparable::No };
 
 /// One file, or standard output.
 #[derive(Clone)]
@@ -46,7 +42,7 @@ pub(crate) struct File {
 struct Open {
     /// `None` for standard output, and before the file is opened.
     file: Option<disk::File>,
-    mark: Mark,
+    mark: FileMark,
     buffer: Vec<u8>,
     /// The lines that the file already holds; read after a log was altered.
     tail: Option<Tail>,
@@ -97,7 +93,7 @@ impl File {
     /// The output of one input; `{input}` in the path is replaced by its name. Opens nothing yet.
     pub(crate) fn new(path: &Path, rotate: Option<Rotate>, input: &str) -> Self {
         let path = PathBuf::from(path.to_string_lossy().replace("{input}", input));
-        let (mark, buffer) = (Mark::default(), Vec::new());
+        let (mark, buffer) = (FileMark::default(), Vec::new());
         let open = Open { file: None, mark, buffer, tail: None, broken: None };
         Self {
             path,
@@ -136,7 +132,7 @@ impl File {
     ///
     /// # Errors
     /// If the file cannot be opened, or is shorter than the checkpoint says, so that lines are missing.
-    pub(crate) fn open(&self, mark: Option<Mark>) -> io::Result<()> {
+    pub(crate) fn open(&self, mark: Option<FileMark>) -> io::Result<()> {
         if self.is_stdout() {
             return Ok(());
         }
@@ -153,7 +149,7 @@ impl File {
         let next = || Ok::<_, io::Error>(self.all_rotated()?.last().map_or(0, |last| last + 1));
         let mark = match mark {
             Some(mark) => mark,
-            None => Mark { sequence: next()?, length },
+            None => FileMark { sequence: next()?, length },
         };
         if length < mark.length {
             let what = format!(
@@ -171,7 +167,7 @@ impl File {
     }
 
     /// Undoes the rotations that the checkpoint does not know of; returns the mark that is valid afterwards.
-    fn unrotate(&self, mark: Mark) -> io::Result<Mark> {
+    fn unrotate(&self, mark: FileMark) -> io::Result<FileMark> {
         let mut later = self.all_rotated()?;
         later.retain(|sequence| *sequence >= mark.sequence);
         if later.is_empty() {
@@ -193,9 +189,9 @@ impl File {
 
     /// The file of the mark was rotated so often that it was deleted: events after the mark are written again, into a
     /// new file.
-    fn begin_anew(&self, later: &[u64]) -> io::Result<Mark> {
+    fn begin_anew(&self, later: &[u64]) -> io::Result<FileMark> {
         opening::append(&self.path)?.set_len(0)?;
-        let Some((last, others)) = later.split_last() else { return Ok(Mark::default()) };
+        let Some((last, others)) = later.split_last() else { return Ok(FileMark::default()) };
         for sequence in others {
             disk::remove_file(&self.rotated(*sequence))?;
         }
@@ -203,7 +199,7 @@ impl File {
         let empty = opening::append(&self.rotated(*last))?;
         empty.set_len(0)?;
         empty.sync()?;
-        Ok(Mark { sequence: last + 1, length: 0 })
+        Ok(FileMark { sequence: last + 1, length: 0 })
     }
 
     /// The numbers of the rotated files, in ascending order.
@@ -236,7 +232,7 @@ impl File {
     }
 
     /// The current position of the output.
-    pub(crate) fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> FileMark {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).mark
     }
 
@@ -347,7 +343,7 @@ impl File {
             other => other?,
         }
         open.file = Some(opening::append(&self.path)?);
-        open.mark = Mark { sequence: open.mark.sequence + 1, length: 0 };
+        open.mark = FileMark { sequence: open.mark.sequence + 1, length: 0 };
         self.sync_directory()?;
         if let Some(oldest) = open.mark.sequence.checked_sub(rotate.max_files as u64 + 1) {
             match disk::remove_file(&self.rotated(oldest)) {

@@ -22,10 +22,10 @@ use super::recovery::Waking;
 use super::reporter::Reporter;
 use super::selection::Selection;
 use super::waits::Waits;
-use crate::checkpoint::{FileMark, Ledger, RESERVE};
+use crate::checkpoint::{Ledger, RESERVE};
 use crate::config::Retry;
 use crate::dead_letters::DeadLetters;
-use crate::event::{Fingerprint, Nanos, Progress};
+use crate::event::{FileMark, Fingerprint, Nanos, Progress};
 use crate::input::{Chunk, Input, Reader, ReaderItem};
 use crate::output::Output;
 use crate::telemetry::{GapReason, Heartbeat, InputStats, Telemetry};
@@ -304,8 +304,8 @@ impl Pipeline {
             ReaderItem::Gap(gap) => self.pass_gap(gap),
             ReaderItem::Chunk(mut chunk) => {
                 let damaged = self.pass_damage(&mut chunk);
-                if damaged && matches!(*self.context.output, Output::File(_)) {
-                    // Events in a file stay in order: the gap first.
+                if damaged && self.context.output.capabilities().ordered {
+                    // The output keeps the order of events: the gap first.
                     self.parked = Some(Parked::ReaderItem(ReaderItem::Chunk(chunk)));
                 } else {
                     self.deliver(*chunk);

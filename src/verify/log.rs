@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::expect::{Delivered, Expect};
 use super::sort::{Room, Sorted, Sorter};
 use crate::event::{Batch, Fingerprint};
-use crate::output::{Digest, EventIdentity, MILLI, Output};
+use crate::output::{Digest, EventIdentity, MILLI, Queryable};
 
 /// Bytes of an [`DiskEvent`] in its sortable form.
 pub(super) const SIZE: usize = 60;
@@ -49,7 +49,7 @@ pub(crate) struct Stretch {
 
 /// Reads the log into sortable records.
 pub(crate) struct Log<'a> {
-    output: &'a Output,
+    output: Queryable<'a>,
     digest: &'a Digest,
     delivered: &'a Delivered,
     range: Stretch,
@@ -75,7 +75,7 @@ pub(crate) struct Sides {
 
 impl<'a> Log<'a> {
     pub(crate) fn new(
-        output: &'a Output,
+        output: Queryable<'a>,
         digest: &'a Digest,
         delivered: &'a Delivered,
         range: Stretch,
@@ -137,11 +137,10 @@ impl<'a> Log<'a> {
     fn entries(&self, generation: u32, batch: &Batch) -> Vec<DiskEvent> {
         let mut entries = Vec::with_capacity(batch.events.len());
         for (index, event) in batch.events.iter().enumerate() {
-            let Some(likeness) = self.output.likeness(batch, index, self.digest) else { continue };
             let next = batch.events.get(index + 1).map_or(batch.end, |next| next.offset);
             entries.push(DiskEvent {
                 millis: event.time.div_euclid(MILLI),
-                likeness,
+                likeness: self.output.likeness(batch, index, self.digest),
                 expect: self.delivered.expect(batch.position(index), event.time),
                 nanos: u32::try_from(event.time.rem_euclid(MILLI)).unwrap_or_default(),
                 generation,

@@ -23,7 +23,7 @@ pub(crate) use findings::{Beside, Fault, Findings, Missing, Noted, Tally};
 pub(crate) use log::{Log, Sides, Stretch};
 pub(crate) use sort::Room;
 
-use crate::output::{Digest, Output};
+use crate::output::{Comparable, Digest, Queryable};
 use coverage::Coverage;
 use remote::Store;
 
@@ -34,7 +34,7 @@ use remote::Store;
 /// If the store does not answer, or if there is no room to sort.
 pub(crate) async fn verify(
     sides: Sides,
-    output: &Output,
+    output: Queryable<'_>,
     scopes: &[String],
     digest: &Digest,
     began: i64,
@@ -42,6 +42,7 @@ pub(crate) async fn verify(
 ) -> Result<Findings, CompareError> {
     let coverage = Coverage::new(&sides.generations, began);
     let stretches = sides.stretches.clone();
+    let hides_repeats = output.capabilities().comparable == Comparable::HidesRepeats;
     let store = Store::new(output, digest, &stretches, scopes, sides.usual);
-    compare::compare(sides, store, &coverage, output.hides_repeats(), room).await
+    compare::compare(sides, store, &coverage, hides_repeats, room).await
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::log::Stretch;
 use crate::event::Nanos;
-use crate::output::{Digest, MILLI, Output, Reason, ScanCursor, ScanPage, Stored};
+use crate::output::{Digest, MILLI, Queryable, Reason, ScanCursor, ScanPage, Stored};
 
 /// How long to retry while the store answers with errors, and while nobody accepts connections.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -32,7 +32,7 @@ pub(super) struct Store<'a> {
 /// The output to query, and the parameters of the query.
 #[derive(Clone, Copy)]
 struct RemoteQuery<'a> {
-    output: &'a Output,
+    output: Queryable<'a>,
     digest: &'a Digest,
     stretches: &'a [Stretch],
     patience: Duration,
@@ -49,7 +49,7 @@ struct Scope {
 
 impl<'a> Store<'a> {
     pub(super) fn new(
-        output: &'a Output,
+        output: Queryable<'a>,
         digest: &'a Digest,
         stretches: &'a [Stretch],
         scopes: &[String],

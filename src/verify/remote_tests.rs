@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::{self, Auth, Compression, Http, Layout, SetupTemplate, Target, Tls};
 use crate::event::LogName;
-use crate::output::{Elasticsearch, Loki};
+use crate::output::{Elasticsearch, Loki, Output};
 
 const HOUR: i64 = 3_600_000;
 
@@ -40,9 +40,13 @@ async fn serve(answer: impl Fn(Uri, Value) -> Answer + Clone + Send + Sync + 'st
     url
 }
 
+fn log() -> LogName {
+    LogName { cluster: None, node: "n".to_owned(), input: "i".to_owned() }
+}
+
 fn loki(endpoint: String) -> Output {
     let config = config::Loki::plain(http(), endpoint);
-    Output::Loki(Box::new(Loki::new(&config, "n", None, "i").unwrap()))
+    Output::Loki(Box::new(Loki::new(&config, &log()).unwrap()))
 }
 
 fn elasticsearch(endpoint: String) -> Output {
@@ -55,15 +59,15 @@ fn elasticsearch(endpoint: String) -> Output {
         query: Vec::new(),
         setup_template: SetupTemplate::Never,
     };
-    let log = LogName { cluster: None, node: "n".to_owned(), input: "i".to_owned() };
-    Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log, &[]).unwrap()))
+    Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log(), None, &[]).unwrap()))
 }
 
 /// All events that a store shows, in the order of their arrival.
 async fn all(output: &Output, until: i64) -> Result<Vec<Stored>, StoreError> {
     let stretches = [Stretch { since: 0, until: until / 2 }, Stretch { since: until / 2, until }];
     let digest = Digest::default();
-    let store = Store::new(output, &digest, &stretches, &[output.scope()], 500);
+    let store = output.queryable().unwrap();
+    let store = Store::new(store, &digest, &stretches, &[output.scope()], 500);
     let mut store = store.patient(Duration::from_millis(400));
     let mut all = Vec::new();
     while let Some(millis) = store.peek().await? {

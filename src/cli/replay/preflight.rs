@@ -13,7 +13,7 @@ use crate::agent::parts::output as output_of;
 use crate::config::{self, OutputKind};
 use crate::event::{Fingerprint, IdScheme, Nanos};
 use crate::input::Listed;
-use crate::output::{FindingState, Held, Output};
+use crate::output::{FindingState, Held, Output, Queryable};
 
 /// Within this time a Loki stream takes events in any order (half of its `max_chunk_age`, 2 h by default).
 const WINDOW: Nanos = 3_600_000_000_000;
@@ -43,8 +43,8 @@ pub(super) async fn output(
         let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
         output = make(&config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })?;
     }
-    if !matches!(*output, Output::File(_)) {
-        ask_first(&output, &config.name, times).await?;
+    if let Some(store) = output.queryable() {
+        ask_first(store, &config.name, times).await?;
     }
     Ok(output)
 }
@@ -58,16 +58,22 @@ async fn needs_hours(
     lanes: usize,
 ) -> bool {
     let apart = lanes > 1 && times.end.saturating_sub(times.start) > WINDOW / 2;
-    !loki.stream_per_hour
-        && (apart || output.newest().await.is_some_and(|newest| newest > times.start + WINDOW / 2))
+    if loki.stream_per_hour || apart {
+        return apart && !loki.stream_per_hour;
+    }
+    let newest = match output.queryable() {
+        Some(store) => store.newest().await,
+        None => None,
+    };
+    newest.is_some_and(|newest| newest > times.start + WINDOW / 2)
 }
 
 /// Logs what the back end would refuse, hide or delete.
 ///
 /// # Errors If it would not take the events at all.
-async fn ask_first(output: &Output, name: &str, times: Range<Nanos>) -> anyhow::Result<()> {
+async fn ask_first(store: Queryable<'_>, name: &str, times: Range<Nanos>) -> anyhow::Result<()> {
     let mut failed = Vec::new();
-    for finding in output.preflight(times).await {
+    for finding in store.preflight(times).await {
         let text = format!("{}: {}", finding.what, finding.hint);
         match finding.state {
             FindingState::Ok => tracing::debug!(output = name, "{}", finding.what),
@@ -94,7 +100,7 @@ fn times(job: &Job, files: &[Listed]) -> Option<Range<Nanos>> {
 /// The files of which the store holds nothing for certain, and that no earlier run has begun.
 pub(super) async fn absent(
     job: &Job,
-    output: &Output,
+    store: Queryable<'_>,
     scopes: &[String],
     files: &[Listed],
     known: &EarlierRun,
@@ -104,7 +110,7 @@ pub(super) async fn absent(
         || files.iter().filter(|file| !known.generations.contains_key(&file.fingerprint()));
     // Mostly one query covers all files; otherwise one for each.
     if let Some(times) = times(job, files)
-        && is_empty(job, output, scopes, times).await?
+        && is_empty(job, store, scopes, times).await?
     {
         return Ok(unbegun().map(Listed::fingerprint).collect());
     }
@@ -119,7 +125,7 @@ pub(super) async fn absent(
         if Instant::now() > deadline {
             break;
         }
-        if is_empty(job, output, scopes, first..last.max(first)).await? {
+        if is_empty(job, store, scopes, first..last.max(first)).await? {
             absent.insert(file.fingerprint());
         }
     }
@@ -131,13 +137,13 @@ pub(super) async fn absent(
 /// # Errors If the store cannot be queried, and `--at-least-once` is not set.
 async fn is_empty(
     job: &Job,
-    output: &Output,
+    store: Queryable<'_>,
     scopes: &[String],
     times: Range<Nanos>,
 ) -> anyhow::Result<bool> {
     let (from, to) = (times.start - WINDOW / 12, times.end + WINDOW / 12);
     for scope in scopes {
-        match output.holds_any(scope, from..to).await {
+        match store.holds_any(scope, from..to).await {
             Held::No => {}
             Held::Unavailable { answer } if !job.at_least_once => bail!(
                 "it cannot be asked what it holds, so that what is there already would be stored twice: give these credentials the right \

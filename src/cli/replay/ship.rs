@@ -14,11 +14,11 @@ use super::progress::Progress as Showing;
 use super::{Job, cores};
 use crate::agent::parts;
 use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
-use crate::config::{self, OutputKind};
+use crate::config;
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
-use crate::output::{File, Output};
+use crate::output::{Capabilities, File, Output, Queryable};
 use crate::pipeline::{Counts, Ended, InDoubt, Pipeline, Selection};
 
 /// The result of the files at one output.
@@ -123,12 +123,9 @@ async fn gone(stdout: &[File]) {
     }
 }
 
-/// How many files go to an output at a time. Events in a file stay in order, so a file output takes one.
+/// How many files go to an output at a time: one, if it keeps the order of events.
 fn lanes_of(output: &config::Output, files: usize) -> usize {
-    match output.kind {
-        OutputKind::File(_) => 1,
-        OutputKind::Loki(_) | OutputKind::Elasticsearch(_) => cores().min(files).max(1),
-    }
+    if Capabilities::of(&output.kind).ordered { 1 } else { cores().min(files).max(1) }
 }
 
 /// Builds the pipelines of one output.
@@ -147,23 +144,21 @@ async fn lanes(
     let mut ids = parts::all_ids(agent);
     ids.extend(known.ids.iter().cloned());
     let output = output(job, config, files, count, &ids).await?;
-    let stdout = match &*output {
-        Output::File(file) if file.is_stdout() => Some(file.clone()),
-        _ => None,
-    };
+    let stdout = output.cut_back().filter(|file| file.is_stdout()).cloned();
     let settings = parts::settings(&job.config, config);
     // Requests of a killed process may still be in flight.
     let killed = known.reserved > 0;
     let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
     let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
     let scopes = parts::scopes(&output, earlier);
-    let absent = if matches!(*output, Output::File(_)) {
-        HashSet::new()
-    } else {
-        tokio::time::sleep_until(until.into()).await;
-        absent(job, &output, &scopes, files, &known)
-            .await
-            .with_context(|| format!("outputs.{}", config.name))?
+    let absent = match output.queryable() {
+        None => HashSet::new(),
+        Some(store) => {
+            tokio::time::sleep_until(until.into()).await;
+            absent(job, store, &scopes, files, &known)
+                .await
+                .with_context(|| format!("outputs.{}", config.name))?
+        }
     };
     let letters =
         parts::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
@@ -230,7 +225,7 @@ fn books(
     moved: &Arc<Notify>,
 ) -> anyhow::Result<(Arc<Ledger>, InDoubt)> {
     let moved = Arc::clone(moved);
-    if let Output::File(file) = &**output {
+    if let Some(file) = output.cut_back() {
         let unknown = pair.file.is_none() && !file.is_stdout();
         parts::open_file(file, &mut pair)?;
         if unknown && pair.file.is_some_and(|mark| mark.length > 0) {
@@ -244,7 +239,8 @@ fn books(
         return Ok((Arc::new(Ledger::of_file(pair, moved, move || file.sync())), doubts));
     }
     let doubts = InDoubt::of_replay(&pair, &output.scope(), until, absent);
-    Ok((Arc::new(Ledger::new(pair, output.scope(), output.id_scheme(), moved)), doubts))
+    let ids = output.queryable().and_then(Queryable::id_scheme);
+    Ok((Arc::new(Ledger::new(pair, output.scope(), ids, moved)), doubts))
 }
 
 /// A pipeline's name in the checkpoint. The number of pipelines may change from run to run.
@@ -259,7 +255,7 @@ pub(super) struct EarlierRun {
     reserved: u64,
     scopes: Vec<String>,
     ids: Vec<IdScheme>,
-    file: Option<crate::checkpoint::FileMark>,
+    file: Option<crate::event::FileMark>,
 }
 
 fn known(loaded: &Loaded, output: &str) -> EarlierRun {

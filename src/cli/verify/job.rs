@@ -10,11 +10,11 @@ use super::Arguments;
 use crate::agent::parts::{inputs_of, limits, names, node_name, output as output_of, scopes};
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, State, Store};
-use crate::config::{self, Config, FileInput, OutputKind};
+use crate::config::{self, Config, FileInput};
 use crate::dead_letters;
 use crate::event::{Batch, Cursor, Key, Nanos};
 use crate::input::{Input, Large, Listed, ReaderItem, list};
-use crate::output::{Digest, MILLI, Output};
+use crate::output::{Capabilities, Comparable, Digest, MILLI, Output};
 use crate::pipeline::{Selection, Span};
 use crate::transform::{Chain, TransformScratch};
 use crate::verify::{self, Delivered, Findings, Log, Room, Stretch};
@@ -77,12 +77,13 @@ impl<'a> Job<'a> {
     /// If a file or the store cannot be read.
     pub(super) async fn compare(&self, pair: &Pair<'_>) -> anyhow::Result<Compared> {
         let output = output_of(self.config, pair.output, &self.node, &pair.input.name, &[])?;
+        let store = output.queryable().context("this output cannot be asked what it holds")?;
         let began = jiff::Timestamp::now().as_millisecond();
         // The cursor is read before the files, so that the files hold everything that it has passed.
         let (delivered, scopes) = self.delivered(pair, &output)?;
         let files = self.files(pair)?;
         let digest = Digest::default();
-        let mut log = Log::new(&output, &digest, &delivered, self.range(), &self.room);
+        let mut log = Log::new(store, &digest, &delivered, self.range(), &self.room);
         let (chain, revision) = self.transforms.of(&pair.output.name)?.chain();
         let drops = chain.policy.is_some() || !chain.filters.is_empty();
         let mut kept = TransformScratch::default();
@@ -102,7 +103,7 @@ impl<'a> Job<'a> {
         let sides = log.finish().context("cannot sort the events")?;
         let span = sides.stretches.first().zip(sides.stretches.last());
         let span = span.map(|(first, last)| (first.since, last.until - 1));
-        let findings = verify::verify(sides, &output, &scopes, &digest, began, &self.room).await?;
+        let findings = verify::verify(sides, store, &scopes, &digest, began, &self.room).await?;
         let newest = delivered.newest();
         Ok(Compared { files, findings, span, newest, scopes: scopes.len() })
     }
@@ -208,7 +209,7 @@ fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pa
     let mut pairs = Vec::new();
     for to in &config.outputs {
         let asked = output.as_deref().is_none_or(|name| *name == *to.name);
-        if !asked || matches!(to.kind, OutputKind::File(_)) {
+        if !asked || Capabilities::of(&to.kind).comparable == Comparable::No {
             continue;
         }
         let from = inputs_of(config, to);

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::describe;
 use super::job::{Compared, Job, Pair};
-use crate::config::OutputKind;
+use crate::output::{Capabilities, Comparable};
 use crate::server;
 use crate::telemetry::{Time, human};
 use crate::verify::{Beside, Fault, Noted, Tally};
@@ -127,7 +127,7 @@ fn missing(
         written.is_ok() && named < most
     })?;
     rest(out, count, named);
-    if matches!(pair.output.kind, OutputKind::Loki(_)) {
+    if Capabilities::of(&pair.output.kind).comparable == Comparable::HidesRepeats {
         let _ = out.write_all(UNSEEN.as_bytes());
     }
     Ok(())

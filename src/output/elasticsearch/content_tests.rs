@@ -94,7 +94,7 @@ async fn server(caps: &'static str, searches: &'static [&'static str]) -> Elasti
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    Elasticsearch::new(&configured(&[url], Compression::None), log(), &[]).unwrap()
+    Elasticsearch::new(&configured(&[url], Compression::None), log(), None, &[]).unwrap()
 }
 
 const NONE: &str = r#"{"timed_out":false,"_shards":{"failed":0},"hits":{"total":{"value":0}}}"#;

@@ -52,19 +52,26 @@ pub(super) struct DocumentFrame {
 }
 
 impl DocumentFrame {
-    pub(super) fn new(layout: Layout, target: &Target, node: &str, cluster: Option<&str>) -> Self {
+    /// `path`: of the log that the events were written to.
+    pub(super) fn new(
+        layout: Layout,
+        target: &Target,
+        node: &str,
+        cluster: Option<&str>,
+        path: Option<&Path>,
+    ) -> Self {
         let head = |kind| head(layout, target, kind, &escaped(node), cluster);
         let own = |name| [b"\"cluster\":{\"name\":\"", &*escaped(name), b"\"},"].concat();
         let cluster = cluster.filter(|_| layout == Layout::Elastic).map(own).unwrap_or_default();
         // ECS: "an error occurred during the ingestion of this event".
         let gap_head = head(b"pipeline_error");
-        Self { layout, head: head(b"event"), gap_head, cluster, file: Vec::new() }
-    }
-
-    /// Sets the path of the log that the events were written to.
-    pub(super) fn set_log(&mut self, path: &Path) {
-        let path = escaped(&path.to_string_lossy());
-        self.file = [b",\"file\":{\"path\":\"", &*path, b"\"}"].concat();
+        Self {
+            layout,
+            head: head(b"event"),
+            gap_head,
+            cluster,
+            file: path.map(file).unwrap_or_default(),
+        }
     }
 
     /// Writes the document of an event that is sent `now`, without a newline. Returns whether it is in safe form,
@@ -115,6 +122,11 @@ impl DocumentFrame {
         }
         fallback
     }
+}
+
+/// `,"file":{"path":…}`, the path of a log.
+fn file(path: &Path) -> Vec<u8> {
+    [b",\"file\":{\"path\":\"", &*escaped(&path.to_string_lossy()), b"\"}"].concat()
 }
 
 /// The bytes between the time and the event's own fields; `kind` is ECS's `event.kind`.

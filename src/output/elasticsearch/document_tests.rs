@@ -16,8 +16,8 @@ fn stream() -> Target {
 
 fn written(batch: &Batch, index: usize, layout: Layout, fallback: bool) -> (bool, Vec<u8>) {
     let mut out = Body::new(Compression::None, 0);
-    let mut frame = DocumentFrame::new(layout, &stream(), "cp-\"1\"", Some("prod"));
-    frame.set_log(Path::new("/var/log/kubernetes/audit \"1\".log"));
+    let path = Path::new("/var/log/kubernetes/audit \"1\".log");
+    let frame = DocumentFrame::new(layout, &stream(), "cp-\"1\"", Some("prod"), Some(path));
     let fallback = frame.write(batch.record(index), fallback, SENT, &mut out);
     (fallback, out.finish().unwrap().to_vec())
 }

@@ -89,7 +89,7 @@ pub(in crate::output) fn documents(line: &[u8], ended: bool) {
 
 fn document(record: Record<'_>, layout: Layout, fallback: bool) {
     let target = Target::DataStream("logs-kubernetes.audit_logs-default".into());
-    let frame = DocumentFrame::new(layout, &target, "n\"1", Some("c"));
+    let frame = DocumentFrame::new(layout, &target, "n\"1", Some("c"), None);
     let mut body = Body::new(Compression::None, 0);
     let became_safe = frame.write(record, fallback, 0, &mut body);
     assert!(became_safe || !fallback);

@@ -276,7 +276,8 @@ mod tests {
 
     fn document(layout: Layout, line: &str, fallback: bool) -> Vec<u8> {
         let target = Target::DataStream("logs-a-b".to_owned());
-        let frame = super::super::document::DocumentFrame::new(layout, &target, "n", Some("c"));
+        let frame =
+            super::super::document::DocumentFrame::new(layout, &target, "n", Some("c"), None);
         let batch = batch(&[line.as_bytes()]);
         written(|out| {
             frame.write(batch.record(0), fallback, 0, out);

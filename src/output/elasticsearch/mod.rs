@@ -46,8 +46,8 @@ use super::likeness::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Digest, EventIdentity, EventRef, Held, LookUp, MILLI, ScanCursor, ScanPage, Verdict,
-    unanswered,
+    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, Held, LookUp, MILLI,
+    ScanCursor, ScanPage, Verdict, unanswered,
 };
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
@@ -56,6 +56,9 @@ use document::DocumentFrame;
 use endpoints::Endpoints;
 use target::Naming;
 use verdict::Sent;
+
+pub(super) const CAPABILITIES: Capabilities =
+    Capabilities { ordered: false, refuses: true, comparable: Comparable::Yes };
 
 /// The parts of a bulk answer that the verdicts need.
 const BULK: [(&str, &str); 1] =
@@ -84,11 +87,12 @@ pub(crate) struct Elasticsearch {
 }
 
 impl Elasticsearch {
-    /// `earlier`: the schemes by which ids may have been built before. Fails only with [`Failure::Setup`]: an endpoint
+    /// `path`: of the log, for the documents. `earlier`: the schemes by which ids may have been built before. Fails only with [`Failure::Setup`]: an endpoint
     /// is not a URL, or a file cannot be used.
     pub(crate) fn new(
         config: &config::Elasticsearch,
         log: LogName,
+        path: Option<&Path>,
         earlier: &[IdScheme],
     ) -> Result<Self, Failure> {
         let ids = Ids::new(&IdScheme::Log(log.clone()));
@@ -101,6 +105,7 @@ impl Elasticsearch {
                 &config.target,
                 &log.node,
                 log.cluster.as_deref(),
+                path,
             ),
             log,
             ids,
@@ -108,13 +113,6 @@ impl Elasticsearch {
             prepared: OnceCell::new(),
             config: config.clone(),
         })
-    }
-
-    /// Puts the path of the log into the documents.
-    #[must_use]
-    pub(crate) fn of_log(mut self, path: &Path) -> Self {
-        self.frame.set_log(path);
-        self
     }
 
     pub(super) fn secrets(&self) -> Secrets {

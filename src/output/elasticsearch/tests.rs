@@ -152,7 +152,8 @@ async fn nobody() -> String {
 const STORED: &str = r#"{"errors":false,"items":[{"create":{"status":201}}]}"#;
 
 async fn sent(endpoints: &[String]) -> (Elasticsearch, Answer) {
-    let store = Elasticsearch::new(&configured(endpoints, Compression::Gzip), log(), &[]).unwrap();
+    let store =
+        Elasticsearch::new(&configured(endpoints, Compression::Gzip), log(), None, &[]).unwrap();
     let answer = store.send(&batch(&[b"{}"]), &picks(1)).await;
     (store, answer)
 }
@@ -211,7 +212,8 @@ async fn a_look_up_tells_missing_index_from_missing_interface() {
     ];
     for (status, body, expected) in cases {
         let (url, _) = server(status, body).await;
-        let store = Elasticsearch::new(&configured(&[url], Compression::None), log(), &[]).unwrap();
+        let store =
+            Elasticsearch::new(&configured(&[url], Compression::None), log(), None, &[]).unwrap();
         let found = store.look_up("x", &batch(&[b"{}"]), &picks(1), true).await;
         assert!(format!("{found:?}").starts_with(expected), "{status} {body}: {found:?}");
     }

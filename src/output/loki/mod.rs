@@ -34,12 +34,18 @@ use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Digest, EventRef, Held, LookUp, ScanCursor, ScanPage, unanswered};
+use super::{
+    Answer, Capabilities, Comparable, Digest, EventRef, Held, LookUp, ScanCursor, ScanPage,
+    unanswered,
+};
 use crate::config;
-use crate::event::{Batch, Nanos, RecordKind};
+use crate::event::{Batch, LogName, Nanos, RecordKind};
 use push::Labels;
 pub(super) use scan::likeness;
 use stream_locks::Turns;
+
+pub(super) const CAPABILITIES: Capabilities =
+    Capabilities { ordered: false, refuses: true, comparable: Comparable::HidesRepeats };
 
 const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
@@ -79,16 +85,15 @@ pub(super) fn plain_bytes(lines: u64, events: u64) -> u64 {
 
 impl Loki {
     /// Fails only with [`Failure::Setup`]: a file cannot be used.
-    pub(crate) fn new(
-        config: &config::Loki,
-        node: &str,
-        cluster: Option<&str>,
-        input: &str,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(config: &config::Loki, log: &LogName) -> Result<Self, Failure> {
         let (base, push_url) = urls(&config.endpoint);
-        let own = [("node", Some(node)), ("cluster", cluster), ("input", Some(input))];
+        let own = [
+            ("node", Some(&log.node)),
+            ("cluster", log.cluster.as_ref()),
+            ("input", Some(&log.input)),
+        ];
         let own =
-            own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+            own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
         let labels = Labels::new(config.labels.iter().cloned().chain(own));
         Ok(Self {
             client: Client::new(&config.http)?.hiding(&in_query(&config.endpoint)),

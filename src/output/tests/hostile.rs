@@ -109,13 +109,13 @@ fn auth() -> config::Http {
 
 fn loki(endpoint: String) -> Output {
     let config = config::Loki::plain(auth(), endpoint);
-    Output::Loki(Box::new(Loki::new(&config, "n", None, "i").unwrap()))
+    Output::Loki(Box::new(Loki::new(&config, &log()).unwrap()))
 }
 
 fn elastic(endpoint: String) -> Output {
     let config =
         config::Elasticsearch { http: auth(), ..configured(&[endpoint], Compression::None) };
-    Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log(), &[]).unwrap()))
+    Output::Elasticsearch(Box::new(Elasticsearch::new(&config, log(), None, &[]).unwrap()))
 }
 
 /// The verdict in one word, with its reason.

@@ -15,7 +15,6 @@ use crate::event::{
     Extent, Fingerprint, GapFacts, GapPlace, GapRecord, Nanos, Progress, RecordKind,
 };
 use crate::input::{Chunk, Damage, Gap};
-use crate::output::Output;
 use crate::telemetry::{GapReason, Time};
 
 /// Gaps that are in the ledger and not sent yet.
@@ -189,7 +188,7 @@ impl Pipeline {
         if self.gaps.under_way || !self.has_slot() {
             return;
         }
-        let most = if matches!(*self.context.output, Output::File(_)) { 1 } else { AHEAD };
+        let most = if self.context.output.capabilities().ordered { 1 } else { AHEAD };
         let alike = self.gaps.waiting.iter().take_while(|gap| gap.doubt == doubt).count().min(most);
         let (mut gaps, mut tickets) = (Vec::new(), Vec::new());
         for WaitingGap { gap, ticket, .. } in self.gaps.waiting.drain(..alike) {
@@ -217,7 +216,7 @@ impl Pipeline {
         &mut self,
         tickets: &[u64],
         ids: &[Fingerprint],
-        mark: Option<crate::checkpoint::FileMark>,
+        mark: Option<crate::event::FileMark>,
     ) {
         self.gaps.under_way = false;
         self.ledger.gaps_delivered(ids);

@@ -7,10 +7,9 @@ use std::time::Duration;
 use super::super::delivery::{Context, Delivery, DeliveryStep};
 use super::super::read_thread::Reply;
 use super::{Ended, Outcome, PendingAck, Pipeline, Returned};
-use crate::checkpoint::FileMark;
-use crate::event::Progress;
+use crate::event::{FileMark, Progress};
 use crate::input::Chunk;
-use crate::output::Output;
+use crate::output::{File, Output};
 use crate::telemetry::{DeliveredUpTo as CursorView, Time};
 
 impl Pipeline {
@@ -121,8 +120,8 @@ pub(super) async fn carry_out(
                 let returned = give_back(&chunk, ticket, delivery, grant, before);
                 return Outcome::Deferred(returned, until);
             }
-            // Events in a file stay in order, so no other chunk may start meanwhile.
-            DeliveryStep::Wait(until) if matches!(*context.output, Output::File(_)) => {
+            // The output keeps the order of events, so no other chunk may start meanwhile.
+            DeliveryStep::Wait(until) if context.output.capabilities().ordered => {
                 tokio::time::sleep_until(until.into()).await;
             }
             DeliveryStep::Wait(until) => tokio::select! {
@@ -135,13 +134,7 @@ pub(super) async fn carry_out(
 
 /// Sequence number and length of the output file, for the checkpoint.
 pub(super) fn file_mark(output: &Output) -> Option<FileMark> {
-    match output {
-        Output::File(file) => {
-            let mark = file.mark();
-            Some(FileMark { sequence: mark.sequence, length: mark.length })
-        }
-        Output::Loki(_) | Output::Elasticsearch(_) => None,
-    }
+    output.cut_back().map(File::mark)
 }
 
 /// Drops the bytes of a large chunk and keeps what is needed to resume its delivery.

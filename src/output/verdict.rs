@@ -1,0 +1,125 @@
+//! What the answers of an output mean for the events of a request: the words that every output shares.
+
+use std::time::Duration;
+
+use super::http::Failure;
+
+/// One event of a batch that an output should send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct EventRef {
+    /// Index into the batch's events.
+    pub(crate) event: u32,
+    /// Send the event in safe form (the fallback), which no store refuses for the shape of its body (Elasticsearch
+    /// only).
+    pub(crate) fallback: bool,
+    /// How many ids of this event are taken by other documents: send it under the next one (Elasticsearch only).
+    pub(crate) other: u8,
+}
+
+impl EventRef {
+    /// Ids that are tried after the first one, while each is taken by another document.
+    pub(crate) const MOST_OTHERS: u8 = 8;
+
+    pub(crate) fn new(event: u32) -> Self {
+        Self { event, fallback: false, other: 0 }
+    }
+}
+
+/// What the answer to a request, or the lack of one, means for the events in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Stored, by this request or an earlier one.
+    Delivered,
+    /// Not stored. The store will take it later: retry after a back-off.
+    Retry { after: Option<Duration>, reason: Reason, answer: String },
+    /// In doubt: nobody knows whether it was stored. Look it up before sending it again.
+    Doubt { reason: Reason, answer: String },
+    /// The store will not take some event of the request; it may have stored the others. Look the events up, then halve
+    /// the request. A single event is refused (a dead letter) if the answer is in the store's `own` words; otherwise it
+    /// waits for the operator.
+    Split { own: bool, answer: String },
+    /// Too large as one request, and nothing of it was stored: halve it. A single event is handled as with `Split`.
+    TooLarge { own: bool, answer: String },
+    /// The store will take it in safe form (the fallback).
+    UseFallbackForm { answer: String },
+    /// The store will never take it because of its content: a dead letter.
+    Refuse { answer: String },
+    /// Outside the time range that the store accepts. Every event that was not stored is refused, without halving.
+    OutOfRange { answer: String },
+    /// Another document may have its id: compare the stored document with the event.
+    Taken { answer: String },
+    /// The store will take some event later, or once the operator has fixed something; it may have stored the others.
+    /// Look the events up; the missing ones wait.
+    Wait { answer: String, hint: String },
+    /// The configuration of the agent or of the store is wrong: stop the output until the operator fixes it.
+    Stop { answer: String, hint: String },
+    /// Something other than the store answered, so nobody knows whether the request was processed: stop the output, and
+    /// look the events up before sending them again.
+    Stranger { answer: String, hint: String },
+}
+
+/// Why an event is retried: the `reason` label of `auditrail_output_retries_total`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Reason {
+    /// No connection, so nothing was sent.
+    Connect,
+    /// No answer within the timeout.
+    Timeout,
+    /// The connection was lost before the answer was complete.
+    ConnectionLost,
+    /// HTTP 429: a rate limit, or a full queue.
+    Throttled,
+    /// HTTP 5xx.
+    ServerError,
+    /// The answer could not be parsed.
+    BadAnswer,
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// One verdict for all picks.
+    Whole(Verdict),
+    /// One verdict per pick, in the same order.
+    Each(Vec<Verdict>),
+}
+
+/// The result of a look-up.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum LookUp {
+    /// For each pick, in the same order: whether it is stored.
+    Found(Vec<bool>),
+    /// The store cannot be queried (no read permission, no such API): send again; duplicates are possible.
+    Unavailable { answer: String },
+    /// The look-up failed for now: ask again.
+    Retry { after: Option<Duration>, reason: Reason, answer: String },
+}
+
+/// Whether the store holds any event of a time range.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Held {
+    Yes,
+    /// Certain: the store answered for the whole range.
+    No,
+    /// The store cannot be queried.
+    Unavailable {
+        answer: String,
+    },
+    /// The query failed for now: ask again.
+    Retry {
+        after: Option<Duration>,
+        reason: Reason,
+        answer: String,
+    },
+}
+
+/// The verdict on a request that got no answer.
+pub(super) fn unanswered(failure: Failure) -> Verdict {
+    match failure {
+        Failure::NotSent { answer } => {
+            Verdict::Retry { after: None, reason: Reason::Connect, answer }
+        }
+        Failure::Lost { reason, answer } => Verdict::Doubt { reason, answer },
+        Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },
+    }
+}
