@@ -10,6 +10,7 @@ pub(super) mod play;
 mod random;
 mod renamed;
 mod rotation;
+pub(super) mod server;
 mod starts;
 mod states;
 mod table;

@@ -19,9 +19,9 @@ use crate::cluster::busy;
 use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::servers::{Server, have, unique};
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, expected, reaches_over};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, expected, reaches_over};
+use kit::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);
 

@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::corpus::read;
 use crate::servers::{Process, built, source};
-use crate::support::events::{Expected, expected};
-use crate::support::http::{self, Answer};
-use crate::support::{free_port, wait_for};
+use kit::events::{Expected, expected};
+use kit::http::{self, Answer};
+use kit::{free_port, wait_for};
 
 /// Password of the administrator, in a server that lives for seconds on loopback.
 const TOKEN: &str = "only-for-tests";

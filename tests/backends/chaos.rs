@@ -12,9 +12,9 @@ use crate::loki::Loki;
 use crate::rotating_writer::Writer;
 use crate::servers::{Server, have};
 use crate::stand_in::{elastic, loki};
-use crate::support::agent::Agent;
-use crate::support::events::expected;
-use crate::support::tables;
+use kit::agent::Agent;
+use kit::events::expected;
+use kit::tables;
 
 /// Which processes are killed, and for how long they stay down.
 #[derive(Clone, Copy, Debug)]

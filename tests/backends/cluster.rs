@@ -9,8 +9,8 @@ use crate::apiserver::ApiServer;
 use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::servers::{Server, have, unique};
-use crate::support::agent::Agent;
-use crate::support::tables;
+use kit::agent::Agent;
+use kit::tables;
 
 /// Every event that kube-apiserver counts in `apiserver_audit_event_total` arrives exactly once. Meanwhile kubectl
 /// keeps the server busy, the server rotates its log every megabyte and compresses it, and the agent is killed once.

@@ -17,8 +17,8 @@ use crate::corpus;
 use crate::elastic::Elastic;
 use crate::loki::{self, Loki};
 use crate::stand_in;
-use crate::support::events::{Expected, Maker, expected, log_of};
-use crate::support::{free_port, tables, wait_for};
+use kit::events::{Expected, Maker, expected, log_of};
+use kit::{LogWriter, free_port, tables, wait_for};
 
 mod container;
 mod probe;
@@ -114,15 +114,15 @@ impl Node {
     /// Plays the API server: appends events to the log.
     fn append(&mut self, count: usize) {
         let new: Vec<_> = (0..count).map(|_| self.maker.event(300)).collect();
-        private(&self.log()).write_all(&log_of(&new)).unwrap();
+        LogWriter::new(self.log()).append(&log_of(&new));
         self.events.extend(new);
     }
 
     /// Plays the API server: rotates the log. Returns the path of the backup.
     fn rotate(&self, stamp: &str) -> PathBuf {
-        let backup = self.container.path(LOGS).join(format!("audit-2026-11-22T{stamp}.log"));
-        fs::rename(self.log(), &backup).unwrap();
-        drop(private(&self.log()));
+        let mut log = LogWriter::new(self.log());
+        let backup = log.rotate(format!("audit-2026-11-22T{stamp}.log"));
+        log.create();
         backup
     }
 

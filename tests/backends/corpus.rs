@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::support::events::{Expected, expected};
+use kit::events::{Expected, expected};
 
 /// One recorded log with its backups.
 pub(crate) struct Recorded {

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use crate::servers::{Process, Server, built, have_or, users_own};
 use crate::stand_in::elastic;
 use crate::stand_in::process::{Kind, StandIn};
-use crate::support::events::{Expected, assert_exactly_once, nanoseconds};
-use crate::support::{free_port, http, wait_for};
+use kit::events::{Expected, assert_exactly_once, nanoseconds};
+use kit::{free_port, http, wait_for};
 
 /// The environment variable that names an Elasticsearch or `OpenSearch` of the user's own.
 pub(crate) const OWN: &str = "AUDITRAIL_TEST_ELASTICSEARCH_URL";

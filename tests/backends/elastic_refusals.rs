@@ -1,8 +1,7 @@
 //! Refusals of Elasticsearch (429, 413, 403, 401, 409): the answers that could cause loss or duplicates if the agent
 //! handled them wrongly.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::elastic::Elastic;
 use crate::stand_in::elastic::Settings;
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{copy, tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, log_of};
+use kit::{LogWriter, copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);
 
@@ -137,8 +136,7 @@ fn a_write_block_turns_readyz_red_and_nothing_is_lost_when_it_is_lifted() {
         elastic.ask("PUT", &format!("/{stream}/_settings"), &setting).unwrap();
     };
     block(true);
-    let mut log = File::options().append(true).open(dir.path().join("audit.log")).unwrap();
-    log.write_all(&log_of(&later)).unwrap();
+    LogWriter::new(dir.path().join("audit.log")).append(&log_of(&later));
     let red = agent.wait_readyz(503, LIMIT);
     assert!(red.contains("elasticsearch"), "/readyz names the output: {red}");
     block(false);

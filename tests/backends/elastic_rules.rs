@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::elastic::Elastic;
 use crate::servers::{Server, have};
-use crate::support::agent::Agent;
-use crate::support::tables;
+use kit::agent::Agent;
+use kit::tables;
 
 const LIMIT: Duration = Duration::from_mins(1);
 const STREAM: &str = "logs-kubernetes.audit_logs-rules";

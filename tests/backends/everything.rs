@@ -8,9 +8,9 @@ use crate::corpus;
 use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::servers::unique;
-use crate::support::agent::Agent;
-use crate::support::events::Expected;
-use crate::support::tables;
+use kit::agent::Agent;
+use kit::events::Expected;
+use kit::tables;
 
 /// Promises 1 and 2 without faults: each recorded event is stored exactly once, in Loki, byte for byte at its
 /// stageTimestamp, and in Elasticsearch. This includes lines of 2.5 MB and a log of which only backups are left.

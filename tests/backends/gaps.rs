@@ -1,7 +1,6 @@
 //! Gap reporting: lost events are reported in the stores, where people search.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use tempfile::TempDir;
 use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::servers::unique;
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, expected, log_of};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, expected, log_of};
+use kit::{LogWriter, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -56,7 +55,7 @@ fn a_hole_in_a_backlog_is_found_once_in_both_and_costs_no_event_after_it() {
         }
     });
     elastic.wait_count(stream, 201, LIMIT);
-    OpenOptions::new().append(true).open(&log).unwrap().write_all(&log_of(&events[200..])).unwrap();
+    LogWriter::new(&log).append(&log_of(&events[200..]));
     loki.wait_count(&events_of, &events, LIMIT);
     elastic.wait_count(stream, events.len() + 1, LIMIT);
     agent.stop_done();

@@ -1,15 +1,13 @@
 //! A log of many hours with its backups, as in a restored snapshot, made of recorded events.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::corpus;
-use crate::support::events::{Expected, expected};
+use kit::events::{Expected, expected};
+use kit::log_writer::{backup_name, gz_of, gzip};
 
 /// Backups in a folder, and their events.
 pub(crate) struct History {
@@ -42,11 +40,8 @@ impl History {
                 text.push(b'\n');
                 number += 1;
             }
-            let stamp = rotated.strftime("%Y-%m-%dT%H-%M-%S.%3f");
-            let path = folder.join(format!("audit-{stamp}.log.gz"));
-            let mut gzip = GzEncoder::new(fs::File::create(&path).unwrap(), Compression::fast());
-            gzip.write_all(&text).unwrap();
-            gzip.finish().unwrap();
+            let path = gz_of(&folder.join(backup_name(rotated)));
+            fs::write(&path, gzip(&text)).unwrap();
             all.extend(expected(&text));
             files.push(path);
         }

@@ -12,9 +12,9 @@ use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::servers::unique;
 use crate::stand_in;
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker};
-use crate::support::tables;
+use kit::agent::Agent;
+use kit::events::{Expected, Maker};
+use kit::tables;
 
 /// A description of a body, its bytes, and whether Elasticsearch refuses it unchanged.
 type Body = (&'static str, Vec<u8>, bool);

@@ -10,9 +10,9 @@ use tempfile::TempDir;
 
 use crate::elastic::Elastic;
 use crate::servers::{Server, have};
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, log_of};
+use kit::{tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);
 const INDICES: &str = "kubernetes-audit-*";

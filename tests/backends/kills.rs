@@ -12,9 +12,9 @@ use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::rotating_writer::Writer;
 use crate::servers::{Server, have, unique};
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, expected, log_of};
-use crate::support::tables;
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, expected, log_of};
+use kit::tables;
 
 /// How long the agent lives each time, in milliseconds: sometimes long enough to resolve what was in doubt, sometimes
 /// not.

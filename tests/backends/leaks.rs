@@ -20,10 +20,10 @@ use crate::elastic::Elastic;
 use crate::loki::Loki;
 use crate::servers::{Server, have};
 use crate::stand_in::loki::Settings;
-use crate::support::agent::Agent;
-use crate::support::bulk::Bulk;
-use crate::support::events::{Expected, expected};
-use crate::support::{contents, tables, wait_for};
+use kit::agent::Agent;
+use kit::bulk::Bulk;
+use kit::events::{Expected, expected};
+use kit::{contents, tables, wait_for};
 
 mod by_hand;
 mod deeds;

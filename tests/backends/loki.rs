@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use crate::servers::{Process, built, source, unique, users_own};
 use crate::stand_in::loki::Settings;
 use crate::stand_in::process::{Kind, StandIn};
-use crate::support::events::{Expected, assert_exactly_once};
-use crate::support::{free_port, http, wait_for};
+use kit::events::{Expected, assert_exactly_once};
+use kit::{free_port, http, wait_for};
 
 /// A value of the label `job`, and the selector that finds it. On a server of the user's own it is a value that no
 /// earlier run has used.

@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::loki::Loki;
 use crate::stand_in::loki::Settings;
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{copy, tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, log_of};
+use kit::{copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);
 const SELECTOR: &str = "{job=\"refusals\"}";

@@ -13,9 +13,6 @@
 // clippy.toml allows these in test functions; this extends it to helpers that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 #[path = "../support/stand_in/mod.rs"]
 mod stand_in;
 

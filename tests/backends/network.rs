@@ -7,8 +7,6 @@
 //! process.
 
 use std::env;
-use std::fs::File;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
@@ -25,9 +23,9 @@ use crate::elastic::Elastic;
 use crate::loki::{self, Loki};
 use crate::servers::say;
 use crate::stand_in;
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, log_of};
+use kit::{LogWriter, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const STREAM: &str = "logs-kubernetes.audit_logs-network";
@@ -175,8 +173,7 @@ impl Place {
     }
 
     fn write(&mut self, new: Vec<Expected>) {
-        let mut log = File::options().create(true).append(true).open(self.log()).unwrap();
-        log.write_all(&log_of(&new)).unwrap();
+        LogWriter::new(self.log()).append(&log_of(&new));
         self.events.extend(new);
     }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::elastic::Elastic;
 use crate::stand_in::elastic::Settings;
-use crate::support::tables;
+use kit::tables;
 
 const STREAM: &str = "logs-kubernetes.audit_logs-recording";
 const COLUMNS: usize = 118;

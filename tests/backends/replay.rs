@@ -11,8 +11,8 @@ use crate::elastic::Elastic;
 use crate::history::History;
 use crate::loki::Loki;
 use crate::stand_in::loki::Settings;
-use crate::support::events::Expected;
-use crate::support::{tables, wait_for};
+use kit::events::Expected;
+use kit::{tables, wait_for};
 
 const STREAM: &str = "logs-kubernetes.audit_logs-replay";
 const LOKI: &str = "{job=\"replay\"}";

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use crate::corpus;
 use crate::rotating_writer::Writer;
 use crate::servers::{Server, have};
-use crate::support::agent::Agent;
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::{tables, wait_for};
 
 /// Follows 30,000 events through rotation and compression; the agent is killed after each of `lives` milliseconds.
 fn check(max_size: &str, lives: &[u64]) {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::{env, thread};
 
-use crate::support::tail;
+use kit::tail;
 
 /// Everything that `servers/build.sh` builds. A server counts as built if the file that `made` names exists.
 #[derive(Clone, Copy, Debug)]

@@ -17,8 +17,7 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -30,9 +29,10 @@ use tempfile::TempDir;
 use crate::elastic::Elastic;
 use crate::loki::{self, Loki};
 use crate::stand_in;
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{listing, tables};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, log_of};
+use kit::log_writer::gz_of;
+use kit::{LogWriter, listing, tables};
 
 const STREAM: &str = "logs-kubernetes.audit_logs-soak";
 /// Samples per run: in a run of an hour, one every 10 seconds.
@@ -85,7 +85,7 @@ fn grown(samples: &[Sample], short: bool) -> Vec<String> {
 
 /// Plays the API server: appends to a log, rotates, compresses and prunes it.
 struct Writer {
-    log: PathBuf,
+    log: LogWriter,
     maker: Maker,
     events: Vec<Expected>,
     backups: Vec<PathBuf>,
@@ -102,19 +102,16 @@ impl Writer {
         if to_new_file {
             self.rotate();
         }
-        let mut log = File::options().create(true).append(true).open(&self.log).unwrap();
-        log.write_all(&log_of(&new)).unwrap();
+        self.log.append(&log_of(&new));
         self.events.extend(new);
     }
 
     fn rotate(&mut self) {
         self.rotated += 1;
-        let stamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S.%3f").to_string();
-        let backup = self.log.with_file_name(format!("audit-{stamp}.log"));
-        fs::rename(&self.log, &backup).unwrap();
+        let backup = self.log.rotate_now();
         if self.rotated.is_multiple_of(2) {
             assert!(Command::new("gzip").arg("--force").arg(&backup).status().unwrap().success());
-            self.backups.push(backup.with_extension("log.gz"));
+            self.backups.push(gz_of(&backup));
         } else {
             self.backups.push(backup);
         }
@@ -151,6 +148,7 @@ fn nothing_grows_while_the_log_rotates_and_the_stores_come_and_go() {
         + &tables::loki(&loki.url(), &job, "timeout = \"2s\"")
         + &tables::elasticsearch(&elastic.url(), STREAM, "timeout = \"2s\"");
     let maker = Maker::from_ago(SignedDuration::from_secs(1));
+    let log = LogWriter::new(log);
     let mut writer = Writer { log, maker, events: Vec::new(), backups: Vec::new(), rotated: 0 };
     writer.write(10, false);
     let mut agent = Agent::start(dir.path(), &config);

@@ -1,8 +1,7 @@
 //! `verify` against real stores: it reports nothing if everything is stored, and every missing, changed or duplicate
 //! event by name.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use crate::elastic::Elastic;
 use crate::loki::Loki;
 use crate::servers::{Server, have};
 use crate::stand_in::loki::Settings;
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, expected, log_of};
-use crate::support::tables;
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, expected, log_of};
+use kit::{LogWriter, tables};
 
 const LIMIT: Duration = Duration::from_mins(2);
 const CROWD: usize = 300;
@@ -115,7 +114,7 @@ fn what_is_deleted_doubled_or_changed_in_elasticsearch_is_named_and_repaired() {
     put(&elastic, stream, &other.id, &other.source);
     // An event that the agent has not read yet is not missing; it is reported as pending.
     let later = log_of(&[Maker::from_ago(SignedDuration::from_mins(5)).event(10)]);
-    OpenOptions::new().append(true).open(&log).unwrap().write_all(&later).unwrap();
+    LogWriter::new(&log).append(&later);
 
     let (code, found) = verify(&agent, &[]);
     assert_eq!(found["total"], tally(6000, 5997, [4, 1, 0, 1]), "{found}");

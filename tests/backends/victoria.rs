@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::servers::{Process, built};
-use crate::support::{free_port, http, wait_for};
+use kit::{free_port, http, wait_for};
 
 pub(crate) struct Victoria {
     _process: Process,

@@ -13,9 +13,9 @@ use tempfile::TempDir;
 
 use crate::corpus;
 use crate::servers::{Process, Server, built, have};
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, assert_exactly_once, expected, log_of};
-use crate::support::{free_port, http, tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, assert_exactly_once, expected, log_of};
+use kit::{free_port, http, tables, wait_for};
 
 /// Starts the receiver that decodes pushes; returns it and its URL.
 fn receiver(dir: &Path) -> (Process, String) {

@@ -1,12 +1,13 @@
 //! A fixed script of what the API server does to its log: it writes events, rotates the log and compresses backups.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use kit::LogWriter;
+use kit::log_writer::{compress, date_back, gz_of};
 
 /// The condition for taking a step.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +69,7 @@ pub(crate) const POISON: &str = "a-body-that-loki-refuses";
 
 /// The log's directory, and the progress of the script.
 pub(crate) struct Log {
-    dir: PathBuf,
+    writer: LogWriter,
     pub(crate) done: usize,
     /// Numbers of all readable events written so far, in order.
     pub(crate) events: Vec<usize>,
@@ -85,7 +86,7 @@ impl Log {
         let dir = root.join("audit");
         fs::create_dir(&dir).unwrap();
         let mut log = Self {
-            dir,
+            writer: LogWriter::new(dir.join("audit.log")),
             done: 0,
             events: Vec::new(),
             poison: None,
@@ -98,7 +99,7 @@ impl Log {
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.dir.join("audit.log")
+        self.writer.live().to_owned()
     }
 
     /// The condition for the next step; `None` at the end of the script.
@@ -120,38 +121,29 @@ impl Log {
             }
             Rotate => {
                 let to = self.backup();
-                fs::rename(self.path(), &to).unwrap();
-                self.plain.push(to);
+                self.plain.push(self.writer.rotate(to));
             }
-            Compress => {
-                let plain = self.plain.remove(0);
-                let gz = PathBuf::from(format!("{}.gz", plain.display()));
-                let mut encoder = GzEncoder::new(File::create(gz).unwrap(), Compression::fast());
-                encoder.write_all(&fs::read(&plain).unwrap()).unwrap();
-                encoder.finish().unwrap();
-                fs::remove_file(plain).unwrap();
-            }
+            Compress => drop(compress(&self.plain.remove(0))),
         }
     }
 
     /// The name of the next backup.
-    fn backup(&mut self) -> PathBuf {
+    fn backup(&mut self) -> String {
         self.backups += 1;
-        self.dir.join(format!("audit-2026-11-21T07-{:02}-00.000.log", self.backups))
+        format!("audit-2026-11-21T07-{:02}-00.000.log", self.backups)
     }
 
     fn append(&mut self, body: &str) {
         let number = self.events.len();
         let line = event(number, body);
-        let mut file = OpenOptions::new().create(true).append(true).open(self.path()).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
+        self.writer.append(line.as_bytes());
         self.events.push(number);
         self.bytes += line.len() as u64;
     }
 
     fn damaged(&mut self) {
-        let mut gz = self.backup().into_os_string();
-        gz.push(".gz");
+        let name = self.backup();
+        let gz = gz_of(&self.writer.beside(name));
         let lines: Vec<_> = (0..SAVED).map(|number| event(number, "")).collect();
         let saved: usize = lines.iter().map(String::len).sum();
         // Stored without compression, so that the truncated file keeps exactly the events before the cut.
@@ -161,9 +153,7 @@ impl Log {
         let whole = encoder.finish().unwrap();
         // A gzip header of 10 bytes and the header of a stored block, 5 bytes, come before the events.
         fs::write(&gz, &whole[..10 + 5 + saved]).unwrap();
-        // An old modification time: nobody is still writing to this file.
-        let long_ago = SystemTime::now() - Duration::from_hours(1);
-        File::options().write(true).open(&gz).unwrap().set_modified(long_ago).unwrap();
+        date_back(&gz);
         self.events.extend(0..SAVED);
         self.bytes += saved as u64;
     }

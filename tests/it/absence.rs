@@ -2,8 +2,7 @@
 //! others arrive exactly once.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,23 +13,15 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, reaches_over};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, reaches_over};
+use kit::{LogWriter, tables, wait_for};
 
 const BACKUPS: usize = 2;
 const FILE: Duration = Duration::from_millis(100);
 
 /// How long the log of the second test pauses.
 const PAUSE: Duration = Duration::from_millis(2500);
-
-/// Renames the log as the API server does.
-fn rotate(log: &Path) -> PathBuf {
-    let name = Timestamp::now().strftime("audit-%Y-%m-%dT%H-%M-%S.%3f.log").to_string();
-    let backup = log.with_file_name(name);
-    fs::rename(log, &backup).unwrap();
-    backup
-}
 
 /// Writes as the API server does: an event every few milliseconds, a rotation after each [`FILE`], and it deletes the
 /// oldest backup.
@@ -42,25 +33,25 @@ struct Writer {
 impl Writer {
     fn start(log: &Path) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (log, ended) = (log.to_owned(), Arc::clone(&stop));
+        let (mut log, ended) = (LogWriter::new(log), Arc::clone(&stop));
         let thread = thread::spawn(move || {
             let mut all = Vec::new();
             let mut backups: Vec<PathBuf> = Vec::new();
             let mut made = Maker::from(Timestamp::now());
             while !ended.load(Ordering::Relaxed) {
                 let began = Instant::now();
-                let mut file = File::create_new(&log).unwrap();
+                log.create();
                 while began.elapsed() < FILE {
                     made.set(Timestamp::now());
                     let event = made.event(200);
-                    writeln!(file, "{}", event.line).unwrap();
+                    log.append(format!("{}\n", event.line).as_bytes());
                     all.push(event);
                     thread::sleep(Duration::from_millis(3));
                 }
                 if ended.load(Ordering::Relaxed) {
                     break;
                 }
-                backups.push(rotate(&log));
+                backups.push(log.rotate_now());
                 if backups.len() > BACKUPS {
                     fs::remove_file(backups.remove(0)).unwrap();
                 }
@@ -136,31 +127,29 @@ fn two_seconds_without_an_agent_at_ten_rotations_a_second_are_a_gap_each_time() 
 #[test]
 fn an_absence_shorter_than_the_log_s_own_pauses_is_a_gap_as_well() {
     let dir = TempDir::new().unwrap();
-    let log = dir.path().join("audit/audit.log");
-    fs::create_dir(log.parent().unwrap()).unwrap();
+    let mut log = LogWriter::new(dir.path().join("audit/audit.log"));
     let archive = dir.path().join("archive");
+    let tables = tables::input("apiserver", log.live()) + &tables::archive(&archive);
     let (mut made, mut all) = (Maker::from(Timestamp::now()), Vec::new());
-    let mut write = || {
+    let mut write = |log: &mut LogWriter| {
         made.set(Timestamp::now());
         all.push(made.event(200));
-        let mut file = File::options().create(true).append(true).open(&log).unwrap();
-        writeln!(file, "{}", all.last().unwrap().line).unwrap();
+        log.append(format!("{}\n", all.last().unwrap().line).as_bytes());
         // The file system's clock is coarse.
         thread::sleep(Duration::from_millis(50));
     };
-    write();
-    let tables = tables::input("apiserver", &log) + &tables::archive(&archive);
+    write(&mut log);
     let mut agent = Agent::start(dir.path(), &tables);
     thread::sleep(PAUSE);
-    write();
+    write(&mut log);
     wait_for("both events to be delivered", Duration::from_secs(20), || {
         let lines = fs::read_to_string(&archive).unwrap_or_default().lines().count();
         if lines == 2 { Ok(()) } else { Err(lines.to_string()) }
     });
     agent.kill();
     for deleted in [true, true, false] {
-        let backup = rotate(&log);
-        write();
+        let backup = log.rotate_now();
+        write(&mut log);
         if deleted {
             fs::remove_file(backup).unwrap();
         }

@@ -11,8 +11,8 @@ use lzma_rust2::{XzOptions, XzWriter};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::command::Place;
-use crate::support::agent::Agent;
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::{tables, wait_for};
 
 /// Two events for a file; its number is in their audit ids.
 fn events(file: usize) -> String {
@@ -25,9 +25,7 @@ fn events(file: usize) -> String {
 }
 
 fn gz(text: &str) -> Vec<u8> {
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gz.write_all(text.as_bytes()).unwrap();
-    gz.finish().unwrap()
+    kit::log_writer::gzip(text.as_bytes())
 }
 
 fn zst(text: &str) -> Vec<u8> {

@@ -1,8 +1,7 @@
 //! The checkpoint is written at most once a second, since its fsync may delay etcd on the same disk, and not at all
 //! when idle.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread;
@@ -12,7 +11,8 @@ use jiff::SignedDuration;
 use rustix::process::Signal;
 
 use crate::command::Place;
-use crate::support::events::Maker;
+use kit::LogWriter;
+use kit::events::Maker;
 
 /// How often the checkpoint is replaced within this time while `work` runs in a loop.
 fn writes(path: &Path, time: Duration, mut work: impl FnMut()) -> usize {
@@ -38,11 +38,11 @@ fn the_checkpoint_is_written_once_a_second_at_most_and_never_when_nothing_moves(
     let log = place.path("audit.log");
     place.configure("cp-1", &log, place.port);
     let mut maker = Maker::from_ago(SignedDuration::from_secs(60));
-    let mut file = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+    let mut writer = LogWriter::new(&log);
     let mut bytes = 0;
     let mut append = || {
         let line = maker.event(200).line + "\n";
-        file.write_all(line.as_bytes()).unwrap();
+        writer.append(line.as_bytes());
         bytes += line.len();
     };
     let checkpoint = place.state_dir().join("checkpoint.json");

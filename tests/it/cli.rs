@@ -12,7 +12,7 @@ use rustix::process::{Signal, geteuid};
 use serde_json::Value;
 
 use crate::command::{Place, finish, recorded, root, run};
-use crate::support::events::{Maker, log_of};
+use kit::events::{Maker, log_of};
 
 /// A user id that may not read root's private files.
 const NOBODY: u32 = 65534;
@@ -198,8 +198,8 @@ fn a_wrong_path_is_said_at_once_and_makes_readyz_red_with_the_way_out() {
     let place = fresh();
     place.configure("cp-1", &place.path("nowhere/audit.log"), place.port);
     let running = place.start();
-    let ready = crate::support::wait_for("/readyz to be red", Duration::from_secs(20), || {
-        let answer = crate::support::http::get(&place.url("/readyz"))?;
+    let ready = kit::wait_for("/readyz to be red", Duration::from_secs(20), || {
+        let answer = kit::http::get(&place.url("/readyz"))?;
         if answer.status == 503 { Ok(answer.text()) } else { Err(answer.text()) }
     });
     assert!(ready.contains("nowhere/audit.log is not there: "), "{ready}");
@@ -255,7 +255,7 @@ fn check_of_a_log_that_may_not_be_read_says_the_way_out() {
 #[test]
 fn check_of_a_back_end_that_is_not_there_fails_with_its_address() {
     let place = Place::following_recorded();
-    let port = crate::support::free_port();
+    let port = kit::free_port();
     let loki = format!("[outputs.loki]\ntype = \"loki\"\nendpoint = \"http://127.0.0.1:{port}\"\n");
     let text = fs::read_to_string(place.config()).unwrap();
     fs::write(place.config(), text + &loki).unwrap();
@@ -272,7 +272,7 @@ fn status_tells_the_running_agent_from_the_last_checkpoint() {
     let status = |place: &Place, code| -> Value {
         serde_json::from_str(&place.ask(&["status", "--json"]).expect(code).stdout).unwrap()
     };
-    let json = crate::support::wait_for("all to be counted", Duration::from_secs(10), || {
+    let json = kit::wait_for("all to be counted", Duration::from_secs(10), || {
         let json = status(&place, 0);
         if json["pairs"][0]["delivered"] == 4900 { Ok(json) } else { Err(json.to_string()) }
     });

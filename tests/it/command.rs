@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{free_port, http, wait_for};
+use kit::{free_port, http, wait_for};
 
 /// A transform that delivers every event as the API server wrote it.
 const ALL: &str = "redact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";

@@ -11,10 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{Ran, auditrail, finish};
-use crate::support::agent::Agent;
-use crate::support::bulk::Bulk;
-use crate::support::events::{Expected, Maker, log_of};
-use crate::support::{copy, tables, wait_for};
+use kit::agent::Agent;
+use kit::bulk::Bulk;
+use kit::events::{Expected, Maker, log_of};
+use kit::{copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -1,88 +1,41 @@
 //! Exactly-once delivery while the log grows, rotates and is compressed and the agent is killed: the output has exactly
 //! the bytes that were written.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::agent::Agent;
-use crate::support::events::Maker;
-use crate::support::{tables, wait_for};
-
-/// Writes events as kube-apiserver does: it appends them to one file, renames the file to a name with a time stamp and
-/// compresses it later.
-struct Server {
-    dir: PathBuf,
-    maker: Maker,
-    /// Every byte written so far.
-    written: Vec<u8>,
-    rotations: i64,
-    began: Timestamp,
-}
-
-impl Server {
-    fn new(dir: &Path) -> Self {
-        fs::create_dir(dir).unwrap();
-        let maker = Maker::from_ago(SignedDuration::from_mins(5));
-        let began = Timestamp::now();
-        Self { dir: dir.to_owned(), maker, written: Vec::new(), rotations: 0, began }
-    }
-
-    fn log(&self) -> PathBuf {
-        self.dir.join("audit.log")
-    }
-
-    /// Appends events. Each line takes two writes, so that the agent may see a partial line.
-    fn write(&mut self, events: usize, bytes: usize) {
-        let mut file = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
-        for _ in 0..events {
-            let line = self.maker.event(bytes).line + "\n";
-            let (first, second) = line.as_bytes().split_at(line.len() / 3);
-            file.write_all(first).unwrap();
-            file.write_all(second).unwrap();
-            self.written.extend_from_slice(line.as_bytes());
-        }
-    }
-
-    /// Rotates the log and returns the path of the backup.
-    fn rotate(&mut self) -> PathBuf {
-        self.rotations += 1;
-        let stamp = self.began + SignedDuration::from_secs(self.rotations);
-        let name = stamp.strftime("audit-%Y-%m-%dT%H-%M-%S.000.log").to_string();
-        let to = self.dir.join(name);
-        fs::rename(self.log(), &to).unwrap();
-        to
-    }
-}
-
-/// Compresses a backup as the rotation library does: it writes the `.gz` under its final name, then deletes the backup.
-fn compress(backup: &Path) {
-    let to = PathBuf::from(format!("{}.gz", backup.display()));
-    let mut encoder = GzEncoder::new(File::create(to).unwrap(), Compression::fast());
-    encoder.write_all(&fs::read(backup).unwrap()).unwrap();
-    encoder.finish().unwrap();
-    fs::remove_file(backup).unwrap();
-}
+use kit::agent::Agent;
+use kit::events::EventLog;
+use kit::log_writer::{backup_name, compress};
+use kit::{tables, wait_for};
 
 struct Stage {
     dir: tempfile::TempDir,
-    server: Server,
+    server: EventLog,
+    rotations: i64,
+    began: Timestamp,
     tables: String,
 }
 
 impl Stage {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let server = Server::new(&dir.path().join("audit"));
-        let tables =
-            tables::input("apiserver", &server.log()) + &tables::archive(&dir.path().join("out"));
-        Self { dir, server, tables }
+        let ago = SignedDuration::from_mins(5);
+        let server = EventLog::from_ago(ago, dir.path().join("audit/audit.log"));
+        let tables = tables::input("apiserver", server.log.live())
+            + &tables::archive(&dir.path().join("out"));
+        Self { dir, server, rotations: 0, began: Timestamp::now(), tables }
+    }
+
+    /// Rotates the log, a second after the last rotation by the name of the backup. Returns its path.
+    fn rotate(&mut self) -> PathBuf {
+        self.rotations += 1;
+        let stamp = self.began + SignedDuration::from_secs(self.rotations);
+        self.server.log.rotate(backup_name(stamp))
     }
 
     fn start(&self) -> Agent {
@@ -120,7 +73,7 @@ fn a_log_that_grows_rotates_and_is_compressed_arrives_byte_for_byte() {
     for round in 0..8 {
         stage.server.write(200, 400);
         thread::sleep(Duration::from_millis(30));
-        let backup = stage.server.rotate();
+        let backup = stage.rotate();
         // The next file begins at once, 100 ms later, or only after the backup was compressed; rounds differ.
         match round % 3 {
             0 => stage.server.write(1, 100),
@@ -144,7 +97,7 @@ fn rotations_while_the_agent_is_down_are_made_good() {
     agent.stop_done();
     for _ in 0..4 {
         stage.server.write(150, 400);
-        let backup = stage.server.rotate();
+        let backup = stage.rotate();
         compress(&backup);
     }
     stage.server.write(150, 400);
@@ -163,7 +116,7 @@ fn sigkill_in_the_middle_of_rotations_loses_and_doubles_nothing() {
     for round in 0..24 {
         stage.server.write(120, 600);
         if round % 3 == 1
-            && let Some(backup) = uncompressed.replace(stage.server.rotate())
+            && let Some(backup) = uncompressed.replace(stage.rotate())
         {
             compress(&backup);
         }
@@ -190,7 +143,7 @@ fn a_deleted_backup_is_counted_and_the_rest_arrives() {
     // The API server writes more to that file, and the file is deleted before the agent reads the rest.
     stage.server.write(50, 300);
     let kept = stage.server.written.clone();
-    let backup = stage.server.rotate();
+    let backup = stage.rotate();
     fs::remove_file(backup).unwrap();
     stage.server.write(50, 300);
     let after = stage.server.written[kept.len()..].to_vec();
@@ -221,7 +174,7 @@ fn a_backup_deleted_while_the_agent_was_down_arrives_all_the_same() {
     stage.wait();
     agent.stop_done();
     stage.server.write(50, 300);
-    fs::remove_file(stage.server.rotate()).unwrap();
+    fs::remove_file(stage.rotate()).unwrap();
     stage.server.write(50, 300);
     agent.resume();
     stage.wait();
@@ -245,7 +198,7 @@ fn a_line_of_megabytes_passes_whole() {
 #[test]
 fn the_first_event_of_an_empty_log_does_not_wait_for_the_next_rescan() {
     let mut stage = Stage::new();
-    fs::write(stage.server.log(), "").unwrap();
+    fs::write(stage.server.log.live(), "").unwrap();
     stage.tables = stage.tables.replace("\"500ms\"", "\"10m\"");
     let mut agent = stage.start();
     agent.wait_readyz(200, Duration::from_secs(10));

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::agent::Agent;
-use crate::support::wait_for;
+use kit::agent::Agent;
+use kit::wait_for;
 
 /// How many backups each log has.
 const BACKUPS: usize = 150;

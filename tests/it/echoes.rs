@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::command::{Place, Ran, auditrail};
-use crate::support::{http, wait_for};
+use kit::{http, wait_for};
 
 /// A word in every answer. The tests look for it to make sure that the agent quotes answers at all.
 const MARK: &str = "ECHOED";

@@ -11,10 +11,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::sink;
-use crate::support::agent::Agent;
-use crate::support::bulk::Bulk;
-use crate::support::events::{Maker, expected};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::bulk::Bulk;
+use kit::events::{EventLog, expected};
+use kit::{tables, wait_for};
 
 /// Time-out for each wait, long enough for a slow machine.
 const SOON: Duration = Duration::from_secs(150);
@@ -65,16 +65,14 @@ impl Drop for Tmpfs {
 /// A log, and everything written to it so far.
 struct Stage {
     dir: tempfile::TempDir,
-    maker: Maker,
-    written: Vec<u8>,
+    log: EventLog,
 }
 
 impl Stage {
     fn new() -> Self {
-        let maker = Maker::from_ago(SignedDuration::from_mins(5));
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("audit")).unwrap();
-        Self { dir, maker, written: Vec::new() }
+        let log = dir.path().join("audit/audit.log");
+        Self { log: EventLog::from_ago(SignedDuration::from_mins(5), log), dir }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -82,31 +80,20 @@ impl Stage {
     }
 
     fn start(&self, out: &Path) -> Agent {
-        let tables =
-            tables::input("apiserver", &self.path("audit/audit.log")) + &tables::archive(out);
+        let tables = tables::input("apiserver", self.log.log.live()) + &tables::archive(out);
         Agent::start(self.dir.path(), &tables)
-    }
-
-    fn write(&mut self, events: usize, bytes: usize) {
-        let path = self.path("audit/audit.log");
-        let mut log = OpenOptions::new().create(true).append(true).open(path).unwrap();
-        for _ in 0..events {
-            let line = self.maker.event(bytes).line + "\n";
-            log.write_all(line.as_bytes()).unwrap();
-            self.written.extend_from_slice(line.as_bytes());
-        }
     }
 
     fn wait(&self, out: &Path) {
         wait_for("every byte to arrive", SOON, || {
-            let (found, wanted) = (events(out).len(), self.written.len());
+            let (found, wanted) = (events(out).len(), self.log.written.len());
             if found >= wanted { Ok(()) } else { Err(format!("{found} of {wanted} bytes")) }
         });
     }
 
     /// Fails unless the output has exactly the bytes that were written, gaps aside.
     fn check(&self, out: &Path) {
-        assert!(events(out) == self.written, "{} of {}", length(out), self.written.len());
+        assert!(events(out) == self.log.written, "{} of {}", length(out), self.log.written.len());
     }
 }
 
@@ -141,7 +128,7 @@ fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_w
     let more = "setup_template = \"never\"\ncompression = \"none\"";
     let tables = tables::input("apiserver", &stage.path("audit/audit.log"))
         + &tables::elasticsearch(&url, "logs-a-b", more);
-    stage.write(20, 300);
+    stage.log.write(20, 300);
     let mut agent = Agent::start(stage.dir.path(), &tables);
     let arrived = |wanted: u64| {
         wait_for("every event to arrive", SOON, || match server.elasticsearch_events() {
@@ -157,7 +144,7 @@ fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_w
     mount(&["--bind", disk.0.to_str().unwrap()]);
     mount(&["-o", "remount,bind,ro"]);
     // One reservation is 64 MiB. At most one more may be in the last checkpoint.
-    stage.write(140, 1 << 20);
+    stage.log.write(140, 1 << 20);
     let sent = rest(|| server.elasticsearch_events());
     assert!(sent < 20 + 130, "{sent} events of a megabyte were sent all the same");
     let said = agent.wait_readyz(503, SOON);
@@ -176,7 +163,7 @@ fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
     let mut stage = Stage::new();
     let out = stage.path("out");
     let Some(disk) = Tmpfs::mount(&stage.path("state"), "8m") else { return };
-    stage.write(20, 300);
+    stage.log.write(20, 300);
     let mut agent = stage.start(&out);
     stage.wait(&out);
     disk.fill();
@@ -184,7 +171,7 @@ fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
     // disk again.
     thread::sleep(Duration::from_millis(2500));
     let filler = disk.fill();
-    stage.write(500, 2000);
+    stage.log.write(500, 2000);
     let said = wait_for("the checkpoint to be the reason", SOON, || match agent.readyz()? {
         (503, text) if text.contains("checkpoint.json") => Ok(text),
         (status, text) => Err(format!("{status}: {text}")),
@@ -194,7 +181,7 @@ fn a_kill_while_the_state_directory_has_no_room_loses_and_doubles_nothing() {
     agent.kill();
     fs::remove_file(filler).unwrap();
     agent.resume();
-    stage.write(5, 100);
+    stage.log.write(5, 100);
     stage.wait(&out);
     agent.wait_readyz(200, SOON);
     agent.stop_done();
@@ -206,7 +193,7 @@ fn a_file_output_without_room_stops_and_goes_on_where_it_was() {
     let mut stage = Stage::new();
     let Some(disk) = Tmpfs::mount(&stage.path("disk"), "3m") else { return };
     let out = stage.path("disk/out");
-    stage.write(60, 100_000);
+    stage.log.write(60, 100_000);
     let mut agent = stage.start(&out);
     let said = wait_for("the output to have stopped", SOON, || match agent.readyz()? {
         (503, text) if text.contains("No space left") => Ok(text),
@@ -216,11 +203,11 @@ fn a_file_output_without_room_stops_and_goes_on_where_it_was() {
     let (code, said) = agent.probe(&["ready"]);
     assert!(code == Some(1) && said.contains("disk/out: No space left"), "{said}");
     let whole = fs::read(&out).unwrap();
-    assert!(stage.written.starts_with(&whole), "half a line is left in the file");
+    assert!(stage.log.written.starts_with(&whole), "half a line is left in the file");
     agent.kill();
     disk.remount("size=32m");
     agent.resume();
-    stage.write(5, 100);
+    stage.log.write(5, 100);
     stage.wait(&out);
     agent.stop_done();
     stage.check(&out);
@@ -233,21 +220,21 @@ fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered()
     let mut stage = Stage::new();
     let Some(disk) = Tmpfs::mount(&stage.path("audit"), "1m") else { return };
     let out = stage.path("out");
-    stage.write(20, 1000);
+    stage.log.write(20, 1000);
     let mut agent = stage.start(&out);
     stage.wait(&out);
     let filler = disk.fill();
     // Only the rest of the log's last page is left, so the line is torn.
     let mut log = OpenOptions::new().append(true).open(stage.path("audit/audit.log")).unwrap();
-    let torn = stage.maker.event(20_000).line;
+    let torn = stage.log.maker.event(20_000).line;
     let error = log.write_all(torn.as_bytes()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-    let left = length(&stage.path("audit/audit.log")) - stage.written.len();
+    let left = length(&stage.path("audit/audit.log")) - stage.log.written.len();
     assert!((1..torn.len()).contains(&left), "{left} bytes of {}", torn.len());
     fs::remove_file(filler).unwrap();
     // The agent delivers the torn part with a newline behind it.
-    stage.written.extend_from_slice(format!("{}\n", &torn[..left]).as_bytes());
-    stage.write(3, 500);
+    stage.log.written.extend_from_slice(format!("{}\n", &torn[..left]).as_bytes());
+    stage.log.write(3, 500);
     stage.wait(&out);
     assert_eq!(agent.count("auditrail_input_torn_lines_total", &[]), 1);
     agent.stop_done();
@@ -269,21 +256,21 @@ fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_i
     let output = bulk.table("in_flight = 1").replace("max_age = \"5ms\"", little);
     let mut agent = Agent::start(stage.dir.path(), &(input + &output));
     let backups: Vec<_> =
-        (1..4).map(|hour| format!("audit/audit-2026-11-21T0{hour}-00-00.000.log")).collect();
+        (1..4).map(|hour| format!("audit-2026-11-21T0{hour}-00-00.000.log")).collect();
     let pins = || agent.count("auditrail_hold_pins", &[]);
     for (number, backup) in (1_u64..).zip(&backups) {
-        stage.write(150, 9000);
-        fs::rename(stage.path("audit/audit.log"), stage.path(backup)).unwrap();
-        stage.write(1, 100);
+        stage.log.write(150, 9000);
+        stage.log.log.rotate(backup);
+        stage.log.write(1, 100);
         wait_for("a link to each", SOON, || {
             if pins() > number { Ok(()) } else { Err(pins().to_string()) }
         });
     }
     for backup in &backups {
-        fs::remove_file(stage.path(backup)).unwrap();
+        fs::remove_file(stage.log.log.beside(backup)).unwrap();
     }
     // Leave half a MiB free, where `min_free` asks for one.
-    let filler = vec![0; (8 << 20) - stage.written.len() - (512 << 10)];
+    let filler = vec![0; (8 << 20) - stage.log.written.len() - (512 << 10)];
     fs::write(stage.path("audit/filler"), filler).unwrap();
     wait_for(
         "links to give way",
@@ -293,8 +280,8 @@ fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_i
         },
     );
     bulk.state().down = None;
-    stage.write(1, 100);
-    let wanted = expected(&stage.written);
+    stage.log.write(1, 100);
+    let wanted = expected(&stage.log.written);
     let last = wanted.last().unwrap().audit_id.clone();
     wait_for("the last to arrive", SOON, || {
         let held = bulk.state();
@@ -304,7 +291,7 @@ fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_i
     agent.stop_done();
     let held = bulk.state();
     assert!(held.stored.values().all(|(_, times)| *times == 1));
-    let (mut missing, mut told) = (stage.written.len(), 0);
+    let (mut missing, mut told) = (stage.log.written.len(), 0);
     for (document, _) in held.stored.values() {
         let document: serde_json::Value = serde_json::from_str(document).unwrap();
         if let Some(bytes) = document["gap"]["bytes"].as_u64() {

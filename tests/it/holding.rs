@@ -2,7 +2,7 @@
 //! what `check` says about links.
 
 use std::fs;
-use std::io::{IoSliceMut, Write as _};
+use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::command::{auditrail, finish};
-use crate::support::wait_for;
+use kit::{LogWriter, wait_for};
 
 /// A log, and a hold directory on another file system, where hard links to the log are impossible.
 struct Place {
@@ -53,9 +53,11 @@ impl Place {
     }
 
     fn append(&self, id: &str) {
-        let mut options = fs::File::options();
-        let mut log = options.create(true).append(true).open(self.path("log/audit.log")).unwrap();
-        log.write_all(line(id).as_bytes()).unwrap();
+        self.log().append(line(id).as_bytes());
+    }
+
+    fn log(&self) -> LogWriter {
+        LogWriter::new(self.path("log/audit.log"))
     }
 
     fn configure(&self, hold: &Path, output: &str) {
@@ -119,13 +121,12 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
     let first = Process(first.unwrap());
     place.append("one");
     let (name, file) = place.stored();
-    fs::rename(place.path("log/audit.log"), place.path("log/audit-2026-11-21T07-00-00.000.log"))
-        .unwrap();
+    let backup = place.log().rotate("audit-2026-11-21T07-00-00.000.log");
     place.append("two");
     let (second, _) = place.stored();
     assert_ne!(name, second);
     drop(first);
-    fs::remove_file(place.path("log/audit-2026-11-21T07-00-00.000.log")).unwrap();
+    fs::remove_file(backup).unwrap();
     let said = fs::read_to_string(place.path("first.txt")).unwrap();
     assert!(said.contains("cannot be kept by a hard link"), "{said}");
     assert!(said.contains("in one mount"), "{said}");

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::{Ran, auditrail, finish};
-use crate::support::events::{Maker, log_of};
-use crate::support::wait_for;
+use kit::events::{Maker, log_of};
+use kit::wait_for;
 
 /// A log with one backup. Its only output cannot be reached, so the agent holds both files.
 struct Place {

@@ -1,8 +1,7 @@
 //! The transform of an output: audit policy, `where` expression, redaction of secrets and event size, with reload and
 //! `check --sample`.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use jiff::SignedDuration;
 use rustix::process::Signal;
 
 use crate::command::{Place, root};
-use crate::support::events::Maker;
-use crate::support::{http, wait_for};
+use kit::events::Maker;
+use kit::{LogWriter, http, wait_for};
 
 const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: ";
 
@@ -20,7 +19,8 @@ const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level
 fn place(transform: &str) -> (Place, impl FnMut(usize) + use<>) {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("audit.log");
-    let mut file = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+    let mut writer = LogWriter::new(&log);
+    writer.create();
     let place = Place::following(&log);
     place.leaving(transform);
     let mut maker = Maker::from_ago(SignedDuration::from_mins(1));
@@ -28,7 +28,7 @@ fn place(transform: &str) -> (Place, impl FnMut(usize) + use<>) {
         // Keep the directory of the log as long as this function.
         let _ = &dir;
         for _ in 0..events {
-            writeln!(file, "{}", maker.event(300).line).unwrap();
+            writer.append(format!("{}\n", maker.event(300).line).as_bytes());
         }
     };
     (place, write)
@@ -290,8 +290,7 @@ fn a_secret_has_one_token_within_a_key_and_another_within_another() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("audit.log");
     let append = |number| {
-        let mut file = OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        writeln!(file, "{}", secret_event(number)).unwrap();
+        LogWriter::new(&log).append(format!("{}\n", secret_event(number)).as_bytes());
     };
     let with_key = |name: &str, byte: &str| {
         let key = dir.path().join(name);
@@ -347,8 +346,9 @@ fn the_torn_tail_of_a_file_leaves_without_its_secret() {
         if lines.contains("00000001-") { Ok(()) } else { Err(lines) }
     });
     // The API server died in the middle of a line (torn line), and its next process begins another file.
-    fs::rename(&log, dir.path().join("audit-2026-11-21T06-27-43.000.log")).unwrap();
-    fs::write(&log, format!("{}\n", secret_event(3))).unwrap();
+    let mut server = LogWriter::new(&log);
+    server.rotate("audit-2026-11-21T06-27-43.000.log");
+    server.append(format!("{}\n", secret_event(3)).as_bytes());
     wait_for("what is behind the tail", Duration::from_secs(30), || {
         let lines = fs::read_to_string(place.out()).unwrap_or_default();
         let whole = lines.contains("00000003-") && lines.contains("00000002-");

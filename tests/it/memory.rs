@@ -1,17 +1,15 @@
 //! Memory limit: with outputs that hang and lines of many megabytes, the agent stays within the bound that `status`
 //! prints.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::support::agent::Agent;
-use crate::support::events::Maker;
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::events::Maker;
+use kit::{LogWriter, tables, wait_for};
 
 const MIB: u64 = 1 << 20;
 
@@ -25,7 +23,7 @@ fn outputs(listener: &TcpListener, out: &Path) -> String {
 }
 
 struct Log {
-    file: File,
+    writer: LogWriter,
     maker: Maker,
     bytes: u64,
 }
@@ -34,7 +32,7 @@ impl Log {
     fn write(&mut self, events: usize, bytes: usize) {
         for _ in 0..events {
             let line = self.maker.event(bytes).line + "\n";
-            self.file.write_all(line.as_bytes()).unwrap();
+            self.writer.append(line.as_bytes());
             self.bytes += line.len() as u64;
         }
     }
@@ -51,9 +49,8 @@ impl Log {
 fn memory_stays_within_what_status_prints_however_much_waits_for_outputs_that_hang() {
     let dir = tempfile::tempdir().unwrap();
     let (path, out) = (dir.path().join("audit.log"), dir.path().join("out"));
-    let file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
     let maker = Maker::from_ago(SignedDuration::from_mins(5));
-    let mut log = Log { file, maker, bytes: 0 };
+    let mut log = Log { writer: LogWriter::new(&path), maker, bytes: 0 };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let input = tables::input("apiserver", &path) + "max_line_bytes = \"16MiB\"\n";
     log.write(4000, 2000);

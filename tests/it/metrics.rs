@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::command::{Place, exceeded_by_few, recorded};
-use crate::support::bulk::Bulk;
-use crate::support::{http, wait_for};
+use kit::bulk::Bulk;
+use kit::{http, wait_for};
 
 /// A configuration with a file output and this store, which may refuse long documents.
 fn place(store: &Bulk) -> Place {
@@ -110,8 +110,7 @@ fn a_store_that_is_down_is_counted_by_status_and_one_that_is_gone_as_connect() {
     let place = place(&store);
     let text = fs::read_to_string(place.config()).unwrap();
     let gone = store.table("").replace("outputs.search", "outputs.gone");
-    let gone =
-        gone.replace(&store.url, &format!("http://127.0.0.1:{}", crate::support::free_port()));
+    let gone = gone.replace(&store.url, &format!("http://127.0.0.1:{}", kit::free_port()));
     fs::write(place.config(), format!("{text}\n{gone}")).unwrap();
     let running = place.start();
     let metrics = wait_for("requests to be counted", Duration::from_secs(20), || {

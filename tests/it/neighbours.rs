@@ -12,9 +12,9 @@ use flate2::write::GzEncoder;
 use jiff::SignedDuration;
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
-use crate::support::agent::Agent;
-use crate::support::events::{Expected, Maker, assert_exactly_once, expected, log_of};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::events::{Expected, Maker, assert_exactly_once, expected, log_of};
+use kit::{LogWriter, tables, wait_for};
 
 const SECRET: &str = "root:$6$salt$of-a-file-that-only-root-may-read:19000::::::";
 
@@ -25,8 +25,7 @@ fn fifo(path: &Path) {
 /// Appends 20 events to the log or a backup.
 fn write(path: &Path, made: &mut Maker) -> Vec<Expected> {
     let events: Vec<_> = (0..20).map(|_| made.event(100)).collect();
-    let mut file = File::options().create(true).append(true).open(path).unwrap();
-    file.write_all(&log_of(&events)).unwrap();
+    LogWriter::new(path).append(&log_of(&events));
     events
 }
 
@@ -83,7 +82,7 @@ fn what_a_stranger_puts_among_the_backups_is_named_and_never_read_and_the_log_go
         }
     }
     events.extend(write(&log, &mut made));
-    fs::rename(&log, named(7)).unwrap();
+    LogWriter::new(&log).rotate(named(7));
     events.extend(write(&log, &mut made));
     arrive(&archive, &events);
     agent.stop_done();

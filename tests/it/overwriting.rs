@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 
 use crate::command::{Place, Ran};
-use crate::support::events::Maker;
+use kit::events::Maker;
 
 /// A configuration with a log of its own beside other files, and the text of the configuration.
 fn place() -> (Place, String) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::command::{Place, recorded};
-use crate::support::{http, wait_for};
+use kit::{http, wait_for};
 
 #[test]
 fn probes_metrics_status_and_page_answer_while_it_runs() {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::command::{Place, auditrail, exceeded_by_few, recorded, root};
-use crate::support::bulk::Bulk;
-use crate::support::{copy, wait_for};
+use kit::bulk::Bulk;
+use kit::{copy, wait_for};
 
 /// By name of each file: inode, owner, mode, modification time and content.
 fn files(dir: &Path) -> BTreeMap<String, (u64, u32, u32, i64, Vec<u8>)> {
@@ -81,7 +81,7 @@ fn the_state_directory_and_all_that_is_in_it_are_for_the_agent_s_user_alone() {
     wait_for("a dead letter and a checkpoint", Duration::from_secs(30), || {
         let state = place.state_dir();
         let there = state.join("checkpoint.json").is_file() && state.join("dead-letters").is_dir();
-        if there { Ok(()) } else { Err(crate::support::listing(&state)) }
+        if there { Ok(()) } else { Err(kit::listing(&state)) }
     });
     let (mut folders, mut others) = (0, 0);
     below(&place.state_dir(), &mut |path| {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::command::{Place, recorded, root, run};
-use crate::support::agent::Agent;
-use crate::support::{http, tail, wait_for};
+use kit::agent::Agent;
+use kit::{http, tail, wait_for};
 
 /// A client that holds idle and slow connections of every kind and reconnects when one is closed.
 struct Attacker {

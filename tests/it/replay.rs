@@ -12,10 +12,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::command::{Ran, auditrail, finish, recorded, root};
-use crate::support::agent::Agent;
-use crate::support::bulk::Bulk;
-use crate::support::events::{Maker, log_of};
-use crate::support::{tables, wait_for};
+use kit::agent::Agent;
+use kit::bulk::Bulk;
+use kit::events::{Maker, log_of};
+use kit::log_writer::gzip;
+use kit::{tables, wait_for};
 
 /// A configuration with one output, and a folder of logs.
 struct Stage {
@@ -283,9 +284,7 @@ fn a_damaged_backup_is_shipped_as_far_as_it_goes_and_its_gaps_are_there_once_how
     let stage = Stage::new(|_| bulk.table(""));
     let mut maker = Maker::from("2026-11-21T05:30:00Z".parse().unwrap());
     let events: Vec<_> = (0..400).map(|_| maker.event(500)).collect();
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut gz, &log_of(&events)).unwrap();
-    let mut bytes = gz.finish().unwrap();
+    let mut bytes = gzip(&log_of(&events));
     bytes.truncate(bytes.len() / 2);
     fs::write(stage.path("log/audit-2026-11-21T06-00-00.000.log.gz"), bytes).unwrap();
     let damaged = || {

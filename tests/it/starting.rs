@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::command::{Place, recorded};
-use crate::support::wait_for;
+use kit::wait_for;
 
 /// Runs the agent, ends it with this signal, and checks the clean shutdown and that every byte was delivered.
 fn check_end(signal: Signal) {

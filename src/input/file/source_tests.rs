@@ -3,14 +3,10 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use kit::log_writer::gzip;
+
 use super::*;
 use crate::disk::Links;
-
-fn gz(text: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn held(path: &Path, gzip: bool) -> OpenFile {
     OpenFile { file: Arc::new(ReadFile::open(path, Links::Followed).unwrap()), gzip, id: (0, 0) }
@@ -38,7 +34,7 @@ fn drain(path: &Path, at: u64) -> (Vec<u8>, bool) {
 fn a_backup_of_several_members_reads_as_one_from_any_offset() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.gz");
-    std::fs::write(&path, [gz(b"one two "), gz(b""), gz(b"three")].concat()).unwrap();
+    std::fs::write(&path, [gzip(b"one two "), gzip(b""), gzip(b"three")].concat()).unwrap();
     for at in 0..=13 {
         assert_eq!(drain(&path, at as u64), (b"one two three"[at..].to_vec(), false));
     }
@@ -51,7 +47,7 @@ fn a_backup_cut_anywhere_gives_a_prefix_and_is_damaged() {
     let text: Vec<u8> = (0..3000_u32)
         .flat_map(|n| format!("line {}\n", n.wrapping_mul(2_654_435_761) % 1000).into_bytes())
         .collect();
-    let whole = gz(&text);
+    let whole = gzip(&text);
     for cut in (0..whole.len()).step_by(97).chain(whole.len() - 12..whole.len()) {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let (read, damaged) = drain(&path, 0);
@@ -76,7 +72,7 @@ fn what_stands_before_a_flipped_byte_is_read() {
     })
     .take(300_000)
     .collect();
-    let mut broken = gz(&text);
+    let mut broken = gzip(&text);
     let last = broken.len() - 3;
     broken[last] ^= 1;
     std::fs::write(&path, &broken).unwrap();
@@ -104,7 +100,7 @@ fn a_file_that_was_written_over_is_not_read_on() {
 fn the_bytes_before_an_offset_are_recognised() {
     let dir = tempfile::tempdir().unwrap();
     let (path, key) = (dir.path().join("a.gz"), Key([1; 32]));
-    std::fs::write(&path, gz(b"first\nsecond\n")).unwrap();
+    std::fs::write(&path, gzip(b"first\nsecond\n")).unwrap();
     let source =
         Source::open(held(&path, true), 6, &Arc::default(), &Pulse::default()).ok().unwrap();
     assert!(source.matches(Mark::of(b"first\n", &key).unwrap(), &key).unwrap());
@@ -122,7 +118,7 @@ fn an_error_of_the_disk_is_told_as_one_at_every_read_of_every_format_and_damages
         encoder.write_all(&text).unwrap();
         encoder.finish().unwrap()
     };
-    for (name, packed) in [("a.gz", gz(&text)), ("a.bz2", bzip2)] {
+    for (name, packed) in [("a.gz", gzip(&text)), ("a.bz2", bzip2)] {
         let path = dir.path().join(name);
         std::fs::write(&path, packed).unwrap();
         for errno in [rustix::io::Errno::IO, rustix::io::Errno::INTR, rustix::io::Errno::ROFS] {

@@ -1,3 +1,4 @@
+use kit::log_writer::gzip;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -5,7 +6,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use super::super::tests::play::{LIMITS, event, gz_of};
+use super::super::tests::play::LIMITS;
+use super::super::tests::server::event;
 use super::super::{Input, Large, ReaderItem};
 use super::*;
 use crate::config::{Config, FileInput};
@@ -85,9 +87,9 @@ const SECOND: &str = "audit-2026-11-21T07-28-01.678.log";
 #[test]
 fn a_directory_is_read_to_its_end_oldest_first_and_each_generation_once() {
     let stage = Stage::new(&[
-        (&format!("{FIRST}.gz"), &gz_of(&lines(&["a", "b"]))),
+        (&format!("{FIRST}.gz"), &gzip(&lines(&["a", "b"]))),
         (SECOND, &lines(&["c", "d"])),
-        (&format!("{SECOND}.gz"), &gz_of(&lines(&["c"]))),
+        (&format!("{SECOND}.gz"), &gzip(&lines(&["c"]))),
         ("audit.log", &lines(&["e"])),
         ("notes.txt", b"not a log"),
     ]);
@@ -103,7 +105,7 @@ fn a_copy_elsewhere_has_the_same_positions_under_any_name() {
     let stage = Stage::new(&[
         (FIRST, &lines(&["a", "b"])),
         ("copy", &lines(&["a", "b"])),
-        ("packed", &gz_of(&lines(&["a", "b"]))),
+        ("packed", &gzip(&lines(&["a", "b"]))),
     ]);
     let fingerprint = |name| stage.list(&[stage.path(name)])[0].fingerprint();
     assert_eq!(fingerprint("copy"), fingerprint(FIRST));
@@ -124,7 +126,7 @@ fn an_unfinished_line_is_left_in_the_log_itself_and_torn_in_a_copy() {
 
 #[test]
 fn joined_members_and_files_without_events_are_known_for_what_they_are() {
-    let joined = [gz_of(&lines(&["a"])), gz_of(&lines(&["c"]))].concat();
+    let joined = [gzip(&lines(&["a"])), gzip(&lines(&["c"]))].concat();
     let stage = Stage::new(&[("all.gz", &joined), (FIRST, &lines(&["a"])), ("junk", b"junk\n")]);
     let paths = ["all.gz", FIRST, "junk"].map(|name| stage.path(name));
     let files = stage.list(&paths);
@@ -136,7 +138,7 @@ fn joined_members_and_files_without_events_are_known_for_what_they_are() {
 
 #[test]
 fn a_damaged_backup_is_read_as_far_as_it_goes() {
-    let whole = gz_of(&lines(&["a", "b", "c"]));
+    let whole = gzip(&lines(&["a", "b", "c"]));
     let stage = Stage::new(&[("cut.gz", &whole[..whole.len() - 12])]);
     let (read, complete) = stage.read(&stage.list(&[stage.path("cut.gz")]));
     assert_eq!((read.last().unwrap().as_str(), complete), ("damaged_gzip", 1));
@@ -187,7 +189,7 @@ fn of_files_with_one_first_event_only_a_true_beginning_is_a_copy() {
         ("short.log", &lines(&["a", "b"])),
         ("long.log", &lines(&["a", "b", "c"])),
         ("other.log", &lines(&["a", "x"])),
-        ("again.log.gz", &gz_of(&lines(&["a", "b", "c"]))),
+        ("again.log.gz", &gzip(&lines(&["a", "b", "c"]))),
         ("third.log", &lines(&["a", "b", "y"])),
     ]);
     let names = ["other.log", "short.log", "again.log.gz", "long.log", "third.log"];

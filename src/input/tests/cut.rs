@@ -1,8 +1,10 @@
 //! State 16 in all its forms: files that were truncated, rewritten or replaced below the offset already read.
 
 use super::check;
-use super::play::{LIMITS, Play, event, gz_of};
+use super::play::{LIMITS, Play};
+use super::server::event;
 use crate::config::StartAt;
+use kit::log_writer::gzip;
 
 /// Lines of 5 KiB, so that there are marks of the cursor between them.
 const LOG: &str = "append a*5000 b*5000 c*5000 d*5000 | read 1 | read 1 | read 1 | read 1";
@@ -121,6 +123,6 @@ fn a_gzip_that_is_shorter_than_what_was_read_is_no_damage() {
     let short =
         [event("a", 5000), event("b", 5000), event("c", 5000), event("e", 0), String::new()]
             .join("\n");
-    std::fs::write(play.path("1").with_extension("log.gz"), gz_of(short.as_bytes())).unwrap();
+    std::fs::write(play.path("1").with_extension("log.gz"), gzip(short.as_bytes())).unwrap();
     assert_eq!(play.script("delete live | restart | read | wait 11 | read"), "truncated:0 e | ");
 }

@@ -1,12 +1,14 @@
 //! A compressed backup truncated at every byte, and changed at every byte: power loss and bad disks cause both (state
 //! 12).
 
+use kit::log_writer::gzip;
 use std::io::Read as _;
 
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress};
 
-use super::play::{LIMITS, Play, event, gz_of};
+use super::play::{LIMITS, Play};
+use super::server::event;
 use crate::config::StartAt;
 
 const EVENTS: usize = 5;
@@ -40,7 +42,7 @@ fn read(damaged: &[u8], script: &str) -> Vec<String> {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
     std::fs::write(play.path("1").with_extension("log.gz"), damaged).unwrap();
     let later = format!("{}\n{}\n", event("later", 0), event("last", 0));
-    std::fs::write(play.path("2").with_extension("log.gz"), gz_of(later.as_bytes())).unwrap();
+    std::fs::write(play.path("2").with_extension("log.gz"), gzip(later.as_bytes())).unwrap();
     let found = play.script(&format!("append live | {script}"));
     let mut words: Vec<_> =
         found.split_whitespace().filter(|word| *word != "|").map(str::to_owned).collect();
@@ -56,7 +58,7 @@ fn read(damaged: &[u8], script: &str) -> Vec<String> {
 #[test]
 fn a_backup_cut_at_any_byte_gives_all_that_can_be_had_of_it_and_the_rest_is_said() {
     let (log, mut most) = (log(), 0);
-    let whole = gz_of(log.as_bytes());
+    let whole = gzip(log.as_bytes());
     for cut in 0..whole.len() {
         let script = "read 3 | restart | read | wait 11 | read | restart | wait 11 | read";
         let mut words = read(&whole[..cut], script);
@@ -82,7 +84,7 @@ fn a_backup_cut_at_any_byte_gives_all_that_can_be_had_of_it_and_the_rest_is_said
 
 #[test]
 fn a_backup_changed_at_any_byte_is_read_as_far_as_it_goes_and_the_damage_is_said_once() {
-    let whole = gz_of(log().as_bytes());
+    let whole = gzip(log().as_bytes());
     for at in 0..whole.len() {
         let mut changed = whole.clone();
         changed[at] ^= 1 << (at % 8);

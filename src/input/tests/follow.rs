@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::play::{LIMITS, event};
+use super::play::LIMITS;
+use super::server::event;
 use crate::config::{FileInput, Hold, MinFree, StartAt, Waits};
 use crate::event::Key;
 use crate::input::{Input, Large, ReaderItem};

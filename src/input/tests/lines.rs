@@ -1,10 +1,12 @@
 //! Lines of every length and kind, at every offset in a buffer.
 
 use super::check;
-use super::play::{LIMITS, Play, check_with, event, gz_of};
+use super::play::{LIMITS, Play, check_with};
+use super::server::event;
 use crate::config::StartAt;
 use crate::input::Limits;
 use crate::input::read::assembly::Assembly;
+use kit::log_writer::gzip;
 
 fn limits(max_bytes: usize, max_events: usize, max_line_bytes: usize) -> Limits {
     Limits { max_bytes, max_events, max_line_bytes }
@@ -123,7 +125,7 @@ fn a_hole_of_many_readings_is_told_as_one_and_what_follows_keeps_its_place() {
 #[test]
 fn a_gzip_of_nothing_is_nothing() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
-    std::fs::write(play.path("1").with_extension("log.gz"), gz_of(b"")).unwrap();
+    std::fs::write(play.path("1").with_extension("log.gz"), gzip(b"")).unwrap();
     assert_eq!(play.script("append a | read | wait 20 | read"), "a | ");
 }
 
@@ -131,7 +133,7 @@ fn a_gzip_of_nothing_is_nothing() {
 #[test]
 fn joined_members_are_read_and_garbage_behind_them_is_said() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
-    let member = |id| gz_of(format!("{}\n", event(id, 0)).as_bytes());
+    let member = |id| gzip(format!("{}\n", event(id, 0)).as_bytes());
     let path = play.path("1").with_extension("log.gz");
     std::fs::write(&path, [member("a"), member("b")].concat()).unwrap();
     assert_eq!(play.script("read 1 | restart | read | restart | read"), "a | b | ");
@@ -145,7 +147,7 @@ fn joined_members_are_read_and_garbage_behind_them_is_said() {
 #[test]
 fn a_member_with_a_wrong_checksum_is_a_loss_that_is_said_and_not_the_end_of_the_file() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
-    let member = |id| gz_of(format!("{}\n", event(id, 0)).as_bytes());
+    let member = |id| gzip(format!("{}\n", event(id, 0)).as_bytes());
     let path = play.path("1").with_extension("log.gz");
     let (mut first, second) = (member("a"), member("b"));
     let checksum = first.len() - 8;
@@ -159,7 +161,7 @@ fn a_member_with_a_wrong_checksum_is_a_loss_that_is_said_and_not_the_end_of_the_
 #[test]
 fn a_backup_cut_anywhere_gives_a_prefix_and_goes_on_when_it_is_whole() {
     let log: String = (0..60).map(|n| event(&n.to_string(), n * 13) + "\n").collect();
-    let whole = gz_of(log.as_bytes());
+    let whole = gzip(log.as_bytes());
     let all: Vec<_> = (0..60).map(|n| n.to_string()).collect();
     for cut in (0..whole.len()).step_by(11).chain(whole.len() - 9..whole.len()) {
         let mut play = Play::new(LIMITS, StartAt::Beginning);
@@ -177,7 +179,7 @@ fn a_backup_cut_anywhere_gives_a_prefix_and_goes_on_when_it_is_whole() {
 #[test]
 fn a_backup_that_stays_cut_ends_in_one_torn_event_and_one_gap() {
     let log: String = (0..60).map(|n| event(&n.to_string(), n * 13) + "\n").collect();
-    let whole = gz_of(log.as_bytes());
+    let whole = gzip(log.as_bytes());
     for cut in (20..whole.len()).step_by(23) {
         let mut play = Play::new(LIMITS, StartAt::Beginning);
         let path = play.path("1").with_extension("log.gz");

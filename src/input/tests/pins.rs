@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use super::play::{LIMITS, Play, event};
+use super::play::{LIMITS, Play};
+use super::server::event;
 use crate::config::StartAt;
 use crate::disk::FaultKind;
 

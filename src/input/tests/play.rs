@@ -18,15 +18,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::io::Errno;
 
+use super::server::Server;
 use crate::config::{Config, FileInput, StartAt, Waits};
 use crate::disk::{FaultKind, plan};
 use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, RecordKind, SeenGenerations, Sightings};
@@ -56,9 +55,7 @@ pub(super) fn check_with(limits: Limits, script: &str, expected: &str) {
 
 pub(super) struct Play {
     dir: tempfile::TempDir,
-    /// The file that the server has open, and the offset of its next write.
-    server: Option<(File, u64)>,
-    stamp: u64,
+    server: Server,
     limits: Limits,
     start_at: StartAt,
     pub(super) started: Nanos,
@@ -98,9 +95,8 @@ impl Play {
         let (catalogue, shared, reader) =
             begin(&dir.path().join("audit/audit.log"), limits, None, &roll, start_at, started);
         Self {
+            server: Server::new(&dir.path().join("audit")),
             dir,
-            server: None,
-            stamp: 0,
             limits,
             start_at,
             started,
@@ -191,43 +187,10 @@ impl Play {
         let rest: Vec<&str> = words.collect();
         let first = rest.first().copied();
         let number = first.and_then(|text| text.parse::<u64>().ok());
+        if self.server.command(verb, &rest) {
+            return None;
+        }
         match verb {
-            "append" => rest.iter().for_each(|word| self.append(&text(word))),
-            "rotate" => self.rotate(number),
-            "gzip" => self.gzip(number, |plain, gz, bytes| {
-                fs::write(gz, bytes).unwrap();
-                fs::remove_file(plain).unwrap();
-            }),
-            "gzip-beside" => self.gzip(number, |_, gz, bytes| fs::write(gz, bytes).unwrap()),
-            "gzip-begun" => {
-                self.gzip(number, |_, gz, bytes| fs::write(gz, &bytes[..bytes.len() / 2]).unwrap());
-            }
-            "delete" => fs::remove_file(self.path(rest[0])).unwrap(),
-            "cut" => {
-                let file = File::options().write(true).open(self.path(rest[0])).unwrap();
-                let length = file.metadata().unwrap().len();
-                file.set_len(length - rest[1].parse::<u64>().unwrap()).unwrap();
-            }
-            "chmod" => {
-                let mode = u32::from_str_radix(rest[1], 8).unwrap();
-                fs::set_permissions(self.path(rest[0]), fs::Permissions::from_mode(mode)).unwrap();
-            }
-            // Sets the modification time, in seconds after the first events, as in `append`.
-            "written" => {
-                let first: jiff::Timestamp = "2026-11-21T06:25:22Z".parse().unwrap();
-                let at = first + Duration::from_secs(rest[1].parse().unwrap());
-                let file = File::options().append(true).open(self.path(rest[0])).unwrap();
-                file.set_modified(at.into()).unwrap();
-            }
-            "move" => fs::rename(self.path(rest[0]), self.path(rest[1])).unwrap(),
-            "copy" => drop(fs::copy(self.path(rest[0]), self.path(rest[1])).unwrap()),
-            "put" => {
-                let bytes: Vec<u8> = rest[1..].iter().flat_map(|word| text(word)).collect();
-                fs::write(self.path(rest[0]), bytes).unwrap();
-            }
-            "copytruncate" => self.copytruncate(),
-            "logrotate" => self.logrotate(),
-            "reopen" => self.server = None,
             "look" => self.look(),
             "wait" => {
                 self.look();
@@ -249,61 +212,11 @@ impl Play {
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        let name = match name {
-            "live" => "audit.log".to_owned(),
-            _ if name.ends_with("_gz") => {
-                let plain = self.path(name.trim_end_matches("_gz"));
-                format!("{}.gz", plain.file_name().unwrap().display())
-            }
-            _ => name.parse().map_or(name.to_owned(), |stamp: u64| {
-                format!("audit-2026-11-21T06-28-{:02}.{:03}.log", stamp / 1000, stamp % 1000)
-            }),
-        };
-        self.dir.path().join("audit").join(name)
+        self.server.path(name)
     }
 
-    /// The server opens its log at its end, keeps its offset, and does not notice what others do.
     pub(super) fn append(&mut self, bytes: &[u8]) {
-        let path = self.path("live");
-        let (file, at) = self.server.get_or_insert_with(|| {
-            let mut options = File::options();
-            let file = options.create(true).write(true).truncate(false).open(path).unwrap();
-            let length = file.metadata().unwrap().len();
-            (file, length)
-        });
-        file.write_all_at(bytes, *at).unwrap();
-        *at += bytes.len() as u64;
-    }
-
-    fn rotate(&mut self, stamp: Option<u64>) {
-        self.stamp = stamp.unwrap_or(self.stamp + 1);
-        fs::rename(self.path("live"), self.path(&self.stamp.to_string())).unwrap();
-        self.server = Some((File::create(self.path("live")).unwrap(), 0));
-    }
-
-    fn gzip(&self, stamp: Option<u64>, then: impl FnOnce(&PathBuf, &PathBuf, &[u8])) {
-        let plain = self.path(&stamp.unwrap_or(self.stamp).to_string());
-        let gz = PathBuf::from(format!("{}.gz", plain.display()));
-        then(&plain, &gz, &gz_of(&fs::read(&plain).unwrap()));
-    }
-
-    fn copytruncate(&self) {
-        fs::copy(self.path("live"), self.path("audit.log.1")).unwrap();
-        File::options().write(true).open(self.path("live")).unwrap().set_len(0).unwrap();
-    }
-
-    /// Numbered backups are renamed to the next number; the server keeps writing to the file that it has open.
-    fn logrotate(&self) {
-        for number in (1..9).rev() {
-            for end in ["", ".gz"] {
-                let from = self.path(&format!("audit.log.{number}{end}"));
-                if from.try_exists().unwrap() {
-                    fs::rename(from, self.path(&format!("audit.log.{}{end}", number + 1))).unwrap();
-                }
-            }
-        }
-        fs::rename(self.path("live"), self.path("audit.log.1")).unwrap();
-        File::create(self.path("live")).unwrap();
+        self.server.append(bytes);
     }
 
     pub(super) fn look(&mut self) {
@@ -483,72 +396,4 @@ fn begin(
 
 pub(super) fn nanos(text: &str) -> Nanos {
     crate::event::rfc3339(text.as_bytes()).unwrap()
-}
-
-pub(in crate::input) fn gz_of(bytes: &[u8]) -> Vec<u8> {
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gz.write_all(bytes).unwrap();
-    gz.finish().unwrap()
-}
-
-/// An event as the server writes it.
-pub(in crate::input) fn event(id: &str, body: usize) -> String {
-    event_at(id, body, 0)
-}
-
-/// An event this many seconds after the others.
-fn event_at(id: &str, body: usize, seconds: u64) -> String {
-    let clock = |seconds: u64| format!("06:{:02}:{:02}", 25 + seconds / 60, seconds % 60);
-    let time = clock(22 + seconds);
-    let body = match body {
-        0 => String::new(),
-        // No two bodies end alike.
-        body => {
-            let text: String = id.chars().cycle().take(body).collect();
-            format!(r#","requestObject":"{text}""#)
-        }
-    };
-    // `a` is the first letter and so the oldest event.
-    let micros = 612_771 - u32::from(b'a') + u32::from(*id.as_bytes().first().unwrap_or(&b'a'));
-    format!(
-        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete"{body},"requestReceivedTimestamp":"2026-11-21T{time}.533537Z","stageTimestamp":"2026-11-21T{time}.{micros}Z"}}"#
-    )
-}
-
-/// The bytes that a word of `append` stands for.
-fn text(word: &str) -> Vec<u8> {
-    let half = 100;
-    if let Some(id) = word.strip_prefix('-') {
-        return [&event(id, 0).as_bytes()[half..], b"\n"].concat();
-    }
-    if let Some(id) = word.strip_suffix('-') {
-        return event(id, 0).as_bytes()[..half].to_vec();
-    }
-    if let Some(id) = word.strip_suffix('.') {
-        return event(id, 0).into_bytes();
-    }
-    if let Some(id) = word.strip_suffix('~') {
-        return format!("{}\r\n", event(id, 0)).into_bytes();
-    }
-    if let Some((id, size)) = word.split_once('*') {
-        let size = size.parse().unwrap();
-        return if id == "0" {
-            vec![0; size]
-        } else {
-            format!("{}\n", event(id, size)).into_bytes()
-        };
-    }
-    if let Some((id, seconds)) = word.split_once('@') {
-        return format!("{}\n", event_at(id, 0, seconds.parse().unwrap())).into_bytes();
-    }
-    match word.split_once(':') {
-        Some(("old", id)) => {
-            format!("2026-11-21T07:25:22.6+01:00 AUDIT: id=\"{id}\" stage=\"ResponseComplete\"\n")
-                .into_bytes()
-        }
-        Some((_, id)) => format!("{{\"auditID\":\"{id}\"}}\n").into_bytes(),
-        None if word == "blank" => b"\n".to_vec(),
-        None if word == "junk" => b"junk\n".to_vec(),
-        None => format!("{}\n", event(word, 0)).into_bytes(),
-    }
 }

@@ -1,10 +1,11 @@
 //! logrotate with `create`, and a server that keeps writing to the renamed file.
 
+use kit::log_writer::gzip;
 use std::fs;
 
 use proptest::prelude::*;
 
-use super::play::{LIMITS, Play, gz_of};
+use super::play::{LIMITS, Play};
 use crate::config::StartAt;
 
 fn play() -> Play {
@@ -14,7 +15,7 @@ fn play() -> Play {
 /// Compresses the renamed file, as a cron job does.
 fn compress(play: &Play, name: &str) {
     let plain = play.path(name);
-    fs::write(play.path(&format!("{name}.gz")), gz_of(&fs::read(&plain).unwrap())).unwrap();
+    fs::write(play.path(&format!("{name}.gz")), gzip(&fs::read(&plain).unwrap())).unwrap();
     fs::remove_file(plain).unwrap();
 }
 

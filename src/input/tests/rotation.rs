@@ -30,7 +30,7 @@ fn a_copy_that_is_shorter_than_what_was_read_is_not_read_again() {
 fn a_compressed_copy_of_the_log_is_read_on() {
     let mut play = Play::new(LIMITS, StartAt::Beginning);
     assert_eq!(play.script("append a b c | read 1"), "a");
-    let copy = super::play::gz_of(&std::fs::read(play.path("live")).unwrap());
+    let copy = kit::log_writer::gzip(&std::fs::read(play.path("live")).unwrap());
     std::fs::write(play.path("audit.log.1.gz"), copy).unwrap();
     assert_eq!(play.script("put live | reopen | append d | read"), "b c d");
 }
@@ -52,7 +52,7 @@ fn a_name_that_became_anothers_is_not_read_under_the_wrong_identity() {
     play.script("append a b | logrotate | reopen | append c d | logrotate");
     for name in ["audit.log.1", "audit.log.2"] {
         let plain = std::fs::read(play.path(name)).unwrap();
-        std::fs::write(play.path(&format!("{name}.gz")), super::play::gz_of(&plain)).unwrap();
+        std::fs::write(play.path(&format!("{name}.gz")), kit::log_writer::gzip(&plain)).unwrap();
         std::fs::remove_file(play.path(name)).unwrap();
     }
     assert_eq!(play.script("read 1"), "a");

@@ -45,7 +45,7 @@ fn only_bytes_that_an_earlier_process_can_have_seen_are_said_to_have_existed() {
     play.restart();
     play.script("read | append d | rotate | append e");
     let existed = play.existed();
-    let line = super::play::event("a", 0).len() as u64 + 1;
+    let line = super::server::event("a", 0).len() as u64 + 1;
     assert_eq!(existed, [("a b".into(), u64::MAX), ("c".into(), line)]);
     assert_eq!(play.script("read"), "d e");
     assert_eq!(play.existed()[2..], [("d".into(), line), ("e".into(), 0)]);

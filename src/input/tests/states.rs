@@ -132,8 +132,9 @@ fn an_empty_backup_is_a_loss_that_is_said_once() {
 fn a_backup_that_is_still_being_copied_is_not_taken_for_damaged() {
     let name = "audit-2026-11-21T06-28-00.001.log.gz";
     let mut play = super::play::Play::new(super::play::LIMITS, crate::config::StartAt::Beginning);
-    let log: String = (0..500).map(|n| super::play::event(&n.to_string(), n * 7) + "\n").collect();
-    let gz = super::play::gz_of(log.as_bytes());
+    let log: String =
+        (0..500).map(|n| super::server::event(&n.to_string(), n * 7) + "\n").collect();
+    let gz = kit::log_writer::gzip(log.as_bytes());
     let mut words = String::new();
     for part in [0, gz.len() / 3, gz.len() / 2, gz.len()] {
         std::fs::write(play.path(name), &gz[..part]).unwrap();

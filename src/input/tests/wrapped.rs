@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::play::event;
+use super::server::event;
 use crate::event::{Key, Mark};
 use crate::input::Limits;
 use crate::input::file::head;

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
 use crate::servers::say;
-use crate::support::{tail, wait_for};
+use kit::{tail, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 /// The target that the container boots: only systemd's own basic units.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::support::events::assert_exactly_once;
+use kit::events::assert_exactly_once;
 
 /// Who did what, and how it ended: the purpose of an audit log.
 #[derive(Debug, Deserialize, Eq, Hash, PartialEq)]

@@ -14,8 +14,8 @@ use flate2::write::GzEncoder;
 use super::markers::Planted;
 use super::requests::{ADDRESSES, CUSTOM, DEFINITIONS, OBJECTS, READS, Request, SECRETS};
 use crate::apiserver::ApiServer;
-use crate::support::http::Answer;
-use crate::support::wait_for;
+use kit::http::Answer;
+use kit::wait_for;
 
 /// Sends all requests that make the server log a secret.
 pub(super) fn plant(cluster: &ApiServer, planted: &mut Planted) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{elastic, http, loki};
 use crate::servers::Process;
-use crate::support::{self, free_port, wait_for};
+use kit::{free_port, wait_for};
 
 /// The environment variable that holds, in JSON, which server to run.
 const VARIABLE: &str = "AUDITRAIL_STAND_IN";
@@ -64,7 +64,7 @@ impl StandIn {
         let url = format!("{}/ready", self.url());
         wait_for("the stand-in to answer", Duration::from_mins(1), || {
             self.process.alive()?;
-            support::http::get(&url).map(drop)
+            kit::http::get(&url).map(drop)
         });
     }
 }
@@ -95,7 +95,7 @@ fn what_a_stand_in_acknowledged_is_there_after_its_kill() {
     let send = |method, path: &str, body: &str| {
         let headers = [("Content-Type", "application/json")];
         let url = format!("{}{path}", stand_in.url());
-        support::http::send(method, &url, &headers, body.into()).unwrap()
+        kit::http::send(method, &url, &headers, body.into()).unwrap()
     };
     let template = r#"{"index_patterns":["logs-*"],"data_stream":{}}"#;
     assert_eq!(send("PUT", "/_index_template/t", template).status, 200);
@@ -104,5 +104,5 @@ fn what_a_stand_in_acknowledged_is_there_after_its_kill() {
     stand_in.kill();
     stand_in.resume();
     let url = format!("{}/logs-a/_count", stand_in.url());
-    assert_eq!(support::http::get(&url).unwrap().json().unwrap()["count"], 1);
+    assert_eq!(kit::http::get(&url).unwrap().json().unwrap()["count"], 1);
 }

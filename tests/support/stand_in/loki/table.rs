@@ -59,7 +59,7 @@ impl Bench {
     /// How many lines a log query shows, and how many a count finds.
     fn held(&mut self, selector: &str) -> (usize, usize) {
         let (start, end) = (now() - 700 * HOUR, now() + HOUR);
-        let query = crate::support::http::escape(selector);
+        let query = kit::http::escape(selector);
         let target = format!(
             "/loki/api/v1/query_range?query={query}&start={start}&end={end}&limit=5000&direction=forward"
         );
@@ -68,8 +68,7 @@ impl Bench {
         let answer: Value = serde_json::from_str(&text).unwrap();
         let streams = answer["data"]["result"].as_array().unwrap();
         let shown = streams.iter().map(|stream| stream["values"].as_array().unwrap().len()).sum();
-        let count =
-            crate::support::http::escape(&format!("sum(count_over_time({selector}[701h]))"));
+        let count = kit::http::escape(&format!("sum(count_over_time({selector}[701h]))"));
         let (_, text) = self.ask(
             "GET",
             &format!("/loki/api/v1/query?query={count}&time={end}"),

@@ -18,19 +18,19 @@ use tokio::runtime::Runtime;
 
 /// The response of a server.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// The body as text, at most its first 2,000 bytes, for messages of failing tests.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body[..self.body.len().min(2000)]).into_owned()
     }
 
     /// The body as JSON; `Err` unless the status is below 300 and the body parses.
-    pub(crate) fn json(&self) -> Result<Value, String> {
+    pub fn json(&self) -> Result<Value, String> {
         if self.status >= 300 {
             return Err(format!("HTTP {}: {}", self.status, self.text()));
         }
@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -61,12 +61,12 @@ fn client(roots: RootCertStore) -> Client {
 }
 
 /// Sends a `GET` without headers of our own.
-pub(crate) fn get(url: &str) -> Result<Answer, String> {
+pub fn get(url: &str) -> Result<Answer, String> {
     send("GET", url, &[], Vec::new())
 }
 
 /// Sends any request. `Err` when there was no answer.
-pub(crate) fn send(
+pub fn send(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
@@ -76,14 +76,14 @@ pub(crate) fn send(
 }
 
 /// A client that trusts these CA certificates.
-pub(crate) fn trusting(pem: &[u8]) -> Client {
+pub fn trusting(pem: &[u8]) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
     client(roots)
 }
 
 /// Like [`send`], with the caller's own client.
-pub(crate) fn send_by(
+pub fn send_by(
     client: &Client,
     method: &str,
     url: &str,
@@ -107,7 +107,7 @@ pub(crate) fn send_by(
 }
 
 /// A value, percent-encoded for a query string.
-pub(crate) fn escape(value: &str) -> String {
+pub fn escape(value: &str) -> String {
     let mut escaped = String::new();
     for byte in value.bytes() {
         match byte {

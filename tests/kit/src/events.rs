@@ -2,23 +2,27 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::fs;
 use std::hash::Hash;
+use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::LogWriter;
+
 /// One event as a test expects to find it: its line and the fields that identify it.
 #[derive(Clone, Debug)]
-pub(crate) struct Expected {
+pub struct Expected {
     /// Without the newline; invalid UTF-8 is replaced by U+FFFD, as in JSON answers of a store.
-    pub(crate) line: String,
-    pub(crate) audit_id: String,
-    pub(crate) stage: String,
+    pub line: String,
+    pub audit_id: String,
+    pub stage: String,
     /// As written, e.g. `2026-11-21T06:25:22.533537Z`.
-    pub(crate) stage_timestamp: String,
+    pub stage_timestamp: String,
     /// The same in nanoseconds since 1970.
-    pub(crate) ns: i64,
+    pub ns: i64,
 }
 
 #[derive(Deserialize)]
@@ -31,7 +35,7 @@ struct Envelope {
 }
 
 /// Parses whole lines into events.
-pub(crate) fn expected(bytes: &[u8]) -> Vec<Expected> {
+pub fn expected(bytes: &[u8]) -> Vec<Expected> {
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     lines
         .map(|line| {
@@ -48,40 +52,40 @@ pub(crate) fn expected(bytes: &[u8]) -> Vec<Expected> {
 }
 
 /// An RFC 3339 time in nanoseconds since 1970.
-pub(crate) fn nanoseconds(time: &str) -> i64 {
+pub fn nanoseconds(time: &str) -> i64 {
     i64::try_from(time.parse::<Timestamp>().unwrap().as_nanosecond()).unwrap()
 }
 
 /// Makes events, each a millisecond later than the one before.
-pub(crate) struct Maker {
+pub struct Maker {
     at: Timestamp,
     made: usize,
 }
 
 impl Maker {
     /// The first event will be this long ago.
-    pub(crate) fn from_ago(ago: SignedDuration) -> Self {
+    pub fn from_ago(ago: SignedDuration) -> Self {
         Self::from(Timestamp::now() - ago)
     }
 
     /// The first event will be a millisecond after this.
-    pub(crate) fn from(at: Timestamp) -> Self {
+    pub fn from(at: Timestamp) -> Self {
         Self { at, made: 0 }
     }
 
     /// The next event will be a millisecond after this.
-    pub(crate) fn set(&mut self, at: Timestamp) {
+    pub fn set(&mut self, at: Timestamp) {
         self.at = at;
     }
 
     /// One event whose `requestObject` is `{"pad":"xxx..."}` of about this many bytes.
-    pub(crate) fn event(&mut self, bytes: usize) -> Expected {
+    pub fn event(&mut self, bytes: usize) -> Expected {
         self.event_with(format!("{{\"pad\":\"{}\"}}", "x".repeat(bytes)).as_bytes()).0
     }
 
     /// One event with these bytes as its `requestObject`. Returns the expected event and the line itself: the two
     /// differ where the bytes are not UTF-8.
-    pub(crate) fn event_with(&mut self, request_object: &[u8]) -> (Expected, Vec<u8>) {
+    pub fn event_with(&mut self, request_object: &[u8]) -> (Expected, Vec<u8>) {
         self.made += 1;
         self.at += SignedDuration::from_millis(1);
         let audit_id = format!("00000000-0000-4000-8000-{:012}", self.made);
@@ -108,21 +112,48 @@ impl Maker {
     }
 }
 
+/// A log of made events, and everything written to it so far.
+pub struct EventLog {
+    pub log: LogWriter,
+    pub maker: Maker,
+    pub written: Vec<u8>,
+}
+
+impl EventLog {
+    /// An empty log at this path. Its events begin this long ago.
+    pub fn from_ago(ago: SignedDuration, live: impl Into<PathBuf>) -> Self {
+        let live = live.into();
+        fs::create_dir_all(live.parent().unwrap()).unwrap();
+        let log = LogWriter::new(live);
+        Self { log, maker: Maker::from_ago(ago), written: Vec::new() }
+    }
+
+    /// Appends events with request objects of about this many bytes. Each line takes two writes, so that the agent may
+    /// see a torn line.
+    pub fn write(&mut self, events: usize, bytes: usize) {
+        for _ in 0..events {
+            let line = self.maker.event(bytes).line + "\n";
+            self.log.append_in_two(line.as_bytes());
+            self.written.extend_from_slice(line.as_bytes());
+        }
+    }
+}
+
 /// Whether a gap event (its fields under `gap`) covers this time, in nanoseconds since 1970. An unknown bound covers
 /// everything on its side.
-pub(crate) fn reaches_over(gap: &Value, ns: i64) -> bool {
+pub fn reaches_over(gap: &Value, ns: i64) -> bool {
     let bound = |name: &str| gap[name].as_str().map(nanoseconds);
     bound("from").is_none_or(|from| from <= ns) && bound("to").is_none_or(|to| ns <= to)
 }
 
 /// These events as the lines of a log.
-pub(crate) fn log_of<'a>(events: impl IntoIterator<Item = &'a Expected>) -> Vec<u8> {
+pub fn log_of<'a>(events: impl IntoIterator<Item = &'a Expected>) -> Vec<u8> {
     events.into_iter().flat_map(|event| format!("{}\n", event.line).into_bytes()).collect()
 }
 
 /// Exactly once: fails unless both hold the same items, each equally often. Reports how many were lost and how many are
 /// duplicates.
-pub(crate) fn assert_exactly_once<T: Debug + Eq + Hash>(
+pub fn assert_exactly_once<T: Debug + Eq + Hash>(
     place: &str,
     found: impl IntoIterator<Item = T>,
     wanted: impl IntoIterator<Item = T>,

@@ -1,14 +1,18 @@
-//! Shared code of the integration tests: running the built binary, an HTTP client, making audit events, waiting with a
-//! time limit.
+//! The test kit: what unit tests, integration tests and benches share.
 //!
-//! Both test binaries include this folder, and neither uses all of it.
-#![allow(dead_code)]
+//! - [`LogWriter`] writes, rotates and compresses a log as the API server does.
+//! - [`Agent`](agent::Agent) runs the built binary as an operator does.
+//! - `events` makes audit events and checks that each arrived exactly once; `tables` has TOML that many tests need.
+//! - This file: waiting with a time limit, free ports, reading folders.
 
-pub(crate) mod agent;
-pub(crate) mod bulk;
-pub(crate) mod events;
-pub(crate) mod http;
-pub(crate) mod tables;
+pub mod agent;
+pub mod bulk;
+pub mod events;
+pub mod http;
+pub mod log_writer;
+pub mod tables;
+
+pub use log_writer::LogWriter;
 
 use std::fs;
 use std::net::TcpListener;
@@ -21,7 +25,7 @@ use std::time::{Duration, Instant};
 ///
 /// This counts up instead of asking the kernel for a free port: the kernel could give the same port to two tests that
 /// have not bound theirs yet. All ports are below 32768, where the kernel's range for outgoing connections begins.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
     loop {
@@ -33,11 +37,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Calls `ask` with a growing pause until it returns `Ok`; panics with the last `Err` once `limit` has passed.
-pub(crate) fn wait_for<T>(
-    what: &str,
-    limit: Duration,
-    mut ask: impl FnMut() -> Result<T, String>,
-) -> T {
+pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     let mut pause = Duration::from_millis(20);
     loop {
@@ -53,7 +53,7 @@ pub(crate) fn wait_for<T>(
 }
 
 /// All files below a folder, each with its length in bytes and its path. A failing test prints this.
-pub(crate) fn listing(dir: &Path) -> String {
+pub fn listing(dir: &Path) -> String {
     let mut lines = Vec::new();
     visit(dir, &mut |path, len| {
         lines.push(format!("{len:>12}  {}", path.strip_prefix(dir).unwrap_or(path).display()));
@@ -63,7 +63,7 @@ pub(crate) fn listing(dir: &Path) -> String {
 }
 
 /// The bytes of all files below a folder, concatenated, to search for text that must or must not be there.
-pub(crate) fn contents(dir: &Path) -> String {
+pub fn contents(dir: &Path) -> String {
     let mut all = String::new();
     visit(dir, &mut |path, _| {
         all.push_str(&String::from_utf8_lossy(&fs::read(path).unwrap_or_default()));
@@ -72,7 +72,7 @@ pub(crate) fn contents(dir: &Path) -> String {
 }
 
 /// Copies a folder of plain files and folders.
-pub(crate) fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -86,7 +86,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// The last lines of a text file, to show what led to a failure.
-pub(crate) fn tail(path: &Path, lines: usize) -> String {
+pub fn tail(path: &Path, lines: usize) -> String {
     let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")

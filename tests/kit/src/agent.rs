@@ -9,18 +9,23 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{contents, free_port, http, listing, tail, wait_for};
+use crate::{contents, free_port, http, listing, tail, wait_for};
 
 /// The binary under test: the one that Cargo built, or the one that `AUDITRAIL_TEST_BINARY` names, such as a release
 /// build.
-fn binary() -> PathBuf {
-    let own = || env!("CARGO_BIN_EXE_auditrail").into();
-    env::var_os("AUDITRAIL_TEST_BINARY").map_or_else(own, PathBuf::from)
+pub fn binary() -> PathBuf {
+    env::var_os("AUDITRAIL_TEST_BINARY").map_or_else(built_binary, PathBuf::from)
+}
+
+/// The binary that Cargo built for this test or bench: Cargo puts it into the folder above that of the test.
+pub fn built_binary() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    test.parent().unwrap().with_file_name("auditrail")
 }
 
 /// One agent and its folder. Dropping it kills the process; in a failing test it first prints its configuration, files,
 /// pages and log.
-pub(crate) struct Agent {
+pub struct Agent {
     dir: PathBuf,
     port: u16,
     child: Option<Child>,
@@ -34,31 +39,27 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Starts `auditrail run` with its state below `dir`. `tables` are the `[inputs.*]` and `[outputs.*]` of its file.
-    pub(crate) fn start(dir: &Path, tables: &str) -> Self {
+    pub fn start(dir: &Path, tables: &str) -> Self {
         Self::start_saying(None, dir, tables)
     }
 
     /// Like [`Agent::start`], with this log level.
-    pub(crate) fn start_saying(level: Option<&'static str>, dir: &Path, tables: &str) -> Self {
+    pub fn start_saying(level: Option<&'static str>, dir: &Path, tables: &str) -> Self {
         Self::start_with(level, None, &[], dir, tables)
     }
 
     /// Like [`Agent::start`], with a soft and a hard limit of open files.
-    pub(crate) fn start_limited(files: (u32, u32), dir: &Path, tables: &str) -> Self {
+    pub fn start_limited(files: (u32, u32), dir: &Path, tables: &str) -> Self {
         Self::start_with(None, Some(files), &[], dir, tables)
     }
 
     /// Like [`Agent::start`], with injected disk faults until [`Agent::resume_whole`].
-    pub(crate) fn start_failing(
-        faults: &[(&'static str, String)],
-        dir: &Path,
-        tables: &str,
-    ) -> Self {
+    pub fn start_failing(faults: &[(&'static str, String)], dir: &Path, tables: &str) -> Self {
         Self::start_with(None, None, faults, dir, tables)
     }
 
     /// Starts it again without disk faults.
-    pub(crate) fn resume_whole(&mut self) {
+    pub fn resume_whole(&mut self) {
         self.faults.clear();
         self.resume();
     }
@@ -84,7 +85,7 @@ impl Agent {
     }
 
     /// Writes another configuration, which the next [`Agent::resume`] reads.
-    pub(crate) fn configure(&self, tables: &str) {
+    pub fn configure(&self, tables: &str) {
         let state = self.state_dir();
         let text = format!(
             "node = \"cp-1\"\ncluster = \"test\"\nstate_dir = \"{}\"\n\
@@ -99,7 +100,7 @@ impl Agent {
     }
 
     /// Starts it again after [`Agent::kill`] or [`Agent::stop`], on the same state.
-    pub(crate) fn resume(&mut self) {
+    pub fn resume(&mut self) {
         assert!(self.child.is_none(), "the agent still runs");
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = match self.files {
@@ -127,7 +128,7 @@ impl Agent {
 
     /// Sends SIGKILL; no instruction of the agent runs any more when this returns. Panics if the agent had exited by
     /// itself.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let mut child = self.child.take().expect("the agent runs");
         if let Some(status) = child.try_wait().unwrap() {
             panic!("the agent ended by itself: {status}");
@@ -138,7 +139,7 @@ impl Agent {
 
     /// Sends SIGTERM and returns the exit status. Panics unless the agent exits within 30 s, which is more than its
     /// `drain_timeout`.
-    pub(crate) fn stop(&mut self) -> ExitStatus {
+    pub fn stop(&mut self) -> ExitStatus {
         let pid = Pid::from_child(self.child.as_ref().expect("the agent runs"));
         kill_process(pid, Signal::TERM).unwrap();
         let child = self.child.as_mut().expect("the agent runs");
@@ -150,13 +151,13 @@ impl Agent {
     }
 
     /// Graceful shutdown after everything was delivered: sends SIGTERM and expects exit code 0.
-    pub(crate) fn stop_done(&mut self) {
+    pub fn stop_done(&mut self) {
         let status = self.stop();
         assert!(status.success(), "ended with {status} although all was delivered");
     }
 
     /// Runs another subcommand with the same configuration; returns exit code, standard output and standard error.
-    pub(crate) fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    pub fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let output = Command::new(binary())
             .args(arguments)
             .arg("-c")
@@ -168,35 +169,35 @@ impl Agent {
     }
 
     /// The port of its HTTP pages.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Its state directory.
-    pub(crate) fn state_dir(&self) -> PathBuf {
+    pub fn state_dir(&self) -> PathBuf {
         self.dir.join("state")
     }
 
     /// Everything in the state directory, as text.
-    pub(crate) fn state(&self) -> String {
+    pub fn state(&self) -> String {
         contents(&self.state_dir())
     }
 
     /// Exit code and text of `auditrail probe` with these arguments.
-    pub(crate) fn probe(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
+    pub fn probe(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(built_binary());
         let state = self.state_dir();
         let ran = command.arg("probe").args(arguments).arg("--state").arg(state).output().unwrap();
         (ran.status.code(), String::from_utf8_lossy(&ran.stdout).into_owned())
     }
 
     /// Status code and text of `/readyz`; `Err` while nothing answers.
-    pub(crate) fn readyz(&self) -> Result<(u16, String), String> {
+    pub fn readyz(&self) -> Result<(u16, String), String> {
         self.page("/readyz").map(|answer| (answer.status, answer.text()))
     }
 
     /// Waits until `/readyz` has this status code, and returns the text.
-    pub(crate) fn wait_readyz(&self, status: u16, limit: Duration) -> String {
+    pub fn wait_readyz(&self, status: u16, limit: Duration) -> String {
         wait_for(&format!("/readyz to answer {status}"), limit, || match self.readyz()? {
             (found, text) if found == status => Ok(text),
             (found, text) => Err(format!("{found}: {text}")),
@@ -204,7 +205,7 @@ impl Agent {
     }
 
     /// The sum of a counter over all series that carry these labels; 0 when there is none.
-    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let Ok(page) = self.page("/metrics") else { return 0 };
         let text = String::from_utf8_lossy(&page.body).into_owned();
         let wanted: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
@@ -216,35 +217,35 @@ impl Agent {
     }
 
     /// How many events an output counted with this result since the agent was last started.
-    pub(crate) fn events(&self, output: &str, result: &str) -> usize {
+    pub fn events(&self, output: &str, result: &str) -> usize {
         let labels = [("output", output), ("result", result)];
         usize::try_from(self.count("auditrail_output_events_total", &labels)).unwrap()
     }
 
     /// How many retries an output made since the agent was last started.
-    pub(crate) fn retries(&self, output: &str) -> u64 {
+    pub fn retries(&self, output: &str) -> u64 {
         self.count("auditrail_output_retries_total", &[("output", output)])
     }
 
     /// A value of `/proc/PID/status` that the kernel gives in kB, in bytes.
-    pub(crate) fn memory(&self, name: &str) -> u64 {
+    pub fn memory(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// Fetches one of its own HTTP pages.
-    pub(crate) fn page(&self, path: &str) -> Result<http::Answer, String> {
+    pub fn page(&self, path: &str) -> Result<http::Answer, String> {
         http::get(&format!("http://127.0.0.1:{}{path}", self.port))
     }
 
     /// Its process ID.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.as_ref().expect("the agent runs").id()
     }
 
     /// The file that holds its standard output and standard error.
-    pub(crate) fn log(&self) -> PathBuf {
+    pub fn log(&self) -> PathBuf {
         self.dir.join("agent.log")
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// An input that follows one log. It rescans its folder often, so that tests need not wait.
-pub(crate) fn input(name: &str, log: &Path) -> String {
+pub fn input(name: &str, log: &Path) -> String {
     format!(
         "[inputs.{name}]\ntype = \"file\"\npath = \"{}\"\nrescan = \"500ms\"\nhold = {{ min_free = \"1MiB\" }}\n",
         log.display()
@@ -11,7 +11,7 @@ pub(crate) fn input(name: &str, log: &Path) -> String {
 }
 
 /// The output `loki`; the label `job` separates its streams from those of other tests. `more` are further keys.
-pub(crate) fn loki(url: &str, job: &str, more: &str) -> String {
+pub fn loki(url: &str, job: &str, more: &str) -> String {
     format!(
         "[outputs.loki]\ntype = \"loki\"\nendpoint = \"{url}\"\nlabels = {{ job = \"{job}\" }}\n\
          retry = {{ min = \"50ms\", max = \"1s\" }}\n{more}\n"
@@ -19,7 +19,7 @@ pub(crate) fn loki(url: &str, job: &str, more: &str) -> String {
 }
 
 /// The output `elasticsearch`, which writes to one data stream. `more` are further keys.
-pub(crate) fn elasticsearch(url: &str, data_stream: &str, more: &str) -> String {
+pub fn elasticsearch(url: &str, data_stream: &str, more: &str) -> String {
     format!(
         "[outputs.elasticsearch]\ntype = \"elasticsearch\"\nendpoints = [\"{url}\"]\n\
          data_stream = \"{data_stream}\"\nretry = {{ min = \"50ms\", max = \"1s\" }}\n{more}\n"
@@ -27,6 +27,6 @@ pub(crate) fn elasticsearch(url: &str, data_stream: &str, more: &str) -> String 
 }
 
 /// The output `archive`, a file.
-pub(crate) fn archive(path: &Path) -> String {
+pub fn archive(path: &Path) -> String {
     format!("[outputs.archive]\ntype = \"file\"\npath = \"{}\"\n", path.display())
 }

@@ -11,34 +11,34 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// The server. It runs until the test process exits.
-pub(crate) struct Bulk {
-    pub(crate) url: String,
+pub struct Bulk {
+    pub url: String,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub struct State {
     /// Documents by id, and how often each was stored: more than once is a duplicate.
-    pub(crate) stored: HashMap<String, (String, usize)>,
+    pub stored: HashMap<String, (String, usize)>,
     /// Documents longer than this many bytes are refused with 400.
-    pub(crate) longest: usize,
+    pub longest: usize,
     /// Documents longer than `longest` are refused with 403 instead, as by an index with a write block.
-    pub(crate) blocked: bool,
+    pub blocked: bool,
     /// Documents are refused with 400 if the sum of the bytes of their id, modulo 2, equals this.
-    pub(crate) refused_half: Option<u32>,
+    pub refused_half: Option<u32>,
     /// Every request is answered with this status.
-    pub(crate) down: Option<u16>,
+    pub down: Option<u16>,
     /// The next bulk request gets no answer, and its documents are stored only after this delay.
-    pub(crate) late: Option<Duration>,
+    pub late: Option<Duration>,
     /// Whether the delayed request arrived, and whether it was stored.
-    pub(crate) was_late: (bool, bool),
-    pub(crate) look_ups: usize,
+    pub was_late: (bool, bool),
+    pub look_ups: usize,
     /// Look-ups are answered with 403.
-    pub(crate) unreadable: bool,
+    pub unreadable: bool,
 }
 
 impl Bulk {
-    pub(crate) fn taking(longest: usize) -> Self {
+    pub fn taking(longest: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State { longest, ..State::default() }));
@@ -52,12 +52,12 @@ impl Bulk {
         Self { url, state }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
     /// The table `[outputs.search]` that sends to this server. `more` are further keys.
-    pub(crate) fn table(&self, more: &str) -> String {
+    pub fn table(&self, more: &str) -> String {
         format!(
             "[outputs.search]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
              compression = \"none\"\nlayout = \"flat\"\ntimeout = \"300ms\"\nretry = {{ min = \"20ms\", max = \"200ms\" }}\n\
