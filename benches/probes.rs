@@ -21,11 +21,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
+use kit::store::Counting;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
-
-#[allow(dead_code, reason = "the other bench counts more")]
-mod sink;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/recorded/audit");
 const PROBES: usize = 400;
@@ -40,7 +38,7 @@ fn main() {
     let megabytes = std::env::var("AUDITRAIL_BENCH_MB").ok().and_then(|text| text.parse().ok());
     let dir = tempfile::tempdir().unwrap();
     let (log, events) = write_log(dir.path(), megabytes.unwrap_or(100) * 1_000_000);
-    let server = sink::start();
+    let server = Counting::start();
 
     println!(
         "{:46}{:>9}{:>9}{:>9}{:>9}{:>14}{:>10}",
@@ -261,7 +259,7 @@ impl Drop for Agent {
 }
 
 /// Delivers the log. Returns the seconds until all events had arrived, and the CPU seconds of the agent.
-fn deliver(dir: &Path, log: &Path, server: &sink::Sink, events: u64, attacked: bool) -> (f64, f64) {
+fn deliver(dir: &Path, log: &Path, server: &Counting, events: u64, attacked: bool) -> (f64, f64) {
     let live = dir.join("live.log");
     File::create(&live).unwrap();
     let before = server.loki_events();

@@ -20,8 +20,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-
-mod sink;
+use kit::store::Counting;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/recorded/audit");
 /// Decompressed bytes of a backup, as the API server's `--audit-log-maxsize=100` makes them.
@@ -212,7 +211,7 @@ impl Output {
 }
 
 fn outputs(dir: &Path) -> [(&'static str, Output); 3] {
-    let server = sink::start();
+    let server = Counting::start();
     let url = format!("http://{}", server.address);
     let loki = server.clone();
     let file = dir.join("out.ndjson");

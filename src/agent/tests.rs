@@ -4,7 +4,6 @@
 mod agent;
 mod altered;
 mod doubt;
-mod fake;
 mod files;
 mod gaps;
 mod holding;
@@ -16,4 +15,3 @@ mod refusals;
 mod renames;
 mod strangers;
 mod waiting;
-mod wire;

@@ -11,9 +11,9 @@ use crate::elastic::Elastic;
 use crate::loki::Loki;
 use crate::rotating_writer::Writer;
 use crate::servers::{Server, have};
-use crate::stand_in::{elastic, loki};
 use kit::agent::Agent;
 use kit::events::expected;
+use kit::store::{elastic, loki};
 use kit::tables;
 
 /// Which processes are killed, and for how long they stay down.

@@ -16,7 +16,6 @@ use jiff::SignedDuration;
 use crate::corpus;
 use crate::elastic::Elastic;
 use crate::loki::{self, Loki};
-use crate::stand_in;
 use kit::events::{Expected, Maker, expected, log_of};
 use kit::{LogWriter, free_port, tables, wait_for};
 
@@ -68,8 +67,8 @@ fn private(path: &Path) -> File {
 
 impl Node {
     fn start(user: As) -> Self {
-        let loki = Loki::stand_in(stand_in::loki::Settings::raised());
-        let elastic = Elastic::stand_in(stand_in::elastic::Settings::default());
+        let loki = Loki::stand_in(kit::store::loki::Settings::raised());
+        let elastic = Elastic::stand_in(kit::store::elastic::Settings::default());
         let (job, selector) = loki::job("confined");
         let mut events = Vec::new();
         let container = Container::boot(|root| {

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::servers::{Process, Server, built, have_or, users_own};
-use crate::stand_in::elastic;
-use crate::stand_in::process::{Kind, StandIn};
+use crate::stand_in::{Kind, StandIn};
 use kit::events::{Expected, assert_exactly_once, nanoseconds};
+use kit::store::elastic;
 use kit::{free_port, http, wait_for};
 
 /// The environment variable that names an Elasticsearch or `OpenSearch` of the user's own.

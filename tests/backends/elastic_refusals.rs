@@ -10,9 +10,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::elastic::Elastic;
-use crate::stand_in::elastic::Settings;
 use kit::agent::Agent;
 use kit::events::{Expected, Maker, log_of};
+use kit::store::elastic::Settings;
 use kit::{LogWriter, copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);

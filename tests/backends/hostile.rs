@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use crate::elastic::{self, Elastic};
 use crate::loki::{self, Loki};
 use crate::servers::unique;
-use crate::stand_in;
 use kit::agent::Agent;
 use kit::events::{Expected, Maker};
 use kit::tables;
@@ -50,7 +49,7 @@ fn events_with_hostile_bodies_are_found_in_both_and_their_neighbours_are_as_usua
 /// The same with the stand-in for Elasticsearch 8, whose errors have other wordings than those of `OpenSearch`.
 #[test]
 fn events_with_hostile_bodies_are_found_in_an_elasticsearch_of_today() {
-    check(&Elastic::stand_in(stand_in::elastic::Settings::default()));
+    check(&Elastic::stand_in(kit::store::elastic::Settings::default()));
 }
 
 fn check(elastic: &Elastic) {

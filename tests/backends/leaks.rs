@@ -19,11 +19,11 @@ use crate::apiserver::ApiServer;
 use crate::elastic::Elastic;
 use crate::loki::Loki;
 use crate::servers::{Server, have};
-use crate::stand_in::loki::Settings;
 use kit::agent::Agent;
-use kit::bulk::Bulk;
 use kit::events::{Expected, expected};
-use kit::{contents, tables, wait_for};
+use kit::store::Refusal;
+use kit::store::loki::Settings;
+use kit::{FakeStore, contents, tables, wait_for};
 
 mod by_hand;
 mod deeds;
@@ -127,7 +127,7 @@ fn assert_planted(planted: &Planted, written: &[u8], made: &[u8]) {
 struct Stage {
     loki: Loki,
     elastic: Arc<Elastic>,
-    halves: [Bulk; 2],
+    halves: [FakeStore; 2],
     agent: Agent,
     archive: PathBuf,
     logs: [PathBuf; 2],
@@ -142,9 +142,10 @@ impl Stage {
         fs::create_dir(by_hand.parent().unwrap()).unwrap();
         fs::write(&by_hand, made).unwrap();
         let halves = [0, 1].map(|half| {
-            let bulk = Bulk::taking(usize::MAX);
-            bulk.state().refused_half = Some(half);
-            bulk
+            let store = FakeStore::new();
+            let sum = |id: &str| id.bytes().map(u32::from).sum::<u32>();
+            store.refuse_if(Refusal::Content, move |event| sum(&event.under) % 2 == half);
+            store
         });
         let leaving = |bytes: &str, managed_fields: bool| {
             format!(
@@ -159,7 +160,7 @@ impl Stage {
             + &tables::archive(&archive)
             + &leaving("off", true);
         for (half, name) in halves.iter().zip(["even", "odd"]) {
-            let table = half.table(&leaving("off", false)).replace("300ms", "5s");
+            let table = tables::search(&half.url, &leaving("off", false)).replace("300ms", "5s");
             config += &table.replace("[outputs.search]", &format!("[outputs.{name}]"));
         }
         let agent = Agent::start_saying(Some("trace"), dir.path(), &config);
@@ -231,8 +232,8 @@ impl Stage {
         all.push(("Loki", answers.into_bytes()));
         all.push(("Loki's files", contents(self.loki.dir()).into_bytes()));
         for half in &self.halves {
-            let stored =
-                half.state().stored.values().map(|(line, _)| line.as_str()).collect::<String>();
+            let stored: String =
+                half.state().stored.iter().map(|stored| stored.line.as_str()).collect();
             all.push(("half a store", stored.into_bytes()));
         }
         all

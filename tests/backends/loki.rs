@@ -10,9 +10,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::servers::{Process, built, source, unique, users_own};
-use crate::stand_in::loki::Settings;
-use crate::stand_in::process::{Kind, StandIn};
+use crate::stand_in::{Kind, StandIn};
 use kit::events::{Expected, assert_exactly_once};
+use kit::store::loki::Settings;
 use kit::{free_port, http, wait_for};
 
 /// A value of the label `job`, and the selector that finds it. On a server of the user's own it is a value that no

@@ -10,9 +10,9 @@ use jiff::SignedDuration;
 use tempfile::TempDir;
 
 use crate::loki::Loki;
-use crate::stand_in::loki::Settings;
 use kit::agent::Agent;
 use kit::events::{Expected, Maker, log_of};
+use kit::store::loki::Settings;
 use kit::{copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(3);

@@ -1,6 +1,6 @@
 //! Tests against back ends: `OpenSearch`, Elasticsearch 7.10, Loki 1.6, `VictoriaLogs`, kube-apiserver and its rotation
 //! library, all of them real; and stand-ins (mock servers) for Loki 3 and Elasticsearch 8, whose licences keep them
-//! out. The stand-ins answer as the real servers were recorded (`../support/stand_in`).
+//! out. The stand-ins answer as the real servers were recorded (`stand_in`).
 //!
 //! `servers/build.sh` builds the real servers into `target/backends`. Without them, a test uses the stand-in where that
 //! can show the same. Otherwise the test prints that it was not run, and passes. With `AUDITRAIL_REQUIRE_SERVERS=1`, as
@@ -13,9 +13,6 @@
 // clippy.toml allows these in test functions; this extends it to helpers that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-#[path = "../support/stand_in/mod.rs"]
-mod stand_in;
-
 mod apiserver;
 mod corpus;
 mod elastic;
@@ -23,6 +20,7 @@ mod history;
 mod loki;
 mod rotating_writer;
 mod servers;
+mod stand_in;
 mod victoria;
 
 mod accounting;

@@ -22,7 +22,6 @@ use tempfile::TempDir;
 use crate::elastic::Elastic;
 use crate::loki::{self, Loki};
 use crate::servers::say;
-use crate::stand_in;
 use kit::agent::Agent;
 use kit::events::{Expected, Maker, log_of};
 use kit::{LogWriter, tables, wait_for};
@@ -139,8 +138,8 @@ impl Place {
     fn with_timeout(timeout: &str) -> Self {
         let timeout = format!("timeout = \"{timeout}\"");
         let dir = TempDir::new().unwrap();
-        let loki = Loki::stand_in(stand_in::loki::Settings::default());
-        let elastic = Elastic::stand_in(stand_in::elastic::Settings::default());
+        let loki = Loki::stand_in(kit::store::loki::Settings::default());
+        let elastic = Elastic::stand_in(kit::store::elastic::Settings::default());
         let (job, selector) = loki::job("network");
         let port = |url: String| url.rsplit(':').next().unwrap().to_owned();
         let ports = [port(loki.url()), port(elastic.url())];

@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::elastic::Elastic;
-use crate::stand_in::elastic::Settings;
+use kit::store::elastic::Settings;
 use kit::tables;
 
 const STREAM: &str = "logs-kubernetes.audit_logs-recording";

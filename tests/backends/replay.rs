@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use crate::elastic::Elastic;
 use crate::history::History;
 use crate::loki::Loki;
-use crate::stand_in::loki::Settings;
 use kit::events::Expected;
+use kit::store::loki::Settings;
 use kit::{tables, wait_for};
 
 const STREAM: &str = "logs-kubernetes.audit_logs-replay";

@@ -28,7 +28,6 @@ use tempfile::TempDir;
 
 use crate::elastic::Elastic;
 use crate::loki::{self, Loki};
-use crate::stand_in;
 use kit::agent::Agent;
 use kit::events::{Expected, Maker, log_of};
 use kit::log_writer::gz_of;
@@ -138,8 +137,8 @@ fn nothing_grows_while_the_log_rotates_and_the_stores_come_and_go() {
     let duration = Duration::from_secs(seconds);
     let tick = duration / SAMPLES;
     let dir = TempDir::new().unwrap();
-    let mut loki = Loki::stand_in(stand_in::loki::Settings::raised());
-    let mut elastic = Elastic::stand_in(stand_in::elastic::Settings::default());
+    let mut loki = Loki::stand_in(kit::store::loki::Settings::raised());
+    let mut elastic = Elastic::stand_in(kit::store::elastic::Settings::default());
     let (job, selector) = loki::job("soak");
     fs::create_dir(dir.path().join("audit")).unwrap();
     let log = dir.path().join("audit/audit.log");

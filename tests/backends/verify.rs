@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use crate::elastic::Elastic;
 use crate::loki::Loki;
 use crate::servers::{Server, have};
-use crate::stand_in::loki::Settings;
 use kit::agent::Agent;
 use kit::events::{Expected, Maker, expected, log_of};
+use kit::store::loki::Settings;
 use kit::{LogWriter, tables};
 
 const LIMIT: Duration = Duration::from_mins(2);

@@ -15,13 +15,6 @@
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-// The fake back ends that store events; unit tests in `src` use the same ones.
-#[allow(dead_code)]
-#[path = "../../src/agent/tests/fake.rs"]
-mod fake;
-#[path = "../../src/agent/tests/wire.rs"]
-mod wire;
-
 mod disk;
 mod node;
 mod script;

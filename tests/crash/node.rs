@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kit::FakeStore;
+use kit::store::{Refusal, Stored};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::fake::{Fake, Stored};
 use crate::script::{BEFORE, Log, POISON, SCRIPT, When};
 use crate::tally;
 
@@ -23,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(15);
 pub(crate) struct Node {
     pub(crate) dir: TempDir,
     pub(crate) log: Log,
-    pub(crate) loki: Fake,
-    pub(crate) elasticsearch: Fake,
+    pub(crate) loki: FakeStore,
+    pub(crate) elasticsearch: FakeStore,
     /// For each step of the script taken so far: how many lines of notes the agent had written before it.
     pub(crate) steps: Vec<usize>,
     /// Whether an agent was killed, ended with an error or lost its power.
@@ -69,7 +70,7 @@ impl Node {
     ) -> Self {
         let log = Log::new(dir.path(), steps);
         let fake = |stored| {
-            let fake = Fake::new();
+            let fake = FakeStore::new();
             let notes = dir.path().join("notes");
             let mut state = fake.state();
             state.stored = stored;
@@ -78,7 +79,7 @@ impl Node {
             fake
         };
         let (loki, elasticsearch) = (fake(loki), fake(elasticsearch));
-        loki.state().poison = Some(POISON);
+        loki.refuse(Refusal::Content, POISON);
         let node = Self { log, loki, elasticsearch, steps: vec![0; steps], cut: false, dir };
         fs::write(node.path("auditrail.toml"), node.config()).unwrap();
         node

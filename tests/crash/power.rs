@@ -7,10 +7,11 @@ use std::hash::{Hash as _, Hasher as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use kit::FakeStore;
+use kit::store::Stored;
 use serde_json::Value;
 
 use crate::disk::{Disk, Image, Loss, restore};
-use crate::fake::{Fake, Stored};
 use crate::node::{Ended, Node};
 use crate::{in_parallel, sample, tally};
 
@@ -81,10 +82,10 @@ impl Recorded {
 
 impl Case<'_> {
     /// The events that a back end had stored when the power was cut.
-    fn held(&self, fake: &Fake) -> Vec<Stored> {
-        let state = fake.state();
-        let later = state.arrivals.iter().find(|(_, notes)| *notes > self.after);
-        state.stored[..later.map_or(state.stored.len(), |(before, _)| *before)].to_vec()
+    fn held(&self, store: &FakeStore) -> Vec<Stored> {
+        let state = store.state();
+        let later = state.writes.iter().find(|write| write.clock > self.after);
+        state.stored[..later.map_or(state.stored.len(), |write| write.stored_before)].to_vec()
     }
 
     fn steps(&self) -> usize {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use kit::FakeStore;
+use kit::store::audit_id;
 use serde_json::Value;
 
-use crate::fake::{Fake, audit_id};
 use crate::node::Node;
 use crate::script::POISON;
 
@@ -52,8 +53,8 @@ fn times(ids: &[String]) -> BTreeMap<&String, usize> {
 }
 
 /// The audit ids that a back end stored, and the gaps.
-fn events(fake: &Fake) -> (Vec<String>, Vec<String>) {
-    apart(fake.state().stored.iter().map(|stored| stored.line.clone()))
+fn events(store: &FakeStore) -> (Vec<String>, Vec<String>) {
+    apart(store.state().stored.iter().map(|stored| stored.line.clone()))
 }
 
 /// Splits lines into the audit ids of events and the lines of gaps.

@@ -12,16 +12,16 @@ use tempfile::TempDir;
 
 use crate::command::{Ran, auditrail, finish};
 use kit::agent::Agent;
-use kit::bulk::Bulk;
 use kit::events::{Expected, Maker, log_of};
-use kit::{copy, tables, wait_for};
+use kit::store::{Do, Refusal, Stored};
+use kit::{FakeStore, copy, tables, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// An agent whose back end refuses documents of more than 4,000 bytes, and a log with some longer events.
 struct Stage {
     dir: TempDir,
-    bulk: Bulk,
+    store: FakeStore,
     agent: Agent,
     long: Vec<Expected>,
     all: usize,
@@ -35,21 +35,22 @@ impl Stage {
 
     /// Four long events wait, since the index is blocked for writing them.
     fn with_letters_of_a_blocked_index() -> Self {
-        let bulk = Bulk::taking(4000);
-        bulk.state().blocked = true;
-        Self::over(bulk, 4, |_| {})
+        let store = FakeStore::new();
+        store.refuse_longer(Refusal::Blocked, 4000);
+        Self::over(store, 4, |_| {})
     }
 
     fn with(count: usize, change: impl FnOnce(&Path)) -> Self {
-        Self::over(Bulk::taking(4000), count, change)
+        Self::over(FakeStore::refusing_longer(4000), count, change)
     }
 
-    fn over(bulk: Bulk, count: usize, change: impl FnOnce(&Path)) -> Self {
+    fn over(store: FakeStore, count: usize, change: impl FnOnce(&Path)) -> Self {
         let dir = TempDir::new().unwrap();
         let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
         let events: Vec<_> =
             (0..count * 3).map(|n| maker.event(if n % 3 == 1 { 5000 } else { 100 })).collect();
-        let config = tables::input("api", &dir.path().join("audit.log")) + &bulk.table("");
+        let config =
+            tables::input("api", &dir.path().join("audit.log")) + &tables::search(&store.url, "");
         fs::write(dir.path().join("audit.log"), "").unwrap();
         let mut agent = Agent::start(dir.path(), &config);
         agent.wait_readyz(200, LIMIT);
@@ -59,7 +60,7 @@ impl Stage {
         agent.resume();
         let all = events.len();
         let long = events.into_iter().filter(|event| event.line.len() > 5000).collect();
-        Self { dir, bulk, agent, long, all }
+        Self { dir, store, agent, long, all }
     }
 
     fn settled(self) -> Self {
@@ -116,14 +117,14 @@ impl Stage {
     }
 
     fn stored(&self) -> usize {
-        self.bulk.state().stored.len()
+        self.store.documents().len()
     }
 
     /// Fails unless every event is stored exactly once.
     fn assert_all_once(&self) {
-        let state = self.bulk.state();
-        assert_eq!(state.stored.len(), self.all);
-        let doubled: Vec<_> = state.stored.iter().filter(|(_, (_, times))| *times > 1).collect();
+        let documents = self.store.documents();
+        assert_eq!(documents.len(), self.all);
+        let doubled: Vec<_> = documents.iter().filter(|(_, (_, times))| *times > 1).collect();
         assert!(doubled.is_empty(), "doubled: {doubled:?}");
     }
 
@@ -160,7 +161,7 @@ fn events_that_a_blocked_index_keeps_waiting_are_put_aside_on_demand_and_can_be_
     let ran = stage.letters_command(&["set-aside"]).expect(0);
     assert!(ran.stderr.contains("no event waits"), "{}", ran.stderr);
 
-    (stage.bulk.state().blocked, stage.bulk.state().longest) = (false, usize::MAX);
+    stage.store.refuse_nothing();
     stage.letters_command(&["resend"]).expect(0);
     stage.assert_all_once();
     stage.agent.stop();
@@ -205,8 +206,8 @@ fn letters_are_sent_again_by_the_running_agent_and_go_when_they_are_taken() {
     // The back end already has one of them, so resend finds it there and does not send it.
     let ids: Vec<_> =
         stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
-    stage.bulk.state().longest = 1 << 20;
-    stage.bulk.state().stored.insert(ids[0].clone(), (String::new(), 1));
+    stage.store.refuse_nothing();
+    stage.store.state().stored.push(Stored::document(&ids[0]));
     let one = stage.letters_command(&["resend", &ids[1]]).expect(0);
     assert_eq!(one.stdout, "api to search: 1 of 1 delivered\n");
     assert_eq!((stage.letters().len(), stage.counted()), (2, 2));
@@ -226,7 +227,7 @@ fn letters_are_sent_again_and_dropped_without_an_agent_too() {
     let id = letters[0]["id"].as_str().unwrap();
     let dropped = stage.letters_command(&["drop", id]).expect(0);
     assert_eq!(dropped.stdout, "api to search: 1 of 1 dropped\n");
-    stage.bulk.state().longest = 1 << 20;
+    stage.store.refuse_nothing();
     let sent = stage.letters_command(&["resend"]).expect(0);
     assert_eq!(sent.stdout, "api to search: 2 of 2 delivered\n");
     assert_eq!((stage.letters().len(), stage.stored()), (0, stage.all - 1));
@@ -261,18 +262,19 @@ fn while_the_output_is_down_or_turns_us_away_sending_again_fails_clearly_and_kee
         if !runs {
             stage.agent.stop();
         }
-        stage.bulk.state().down = Some(503);
+        stage.store.state().down = Some(503);
         let began = Instant::now();
         let down = stage.letters_command(&["resend", "--timeout", "1"]).expect(1);
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         assert!(down.stderr.contains("api to search: the output takes nothing"), "{}", down.stderr);
         assert!(down.stderr.contains("503"), "{}", down.stderr);
-        stage.bulk.state().down = Some(401);
+        stage.store.state().down = Some(401);
         let away = stage.letters_command(&["resend"]).expect(1);
         assert!(away.stderr.contains("api_key_file"), "{}", away.stderr);
         assert_eq!(stage.letters().len(), 2);
     }
-    (stage.bulk.state().down, stage.bulk.state().longest) = (None, 1 << 20);
+    stage.store.state().down = None;
+    stage.store.refuse_nothing();
     stage.letters_command(&["resend"]).expect(0);
     stage.assert_all_once();
 }
@@ -287,17 +289,18 @@ fn a_resend_that_was_killed_with_a_request_under_way_doubles_nothing() {
     })
     .settled();
     stage.agent.stop();
-    stage.bulk.state().longest = 1 << 20;
-    stage.bulk.state().late = Some(Duration::from_secs(2));
+    stage.store.refuse_nothing();
+    stage.store.script([Do::BreakAndTakeLater(Duration::from_secs(2))]);
+    let (arrived, stored) = (stage.store.state().writes.len(), stage.stored());
     let mut child = stage.spawn(&["resend"]);
     wait_for("the bulk to be under way", LIMIT, || {
-        if stage.bulk.state().was_late.0 { Ok(()) } else { Err("no bulk".to_owned()) }
+        if stage.store.state().writes.len() > arrived { Ok(()) } else { Err("no bulk".to_owned()) }
     });
     child.kill().unwrap();
     child.wait().unwrap();
     stage.letters_command(&["resend"]).expect(0);
     wait_for("the late bulk to be stored", LIMIT, || {
-        if stage.bulk.state().was_late.1 { Ok(()) } else { Err("it is not".to_owned()) }
+        if stage.stored() > stored { Ok(()) } else { Err("it is not".to_owned()) }
     });
     stage.assert_all_once();
     assert_eq!(stage.letters().len(), 0);
@@ -311,7 +314,7 @@ fn a_kill_at_any_step_of_sending_again_or_dropping_loses_and_doubles_nothing() {
     let kept = stage.agent.state_dir().join("dead-letters");
     let saved = stage.dir.path().join("saved");
     copy(&kept, &saved);
-    let before = stage.bulk.state().stored.clone();
+    let before = stage.store.state().stored.clone();
     let ids: Vec<_> =
         stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
     // One dead letter is left out, so that the command has to rewrite the segment.
@@ -322,8 +325,8 @@ fn a_kill_at_any_step_of_sending_again_or_dropping_loses_and_doubles_nothing() {
             assert!(point < 200, "it never came to its end");
             fs::remove_dir_all(&kept).unwrap();
             copy(&saved, &kept);
-            stage.bulk.state().stored.clone_from(&before);
-            stage.bulk.state().longest = 1 << 20;
+            stage.store.state().stored.clone_from(&before);
+            stage.store.refuse_nothing();
             let ended = stage.letters_to_point(&command, Some(point));
             let left = stage.letters().len();
             assert!((1..=3).contains(&left), "{left} letters after point {point}");
@@ -372,5 +375,5 @@ fn full_dead_letters_stop_the_pipeline_and_dropping_some_lets_it_go_on_by_itself
         if status == 200 { Ok(()) } else { Err(text) }
     });
     stage.wait_passed();
-    stage.bulk.state().stored.values().for_each(|(_, times)| assert_eq!(*times, 1));
+    stage.store.documents().values().for_each(|(_, times)| assert_eq!(*times, 1));
 }

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::sink;
 use kit::agent::Agent;
-use kit::bulk::Bulk;
 use kit::events::{EventLog, expected};
-use kit::{tables, wait_for};
+use kit::store::Counting;
+use kit::{FakeStore, tables, wait_for};
 
 /// Time-out for each wait, long enough for a slow machine.
 const SOON: Duration = Duration::from_secs(150);
@@ -122,7 +121,7 @@ fn rest(number: impl Fn() -> u64) -> u64 {
 /// has reserved.
 #[test]
 fn a_state_directory_that_becomes_read_only_stops_what_is_sent_until_it_can_be_written_again() {
-    let (mut stage, server) = (Stage::new(), sink::start());
+    let (mut stage, server) = (Stage::new(), Counting::start());
     let Some(disk) = Tmpfs::mount(&stage.path("state"), "8m") else { return };
     let url = format!("http://{}", server.address);
     let more = "setup_template = \"never\"\ncompression = \"none\"";
@@ -249,11 +248,11 @@ fn a_line_that_a_full_disk_tore_is_told_and_the_event_glued_to_it_is_delivered()
 fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_is_told() {
     let mut stage = Stage::new();
     let Some(_disk) = Tmpfs::mount(&stage.path("audit"), "8m") else { return };
-    let bulk = Bulk::taking(1 << 20);
-    bulk.state().down = Some(503);
+    let store = FakeStore::new();
+    store.state().down = Some(503);
     let input = tables::input("apiserver", &stage.path("audit/audit.log"));
     let little = "max_age = \"5ms\", max_bytes = \"64KiB\"";
-    let output = bulk.table("in_flight = 1").replace("max_age = \"5ms\"", little);
+    let output = tables::search(&store.url, "in_flight = 1").replace("max_age = \"5ms\"", little);
     let mut agent = Agent::start(stage.dir.path(), &(input + &output));
     let backups: Vec<_> =
         (1..4).map(|hour| format!("audit-2026-11-21T0{hour}-00-00.000.log")).collect();
@@ -279,20 +278,20 @@ fn links_give_way_when_the_disk_of_the_log_has_less_than_min_free_and_the_loss_i
             if pins() < 4 { Ok(()) } else { Err(pins().to_string()) }
         },
     );
-    bulk.state().down = None;
+    store.state().down = None;
     stage.log.write(1, 100);
     let wanted = expected(&stage.log.written);
     let last = wanted.last().unwrap().audit_id.clone();
     wait_for("the last to arrive", SOON, || {
-        let held = bulk.state();
-        let arrived = held.stored.values().any(|(document, _)| document.contains(&last));
-        if arrived { Ok(()) } else { Err(held.stored.len().to_string()) }
+        let documents = store.documents();
+        let arrived = documents.values().any(|(document, _)| document.contains(&last));
+        if arrived { Ok(()) } else { Err(documents.len().to_string()) }
     });
     agent.stop_done();
-    let held = bulk.state();
-    assert!(held.stored.values().all(|(_, times)| *times == 1));
+    let documents = store.documents();
+    assert!(documents.values().all(|(_, times)| *times == 1));
     let (mut missing, mut told) = (stage.log.written.len(), 0);
-    for (document, _) in held.stored.values() {
+    for (document, _) in documents.values() {
         let document: serde_json::Value = serde_json::from_str(document).unwrap();
         if let Some(bytes) = document["gap"]["bytes"].as_u64() {
             told += usize::try_from(bytes).unwrap();

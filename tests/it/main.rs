@@ -17,10 +17,6 @@
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../../benches/sink/mod.rs"]
-#[allow(dead_code)]
-mod sink;
-
 mod command;
 mod sources;
 

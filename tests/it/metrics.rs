@@ -9,15 +9,15 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::command::{Place, exceeded_by_few, recorded};
-use kit::bulk::Bulk;
-use kit::{http, wait_for};
+use kit::{FakeStore, http, tables, wait_for};
 
 /// A configuration with a file output and this store, which may refuse long documents.
-fn place(store: &Bulk) -> Place {
+fn place(store: &FakeStore) -> Place {
     let place = Place::following_recorded();
     let text = fs::read_to_string(place.config()).unwrap();
     let unchanged = "[outputs.search.transform]\nredact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"1MiB\"\n";
-    fs::write(place.config(), format!("{text}\n{}\n{unchanged}", store.table(""))).unwrap();
+    fs::write(place.config(), format!("{text}\n{}\n{unchanged}", tables::search(&store.url, "")))
+        .unwrap();
     place
 }
 
@@ -61,7 +61,7 @@ fn check_with_promtool(metrics: &str) {
 
 #[test]
 fn a_scrape_in_the_middle_of_work_passes_promtool_and_counts_every_request() {
-    let store = Bulk::taking(exceeded_by_few());
+    let store = FakeStore::refusing_longer(exceeded_by_few());
     let place = place(&store);
     let running = place.start();
     place.wait_for_bytes(recorded().len());
@@ -85,7 +85,7 @@ fn a_scrape_in_the_middle_of_work_passes_promtool_and_counts_every_request() {
     let all: f64 = codes.iter().map(|(_, n)| n).sum();
     let count = of("auditrail_output_request_seconds_count");
     assert!((all - count).abs() < 0.1, "{count} requests, by code {codes:?}");
-    let documents: usize = store.state().stored.values().map(|(document, _)| document.len()).sum();
+    let documents: usize = store.documents().values().map(|(document, _)| document.len()).sum();
     assert!(of("auditrail_output_sent_bytes_total") > documents as f64, "{metrics}");
     assert!(of("auditrail_dead_letters") > 0.0);
     let since = of("auditrail_dead_letters_oldest_timestamp_seconds");
@@ -105,11 +105,11 @@ fn a_scrape_in_the_middle_of_work_passes_promtool_and_counts_every_request() {
 
 #[test]
 fn a_store_that_is_down_is_counted_by_status_and_one_that_is_gone_as_connect() {
-    let store = Bulk::taking(usize::MAX);
+    let store = FakeStore::new();
     store.state().down = Some(503);
     let place = place(&store);
     let text = fs::read_to_string(place.config()).unwrap();
-    let gone = store.table("").replace("outputs.search", "outputs.gone");
+    let gone = tables::search(&store.url, "").replace("outputs.search", "outputs.gone");
     let gone = gone.replace(&store.url, &format!("http://127.0.0.1:{}", kit::free_port()));
     fs::write(place.config(), format!("{text}\n{gone}")).unwrap();
     let running = place.start();

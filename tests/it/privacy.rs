@@ -10,8 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::command::{Place, auditrail, exceeded_by_few, recorded, root};
-use kit::bulk::Bulk;
-use kit::{copy, wait_for};
+use kit::{FakeStore, copy, tables, wait_for};
 
 /// By name of each file: inode, owner, mode, modification time and content.
 fn files(dir: &Path) -> BTreeMap<String, (u64, u32, u32, i64, Vec<u8>)> {
@@ -41,7 +40,7 @@ pub(crate) fn below(path: &Path, each: &mut impl FnMut(&Path)) {
 
 /// A configuration that follows a copy of the recorded log, may make hard links, and delivers to this store, which may
 /// refuse long documents.
-fn holding(store: &Bulk) -> Place {
+fn holding(store: &FakeStore) -> Place {
     let place = Place::following_recorded();
     let log = place.path("log");
     copy(&root().join("etc/recorded/audit"), &log);
@@ -49,13 +48,14 @@ fn holding(store: &Bulk) -> Place {
     let text = fs::read_to_string(place.config()).unwrap();
     let text = text.replace("hold = { max_bytes = 0 }", "hold = { min_free = \"1%\" }");
     let unchanged = "[outputs.search.transform]\nredact = \"off\"\nomit_managed_fields = false\n";
-    fs::write(place.config(), format!("{text}\n{}\n{unchanged}", store.table(""))).unwrap();
+    fs::write(place.config(), format!("{text}\n{}\n{unchanged}", tables::search(&store.url, "")))
+        .unwrap();
     place
 }
 
 #[test]
 fn the_log_and_its_backups_are_the_same_files_after_a_run_as_before() {
-    let place = holding(&Bulk::taking(usize::MAX));
+    let place = holding(&FakeStore::new());
     let log = place.path("log");
     fs::write(log.join("notes.txt"), "not the agent's").unwrap();
     let before = files(&log);
@@ -75,7 +75,7 @@ fn the_log_and_its_backups_are_the_same_files_after_a_run_as_before() {
 
 #[test]
 fn the_state_directory_and_all_that_is_in_it_are_for_the_agent_s_user_alone() {
-    let store = Bulk::taking(exceeded_by_few());
+    let store = FakeStore::refusing_longer(exceeded_by_few());
     let place = holding(&store);
     let running = place.start();
     wait_for("a dead letter and a checkpoint", Duration::from_secs(30), || {
@@ -95,7 +95,7 @@ fn the_state_directory_and_all_that_is_in_it_are_for_the_agent_s_user_alone() {
 
 #[test]
 fn no_proxy_is_taken_from_the_environment() {
-    let store = Bulk::taking(usize::MAX);
+    let store = FakeStore::new();
     let place = holding(&store);
     let dead_end = "http://127.0.0.1:9";
     let mut command = auditrail();

@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 use crate::command::{Ran, auditrail, finish, recorded, root};
 use kit::agent::Agent;
-use kit::bulk::Bulk;
 use kit::events::{Maker, log_of};
 use kit::log_writer::gzip;
-use kit::{tables, wait_for};
+use kit::store::Do;
+use kit::{FakeStore, tables, wait_for};
 
 /// A configuration with one output, and a folder of logs.
 struct Stage {
@@ -139,9 +139,9 @@ fn an_expression_of_the_command_line_is_one_more_that_an_event_has_to_pass() {
 
 #[test]
 fn a_replay_that_was_told_to_end_goes_on_where_it_was() {
-    let bulk = Bulk::taking(1 << 20);
+    let store = FakeStore::new();
     let stage = Stage::new(|_| {
-        let table = bulk.table("max_bytes_per_second = \"200KiB\"");
+        let table = tables::search(&store.url, "max_bytes_per_second = \"200KiB\"");
         table.replace("max_age = \"5ms\"", "max_age = \"5ms\", max_events = 10")
     });
     let all = stage.write_logs(100);
@@ -153,23 +153,23 @@ fn a_replay_that_was_told_to_end_goes_on_where_it_was() {
         .spawn()
         .unwrap();
     wait_for("some to be there", Duration::from_secs(20), || {
-        let stored = bulk.state().stored.len();
+        let stored = store.documents().len();
         if stored > all / 8 { Ok(()) } else { Err(stored.to_string()) }
     });
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    let before = bulk.state().stored.len();
+    let before = store.documents().len();
     assert!(before < all, "it was done");
     let ran = stage.replay(&[]).expect(0);
-    let held = bulk.state();
-    assert_eq!(held.stored.len(), all, "{}", ran.stdout);
-    assert!(held.stored.values().all(|(_, times)| *times == 1));
+    let documents = store.documents();
+    assert_eq!(documents.len(), all, "{}", ran.stdout);
+    assert!(documents.values().all(|(_, times)| *times == 1));
 }
 
 #[test]
 fn refused_events_are_dead_letters_that_the_summary_says_where_to_find() {
-    let bulk = Bulk::taking(4000);
-    let stage = Stage::new(|_| bulk.table(""));
+    let store = FakeStore::refusing_longer(4000);
+    let stage = Stage::new(|_| tables::search(&store.url, ""));
     stage.write_logs(3);
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
     let events: Vec<_> = (0..9).map(|n| maker.event(if n % 3 == 0 { 5000 } else { 1 })).collect();
@@ -183,26 +183,26 @@ fn refused_events_are_dead_letters_that_the_summary_says_where_to_find() {
         finish(&mut command).expect(code).stdout.lines().count()
     };
     assert_eq!(listed(0), 3);
-    bulk.state().longest = 1 << 20;
+    store.refuse_nothing();
     let mut command = auditrail();
     finish(command.args(["dead-letters", "resend", "--state", at, "-c"]).arg(stage.config()))
         .expect(0);
     assert_eq!(listed(0), 0);
     stage.replay(&[]).expect(0);
-    assert!(bulk.state().stored.values().all(|(_, times)| *times == 1));
+    assert!(store.documents().values().all(|(_, times)| *times == 1));
 }
 
 #[test]
 fn a_store_that_may_not_be_asked_what_it_holds_is_sent_nothing_unless_repeats_are_accepted() {
-    let bulk = Bulk::taking(1 << 20);
-    let stage = Stage::new(|_| bulk.table(""));
+    let store = FakeStore::new();
+    let stage = Stage::new(|_| tables::search(&store.url, ""));
     let all = stage.write_logs(5);
-    bulk.state().unreadable = true;
+    store.state().always_look_up = Some(Do::Answer(403, "no right to read"));
     let refused = stage.replay(&[]).expect(1);
     assert!(refused.stderr.contains("--at-least-once"), "{}", refused.stderr);
-    assert_eq!(bulk.state().stored.len(), 0);
+    assert_eq!(store.documents().len(), 0);
     stage.replay(&["--at-least-once"]).expect(0);
-    assert_eq!(bulk.state().stored.len(), all);
+    assert_eq!(store.documents().len(), all);
 }
 
 #[test]
@@ -234,11 +234,12 @@ fn what_cannot_be_replayed_is_said_before_anything_is_sent() {
 
 #[test]
 fn what_a_running_agent_has_yet_to_ship_is_left_to_it() {
-    let bulk = Bulk::taking(1 << 20);
+    let store = FakeStore::new();
     let stage = Stage::new(|_| String::new());
     let all = stage.write_logs(5);
-    bulk.state().down = Some(503);
-    let tables = tables::input("api", &stage.path("log/audit.log")) + &bulk.table("");
+    store.state().down = Some(503);
+    let tables =
+        tables::input("api", &stage.path("log/audit.log")) + &tables::search(&store.url, "");
     let mut agent = Agent::start(stage.dir.path(), &tables);
     wait_for("the agent to try", Duration::from_secs(20), || match agent.retries("search") {
         0 => Err("no retry".to_owned()),
@@ -248,15 +249,15 @@ fn what_a_running_agent_has_yet_to_ship_is_left_to_it() {
     let ran = agent.command(&["replay", log.to_str().unwrap()]);
     assert!(ran.2.contains("left_to_the_agent=4"), "{}", ran.2);
     assert_eq!((ran.0, &*ran.1), (Some(0), "nothing to ship\n"), "{}", ran.2);
-    bulk.state().down = None;
+    store.state().down = None;
     wait_for("all to be there", Duration::from_secs(20), || {
-        let stored = bulk.state().stored.len();
+        let stored = store.documents().len();
         if stored == all { Ok(()) } else { Err(stored.to_string()) }
     });
     agent.stop_done();
     let (code, table, _) = agent.command(&["replay", log.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{table}");
-    assert!(bulk.state().stored.values().all(|(_, times)| *times == 1));
+    assert!(store.documents().values().all(|(_, times)| *times == 1));
 }
 
 #[test]
@@ -280,8 +281,8 @@ fn a_file_that_the_agent_writes_is_no_place_for_a_replay() {
 
 #[test]
 fn a_damaged_backup_is_shipped_as_far_as_it_goes_and_its_gaps_are_there_once_however_often() {
-    let bulk = Bulk::taking(1 << 20);
-    let stage = Stage::new(|_| bulk.table(""));
+    let store = FakeStore::new();
+    let stage = Stage::new(|_| tables::search(&store.url, ""));
     let mut maker = Maker::from("2026-11-21T05:30:00Z".parse().unwrap());
     let events: Vec<_> = (0..400).map(|_| maker.event(500)).collect();
     let mut bytes = gzip(&log_of(&events));
@@ -293,7 +294,7 @@ fn a_damaged_backup_is_shipped_as_far_as_it_goes_and_its_gaps_are_there_once_how
         assert!(ran.stdout.contains("shipped as gap events"), "{}", ran.stdout);
     };
     damaged();
-    let first = bulk.state().stored.clone();
+    let first = store.documents();
     assert!((100..events.len()).contains(&first.len()), "{} of {}", first.len(), events.len());
     // One gap for the line at which the backup breaks off, one for the rest of the file.
     let gaps = first.values().filter(|(text, _)| text.contains("\"kind\":\"Gap\"")).count();
@@ -302,7 +303,7 @@ fn a_damaged_backup_is_shipped_as_far_as_it_goes_and_its_gaps_are_there_once_how
     // again, and the store has no duplicates.
     stage.replay(&[]).expect(0);
     damaged();
-    assert_eq!(bulk.state().stored, first);
+    assert_eq!(store.documents(), first);
 }
 
 #[test]

@@ -1,18 +1,17 @@
 //! An agent in a temporary directory that a test can kill at any moment, and the log that it follows.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kit::{FakeStore, LogWriter};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::super::{Agent, Opened};
-use super::fake::Fake;
 use crate::agent::transforms::Transforms;
 use crate::checkpoint::{Pair, Store};
 use crate::config::Config;
@@ -34,12 +33,12 @@ pub(super) struct Process {
 }
 
 /// `[outputs.loki]` to a fake, with small batches and short times; `more` adds keys.
-pub(super) fn loki(fake: &Fake, more: &str) -> String {
+pub(super) fn loki(fake: &FakeStore, more: &str) -> String {
     format!("[outputs.loki]\ntype = \"loki\"\nendpoint = \"{}\"\n{COMMON}{more}\n", fake.url)
 }
 
 /// `[outputs.es]` in the same way.
-pub(super) fn elasticsearch(fake: &Fake, more: &str) -> String {
+pub(super) fn elasticsearch(fake: &FakeStore, more: &str) -> String {
     format!(
         "[outputs.es]\ntype = \"elasticsearch\"\nendpoints = [\"{}\"]\nsetup_template = \"never\"\n\
          compression = \"none\"\nlayout = \"flat\"\n{COMMON}{more}\n",
@@ -59,6 +58,11 @@ impl Node {
 
     pub(super) fn log(&self) -> PathBuf {
         self.dir.path().join("audit/audit.log")
+    }
+
+    /// Follows what a test does to the path of the log.
+    pub(super) fn writer(&self) -> LogWriter {
+        LogWriter::reopening(self.log())
     }
 
     pub(super) fn state(&self) -> PathBuf {
@@ -81,9 +85,7 @@ impl Node {
         let line = format!(
             "{{\"kind\":\"Event\",\"auditID\":\"{n}\",\"stage\":\"ResponseComplete\",\"requestReceivedTimestamp\":\"{time}\",\"stageTimestamp\":\"{time}\",\"requestObject\":\"{body}\"}}\n"
         );
-        fs::create_dir_all(self.log().parent().unwrap()).unwrap();
-        let mut file = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
+        self.writer().append(line.as_bytes());
     }
 
     pub(super) fn start(&self, outputs: &str) -> Process {
@@ -130,7 +132,7 @@ impl Node {
     }
 
     /// Waits until every event so far is stored, and checks that there are no duplicates.
-    pub(super) fn all_once(&self, fake: &Fake) {
+    pub(super) fn all_once(&self, fake: &FakeStore) {
         eventually("all events have arrived", || {
             (fake.counts().len() >= self.written).then_some(())
         });

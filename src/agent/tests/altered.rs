@@ -2,11 +2,13 @@
 //! stored once, and what was lost is reported as a gap.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::time::{Duration, Instant};
 
+use kit::FakeStore;
+use kit::store::{Do, audit_id};
+
 use super::agent::{Node, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake, audit_id};
 use super::files::{archive, lines};
 use super::gaps::{events, told};
 use crate::checkpoint::Store;
@@ -16,8 +18,7 @@ impl Node {
     fn cut(&self, bytes: usize) {
         let log = fs::read(self.log()).unwrap();
         let end = memchr::memrchr(b'\n', &log[..log.len() - bytes]).unwrap();
-        let file = OpenOptions::new().write(true).open(self.log()).unwrap();
-        file.set_len(end as u64 + 1).unwrap();
+        self.writer().truncate(end as u64 + 1);
     }
 }
 
@@ -53,8 +54,9 @@ fn cut_and_go_on(
 
 #[test]
 fn a_log_that_lost_its_end_below_what_was_sent_is_read_on_and_nothing_is_stored_twice() {
-    for (name, output) in [("loki", loki as fn(&Fake, &str) -> String), ("es", elasticsearch)] {
-        let fake = Fake::new();
+    for (name, output) in [("loki", loki as fn(&FakeStore, &str) -> String), ("es", elasticsearch)]
+    {
+        let fake = FakeStore::new();
         cut_and_go_on(Node::new(), name, |_| output(&fake, TENS), || events(&fake));
         assert_eq!(events(&fake), 561, "{name}: lost");
     }
@@ -81,7 +83,7 @@ fn a_log_that_lost_its_end_leaves_no_line_twice_in_a_file() {
 #[test]
 fn a_log_cut_while_its_end_is_under_way_is_stored_once() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(200);
         let started = Instant::now();
         let process = node.start(&output(&fake, TENS));
@@ -103,7 +105,7 @@ fn a_log_cut_while_its_end_is_under_way_is_stored_once() {
 /// The agent had seen the backup, but no output had begun it.
 #[test]
 fn a_backup_deleted_while_the_agent_was_down_is_counted_with_its_bytes() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     let output = loki(&fake, TENS);
     node.write(20);
     let process = node.start_holding("max_bytes = 0", &output);
@@ -113,7 +115,7 @@ fn a_backup_deleted_while_the_agent_was_down_is_counted_with_its_bytes() {
     for (name, events) in
         [(&node.log().with_file_name("audit-2026-11-21T06-28-00.678.log"), 30), (&backup, 10)]
     {
-        fs::rename(node.log(), name).unwrap();
+        node.writer().rotate(name);
         node.write(events);
     }
     let bytes = fs::metadata(&backup).unwrap().len();

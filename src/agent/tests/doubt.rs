@@ -3,13 +3,18 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use kit::FakeStore;
+use kit::store::Do;
+
 use super::agent::{Node, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 
 const LATER: Duration = Duration::from_millis(300);
 
-fn delivers_once(output: fn(&Fake, &str) -> String, script: impl IntoIterator<Item = Do>) -> Fake {
-    let (fake, mut node) = (Fake::new(), Node::new());
+fn delivers_once(
+    output: fn(&FakeStore, &str) -> String,
+    script: impl IntoIterator<Item = Do>,
+) -> FakeStore {
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(35);
     fake.script(script);
     let outputs = output(&fake, TENS);
@@ -37,7 +42,7 @@ fn a_request_that_arrives_after_its_connection_broke_is_waited_for() {
     for output in [loki, elasticsearch] {
         let fake = delivers_once(output, [Do::BreakAndTakeLater(LATER)]);
         let state = fake.state();
-        let (sent, asked) = (state.writes[0].0, state.looked_up[0]);
+        let (sent, asked) = (state.writes[0].at, state.looked_up[0]);
         assert!(asked - sent >= Duration::from_millis(800), "{:?}", asked - sent);
     }
 }
@@ -93,7 +98,7 @@ fn a_stream_that_took_some_lines_before_its_rate_limit_is_looked_up() {
 #[test]
 fn without_the_right_to_read_events_may_come_twice_but_none_is_lost() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(5);
         fake.script([Do::TakeAndBreak]);
         fake.state().always_look_up = Some(Do::Answer(403, "no right to read"));
@@ -106,7 +111,7 @@ fn without_the_right_to_read_events_may_come_twice_but_none_is_lost() {
 
 #[test]
 fn credentials_that_are_unknown_for_a_moment_do_not_count_as_no_right_to_read() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(5);
     fake.script([Do::TakeAndBreak]);
     {
@@ -128,7 +133,7 @@ fn credentials_that_are_unknown_for_a_moment_do_not_count_as_no_right_to_read() 
 #[test]
 fn kills_at_any_moment_lose_and_double_nothing() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         let outputs = output(&fake, TENS);
         for round in 0..8 {
             node.write(40);
@@ -150,7 +155,7 @@ fn kills_at_any_moment_lose_and_double_nothing() {
 
 #[test]
 fn a_second_kill_while_the_first_is_still_in_doubt_doubles_nothing() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(60);
     fake.state().always = Some(Do::TakeAfter(Duration::from_secs(5)));
     let outputs = loki(&fake, TENS);
@@ -172,7 +177,7 @@ fn a_second_kill_while_the_first_is_still_in_doubt_doubles_nothing() {
 #[test]
 fn a_request_of_a_killed_process_that_arrives_after_the_restart_is_waited_for() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(40);
         fake.state().always = Some(Do::TakeAfter(2 * LATER));
         let outputs = output(&fake, TENS);
@@ -192,7 +197,7 @@ fn a_request_of_a_killed_process_that_arrives_after_the_restart_is_waited_for() 
 
 #[test]
 fn labels_changed_between_a_kill_and_the_restart_double_nothing() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(40);
     fake.state().always = Some(Do::TakeAfter(LATER));
     let process = node.start(&loki(&fake, &format!("{TENS}\ntenant = \"a\"")));
@@ -210,7 +215,7 @@ fn labels_changed_between_a_kill_and_the_restart_double_nothing() {
 #[test]
 fn a_damaged_checkpoint_doubles_nothing() {
     for both in [false, true] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         let outputs = loki(&fake, TENS);
         for _ in 0..3 {
             node.write(30);
@@ -236,7 +241,7 @@ fn a_damaged_checkpoint_doubles_nothing() {
 
 #[test]
 fn what_is_looked_up_is_had_in_portions_that_the_back_end_can_give() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     (0..12).for_each(|_| node.write_with(&"x".repeat(100_000)));
     fake.script([Do::TakeAndBreak]);
     fake.state().max_answer = Some(250_000);
@@ -253,7 +258,7 @@ fn what_is_looked_up_is_had_in_portions_that_the_back_end_can_give() {
 
 #[test]
 fn after_a_clean_end_nothing_is_looked_up() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(30);
     let process = node.start(&loki(&fake, TENS));
     node.all_once(&fake);

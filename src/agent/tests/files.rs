@@ -1,12 +1,13 @@
 //! A file as the output: whenever the agent is killed, the file holds every line once.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use kit::store::audit_id;
+
 use super::agent::{Node, eventually, until};
-use super::fake::audit_id;
 
 pub(super) fn archive(node: &Node, more: &str) -> String {
     let path = node.dir.path().join("archive/out.ndjson");
@@ -66,8 +67,7 @@ fn kills_at_any_moment_leave_each_gap_once_before_the_lines_that_follow_it() {
     let mut rounds = 0;
     for round in 0..12 {
         node.write(20);
-        let mut log = fs::OpenOptions::new().append(true).open(node.log()).unwrap();
-        log.write_all(&[0; 7]).unwrap();
+        node.writer().append(&[0; 7]);
         node.write(20);
         let before = lines(node.dir.path()).len();
         let process = node.start(&outputs);

@@ -1,31 +1,30 @@
 //! Losses are reported: one gap event for each gap, with the right bytes, whenever the agent is killed.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use kit::FakeStore;
+use kit::log_writer::{Part, compress_beside, date_back};
+use kit::store::Do;
 use serde_json::Value;
 
 use super::agent::{Node, Process, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 use crate::telemetry::{GapReason, PairState};
 
-pub(super) type Output = fn(&Fake, &str) -> String;
+pub(super) type Output = fn(&FakeStore, &str) -> String;
 
 pub(super) const BOTH: [(&str, Output); 2] = [("loki", loki), ("es", elasticsearch)];
 
 /// The gap events that a back end holds.
-pub(super) fn gaps(fake: &Fake) -> Vec<Value> {
+pub(super) fn gaps(fake: &FakeStore) -> Vec<Value> {
     let lines: Vec<_> = fake.state().stored.iter().map(|stored| stored.line.clone()).collect();
     let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     parsed.filter(|event| event["kind"] == "Gap").collect()
 }
 
 /// The number of events without the gaps; each is stored once.
-pub(super) fn events(fake: &Fake) -> usize {
+pub(super) fn events(fake: &FakeStore) -> usize {
     let ids: Vec<_> = gaps(fake).iter().map(|gap| gap["auditID"].clone()).collect();
     let counts = fake.counts();
     assert!(counts.values().all(|times| *times == 1), "doubled: {counts:?}");
@@ -35,7 +34,7 @@ pub(super) fn events(fake: &Fake) -> usize {
 /// Waits until just these gaps are stored, and no gap is left to report.
 pub(super) fn told(
     node: &Node,
-    fake: &Fake,
+    fake: &FakeStore,
     name: &str,
     expected: &[(&str, &str, u64)],
 ) -> Vec<Value> {
@@ -57,9 +56,7 @@ pub(super) fn told(
 }
 
 pub(super) fn append(node: &Node, bytes: &[u8]) {
-    fs::create_dir_all(node.log().parent().unwrap()).unwrap();
-    let mut file = OpenOptions::new().create(true).append(true).open(node.log()).unwrap();
-    file.write_all(bytes).unwrap();
+    node.writer().append(bytes);
 }
 
 /// A torn line: the beginning of an event whose end was never written, `TORN` bytes without a newline.
@@ -75,9 +72,7 @@ pub(super) fn tear(node: &mut Node) {
 pub(super) const TORN: u64 = 44;
 
 pub(super) fn rotate(node: &Node, to: &str) -> std::path::PathBuf {
-    let backup = node.log().with_file_name(to);
-    fs::rename(node.log(), &backup).unwrap();
-    backup
+    node.writer().rotate(to)
 }
 
 const BACKUP: &str = "audit-2026-11-21T06-00-00.000.log";
@@ -89,7 +84,7 @@ fn is_retrying(process: &Process, name: &str) -> bool {
 #[test]
 fn a_torn_line_and_a_hole_are_told_once_with_their_bytes() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(3);
         tear(&mut node);
         append(&node, &[0; 100]);
@@ -116,7 +111,7 @@ fn a_torn_line_and_a_hole_are_told_once_with_their_bytes() {
 
 #[test]
 fn a_file_of_nothing_but_damage_makes_no_storm_of_gaps() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(1);
     for _ in 0..300 {
         tear(&mut node);
@@ -137,7 +132,7 @@ fn a_file_of_nothing_but_damage_makes_no_storm_of_gaps() {
 #[test]
 fn a_file_deleted_while_the_output_was_down_is_told_when_it_is_back() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(10);
         let outputs = output(&fake, TENS);
         let process = node.start_holding("max_bytes = 0", &outputs);
@@ -162,7 +157,7 @@ fn a_file_deleted_while_the_output_was_down_is_told_when_it_is_back() {
 /// More files than the agent holds open, so some are lost; the length of each is known.
 #[test]
 fn of_files_deleted_while_the_output_was_down_each_byte_arrives_or_is_told() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     for n in 0..300 {
         node.write_with(&"x".repeat(100 + n));
         rotate(&node, &format!("audit-2026-11-21T06-{:02}-{:02}.000.log", n / 60, n % 60));
@@ -199,17 +194,13 @@ fn of_files_deleted_while_the_output_was_down_each_byte_arrives_or_is_told() {
 #[test]
 fn a_gzip_that_was_cut_is_told_and_what_stands_before_the_cut_arrives() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         (0..200).for_each(|n| node.write_with(&format!("{n:x}").repeat(40)));
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-        gzip.write_all(&fs::read(node.log()).unwrap()).unwrap();
-        let whole = gzip.finish().unwrap();
-        fs::remove_file(node.log()).unwrap();
-        let path = node.log().with_file_name(format!("{BACKUP}.gz"));
-        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let backup = rotate(&node, BACKUP);
+        let path = compress_beside(&backup, Part::Half);
+        fs::remove_file(backup).unwrap();
         // As a crash left it a while ago.
-        let then = std::time::SystemTime::now() - Duration::from_hours(1);
-        OpenOptions::new().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        date_back(&path);
         node.write(1);
         let process = node.start_holding("max_bytes = 0", &output(&fake, TENS));
         let damaged = || {
@@ -230,13 +221,13 @@ fn a_gzip_that_was_cut_is_told_and_what_stands_before_the_cut_arrives() {
 #[test]
 fn a_truncation_from_outside_is_told_and_the_new_content_arrives() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(30);
         let process = node.start_holding("max_bytes = 0", &output(&fake, TENS));
         until("all is acknowledged", || node.is_all_acknowledged(name));
         let first = fs::read(node.log()).unwrap();
         let line = first.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-        OpenOptions::new().write(true).open(node.log()).unwrap().set_len(line as u64).unwrap();
+        node.writer().truncate(line as u64);
         told(&node, &fake, name, &[("truncated", "bytes_at_least", 0)]);
         assert!(process.stop());
     }
@@ -245,7 +236,7 @@ fn a_truncation_from_outside_is_told_and_the_new_content_arrives() {
 #[test]
 fn a_restart_hides_no_gap_and_counts_none_twice() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(3);
         tear(&mut node);
         append(&node, &[0; 100]);

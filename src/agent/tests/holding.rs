@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use kit::FakeStore;
+use kit::store::Do;
+
 use super::agent::{Node, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 use super::gaps::gaps;
 
 impl Node {
@@ -15,7 +17,7 @@ impl Node {
 
     /// Rotates like an API server that keeps one backup.
     fn rotate_and_keep_one(&self, n: u32) {
-        fs::rename(self.log(), self.backup(n)).unwrap();
+        self.writer().rotate(self.backup(n));
         if n > 1 {
             fs::remove_file(self.backup(n - 1)).unwrap();
         }
@@ -28,7 +30,7 @@ impl Node {
 
 #[test]
 fn with_one_backup_kept_a_hung_output_and_a_kill_nothing_is_missing_and_the_links_go() {
-    let (hung, well, mut node) = (Fake::new(), Fake::new(), Node::new());
+    let (hung, well, mut node) = (FakeStore::new(), FakeStore::new(), Node::new());
     hung.state().always = Some(Do::Hang);
     let outputs = loki(&hung, TENS) + &elasticsearch(&well, TENS);
     let process = node.start(&outputs);
@@ -54,7 +56,7 @@ fn with_one_backup_kept_a_hung_output_and_a_kill_nothing_is_missing_and_the_link
 
 #[test]
 fn links_of_an_output_that_was_removed_from_the_configuration_go_with_it() {
-    let (hung, well, mut node) = (Fake::new(), Fake::new(), Node::new());
+    let (hung, well, mut node) = (FakeStore::new(), FakeStore::new(), Node::new());
     hung.state().always = Some(Do::Hang);
     let process = node.start(&(loki(&hung, TENS) + &elasticsearch(&well, TENS)));
     for n in 1..=3 {
@@ -76,7 +78,7 @@ fn links_of_an_output_that_was_removed_from_the_configuration_go_with_it() {
 #[test]
 fn a_spent_budget_is_a_gap_with_the_unread_bytes_for_each_output_that_waited_and_none_for_the_others()
  {
-    let (hung, well, mut node) = (Fake::new(), Fake::new(), Node::new());
+    let (hung, well, mut node) = (FakeStore::new(), FakeStore::new(), Node::new());
     hung.state().always = Some(Do::Hang);
     let outputs = loki(&hung, TENS) + &elasticsearch(&well, TENS);
     let outputs = outputs.replace("timeout = \"800ms\"", "timeout = \"200ms\"");

@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::Path;
 
+use kit::FakeStore;
+use kit::store::{Do, Stored};
+
 use super::agent::{Node, Process, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake, Stored};
 use crate::checkpoint::{Origin, Store};
 use crate::config::Config;
 use crate::event::{Ids, Position, RecordKind};
@@ -14,9 +16,9 @@ use crate::telemetry::LookupResult;
 const FORBIDDEN: &str = r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#;
 
 /// A store that refuses an id that it has.
-fn guarding() -> Fake {
-    let fake = Fake::new();
-    fake.state().guards_ids = true;
+fn guarding() -> FakeStore {
+    let fake = FakeStore::new();
+    fake.state().unique_from = Some(0);
     fake
 }
 
@@ -39,7 +41,7 @@ fn twin(first: usize) -> Node {
     node
 }
 
-fn times(fake: &Fake) -> (usize, Vec<(String, usize)>) {
+fn times(fake: &FakeStore) -> (usize, Vec<(String, usize)>) {
     let counts = fake.counts();
     let all = counts.len();
     let mut doubled: Vec<_> = counts.into_iter().filter(|(_, times)| *times > 1).collect();
@@ -101,7 +103,7 @@ fn nobody_makes_an_event_vanish_by_taking_its_id_beforehand() {
     let node = twin(10);
     let outputs = elasticsearch(&fake, TENS);
     assert_eq!(run(&node, &outputs), 11);
-    let ours = |fake: &Fake| {
+    let ours = |fake: &FakeStore| {
         fake.state().stored.drain(..11).for_each(drop);
         times(fake)
     };
@@ -153,7 +155,7 @@ fn a_machine_that_was_rolled_back_with_its_log_sends_what_came_after_all_the_sam
 fn a_state_directory_from_a_backup_makes_nothing_arrive_twice() {
     for output in [loki, elasticsearch] {
         // The store does not refuse an id that it has, as after a rollover.
-        let (fake, mut node, saved) = (Fake::new(), Node::new(), tempfile::tempdir().unwrap());
+        let (fake, mut node, saved) = (FakeStore::new(), Node::new(), tempfile::tempdir().unwrap());
         let outputs = output(&fake, TENS);
         node.write(10);
         run(&node, &outputs);
@@ -171,9 +173,9 @@ fn a_state_directory_from_a_backup_makes_nothing_arrive_twice() {
 }
 
 /// The log, state directory and documents that version 0.1.0 left when it was killed.
-fn left_behind() -> (Node, Fake) {
+fn left_behind() -> (Node, FakeStore) {
     let sample = Path::new("tests/data/state-0.1.0");
-    let (fake, node) = (Fake::new(), Node::new());
+    let (fake, node) = (FakeStore::new(), Node::new());
     fs::create_dir_all(node.log().parent().unwrap()).unwrap();
     fs::create_dir_all(node.state()).unwrap();
     fs::copy(sample.join("audit.log"), node.log()).unwrap();
@@ -198,7 +200,7 @@ fn left_behind() -> (Node, Fake) {
     (node, fake)
 }
 
-fn config(node: &Node, fake: &Fake) -> Config {
+fn config(node: &Node, fake: &FakeStore) -> Config {
     let text = format!(
         "node = \"cp-1\"\ncluster = \"prod\"\nstate_dir = {:?}\ndisk = {{ min_free = \"0%\" }}\n\
          checkpoint_interval = \"10ms\"\n[server]\nlisten = \"off\"\n[inputs.apiserver]\ntype = \"file\"\npath = {:?}\n\

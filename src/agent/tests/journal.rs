@@ -5,8 +5,10 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kit::FakeStore;
+use kit::store::{Do, Refusal};
+
 use super::agent::{Node, TENS, eventually, loki, until};
-use super::fake::{Do, Fake};
 use super::gaps::{BOTH, TORN, events, gaps, rotate, tear, told};
 use crate::checkpoint::Store;
 use crate::event::Progress;
@@ -16,7 +18,7 @@ use crate::event::Progress;
 fn kills_at_any_moment_tell_each_gap_once() {
     for (name, output) in BOTH {
         for round in 0..6_u64 {
-            let (fake, mut node) = (Fake::new(), Node::new());
+            let (fake, mut node) = (FakeStore::new(), Node::new());
             for _ in 0..4 {
                 node.write(7);
                 tear(&mut node);
@@ -46,7 +48,7 @@ fn kills_at_any_moment_tell_each_gap_once() {
 #[test]
 fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(3);
         tear(&mut node);
         node.write(3);
@@ -55,7 +57,7 @@ fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
         let outputs = output(&fake, TENS);
         let process = node.start_holding("max_bytes = 0", &outputs);
         until("gap and events are sent", || {
-            fake.state().writes.iter().map(|(_, events)| events).sum::<usize>() == 8
+            fake.state().writes.iter().map(|write| write.events).sum::<usize>() == 8
         });
         process.kill();
         fake.state().always = None;
@@ -74,7 +76,7 @@ fn a_gap_that_was_stored_before_the_kill_is_found_and_not_told_again() {
 #[test]
 fn a_gap_that_was_delivered_before_the_cursor_could_pass_it_is_not_told_again() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(3);
         tear(&mut node);
         node.write_with("hangs");
@@ -98,7 +100,7 @@ fn a_gap_that_was_delivered_before_the_cursor_could_pass_it_is_not_told_again() 
 #[test]
 fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
     for (name, output) in BOTH {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(5);
         let outputs = output(&fake, TENS);
         let process = node.start_holding("max_bytes = 0", &outputs);
@@ -131,7 +133,7 @@ fn a_gap_that_never_arrived_is_told_after_the_restart_as_it_was_written_down() {
 
 #[test]
 fn a_gap_is_not_sent_before_it_is_written_down() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(5);
     let process = node.start_holding("max_bytes = 0", &loki(&fake, TENS));
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
@@ -151,7 +153,7 @@ fn a_gap_is_not_sent_before_it_is_written_down() {
 
 #[test]
 fn the_cursor_waits_for_the_gap_while_it_is_not_delivered() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(5);
     let before = fs::metadata(node.log()).unwrap().len();
     tear(&mut node);
@@ -172,10 +174,10 @@ fn the_cursor_waits_for_the_gap_while_it_is_not_delivered() {
 
 #[test]
 fn a_gap_that_the_output_refuses_is_kept_as_any_event_and_passed() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(5);
     tear(&mut node);
-    fake.state().poison = Some("\"kind\":\"Gap\"");
+    fake.refuse(Refusal::Content, "\"kind\":\"Gap\"");
     node.write(5);
     let process = node.start_holding("max_bytes = 0", &loki(&fake, TENS));
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
@@ -188,7 +190,7 @@ fn a_gap_that_the_output_refuses_is_kept_as_any_event_and_passed() {
 
 #[test]
 fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     let outputs = loki(&fake, TENS);
     // The cursor is reset below, so for the next process all these files are gone unread.
     for n in 0..60 {
@@ -218,7 +220,7 @@ fn many_gaps_at_once_do_not_wait_for_a_checkpoint_each() {
     let start = Instant::now();
     until("all are told", || gaps(&fake).len() == 60);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    assert!(fake.state().writes.iter().any(|(_, events)| *events > 10), "several in one request");
+    assert!(fake.state().writes.iter().any(|write| write.events > 10), "several in one request");
     until("no gap is left", || node.pair("loki").unwrap().gaps.is_empty());
     assert!(process.stop());
 }

@@ -1,19 +1,20 @@
 //! Lines of megabytes: one at a time through the process's one large buffer, which no output keeps from another.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use kit::FakeStore;
+use kit::store::Do;
+
 use super::agent::{Node, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 
 const LARGE: usize = 5 << 20;
 
 #[test]
 fn a_large_line_held_by_a_hung_output_does_not_keep_another_from_its_own() {
     for in_flight in [1, 2] {
-        let (hung, well, mut node) = (Fake::new(), Fake::new(), Node::new());
+        let (hung, well, mut node) = (FakeStore::new(), FakeStore::new(), Node::new());
         hung.state().always = Some(Do::Hang);
         // With a free slot the hung output sends the large line; without one it releases the buffer and reads it
         // again later.
@@ -39,7 +40,7 @@ fn a_large_line_held_by_a_hung_output_does_not_keep_another_from_its_own() {
 #[test]
 fn a_large_line_whose_answer_was_lost_is_read_again_and_stored_once() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write_with(&"x".repeat(LARGE));
         node.write(5);
         fake.script([Do::TakeAndBreak, Do::Answer(503, "no")]);
@@ -53,7 +54,7 @@ fn a_large_line_whose_answer_was_lost_is_read_again_and_stored_once() {
 
 #[test]
 fn what_was_appended_behind_a_large_line_while_it_waited_is_delivered_too() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     fake.state().always = Some(Do::TakeAndBreak);
     // Written in two parts, so that the reader knows that the line is large before its end is written.
     node.write(1);
@@ -66,8 +67,7 @@ fn what_was_appended_behind_a_large_line_while_it_waited_is_delivered_too() {
     until("the first is sent", || !fake.state().writes.is_empty());
     thread::sleep(Duration::from_millis(300));
     let seen = fake.state().writes.len();
-    let mut file = OpenOptions::new().append(true).open(node.log()).unwrap();
-    file.write_all(&whole[whole.len() - 1000..]).unwrap();
+    node.writer().append(&whole[whole.len() - 1000..]);
     until("the large one is sent", || fake.counts().len() == 2 && fake.state().writes.len() > seen);
     node.write(5);
     fake.state().always = None;
@@ -78,7 +78,7 @@ fn what_was_appended_behind_a_large_line_while_it_waited_is_delivered_too() {
 
 #[test]
 fn a_line_larger_than_what_is_reserved_at_once_gets_through() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     fake.script([Do::Answer(503, "no")]);
     node.write(1);
     node.write_with(&"x".repeat(70 << 20));

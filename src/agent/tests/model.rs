@@ -8,8 +8,8 @@
 //!
 //! The disk of the agent may fail for a while, too: then the agent may end with an error and is started again.
 //!
-//! `step.rs`: the possible steps; `ideal.rs`: the model; `told.rs`: the model for gaps; `disk.rs`, `rollback.rs`,
-//! `store.rs`: the environment; `play.rs`, `setup.rs`, `end.rs`: one play of a script.
+//! `step.rs`: the possible steps; `ideal.rs`: the model; `told.rs`: the model for gaps; `disk.rs`, `rollback.rs`:
+//! the environment; `play.rs`, `setup.rs`, `end.rs`: one play of a script.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -29,7 +29,6 @@ mod rollback;
 mod setup;
 mod shorten;
 mod step;
-mod store;
 mod told;
 
 use step::Script;

@@ -3,14 +3,16 @@
 use std::fs;
 use std::time::Duration;
 
+use kit::FakeStore;
+use kit::store::{Do, Refusal, audit_id};
+
 use super::agent::{Node, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 use crate::telemetry::PairState;
 
 #[test]
 fn one_poisonous_line_is_refused_and_its_neighbours_are_delivered_once() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().poison = Some("venom");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Content, "venom");
     node.write(4);
     node.write_with("venom");
     node.write(15);
@@ -29,11 +31,8 @@ fn one_poisonous_line_is_refused_and_its_neighbours_are_delivered_once() {
 #[test]
 fn a_batch_in_which_a_few_events_are_poison_and_no_other_is_there_costs_no_more_than_these() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
-        (fake.state().poison, fake.state().odd) = (Some("venom"), Some("venom"));
-        if output(&fake, "").contains("elastic") {
-            fake.state().poison = None;
-        }
+        let (fake, mut node) = (FakeStore::new(), Node::new());
+        fake.refuse(Refusal::Content, "venom");
         (0..7).for_each(|_| node.write_with("venom"));
         let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
         let process = node.start(&output(&fake, TENS));
@@ -50,12 +49,9 @@ fn a_batch_in_which_a_few_events_are_poison_and_no_other_is_there_costs_no_more_
 fn where_everything_is_refused_the_pipeline_stops_and_shouts_and_once_it_is_mended_the_rest_arrives()
  {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
-        (fake.state().poison, fake.state().odd) = (Some("auditID"), Some("auditID"));
+        let (fake, mut node) = (FakeStore::new(), Node::new());
+        fake.refuse(Refusal::Content, "auditID");
         let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
-        if name == "es" {
-            fake.state().poison = None;
-        }
         node.write(500);
         let process = node.start(&output(&fake, TENS));
         until("it is said", || matches!(process.pair_state(name), PairState::Stopped { .. }));
@@ -64,7 +60,7 @@ fn where_everything_is_refused_the_pipeline_stops_and_shouts_and_once_it_is_mend
         until("it was tried again", || fake.state().writes.len() > writes + 20);
         let letters = node.letters(name).len();
         assert!((80..=100).contains(&letters), "{letters} dead letters");
-        (fake.state().poison, fake.state().odd) = (None, None);
+        fake.refuse_nothing();
         until("all is acknowledged", || node.is_all_acknowledged(name));
         assert_eq!((node.letters(name).len(), fake.counts().len()), (letters, 500 - letters));
         assert!(process.problems().is_empty(), "{}", process.problems());
@@ -74,13 +70,13 @@ fn where_everything_is_refused_the_pipeline_stops_and_shouts_and_once_it_is_mend
 /// Elasticsearch with a batch of more events than the circuit breaker admits: none becomes a dead letter.
 #[test]
 fn a_whole_large_batch_that_is_refused_leaves_no_dead_letter() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().odd = Some("auditID");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Content, "auditID");
     node.write(150);
     let process = node.start(&elasticsearch(&fake, ""));
     until("it is said", || matches!(process.pair_state("es"), PairState::Stopped { .. }));
     assert_eq!(node.letters("es").len(), 0);
-    fake.state().odd = None;
+    fake.refuse_nothing();
     until("all is acknowledged", || node.is_all_acknowledged("es"));
     node.all_once(&fake);
 }
@@ -89,12 +85,9 @@ fn a_whole_large_batch_that_is_refused_leaves_no_dead_letter() {
 #[test]
 fn poison_among_good_events_never_stops_the_pipeline() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
-        (fake.state().poison, fake.state().odd) = (Some("venom"), Some("venom"));
+        let (fake, mut node) = (FakeStore::new(), Node::new());
+        fake.refuse(Refusal::Content, "venom");
         let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
-        if name == "es" {
-            fake.state().poison = None;
-        }
         (0..150).for_each(|_| node.write_with("venom"));
         node.write(1);
         let process = node.start(&output(&fake, "in_flight = 1"));
@@ -105,8 +98,8 @@ fn poison_among_good_events_never_stops_the_pipeline() {
 
 #[test]
 fn events_too_old_for_the_store_are_refused_without_halving() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().too_old = Some("ancient");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::TooOld, "ancient");
     // More than the circuit breaker admits of events that are refused for their content.
     (0..138).for_each(|_| node.write_with("ancient"));
     node.write(12);
@@ -120,7 +113,7 @@ fn events_too_old_for_the_store_are_refused_without_halving() {
 #[test]
 fn a_request_that_is_too_large_is_halved_until_it_fits() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         fake.state().max_body = Some(700);
         node.write(30);
         let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
@@ -133,7 +126,7 @@ fn a_request_that_is_too_large_is_halved_until_it_fits() {
 
 #[test]
 fn a_push_that_one_ingester_took_and_another_found_too_large_doubles_nothing() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(10);
     let text = "rpc error: received message larger than max (5 vs 4)";
     fake.script([Do::TakeAndAnswer(500, text), Do::Answer(500, text)]);
@@ -146,20 +139,20 @@ fn a_push_that_one_ingester_took_and_another_found_too_large_doubles_nothing() {
 #[test]
 fn a_pause_that_the_back_end_asks_for_is_kept() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(3);
         fake.script([Do::Later(1)]);
         let _process = node.start(&output(&fake, TENS));
         node.all_once(&fake);
         let writes = fake.state().writes.clone();
-        assert!(writes[1].0 - writes[0].0 >= Duration::from_secs(1));
+        assert!(writes[1].at - writes[0].at >= Duration::from_secs(1));
         assert!(fake.state().looked_up.is_empty(), "429 stores nothing");
     }
 }
 
 #[test]
 fn wrong_credentials_are_said_and_once_they_are_right_everything_flows() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(20);
     fake.state().always = Some(Do::Answer(401, "who are you"));
     let process = node.start(&loki(&fake, TENS));
@@ -173,8 +166,8 @@ fn wrong_credentials_are_said_and_once_they_are_right_everything_flows() {
 #[test]
 fn when_there_is_no_room_for_refused_events_the_pipeline_stops_within_bounds_and_goes_on_when_room_is_made()
  {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().poison = Some("venom");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Content, "venom");
     fs::create_dir_all(node.state()).unwrap();
     let filler = node.state().join("filler");
     fs::write(&filler, vec![0; 1 << 20]).unwrap();
@@ -198,8 +191,8 @@ fn when_there_is_no_room_for_refused_events_the_pipeline_stops_within_bounds_and
 
 #[test]
 fn what_was_refused_last_leaves_the_output_running() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().poison = Some("venom");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Content, "venom");
     fake.script([Do::Answer(503, "starting")]);
     node.write_with("venom");
     let process = node.start(&loki(&fake, TENS));
@@ -209,8 +202,8 @@ fn what_was_refused_last_leaves_the_output_running() {
 
 #[test]
 fn a_kill_among_refusals_records_each_once() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().poison = Some("venom");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Content, "venom");
     for round in 0..20 {
         node.write(3);
         if round % 3 == 0 {
@@ -234,7 +227,7 @@ fn a_kill_among_refusals_records_each_once() {
 
 #[test]
 fn with_a_stream_per_hour_every_push_is_of_one_hour() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(5);
     // Here the generated events cross into the next hour.
     node.written = 3_600_000_000;
@@ -244,7 +237,7 @@ fn with_a_stream_per_hour_every_push_is_of_one_hour() {
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     let stored = fake.state().stored.clone();
     for event in &stored {
-        let later = super::fake::audit_id(&event.line).parse::<usize>().unwrap() >= first;
+        let later = audit_id(&event.line).parse::<usize>().unwrap() >= first;
         let hour = if later { "2026-11-21T07" } else { "2026-11-21T06" };
         assert!(event.under.contains(hour), "{event:?}");
     }

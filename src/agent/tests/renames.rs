@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use kit::FakeStore;
+use kit::store::{Do, Refusal};
+
 use super::super::Opened;
 use super::agent::{Node, Process, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 use crate::agent::parts::NotTakenOver;
 use crate::checkpoint::{State, Store};
 use crate::config::Config;
@@ -52,8 +54,8 @@ fn run(node: &mut Node, input: &str, output: (&str, String)) {
 }
 
 fn named(
-    made: fn(&Fake, &str) -> String,
-    fake: &Fake,
+    made: fn(&FakeStore, &str) -> String,
+    fake: &FakeStore,
     name: &'static str,
 ) -> (&'static str, String) {
     let table = made(fake, TENS).replacen("[outputs.loki]", &format!("[outputs.{name}]"), 1);
@@ -71,7 +73,7 @@ fn change(node: &Node, change: impl FnOnce(&mut State)) {
 #[test]
 fn a_renamed_output_and_a_renamed_input_send_nothing_again() {
     for made in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         run(&mut node, "api", named(made, &fake, "first"));
         run(&mut node, "api", named(made, &fake, "second"));
         run(&mut node, "kube", named(made, &fake, "second"));
@@ -86,7 +88,7 @@ fn a_renamed_output_and_a_renamed_input_send_nothing_again() {
 #[test]
 fn a_checkpoint_of_version_0_1_0_is_known_by_what_stands_in_the_log_and_by_the_outputs_place() {
     for made in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         run(&mut node, "api", named(made, &fake, "first"));
         change(&node, |state| {
             state.cluster = None;
@@ -102,7 +104,7 @@ fn a_checkpoint_of_version_0_1_0_is_known_by_what_stands_in_the_log_and_by_the_o
 #[test]
 fn what_was_under_way_under_a_former_name_is_looked_up_under_that() {
     for made in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         run(&mut node, "api", named(made, &fake, "first"));
         fake.state().always = Some(Do::TakeAndBreak);
         node.write(10);
@@ -118,7 +120,7 @@ fn what_was_under_way_under_a_former_name_is_looked_up_under_that() {
 
 #[test]
 fn another_store_under_another_name_is_sent_everything() {
-    let (one, other, mut node) = (Fake::new(), Fake::new(), Node::new());
+    let (one, other, mut node) = (FakeStore::new(), FakeStore::new(), Node::new());
     run(&mut node, "api", named(loki, &one, "first"));
     run(&mut node, "api", named(loki, &other, "second"));
     assert_eq!((one.counts().len(), other.counts().len()), (15, 30));
@@ -126,8 +128,8 @@ fn another_store_under_another_name_is_sent_everything() {
 
 #[test]
 fn the_dead_letters_of_a_renamed_pair_stay_its_own() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().odd = Some("venom");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Content, "venom");
     node.write_with("venom");
     run(&mut node, "api", named(elasticsearch, &fake, "first"));
     run(&mut node, "kube", named(elasticsearch, &fake, "second"));
@@ -140,7 +142,7 @@ fn the_dead_letters_of_a_renamed_pair_stay_its_own() {
 #[test]
 fn the_agent_does_not_start_where_it_is_not_certain_what_was_renamed_or_the_cluster_has_another_name()
  {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     run(&mut node, "api", named(loki, &fake, "first"));
     let refused = |cluster: &str, outputs: &[&'static str]| {
         let output = outputs.iter().map(|name| named(loki, &fake, name).1).collect();

@@ -1,7 +1,9 @@
 //! Answers from a proxy instead of the store, and events that wait for an operator while others are delivered.
 
+use kit::FakeStore;
+use kit::store::{Do, Refusal};
+
 use super::agent::{Node, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 use crate::telemetry::PairState;
 
 const SIGN_IN: &str = "<!DOCTYPE html><html><title>Sign in</title></html>";
@@ -21,7 +23,7 @@ const STRANGERS: [(u16, &str); 7] = [
 fn a_sign_in_page_or_a_proxy_in_front_of_a_store_stops_the_output_and_costs_no_event() {
     for (status, page) in STRANGERS {
         for output in [loki, elasticsearch] {
-            let (fake, mut node) = (Fake::new(), Node::new());
+            let (fake, mut node) = (FakeStore::new(), Node::new());
             let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
             {
                 let mut state = fake.state();
@@ -59,8 +61,8 @@ fn a_sign_in_page_or_a_proxy_in_front_of_a_store_stops_the_output_and_costs_no_e
 
 #[test]
 fn an_event_refused_in_unknown_words_waits_alone_and_is_no_dead_letter() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().unknown = Some("venom");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Strange, "venom");
     node.write(4);
     node.write_with("venom");
     node.write(15);
@@ -69,7 +71,7 @@ fn an_event_refused_in_unknown_words_waits_alone_and_is_no_dead_letter() {
     until("it is said", || process.problems().contains("1 event waits"));
     assert!(process.problems().contains("wrong quarter"), "{}", process.problems());
     assert_eq!(node.letters("loki").len(), 0);
-    fake.state().unknown = None;
+    fake.refuse_nothing();
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     node.all_once(&fake);
     assert!(process.problems().is_empty(), "{}", process.problems());
@@ -78,8 +80,8 @@ fn an_event_refused_in_unknown_words_waits_alone_and_is_no_dead_letter() {
 /// If all events are refused with these words, the words are about all of them: there is no request for each event.
 #[test]
 fn unknown_words_to_every_event_do_not_make_a_request_of_each() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().unknown = Some("auditID");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Strange, "auditID");
     node.write(200);
     let slow = loki(&fake, "in_flight = 1").replace("10ms", "5s").replace("40ms", "5s");
     let process = node.start(&slow);
@@ -90,8 +92,8 @@ fn unknown_words_to_every_event_do_not_make_a_request_of_each() {
 
 #[test]
 fn events_from_a_clock_that_is_ahead_wait_until_the_store_takes_them() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().too_new = Some("tomorrow");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::TooNew, "tomorrow");
     (0..3).for_each(|_| node.write_with("tomorrow"));
     node.write(17);
     let process = node.start(&loki(&fake, TENS));
@@ -99,15 +101,15 @@ fn events_from_a_clock_that_is_ahead_wait_until_the_store_takes_them() {
     until("it is said", || process.problems().contains("3 events wait"));
     assert!(process.problems().contains("clock"), "{}", process.problems());
     assert_eq!(node.letters("loki").len(), 0);
-    fake.state().too_new = None;
+    fake.refuse_nothing();
     until("all is acknowledged", || node.is_all_acknowledged("loki"));
     node.all_once(&fake);
 }
 
 #[test]
 fn an_output_that_takes_all_but_the_events_of_one_index_is_stopped_and_says_how_many_wait() {
-    let (fake, mut node) = (Fake::new(), Node::new());
-    fake.state().blocked = Some("venom");
+    let (fake, mut node) = (FakeStore::new(), Node::new());
+    fake.refuse(Refusal::Blocked, "venom");
     (0..8).for_each(|_| node.write_with("venom"));
     node.write(12);
     let process = node.start(&elasticsearch(&fake, TENS));
@@ -118,7 +120,7 @@ fn an_output_that_takes_all_but_the_events_of_one_index_is_stopped_and_says_how_
     until("those are delivered", || process.delivered("es") == 17);
     assert!(process.problems().contains("blocked for writing"), "{}", process.problems());
     assert_eq!(node.letters("es").len(), 0);
-    fake.state().blocked = None;
+    fake.refuse_nothing();
     until("all is acknowledged", || node.is_all_acknowledged("es"));
     node.all_once(&fake);
     assert_eq!(process.pair_state("es"), PairState::Running);
@@ -129,7 +131,7 @@ fn an_output_that_takes_all_but_the_events_of_one_index_is_stopped_and_says_how_
 fn a_page_in_place_of_a_look_up_never_makes_an_event_come_twice() {
     for output in [loki, elasticsearch] {
         for (status, page) in STRANGERS {
-            let (fake, mut node) = (Fake::new(), Node::new());
+            let (fake, mut node) = (FakeStore::new(), Node::new());
             let name = if output(&fake, "").contains("loki") { "loki" } else { "es" };
             fake.script([Do::TakeAndBreak]);
             {

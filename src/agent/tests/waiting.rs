@@ -4,12 +4,14 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kit::FakeStore;
+use kit::store::Do;
+
 use super::agent::{Node, TENS, elasticsearch, loki, until};
-use super::fake::{Do, Fake};
 
 #[test]
 fn a_later_answer_does_not_move_the_cursor_over_an_unanswered_request() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(15);
     node.write_with("first");
     node.write(64);
@@ -35,7 +37,7 @@ fn a_later_answer_does_not_move_the_cursor_over_an_unanswered_request() {
 
 #[test]
 fn an_output_that_hangs_delays_no_other() {
-    let (hung, well, mut node) = (Fake::new(), Fake::new(), Node::new());
+    let (hung, well, mut node) = (FakeStore::new(), FakeStore::new(), Node::new());
     hung.state().always = Some(Do::Hang);
     node.write(500);
     let outputs = loki(&hung, TENS) + &elasticsearch(&well, TENS);
@@ -50,8 +52,8 @@ fn an_output_that_hangs_delays_no_other() {
 #[test]
 fn no_more_requests_are_under_way_than_configured_however_long_an_output_hangs() {
     // Loki can lose one of two concurrent pushes to a stream when it crashes (`stream_locks.rs`).
-    for (output, requests) in [(elasticsearch as fn(&Fake, &str) -> String, 3), (loki, 1)] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+    for (output, requests) in [(elasticsearch as fn(&FakeStore, &str) -> String, 3), (loki, 1)] {
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         fake.state().always = Some(Do::Hang);
         node.write(500);
         let outputs = output(&fake, &format!("{TENS}\nin_flight = 3")).replace("800ms", "60s");
@@ -66,7 +68,7 @@ fn no_more_requests_are_under_way_than_configured_however_long_an_output_hangs()
 #[test]
 fn an_output_that_fails_for_long_gets_everything_in_the_end_and_once() {
     for output in [loki, elasticsearch] {
-        let (fake, mut node) = (Fake::new(), Node::new());
+        let (fake, mut node) = (FakeStore::new(), Node::new());
         node.write(25);
         fake.script((0..50).map(|n| if n % 2 == 0 { Do::Answer(503, "no") } else { Do::Later(0) }));
         let process = node.start(&output(&fake, TENS));
@@ -77,7 +79,7 @@ fn an_output_that_fails_for_long_gets_everything_in_the_end_and_once() {
 
 #[test]
 fn nothing_is_sent_before_the_checkpoint_can_be_written() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(5);
     assert!({
         let process = node.start(&loki(&fake, TENS));
@@ -100,7 +102,7 @@ fn nothing_is_sent_before_the_checkpoint_can_be_written() {
 
 #[test]
 fn a_stop_waits_for_answers_that_come_in_time() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(10);
     fake.script([Do::TakeAfter(Duration::from_millis(300))]);
     let process = node.start(&loki(&fake, TENS));
@@ -115,7 +117,7 @@ fn a_stop_waits_for_answers_that_come_in_time() {
 
 #[test]
 fn a_stop_gives_up_after_drain_timeout_and_says_so_and_the_next_start_doubles_nothing() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     node.write(40);
     fake.state().always = Some(Do::TakeAfter(Duration::from_secs(2)));
     let outputs = loki(&fake, TENS).replace("800ms", "10s");
@@ -133,7 +135,7 @@ fn a_stop_gives_up_after_drain_timeout_and_says_so_and_the_next_start_doubles_no
 
 #[test]
 fn a_rate_that_is_set_is_kept() {
-    let (fake, mut node) = (Fake::new(), Node::new());
+    let (fake, mut node) = (FakeStore::new(), Node::new());
     (0..8).for_each(|_| node.write_with(&"x".repeat(5_000)));
     let start = Instant::now();
     let more = "batch = { max_events = 1 }\nmax_bytes_per_second = \"40KiB\"";

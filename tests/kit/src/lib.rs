@@ -1,18 +1,20 @@
 //! The test kit: what unit tests, integration tests and benches share.
 //!
 //! - [`LogWriter`] writes, rotates and compresses a log as the API server does.
+//! - [`FakeStore`] takes events as Loki and as Elasticsearch, and makes faults.
 //! - [`Agent`](agent::Agent) runs the built binary as an operator does.
 //! - `events` makes audit events and checks that each arrived exactly once; `tables` has TOML that many tests need.
 //! - This file: waiting with a time limit, free ports, reading folders.
 
 pub mod agent;
-pub mod bulk;
 pub mod events;
 pub mod http;
 pub mod log_writer;
+pub mod store;
 pub mod tables;
 
 pub use log_writer::LogWriter;
+pub use store::FakeStore;
 
 use std::fs;
 use std::net::TcpListener;

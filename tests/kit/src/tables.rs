@@ -26,6 +26,15 @@ pub fn elasticsearch(url: &str, data_stream: &str, more: &str) -> String {
     )
 }
 
+/// The output `search`: a fake Elasticsearch, with small times. `more` are further keys.
+pub fn search(url: &str, more: &str) -> String {
+    format!(
+        "[outputs.search]\ntype = \"elasticsearch\"\nendpoints = [\"{url}\"]\nsetup_template = \"never\"\n\
+         compression = \"none\"\nlayout = \"flat\"\ntimeout = \"300ms\"\nretry = {{ min = \"20ms\", max = \"200ms\" }}\n\
+         batch = {{ max_age = \"5ms\" }}\n{more}\n"
+    )
+}
+
 /// The output `archive`, a file.
 pub fn archive(path: &Path) -> String {
     format!("[outputs.archive]\ntype = \"file\"\npath = \"{}\"\n", path.display())

@@ -1,33 +1,30 @@
 //! Makes the file changes of the model's steps, as the API server and operators do.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use kit::LogWriter;
+use kit::log_writer::{Part, compress_beside, gzip};
 
 use super::ideal::Change;
 use super::step::Gz;
 
-/// The directory of the log, and the file that the API server has open.
+/// The directory of the log, and its writer.
 pub(super) struct Disk {
     directory: PathBuf,
-    server: Server,
+    log: LogWriter,
     /// The inodes that each backup has had, by its name without `.gz`.
     inodes: HashMap<String, Vec<u64>>,
-}
-
-/// The first file is opened for appending; after a rotation the API server writes at its own offset.
-enum Server {
-    Starting,
-    Appends(File),
-    Writes(File, u64),
 }
 
 impl Disk {
     pub(super) fn new(directory: PathBuf) -> Self {
         fs::create_dir_all(&directory).unwrap();
-        Self { directory, server: Server::Starting, inodes: HashMap::new() }
+        let log = LogWriter::new(directory.join("audit.log"));
+        Self { directory, log, inodes: HashMap::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -37,7 +34,7 @@ impl Disk {
     /// `meanwhile` runs between the two parts of a file that returns.
     pub(super) fn make(&mut self, change: Change, meanwhile: impl FnOnce()) {
         match change {
-            Change::Append(bytes) => self.append(&bytes),
+            Change::Append(bytes) => self.log.append(&bytes),
             Change::Rename(from, to) => {
                 fs::rename(self.path(&from), self.path(&to)).unwrap();
                 let inode = fs::metadata(self.path(&to)).unwrap().ino();
@@ -47,37 +44,28 @@ impl Disk {
                 }
                 self.note(plain(&to), inode);
             }
-            Change::Create => {
-                self.server = Server::Writes(File::create(self.path("audit.log")).unwrap(), 0);
-            }
+            Change::Create => self.log.create(),
             Change::CopyLive(to) => {
                 fs::copy(self.path("audit.log"), self.path(&to)).unwrap();
                 let inode = fs::metadata(self.path(&to)).unwrap().ino();
                 self.inodes.insert(to, vec![inode]);
             }
-            Change::Truncate => {
-                let live = OpenOptions::new().write(true).open(self.path("audit.log")).unwrap();
-                live.set_len(0).unwrap();
-            }
+            Change::Truncate => self.log.truncate(0),
             Change::Gzip(name, gz) => {
-                let bytes = compressed(&self.path(&name));
-                let until = match gz {
-                    Gz::Begun => 0,
-                    Gz::Half => bytes.len() / 2,
-                    Gz::Whole | Gz::Done => bytes.len(),
+                let part = match gz {
+                    Gz::Begun => Part::Empty,
+                    Gz::Half => Part::Half,
+                    Gz::Whole | Gz::Done => Part::Whole,
                 };
-                let gz = self.path(&format!("{name}.gz"));
-                fs::write(&gz, &bytes[..until]).unwrap();
-                self.note(&name, fs::metadata(&gz).unwrap().ino());
+                self.compress(&name, part);
             }
             Change::Return(name) => {
-                let bytes = compressed(&self.path(&name));
-                let gz = self.path(&format!("{name}.gz"));
-                fs::write(&gz, &bytes[..bytes.len() / 2]).unwrap();
-                self.note(&name, fs::metadata(&gz).unwrap().ino());
+                self.compress(&name, Part::Half);
+                let bytes = gzip(&fs::read(self.path(&name)).unwrap());
                 fs::remove_file(self.path(&name)).unwrap();
                 meanwhile();
-                let mut file = OpenOptions::new().append(true).open(&gz).unwrap();
+                let gz = self.path(&format!("{name}.gz"));
+                let mut file = OpenOptions::new().append(true).open(gz).unwrap();
                 file.write_all(&bytes[bytes.len() / 2..]).unwrap();
             }
             Change::Unlink(name) => fs::remove_file(self.path(&name)).unwrap(),
@@ -86,7 +74,8 @@ impl Disk {
 
     /// The directory was replaced by a snapshot; the API server opens its log anew.
     pub(super) fn roll_back(&mut self) {
-        (self.server, self.inodes) = (Server::Starting, HashMap::new());
+        self.log = LogWriter::new(self.path("audit.log"));
+        self.inodes.clear();
         for entry in fs::read_dir(&self.directory).unwrap().flatten() {
             let meta = entry.metadata().unwrap();
             if meta.is_file() {
@@ -100,20 +89,9 @@ impl Disk {
         self.inodes.entry(name.to_owned()).or_default().push(inode);
     }
 
-    fn append(&mut self, bytes: &[u8]) {
-        if matches!(self.server, Server::Starting) {
-            let live = self.path("audit.log");
-            let file = OpenOptions::new().create(true).append(true).open(live).unwrap();
-            self.server = Server::Appends(file);
-        }
-        match &mut self.server {
-            Server::Appends(file) => file.write_all(bytes).unwrap(),
-            Server::Writes(file, at) => {
-                file.write_all_at(bytes, *at).unwrap();
-                *at += bytes.len() as u64;
-            }
-            Server::Starting => {}
-        }
+    fn compress(&mut self, name: &str, part: Part) {
+        let gz = compress_beside(&self.path(name), part);
+        self.note(name, fs::metadata(gz).unwrap().ino());
     }
 
     /// Whether a hold (hard link) keeps one of these files of a backup.
@@ -142,10 +120,4 @@ impl Disk {
 /// The name of a backup without `.gz`.
 fn plain(name: &str) -> &str {
     name.strip_suffix(".gz").unwrap_or(name)
-}
-
-fn compressed(plain: &Path) -> Vec<u8> {
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gz.write_all(&fs::read(plain).unwrap()).unwrap();
-    gz.finish().unwrap()
 }

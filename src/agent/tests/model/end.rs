@@ -9,13 +9,17 @@ use super::ideal::{Expected, Item};
 use super::play::Play;
 use super::setup::name;
 use super::step::{Kind, Step};
-use super::store::Store;
 use super::told::{self, Told};
 
 impl Play<'_> {
     /// No more faults from now on: waits for all events that must arrive, and for one last event.
     pub(super) fn end(&mut self) -> Result<(), String> {
-        self.stores.values().for_each(Store::recover);
+        for store in self.stores.values() {
+            let mut state = store.state();
+            state.script.clear();
+            state.look_ups.clear();
+            state.always = None;
+        }
         self.mend_disk();
         self.revive()?;
         if self.script.has_faults() {

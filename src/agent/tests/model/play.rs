@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use kit::FakeStore;
+use kit::store::{Do, Refusal};
 use rustix::io::Errno;
 
 use super::super::agent::{Node, Process};
@@ -15,7 +15,6 @@ use super::disk::Disk;
 use super::ideal::{Change, Ideal};
 use super::rollback::Snapshot;
 use super::step::{Kind, Script, Step};
-use super::store::Store;
 use crate::checkpoint::{Origin, Store as CheckpointStore};
 use crate::disk::{self, FaultKind};
 use crate::telemetry::{MetricsFormat, Time};
@@ -25,6 +24,19 @@ const PIN: Duration = Duration::from_secs(3);
 /// After this long without a request, no more is expected.
 const IDLE: Duration = Duration::from_millis(40);
 
+/// An event that a busy machine delays beyond this counts as never sent.
+const TOO_LATE: Duration = Duration::from_millis(70);
+
+/// A back end that refuses venom, and ids that it has.
+fn store() -> FakeStore {
+    let store = FakeStore::new();
+    store.refuse(Refusal::Content, "venom");
+    let mut state = store.state();
+    (state.unique_from, state.patience) = (Some(0), Some(TOO_LATE));
+    drop(state);
+    store
+}
+
 /// A script that is being played.
 pub(super) struct Play<'a> {
     pub(super) script: &'a Script,
@@ -33,7 +45,7 @@ pub(super) struct Play<'a> {
     pub(super) node: Node,
     pub(super) disk: Disk,
     pub(super) ideal: Ideal,
-    pub(super) stores: BTreeMap<Kind, Store>,
+    pub(super) stores: BTreeMap<Kind, FakeStore>,
     pub(super) process: Option<Process>,
     /// Reported gaps and their bytes, by reason, over all processes.
     pub(super) gaps: BTreeMap<String, (u64, u64)>,
@@ -45,7 +57,6 @@ pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let node = Node { dir: dir.unwrap(), written: 0 };
-    let arrived = Arc::<AtomicU64>::default();
     let over_http = script.outputs.iter().filter(|kind| **kind != Kind::Archive);
     let mut play = Play {
         script,
@@ -53,7 +64,7 @@ pub(super) fn play(script: &Script, patience: Duration) -> Result<(), String> {
         disk: Disk::new(node.log().parent().unwrap().to_owned()),
         node,
         ideal: Ideal::default(),
-        stores: over_http.map(|kind| (*kind, Store::new(&arrived))).collect(),
+        stores: over_http.map(|kind| (*kind, store())).collect(),
         process: None,
         gaps: BTreeMap::new(),
         snapshot: None,
@@ -85,7 +96,12 @@ impl Play<'_> {
                 self.kill()?;
             }
             Step::Stop => drop(self.stop()?),
-            Step::Rollover => self.stores.values().for_each(Store::roll_over),
+            Step::Rollover => {
+                for store in self.stores.values() {
+                    let mut state = store.state();
+                    state.unique_from = Some(state.stored.len());
+                }
+            }
             // These steps do not go through the agent's disk faults.
             Step::Snapshot | Step::RollBack(_) | Step::Spoil => {
                 self.mend_disk();
@@ -98,12 +114,15 @@ impl Play<'_> {
             Step::Await(requests) => self.wait(requests),
             Step::Weather(of, weather, times) => {
                 if let Some(store) = self.stores.get(&of) {
-                    store.set(weather, times);
+                    let mut state = store.state();
+                    state.script = vec![weather.act(); times.into()].into();
+                    // 0: all from now on.
+                    state.always = (times == 0).then(|| weather.act());
                 }
             }
             Step::Deaf(of, times) => {
                 if let Some(store) = self.stores.get(&of) {
-                    store.state().deaf = times;
+                    store.state().look_ups = vec![Do::Answer(503, "later"); times.into()].into();
                 }
             }
             Step::Delete(which) => self.delete(which, true)?,
@@ -224,9 +243,9 @@ impl Play<'_> {
 }
 
 /// Waits until this many requests have arrived, or until none is expected any more.
-fn wait(stores: &BTreeMap<Kind, Store>, requests: u8) {
-    let arrived = || stores.values().next().map_or(0, Store::arrived);
-    let (begun, wanted) = (Instant::now(), arrived() + u64::from(requests));
+fn wait(stores: &BTreeMap<Kind, FakeStore>, requests: u8) {
+    let arrived = || stores.values().map(|store| store.state().writes.len()).sum::<usize>();
+    let (begun, wanted) = (Instant::now(), arrived() + usize::from(requests));
     while arrived() < wanted && begun.elapsed() < IDLE {
         thread::sleep(Duration::from_micros(500));
     }

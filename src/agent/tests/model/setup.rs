@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::play::Play;
 use super::step::{Kind, Script};
-use super::store::Store;
 use crate::config::{Config, OutputKind, Waits};
 
 /// Time-out of a request: well above the delay of late answers, since a busy machine delays everything.
@@ -34,7 +33,7 @@ impl Play<'_> {
         );
         for kind in &self.script.outputs {
             writeln!(text, "[outputs.{}]", name(*kind)).unwrap();
-            match (kind, self.stores.get(kind).map(Store::url).unwrap_or_default()) {
+            match (kind, self.stores.get(kind).map(|store| store.url.clone()).unwrap_or_default()) {
                 (Kind::Loki, url) => write!(text, "type = \"loki\"\nendpoint = \"{url}\""),
                 (Kind::Elasticsearch, url) => write!(
                     text,

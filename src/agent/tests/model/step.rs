@@ -1,7 +1,9 @@
 //! Steps of a script: events for the log, the agent and the back ends. A script is random or written by hand.
 
 use std::fmt;
+use std::time::Duration;
 
+use kit::store::Do;
 use proptest::prelude::*;
 use rustix::io::Errno;
 
@@ -122,6 +124,24 @@ pub(super) enum Weather {
     Confused,
     /// Stores every other event and answers that there were too many.
     Half,
+}
+
+impl Weather {
+    pub(super) fn act(self) -> Do {
+        /// The delay of slow and late answers: well within the time-out of a request.
+        const LATE: Duration = Duration::from_millis(45);
+        match self {
+            Self::Fair => Do::Take,
+            Self::Busy => Do::Answer(503, "busy"),
+            Self::Broken => Do::Break,
+            Self::Mute => Do::TakeAndBreak,
+            Self::Late => Do::BreakAndTakeLater(LATE),
+            Self::Slow => Do::TakeAfter(LATE),
+            Self::Hung => Do::Hang,
+            Self::Confused => Do::TakeAndAnswer(500, "confused"),
+            Self::Half => Do::TakeHalf,
+        }
+    }
 }
 
 /// A whole play.

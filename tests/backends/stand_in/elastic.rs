@@ -2,14 +2,13 @@
 
 use std::io::Write as _;
 
-use axum::http::HeaderMap;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::super::http::{Answer, Request, Service as _};
-use super::{Elastic, Settings};
+use kit::store::elastic::{Elastic, Settings};
+use kit::store::http::{Answer, Request, Service as _};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
@@ -27,8 +26,9 @@ impl Bench {
     /// Creates a data stream, and an index `plain` whose field `n` is a number, `k` a keyword and `o` an object.
     fn new(settings: Settings) -> Self {
         let dir = TempDir::new().unwrap();
+        let secure = settings.secure;
         let mut bench = Self { elastic: Elastic::open(settings, dir.path()), _dir: dir };
-        if !bench.elastic.settings.secure {
+        if !secure {
             let mappings = json!({"mappings": {"properties": {"n": {"type": "long"}, "k": {"type": "keyword"}, "t": {"type": "text"}, "o": {"properties": {}}}}});
             assert_eq!(bench.ask("PUT", "/plain", &[JSON], &mappings.to_string()).0, 200);
         }
@@ -46,18 +46,7 @@ impl Bench {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Said {
-        let url = url::Url::parse(&format!("http://x{target}")).unwrap();
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(name.parse::<axum::http::HeaderName>().unwrap(), value.parse().unwrap());
-        }
-        let request = Request {
-            method: method.parse().unwrap(),
-            path: url.path().to_owned(),
-            query: url.query_pairs().into_owned().collect(),
-            headers: map,
-            body: body.to_owned(),
-        };
+        let request = Request::new(method, target, headers, body.to_vec());
         let Answer { status, headers, body } = self.elastic.answer(&request);
         let product = headers.iter().any(|(name, _)| *name == "x-elastic-product");
         assert_eq!(product, !matches!(status, 401 | 403 | 413), "x-elastic-product of {status}");

@@ -6,27 +6,27 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) const SECOND: i64 = 1_000_000_000;
-pub(super) const HOUR: i64 = 3600 * SECOND;
+pub const SECOND: i64 = 1_000_000_000;
+pub const HOUR: i64 = 3600 * SECOND;
 const MB: f64 = 1_048_576.0;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Settings {
-    pub(crate) auth_enabled: bool,
-    pub(crate) reject_old_samples: bool,
+pub struct Settings {
+    pub auth_enabled: bool,
+    pub reject_old_samples: bool,
     /// In bytes.
-    pub(crate) max_line_size: usize,
-    pub(crate) ingestion_rate_mb: f64,
-    pub(crate) ingestion_burst_size_mb: f64,
+    pub max_line_size: usize,
+    pub ingestion_rate_mb: f64,
+    pub ingestion_burst_size_mb: f64,
     /// In bytes per second.
-    pub(crate) per_stream_rate_limit: f64,
-    pub(crate) per_stream_rate_limit_burst: f64,
-    pub(crate) max_streams: usize,
+    pub per_stream_rate_limit: f64,
+    pub per_stream_rate_limit_burst: f64,
+    pub max_streams: usize,
     /// Stream sharding and level discovery: Loki splits a busy stream into several shards, and detects service and
     /// level.
-    pub(crate) shard_streams: bool,
+    pub shard_streams: bool,
     /// In nanoseconds. A query sees entries older than this only if they were flushed; 0: it sees all.
-    pub(crate) query_ingesters_within: i64,
+    pub query_ingesters_within: i64,
 }
 
 impl Default for Settings {
@@ -49,7 +49,7 @@ impl Default for Settings {
 
 impl Settings {
     /// For recorded logs: accepts old timestamps and lines of megabytes, without rate limit.
-    pub(crate) fn raised() -> Self {
+    pub fn raised() -> Self {
         Self {
             reject_old_samples: false,
             max_line_size: 4 << 20,

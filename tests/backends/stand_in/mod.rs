@@ -1,25 +1,39 @@
-//! Runs a stand-in as a process: the test binary starts itself with only the one test that serves.
+//! Stand-ins (mock servers) for Loki 3 and Elasticsearch 8, whose licences keep them out of tests. Each answers as the
+//! real server was observed to answer (Loki 3.7.8, Elasticsearch 8.19.21), down to the wording of its errors. The code
+//! is in the test kit (`kit::store`); the recorded behaviour is a table of tests for each (`loki.rs`, `elastic.rs`).
+//!
+//! They are not full servers: they replicate, compact and delete nothing, and they understand only those queries that
+//! the agent and its tests send. Where the real server sometimes behaves in a way that is bad for a sender, the
+//! stand-in always does.
+//!
+//! A stand-in is a process of its own, so that a test can kill it: the test binary starts itself with only the one test
+//! that serves. Its journal holds everything that it acknowledged, and is synced (fsync) before the answer.
+
+mod elastic;
+mod loki;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use serde::{Deserialize, Serialize};
 
-use super::{elastic, http, loki};
+use kit::store::elastic::{self as recorded_elastic, Elastic};
+use kit::store::loki::{self as recorded_loki, Loki};
+use kit::{FakeStore, free_port, wait_for};
+
 use crate::servers::Process;
-use kit::{free_port, wait_for};
 
 /// The environment variable that holds, in JSON, which server to run.
 const VARIABLE: &str = "AUDITRAIL_STAND_IN";
 /// The test below. It serves if the variable is set.
-const SERVES: &str = "stand_in::process::what_a_stand_in_acknowledged_is_there_after_its_kill";
+const SERVES: &str = "stand_in::what_a_stand_in_acknowledged_is_there_after_its_kill";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Kind {
-    Loki(loki::Settings),
-    Elastic(elastic::Settings),
+    Loki(recorded_loki::Settings),
+    Elastic(recorded_elastic::Settings),
 }
 
 #[derive(Deserialize, Serialize)]
@@ -80,9 +94,12 @@ fn spawn(task: &Task) -> Process {
 fn serve_if_asked() {
     let Ok(task) = env::var(VARIABLE) else { return };
     let Task { kind, dir, port } = serde_json::from_str(&task).unwrap();
-    match kind {
-        Kind::Loki(settings) => http::serve(port, loki::Loki::open(settings, &dir)),
-        Kind::Elastic(settings) => http::serve(port, elastic::Elastic::open(settings, &dir)),
+    let _store = match kind {
+        Kind::Loki(settings) => FakeStore::recorded(port, Loki::open(settings, &dir)),
+        Kind::Elastic(settings) => FakeStore::recorded(port, Elastic::open(settings, &dir)),
+    };
+    loop {
+        thread::park();
     }
 }
 
@@ -90,7 +107,7 @@ fn serve_if_asked() {
 fn what_a_stand_in_acknowledged_is_there_after_its_kill() {
     serve_if_asked();
     let dir = tempfile::TempDir::new().unwrap();
-    let kind = Kind::Elastic(elastic::Settings::default());
+    let kind = Kind::Elastic(recorded_elastic::Settings::default());
     let mut stand_in = StandIn::start(kind, dir.path());
     let send = |method, path: &str, body: &str| {
         let headers = [("Content-Type", "application/json")];

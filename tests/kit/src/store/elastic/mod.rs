@@ -12,7 +12,6 @@ mod mapping;
 mod query;
 mod search;
 mod security;
-mod table;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -26,18 +25,18 @@ use indices::Indices;
 use security::Caller;
 
 /// Password of the user `elastic` if security is on.
-pub(crate) const PASSWORD: &str = "only-for-tests";
+pub const PASSWORD: &str = "only-for-tests";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Whether requests need credentials.
-    pub(crate) secure: bool,
+    pub secure: bool,
     /// `http.max_content_length` in bytes; it applies to the decompressed body too.
-    pub(crate) max_content_length: usize,
+    pub max_content_length: usize,
     /// `action.auto_create_index`
-    pub(crate) auto_create: bool,
+    pub auto_create: bool,
     /// How many bulk requests are throttled: the write queue is full for every other item.
-    pub(crate) busy: usize,
+    pub busy: usize,
 }
 
 impl Default for Settings {
@@ -56,7 +55,7 @@ enum Busy {
     Pressure,
 }
 
-pub(crate) struct Elastic {
+pub struct Elastic {
     settings: Settings,
     indices: Indices,
     /// For the next bulk requests, one each.
@@ -64,7 +63,7 @@ pub(crate) struct Elastic {
 }
 
 impl Elastic {
-    pub(crate) fn open(settings: Settings, dir: &Path) -> Self {
+    pub fn open(settings: Settings, dir: &Path) -> Self {
         let indices = Indices::open(&dir.join("elastic.journal"));
         let busy = std::iter::repeat_n(Busy::Shard, settings.busy).collect();
         Self { settings, indices, busy }

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use prost::Message as _;
 
 use super::super::http::{Answer, Request};
+use super::super::wire;
 use super::Loki;
 use super::labels::{self, Labels};
 use super::limits::{HOUR, SECOND, Settings};
 use super::store::{Entry, Store, Taken, shown};
-use super::wire;
 
 /// Largest decoded push, in bytes, that the distributor can pass on over gRPC.
 const GRPC: usize = 4 << 20;

@@ -1,15 +1,13 @@
 //! The recorded answers of Loki 3.7.8, row by row, and the tests that the stand-in gives the same answers.
 
-use axum::http::{HeaderMap, Method};
 use jiff::Timestamp;
 use prost::Message as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::super::http::{Answer, Request, Service as _};
-use super::limits::{HOUR, SECOND};
-use super::wire::{Entry, Pair, Push, Stream, Time};
-use super::{Loki, Settings};
+use kit::store::http::{Answer, Request, Service as _};
+use kit::store::loki::{HOUR, Loki, SECOND, Settings};
+use kit::store::wire::{Entry, Pair, Push, Stream, Time};
 
 /// A Loki, with shorthands for requests to it.
 struct Bench {
@@ -30,18 +28,7 @@ impl Bench {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> (u16, String) {
-        let url = url::Url::parse(&format!("http://x{target}")).unwrap();
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(name.parse::<axum::http::HeaderName>().unwrap(), value.parse().unwrap());
-        }
-        let request = Request {
-            method: method.parse::<Method>().unwrap(),
-            path: url.path().to_owned(),
-            query: url.query_pairs().into_owned().collect(),
-            headers: map,
-            body,
-        };
+        let request = Request::new(method, target, headers, body);
         let Answer { status, headers, body } = self.loki.answer(&request);
         // Loki never sends `Retry-After`, and every error is text that ends with a newline.
         assert!(headers.iter().all(|(name, _)| *name != "retry-after"));

@@ -6,22 +6,20 @@ mod limits;
 mod push;
 mod query;
 mod store;
-mod table;
-pub(crate) mod wire;
 
 use std::path::Path;
 
 use super::http::{Answer, Request, Service};
-pub(crate) use limits::Settings;
+pub use limits::{HOUR, SECOND, Settings};
 use store::Store;
 
-pub(crate) struct Loki {
+pub struct Loki {
     settings: Settings,
     store: Store,
 }
 
 impl Loki {
-    pub(crate) fn open(settings: Settings, dir: &Path) -> Self {
+    pub fn open(settings: Settings, dir: &Path) -> Self {
         Self { settings, store: Store::open(&dir.join("loki.journal")) }
     }
 
