@@ -14,13 +14,14 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
+use kit::process::{self, Running};
 use kit::store::Counting;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
@@ -31,8 +32,6 @@ const COMMANDS: usize = 40;
 /// How many pairs of runs a ratio is the median of.
 const PAIRS: usize = 5;
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Ticks per second in `/proc/PID/stat` (proc(5)).
-const USER_HZ: f64 = 100.0;
 
 fn main() {
     let megabytes = std::env::var("AUDITRAIL_BENCH_MB").ok().and_then(|text| text.parse().ok());
@@ -186,7 +185,7 @@ async fn hold(from: Ipv4Addr, port: u16, sent: &'static [u8], made: Arc<AtomicU6
 }
 
 struct Agent {
-    child: Child,
+    process: Running,
     port: u16,
     state: PathBuf,
 }
@@ -205,13 +204,8 @@ impl Agent {
             log.display(),
         );
         fs::write(&config, text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_auditrail"))
-            .args(["run", "--log-level", "error", "-c"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let agent = Self { child, port, state };
+        let process = Running::spawn(process::run(&config).args(["--log-level", "error"]));
+        let agent = Self { process, port, state };
         let began = Instant::now();
         while !get(port) {
             assert!(began.elapsed() < PATIENCE, "no agent answers");
@@ -222,7 +216,7 @@ impl Agent {
 
     /// Runs `auditrail probe live`, as an exec probe of the kubelet does. Returns whether it succeeded.
     fn probe(&self) -> bool {
-        Command::new(env!("CARGO_BIN_EXE_auditrail"))
+        Command::new(process::binary())
             .args(["probe", "live", "--timeout", "5s", "--state"])
             .arg(&self.state)
             .stdout(Stdio::null())
@@ -231,30 +225,10 @@ impl Agent {
             .success()
     }
 
-    fn proc(&self, name: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap()
-    }
-
-    /// Peak memory: `VmHWM` in MiB.
+    /// Peak memory in MiB.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     fn peak(&self) -> f64 {
-        let status = self.proc("status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-    }
-
-    /// CPU time, user and system, in seconds.
-    fn cpu(&self) -> f64 {
-        let stat = self.proc("stat");
-        // The name in brackets, field 2, can hold any character.
-        let after = stat.rsplit(')').next().unwrap().split_whitespace();
-        after.skip(11).take(2).map(|text| text.parse::<f64>().unwrap()).sum::<f64>() / USER_HZ
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.memory("VmHWM:") as f64 / 1_048_576.0
     }
 }
 
@@ -267,13 +241,13 @@ fn deliver(dir: &Path, log: &Path, server: &Counting, events: u64, attacked: boo
     let attack = Attack { own: 1000, others: 20, each: 50, sent: b"" };
     let _attacker = attacked.then(|| attack.start(agent.port));
     thread::sleep(Duration::from_secs(4));
-    let (began, cpu) = (Instant::now(), agent.cpu());
+    let (began, cpu) = (Instant::now(), agent.process.cpu());
     fs::rename(log, &live).unwrap();
     while server.loki_events() - before < events {
         assert!(began.elapsed() < PATIENCE, "{} arrived", server.loki_events() - before);
         thread::sleep(Duration::from_millis(5));
     }
-    let took = (began.elapsed().as_secs_f64(), agent.cpu() - cpu);
+    let took = (began.elapsed().as_secs_f64(), agent.process.cpu() - cpu);
     drop(agent);
     fs::rename(&live, log).unwrap();
     took

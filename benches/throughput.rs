@@ -13,20 +13,18 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use kit::process::{self, Running, cpu_seconds};
 use kit::store::Counting;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/recorded/audit");
 /// Decompressed bytes of a backup, as the API server's `--audit-log-maxsize=100` makes them.
 const BACKUP: usize = 100_000_000;
-/// Ticks per second in `/proc/PID/stat`: 100 for programs, whatever the kernel's own tick rate is (proc(5)).
-const USER_HZ: f64 = 100.0;
 /// A transform that delivers every event as the API server wrote it.
 const AS_IT_IS: &str =
     "[transform]\nredact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"off\"\n";
@@ -258,44 +256,23 @@ fn deliver(dir: &Path, log: &Path, output: &Output, transform: &str, events: u64
     fs::write(&config, text).unwrap();
     let wanted = if output.is_file() { bytes_of(dir) } else { events };
     let before = (output.arrived)();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_auditrail"))
-        .args(["run", "--log-level", "error", "-c"])
-        .arg(&config)
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut agent = Running::spawn(process::run(&config).args(["--log-level", "error"]));
     let start = Instant::now();
     while (output.arrived)() - before < wanted {
         assert!(start.elapsed() < PATIENCE, "{} of {wanted} arrived", (output.arrived)() - before);
-        assert!(child.try_wait().unwrap().is_none(), "the agent ended");
+        assert!(agent.ended().is_none(), "the agent ended");
         thread::sleep(Duration::from_millis(20));
     }
-    let cost = cost_of(&child);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let peak = agent.memory("VmHWM:") as f64 / 1_048_576.0;
+    let cost = Cost { cpu: agent.cpu(), peak: Some(peak) };
+    agent.kill();
     let _ = fs::remove_file(dir.join("out.ndjson"));
     cost
 }
 
 fn bytes_of(dir: &Path) -> u64 {
     fs::metadata(dir.join("plain/audit.log")).unwrap().len()
-}
-
-/// CPU time (user and system) and peak memory of a running process.
-fn cost_of(child: &Child) -> Cost {
-    let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
-    let status = read("status");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kib: f64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    Cost { cpu: cpu_seconds(&read("stat")), peak: Some(kib / 1024.0) }
-}
-
-/// CPU time: fields 14 and 15 of `/proc/PID/stat`, in seconds. The name in brackets, field 2, can hold any character.
-fn cpu_seconds(stat: &str) -> f64 {
-    let after = stat.rsplit(')').next().unwrap();
-    let ticks: f64 =
-        after.split_whitespace().skip(11).take(2).map(|text| text.parse::<f64>().unwrap()).sum();
-    ticks / USER_HZ
 }
 
 /// The floor: the cost of reading the log to its end through one buffer, as `cat` would.

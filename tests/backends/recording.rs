@@ -41,7 +41,7 @@ impl Recording {
             self.show(0.15, word);
         }
         self.show(0.4, "\r\n");
-        let program = env!("CARGO_BIN_EXE_auditrail");
+        let program = kit::process::built_binary().display().to_string();
         let real = line.replacen("auditrail", &format!("{program} --log-level error"), 1);
         let mut child = Command::new("script")
             .args(["-qefc", &format!("stty cols {COLUMNS} rows 40; {real}"), "/dev/null"])

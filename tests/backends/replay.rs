@@ -48,7 +48,7 @@ impl Stage {
     }
 
     fn command(&self, arguments: &[&str], paths: &[&Path]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
+        let mut command = Command::new(kit::process::built_binary());
         command.args(["replay", "--node", "cp-1", "-c"]).arg(self.path("auditrail.toml"));
         command.args(arguments).args(paths).stdin(Stdio::null());
         command

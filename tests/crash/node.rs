@@ -1,16 +1,16 @@
 //! Runs the real binary in a directory of its own, with a log and three outputs, while the script goes on.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kit::FakeStore;
+use kit::process::{self, Running};
 use kit::store::{Refusal, Stored};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::script::{BEFORE, Log, POISON, SCRIPT, When};
@@ -153,7 +153,7 @@ impl Node {
         }
         let (start, mut told, mut asked) = (Instant::now(), false, false);
         loop {
-            if let Some(status) = agent.0.try_wait().unwrap() {
+            if let Some(status) = agent.ended() {
                 match (status.signal(), status.code()) {
                     (Some(9), _) if killed => {
                         self.cut = true;
@@ -172,12 +172,12 @@ impl Node {
             match self.log.next() {
                 Some(when) if self.is(when) => self.step(),
                 None if !told && self.is(When::Acknowledged) => {
-                    kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
+                    agent.signal(Signal::TERM);
                     told = true;
                 }
                 // After a failed fsync a running agent cannot know what is on the disk, so it asks for a restart.
                 _ if failing && !asked && self.asks_for_restart() => {
-                    kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
+                    agent.signal(Signal::TERM);
                     asked = true;
                 }
                 _ => thread::sleep(PAUSE),
@@ -190,14 +190,11 @@ impl Node {
         log.contains("restart the agent")
     }
 
-    fn start(&self, environment: &[(&str, String)]) -> Agent {
-        let log = File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
-        command.args(["run", "-c"]).arg(self.path("auditrail.toml")).stdin(Stdio::null());
-        command.stdout(log.try_clone().unwrap()).stderr(log);
+    fn start(&self, environment: &[(&str, String)]) -> Running {
+        let mut command = process::run(&self.path("auditrail.toml"));
         command.env("AUDITRAIL_STEPS", self.path("notes"));
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        Agent(command.spawn().unwrap())
+        Running::spawn(process::log_to(&mut command, &self.path("agent.log")))
     }
 
     /// Takes the next step of the script.
@@ -245,16 +242,6 @@ impl Node {
             kept.display(),
             tail.join("\n")
         )
-    }
-}
-
-/// The agent's process; it is killed on drop.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -228,7 +228,7 @@ fn check_of_a_log_that_may_not_be_read_says_the_way_out() {
     };
     // Root may read everything, so run a copy of the binary as another user, who must be able to execute it.
     let binary = place.path("auditrail");
-    fs::copy(env!("CARGO_BIN_EXE_auditrail"), &binary).unwrap();
+    fs::copy(kit::process::built_binary(), &binary).unwrap();
     mode(&place.path("."), 0o755);
     mode(&binary, 0o755);
     mode(&place.config(), 0o644);

@@ -3,11 +3,10 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
+use kit::process::{Running, built_binary};
 use kit::{free_port, http, wait_for};
 
 /// A transform that delivers every event as the API server wrote it.
@@ -31,7 +30,7 @@ impl Ran {
 
 /// The binary, with the project's root as its working directory, as the documents assume.
 pub(crate) fn auditrail() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_auditrail"));
+    let mut command = Command::new(built_binary());
     command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).env("NO_COLOR", "1");
     command
 }
@@ -122,9 +121,9 @@ impl Place {
             .arg(self.config())
             .stderr(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut running = Running { child: command.spawn().unwrap() };
+        let mut running = Running::spawn(&mut command);
         wait_for("the agent to answer", Duration::from_secs(20), || {
-            if let Some(status) = running.child.try_wait().unwrap() {
+            if let Some(status) = running.ended() {
                 panic!("it ended with {status}: {}", running.said());
             }
             http::get(&self.url("/livez")).map(drop)
@@ -138,40 +137,6 @@ impl Place {
             let found = fs::metadata(self.out()).map_or(0, |meta| meta.len());
             if found == bytes as u64 { Ok(()) } else { Err(format!("{found} of {bytes}")) }
         });
-    }
-}
-
-/// A running agent; it is killed on drop.
-pub(crate) struct Running {
-    child: Child,
-}
-
-impl Running {
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Sends a signal and waits for the exit. Returns the exit status and the text of standard error.
-    pub(crate) fn end(mut self, signal: Signal) -> (ExitStatus, String) {
-        self.signal(signal);
-        let status = wait_for("the agent to end", Duration::from_secs(20), || {
-            self.child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
-        });
-        (status, self.said())
-    }
-
-    /// The text of standard error. The agent logs little, so the pipe never fills up.
-    fn said(&mut self) -> String {
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        said
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

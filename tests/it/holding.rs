@@ -8,12 +8,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::command::{auditrail, finish};
+use kit::process::{Running, built_binary};
 use kit::{LogWriter, wait_for};
 
 /// A log, and a hold directory on another file system, where hard links to the log are impossible.
@@ -97,28 +98,18 @@ impl Place {
     }
 }
 
-/// A process; it is killed on drop.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
     let Some(place) = Place::new() else { return };
     place.configure(place.elsewhere.path(), "type = \"loki\"\nendpoint = \"http://127.0.0.1:1\"");
     let config = place.path("auditrail.toml");
-    let first = auditrail()
-        .args(["run", "-c"])
-        .arg(&config)
-        .env("NOTIFY_SOCKET", place.path("notify"))
-        .stderr(fs::File::create(place.path("first.txt")).unwrap())
-        .spawn();
-    let first = Process(first.unwrap());
+    let first = Running::spawn(
+        auditrail()
+            .args(["run", "-c"])
+            .arg(&config)
+            .env("NOTIFY_SOCKET", place.path("notify"))
+            .stderr(fs::File::create(place.path("first.txt")).unwrap()),
+    );
     place.append("one");
     let (name, file) = place.stored();
     let backup = place.log().rotate("audit-2026-11-21T07-00-00.000.log");
@@ -138,15 +129,17 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
         &format!("type = \"file\"\npath = \"{}\"", out.display()),
     );
     let script = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=$NAME exec \"$@\" 3<&0 0</dev/null";
-    let next = Command::new("sh")
-        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_auditrail"), "run", "-c"])
-        .arg(&config)
-        .env("NAME", &name)
-        .env("NOTIFY_SOCKET", place.path("notify"))
-        .stdin(Stdio::from(file))
-        .stderr(fs::File::create(place.path("second.txt")).unwrap())
-        .spawn();
-    let next = Process(next.unwrap());
+    let next = Running::spawn(
+        Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(built_binary())
+            .args(["run", "-c"])
+            .arg(&config)
+            .env("NAME", &name)
+            .env("NOTIFY_SOCKET", place.path("notify"))
+            .stdin(Stdio::from(file))
+            .stderr(fs::File::create(place.path("second.txt")).unwrap()),
+    );
     let expected = line("one") + &line("two");
     wait_for("both events to arrive", Duration::from_secs(20), || {
         let found = fs::read_to_string(&out).unwrap_or_default();
@@ -164,7 +157,7 @@ fn where_links_cannot_be_made_systemd_keeps_a_deleted_backup_over_a_kill() {
     });
     wait_for("the deleted file to be closed", Duration::from_secs(20), || {
         place.append("more");
-        let open = fs::read_dir(format!("/proc/{}/fd", next.0.id())).unwrap();
+        let open = fs::read_dir(format!("/proc/{}/fd", next.id())).unwrap();
         let deleted = open
             .map(|entry| entry.unwrap().path())
             .filter_map(|path| Some((fs::read_link(&path).ok()?, path)))

@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::{Ran, auditrail, finish};
 use kit::events::{Maker, log_of};
+use kit::process::Running;
 use kit::wait_for;
 
 /// A log with one backup. Its only output cannot be reached, so the agent holds both files.
@@ -49,26 +48,16 @@ impl Place {
     fn start(&self) -> Running {
         let mut command = auditrail();
         command.args(["run", "-c"]).arg(self.path("auditrail.toml"));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let running = Running::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
         wait_for("two links", Duration::from_secs(20), || {
             let links = self.links();
             if links == 2 { Ok(()) } else { Err(links.to_string()) }
         });
-        Running(child)
+        running
     }
 
     fn holds(&self, arguments: &[&str]) -> Ran {
         finish(auditrail().arg("holds").args(arguments).arg("-c").arg(self.path("auditrail.toml")))
-    }
-}
-
-/// An agent; it is killed on drop.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.0), Signal::KILL);
-        let _ = self.0.wait();
     }
 }
 

@@ -220,7 +220,7 @@ fn make_root(dir: &Path) {
     }
     fs::create_dir_all(dir.join("local/bin")).unwrap();
     let binary = dir.join("local/bin/auditrail");
-    fs::copy(env!("CARGO_BIN_EXE_auditrail"), &binary).unwrap();
+    fs::copy(kit::process::built_binary(), &binary).unwrap();
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let etc = |name: &str, text: &str| {

@@ -1,34 +1,20 @@
 //! Runs the built binary as an operator does: a TOML file, `auditrail run -c FILE`, signals, and its own HTTP pages.
 
-use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
+use crate::process::{self, Running, binary, built_binary};
 use crate::{contents, free_port, http, listing, tail, wait_for};
-
-/// The binary under test: the one that Cargo built, or the one that `AUDITRAIL_TEST_BINARY` names, such as a release
-/// build.
-pub fn binary() -> PathBuf {
-    env::var_os("AUDITRAIL_TEST_BINARY").map_or_else(built_binary, PathBuf::from)
-}
-
-/// The binary that Cargo built for this test or bench: Cargo puts it into the folder above that of the test.
-pub fn built_binary() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    test.parent().unwrap().with_file_name("auditrail")
-}
 
 /// One agent and its folder. Dropping it kills the process; in a failing test it first prints its configuration, files,
 /// pages and log.
 pub struct Agent {
     dir: PathBuf,
     port: u16,
-    child: Option<Child>,
+    process: Option<Running>,
     /// Log level (`AUDITRAIL_LOG`); `None`: the default.
     level: Option<&'static str>,
     /// Soft and hard limit of open files (`ulimit -n`); `None`: those of the test.
@@ -74,7 +60,7 @@ impl Agent {
         let mut agent = Self {
             dir: dir.to_owned(),
             port: free_port(),
-            child: None,
+            process: None,
             level,
             files,
             faults: faults.to_vec(),
@@ -101,53 +87,34 @@ impl Agent {
 
     /// Starts it again after [`Agent::kill`] or [`Agent::stop`], on the same state.
     pub fn resume(&mut self) {
-        assert!(self.child.is_none(), "the agent still runs");
-        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        assert!(self.process.is_none(), "the agent still runs");
+        let config = self.dir.join("auditrail.toml");
         let mut command = match self.files {
-            None => Command::new(binary()),
+            None => process::run(&config),
             Some((soft, hard)) => {
                 let mut shell = Command::new("sh");
                 let limited =
                     format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
-                shell.args(["-c", &limited]).arg(binary());
+                shell.args(["-c", &limited]).arg(binary()).args(["run", "-c"]).arg(config);
+                shell.stdin(Stdio::null());
                 shell
             }
         };
-        let child = command
-            .args(["run", "-c"])
-            .arg(self.dir.join("auditrail.toml"))
+        command
             .envs(self.level.map(|level| ("AUDITRAIL_LOG", level)))
-            .envs(self.faults.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+            .envs(self.faults.iter().map(|(name, value)| (*name, value)));
+        self.process = Some(Running::spawn(process::log_to(&mut command, &self.log())));
     }
 
     /// Sends SIGKILL; no instruction of the agent runs any more when this returns. Panics if the agent had exited by
     /// itself.
     pub fn kill(&mut self) {
-        let mut child = self.child.take().expect("the agent runs");
-        if let Some(status) = child.try_wait().unwrap() {
-            panic!("the agent ended by itself: {status}");
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.process.take().expect("the agent runs").kill();
     }
 
-    /// Sends SIGTERM and returns the exit status. Panics unless the agent exits within 30 s, which is more than its
-    /// `drain_timeout`.
+    /// Sends SIGTERM and returns the exit status. Panics unless the agent exits within 30 s.
     pub fn stop(&mut self) -> ExitStatus {
-        let pid = Pid::from_child(self.child.as_ref().expect("the agent runs"));
-        kill_process(pid, Signal::TERM).unwrap();
-        let child = self.child.as_mut().expect("the agent runs");
-        let status = wait_for("the agent to end after SIGTERM", Duration::from_secs(30), || {
-            child.try_wait().unwrap().ok_or_else(|| "still running".to_owned())
-        });
-        self.child = None;
-        status
+        self.process.take().expect("the agent runs").stop()
     }
 
     /// Graceful shutdown after everything was delivered: sends SIGTERM and expects exit code 0.
@@ -229,9 +196,11 @@ impl Agent {
 
     /// A value of `/proc/PID/status` that the kernel gives in kB, in bytes.
     pub fn memory(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        self.process().memory(name)
+    }
+
+    fn process(&self) -> &Running {
+        self.process.as_ref().expect("the agent runs")
     }
 
     /// Fetches one of its own HTTP pages.
@@ -241,7 +210,7 @@ impl Agent {
 
     /// Its process ID.
     pub fn id(&self) -> u32 {
-        self.child.as_ref().expect("the agent runs").id()
+        self.process().id()
     }
 
     /// The file that holds its standard output and standard error.
@@ -264,10 +233,6 @@ impl Drop for Agent {
     fn drop(&mut self) {
         if thread::panicking() {
             self.explain();
-        }
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`LogWriter`] writes, rotates and compresses a log as the API server does.
 //! - [`FakeStore`] takes events as Loki and as Elasticsearch, and makes faults.
-//! - [`Agent`](agent::Agent) runs the built binary as an operator does.
+//! - [`Agent`](agent::Agent) runs the built binary as an operator does; `process.rs` starts and ends it.
 //! - `events` makes audit events and checks that each arrived exactly once; `tables` has TOML that many tests need.
 //! - This file: waiting with a time limit, free ports, reading folders.
 
@@ -10,6 +10,7 @@ pub mod agent;
 pub mod events;
 pub mod http;
 pub mod log_writer;
+pub mod process;
 pub mod store;
 pub mod tables;
 
