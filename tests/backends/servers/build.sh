@@ -2,7 +2,7 @@
 # Builds or fetches the servers that tests/backends runs against, into target/backends, from the ordinary registries:
 # Maven Central for Elasticsearch 7.10 and OpenSearch, Go modules for Loki 1.6, VictoriaLogs and Kubernetes, Debian for
 # etcd. All of them are under free licences; `licences.sh` checks that. Newer releases of Elasticsearch and Loki are not:
-# tests/support/stand_in answers in their place.
+# the stand-ins of the test kit (tests/kit/src/store) answer in their place.
 # Run again it does only what is missing or changed. Ends with 1, and names what cannot be had, when anything is missing.
 set -uo pipefail
 
