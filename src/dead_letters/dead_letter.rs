@@ -93,7 +93,6 @@ pub(crate) fn batch(letters: Vec<StoredDeadLetter>) -> Option<Batch> {
         bytes,
         events,
         earlier: Vec::new(),
-        by_content: false,
         passed: TransformStats::default(),
     })
 }
@@ -143,7 +142,6 @@ mod tests {
             bytes,
             events,
             earlier: Vec::new(),
-            by_content: false,
             passed: TransformStats::default(),
         };
         assert_eq!(was.events.len(), 2);

@@ -27,7 +27,6 @@ fn batch_of(lines: &[&[u8]]) -> Batch {
         bytes,
         events,
         earlier,
-        by_content: false,
         passed: TransformStats::default(),
     }
 }

@@ -161,7 +161,6 @@ impl GapRecord {
             events: Vec::new(),
             passed: TransformStats::default(),
             earlier: Vec::new(),
-            by_content: false,
         };
         for gap in gaps {
             let at = batch.bytes.len();

@@ -182,8 +182,6 @@ pub(crate) struct Batch {
     /// Fingerprints under which the same bytes may have been delivered before the file was altered. Outputs use them to
     /// avoid duplicates.
     pub(crate) earlier: Vec<Fingerprint>,
-    /// Its offsets are not those of the API server's log, so events are identified by their content only.
-    pub(crate) by_content: bool,
     /// Decompressed offsets: the batch begins at `start`; `end` is one past its last newline.
     pub(crate) start: u64,
     pub(crate) end: u64,

@@ -33,7 +33,7 @@ mod shared;
 
 pub(crate) use file::decoder::{Decoder, WINDOW};
 pub(crate) use file::packing::Packing;
-pub(crate) use finite::{Listed, list, spooled};
+pub(crate) use finite::{Listed, list};
 pub(crate) use hold::pins::{
     HeldLink, agent_name, held_links, remove_link, rename_links, try_link,
 };

@@ -9,7 +9,6 @@ fn batch(lines: &[&str]) -> Batch {
     let mut batch = Batch {
         generation: Fingerprint([0; 16]),
         earlier: Vec::new(),
-        by_content: false,
         start: 0,
         end: 0,
         bytes: Vec::new(),

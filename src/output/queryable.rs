@@ -91,13 +91,4 @@ impl Queryable<'_> {
         };
         findings.shown(|| Some(self.secrets()))
     }
-
-    /// The time of the newest entry in the stream that all events share if `stream_per_hour` is off (Loki only); `None`
-    /// if unknown. Loki refuses events that are much older.
-    pub(crate) async fn newest(self) -> Option<Nanos> {
-        match self {
-            Self::Loki(loki) => loki.newest().await,
-            Self::Elasticsearch(_) => None,
-        }
-    }
 }

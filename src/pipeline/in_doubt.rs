@@ -29,8 +29,6 @@ pub(crate) struct InDoubt {
     /// was skipped.
     latest: Option<Nanos>,
     restored: HashSet<Fingerprint>,
-    /// Generations of which the output holds nothing; a query showed it.
-    absent: HashSet<Fingerprint>,
     /// Stretches that this process sent in part and then gave up, to start them over.
     given_up: Vec<(Fingerprint, Range<u64>)>,
 }
@@ -56,21 +54,8 @@ impl InDoubt {
             until,
             latest: pair.cursor.generations.values().filter_map(|progress| progress.time).max(),
             restored: HashSet::new(),
-            absent: HashSet::new(),
             given_up: Vec::new(),
         }
-    }
-
-    /// For a replay: anybody may have stored any event already, except in generations of which the output holds
-    /// nothing.
-    pub(crate) fn of_replay(
-        pair: &Pair,
-        scope: &str,
-        until: Instant,
-        absent: HashSet<Fingerprint>,
-    ) -> Self {
-        let all = Origin::Lost(String::new());
-        Self { absent, ..Self::new(pair, &all, scope, until) }
     }
 
     /// The checkpoint is older than the events that were sent: everything that exists may be stored.
@@ -112,7 +97,7 @@ impl InDoubt {
                 .retain(|(fingerprint, range)| *fingerprint != generation || range.end > end);
             return true;
         }
-        if self.reserved == 0 || start >= existed || self.absent.contains(&generation) {
+        if self.reserved == 0 || start >= existed {
             return false;
         }
         if let Some(progress) = self.cursor.generations.get(&generation) {

@@ -131,14 +131,5 @@ pub(super) fn batch(line: &[u8], ended: bool) -> Batch {
     });
     let generation = Fingerprint([3; 16]);
     let (bytes, earlier, passed) = (line.to_vec(), Vec::new(), TransformStats::default());
-    Batch {
-        generation,
-        earlier,
-        by_content: false,
-        start: 0,
-        end: line.len() as u64,
-        bytes,
-        events,
-        passed,
-    }
+    Batch { generation, earlier, start: 0, end: line.len() as u64, bytes, events, passed }
 }

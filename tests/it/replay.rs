@@ -317,8 +317,7 @@ fn standard_input_is_shipped_piece_by_piece_whether_compressed_or_not() {
         .unwrap();
     let piped = |file: &Path| {
         let input = fs::File::open(file).unwrap();
-        let ran = finish(stage.command(&[]).arg("-").stdin(input)).expect(0);
-        assert!(ran.stdout.contains("have no positions"), "{}", ran.stdout);
+        finish(stage.command(&[]).arg("-").stdin(input)).expect(0);
         stage.take()
     };
     let packed = piped(&backup);
@@ -330,8 +329,32 @@ fn standard_input_is_shipped_piece_by_piece_whether_compressed_or_not() {
     assert_eq!(packed, piped(&plain));
     assert_eq!(packed.join("\n") + "\n", String::from_utf8(bytes).unwrap());
     let left: Vec<_> = fs::read_dir(stage.path("state/replay")).unwrap().collect();
-    let pieces = left.iter().any(|dir| dir.as_ref().unwrap().path().join("piece").is_file());
+    let pieces =
+        left.iter().any(|dir| dir.as_ref().unwrap().path().join("standard-input").is_file());
     assert!(!pieces, "what it was cut into is gone");
+}
+
+/// Positions in a pipe, and those behind the first member of a joined file, are not those of the server's files.
+#[test]
+fn what_may_be_stored_twice_is_told() {
+    let store = FakeStore::new();
+    let stage = Stage::new(|_| tables::search(&store.url, ""));
+    let mut maker = Maker::from("2026-11-21T05:30:00Z".parse().unwrap());
+    let mut events = || log_of(&(0..20).map(|_| maker.event(200)).collect::<Vec<_>>());
+    let (first, second) = (events(), events());
+    let (joined, single) = (stage.path("joined.gz"), stage.path("single.gz"));
+    fs::write(&single, gzip(&first)).unwrap();
+    fs::write(&joined, [gzip(&first), gzip(&second)].concat()).unwrap();
+    let ran = finish(stage.command(&[]).arg(&single)).expect(0);
+    assert!(!ran.stdout.contains("several gzip members"), "{}", ran.stdout);
+    let ran = finish(stage.command(&[]).arg(&joined)).expect(0);
+    assert!(ran.stdout.contains("several gzip members"), "{}", ran.stdout);
+    assert_eq!(store.documents().len(), 40);
+    let input = fs::File::open(&joined).unwrap();
+    let ran = finish(stage.command(&[]).arg("-").stdin(input)).expect(0);
+    assert!(ran.stderr.contains("are stored again"), "{}", ran.stderr);
+    // The same bytes have the same positions each time.
+    assert!(store.documents().values().all(|(_, times)| *times == 1));
 }
 
 #[test]

@@ -55,11 +55,11 @@ const SHARED_NAMES: &[&str] = &[
 /// Type names that still mean two different things. This list may only become shorter.
 #[rustfmt::skip]
 const AMBIGUOUS_NAMES: &[&str] = &[
-    "Batch", "Books", "Check", "Context", "Counts", "Cut", "Digest", "End", "Ended", "Event",
+    "Batch", "Books", "Check", "Context", "Counts", "Cut", "End", "Ended", "Event",
     "File", "Finding", "Findings", "Form", "Format", "FormatError", "Found", "Generation",
     "Gzip", "Head", "Identity", "Inner", "Item", "Job", "Key", "Labels", "Limits", "List",
     "Listed", "Look", "Losses", "Marks", "Member", "Name", "Naming", "Node", "Noted",
-    "Open", "Origin", "Outcome", "Pair", "Part", "Parts", "Pattern", "Place", "Plain", "Probe",
+    "Open", "Origin", "Outcome", "Pair", "Parts", "Pattern", "Place", "Plain", "Probe",
     "Progress", "Question", "Reader", "Reading", "Reply", "Request", "Rule", "Scope", "Scratch",
     "Searched", "Secrets", "Selector", "Settings", "Shared", "Span", "Spot", "Stamp", "Stopped",
     "Store", "Time", "Total", "Trouble", "Value", "View", "Waits", "Word", "Words",

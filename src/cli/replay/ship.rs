@@ -9,12 +9,12 @@ use anyhow::{Context as _, bail};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::preflight::{absent, output};
+use super::preflight::{is_empty, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
 use crate::agent::parts;
 use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
-use crate::config;
+use crate::config::{self, OutputKind};
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
@@ -35,6 +35,13 @@ pub(super) struct Shipped {
     pub(super) clean: bool,
     /// The output is standard output, and its reader has closed it.
     pub(super) reader_gone: bool,
+    /// See [`identifies_by_position`].
+    pub(super) by_position: bool,
+}
+
+/// Whether an output recognises an event that it holds by its position in the server's log, and not by its content.
+pub(super) fn identifies_by_position(output: &config::Output) -> bool {
+    matches!(output.kind, OutputKind::Elasticsearch(_))
 }
 
 /// The pipelines of one output.
@@ -143,7 +150,7 @@ async fn lanes(
     let agent = job.agent.pair(&job.input.name, &config.name);
     let mut ids = parts::all_ids(agent);
     ids.extend(known.ids.iter().cloned());
-    let output = output(job, config, files, count, &ids).await?;
+    let output = output(job, config, files, &ids).await?;
     let stdout = output.cut_back().filter(|file| file.is_stdout()).cloned();
     let settings = parts::settings(&job.config, config);
     // Requests of a killed process may still be in flight.
@@ -151,11 +158,11 @@ async fn lanes(
     let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
     let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
     let scopes = parts::scopes(&output, earlier);
-    let absent = match output.queryable() {
-        None => HashSet::new(),
+    let empty = match output.queryable() {
+        None => false,
         Some(store) => {
             tokio::time::sleep_until(until.into()).await;
-            absent(job, store, &scopes, files, &known)
+            is_empty(job, store, &scopes, files)
                 .await
                 .with_context(|| format!("outputs.{}", config.name))?
         }
@@ -186,7 +193,7 @@ async fn lanes(
             file: known.file,
             ..Pair::default()
         };
-        let (ledger, doubts) = books(&output, pair, until, absent.clone(), moved)?;
+        let (ledger, doubts) = books(&output, pair, until, empty, moved)?;
         let rate = settings.max_bytes_per_second.map(|rate| (rate / count as u64).max(1));
         let pipeline = Pipeline::new(
             Arc::new(input),
@@ -212,6 +219,7 @@ async fn lanes(
         letters,
         clean: false,
         reader_gone: false,
+        by_position: identifies_by_position(config),
     };
     Ok(Lanes { shipped, pipelines, ledgers, stdout })
 }
@@ -221,7 +229,7 @@ fn books(
     output: &Arc<Output>,
     mut pair: Pair,
     until: Instant,
-    absent: HashSet<Fingerprint>,
+    empty: bool,
     moved: &Arc<Notify>,
 ) -> anyhow::Result<(Arc<Ledger>, InDoubt)> {
     let moved = Arc::clone(moved);
@@ -238,7 +246,9 @@ fn books(
         let file = file.clone();
         return Ok((Arc::new(Ledger::of_file(pair, moved, move || file.sync())), doubts));
     }
-    let doubts = InDoubt::of_replay(&pair, &output.scope(), until, absent);
+    // Anybody may have stored any event already, unless the store holds nothing.
+    let origin = if empty { Origin::First } else { Origin::Lost(String::new()) };
+    let doubts = InDoubt::new(&pair, &origin, &output.scope(), until);
     let ids = output.queryable().and_then(Queryable::id_scheme);
     Ok((Arc::new(Ledger::new(pair, output.scope(), ids, moved)), doubts))
 }

@@ -1,5 +1,8 @@
 //! Replays standard input. It cannot be read twice, so it is written to files of some megabytes; each is shipped like
-//! any other file and removed. Its events have no positions in the API server's log.
+//! any other file and removed.
+//!
+//! Not promised: that Elasticsearch recognises the events that it holds already. It identifies an event by its position
+//! in the server's log, which standard input does not show.
 
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
@@ -7,60 +10,64 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::Job;
+use super::ship::identifies_by_position;
 use super::summary::Summary;
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{Budget, Store};
 use crate::cli::open_log::{STEP, unpacked};
 use crate::disk;
-use crate::input::spooled;
+use crate::input::{Listed, list};
 
 /// Approximate bytes of one file: it ends at the end of a line.
 const PIECE: usize = 32 << 20;
+
+/// The name of a piece, in the directory of the replay.
+const NAME: &str = "standard-input";
 
 /// Ships standard input piece by piece, and adds the results to the summary.
 pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
     // Starts over: it is unknown how much of the input is the same as before.
     job.store.forget().context("cannot forget an earlier run")?;
+    for output in job.outputs.iter().filter(|output| identifies_by_position(output)) {
+        tracing::warn!(
+            output = &*output.name,
+            "standard input does not show the positions of its events in the server's log: events that this output holds already are stored again"
+        );
+    }
+    let path = job.store.directory().join(NAME);
+    let shipped = pieces(job, &path, summary).await;
+    match disk::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            shipped.and(Err(error).with_context(|| format!("cannot remove {}", path.display())))
+        }
+        _ => shipped,
+    }
+}
+
+async fn pieces(job: &Job, path: &Path, summary: &mut Summary) -> anyhow::Result<()> {
     let budget = Budget::new(&job.config.state_dir, job.config.disk);
     let stdin = BufReader::with_capacity(STEP, io::stdin().lock());
     let mut input =
         tokio::task::block_in_place(|| unpacked(stdin)).context("cannot read standard input")?;
-    for number in 1_u64.. {
-        let path = job.store.directory().join("piece");
-        let written = tokio::task::block_in_place(|| piece(&mut *input, &path, &budget));
+    let mut is_first = true;
+    loop {
+        let written = tokio::task::block_in_place(|| piece(&mut *input, path, &budget));
         if written.context("cannot read standard input")? == 0 || *job.stopped.borrow() {
-            break;
+            return Ok(());
         }
-        let name = format!("standard input, part {number}");
-        let file = spooled(&path, &name, number, &job.key)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        if let Some(file) = file {
-            if number == 1
-                && let Some(format) = file.foreign()
-            {
-                let (name, way_out) = (format.name(), format.way_out().replace(" FILE", ""));
-                remove(&path)?;
-                return Err(NotAccepted::error(format!(
-                    "nothing was sent: standard input is {name}; {way_out}"
-                )));
-            }
-            // Reloads the position in the file of a file output.
-            let loaded = Store::load(job.store.directory())?;
-            summary.add(job.ship(&[file], &loaded).await?);
+        let files = list(&[path.to_owned()], &job.input.path, &job.key)?;
+        if let Some(format) = files.first().filter(|_| is_first).and_then(Listed::foreign) {
+            let (name, way_out) = (format.name(), format.way_out().replace(" FILE", ""));
+            return Err(NotAccepted::error(format!(
+                "nothing was sent: standard input is {name}; {way_out}"
+            )));
         }
-        if *job.stopped.borrow() {
-            break;
-        }
-    }
-    remove(&job.store.directory().join("piece"))
-}
-
-fn remove(path: &Path) -> anyhow::Result<()> {
-    match disk::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
+        is_first = false;
+        // Reloads the position in the file of a file output. What is known of one piece says nothing about another one,
+        // even if both begin alike.
+        let mut loaded = Store::load(job.store.directory())?;
+        loaded.state.pairs.iter_mut().for_each(|pair| pair.cursor.generations.clear());
+        summary.add(job.ship(&files, &loaded).await?);
     }
 }
 

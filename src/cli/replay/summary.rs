@@ -35,8 +35,8 @@ struct ReportRow {
     state: FileState,
     /// Names of files that are equal to this one or to its beginning.
     copies: Vec<Arc<str>>,
-    /// Its events were looked up by their content.
-    by_content: bool,
+    /// Joined gzip members, sent to an output that identifies an event by its position.
+    has_other_positions: bool,
 }
 
 impl ReportRow {
@@ -102,7 +102,10 @@ impl Summary {
                     file: file.name().to_string(),
                     count,
                     state: FileState::of(file, one.reached.get(&fingerprint), earlier, count.gaps),
-                    by_content: file.by_content(),
+                    has_other_positions: one.by_position
+                        && one.reached.get(&fingerprint).is_some_and(|progress| {
+                            progress.complete && count.gaps == 0 && file.is_joined(progress.offset)
+                        }),
                     copies: file.copies.clone(),
                 });
             }
@@ -164,10 +167,11 @@ impl Summary {
     fn notes(&self, job: &Job) -> Vec<String> {
         let mut notes = Vec::new();
         let has = |state: FileState| self.rows.iter().any(|row| row.state == state);
-        if self.rows.iter().any(|row| row.by_content) {
+        if self.rows.iter().any(|row| row.has_other_positions) {
             notes.push(
-                "Standard input and files of several gzip members have no positions in the server's log: their events were looked up by \
-                 stageTimestamp, requestReceivedTimestamp, auditID and stage.".to_owned(),
+                "A file consists of several gzip members. Events behind the first member have other positions than in the server's log: \
+                 Elasticsearch stores those again that it held already."
+                    .to_owned(),
             );
         }
         if self.letters > 0 {

@@ -63,8 +63,6 @@ pub(crate) struct Generation {
     pub(crate) time: Option<Nanos>,
     /// When it was rotated, if its name says so.
     pub(crate) rotated: Option<Nanos>,
-    /// Its offsets are not those of the server's log, so events are looked up by content.
-    pub(crate) by_content: bool,
     /// When the server removed its last name at the latest: it compressed or deleted the file.
     pub(crate) unnamed: Option<Nanos>,
     /// It cannot be opened: only its name and size are known, or what was read of it before.

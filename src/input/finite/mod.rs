@@ -1,8 +1,11 @@
 //! A finite list of files instead of a followed log: what `replay` ships and `verify` compares.
 //!
 //! Files are recognised in the same way as those of a followed log: a plain file takes precedence over its `.gz`,
-//! duplicates of one generation count once (`same.rs`), and positions are those that the agent gives. `joined.rs`
-//! recognises files in which offsets mean something else, `examine.rs` files that hold no events.
+//! duplicates of one generation count once (`same.rs`), and positions are those that the agent gives. `examine.rs`
+//! recognises files that hold no events.
+//!
+//! Not promised: that a compressed file of several joined members or streams (`cat a.gz b.gz`) has the positions of the
+//! server's log. It has those of the first member's generation, continued.
 
 use std::fs;
 use std::io;
@@ -10,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod examine;
-mod joined;
 mod same;
 #[cfg(test)]
 mod tests;
@@ -21,9 +23,9 @@ use crate::disk::descriptors;
 use crate::event::{Fingerprint, Key, Nanos};
 use crate::input::file::generation::{FileId, Generation, file_id};
 use crate::input::file::names::{self, Name, Stamp};
-use crate::input::file::packing::Foreign;
+use crate::input::file::packing::{Foreign, Packing};
 use crate::input::file::place::FilePlace;
-use crate::input::scan::identify::{Files, Identified, IdentifiedFile};
+use crate::input::scan::identify::{Files, Identified, IdentifiedFile, format_of};
 use crate::input::scan::listing::InputFiles;
 
 /// A file to read, which holds one generation.
@@ -80,17 +82,11 @@ impl Listed {
         names::server_stamp(&self.generation.name)
     }
 
-    /// Its offsets are not those of the server's log: events are looked up by their content.
-    pub(crate) fn by_content(&self) -> bool {
-        self.generation.by_content
-    }
-
-    /// The same file under a fingerprint that no generation of the server has.
-    fn without_positions(mut self, digest: &joined::Digest) -> Self {
-        let generation = Arc::make_mut(&mut self.generation);
-        generation.fingerprint = digest.fingerprint(generation.fingerprint);
-        generation.by_content = true;
-        self
+    /// Whether the bytes that were read of it to its end are not as many as its gzip trailer says: it consists of several
+    /// joined members.
+    pub(crate) fn is_joined(&self, read: u64) -> bool {
+        let packing = self.generation.open().ok().map(|held| format_of(&held.file));
+        matches!(packing, Some(Ok(Ok(Some(Packing::Gzip))))) && read % (1 << 32) != self.length()
     }
 
     /// The server may still be writing to it: an unfinished line at its end is not waited for.
@@ -118,32 +114,6 @@ pub(crate) fn list(paths: &[PathBuf], live: &Path, key: &Key) -> Result<Vec<List
         }
     }
     Ok(found.listed())
-}
-
-/// One piece of a stream without positions of its own, written to a file; `None` if it holds no line. `number`
-/// distinguishes it from other pieces with the same bytes.
-///
-/// # Errors
-/// If it cannot be read.
-pub(crate) fn spooled(
-    path: &Path,
-    name: &str,
-    number: u64,
-    key: &Key,
-) -> io::Result<Option<Listed>> {
-    let plain = Name::backup(name, false, Stamp::Number(0));
-    let place = FilePlace::asked_for(path.to_owned());
-    let known = Files::new(key.clone()).searching_all().identify(
-        &plain,
-        &place,
-        Now::now(Waits::USUAL),
-        |_| None,
-    )?;
-    let Identified::As(known) = known else { return Ok(None) };
-    let digest = joined::digest_of(&place, number)?;
-    let mut listed = listed(&plain, place, known, false, true).without_positions(&digest);
-    Arc::make_mut(&mut listed.generation).name = name.into();
-    Ok(Some(listed))
 }
 
 /// The files found so far.
@@ -187,9 +157,11 @@ impl<'a> FileSearch<'a> {
     /// Adds a file that was named explicitly, whatever its name is.
     fn file(&mut self, path: &Path) -> Result<(), ListError> {
         let place = FilePlace::asked_for(path.to_owned());
-        let gzip = joined::is_packed(&place)
-            .map_err(|source| ListError::Read { path: path.to_owned(), source })?
-            .map_err(|format| ListError::Format { path: path.to_owned(), format })?;
+        let read = |source| ListError::Read { path: path.to_owned(), source };
+        let gzip = format_of(&Arc::new(place.open().map_err(read)?))
+            .map_err(read)?
+            .map_err(|format| ListError::Format { path: path.to_owned(), format })?
+            .is_some();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = names::parse(&self.live_name(), &name);
         let stamp = known.and_then(|known| known.stamp);
@@ -214,12 +186,7 @@ impl<'a> FileSearch<'a> {
         }
         // The content decides, whatever the name says.
         let live = live && !known.gzip;
-        let packed = known.gzip;
-        let digest = if packed { joined::digest(&place).map_err(wrong)? } else { None };
-        let mut listed = listed(name, place, known, live, self.found.len() < self.most);
-        if let Some(digest) = digest {
-            listed = listed.without_positions(&digest);
-        }
+        let listed = listed(name, place, known, live, self.found.len() < self.most);
         // The same file may be named twice.
         if self.found.iter().all(|other| other.path != listed.path) {
             self.found.push(listed);
@@ -257,7 +224,6 @@ fn listed(name: &Name, place: FilePlace, known: IdentifiedFile, live: bool, hold
             Some(Stamp::Time(time)) => Some(time),
             _ => None,
         },
-        by_content: false,
         unnamed: None,
         unread: false,
         written: None,

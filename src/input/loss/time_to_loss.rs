@@ -132,7 +132,6 @@ mod tests {
                 closed: !live,
                 time: None,
                 rotated: (!live).then(|| Nanos::from(n) * 100 * SECOND),
-                by_content: false,
                 unnamed: None,
                 unread: false,
                 written: None,

@@ -41,7 +41,6 @@ impl<R: Read> Batches<R> {
         Ok(Some(Batch {
             generation: Fingerprint([0; 16]),
             earlier: Vec::new(),
-            by_content: false,
             start,
             end,
             bytes: assembly.bytes,

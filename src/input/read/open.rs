@@ -294,7 +294,6 @@ impl Reader {
         let batch = Batch {
             generation: altered_print(generation.fingerprint, from.alterations),
             earlier: earlier_prints(generation.fingerprint, from.alterations),
-            by_content: generation.by_content,
             start: from.offset,
             end,
             bytes: assembly.bytes,

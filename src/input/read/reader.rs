@@ -57,7 +57,6 @@ impl Chunk {
         let batch = Batch {
             generation: altered_print(generation, progress.alterations),
             earlier: Vec::new(),
-            by_content: false,
             start: offset,
             end: offset,
             bytes: Vec::new(),

@@ -347,7 +347,6 @@ fn track(
             Some(Stamp::Time(time)) => Some(time),
             _ => None,
         },
-        by_content: false,
         unnamed: None,
         unread: false,
         written: None,

@@ -56,7 +56,6 @@ impl Unread {
                 Some(Stamp::Time(time)) => Some(time),
                 _ => None,
             },
-            by_content: false,
             unnamed: None,
             unread: true,
             written: meta.as_ref().and_then(written),

@@ -1,8 +1,8 @@
 //! The Elasticsearch output, also for `OpenSearch` and `VictoriaLogs`: sends documents by `_bulk`, each with an id
 //! built from the name of the log and the position of the event.
 //!
-//! `document.rs` and `fallback.rs` build the documents, `verdict.rs` interprets an answer, `lookup.rs` and `content.rs`
-//! find out which events are stored already and `presence.rs` whether any are. `scan.rs` reads all documents and
+//! `document.rs` and `fallback.rs` build the documents, `verdict.rs` interprets an answer, `lookup.rs` finds out which
+//! events are stored already and `presence.rs` whether any are. `scan.rs` reads all documents and
 //! `likeness.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs` tells an
 //! operator what would go wrong, and `preflight.rs` what would go wrong with a certain time range.
 //!
@@ -21,7 +21,6 @@ mod addresses;
 mod answer;
 mod body;
 mod check;
-mod content;
 mod document;
 mod endpoints;
 mod fallback;
@@ -217,12 +216,7 @@ impl Elasticsearch {
         picks: &[EventRef],
         trusting: bool,
     ) -> LookUp {
-        match lookup::look_up(self, scope, batch, picks, trusting).await {
-            LookUp::Found(found) if batch.by_content => {
-                content::look_up(self, scope, batch, picks, found).await
-            }
-            other => other,
-        }
+        lookup::look_up(self, scope, batch, picks, trusting).await
     }
 
     /// Whether anything is stored in `scope` in this time range.

@@ -16,7 +16,7 @@ pub(super) const FIELDS: [&str; 8] = [
     "kubernetes.audit.stageTimestamp",
 ];
 /// The safe form holds only the beginning of a longer string, in bytes.
-pub(super) const LONG: usize = 1000;
+const LONG: usize = 1000;
 
 /// The requested part of a document.
 #[derive(Debug, Default, Deserialize)]
@@ -44,16 +44,6 @@ struct Envelope {
 }
 
 impl StoredSource {
-    /// Its auditID and stage time; the stage time is empty if it is not stored.
-    pub(super) fn key(&self) -> Option<(&str, &str)> {
-        [&self.kubernetes.audit, &self.flat].into_iter().find_map(|stored| {
-            Some((
-                stored.audit_id.as_deref()?,
-                stored.stage_timestamp.as_deref().unwrap_or_default(),
-            ))
-        })
-    }
-
     /// Whether the document is that event.
     pub(super) fn is(&self, record: Record<'_>) -> Same {
         let fields = &record.event.fields;
@@ -79,24 +69,6 @@ impl StoredSource {
             (Same::No, _) | (_, Same::No) => Same::No,
             (Same::Undecided, Same::Undecided) => Same::Undecided,
         }
-    }
-
-    /// Like [`StoredSource::is`], for documents that were found by their auditID: a field that is not stored counts as equal.
-    /// A document without any of the fields never counts as the event, so the event is sent again.
-    pub(super) fn may_be(&self, record: Record<'_>) -> bool {
-        let fields = &record.event.fields;
-        [&self.flat, &self.kubernetes.audit].iter().any(|stored| {
-            let parts = [
-                (&stored.audit_id, fields.audit_id),
-                (&stored.stage, fields.stage),
-                (&stored.request_received_timestamp, fields.received),
-                (&stored.stage_timestamp, fields.stage_time),
-            ];
-            let known = parts.iter().filter(|(stored, _)| stored.is_some());
-            let mut same = known.map(|(stored, span)| matches(stored.as_deref(), record, *span));
-            let first = same.next();
-            first == Some(Same::Yes) && same.all(|same| same == Same::Yes)
-        })
     }
 }
 
@@ -132,7 +104,6 @@ mod tests {
         let source: StoredSource = serde_json::from_str(document).unwrap();
         let batch = batch(&[event]);
         let same = source.is(batch.record(0));
-        assert!(same != Same::Yes || source.may_be(batch.record(0)));
         same == Same::Yes
     }
 
@@ -152,9 +123,6 @@ mod tests {
             assert!(!layouts(&other).iter().any(|document| is(document, EVENT)), "{other}");
         }
         assert!(!is("{}", EVENT) && !is("{}", b"{}") && !is(event, b"{}"));
-        let dated = r#"{"auditID":"a","stage":"Panic"}"#;
-        let source: StoredSource = serde_json::from_str(dated).unwrap();
-        assert!(source.may_be(batch(&[EVENT]).record(0)));
     }
 
     #[test]

@@ -42,16 +42,7 @@ pub(in crate::output) fn batch(lines: &[&[u8]]) -> Batch {
     }
     let end = bytes.len() as u64;
     let (generation, earlier) = (Fingerprint([7; 16]), Vec::new());
-    Batch {
-        generation,
-        earlier,
-        by_content: false,
-        start: 0,
-        end,
-        bytes,
-        events,
-        passed: TransformStats::default(),
-    }
+    Batch { generation, earlier, start: 0, end, bytes, events, passed: TransformStats::default() }
 }
 
 fn deepest(line: &[u8]) -> u32 {

@@ -18,7 +18,7 @@ pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
 }
 
 /// Whether the server is Loki and would accept a push.
-pub(super) async fn push(loki: &Loki) -> Finding {
+async fn push(loki: &Loki) -> Finding {
     let response = match loki.push(super::nothing()).await {
         Ok(response) => response,
         Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => {
@@ -67,7 +67,7 @@ async fn prove(loki: &Loki, answer: String) -> Finding {
 }
 
 /// Whether events in doubt can be looked up.
-pub(super) async fn read(loki: &Loki) -> Finding {
+async fn read(loki: &Loki) -> Finding {
     match ask_for_nothing(loki).await {
         LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
         LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
@@ -92,7 +92,6 @@ async fn ask_for_nothing(loki: &Loki) -> LookUp {
     let batch = Batch {
         generation: Fingerprint([0; 16]),
         earlier: Vec::new(),
-        by_content: false,
         start: 0,
         end: 0,
         bytes: Vec::new(),

@@ -27,7 +27,6 @@ pub(super) struct Settings {
     pub(super) limits_config: Limits,
     pub(super) ingester: Ingester,
     pub(super) querier: Querier,
-    pub(super) compactor: Compactor,
     pub(super) schema_config: Schema,
 }
 
@@ -40,29 +39,13 @@ pub(super) struct Limits {
     pub(super) max_line_size: Word,
     pub(super) max_line_size_truncate: Word,
     pub(super) allow_structured_metadata: Word,
-    pub(super) ingestion_rate_mb: Word,
-    pub(super) ingestion_burst_size_mb: Word,
-    pub(super) per_stream_rate_limit: Word,
-    pub(super) per_stream_rate_limit_burst: Word,
-    pub(super) max_global_streams_per_user: Word,
     pub(super) unordered_writes: Word,
-    pub(super) max_query_length: Word,
     pub(super) max_query_lookback: Word,
-    pub(super) retention_period: Word,
-    pub(super) shard_streams: Sharding,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Sharding {
-    pub(super) enabled: Word,
-    pub(super) time_sharding_enabled: Word,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Ingester {
-    pub(super) max_chunk_age: Word,
     pub(super) query_store_max_look_back_period: Word,
 }
 
@@ -70,12 +53,6 @@ pub(super) struct Ingester {
 #[serde(default)]
 pub(super) struct Querier {
     pub(super) query_ingesters_within: Word,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Compactor {
-    pub(super) retention_enabled: Word,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -138,16 +115,8 @@ impl Limits {
             max_line_size,
             max_line_size_truncate,
             allow_structured_metadata,
-            ingestion_rate_mb,
-            ingestion_burst_size_mb,
-            per_stream_rate_limit,
-            per_stream_rate_limit_burst,
-            max_global_streams_per_user,
             unordered_writes,
-            max_query_length,
             max_query_lookback,
-            retention_period,
-            shard_streams: Sharding { enabled, time_sharding_enabled },
         } = own;
         for (general, own) in [
             (&mut self.reject_old_samples, reject_old_samples),
@@ -156,17 +125,8 @@ impl Limits {
             (&mut self.max_line_size, max_line_size),
             (&mut self.max_line_size_truncate, max_line_size_truncate),
             (&mut self.allow_structured_metadata, allow_structured_metadata),
-            (&mut self.ingestion_rate_mb, ingestion_rate_mb),
-            (&mut self.ingestion_burst_size_mb, ingestion_burst_size_mb),
-            (&mut self.per_stream_rate_limit, per_stream_rate_limit),
-            (&mut self.per_stream_rate_limit_burst, per_stream_rate_limit_burst),
-            (&mut self.max_global_streams_per_user, max_global_streams_per_user),
             (&mut self.unordered_writes, unordered_writes),
-            (&mut self.max_query_length, max_query_length),
             (&mut self.max_query_lookback, max_query_lookback),
-            (&mut self.retention_period, retention_period),
-            (&mut self.shard_streams.enabled, enabled),
-            (&mut self.shard_streams.time_sharding_enabled, time_sharding_enabled),
         ] {
             if !own.0.is_empty() {
                 *general = own;
@@ -182,10 +142,6 @@ pub(super) struct Word(pub(super) String);
 impl Word {
     pub(super) fn flag(&self) -> Option<bool> {
         self.0.parse().ok()
-    }
-
-    pub(super) fn number(&self) -> Option<f64> {
-        self.0.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
     /// A duration: `1w`, `30d1h`, `2h41m0s`, `0`. Everything below zero becomes -1: Loki treats it as no limit at all.
@@ -331,19 +287,19 @@ mod tests {
 
     #[test]
     fn settings_of_any_shape_are_read_as_far_as_they_go() {
-        let text = "target: all\nlimits_config:\n  reject_old_samples: true\n  max_line_size: {odd: [1]}\n  ingestion_rate_mb: 4\n  \
-                    per_stream_rate_limit: 3MB\nschema_config:\n  configs: [{from: \"2024-01-01\"}]\n";
+        let text = "target: all\nlimits_config:\n  reject_old_samples: true\n  max_line_size: {odd: [1]}\n  creation_grace_period: 4\n  \
+                    max_query_lookback: 3h\nschema_config:\n  configs: [{from: \"2024-01-01\"}]\n";
         let mut settings: Settings = read(text.as_bytes()).unwrap();
         let limits = &mut settings.limits_config;
         assert_eq!(limits.reject_old_samples.flag(), Some(true));
         assert_eq!(
-            (limits.max_line_size.bytes(), limits.ingestion_rate_mb.number()),
-            (None, Some(4.0))
+            (limits.max_line_size.bytes(), limits.creation_grace_period.span()),
+            (None, Some(4))
         );
         assert_eq!(settings.schema_config.configs[0].from, word("2024-01-01"));
-        limits.overlay(read(b"reject_old_samples: false\nper_stream_rate_limit: ''\n").unwrap());
+        limits.overlay(read(b"reject_old_samples: false\nmax_query_lookback: ''\n").unwrap());
         assert_eq!(limits.reject_old_samples.flag(), Some(false));
-        assert_eq!(limits.per_stream_rate_limit, word("3MB"));
+        assert_eq!(limits.max_query_lookback, word("3h"));
         for odd in ["", "no", "- 1", "limits_config: 7", "\u{0}", "a: &a [*a]", "{"] {
             let _ = read::<Settings>(odd.as_bytes());
         }

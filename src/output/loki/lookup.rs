@@ -134,7 +134,7 @@ async fn page(
 ) -> Result<Vec<(Nanos, Fingerprint)>, Trouble> {
     // The end of Loki's range is exclusive.
     let range = from..to.saturating_add(1);
-    let body = ask(loki, scope, &Question { range, limit, newest_first: false }).await?;
+    let body = ask(loki, scope, &Question { range, limit }).await?;
     entries(&body)
 }
 

@@ -226,12 +226,6 @@ impl Loki {
         preflight::preflight(self, times).await
     }
 
-    /// The time of the newest entry in the stream that all events share if `stream_per_hour` is off, within the last 30
-    /// days; `None` if there is none or the query fails.
-    pub(super) async fn newest(&self) -> Option<Nanos> {
-        presence::newest(self, now()).await
-    }
-
     /// What would go wrong, and what to do about it. Writes nothing.
     pub(super) async fn check(&self) -> Vec<Finding> {
         check::check(self).await

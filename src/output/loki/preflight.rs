@@ -1,11 +1,7 @@
 //! The preflight of a replay: what Loki would refuse, hide or delete of events of a time range, reported before the
 //! first push.
 //!
-//! The preflight asks Loki whether it accepts a push without streams and answers a query; it reads the rest from Loki's
-//! settings. It stores nothing.
-//!
-//! It does not report whether the stream is already ahead of the events to be sent: [`super::presence::newest`] finds
-//! that out, and `stream_per_hour` avoids the problem.
+//! It stores nothing: it runs the `check` of the output and reads Loki's settings.
 
 use std::ops::Range;
 
@@ -17,21 +13,12 @@ use crate::output::finding::Finding;
 const MINUTE: Nanos = 60_000_000_000;
 const HOUR: Nanos = 60 * MINUTE;
 const DAY: Nanos = 24 * HOUR;
-/// The age of a chunk if Loki does not show it.
-const CHUNK: Nanos = 2 * HOUR;
-/// A rate limit below this deserves a warning, in bytes per second.
-const SLOW: f64 = 32.0 * MIB;
-/// Most bytes of a push of usual size, uncompressed.
-const PUSH: f64 = MIB;
-const MIB: f64 = 1_048_576.0;
-
 /// Runs the preflight for events in this time range.
 pub(super) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> {
-    let mut findings = vec![check::push(loki).await];
+    let mut findings = check::check(loki).await;
     if findings.iter().any(Finding::is_failure) {
         return findings;
     }
-    findings.push(check::read(loki).await);
     let settings = match limits::settings(loki).await {
         Ok(settings) => settings,
         Err(why) => {
@@ -63,10 +50,7 @@ impl Replay {
         findings.extend(self.before_the_schema(settings));
         findings.extend(out_of_order(settings));
         findings.extend(self.cut(settings));
-        findings.extend(rate(settings));
-        findings.extend(self.streams(settings));
         findings.extend(self.hidden(settings));
-        findings.extend(self.deleted(settings));
         findings
     }
 
@@ -142,11 +126,6 @@ impl Replay {
                 format!("Loki cuts lines over {} (`max_line_size_truncate`), so that long events would be stored as remains of themselves", limits.max_line_size),
                 "set `limits_config.max_line_size_truncate: false` in Loki: what is too long is then refused and kept here",
             ));
-        } else if longest.is_some() {
-            findings.push(Finding::ok(format!(
-                "takes lines up to {}; longer ones are refused and kept as dead letters",
-                limits.max_line_size
-            )));
         }
         if self.metadata && limits.allow_structured_metadata.flag() == Some(false) {
             findings.push(Finding::fail(
@@ -157,135 +136,23 @@ impl Replay {
         findings
     }
 
-    fn streams(&self, settings: &Settings) -> Option<Finding> {
-        let most = settings.limits_config.max_global_streams_per_user.number()?;
-        let hours = self.times.end.saturating_sub(self.times.start) / HOUR + 1;
-        #[expect(clippy::cast_precision_loss, reason = "compared with a rough bound")]
-        let too_many = most > 0.0 && hours as f64 > most;
-        too_many.then(|| {
+    /// Warns if queries do not see these events: a look-up would not find them, and they would be sent again.
+    fn hidden(&self, settings: &Settings) -> Option<Finding> {
+        let lookback = &settings.limits_config.max_query_lookback;
+        lookback.limit().is_some_and(|most| self.age() > most).then(|| {
             Finding::warn(
-                format!("an hour each makes {hours} streams of this log, and Loki takes {most:.0} at a time from a tenant (`max_global_streams_per_user`)"),
-                "raise `limits_config.max_global_streams_per_user` in Loki, or replay in parts with --since and --until: a stream ends half an hour after its last event",
-            )
-        })
-    }
-
-    /// Warns about settings that hide recent pushes from queries: a look-up would not find them, and they would be sent
-    /// again.
-    fn hidden(&self, settings: &Settings) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let limits = &settings.limits_config;
-        // In a single-process Loki the first of these settings counts, if it is set.
-        let one = (
-            "ingester.query_store_max_look_back_period",
-            "-1s",
-            &settings.ingester.query_store_max_look_back_period,
-        );
-        let many =
-            ("querier.query_ingesters_within", "0", &settings.querier.query_ingesters_within);
-        let is_set = |word: &Word| word.span().is_some_and(|span| span != 0);
-        let (name, off, within) = if is_set(one.2) { one } else { many };
-        if within.limit().is_some_and(|most| self.age() > most) {
-            findings.push(Finding::warn(
-                format!("queries see events older than {within} only once Loki has written their chunks (`{name}`): where the replay is interrupted, what it sent last may be sent twice"),
-                format!("set `{name}: {off}` in Loki until the replay is over, or have Loki write its chunks (POST /flush) before an interrupted one goes on"),
-            ));
-        }
-        if limits.max_query_lookback.limit().is_some_and(|most| self.age() > most) {
-            findings.push(Finding::warn(
-                format!("queries see nothing older than {} (`max_query_lookback`), and so no look-up finds what is stored of it already", limits.max_query_lookback),
+                format!("queries see nothing older than {lookback} (`max_query_lookback`), and so no look-up finds what is stored of it already"),
                 format!("set `limits_config.max_query_lookback` in Loki to 0, or to {} at least", hours(self.age())),
-            ));
-        }
-        if limits.max_query_length.limit().is_some_and(|most| most < HOUR) {
-            findings.push(Finding::warn(
-                format!("queries may span {} only (`max_query_length`), which can be too short for a look-up", limits.max_query_length),
-                "set `limits_config.max_query_length` in Loki to an hour at least",
-            ));
-        }
-        findings
-    }
-
-    fn deleted(&self, settings: &Settings) -> Option<Finding> {
-        let period = &settings.limits_config.retention_period;
-        let most = period.limit()?;
-        let enabled = settings.compactor.retention_enabled.flag() == Some(true);
-        (enabled && self.age() > most).then(|| {
-            Finding::warn(
-                format!("Loki deletes what is older than {period} (`retention_period`), by the time of the event: the oldest here is {} old", shown(self.age())),
-                format!("set `limits_config.retention_period: {}` in Loki, or a `retention_stream` for these labels, before its compactor runs", hours(self.age())),
             )
         })
     }
 }
 
-fn out_of_order(settings: &Settings) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let limits = &settings.limits_config;
-    if limits.unordered_writes.flag() == Some(false) {
-        findings.push(Finding::fail(
+fn out_of_order(settings: &Settings) -> Option<Finding> {
+    (settings.limits_config.unordered_writes.flag() == Some(false)).then(|| {
+        Finding::fail(
             "Loki takes no event that is older than the last one of its stream (`unordered_writes: false`), and audit events are not in order of time",
             "set `limits_config.unordered_writes: true` in Loki",
-        ));
-    }
-    if limits.shard_streams.time_sharding_enabled.flag() == Some(true) {
-        return findings;
-    }
-    let window = settings.ingester.max_chunk_age.limit().unwrap_or(CHUNK) / 2;
-    if window < HOUR {
-        findings.push(Finding::warn(
-            format!("Loki takes events up to {} behind the newest of their stream (half of `max_chunk_age`), which is less than the hour that a stream has at the least", shown(window)),
-            "set `ingester.max_chunk_age: 2h` in Loki, or replay one file at a time",
-        ));
-    }
-    findings
-}
-
-fn rate(settings: &Settings) -> Option<Finding> {
-    let limits = &settings.limits_config;
-    let megabytes = |word: &Word| word.number().map(|number| number * MIB);
-    let all =
-        ("ingestion_rate_mb", &limits.ingestion_rate_mb, megabytes(&limits.ingestion_rate_mb));
-    let one = (
-        "per_stream_rate_limit",
-        &limits.per_stream_rate_limit,
-        // With stream sharding Loki spreads a fast stream over several.
-        limits
-            .per_stream_rate_limit
-            .bytes()
-            .filter(|_| limits.shard_streams.enabled.flag() != Some(true)),
-    );
-    let bursts = [
-        ("ingestion_burst_size_mb", megabytes(&limits.ingestion_burst_size_mb)),
-        ("per_stream_rate_limit_burst", limits.per_stream_rate_limit_burst.bytes()),
-    ];
-    if let Some((name, _)) =
-        bursts.iter().find(|(_, burst)| burst.is_some_and(|burst| burst > 0.0 && burst < PUSH))
-    {
-        return Some(Finding::warn(
-            format!(
-                "Loki refuses at once what is larger than `{name}`, and a push has up to 1 MiB"
-            ),
-            format!(
-                "raise `limits_config.{name}` in Loki, or keep `batch.max_bytes` of this output well below it"
-            ),
-        ));
-    }
-    let (name, set, rate) = [all, one]
-        .into_iter()
-        .filter_map(|(name, set, rate)| Some((name, set, rate.filter(|rate| *rate > 0.0)?)))
-        .min_by(|a, b| a.2.total_cmp(&b.2))?;
-    let (speed, hour) = (rate / MIB, rate * 3600.0 / (1024.0 * MIB));
-    let what = format!(
-        "Loki takes {speed:.1} MiB a second at the most (`{name}: {set}`), {hour:.0} GiB an hour"
-    );
-    Some(if rate >= SLOW {
-        Finding::ok(what)
-    } else {
-        Finding::warn(
-            what,
-            "raise `ingestion_rate_mb`, `ingestion_burst_size_mb`, `per_stream_rate_limit` and `per_stream_rate_limit_burst` \
-             in `limits_config` while the replay lasts, or give it the time",
         )
     })
 }

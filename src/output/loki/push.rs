@@ -52,15 +52,6 @@ impl Labels {
         text.push('}');
         text
     }
-
-    /// A selector that matches only the stream with neither an hour nor gaps.
-    pub(super) fn without_hours(&self) -> String {
-        let mut text = self.text(None, false);
-        let end = text.pop();
-        // A matcher for an empty value matches streams without the label.
-        let _ = write!(text, ", {HOUR}=\"\", {}=\"\"{}", GAP.0, end.unwrap_or('}'));
-        text
-    }
 }
 
 /// The body of one push of the picked events, uncompressed, built in `body`.
@@ -236,7 +227,6 @@ mod tests {
         let mut batch = Batch {
             generation: Fingerprint([0; 16]),
             earlier: Vec::new(),
-            by_content: false,
             start: 0,
             end: 0,
             bytes: Vec::new(),
@@ -352,7 +342,6 @@ mod tests {
             labels.text(Some(498_678), false),
             r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#
         );
-        assert_eq!(labels.without_hours(), r#"{job="k", node="a\"\\\n", hour="", auditrail=""}"#);
     }
 
     #[test]

@@ -40,7 +40,6 @@ impl Scope {
 pub(super) struct Question {
     pub(super) range: Range<Nanos>,
     pub(super) limit: usize,
-    pub(super) newest_first: bool,
 }
 
 /// Why there is no usable answer.
@@ -106,13 +105,13 @@ fn read(response: Response, limit: usize) -> Result<Bytes, Trouble> {
 
 /// Sends one request.
 async fn request(loki: &Loki, scope: &Scope, question: &Question) -> Result<Response, Trouble> {
-    let Question { range, limit, newest_first } = question;
+    let Question { range, limit } = question;
     let query = [
         ("query", scope.selector.clone()),
         ("start", range.start.to_string()),
         ("end", range.end.to_string()),
         ("limit", limit.to_string()),
-        ("direction", if *newest_first { "backward" } else { "forward" }.to_owned()),
+        ("direction", "forward".to_owned()),
     ];
     let url = Url::parse_with_params(&format!("{}/loki/api/v1/query_range", loki.base), query);
     let url = url.map_err(|error| Trouble::Unavailable(error.to_string()))?.to_string();

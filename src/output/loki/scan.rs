@@ -37,7 +37,7 @@ pub(super) async fn scan(
     // If a moment fills a page, ask for that moment only.
     let window = if walk.crowded { 1 } else { walk.window };
     let end = walk.from.saturating_add(window).min(walk.until);
-    let question = Question { range: walk.from..end, limit: walk.limit, newest_first: false };
+    let question = Question { range: walk.from..end, limit: walk.limit };
     match ask(loki, &scope, &question).await {
         Ok(body) => match read(&body, &scope.tenant, digest) {
             Ok(page) => turned(walk, page, end),
