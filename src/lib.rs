@@ -24,6 +24,7 @@
 //! | `verify` | compares what is on disk with what a store holds |
 //! | `server` | `/metrics`, the probes and the status page |
 //! | `agent` | builds all of these from the configuration, runs them, drains them |
+//! | `replay` | ships recorded logs through the agent's pipelines |
 //! | `cli` | the subcommands; the only room that sees every other |
 //!
 //! A reading order: `event/mod.rs`, `input/mod.rs`, `pipeline/mod.rs`, `pipeline/delivery.rs`, `output/mod.rs`,
@@ -43,6 +44,7 @@ mod input;
 mod json;
 mod output;
 mod pipeline;
+mod replay;
 mod server;
 mod telemetry;
 mod transform;

@@ -8,7 +8,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod check;
 mod dead_letters;
 mod holds;
-mod open_log;
 mod probe;
 mod replay;
 mod sample;
@@ -147,7 +146,8 @@ pub fn main() -> process::ExitCode {
             with_config(&configured.config, |config| sample::sample(&config, &path))
         }
         Command::Replay(arguments) => {
-            with_config(&arguments.config, |config| replay::replay(config, &arguments))
+            let path = arguments.config.clone();
+            with_config(&path, |config| replay::replay(config, arguments))
         }
         Command::Verify(arguments) => {
             with_config(&arguments.config, |config| verify::verify(&config, &arguments))

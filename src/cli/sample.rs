@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::ExitCode;
-use super::open_log::{STEP, unpacked};
-use super::replay::refuse_foreign;
 use crate::agent::transforms::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::event::{Batch, Event, Form};
 use crate::input::{Batches, Limits, list};
+use crate::replay::open_log::{STEP, unpacked};
+use crate::replay::refuse_foreign;
 use crate::transform::TransformPreview;
 
 /// Examples for each step of the transform.

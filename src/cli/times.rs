@@ -8,12 +8,19 @@ use jiff::tz::TimeZone;
 
 use crate::config;
 use crate::event::Nanos;
+use crate::replay::TimeLimit;
 
 /// A time in nanoseconds since 1970, and the text that was typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct TimeArg {
     pub(super) nanos: Nanos,
     pub(super) text: String,
+}
+
+impl From<TimeArg> for TimeLimit {
+    fn from(TimeArg { nanos, text }: TimeArg) -> Self {
+        Self { nanos, text }
+    }
 }
 
 impl FromStr for TimeArg {

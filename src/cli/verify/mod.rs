@@ -15,8 +15,9 @@ mod json;
 mod report;
 
 use super::times::TimeArg;
-use super::{ExitCode, replay};
+use super::{ExitCode, replay as command};
 use crate::config::Config;
+use crate::replay::{self, ReplayRequest};
 use crate::verify::Missing;
 use job::{Compared, Job};
 
@@ -120,18 +121,13 @@ fn repair(
     only: Missing,
 ) -> anyhow::Result<ExitCode> {
     let concerned = compared.files.iter().filter(|file| only.contains_key(&file.fingerprint()));
-    let arguments = replay::Arguments {
-        config: PathBuf::new(),
+    let request = ReplayRequest {
         node: Some(node.to_owned()),
         input: Some(pair.input.name.to_string()),
         outputs: vec![pair.output.name.to_string()],
-        since: None,
-        until: None,
-        filter: None,
-        shard: None,
-        max_bytes_per_second: None,
-        at_least_once: false,
         paths: concerned.map(|file| file.path.clone()).collect(),
+        only: Some(only),
+        ..ReplayRequest::default()
     };
-    replay::ship(config.clone(), &arguments, Some(only))
+    replay::ship(config.clone(), &request).map(|report| command::print(&report))
 }

@@ -8,7 +8,7 @@ use crate::input::Listed;
 
 /// One shard of several.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::cli) struct Shard {
+pub(crate) struct Shard {
     index: u64,
     of: u64,
 }

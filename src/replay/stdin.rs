@@ -10,11 +10,11 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::Job;
+use super::open_log::{STEP, unpacked};
 use super::ship::identifies_by_position;
 use super::summary::Summary;
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{Budget, Store};
-use crate::cli::open_log::{STEP, unpacked};
 use crate::disk;
 use crate::input::{Listed, list};
 

@@ -7,15 +7,14 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use super::shard::Shard;
-use super::{Arguments, Job, STDIN};
-use crate::agent::parts::names;
-use crate::agent::parts::socket;
+use super::{Job, ReplayRequest, STDIN, TimeLimit};
+use crate::agent::parts::{names, socket};
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{State, Store};
 use crate::config::{self, Config, FileInput, OutputKind};
 use crate::event::{Cursor, Fingerprint, Key, Nanos};
 use crate::input::{Listed, list};
-use crate::pipeline::{Ranges, Selection, Span};
+use crate::pipeline::{Selection, Span};
 use crate::server;
 
 /// Which files to ship, and which of their events.
@@ -90,14 +89,11 @@ pub(super) fn open(
     config: &Config,
     input: &FileInput,
     node: &str,
-    arguments: &Arguments,
-    only: Option<&Ranges>,
+    request: &ReplayRequest,
 ) -> anyhow::Result<Store> {
     let full = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let Arguments { since, until, filter, shard, paths, .. } = arguments;
-    let text = |moment: &Option<crate::cli::times::TimeArg>| {
-        moment.as_ref().map(|moment| moment.text.clone())
-    };
+    let ReplayRequest { since, until, filter, shard, paths, only, .. } = request;
+    let text = |limit: &Option<TimeLimit>| limit.as_ref().map(|limit| limit.text.clone());
     let outputs: Vec<_> = config.outputs.iter().map(|output| &output.name).collect();
     let paths: Vec<_> = paths.iter().map(full).collect();
     let what = format!(
@@ -121,15 +117,15 @@ pub(super) fn forget(store: &Store) {
 }
 
 impl ReplayPlan {
-    pub(super) fn new(arguments: &Arguments, only: Option<Ranges>) -> Self {
-        let paths = arguments.paths.iter().filter(|path| path.as_os_str() != STDIN);
+    pub(super) fn new(request: &ReplayRequest) -> Self {
+        let paths = request.paths.iter().filter(|path| path.as_os_str() != STDIN);
         let selection = Selection {
-            since: arguments.since.as_ref().map(|moment| moment.nanos),
-            until: arguments.until.as_ref().map(|moment| moment.nanos),
-            only,
+            since: request.since.as_ref().map(|limit| limit.nanos),
+            until: request.until.as_ref().map(|limit| limit.nanos),
+            only: request.only.clone(),
             ..Selection::default()
         };
-        Self { paths: paths.cloned().collect(), shard: arguments.shard, selection }
+        Self { paths: paths.cloned().collect(), shard: request.shard, selection }
     }
 
     /// The files to ship, oldest first.
@@ -175,7 +171,7 @@ impl ReplayPlan {
 /// Refuses to start if one of the files holds no audit events.
 ///
 /// # Errors Names each such file, its format, and the command that converts it to an audit log.
-pub(in crate::cli) fn refuse_foreign(files: &[Listed]) -> anyhow::Result<()> {
+pub(crate) fn refuse_foreign(files: &[Listed]) -> anyhow::Result<()> {
     let foreign: Vec<_> = files
         .iter()
         .filter_map(|file| {

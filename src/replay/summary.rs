@@ -1,12 +1,10 @@
 //! The result of a replay: a table with a line for each file, and an exit code.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use super::Job;
 use super::ship::Shipped;
-use crate::cli::ExitCode;
 use crate::config::{self, OutputKind};
 use crate::event::Progress;
 use crate::input::Listed;
@@ -16,6 +14,25 @@ use crate::telemetry::human;
 
 const TITLES: [&str; 7] =
     ["FILE", "EVENTS", "DELIVERED", "ALREADY THERE", "REFUSED", "LEFT OUT", "STATE"];
+
+/// How a replay ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ReplayResult {
+    Done,
+    /// Finished, but there are dead letters.
+    DeadLetters,
+    /// Something is not delivered yet, or cannot be read.
+    Unfinished,
+}
+
+/// What to print.
+pub(crate) struct ReplayReport {
+    pub(crate) result: ReplayResult,
+    /// The table; empty if the reader closed standard output early.
+    pub(crate) text: String,
+    /// Events went to standard output, so the table has to go to standard error.
+    pub(crate) stdout_holds_events: bool,
+}
 
 /// The result of all rounds.
 #[derive(Default)]
@@ -112,30 +129,24 @@ impl Summary {
         }
     }
 
+    /// What to print, and how it ended.
+    pub(super) fn report(&self, job: &Job) -> ReplayReport {
+        let is_stdout = |output: &config::Output| matches!(&output.kind, OutputKind::File(file) if file.path.as_os_str() == "-");
+        ReplayReport {
+            result: self.result(*job.stopped.borrow()),
+            text: if self.reader_gone { String::new() } else { self.text(job) },
+            stdout_holds_events: job.outputs.iter().any(is_stdout),
+        }
+    }
+
     /// `stopped`: a signal stopped it before it was done.
-    pub(super) fn code(&self, stopped: bool) -> ExitCode {
+    fn result(&self, stopped: bool) -> ReplayResult {
         let undone =
             |row: &ReportRow| matches!(row.state, FileState::Unfinished | FileState::Damaged);
         if stopped || self.unclean || self.rows.iter().any(undone) {
-            return ExitCode::Failed;
+            return ReplayResult::Unfinished;
         }
-        if self.letters > 0 { ExitCode::DeadLetters } else { ExitCode::Done }
-    }
-
-    /// Prints the table. If events went to standard output, the table goes to standard error; if the reader closed
-    /// standard output early, there is no table.
-    pub(super) fn print(&self, job: &Job) {
-        if self.reader_gone {
-            return;
-        }
-        let is_stdout = |output: &config::Output| matches!(&output.kind, OutputKind::File(file) if file.path.as_os_str() == "-");
-        let text = self.text(job);
-        // A closed pipe is no error.
-        let _ = if job.outputs.iter().any(is_stdout) {
-            std::io::stderr().write_all(text.as_bytes())
-        } else {
-            std::io::stdout().write_all(text.as_bytes())
-        };
+        if self.letters > 0 { ReplayResult::DeadLetters } else { ReplayResult::Done }
     }
 
     fn text(&self, job: &Job) -> String {
