@@ -3,17 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Notify;
-
 use super::control::DeadLetterControl;
-use super::parts::{earlier_ids, letters, limits, meter, open_file, output, settings};
-use super::transforms::Transforms;
-use crate::checkpoint::{Ledger, Loaded, Origin, Pair, State, Store};
+use super::parts::earlier_ids;
+use super::wiring::{EarlierState, Shared, Wiring};
+use crate::checkpoint::{Ledger, Loaded, Pair, State, Store};
 use crate::config::{self, Config};
 use crate::event::{Key, SeenGenerations};
 use crate::input::{Input, Large, Reader};
-use crate::output::Queryable;
-use crate::pipeline::{InDoubt, Lives, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::telemetry::{Telemetry, systemd_fdstore};
 
 /// The sources of the parts.
@@ -22,11 +19,9 @@ pub(super) struct AgentBuilder<'a> {
     pub(super) key: Key,
     pub(super) loaded: &'a Loaded,
     pub(super) node: &'a str,
-    pub(super) transforms: &'a Transforms,
     pub(super) telemetry: &'a Telemetry,
     pub(super) store: &'a Arc<Store>,
-    pub(super) moved: &'a Arc<Notify>,
-    pub(super) lives: Arc<Lives>,
+    pub(super) shared: Shared<'a>,
 }
 
 pub(super) type AgentParts =
@@ -42,7 +37,7 @@ impl AgentBuilder<'_> {
         for input_config in &self.config.inputs {
             let mut input = Input::new(input_config.clone(), self.key.clone());
             let seen = self.loaded.state.seen(&input_config.name);
-            let moved = Arc::clone(self.moved);
+            let moved = Arc::clone(self.shared.moved);
             let name = Arc::clone(&input_config.name);
             input.remember(Arc::new(SeenGenerations::new(name, seen, move || moved.notify_one())));
             let outputs = self
@@ -51,7 +46,8 @@ impl AgentBuilder<'_> {
                 .iter()
                 .filter(|output| output.inputs.contains(&input_config.name));
             let readers: Vec<_> = outputs
-                .map(|output| (output, self.reader(&input, input_config, output, &large)))
+                .map(|output| self.wiring(input_config, output))
+                .map(|wiring| (wiring, self.reader(&wiring, &input, &large)))
                 .collect();
             let heart = format!("the input {}", input_config.name);
             let heart = self.telemetry.heart_of(&input_config.name, heart);
@@ -65,9 +61,8 @@ impl AgentBuilder<'_> {
                 self.config.inputs.iter().map(|one| Arc::clone(&one.name)).collect();
             input.start(&names, &mut stored, self.telemetry.input(&input_config.name), heart)?;
             let input = Arc::new(input);
-            for (output_config, reader) in readers {
-                let (pipeline, ledger, letterbox) =
-                    self.pipeline(&input, reader, &input_config.name, output_config)?;
+            for (wiring, reader) in readers {
+                let (pipeline, ledger, letterbox) = self.pipeline(&wiring, &input, reader)?;
                 pipelines.push(pipeline);
                 ledgers.push(ledger);
                 letterboxes.push(letterbox);
@@ -81,84 +76,53 @@ impl AgentBuilder<'_> {
         Ok((inputs, pipelines, ledgers, letterboxes))
     }
 
-    fn reader(
-        &self,
-        input: &Input,
-        input_config: &config::FileInput,
-        output: &config::Output,
-        large: &Large,
-    ) -> Reader {
-        let known = self.loaded.state.pair(&input_config.name, &output.name);
-        let heart = format!("reading {} for {}", input_config.name, output.name);
-        input
-            .reader(
-                known.map(|pair| pair.cursor.clone()),
-                limits(output, input_config),
-                output.batch.max_age,
-                large.clone(),
-            )
-            .shown_by(self.telemetry.heart_of(&input_config.name, heart))
+    fn wiring<'a>(
+        &'a self,
+        input: &'a config::FileInput,
+        output: &'a config::Output,
+    ) -> Wiring<'a> {
+        let Self { config, node, telemetry, .. } = self;
+        let directory = self.store.directory();
+        Wiring { config, input, output, node, directory, telemetry, lanes: 1 }
+    }
+
+    fn reader(&self, wiring: &Wiring<'_>, input: &Input, large: &Large) -> Reader {
+        let (input_name, output_name) = (&wiring.input.name, &wiring.output.name);
+        let known = self.loaded.state.pair(input_name, output_name);
+        let heart = format!("reading {input_name} for {output_name}");
+        wiring
+            .reader(input, known.map(|pair| pair.cursor.clone()), large)
+            .shown_by(self.telemetry.heart_of(input_name, heart))
     }
 
     fn pipeline(
         &self,
+        wiring: &Wiring<'_>,
         input: &Arc<Input>,
         reader: Reader,
-        input_name: &Arc<str>,
-        output_config: &config::Output,
     ) -> anyhow::Result<(Pipeline, Arc<Ledger>, DeadLetterControl)> {
-        let names = (Arc::clone(input_name), Arc::clone(&output_config.name));
-        let known = self.loaded.state.pair(&names.0, &names.1);
-        let ids = earlier_ids(known, &self.loaded.origin);
-        let new =
-            || Pair { input: names.0.to_string(), output: names.1.to_string(), ..Pair::default() };
-        let to = Some(output_config.kind.destination());
-        let pair = Pair { ids: ids.clone(), to, ..known.cloned().unwrap_or_else(new) };
-        let stats = self.telemetry.pair(&names.0, &names.1);
-        let output = output(self.config, output_config, self.node, &names.0, &ids)?;
-        let output = output.metered(meter(stats));
-        let settings = settings(self.config, output_config);
-        let doubts = InDoubt::new(
-            &pair,
-            &self.loaded.origin,
-            &output.scope(),
-            Instant::now() + settings.timeout,
-        );
-        let mut books = Pair { reserved: doubts.reserved(), ..pair };
-        let moved = Arc::clone(self.moved);
-        let (ledger, doubts) = if let Some(file) = output.cut_back() {
-            open_file(file, &mut books)?;
-            let file = file.clone();
-            let doubts = InDoubt::new(&books, &Origin::Current, "", Instant::now());
-            (Ledger::of_file(books, moved, move || file.sync()), doubts)
-        } else {
-            let ids = output.queryable().and_then(Queryable::id_scheme);
-            (Ledger::new(books, output.scope(), ids, moved), doubts)
+        let (input_name, output_name) = (&wiring.input.name, &wiring.output.name);
+        let origin = &self.loaded.origin;
+        let known = self.loaded.state.pair(input_name, output_name);
+        let ids = earlier_ids(known, origin);
+        let new = || Pair {
+            input: input_name.to_string(),
+            output: output_name.to_string(),
+            ..Pair::default()
         };
-        let ledger = Arc::new(ledger);
-        let letters = letters(self.store.directory(), self.config, &names.0, &names.1)?;
-        let letterbox = DeadLetterControl::new(
-            self.config,
-            output_config,
-            self.node,
-            &names.0,
+        let to = Some(wiring.output.kind.destination());
+        let pair = Pair { ids: ids.clone(), to, ..known.cloned().unwrap_or_else(new) };
+        let output = Arc::new(wiring.output(&ids)?);
+        let letters = wiring.letters()?;
+        let until = Instant::now() + wiring.settings().timeout;
+        let (pipeline, ledger) = wiring.pipeline(
+            (Arc::clone(input), reader),
+            &output,
             letters.clone(),
-            known,
-            Some(Arc::clone(&ledger)),
-            self.telemetry,
+            EarlierState { pair, origin, until },
+            &self.shared,
         )?;
-        let pipeline = Pipeline::new(
-            Arc::clone(input),
-            (reader, self.transforms.of(&output_config.name)?),
-            Arc::new(output),
-            names,
-            letters,
-            Arc::clone(&ledger),
-            doubts,
-            settings,
-            Arc::clone(&self.lives),
-            self.telemetry,
-        );
+        let letterbox = DeadLetterControl::new(wiring, letters, known, Some(Arc::clone(&ledger)))?;
         let letterbox = letterbox.with_waits(pipeline.waits());
         Ok((pipeline, ledger, letterbox))
     }

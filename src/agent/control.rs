@@ -7,14 +7,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::parts::{all_ids, meter, output, settings};
+use super::parts::all_ids;
+use super::wiring::Wiring;
 use crate::checkpoint::{Ledger, Pair};
-use crate::config::{self, Config};
 use crate::dead_letters::DeadLetters;
 use crate::output::Capabilities;
 use crate::pipeline::{Ask, Resend, Sum, Waits};
 use crate::server::ControlCall;
-use crate::telemetry::{PairStats, Telemetry};
+use crate::telemetry::PairStats;
 
 /// Longest wait for requests in flight, when waiting events become dead letters.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -97,26 +97,23 @@ pub(crate) struct DeadLetterControl {
 }
 
 impl DeadLetterControl {
-    #[expect(clippy::too_many_arguments, reason = "called twice, by those who have each at hand")]
+    /// `known`: what the checkpoint holds of the pair. `ledger`: that of the running agent, if there is one.
+    ///
+    /// # Errors If a file that the configuration of the output names cannot be used.
     pub(crate) fn new(
-        config: &Config,
-        output_config: &config::Output,
-        node: &str,
-        input: &Arc<str>,
+        wiring: &Wiring<'_>,
         letters: DeadLetters,
         known: Option<&Pair>,
         ledger: Option<Arc<Ledger>>,
-        telemetry: &Telemetry,
     ) -> anyhow::Result<Self> {
-        let names = (Arc::clone(input), Arc::clone(&output_config.name));
+        let Wiring { input, output, telemetry, .. } = wiring;
+        let names = (Arc::clone(&input.name), Arc::clone(&output.name));
         let stats = telemetry.pair(&names.0, &names.1);
-        let resend = if Capabilities::of(&output_config.kind).refuses {
-            let output = output(config, output_config, node, input, &all_ids(known))?;
-            let output = output.metered(meter(Arc::clone(&stats)));
-            let limits = (output_config.batch.max_bytes, output_config.batch.max_events);
-            let settings = settings(config, output_config);
+        let resend = if Capabilities::of(&output.kind).refuses {
+            let limits = (output.batch.max_bytes, output.batch.max_events);
+            let (settings, sender) = (wiring.settings(), wiring.output(&all_ids(known))?);
             let (names, letters) = (names.clone(), letters.clone());
-            Some(Resend::new(output, names, letters, settings, limits, ledger, telemetry))
+            Some(Resend::new(sender, names, letters, settings, limits, ledger, telemetry))
         } else {
             None
         };

@@ -22,6 +22,7 @@ pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transforms;
+pub(crate) mod wiring;
 
 use crate::checkpoint::{Budget, CheckpointError, CheckpointWriter, Loaded, Origin, State, Store};
 use crate::config::Config;
@@ -35,6 +36,7 @@ use control::{DeadLetterControl, answer_letters};
 use parts::{node_name, socket};
 use signals::{listen, stop_on_signal};
 use transforms::{NotAccepted, Transforms};
+use wiring::Shared;
 
 /// Time beyond `drain_timeout` for the rest of the shutdown, which takes none unless the file system hangs.
 const GRACE: Duration = Duration::from_secs(5);
@@ -168,11 +170,9 @@ impl Agent {
             key,
             loaded: &loaded,
             node: &node,
-            transforms,
             telemetry,
             store: &store,
-            moved: &moved,
-            lives: Arc::default(),
+            shared: Shared { transforms, moved: &moved, lives: Arc::default() },
         };
         let (inputs, pipelines, ledgers, letterboxes) = builder.build()?;
         let state = State { node: node.clone(), ..loaded.state };

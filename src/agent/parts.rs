@@ -2,18 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::checkpoint::{Budget, Origin, Pair};
+use crate::checkpoint::{Origin, Pair};
 use crate::config::{self, Config, FileInput};
-use crate::dead_letters::DeadLetters;
 use crate::event::{IdScheme, LogName};
 use crate::input::Limits;
-use crate::output::{Ended, Exchange, File, Meter, Output, Reason};
-use crate::pipeline::Settings;
-use crate::telemetry::{Identity, Outcome, PairStats, Telemetry};
+use crate::output::Output;
+use crate::telemetry::{Identity, Telemetry};
 
 /// The state directory knows a table under another name than the configuration. An operator has to decide.
 #[derive(Debug, thiserror::Error)]
@@ -95,23 +92,6 @@ pub(crate) fn scopes<'a>(
     scopes
 }
 
-/// Counts the requests of an output in the metrics of its pipeline.
-pub(crate) fn meter(stats: Arc<PairStats>) -> Meter {
-    Meter::new(move |Exchange { ended, took, sent }| {
-        let requests = &stats.requests;
-        let outcome = match ended {
-            Ended::Answered(code) => return requests.answered(code, took, sent),
-            Ended::Unanswered(Reason::Connect) => Outcome::Connect,
-            Ended::Unanswered(Reason::Timeout) => Outcome::Timeout,
-            // There is no answer, so the other reasons do not occur here.
-            Ended::Unanswered(_) => Outcome::ConnectionLost,
-            Ended::Appended(true) => Outcome::Written,
-            Ended::Appended(false) => Outcome::WriteFailed,
-        };
-        requests.unanswered(outcome, took, sent);
-    })
-}
-
 /// The id schemes that an earlier process of this pair may have used, or anybody if the checkpoint is lost.
 pub(crate) fn earlier_ids(known: Option<&Pair>, origin: &Origin) -> Vec<IdScheme> {
     match known {
@@ -161,34 +141,4 @@ pub(crate) fn socket(config: &Config) -> PathBuf {
 /// The same for a state directory.
 pub(crate) fn socket_in(state_dir: &Path) -> PathBuf {
     state_dir.join("agent.sock")
-}
-
-/// Opens a file output at the position in the checkpoint. Nothing of it is in doubt then.
-pub(crate) fn open_file(file: &File, books: &mut Pair) -> anyhow::Result<()> {
-    file.open(books.file).with_context(|| format!("cannot write to {}", file.path().display()))?;
-    (books.reserved, books.file) = (0, Some(file.mark()));
-    Ok(())
-}
-
-/// The dead letters of a pair.
-pub(crate) fn letters(
-    directory: &Path,
-    config: &Config,
-    input: &str,
-    output: &str,
-) -> anyhow::Result<DeadLetters> {
-    let budget = Budget::new(directory, config.disk);
-    DeadLetters::open(directory, input, output, budget)
-        .with_context(|| format!("cannot open the dead letters below {}", directory.display()))
-}
-
-pub(crate) fn settings(config: &Config, output: &config::Output) -> Settings {
-    let timeout = output.kind.http().map_or(Duration::ZERO, |http| http.timeout);
-    Settings {
-        in_flight: output.in_flight,
-        retry: output.retry,
-        max_bytes_per_second: output.max_bytes_per_second,
-        timeout,
-        drain_timeout: config.drain_timeout,
-    }
 }

@@ -19,6 +19,7 @@ use super::ExitCode;
 use crate::agent::control::{self, ControlReply, ControlRequest, DeadLetterControl, PairResult};
 use crate::agent::parts::{self, inputs_of, node_name, socket, telemetry};
 use crate::agent::transforms::NotAccepted;
+use crate::agent::wiring::Wiring;
 use crate::checkpoint::{CheckpointError, Store};
 use crate::config::Config;
 use crate::dead_letters as room;
@@ -262,25 +263,24 @@ fn here(
 
 /// One control for each input and output of the configuration.
 fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
-    let loaded = Store::load(&config.state_dir)?;
+    let directory = config.state_dir.as_path();
+    let loaded = Store::load(directory)?;
     let node = node_name(config, &loaded.state.node)?;
     let telemetry = telemetry(config, &node);
     let mut boxes = Vec::new();
     for output in &config.outputs {
         for input in inputs_of(config, output) {
-            let letters = parts::letters(&config.state_dir, config, &input.name, &output.name)?;
-            let known = loaded.state.pair(&input.name, &output.name);
-            let letterbox = DeadLetterControl::new(
+            let wiring = Wiring {
                 config,
+                input,
                 output,
-                &node,
-                &input.name,
-                letters,
-                known,
-                None,
-                &telemetry,
-            )?;
-            boxes.push(letterbox);
+                node: &node,
+                directory,
+                telemetry: &telemetry,
+                lanes: 1,
+            };
+            let known = loaded.state.pair(&input.name, &output.name);
+            boxes.push(DeadLetterControl::new(&wiring, wiring.letters()?, known, None)?);
         }
     }
     Ok(boxes.into())

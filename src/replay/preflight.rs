@@ -1,12 +1,11 @@
 //! Preflight of a replay: asks the store before the first push what it would refuse, and what it holds already.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use anyhow::bail;
 
 use super::Job;
-use crate::agent::parts::output as output_of;
+use crate::agent::wiring::Wiring;
 use crate::config::{self, OutputKind};
 use crate::event::{IdScheme, Nanos};
 use crate::input::Listed;
@@ -18,14 +17,12 @@ const WINDOW: Nanos = 3_600_000_000_000;
 /// Creates the output, and asks its back end what it would refuse.
 pub(super) async fn output(
     job: &Job,
-    config: &config::Output,
+    wiring: &Wiring<'_>,
     files: &[Listed],
     earlier: &[IdScheme],
-) -> anyhow::Result<Arc<Output>> {
-    let make = |config: &config::Output| {
-        output_of(&job.config, config, &job.node, &job.input.name, earlier).map(Arc::new)
-    };
-    let mut output = make(config)?;
+) -> anyhow::Result<Output> {
+    let config = wiring.output;
+    let mut output = wiring.output(earlier)?;
     let Some(times) = times(job, files) else { return Ok(output) };
     if let OutputKind::Loki(loki) = &config.kind
         && !loki.stream_per_hour
@@ -36,7 +33,8 @@ pub(super) async fn output(
             "each hour of events goes to a stream of its own, with the label `hour`: Loki takes no event that is far older than the newest of its stream"
         );
         let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
-        output = make(&config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })?;
+        let hourly = config::Output { kind: OutputKind::Loki(hourly), ..config.clone() };
+        output = Wiring { output: &hourly, ..*wiring }.output(earlier)?;
     }
     if let Some(store) = output.queryable() {
         ask_first(store, &config.name, times).await?;

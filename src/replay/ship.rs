@@ -13,13 +13,14 @@ use super::preflight::{is_empty, output};
 use super::progress::Progress as Showing;
 use super::{Job, cores};
 use crate::agent::parts;
+use crate::agent::wiring::{EarlierState, Shared, Wiring};
 use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
 use crate::config::{self, OutputKind};
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
-use crate::output::{Capabilities, File, Output, Queryable};
-use crate::pipeline::{Counts, Ended, InDoubt, Pipeline, Selection};
+use crate::output::{Capabilities, File, Output};
+use crate::pipeline::{Counts, Ended, Pipeline, Selection};
 
 /// The result of the files at one output.
 pub(super) struct Shipped {
@@ -150,66 +151,63 @@ async fn lanes(
     let agent = job.agent.pair(&job.input.name, &config.name);
     let mut ids = parts::all_ids(agent);
     ids.extend(known.ids.iter().cloned());
-    let output = output(job, config, files, &ids).await?;
+    let wiring = Wiring {
+        config: &job.config,
+        input: &job.input,
+        output: config,
+        node: &job.node,
+        directory: job.store.directory(),
+        telemetry: &job.telemetry,
+        lanes: count,
+    };
+    let output = Arc::new(output(job, &wiring, files, &ids).await?);
     let stdout = output.cut_back().filter(|file| file.is_stdout()).cloned();
-    let settings = parts::settings(&job.config, config);
     // Requests of a killed process may still be in flight.
     let killed = known.reserved > 0;
-    let until = Instant::now() + if killed { settings.timeout } else { Duration::ZERO };
+    let until = Instant::now() + if killed { wiring.settings().timeout } else { Duration::ZERO };
     let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
     let scopes = parts::scopes(&output, earlier);
-    let empty = match output.queryable() {
-        None => false,
-        Some(store) => {
-            tokio::time::sleep_until(until.into()).await;
-            is_empty(job, store, &scopes, files)
-                .await
-                .with_context(|| format!("outputs.{}", config.name))?
+    // Any event may be stored already, by anybody.
+    let mut origin = Origin::Lost(String::new());
+    if let Some(store) = output.queryable() {
+        tokio::time::sleep_until(until.into()).await;
+        let asked = is_empty(job, store, &scopes, files).await;
+        let empty = asked.with_context(|| format!("outputs.{}", config.name))?;
+        // A store may hide for a while what an earlier run has sent.
+        if empty && known.generations.is_empty() && !killed {
+            origin = Origin::First;
         }
-    };
-    let letters =
-        parts::letters(job.store.directory(), &job.config, &job.input.name, &config.name)?;
+    }
+    let letters = wiring.letters()?;
     let counts = Arc::<Counts>::default();
+    let shared = Shared { transforms: &job.transforms, moved, lives: Arc::default() };
     let (large, earlier) = (Large::default(), known.complete());
     let (mut pipelines, mut ledgers) = (Vec::new(), Vec::new());
     for lane in 0..count {
         let mine: Vec<_> = files.iter().skip(lane).step_by(count).cloned().collect();
         let cursor = known.cursor_of(&mine);
         let input = Input::finite(job.input.clone(), job.key.clone(), &mine);
-        let reader = input.reader(
-            Some(cursor.clone()),
-            parts::limits(config, &job.input),
-            config.batch.max_age,
-            large.clone(),
-        );
+        let reader = wiring.reader(&input, Some(cursor.clone()), &large);
         let pair = Pair {
             input: job.input.name.to_string(),
             output: lane_name(&config.name, lane),
-            to: None,
             cursor,
-            reserved: ALL,
             scopes: scopes.clone(),
             ids: known.ids.clone(),
             file: known.file,
             ..Pair::default()
         };
-        let (ledger, doubts) = books(&output, pair, until, empty, moved)?;
-        let rate = settings.max_bytes_per_second.map(|rate| (rate / count as u64).max(1));
-        let pipeline = Pipeline::new(
-            Arc::new(input),
-            (reader, job.transforms.of(&config.name)?),
-            Arc::clone(&output),
-            (Arc::clone(&job.input.name), Arc::clone(&config.name)),
+        let (pipeline, ledger) = wiring.pipeline(
+            (Arc::new(input), reader),
+            &output,
             letters.clone(),
-            Arc::clone(&ledger),
-            doubts,
-            crate::pipeline::Settings { max_bytes_per_second: rate, ..settings },
-            Arc::default(),
-            &job.telemetry,
-        );
+            EarlierState { pair, origin: &origin, until },
+            &shared,
+        )?;
         pipelines.push(pipeline.selecting(Arc::clone(selection)).counting(Arc::clone(&counts)));
         ledgers.push(ledger);
     }
+    refuse_unknown_file(&output, &known)?;
     let shipped = Shipped {
         output: Arc::clone(&config.name),
         files: files.to_vec(),
@@ -224,33 +222,17 @@ async fn lanes(
     Ok(Lanes { shipped, pipelines, ledgers, stdout })
 }
 
-/// The ledger of one pipeline, and its events in doubt.
-fn books(
-    output: &Arc<Output>,
-    mut pair: Pair,
-    until: Instant,
-    empty: bool,
-    moved: &Arc<Notify>,
-) -> anyhow::Result<(Arc<Ledger>, InDoubt)> {
-    let moved = Arc::clone(moved);
-    if let Some(file) = output.cut_back() {
-        let unknown = pair.file.is_none() && !file.is_stdout();
-        parts::open_file(file, &mut pair)?;
-        if unknown && pair.file.is_some_and(|mark| mark.length > 0) {
-            let path = file.path().display();
+/// A file that no earlier run of this command has written.
+fn refuse_unknown_file(output: &Output, known: &EarlierRun) -> anyhow::Result<()> {
+    match output.cut_back() {
+        Some(file) if known.file.is_none() && !file.is_stdout() && file.mark().length > 0 => {
             bail!(
-                "{path} is there already, and what it holds is not known: move it away, or give the output another `path`"
-            );
+                "{} is there already, and what it holds is not known: move it away, or give the output another `path`",
+                file.path().display()
+            )
         }
-        let doubts = InDoubt::new(&pair, &Origin::Current, "", Instant::now());
-        let file = file.clone();
-        return Ok((Arc::new(Ledger::of_file(pair, moved, move || file.sync())), doubts));
+        _ => Ok(()),
     }
-    // Anybody may have stored any event already, unless the store holds nothing.
-    let origin = if empty { Origin::First } else { Origin::Lost(String::new()) };
-    let doubts = InDoubt::new(&pair, &origin, &output.scope(), until);
-    let ids = output.queryable().and_then(Queryable::id_scheme);
-    Ok((Arc::new(Ledger::new(pair, output.scope(), ids, moved)), doubts))
 }
 
 /// A pipeline's name in the checkpoint. The number of pipelines may change from run to run.
