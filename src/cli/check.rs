@@ -49,7 +49,7 @@ pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
 }
 
 fn everything(config: &Config, report: &mut Report) {
-    let agent = server::local::status(&crate::agent::parts::socket(config)).ok().flatten();
+    let agent = server::client::status(&crate::agent::parts::socket(config)).ok().flatten();
     let running = agent.is_some();
     let loaded = state_dir::state_dir(config, running, report);
     if let Some(agent) = agent {

@@ -191,7 +191,7 @@ fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResul
     };
     let question = serde_json::to_value(asking)?;
     let mut odd = None;
-    let asked = server::local::ask(&path, &question, SILENCE, |line| {
+    let asked = server::client::ask(&path, &question, SILENCE, |line| {
         serde_json::from_value(line).map_or_else(|error| odd = Some(error), &mut each);
     });
     let asked = asked.with_context(|| {

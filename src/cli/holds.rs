@@ -91,7 +91,7 @@ pub(super) fn holds(config: &Config, arguments: &Arguments) -> anyhow::Result<Ex
             Ok(ExitCode::Done)
         }
         Action::Prune { force } => {
-            let running = matches!(server::local::status(&socket(config)), Ok(Some(_)));
+            let running = matches!(server::client::status(&socket(config)), Ok(Some(_)));
             let logs = config.inputs.iter().filter_map(|input| fs::metadata(&input.path).ok());
             let mut files: HashSet<_> = links.iter().map(|(_, link)| link.id).collect();
             files.extend(logs.map(|meta| (meta.dev(), meta.ino())));

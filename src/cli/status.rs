@@ -19,7 +19,7 @@ use crate::telemetry::{DeliveredUpTo, Snapshot, Time};
 /// Runs `status`. `json`: prints JSON instead of a table.
 pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let path = socket(config);
-    let running = server::local::status(&path)
+    let running = server::client::status(&path)
         .with_context(|| format!("cannot ask the agent through {}", path.display()))?;
     let snapshot = match running {
         Some(snapshot) => snapshot,

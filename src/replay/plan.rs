@@ -198,7 +198,7 @@ fn span(file: &Listed) -> Span {
 /// Skips files that the running agent is still shipping, since both would send them at once. Returns how many.
 fn leave(job: &Job, files: &mut Vec<Listed>) -> anyhow::Result<usize> {
     let config = &job.config;
-    let asked = server::local::status(&socket(config));
+    let asked = server::client::status(&socket(config));
     if !matches!(asked, Ok(Some(_))) {
         return Ok(0);
     }

@@ -14,7 +14,7 @@ use axum::http::{StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::routes::refusal;
+use super::response::{TEXT, answer};
 
 /// Domains that no registry delegates: those of a cluster's services, `.localhost` (RFC 6761), and `.internal`, which
 /// ICANN reserves and in which clouds name their machines.
@@ -82,12 +82,13 @@ pub(super) async fn check(State(hosts): State<Hosts>, request: Request, next: Ne
         (None, Some(value)) => value.to_str().ok().or(Some("")),
         (None, None) => None,
     };
-    let bad = |what: &str| refusal(StatusCode::BAD_REQUEST, format!("{what}\n"));
+    let bad = |what: &str| answer(StatusCode::BAD_REQUEST, TEXT, format!("{what}\n"));
     match host {
         _ if more => bad("two Host headers"),
         None if request.version() > Version::HTTP_10 => bad("no Host header"),
-        Some(host) if !hosts.pass(host) => refusal(
+        Some(host) if !hosts.pass(host) => answer(
             StatusCode::MISDIRECTED_REQUEST,
+            TEXT,
             "this name is not one of this agent's: use its address, or list the name under `allowed_hosts` in [server]\n"
                 .into(),
         ),

@@ -10,7 +10,7 @@
 //! back end's answer. Whoever may open the socket sees the whole answer.
 //!
 //! Start with `routes.rs`. `hosts.rs` checks the `Host` header, `page.rs` is the page, `table.rs` the output of
-//! `auditrail status`, `local.rs` the socket, `probe.rs` the question that `auditrail probe` asks there.
+//! `auditrail status`, `local.rs` the socket, `client.rs` what asks there, `probe.rs` the question that `auditrail probe` asks there.
 
 use std::future::Future;
 use std::io;
@@ -24,12 +24,14 @@ use crate::telemetry::Telemetry;
 
 mod accept;
 mod accepting;
+pub(crate) mod client;
 mod hosts;
 mod listener;
 pub(crate) mod local;
 mod page;
 mod places;
 pub(crate) mod probe;
+mod response;
 mod routes;
 mod table;
 mod view;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::local::ask;
+use super::client::ask;
 use crate::telemetry::{Telemetry, Time};
 
 /// The value of `ask` for this question.

@@ -7,20 +7,16 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{ACCEPT, VARY};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::hosts::{self, Hosts};
+use super::response::{TEXT, answer};
 use super::{accept, page};
 use crate::telemetry::{Telemetry, Time};
-
-const TEXT: &str = "text/plain; charset=utf-8";
 
 #[derive(Clone)]
 struct RouteState {
@@ -99,25 +95,6 @@ async fn readyz(State(asked): State<RouteState>, uri: Uri) -> Response {
     answer(StatusCode::OK, TEXT, body + "ok\n")
 }
 
-/// The answer to a request that no page serves.
-pub(super) fn refusal(status: StatusCode, why: String) -> Response {
-    answer(status, TEXT, why)
-}
-
 fn failed(error: &dyn std::error::Error) -> Response {
     answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n"))
-}
-
-fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
-    // The page runs and loads nothing; this policy makes the browser enforce that.
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
-    let headers = [
-        (CONTENT_TYPE, kind),
-        (CACHE_CONTROL, "no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CONTENT_SECURITY_POLICY, policy),
-        // A client that asks again must connect again, and queues behind those who wait.
-        (CONNECTION, "close"),
-    ];
-    (status, headers, body).into_response()
 }
