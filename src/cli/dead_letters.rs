@@ -40,7 +40,7 @@ pub(super) struct Arguments {
         default_value = super::DEFAULT_CONFIG
     )]
     pub(super) config: PathBuf,
-    /// The directory of a replay, as its summary names it, in place of `state_dir`
+    /// The directory of a replay, as its summary names it, instead of `state_dir`
     #[arg(long, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
     #[command(subcommand)]
@@ -49,25 +49,26 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show them, the oldest first: a line each, or one of them whole
+    /// List the dead letters, the oldest first, or show some of them in full
     List {
         #[command(flatten)]
         which: Selector,
-        /// Print a line of JSON for each, with the event
+        /// Print a line of JSON for each dead letter, with the event
         #[arg(long)]
         json: bool,
     },
-    /// Look each one up and send it if it is not stored; what is taken goes, what is refused again stays
+    /// Send dead letters again unless they are stored already; accepted ones are removed, refused ones stay
     Resend {
         #[command(flatten)]
         which: Selector,
-        /// The longest wait for the output to take something, in seconds
+        /// Give up when the output accepts nothing for this many seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         timeout: u64,
     },
-    /// Make dead letters of the events that wait because the output refuses just them: a read-only index, an unknown answer
+    /// Turn events that wait because the output refuses only them (a read-only index, an unknown answer) into dead
+    /// letters
     ///
-    /// The running agent does it. The letters keep the answer and can be sent again.
+    /// The running agent does it. The dead letters keep the answer and can be sent again.
     SetAside {
         /// Only of this input
         #[arg(long, value_name = "NAME")]
@@ -76,11 +77,11 @@ enum Action {
         #[arg(long, value_name = "NAME")]
         output: Option<String>,
     },
-    /// Delete them, and the events in them, for good
+    /// Delete dead letters for good
     Drop {
         #[command(flatten)]
         which: Selector,
-        /// All that the other options leave, and what is damaged
+        /// Delete all that --input and --output select, and damaged ones
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
@@ -94,7 +95,7 @@ struct Selector {
     /// Only of this output
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
-    /// Only these, as `list` names them
+    /// Only the dead letters with these ids
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 }

@@ -36,11 +36,11 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show the links: which file, made by which agent for which input, how large
+    /// List each link with its file, agent, input and size
     List,
-    /// Remove the links of agents whose state directory is gone, and those of inputs that the configuration has no more
+    /// Remove the links of agents whose state directory is gone, and of inputs that are no longer configured
     Prune {
-        /// Remove the links of other agents although one may still run, and those of this one if it does not run
+        /// Remove the links of other agents even if one may still run, and those of this agent if it does not run
         #[arg(long)]
         force: bool,
     },

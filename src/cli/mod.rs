@@ -29,10 +29,11 @@ use crate::telemetry::log::{self, LogFormat};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// How log lines are written to standard error
+    /// The format of log lines on standard error
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     log_format: Format,
-    /// error, warn, info, debug or trace, or a list such as `info,auditrail::pipeline=debug`; beats `AUDITRAIL_LOG`
+    /// error, warn, info, debug or trace, or a list such as `info,auditrail::pipeline=debug`; overrides
+    /// `AUDITRAIL_LOG`
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
 }
@@ -41,24 +42,25 @@ struct Arguments {
 enum Command {
     /// Follow the audit log and deliver it until SIGTERM or Ctrl-C
     Run(Configured),
-    /// Look at configuration, permissions and back ends: a line each, and what to do about each failure
+    /// Check configuration, permissions and back ends; print a line for each, and how to fix each failure
     #[command(visible_alias = "validate")]
     Check {
         #[command(flatten)]
         configured: Configured,
-        /// Look at a recorded log instead, or a directory of them: count what the transform of each output would drop,
-        /// lower, blank and cut, and show a few examples
+        /// Check a recorded log, or a directory of them, instead: count what the transform of each output would drop,
+        /// lower, redact and cut, and show examples
         #[arg(long, value_name = "PATH")]
         sample: Option<PathBuf>,
         /// Fail on warnings too
         #[arg(long, conflicts_with = "sample")]
         strict: bool,
     },
-    /// Ship recorded logs, compressed or not, as the agent would have: nothing that is stored already is sent again
+    /// Ship recorded logs, compressed or not, as the agent would; events that are already stored are not sent again
     Replay(replay::Arguments),
-    /// Compare what is on disk with what Loki or Elasticsearch holds, hour by hour, and name what is missing
+    /// Compare the events on disk with those in Loki or Elasticsearch, hour by hour, and list the missing ones
     Verify(verify::Arguments),
-    /// Show cursors, lag, gaps and states; fails if the agent is not ready, or does not run and only its checkpoint speaks
+    /// Show cursors, lag, gaps and states; without a running agent, those of its checkpoint. Fails if the agent is
+    /// not ready or does not run
     Status {
         #[command(flatten)]
         configured: Configured,
@@ -66,12 +68,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ask the running agent whether it is alive or ready, through the socket in its state directory; fails if it is not
+    /// Ask the running agent whether it is alive or ready, over the socket in its state directory; fails if it is not
     Probe(probe::Arguments),
-    /// List or remove the hard links that keep backups: those that outputs need, and those that a removed state directory
-    /// left behind
+    /// List or remove the hard links that keep backups, also those that a removed state directory left behind
     Holds(holds::Arguments),
-    /// List, send again or drop the events that an output refused, whether or not the agent runs
+    /// List, resend or drop the events that an output refused, with or without a running agent
     #[command(visible_alias = "letters")]
     DeadLetters(dead_letters::Arguments),
 }

@@ -16,15 +16,15 @@ use crate::server::probe::{Health, Probe, probe as ask};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
-    /// What to ask
+    /// The question
     #[arg(value_enum)]
     probe: Probe,
     #[command(flatten)]
     configured: Configured,
-    /// The state directory of the agent, in place of `state_dir` in the configuration, which is then not read
+    /// The state directory of the agent; the configuration is then not read
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// The longest wait for the agent's answer, such as `500ms` or `3s`
+    /// Wait this long for the agent's answer, such as `500ms` or `3s`
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = patience)]
     timeout: Duration,
 }

@@ -13,34 +13,34 @@ pub(super) struct Arguments {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
-    /// The node whose log it is; `node` of the configuration by default, never the name of this machine
+    /// The node that wrote the log [default: `node` of the configuration, never the name of this machine]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// The input whose log it is, if there are several
+    /// The input that follows this log, if the configuration has several
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
-    /// Only to this output; may be said several times
+    /// Ship to this output only; may be repeated
     #[arg(long = "output", value_name = "NAME")]
     outputs: Vec<String>,
-    /// Not what happened before: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
+    /// Skip events before this time: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
     #[arg(long, value_name = "TIME")]
     since: Option<TimeArg>,
-    /// Not what happened then or later
+    /// Skip events at or after this time
     #[arg(long, value_name = "TIME")]
     until: Option<TimeArg>,
-    /// Only events for which this CEL expression is true
+    /// Ship only events for which this CEL expression is true
     #[arg(long = "where", value_name = "EXPR")]
     filter: Option<String>,
-    /// Only every N-th file, counted from 0: all shards together ship every file once
+    /// Ship one of N shares of the files, counted from 0; all N together ship each file once
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Read no faster than this, for each output: `20MiB`
+    /// Limit the bytes per second for each output, such as `20MiB`
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_bytes_per_second: Option<u64>,
-    /// Send to an output that cannot be asked what it holds, although what is there already is stored twice then
+    /// Send even if the output cannot be queried; events already stored are stored twice
     #[arg(long)]
     at_least_once: bool,
-    /// Audit logs, compressed or not, directories of them, or `-` for standard input
+    /// Audit logs, compressed or not; directories of them; or `-` for standard input
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 }

@@ -22,7 +22,7 @@ pub(super) const ASK: &str = "probe";
 pub(crate) enum Probe {
     /// No loop of the agent is stuck
     Live,
-    /// Events can arrive: everything that `/readyz` looks at is well
+    /// Events can be delivered: every check of `/readyz` passes
     Ready,
 }
 

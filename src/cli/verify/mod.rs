@@ -26,31 +26,31 @@ pub(super) struct Arguments {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
-    /// The node whose log it is, if it is not the one of the configuration or of the state directory
+    /// The node that wrote the log [default: `node` of the configuration, or that of the state directory]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// Only this input; it has to be said with PATH if there are several
+    /// Verify this input only; required with PATH if the configuration has several
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
     /// Only this output
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
-    /// Not what happened before: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
+    /// Skip events before this time: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
     #[arg(long, value_name = "TIME")]
     since: Option<TimeArg>,
-    /// Not what happened then or later
+    /// Skip events at or after this time
     #[arg(long, value_name = "TIME")]
     until: Option<TimeArg>,
-    /// Print one JSON object, in which every missing event is named
+    /// Print one JSON object that lists every missing event
     #[arg(long, conflicts_with_all = ["all", "repair"])]
     json: bool,
-    /// Name every missing event, not the first 20 alone
+    /// List every missing event, not only the first 20
     #[arg(long)]
     all: bool,
-    /// Ship what is missing
+    /// Ship the missing events
     #[arg(long)]
     repair: bool,
-    /// Audit logs, compressed or not, or directories of them, instead of the log and its backups
+    /// Audit logs, compressed or not, or directories of them [default: the log and its backups]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
