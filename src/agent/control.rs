@@ -186,7 +186,7 @@ impl DeadLetterControl {
             );
         }
         let problem = (left > 0).then(|| {
-            "the others wait on, for want of room or because a request is under way: see `auditrail status`".to_owned()
+            "the others still wait, because there is no room or a request is in flight: see `auditrail status`".to_owned()
         });
         PairResult { gone, of, problem, ..self.done() }
     }

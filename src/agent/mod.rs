@@ -201,7 +201,7 @@ impl Agent {
         let ended = tokio::select! {
             ended = wait_for_end(&mut self.running, self.stopped.clone(), stop, &self.inputs) => ended,
             () = overdue => {
-                tracing::error!("a pipeline waits for the file system and is left behind; what it sent is looked up at the next start");
+                tracing::error!("a pipeline hangs in the file system and is abandoned; the next start verifies its unacknowledged requests");
                 Ok(false)
             }
         };
@@ -261,7 +261,7 @@ fn tell_origin(Loaded { origin, forged, is_signed, .. }: &Loaded) {
     if let Some(what) = forged {
         tracing::error!(
             what,
-            "a checkpoint failed authentication and is not used: find out who may write to the state directory; nothing is taken from it, so no event is passed over"
+            "a checkpoint failed authentication and is not used, so it skips no event: find out who may write to the state directory"
         );
     }
     if !is_signed {
@@ -274,15 +274,15 @@ fn tell_origin(Loaded { origin, forged, is_signed, .. }: &Loaded) {
         Origin::Current => {}
         Origin::Previous(why) => tracing::error!(
             why,
-            "the last checkpoint is unusable, going on from the one before; what may have been sent is looked up"
+            "the last checkpoint is unusable, continuing from the previous one; events that may have been sent are looked up"
         ),
         Origin::Restored(why) => tracing::error!(
             why,
-            "the state directory is a copy, so this node may have done more than the checkpoint knows (restored from a backup, or a machine rolled back); everything on disk is looked up before it is sent"
+            "the state directory is a copy (restored from a backup, or a machine rolled back), so this node may have sent more than the checkpoint knows; every event on disk is looked up before it is sent"
         ),
         Origin::Lost(why) => tracing::error!(
             why,
-            "no checkpoint is usable, reading everything again; what may have been sent is looked up"
+            "no checkpoint is usable, reading everything again; events that may have been sent are looked up"
         ),
     }
 }

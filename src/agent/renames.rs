@@ -36,11 +36,7 @@ pub(super) fn take_over(
         output.is_some_and(|output| pairs.any(|pair| same_place(config, output, node, pair)))
     };
     for (from, to) in matches("outputs", &gone, &new, is_same)? {
-        tracing::info!(
-            from,
-            to,
-            "an output has a new name: what it has delivered is known, and not sent again"
-        );
+        tracing::info!(from, to, "an output was renamed and continues where it stopped");
         for pair in state.pairs.iter_mut().filter(|pair| pair.output == from) {
             rename_letters(config, (&pair.input, &from), (&pair.input, &to))?;
             pair.output.clone_from(&to);
@@ -55,11 +51,7 @@ pub(super) fn take_over(
         input.is_some_and(|input| same_log(input, key, from, state))
     };
     for (from, to) in matches("inputs", &gone, &new, is_same)? {
-        tracing::info!(
-            from,
-            to,
-            "an input has a new name: what was delivered of it is known, and not sent again"
-        );
+        tracing::info!(from, to, "an input was renamed and continues where it stopped");
         for pair in state.pairs.iter_mut().filter(|pair| pair.input == from) {
             rename_letters(config, (&from, &pair.output), (&to, &pair.output))?;
             pair.input.clone_from(&to);

@@ -76,7 +76,7 @@ impl Transforms {
             }
             Ok(left_out) => {
                 let problem = format!(
-                    "the last reload applied [transform] alone; restart the agent to apply what else has changed: {}",
+                    "the last reload applied only [transform]; restart the agent to apply the other changes: {}",
                     left_out.join(", ")
                 );
                 tracing::warn!("{problem}");
@@ -84,7 +84,7 @@ impl Transforms {
             }
             Err(error) => {
                 let problem = format!(
-                    "the last reload was refused, the configuration before it is in force: {error:#}"
+                    "the last reload was refused, the earlier configuration stays in force: {error:#}"
                 );
                 tracing::error!("{problem}");
                 telemetry.reload().failed(problem);
@@ -244,7 +244,7 @@ fn key_of(path: &PathBuf) -> anyhow::Result<Key> {
     let mode = fs::metadata(path).with_context(read)?.permissions().mode();
     if mode & 0o077 != 0 {
         bail!(
-            "{shown} can be read or written by others (mode {:04o}), who could then guess what was blanked: chmod 600 {shown}",
+            "{shown} can be read or written by others (mode {:04o}), who could then guess redacted values: chmod 600 {shown}",
             mode & 0o7777
         );
     }

@@ -219,7 +219,7 @@ fn link(config: &FileInput) -> Option<Finding> {
         Ok(()) => Finding::ok(format!("backups that are needed are kept by links in {shown}")),
         Err((error, hint)) => Finding::warn(
             format!(
-                "no link can be made in {shown} ({error}): backups are kept by open files only, and what the server deletes while the agent is down is lost"
+                "no link can be made in {shown} ({error}): only open files keep backups, so backups that the API server deletes while the agent is down are lost"
             ),
             hint,
         ),

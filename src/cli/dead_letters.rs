@@ -135,7 +135,7 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
         Action::Drop { all, .. } => {
             if which.ids.is_empty() && !all {
                 say(
-                    "auditrail: name the dead letters to drop by their ids (`auditrail dead-letters list`), or say --all",
+                    "auditrail: name the dead letters to drop by their ids (`auditrail dead-letters list`), or add --all",
                 );
                 return Ok(ExitCode::Usage);
             }
@@ -196,7 +196,7 @@ fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResul
         serde_json::from_value(line).map_or_else(|error| odd = Some(error), &mut each);
     });
     let asked = asked.with_context(|| {
-        format!("the agent does not answer through {}: see its log; nothing that is not delivered has gone", path.display())
+        format!("the agent does not answer through {}: see its log; no undelivered dead letter was removed", path.display())
     })?;
     if asked.is_none() {
         here(config, asking, &mut each)?;
@@ -209,7 +209,7 @@ fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResul
         bail!(error);
     }
     if !complete {
-        bail!("the agent ended meanwhile: see what is left with `auditrail dead-letters list`");
+        bail!("the agent ended meanwhile: list the rest with `auditrail dead-letters list`");
     }
     Ok(all)
 }
@@ -222,7 +222,7 @@ fn here(
 ) -> anyhow::Result<()> {
     if matches!(asking, ControlRequest::SetAside { .. }) {
         bail!(
-            "no agent runs on {}: start it; the events that wait are then put aside by the same command",
+            "no agent runs on {}: start it, and then run this command again to put the waiting events aside",
             config.state_dir.display()
         );
     }
@@ -323,7 +323,7 @@ fn done(
     let _ = std::io::stdout().write_all(lines.concat().as_bytes());
     problems.extend(unknown.iter().map(|id| format!("there is no dead letter {id}")));
     if !problems.is_empty() {
-        bail!("not all could be {deed}: {}", problems.join("; "));
+        bail!("some could not be {deed}: {}", problems.join("; "));
     }
     Ok(code)
 }

@@ -144,7 +144,7 @@ impl Pruning {
     fn left(self, owner: Owner) -> Option<&'static str> {
         match owner {
             Owner::Other if self.others => Some(
-                "another auditrail follows the log and may need it: stop that one, or say --force",
+                "another auditrail follows the log and may need it: stop that one, or add --force",
             ),
             Owner::Other => None,
             Owner::Own | Owner::InputGone if self.running => {
@@ -153,7 +153,7 @@ impl Pruning {
             Owner::InputGone => None,
             Owner::Own if self.force => None,
             Owner::Own => Some(
-                "this agent needs it when it runs again; --force removes it, and what it keeps is lost",
+                "this agent needs it when it runs again; --force removes it, and its events are lost",
             ),
         }
     }

@@ -128,7 +128,7 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
     }
     let mut snapshot = telemetry.snapshot(Time::now(), Duration::MAX);
     let absent = format!(
-        "no agent runs with the state directory {}: start it, or name the configuration that it runs with",
+        "no agent runs with the state directory {}: start it, or add --config with the configuration of the running agent",
         config.state_dir.display()
     );
     snapshot.reasons.insert(0, absent);

@@ -167,7 +167,7 @@ impl Job {
     ) -> anyhow::Result<Self> {
         if request.paths.len() > 1 && request.is_stdin() {
             return Err(NotAccepted::error(
-                "`-` stands alone: ship files and standard input one after the other",
+                "`-` cannot be combined with files: replay files and standard input one after the other",
             ));
         }
         let input = plan::input(&config, request.input.as_deref())?.clone();
@@ -175,7 +175,7 @@ impl Job {
         let outputs = plan::outputs(&config, &agent, &input, &request.outputs)?;
         let node = request.node.clone().or(config.node.clone()).ok_or_else(|| {
             NotAccepted::error(
-                "whose log is it? Say --node NAME, or set `node` in the configuration: the name of this machine may be another one",
+                "which node wrote the log? Add --node NAME, or set `node` in the configuration; the name of this machine is not used, since the log may be another machine's",
             )
         })?;
         config.node = Some(node.clone());

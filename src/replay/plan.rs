@@ -30,7 +30,7 @@ pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Resul
     match (name, &config.inputs[..]) {
         (None, [only]) => Ok(only),
         (None, _) => Err(NotAccepted::error(format!(
-            "say --input with one of {}: whose log is it?",
+            "which input follows this log? Add --input with one of {}",
             names()
         ))),
         (Some(name), all) => all.iter().find(|input| *input.name == *name).ok_or_else(|| {
@@ -52,7 +52,7 @@ pub(super) fn outputs(
         if !takers().any(|output| *output.name == **name) {
             let names = names(takers().map(|output| &output.name));
             return Err(NotAccepted::error(format!(
-                "no output {name:?} takes the input {}, but {names}",
+                "no output {name:?} takes the input {}; these do: {names}",
                 input.name
             )));
         }
@@ -66,7 +66,7 @@ pub(super) fn outputs(
             && agent.pair(&input.name, &output.name).is_some()
         {
             return Err(NotAccepted::error(format!(
-                "the agent writes to {}, which a replay would mix up: give outputs.{} another `path` and `state_dir` in a configuration of its own, or name other outputs with --output",
+                "the agent writes to {}, and a replay would mix its events in: give outputs.{} another `path`, in a configuration with another `state_dir`, or select other outputs with --output",
                 file.path.display(),
                 output.name
             )));
@@ -104,15 +104,16 @@ pub(super) fn open(
     );
     let digest = Fingerprint::cut(&Sha256::digest(what)).to_string();
     let directory = config.state_dir.join("replay").join(&digest[..12]);
-    Store::open(&directory)
-        .with_context(|| format!("cannot remember how far it is below {}", directory.display()))
+    Store::open(&directory).with_context(|| {
+        format!("cannot open the checkpoint of this replay below {}", directory.display())
+    })
 }
 
 /// Removes the checkpoint of a finished replay, so that the same command starts over. Dead letters are kept.
 pub(super) fn forget(store: &Store) {
     if let Err(error) = store.forget() {
         let at = store.directory().display();
-        tracing::warn!(%at, %error, "what is remembered of this replay cannot be removed");
+        tracing::warn!(%at, %error, "the checkpoint of this replay cannot be removed");
     }
 }
 
@@ -186,7 +187,7 @@ pub(crate) fn refuse_foreign(files: &[Listed]) -> anyhow::Result<()> {
     }
     let them = if foreign.len() == 1 { "it" } else { "these files" };
     Err(NotAccepted::error(format!(
-        "nothing was sent: leave {them} out, or convert {them} and ship the result with `-` as PATH\n{}",
+        "nothing was sent: leave {them} out, or convert {them} and replay the result with `-` as PATH\n{}",
         foreign.join("\n")
     )))
 }

@@ -30,7 +30,7 @@ pub(super) async fn output(
     {
         tracing::info!(
             output = &*config.name,
-            "each hour of events goes to a stream of its own, with the label `hour`: Loki takes no event that is far older than the newest of its stream"
+            "each hour of events goes to its own stream, with the label `hour`: Loki refuses an event that is far older than the newest of its stream"
         );
         let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
         let hourly = config::Output { kind: OutputKind::Loki(hourly), ..config.clone() };

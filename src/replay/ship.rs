@@ -227,7 +227,7 @@ fn refuse_unknown_file(output: &Output, known: &EarlierRun) -> anyhow::Result<()
     match output.cut_back() {
         Some(file) if known.file.is_none() && !file.is_stdout() && file.mark().length > 0 => {
             bail!(
-                "{} is there already, and what it holds is not known: move it away, or give the output another `path`",
+                "{} exists already, with unknown content: move it away, or give the output another `path`",
                 file.path().display()
             )
         }

@@ -194,13 +194,14 @@ impl Summary {
         }
         if has(FileState::Damaged) {
             notes.push(
-                "Some of the log cannot be read: what is known of that was shipped as gap events."
+                "Some of the log cannot be read; the unreadable parts were shipped as gap events."
                     .to_owned(),
             );
         }
         if has(FileState::Unfinished) {
             notes.push(
-                "Not all is shipped: the same command goes on where this one ended.".to_owned(),
+                "Not everything is shipped: the same command continues where this one stopped."
+                    .to_owned(),
             );
         }
         notes

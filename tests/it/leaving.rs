@@ -100,7 +100,7 @@ fn a_reload_counts_from_then_on_and_a_broken_policy_leaves_the_old_one_in_force(
     wait_metric(&place, "auditrail_config_last_reload_successful", 0);
     let ready = http::get(&place.url("/readyz?verbose")).unwrap();
     assert_eq!(ready.status, 200, "the agent works as before");
-    let restart = "[!]configuration: the last reload applied [transform] alone; restart the agent to apply what else has changed: disk";
+    let restart = "[!]configuration: the last reload applied only [transform]; restart the agent to apply the other changes: disk";
     assert!(ready.text().contains(restart), "{}", ready.text());
     fs::write(place.config(), text).unwrap();
     running.signal(Signal::HUP);

@@ -220,7 +220,7 @@ fn what_cannot_be_replayed_is_said_before_anything_is_sent() {
         2,
         &["--output", "loki"],
         &log,
-        "no output \"loki\" takes the input api, but \"archive\"",
+        "no output \"loki\" takes the input api; these do: \"archive\"",
     );
     fails(2, &["--input", "web"], &log, "there is no input \"web\", but \"api\"");
     fails(2, &["--shard", "3/3"], &log, "the last of 3 is 2/3");
@@ -229,7 +229,7 @@ fn what_cannot_be_replayed_is_said_before_anything_is_sent() {
     fs::write(stage.config(), text.replace("node = \"cp-1\"\n", "")).unwrap();
     fails(2, &[], &log, "--node NAME");
     fs::write(stage.path("out"), "something\n").unwrap();
-    fails(1, &["--node", "cp-1"], &log, "is there already");
+    fails(1, &["--node", "cp-1"], &log, "exists already");
 }
 
 #[test]

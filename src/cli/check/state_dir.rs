@@ -81,7 +81,7 @@ fn from_remark(remark: Remark) -> Finding {
         }
         Remark::KeyWasReadable(what) => Finding::warn(
             format!("other users can read the node's secret, {what}"),
-            "if one did, move the state directory away for a new one: he can forge this node's checkpoints and guess redacted secrets",
+            "if one did, move the state directory away, and the agent makes a new one: a reader of the secret can forge this node's checkpoints and guess redacted values",
         ),
         Remark::Stays(what) => Finding::warn(what, ""),
     }

@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
             output = &*pair.output.name,
             files = files.len(),
             events,
-            "the log is read, now the store"
+            "the log is read, reading the store"
         );
         let sides = log.finish().context("cannot sort the events")?;
         let span = sides.stretches.first().zip(sides.stretches.last());
@@ -218,7 +218,7 @@ fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pa
     }
     if pairs.is_empty() {
         return Err(NotAccepted::error(
-            "nothing to compare: a file output is not, and no other output takes that input",
+            "nothing to compare: file outputs are not compared, and no other output takes that input",
         ));
     }
     Ok(pairs)
