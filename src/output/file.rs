@@ -26,7 +26,7 @@ use crate::disk;
 use crate::event::{Batch, FileMark};
 
 pub(super) const CAPABILITIES: Capabilities =
-    Capabilities { ordered: true, refuses: false, comparable: Comparable::No };
+    Capabilities { ordered: true, refuses: false, by_position: false, comparable: Comparable::No };
 
 /// One file, or standard output.
 #[derive(Clone)]

@@ -59,6 +59,8 @@ pub(crate) struct Capabilities {
     pub(crate) ordered: bool,
     /// It can refuse an event for its content, so an input may have dead letters for it.
     pub(crate) refuses: bool,
+    /// A look-up recognises an event by its position in the log, and not by its content.
+    pub(crate) by_position: bool,
     pub(crate) comparable: Comparable,
 }
 

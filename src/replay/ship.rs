@@ -15,7 +15,7 @@ use super::{Job, cores};
 use crate::agent::parts;
 use crate::agent::wiring::{EarlierState, Shared, Wiring};
 use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
-use crate::config::{self, OutputKind};
+use crate::config;
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
 use crate::input::{Input, Large, Listed};
@@ -36,13 +36,8 @@ pub(super) struct Shipped {
     pub(super) clean: bool,
     /// The output is standard output, and its reader has closed it.
     pub(super) reader_gone: bool,
-    /// See [`identifies_by_position`].
+    /// See [`Capabilities::by_position`].
     pub(super) by_position: bool,
-}
-
-/// Whether an output recognises an event that it holds by its position in the server's log, and not by its content.
-pub(super) fn identifies_by_position(output: &config::Output) -> bool {
-    matches!(output.kind, OutputKind::Elasticsearch(_))
 }
 
 /// The pipelines of one output.
@@ -217,7 +212,7 @@ async fn lanes(
         letters,
         clean: false,
         reader_gone: false,
-        by_position: identifies_by_position(config),
+        by_position: Capabilities::of(&config.kind).by_position,
     };
     Ok(Lanes { shipped, pipelines, ledgers, stdout })
 }

@@ -11,12 +11,12 @@ use anyhow::{Context as _, bail};
 
 use super::Job;
 use super::open_log::{STEP, unpacked};
-use super::ship::identifies_by_position;
 use super::summary::Summary;
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{Budget, Store};
 use crate::disk;
 use crate::input::{Listed, list};
+use crate::output::Capabilities;
 
 /// Approximate bytes of one file: it ends at the end of a line.
 const PIECE: usize = 32 << 20;
@@ -28,7 +28,7 @@ const NAME: &str = "standard-input";
 pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
     // Starts over: it is unknown how much of the input is the same as before.
     job.store.forget().context("cannot forget an earlier run")?;
-    for output in job.outputs.iter().filter(|output| identifies_by_position(output)) {
+    for output in job.outputs.iter().filter(|output| Capabilities::of(&output.kind).by_position) {
         tracing::warn!(
             output = &*output.name,
             "standard input does not show the positions of its events in the server's log: events that this output holds already are stored again"

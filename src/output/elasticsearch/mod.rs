@@ -57,7 +57,7 @@ use target::Naming;
 use verdict::Sent;
 
 pub(super) const CAPABILITIES: Capabilities =
-    Capabilities { ordered: false, refuses: true, comparable: Comparable::Yes };
+    Capabilities { ordered: false, refuses: true, by_position: true, comparable: Comparable::Yes };
 
 /// The parts of a bulk answer that the verdicts need.
 const BULK: [(&str, &str); 1] =

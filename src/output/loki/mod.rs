@@ -44,8 +44,12 @@ use push::Labels;
 pub(super) use scan::likeness;
 use stream_locks::Turns;
 
-pub(super) const CAPABILITIES: Capabilities =
-    Capabilities { ordered: false, refuses: true, comparable: Comparable::HidesRepeats };
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
+    ordered: false,
+    refuses: true,
+    by_position: false,
+    comparable: Comparable::HidesRepeats,
+};
 
 const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
