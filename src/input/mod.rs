@@ -37,11 +37,13 @@ pub(crate) use finite::{Listed, list};
 pub(crate) use hold::pins::{
     HeldLink, agent_name, held_links, remove_link, rename_links, try_link,
 };
+pub(crate) use loss::gap::Gap;
 pub(crate) use read::assembly::{Damage, Limits};
 pub(crate) use read::batches::Batches;
+pub(crate) use read::chunk::{Chunk, ReaderItem};
 pub(crate) use read::large::{LARGE, Large};
 pub(crate) use read::open::STRIDE;
-pub(crate) use read::reader::{Chunk, Gap, Reader, ReaderItem};
+pub(crate) use read::reader::Reader;
 pub(crate) use scan::findings::not_a_file;
 
 use crate::config::FileInput;
@@ -50,6 +52,8 @@ use crate::event::{Cursor, Key, Nanos, SeenGenerations, Sightings};
 use crate::telemetry::{Heartbeat, InputStats, Time};
 use hold::pins::Pins;
 use now::Now;
+use read::open::FileReader;
+use read::position::ReadPosition;
 use scan::catalogue::Catalogue;
 use scan::findings::Looker;
 use scan::follower::Follower;
@@ -111,18 +115,10 @@ impl Input {
         max_age: Duration,
         large: Large,
     ) -> Reader {
-        let start_at = if cursor.is_none() { Some(self.config.start_at) } else { None };
-        let reader = Reader::new(
-            Arc::clone(&self.shared),
-            Arc::clone(&self.roll),
-            self.key.clone(),
-            limits,
-            max_age,
-            large,
-            cursor,
-            start_at,
-            self.started,
-        );
+        let position = ReadPosition::new(cursor, self.config.start_at, self.started);
+        let files =
+            FileReader::new(Arc::clone(&self.shared), self.key.clone(), limits, max_age, large);
+        let reader = Reader::new(Arc::clone(&self.shared), Arc::clone(&self.roll), position, files);
         self.shared.register(reader.reading());
         reader
     }

@@ -58,7 +58,7 @@ const AMBIGUOUS_NAMES: &[&str] = &[
     "Batch", "Books", "Check", "Context", "Counts", "Cut", "End", "Ended", "Event",
     "File", "Finding", "Findings", "Form", "Format", "FormatError", "Found", "Generation",
     "Gzip", "Head", "Identity", "Inner", "Item", "Job", "Key", "Labels", "Limits", "List",
-    "Listed", "Look", "Losses", "Marks", "Member", "Name", "Naming", "Node", "Noted",
+    "Listed", "Look", "Marks", "Member", "Name", "Naming", "Node", "Noted",
     "Open", "Origin", "Outcome", "Pair", "Parts", "Pattern", "Place", "Plain", "Probe",
     "Progress", "Question", "Reader", "Reading", "Reply", "Request", "Rule", "Scope", "Scratch",
     "Searched", "Secrets", "Selector", "Settings", "Shared", "Span", "Spot", "Stamp", "Stopped",

@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::lines::{Cut, blank, cut};
+use super::lines::{Cut, blank, cut, work};
 use super::parts::{NextPart, Parts, join};
 use super::skim::Skim;
 use crate::event::{Fingerprint, Form, Key, Nanos, OddLine, Piece, plain, unwrap};
-use crate::input::loss::barren::work;
 use crate::input::pulse::Pulse;
 
 /// The most lines searched for an event.

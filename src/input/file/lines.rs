@@ -29,6 +29,14 @@ pub(crate) fn blank(buffer: &[u8]) -> usize {
     buffer.iter().position(|byte| *byte != b'\n').unwrap_or(buffer.len())
 }
 
+/// NUL bytes that cost as much work as one byte of text.
+const HOLE: u64 = 256;
+
+/// The work of processing `bytes` bytes, of which `holes` are NUL, in bytes of text.
+pub(crate) fn work(bytes: u64, holes: u64) -> u64 {
+    bytes.saturating_sub(holes) + holes / HOLE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

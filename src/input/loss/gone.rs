@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::event::{Cursor, Fingerprint, Nanos, Progress, SeenGenerations};
+use super::gap::{Gap, LostBytes};
+use crate::event::{Cursor, Fingerprint, Marks, Nanos, Progress, SeenGenerations};
 use crate::input::file::generation::Generation;
 use crate::input::file::names::{is_numbered, server_stamp};
 use crate::input::now::Now;
 use crate::input::shared::View;
+use crate::telemetry::GapReason;
 
 /// A generation that was read to its end and is gone is remembered this long, in case somebody restores the file.
 const FORGOTTEN: Duration = Duration::from_hours(1);
@@ -46,8 +48,9 @@ struct LossState {
 }
 
 /// The generations that one reader has to account for.
-#[derive(Debug, Default)]
-pub(crate) struct Losses {
+pub(crate) struct KnownGenerations {
+    /// Every generation ever seen of the input.
+    roll: Arc<SeenGenerations>,
     known: HashMap<Fingerprint, LossState>,
     /// Number of the last look taken in. All generations are checked again only after another look, or while one is
     /// missing.
@@ -55,43 +58,40 @@ pub(crate) struct Losses {
     missed: bool,
 }
 
-/// The state of a generation that is gone.
-#[derive(Debug, PartialEq)]
+/// A generation that is gone.
 pub(crate) enum Gone {
-    /// This many bytes of it, or more, were never read.
-    Lost { fingerprint: Fingerprint, name: Arc<str>, bytes: u64, at_least: bool },
+    /// Some bytes of it were never read.
+    Lost(Gap),
     /// As far as is known, all of it was read.
-    Read { fingerprint: Fingerprint, name: Arc<str> },
+    Read { fingerprint: Fingerprint, file: Arc<str>, progress: Progress },
     /// It was read and has been gone so long that nothing more is remembered of it.
-    Forgotten { fingerprint: Fingerprint },
+    Forgotten(Fingerprint),
 }
 
-impl Losses {
+impl KnownGenerations {
+    pub(crate) fn new(roll: Arc<SeenGenerations>) -> Self {
+        Self { roll, known: HashMap::new(), looks: 0, missed: false }
+    }
+
     /// The next generation to be given up as lost, if there is one.
-    pub(crate) fn next(
-        &mut self,
-        view: &View,
-        roll: &SeenGenerations,
-        cursor: &Cursor,
-        now: Now,
-    ) -> Option<Gone> {
+    pub(crate) fn next_gone(&mut self, view: &View, cursor: &Cursor, now: Now) -> Option<Gone> {
         // If no log is there at all, or a file cannot be read, another disk may be mounted, or the right one later.
         if view.unsure || (self.looks == view.looks && !self.missed) {
             return None;
         }
         if self.looks != view.looks {
-            self.take_in(view, roll, cursor);
+            self.take_in(view, cursor);
         }
         self.missed = false;
         let hidden = view.generations.iter().any(|generation| generation.unread);
-        let mut gone: Option<((Option<Nanos>, Fingerprint), Gone)> = None;
+        let mut gone: Option<((Option<Nanos>, Fingerprint), bool)> = None;
         for (fingerprint, known) in &mut self.known {
             if known.looks == view.looks {
                 known.missed = None;
                 continue;
             }
-            let progress = cursor.generations.get(fingerprint);
-            let complete = progress.is_some_and(|progress| progress.complete);
+            let complete =
+                cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete);
             self.missed |= !complete;
             let missed = now.steady.duration_since(*known.missed.get_or_insert(now.steady));
             let patience = if complete { FORGOTTEN } else { now.waits.lost };
@@ -101,17 +101,37 @@ impl Losses {
             }
             // The oldest comes first.
             let place = (known.time, *fingerprint);
-            if gone.as_ref().is_none_or(|(other, _)| place < *other) {
-                gone = Some((place, known.gone(*fingerprint, progress)));
+            if gone.is_none_or(|(other, _)| place < other) {
+                gone = Some((place, complete));
             }
         }
-        let gone = gone.map(|(_, gone)| gone);
-        if let Some(Gone::Forgotten { fingerprint }) = &gone {
-            self.known.remove(fingerprint);
-        }
+        let ((_, fingerprint), complete) = gone?;
         // There may be more of them.
-        self.missed |= gone.is_some();
-        gone
+        self.missed = true;
+        if complete {
+            self.known.remove(&fingerprint);
+            return Some(Gone::Forgotten(fingerprint));
+        }
+        self.gone(fingerprint, cursor)
+    }
+
+    /// The state of a generation that was not read to its end, now that it is gone.
+    fn gone(&self, fingerprint: Fingerprint, cursor: &Cursor) -> Option<Gone> {
+        let known = self.known.get(&fingerprint)?;
+        let before = cursor.generations.get(&fingerprint).cloned().unwrap_or_default();
+        let before = Progress { successor_checked: true, marks: Marks::default(), ..before };
+        let file = known.name.clone().unwrap_or_else(|| Arc::from(UNSEEN));
+        let bytes = known.cut.max(known.length).saturating_sub(before.offset);
+        // If a file was live when an earlier process last saw it, nobody knows whether it held more.
+        if bytes == 0 && (known.seen || known.complete) {
+            let progress = Progress { complete: true, ..before };
+            return Some(Gone::Read { fingerprint, file, progress });
+        }
+        let lost =
+            if known.complete { LostBytes::Exactly(bytes) } else { LostBytes::AtLeast(bytes) };
+        let (from, to) = self.span(fingerprint, cursor);
+        let gap = Gap::rest(GapReason::BackupGone, (fingerprint, file), before, lost);
+        Some(Gone::Lost(Gap { from, to, ..gap }))
     }
 
     /// Time of the first event of a generation.
@@ -138,11 +158,7 @@ impl Losses {
 
     /// The time span of a lost generation's events: after the last event read before it, and before the first known
     /// event after it. For a file that could never be opened, only its name says where it belongs.
-    pub(crate) fn span(
-        &self,
-        fingerprint: Fingerprint,
-        cursor: &Cursor,
-    ) -> (Option<Nanos>, Option<Nanos>) {
+    fn span(&self, fingerprint: Fingerprint, cursor: &Cursor) -> (Option<Nanos>, Option<Nanos>) {
         let read = cursor.generations.get(&fingerprint).and_then(|progress| progress.time);
         if let Some(from) = read.or_else(|| self.first_event(fingerprint)) {
             return (Some(from), self.after(fingerprint, Some(from)));
@@ -157,18 +173,18 @@ impl Losses {
         (before, stamp.or_else(|| self.after(fingerprint, before)))
     }
 
-    /// Takes note that a file was truncated or altered, and returns how long it was, as far as known. A file that is
-    /// longer now may have been truncated in between; only a shorter one surely was.
-    pub(crate) fn cut(&mut self, generation: &Generation) -> u64 {
+    /// How long a file that was truncated or altered was before, as far as known. A file that is longer now may have
+    /// been truncated in between; only a shorter one surely was.
+    pub(crate) fn length_before(&self, generation: &Generation) -> u64 {
         let Some(known) = self.known.get(&generation.fingerprint) else { return 0 };
         if generation.length_now() < known.length { known.length } else { known.cut }
     }
 
-    fn take_in(&mut self, view: &View, roll: &SeenGenerations, cursor: &Cursor) {
+    fn take_in(&mut self, view: &View, cursor: &Cursor) {
         self.looks = view.looks;
         self.known.values_mut().for_each(|known| known.rolled = false);
         // The record also has generations that were created and deleted while this reader was busy.
-        roll.each(|fingerprint, sighting, seen| {
+        self.roll.each(|fingerprint, sighting, seen| {
             let known = self.known.entry(fingerprint).or_default();
             if known.name.as_ref() != Some(&sighting.file) {
                 known.name = Some(Arc::clone(&sighting.file));
@@ -178,7 +194,8 @@ impl Losses {
             (known.seen, known.rolled) = (seen, true);
             (known.live, known.unread) = (sighting.live, sighting.unread);
         });
-        self.known.retain(|fingerprint, known| !known.unread || !roll.is_resolved(*fingerprint));
+        self.known
+            .retain(|fingerprint, known| !known.unread || !self.roll.is_resolved(*fingerprint));
         for generation in view.generations.iter() {
             let known = self.known.entry(generation.fingerprint).or_default();
             (known.looks, known.missed) = (view.looks, None);
@@ -199,22 +216,5 @@ impl LossState {
         self.name
             .as_ref()
             .is_none_or(|name| is_numbered(name) || (self.live && server_stamp(name).is_none()))
-    }
-
-    /// Its state, now that it is gone.
-    fn gone(&self, fingerprint: Fingerprint, progress: Option<&Progress>) -> Gone {
-        if progress.is_some_and(|progress| progress.complete) {
-            return Gone::Forgotten { fingerprint };
-        }
-        let offset = progress.map_or(0, |progress| progress.offset);
-        let bytes = self.cut.max(self.length).saturating_sub(offset);
-        // If a file was live when an earlier process last saw it, nobody knows whether it held more.
-        let unknown = !self.seen && !self.complete;
-        let name = self.name.clone().unwrap_or_else(|| Arc::from(UNSEEN));
-        if bytes > 0 || unknown {
-            Gone::Lost { fingerprint, name, bytes, at_least: !self.complete }
-        } else {
-            Gone::Read { fingerprint, name }
-        }
     }
 }

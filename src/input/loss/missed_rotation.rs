@@ -28,11 +28,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::gap::{Gap, LostBytes};
+use super::gone::KnownGenerations;
 use crate::event::{Cursor, Fingerprint, Marks, Nanos, Progress, Sightings};
 use crate::input::file::generation::Generation;
 use crate::input::file::names::{is_numbered, server_stamp};
 use crate::input::now::Now;
-use crate::input::read::reader::{Gap, Reader};
 use crate::input::shared::View;
 use crate::telemetry::GapReason;
 
@@ -50,13 +51,13 @@ const FASTER: Nanos = 4;
 
 /// The finished generations that have not been compared with their successor yet.
 #[derive(Debug, Default)]
-pub(crate) struct Unseen {
+pub(crate) struct MissedRotations {
     before: Vec<Fingerprint>,
     /// Since when a hole has been seen after each.
     holes: HashMap<Fingerprint, Instant>,
 }
 
-impl Unseen {
+impl MissedRotations {
     /// For an output that resumes: takes the logs that were live at the last look of the previous process and are not
     /// live now, and the generations that the process finished last.
     pub(crate) fn new(remembered: &Sightings, view: &View, cursor: &Cursor) -> Self {
@@ -68,14 +69,51 @@ impl Unseen {
             .filter(|(fingerprint, sighting)| sighting.live && !live(**fingerprint));
         let finished = cursor.generations.iter().filter(|(_, progress)| progress.complete);
         let last = finished.max_by_key(|(_, progress)| progress.time);
-        let mut unseen = Self::default();
+        let mut missed = Self::default();
         for (fingerprint, _) in before {
-            unseen.finished(*fingerprint);
+            missed.finished(*fingerprint);
         }
         if let Some((fingerprint, _)) = last {
-            unseen.finished(*fingerprint);
+            missed.finished(*fingerprint);
         }
-        unseen
+        missed
+    }
+
+    /// The next hole after a log that was read to its end. If that log itself is lost, `gone.rs` reports it together
+    /// with the hole.
+    pub(crate) fn next(
+        &mut self,
+        view: &View,
+        known: &KnownGenerations,
+        cursor: &Cursor,
+        now: Now,
+    ) -> Option<Gap> {
+        // A file that cannot be read yet may be the one that seems to be missing.
+        if view.unsure || view.awaited {
+            return None;
+        }
+        let mut candidates = std::mem::take(&mut self.before).into_iter();
+        while let Some(fingerprint) = candidates.next() {
+            let Some(finished) = Finished::of(fingerprint, known, cursor) else { continue };
+            let Some(next) = known.after(fingerprint, Some(finished.last)) else {
+                self.before.push(fingerprint);
+                continue;
+            };
+            if !is_missing(view, cursor, &finished, next) {
+                self.holes.remove(&fingerprint);
+                continue;
+            }
+            // A listing may miss a file that is being renamed, so the hole must persist for a while.
+            let since = *self.holes.entry(fingerprint).or_insert(now.steady);
+            if now.steady.duration_since(since) < now.waits.lost {
+                self.before.push(fingerprint);
+                continue;
+            }
+            self.before.extend(candidates);
+            self.holes.remove(&fingerprint);
+            return Some(finished.gap(fingerprint, next));
+        }
+        None
     }
 
     /// Records that a reader has finished a generation.
@@ -115,90 +153,49 @@ struct Following {
     rotated: Option<Nanos>,
 }
 
-impl Reader {
-    /// Finds a hole after a log that was read to its end. If that log itself is lost, `gone.rs` reports it together
-    /// with the hole.
-    pub(crate) fn unseen(&mut self, view: &View, now: Now) -> Option<Gap> {
-        // A file that cannot be read yet may be the one that seems to be missing.
-        if view.unsure || view.awaited || self.shared.is_finite() {
-            return None;
-        }
-        let mut candidates = std::mem::take(&mut self.unseen.before).into_iter();
-        while let Some(fingerprint) = candidates.next() {
-            let Some(finished) = self.finished(fingerprint) else { continue };
-            let next = self.losses.after(fingerprint, Some(finished.last));
-            let missing = next.filter(|next| self.is_hole(view, &finished, *next));
-            let Some(next) = next else {
-                self.unseen.before.push(fingerprint);
-                continue;
-            };
-            if missing.is_none() {
-                self.unseen.holes.remove(&fingerprint);
-                continue;
-            }
-            // A listing may miss a file that is being renamed, so the hole must persist for a while.
-            let since = *self.unseen.holes.entry(fingerprint).or_insert(now.steady);
-            if now.steady.duration_since(since) < now.waits.lost {
-                self.unseen.before.push(fingerprint);
-                continue;
-            }
-            self.unseen.before.extend(candidates);
-            return Some(self.hole(fingerprint, finished, next));
-        }
-        None
-    }
-
-    fn finished(&self, fingerprint: Fingerprint) -> Option<Finished> {
-        let progress = self.cursor.generations.get(&fingerprint)?;
-        let first = self.losses.first_event(fingerprint)?;
+impl Finished {
+    /// `None` if nothing has to be compared with what follows this generation.
+    fn of(fingerprint: Fingerprint, known: &KnownGenerations, cursor: &Cursor) -> Option<Self> {
+        let progress = cursor.generations.get(&fingerprint)?;
+        let first = known.first_event(fingerprint)?;
         let last = progress.time.unwrap_or(first);
-        let watched = self.cursor.watched.is_none_or(|since| first >= since);
-        let name = self.losses.name(fingerprint)?;
-        (watched && progress.complete && !progress.successor_checked).then(|| Finished {
+        let watched = cursor.watched.is_none_or(|since| first >= since);
+        let name = known.name(fingerprint)?;
+        (watched && progress.complete && !progress.successor_checked).then(|| Self {
             name,
             first,
             last,
-            unnamed: self.losses.unnamed(fingerprint),
+            unnamed: known.unnamed(fingerprint),
             progress: progress.clone(),
         })
     }
 
-    /// Whether a file is missing between a generation and the next known first event.
-    fn is_hole(&self, view: &View, finished: &Finished, next: Nanos) -> bool {
-        let between = |progress: &Progress| {
-            progress.time.is_some_and(|time| finished.last < time && time < next)
-        };
-        let by_server = |one: &&Arc<Generation>| server_stamp(&one.name).is_some();
-        let mut named = view.generations.iter().filter(by_server);
-        let beside = Surroundings {
-            by_server: named.clone().next().is_some(),
-            compressed: named.clone().any(|one| one.gzip),
-            is_there: named.any(|one| one.name == finished.name),
-        };
-        let following = view.generations.iter().find(|one| one.time == Some(next));
-        let rotated = following.and_then(|one| server_stamp(&one.name));
-        // A generation read in between may be forgotten except for its progress.
-        !self.cursor.generations.values().any(between)
-            && is_hole(finished, beside, Following { first: next, rotated })
+    /// The gap between this generation and the next first event.
+    fn gap(self, fingerprint: Fingerprint, next: Nanos) -> Gap {
+        let Self { name, last, progress, .. } = self;
+        let before = Progress { successor_checked: true, marks: Marks::default(), ..progress };
+        let lost = LostBytes::AtLeast(0);
+        let gap = Gap::rest(GapReason::BackupGone, (fingerprint, name), before, lost);
+        Gap { from: Some(last), to: Some(next), ..gap }
     }
+}
 
-    fn hole(&mut self, fingerprint: Fingerprint, finished: Finished, next: Nanos) -> Gap {
-        self.unseen.holes.remove(&fingerprint);
-        let Finished { name, last, progress, .. } = finished;
-        let progress = Progress { successor_checked: true, marks: Marks::default(), ..progress };
-        self.advance(fingerprint, progress.clone());
-        Gap {
-            reason: GapReason::BackupGone,
-            generation: fingerprint,
-            file: name,
-            offset: progress.offset,
-            bytes: 0,
-            at_least: true,
-            from: Some(last),
-            to: Some(next),
-            progress,
-        }
-    }
+/// Whether a file is missing between a generation and the next known first event.
+fn is_missing(view: &View, cursor: &Cursor, finished: &Finished, next: Nanos) -> bool {
+    let between =
+        |progress: &Progress| progress.time.is_some_and(|time| finished.last < time && time < next);
+    let by_server = |one: &&Arc<Generation>| server_stamp(&one.name).is_some();
+    let mut named = view.generations.iter().filter(by_server);
+    let beside = Surroundings {
+        by_server: named.clone().next().is_some(),
+        compressed: named.clone().any(|one| one.gzip),
+        is_there: named.any(|one| one.name == finished.name),
+    };
+    let following = view.generations.iter().find(|one| one.time == Some(next));
+    let rotated = following.and_then(|one| server_stamp(&one.name));
+    // A generation read in between may be forgotten except for its progress.
+    !cursor.generations.values().any(between)
+        && is_hole(finished, beside, Following { first: next, rotated })
 }
 
 /// Whether a file is missing between a finished file and the next one.

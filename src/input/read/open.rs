@@ -1,38 +1,52 @@
 //! Reads on in one generation: opens its file at the cursor, fills a batch, and handles truncation, copies and
 //! over-long lines.
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::assembly::Assembly;
-use super::large::{LARGE, Permit};
-use super::reader::{Chunk, Gap, Postponed, Reader};
-use crate::event::{Batch, Earlier, Fingerprint, Mark, Marks, Progress, TransformStats};
-use crate::input::file::generation::Generation;
+use super::assembly::{Assembly, Limits};
+use super::barren::{Barren, LONGEST};
+use super::chunk::{Chunk, ReaderItem};
+use super::failures::{ReadFailures, is_settled_file};
+use super::large::{LARGE, Large, Permit};
+use crate::event::{Cursor, Fingerprint, Key, Nanos, Progress};
+use crate::input::file::generation::{FileId, Generation, OpenFile};
 use crate::input::file::source::{Source, Trouble};
-use crate::input::loss::altered::{altered_print, earlier_prints};
-use crate::input::loss::barren::{Barren, LONGEST};
-use crate::input::loss::unreadable;
+use crate::input::loss::altered;
+use crate::input::loss::gap::Gap;
+use crate::input::loss::gone::KnownGenerations;
 use crate::input::now::Now;
+use crate::input::pulse::Pulse;
+use crate::input::shared::Shared;
+use crate::telemetry::Heartbeat;
 
 /// Bytes read at once of a line that is longer than a batch.
 pub(crate) const STRIDE: usize = 1 << 20;
 
+/// Reads the files of generations for one output.
+pub(crate) struct FileReader {
+    shared: Arc<Shared>,
+    key: Key,
+    pub(crate) limits: Limits,
+    /// How long a batch of the live log waits for more events.
+    max_age: Duration,
+    large: Large,
+    pulse: Pulse,
+    open: Option<Open>,
+    /// The plain file in which each generation was last read, to recognise a copy, which may be shorter.
+    files: HashMap<Fingerprint, FileId>,
+    failures: ReadFailures,
+}
+
 /// The generation being read.
-pub(crate) struct Open {
+struct Open {
     fingerprint: Fingerprint,
     source: Source,
     /// Bytes read that are not part of a whole line yet.
     rest: Vec<u8>,
     barren: Barren,
-}
-
-/// The result of reading one generation.
-pub(crate) enum Filled {
-    Chunk(Box<Chunk>),
-    Gap(Gap),
-    /// There is nothing more for now.
-    Drained,
 }
 
 /// Why reading stopped.
@@ -47,35 +61,87 @@ enum End {
     TooLarge,
 }
 
-impl Reader {
-    pub(crate) fn fill(&mut self, generation: &Arc<Generation>, now: Now) -> Filled {
-        let progress = self.cursor.generations.get(&generation.fingerprint);
+impl FileReader {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        key: Key,
+        limits: Limits,
+        max_age: Duration,
+        large: Large,
+    ) -> Self {
+        let pulse = shared.pulse();
+        let (files, failures) = (HashMap::new(), ReadFailures::new());
+        Self { shared, key, limits, max_age, large, pulse, open: None, files, failures }
+    }
+
+    pub(super) fn shown_by(self, heart: Heartbeat) -> Self {
+        Self { pulse: self.pulse.shown_by(heart), ..self }
+    }
+
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(super) fn has_given_up(&self, fingerprint: Fingerprint) -> bool {
+        self.failures.has_given_up(fingerprint)
+    }
+
+    /// Forgets where it is in a generation, which is to be read again from an earlier offset.
+    pub(super) fn rewind(&mut self, fingerprint: Fingerprint) {
+        self.open = None;
+        self.failures.forget(fingerprint);
+    }
+
+    /// Forgets the generations that are not shown any more.
+    pub(super) fn retain(&mut self, shown: impl Fn(&Fingerprint) -> bool) {
+        self.failures.retain(&shown);
+        self.files.retain(|fingerprint, _| shown(fingerprint));
+    }
+
+    /// Reads on in a generation from a cursor; `None` if there is nothing more for now.
+    pub(super) fn fill(
+        &mut self,
+        generation: &Generation,
+        cursor: &Cursor,
+        known: &KnownGenerations,
+        now: Now,
+    ) -> Option<ReaderItem> {
+        let progress = cursor.generations.get(&generation.fingerprint);
         let length = generation.length_now();
         if generation.unread
             || !has_more(generation, length, progress)
-            || self.given_up.contains(&generation.fingerprint)
+            || self.has_given_up(generation.fingerprint)
         {
-            return Filled::Drained;
+            return None;
         }
         let progress = progress.cloned().unwrap_or_default();
-        if self.rests(generation, length, now) {
-            return Filled::Drained;
+        if self.failures.rests(generation, length, now) {
+            return None;
         }
         loop {
             let was_open = self.is_open(generation.fingerprint);
-            let filled = match self.open(generation, length, &progress) {
-                Ok(None) => self.read(generation, length, &progress, now),
-                Ok(Some(filled)) => Ok(filled),
+            let filled = match self.open(generation, length, &progress, known) {
+                Ok(ControlFlow::Continue(())) => {
+                    self.read(generation, length, &progress, cursor.since, now)
+                }
+                Ok(ControlFlow::Break(item)) => Ok(item),
                 Err(trouble) => Err(trouble),
             };
-            return match filled {
-                Ok(filled) => filled,
-                Err(Trouble::Replaced) if was_open => {
-                    self.open = None;
-                    continue;
-                }
-                Err(trouble) => self.failed(generation, &progress, trouble, now),
+            let trouble = match filled {
+                Ok(item) => return item,
+                Err(trouble) => trouble,
             };
+            self.open = None;
+            if !(was_open && matches!(trouble, Trouble::Replaced)) {
+                let finite = self.shared.is_finite();
+                let gap = self.failures.failed(generation, &progress, trouble, now, finite)?;
+                let to = known.after(generation.fingerprint, progress.time);
+                return Some(ReaderItem::Gap(Gap { to, ..gap }));
+            }
         }
     }
 
@@ -83,25 +149,14 @@ impl Reader {
         self.open.as_ref().is_some_and(|open| open.fingerprint == fingerprint)
     }
 
-    fn rests(&mut self, generation: &Generation, length: u64, now: Now) -> bool {
-        let rests = match self.resting.get(&generation.fingerprint) {
-            None => return false,
-            Some(Postponed::Until(until)) => now.steady < *until,
-            Some(Postponed::Length(before)) => *before == length && !generation.closed,
-        };
-        if !rests {
-            self.resting.remove(&generation.fingerprint);
-        }
-        rests
-    }
-
-    /// Opens a generation, unless it is open already. Returns a result at once if there is nothing to read in it.
+    /// Opens a generation, unless it is open already. Breaks with a result if there is nothing to read in it.
     fn open(
         &mut self,
         generation: &Generation,
         length: u64,
         progress: &Progress,
-    ) -> Result<Option<Filled>, Trouble> {
+        known: &KnownGenerations,
+    ) -> Result<ControlFlow<Option<ReaderItem>>, Trouble> {
         let compressed = generation.is_compressed();
         let before = self.files.get(&generation.fingerprint).copied();
         let other = |id| !compressed && before.is_some_and(|before| before != id);
@@ -110,18 +165,22 @@ impl Reader {
         if self.is_open(generation.fingerprint)
             && (compressed || (!moved && length >= progress.offset))
         {
-            return Ok(None);
+            return Ok(ControlFlow::Continue(()));
         }
         let held = generation.open()?;
         if other(held.id) && length <= progress.offset {
-            return Ok(Some(self.end_of_copy(generation, progress)));
+            return Ok(ControlFlow::Break(self.end_of_copy(generation, progress)));
         }
         let id = held.id;
+        let unaltered = |source: &Source| {
+            progress.mark.map_or(Ok(true), |mark| source.matches(mark, &self.key))
+        };
         let source =
             match Source::open(held.clone(), progress.offset, &generation.probe, &self.pulse) {
-                Ok(source) if self.is_unaltered(&source, progress)? => source,
+                Ok(source) if unaltered(&source)? => source,
                 Ok(_) | Err(Trouble::Short) => {
-                    return Ok(Some(Filled::Gap(self.altered(generation, &held, progress)?)));
+                    let gap = self.altered(generation, &held, progress, known)?;
+                    return Ok(ControlFlow::Break(Some(ReaderItem::Gap(gap))));
                 }
                 Err(other) => return Err(other),
             };
@@ -130,18 +189,31 @@ impl Reader {
         }
         let (rest, barren) = (Vec::new(), Barren::default());
         self.open = Some(Open { fingerprint: generation.fingerprint, source, rest, barren });
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Somebody copied the log and truncated it (copytruncate). The original was read at least as far as the copy
     /// goes.
-    fn end_of_copy(&mut self, generation: &Generation, progress: &Progress) -> Filled {
+    fn end_of_copy(&mut self, generation: &Generation, progress: &Progress) -> Option<ReaderItem> {
         self.open = None;
         if !generation.closed {
-            return Filled::Drained;
+            return None;
         }
         let assembly = Assembly::new(Vec::new(), progress.offset, progress.time, None);
-        Filled::Chunk(Box::new(self.chunk(generation, progress, assembly, true, None)))
+        let chunk = Chunk::read(generation, progress, assembly, true, &self.key);
+        Some(ReaderItem::Chunk(Box::new(chunk)))
+    }
+
+    fn altered(
+        &mut self,
+        generation: &Generation,
+        held: &OpenFile,
+        progress: &Progress,
+        known: &KnownGenerations,
+    ) -> Result<Gap, Trouble> {
+        self.open = None;
+        let unchanged = altered::unchanged(generation, held, progress, &self.key, &self.pulse)?;
+        Ok(altered::gap(generation, progress, unchanged, known.length_before(generation)))
     }
 
     fn read(
@@ -149,15 +221,16 @@ impl Reader {
         generation: &Generation,
         length: u64,
         progress: &Progress,
+        since: Option<Nanos>,
         now: Now,
-    ) -> Result<Filled, Trouble> {
-        let Some(mut open) = self.open.take() else { return Ok(Filled::Drained) };
+    ) -> Result<Option<ReaderItem>, Trouble> {
+        let Some(mut open) = self.open.take() else { return Ok(None) };
         if generation.closed && open.barren.is_too_much() {
             return Err(Trouble::Barren { rest: open.source.behind() });
         }
         let time = progress.time.or(generation.time).or_else(|| generation.file_time());
         let rest = std::mem::take(&mut open.rest);
-        let mut assembly = Assembly::new(rest, progress.offset, time, self.cursor.since);
+        let mut assembly = Assembly::new(rest, progress.offset, time, since);
         let mut permit = None;
         let complete = match self.gather(&mut open, &mut assembly, &mut permit, generation, now)? {
             End::Found => false,
@@ -165,11 +238,11 @@ impl Reader {
             End::Nothing => {
                 open.rest = assembly.bytes;
                 self.open = Some(open);
-                return Ok(Filled::Drained);
+                return Ok(None);
             }
             End::TooLarge => {
-                self.resting.insert(generation.fingerprint, Postponed::Length(length));
-                return Ok(Filled::Drained);
+                self.failures.wait_for_growth(generation.fingerprint, length);
+                return Ok(None);
             }
         };
         open.barren.count(&assembly, progress.offset);
@@ -178,7 +251,8 @@ impl Reader {
         assembly.bytes.shrink_to_fit();
         assembly.events.shrink_to_fit();
         self.open = (!complete).then_some(open);
-        Ok(Filled::Chunk(Box::new(self.chunk(generation, progress, assembly, complete, permit))))
+        let chunk = Chunk::read(generation, progress, assembly, complete, &self.key);
+        Ok(Some(ReaderItem::Chunk(Box::new(Chunk { permit, ..chunk }))))
     }
 
     /// Reads until the batch is full or the file ends.
@@ -220,7 +294,7 @@ impl Reader {
                 // Whole lines before the damage are sent first; the next read meets the damage again.
                 Err(Trouble::Damaged { .. }) if !assembly.is_empty() => return Ok(End::Found),
                 Err(Trouble::Damaged { .. })
-                    if assembly.unfinished() > 0 && unreadable::settled(generation, now) =>
+                    if assembly.unfinished() > 0 && is_settled_file(generation, now) =>
                 {
                     assembly.take_tail();
                     return Ok(End::Found);
@@ -263,53 +337,6 @@ impl Reader {
             }
         }
         Ok(true)
-    }
-
-    fn chunk(
-        &mut self,
-        generation: &Generation,
-        from: &Progress,
-        assembly: Assembly,
-        complete: bool,
-        permit: Option<Permit>,
-    ) -> Chunk {
-        let end = assembly.end();
-        let tail = assembly.tail();
-        let mark = match Mark::of(&tail, &self.key) {
-            None if end == from.offset => from.mark,
-            mark => mark,
-        };
-        let passed = from.mark.map(|mark| Earlier { at: from.offset, time: from.time, mark });
-        // A complete generation does not change any more, so it needs no marks.
-        let marks = if complete {
-            Marks::default()
-        } else {
-            from.marks.moved(passed, end, &tail, &self.key)
-        };
-        drop(tail);
-        let time = assembly.times.last;
-        let pause = from.pause.max(assembly.times.pause);
-        let progress = Progress { offset: end, complete, time, pause, mark, marks, ..from.clone() };
-        self.advance(generation.fingerprint, progress.clone());
-        let batch = Batch {
-            generation: altered_print(generation.fingerprint, from.alterations),
-            earlier: earlier_prints(generation.fingerprint, from.alterations),
-            start: from.offset,
-            end,
-            bytes: assembly.bytes,
-            events: assembly.events,
-            passed: TransformStats::default(),
-        };
-        Chunk {
-            batch,
-            generation: generation.fingerprint,
-            progress,
-            told: assembly.told,
-            file: Arc::clone(&generation.name),
-            existed: self.existed(generation),
-            again: from.offset < from.maybe_delivered_below,
-            permit,
-        }
     }
 }
 

@@ -32,6 +32,8 @@ use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, RecordKind, SeenGenera
 use crate::input::file::generation::Generation;
 use crate::input::hold::pins::{Kept, Pins};
 use crate::input::now::Now;
+use crate::input::read::open::FileReader;
+use crate::input::read::position::ReadPosition;
 use crate::input::scan::catalogue::Catalogue;
 use crate::input::shared::Shared;
 use crate::input::{Chunk, Gap, Large, Limits, Reader, ReaderItem};
@@ -279,7 +281,7 @@ impl Play {
     /// Reads everything, or one chunk.
     fn read(&mut self, events: Option<u64>, acknowledge: bool) -> Vec<String> {
         self.look();
-        self.reader.limits.max_events =
+        self.reader.files.limits.max_events =
             events.map_or(self.limits.max_events, |events| usize::try_from(events).unwrap());
         let mut words = Vec::new();
         loop {
@@ -378,18 +380,10 @@ fn begin(
     started: Nanos,
 ) -> (Catalogue, Arc<Shared>, Reader) {
     let shared = Arc::<Shared>::default();
-    let start_at = cursor.is_none().then_some(start_at);
-    let reader = Reader::new(
-        Arc::clone(&shared),
-        Arc::clone(roll),
-        KEY,
-        limits,
-        Duration::ZERO,
-        Large::default(),
-        cursor,
-        start_at,
-        started,
-    );
+    let (wait, large) = (Duration::ZERO, Large::default());
+    let files = FileReader::new(Arc::clone(&shared), KEY, limits, wait, large);
+    let position = ReadPosition::new(cursor, start_at, started);
+    let reader = Reader::new(Arc::clone(&shared), Arc::clone(roll), position, files);
     shared.register(reader.reading());
     (Catalogue::new(live, KEY).remembering(Arc::clone(roll)), shared, reader)
 }

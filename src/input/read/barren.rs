@@ -5,25 +5,24 @@
 //! rest of the file is reported as a gap. The work is counted in bytes of text. NUL bytes, which a power cut or a
 //! truncation leaves by the gigabyte, are skipped hundreds of times faster and count less.
 
+use super::assembly::Assembly;
 use crate::event::{Form, RecordKind};
-use crate::input::read::assembly::Assembly;
+use crate::input::file::lines::work;
 
 /// The most work without an event.
 const MOST: u64 = 256 << 20;
 /// The longest line whose end is searched for, in bytes. `max_line_bytes` is at most a quarter of it.
-pub(crate) const LONGEST: u64 = 4 << 30;
+pub(super) const LONGEST: u64 = 4 << 30;
 /// The work of a line in addition to its bytes: it is searched for events, and sent if it holds none.
 const LINE: u64 = 64;
-/// NUL bytes that count as much as one byte of text.
-const HOLE: u64 = 256;
 
 /// The work since the last event.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Barren(u64);
+pub(super) struct Barren(u64);
 
 impl Barren {
     /// Adds the work of the bytes read since an offset.
-    pub(crate) fn count(&mut self, read: &Assembly, from: u64) {
+    pub(super) fn count(&mut self, read: &Assembly, from: u64) {
         let is_event = |form, whole| form != Form::Unreadable && whole == RecordKind::Event;
         if read.events.iter().any(|event| is_event(event.form, event.whole)) {
             self.0 = 0;
@@ -34,12 +33,7 @@ impl Barren {
         self.0 += work(read.end() - from, holes) + lines * LINE;
     }
 
-    pub(crate) fn is_too_much(self) -> bool {
+    pub(super) fn is_too_much(self) -> bool {
         self.0 > MOST
     }
-}
-
-/// The work of processing `bytes` bytes, of which `holes` are NUL.
-pub(crate) fn work(bytes: u64, holes: u64) -> u64 {
-    bytes.saturating_sub(holes) + holes / HOLE
 }
