@@ -130,7 +130,6 @@ mod tests {
             offset: 9000,
             complete: true,
             time: Some(-3),
-            pause: 12,
             mark,
             marks,
             alterations: 1,

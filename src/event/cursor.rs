@@ -39,9 +39,6 @@ pub(crate) struct Progress {
     /// Time of the last event before `offset` that has one. A following event without a time inherits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) time: Option<Nanos>,
-    /// Longest time, in nanoseconds, between two consecutive events before `offset`, as far as it was measured.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(crate) pause: Nanos,
     /// The bytes just before `offset`; `None` at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,

@@ -15,14 +15,9 @@
 //! that were finished by then. So a file that begins after the name was removed is not the next file. If nothing is
 //! compressed, neither is a file that was finished after that. The inode's change time tells when the name was
 //! removed.
-//! Likely: a file that only the agent keeps has lost its name at an unknown time. A file is then missing if nothing
-//! was written for much longer than ever while this one was filled: four times the longest pause between two of its
-//! events (four times the time that it took to fill the file, if no pause is known), but at least a second. For a
-//! quiet log the limit is lower: a quarter of the time that it took to fill the file is enough, but at least ten
-//! seconds. A server that paused that long exactly between two files is mistaken for a loss; a shorter hole is not
-//! noticed.
-//! Not reported: files that other programs rotate, since they rotate at any time; and an idle or stopped server,
-//! which begins its next file with the write that renames the last one.
+//! Not reported, since nothing proves it: a hole after a file that only the agent keeps, without such a time of
+//! deletion; a hole between files that other programs rotate, since they rotate at any time; and an idle or stopped
+//! server, which begins its next file with the write that renames the last one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,14 +35,8 @@ use crate::telemetry::GapReason;
 /// The stamp in a name is truncated to the millisecond, and the clock may be adjusted slightly between event and
 /// write.
 const SLACK: Nanos = 10_000_000;
-/// A hole must last longer than this if the backup before it still exists. Also the least upper limit for a likely
-/// hole.
-const USUAL: Nanos = 10_000_000_000;
-/// A likely hole must last longer than this, even where files are filled within moments.
-const SHORTEST: Nanos = 1_000_000_000;
-/// A likely hole lasts this many times the longest pause (or the time to fill the file), or this fraction of the time
-/// to fill it.
-const FASTER: Nanos = 4;
+/// A hole must last longer than this if the backup before it still exists.
+const BY_HAND: Nanos = 10_000_000_000;
 
 /// The finished generations that have not been compared with their successor yet.
 #[derive(Debug, Default)]
@@ -127,7 +116,6 @@ impl MissedRotations {
 /// The facts that one reader has about a finished generation.
 struct Finished {
     name: Arc<str>,
-    first: Nanos,
     last: Nanos,
     /// When its last name was removed, apart from the agent's own link.
     unnamed: Option<Nanos>,
@@ -163,7 +151,6 @@ impl Finished {
         let name = known.name(fingerprint)?;
         (watched && progress.complete && !progress.successor_checked).then(|| Self {
             name,
-            first,
             last,
             unnamed: known.unnamed(fingerprint),
             progress: progress.clone(),
@@ -200,27 +187,18 @@ fn is_missing(view: &View, cursor: &Cursor, finished: &Finished, next: Nanos) ->
 
 /// Whether a file is missing between a finished file and the next one.
 fn is_hole(finished: &Finished, beside: Surroundings, next: Following) -> bool {
-    let Finished { name, first, last, unnamed, progress } = finished;
+    let Finished { name, last, unnamed, .. } = finished;
     if let Some(stamp) = server_stamp(name) {
-        let slack = if beside.is_there { USUAL } else { SLACK };
+        let slack = if beside.is_there { BY_HAND } else { SLACK };
         return next.first > stamp.max(*last).saturating_add(slack);
     }
     // Other programs rotate at any time.
-    if !beside.by_server || is_numbered(name) {
+    let Some(unnamed) = unnamed.filter(|_| beside.by_server && !is_numbered(name)) else {
         return false;
-    }
-    if let Some(unnamed) = unnamed {
-        let known = unnamed.saturating_add(SLACK);
-        let later = next.rotated.is_some_and(|rotated| rotated > known);
-        if next.first > known || (later && !beside.compressed) {
-            return true;
-        }
-    }
-    let filled = last.saturating_sub(*first);
-    // A file that held a single event, or was finished by an earlier version of the agent, has no recorded pause.
-    let usual = if progress.pause > 0 { progress.pause } else { filled };
-    let likely = SHORTEST.max(usual.saturating_mul(FASTER)).min(USUAL.max(filled / FASTER));
-    next.first.saturating_sub(*last) > likely
+    };
+    let known = unnamed.saturating_add(SLACK);
+    let later = next.rotated.is_some_and(|rotated| rotated > known);
+    next.first > known || (later && !beside.compressed)
 }
 
 #[cfg(test)]
@@ -231,50 +209,34 @@ mod tests {
     /// 2026-11-21T06:28:00.
     const STAMP: Nanos = 1_795_242_480 * SECOND;
 
-    /// Whether a hole follows a file that was filled from `first` to `last`, in milliseconds before the stamp; the
-    /// next file begins `next` milliseconds after it.
-    fn hole_beside(name: &str, first: i64, last: i64, next: i64, by_server: bool) -> bool {
-        hole_behind(
-            name,
-            (first, last, next),
-            Surroundings { by_server, ..Surroundings::default() },
-        )
+    /// Whether a hole follows a file whose last event is `last` milliseconds before the stamp; the next file begins
+    /// `next` milliseconds after it.
+    fn hole_beside(name: &str, last: i64, next: i64, by_server: bool) -> bool {
+        hole_behind(name, last, next, Surroundings { by_server, ..Surroundings::default() })
     }
 
     fn time(before: i64) -> Nanos {
         STAMP - before * SECOND / 1000
     }
 
-    fn finished(name: &str, first: i64, last: i64) -> Finished {
-        let (first, last, progress) = (time(first), time(last), Progress::default());
-        Finished { name: name.into(), first, last, unnamed: None, progress }
+    fn finished(name: &str, last: i64) -> Finished {
+        let progress = Progress { complete: true, time: Some(time(last)), ..Progress::default() };
+        Finished { name: name.into(), last: time(last), unnamed: None, progress }
     }
 
     fn begins(next: i64) -> Following {
         Following { first: time(-next), rotated: None }
     }
 
-    fn hole_behind(name: &str, (first, last, next): (i64, i64, i64), beside: Surroundings) -> bool {
-        is_hole(&finished(name, first, last), beside, begins(next))
+    fn hole_behind(name: &str, last: i64, next: i64, beside: Surroundings) -> bool {
+        is_hole(&finished(name, last), beside, begins(next))
     }
 
-    /// Whether a hole follows a file that was filled within a minute, with pauses of up to `pause` milliseconds.
-    fn hole_after_pauses(pause: i64, next: i64) -> bool {
-        let progress = Progress { pause: pause * SECOND / 1000, ..Progress::default() };
-        let finished = Finished { progress, ..finished("audit.log", 60_000, 0) };
-        is_hole(
-            &finished,
-            Surroundings { by_server: true, ..Surroundings::default() },
-            begins(next),
-        )
-    }
-
-    /// Whether a hole follows a file with pauses of three seconds that lost its name `unnamed` milliseconds after its
-    /// last event. The next file begins and ends `begin` and `end` milliseconds after that event.
+    /// Whether a hole follows a file that lost its name `unnamed` milliseconds after its last event. The next file
+    /// begins and ends `begin` and `end` milliseconds after that event.
     fn hole_after_unnamed(unnamed: i64, begin: i64, end: Option<i64>, compressed: bool) -> bool {
-        let progress = Progress { pause: 3 * SECOND, ..Progress::default() };
         let unnamed = Some(time(-unnamed));
-        let finished = Finished { unnamed, progress, ..finished("audit.log", 60_000, 0) };
+        let finished = Finished { unnamed, ..finished("audit.log", 0) };
         let next = Following { rotated: end.map(|end| time(-end)), ..begins(begin) };
         is_hole(&finished, Surroundings { by_server: true, compressed, is_there: false }, next)
     }
@@ -298,60 +260,44 @@ mod tests {
         assert!(!hole_after_unnamed(500, 400, Some(5100), true), "it was compressed, not deleted");
     }
 
-    #[test]
-    fn after_a_file_without_a_name_a_hole_is_much_longer_than_any_pause_in_it() {
-        assert!(hole_after_pauses(100, 1100));
-        assert!(!hole_after_pauses(100, 900));
-        assert!(hole_after_pauses(1000, 4100));
-        assert!(!hole_after_pauses(1000, 3900));
-        // A quiet log.
-        assert!(!hole_after_pauses(20_000, 14_900));
-        assert!(hole_after_pauses(20_000, 15_100));
-    }
-
-    fn hole(name: &str, first: i64, last: i64, next: i64) -> bool {
-        hole_beside(name, first * 1000, last * 1000, next * 1000, true)
+    fn hole(name: &str, last: i64, next: i64) -> bool {
+        hole_beside(name, last * 1000, next * 1000, true)
     }
 
     #[test]
     fn a_server_that_was_idle_or_stopped_leaves_no_hole() {
         let name = "audit-2026-11-21T06-28-00.000.log";
-        assert!(!hole(name, 7200, 3600, 0));
-        assert!(!hole(name, 7200, 3600, -30));
-        assert!(!hole_beside(name, 7200, 0, 1, false), "the name is cut to the millisecond");
-        assert!(hole(name, 7200, 3600, 1));
+        assert!(!hole(name, 3600, 0));
+        assert!(!hole(name, 3600, -30));
+        assert!(!hole_beside(name, 0, 1, false), "the name is cut to the millisecond");
+        assert!(hole(name, 3600, 1));
     }
 
     #[test]
     fn an_event_younger_than_the_name_of_the_file_before_it_stands_behind_a_lost_file() {
-        assert!(hole_beside("audit-2026-11-21T06-28-00.000.log.gz", 100, 0, 100, false));
+        assert!(hole_beside("audit-2026-11-21T06-28-00.000.log.gz", 0, 100, false));
     }
 
     #[test]
     fn a_hand_that_rotates_under_the_server_s_names_may_be_seconds_late_with_the_next_file() {
         let name = "audit-2026-11-21T06-28-00.000.log";
         let beside = Surroundings { by_server: true, is_there: true, ..Surroundings::default() };
-        assert!(!hole_behind(name, (7_200_000, 0, 9_000), beside));
-        assert!(hole_behind(name, (7_200_000, 0, 11_000), beside));
+        assert!(!hole_behind(name, 0, 9_000, beside));
+        assert!(hole_behind(name, 0, 11_000, beside));
     }
 
     #[test]
     fn other_programs_rotate_when_they_like() {
         for name in ["audit.log.1", "audit.log.12.gz"] {
-            assert!(!hole(name, 7200, 3600, 7200), "{name}");
+            assert!(!hole(name, 3600, 7200), "{name}");
         }
         // Moved into another directory (logrotate's `olddir`): nothing here shows that the server rotates.
-        assert!(!hole_beside("audit.log", 60_000, 10_000, 3_600_000, false));
+        assert!(!hole_beside("audit.log", 10_000, 3_600_000, false));
     }
 
     #[test]
-    fn after_a_file_without_a_name_a_hole_is_much_longer_than_it_took_to_fill_it() {
-        assert!(!hole("audit.log", 7200, 0, 1799));
-        assert!(hole("audit.log", 7200, 0, 1801));
-        assert!(!hole("audit.log", 4, 0, 9));
-        assert!(hole("audit.log", 4, 0, 11));
-        // Ten rotations a second.
-        assert!(hole_beside("audit.log", 100, 0, 1900, true));
-        assert!(!hole_beside("audit.log", 100, 0, 900, true));
+    fn without_a_proof_no_pause_is_taken_for_a_lost_file() {
+        assert!(!hole("audit.log", 0, 86_400));
+        assert!(!hole_after_unnamed(90_000_000, 86_400_000, None, true));
     }
 }

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::times::Times;
 use crate::event::{Event, Form, Format, Mark, Nanos, OddLine, Piece, RecordKind, plain, unwrap};
 use crate::input::file::lines::{Cut, blank, cut};
 use crate::input::file::parts::{NextPart, Parts, join};
@@ -103,7 +102,8 @@ pub(crate) struct Assembly {
     parts: Option<Parts>,
     /// This many bytes after `done` and `parts` contain no end of line.
     seen: usize,
-    pub(crate) times: Times,
+    /// Time of the last event that has one. An event without a time inherits it.
+    pub(crate) time: Option<Nanos>,
     /// Events older than this are dropped.
     since: Option<Nanos>,
     pub(crate) told: Anomalies,
@@ -131,7 +131,7 @@ impl Assembly {
             raw,
             parts,
             seen,
-            times: Times::after(time),
+            time,
             since,
             told,
             skim,
@@ -216,9 +216,10 @@ impl Assembly {
     /// Takes the line at `done` if it is a plain event and nothing else.
     fn is_plain(&mut self, length: usize) -> bool {
         let (at, begin) = (self.done, self.end());
-        let Self { bytes, events, times, since, .. } = self;
+        let Self { bytes, events, time, since, .. } = self;
         plain(&bytes[at..at + length], |piece| {
-            let own = times.next(piece.time);
+            *time = piece.time.or(*time);
+            let own = time.unwrap_or_default();
             if since.is_none_or(|since| own >= since) {
                 events.push(piece.event(at, begin, own));
             }
@@ -365,7 +366,8 @@ impl Assembly {
     }
 
     fn piece(&mut self, piece: Piece, at: usize, begin: u64) {
-        let time = self.times.next(piece.time);
+        self.time = piece.time.or(self.time);
+        let time = self.time.unwrap_or_default();
         let wanted = self.since.is_none_or(|since| time >= since);
         match (piece.form, piece.whole) {
             (_, RecordKind::Torn) => {

@@ -37,7 +37,7 @@ impl<R: Read> Batches<R> {
         self.fill(&mut assembly)?;
         self.rest = assembly.bytes.split_off(assembly.done);
         let (start, end) = (self.at, assembly.end());
-        (self.at, self.time) = (end, assembly.times.last);
+        (self.at, self.time) = (end, assembly.time);
         Ok(Some(Batch {
             generation: Fingerprint([0; 16]),
             earlier: Vec::new(),

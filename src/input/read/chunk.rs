@@ -73,9 +73,8 @@ impl Chunk {
         let marks =
             if complete { Marks::default() } else { from.marks.moved(passed, end, &tail, key) };
         drop(tail);
-        let time = assembly.times.last;
-        let pause = from.pause.max(assembly.times.pause);
-        let progress = Progress { offset: end, complete, time, pause, mark, marks, ..from.clone() };
+        let time = assembly.time;
+        let progress = Progress { offset: end, complete, time, mark, marks, ..from.clone() };
         let batch = Batch {
             generation: altered_print(generation.fingerprint, from.alterations),
             earlier: earlier_prints(generation.fingerprint, from.alterations),

@@ -13,4 +13,3 @@ pub(super) mod position;
 pub(super) mod reader;
 pub(super) mod shorten;
 mod start;
-mod times;

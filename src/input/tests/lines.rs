@@ -5,7 +5,6 @@ use super::play::{LIMITS, Play, check_with};
 use super::server::event;
 use crate::config::StartAt;
 use crate::input::Limits;
-use crate::input::read::assembly::Assembly;
 use kit::log_writer::gzip;
 
 fn limits(max_bytes: usize, max_events: usize, max_line_bytes: usize) -> Limits {
@@ -192,31 +191,4 @@ fn a_backup_that_stays_cut_ends_in_one_torn_event_and_one_gap() {
         assert!(torn <= 1, "cut at {cut}: {words:?}");
         assert!((0..whole).all(|n| words[n] == n.to_string()), "cut at {cut}: {words:?}");
     }
-}
-
-#[test]
-fn the_longest_pause_between_events_is_measured_in_plain_lines_and_in_wrapped_ones() {
-    let event = |time: &str| {
-        format!(
-            r#"{{"kind":"Event","auditID":"a","stage":"ResponseComplete","requestReceivedTimestamp":"{time}","stageTimestamp":"{time}"}}"#
-        )
-    };
-    let times = ["2026-11-21T06:25:00.0Z", "2026-11-21T06:25:00.5Z", "2026-11-21T06:25:03.5Z"];
-    let plain: String = times.map(|time| event(time) + "\n").concat();
-    let wrapped: String = times.map(|time| format!("{time} stdout F {}\n", event(time))).concat();
-    for log in [plain, wrapped] {
-        let mut assembly = Assembly::new(log.into_bytes(), 0, None, None);
-        assembly.take_lines(&LIMITS);
-        assert_eq!((assembly.events.len(), assembly.times.pause), (3, 3_000_000_000));
-    }
-}
-
-#[test]
-fn the_longest_pause_of_a_file_is_kept_over_batches_and_a_restart() {
-    let mut play = Play::new(LIMITS, StartAt::Beginning);
-    let script = "append a1@1 a2@8 | read | append a3@9 | read | restart | append a4@11 | read";
-    assert_eq!(play.script(script), "a1 a2 | a3 | a4");
-    let cursor = play.cursor.as_ref().unwrap();
-    let pauses: Vec<_> = cursor.generations.values().map(|progress| progress.pause).collect();
-    assert_eq!(pauses, [7_000_000_000]);
 }
