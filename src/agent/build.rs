@@ -34,7 +34,7 @@ impl AgentBuilder<'_> {
         let mut letterboxes = Vec::new();
         let large = Large::default();
         let mut stored = systemd_fdstore::take();
-        for input_config in &self.config.inputs {
+        for input_config in self.config.logs() {
             let mut input = Input::new(input_config.clone(), self.key.clone());
             let seen = self.loaded.state.seen(&input_config.name);
             let moved = Arc::clone(self.shared.moved);
@@ -57,8 +57,7 @@ impl AgentBuilder<'_> {
                 &takers(self.config, input_config),
                 &self.loaded.state,
             );
-            let names: Vec<_> =
-                self.config.inputs.iter().map(|one| Arc::clone(&one.name)).collect();
+            let names: Vec<_> = self.config.logs().map(|one| Arc::clone(&one.name)).collect();
             input.start(&names, &mut stored, self.telemetry.input(&input_config.name), heart)?;
             let input = Arc::new(input);
             for (wiring, reader) in readers {
@@ -78,7 +77,7 @@ impl AgentBuilder<'_> {
 
     fn wiring<'a>(
         &'a self,
-        input: &'a config::FileInput,
+        input: &'a config::FollowedLog,
         output: &'a config::Output,
     ) -> Wiring<'a> {
         let Self { config, node, telemetry, .. } = self;
@@ -129,7 +128,7 @@ impl AgentBuilder<'_> {
 }
 
 /// The names of the outputs that take an input.
-fn takers(config: &Config, input: &config::FileInput) -> Vec<Arc<str>> {
+fn takers(config: &Config, input: &config::FollowedLog) -> Vec<Arc<str>> {
     let takers = config.outputs.iter().filter(|output| output.inputs.contains(&input.name));
     takers.map(|output| Arc::clone(&output.name)).collect()
 }
@@ -140,7 +139,7 @@ pub(super) fn saved(
     config: &Config,
     inputs: &[Arc<Input>],
 ) -> impl Fn(&State) -> bool + Send + Sync + use<> {
-    let named = config.inputs.iter().zip(inputs);
+    let named = config.logs().zip(inputs);
     let all: Vec<_> = named
         .map(|(known, input)| (Arc::clone(input), Arc::clone(&known.name), takers(config, known)))
         .collect();

@@ -12,7 +12,7 @@
 //! lost.
 
 use crate::checkpoint::RESERVE;
-use crate::config::{Config, FileInput, Output};
+use crate::config::{Config, FollowedLog, Output};
 use crate::input::{LARGE, STRIDE};
 use crate::output::memory::{self, Load};
 
@@ -35,7 +35,7 @@ const EVENT: u64 = (size_of::<crate::event::Event>() + 24) as u64;
 
 /// In bytes.
 pub(crate) fn bound(config: &Config) -> u64 {
-    let longest = config.inputs.iter().map(|input| input.max_line_bytes).max().unwrap_or_default();
+    let longest = config.logs().map(|input| input.max_line_bytes).max().unwrap_or_default();
     let large = if longest > LARGE as u64 { memory::large(longest) } else { 0 };
     let pairs: u64 = config
         .outputs
@@ -48,7 +48,7 @@ pub(crate) fn bound(config: &Config) -> u64 {
     BASE + INPUT * config.inputs.len() as u64 + pairs + large
 }
 
-fn pair(input: &FileInput, output: &Output) -> u64 {
+fn pair(input: &FollowedLog, output: &Output) -> u64 {
     let line = input.max_line_bytes.min(LARGE as u64);
     let longest = output.batch.max_bytes as u64 + line + STRIDE as u64;
     let requests = output.in_flight as u64;

@@ -109,7 +109,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
 
 /// Waiting does not help if the log's path is a FIFO, a device or a directory.
 fn refuse_odd_files(config: &Config) -> anyhow::Result<()> {
-    for input in &config.inputs {
+    for input in config.logs() {
         if let Some(InputFinding { what, hint, .. }) = not_a_file(&input.path) {
             return Err(NotAccepted::error(format!("inputs.{}: {what}: {hint}", input.name)));
         }

@@ -13,7 +13,7 @@ use super::parts::inputs_of;
 use super::transforms::NotAccepted;
 use crate::checkpoint::Store;
 use crate::config::{
-    Auth, Config, FileInput, Http, OutputKind, RedactMode, SecretSource, is_backup,
+    Auth, Config, FollowedLog, Http, OutputKind, RedactMode, SecretSource, is_backup,
 };
 use crate::output::Finding;
 
@@ -77,9 +77,9 @@ pub(crate) fn conflicts(config: &Config, path: &Path) -> Vec<(String, Finding)> 
 
 /// Two inputs that follow one log, and a state directory among the logs.
 fn inputs(config: &Config, found: &mut Vec<(String, Finding)>) {
-    let mut earlier: Vec<(&FileInput, Spot)> = Vec::new();
+    let mut earlier: Vec<(&FollowedLog, Spot)> = Vec::new();
     let state = resolved(&config.state_dir);
-    for input in &config.inputs {
+    for input in config.logs() {
         let spot = Spot::of(&input.path);
         let subject = format!("inputs.{}", input.name);
         if let Some((other, _)) = earlier.iter().find(|(_, taken)| spot.is(taken)) {
@@ -194,7 +194,7 @@ impl Owned {
         let state = resolved(&config.state_dir);
         let mut directories = vec![(state.join(LETTERS), "among the dead letters".to_owned())];
         let mut logs = Vec::new();
-        for input in &config.inputs {
+        for input in config.logs() {
             let what = format!("in the hold directory of inputs.{}", input.name);
             directories.push((resolved(&input.hold.dir), what));
             logs.push((Spot::of(&input.path), format!("inputs.{}", input.name)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::checkpoint::{Origin, Pair};
-use crate::config::{self, Config, FileInput};
+use crate::config::{self, Config, FollowedLog};
 use crate::event::{IdScheme, LogName};
 use crate::input::Limits;
 use crate::output::Output;
@@ -56,8 +56,8 @@ pub(crate) fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
 pub(crate) fn inputs_of<'a>(
     config: &'a Config,
     output: &'a config::Output,
-) -> impl Iterator<Item = &'a FileInput> {
-    config.inputs.iter().filter(|input| output.inputs.contains(&input.name))
+) -> impl Iterator<Item = &'a FollowedLog> {
+    config.logs().filter(|input| output.inputs.contains(&input.name))
 }
 
 /// Telemetry of a node.
@@ -70,7 +70,7 @@ pub(crate) fn telemetry(config: &Config, node: &str) -> Telemetry {
 }
 
 /// The limits of one batch of an output.
-pub(crate) fn limits(output: &config::Output, input: &FileInput) -> Limits {
+pub(crate) fn limits(output: &config::Output, input: &FollowedLog) -> Limits {
     Limits {
         max_bytes: output.batch.max_bytes,
         max_events: output.batch.max_events,
@@ -128,7 +128,7 @@ pub(crate) fn output(
         node: node.to_owned(),
         input: input.to_string(),
     };
-    let followed = config.inputs.iter().find(|known| known.name == *input);
+    let followed = config.logs().find(|known| known.name == *input);
     Output::new(&output.kind, log, followed.map(|followed| &*followed.path), earlier)
         .map_err(|failure| anyhow::anyhow!("outputs.{}: {failure}", output.name))
 }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 
 use super::parts::{NotTakenOver, output};
 use crate::checkpoint::{Pair, Seen, State};
-use crate::config::{self, Config, FileInput};
+use crate::config::{self, Config, FollowedLog};
 use crate::dead_letters;
 use crate::event::{Key, Sightings};
 use crate::input;
@@ -42,12 +42,12 @@ pub(super) fn take_over(
             pair.output.clone_from(&to);
         }
     }
-    let names = config.inputs.iter().map(|input| &*input.name);
+    let names = config.logs().map(|input| &*input.name);
     let known = state.pairs.iter().map(|pair| &*pair.input);
     let known = known.chain(state.inputs.iter().map(|seen| &*seen.input));
     let (gone, new) = differences(known, names);
     let is_same = |from: &str, to: &str| {
-        let input = config.inputs.iter().find(|input| *input.name == *to);
+        let input = config.logs().find(|input| *input.name == *to);
         input.is_some_and(|input| same_log(input, key, from, state))
     };
     for (from, to) in matches("inputs", &gone, &new, is_same)? {
@@ -61,7 +61,7 @@ pub(super) fn take_over(
             .iter_mut()
             .filter(|seen| seen.input == from)
             .for_each(|seen| seen.input.clone_from(&to));
-        if let Some(input) = config.inputs.iter().find(|input| *input.name == *to) {
+        if let Some(input) = config.logs().find(|input| *input.name == *to) {
             input::rename_links(&input.hold.dir, key, &from, &to).with_context(|| {
                 format!(
                     "cannot rename the links in {}: make it writable by the agent's user",
@@ -75,7 +75,7 @@ pub(super) fn take_over(
 
 /// Notes the path of each input's log in the state.
 pub(super) fn note_paths(config: &Config, state: &mut State) {
-    for input in &config.inputs {
+    for input in config.logs() {
         let path = Some(input.path.clone());
         if let Some(seen) = state.inputs.iter_mut().find(|seen| *seen.input == *input.name) {
             seen.path = path;
@@ -152,7 +152,7 @@ fn same_place(config: &Config, output_config: &config::Output, node: &str, pair:
 }
 
 /// Whether an input follows the log that was known under another name.
-fn same_log(input: &FileInput, key: &Key, from: &str, state: &State) -> bool {
+fn same_log(input: &FollowedLog, key: &Key, from: &str, state: &State) -> bool {
     let seen = state.inputs.iter().find(|seen| seen.input == from);
     if seen.is_some_and(|seen| seen.path.as_deref() == Some(&input.path)) {
         return true;

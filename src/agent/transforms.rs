@@ -150,7 +150,7 @@ fn parts(config: &Config) -> BTreeMap<String, String> {
     .map(|(name, part)| (name.to_owned(), part))
     .into();
     parts.extend(
-        inputs.iter().map(|input| (format!("[inputs.{}]", input.name), format!("{input:?}"))),
+        inputs.iter().map(|input| (format!("[inputs.{}]", input.log().name), format!("{input:?}"))),
     );
     parts.extend(outputs.iter().map(|output| {
         let plain = config::Output { transform: Transform::default(), ..output.clone() };

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::parts;
 use super::transforms::Transforms;
 use crate::checkpoint::{Budget, Ledger, Origin, Pair};
-use crate::config::{self, Config, FileInput};
+use crate::config::{self, Config, FollowedLog};
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, IdScheme};
 use crate::input::{Input, Large, Reader};
@@ -23,7 +23,7 @@ use crate::telemetry::{Outcome, PairStats, Telemetry};
 #[derive(Clone, Copy)]
 pub(crate) struct Wiring<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) input: &'a FileInput,
+    pub(crate) input: &'a FollowedLog,
     pub(crate) output: &'a config::Output,
     pub(crate) node: &'a str,
     /// The directory of the checkpoint and the dead letters: `state_dir`, or that of a replay.

@@ -13,7 +13,7 @@ use crate::agent::own_files::conflicts;
 use crate::agent::parts::{inputs_of, node_name, output};
 use crate::agent::transforms::chain;
 use crate::checkpoint::{State, Store};
-use crate::config::{Config, FileInput, StartAt};
+use crate::config::{Config, FollowedLog, StartAt};
 use crate::event::{Cursor, Format, Key};
 use crate::input::{Input, list, try_link};
 use crate::output::{Finding, FindingState};
@@ -58,7 +58,7 @@ fn everything(config: &Config, report: &mut Report) {
         }
     }
     let state = loaded.map(|loaded| loaded.state).unwrap_or_default();
-    for input in &config.inputs {
+    for input in config.logs() {
         for finding in look_at(config, input, &state) {
             report.add(&format!("inputs.{}", input.name), finding);
         }
@@ -117,7 +117,7 @@ fn of_agent(agent: &Snapshot) -> Vec<Finding> {
 
 /// Checks the log: whether it exists, can be read, is written to, and is not further ahead of an output than `hold`
 /// keeps.
-fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Finding> {
+fn look_at(config: &Config, input_config: &FollowedLog, kept: &State) -> Vec<Finding> {
     let telemetry = Telemetry::new(Identity { node: String::new(), cluster: None, version: "" });
     let stats = telemetry.input(&input_config.name);
     let input = Input::new(input_config.clone(), Store::key_of(&config.state_dir));
@@ -150,7 +150,7 @@ fn look_at(config: &Config, input_config: &FileInput, kept: &State) -> Vec<Findi
 /// The backlog of an output is larger than `hold` keeps: events that the API server deletes before delivery are lost.
 fn backlog(
     config: &Config,
-    input_config: &FileInput,
+    input_config: &FollowedLog,
     input: &Input,
     state: &State,
 ) -> Option<InputFinding> {
@@ -192,7 +192,7 @@ fn from_input(InputFinding { severity, what, hint, .. }: InputFinding) -> Findin
 }
 
 /// A log whose lines so far are no audit events.
-fn foreign(config: &FileInput, key: &Key) -> Option<InputFinding> {
+fn foreign(config: &FollowedLog, key: &Key) -> Option<InputFinding> {
     // Another check reports a file that cannot be read.
     let files = list(std::slice::from_ref(&config.path), &config.path, key).ok()?;
     let format = files.first()?.foreign()?;
@@ -206,7 +206,7 @@ fn foreign(config: &FileInput, key: &Key) -> Option<InputFinding> {
 }
 
 /// Tries whether a hard link can keep backups, if the configuration asks for that and a log exists to try it with.
-fn link(config: &FileInput) -> Option<Finding> {
+fn link(config: &FollowedLog) -> Option<Finding> {
     if config.hold.max_bytes == 0 {
         let cost = "nothing keeps a backup that the server deletes while the agent is down";
         return Some(Finding::ok(format!("`hold` is off: {cost}")));

@@ -152,7 +152,7 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
 /// A name that is neither in the configuration nor among the dead letters is a typing error.
 fn known(config: &Config, which: &Selector) -> anyhow::Result<()> {
     let kept = room::look(&config.state_dir).context("cannot read the dead letters")?;
-    let inputs = config.inputs.iter().map(|input| Arc::clone(&input.name));
+    let inputs = config.logs().map(|input| Arc::clone(&input.name));
     let inputs = inputs.chain(kept.iter().map(|found| found.input.as_str().into()));
     let outputs = config.outputs.iter().map(|output| Arc::clone(&output.name));
     let outputs = outputs.chain(kept.iter().map(|found| found.output.as_str().into()));

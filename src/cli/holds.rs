@@ -74,11 +74,11 @@ pub(super) fn holds(config: &Config, arguments: &Arguments) -> anyhow::Result<Ex
         if agent.as_deref() != Some(&*link.agent) {
             return Owner::Other;
         }
-        let known = config.inputs.iter().any(|input| *input.name == *link.input);
+        let known = config.logs().any(|input| *input.name == *link.input);
         if known { Owner::Own } else { Owner::InputGone }
     };
     let directories: BTreeSet<&Path> =
-        config.inputs.iter().map(|input| input.hold.dir.as_path()).collect();
+        config.logs().map(|input| input.hold.dir.as_path()).collect();
     let mut links = Vec::new();
     for directory in directories {
         let found = held_links(directory)
@@ -92,7 +92,7 @@ pub(super) fn holds(config: &Config, arguments: &Arguments) -> anyhow::Result<Ex
         }
         Action::Prune { force } => {
             let running = matches!(server::client::status(&socket(config)), Ok(Some(_)));
-            let logs = config.inputs.iter().filter_map(|input| fs::metadata(&input.path).ok());
+            let logs = config.logs().filter_map(|input| fs::metadata(&input.path).ok());
             let mut files: HashSet<_> = links.iter().map(|(_, link)| link.id).collect();
             files.extend(logs.map(|meta| (meta.dev(), meta.ino())));
             let others = !force && another_runs(&files, running);

@@ -55,10 +55,8 @@ impl Rotate {
     fn read(item: &Item<'_>) -> Result<Self, ConfigError> {
         let mut table = item.table()?;
         let rotate = Self {
-            max_bytes: table
-                .get("max_bytes")
-                .map_or(Ok(100 << 20), |item| item.size(64 << 10..=1 << 40))?,
-            max_files: table.get("max_files").map_or(Ok(10), |item| item.count(1..=10_000))?,
+            max_bytes: table.or("max_bytes", 100 << 20, |item| item.size(64 << 10..=1 << 40))?,
+            max_files: table.or("max_files", 10, |item| item.count(1..=10_000))?,
         };
         table.finish()?;
         Ok(rotate)

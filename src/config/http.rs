@@ -74,9 +74,7 @@ impl Http {
         let auth = Auth::read(table, api_keys)?;
         Ok(Self {
             tls: tls.map_or(Ok(Tls::default()), |item| Tls::read(&item))?,
-            timeout: table
-                .get("timeout")
-                .map_or(Ok(Duration::from_secs(10)), |item| item.duration(TIMEOUT))?,
+            timeout: table.or("timeout", Duration::from_secs(10), |item| item.duration(TIMEOUT))?,
             proxy: match table.get("proxy") {
                 None => None,
                 Some(item) => Some(proxy(&item)?),
@@ -93,7 +91,7 @@ impl Http {
 impl Tls {
     fn read(item: &Item<'_>) -> Result<Self, ConfigError> {
         let mut table = item.table()?;
-        let ca_file = table.get("ca_file").map(|item| item.path()).transpose()?;
+        let ca_file = table.given("ca_file", Item::path)?;
         let client = match (table.get("cert_file"), table.get("key_file")) {
             (None, None) => None,
             (Some(cert), Some(key)) => Some((cert.path()?, key.path()?)),

@@ -1,4 +1,5 @@
-//! `[inputs.NAME]`: the audit logs to follow (tail), and how backups of a log rotation are found and held.
+//! `[inputs.NAME]`: where events come from. Each kind of input yields a log to follow (tail); here is how its backups
+//! are found and held.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,9 +13,16 @@ use super::shown::is_word;
 use super::waits::Waits;
 use super::{ConfigError, MinFree};
 
-/// `[inputs.NAME]` with `type = "file"`: one audit log to follow.
+/// `[inputs.NAME]`: an input of one kind.
 #[derive(Clone, Debug)]
-pub(crate) struct FileInput {
+pub(crate) enum InputKind {
+    /// `type = "file"`: the API server writes the log.
+    File(FollowedLog),
+}
+
+/// The log that an input follows.
+#[derive(Clone, Debug)]
+pub(crate) struct FollowedLog {
     pub(crate) name: Arc<str>,
     /// The live log, absolute. Its backups are in the same directory.
     pub(crate) path: PathBuf,
@@ -63,51 +71,54 @@ const RESCAN: std::ops::RangeInclusive<Duration> =
 /// Types that are planned but that this version does not support.
 const LATER: &[&str] = &["webhook"];
 
-impl FileInput {
+impl InputKind {
+    /// The log to follow, whoever writes it.
+    pub(crate) fn log(&self) -> &FollowedLog {
+        let Self::File(log) = self;
+        log
+    }
+
+    pub(crate) fn log_mut(&mut self) -> &mut FollowedLog {
+        let Self::File(log) = self;
+        log
+    }
+
     /// Reads one input from its table.
-    pub(super) fn read(
-        name: &str,
-        item: &Item<'_>,
-        paths: &mut Paths,
-    ) -> Result<Self, ConfigError> {
+    fn read(name: &str, item: &Item<'_>, paths: &mut Paths) -> Result<Self, ConfigError> {
         let mut table = item.table()?;
         let kind = table.need("type", "type = \"file\"")?;
         later(&kind, LATER)?;
         kind.choice(&[("file", ())])?;
-        let path = table.need("path", "path = \"/var/log/kubernetes/audit/audit.log\"")?;
-        let log = path.path()?;
-        let input = Self {
-            name: named(name, item)?,
-            hold: Hold::read(table.table("hold")?, &log)?,
-            backups: table
-                .get("backups")
-                .map_or(Ok(Vec::new()), |item| Backups::read(&item, &log))?,
-            neighbours: Arc::default(),
-            path: log,
-            start_at: table
-                .get("start_at")
-                .map_or(Ok(StartAt::Beginning), |item| start_at(&item))?,
-            max_line_bytes: table
-                .get("max_line_bytes")
-                .map_or(Ok(100 << 20), |item| item.size(LINE))?,
-            rescan: table
-                .get("rescan")
-                .map_or(Ok(Duration::from_secs(5)), |item| item.duration(RESCAN))?,
-            waits: Waits::USUAL,
-        };
-        paths.follow(&input, &path)?;
+        let input = Self::File(FollowedLog::read(named(name, item)?, &mut table, paths)?);
         table.finish()?;
         Ok(input)
     }
 }
 
+impl FollowedLog {
+    fn read(name: Arc<str>, table: &mut Table<'_>, paths: &mut Paths) -> Result<Self, ConfigError> {
+        let item = table.need("path", "path = \"/var/log/kubernetes/audit/audit.log\"")?;
+        let path = item.path()?;
+        let log = Self {
+            name,
+            hold: Hold::read(table.table("hold")?, &path)?,
+            backups: table.or("backups", Vec::new(), |item| Backups::read(item, &path))?,
+            neighbours: Arc::default(),
+            start_at: table.or("start_at", StartAt::Beginning, start_at)?,
+            max_line_bytes: table.or("max_line_bytes", 100 << 20, |item| item.size(LINE))?,
+            rescan: table.or("rescan", Duration::from_secs(5), |item| item.duration(RESCAN))?,
+            waits: Waits::USUAL,
+            path,
+        };
+        paths.follow(&log.path, &log.name, &log.backups, &item)?;
+        Ok(log)
+    }
+}
+
 impl Hold {
     fn read(mut table: Table<'_>, log: &Path) -> Result<Self, ConfigError> {
-        let max_bytes =
-            table.get("max_bytes").map_or(Ok(2 << 30), |item| item.size(0..=1 << 50))?;
-        let min_free = table
-            .get("min_free")
-            .map_or(Ok(MinFree::Percent(20)), |item| super::min_free(&item))?;
+        let max_bytes = table.or("max_bytes", 2 << 30, |item| item.size(0..=1 << 50))?;
+        let min_free = table.or("min_free", MinFree::Percent(20), super::min_free)?;
         let beside = log.parent().unwrap_or(Path::new("/"));
         let dir = match table.get("dir") {
             None => beside.join(".auditrail-hold"),
@@ -162,11 +173,11 @@ pub(super) fn named(name: &str, item: &Item<'_>) -> Result<Arc<str>, ConfigError
 pub(super) fn read_all(
     document: &mut Table<'_>,
     paths: &mut Paths,
-) -> Result<Vec<FileInput>, ConfigError> {
+) -> Result<Vec<InputKind>, ConfigError> {
     let item = document.need("inputs", "[inputs.apiserver]")?;
     let mut inputs = Vec::new();
     for (name, item) in item.table()?.entries() {
-        inputs.push(FileInput::read(&name, &item, paths)?);
+        inputs.push(InputKind::read(&name, &item, paths)?);
     }
     if inputs.is_empty() {
         return Err(
@@ -179,12 +190,11 @@ pub(super) fn read_all(
 /// The inputs of an output: all of them, or the ones that `inputs` names.
 pub(super) fn chosen(
     item: Option<Item<'_>>,
-    inputs: &[FileInput],
+    inputs: &[InputKind],
 ) -> Result<Vec<Arc<str>>, ConfigError> {
-    let Some(item) = item else {
-        return Ok(inputs.iter().map(|input| input.name.clone()).collect());
-    };
-    let names: Vec<&str> = inputs.iter().map(|input| &*input.name).collect();
+    let names = inputs.iter().map(|input| &input.log().name);
+    let Some(item) = item else { return Ok(names.cloned().collect()) };
+    let names: Vec<&str> = names.map(|name| &**name).collect();
     let mut taken: Vec<Arc<str>> = Vec::new();
     for element in item.list()? {
         let typed = element.text()?;

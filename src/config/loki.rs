@@ -109,7 +109,7 @@ impl Loki {
                 Some(item) => metadata(&item)?,
                 None => METADATA[..DEFAULTS].iter().map(|(_, field)| *field).collect(),
             },
-            stream_per_hour: table.get("stream_per_hour").map_or(Ok(false), |item| item.flag())?,
+            stream_per_hour: table.or("stream_per_hour", false, Item::flag)?,
         })
     }
 }

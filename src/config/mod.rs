@@ -42,7 +42,7 @@ pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate
 pub(crate) use error::ConfigError;
 pub(crate) use file::Rotate;
 pub(crate) use http::{Auth, Http, Tls, is_telling};
-pub(crate) use input::{FileInput, Hold, StartAt};
+pub(crate) use input::{FollowedLog, Hold, InputKind, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use paths::is_backup;
@@ -72,7 +72,7 @@ pub(crate) struct Config {
     /// How long an output may be unreachable before `/readyz` turns red. Default 60 s; [`Duration::MAX`] for "off".
     pub(crate) unready_after: Duration,
     /// At least one, in the order of their names.
-    pub(crate) inputs: Vec<FileInput>,
+    pub(crate) inputs: Vec<InputKind>,
     /// At least one, in the order of their names.
     pub(crate) outputs: Vec<Output>,
     pub(crate) server: Server,
@@ -105,6 +105,11 @@ const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10)
 const UNREADY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(168);
 
 impl Config {
+    /// The logs that the inputs follow.
+    pub(crate) fn logs(&self) -> impl ExactSizeIterator<Item = &FollowedLog> {
+        self.inputs.iter().map(InputKind::log)
+    }
+
     /// Reads a configuration file. `${NAME}` is replaced by an environment variable of this process.
     ///
     /// # Errors
@@ -127,8 +132,8 @@ impl Config {
         let mut document = source.table()?;
         document.not_yet("detect")?;
         let mut paths = Paths::default();
-        let node = document.get("node").map(|item| label(&item)).transpose()?;
-        let cluster = document.get("cluster").map(|item| label(&item)).transpose()?;
+        let node = document.given("node", label)?;
+        let cluster = document.given("cluster", label)?;
         let state_dir = document.get("state_dir");
         let disk = Disk::read(document.table("disk")?)?;
         let mut time = |key, default, bounds| {
@@ -145,8 +150,8 @@ impl Config {
         let mut inputs = input::read_all(&mut document, &mut paths)?;
         let transform = transform::Given::read(document.table("transform")?)?;
         let outputs = output::read_all(&mut document, &inputs, &transform, &mut paths)?;
-        for input in &mut inputs {
-            input.neighbours = paths.neighbours(&input.path);
+        for log in inputs.iter_mut().map(InputKind::log_mut) {
+            log.neighbours = paths.neighbours(&log.path);
         }
         document.finish()?;
         Ok(Self {
@@ -172,7 +177,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 impl Disk {
     fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
-        let max_bytes = table.get("max_bytes").map_or(Ok(1 << 30), |item| item.size(DISK))?;
+        let max_bytes = table.or("max_bytes", 1 << 30, |item| item.size(DISK))?;
         let min_free = match table.get("min_free") {
             None => MinFree::Percent(20),
             Some(item) => min_free(&item)?,

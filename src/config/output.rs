@@ -9,7 +9,7 @@ use super::ConfigError;
 use super::elasticsearch::Elasticsearch;
 use super::file::FileOutput;
 use super::http::{Http, is_telling};
-use super::input::{FileInput, chosen, later, named};
+use super::input::{InputKind, chosen, later, named};
 use super::item::Item;
 use super::loki::{self, Loki};
 use super::paths::Paths;
@@ -134,7 +134,7 @@ impl Output {
     fn read(
         name: &str,
         item: &Item<'_>,
-        inputs: &[FileInput],
+        inputs: &[InputKind],
         transform: &Given,
         paths: &mut Paths,
     ) -> Result<Self, ConfigError> {
@@ -147,7 +147,7 @@ impl Output {
         let in_flight = match kind {
             OutputType::File => 1,
             OutputType::Loki | OutputType::Elasticsearch => {
-                table.get("in_flight").map_or(Ok(4), |item| item.count(1..=64))?
+                table.or("in_flight", 4, |item| item.count(1..=64))?
             }
         };
         let output = Self {
@@ -184,10 +184,9 @@ impl Batch {
         };
         let batch = Self {
             max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
-            max_events: table.get("max_events").map_or(Ok(5000), |item| item.count(1..=100_000))?,
+            max_events: table.or("max_events", 5000, |item| item.count(1..=100_000))?,
             max_age: table
-                .get("max_age")
-                .map_or(Ok(Duration::from_millis(200)), |item| item.duration(BATCH_AGE))?,
+                .or("max_age", Duration::from_millis(200), |item| item.duration(BATCH_AGE))?,
         };
         table.finish()?;
         Ok(batch)
@@ -196,8 +195,7 @@ impl Batch {
 
 impl Retry {
     fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
-        let min =
-            table.get("min").map_or(Ok(Duration::from_millis(500)), |item| item.duration(PAUSE))?;
+        let min = table.or("min", Duration::from_millis(500), |item| item.duration(PAUSE))?;
         let max = match table.get("max") {
             None => min.max(Duration::from_mins(1)),
             Some(item) => match item.duration(PAUSE)? {
@@ -215,7 +213,7 @@ impl Retry {
 /// Reads `[outputs]`, in the order of their names.
 pub(super) fn read_all(
     document: &mut Table<'_>,
-    inputs: &[FileInput],
+    inputs: &[InputKind],
     transform: &Given,
     paths: &mut Paths,
 ) -> Result<Vec<Output>, ConfigError> {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::ConfigError;
 use super::backups::Backups;
-use super::input::FileInput;
 use super::item::Item;
 
 /// The paths in use, with `.` and `..` resolved by name only; symbolic links are not followed.
@@ -22,10 +21,15 @@ pub(super) struct Paths {
 
 impl Paths {
     /// Records a followed log. Fails if another input follows it already.
-    pub(super) fn follow(&mut self, input: &FileInput, item: &Item<'_>) -> Result<(), ConfigError> {
-        let patterns = input.backups.iter().map(|one| (one.clone(), input.name.clone()));
-        self.patterns.extend(patterns);
-        match self.followed.insert(plain(&input.path), input.name.clone()) {
+    pub(super) fn follow(
+        &mut self,
+        log: &Path,
+        input: &Arc<str>,
+        backups: &[Backups],
+        item: &Item<'_>,
+    ) -> Result<(), ConfigError> {
+        self.patterns.extend(backups.iter().map(|one| (one.clone(), Arc::clone(input))));
+        match self.followed.insert(plain(log), Arc::clone(input)) {
             None => Ok(()),
             Some(other) => Err(item
                 .wrong(format!("the input `{other}` follows it already: remove one of the two"))),

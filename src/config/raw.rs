@@ -96,6 +96,25 @@ impl<'a> Table<'a> {
         self.items.remove(key)
     }
 
+    /// The value of a key as `read` understands it; `default` without the key.
+    pub(super) fn or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Item<'a>) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
+        self.get(key).map_or(Ok(default), |item| read(&item))
+    }
+
+    /// The value of a key as `read` understands it, if the key is given.
+    pub(super) fn given<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Item<'a>) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.get(key).map(|item| read(&item)).transpose()
+    }
+
     /// The value of a required key. `example` is a complete line for the error.
     pub(super) fn need(
         &mut self,

@@ -37,7 +37,7 @@ fn what_is_left_out_takes_the_documented_default() {
         (Duration::from_secs(10), Duration::from_mins(1))
     );
     assert_eq!(config.server.listen.as_deref(), Some("127.0.0.1:9885"));
-    let [input] = config.inputs.as_slice() else { panic!("one input: {:?}", config.inputs) };
+    let [InputKind::File(input)] = config.inputs.as_slice() else { panic!("{:?}", config.inputs) };
     assert_eq!((input.start_at, input.max_line_bytes), (StartAt::Beginning, 100 << 20));
     assert_eq!((&*input.name, input.rescan), ("apiserver", Duration::from_secs(5)));
     let [output] = config.outputs.as_slice() else { panic!("one output: {:?}", config.outputs) };
@@ -112,7 +112,7 @@ fn what_is_written_is_taken() {
     assert_eq!(config.state_dir, std::path::absolute("state").unwrap());
     assert_eq!(config.disk.min_free, MinFree::Bytes(5_000_000_000));
     assert_eq!((config.unready_after, config.server.listen.as_deref()), (Duration::MAX, None));
-    assert_eq!(config.inputs[0].start_at, StartAt::Age(Duration::from_mins(90)));
+    assert_eq!(config.inputs[0].log().start_at, StartAt::Age(Duration::from_mins(90)));
     let names: Vec<_> = config.outputs.iter().map(|output| &*output.name).collect();
     assert_eq!(names, ["archive", "other", "search"]);
     let [archive, other, search] = config.outputs.as_slice() else { panic!("three outputs") };
@@ -127,7 +127,7 @@ fn what_is_written_is_taken() {
     );
     assert!(!format!("{config:?}").contains("s3cret"));
     let OutputKind::Elasticsearch(elastic) = &search.kind else { panic!("{search:?}") };
-    assert_eq!(search.inputs, vec![config.inputs[1].name.clone()]);
+    assert_eq!(search.inputs, vec![config.inputs[1].log().name.clone()]);
     assert_eq!(
         (search.retry.min, search.retry.max),
         (Duration::from_mins(2), Duration::from_mins(2))

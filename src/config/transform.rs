@@ -106,14 +106,11 @@ pub(super) struct Given {
 impl Given {
     pub(super) fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
         let given = Self {
-            policy_file: table.get("policy_file").map(|item| optional_path(&item)).transpose()?,
-            filter: table.get("where").map(|item| placed(&item)).transpose()?,
-            redact: table.get("redact").map(|item| redact(&item)).transpose()?,
-            omit_managed_fields: table
-                .get("omit_managed_fields")
-                .map(|item| item.flag())
-                .transpose()?,
-            max_event_bytes: table.get("max_event_bytes").map(|item| limit(&item)).transpose()?,
+            policy_file: table.given("policy_file", optional_path)?,
+            filter: table.given("where", placed)?,
+            redact: table.given("redact", redact)?,
+            omit_managed_fields: table.given("omit_managed_fields", Item::flag)?,
+            max_event_bytes: table.given("max_event_bytes", limit)?,
         };
         table.finish()?;
         Ok(given)
@@ -184,13 +181,11 @@ fn redact(item: &Item<'_>) -> Result<Option<Redact>, ConfigError> {
                 ("off", ConfigMaps::Off),
             ])?,
         },
-        user_extra: table.get("user_extra").map_or(Ok(Vec::new()), |item| texts(&item))?,
-        pseudonymise_users: table
-            .get("pseudonymise_users")
-            .map_or(Ok(false), |item| item.flag())?,
-        proxy_paths: table.get("proxy_paths").map_or(Ok(false), |item| item.flag())?,
-        rules: table.get("rules").map_or(Ok(Vec::new()), |item| rules(&item))?,
-        keep: table.get("keep").map_or(Ok(Vec::new()), |item| rules(&item))?,
+        user_extra: table.or("user_extra", Vec::new(), texts)?,
+        pseudonymise_users: table.or("pseudonymise_users", false, Item::flag)?,
+        proxy_paths: table.or("proxy_paths", false, Item::flag)?,
+        rules: table.or("rules", Vec::new(), rules)?,
+        keep: table.or("keep", Vec::new(), rules)?,
     };
     table.finish()?;
     Ok(Some(redact))
@@ -212,8 +207,8 @@ fn rule(item: &Item<'_>) -> Result<RedactRule, ConfigError> {
         path,
         key,
         pattern,
-        group: table.get("group").map(|item| item.text()).transpose()?,
-        resources: table.get("resources").map_or(Ok(Vec::new()), |item| texts(&item))?,
+        group: table.given("group", Item::text)?,
+        resources: table.or("resources", Vec::new(), texts)?,
         place: item.place(),
     };
     table.finish()?;

@@ -46,7 +46,7 @@ pub(crate) use read::open::STRIDE;
 pub(crate) use read::reader::Reader;
 pub(crate) use scan::findings::not_a_file;
 
-use crate::config::FileInput;
+use crate::config::FollowedLog;
 use crate::disk::above;
 use crate::event::{Cursor, Key, Nanos, SeenGenerations, Sightings};
 use crate::telemetry::{Heartbeat, InputStats, Time};
@@ -66,7 +66,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// One followed log.
 pub(crate) struct Input {
-    config: FileInput,
+    config: FollowedLog,
     key: Key,
     shared: Arc<Shared>,
     roll: Arc<SeenGenerations>,
@@ -75,7 +75,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    pub(crate) fn new(config: FileInput, key: Key) -> Self {
+    pub(crate) fn new(config: FollowedLog, key: Key) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
         let shared = Arc::new(Shared::new(config.waits));
@@ -91,7 +91,7 @@ impl Input {
     }
 
     /// An input over a finite list of files. They are read to their end as if a log had been followed that far.
-    pub(crate) fn finite(mut config: FileInput, key: Key, files: &[Listed]) -> Self {
+    pub(crate) fn finite(mut config: FollowedLog, key: Key, files: &[Listed]) -> Self {
         // A truncated file is not waited for: nobody is writing to it.
         config.waits.settled = Duration::ZERO;
         let input = Self::new(config, key);

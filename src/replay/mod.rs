@@ -29,7 +29,7 @@ use crate::agent::parts;
 use crate::agent::signals::stop_on_signal;
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Loaded, State, Store};
-use crate::config::{self, Config, FileInput};
+use crate::config::{self, Config, FollowedLog};
 use crate::event::{Key, Nanos};
 use crate::input::Listed;
 use crate::pipeline::Ranges;
@@ -79,7 +79,7 @@ pub(crate) struct TimeLimit {
 /// Everything that a replay needs.
 struct Job {
     config: Config,
-    input: FileInput,
+    input: FollowedLog,
     node: String,
     key: Key,
     outputs: Vec<config::Output>,

@@ -11,7 +11,7 @@ use super::{Job, ReplayRequest, STDIN, TimeLimit};
 use crate::agent::parts::{names, socket};
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{State, Store};
-use crate::config::{self, Config, FileInput, OutputKind};
+use crate::config::{self, Config, FollowedLog, OutputKind};
 use crate::event::{Cursor, Fingerprint, Key, Nanos};
 use crate::input::{Listed, list};
 use crate::pipeline::{Selection, Span};
@@ -25,15 +25,15 @@ pub(super) struct ReplayPlan {
 }
 
 /// The input whose log is replayed.
-pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a FileInput> {
-    let names = || names(config.inputs.iter().map(|input| &input.name));
+pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a FollowedLog> {
+    let names = || names(config.logs().map(|input| &input.name));
     match (name, &config.inputs[..]) {
-        (None, [only]) => Ok(only),
+        (None, [only]) => Ok(only.log()),
         (None, _) => Err(NotAccepted::error(format!(
             "which input follows this log? Add --input with one of {}",
             names()
         ))),
-        (Some(name), all) => all.iter().find(|input| *input.name == *name).ok_or_else(|| {
+        (Some(name), _) => config.logs().find(|input| *input.name == *name).ok_or_else(|| {
             NotAccepted::error(format!("there is no input {name:?}, but {}", names()))
         }),
     }
@@ -44,7 +44,7 @@ pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Resul
 pub(super) fn outputs(
     config: &Config,
     agent: &State,
-    input: &FileInput,
+    input: &FollowedLog,
     asked: &[String],
 ) -> anyhow::Result<Vec<config::Output>> {
     let takers = || config.outputs.iter().filter(|output| output.inputs.contains(&input.name));
@@ -87,7 +87,7 @@ pub(super) fn key(config: &Config) -> anyhow::Result<Key> {
 /// Opens the directory with the checkpoint of this replay: of these files, to these outputs, with these limits.
 pub(super) fn open(
     config: &Config,
-    input: &FileInput,
+    input: &FollowedLog,
     node: &str,
     request: &ReplayRequest,
 ) -> anyhow::Result<Store> {

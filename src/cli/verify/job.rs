@@ -10,7 +10,7 @@ use super::Arguments;
 use crate::agent::parts::{inputs_of, limits, names, node_name, output as output_of, scopes};
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, State, Store};
-use crate::config::{self, Config, FileInput};
+use crate::config::{self, Config, FollowedLog};
 use crate::dead_letters;
 use crate::event::{Batch, Cursor, Key, Nanos};
 use crate::input::{Input, Large, Listed, ReaderItem, list};
@@ -21,7 +21,7 @@ use crate::verify::{self, Delivered, Findings, Log, Room, Stretch};
 
 /// An input and an output that takes it.
 pub(super) struct Pair<'a> {
-    pub(super) input: &'a FileInput,
+    pub(super) input: &'a FollowedLog,
     pub(super) output: &'a config::Output,
 }
 
@@ -198,9 +198,9 @@ fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pa
         let names = names(config.outputs.iter().map(|output| &output.name));
         return Err(NotAccepted::error(format!("there is no output {name:?}, but {names}")));
     }
-    let known = |name: &str| config.inputs.iter().any(|input| *input.name == *name);
+    let known = |name: &str| config.logs().any(|input| *input.name == *name);
     if let Some(name) = input.as_ref().filter(|name| !known(name)) {
-        let names = names(config.inputs.iter().map(|input| &input.name));
+        let names = names(config.logs().map(|input| &input.name));
         return Err(NotAccepted::error(format!("there is no input {name:?}, but {names}")));
     }
     if !paths.is_empty() && input.is_none() && config.inputs.len() > 1 {

@@ -10,7 +10,7 @@ use super::super::tests::play::LIMITS;
 use super::super::tests::server::event;
 use super::super::{Input, Large, ReaderItem};
 use super::*;
-use crate::config::{Config, FileInput};
+use crate::config::{Config, FollowedLog};
 use crate::disk::{self, FaultKind};
 use crate::event::{Cursor, Format};
 
@@ -40,13 +40,13 @@ impl Stage {
         list(paths, &self.live(), &KEY).unwrap()
     }
 
-    fn config(&self) -> FileInput {
+    fn config(&self) -> FollowedLog {
         let text = format!(
             "[inputs.a]\ntype = \"file\"\npath = {:?}\n[outputs.o]\ntype = \"file\"\npath = {:?}\n",
             self.live(),
             self.path("out")
         );
-        Config::parse(&text, Path::new("a.toml"), &|_| None).unwrap().inputs.remove(0)
+        Config::parse(&text, Path::new("a.toml"), &|_| None).unwrap().inputs[0].log().clone()
     }
 
     /// All events of the files, and how many of the files were read to their end.

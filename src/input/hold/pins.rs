@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{FileInput, Hold};
+use crate::config::{FollowedLog, Hold};
 use crate::disk::OwnDirectory;
 use crate::event::{Fingerprint, Key};
 use crate::input::file::generation::{FileId, Generation, OpenFile};
@@ -112,7 +112,7 @@ impl Pins {
     /// `inputs` are the names of all followed inputs: links of other inputs are left over from an earlier
     /// configuration.
     pub(crate) fn new(
-        config: &FileInput,
+        config: &FollowedLog,
         key: &Key,
         inputs: &[Arc<str>],
         shared: Arc<Shared>,

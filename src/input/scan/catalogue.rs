@@ -18,7 +18,7 @@ use super::identify::{Files, Identified, IdentifiedFile};
 use super::listing::{InputFiles, Listing, NotFollowed};
 use super::renamed::Renamed;
 use super::unread::Unread;
-use crate::config::FileInput;
+use crate::config::FollowedLog;
 use crate::disk::{above, descriptors};
 use crate::event::{Fingerprint, Key, SeenGenerations};
 use crate::input::file::generation::{FileId, Generation, file_id, unnamed};
@@ -82,7 +82,7 @@ impl Catalogue {
     }
 
     /// Follows the files that the configuration names.
-    pub(crate) fn with(self, config: &FileInput) -> Self {
+    pub(crate) fn with(self, config: &FollowedLog) -> Self {
         Self { asked: InputFiles::of(config), ..self }
     }
 

@@ -15,7 +15,7 @@ use super::inspect::last_event;
 use super::known_paths;
 use super::listing::Unfollowed;
 use super::rotation;
-use crate::config::FileInput;
+use crate::config::FollowedLog;
 use crate::disk::{Links, NoFile, ReadFile, descriptors};
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
 
@@ -44,7 +44,7 @@ pub(crate) enum Looker {
 /// Updates the state and the findings of an input from the result of a look.
 pub(crate) fn after_look(
     stats: &InputStats,
-    config: &FileInput,
+    config: &FollowedLog,
     found: &io::Result<Found>,
     looker: Looker,
 ) {
@@ -94,7 +94,7 @@ pub(crate) fn after_look(
 }
 
 /// Files beside the log that may hold its events but are not shipped.
-fn unfollowed(config: &FileInput, files: &[Unfollowed]) -> Option<InputFinding> {
+fn unfollowed(config: &FollowedLog, files: &[Unfollowed]) -> Option<InputFinding> {
     let shown = |file: &Unfollowed| match &file.why {
         Some(why) => format!("{} ({why})", file.name),
         None => file.name.clone(),
@@ -119,7 +119,7 @@ fn unfollowed(config: &FileInput, files: &[Unfollowed]) -> Option<InputFinding> 
 
 /// No file descriptor is left. The look is retried until there is one; meanwhile no file counts as unreadable or
 /// lost.
-fn no_descriptors(config: &FileInput) -> InputFinding {
+fn no_descriptors(config: &FollowedLog) -> InputFinding {
     InputFinding::failure(
         FindingKind::NoDescriptors,
         format!(
@@ -131,7 +131,7 @@ fn no_descriptors(config: &FileInput) -> InputFinding {
     )
 }
 
-fn missing(config: &FileInput, found: &io::Result<Found>, kept_open: bool) -> InputFinding {
+fn missing(config: &FollowedLog, found: &io::Result<Found>, kept_open: bool) -> InputFinding {
     let (kind, shown) = (FindingKind::LogMissing, config.path.display());
     if kept_open {
         return InputFinding::warning(
@@ -165,7 +165,7 @@ pub(crate) fn not_a_file(path: &Path) -> Option<InputFinding> {
 }
 
 /// The server created the log, and nothing was ever written to it.
-fn empty(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFinding> {
+fn empty(config: &FollowedLog, found: &Found, looker: Looker) -> Option<InputFinding> {
     let meta = fs::metadata(&config.path).ok().filter(|meta| meta.is_file() && meta.len() == 0)?;
     if found.backups > 0 || !found.live_exists {
         return None;
@@ -189,7 +189,7 @@ fn empty(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFindi
 
 /// Nobody has written to the log for a day or more. `check` uses the time of the last event. The follower uses the
 /// time of the last write, which costs nothing, and only warns: the audit policy may be the reason for a quiet log.
-fn silent(config: &FileInput, found: &Found, looker: Looker) -> Option<InputFinding> {
+fn silent(config: &FollowedLog, found: &Found, looker: Looker) -> Option<InputFinding> {
     let kind = FindingKind::LogSilent;
     let shown = config.path.display();
     let hint = "see that kube-apiserver runs on this host and that `path` is what its --audit-log-path names";
@@ -218,7 +218,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::config::{Config, FileInput};
+    use crate::config::{Config, FollowedLog};
     use crate::event::Key;
     use crate::input::Input;
     use crate::telemetry::{Identity, Severity, Telemetry};
@@ -232,11 +232,11 @@ mod tests {
         (dir, findings)
     }
 
-    fn config(path: &Path) -> FileInput {
+    fn config(path: &Path) -> FollowedLog {
         let text = format!(
             "[inputs.a]\ntype = \"file\"\npath = {path:?}\n[outputs.f]\ntype = \"file\"\npath = \"/f\"\n"
         );
-        Config::parse(&text, Path::new("test"), &|_| None).unwrap().inputs.remove(0)
+        Config::parse(&text, Path::new("test"), &|_| None).unwrap().inputs[0].log().clone()
     }
 
     fn look(path: &Path) -> Vec<InputFinding> {

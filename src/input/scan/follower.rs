@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::catalogue::{Catalogue, Found};
 use super::findings::{self, Looker};
 use super::watch::{Hint, Watch};
-use crate::config::FileInput;
+use crate::config::FollowedLog;
 use crate::event::SeenGenerations;
 use crate::input::file::generation::{FileId, file_id};
 use crate::input::now::Now;
@@ -26,7 +26,7 @@ const SURE: Duration = Duration::from_mins(1);
 
 /// The thread that keeps the catalogue up to date.
 pub(crate) struct Follower {
-    pub(crate) config: FileInput,
+    pub(crate) config: FollowedLog,
     pub(crate) directory: PathBuf,
     pub(crate) catalogue: Catalogue,
     pub(crate) shared: Arc<Shared>,

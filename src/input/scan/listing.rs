@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Backups, FileInput};
+use crate::config::{Backups, FollowedLog};
 use crate::disk::{self, NoFile};
 use crate::input::file::names::{self, Name, Stamp};
 use crate::input::file::packing::Foreign;
@@ -51,7 +51,7 @@ impl NotFollowed {
 }
 
 impl InputFiles {
-    pub(crate) fn of(config: &FileInput) -> Self {
+    pub(crate) fn of(config: &FollowedLog) -> Self {
         let neighbours = Arc::clone(&config.neighbours);
         Self { backups: config.backups.clone(), neighbours }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::play::LIMITS;
 use super::server::event;
-use crate::config::{FileInput, Hold, MinFree, StartAt, Waits};
+use crate::config::{FollowedLog, Hold, MinFree, StartAt, Waits};
 use crate::event::Key;
 use crate::input::{Input, Large, ReaderItem};
 use crate::telemetry::{Identity, Telemetry};
@@ -24,7 +24,7 @@ struct Follow {
 
 impl Follow {
     fn new(directory: &Path, rescan: Duration) -> Self {
-        let config = FileInput {
+        let config = FollowedLog {
             name: "test".into(),
             path: directory.join("audit.log"),
             start_at: StartAt::Beginning,

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::io::Errno;
 
 use super::server::Server;
-use crate::config::{Config, FileInput, StartAt, Waits};
+use crate::config::{Config, FollowedLog, StartAt, Waits};
 use crate::disk::{FaultKind, plan};
 use crate::event::{Cursor, Fingerprint, Form, Key, Nanos, RecordKind, SeenGenerations, Sightings};
 use crate::input::file::generation::Generation;
@@ -84,7 +84,7 @@ pub(super) struct Play {
     /// Files that the last look could not read.
     pub(super) unreadable: Vec<PathBuf>,
     /// The configuration with a hold budget, if a test uses links.
-    hold: Option<FileInput>,
+    hold: Option<FollowedLog>,
     pub(super) kept: Kept,
 }
 
@@ -130,7 +130,7 @@ impl Play {
             self.path("live")
         );
         let config = Config::parse(&text, std::path::Path::new("t"), &|_| None).unwrap();
-        self.hold = config.inputs.into_iter().next();
+        self.hold = config.logs().next().cloned();
         self.hold_again();
         self
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::play::Play;
 use super::step::{Kind, Script};
-use crate::config::{Config, OutputKind, Waits};
+use crate::config::{Config, InputKind, OutputKind, Waits};
 
 /// Time-out of a request: well above the delay of late answers, since a busy machine delays everything.
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -52,7 +52,7 @@ impl Play<'_> {
         let mut config = Config::parse(&text, Path::new("test"), &|_| None)
             .unwrap_or_else(|error| panic!("{error}\n{text}"));
         config.checkpoint_interval = Duration::from_millis(3);
-        for input in &mut config.inputs {
+        for input in config.inputs.iter_mut().map(InputKind::log_mut) {
             (input.waits, input.rescan) = (WAITS, Duration::from_millis(15));
         }
         for output in &mut config.outputs {
