@@ -103,9 +103,6 @@ impl File {
 
     /// Opens the file of a file output for appending, and creates it if it is missing. It may be a symbolic link or
     /// something other than a regular file.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub(crate) fn append_to_output(path: &Path) -> io::Result<Self> {
         let number = number();
         let inner = step(FileStep::Open(path, false, number), || {

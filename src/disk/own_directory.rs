@@ -93,9 +93,6 @@ impl OwnDirectory {
 
     /// Opens a directory, and creates it with mode 0700 if it does not exist. Its name is durable when this function
     /// returns.
-    ///
-    /// # Errors
-    /// As [`OwnDirectory::open`], and if it cannot be created.
     pub(crate) fn make(path: &Path) -> io::Result<Self> {
         match Self::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -134,17 +131,11 @@ impl OwnDirectory {
     }
 
     /// The names in it, in no particular order.
-    ///
-    /// # Errors
-    /// If it cannot be read.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         read_step(&self.path, || private::names(&self.inner))
     }
 
     /// The metadata of a file in it. A symbolic link is not followed.
-    ///
-    /// # Errors
-    /// If there is no such file.
     pub(crate) fn stat(&self, name: &OsStr) -> io::Result<FileStat> {
         let stat = statat(&self.inner, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(FileStat {
@@ -158,9 +149,6 @@ impl OwnDirectory {
     }
 
     /// Opens a file in it for reading.
-    ///
-    /// # Errors
-    /// As [`ReadFile::open`].
     pub(crate) fn read(&self, name: &OsStr) -> io::Result<ReadFile> {
         ReadFile::open_in(self.inner.as_fd(), name, &self.path.join(name))
     }
@@ -176,9 +164,6 @@ impl OwnDirectory {
     }
 
     /// Renames a file in it. A file that has the new name already is replaced.
-    ///
-    /// # Errors
-    /// If the file does not exist.
     pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         let (before, after) = (self.path.join(from), self.path.join(to));
         step(FileStep::Rename(&before, &after), || {
@@ -187,9 +172,6 @@ impl OwnDirectory {
     }
 
     /// Removes a file in it.
-    ///
-    /// # Errors
-    /// If the file does not exist.
     pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
         step(FileStep::Unlink(&self.path.join(name)), || {
             Ok(unlinkat(&self.inner, name, AtFlags::empty())?)
@@ -197,17 +179,11 @@ impl OwnDirectory {
     }
 
     /// Makes the names in it durable (fsync of the directory).
-    ///
-    /// # Errors
-    /// If the disk reports an error.
     pub(crate) fn sync(&self) -> io::Result<()> {
         step(FileStep::Names(&self.path), || self.inner.sync_all())
     }
 
     /// Total and free space of its file system.
-    ///
-    /// # Errors
-    /// If the file system does not report it.
     pub(crate) fn space(&self) -> io::Result<StatVfs> {
         Ok(fstatvfs(&self.inner)?)
     }

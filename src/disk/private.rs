@@ -122,9 +122,6 @@ pub(crate) fn is_shared(group: u32) -> bool {
 }
 
 /// The names in an open directory, in no particular order.
-///
-/// # Errors
-/// If it cannot be read.
 pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -197,9 +194,6 @@ impl OwnFile {
     }
 
     /// Its length in bytes.
-    ///
-    /// # Errors
-    /// If the file cannot be examined.
     pub(crate) fn length(&self) -> io::Result<u64> {
         Ok(self.inner.metadata()?.len())
     }
@@ -227,9 +221,6 @@ pub(crate) fn set_mode(opened: impl AsFd, path: &Path, mode: Mode) -> io::Result
 
 /// The content of one of the agent's files; `None` if it is larger than `most` bytes. Never reads more than `most + 1`
 /// bytes into memory.
-///
-/// # Errors
-/// As [`OwnFile::open`], and if it cannot be read.
 pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let file = OwnFile::open(path)?;
     if file.length()? > most {

@@ -139,9 +139,6 @@ impl Input {
 
     /// Starts to follow the log. `inputs` are the names of all followed inputs. `stored` are the files that systemd
     /// kept open; this removes those of this input.
-    ///
-    /// # Errors
-    /// If the thread cannot be started.
     pub(crate) fn start(
         &mut self,
         inputs: &[Arc<str>],
@@ -182,9 +179,6 @@ impl Input {
     }
 
     /// Lists the directory once, without following it.
-    ///
-    /// # Errors
-    /// If it cannot be listed.
     pub(crate) fn look_once(&self, stats: &InputStats) -> io::Result<()> {
         let found = Catalogue::new(&self.config.path, self.key.clone())
             .with(&self.config)
@@ -287,7 +281,7 @@ impl Drop for Input {
             let _ = thread.join();
         } else {
             let input = &*self.config.name;
-            tracing::warn!(input, "a thread still waits for the file system and is left behind");
+            tracing::warn!(input, "a thread is blocked in a file system call, exiting without it");
         }
     }
 }

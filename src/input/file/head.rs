@@ -49,9 +49,6 @@ pub(crate) struct Head {
 /// Reads the head; `None` if the file has no complete first event yet, so it has no fingerprint.
 ///
 /// `closed` says that nothing more will be written, so that a file without a readable event is not waited for.
-///
-/// # Errors
-/// If the file cannot be read, or the input is stopped meanwhile.
 pub(crate) fn read(
     mut source: impl Read,
     closed: bool,

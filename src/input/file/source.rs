@@ -212,9 +212,6 @@ pub(crate) fn begins_with(file: &ReadFile, probe: &[u8]) -> io::Result<bool> {
 }
 
 /// Whether a compressed file holds exactly `length` decompressed bytes and no damage.
-///
-/// # Errors
-/// If the input is stopped meanwhile.
 pub(crate) fn is_whole(file: Arc<ReadFile>, length: u64, pulse: &Pulse) -> io::Result<bool> {
     // One byte more than expected, so that a longer file is noticed.
     let mut stream = decoder(file)?.take(length.saturating_add(1));
@@ -332,9 +329,6 @@ pub(crate) struct FileDecoder(Decoder<BufReader<FromStart>>);
 
 /// See [`FileDecoder`]. The file's shared read position is not used, so other readers are not disturbed. A file of no
 /// known format is taken for a gzip file with a damaged beginning.
-///
-/// # Errors
-/// If its first bytes cannot be read.
 pub(crate) fn decoder(file: Arc<ReadFile>) -> io::Result<FileDecoder> {
     let packing = Packing::of(&begin_of(&file)?).ok().flatten();
     let compressed = BufReader::with_capacity(WINDOW, FromStart { file, at: 0, failed: None });

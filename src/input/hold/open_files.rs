@@ -8,7 +8,7 @@ use super::pins::Pins;
 use crate::event::Fingerprint;
 use crate::input::file::generation::{Generation, OpenFile};
 use crate::input::file::source::begins_with;
-use crate::input::scan::catalogue::Tracked;
+use crate::input::scan::tracked::Tracked;
 
 /// The most bytes of deleted files that open descriptors keep on disk; the oldest files are closed first.
 const BYTES: u64 = 2 << 30;
@@ -63,7 +63,7 @@ fn within_bytes(next: &mut [Tracked], pins: Option<&Pins>) {
             let name = &*tracked.generation.name;
             tracing::warn!(
                 file = name,
-                "deleted before it was read, and let go: too many are held open"
+                "closed a deleted backup before it was read: open files hold too much disk space"
             );
             tracked.generation =
                 Arc::new(Generation { held: None, ..(*tracked.generation).clone() });

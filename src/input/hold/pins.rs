@@ -24,7 +24,7 @@ use crate::input::file::generation::{FileId, Generation, OpenFile};
 use crate::input::file::place::FilePlace;
 use crate::input::now::Now;
 use crate::input::pulse::Pulse;
-use crate::input::scan::catalogue::Tracked;
+use crate::input::scan::tracked::Tracked;
 use crate::input::shared::Shared;
 use crate::telemetry::LogLimiter;
 

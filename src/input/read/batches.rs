@@ -25,9 +25,6 @@ impl<R: Read> Batches<R> {
     }
 
     /// The next batch; `None` at the end.
-    ///
-    /// # Errors
-    /// If the source cannot be read.
     pub(crate) fn next(&mut self) -> io::Result<Option<Batch>> {
         if self.ended && self.rest.is_empty() {
             return Ok(None);

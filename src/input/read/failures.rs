@@ -96,7 +96,7 @@ impl ReadFailures {
             }
             Trouble::Barren { rest } => {
                 let hint = "see who writes such files into the log's directory; if events stand in the rest of it, ship it with `auditrail replay`";
-                tracing::error!(%file, offset, hint, "the file goes on and on without an event, the rest of it is not read");
+                tracing::error!(%file, offset, hint, "the file goes on and on without an event, the agent skips its rest");
                 let lost = if generation.is_compressed() {
                     LostBytes::AtLeast(rest)
                 } else {

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 mod found;
 mod next;
@@ -17,11 +17,12 @@ mod next;
 use super::identify::{Files, Identified, IdentifiedFile};
 use super::listing::{InputFiles, Listing, NotFollowed};
 use super::renamed::Renamed;
+use super::tracked::{Tracked, insert, nameless, track};
 use super::unread::Unread;
 use crate::config::FollowedLog;
 use crate::disk::{above, descriptors};
 use crate::event::{Fingerprint, Key, SeenGenerations};
-use crate::input::file::generation::{FileId, Generation, file_id, unnamed};
+use crate::input::file::generation::{FileId, file_id};
 use crate::input::file::names::{Name, Stamp};
 use crate::input::file::place::FilePlace;
 use crate::input::hold::open_files;
@@ -31,17 +32,6 @@ use crate::input::now::Now;
 use crate::input::pulse::{Pulse, Stopped};
 pub(crate) use found::Found;
 use next::NextCatalogue;
-
-/// A generation and the facts needed to recognise its file at the next look.
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) generation: Arc<Generation>,
-    /// The file of that name.
-    pub(crate) id: FileId,
-    pub(crate) grown: Instant,
-    /// The name still exists.
-    pub(crate) named: bool,
-}
 
 /// The generations of one input.
 pub(crate) struct Catalogue {
@@ -318,64 +308,7 @@ fn place_of(directory: &Path, name: &Name) -> FilePlace {
     if name.stamp.is_none() { FilePlace::log(path) } else { FilePlace::backup(path) }
 }
 
-/// Makes a generation of an identified file; `before` is its entry from the last look.
-fn track(
-    name: &Name,
-    place: FilePlace,
-    known: IdentifiedFile,
-    before: Option<&Tracked>,
-    own: Option<Fingerprint>,
-    now: Now,
-) -> Tracked {
-    let live = name.stamp.is_none();
-    let unchanged = |before: &&Tracked| {
-        let old = &before.generation;
-        old.fingerprint == known.head.fingerprint && old.live == live && old.length == known.length
-    };
-    let grown = before.filter(unchanged).map_or(now.steady, |before| before.grown);
-    let generation = Generation {
-        fingerprint: known.head.fingerprint,
-        name: name.file.as_str().into(),
-        place,
-        gzip: known.gzip,
-        held: known.held,
-        length: known.length,
-        live,
-        closed: known.gzip || (!live && now.steady.duration_since(grown) >= now.waits.closed),
-        time: known.head.time,
-        rotated: match name.stamp {
-            Some(Stamp::Time(time)) => Some(time),
-            _ => None,
-        },
-        unnamed: None,
-        unread: false,
-        written: None,
-        own,
-        probe: known.head.probe,
-    };
-    Tracked { generation: Arc::new(generation), id: known.id, grown, named: true }
-}
-
-/// A generation that only a link keeps on disk.
-fn nameless(name: &Name, place: FilePlace, known: IdentifiedFile, now: Now) -> Tracked {
-    let unnamed = place.metadata().ok().and_then(|meta| unnamed(&meta, 1));
-    let tracked = track(name, place, known, None, None, now);
-    let generation = Generation { unnamed, ..Arc::unwrap_or_clone(tracked.generation) };
-    Tracked { generation: Arc::new(generation), named: false, ..tracked }
-}
-
 /// The file name shown for a generation of which only a link is left.
 fn linked(fingerprint: Fingerprint, gzip: bool) -> String {
     format!("{fingerprint}.log{}", if gzip { ".gz" } else { "" })
-}
-
-/// Inserts a generation by the time of its first event.
-fn insert(all: &mut Vec<Tracked>, tracked: Tracked) {
-    let time = tracked.generation.time;
-    let later = |other: &Tracked| {
-        let generation = &other.generation;
-        generation.live || generation.time > time || (generation.time == time && other.named)
-    };
-    let at = all.iter().position(later).unwrap_or(all.len());
-    all.insert(at, tracked);
 }

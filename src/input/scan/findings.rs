@@ -10,7 +10,6 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::catalogue::Found;
-use super::follower::state_of;
 use super::inspect::last_event;
 use super::known_paths;
 use super::listing::Unfollowed;
@@ -90,6 +89,18 @@ pub(crate) fn after_look(
     stats.set_finding(FindingKind::NoDescriptors, no_descriptors);
     if let Ok(found) = found {
         stats.set_finding(FindingKind::UnfollowedFiles, unfollowed(config, &found.unfollowed));
+    }
+}
+
+/// The state to report for a log, given its listing.
+fn state_of(found: &Found, live: &Path) -> InputState {
+    match found.unreadable.first() {
+        Some((path, error)) => {
+            InputState::Unreadable { path: path.clone(), error: error.to_string() }
+        }
+        None if found.renaming => InputState::Ok,
+        None if !found.moved && (found.live_exists || found.backups > 0) => InputState::Ok,
+        None => InputState::Missing { path: live.to_owned() },
     }
 }
 

@@ -2,7 +2,7 @@
 //! to the readers.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,7 +15,7 @@ use crate::input::file::generation::{FileId, file_id};
 use crate::input::now::Now;
 use crate::input::pulse::Pulse;
 use crate::input::shared::Shared;
-use crate::telemetry::{InputState, InputStats, Watch as WatchKind};
+use crate::telemetry::{InputStats, Watch as WatchKind};
 
 /// Shortest time between two listings, so that a burst of changes costs little.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -150,17 +150,5 @@ impl Follower {
         self.stats.hold_bytes.set(found.kept.alone);
         self.stats.generations.set(found.generations.len() as u64);
         self.stats.backups.set(found.backups as u64);
-    }
-}
-
-/// The state to report for a log, given its listing.
-pub(crate) fn state_of(found: &Found, live: &Path) -> InputState {
-    match found.unreadable.first() {
-        Some((path, error)) => {
-            InputState::Unreadable { path: path.clone(), error: error.to_string() }
-        }
-        None if found.renaming => InputState::Ok,
-        None if !found.moved && (found.live_exists || found.backups > 0) => InputState::Ok,
-        None => InputState::Missing { path: live.to_owned() },
     }
 }

@@ -12,5 +12,6 @@ pub(super) mod listing;
 mod mounts;
 mod renamed;
 mod rotation;
+pub(super) mod tracked;
 mod unread;
 pub(super) mod watch;

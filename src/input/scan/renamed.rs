@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::catalogue::Tracked;
+use super::tracked::Tracked;
 use crate::event::Fingerprint;
 use crate::input::file::generation::Generation;
 use crate::input::now::Now;

@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use super::catalogue::Tracked;
 use super::identify::IdentifiedFile;
+use super::tracked::Tracked;
 use crate::event::{Fingerprint, Key, Nanos, Readable, SeenGenerations};
 use crate::input::file::generation::{FileId, Generation, file_id};
 use crate::input::file::names::{Name, Stamp, server_stamp};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Pins;
 use crate::config::MinFree;
 use crate::input::file::generation::Generation;
-use crate::input::scan::catalogue::Tracked;
+use crate::input::scan::tracked::Tracked;
 use crate::telemetry::human;
 
 impl Pins {
@@ -87,7 +87,7 @@ impl Pins {
             file,
             size = human::size(generation.length),
             hint,
-            "the hold budget is spent, the oldest backup is let go"
+            "the hold budget is spent: removed the link of the oldest backup, its unread rest is lost"
         );
         self.tell_let_go(generation);
     }

@@ -19,8 +19,8 @@ impl Pins {
             Standing::Moved => {
                 if !std::mem::replace(&mut self.moved, true) {
                     let (input, path) = (self.naming.input(), self.path.display());
-                    let hint = "give it its name back before the agent is restarted, for that is where it looks; only the agent's user should be able to write to the directory above";
-                    tracing::warn!(input, %path, hint, "somebody renamed the hold directory; the agent goes on with it wherever it is now");
+                    let hint = "rename it back before you restart the agent, which looks for it at this path; only the agent's user should be able to write to the directory above it";
+                    tracing::warn!(input, %path, hint, "the hold directory was renamed; the agent still uses it under its new name");
                 }
             }
             Standing::Gone => {
@@ -79,12 +79,12 @@ impl Pins {
         }
         let input = self.naming.input();
         if left > 0 {
-            tracing::info!(input, left, "links of no more use are removed");
+            tracing::info!(input, left, "removed links that no output needs any more");
         }
         if let Some(first) = foreign.first() {
             let (path, files) = (self.path.display(), foreign.len());
             let hint = "if no other auditrail follows this log, remove them";
-            tracing::warn!(input, %path, files, first, hint, "the hold directory has files that are not of this agent, they are left alone");
+            tracing::warn!(input, %path, files, first, hint, "the hold directory has files that are not of this agent; the agent leaves them alone");
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::{Pin, Pins, name, point};
 use crate::disk::OwnDirectory;
 use crate::input::file::generation::{OpenFile, file_id};
 use crate::input::file::source::{begins_with, is_whole};
-use crate::input::scan::catalogue::Tracked;
+use crate::input::scan::tracked::Tracked;
 
 impl Pins {
     /// Handles a name beside the log that belongs to another file than the link: the server compressed the file, or

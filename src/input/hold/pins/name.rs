@@ -109,9 +109,6 @@ impl Naming {
 }
 
 /// Renames an input's links to its new name, so that they are not taken for leftovers of an earlier configuration.
-///
-/// # Errors
-/// If one cannot be renamed.
 pub(crate) fn rename_links(directory: &Path, key: &Key, from: &str, to: &str) -> io::Result<()> {
     let [from, to] = [from, to].map(Arc::<str>::from);
     let old = Naming::new(key, &from, std::slice::from_ref(&from));
@@ -156,9 +153,6 @@ pub(super) fn way_out(error: &io::Error) -> &'static str {
 }
 
 /// Makes a trial link of the log in the hold directory and removes it.
-///
-/// # Errors
-/// The failure and the hint.
 pub(crate) fn try_link(log: &Path, directory: &Path) -> Result<(), (io::Error, &'static str)> {
     let trial = format!(".auditrail-check-{}", std::process::id());
     let tried = ReadFile::open(log, Links::Trusted).and_then(|log| {

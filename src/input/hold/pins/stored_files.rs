@@ -8,7 +8,7 @@ use super::Pins;
 use super::name::Whose;
 use crate::event::Fingerprint;
 use crate::input::file::place::FilePlace;
-use crate::input::scan::catalogue::Tracked;
+use crate::input::scan::tracked::Tracked;
 use crate::telemetry::systemd_fdstore;
 
 /// The most files stored: `FileDescriptorStoreMax=` of the unit.

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use super::Tracked;
 use crate::event::Fingerprint;
 use crate::input::file::generation::{Generation, unnamed};
 use crate::input::file::source::begins_with;
 use crate::input::hold::open_files;
 use crate::input::hold::pins::Pins;
 use crate::input::now::Now;
+use crate::input::scan::tracked::Tracked;
 
 /// The list of generations that a look is putting together.
 #[derive(Default)]
@@ -105,9 +105,6 @@ fn without_name(old: &Tracked) -> Tracked {
 }
 
 /// A generation without a name, if an open file or link still holds it.
-///
-/// # Errors
-/// If its file cannot be read.
 fn still_there(
     old: &Tracked,
     now: Now,
