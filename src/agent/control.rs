@@ -112,7 +112,7 @@ impl DeadLetterControl {
         let resend = if Capabilities::of(&output.kind).refuses {
             let limits = (output.batch.max_bytes, output.batch.max_events);
             let (settings, sender) = (wiring.settings(), wiring.output(&all_ids(known))?);
-            let (names, letters) = (names.clone(), letters.clone());
+            let (names, letters) = ((&*names.0, &*names.1), letters.clone());
             Some(Resend::new(sender, names, letters, settings, limits, ledger, telemetry))
         } else {
             None

@@ -172,7 +172,7 @@ impl Agent {
             node: &node,
             telemetry,
             store: &store,
-            shared: Shared { transforms, moved: &moved, lives: Arc::default() },
+            shared: Shared { transforms, moved: &moved, lives: Arc::default(), replay: None },
         };
         let (inputs, pipelines, ledgers, letterboxes) = builder.build()?;
         let state = State { node: node.clone(), ..loaded.state };

@@ -16,7 +16,7 @@ use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, IdScheme};
 use crate::input::{Input, Large, Reader};
 use crate::output::{Ended, Exchange, File, Meter, Output, Queryable, Reason};
-use crate::pipeline::{InDoubt, Lives, Pipeline, Settings};
+use crate::pipeline::{Counts, InDoubt, Lives, Pipeline, PipelineParts, Selection, Settings};
 use crate::telemetry::{Outcome, PairStats, Telemetry};
 
 /// One input and one output of the configuration.
@@ -39,6 +39,8 @@ pub(crate) struct Shared<'a> {
     /// Notified when a cursor has moved.
     pub(crate) moved: &'a Arc<Notify>,
     pub(crate) lives: Arc<Lives>,
+    /// For a replay: the events to ship, and the counts of their results by file.
+    pub(crate) replay: Option<(Arc<Selection>, Arc<Counts>)>,
 }
 
 /// What an earlier process left.
@@ -99,19 +101,20 @@ impl Wiring<'_> {
     ) -> anyhow::Result<(Pipeline, Arc<Ledger>)> {
         let (ledger, doubts) = ledger(output, earlier, shared.moved)?;
         let ledger = Arc::new(ledger);
-        let pipeline = Pipeline::new(
+        let parts = PipelineParts {
             input,
-            (reader, shared.transforms.of(&self.output.name)?),
-            Arc::clone(output),
-            (Arc::clone(&self.input.name), Arc::clone(&self.output.name)),
+            reader,
+            transform: shared.transforms.of(&self.output.name)?,
+            output: Arc::clone(output),
             letters,
-            Arc::clone(&ledger),
+            ledger: Arc::clone(&ledger),
             doubts,
-            self.settings(),
-            Arc::clone(&shared.lives),
-            self.telemetry,
-        );
-        Ok((pipeline, ledger))
+            settings: self.settings(),
+            lives: Arc::clone(&shared.lives),
+            stats: self.telemetry.pair(&self.input.name, &self.output.name),
+            replay: shared.replay.clone(),
+        };
+        Ok((Pipeline::new(parts, self.telemetry), ledger))
     }
 }
 

@@ -7,33 +7,18 @@ mod part;
 mod waiting;
 
 use super::backoff::Backoff;
-use super::fate::{RefusalHandling, Stopped};
-use super::in_flight::Slots;
-use super::lives::Lives;
-use super::recovery::{Waking, is_unheard};
-use super::reporter::Reporter;
-use super::waits::{WaitGuard, Waits};
+use super::context::DeliveryContext;
+use super::recovery::is_unheard;
+use super::refusals::Stopped;
+use super::waits::WaitGuard;
 use crate::event::{Batch, Nanos};
 use crate::output::{Answer, EventRef, LookUp, Output, Reason, Verdict};
-use part::{Doubt, Then, alike};
+use part::{AHEAD, ALONE, Doubt, Then, alike};
 pub(super) use part::{History, Part, Refused, alone};
-use waiting::{AHEAD, ALONE};
 
 /// After this many events isolated by halving and refused in words that we do not know, with none delivered in
 /// between, we take the refusal to be about all events.
 const ISOLATED: u32 = 3;
-/// Shared by all deliveries of a pipeline.
-pub(super) struct Context {
-    pub(super) output: Arc<Output>,
-    pub(super) fate: RefusalHandling,
-    pub(super) tell: Reporter,
-    /// Of one request. After this time the request cannot be in flight any more.
-    pub(super) timeout: Duration,
-    pub(super) waking: Waking,
-    pub(super) slots: Slots,
-    pub(super) lives: Arc<Lives>,
-    pub(super) waits: Arc<Waits>,
-}
 
 /// A chunk being delivered. It holds no events, only references to those that are left.
 pub(super) struct Delivery {
@@ -72,14 +57,14 @@ impl Delivery {
     }
 
     /// Continues until everything is settled or there is something to wait for.
-    pub(super) async fn step(&mut self, context: &Context, batch: &Batch) -> DeliveryStep {
+    pub(super) async fn step(&mut self, context: &DeliveryContext, batch: &Batch) -> DeliveryStep {
         self.set_aside(context, batch);
         let step = self.go_on(context, batch).await;
         self.show(context);
         step
     }
 
-    async fn go_on(&mut self, context: &Context, batch: &Batch) -> DeliveryStep {
+    async fn go_on(&mut self, context: &DeliveryContext, batch: &Batch) -> DeliveryStep {
         loop {
             let now = Instant::now();
             let is_due = |part: &Part| part.stuck.as_ref().is_none_or(|stuck| stuck.until <= now);
@@ -105,7 +90,12 @@ impl Delivery {
     }
 
     /// Looks up a part in the output; returns how long to wait, if that is needed.
-    async fn look_up(&mut self, context: &Context, batch: &Batch, part: Part) -> Option<Duration> {
+    async fn look_up(
+        &mut self,
+        context: &DeliveryContext,
+        batch: &Batch,
+        part: Part,
+    ) -> Option<Duration> {
         let Part { picks, doubt: Some(mut doubt), throttled, mut beside, history, stuck } = part
         else {
             return None;
@@ -121,19 +111,19 @@ impl Delivery {
                 }
                 LookUp::Unavailable { answer } => {
                     unavailable = true;
-                    context.tell.cannot_look_up(&answer);
+                    context.reporter.cannot_look_up(&answer);
                 }
                 LookUp::Retry { after, reason, answer } => {
-                    context.waking.heard_or_not(reason);
-                    context.tell.retrying(reason, &answer);
+                    context.recovery.heard_or_not(reason);
+                    context.reporter.retrying(reason, &answer);
                     let doubt = Some(doubt);
                     self.parts.push(Part { picks, doubt, throttled, beside, stuck, history });
                     return Some(self.backoff.pause(after));
                 }
             }
         }
-        context.waking.heard();
-        if let Some(until) = context.waking.settled_at(asked, context.timeout)
+        context.recovery.heard();
+        if let Some(until) = context.recovery.settled_at(asked, context.timeout)
             && doubt.unheard
             && found.contains(&false)
         {
@@ -146,10 +136,10 @@ impl Delivery {
             picks.into_iter().zip(found).partition(|(_, found)| *found);
         let missing: Vec<_> = missing.into_iter().map(|(pick, _)| pick).collect();
         let there: Vec<_> = there.into_iter().map(|(pick, _)| pick).collect();
-        context.tell.looked_up(batch, there.len(), missing.len(), unavailable);
+        context.reporter.looked_up(batch, there.len(), missing.len(), unavailable);
         context.delivered(batch, &there);
         if history == History::New && !there.is_empty() && !trusting {
-            context.tell.stored_before(there.len());
+            context.reporter.stored_before(there.len());
             context.lives.suspect();
         }
         if !there.is_empty() {
@@ -169,7 +159,7 @@ impl Delivery {
     /// Handles the events that the look-up did not find.
     fn go_on_without(
         &mut self,
-        context: &Context,
+        context: &DeliveryContext,
         batch: &Batch,
         missing: Part,
         then: Then,
@@ -209,14 +199,19 @@ impl Delivery {
         }
     }
 
-    async fn send(&mut self, context: &Context, batch: &Batch, mut part: Part) -> Option<Duration> {
+    async fn send(
+        &mut self,
+        context: &DeliveryContext,
+        batch: &Batch,
+        mut part: Part,
+    ) -> Option<Duration> {
         part.stuck = None;
         let answer = context.output.send(batch, &part.picks).await;
         match &answer {
             Answer::Whole(Verdict::Retry { reason, .. } | Verdict::Doubt { reason, .. }) => {
-                context.waking.heard_or_not(*reason);
+                context.recovery.heard_or_not(*reason);
             }
-            _ => context.waking.heard(),
+            _ => context.recovery.heard(),
         }
         match answer {
             Answer::Whole(verdict) => self.judge(context, batch, part, verdict),
@@ -252,26 +247,26 @@ impl Delivery {
     /// Acts on the verdict on a part that was just sent.
     fn judge(
         &mut self,
-        context: &Context,
+        context: &DeliveryContext,
         batch: &Batch,
         mut part: Part,
         verdict: Verdict,
     ) -> Option<Duration> {
+        let single = part.picks.len() == 1;
         match verdict {
             Verdict::Delivered => {
                 self.backoff.reset();
                 self.isolated = 0;
                 context.delivered(batch, &part.picks);
-                None
             }
             Verdict::Retry { after, reason, answer } => {
-                context.tell.retrying(reason, &answer);
+                context.reporter.retrying(reason, &answer);
                 part.count(reason);
                 self.again(part);
-                Some(self.backoff.pause(after))
+                return Some(self.backoff.pause(after));
             }
             Verdict::Doubt { reason, answer } => {
-                context.tell.retrying(reason, &answer);
+                context.reporter.retrying(reason, &answer);
                 part.count(reason);
                 let until = match reason {
                     // After an answer, even a strange one, or after the time-out the request is over.
@@ -281,70 +276,53 @@ impl Delivery {
                     | Reason::Timeout => Instant::now(),
                     Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
                 };
-                part.doubt = Some(self.doubt(context, until, is_unheard(reason), Then::Send));
+                let doubt = Doubt::of(context.output.scope(), Then::Send);
+                part.doubt = Some(Doubt { until, unheard: is_unheard(reason), ..doubt });
                 part.history = History::Unheard;
                 self.parts.push(part);
-                Some(self.backoff.pause(None))
+                return Some(self.backoff.pause(None));
             }
-            Verdict::Split { own, answer } if part.picks.len() == 1 => {
-                self.one_left(context, batch, part, own, &answer)
+            Verdict::Split { own, answer } | Verdict::TooLarge { own, answer } if single => {
+                return self.one_left(context, batch, part, own, &answer);
             }
             Verdict::Split { own, answer } => {
-                self.narrow(context, part, Then::Halve { own, answer })
+                self.narrow(context, part, Then::Halve { own, answer });
             }
+            Verdict::TooLarge { .. } => self.halve(part.picks, part.beside, part.history),
             // A refused time range does not show that the output would refuse everything else.
-            Verdict::OutOfRange { answer } if part.picks.len() == 1 => {
-                self.refuse(context, batch, alone(part.picks, &answer), true)
+            Verdict::OutOfRange { answer } if single => {
+                return self.refuse(context, batch, alone(part.picks, &answer), true);
             }
             Verdict::OutOfRange { answer } => self.narrow(context, part, Then::Refuse { answer }),
-            Verdict::Wait { answer, hint } if part.picks.len() == 1 => {
-                self.hold(context, part, answer, &hint, true)
+            Verdict::Wait { answer, hint } if single => {
+                return self.hold(context, part, answer, &hint, true);
             }
             Verdict::Wait { answer, hint } => {
-                self.narrow(context, part, Then::Wait { answer, hint })
+                self.narrow(context, part, Then::Wait { answer, hint });
             }
-            Verdict::TooLarge { own, answer } if part.picks.len() == 1 => {
-                self.one_left(context, batch, part, own, &answer)
-            }
-            Verdict::TooLarge { .. } => {
-                self.halve(part.picks, part.beside, part.history);
-                None
-            }
-            Verdict::Taken { answer } => {
-                let then = Then::Rename { answer };
-                part.doubt = Some(self.doubt(context, Instant::now(), false, then));
-                self.parts.push(part);
-                None
-            }
-            Verdict::UseFallbackForm { answer } if part.picks.iter().all(|pick| pick.fallback) => {
-                self.refuse(context, batch, alone(part.picks, &answer), part.beside)
-            }
-            Verdict::UseFallbackForm { .. } => {
+            Verdict::Taken { answer } => self.narrow(context, part, Then::Rename { answer }),
+            Verdict::UseFallbackForm { .. } if part.picks.iter().any(|pick| !pick.fallback) => {
                 part.picks.iter_mut().for_each(|pick| pick.fallback = true);
                 self.parts.push(part);
-                None
             }
-            Verdict::Refuse { answer } => {
-                self.refuse(context, batch, alone(part.picks, &answer), part.beside)
+            Verdict::UseFallbackForm { answer } | Verdict::Refuse { answer } => {
+                return self.refuse(context, batch, alone(part.picks, &answer), part.beside);
             }
-            Verdict::Stop { answer, hint } => self.hold(context, part, answer, &hint, false),
+            Verdict::Stop { answer, hint } => {
+                return self.hold(context, part, answer, &hint, false);
+            }
             Verdict::Stranger { answer, hint } => {
-                part.doubt = Some(self.doubt(context, Instant::now(), false, Then::Send));
-                self.hold(context, part, answer, &hint, false)
+                part.doubt = Some(Doubt::of(context.output.scope(), Then::Send));
+                return self.hold(context, part, answer, &hint, false);
             }
         }
-    }
-
-    /// The output refused some events of a part and may have stored the others: a look-up finds out which.
-    fn narrow(&mut self, context: &Context, mut part: Part, then: Then) -> Option<Duration> {
-        part.doubt = Some(self.doubt(context, Instant::now(), false, then));
-        self.parts.push(part);
         None
     }
 
-    #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
-    fn doubt(&self, context: &Context, until: Instant, unheard: bool, then: Then) -> Doubt {
-        Doubt { until, unheard, scopes: [context.output.scope()].into(), then }
+    /// The output refused some events of a part and may have stored the others: a look-up finds out which.
+    fn narrow(&mut self, context: &DeliveryContext, mut part: Part, then: Then) {
+        part.doubt = Some(Doubt::of(context.output.scope(), then));
+        self.parts.push(part);
     }
 
     /// Retries a part: in halves, if it may be too large ever to get through.
@@ -366,7 +344,7 @@ impl Delivery {
     /// Stores events as dead letters; returns how long to wait if that is not possible.
     pub(super) fn refuse(
         &mut self,
-        context: &Context,
+        context: &DeliveryContext,
         batch: &Batch,
         refused: Refused,
         beside: bool,
@@ -374,23 +352,16 @@ impl Delivery {
         let events: Vec<_> =
             refused.iter().map(|(pick, answer)| (pick.event, answer.as_str())).collect();
         // Blocks this thread. That is rare, and the dead letters must be on disk before the delivery continues.
-        let kept =
-            tokio::task::block_in_place(|| context.fate.refused(context, batch, &events, beside));
+        let kept = tokio::task::block_in_place(|| {
+            let scope = context.output.scope();
+            context.refusals.refused(&context.reporter, &scope, batch, &events, beside)
+        });
         let Err(Stopped { answer, hint, aside }) = kept else { return None };
         // Retried as a part of its own: by then there may be room, or the output may take the events.
         let picks = refused.into_iter().map(|(pick, _)| pick).collect();
         let part = Part { beside, history: History::Earlier, ..Part::new(picks, None) };
         let wait = self.hold(context, part, answer, &hint, aside);
         wait.or_else(|| Some(self.backoff.longest()))
-    }
-}
-
-impl Context {
-    pub(super) fn delivered(&self, batch: &Batch, picks: &[EventRef]) {
-        if !picks.is_empty() {
-            self.fate.delivered(batch, picks);
-            self.tell.delivered(batch, picks);
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::checkpoint::{ALL, Origin, Pair};
@@ -22,9 +23,9 @@ pub(crate) struct InDoubt {
     /// read.
     unbegun: u64,
     /// The scopes to which the earlier process sent.
-    pub(super) scopes: Vec<String>,
+    scopes: Arc<[String]>,
     /// By then the earlier requests have timed out.
-    pub(super) until: Instant,
+    until: Instant,
     /// The latest event time that the cursor had reached. An older generation that was not begun appeared since, or
     /// was skipped.
     latest: Option<Nanos>,
@@ -50,7 +51,7 @@ impl InDoubt {
             cursor: pair.cursor.clone(),
             reserved,
             unbegun: reserved,
-            scopes,
+            scopes: scopes.into(),
             until,
             latest: pair.cursor.generations.values().filter_map(|progress| progress.time).max(),
             restored: HashSet::new(),
@@ -66,6 +67,11 @@ impl InDoubt {
     /// At most this many bytes beyond each cursor are in doubt.
     pub(crate) fn reserved(&self) -> u64 {
         self.reserved
+    }
+
+    /// The scopes to which an earlier process may have sent, and when its requests are over.
+    pub(super) fn earlier(&self) -> (Arc<[String]>, Instant) {
+        (Arc::clone(&self.scopes), self.until)
     }
 
     /// This process may have sent parts of this stretch; its requests are over at `until`.
@@ -142,7 +148,7 @@ mod tests {
         assert!(doubts.holds_range(NEW, 0..40, 1000, None));
         assert!(doubts.holds_range(NEW, 40..80, 1000, None));
         assert!(!doubts.holds_range(NEW, 80..90, 1000, None));
-        assert_eq!(doubts.scopes, ["old", "new"]);
+        assert_eq!(*doubts.scopes, ["old", "new"]);
     }
 
     #[test]

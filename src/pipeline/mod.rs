@@ -1,9 +1,11 @@
 //! Joins one input to one output: reads chunks of lines, delivers their events, and moves the cursor over
 //! acknowledged events.
 //!
-//! - `run.rs` is the loop. A thread (`read_thread.rs`) reads one chunk ahead.
-//! - `delivery.rs`: each chunk becomes a task. It ends only when the output has acknowledged every event, or has
-//!   refused it and the event is stored as a dead letter (`fate.rs`).
+//! - `run.rs` is the loop. A thread (`read_thread.rs`) reads one chunk ahead. `flow.rs` is what is between the reader
+//!   and the cursor, `gap_journal.rs` the gaps that are not delivered yet, `housekeeping.rs` the periodic work.
+//! - `delivery.rs`: each chunk becomes a task (`chunk_task.rs`). It ends only when the output has acknowledged every
+//!   event, or has refused it and the event is stored as a dead letter (`refusals.rs`). `context.rs` is what the
+//!   deliveries of a pipeline share.
 //! - `circuit.rs` is the circuit breaker: it stops the output when everything is refused. `waits.rs` shows the events
 //!   that wait for an operator.
 //! - `acks.rs`: several chunks are in flight at once, but the cursor moves over the contiguous acknowledged prefix
@@ -24,16 +26,21 @@
 
 mod acks;
 mod backoff;
+mod chunk_task;
 mod circuit;
+mod context;
 mod counts;
 mod delivery;
-mod fate;
+mod flow;
+mod gap_journal;
+mod housekeeping;
 mod in_doubt;
 mod in_flight;
 mod lives;
 mod rate;
 mod read_thread;
 mod recovery;
+mod refusals;
 mod reporter;
 mod resend;
 mod run;
@@ -41,10 +48,11 @@ mod selection;
 mod taken;
 mod waits;
 
+pub(crate) use context::Settings;
 pub(crate) use counts::{Counts, EventCount};
 pub(crate) use in_doubt::InDoubt;
 pub(crate) use lives::Lives;
 pub(crate) use resend::{Ask, Resend, Sum};
-pub(crate) use run::{Ended, Pipeline, Settings};
+pub(crate) use run::{Ended, Pipeline, PipelineParts};
 pub(crate) use selection::{Ranges, Selection, Span};
 pub(crate) use waits::Waits;

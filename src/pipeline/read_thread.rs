@@ -5,11 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc as tokio_mpsc;
 
 use super::selection::Selection;
 use crate::event::{Fingerprint, Progress};
 use crate::input::{Reader, ReaderItem};
+use crate::telemetry::PairStats;
 use crate::transform::{ReloadableChain, TransformScratch};
 
 /// How the reader continues after a chunk that holds the process's one large buffer.
@@ -21,45 +23,60 @@ pub(super) enum Reply {
 
 /// The pipeline's ends of the channels to the thread.
 pub(super) struct Reading {
-    pub(super) news: tokio_mpsc::Receiver<ReaderItem>,
+    pub(super) items: tokio_mpsc::Receiver<ReaderItem>,
     pub(super) replies: mpsc::Sender<Reply>,
 }
 
-/// Starts the thread. It ends when the input is stopped or the pipeline is dropped.
-///
-/// # Errors If the thread cannot be started.
-pub(super) fn start(
-    name: &str,
-    mut reader: Reader,
-    transform: Arc<ReloadableChain>,
-    selection: Option<Arc<Selection>>,
-) -> io::Result<Reading> {
-    let runtime = tokio::runtime::Handle::current();
-    let (sender, news) = tokio_mpsc::channel(1);
-    let (replies, answers) = mpsc::channel();
-    let thread = std::thread::Builder::new().name(format!("read-{name}"));
-    thread.spawn(move || {
-        let mut kept = TransformScratch::default();
+/// What the thread reads, and what it makes of it.
+pub(super) struct Source {
+    pub(super) reader: Reader,
+    pub(super) transform: Arc<ReloadableChain>,
+    /// For a replay: the events to ship.
+    pub(super) selection: Option<Arc<Selection>>,
+}
+
+impl Source {
+    /// Starts the thread. It ends when the input is stopped or the pipeline is dropped.
+    ///
+    /// # Errors If the thread cannot be started.
+    pub(super) fn start(self, pair: &PairStats) -> io::Result<Reading> {
+        let runtime = Handle::current();
+        let (sender, items) = tokio_mpsc::channel(1);
+        let (replies, answers) = mpsc::channel();
+        let name = format!("read-{}-{}", pair.input, pair.output);
+        let run = move || self.read(&runtime, &sender, &answers);
+        std::thread::Builder::new().name(name).spawn(run)?;
+        Ok(Reading { items, replies })
+    }
+
+    fn read(
+        mut self,
+        runtime: &Handle,
+        sender: &tokio_mpsc::Sender<ReaderItem>,
+        answers: &mpsc::Receiver<Reply>,
+    ) {
+        let mut scratch = TransformScratch::default();
         // Reserves room before it reads, so that it reads ahead by one chunk and no more.
         while let Ok(room) = runtime.block_on(sender.reserve()) {
-            let Some(mut something) = reader.next() else { return };
-            if let ReaderItem::Chunk(chunk) = &mut something {
-                if let Some(selection) = &selection {
+            let Some(mut item) = self.reader.next() else { return };
+            if let ReaderItem::Chunk(chunk) = &mut item {
+                if let Some(selection) = &self.selection {
                     selection.apply(&mut chunk.batch);
                 }
-                let (chain, revision) = transform.chain();
-                chain.apply(revision, &mut chunk.batch, &mut kept);
+                let (chain, revision) = self.transform.chain();
+                chain.apply(revision, &mut chunk.batch, &mut scratch);
             }
-            let large = matches!(&something, ReaderItem::Chunk(chunk) if chunk.permit.is_some());
-            room.send(something);
+            let large = matches!(&item, ReaderItem::Chunk(chunk) if chunk.permit.is_some());
+            room.send(item);
             if large {
                 match answers.recv() {
                     Ok(Reply::Settled) => {}
-                    Ok(Reply::Again(generation, progress)) => reader.rewind(generation, progress),
+                    Ok(Reply::Again(generation, progress)) => {
+                        self.reader.rewind(generation, progress);
+                    }
                     Err(_) => return,
                 }
             }
         }
-    })?;
-    Ok(Reading { news, replies })
+    }
 }

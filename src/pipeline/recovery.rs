@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Shared by all deliveries of a pipeline.
 #[derive(Debug, Default)]
-pub(super) struct Waking(Mutex<Option<Instant>>);
+pub(super) struct RecoveryGrace(Mutex<Option<Instant>>);
 
 /// Whether no answer came, so that the request may still arrive.
 pub(super) fn is_unheard(reason: Reason) -> bool {
@@ -25,7 +25,7 @@ pub(super) fn is_unheard(reason: Reason) -> bool {
     }
 }
 
-impl Waking {
+impl RecoveryGrace {
     /// The output answered.
     pub(super) fn heard(&self) {
         self.lock().get_or_insert_with(Instant::now);
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_a_while_after_the_first_answer_is_believed() {
-        let (waking, before) = (Waking::default(), Instant::now());
+        let (waking, before) = (RecoveryGrace::default(), Instant::now());
         let timeout = Duration::from_secs(4);
         waking.heard();
         let settled = waking.settled_at(before, timeout).unwrap();

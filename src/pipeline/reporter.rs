@@ -16,17 +16,17 @@ use crate::telemetry::{
 
 /// Metrics, status and log lines of one input and output.
 pub(super) struct Reporter {
-    pub(super) input: Arc<str>,
-    pub(super) output: Arc<str>,
     pub(super) stats: Arc<PairStats>,
     telemetry: Telemetry,
-    said: Mutex<Said>,
+    limits: Mutex<Limiters>,
+    /// For a replay.
     counts: Option<Arc<Counts>>,
 }
 
-struct Said {
+/// What limits each log line.
+struct Limiters {
     state: LogLimiter<ReporterState>,
-    lookups: LogLimiter<bool>,
+    lookups: LogLimiter<()>,
     taken: LogLimiter<bool>,
     earlier: LogLimiter<()>,
     refused: LogLimiter<()>,
@@ -40,12 +40,23 @@ enum ReporterState {
     Stopped,
 }
 
+/// Logs a line with the names of the input and the output.
+macro_rules! log {
+    ($self:ident, $level:ident, $($rest:tt)*) => {
+        tracing::$level!(input = &*$self.stats.input, output = &*$self.stats.output, $($rest)*)
+    };
+}
+
 impl Reporter {
-    pub(super) fn new(input: Arc<str>, output: Arc<str>, telemetry: Telemetry) -> Self {
-        let stats = telemetry.pair(&input, &output);
+    /// `counts`: counts the results by generation, too.
+    pub(super) fn new(
+        stats: Arc<PairStats>,
+        telemetry: Telemetry,
+        counts: Option<Arc<Counts>>,
+    ) -> Self {
         let minutes = Duration::from_mins;
         // A pipeline starts as running.
-        let said = Said {
+        let limits = Limiters {
             state: LogLimiter::flipping(minutes(5), ReporterState::Running),
             lookups: LogLimiter::every(minutes(60)),
             taken: LogLimiter::every(minutes(60)),
@@ -53,7 +64,7 @@ impl Reporter {
             refused: LogLimiter::every(minutes(1)),
             undecided: LogLimiter::every(minutes(5)),
         };
-        Self { input, output, stats, telemetry, said: Mutex::new(said), counts: None }
+        Self { stats, telemetry, limits: Mutex::new(limits), counts }
     }
 
     /// Shows the cursor of an earlier process until this one moves it: the generation with the latest event.
@@ -70,36 +81,31 @@ impl Reporter {
         }
     }
 
-    fn said(&self, what: impl FnOnce(&mut Said) -> Option<u64>) -> Option<u64> {
-        what(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Whether to log a line now: `Some`, with the number of lines suppressed since the last one.
+    fn due(&self, limiter: impl FnOnce(&mut Limiters, Instant) -> Option<u64>) -> Option<u64> {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limiter(&mut limits, Instant::now())
     }
 
-    /// Counts by generation, too.
-    pub(super) fn count(&mut self, counts: Arc<Counts>) {
-        self.counts = Some(counts);
-    }
-
-    fn counted(&self, batch: &Batch, add: impl FnOnce(&mut EventCount)) {
+    fn count(&self, generation: Fingerprint, add: impl FnOnce(&mut EventCount)) {
         if let Some(counts) = &self.counts {
-            counts.add(batch.generation, add);
+            counts.add(generation, add);
         }
     }
 
     /// A part of a generation is lost.
     pub(super) fn damaged(&self, generation: Fingerprint) {
-        if let Some(counts) = &self.counts {
-            counts.add(generation, |count| count.gaps += 1);
-        }
+        self.count(generation, |count| count.gaps += 1);
     }
 
     /// Counts the actions of the transform on a batch.
     pub(super) fn passed(&self, batch: &Batch) {
         let passed = &batch.passed;
-        self.counted(batch, |count| {
-            count.events += passed.read;
-            count.left_out += passed.dropped + passed.filtered;
-        });
         let left_out = passed.dropped + passed.filtered;
+        self.count(batch.generation, |count| {
+            count.events += passed.read;
+            count.left_out += left_out;
+        });
         self.stats.events.of(EventResult::Dropped).add(left_out);
         for (action, events) in [
             (Action::Dropped, passed.dropped),
@@ -112,11 +118,11 @@ impl Reporter {
             self.stats.actions.of(action).add(events);
         }
         if let Some(problem) = &passed.problem
-            && let Some(unsaid) = self.said(|said| said.undecided.now((), Instant::now()))
+            && let Some(unsaid) = self.due(|limits, now| limits.undecided.now((), now))
         {
-            tracing::warn!(
-                input = &*self.input,
-                output = &*self.output,
+            log!(
+                self,
+                warn,
                 problem,
                 repeated = repeated(unsaid),
                 "`where` fails on some events, which are kept"
@@ -125,10 +131,7 @@ impl Reporter {
     }
 
     pub(super) fn delivered(&self, batch: &Batch, picks: &[EventRef]) {
-        if picks.is_empty() {
-            return;
-        }
-        self.counted(batch, |count| count.stored += picks.len() as u64);
+        self.count(batch.generation, |count| count.stored += picks.len() as u64);
         let now = Time::now();
         self.stats.events.of(EventResult::Delivered).add(picks.len() as u64);
         for pick in picks {
@@ -143,32 +146,21 @@ impl Reporter {
     fn runs(&self) {
         self.stats.running();
         // An output with waiting events counts as stopped.
-        if self.stats.waiting() > 0 {
-            return;
+        if self.stats.waiting() == 0 && self.enters(ReporterState::Running).is_some() {
+            log!(self, info, "output takes events again");
         }
-        if self.said(|said| said.state.now(ReporterState::Running, Instant::now())).is_some() {
-            tracing::info!(
-                input = &*self.input,
-                output = &*self.output,
-                "output takes events again"
-            );
-        }
+    }
+
+    fn enters(&self, state: ReporterState) -> Option<u64> {
+        self.due(|limits, now| limits.state.now(state, now))
     }
 
     pub(super) fn retrying(&self, reason: Reason, answer: &str) {
         self.stats.retrying(Time::now(), label(reason), answer);
-        if let Some(unsaid) =
-            self.said(|said| said.state.now(ReporterState::Retrying(reason), Instant::now()))
-        {
+        if let Some(unsaid) = self.enters(ReporterState::Retrying(reason)) {
             let reason = label(reason).to_string();
-            tracing::warn!(
-                input = &*self.input,
-                output = &*self.output,
-                reason,
-                answer,
-                repeated = repeated(unsaid),
-                "output does not take events, trying again"
-            );
+            let what = "output does not take events, trying again";
+            log!(self, warn, reason, answer, repeated = repeated(unsaid), "{what}");
         }
     }
 
@@ -188,18 +180,12 @@ impl Reporter {
             to: to.map(Time::from_nanos),
             detected: Time::now(),
         };
-        let (input, output) = (&*self.input, &*self.output);
         match reason {
             // Most of the line or file is delivered, and the input logs these once, not once for each output.
             GapReason::TornLine | GapReason::NulHole | GapReason::OverLongLine => {
-                tracing::debug!(input, output, offset, times, "gap: {gap}");
+                log!(self, debug, offset, times, "gap: {gap}");
             }
-            _ => tracing::error!(
-                input,
-                output,
-                offset,
-                "a part of the log is lost to this output: {gap}"
-            ),
+            _ => log!(self, error, offset, "a part of the log is lost to this output: {gap}"),
         }
         self.stats.gap_seen(gap);
     }
@@ -211,12 +197,10 @@ impl Reporter {
 
     pub(super) fn stopped(&self, answer: &str, hint: &str) {
         self.stats.stopped(Time::now(), answer, hint);
-        if let Some(unsaid) =
-            self.said(|said| said.state.now(ReporterState::Stopped, Instant::now()))
-        {
-            tracing::error!(
-                input = &*self.input,
-                output = &*self.output,
+        if let Some(unsaid) = self.enters(ReporterState::Stopped) {
+            log!(
+                self,
+                error,
                 answer,
                 hint,
                 repeated = repeated(unsaid),
@@ -228,12 +212,7 @@ impl Reporter {
     /// Everything in the log is delivered, for the first time since the start.
     pub(super) fn caught_up(&self) {
         let delivered = self.stats.events.of(EventResult::Delivered).get();
-        tracing::info!(
-            input = &*self.input,
-            output = &*self.output,
-            delivered,
-            "caught up: everything in the log is delivered"
-        );
+        log!(self, info, delivered, "caught up: everything in the log is delivered");
     }
 
     pub(super) fn budget_spent(&self, hint: &str) {
@@ -241,20 +220,14 @@ impl Reporter {
     }
 
     pub(super) fn refused(&self, batch: &Batch, count: usize, answer: &str, letters: LettersCount) {
-        self.counted(batch, |sum| sum.refused += count as u64);
+        self.count(batch.generation, |sum| sum.refused += count as u64);
         self.telemetry.disk().set_spent(None);
         self.stats.events.of(EventResult::Refused).add(count as u64);
         self.letters(letters);
         self.runs();
-        if let Some(unsaid) = self.said(|said| said.refused.now((), Instant::now())) {
-            tracing::error!(
-                input = &*self.input,
-                output = &*self.output,
-                count,
-                answer,
-                repeated = repeated(unsaid),
-                "events are refused for their content, kept as dead letters"
-            );
+        if let Some(unsaid) = self.due(|limits, now| limits.refused.now((), now)) {
+            let what = "output refused events for their content, stored as dead letters";
+            log!(self, error, count, answer, repeated = repeated(unsaid), "{what}");
         }
     }
 
@@ -263,63 +236,38 @@ impl Reporter {
     }
 
     pub(super) fn looked_up(&self, batch: &Batch, found: usize, missing: usize, unavailable: bool) {
-        self.counted(batch, |count| count.found += found as u64);
+        self.count(batch.generation, |count| count.found += found as u64);
         self.stats.lookups.of(LookupResult::Found).add(found as u64);
         let rest = if unavailable { LookupResult::Unavailable } else { LookupResult::Missing };
         self.stats.lookups.of(rest).add(missing as u64);
-        tracing::debug!(
-            input = &*self.input,
-            output = &*self.output,
-            found,
-            missing,
-            "looked up what was in doubt"
-        );
+        log!(self, debug, found, missing, "looked up events in doubt");
     }
 
     /// Other documents have the ids of this many events, or documents that cannot be compared.
     pub(super) fn taken(&self, events: usize, answer: &str, unavailable: bool) {
         self.stats.lookups.of(LookupResult::Other).add(events as u64);
-        if self.said(|said| said.taken.now(unavailable, Instant::now())).is_none() {
+        if self.due(|limits, now| limits.taken.now(unavailable, now)).is_none() {
             return;
         }
-        let (input, output) = (&*self.input, &*self.output);
-        if unavailable {
-            tracing::warn!(
-                input,
-                output,
-                answer,
-                "an event's id is in use and the output does not let us compare: the event is stored under an id of its own, perhaps a second time; grant read and maintenance on the target"
-            );
+        let what = if unavailable {
+            "other documents have the ids of these events, and the output does not let the agent compare them: the events are stored under other ids, perhaps a second time; grant read and maintenance on the target"
         } else {
-            tracing::warn!(
-                input,
-                output,
-                answer,
-                "another writer has stored other events under the ids of this log: a cloned machine with the same cluster, node and input, or this machine before it was rolled back; these events are stored under other ids, none is lost; give each node a name of its own"
-            );
-        }
+            "another writer has stored other events under the ids of this log: a cloned machine with the same cluster, node and input, or this machine before it was rolled back; these events are stored under other ids, none is lost; give each node a name of its own"
+        };
+        log!(self, warn, answer, "{what}");
     }
 
     /// The output holds events that this process never sent and that the checkpoint does not cover.
     pub(super) fn stored_before(&self, events: usize) {
-        if self.said(|said| said.earlier.now((), Instant::now())).is_some() {
-            tracing::warn!(
-                input = &*self.input,
-                output = &*self.output,
-                events,
-                "events that this agent has not sent are stored already: a replay sent them, or the state directory is older than what this node did (restored, or rolled back); what is on disk is looked up before it is sent"
-            );
+        if self.due(|limits, now| limits.earlier.now((), now)).is_some() {
+            let what = "output holds events that this agent has not sent: a replay sent them, or the state directory is older than what this node did (restored, or rolled back); the agent looks up each event on disk before it sends it";
+            log!(self, warn, events, "{what}");
         }
     }
 
     pub(super) fn cannot_look_up(&self, answer: &str) {
-        if self.said(|said| said.lookups.now(true, Instant::now())).is_some() {
-            tracing::warn!(
-                input = &*self.input,
-                output = &*self.output,
-                answer,
-                "output cannot be asked what it holds, what is in doubt is sent again"
-            );
+        if self.due(|limits, now| limits.lookups.now((), now)).is_some() {
+            log!(self, warn, answer, "output cannot be queried, events in doubt are sent again");
         }
     }
 }

@@ -9,13 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::delivery::{Context, Delivery, DeliveryStep};
-use super::fate::RefusalHandling;
-use super::in_flight::Slots;
-use super::recovery::Waking;
+use super::context::{DeliveryContext, Settings};
+use super::delivery::{Delivery, DeliveryStep};
+use super::refusals::RefusalHandling;
 use super::reporter::Reporter;
-use super::run::Settings;
-use super::waits::Waits;
 use crate::checkpoint::Ledger;
 use crate::dead_letters::{DeadLetters, StoredDeadLetter, batch};
 use crate::event::Position;
@@ -24,7 +21,7 @@ use crate::telemetry::{PairState, Telemetry};
 
 /// Sends the dead letters of one input and output again.
 pub(crate) struct Resend {
-    context: Context,
+    context: DeliveryContext,
     letters: DeadLetters,
     settings: Settings,
     /// Of one request: bytes and events.
@@ -57,10 +54,9 @@ pub(crate) struct Sum {
 }
 
 impl Resend {
-    /// `names` are those of the input and the output.
     pub(crate) fn new(
         output: Output,
-        names: (Arc<str>, Arc<str>),
+        (input, output_name): (&str, &str),
         letters: DeadLetters,
         settings: Settings,
         limits: (usize, usize),
@@ -68,17 +64,12 @@ impl Resend {
         telemetry: &Telemetry,
     ) -> Self {
         // Has counters of its own: the result of a resend says nothing about the pipeline.
-        let tell = Reporter::new(names.0, names.1, telemetry.another());
-        let context = Context {
-            waits: Waits::new(Arc::clone(&tell.stats)),
-            output: Arc::new(output),
-            fate: RefusalHandling::note(),
-            tell,
-            timeout: settings.timeout,
-            waking: Waking::default(),
-            slots: Slots::new(1),
-            lives: Arc::default(),
-        };
+        let telemetry = telemetry.another();
+        let reporter = Reporter::new(telemetry.pair(input, output_name), telemetry, None);
+        let one_request = Settings { in_flight: 1, ..settings };
+        let (output, refusals) = (Arc::new(output), RefusalHandling::note());
+        let lives = Arc::default();
+        let context = DeliveryContext::new(output, refusals, reporter, &one_request, lives);
         Self { context, letters, settings, limits, ledger }
     }
 
@@ -146,10 +137,9 @@ impl Resend {
         ask: &Ask<'_>,
         sum: &Sum,
     ) -> Result<(), String> {
-        let scopes: Vec<_> =
+        let mut scopes: Vec<_> =
             page.first().map(|kept| kept.letter.scope.clone()).into_iter().collect();
         let Some(batch) = batch(page) else { return Ok(()) };
-        let mut scopes = scopes;
         if !scopes.contains(&self.context.output.scope()) {
             scopes.push(self.context.output.scope());
         }
@@ -162,7 +152,7 @@ impl Resend {
                 DeliveryStep::Done => return Ok(()),
                 DeliveryStep::Wait(until) => {
                     let stopped =
-                        matches!(self.context.tell.stats.state(), PairState::Stopped { .. });
+                        matches!(self.context.reporter.stats.state(), PairState::Stopped { .. });
                     if stopped || until > deadline {
                         return Err(self.trouble());
                     }
@@ -177,7 +167,7 @@ impl Resend {
 
     /// The output's last answer, or why there is none.
     fn trouble(&self) -> String {
-        match self.context.tell.stats.state() {
+        match self.context.reporter.stats.state() {
             PairState::Stopped { answer, hint, .. } => format!("{answer}: {hint}"),
             PairState::Retrying { answer, .. } => {
                 format!(
@@ -191,7 +181,7 @@ impl Resend {
     }
 
     fn settle(&self, sum: &mut Sum) -> Result<(), String> {
-        let noted = self.context.fate.noted();
+        let noted = self.context.refusals.noted();
         tokio::task::block_in_place(|| self.letters.settle(&noted.delivered, &noted.refused))
             .map_err(unwritten)?;
         sum.delivered += noted.delivered.len();

@@ -1,88 +1,62 @@
-//! The loop of a pipeline: takes chunks from the reader, starts a delivery for each, and moves the cursor after them.
+//! The loop of a pipeline: takes chunks from the reader, starts a task for each, and moves the cursor after them.
 
-use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::acks::Acks;
-use super::backoff::Backoff;
-use super::delivery::{Context, Delivery};
-use super::fate::RefusalHandling;
+use super::chunk_task::TaskEnd;
+use super::context::{DeliveryContext, Settings};
+use super::counts::Counts;
+use super::flow::Flow;
+use super::gap_journal::GapJournal;
+use super::housekeeping::Housekeeping;
 use super::in_doubt::InDoubt;
-use super::in_flight::Slots;
 use super::lives::Lives;
-use super::rate::Rate;
 use super::read_thread::{self, Reply};
-use super::recovery::Waking;
+use super::refusals::RefusalHandling;
 use super::reporter::Reporter;
 use super::selection::Selection;
 use super::waits::Waits;
-use crate::checkpoint::{Ledger, RESERVE};
-use crate::config::Retry;
+use crate::checkpoint::Ledger;
 use crate::dead_letters::DeadLetters;
-use crate::event::{FileMark, Fingerprint, Nanos, Progress};
-use crate::input::{Chunk, Input, Reader, ReaderItem};
+use crate::event::{Fingerprint, Progress};
+use crate::input::{Chunk, Gap, Input, Reader, ReaderItem};
 use crate::output::Output;
-use crate::telemetry::{GapReason, Heartbeat, InputStats, Telemetry};
+use crate::telemetry::{GapReason, PairStats, Telemetry};
 use crate::transform::ReloadableChain;
 
-/// At most this many chunks and gaps wait for one before them. While one is stuck, the others continue up to here.
-const AHEAD: usize = 256;
-
-mod finite;
-mod gaps;
-mod housekeeping;
-mod settle;
-
-use gaps::Gaps;
-use settle::{carry_out, file_mark, give_back};
+/// What a pipeline is built from.
+pub(crate) struct PipelineParts {
+    pub(crate) input: Arc<Input>,
+    pub(crate) reader: Reader,
+    pub(crate) transform: Arc<ReloadableChain>,
+    pub(crate) output: Arc<Output>,
+    pub(crate) letters: DeadLetters,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) doubts: InDoubt,
+    pub(crate) settings: Settings,
+    pub(crate) lives: Arc<Lives>,
+    pub(crate) stats: Arc<PairStats>,
+    /// For a replay: the events to ship, and the counts of their results by file.
+    pub(crate) replay: Option<(Arc<Selection>, Arc<Counts>)>,
+}
 
 /// One input, one output, and everything in flight between them.
 pub(crate) struct Pipeline {
     input: Arc<Input>,
-    reader: Option<(Reader, Arc<ReloadableChain>)>,
-    context: Arc<Context>,
+    source: Option<read_thread::Source>,
+    context: Arc<DeliveryContext>,
     ledger: Arc<Ledger>,
-    doubts: InDoubt,
-    settings: Settings,
-    input_stats: Arc<InputStats>,
-    heart: Heartbeat,
-    acks: Acks<PendingAck>,
-    tasks: JoinSet<Outcome>,
-    rate: Rate,
-    /// Bytes handed to deliveries since the start.
-    taken: u64,
-    /// Bytes handed to deliveries that the cursor has not passed yet.
-    under_way: u64,
-    /// How far the reader has read in each generation, ahead of the cursor.
-    read: BTreeMap<Fingerprint, Progress>,
+    drain_timeout: Duration,
+    tasks: JoinSet<TaskEnd>,
+    flow: Flow,
+    gaps: GapJournal,
+    housekeeping: Housekeeping,
     /// An item that was read while there was no room to deliver it.
     parked: Option<Parked>,
-    /// Large chunks whose buffer was released and that are read again, by generation and start.
-    returned: HashMap<(Fingerprint, u64), Returned>,
-    gaps: Gaps,
-    absent: HashMap<Fingerprint, Instant>,
-    ticks: u64,
-    /// The log line "caught up" was written.
-    caught_up: bool,
-    scopes: Arc<[String]>,
-    selection: Option<Arc<Selection>>,
-}
-
-/// The configuration of one pipeline.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) in_flight: usize,
-    pub(crate) retry: Retry,
-    pub(crate) max_bytes_per_second: Option<u64>,
-    /// Of one request.
-    pub(crate) timeout: Duration,
-    pub(crate) drain_timeout: Duration,
 }
 
 /// How a pipeline ended.
@@ -96,103 +70,39 @@ pub(crate) enum Ended {
     Broken,
 }
 
-/// How to move the cursor once a chunk and all chunks before it are acknowledged.
-struct PendingAck {
-    generation: Fingerprint,
-    /// `None`: the cursor does not move for this entry; the entry behind it says how far.
-    progress: Option<Progress>,
-    bytes: u64,
-    file: Arc<str>,
-    first_event: Option<Nanos>,
-    mark: Option<FileMark>,
-}
-
-/// How a task ended.
-enum Outcome {
-    Settled(u64, Option<FileMark>, bool),
-    /// Gaps are delivered: their tickets and ids.
-    GapsDelivered(Vec<u64>, Vec<Fingerprint>, Option<FileMark>),
-    /// A large chunk has to wait. It released its buffer.
-    Deferred(Returned, Instant),
-    /// The wait is over: read the chunk again.
-    Again(Returned),
-}
-
-/// A large chunk without its bytes.
-struct Returned {
-    ticket: u64,
-    delivery: Delivery,
-    generation: Fingerprint,
-    stretch: Range<u64>,
-    /// The ledger has to grant sending up to this byte count first.
-    grant: u64,
-    before: Progress,
-    /// The revision of the transform that produced its events.
-    revision: u64,
-}
-
 /// An item that was read and cannot be delivered yet.
 enum Parked {
-    ReaderItem(ReaderItem),
+    Item(ReaderItem),
     /// A chunk that released the process's one large buffer, for another output: where to read it again.
     Large(Fingerprint, Progress),
 }
 
 impl Pipeline {
-    #[expect(clippy::too_many_arguments, reason = "called once, by `agent`, which names each")]
-    pub(crate) fn new(
-        input: Arc<Input>,
-        (reader, transform): (Reader, Arc<ReloadableChain>),
-        output: Arc<Output>,
-        names: (Arc<str>, Arc<str>),
-        letters: DeadLetters,
-        ledger: Arc<Ledger>,
-        doubts: InDoubt,
-        settings: Settings,
-        lives: Arc<Lives>,
-        telemetry: &Telemetry,
-    ) -> Self {
-        let heart = telemetry.heart(format!("the pipeline from {} to {}", names.0, names.1));
-        let input_stats = telemetry.input(&names.0);
-        let tell = Reporter::new(names.0, names.1, telemetry.clone());
-        tell.letters(letters.count());
-        let read = ledger.cursor().generations;
-        tell.begins_at(&read);
+    pub(crate) fn new(parts: PipelineParts, telemetry: &Telemetry) -> Self {
+        let PipelineParts { input, reader, transform, output, letters, ledger, .. } = parts;
+        let (selection, counts) = parts.replay.unzip();
+        let reporter = Reporter::new(parts.stats, telemetry.clone(), counts);
+        reporter.letters(letters.count());
         if !input.is_finite() {
-            ledger.show_losses(&tell.stats);
+            ledger.show_losses(&reporter.stats);
         }
+        let (settings, refusals) = (&parts.settings, RefusalHandling::keep(letters));
+        let context = DeliveryContext::new(output, refusals, reporter, settings, parts.lives);
+        let context = Arc::new(context);
+        let shared = || (Arc::clone(&context), Arc::clone(&ledger));
+        let (flow_context, flow_ledger) = shared();
+        let (gap_context, gap_ledger) = shared();
         Self {
-            input,
-            reader: Some((reader, transform)),
-            context: Arc::new(Context {
-                waits: Waits::new(Arc::clone(&tell.stats)),
-                output,
-                fate: RefusalHandling::keep(letters),
-                tell,
-                timeout: settings.timeout,
-                waking: Waking::default(),
-                slots: Slots::new(settings.in_flight),
-                lives,
-            }),
-            ledger,
-            scopes: doubts.scopes.clone().into(),
-            doubts,
-            settings,
-            input_stats,
-            heart,
-            acks: Acks::default(),
+            source: Some(read_thread::Source { reader, transform, selection }),
+            drain_timeout: settings.drain_timeout,
             tasks: JoinSet::new(),
-            rate: Rate::new(settings.max_bytes_per_second, Instant::now()),
-            taken: 0,
-            under_way: 0,
-            read,
+            flow: Flow::new(flow_context, flow_ledger, parts.doubts, settings),
+            gaps: GapJournal::new(gap_context, gap_ledger, settings.retry, input.is_finite()),
+            housekeeping: Housekeeping::new(&input, &context, &ledger, telemetry),
             parked: None,
-            returned: HashMap::new(),
-            gaps: Gaps::default(),
-            absent: HashMap::new(),
-            ticks: 0,
-            caught_up: false,
-            selection: None,
+            input,
+            context,
+            ledger,
         }
     }
 
@@ -206,14 +116,12 @@ impl Pipeline {
     /// # Errors
     /// If the reading thread cannot be started.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<Ended> {
-        let Some((reader, transform)) = self.reader.take() else { return Ok(Ended::Broken) };
-        let name = format!("{}-{}", self.context.tell.input, self.context.tell.output);
-        let mut reading = read_thread::start(&name, reader, transform, self.selection.take())?;
+        let Some(source) = self.source.take() else { return Ok(Ended::Broken) };
+        let mut reading = source.start(&self.context.reporter.stats)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         // The sender is dropped only when the process ends.
         let stopped = async move { if stop.wait_for(|stop| *stop).await.is_err() {} };
         tokio::pin!(stopped);
-        self.take_up_gaps();
         let mut read = false;
         loop {
             self.ship_gaps();
@@ -230,45 +138,47 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 () = &mut stopped => return Ok(self.drain().await),
-                news = reading.news.recv(), if self.parked.is_none() && !read => match news {
-                    Some(news) => self.park(news),
+                item = reading.items.recv(), if self.parked.is_none() && !read => match item {
+                    Some(item) => self.park(item),
                     None if self.input.is_finite() && !self.input.is_stopped() => read = true,
                     // The reader can notice the stop first.
                     None if self.input.is_stopped() => return Ok(self.drain().await),
                     None => return Ok(Ended::Broken),
                 },
-                Some(outcome) = self.tasks.join_next() => {
-                    let Ok(outcome) = outcome else { return Ok(Ended::Broken) };
-                    if let Some(reply) = self.settle(outcome) {
+                Some(end) = self.tasks.join_next() => {
+                    let Ok(end) = end else { return Ok(Ended::Broken) };
+                    if let Some(reply) = self.settle(end) {
                         let _ = reading.replies.send(reply);
                     }
                 }
                 () = self.context.slots.changed() => {}
-                _ = tick.tick() => self.look_after(),
+                _ = tick.tick() => self.housekeeping.look_after(&mut self.flow),
             }
         }
     }
 
-    /// Whether another chunk may be delivered. While a large chunk has to be read again, the bounds do not apply:
-    /// those before it must get through first.
-    fn has_room(&self) -> bool {
-        let bounded = self.acks.len() < AHEAD
-            && self.under_way < RESERVE
-            && self.ledger.gaps_to_send() < AHEAD;
-        self.has_slot() && (bounded || !self.returned.is_empty())
+    /// Whether everything that was read is settled.
+    fn is_settled(&self) -> bool {
+        self.parked.is_none()
+            && self.flow.is_empty()
+            && self.gaps.is_empty()
+            && self.tasks.is_empty()
     }
 
     fn has_slot(&self) -> bool {
         self.context.slots.has_room(self.tasks.len())
     }
 
-    fn park(&mut self, news: ReaderItem) {
-        self.parked = Some(match news {
+    fn has_room(&self) -> bool {
+        self.has_slot() && self.flow.has_room()
+    }
+
+    fn park(&mut self, item: ReaderItem) {
+        self.parked = Some(match item {
             ReaderItem::Chunk(chunk) if chunk.permit.is_some() && !self.has_room() => {
-                let before = self.read.get(&chunk.generation).cloned().unwrap_or_default();
-                Parked::Large(chunk.generation, before)
+                Parked::Large(chunk.generation, self.flow.read_in(chunk.generation))
             }
-            news => Parked::ReaderItem(news),
+            item => Parked::Item(item),
         });
     }
 
@@ -279,34 +189,30 @@ impl Pipeline {
         }
         match self.parked.take()? {
             Parked::Large(generation, before) => return Some(Reply::Again(generation, before)),
-            Parked::ReaderItem(news) => self.take(news),
+            Parked::Item(item) => self.take(item),
         }
         None
     }
 
     /// The new content of a truncated file is looked up, which cannot see requests still in flight.
     fn waits_for_acks(&mut self) -> bool {
-        let Some(Parked::ReaderItem(ReaderItem::Gap(gap))) = &self.parked else { return false };
+        let Some(Parked::Item(ReaderItem::Gap(gap))) = &self.parked else { return false };
         if gap.reason != GapReason::Truncated {
             return false;
         }
-        let generation = gap.generation;
-        self.give_up_returned(generation);
-        self.acks.any(|passing| passing.generation == generation)
+        self.flow.give_up_returned(gap.generation);
+        self.flow.holds(gap.generation)
     }
 
-    fn take(&mut self, news: ReaderItem) {
-        match news {
-            ReaderItem::Started(cursor) => {
-                self.read.clone_from(&cursor.generations);
-                self.ledger.start(cursor);
-            }
-            ReaderItem::Gap(gap) => self.pass_gap(gap),
+    fn take(&mut self, item: ReaderItem) {
+        match item {
+            ReaderItem::Started(cursor) => self.flow.start(cursor),
+            ReaderItem::Gap(gap) => self.take_gap(gap),
             ReaderItem::Chunk(mut chunk) => {
-                let damaged = self.pass_damage(&mut chunk);
-                if damaged && self.context.output.capabilities().ordered {
-                    // The output keeps the order of events: the gap first.
-                    self.parked = Some(Parked::ReaderItem(ReaderItem::Chunk(chunk)));
+                let damaged = self.take_damage(&mut chunk);
+                if damaged && self.context.is_ordered() {
+                    // The gap first.
+                    self.parked = Some(Parked::Item(ReaderItem::Chunk(chunk)));
                 } else {
                     self.deliver(*chunk);
                 }
@@ -315,86 +221,97 @@ impl Pipeline {
     }
 
     fn deliver(&mut self, chunk: Chunk) {
-        let before = self.read.insert(chunk.generation, chunk.progress.clone()).unwrap_or_default();
-        let (start, end) = (chunk.batch.start, chunk.batch.end);
-        let (ticket, delivery, grant, wait) = match self.returned.remove(&(chunk.generation, start))
+        self.housekeeping.count(&chunk);
+        let (task, wait) = self.flow.take(chunk);
+        self.tasks.spawn(task.run(wait));
+        self.context.reporter.stats.in_flight.set(self.tasks.len() as u64);
+    }
+
+    /// A stretch that cannot be read any more: reports the gap and passes it in its turn.
+    fn take_gap(&mut self, gap: Gap) {
+        self.flow.give_up_returned(gap.generation);
+        let record = self.gaps.record(&gap);
+        let ticket = self.flow.enter_gap(gap.generation, gap.file, Some(gap.progress));
+        match record {
+            Some(record) => self.gaps.enter(record, ticket),
+            // An earlier process wrote the gap down, so the cursor does not wait for more.
+            None => self.flow.acknowledge(ticket, None),
+        }
+    }
+
+    /// Enters the damage in a chunk as gaps before the chunk; returns whether there is any.
+    fn take_damage(&mut self, chunk: &mut Chunk) -> bool {
+        let read = self.flow.read_in(chunk.generation).time;
+        let records = self.gaps.record_damage(chunk, read);
+        let any = !records.is_empty();
+        for record in records {
+            let ticket = self.flow.enter_gap(chunk.generation, Arc::clone(&chunk.file), None);
+            self.gaps.enter(record, ticket);
+        }
+        any
+    }
+
+    /// Sends the waiting gaps as soon as there is a slot.
+    fn ship_gaps(&mut self) {
+        if self.has_slot()
+            && let Some(request) = self.gaps.next_request(&self.flow.doubts)
         {
-            Some(returned)
-                if returned.stretch.end == end
-                    && returned.revision == chunk.batch.passed.revision =>
-            {
-                (returned.ticket, returned.delivery, returned.grant, Duration::ZERO)
+            self.tasks.spawn(request);
+        }
+    }
+
+    /// Acts on the end of a task; returns the reply for the reader, if the reader waits for one.
+    fn settle(&mut self, end: TaskEnd) -> Option<Reply> {
+        self.context.reporter.stats.in_flight.set(self.tasks.len() as u64);
+        match end {
+            TaskEnd::Settled { ticket, mark, large } => {
+                self.flow.acknowledge(ticket, mark);
+                large.then_some(Reply::Settled)
             }
-            other => {
-                // It ends elsewhere, or another transform made its events: the delivery knows other ones.
-                if let Some(returned) = other {
-                    self.give_up(returned);
+            TaskEnd::GapsDelivered { tickets, ids, mark } => {
+                self.gaps.delivered(&ids);
+                for ticket in tickets {
+                    self.flow.acknowledge(ticket, mark);
                 }
-                self.count(&chunk);
-                self.context.tell.passed(&chunk.batch);
-                let (ticket, delivery) = self.enter(&chunk);
-                (ticket, delivery, self.taken, self.rate.wait(end - start, Instant::now()))
+                None
             }
-        };
-        let (context, ledger) = (Arc::clone(&self.context), Arc::clone(&self.ledger));
-        self.tasks.spawn(async move {
-            if chunk.permit.is_some() && !(wait.is_zero() && ledger.is_granted(grant)) {
-                let returned = give_back(&chunk, ticket, delivery, grant, before);
-                return Outcome::Deferred(returned, Instant::now() + wait);
+            TaskEnd::Deferred(returned, until) => {
+                let (context, ledger) = (Arc::clone(&self.context), Arc::clone(&self.ledger));
+                self.tasks.spawn(returned.wait(context, ledger, until));
+                None
             }
-            ledger.granted(grant).await;
-            tokio::time::sleep(wait).await;
-            carry_out(context, chunk, ticket, delivery, grant, before).await
-        });
-        self.context.tell.stats.in_flight.set(self.tasks.len() as u64);
-    }
-
-    /// Gives a new chunk its place in the order of acknowledgements.
-    fn enter(&mut self, chunk: &Chunk) -> (u64, Delivery) {
-        let batch = &chunk.batch;
-        if self.context.lives.has_earlier() {
-            self.doubts.doubt_all();
-        }
-        let earlier =
-            self.doubts.holds(chunk).then(|| (Arc::clone(&self.scopes), self.doubts.until));
-        match earlier {
-            Some(_) => self.context.tell.begins_in_doubt(),
-            None => self.ledger.doubt_passed_unless_bounded(),
-        }
-        let delivery =
-            Delivery::new(&self.context.output, batch, Backoff::new(self.settings.retry), earlier);
-        self.taken += batch.end - batch.start;
-        self.under_way += batch.end - batch.start;
-        let ticket = self.acks.enter(PendingAck {
-            generation: chunk.generation,
-            progress: Some(chunk.progress.clone()),
-            bytes: batch.end - batch.start,
-            file: Arc::clone(&chunk.file),
-            first_event: batch.passed.first,
-            mark: None,
-        });
-        (ticket, delivery)
-    }
-
-    fn give_up_returned(&mut self, generation: Fingerprint) {
-        let is_gone =
-            |(fingerprint, _): &(Fingerprint, u64), _: &mut Returned| *fingerprint == generation;
-        let gone: Vec<_> = self.returned.extract_if(is_gone).collect();
-        for (_, returned) in gone {
-            self.give_up(returned);
+            TaskEnd::Again(returned) => {
+                let (generation, before) = self.flow.read_again(returned);
+                Some(Reply::Again(generation, before))
+            }
         }
     }
 
-    /// A large chunk whose file was gone, or ended elsewhere, at the second reading. Parts may have been sent.
-    fn give_up(&mut self, returned: Returned) {
-        let Returned { ticket, generation, stretch, .. } = returned;
-        self.doubts.give_up(generation, stretch, Instant::now() + self.settings.timeout);
-        if let Some(passing) = self.acks.at(ticket) {
-            passing.progress = None;
-            let bytes = std::mem::take(&mut passing.bytes);
-            self.taken -= bytes;
-            self.under_way -= bytes;
+    /// Shutdown: waits for the requests in flight, for `drain_timeout` at most.
+    async fn drain(mut self) -> Ended {
+        self.context.reporter.stats.draining();
+        let deadline = tokio::time::Instant::now() + self.drain_timeout;
+        loop {
+            self.ship_gaps();
+            // Wakes as often as before, so that the heartbeat continues and a long drain is not taken for a hang.
+            let next = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
+            match tokio::time::timeout_at(next, self.tasks.join_next()).await {
+                // The next process reads the chunk again.
+                Ok(Some(Ok(TaskEnd::Deferred(..) | TaskEnd::Again(_)) | Err(_))) => {}
+                Ok(Some(Ok(end))) => {
+                    // The reader has stopped, so nobody takes the reply.
+                    let _ = self.settle(end);
+                }
+                Ok(None) => break,
+                Err(_) if next == deadline => break,
+                Err(_) => self.housekeeping.beat(),
+            }
         }
-        self.pass(ticket);
+        self.tasks.abort_all();
+        if self.flow.is_empty() && self.gaps.is_empty() {
+            self.ledger.settle();
+            return Ended::Drained;
+        }
+        Ended::TimedOut
     }
 }

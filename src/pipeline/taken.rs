@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::delivery::{Context, Delivery, History, Part, alone};
+use super::context::DeliveryContext;
+use super::delivery::{Delivery, History, Part, alone};
 use crate::event::Batch;
 use crate::output::EventRef;
 
@@ -14,7 +15,7 @@ impl Delivery {
     /// Other documents have these ids, or the documents cannot be compared: sends the events under their next ids.
     pub(super) fn rename(
         &mut self,
-        context: &Context,
+        context: &DeliveryContext,
         batch: &Batch,
         mut part: Part,
         answer: &str,
@@ -31,7 +32,7 @@ impl Delivery {
         let (renamed, spent): (Vec<_>, Vec<_>) =
             part.picks.into_iter().partition(|pick| pick.other < EventRef::MOST_OTHERS);
         if !renamed.is_empty() {
-            context.tell.taken(renamed.len(), answer, unavailable);
+            context.reporter.taken(renamed.len(), answer, unavailable);
             context.lives.others_wrote();
             let next = |pick: EventRef| EventRef { other: pick.other + 1, ..pick };
             part.picks = renamed.into_iter().map(next).collect();

@@ -175,7 +175,12 @@ async fn lanes(
     }
     let letters = wiring.letters()?;
     let counts = Arc::<Counts>::default();
-    let shared = Shared { transforms: &job.transforms, moved, lives: Arc::default() };
+    let shared = Shared {
+        transforms: &job.transforms,
+        moved,
+        lives: Arc::default(),
+        replay: Some((Arc::clone(selection), Arc::clone(&counts))),
+    };
     let (large, earlier) = (Large::default(), known.complete());
     let (mut pipelines, mut ledgers) = (Vec::new(), Vec::new());
     for lane in 0..count {
@@ -199,7 +204,7 @@ async fn lanes(
             EarlierState { pair, origin: &origin, until },
             &shared,
         )?;
-        pipelines.push(pipeline.selecting(Arc::clone(selection)).counting(Arc::clone(&counts)));
+        pipelines.push(pipeline);
         ledgers.push(ledger);
     }
     refuse_unknown_file(&output, &known)?;

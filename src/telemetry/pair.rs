@@ -117,7 +117,7 @@ pub(crate) struct DeliveredUpTo {
 #[derive(Debug)]
 pub(crate) struct PairStats {
     input_stats: Arc<InputStats>,
-    pub(super) input: Arc<str>,
+    pub(crate) input: Arc<str>,
     pub(crate) output: Arc<str>,
     pub(crate) events: Counts<EventResult>,
     pub(crate) actions: Counts<Action>,

@@ -10,6 +10,11 @@ use crate::output::{EventRef, Reason, Verdict};
 /// time.
 const PATIENCE: u32 = 4;
 
+/// What an operator can do about events that the output refuses singly.
+pub(super) const ALONE: &str = "it is not known whether the event's content is at fault: see the store's log; if it shall be a dead letter all the same, \
+     run `auditrail dead-letters set-aside`";
+pub(super) const AHEAD: &str = "the time of these events is ahead of this machine's clock: check the clock (NTP); they are sent again until the store takes them";
+
 /// Events that are sent together.
 pub(in crate::pipeline) struct Part {
     pub(in crate::pipeline) picks: Vec<EventRef>,
@@ -79,6 +84,13 @@ pub(super) enum Then {
         answer: String,
         hint: String,
     },
+}
+
+impl Doubt {
+    /// A request that was answered may have stored events in this scope: look them up now.
+    pub(super) fn of(scope: String, then: Then) -> Self {
+        Self { until: Instant::now(), unheard: false, scopes: [scope].into(), then }
+    }
 }
 
 impl Part {

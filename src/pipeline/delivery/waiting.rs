@@ -3,19 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::part::{Part, Stuck, alone};
-use super::{Context, Delivery};
+use super::Delivery;
+use super::part::{ALONE, Part, Stuck, alone};
 use crate::event::Batch;
+use crate::pipeline::context::DeliveryContext;
 use crate::pipeline::waits::{Wait, WaitGuard};
-
-/// What an operator can do about events that the output refuses singly.
-pub(super) const ALONE: &str = "it is not known whether the event's content is at fault: see the store's log; if it shall be a dead letter all the same, \
-     run `auditrail dead-letters set-aside`";
-pub(super) const AHEAD: &str = "the time of these events is ahead of this machine's clock: check the clock (NTP); they are sent again until the store takes them";
 
 impl Delivery {
     /// Makes dead letters of the events that may become such, if the operator has called for it.
-    pub(super) fn set_aside(&mut self, context: &Context, batch: &Batch) {
+    pub(super) fn set_aside(&mut self, context: &DeliveryContext, batch: &Batch) {
         let Some(waiting) = &mut self.waiting else { return };
         let call = context.waits.call();
         if waiting.heard >= call {
@@ -33,7 +29,7 @@ impl Delivery {
     }
 
     /// Shows the events that wait for an operator. If the output takes nothing, all events that are left wait.
-    pub(super) fn show(&mut self, context: &Context) {
+    pub(super) fn show(&mut self, context: &DeliveryContext) {
         let stuck = || self.parts.iter().filter_map(|part| Some((part, part.stuck.as_ref()?)));
         let Some((_, first)) = stuck().next() else {
             self.waiting = None;
@@ -55,13 +51,13 @@ impl Delivery {
     /// Lets a part wait for an operator. `aside`: the output may take other events meanwhile.
     pub(super) fn hold(
         &mut self,
-        context: &Context,
+        context: &DeliveryContext,
         mut part: Part,
         answer: String,
         hint: &str,
         aside: bool,
     ) -> Option<Duration> {
-        context.tell.stopped(&answer, hint);
+        context.reporter.stopped(&answer, hint);
         let pause = self.backoff.longest();
         let until = Instant::now() + pause;
         part.stuck = Some(Stuck { answer, hint: hint.to_owned(), aside, until });
@@ -73,7 +69,7 @@ impl Delivery {
     /// waits for the operator.
     pub(super) fn one_left(
         &mut self,
-        context: &Context,
+        context: &DeliveryContext,
         batch: &Batch,
         part: Part,
         own: bool,

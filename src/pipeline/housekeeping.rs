@@ -1,12 +1,17 @@
 //! Periodic work of a pipeline: counts what was read, measures the lag, and forgets generations that are gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Pipeline;
+use super::context::DeliveryContext;
+use super::flow::Flow;
+use crate::checkpoint::Ledger;
 use crate::event::Fingerprint;
-use crate::input::Chunk;
-use crate::telemetry::{FindingKind, GapReason, InputFinding, Severity, Time, human};
+use crate::input::{Chunk, Input};
+use crate::telemetry::{
+    FindingKind, GapReason, Heartbeat, InputFinding, InputStats, Severity, Telemetry, Time, human,
+};
 
 /// A generation is forgotten after no listing has shown it for this long; a directory may be unmounted for a while.
 const FORGET: Duration = Duration::from_mins(10);
@@ -15,7 +20,46 @@ const GONE: usize = 1000;
 /// Ticks between two comparisons of the cursor with the listing. A comparison is expensive if there are many backups.
 const COMPARE: u64 = 10;
 
-impl Pipeline {
+/// The state of this work.
+pub(super) struct Housekeeping {
+    input: Arc<Input>,
+    context: Arc<DeliveryContext>,
+    ledger: Arc<Ledger>,
+    input_stats: Arc<InputStats>,
+    heart: Heartbeat,
+    /// Generations that the listing no longer shows, and since when.
+    absent: HashMap<Fingerprint, Instant>,
+    ticks: u64,
+    /// The log line "caught up" was written.
+    caught_up: bool,
+}
+
+impl Housekeeping {
+    pub(super) fn new(
+        input: &Arc<Input>,
+        context: &Arc<DeliveryContext>,
+        ledger: &Arc<Ledger>,
+        telemetry: &Telemetry,
+    ) -> Self {
+        let stats = &context.reporter.stats;
+        let heart = format!("the pipeline from {} to {}", stats.input, stats.output);
+        Self {
+            input: Arc::clone(input),
+            context: Arc::clone(context),
+            ledger: Arc::clone(ledger),
+            input_stats: telemetry.input(&stats.input),
+            heart: telemetry.heart(heart),
+            absent: HashMap::new(),
+            ticks: 0,
+            caught_up: false,
+        }
+    }
+
+    /// The loop comes round.
+    pub(super) fn beat(&self) {
+        self.heart.beat();
+    }
+
     /// Counts a chunk that was read, unless the reader of another output has counted it.
     pub(super) fn count(&self, chunk: &Chunk) {
         if !self.input.is_news(chunk.generation, chunk.batch.end) {
@@ -39,7 +83,7 @@ impl Pipeline {
             (GapReason::OverLongLine, told.over_long_bytes, u64::from(told.over_long)),
         ];
         for (reason, bytes, times) in gaps.into_iter().filter(|(_, _, times)| *times > 0) {
-            let (input, file) = (&*self.context.tell.input, &*chunk.file);
+            let (input, file) = (&*self.context.reporter.stats.input, &*chunk.file);
             let (offset, size) = (chunk.batch.start, human::size(bytes));
             tracing::warn!(input, file, offset, "log is damaged: {times} x {reason}, {size}");
         }
@@ -60,7 +104,7 @@ impl Pipeline {
             );
             let hint = format.way_out().replace("FILE", file);
             if self.input.is_finite() && stats.says_foreign() {
-                tracing::warn!(input = &*self.context.tell.input, hint, "{what}");
+                tracing::warn!(input = &*self.context.reporter.stats.input, hint, "{what}");
             }
             stats.set_finding(kind, Some(InputFinding { kind, severity, what, hint }));
         } else if let Some(before) = stats.findings().into_iter().find(|one| one.kind == kind)
@@ -72,20 +116,20 @@ impl Pipeline {
     }
 
     /// Once a second: updates the lag, and forgets what is gone.
-    pub(super) fn look_after(&mut self) {
-        self.heart.beat();
-        let pending = self.acks.oldest().and_then(|passing| passing.first_event);
+    pub(super) fn look_after(&mut self, flow: &mut Flow) {
+        self.beat();
+        let pending = flow.oldest_event();
         let (backlog, oldest) = self.ledger.with_cursor(|cursor| {
             let latest = || cursor.generations.values().filter_map(|progress| progress.time).max();
             (self.input.backlog(cursor), pending.or_else(latest))
         });
-        if !self.caught_up && backlog == 0 && self.acks.is_empty() && self.input.is_listed() {
+        if !self.caught_up && backlog == 0 && flow.is_empty() && self.input.is_listed() {
             self.caught_up = self.ledger.with_cursor(|cursor| !cursor.generations.is_empty());
             if self.caught_up {
-                self.context.tell.caught_up();
+                self.context.reporter.caught_up();
             }
         }
-        let stats = &self.context.tell.stats;
+        let stats = &self.context.reporter.stats;
         stats.lag_bytes.set(backlog);
         stats.name_cursor(|generation| self.input.file_of(Fingerprint(generation)));
         let left = self.ledger.with_cursor(|cursor| self.input.time_to_loss(cursor));
@@ -93,12 +137,12 @@ impl Pipeline {
         stats.oldest_pending.set(oldest.map(Time::from_nanos));
         self.ticks += 1;
         if self.ticks.is_multiple_of(COMPARE) {
-            self.compare(Instant::now());
+            self.compare(flow, Instant::now());
         }
     }
 
     /// Notes which generations of the cursor the listing no longer shows, and since when.
-    fn compare(&mut self, now: Instant) {
+    fn compare(&mut self, flow: &mut Flow, now: Instant) {
         let mut fingerprints: Vec<_> =
             self.ledger.with_cursor(|cursor| cursor.generations.keys().copied().collect());
         fingerprints.extend(
@@ -119,11 +163,11 @@ impl Pipeline {
         let long = self.absent.values().any(|since| now.duration_since(*since) >= FORGET);
         // If the listing shows none, the directory itself may be unmounted, so nothing is forgotten.
         if any && (long || self.absent.len() > GONE) {
-            self.forget(now);
+            self.forget(flow, now);
         }
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn forget(&mut self, flow: &mut Flow, now: Instant) {
         let mut gone: Vec<_> =
             self.absent.iter().map(|(fingerprint, since)| (*since, *fingerprint)).collect();
         gone.sort_unstable();
@@ -135,7 +179,7 @@ impl Pipeline {
         self.ledger.forget(|fingerprint| gone.contains(fingerprint));
         for fingerprint in gone {
             self.absent.remove(&fingerprint);
-            self.read.remove(&fingerprint);
+            flow.forget(fingerprint);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::circuit::Circuit;
-use super::delivery::Context;
+use super::reporter::Reporter;
 use crate::dead_letters::{DeadLetters, LettersError};
 use crate::event::{Batch, Position};
 use crate::output::EventRef;
@@ -58,10 +58,12 @@ impl RefusalHandling {
         }
     }
 
-    /// `beside`: the output took other events of the same request. Blocks on the disk.
+    /// `scope`: where the output would have stored the events. `beside`: it took other events of the same request.
+    /// Blocks on the disk.
     pub(super) fn refused(
         &self,
-        context: &Context,
+        reporter: &Reporter,
+        scope: &str,
         batch: &Batch,
         events: &[(u32, &str)],
         beside: bool,
@@ -76,7 +78,6 @@ impl RefusalHandling {
                 return Ok(());
             }
         };
-        let tell = &context.tell;
         let answer = events.first().map_or("", |(_, answer)| answer);
         if !beside && !circuit.admits(events.len()) {
             let hint = "nothing is taken any more, which is rarely the events' own fault: see to the mapping, template or limits there, and to \
@@ -84,9 +85,9 @@ impl RefusalHandling {
             let (answer, hint) = (answer.to_owned(), hint.to_owned());
             return Err(Stopped { answer, hint, aside: true });
         }
-        let (what, hint) = match letters.record(batch, events, &context.output.scope()) {
+        let (what, hint) = match letters.record(batch, events, scope) {
             Ok(()) => {
-                tell.refused(batch, events.len(), answer, letters.count());
+                reporter.refused(batch, events.len(), answer, letters.count());
                 return Ok(());
             }
             Err(LettersError::Full(hint)) => ("no room is left for dead letters".to_owned(), hint),
@@ -95,7 +96,7 @@ impl RefusalHandling {
                 "see that the disk of `state_dir` has room and can be written to".to_owned(),
             ),
         };
-        tell.budget_spent(&hint);
+        reporter.budget_spent(&hint);
         Err(Stopped { answer: what, hint, aside: false })
     }
 }
