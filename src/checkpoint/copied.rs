@@ -33,7 +33,7 @@ pub(super) fn copied(path: &Path, state: &State) -> Option<String> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::super::state_dir::CURRENT;
+    use super::super::permissions::CURRENT;
     use super::super::state_dir::tests::{load, named};
     use super::super::{Origin, Store};
     use super::*;

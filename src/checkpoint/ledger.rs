@@ -7,13 +7,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-use super::{ALL, Pair};
+use super::allowance::{Allowance, CutBack};
+use super::Pair;
 use crate::event::{Cursor, FileMark, Fingerprint, GapRecord, IdScheme, Nanos, Progress};
 use crate::telemetry::PairStats;
-
-/// Bytes that may be sent beyond the saved cursor. It is large enough that one checkpoint per interval seldom makes a
-/// pipeline wait, and small enough that looking up the events in doubt after a kill takes moments.
-pub(crate) const RESERVE: u64 = 64 << 20;
 
 /// The ledger of one pipeline.
 pub(crate) struct Ledger {
@@ -22,27 +19,17 @@ pub(crate) struct Ledger {
     granted: Notify,
     /// Shared by all ledgers: notified when there is something to save.
     moved: Arc<Notify>,
-    /// For a file output: fsyncs the file, so that the bytes up to the cursor are durable.
-    sync: Option<Box<dyn Fn() -> std::io::Result<()> + Send + Sync>>,
+    /// Makes the bytes up to the cursor durable: fsyncs the file of a file output.
+    sync: Box<dyn Fn() -> std::io::Result<()> + Send + Sync>,
 }
 
 struct LedgerState {
     pair: Pair,
     /// The output's present scope: where it stores what is sent now.
     scope: String,
-    /// Bytes acknowledged to this process and handed out by the reader, since the start.
-    acked: u64,
-    /// Sending is allowed up to here, counted like `acked`.
-    grant: u64,
-    /// The highest end that was granted to the pipeline. So much may have been sent.
-    used: u64,
-    /// Bytes beyond `acked` to reserve at the next save.
-    reserve: u64,
-    /// Bytes beyond the cursor that an earlier process may have sent and that this one has not passed yet.
-    old: u64,
-    /// Gaps entered since the start, and how many of them a checkpoint holds.
+    allowance: Allowance,
+    /// Gaps entered since the start.
     gaps: u64,
-    gaps_written: u64,
     changed: bool,
     /// A pipeline is waiting for the grant to grow.
     waiting: bool,
@@ -56,22 +43,6 @@ pub(super) struct LedgerEntry {
 }
 
 impl LedgerState {
-    /// Records that sending up to `end` may happen, if the grant reaches so far; returns whether it does.
-    fn use_grant(&mut self, end: u64) -> bool {
-        let granted = end <= self.grant;
-        if granted {
-            self.used = self.used.max(end);
-        }
-        granted
-    }
-
-    /// Whether a pipeline waits for the grant to grow, or soon will: half of it is used, and a save would add to it.
-    fn runs_short(&self) -> bool {
-        let left = self.grant.saturating_sub(self.used);
-        let gain = self.acked.saturating_add(self.reserve).saturating_sub(self.grant);
-        self.waiting || (left < self.reserve / 2 && gain >= self.reserve / 4)
-    }
-
     /// Moves gaps to the losses if they are delivered and the cursor has passed them or their generation is `gone`.
     fn forget_gaps(&mut self, gone: impl Fn(&Fingerprint) -> bool) {
         let Pair { cursor, gaps, losses, .. } = &mut self.pair;
@@ -102,23 +73,11 @@ impl Ledger {
     ) -> Self {
         let new = ids.filter(|ids| !pair.ids.contains(ids));
         pair.ids.extend(new);
-        let (old, gaps) = (pair.reserved, u64::from(!pair.gaps.is_empty()));
-        let books = LedgerState {
-            pair,
-            scope,
-            acked: 0,
-            grant: 0,
-            used: 0,
-            reserve: RESERVE,
-            old,
-            // Gaps that an earlier process entered wait for a save too, which records the scope where they may be
-            // sent.
-            gaps,
-            gaps_written: 0,
-            changed: false,
-            waiting: false,
-        };
-        Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: None }
+        // Gaps that an earlier process entered wait for a save too, which records the scope where they may be sent.
+        let gaps = u64::from(!pair.gaps.is_empty());
+        let (allowance, changed) = (Allowance::reserving(pair.reserved), false);
+        let books = LedgerState { pair, scope, allowance, gaps, changed, waiting: false };
+        Self::with(books, moved, Box::new(|| Ok(())))
     }
 
     /// The ledger of a file output. The output truncates its file to the mark at the start, so nothing is ever in
@@ -129,26 +88,30 @@ impl Ledger {
         moved: Arc<Notify>,
         sync: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let books = LedgerState {
-            pair,
-            scope: String::new(),
-            acked: 0,
-            grant: 0,
-            used: 0,
-            reserve: 0,
-            old: 0,
-            gaps: 0,
-            gaps_written: 0,
-            changed: true,
-            waiting: false,
-        };
-        Self { books: Mutex::new(books), granted: Notify::new(), moved, sync: Some(Box::new(sync)) }
+        let allowance = Allowance::CutBack(CutBack::default());
+        let scope = String::new();
+        let books = LedgerState { pair, scope, allowance, gaps: 0, changed: true, waiting: false };
+        Self::with(books, moved, Box::new(sync))
+    }
+
+    fn with(
+        books: LedgerState,
+        moved: Arc<Notify>,
+        sync: Box<dyn Fn() -> std::io::Result<()> + Send + Sync>,
+    ) -> Self {
+        Self { books: Mutex::new(books), granted: Notify::new(), moved, sync }
     }
 
     fn books(&self) -> MutexGuard<'_, LedgerState> {
         // Between two statements the fields may not agree, but no statement in between can panic, so a poisoned lock
         // is safe to use.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is something to save.
+    fn change(&self, books: &mut LedgerState) {
+        books.changed = true;
+        self.moved.notify_one();
     }
 
     pub(crate) fn cursor(&self) -> Cursor {
@@ -164,8 +127,7 @@ impl Ledger {
     pub(crate) fn start(&self, cursor: Cursor) {
         let mut books = self.books();
         books.pair.cursor = cursor;
-        books.changed = true;
-        self.moved.notify_one();
+        self.change(&mut books);
     }
 
     /// Moves the cursor: everything up to `progress` is acknowledged, stored as a dead letter, or reported as a gap.
@@ -180,12 +142,8 @@ impl Ledger {
         books.pair.cursor.generations.insert(generation, progress);
         books.forget_gaps(|_| false);
         books.pair.file = file.or(books.pair.file);
-        books.acked += bytes;
-        if books.old != ALL {
-            books.old = books.old.saturating_sub(bytes);
-        }
-        books.changed = true;
-        self.moved.notify_one();
+        books.allowance.acknowledge(bytes);
+        self.change(&mut books);
     }
 
     /// Records that an event of this time is acknowledged; only the first call counts.
@@ -207,12 +165,9 @@ impl Ledger {
     }
 
     /// The reader has passed everything that an earlier process may have sent. Ends the doubt if it had no bound
-    /// ([`ALL`]).
+    /// ([`ALL`](super::ALL)).
     pub(crate) fn doubt_passed_unless_bounded(&self) {
-        let mut books = self.books();
-        if books.old == ALL {
-            books.old = 0;
-        }
+        self.books().allowance.end_unbounded_doubt();
     }
 
     /// Waits until the checkpoint allows sending up to `end`, counted in bytes since the start.
@@ -221,17 +176,12 @@ impl Ledger {
             let saved = self.granted.notified();
             {
                 let mut books = self.books();
-                if books.use_grant(end) {
+                if books.allowance.allows(end) {
                     return;
                 }
-                let needed = end - books.acked;
-                if self.sync.is_none() {
-                    // Doubled, so that a fast back end waits for few checkpoints.
-                    books.reserve = books.reserve.max(needed.saturating_mul(2));
-                }
-                books.changed = true;
+                books.allowance.want(end);
                 books.waiting = true;
-                self.moved.notify_one();
+                self.change(&mut books);
             }
             saved.await;
         }
@@ -239,7 +189,7 @@ impl Ledger {
 
     /// Whether sending up to `end` is allowed already.
     pub(crate) fn is_granted(&self, end: u64) -> bool {
-        self.books().use_grant(end)
+        self.books().allowance.allows(end)
     }
 
     /// Enters a gap. The caller does so before the gap is sent and before the cursor passes it.
@@ -247,8 +197,7 @@ impl Ledger {
         let mut books = self.books();
         books.pair.gaps.push(gap);
         books.gaps += 1;
-        books.changed = true;
-        self.moved.notify_one();
+        self.change(&mut books);
     }
 
     /// Borrows the known gaps: those not delivered, and those that the cursor has not passed.
@@ -268,13 +217,10 @@ impl Ledger {
             let saved = self.granted.notified();
             {
                 let mut books = self.books();
-                // A file output needs no more than a checkpoint with its first mark.
-                let is_file = self.sync.is_some();
-                if if is_file { books.grant > 0 } else { books.gaps_written >= entered } {
+                if books.allowance.allows_gaps(entered) {
                     return;
                 }
-                books.changed = true;
-                self.moved.notify_one();
+                self.change(&mut books);
             }
             saved.await;
         }
@@ -288,15 +234,14 @@ impl Ledger {
             gap.delivered |= ids.contains(&gap.id);
         }
         books.forget_gaps(|_| false);
-        books.changed = true;
-        self.moved.notify_one();
+        self.change(&mut books);
     }
 
     /// Everything that was sent is acknowledged: nothing is in doubt until something is sent again. For a clean
     /// shutdown.
     pub(crate) fn settle(&self) {
         let mut books = self.books();
-        (books.reserve, books.grant, books.used) = (0, books.acked, books.acked);
+        books.allowance.settle();
         books.changed |= books.pair.reserved > 0;
     }
 
@@ -307,48 +252,36 @@ impl Ledger {
 
     /// Whether a save is needed before the interval ends, so that sending need not wait for it.
     pub(super) fn runs_short(&self) -> bool {
-        self.books().runs_short()
+        let books = self.books();
+        books.waiting || books.allowance.runs_short()
     }
 
     /// Takes a copy of what to save now.
     pub(super) fn entry(&self) -> LedgerEntry {
         let mut books = self.books();
         books.changed = false;
-        let mut reserved = 0;
-        if self.sync.is_none() {
-            let used = books.used.saturating_sub(books.acked);
-            reserved = books.reserve.max(books.old).max(used);
-            // From here on the checkpoint file may hold this reservation, even if the write is reported as failed.
-            books.grant = books.grant.min(books.acked.saturating_add(reserved));
-        }
-        if books.old == 0 && books.gaps_to_send() == 0 {
+        if !books.allowance.is_in_doubt() && books.gaps_to_send() == 0 {
             books.pair.scopes.clear();
         }
         let scope = books.scope.clone();
         if !scope.is_empty() && !books.pair.scopes.contains(&scope) {
             books.pair.scopes.push(scope);
         }
-        books.pair.reserved = reserved;
         let mut pair = books.pair.clone();
-        if self.sync.is_some() {
-            // After a kill the file is truncated to its mark, so the same gap is detected again as if for the first
-            // time.
-            pair.gaps.clear();
-        }
-        LedgerEntry { pair, acked: books.acked, gaps: books.gaps }
+        let acked = books.allowance.complete(&mut pair);
+        books.pair.reserved = pair.reserved;
+        LedgerEntry { pair, acked, gaps: books.gaps }
     }
 
     /// For a file output: fsyncs the bytes that an entry taken before relies on.
     pub(super) fn sync(&self) -> std::io::Result<()> {
-        self.sync.as_ref().map_or(Ok(()), |sync| sync())
+        (self.sync)()
     }
 
     /// An entry is in the written checkpoint.
     pub(super) fn saved(&self, entry: &LedgerEntry) {
         let mut books = self.books();
-        let reserved = if self.sync.is_some() { u64::MAX } else { entry.pair.reserved };
-        books.grant = entry.acked.saturating_add(reserved);
-        books.gaps_written = entry.gaps;
+        books.allowance.saved(entry.acked, entry.pair.reserved, entry.gaps);
         books.waiting = false;
         drop(books);
         self.granted.notify_waiters();

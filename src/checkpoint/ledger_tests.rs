@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::{ALL, RESERVE};
 use super::*;
 use crate::event::{Extent, GapPlace};
 

@@ -4,8 +4,8 @@
 //! `format.rs` frames the checkpoint file, `seal.rs` authenticates it with an HMAC, `copied.rs` recognises a restored
 //! copy. `state_dir.rs` is the directory with its lock and the node's key, `permissions.rs` checks owners and modes
 //! there, `origin.rs` holds the result of loading and the errors. `ledger.rs` is the state that one pipeline shares
-//! with the checkpoint writer, `writer.rs` the task that writes, `losses.rs` the lasting counts of gaps, `budget.rs`
-//! the bounds on disk space.
+//! with the checkpoint writer, and `allowance.rs` says when the pipeline may send: the two kinds of ledger. `writer.rs`
+//! is the task that writes, `losses.rs` the lasting counts of gaps, `budget.rs` the bounds on disk space.
 //!
 //! Promised: an error never moves a cursor. Nothing is sent beyond the bytes that the last written checkpoint
 //! reserves. One write serves all pipelines; there is at most one per `checkpoint_interval` unless a backlog uses up
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Cursor, FileMark, GapRecord, IdScheme, Nanos, Sightings};
 
+mod allowance;
 mod attempt;
 mod budget;
 mod copied;
@@ -33,9 +34,10 @@ mod seal;
 mod state_dir;
 mod writer;
 
+pub(crate) use allowance::RESERVE;
 pub(crate) use attempt::try_directory;
 pub(crate) use budget::Budget;
-pub(crate) use ledger::{Ledger, RESERVE};
+pub(crate) use ledger::Ledger;
 pub(crate) use losses::Losses;
 pub(crate) use origin::{CheckpointError, Loaded, Origin};
 pub(crate) use permissions::Remark;

@@ -18,8 +18,13 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid, getgroups};
 
 use super::CheckpointError;
-use super::state_dir::{CURRENT, KEY, LOCK, PREVIOUS};
 use crate::disk::private::{self, kind, may_own, ours, own, set_mode};
+
+// The files of the state directory.
+pub(super) const CURRENT: &str = "checkpoint.json";
+pub(super) const PREVIOUS: &str = "checkpoint.json.previous";
+pub(super) const KEY: &str = "node.key";
+pub(super) const LOCK: &str = "lock";
 
 /// Permission bits of everybody but the owner.
 const OTHERS: RawMode = 0o077;

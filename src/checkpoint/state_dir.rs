@@ -11,18 +11,14 @@ use std::time::SystemTime;
 
 use super::copied::{born, copied};
 use super::format::{self, Author, FormatError};
-use super::permissions::{self, Look, Remark};
+use super::permissions::{self, CURRENT, KEY, LOCK, Look, PREVIOUS, Remark};
 use super::seal::{KEY_FILE, KeyFile};
 use super::{CheckpointError, Loaded, Origin, State};
 use crate::disk::{self, File, NotOurs, OwnFile, read_own};
 use crate::event::{Key, Nanos};
 
-pub(super) const CURRENT: &str = "checkpoint.json";
 const NEXT: &str = "checkpoint.json.new";
-pub(super) const PREVIOUS: &str = "checkpoint.json.previous";
-pub(super) const KEY: &str = "node.key";
 const NEXT_KEY: &str = "node.key.new";
-pub(super) const LOCK: &str = "lock";
 
 /// Longest checkpoint, in bytes. A thousand generations at each of a hundred outputs need a third of it.
 const MOST: u64 = 64 << 20;
