@@ -31,6 +31,7 @@ mod segments;
 mod tests;
 
 pub(crate) use dead_letter::{DeadLetter, StoredDeadLetter, batch};
+pub(crate) use segments::Count;
 use segments::{RewriteAction, Segments};
 
 /// Most letters of one pair: their ids are held in memory.
@@ -59,18 +60,6 @@ struct Books {
 struct Spot {
     segment: u32,
     since: Time,
-}
-
-/// Number and size of the letters.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Count {
-    pub(crate) letters: u64,
-    /// Bytes on disk.
-    pub(crate) bytes: u64,
-    /// Damaged stretches of segments.
-    pub(crate) damaged: u64,
-    /// When the oldest letter was first refused.
-    pub(crate) oldest: Option<Time>,
 }
 
 /// Why nothing could be recorded.

@@ -5,15 +5,27 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::Count;
 use super::dead_letter::{DeadLetter, StoredDeadLetter};
 use super::frame::{self, Place, SegmentItem};
 use crate::disk::{self, OwnFile};
 use crate::event::Position;
+use crate::telemetry::Time;
 
 /// A segment is closed at this size in bytes, so that removing a letter rewrites little. A larger letter gets a
 /// segment of its own.
 const SEGMENT: u64 = 4 << 20;
+
+/// Number and size of the letters.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Count {
+    pub(crate) letters: u64,
+    /// Bytes on disk.
+    pub(crate) bytes: u64,
+    /// Damaged stretches of segments.
+    pub(crate) damaged: u64,
+    /// When the oldest letter was first refused.
+    pub(crate) oldest: Option<Time>,
+}
 
 /// The segments by number.
 #[derive(Debug)]

@@ -58,7 +58,9 @@ pub(crate) enum InputState {
 }
 
 /// Counts since the process started. Bytes are decompressed.
-#[derive(Debug)]
+///
+/// Many fields: one for each metric.
+#[derive(Debug, Default)]
 pub(crate) struct InputStats {
     pub(super) name: Arc<str>,
     pub(crate) bytes: CounterValue,
@@ -93,27 +95,7 @@ pub(crate) struct InputStats {
 
 impl InputStats {
     pub(super) fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            bytes: CounterValue::default(),
-            events: CounterValue::default(),
-            torn_lines: CounterValue::default(),
-            hole_bytes: CounterValue::default(),
-            over_long_lines: CounterValue::default(),
-            unreadable_lines: CounterValue::default(),
-            passed_over_lines: CounterValue::default(),
-            foreign_said: AtomicBool::new(false),
-            last_event: Stamp::default(),
-            generations: GaugeValue::default(),
-            backups: GaugeValue::default(),
-            pins: GaugeValue::default(),
-            pinned_bytes: GaugeValue::default(),
-            hold_bytes: GaugeValue::default(),
-            watch: GaugeValue::default(),
-            state: Mutex::default(),
-            findings: Mutex::default(),
-            aloud: AtomicBool::default(),
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     /// Whether the warning that lines of this log are not events is still to be logged. True once.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 mod disk;
 mod exposition;
 mod finding;
+mod gaps;
 mod health;
 pub(crate) mod human;
 mod input;
@@ -35,6 +36,7 @@ mod trail;
 pub(crate) use disk::DiskStats;
 pub(crate) use exposition::Format as MetricsFormat;
 pub(crate) use finding::{FindingKind, InputFinding, Severity};
+pub(crate) use gaps::GapSeen;
 pub(crate) use health::{Check, Heartbeat};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
 pub(crate) use log_limiter::LogLimiter;
@@ -44,7 +46,7 @@ pub(crate) use pair::{
 pub(crate) use requests::Outcome;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
-pub(crate) use trail::{GapSeen, Trail};
+pub(crate) use trail::Trail;
 
 /// The identity of this agent.
 #[derive(Clone, Debug)]

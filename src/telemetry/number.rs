@@ -112,7 +112,7 @@ impl<L: Label> Counts<L> {
 }
 
 /// Counts observations by duration, in buckets with upper bounds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Histogram {
     /// Upper bounds in seconds, in order.
     bounds: &'static [f64],

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::gaps::{GapList, GapSeen};
 use super::human;
 use super::input::{GapReason, InputStats};
 use super::number::{Counts, GaugeValue, Histogram, Label as _, Stamp, labels};
 use super::requests::Requests;
 use super::time::Time;
-use super::trail::{GapSeen, Trail, TrailStats};
 
 /// Longest answer of a back end that the status shows, in characters.
 const ANSWER_MAX: usize = 300;
@@ -114,9 +114,11 @@ pub(crate) struct DeliveredUpTo {
 }
 
 /// Counts since the process started, except gaps: they count since the state directory was created.
-#[derive(Debug)]
+///
+/// Many fields: one for each metric.
+#[derive(Debug, Default)]
 pub(crate) struct PairStats {
-    input_stats: Arc<InputStats>,
+    pub(super) input_stats: Arc<InputStats>,
     pub(crate) input: Arc<str>,
     pub(crate) output: Arc<str>,
     pub(crate) events: Counts<EventResult>,
@@ -125,7 +127,7 @@ pub(crate) struct PairStats {
     pub(crate) lookups: Counts<LookupResult>,
     pub(super) gaps: Counts<GapReason>,
     pub(super) gap_bytes: Counts<GapReason>,
-    pub(super) trail: TrailStats,
+    pub(super) gap_list: GapList,
     /// The lag: decompressed bytes on disk that are not acknowledged.
     pub(crate) lag_bytes: GaugeValue,
     /// Event time of the oldest event that is not acknowledged.
@@ -163,34 +165,16 @@ impl PairStats {
             input: Arc::clone(&input.name),
             input_stats: input,
             output: output.into(),
-            events: Counts::default(),
-            actions: Counts::default(),
-            retries: Counts::default(),
-            lookups: Counts::default(),
-            gaps: Counts::default(),
-            gap_bytes: Counts::default(),
-            trail: TrailStats::default(),
-            lag_bytes: GaugeValue::default(),
-            oldest_pending: Stamp::default(),
-            last_success: Stamp::default(),
             time_to_loss: GaugeValue::of(u64::MAX),
             latency: Histogram::new(&LATENCY),
-            requests: Requests::default(),
-            in_flight: GaugeValue::default(),
-            dead_letters: GaugeValue::default(),
-            dead_letter_bytes: GaugeValue::default(),
-            dead_letters_damaged: GaugeValue::default(),
-            dead_letters_oldest: Stamp::default(),
-            state: Mutex::default(),
-            waiting: Mutex::default(),
-            cursor: Mutex::default(),
+            ..Self::default()
         }
     }
 
     /// Counts a gap and adds it to the list of the last gaps.
     pub(crate) fn gap_seen(&self, gap: GapSeen) {
         self.restore_gaps(&gap.reason, 1, gap.bytes);
-        self.trail.add(gap);
+        self.gap_list.add(gap);
     }
 
     /// Adds the counts of an earlier process. A reason that only a later version knows is left out.
@@ -203,22 +187,17 @@ impl PairStats {
 
     /// Adds a gap of an earlier process to the list, without counting it again.
     pub(crate) fn restore_gap(&self, gap: GapSeen) {
-        self.trail.add(gap);
+        self.gap_list.add(gap);
     }
 
     /// The last gaps, the latest at the end.
     pub(crate) fn last_gaps(&self) -> Vec<GapSeen> {
-        self.trail.last()
+        self.gap_list.last()
     }
 
     /// Records that an event of this time is acknowledged; only the first call counts.
     pub(crate) fn begins(&self, time: Time) {
-        self.trail.begins(time);
-    }
-
-    /// Whether anything is known to be missing in the back end.
-    pub(crate) fn trail(&self) -> Trail {
-        Trail::of(self, &self.input_stats)
+        self.gap_list.begins(time);
     }
 
     /// Number and bytes of the gaps with this reason.

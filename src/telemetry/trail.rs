@@ -4,82 +4,16 @@
 //! A trail is *whole* while nothing of the log is known to be missing in the back end: no gap, no stored dead letter,
 //! no file beside the log that nobody follows. Events that the output has not acknowledged yet are lag, not missing.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::finding::FindingKind;
 use super::human;
-use super::number::{Label as _, Stamp};
+use super::number::Label as _;
 use super::pair::PairStats;
 use super::time::Time;
 use super::{GapReason, InputStats};
-
-/// The number of gaps shown one by one.
-const LAST: usize = 20;
-
-/// A gap as it is stored and shown.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct GapSeen {
-    pub(crate) reason: String,
-    pub(crate) file: String,
-    pub(crate) bytes: u64,
-    /// `bytes` is a lower bound.
-    #[serde(default)]
-    pub(crate) at_least: bool,
-    /// Times of the last event before the gap and of the first after it, if known.
-    #[serde(default)]
-    pub(crate) from: Option<Time>,
-    #[serde(default)]
-    pub(crate) to: Option<Time>,
-    pub(crate) detected: Time,
-}
-
-impl fmt::Display for GapSeen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reason, file, bytes, at_least, from, to, detected } = self;
-        let least = if *at_least { "at least " } else { "" };
-        let file = human::line(file, 200);
-        write!(f, "{detected:.0} {reason}: {least}{} of {file}", human::size(*bytes))?;
-        match (from, to) {
-            (Some(from), Some(to)) => write!(f, ", between {from:.3} and {to:.3}"),
-            (Some(from), None) => write!(f, ", after {from:.3}"),
-            (None, Some(to)) => write!(f, ", before {to:.3}"),
-            (None, None) => Ok(()),
-        }
-    }
-}
-
-/// Facts about the gaps of one pipeline besides their counts.
-#[derive(Debug, Default)]
-pub(super) struct TrailStats {
-    /// Time of the first event that was acknowledged.
-    began: Stamp,
-    last: Mutex<VecDeque<GapSeen>>,
-}
-
-impl TrailStats {
-    pub(super) fn begins(&self, time: Time) {
-        if self.began.get().is_none() {
-            self.began.set(Some(time));
-        }
-    }
-
-    pub(super) fn add(&self, gap: GapSeen) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.push_back(gap);
-        if last.len() > LAST {
-            last.pop_front();
-        }
-    }
-
-    /// The latest at the end.
-    pub(super) fn last(&self) -> Vec<GapSeen> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-}
 
 /// Whether the trail of one input in one output is complete.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -100,20 +34,27 @@ pub(crate) struct Trail {
     pub(crate) unfollowed_files: bool,
 }
 
+impl PairStats {
+    /// Whether anything is known to be missing in the back end.
+    pub(crate) fn trail(&self) -> Trail {
+        Trail::of(self, &self.input_stats)
+    }
+}
+
 impl Trail {
-    pub(super) fn of(pair: &PairStats, input: &InputStats) -> Self {
+    fn of(pair: &PairStats, input: &InputStats) -> Self {
         let sum = |of: &dyn Fn(GapReason) -> u64| {
             GapReason::ALL.iter().fold(0_u64, |sum, reason| sum.saturating_add(of(*reason)))
         };
         let gaps = sum(&|reason| pair.gaps.of(reason).get());
-        let last = pair.trail.last().pop();
+        let last = pair.last_gaps().pop();
         let after_gap = last.as_ref().map(|gap| gap.to.unwrap_or(gap.detected));
         let dead_letters = pair.dead_letters.get().max(pair.dead_letters_damaged.get());
         let is_unfollowed = |kind| kind == FindingKind::UnfollowedFiles;
         let unfollowed_files = input.findings().iter().any(|one| is_unfollowed(one.kind));
         Self {
             whole: gaps == 0 && dead_letters == 0 && !unfollowed_files,
-            since: after_gap.or(pair.trail.began.get()),
+            since: after_gap.or(pair.gap_list.began.get()),
             gaps,
             gap_bytes: sum(&|reason| pair.gap_bytes.of(reason).get()),
             last_gap: last.map(|gap| gap.detected),
@@ -162,7 +103,7 @@ impl fmt::Display for Trail {
 #[cfg(test)]
 mod tests {
     use super::super::tests::at;
-    use super::super::{Identity, InputFinding, Telemetry};
+    use super::super::{GapSeen, Identity, InputFinding, Telemetry};
     use super::*;
 
     #[test]
@@ -198,23 +139,6 @@ mod tests {
             said(),
             "NOT WHOLE: 2 gaps (3 KiB), the last found at 2025-11-21T08:00:21Z; \
              no gap since 2025-11-21T08:00:20.000Z"
-        );
-    }
-
-    #[test]
-    fn a_gap_reads_as_one_line_whatever_its_file_is_called() {
-        let gap = GapSeen {
-            reason: "backup_gone".into(),
-            file: "a\nb".into(),
-            bytes: 52_428_800,
-            at_least: true,
-            from: Some(at(0)),
-            to: None,
-            detected: at(60),
-        };
-        assert_eq!(
-            gap.to_string(),
-            "2025-11-21T08:01:00Z backup_gone: at least 50 MiB of a b, after 2025-11-21T08:00:00.000Z"
         );
     }
 }
