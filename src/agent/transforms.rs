@@ -14,7 +14,8 @@ use crate::config::{self, Config, RedactMode, RedactRule, Transform};
 use crate::event::Key;
 use crate::telemetry::{Telemetry, Time};
 use crate::transform::{
-    Chain, ConfigMaps, Filter, Mode, Policy, Redaction, ReloadableChain, Rule, Rules,
+    Chain, ConfigMaps, Filter, Filters, ManagedFields, Mode, Policy, Redaction, ReloadableChain,
+    Rule, Rules, Shrinking,
 };
 
 /// A key with fewer bytes could be guessed.
@@ -55,7 +56,9 @@ impl Transforms {
         let chains = chains(config, key).map_err(|error| NotAccepted(format!("{error:#}")))?;
         let mut current = Vec::with_capacity(chains.len());
         for (name, mut chain) in chains {
-            chain.filters.extend(filter.map(compiled).transpose()?);
+            if let Some(filter) = filter.map(compiled).transpose()? {
+                chain.filters.get_or_insert_default().0.push(filter);
+            }
             current.push((name, Arc::new(ReloadableChain::new(chain))));
         }
         Ok(Self { key: key.clone(), current })
@@ -177,13 +180,13 @@ pub(crate) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain>
         Filter::compile(&placed.text).map_err(|error| anyhow::anyhow!("{}: {error}", placed.place))
     });
     let redaction = transform.redact.as_ref().map(|redact| redaction(redact, key)).transpose()?;
+    let always = transform.omit_managed_fields;
     Ok(Chain {
+        managed_fields: (always || policy.is_some()).then_some(ManagedFields { always }),
         policy: policy.map(Arc::new),
-        filters: filter.transpose()?.into_iter().collect(),
+        filters: filter.transpose()?.map(|filter| Filters(vec![filter])),
         redaction,
-        omit_managed_fields: transform.omit_managed_fields,
-        limit: transform.max_event_bytes,
-        key: key.clone(),
+        shrinking: transform.max_event_bytes.map(|limit| Shrinking { limit, key: key.clone() }),
     })
 }
 

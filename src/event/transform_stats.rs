@@ -2,6 +2,9 @@
 
 use super::Nanos;
 
+/// The transform steps have at most this many actions.
+pub(crate) const TRANSFORM_ACTIONS: usize = 16;
+
 /// The `transform` room fills it in; `pipeline` reports it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct TransformStats {
@@ -12,17 +15,10 @@ pub(crate) struct TransformStats {
     pub(crate) first: Option<Nanos>,
     pub(crate) last: Option<Nanos>,
     pub(crate) read: u64,
-    /// Events dropped by the policy (`dropped`) and by `where` (`filtered`).
-    pub(crate) dropped: u64,
-    pub(crate) filtered: u64,
-    /// Events that a policy lowered to another level.
-    pub(crate) lowered: u64,
-    /// Events in which something was redacted.
-    pub(crate) redacted: u64,
-    /// Events shortened to the size limit of the output.
-    pub(crate) shrunk: u64,
-    /// Events kept because evaluating `where` failed on them.
-    pub(crate) undecided: u64,
-    /// The error of the last of these.
+    /// Events that a step dropped.
+    pub(crate) left_out: u64,
+    /// Events by action of a step; the table is in the `transform` room.
+    pub(crate) actions: [u64; TRANSFORM_ACTIONS],
+    /// The error of the last event on which evaluating `where` failed.
     pub(crate) problem: Option<String>,
 }

@@ -10,8 +10,8 @@ use crate::dead_letters::Count as LettersCount;
 use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Progress};
 use crate::output::{EventRef, Reason};
 use crate::telemetry::{
-    Action, DeliveredUpTo, EventResult, GapReason, GapSeen, Identity, LogLimiter, LookupResult,
-    PairStats, RetryReason, Telemetry, Time,
+    DeliveredUpTo, EventResult, GapReason, GapSeen, Identity, LogLimiter, LookupResult, PairStats,
+    RetryReason, Telemetry, Time,
 };
 
 /// Metrics, status and log lines of one input and output.
@@ -30,7 +30,7 @@ struct Limiters {
     taken: LogLimiter<bool>,
     earlier: LogLimiter<()>,
     refused: LogLimiter<()>,
-    undecided: LogLimiter<()>,
+    where_failed: LogLimiter<()>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -62,7 +62,7 @@ impl Reporter {
             taken: LogLimiter::every(minutes(60)),
             earlier: LogLimiter::every(minutes(60)),
             refused: LogLimiter::every(minutes(1)),
-            undecided: LogLimiter::every(minutes(5)),
+            where_failed: LogLimiter::every(minutes(5)),
         };
         Self { stats, telemetry, limits: Mutex::new(limits), counts }
     }
@@ -101,24 +101,16 @@ impl Reporter {
     /// Counts the actions of the transform on a batch.
     pub(super) fn passed(&self, batch: &Batch) {
         let passed = &batch.passed;
-        let left_out = passed.dropped + passed.filtered;
         self.count(batch.generation, |count| {
             count.events += passed.read;
-            count.left_out += left_out;
+            count.left_out += passed.left_out;
         });
-        self.stats.events.of(EventResult::Dropped).add(left_out);
-        for (action, events) in [
-            (Action::Dropped, passed.dropped),
-            (Action::Filtered, passed.filtered),
-            (Action::Lowered, passed.lowered),
-            (Action::Redacted, passed.redacted),
-            (Action::Shrunk, passed.shrunk),
-            (Action::Undecided, passed.undecided),
-        ] {
-            self.stats.actions.of(action).add(events);
+        self.stats.events.of(EventResult::Dropped).add(passed.left_out);
+        for (counter, events) in self.stats.actions.iter().zip(passed.actions) {
+            counter.add(events);
         }
         if let Some(problem) = &passed.problem
-            && let Some(unsaid) = self.due(|limits, now| limits.undecided.now((), now))
+            && let Some(unsaid) = self.due(|limits, now| limits.where_failed.now((), now))
         {
             log!(
                 self,

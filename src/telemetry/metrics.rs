@@ -7,6 +7,7 @@ use super::exposition::{Exposition, Family, Format, Labels, MetricKind, Number};
 use super::number::{Counts, Histogram, Label};
 use super::process::Process;
 use super::{FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time};
+use crate::transform;
 
 /// A metric: name, help, and how to read its values from a `T`.
 struct MetricRow<T>(&'static str, &'static str, Values<T>);
@@ -50,7 +51,7 @@ const INPUT: &[MetricRow<InputStats>] = &[
 #[rustfmt::skip]
 const PAIR: &[MetricRow<PairStats>] = &[
     MetricRow("auditrail_output_events", "Events by what became of them.", Counters("result", |p| each(&p.events))),
-    MetricRow("auditrail_transform_events", "Events by what was done to them before sending.", Counters("action", |p| each(&p.actions))),
+    MetricRow("auditrail_transform_events", "Events by what was done to them before sending.", Counters("action", actions)),
     MetricRow("auditrail_output_retries", "Requests to be tried again.", Counters("reason", |p| each(&p.retries))),
     MetricRow("auditrail_output_lookups", "Events in doubt, by what asking for them gave.", Counters("result", |p| each(&p.lookups))),
     MetricRow("auditrail_gaps", "Stretches of the log that no one can read any more.", Counters("reason", |p| each(&p.gaps))),
@@ -175,6 +176,19 @@ fn float(family: &mut Family<'_>, labels: &Labels<'_>, value: Option<f64>) {
 
 fn each<L: Label>(counts: &Counts<L>) -> Vec<(&'static str, u64)> {
     L::ALL.iter().map(|&label| (label.text(), counts.of(label).get())).collect()
+}
+
+/// Several actions of a step may count under one label.
+fn actions(pair: &PairStats) -> Vec<(&'static str, u64)> {
+    let mut counts: Vec<(&str, u64)> = Vec::new();
+    for (action, counter) in transform::actions().zip(&pair.actions) {
+        let Some(label) = action.label else { continue };
+        match counts.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, count)) => *count += counter.get(),
+            None => counts.push((label, counter.get())),
+        }
+    }
+    counts
 }
 
 fn findings(input: &InputStats) -> Vec<(&'static str, u64)> {

@@ -5,8 +5,8 @@
 //! `server` and `cli` read a [`Snapshot`], the checks and the metrics. Counters that change with every event are
 //! atomics, without lock or allocation.
 //!
-//! This folder imports no other. It defines its own closed sets of label values, and the code that counts translates
-//! into them.
+//! It defines closed sets of label values, and the code that counts translates into them. Only the actions of the
+//! transform steps are defined beside the steps.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub(crate) use health::{Check, Heartbeat};
 pub(crate) use input::{GapReason, InputState, InputStats, Watch};
 pub(crate) use log_limiter::LogLimiter;
 pub(crate) use pair::{
-    Action, DeliveredUpTo, EventResult, LookupResult, PairState, PairStats, RetryReason,
+    DeliveredUpTo, EventResult, LookupResult, PairState, PairStats, RetryReason,
 };
 pub(crate) use requests::Outcome;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};

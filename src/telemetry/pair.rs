@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::gaps::{GapList, GapSeen};
 use super::human;
 use super::input::{GapReason, InputStats};
-use super::number::{Counts, GaugeValue, Histogram, Label as _, Stamp, labels};
+use super::number::{CounterValue, Counts, GaugeValue, Histogram, Label as _, Stamp, labels};
 use super::requests::Requests;
 use super::time::Time;
+use crate::event::TRANSFORM_ACTIONS;
 
 /// Longest answer of a back end that the status shows, in characters.
 const ANSWER_MAX: usize = 300;
@@ -29,24 +30,6 @@ labels! {
         Refused = "refused",
         /// Left out because the configuration says so.
         Dropped = "dropped",
-    }
-}
-
-labels! {
-    /// What a transform did to an event before it was sent, or why it was not sent.
-    Action {
-        /// Left out by the policy.
-        Dropped = "policy_dropped",
-        /// Left out by `where`.
-        Filtered = "filtered",
-        /// Reduced to a lower audit level by the policy.
-        Lowered = "lowered",
-        /// Part of it was redacted.
-        Redacted = "redacted",
-        /// Cut to the size limit of the output.
-        Shrunk = "shrunk",
-        /// Kept because evaluating `where` failed on it.
-        Undecided = "filter_failed",
     }
 }
 
@@ -122,7 +105,8 @@ pub(crate) struct PairStats {
     pub(crate) input: Arc<str>,
     pub(crate) output: Arc<str>,
     pub(crate) events: Counts<EventResult>,
-    pub(crate) actions: Counts<Action>,
+    /// By action of a transform step.
+    pub(crate) actions: [CounterValue; TRANSFORM_ACTIONS],
     pub(crate) retries: Counts<RetryReason>,
     pub(crate) lookups: Counts<LookupResult>,
     pub(super) gaps: Counts<GapReason>,

@@ -11,6 +11,8 @@ use super::{
 };
 
 /// The status at one time. Counts are since the process started, those of gaps since the state directory was created.
+///
+/// Many fields: one for each line of the status, as the JSON has them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Snapshot {
     pub(crate) node: String,
@@ -34,6 +36,8 @@ pub(crate) struct Snapshot {
 }
 
 /// One input.
+///
+/// Many fields: one for each line of the status, as the JSON has them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct InputView {
     pub(crate) name: String,
@@ -68,6 +72,8 @@ pub(crate) struct GapView {
 }
 
 /// One pipeline.
+///
+/// Many fields: one for each line of the status, as the JSON has them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct PairView {
     pub(crate) input: String,

@@ -1,34 +1,13 @@
-//! The chain of transform steps of one output: policy, filters, managed fields, redaction, shrinking, in this order.
-//! It changes a batch in place, before the batch is sent.
+//! Runs the steps of one output (`steps.rs`) on a batch, in place, before the batch is sent.
 
 use std::ops::Range;
-use std::sync::Arc;
 
+use super::TransformPreview;
 use super::edit::Edits;
-use super::level::Level;
-use super::lower::lower;
-use super::managed_fields::omit_managed_fields;
-use super::policy::Decision;
-use super::preview::{Done, Dropped};
 use super::redact::Scratch;
-use super::shrink::shrink;
-use super::{Filter, Policy, Redaction, TransformPreview};
-use crate::event::{
-    Batch, Event, Fields, Form, Key, Record, RecordKind, Span, TransformStats, pieces,
-};
-
-/// The steps of one output; see the module. A step that is `None` or false is skipped.
-pub(crate) struct Chain {
-    pub(crate) policy: Option<Arc<Policy>>,
-    /// Only events that pass all of them are kept.
-    pub(crate) filters: Vec<Filter>,
-    pub(crate) redaction: Option<Redaction>,
-    pub(crate) omit_managed_fields: bool,
-    /// Size limit of an event in bytes.
-    pub(crate) limit: Option<usize>,
-    /// Key for the digest of an event that was shrunk.
-    pub(crate) key: Key,
-}
+use super::step::{Done, EventWork};
+use super::steps::Chain;
+use crate::event::{Batch, Event, Fields, Form, Record, RecordKind, Span, TransformStats, pieces};
 
 /// Capacity in bytes of the buffer for new lines that is kept between batches.
 const ROOM: usize = 1 << 20;
@@ -101,16 +80,6 @@ pub(crate) struct TransformScratch {
 }
 
 impl Chain {
-    /// Whether all steps are off, so that every event passes unchanged.
-    pub(crate) fn is_idle(&self) -> bool {
-        let Self { policy, filters, redaction, omit_managed_fields, limit, key: _ } = self;
-        policy.is_none()
-            && filters.is_empty()
-            && redaction.is_none()
-            && !omit_managed_fields
-            && limit.is_none()
-    }
-
     /// Runs all steps on the events of a batch. Positions, times and the byte range of the batch do not change.
     /// `revision` says how often the chain was replaced by a reload.
     pub(crate) fn apply(&self, revision: u64, batch: &mut Batch, kept: &mut TransformScratch) {
@@ -134,17 +103,19 @@ impl Chain {
         let mut left = 0;
         for index in 0..batch.events.len() {
             let record = batch.record(index);
-            let (begin, mut done) = (work.changed.len(), Done::default());
-            let fate = self.event(&record, work, &mut done);
-            count(&mut batch.passed, &done);
-            match fate {
-                EventOutcome::Dropped => continue,
+            let begin = work.changed.len();
+            let (outcome, done) = self.event(&record, work);
+            done.count(&mut batch.passed.actions);
+            match outcome {
+                EventOutcome::Dropped => {
+                    batch.passed.left_out += 1;
+                    continue;
+                }
                 EventOutcome::Same => {}
                 EventOutcome::Changed => {
                     let line = begin..work.changed.len();
                     let event = batch.events[index];
-                    let again = done.lowered.is_some() || done.shrunk.is_some();
-                    let moved = if again { None } else { moved(event, &work.edits) };
+                    let moved = if done.parse_again { None } else { moved(event, &work.edits) };
                     batch.events[index] =
                         moved.unwrap_or_else(|| read_again(event, &work.changed[line.clone()]));
                     work.lines.push((left, line));
@@ -164,115 +135,50 @@ impl Chain {
     pub(crate) fn try_out(&self, batch: &Batch, tally: &mut TransformPreview) {
         let mut work = TransformBuffers::default();
         for index in 0..batch.events.len() {
-            let (record, mut done) = (batch.record(index), Done::default());
+            let record = batch.record(index);
             work.changed.clear();
-            let after = match self.event(&record, &mut work, &mut done) {
+            let (outcome, done) = self.event(&record, &mut work);
+            let after = match outcome {
                 EventOutcome::Dropped => None,
                 EventOutcome::Same => Some(record.line),
                 EventOutcome::Changed => Some(&*work.changed),
             };
-            tally.add(&record, after, &done);
+            tally.add(&record, after, done);
         }
     }
 
     /// Runs all steps on one event.
-    fn event(
-        &self,
-        record: &Record<'_>,
-        work: &mut TransformBuffers,
-        done: &mut Done,
-    ) -> EventOutcome {
+    fn event(&self, record: &Record<'_>, work: &mut TransformBuffers) -> (EventOutcome, Done) {
         // The agent wrote the gap record itself; it holds nothing from the log.
         if record.event.whole == RecordKind::Gap {
-            return EventOutcome::Same;
+            return (EventOutcome::Same, Done::default());
         }
-        let decision = self.policy.as_ref().map(|policy| policy.decide(record));
-        done.dropped = match &decision {
-            Some(decision) if decision.level == Level::None => Some(Dropped::Level),
-            Some(decision) if decision.stage_omitted => Some(Dropped::Stage),
-            _ if !self.is_wanted(record, work, done) => Some(Dropped::Where),
-            _ => None,
+        work.edits.clear();
+        let mut work = EventWork {
+            record,
+            lower_to: None,
+            omit_managed_fields: false,
+            edits: &mut work.edits,
+            begin: work.changed.len(),
+            changed: &mut work.changed,
+            is_changed: false,
+            scratch: &mut work.scratch,
+            problem: &mut work.problem,
+            first_action: 0,
+            done: Done::default(),
         };
-        if done.dropped.is_some() {
-            return EventOutcome::Dropped;
+        if !self.keeps(&mut work) {
+            return (EventOutcome::Dropped, work.done);
         }
-        let begin = work.changed.len();
-        let edited = self.edit(record, decision.as_ref(), work, done);
-        done.shrunk = self.limit.and_then(|limit| {
-            let changed = &mut work.changed;
-            let shrunk = if !edited {
-                shrink(record.line, record.line, limit, &self.key, changed)
-            } else if changed.len() - begin > limit {
-                let line = changed.split_off(begin);
-                let shrunk = shrink(&line, record.line, limit, &self.key, changed);
-                if shrunk.is_none() {
-                    changed.extend_from_slice(&line);
-                }
-                shrunk
-            } else {
-                None
-            };
-            shrunk.map(|shrunk| shrunk.cuts)
-        });
-        if edited || done.shrunk.is_some() { EventOutcome::Changed } else { EventOutcome::Same }
+        self.edit(&mut work);
+        if !work.edits.is_empty() {
+            work.edits.apply(record.line, work.changed);
+            work.is_changed = true;
+        }
+        self.finish(&mut work);
+        let outcome = if work.is_changed { EventOutcome::Changed } else { EventOutcome::Same };
+        (outcome, work.done)
     }
-
-    /// Whether all `where` filters keep the event. If a filter fails, the event is kept: an audit trail errs on the
-    /// side of shipping.
-    fn is_wanted(&self, record: &Record<'_>, work: &mut TransformBuffers, done: &mut Done) -> bool {
-        self.filters.iter().all(|filter| {
-            filter.keeps(record).unwrap_or_else(|problem| {
-                done.filter_failed = true;
-                work.problem = Some(problem);
-                true
-            })
-        })
-    }
-
-    /// Appends the edited line (before shrinking) to `work.changed`; returns `false` and appends nothing if the event
-    /// does not change.
-    fn edit(
-        &self,
-        record: &Record<'_>,
-        decision: Option<&Decision>,
-        work: &mut TransformBuffers,
-        done: &mut Done,
-    ) -> bool {
-        let TransformBuffers { edits, changed, scratch, .. } = work;
-        edits.clear();
-        if record.event.form == Form::Unreadable {
-            let Some(redaction) = &self.redaction else { return false };
-            redaction.extract(record, changed);
-            done.blanked = 1;
-            return true;
-        }
-        if let Some(to) = decision.and_then(|decision| lower_to(record, decision.level)) {
-            lower(record, to, edits);
-            done.lowered = Some(to);
-        }
-        let lowered = edits.len();
-        if self.omit_managed_fields || decision.is_some_and(|decision| decision.omit_managed_fields)
-        {
-            omit_managed_fields(record, edits);
-        }
-        let omitted = edits.len();
-        done.managed_fields = omitted > lowered;
-        if let Some(redaction) = &self.redaction {
-            redaction.edits(record, edits, scratch);
-            done.blanked = edits.len() - omitted;
-        }
-        if edits.is_empty() {
-            return false;
-        }
-        edits.apply(record.line, changed);
-        true
-    }
-}
-
-/// The level to lower the event to; `None` if the level of the event is not higher.
-fn lower_to(record: &Record<'_>, to: Level) -> Option<Level> {
-    let level = Level::parse(&record.text(record.event.fields.level)?)?;
-    (to < level).then_some(to)
 }
 
 /// The event with its field places moved, if every edit lies inside a field or outside all fields. `depth` is kept,
@@ -303,22 +209,11 @@ fn read_again(mut event: Event, line: &[u8]) -> Event {
     event
 }
 
-fn count(passed: &mut TransformStats, done: &Done) {
-    match done.dropped {
-        Some(Dropped::Level | Dropped::Stage) => passed.dropped += 1,
-        Some(Dropped::Where) => passed.filtered += 1,
-        None => {}
-    }
-    passed.lowered += u64::from(done.lowered.is_some());
-    passed.redacted += u64::from(done.blanked > 0);
-    passed.shrunk += u64::from(done.shrunk.is_some());
-    passed.undecided += u64::from(done.filter_failed);
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fuzz_tests::batch;
-    use super::super::redact::{Mode, Rules};
+    use super::super::managed_fields::ManagedFields;
+    use super::super::redact::{Mode, Redaction, Rules};
     use super::*;
 
     fn event(name: &str, token: &str) -> String {
@@ -342,12 +237,9 @@ mod tests {
             }));
         }
         let chain = Chain {
-            policy: None,
-            filters: Vec::new(),
             redaction: Some(Redaction::new(Rules::default(), Mode::Mask).unwrap()),
-            omit_managed_fields: true,
-            limit: None,
-            key: Key([1; 32]),
+            managed_fields: Some(ManagedFields { always: true }),
+            ..Chain::default()
         };
         chain.apply(1, &mut all, &mut TransformScratch::default());
         all

@@ -7,7 +7,10 @@ use std::sync::LazyLock;
 
 use serde::de::IgnoredAny;
 
-use super::{Chain, ConfigMaps, Filter, Mode, Policy, Redaction, Rules, TransformScratch};
+use super::{
+    Chain, ConfigMaps, Filter, Filters, ManagedFields, Mode, Policy, Redaction, Rules, Shrinking,
+    TransformScratch,
+};
 use crate::event::{
     Batch, Event, Fingerprint, Form, Key, RecordKind, Span, TransformStats, pieces,
 };
@@ -63,20 +66,17 @@ static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
     let filter = Filter::compile("event.verb != 'watch' || has(event.requestObject.spec)").unwrap();
     [
         Chain {
-            policy: None,
-            filters: Vec::new(),
             redaction: Some(redaction(ConfigMaps::Pattern, Mode::Mask)),
-            omit_managed_fields: true,
-            limit: Some(4096),
-            key: Key([1; 32]),
+            managed_fields: Some(ManagedFields { always: true }),
+            shrinking: Some(Shrinking { limit: 4096, key: Key([1; 32]) }),
+            ..Chain::default()
         },
         Chain {
             policy: Some(policy.into()),
-            filters: vec![filter],
+            filters: Some(Filters(vec![filter])),
+            managed_fields: Some(ManagedFields { always: false }),
             redaction: Some(redaction(ConfigMaps::All, Mode::Hash(Key([2; 32])))),
-            omit_managed_fields: false,
-            limit: None,
-            key: Key([1; 32]),
+            ..Chain::default()
         },
     ]
 });
@@ -102,7 +102,7 @@ fn check(chain: &Chain, line: &[u8], ended: bool) {
         if all_json {
             assert!(is_json(record.line), "{shown}");
         }
-        let fits = chain.limit.is_none_or(|limit| record.line.len() <= limit);
+        let fits = chain.shrinking.as_ref().is_none_or(|step| record.line.len() <= step.limit);
         assert!(fits, "{} bytes: {shown}", record.line.len());
         if chain.policy.is_none() && all_json {
             let mut again = batch(record.line, true);

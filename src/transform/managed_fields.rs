@@ -9,14 +9,35 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::edit::Edits;
+use super::step::{EventWork, TransformAction, TransformStep};
 use crate::event::{Form, Record, Span};
 use crate::json::{Member, skip, visit_elements, visit_members};
 
 static MANAGED_FIELDS: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(br#""managedFields""#));
 
+/// The step that removes them.
+pub(crate) struct ManagedFields {
+    /// From every event, and not only from those for which the policy asks for it.
+    pub(crate) always: bool,
+}
+
+impl TransformStep for ManagedFields {
+    const ACTIONS: &'static [TransformAction] = &[TransformAction::new(None, "managedFields cut")];
+
+    fn edit(&self, work: &mut EventWork<'_>) {
+        let before = work.edits.len();
+        if self.always || work.omit_managed_fields {
+            omit_managed_fields(work.record, work.edits);
+        }
+        if work.edits.len() > before {
+            work.did(0);
+        }
+    }
+}
+
 /// Removes `managedFields` from the bodies of an event.
-pub(crate) fn omit_managed_fields(record: &Record<'_>, edits: &mut Edits) {
+fn omit_managed_fields(record: &Record<'_>, edits: &mut Edits) {
     let fields = &record.event.fields;
     if record.event.form != Form::Json {
         return;

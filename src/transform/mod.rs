@@ -1,6 +1,8 @@
 //! The transform steps of an output: policy, `where` filter, redaction, shrinking. They decide which events, and
 //! which parts of them, leave the node.
 //!
+//! `steps.rs` is the table of the steps, in their order:
+//!
 //! | step | file | what it does |
 //! |---|---|---|
 //! | policy | `policy/`, `lower.rs` | applies an audit Policy like the API server: drops events, lowers levels |
@@ -26,12 +28,18 @@ mod preview;
 #[cfg(test)]
 mod record_tests;
 mod redact;
+mod redaction;
 mod reloadable;
 mod shrink;
+mod step;
+mod steps;
 
-pub(crate) use chain::{Chain, TransformScratch};
-pub(crate) use filter::Filter;
+pub(crate) use chain::TransformScratch;
+pub(crate) use filter::{Filter, Filters};
+pub(crate) use managed_fields::ManagedFields;
 pub(crate) use policy::Policy;
 pub(crate) use preview::TransformPreview;
 pub(crate) use redact::{ConfigMaps, Mode, Redaction, Rule, Rules};
 pub(crate) use reloadable::ReloadableChain;
+pub(crate) use shrink::Shrinking;
+pub(crate) use steps::{Chain, actions};

@@ -85,7 +85,7 @@ impl<'a> Job<'a> {
         let digest = Digest::default();
         let mut log = Log::new(store, &digest, &delivered, self.range(), &self.room);
         let (chain, revision) = self.transforms.of(&pair.output.name)?.chain();
-        let drops = chain.policy.is_some() || !chain.filters.is_empty();
+        let drops = chain.policy.is_some() || chain.filters.is_some();
         let mut kept = TransformScratch::default();
         self.each(pair, &files, |file, batch| {
             log.take(file, batch, drops, |batch| chain.apply(revision, batch, &mut kept))

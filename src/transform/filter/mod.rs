@@ -17,6 +17,7 @@ use std::thread;
 use cel::common::types::CelBool;
 use cel::{Context, Env, ExecutionError, IdedExpr, Value};
 
+use super::step::{EventWork, TransformAction, TransformStep};
 use crate::event::{Form, Record};
 
 mod check;
@@ -45,6 +46,32 @@ pub(crate) struct Filter {
     text: String,
     expression: IdedExpr,
     context: Context<'static, 'static>,
+}
+
+/// Only events that pass all of them are kept.
+#[derive(Default)]
+pub(crate) struct Filters(pub(crate) Vec<Filter>);
+
+impl TransformStep for Filters {
+    const ACTIONS: &'static [TransformAction] = &[
+        TransformAction::new(Some("filtered"), "dropped: where"),
+        TransformAction::new(Some("filter_failed"), "kept: where failed"),
+    ];
+
+    /// If a filter fails, the event is kept: an audit trail errs on the side of shipping.
+    fn keeps(&self, work: &mut EventWork<'_>) -> bool {
+        let kept = self.0.iter().all(|filter| {
+            filter.keeps(work.record).unwrap_or_else(|problem| {
+                work.did(1);
+                *work.problem = Some(problem);
+                true
+            })
+        });
+        if !kept {
+            work.did(0);
+        }
+        kept
+    }
 }
 
 impl std::fmt::Debug for Filter {

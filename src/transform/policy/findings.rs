@@ -30,7 +30,31 @@ pub(super) struct Finding {
     trap: bool,
 }
 
+/// Where something stands in a policy.
+pub(super) struct Place<'a> {
+    pub(super) line: u64,
+    /// The path of a field, such as `rules[2].verbs`; empty for the whole file.
+    pub(super) field: &'a str,
+}
+
+impl<'a> From<(u64, &'a str)> for Place<'a> {
+    fn from((line, field): (u64, &'a str)) -> Self {
+        Self { line, field }
+    }
+}
+
+impl<'a> From<(u64, &'a String)> for Place<'a> {
+    fn from((line, field): (u64, &'a String)) -> Self {
+        Self { line, field }
+    }
+}
+
 impl Finding {
+    fn new(Place { line, field }: Place<'_>, what: &impl fmt::Display, trap: bool) -> Self {
+        let what = if field.is_empty() { what.to_string() } else { format!("{field}: {what}") };
+        Self { line, what, trap }
+    }
+
     fn at(&self, file: &Path) -> String {
         format!("{}:{}: {}", file.display(), self.line, self.what)
     }
@@ -44,20 +68,19 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Adds an error about something that cannot be parsed. `place` is the path of a field, such as `rules[2].verbs`;
-    /// empty for the whole file.
-    pub(super) fn error(&mut self, line: u64, place: &str, what: impl fmt::Display) {
-        self.errors.push(Finding { line, what: placed(place, what), trap: false });
+    /// Adds an error about something that cannot be parsed.
+    pub(super) fn error<'a>(&mut self, place: impl Into<Place<'a>>, what: impl fmt::Display) {
+        self.errors.push(Finding::new(place.into(), &what, false));
     }
 
     /// Adds an error about something that the API server accepts but surely not as it is meant.
-    pub(super) fn trap(&mut self, line: u64, place: &str, what: impl fmt::Display) {
-        self.errors.push(Finding { line, what: placed(place, what), trap: true });
+    pub(super) fn trap<'a>(&mut self, place: impl Into<Place<'a>>, what: impl fmt::Display) {
+        self.errors.push(Finding::new(place.into(), &what, true));
     }
 
     /// Adds a warning about something that may be intended.
-    pub(super) fn warn(&mut self, line: u64, place: &str, what: impl fmt::Display) {
-        self.warnings.push(Finding { line, what: placed(place, what), trap: true });
+    pub(super) fn warn<'a>(&mut self, place: impl Into<Place<'a>>, what: impl fmt::Display) {
+        self.warnings.push(Finding::new(place.into(), &what, true));
     }
 
     /// Whether the API server would accept the policy.
@@ -74,10 +97,6 @@ impl Findings {
         self.warnings.sort_by_key(|finding| finding.line);
         self.warnings.iter().map(|finding| finding.at(file)).collect()
     }
-}
-
-fn placed(place: &str, what: impl fmt::Display) -> String {
-    if place.is_empty() { what.to_string() } else { format!("{place}: {what}") }
 }
 
 /// The most similar word, if any is similar enough.

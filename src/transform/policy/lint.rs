@@ -4,11 +4,11 @@
 //! be intended.
 
 use super::findings::{Findings, list, nearest};
-use super::kinds::TypedKinds;
 use super::known::{GROUPS, elsewhere};
-use super::load::Typed;
-use super::table::{Word, Words, YamlTable};
-use super::{Level, Stages};
+use super::stages::Stages;
+use super::table::{Word, Words};
+use super::typed::{Typed, TypedKinds, TypedPolicy};
+use crate::transform::level::Level;
 
 /// All verbs for resources; `""` is an HTTP method without a verb, such as OPTIONS.
 const VERBS: &[&str] = &[
@@ -28,36 +28,33 @@ const VERBS: &[&str] = &[
 const METHODS: &[&str] =
     &["get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"];
 
-/// Checks the policy as a whole.
-pub(super) fn policy(
-    top: &YamlTable<'_>,
-    omitted: Stages,
-    rules: &[Typed],
-    findings: &mut Findings,
-) {
-    let line = top.get("omitStages").map_or(top.line, |node| node.line);
+/// Checks a policy and each of its rules.
+pub(super) fn policy(policy: &TypedPolicy, findings: &mut Findings) {
+    let &TypedPolicy { omit_line: line, omit_stages: omitted, ref rules, .. } = policy;
+    for one in rules {
+        rule(one, findings);
+    }
     if omitted == Stages::ALL {
         findings.trap(
-            line,
-            "omitStages",
+            (line, "omitStages"),
             "names every stage, so that nothing is kept: leave some out",
         );
     } else if omitted.has(Stages::of("ResponseStarted")) {
         let what = "drops every refused login: such a request has the stage `ResponseStarted` alone; leave it out of the list";
-        findings.warn(line, "omitStages", what);
+        findings.warn((line, "omitStages"), what);
     }
     if rules.iter().all(|rule| rule.level == Level::None) {
-        findings.warn(top.line, "rules", "have no level but `None`, so that no event is kept");
+        findings.warn((policy.line, "rules"), "have no level but `None`, so that no event is kept");
     }
     for rule in rules {
         if rule.level > Level::None && rule.omit_stages.and(omitted) == Stages::ALL {
-            findings.warn(rule.line, &rule.place, "omits every stage: write `level: None`");
+            findings.warn(rule, "omits every stage: write `level: None`");
         }
     }
 }
 
 /// Checks one rule by itself.
-pub(super) fn rule(rule: &Typed, findings: &mut Findings) {
+fn rule(rule: &Typed, findings: &mut Findings) {
     for (words, way_out) in [
         (&rule.users, "name the users one by one, or use `userGroups`"),
         (&rule.groups, "name the groups one by one"),
@@ -83,7 +80,7 @@ fn trap_star(word: &Word, way_out: &str, findings: &mut Findings) {
         "`{}` is taken as it stands, there is no wildcard here: {way_out}",
         word.text.escape_debug()
     );
-    findings.trap(word.line, &word.place, what);
+    findings.trap(word, what);
 }
 
 /// Finds groups among the users, and users among the groups.
@@ -101,18 +98,11 @@ fn who(rule: &Typed, findings: &mut Findings) {
     let is_user =
         |text: &str| text.starts_with("system:serviceaccount:") || text.starts_with("system:node:");
     for word in rule.users.iter().filter(|word| is_group(&word.text)) {
-        findings.warn(
-            word.line,
-            &word.place,
-            format!("`{}` is a group: put it into `userGroups`", word.text),
-        );
+        findings.warn(word, format!("`{}` is a group: put it into `userGroups`", word.text));
     }
     for word in rule.groups.iter().filter(|word| is_user(&word.text)) {
-        findings.warn(
-            word.line,
-            &word.place,
-            format!("`{}` is a user: put it into `users`", word.text.escape_debug()),
-        );
+        findings
+            .warn(word, format!("`{}` is a user: put it into `users`", word.text.escape_debug()));
     }
 }
 
@@ -130,7 +120,7 @@ fn verbs(rule: &Typed, findings: &mut Findings) {
                 "`{shown}` is none, verbs are in lower case: write `{}`",
                 text.to_ascii_lowercase()
             );
-            findings.trap(verb.line, &verb.place, what);
+            findings.trap(verb, what);
         } else if !known {
             dead += usize::from(resources);
             let way_out = match nearest(text, if resources { VERBS } else { METHODS }) {
@@ -138,7 +128,7 @@ fn verbs(rule: &Typed, findings: &mut Findings) {
                 None if resources => format!("known are {}", list(&VERBS[1..])),
                 None => format!("known are {}", list(METHODS)),
             };
-            findings.warn(verb.line, &verb.place, format!("`{shown}` is no verb: {way_out}"));
+            findings.warn(verb, format!("`{shown}` is no verb: {way_out}"));
         }
     }
     if dead > 0 && dead == rule.verbs.list.len() {
@@ -146,27 +136,7 @@ fn verbs(rule: &Typed, findings: &mut Findings) {
             "no request for a resource has such a verb, so that the rule can never match: known are {}",
             list(&VERBS[1..])
         );
-        findings.trap(rule.verbs.line, &rule.verbs.place, what);
-    }
-}
-
-/// Why an element of an entry's `resources` can never match.
-pub(super) fn shape(text: &str) -> Option<&'static str> {
-    let (resource, subresource) = text.split_once('/').unwrap_or((text, "-"));
-    if text == "*/*" {
-        Some("matches nothing: write `*`")
-    } else if text.is_empty() {
-        Some("matches nothing: leave `resources` out for all of the group")
-    } else if resource.is_empty() || subresource.is_empty() || subresource.contains('/') {
-        Some(
-            "matches nothing: write a resource, or a resource and its subresource as in `pods/log`",
-        )
-    } else if [resource, subresource].iter().any(|part| part.len() > 1 && part.contains('*')) {
-        Some(
-            "matches nothing: `*` stands for a whole resource or subresource, never for a part of its name",
-        )
-    } else {
-        None
+        findings.trap(&rule.verbs, what);
     }
 }
 
@@ -174,7 +144,7 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
     let group = entry.group.as_str();
     if matches!(group, "core" | "v1" | "api") {
         let what = format!("`{group}` is no group: write `\"\"` for the core group");
-        return findings.trap(entry.line, &format!("{}.group", entry.place), what);
+        return findings.trap((entry.line, &format!("{}.group", entry.place)), what);
     }
     let known = GROUPS.iter().find(|(known, _)| *known == group).map(|(_, resources)| *resources);
     if known.is_none() && !group.contains('.') && !matches!(group, "*" | "extensions") {
@@ -183,8 +153,7 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
         let near = nearest(group, &names)
             .map_or(String::new(), |near| format!(": did you mean `{near}`?"));
         findings.warn(
-            entry.line,
-            &format!("{}.group", entry.place),
+            (entry.line, &format!("{}.group", entry.place)),
             format!("`{group}` is no group that Kubernetes has{near}"),
         );
     }
@@ -196,14 +165,14 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
                 "`{}` is no resource: names of resources are in lower case and plural, as in `pods`",
                 text.escape_debug()
             );
-            findings.trap(kind.line, &kind.place, what);
+            findings.trap(kind, what);
             continue;
         }
         if text.ends_with("/*") && !entry.kinds.texts().contains(&resource) {
             let what = format!(
                 "`{text}` matches `{resource}` itself too: if that is meant, add it, else name the subresources"
             );
-            findings.warn(kind.line, &kind.place, what);
+            findings.warn(kind, what);
         }
         let Some(resources) =
             known.filter(|resources| resource != "*" && !resources.contains(&resource))
@@ -221,11 +190,7 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
             "" => "the core group".to_owned(),
             group => format!("the group `{group}`"),
         };
-        findings.warn(
-            kind.line,
-            &kind.place,
-            format!("`{resource}` is no resource of {here}: {way_out}"),
-        );
+        findings.warn(kind, format!("`{resource}` is no resource of {here}: {way_out}"));
     }
 }
 
@@ -240,10 +205,10 @@ fn names(entry: &TypedKinds, verbs: &Words, findings: &mut Findings) {
     let only = |these: &[&str]| verbs.iter().all(|verb| these.contains(&verb.text.as_str()));
     if only(&["deletecollection"]) && !entry.names.texts().contains(&"") {
         let what = "no `deletecollection` is about a name, so that this can never match: remove `resourceNames`";
-        findings.trap(entry.names.line, &entry.names.place, what);
+        findings.trap(&entry.names, what);
     } else if only(&["create", "list", "watch", "deletecollection"]) {
         let what = "only count where the URL has a name: a create has none, a list or watch only by `fieldSelector=metadata.name=…`";
-        findings.warn(entry.names.line, &entry.names.place, what);
+        findings.warn(&entry.names, what);
     }
 }
 
@@ -263,18 +228,18 @@ fn path(url: &Word, findings: &mut Findings) {
             "`{}` is the path of a resource, which `nonResourceURLs` never match: use `resources`",
             text.escape_debug()
         );
-        findings.trap(url.line, &url.place, what);
+        findings.trap(url, what);
     } else if text.ends_with("/*") && matches!(segments.as_slice(), ["api", _] | ["apis", _, _]) {
         let what = format!(
             "`{}` matches discovery alone, and no resource: use `resources` for those",
             text.escape_debug()
         );
-        findings.warn(url.line, &url.place, what);
+        findings.warn(url, what);
     } else if fixed.contains('?') {
         let what = format!(
             "`{}` holds a query, and only the path is looked at: leave out what follows `?`",
             text.escape_debug()
         );
-        findings.warn(url.line, &url.place, what);
+        findings.warn(url, what);
     }
 }

@@ -9,10 +9,12 @@
 //! and omitted stages make a difference. Records that are not events of an API server (remains of torn lines, and the
 //! agent's own gap records) are kept unchanged.
 //!
-//! `yaml.rs` parses the text, `load.rs` makes rules of it, `lint.rs` and `shadow.rs` look for traps in them.
+//! `yaml.rs` parses the text, `load.rs` reads the policy as it is written (`typed.rs`), `lint.rs` and `shadow.rs` look
+//! for traps in it.
 //! `request.rs` rebuilds the request that the server saw, with `uri.rs` and `selector.rs`, and `rule.rs` matches it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::event::{Record, Span};
 
@@ -25,38 +27,22 @@ mod request;
 mod rule;
 mod selector;
 mod shadow;
+mod stages;
 mod table;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod uri;
 mod yaml;
 
 use super::level::Level;
+use super::lower::lower;
+use super::step::{EventWork, TransformAction, TransformStep};
+use findings::Findings;
 pub(crate) use findings::PolicyError;
 use request::Request;
 use rule::Rule;
-
-/// A set of stages.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Stages(u8);
-
-impl Stages {
-    const NAMES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
-    const ALL: Self = Self(0b1111);
-
-    /// The stage of this name; the empty set for a name that is no stage.
-    fn of(name: &str) -> Self {
-        Self(Self::NAMES.iter().position(|known| *known == name).map_or(0, |bit| 1 << bit))
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
+use stages::Stages;
 
 /// The decision of a policy on one event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,11 +74,28 @@ pub(crate) struct Policy {
 impl Policy {
     /// Parses a policy from YAML or JSON. `name` is the name of its file, for errors.
     pub(crate) fn parse(text: &str, name: &Path) -> Result<Self, PolicyError> {
-        let (policy, findings) = load::policy(text);
+        let (policy, findings) = Self::read(text);
         match (policy, findings.errors.is_empty()) {
             (Some(policy), true) => Ok(Self { warnings: findings.warnings(name), ..policy }),
             _ => Err(findings.into_error(name)),
         }
+    }
+
+    /// The policy as the API server would read it (`None` if it would refuse it), and the errors and warnings about it.
+    fn read(text: &str) -> (Option<Self>, Findings) {
+        let mut findings = Findings::default();
+        let policy = load::policy(text, &mut findings).map(|typed| {
+            lint::policy(&typed, &mut findings);
+            let rules = typed.built();
+            // A rule with a mistyped key may seem to shadow all rules after it, so this check waits until there are
+            // no errors.
+            if findings.errors.is_empty() {
+                shadow::check(&typed.rules, &rules, &mut findings);
+            }
+            let (omit_stages, omit_managed_fields) = (typed.omit_stages, typed.omit_managed_fields);
+            Self { rules, omit_stages, omit_managed_fields, warnings: Vec::new() }
+        });
+        (policy.filter(|_| findings.readable()), findings)
     }
 
     /// Warnings about the policy: things that are odd but may be intended. One line each, with file and line.
@@ -116,6 +119,44 @@ impl Policy {
     fn rule_for(&self, request: &Request<'_>) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.matches(request))
     }
+}
+
+impl TransformStep for Arc<Policy> {
+    const ACTIONS: &'static [TransformAction] = &[
+        TransformAction::new(Some("policy_dropped"), "dropped: policy level None"),
+        TransformAction::new(Some("policy_dropped"), "dropped: stage omitted"),
+        TransformAction::new(Some("lowered"), "lowered to Metadata"),
+        TransformAction::new(Some("lowered"), "lowered to Request"),
+    ];
+
+    fn keeps(&self, work: &mut EventWork<'_>) -> bool {
+        let decision = self.decide(work.record);
+        if decision.level == Level::None {
+            work.did(0);
+            return false;
+        }
+        if decision.stage_omitted {
+            work.did(1);
+            return false;
+        }
+        work.lower_to = lower_to(work.record, decision.level);
+        work.omit_managed_fields = decision.omit_managed_fields;
+        true
+    }
+
+    fn edit(&self, work: &mut EventWork<'_>) {
+        if let Some(to) = work.lower_to {
+            lower(work.record, to, work.edits);
+            work.did(if to == Level::Metadata { 2 } else { 3 });
+            work.done.parse_again = true;
+        }
+    }
+}
+
+/// The level to lower the event to; `None` if the level of the event is not higher.
+fn lower_to(record: &Record<'_>, to: Level) -> Option<Level> {
+    let level = Level::parse(&record.text(record.event.fields.level)?)?;
+    (to < level).then_some(to)
 }
 
 fn stage(record: &Record<'_>, span: Span) -> Stages {

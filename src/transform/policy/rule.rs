@@ -1,8 +1,9 @@
 //! One rule of a policy and its matching, which follows `pkg/audit/policy/checker.go` of k8s.io/apiserver exactly.
 
 use super::request::Request;
+use super::stages::Stages;
 use super::uri::RequestTarget;
-use super::{Level, Stages};
+use crate::transform::level::Level;
 
 /// A set of exact strings. An empty set allows everything.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -6,8 +6,6 @@
 
 use std::borrow::Cow;
 
-use super::uri::digit;
-
 /// The name, if the query asks for one object and the server can parse the query.
 pub(super) fn name(query: &[u8]) -> Option<Vec<u8>> {
     let fields = parameter(query, b"fieldSelector")?;
@@ -30,6 +28,11 @@ fn parameter(query: &[u8], key: &[u8]) -> Option<Vec<u8>> {
         let value = pair.get(equals + 1..).unwrap_or_default();
         (unescape(&pair[..equals])? == key).then(|| unescape(value)).flatten()
     })
+}
+
+/// The value of a hexadecimal digit.
+pub(super) fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// Decodes `+` and percent escapes; `None` where Go reports an error.

@@ -4,8 +4,8 @@
 //! time.
 
 use super::findings::Findings;
-use super::load::Typed;
 use super::rule::{Kinds, Names, RequestPattern, ResourcePattern, Rule};
+use super::typed::Typed;
 
 pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
     for (at, (later, rule)) in typed.iter().zip(rules).enumerate().skip(1) {
@@ -18,14 +18,14 @@ pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
         };
         if let Some(by) = shadow(rule) {
             let what = format!("can never match, since {by}: move it up, or remove it");
-            findings.trap(later.line, &later.place, what);
+            findings.trap(later, what);
             continue;
         }
         let part = |what: RequestPattern| Rule { what, ..rule.clone() };
         if let RequestPattern::Paths(globs) = &rule.what {
             for (word, glob) in later.urls.iter().zip(globs) {
                 if let Some(by) = shadow(&part(RequestPattern::Paths(vec![glob.clone()]))) {
-                    findings.warn(word.line, &word.place, format!("is never reached, since {by}"));
+                    findings.warn(word, format!("is never reached, since {by}"));
                 }
             }
         }
@@ -36,11 +36,7 @@ pub(super) fn check(typed: &[Typed], rules: &[Rule], findings: &mut Findings) {
                     if let Some(by) =
                         shadow(&part(RequestPattern::Resources(namespaces.clone(), vec![one])))
                     {
-                        findings.warn(
-                            word.line,
-                            &word.place,
-                            format!("is never reached, since {by}"),
-                        );
+                        findings.warn(word, format!("is never reached, since {by}"));
                     }
                 }
             }

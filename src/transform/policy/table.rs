@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::findings::{Findings, list, nearest};
+use super::findings::{Findings, Place, list, nearest};
 use super::yaml::{Node, Value};
 
 /// Keys of other formats and their names here, which a comparison of spelling would not find.
@@ -54,7 +54,7 @@ impl<'n> YamlTable<'n> {
             let file = if place.is_empty() { "the file " } else { "" };
             let kind = node.value.kind();
             let what = format!("{file}is {kind}, where keys are expected: {}", list(known));
-            findings.error(node.line, &place, what);
+            findings.error((node.line, &place), what);
             return None;
         };
         let mut table = Self { line: node.line, place, entries: Vec::new(), meant: Vec::new() };
@@ -63,7 +63,7 @@ impl<'n> YamlTable<'n> {
             match known.iter().find(|known| **known == name) {
                 Some(known) if table.get(known).is_some() => {
                     let what = format!("`{known}` is given twice: put both into one");
-                    findings.error(key.line, &table.place, what);
+                    findings.error((key.line, &table.place), what);
                 }
                 Some(known) => table.entries.push((known, value)),
                 None => table.unknown(name, key.line, known, findings),
@@ -91,7 +91,7 @@ impl<'n> YamlTable<'n> {
             "unknown key `{}`, which the API server passes over: {way_out}",
             name.escape_debug()
         );
-        findings.trap(line, &self.place, what);
+        findings.trap((line, &self.place), what);
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
@@ -114,7 +114,7 @@ impl<'n> YamlTable<'n> {
         // If the key is misspelt, that was already reported.
         if !self.meant.contains(&key) {
             let what = format!("`{key}` is {is}: write a line such as `{example}`");
-            findings.error(line, &self.place, what);
+            findings.error((line, &self.place), what);
         }
         None
     }
@@ -130,13 +130,11 @@ impl<'n> YamlTable<'n> {
         if let Some(node) = self.get(key) {
             match &node.value {
                 Value::Null => findings.trap(
-                    node.line,
-                    &words.place,
+                    (node.line, &words.place),
                     "is empty, so it sets no bound: name what is meant, or remove the key",
                 ),
                 Value::List(items) if items.is_empty() => findings.warn(
-                    node.line,
-                    &words.place,
+                    (node.line, &words.place),
                     "is an empty list, so it sets no bound: remove it if that is meant",
                 ),
                 _ => {}
@@ -159,7 +157,7 @@ impl<'n> YamlTable<'n> {
                     "is {}, where a list is expected: write `{key}: [\"…\"]`",
                     other.kind()
                 );
-                findings.error(node.line, &place, what);
+                findings.error((node.line, &place), what);
                 &[]
             }
         };
@@ -180,24 +178,21 @@ fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
         Value::Text(text) => text.clone(),
         Value::Null => {
             findings.trap(
-                node.line,
-                &place,
+                (node.line, &place),
                 "is nothing, which the API server reads as `\"\"`: write that, or remove it",
             );
             String::new()
         }
         Value::Bool(_) | Value::Number(_) => {
             findings.error(
-                node.line,
-                &place,
+                (node.line, &place),
                 format!("is {}, where a text is expected: put it in quotes", node.value.kind()),
             );
             return None;
         }
         Value::List(_) | Value::Map(_) => {
             findings.error(
-                node.line,
-                &place,
+                (node.line, &place),
                 format!("is {}, where a text is expected", node.value.kind()),
             );
             return None;
@@ -208,9 +203,21 @@ fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
             "`{}` has blanks around it, and nothing is called that: remove them",
             text.escape_debug()
         );
-        findings.trap(node.line, &place, what);
+        findings.trap((node.line, &place), what);
     }
     Some(Word { line: node.line, place, text })
+}
+
+impl<'a> From<&'a Word> for Place<'a> {
+    fn from(word: &'a Word) -> Self {
+        (word.line, &word.place).into()
+    }
+}
+
+impl<'a> From<&'a Words> for Place<'a> {
+    fn from(words: &'a Words) -> Self {
+        (words.line, &words.place).into()
+    }
 }
 
 impl Words {
@@ -230,7 +237,7 @@ impl Words {
         let mut seen = BTreeSet::new();
         for word in self.iter().filter(|word| !seen.insert(word.text.as_str())) {
             let what = format!("`{}` is listed twice: once is enough", word.text.escape_debug());
-            findings.warn(word.line, &word.place, what);
+            findings.warn(word, what);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::selector;
+use super::selector::{self, digit};
 
 /// Text as the server compares it: bytes, because a decoded path need not be UTF-8.
 pub(super) type Text<'a> = Cow<'a, [u8]>;
@@ -100,11 +100,6 @@ pub(super) fn decode(text: Text<'_>) -> Text<'_> {
         }
     }
     Cow::Owned(out)
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

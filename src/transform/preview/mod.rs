@@ -7,35 +7,14 @@
 
 use std::fmt;
 
-use super::level::Level;
-use super::shrink::{Cut, Cuts};
+use super::shrink::Cut;
+use super::step::{ActionDetail, Done};
+use super::steps::actions;
 use crate::event::Record;
 
 mod changes;
 
 use changes::{PreviewChange, changes};
-
-/// Why an event is dropped.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Dropped {
-    Level,
-    Stage,
-    Where,
-}
-
-/// What the steps did to one event.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Done {
-    pub(crate) dropped: Option<Dropped>,
-    /// The level it was lowered to.
-    pub(crate) lowered: Option<Level>,
-    pub(crate) managed_fields: bool,
-    /// Number of values replaced by redaction.
-    pub(crate) blanked: usize,
-    pub(crate) shrunk: Option<Cuts>,
-    /// The `where` filter failed on the event, so it was kept.
-    pub(crate) filter_failed: bool,
-}
 
 /// One row of the table, with its examples.
 #[derive(Default)]
@@ -44,95 +23,50 @@ struct PreviewCount {
     examples: Vec<String>,
 }
 
-/// The rows, in the order of the table.
-#[derive(Clone, Copy)]
-enum PreviewRow {
-    Level,
-    Stage,
-    Where,
-    WhereFailed,
-    Metadata,
-    Request,
-    ManagedFields,
-    Redacted,
-    Shrunk,
-    Untouched,
-}
-
-const STEPS: [(PreviewRow, &str); 10] = [
-    (PreviewRow::Level, "dropped: policy level None"),
-    (PreviewRow::Stage, "dropped: stage omitted"),
-    (PreviewRow::Where, "dropped: where"),
-    (PreviewRow::WhereFailed, "kept: where failed"),
-    (PreviewRow::Metadata, "lowered to Metadata"),
-    (PreviewRow::Request, "lowered to Request"),
-    (PreviewRow::ManagedFields, "managedFields cut"),
-    (PreviewRow::Redacted, "redacted"),
-    (PreviewRow::Shrunk, "shrunk"),
-    (PreviewRow::Untouched, "untouched"),
-];
-
 /// Counts the events given to [`TransformPreview::add`].
 pub(crate) struct TransformPreview {
-    rows: [PreviewCount; STEPS.len()],
+    /// By action.
+    rows: Vec<PreviewCount>,
+    untouched: u64,
     /// Examples kept for each step.
     examples: usize,
     events: u64,
     bytes_before: u64,
     bytes_after: u64,
-    blanked: u64,
+    values: u64,
     cuts: [u64; Cut::ALL.len()],
 }
 
 impl TransformPreview {
     pub(crate) fn new(examples: usize) -> Self {
         Self {
-            rows: Default::default(),
+            rows: actions().map(|_| PreviewCount::default()).collect(),
+            untouched: 0,
             examples,
             events: 0,
             bytes_before: 0,
             bytes_after: 0,
-            blanked: 0,
+            values: 0,
             cuts: Default::default(),
         }
     }
 
     /// Adds an event as it was (`before`) and as it would leave the node (`after`; `None` if it is dropped).
-    pub(crate) fn add(&mut self, before: &Record<'_>, after: Option<&[u8]>, done: &Done) {
+    pub(super) fn add(&mut self, before: &Record<'_>, after: Option<&[u8]>, done: Done) {
         self.events += 1;
         self.bytes_before += before.line.len() as u64;
         self.bytes_after += after.map_or(0, |after| after.len() as u64);
-        self.blanked += done.blanked as u64;
-        for cut in done.shrunk.into_iter().flat_map(Cuts::iter) {
+        self.untouched += u64::from(after == Some(before.line));
+        self.values += done.values as u64;
+        for cut in done.cuts.iter() {
             self.cuts[cut as usize] += 1;
         }
-        for (step, _) in STEPS {
-            if !acted(step, done, before.line, after) {
-                continue;
-            }
-            let row = &mut self.rows[step as usize];
+        for (_, row) in self.rows.iter_mut().enumerate().filter(|(action, _)| done.has(*action)) {
             row.events += 1;
-            let wanted =
-                row.examples.len() < self.examples && !matches!(step, PreviewRow::Untouched);
-            if wanted {
+            if row.examples.len() < self.examples {
                 row.examples.push(example(before, after));
             }
         }
-    }
-}
-
-fn acted(step: PreviewRow, done: &Done, before: &[u8], after: Option<&[u8]>) -> bool {
-    match step {
-        PreviewRow::Level => done.dropped == Some(Dropped::Level),
-        PreviewRow::Stage => done.dropped == Some(Dropped::Stage),
-        PreviewRow::Where => done.dropped == Some(Dropped::Where),
-        PreviewRow::WhereFailed => done.filter_failed,
-        PreviewRow::Metadata => done.lowered == Some(Level::Metadata),
-        PreviewRow::Request => done.lowered == Some(Level::Request),
-        PreviewRow::ManagedFields => done.managed_fields,
-        PreviewRow::Redacted => done.blanked > 0,
-        PreviewRow::Shrunk => done.shrunk.is_some(),
-        PreviewRow::Untouched => after == Some(before),
     }
 }
 
@@ -177,20 +111,22 @@ impl fmt::Display for PreviewChange {
 impl fmt::Display for TransformPreview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<28}{:>10}", "events read", self.events)?;
-        for (step, name) in STEPS {
-            let row = &self.rows[step as usize];
+        for (action, row) in actions().zip(&self.rows) {
             if row.events == 0 {
                 continue;
             }
-            let more = match step {
-                PreviewRow::Redacted => format!("   {} values", self.blanked),
-                PreviewRow::Shrunk => self.cut_counts(),
-                _ => String::new(),
+            let more = match action.detail {
+                ActionDetail::Values => format!("   {} values", self.values),
+                ActionDetail::Cuts => self.cut_counts(),
+                ActionDetail::Nothing => String::new(),
             };
-            writeln!(f, "{name:<28}{:>10}{more}", row.events)?;
+            writeln!(f, "{:<28}{:>10}{more}", action.line, row.events)?;
             for example in &row.examples {
                 writeln!(f, "    {example}")?;
             }
+        }
+        if self.untouched > 0 {
+            writeln!(f, "{:<28}{:>10}", "untouched", self.untouched)?;
         }
         write!(f, "{:<28}{:>10}   of {}", "bytes that leave", self.bytes_after, self.bytes_before)
     }
@@ -217,12 +153,15 @@ mod tests {
         let mut tally = TransformPreview::new(1);
         let after = LINE.replace("c2VjcmV0LXZhbHVl", "[REDACTED]");
         record(LINE.as_bytes(), |record| {
-            let done = Done { blanked: 1, ..Done::default() };
-            tally.add(record, Some(after.as_bytes()), &done);
-            tally.add(record, Some(after.as_bytes()), &done);
-            tally.add(record, Some(record.line), &Done::default());
-            let dropped = Done { dropped: Some(Dropped::Stage), ..Done::default() };
-            tally.add(record, None, &dropped);
+            let mut done = Done { values: 1, ..Done::default() };
+            done.add(actions().position(|action| action.line == "redacted").unwrap());
+            tally.add(record, Some(after.as_bytes()), done);
+            tally.add(record, Some(after.as_bytes()), done);
+            tally.add(record, Some(record.line), Done::default());
+            let mut dropped = Done::default();
+            dropped
+                .add(actions().position(|action| action.line == "dropped: stage omitted").unwrap());
+            tally.add(record, None, dropped);
         });
         let text = tally.to_string();
         let expected = [

@@ -2,7 +2,7 @@
 //! every allowed limit.
 
 use super::cut::cut;
-use super::steps::KEPT_ANNOTATIONS;
+use super::parts::KEPT_ANNOTATIONS;
 use super::{Cut, Cuts};
 use crate::json::{Member, skip, string, visit_elements, visit_members};
 

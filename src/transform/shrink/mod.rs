@@ -12,24 +12,59 @@
 //! Not promised: removing the largest part first. Events that the API server itself truncated get no special
 //! treatment.
 
-use std::fmt;
-
+use super::step::{ActionDetail, EventWork, TransformAction, TransformStep};
 use crate::event::{Fields, Fingerprint, Form, Key, pieces};
 
 mod cut;
+mod cuts;
 mod extract;
-mod steps;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use steps::ShrinkStep;
-
-/// Annotation of an event that was shrunk; search for this name to find such events.
-pub(crate) const NOTE: &str = "auditrail.io/shrunk";
+pub(crate) use cuts::{Cut, Cuts, NOTE};
+use parts::ShrinkStep;
 
 /// The smallest limit in bytes that can be guaranteed: an extract fits it whatever the event holds.
 pub(crate) const MIN_LIMIT: usize = 4096;
+
+/// The step that shrinks.
+pub(crate) struct Shrinking {
+    /// Size limit of an event in bytes.
+    pub(crate) limit: usize,
+    /// Key for the digest.
+    pub(crate) key: Key,
+}
+
+impl TransformStep for Shrinking {
+    const ACTIONS: &'static [TransformAction] = &[TransformAction {
+        detail: ActionDetail::Cuts,
+        ..TransformAction::new(Some("shrunk"), "shrunk")
+    }];
+
+    fn finish(&self, work: &mut EventWork<'_>) {
+        let (original, changed) = (work.record.line, &mut *work.changed);
+        let shrunk = if !work.is_changed {
+            shrink(original, original, self.limit, &self.key, changed)
+        } else if changed.len() - work.begin > self.limit {
+            let line = changed.split_off(work.begin);
+            let shrunk = shrink(&line, original, self.limit, &self.key, changed);
+            if shrunk.is_none() {
+                changed.extend_from_slice(&line);
+            }
+            shrunk
+        } else {
+            None
+        };
+        if let Some(shrunk) = shrunk {
+            work.is_changed = true;
+            work.done.cuts = shrunk.cuts;
+            work.done.parse_again = true;
+            work.did(0);
+        }
+    }
+}
 
 /// How an event was shrunk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,86 +72,6 @@ pub(crate) struct Shrunk {
     pub(crate) cuts: Cuts,
     /// Its new length in bytes.
     pub(crate) length: usize,
-}
-
-/// A part of an event that may be cut, in the order of cutting.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Cut {
-    ManagedFields,
-    LastApplied,
-    ResponseObject,
-    RequestObject,
-    WebhookPatches,
-    Annotations,
-    Extra,
-    Groups,
-    /// The ends of long strings.
-    Strings,
-    /// Members that belong to no version of an event, or that matter least.
-    Rest,
-    /// The end of a line that is not JSON.
-    Tail,
-}
-
-impl Cut {
-    pub(crate) const ALL: [Self; 11] = [
-        Self::ManagedFields,
-        Self::LastApplied,
-        Self::ResponseObject,
-        Self::RequestObject,
-        Self::WebhookPatches,
-        Self::Annotations,
-        Self::Extra,
-        Self::Groups,
-        Self::Strings,
-        Self::Rest,
-        Self::Tail,
-    ];
-
-    /// The word for it in the annotation.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::ManagedFields => "managedFields",
-            Self::LastApplied => "last-applied-configuration",
-            Self::ResponseObject => "responseObject",
-            Self::RequestObject => "requestObject",
-            Self::WebhookPatches => "webhook-patches",
-            Self::Annotations => "annotations",
-            Self::Extra => "extra",
-            Self::Groups => "groups",
-            Self::Strings => "strings",
-            Self::Rest => "rest",
-            Self::Tail => "tail",
-        }
-    }
-}
-
-/// The parts that were cut.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Cuts(u16);
-
-impl Cuts {
-    fn add(&mut self, cut: Cut) {
-        self.0 |= 1 << cut as u16;
-    }
-
-    pub(crate) fn has(self, cut: Cut) -> bool {
-        self.0 >> cut as u16 & 1 == 1
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = Cut> {
-        Cut::ALL.into_iter().filter(move |cut| self.has(*cut))
-    }
-}
-
-impl fmt::Display for Cuts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, cut) in self.iter().enumerate() {
-            let comma = if index > 0 { "," } else { "" };
-            write!(f, "{comma}{}", cut.as_str())?;
-        }
-        Ok(())
-    }
 }
 
 /// Appends the shrunk form of a line that is longer than `limit` bytes (`limit` is raised to [`MIN_LIMIT`]). Returns
@@ -198,7 +153,7 @@ impl Note {
     /// did.
     fn insert(&self, cuts: Cuts, begin: usize, limit: usize, out: &mut Vec<u8>) -> bool {
         let member = format!(r#""{NOTE}":"{}""#, self.value(cuts));
-        let (at, text) = steps::place_of_annotation(&out[begin..], &member);
+        let (at, text) = parts::place_of_annotation(&out[begin..], &member);
         let fits = out.len() - begin + text.len() <= limit;
         if fits {
             out.splice(begin + at..begin + at, text.into_bytes());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::evaluator::Evaluator;
 use super::random::{Dice, policy};
-use crate::transform::policy::load;
+use crate::transform::policy::Policy;
 
 const POLICIES: usize = 4000;
 
@@ -32,7 +32,7 @@ fn what_the_api_server_refuses_is_refused_here() {
     let texts: Vec<String> = (0..POLICIES).map(|_| changed(&mut dice)).collect();
     let (mut refused, mut warned, mut stricter) = (0, 0, 0);
     for (text, said) in texts.iter().zip(evaluator.try_load(&texts)) {
-        let (policy, findings) = load::policy(text);
+        let (policy, findings) = Policy::read(text);
         // A warning of the server is an error here, except for warnings about the metadata of the file.
         let warning = said.starts_with('W');
         let harmless = said.contains("\"metadata.level\"");

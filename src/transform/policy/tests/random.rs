@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::each_record;
 use super::evaluator::{Answer, Decided, Evaluator, RequestTarget};
-use crate::transform::policy::{Policy, Stages, load, request, shadow, uri};
+use crate::transform::policy::{Policy, Stages, request, shadow, uri};
 
 const ROUNDS: u64 = 45;
 const POLICIES: usize = 10;
@@ -180,7 +180,7 @@ fn random_requests_are_judged_as_the_api_server_judges_them() {
         let texts: Vec<String> = (0..POLICIES).map(|_| policy(&mut dice)).collect();
         evaluator.load(&texts);
         let read = |text: &String| {
-            let (policy, findings) = load::policy(text);
+            let (policy, findings) = Policy::read(text);
             policy.unwrap_or_else(|| panic!("{findings:?}\n{text}"))
         };
         let policies: Vec<Policy> = texts.iter().map(read).collect();

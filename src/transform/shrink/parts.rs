@@ -1,4 +1,4 @@
-//! The steps of shrinking: which part of a JSON event each of them removes.
+//! Removes a part of a JSON event, step by step.
 
 use std::sync::LazyLock;
 
