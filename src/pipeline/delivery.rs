@@ -70,14 +70,15 @@ impl Delivery {
             let is_due = |part: &Part| part.stuck.as_ref().is_none_or(|stuck| stuck.until <= now);
             // Events that wait for an operator do not keep others from being sent.
             let Some(at) = self.parts.iter().rposition(is_due) else { break };
-            let part = self.parts.remove(at);
-            let wait = match &part.doubt {
+            let mut part = self.parts.remove(at);
+            let wait = match part.doubt.take() {
                 Some(doubt) if doubt.until > now => {
                     let until = doubt.until;
+                    part.doubt = Some(doubt);
                     self.parts.push(part);
                     return DeliveryStep::Wait(until);
                 }
-                Some(_) => self.look_up(context, batch, part).await,
+                Some(doubt) => self.look_up(context, batch, part, doubt).await,
                 None => self.send(context, batch, part).await,
             };
             if let Some(wait) = wait {
@@ -94,18 +95,15 @@ impl Delivery {
         &mut self,
         context: &DeliveryContext,
         batch: &Batch,
-        part: Part,
+        mut part: Part,
+        mut doubt: Doubt,
     ) -> Option<Duration> {
-        let Part { picks, doubt: Some(mut doubt), throttled, mut beside, history, stuck } = part
-        else {
-            return None;
-        };
         let trusting = !matches!(doubt.then, Then::Rename { .. });
         let asked = Instant::now();
-        let mut found = vec![false; picks.len()];
+        let mut found = vec![false; part.picks.len()];
         let mut unavailable = false;
         for scope in doubt.scopes.iter() {
-            match context.output.look_up(scope, batch, &picks, trusting).await {
+            match context.output.look_up(scope, batch, &part.picks, trusting).await {
                 LookUp::Found(here) => {
                     found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
                 }
@@ -116,8 +114,8 @@ impl Delivery {
                 LookUp::Retry { after, reason, answer } => {
                     context.recovery.heard_or_not(reason);
                     context.reporter.retrying(reason, &answer);
-                    let doubt = Some(doubt);
-                    self.parts.push(Part { picks, doubt, throttled, beside, stuck, history });
+                    part.doubt = Some(doubt);
+                    self.parts.push(part);
                     return Some(self.backoff.pause(after));
                 }
             }
@@ -128,25 +126,25 @@ impl Delivery {
             && found.contains(&false)
         {
             doubt.until = until;
-            let doubt = Some(doubt);
-            self.parts.push(Part { picks, doubt, throttled, beside, stuck, history });
+            part.doubt = Some(doubt);
+            self.parts.push(part);
             return None;
         }
-        let (there, missing): (Vec<_>, Vec<_>) =
-            picks.into_iter().zip(found).partition(|(_, found)| *found);
-        let missing: Vec<_> = missing.into_iter().map(|(pick, _)| pick).collect();
-        let there: Vec<_> = there.into_iter().map(|(pick, _)| pick).collect();
+        let (mut there, mut missing) = (Vec::new(), Vec::new());
+        for (pick, found) in part.picks.into_iter().zip(found) {
+            if found { &mut there } else { &mut missing }.push(pick);
+        }
         context.reporter.looked_up(batch, there.len(), missing.len(), unavailable);
         context.delivered(batch, &there);
-        if history == History::New && !there.is_empty() && !trusting {
+        if part.history == History::New && !there.is_empty() && !trusting {
             context.reporter.stored_before(there.len());
             context.lives.suspect();
         }
         if !there.is_empty() {
-            beside = true;
+            part.beside = true;
             self.isolated = 0;
         }
-        let missing = Part { throttled, beside, history, ..Part::new(missing, None) };
+        let missing = Part { picks: missing, stuck: None, ..part };
         if let Then::Rename { answer } = doubt.then {
             if missing.picks.is_empty() {
                 return None;
@@ -266,20 +264,7 @@ impl Delivery {
                 return Some(self.backoff.pause(after));
             }
             Verdict::Doubt { reason, answer } => {
-                context.reporter.retrying(reason, &answer);
-                part.count(reason);
-                let until = match reason {
-                    // After an answer, even a strange one, or after the time-out the request is over.
-                    Reason::Throttled
-                    | Reason::ServerError
-                    | Reason::BadAnswer
-                    | Reason::Timeout => Instant::now(),
-                    Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
-                };
-                let doubt = Doubt::of(context.output.scope(), Then::Send);
-                part.doubt = Some(Doubt { until, unheard: is_unheard(reason), ..doubt });
-                part.history = History::Unheard;
-                self.parts.push(part);
+                self.doubt(context, part, reason, &answer);
                 return Some(self.backoff.pause(None));
             }
             Verdict::Split { own, answer } | Verdict::TooLarge { own, answer } if single => {
@@ -317,6 +302,23 @@ impl Delivery {
             }
         }
         None
+    }
+
+    /// No answer came, or an unclear one: the part is looked up before it is sent again.
+    fn doubt(&mut self, context: &DeliveryContext, mut part: Part, reason: Reason, answer: &str) {
+        context.reporter.retrying(reason, answer);
+        part.count(reason);
+        let until = match reason {
+            // After an answer, even a strange one, or after the time-out the request is over.
+            Reason::Throttled | Reason::ServerError | Reason::BadAnswer | Reason::Timeout => {
+                Instant::now()
+            }
+            Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
+        };
+        let doubt = Doubt::of(context.output.scope(), Then::Send);
+        part.doubt = Some(Doubt { until, unheard: is_unheard(reason), ..doubt });
+        part.history = History::Unheard;
+        self.parts.push(part);
     }
 
     /// The output refused some events of a part and may have stored the others: a look-up finds out which.

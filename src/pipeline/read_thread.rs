@@ -28,14 +28,14 @@ pub(super) struct Reading {
 }
 
 /// What the thread reads, and what it makes of it.
-pub(super) struct Source {
+pub(super) struct ReadThread {
     pub(super) reader: Reader,
     pub(super) transform: Arc<ReloadableChain>,
     /// For a replay: the events to ship.
     pub(super) selection: Option<Arc<Selection>>,
 }
 
-impl Source {
+impl ReadThread {
     /// Starts the thread. It ends when the input is stopped or the pipeline is dropped.
     ///
     /// # Errors If the thread cannot be started.

@@ -106,7 +106,7 @@ impl Resend {
         if wanted.is_empty() {
             return Ok(());
         }
-        let under_way = self.letters.begin_resend().map_err(unwritten)?;
+        let under_way = self.letters.begin_resend().map_err(|error| unwritten(&error))?;
         let pause = if under_way { self.context.timeout } else { Duration::ZERO };
         let until = Instant::now() + pause;
         for segment in self.letters.segments() {
@@ -127,7 +127,7 @@ impl Resend {
                 }
             }
         }
-        self.letters.end_resend().map_err(unwritten)
+        self.letters.end_resend().map_err(|error| unwritten(&error))
     }
 
     async fn page(
@@ -183,14 +183,13 @@ impl Resend {
     fn settle(&self, sum: &mut Sum) -> Result<(), String> {
         let noted = self.context.refusals.noted();
         tokio::task::block_in_place(|| self.letters.settle(&noted.delivered, &noted.refused))
-            .map_err(unwritten)?;
+            .map_err(|error| unwritten(&error))?;
         sum.delivered += noted.delivered.len();
         sum.refused += noted.refused.len();
         Ok(())
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unwritten(error: std::io::Error) -> String {
+fn unwritten(error: &std::io::Error) -> String {
     format!("the dead letters on disk cannot be changed: {error}")
 }

@@ -15,7 +15,7 @@ use super::gap_journal::GapJournal;
 use super::housekeeping::Housekeeping;
 use super::in_doubt::InDoubt;
 use super::lives::Lives;
-use super::read_thread::{self, Reply};
+use super::read_thread::{ReadThread, Reply};
 use super::refusals::RefusalHandling;
 use super::reporter::Reporter;
 use super::selection::Selection;
@@ -47,7 +47,7 @@ pub(crate) struct PipelineParts {
 /// One input, one output, and everything in flight between them.
 pub(crate) struct Pipeline {
     input: Arc<Input>,
-    source: Option<read_thread::Source>,
+    source: Option<ReadThread>,
     context: Arc<DeliveryContext>,
     ledger: Arc<Ledger>,
     drain_timeout: Duration,
@@ -93,7 +93,7 @@ impl Pipeline {
         let (flow_context, flow_ledger) = shared();
         let (gap_context, gap_ledger) = shared();
         Self {
-            source: Some(read_thread::Source { reader, transform, selection }),
+            source: Some(ReadThread { reader, transform, selection }),
             drain_timeout: settings.drain_timeout,
             tasks: JoinSet::new(),
             flow: Flow::new(flow_context, flow_ledger, parts.doubts, settings),
