@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-use super::allowance::{Allowance, CutBack};
 use super::Pair;
+use super::allowance::{Allowance, CutBack};
 use crate::event::{Cursor, FileMark, Fingerprint, GapRecord, IdScheme, Nanos, Progress};
 use crate::telemetry::PairStats;
 

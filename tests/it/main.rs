@@ -3,7 +3,8 @@
 //! No test here needs a real back end; the tests against real servers are in `tests/backends`. A test that needs a
 //! mount, `promtool` or a second file system prints NOT TESTED or SKIPPED where there is none.
 //!
-//! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files.
+//! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
+//!   imports.
 //! - Command line: `cli.rs`, `replay.rs`, `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
 //! - Start, signals and shutdown: `starting.rs`.
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
@@ -13,11 +14,12 @@
 //! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
 //! - The project itself: `docs.rs` (documents against the program), `promises.rs` (a test for each guarantee),
-//!   `tidy.rs` (sources against the house rules).
+//!   `tidy.rs` and `tidy_walls.rs` (sources against the house rules).
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod command;
+mod imports;
 mod sources;
 
 mod absence;
@@ -45,3 +47,4 @@ mod replay;
 mod starting;
 mod state;
 mod tidy;
+mod tidy_walls;

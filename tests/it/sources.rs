@@ -49,6 +49,15 @@ pub(crate) fn is_tests(path: &Path) -> bool {
     stem == "tests" || stem.ends_with("_tests") || below
 }
 
+/// The sources outside of test files, without their inline tests.
+pub(crate) fn code() -> impl Iterator<Item = (String, String)> {
+    let files = files("src", "rs").into_iter().filter(|path| !is_tests(path));
+    files.map(|path| {
+        let text = without_tests(&read(&path)).to_owned();
+        (path.to_str().unwrap().to_owned(), text)
+    })
+}
+
 /// The documents at the root, the pages in `docs`, and the documents below `etc`.
 pub(crate) fn documents() -> Vec<PathBuf> {
     let mut all = files("etc", "md");

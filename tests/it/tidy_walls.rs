@@ -1,0 +1,248 @@
+//! Lint tests about walls: how large a struct and a function may be, which lints may be silenced, and which files
+//! import each other in a circle. Each list of exceptions may only become shorter.
+
+use std::collections::BTreeSet;
+
+use crate::imports::circular;
+use crate::sources::{code, files, read};
+
+/// A struct has at most this many fields, unless a line of its doc comment begins with `Many fields:` and says why.
+const MOST_FIELDS: usize = 12;
+
+/// A function has at most this many lines.
+const MOST_LINES: usize = 70;
+
+/// Structs with more fields and without a reason.
+#[rustfmt::skip]
+const LARGE_STRUCTS: &[&str] = &[
+    "src/cli/replay/mod.rs Job",
+    "src/event/mod.rs Fields",
+    "src/input/file/generation.rs Generation",
+    "src/input/hold/pins.rs Pins",
+    "src/input/read/assembly.rs Assembly",
+    "src/input/read/reader.rs Reader",
+    "src/input/scan/catalogue/found.rs Found",
+    "src/output/loki/limits.rs Limits",
+    "src/transform/redact/lists.rs Lists",
+    "src/transform/redact/walk.rs Walk",
+];
+
+/// Functions with more lines.
+#[rustfmt::skip]
+const LONG_FUNCTIONS: &[&str] = &[
+    "src/cli/replay/ship.rs lanes",
+    "src/input/file/head.rs read",
+    "src/input/scan/catalogue.rs keep",
+    "src/input/scan/catalogue.rs look",
+    "src/transform/redact/parted.rs value",
+];
+
+/// Lints that are about how a line reads. Nothing silences them.
+const ABOUT_READING: &[&str] = &[
+    "needless_pass_by_value",
+    "option_option",
+    "self_named_constructors",
+    "struct_excessive_bools",
+    "struct_field_names",
+    "too_many_arguments",
+    "too_many_lines",
+    "type_complexity",
+    "unnecessary_wraps",
+    "unused_self",
+];
+
+/// Files that silence one of them.
+#[rustfmt::skip]
+const SILENCED: &[&str] = &[
+    "src/agent/control.rs too_many_arguments",
+    "src/agent/tests/model/ideal.rs unused_self",
+    "src/config/output.rs struct_field_names",
+    "src/config/transform.rs option_option",
+    "src/input/file/generation.rs struct_excessive_bools",
+    "src/input/file/skim.rs struct_excessive_bools",
+    "src/input/loss/gone.rs struct_excessive_bools",
+    "src/input/now.rs self_named_constructors",
+    "src/input/read/assembly.rs struct_field_names",
+    "src/input/read/reader.rs too_many_arguments",
+    "src/input/scan/catalogue/found.rs struct_excessive_bools",
+    "src/input/shared.rs struct_excessive_bools",
+    "src/output/tests/rows.rs too_many_lines",
+    "src/transform/redact/frame.rs struct_excessive_bools",
+    "src/transform/redact/member.rs option_option",
+    "src/transform/redact/tests/rules.rs unnecessary_wraps",
+];
+
+/// Files that import each other in a circle.
+#[rustfmt::skip]
+const CIRCLES: &[&str] = &[
+    "src/cli/replay/mod.rs",
+    "src/cli/replay/plan.rs",
+    "src/cli/replay/preflight.rs",
+    "src/cli/replay/ship.rs",
+    "src/cli/replay/summary.rs",
+    "src/cli/verify/job.rs",
+    "src/cli/verify/mod.rs",
+    "src/config/input.rs",
+    "src/config/item.rs",
+    "src/config/mod.rs",
+    "src/config/paths.rs",
+    "src/config/raw.rs",
+    "src/disk/faults.rs",
+    "src/disk/steps.rs",
+    "src/event/cursor.rs",
+    "src/event/marks.rs",
+    "src/input/hold/open_files.rs",
+    "src/input/hold/pins.rs",
+    "src/input/loss/altered.rs",
+    "src/input/loss/missed_rotation.rs",
+    "src/input/loss/unreadable.rs",
+    "src/input/read/open.rs",
+    "src/input/read/reader.rs",
+    "src/input/scan/catalogue.rs",
+    "src/input/scan/catalogue/next.rs",
+    "src/input/scan/findings.rs",
+    "src/input/scan/follower.rs",
+    "src/input/scan/renamed.rs",
+    "src/input/scan/unread.rs",
+    "src/output/credentials.rs",
+    "src/output/elasticsearch/document.rs",
+    "src/output/elasticsearch/fallback.rs",
+    "src/output/elasticsearch/template.rs",
+    "src/output/elasticsearch/template_origin.rs",
+    "src/output/http.rs",
+    "src/output/meter.rs",
+    "src/output/no_answer.rs",
+    "src/output/secrets.rs",
+    "src/output/secrets/shapes.rs",
+    "src/output/secrets/views.rs",
+    "src/output/verdict.rs",
+    "src/server/hosts.rs",
+    "src/server/local.rs",
+    "src/server/probe.rs",
+    "src/server/routes.rs",
+    "src/transform/redact/assigned.rs",
+    "src/transform/redact/confirm.rs",
+    "src/transform/redact/context.rs",
+    "src/transform/redact/custom.rs",
+    "src/transform/redact/envelope.rs",
+    "src/transform/redact/fast_path.rs",
+    "src/transform/redact/field_error.rs",
+    "src/transform/redact/markup.rs",
+    "src/transform/redact/mod.rs",
+    "src/transform/redact/paired.rs",
+    "src/transform/redact/parted.rs",
+    "src/transform/redact/prefilter.rs",
+    "src/transform/redact/rules.rs",
+    "src/transform/redact/secret_shapes.rs",
+    "src/transform/redact/stretches.rs",
+    "src/transform/redact/vector_search.rs",
+    "src/transform/redact/walk.rs",
+];
+
+/// Compares what a test found with its list of exceptions.
+fn compare(found: &BTreeSet<String>, known: &[&str], what: &str) {
+    let known: BTreeSet<String> = known.iter().map(|&name| name.to_owned()).collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    assert!(new.is_empty(), "{what}: {new:#?}");
+    let gone: Vec<_> = known.difference(found).collect();
+    assert!(gone.is_empty(), "no longer on the list of exceptions, take them off it: {gone:#?}");
+}
+
+/// The name behind a keyword at the beginning of a line, after its indentation, visibility and qualifiers.
+fn declared<'a>(line: &'a str, keyword: &str) -> Option<&'a str> {
+    let mut line = line.trim_start();
+    if let Some(rest) = line.strip_prefix("pub") {
+        line = match rest.strip_prefix('(') {
+            Some(rest) => rest.split_once(") ")?.1,
+            None => rest.trim_start(),
+        };
+    }
+    for qualifier in ["const ", "async "] {
+        line = line.strip_prefix(qualifier).unwrap_or(line);
+    }
+    let rest = line.strip_prefix(keyword)?.strip_prefix(' ')?;
+    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty())
+}
+
+/// The lines of an item, from its first one to the closing brace with the same indentation.
+fn item<'a>(lines: &'a [&'a str], start: usize) -> &'a [&'a str] {
+    let indent = lines[start].len() - lines[start].trim_start().len();
+    let end = |line: &&str| {
+        let code = line.trim_start();
+        line.len() - code.len() == indent && (code.starts_with('}') || code.ends_with(';'))
+    };
+    let one_line = end(&lines[start]) || lines[start].ends_with('}');
+    let end =
+        if one_line { Some(0) } else { lines[start + 1..].iter().position(end).map(|at| at + 1) };
+    &lines[start..=start + end.unwrap_or(lines.len() - start - 1)]
+}
+
+#[test]
+fn a_struct_with_many_fields_says_why() {
+    let mut found = BTreeSet::new();
+    for (path, text) in code() {
+        let lines: Vec<_> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(name) = declared(line, "struct").filter(|_| line.ends_with('{')) else {
+                continue;
+            };
+            let field = |line: &&&str| {
+                line.strip_prefix("    ").is_some_and(|line| {
+                    let line = line
+                        .split_once(") ")
+                        .filter(|_| line.starts_with("pub("))
+                        .map_or(line, |(_, rest)| rest);
+                    let name = line.split(": ").next().unwrap_or_default();
+                    line.contains(": ") && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+                })
+            };
+            let fields = item(&lines, at).iter().filter(field).count();
+            let mut above = lines[..at].iter().rev().take_while(|line| {
+                let line = line.trim_start();
+                line.starts_with("///") || line.starts_with("#[")
+            });
+            if fields > MOST_FIELDS && !above.any(|line| line.starts_with("/// Many fields:")) {
+                found.insert(format!("{path} {name}"));
+            }
+        }
+    }
+    compare(&found, LARGE_STRUCTS, "split these, or say why under `Many fields:`");
+}
+
+#[test]
+fn a_function_fits_on_a_screen() {
+    let mut found = BTreeSet::new();
+    for (path, text) in code() {
+        let lines: Vec<_> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            if let Some(name) = declared(line, "fn").filter(|_| item(&lines, at).len() > MOST_LINES)
+            {
+                found.insert(format!("{path} {name}"));
+            }
+        }
+    }
+    compare(&found, LONG_FUNCTIONS, "split these functions");
+}
+
+#[test]
+fn no_lint_is_silenced_for_how_a_line_reads() {
+    let mut found = BTreeSet::new();
+    for path in files("src", "rs") {
+        let text = read(&path);
+        for attribute in text.split("#[").skip(1) {
+            let attribute = attribute.split(']').next().unwrap();
+            if ["allow(", "expect("].iter().any(|kind| attribute.contains(kind)) {
+                for lint in ABOUT_READING.iter().filter(|lint| attribute.contains(*lint)) {
+                    found.insert(format!("{} {lint}", path.display()));
+                }
+            }
+        }
+    }
+    compare(&found, SILENCED, "write these otherwise");
+}
+
+#[test]
+fn files_import_each_other_in_one_direction() {
+    let found = circular();
+    compare(&found, CIRCLES, "these import each other in a circle, move what they share elsewhere");
+}
