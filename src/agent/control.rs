@@ -215,9 +215,8 @@ impl DeadLetterControl {
                 "dead letters dropped by an operator"
             );
         }
-        let problem = settled
-            .err()
-            .map(|error| format!("the dead letters on disk cannot be changed: {error}"));
+        let problem =
+            settled.err().map(|error| format!("cannot change the dead letters on disk: {error}"));
         PairResult { gone: dropped, damaged, of, unknown, problem, ..self.done() }
     }
 }

@@ -243,7 +243,7 @@ impl Store {
             Ok(()) => self.is_sealed.store(true, Relaxed),
             Err(error) => {
                 let source = std::error::Error::source(&error);
-                tracing::debug!(%error, source, "the key cannot be sealed yet");
+                tracing::debug!(%error, source, "cannot seal the key yet");
             }
         }
     }

@@ -160,10 +160,10 @@ impl CheckpointWriter {
         let kind = result.as_ref().err().map(std::mem::discriminant);
         if self.said.now(kind, Instant::now()).is_some() {
             match result {
-                Ok(()) => tracing::debug!("checkpoint is written"),
+                Ok(()) => tracing::debug!("checkpoint written"),
                 Err(error) => {
                     let source = std::error::Error::source(error);
-                    let what = "checkpoint cannot be written whole, outputs stop when what is reserved is sent";
+                    let what = "cannot write the checkpoint of every output, such an output stops once the reserved bytes are sent";
                     tracing::error!(%error, source, "{what}");
                 }
             }

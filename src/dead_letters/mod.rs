@@ -119,7 +119,7 @@ impl DeadLetters {
                 output,
                 damaged,
                 at,
-                "dead letters are damaged, the others are whole"
+                "some dead letters are damaged, the agent keeps them and skips them"
             );
         }
         let books = Books { shelf, budget, most: MOST, known };

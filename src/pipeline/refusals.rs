@@ -80,8 +80,8 @@ impl RefusalHandling {
         };
         let answer = events.first().map_or("", |(_, answer)| answer);
         if !beside && !circuit.admits(events.len()) {
-            let hint = "nothing is taken any more, which is rarely the events' own fault: see to the mapping, template or limits there, and to \
-                 the path of the endpoint; if they shall be dead letters all the same, run `auditrail dead-letters set-aside`";
+            let hint = "the output refuses every event, so the events are probably not the cause: check the mapping, template or \
+                 limits of the store, and the path of the endpoint; to store the events as dead letters, run `auditrail dead-letters set-aside`";
             let (answer, hint) = (answer.to_owned(), hint.to_owned());
             return Err(Stopped { answer, hint, aside: true });
         }
@@ -92,8 +92,8 @@ impl RefusalHandling {
             }
             Err(LettersError::Full(hint)) => ("no room is left for dead letters".to_owned(), hint),
             Err(LettersError::Io(error)) => (
-                format!("dead letters cannot be written down: {error}"),
-                "see that the disk of `state_dir` has room and can be written to".to_owned(),
+                format!("cannot write dead letters: {error}"),
+                "check that the disk of `state_dir` has room and can be written to".to_owned(),
             ),
         };
         reporter.budget_spent(&hint);

@@ -82,7 +82,7 @@ impl Resend {
         sum.problem = match self.all(wanted, ask, &mut sum).await {
             Err(problem) => Some(problem),
             Ok(()) if unpassed > 0 => Some(format!(
-                "{unpassed} were refused a moment ago and the agent is not past them yet: try again"
+                "{unpassed} were refused just now and the cursor has not passed them yet: try again"
             )),
             Ok(()) => None,
         };
@@ -112,7 +112,8 @@ impl Resend {
         for segment in self.letters.segments() {
             loop {
                 let page = self.letters.page(segment, self.limits, |at| wanted.contains(at));
-                let page = page.map_err(|error| format!("dead letters cannot be read: {error}"))?;
+                let page =
+                    page.map_err(|error| format!("cannot read the dead letters: {error}"))?;
                 if page.is_empty() {
                     break;
                 }
@@ -123,7 +124,9 @@ impl Resend {
                 self.settle(sum)?;
                 ended?;
                 if !(ask.go_on)(sum) {
-                    return Err("nobody waits for it any more".to_owned());
+                    return Err(
+                        "stopped, because the command that asked for it has ended".to_owned()
+                    );
                 }
             }
         }
@@ -157,7 +160,9 @@ impl Resend {
                         return Err(self.trouble());
                     }
                     if !(ask.go_on)(sum) {
-                        return Err("nobody waits for it any more".to_owned());
+                        return Err(
+                            "stopped, because the command that asked for it has ended".to_owned()
+                        );
                     }
                     tokio::time::sleep_until(until.into()).await;
                 }
@@ -171,11 +176,11 @@ impl Resend {
             PairState::Stopped { answer, hint, .. } => format!("{answer}: {hint}"),
             PairState::Retrying { answer, .. } => {
                 format!(
-                    "the output takes nothing ({answer}): see that it is up and can be reached from this node"
+                    "the output takes nothing ({answer}): check that it is up and can be reached from this node"
                 )
             }
             PairState::Running | PairState::Draining | PairState::NotRunning => {
-                "an earlier attempt may still be under way: try again".to_owned()
+                "requests of an earlier attempt may still be in flight: try again".to_owned()
             }
         }
     }
@@ -191,5 +196,5 @@ impl Resend {
 }
 
 fn unwritten(error: &std::io::Error) -> String {
-    format!("the dead letters on disk cannot be changed: {error}")
+    format!("cannot change the dead letters on disk: {error}")
 }

@@ -50,7 +50,10 @@ pub(crate) async fn report(telemetry: Telemetry, unready_after: Duration) {
             news.push(NotifyState::Watchdog);
         }
         if stuck_said.now(!stuck.is_empty(), Instant::now()).is_some() && !stuck.is_empty() {
-            tracing::error!(stuck = stuck.join("; "), "the agent is stuck, systemd gets no ping");
+            tracing::error!(
+                stuck = stuck.join("; "),
+                "a loop of the agent is stuck, so systemd gets no watchdog ping"
+            );
         }
         let status = line(&telemetry.snapshot(Time::now(), unready_after));
         if status != said {

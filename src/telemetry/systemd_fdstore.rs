@@ -55,7 +55,7 @@ pub(crate) fn take() -> Vec<(String, File)> {
     let passed = match sd_notify::listen_fds_with_names() {
         Ok(passed) => passed,
         Err(error) => {
-            tracing::warn!(%error, "the files that systemd kept cannot be taken over");
+            tracing::warn!(%error, "cannot take over the files that systemd kept");
             return Vec::new();
         }
     };
@@ -63,7 +63,7 @@ pub(crate) fn take() -> Vec<(String, File)> {
     for (descriptor, name) in passed {
         match File::open(format!("/proc/self/fd/{descriptor}")) {
             Ok(file) => files.push((name, file)),
-            Err(error) => tracing::warn!(%error, name, "a file that systemd kept cannot be opened"),
+            Err(error) => tracing::warn!(%error, name, "cannot open a file that systemd kept"),
         }
         // Left open, the descriptor would keep the file on disk for as long as this process lives.
         let _ = nix::unistd::close(descriptor);

@@ -11,9 +11,10 @@ use crate::output::{EventRef, Reason, Verdict};
 const PATIENCE: u32 = 4;
 
 /// What an operator can do about events that the output refuses singly.
-pub(super) const ALONE: &str = "it is not known whether the event's content is at fault: see the store's log; if it shall be a dead letter all the same, \
-     run `auditrail dead-letters set-aside`";
-pub(super) const AHEAD: &str = "the time of these events is ahead of this machine's clock: check the clock (NTP); they are sent again until the store takes them";
+pub(super) const ALONE: &str = "the answer does not say whether the event's content is the cause: check the store's log; to store the event as a dead \
+     letter, run `auditrail dead-letters set-aside`";
+pub(super) const AHEAD: &str = "the time of these events is ahead of this machine's clock: check the clock (NTP); the agent retries until the store \
+     accepts them";
 
 /// Events that are sent together.
 pub(in crate::pipeline) struct Part {
