@@ -29,9 +29,6 @@ impl Budget {
     }
 
     /// Measures the disk usage.
-    ///
-    /// # Errors
-    /// If the directory or its file system cannot be examined.
     pub(crate) fn usage(&self) -> io::Result<Usage> {
         let space = rustix::fs::statvfs(&self.directory)?;
         let (free, total) = (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize);
@@ -39,9 +36,6 @@ impl Budget {
     }
 
     /// Whether `more` bytes fit. The inner error says which limit is reached and what to do.
-    ///
-    /// # Errors
-    /// If the disk cannot be examined.
     pub(crate) fn room(&self, more: u64) -> io::Result<Result<(), String>> {
         let usage = self.usage()?;
         let at = self.directory.display();

@@ -128,9 +128,6 @@ impl Store {
     }
 
     /// Removes the checkpoint, so that the next start begins from nothing.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
     pub(crate) fn forget(&self) -> io::Result<()> {
         // The previous one first: if a crash left only the previous one, all events would be in doubt.
         for name in [PREVIOUS, NEXT, CURRENT] {

@@ -82,9 +82,6 @@ pub(crate) struct StoredPair {
 
 /// Moves the letters of a renamed pair of input and output to its new names. Does nothing if there are letters under
 /// the new names already; an earlier start may have renamed them.
-///
-/// # Errors
-/// If the directory cannot be renamed.
 pub(crate) fn rename(state_dir: &Path, from: (&str, &str), to: (&str, &str)) -> io::Result<()> {
     let of = |(input, output)| state_dir.join(DIRECTORY).join(format!("{input}.{output}"));
     let (from, to) = (of(from), of(to));
@@ -97,9 +94,6 @@ pub(crate) fn rename(state_dir: &Path, from: (&str, &str), to: (&str, &str)) -> 
 
 impl DeadLetters {
     /// Opens the letters of a pair. Creates nothing before there is a letter.
-    ///
-    /// # Errors
-    /// If the files cannot be read or repaired.
     pub(crate) fn open(
         state_dir: &Path,
         input: &str,
@@ -198,9 +192,6 @@ impl DeadLetters {
     }
 
     /// Some of the wanted letters of a segment, all of one generation and scope, within `limits` of bytes and events.
-    ///
-    /// # Errors
-    /// If the segment cannot be read.
     pub(crate) fn page(
         &self,
         segment: u32,
@@ -249,9 +240,6 @@ impl DeadLetters {
     }
 
     /// Removes damaged letters.
-    ///
-    /// # Errors
-    /// As [`DeadLetters::settle`].
     pub(crate) fn drop_damaged(&self) -> io::Result<u64> {
         let mut books = self.books();
         let damaged: Vec<_> =
@@ -267,9 +255,6 @@ impl DeadLetters {
 
     /// Marks that letters are about to be sent again. Returns whether an earlier attempt did not end, so that its
     /// requests may have been stored.
-    ///
-    /// # Errors
-    /// If the mark cannot be written.
     pub(crate) fn begin_resend(&self) -> io::Result<bool> {
         let path = self.resending();
         let under_way = path.try_exists()?;
@@ -294,9 +279,6 @@ impl DeadLetters {
 }
 
 /// Reads the letters of all pairs that have any, for commands that change nothing, whether or not an agent runs.
-///
-/// # Errors
-/// If they cannot be read.
 pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<StoredPair>> {
     let mut all = Vec::new();
     for name in segments::names(&state_dir.join(DIRECTORY))? {
@@ -322,9 +304,6 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<StoredPair>> {
 
 /// Calls `take` with each wanted letter of a pair and its line until it returns `false`. For commands that change
 /// nothing.
-///
-/// # Errors
-/// If they cannot be read.
 pub(crate) fn each(
     state_dir: &Path,
     found: &StoredPair,

@@ -37,8 +37,6 @@ pub(super) struct ReadThread {
 
 impl ReadThread {
     /// Starts the thread. It ends when the input is stopped or the pipeline is dropped.
-    ///
-    /// # Errors If the thread cannot be started.
     pub(super) fn start(self, pair: &PairStats) -> io::Result<Reading> {
         let runtime = Handle::current();
         let (sender, items) = tokio_mpsc::channel(1);

@@ -112,9 +112,6 @@ impl Pipeline {
     }
 
     /// Runs until `stop` is true and then drains; or until a finite list of files is read and settled.
-    ///
-    /// # Errors
-    /// If the reading thread cannot be started.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<Ended> {
         let Some(source) = self.source.take() else { return Ok(Ended::Broken) };
         let mut reading = source.start(&self.context.reporter.stats)?;

@@ -21,9 +21,6 @@ pub(crate) fn is_there() -> bool {
 }
 
 /// Gives systemd a file to keep open under a name, which must not contain a colon.
-///
-/// # Errors
-/// If systemd cannot be reached.
 pub(crate) fn put(name: &str, file: &impl AsFd) -> io::Result<()> {
     let Some(to) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
     let to = match to.as_bytes().strip_prefix(b"@") {
