@@ -22,14 +22,14 @@ pub(crate) struct Losses {
     pub(crate) since: Option<Nanos>,
     /// By reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) totals: BTreeMap<String, Total>,
+    pub(crate) totals: BTreeMap<String, LossTotal>,
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub(crate) last: VecDeque<GapSeen>,
 }
 
 /// The gaps of one reason.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Total {
+pub(crate) struct LossTotal {
     pub(crate) count: u64,
     pub(crate) bytes: u64,
 }

@@ -45,7 +45,7 @@ pub(crate) enum Remark {
 
 /// Whether to change modes: the agent does, commands that only inspect do not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Look {
+pub(crate) enum PermissionLook {
     /// Takes permissions away from files that are too open.
     Mend,
     /// Only reports them.
@@ -66,7 +66,10 @@ enum Matters {
 ///
 /// # Errors
 /// If a file there is not the agent's own, or if another user may have changed one that decides what is delivered.
-pub(super) fn secure(directory: &Path, look: Look) -> Result<Vec<Remark>, CheckpointError> {
+pub(super) fn secure(
+    directory: &Path,
+    look: PermissionLook,
+) -> Result<Vec<Remark>, CheckpointError> {
     let mut walk = PermissionWalk { look, remarks: Vec::new() };
     // Where a service manager provides a private directory (systemd's `DynamicUser`), this path is a symbolic link
     // that root owns, in a directory of root.
@@ -99,7 +102,7 @@ pub(super) fn secure(directory: &Path, look: Look) -> Result<Vec<Remark>, Checkp
 }
 
 struct PermissionWalk {
-    look: Look,
+    look: PermissionLook,
     remarks: Vec<Remark>,
 }
 
@@ -192,7 +195,7 @@ impl PermissionWalk {
             }
             return Ok(());
         }
-        if self.look == Look::Mend {
+        if self.look == PermissionLook::Mend {
             let mode = Mode::from_raw_mode(stat.st_mode & 0o700);
             match set_mode(opened, path, mode) {
                 // The mode stays as it is. Whatever else needs to write there will report the error.

@@ -48,9 +48,9 @@ fn what_is_too_open_is_closed_and_whoever_only_looks_closes_nothing() {
     for path in all(dir.path()) {
         set(&path, if path.is_dir() { 0o755 } else { 0o644 });
     }
-    let seen = secure(dir.path(), Look::Only).unwrap();
+    let seen = secure(dir.path(), PermissionLook::Only).unwrap();
     assert_eq!(mode(dir.path()), 0o755);
-    assert_eq!(secure(dir.path(), Look::Mend).unwrap(), seen);
+    assert_eq!(secure(dir.path(), PermissionLook::Mend).unwrap(), seen);
     for path in all(dir.path()) {
         assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
         let shown = path.display().to_string();
@@ -59,7 +59,7 @@ fn what_is_too_open_is_closed_and_whoever_only_looks_closes_nothing() {
     }
     let key = seen.iter().filter(|remark| matches!(remark, Remark::KeyWasReadable(_)));
     assert_eq!(key.count(), 1);
-    assert_eq!(secure(dir.path(), Look::Mend).unwrap(), []);
+    assert_eq!(secure(dir.path(), PermissionLook::Mend).unwrap(), []);
     assert_eq!(load(dir.path()).0, "two");
 }
 
@@ -132,7 +132,7 @@ fn a_place_from_which_others_can_take_the_directory_away_is_said() {
     set(&state, 0o700);
     for (bits, is_said) in [(0o777, true), (0o775, true), (0o1777, false), (0o755, false)] {
         set(&above, bits);
-        let remarks = secure(&state, Look::Mend).unwrap();
+        let remarks = secure(&state, PermissionLook::Mend).unwrap();
         let said = remarks.iter().any(
             |remark| matches!(remark, Remark::Stays(what) if what.contains(above.to_str().unwrap())),
         );

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::copied::{born, copied};
 use super::format::{self, Author, FormatError};
-use super::permissions::{self, CURRENT, KEY, LOCK, Look, PREVIOUS, Remark};
+use super::permissions::{self, CURRENT, KEY, LOCK, PREVIOUS, PermissionLook, Remark};
 use super::seal::{KEY_FILE, KeyFile};
 use super::{CheckpointError, Loaded, Origin, State};
 use crate::disk::{self, File, NotOurs, OwnFile, read_own};
@@ -48,7 +48,7 @@ impl Store {
         let path = || directory.to_owned();
         disk::create_dir_all(directory)
             .map_err(|source| CheckpointError::Create { path: path(), source })?;
-        tell(&permissions::secure(directory, Look::Mend)?);
+        tell(&permissions::secure(directory, PermissionLook::Mend)?);
         let lock = directory.join(LOCK);
         let file = File::append(&lock).map_err(|source| of_file(&lock, source))?;
         match file.inner().try_lock() {
@@ -86,7 +86,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], if the directory exists.
     pub(crate) fn look(directory: &Path) -> Result<Vec<Remark>, CheckpointError> {
-        let remarks = permissions::secure(directory, Look::Only)?;
+        let remarks = permissions::secure(directory, PermissionLook::Only)?;
         let lock = directory.join(LOCK);
         match OwnFile::open(&lock) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -22,21 +22,21 @@ const CHUNK: usize = 64 << 10;
 /// The content of a stretch of a segment.
 #[derive(Debug, PartialEq)]
 pub(super) enum SegmentItem {
-    Letter(Place),
+    Letter(FramePlace),
     /// Damaged from the first offset up to the second.
     Damaged(u64, u64),
 }
 
 /// An undamaged letter and its position in the segment.
 #[derive(Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct FramePlace {
     pub(super) at: u64,
     pub(super) meta: Vec<u8>,
     /// Length of its line in bytes.
     pub(super) line: u32,
 }
 
-impl Place {
+impl FramePlace {
     /// Offset where its line begins.
     pub(super) fn line_at(&self) -> u64 {
         self.at + (HEAD + self.meta.len() + 1) as u64
@@ -130,7 +130,7 @@ fn place<R: Read + Seek>(
     at: u64,
     end: u64,
     length: u64,
-) -> io::Result<Option<Place>> {
+) -> io::Result<Option<FramePlace>> {
     if length - at < HEAD as u64 {
         return Ok(None);
     }
@@ -154,7 +154,7 @@ fn place<R: Read + Seek>(
         crc.update(&chunk[..wanted]);
         rest -= wanted as u64;
     }
-    Ok((crc.finalize() == wanted).then_some(Place { at, meta: bytes, line }))
+    Ok((crc.finalize() == wanted).then_some(FramePlace { at, meta: bytes, line }))
 }
 
 /// CRC-32 and the two lengths, accepted only as [`opening`] writes them.

@@ -42,22 +42,22 @@ const DIRECTORY: &str = "dead-letters";
 /// The dead letters of one pair of input and output. Clones share them.
 #[derive(Clone)]
 pub(crate) struct DeadLetters {
-    books: Arc<Mutex<Books>>,
+    books: Arc<Mutex<LetterIndex>>,
     /// Held by whoever resends or drops letters.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-struct Books {
+struct LetterIndex {
     shelf: Segments,
     budget: Budget,
     /// [`MOST`], except in tests.
     most: usize,
-    known: HashMap<Position, Spot>,
+    known: HashMap<Position, LetterSpot>,
 }
 
 /// The segment that holds a letter, and the time of its event's first refusal.
 #[derive(Clone, Copy)]
-struct Spot {
+struct LetterSpot {
     segment: u32,
     since: Time,
 }
@@ -103,7 +103,7 @@ impl DeadLetters {
         let directory = state_dir.join(DIRECTORY).join(format!("{input}.{output}"));
         let mut known = HashMap::new();
         let shelf = Segments::open(directory, true, |number, letter, _| {
-            known.insert(letter.position(), Spot { segment: number, since: letter.since() });
+            known.insert(letter.position(), LetterSpot { segment: number, since: letter.since() });
         })?;
         let damaged: u64 = shelf.segments.values().map(|segment| segment.damaged).sum();
         if damaged > 0 {
@@ -116,11 +116,11 @@ impl DeadLetters {
                 "some dead letters are damaged, the agent keeps them and skips them"
             );
         }
-        let books = Books { shelf, budget, most: MOST, known };
+        let books = LetterIndex { shelf, budget, most: MOST, known };
         Ok(Self { books: Arc::new(Mutex::new(books)), turn: Arc::default() })
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    fn books(&self) -> MutexGuard<'_, LetterIndex> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,7 +167,7 @@ impl DeadLetters {
         books.budget.room(more).map_err(LettersError::Io)?.map_err(LettersError::Full)?;
         let numbers = books.shelf.append(&letters).map_err(LettersError::Io)?;
         let spots = positions.into_iter().zip(numbers);
-        books.known.extend(spots.map(|((at, since), segment)| (at, Spot { segment, since })));
+        books.known.extend(spots.map(|((at, since), segment)| (at, LetterSpot { segment, since })));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::dead_letter::{DeadLetter, StoredDeadLetter};
-use super::frame::{self, Place, SegmentItem};
+use super::frame::{self, FramePlace, SegmentItem};
 use crate::disk::{self, OwnFile};
 use crate::event::Position;
 use crate::telemetry::Time;
@@ -297,7 +297,7 @@ impl Segments {
         (max_bytes, max_events): (usize, usize),
         wanted: impl Fn(&Position) -> bool,
     ) -> io::Result<Vec<StoredDeadLetter>> {
-        let mut places: Vec<(DeadLetter, Place)> = Vec::new();
+        let mut places: Vec<(DeadLetter, FramePlace)> = Vec::new();
         let mut bytes = 0_u64;
         self.scan(number, |found, _| {
             let SegmentItem::Letter(place) = found else { return Ok(()) };
@@ -322,11 +322,11 @@ impl Segments {
     }
 }
 
-fn read(place: &Place) -> Option<DeadLetter> {
+fn read(place: &FramePlace) -> Option<DeadLetter> {
     serde_json::from_slice(&place.meta).ok()
 }
 
-fn line(file: &mut OwnFile, place: &Place) -> io::Result<Vec<u8>> {
+fn line(file: &mut OwnFile, place: &FramePlace) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(place.line_at()))?;
     let mut line = vec![0; place.line as usize];
     file.read_exact(&mut line)?;

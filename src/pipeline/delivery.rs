@@ -9,7 +9,7 @@ mod waiting;
 use super::backoff::Backoff;
 use super::context::DeliveryContext;
 use super::recovery::is_unheard;
-use super::refusals::Stopped;
+use super::refusals::NotStored;
 use super::waits::WaitGuard;
 use crate::event::{Batch, Nanos};
 use crate::output::{Answer, EventRef, LookUp, Output, Reason, Verdict};
@@ -358,7 +358,7 @@ impl Delivery {
             let scope = context.output.scope();
             context.refusals.refused(&context.reporter, &scope, batch, &events, beside)
         });
-        let Err(Stopped { answer, hint, aside }) = kept else { return None };
+        let Err(NotStored { answer, hint, aside }) = kept else { return None };
         // Retried as a part of its own: by then there may be room, or the output may take the events.
         let picks = refused.into_iter().map(|(pick, _)| pick).collect();
         let part = Part { beside, history: History::Earlier, ..Part::new(picks, None) };

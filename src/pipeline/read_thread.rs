@@ -15,7 +15,7 @@ use crate::telemetry::PairStats;
 use crate::transform::{ReloadableChain, TransformScratch};
 
 /// How the reader continues after a chunk that holds the process's one large buffer.
-pub(super) enum Reply {
+pub(super) enum ReaderReply {
     Settled,
     /// The pipeline released the buffer because the chunk has to wait: read it again from here.
     Again(Fingerprint, Progress),
@@ -24,7 +24,7 @@ pub(super) enum Reply {
 /// The pipeline's ends of the channels to the thread.
 pub(super) struct Reading {
     pub(super) items: tokio_mpsc::Receiver<ReaderItem>,
-    pub(super) replies: mpsc::Sender<Reply>,
+    pub(super) replies: mpsc::Sender<ReaderReply>,
 }
 
 /// What the thread reads, and what it makes of it.
@@ -51,7 +51,7 @@ impl ReadThread {
         mut self,
         runtime: &Handle,
         sender: &tokio_mpsc::Sender<ReaderItem>,
-        answers: &mpsc::Receiver<Reply>,
+        answers: &mpsc::Receiver<ReaderReply>,
     ) {
         let mut scratch = TransformScratch::default();
         // Reserves room before it reads, so that it reads ahead by one chunk and no more.
@@ -68,8 +68,8 @@ impl ReadThread {
             room.send(item);
             if large {
                 match answers.recv() {
-                    Ok(Reply::Settled) => {}
-                    Ok(Reply::Again(generation, progress)) => {
+                    Ok(ReaderReply::Settled) => {}
+                    Ok(ReaderReply::Again(generation, progress)) => {
                         self.reader.rewind(generation, progress);
                     }
                     Err(_) => return,

@@ -13,18 +13,18 @@ use crate::output::EventRef;
 /// The handling of refused and delivered events.
 pub(super) enum RefusalHandling {
     Keep { letters: DeadLetters, circuit: Circuit },
-    Note(Mutex<Noted>),
+    Note(Mutex<ResendResults>),
 }
 
 /// The results of dead letters that were sent again.
 #[derive(Debug, Default)]
-pub(super) struct Noted {
+pub(super) struct ResendResults {
     pub(super) delivered: HashSet<Position>,
     pub(super) refused: HashMap<Position, String>,
 }
 
 /// The events do not become dead letters; the output stops.
-pub(super) struct Stopped {
+pub(super) struct NotStored {
     pub(super) answer: String,
     pub(super) hint: String,
     /// The operator may store them as dead letters all the same.
@@ -41,9 +41,9 @@ impl RefusalHandling {
     }
 
     /// Takes what was noted since the last call.
-    pub(super) fn noted(&self) -> Noted {
+    pub(super) fn noted(&self) -> ResendResults {
         match self {
-            Self::Keep { .. } => Noted::default(),
+            Self::Keep { .. } => ResendResults::default(),
             Self::Note(noted) => std::mem::take(&mut *held(noted)),
         }
     }
@@ -67,7 +67,7 @@ impl RefusalHandling {
         batch: &Batch,
         events: &[(u32, &str)],
         beside: bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), NotStored> {
         let (letters, circuit) = match self {
             Self::Keep { letters, circuit } => (letters, circuit),
             Self::Note(noted) => {
@@ -83,7 +83,7 @@ impl RefusalHandling {
             let hint = "the output refuses every event, so the events are probably not the cause: check the mapping, template or \
                  limits of the store, and the path of the endpoint; to store the events as dead letters, run `auditrail dead-letters set-aside`";
             let (answer, hint) = (answer.to_owned(), hint.to_owned());
-            return Err(Stopped { answer, hint, aside: true });
+            return Err(NotStored { answer, hint, aside: true });
         }
         let (what, hint) = match letters.record(batch, events, scope) {
             Ok(()) => {
@@ -97,10 +97,10 @@ impl RefusalHandling {
             ),
         };
         reporter.budget_spent(&hint);
-        Err(Stopped { answer: what, hint, aside: false })
+        Err(NotStored { answer: what, hint, aside: false })
     }
 }
 
-fn held(noted: &Mutex<Noted>) -> MutexGuard<'_, Noted> {
+fn held(noted: &Mutex<ResendResults>) -> MutexGuard<'_, ResendResults> {
     noted.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,7 +15,7 @@ use super::gap_journal::GapJournal;
 use super::housekeeping::Housekeeping;
 use super::in_doubt::InDoubt;
 use super::lives::Lives;
-use super::read_thread::{ReadThread, Reply};
+use super::read_thread::{ReadThread, ReaderReply};
 use super::refusals::RefusalHandling;
 use super::reporter::Reporter;
 use super::selection::Selection;
@@ -180,12 +180,14 @@ impl Pipeline {
     }
 
     /// Takes the parked item as soon as there is room.
-    fn unpark(&mut self) -> Option<Reply> {
+    fn unpark(&mut self) -> Option<ReaderReply> {
         if !self.has_room() || self.waits_for_acks() {
             return None;
         }
         match self.parked.take()? {
-            Parked::Large(generation, before) => return Some(Reply::Again(generation, before)),
+            Parked::Large(generation, before) => {
+                return Some(ReaderReply::Again(generation, before));
+            }
             Parked::Item(item) => self.take(item),
         }
         None
@@ -258,12 +260,12 @@ impl Pipeline {
     }
 
     /// Acts on the end of a task; returns the reply for the reader, if the reader waits for one.
-    fn settle(&mut self, end: TaskEnd) -> Option<Reply> {
+    fn settle(&mut self, end: TaskEnd) -> Option<ReaderReply> {
         self.context.reporter.stats.in_flight.set(self.tasks.len() as u64);
         match end {
             TaskEnd::Settled { ticket, mark, large } => {
                 self.flow.acknowledge(ticket, mark);
-                large.then_some(Reply::Settled)
+                large.then_some(ReaderReply::Settled)
             }
             TaskEnd::GapsDelivered { tickets, ids, mark } => {
                 self.gaps.delivered(&ids);
@@ -279,7 +281,7 @@ impl Pipeline {
             }
             TaskEnd::Again(returned) => {
                 let (generation, before) = self.flow.read_again(returned);
-                Some(Reply::Again(generation, before))
+                Some(ReaderReply::Again(generation, before))
             }
         }
     }

@@ -16,13 +16,13 @@ use crate::telemetry::{PairStats, Time};
 /// The waiting events of all deliveries of a pipeline.
 pub(crate) struct Waits {
     stats: Arc<PairStats>,
-    books: Mutex<Books>,
+    books: Mutex<WaitList>,
     /// How often the operator has called `set-aside`.
     calls: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct Books {
+struct WaitList {
     next: u64,
     /// In the order in which the deliveries began to wait.
     entries: BTreeMap<u64, WaitEntry>,
@@ -85,12 +85,12 @@ impl Waits {
         }
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut Books) -> T) -> T {
+    fn with<T>(&self, read: impl FnOnce(&mut WaitList) -> T) -> T {
         read(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Shows the sum of events and the reason that has lasted longest.
-    fn show(&self, books: &Books) {
+    fn show(&self, books: &WaitList) {
         let events = books.entries.values().map(|entry| entry.waits.events).sum();
         let first = books.entries.values().next();
         self.stats.set_waiting(
@@ -101,7 +101,7 @@ impl Waits {
 }
 
 /// Events that may become dead letters, of deliveries that have not handled this call.
-fn aside(books: &Books, call: u64) -> u64 {
+fn aside(books: &WaitList, call: u64) -> u64 {
     let unheard = books.entries.values().filter(|entry| entry.heard < call);
     unheard.map(|entry| entry.waits.aside).sum()
 }

@@ -31,26 +31,30 @@ pub(super) struct Finding {
 }
 
 /// Where something stands in a policy.
-pub(super) struct Place<'a> {
+pub(super) struct FieldPlace<'a> {
     pub(super) line: u64,
     /// The path of a field, such as `rules[2].verbs`; empty for the whole file.
     pub(super) field: &'a str,
 }
 
-impl<'a> From<(u64, &'a str)> for Place<'a> {
+impl<'a> From<(u64, &'a str)> for FieldPlace<'a> {
     fn from((line, field): (u64, &'a str)) -> Self {
         Self { line, field }
     }
 }
 
-impl<'a> From<(u64, &'a String)> for Place<'a> {
+impl<'a> From<(u64, &'a String)> for FieldPlace<'a> {
     fn from((line, field): (u64, &'a String)) -> Self {
         Self { line, field }
     }
 }
 
 impl Finding {
-    fn new(Place { line, field }: Place<'_>, what: &impl fmt::Display, trap: bool) -> Self {
+    fn new(
+        FieldPlace { line, field }: FieldPlace<'_>,
+        what: &impl fmt::Display,
+        trap: bool,
+    ) -> Self {
         let what = if field.is_empty() { what.to_string() } else { format!("{field}: {what}") };
         Self { line, what, trap }
     }
@@ -69,17 +73,17 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Adds an error about something that cannot be parsed.
-    pub(super) fn error<'a>(&mut self, place: impl Into<Place<'a>>, what: impl fmt::Display) {
+    pub(super) fn error<'a>(&mut self, place: impl Into<FieldPlace<'a>>, what: impl fmt::Display) {
         self.errors.push(Finding::new(place.into(), &what, false));
     }
 
     /// Adds an error about something that the API server accepts but surely not as it is meant.
-    pub(super) fn trap<'a>(&mut self, place: impl Into<Place<'a>>, what: impl fmt::Display) {
+    pub(super) fn trap<'a>(&mut self, place: impl Into<FieldPlace<'a>>, what: impl fmt::Display) {
         self.errors.push(Finding::new(place.into(), &what, true));
     }
 
     /// Adds a warning about something that may be intended.
-    pub(super) fn warn<'a>(&mut self, place: impl Into<Place<'a>>, what: impl fmt::Display) {
+    pub(super) fn warn<'a>(&mut self, place: impl Into<FieldPlace<'a>>, what: impl fmt::Display) {
         self.warnings.push(Finding::new(place.into(), &what, true));
     }
 

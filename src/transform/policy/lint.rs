@@ -6,7 +6,7 @@
 use super::findings::{Findings, list, nearest};
 use super::known::{GROUPS, elsewhere};
 use super::stages::Stages;
-use super::table::{Word, Words};
+use super::table::{TypedWord, TypedWords};
 use super::typed::{Typed, TypedKinds, TypedPolicy};
 use crate::transform::level::Level;
 
@@ -75,7 +75,7 @@ fn rule(rule: &Typed, findings: &mut Findings) {
     }
 }
 
-fn trap_star(word: &Word, way_out: &str, findings: &mut Findings) {
+fn trap_star(word: &TypedWord, way_out: &str, findings: &mut Findings) {
     let what = format!(
         "`{}` is taken as it stands, there is no wildcard here: {way_out}",
         word.text.escape_debug()
@@ -195,7 +195,7 @@ fn kinds(entry: &TypedKinds, findings: &mut Findings) {
 }
 
 /// Finds `resourceNames` that requests with these verbs do not have.
-fn names(entry: &TypedKinds, verbs: &Words, findings: &mut Findings) {
+fn names(entry: &TypedKinds, verbs: &TypedWords, findings: &mut Findings) {
     for word in entry.names.iter().filter(|word| word.text.contains('*')) {
         trap_star(word, "name the objects one by one", findings);
     }
@@ -213,7 +213,7 @@ fn names(entry: &TypedKinds, verbs: &Words, findings: &mut Findings) {
 }
 
 /// Finds paths of resources; rules with paths never match requests for resources.
-fn path(url: &Word, findings: &mut Findings) {
+fn path(url: &TypedWord, findings: &mut Findings) {
     let text = url.text.as_str();
     let fixed = text.trim_end_matches('*');
     let segments: Vec<&str> = fixed.trim_matches('/').split('/').collect();

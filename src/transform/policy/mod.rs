@@ -40,7 +40,7 @@ use super::lower::lower;
 use super::step::{EventWork, TransformAction, TransformStep};
 use findings::Findings;
 pub(crate) use findings::PolicyError;
-use request::Request;
+use request::PolicyRequest;
 use rule::Rule;
 use stages::Stages;
 
@@ -106,7 +106,7 @@ impl Policy {
     /// The decision that the API server would have made on the event under this policy.
     pub(crate) fn decide(&self, record: &Record<'_>) -> Decision {
         let Some(path) = request::path(record) else { return Decision::KEEP };
-        let request = Request::new(record, &path);
+        let request = PolicyRequest::new(record, &path);
         let (level, omit_stages, omit_managed_fields) = match self.rule_for(&request) {
             Some(rule) => (rule.level, rule.omit_stages, rule.omit_managed_fields),
             None => (Level::None, self.omit_stages, self.omit_managed_fields),
@@ -116,7 +116,7 @@ impl Policy {
     }
 
     /// The first rule that matches.
-    fn rule_for(&self, request: &Request<'_>) -> Option<&Rule> {
+    fn rule_for(&self, request: &PolicyRequest<'_>) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.matches(request))
     }
 }

@@ -25,7 +25,7 @@ use super::uri::{self, RequestTarget, Text};
 
 /// The attributes that rules match. Expensive ones are computed only when a rule needs them.
 #[derive(Debug)]
-pub(super) struct Request<'a> {
+pub(super) struct PolicyRequest<'a> {
     record: Record<'a>,
     /// The user's name; `None` if there is no user.
     pub(super) user: Option<Text<'a>>,
@@ -49,7 +49,7 @@ pub(super) fn path<'a>(record: &Record<'a>) -> Option<Text<'a>> {
     Some(uri::decode(bytes(record, Span::new(at, at + end))))
 }
 
-impl<'a> Request<'a> {
+impl<'a> PolicyRequest<'a> {
     /// `path` is the result of [`path`] for the same record.
     pub(super) fn new(record: &Record<'a>, path: &'a [u8]) -> Self {
         let fields = &record.event.fields;

@@ -1,6 +1,6 @@
 //! One rule of a policy and its matching, which follows `pkg/audit/policy/checker.go` of k8s.io/apiserver exactly.
 
-use super::request::Request;
+use super::request::PolicyRequest;
 use super::stages::Stages;
 use super::uri::RequestTarget;
 use crate::transform::level::Level;
@@ -95,7 +95,7 @@ pub(super) enum ResourcePattern {
 }
 
 impl Rule {
-    pub(super) fn matches(&self, request: &Request<'_>) -> bool {
+    pub(super) fn matches(&self, request: &PolicyRequest<'_>) -> bool {
         let nobody = (!self.users.is_empty() || !self.groups.is_empty()) && request.user.is_none();
         !nobody
             && request.user.as_deref().is_none_or(|user| self.users.allow(user))
@@ -107,7 +107,7 @@ impl Rule {
 }
 
 impl RequestPattern {
-    fn matches(&self, request: &Request<'_>) -> bool {
+    fn matches(&self, request: &PolicyRequest<'_>) -> bool {
         match self {
             Self::Anything => true,
             Self::Paths(globs) => {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::findings::{Findings, Place, list, nearest};
+use super::findings::{FieldPlace, Findings, list, nearest};
 use super::yaml::{Node, Value};
 
 /// Keys of other formats and their names here, which a comparison of spelling would not find.
@@ -29,14 +29,14 @@ pub(super) struct YamlTable<'n> {
 
 /// A list of strings.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Words {
+pub(super) struct TypedWords {
     pub(super) line: u64,
     pub(super) place: String,
-    pub(super) list: Vec<Word>,
+    pub(super) list: Vec<TypedWord>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Word {
+pub(super) struct TypedWord {
     pub(super) line: u64,
     pub(super) place: String,
     pub(super) text: String,
@@ -125,7 +125,7 @@ impl<'n> YamlTable<'n> {
     }
 
     /// A list that restricts what a rule matches. Reports an empty one, because it restricts nothing.
-    pub(super) fn bound(&self, key: &'static str, findings: &mut Findings) -> Words {
+    pub(super) fn bound(&self, key: &'static str, findings: &mut Findings) -> TypedWords {
         let words = self.words(key, findings);
         if let Some(node) = self.get(key) {
             match &node.value {
@@ -144,10 +144,10 @@ impl<'n> YamlTable<'n> {
     }
 
     /// A list of strings; empty if the key is missing.
-    pub(super) fn words(&self, key: &'static str, findings: &mut Findings) -> Words {
+    pub(super) fn words(&self, key: &'static str, findings: &mut Findings) -> TypedWords {
         let place = self.at(key);
         let Some(node) = self.get(key) else {
-            return Words { line: self.line, place, list: Vec::new() };
+            return TypedWords { line: self.line, place, list: Vec::new() };
         };
         let items = match &node.value {
             Value::List(items) => items.as_slice(),
@@ -166,14 +166,14 @@ impl<'n> YamlTable<'n> {
             .enumerate()
             .filter_map(|(index, item)| word(item, format!("{place}[{index}]"), findings))
             .collect();
-        let words = Words { line: node.line, place, list };
+        let words = TypedWords { line: node.line, place, list };
         words.tell_repeats(findings);
         words
     }
 }
 
 /// An element of a list of strings.
-fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
+fn word(node: &Node, place: String, findings: &mut Findings) -> Option<TypedWord> {
     let text = match &node.value {
         Value::Text(text) => text.clone(),
         Value::Null => {
@@ -205,27 +205,27 @@ fn word(node: &Node, place: String, findings: &mut Findings) -> Option<Word> {
         );
         findings.trap((node.line, &place), what);
     }
-    Some(Word { line: node.line, place, text })
+    Some(TypedWord { line: node.line, place, text })
 }
 
-impl<'a> From<&'a Word> for Place<'a> {
-    fn from(word: &'a Word) -> Self {
+impl<'a> From<&'a TypedWord> for FieldPlace<'a> {
+    fn from(word: &'a TypedWord) -> Self {
         (word.line, &word.place).into()
     }
 }
 
-impl<'a> From<&'a Words> for Place<'a> {
-    fn from(words: &'a Words) -> Self {
+impl<'a> From<&'a TypedWords> for FieldPlace<'a> {
+    fn from(words: &'a TypedWords) -> Self {
         (words.line, &words.place).into()
     }
 }
 
-impl Words {
+impl TypedWords {
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Word> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TypedWord> {
         self.list.iter()
     }
 

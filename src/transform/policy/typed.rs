@@ -1,9 +1,9 @@
 //! A policy as it is written, with the line and the place of everything in it.
 
-use super::findings::Place;
+use super::findings::FieldPlace;
 use super::rule::{Glob, Group, Kinds, Names, RequestPattern, ResourcePattern, Rule};
 use super::stages::Stages;
-use super::table::Words;
+use super::table::TypedWords;
 use crate::transform::level::Level;
 
 /// A policy as it is written.
@@ -23,12 +23,12 @@ pub(super) struct Typed {
     pub(super) line: u64,
     pub(super) place: String,
     pub(super) level: Level,
-    pub(super) users: Words,
-    pub(super) groups: Words,
-    pub(super) verbs: Words,
-    pub(super) namespaces: Words,
+    pub(super) users: TypedWords,
+    pub(super) groups: TypedWords,
+    pub(super) verbs: TypedWords,
+    pub(super) namespaces: TypedWords,
     pub(super) kinds: Vec<TypedKinds>,
-    pub(super) urls: Words,
+    pub(super) urls: TypedWords,
     pub(super) omit_stages: Stages,
     pub(super) omit_managed_fields: Option<bool>,
 }
@@ -39,11 +39,11 @@ pub(super) struct TypedKinds {
     pub(super) line: u64,
     pub(super) place: String,
     pub(super) group: String,
-    pub(super) kinds: Words,
-    pub(super) names: Words,
+    pub(super) kinds: TypedWords,
+    pub(super) names: TypedWords,
 }
 
-impl<'a> From<&'a Typed> for Place<'a> {
+impl<'a> From<&'a Typed> for FieldPlace<'a> {
     fn from(rule: &'a Typed) -> Self {
         (rule.line, &rule.place).into()
     }

@@ -219,7 +219,7 @@ fn compare(policy: &Policy, line: &str, stage: &str, theirs: &Decided, shown: &s
             "{line}\n{shown}"
         );
         let path = request::path(record).unwrap();
-        let request = request::Request::new(record, &path);
+        let request = request::PolicyRequest::new(record, &path);
         if let Some(at) = policy.rules.iter().position(|rule| rule.matches(&request)) {
             let by = policy.rules[..at].iter().find(|rule| shadow::covers(rule, &policy.rules[at]));
             assert_eq!(by, None, "said to be never reached: rules[{at}]\n{line}\n{shown}");
