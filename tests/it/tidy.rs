@@ -58,11 +58,11 @@ const AMBIGUOUS_NAMES: &[&str] = &[
     "Batch", "Check", "Counts", "Cut", "End", "Ended", "Event",
     "File", "Finding", "Findings", "Form", "Format", "FormatError", "Found", "Generation",
     "Gzip", "Head", "Identity", "Inner", "Item", "Job", "Key", "Labels", "Limits", "List",
-    "Listed", "Look", "Marks", "Member", "Name", "Naming", "Node", "Noted",
-    "Open", "Origin", "Outcome", "Pair", "Parts", "Pattern", "Place", "Plain", "Probe",
-    "Progress", "Question", "Reader", "Reading", "Reply", "Request", "Rule", "Scope", "Scratch",
-    "Searched", "Secrets", "Selector", "Settings", "Shared", "Span", "Spot", "Stamp", "Stopped",
-    "Store", "Time", "Total", "Trouble", "Value", "View", "Waits", "Word", "Words",
+    "Listed", "Marks", "Member", "Name", "Naming", "Node", 
+    "Open", "Origin", "Pair", "Parts", "Pattern", "Plain", "Probe",
+    "Progress", "Question", "Reader", "Reading", "Rule", "Scope", "Scratch",
+    "Searched", "Secrets", "Selector", "Settings", "Shared", "Span", "Stamp", 
+    "Store", "Time", "Trouble", "Value", "View", "Waits", 
 ];
 
 /// Each room and the rooms that it imports, from the table in `ARCHITECTURE.md`.
