@@ -16,6 +16,7 @@
 //! bytes, so an output can deduplicate an event that is sent twice. Read [`Chain::apply`] first (`chain.rs`).
 
 mod chain;
+mod cuts;
 mod edit;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -1,9 +1,9 @@
 //! What every transform step has: its actions, and what it does to one event.
 
+use super::cuts::Cuts;
 use super::edit::Edits;
 use super::level::Level;
 use super::redact::Scratch;
-use super::shrink::Cuts;
 use crate::event::{Record, TRANSFORM_ACTIONS};
 
 /// Something that a step does to an event.

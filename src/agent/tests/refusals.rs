@@ -55,7 +55,11 @@ fn where_everything_is_refused_the_pipeline_stops_and_shouts_and_once_it_is_mend
         node.write(500);
         let process = node.start(&output(&fake, TENS));
         until("it is said", || matches!(process.pair_state(name), PairState::Stopped { .. }));
-        assert!(process.problems().contains("the output refuses every event"), "{}", process.problems());
+        assert!(
+            process.problems().contains("the output refuses every event"),
+            "{}",
+            process.problems()
+        );
         let writes = fake.state().writes.len();
         until("it was tried again", || fake.state().writes.len() > writes + 20);
         let letters = node.letters(name).len();

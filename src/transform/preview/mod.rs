@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::shrink::Cut;
+use super::cuts::Cut;
 use super::step::{ActionDetail, Done};
 use super::steps::actions;
 use crate::event::Record;

@@ -3,8 +3,8 @@
 
 use super::cut::cut;
 use super::parts::KEPT_ANNOTATIONS;
-use super::{Cut, Cuts};
 use crate::json::{Member, skip, string, visit_elements, visit_members};
+use crate::transform::cuts::{Cut, Cuts};
 
 /// Strings are never cut shorter than this many bytes, so timestamps and usual ids stay whole.
 pub(super) const SMALLEST: usize = 48;

@@ -12,18 +12,17 @@
 //! Not promised: removing the largest part first. Events that the API server itself truncated get no special
 //! treatment.
 
+use super::cuts::{Cut, Cuts, NOTE};
 use super::step::{ActionDetail, EventWork, TransformAction, TransformStep};
 use crate::event::{Fields, Fingerprint, Form, Key, pieces};
 
 mod cut;
-mod cuts;
 mod extract;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub(crate) use cuts::{Cut, Cuts, NOTE};
 use parts::ShrinkStep;
 
 /// The smallest limit in bytes that can be guaranteed: an extract fits it whatever the event holds.

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::{Cut, NOTE};
 use crate::event::Fields;
 use crate::json::{Member, skip, visit_members};
+use crate::transform::cuts::{Cut, NOTE};
 use crate::transform::edit::Edits;
 use crate::transform::lower::is_patch;
 use crate::transform::managed_fields::{each_metadata, in_body};

@@ -1,8 +1,9 @@
 //! Shrinks lines that are not JSON: lines of the legacy text format, and lines that cannot be parsed.
 
+use super::Note;
 use super::cut::cut;
-use super::{Cut, Cuts, NOTE, Note};
 use crate::json::string_end;
+use crate::transform::cuts::{Cut, Cuts, NOTE};
 
 const MARK: &[u8] = b" AUDIT: ";
 /// Number of keys that API servers write. A client can choose their values, but cannot add keys.
