@@ -10,12 +10,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{self, Config, RedactMode, RedactRule, Transform};
+use crate::config::{self, Config, RedactMode, Transform};
 use crate::event::Key;
 use crate::telemetry::{Telemetry, Time};
 use crate::transform::{
-    Chain, ConfigMaps, Filter, Filters, ManagedFields, Mode, Policy, Redaction, ReloadableChain,
-    Rule, Rules, Shrinking,
+    Chain, Filter, Filters, ManagedFields, Mode, Policy, Redaction, ReloadableChain, Rules,
+    Shrinking,
 };
 
 /// A key with fewer bytes could be guessed.
@@ -206,38 +206,15 @@ fn redaction(redact: &config::Redact, key: &Key) -> anyhow::Result<Redaction> {
         RedactMode::Hash { key_file: None } => Mode::Hash(key.clone()),
         RedactMode::Hash { key_file: Some(path) } => Mode::Hash(key_of(path)?),
     };
-    let blanked = redact.rules.iter().flat_map(|rule| rules(rule, false));
-    let kept = redact.keep.iter().flat_map(|rule| rules(rule, true));
     let rules = Rules {
-        config_maps: match redact.config_maps {
-            config::ConfigMaps::Pattern => ConfigMaps::Pattern,
-            config::ConfigMaps::All => ConfigMaps::All,
-            config::ConfigMaps::Off => ConfigMaps::Off,
-        },
+        config_maps: redact.config_maps,
         user_extra: redact.user_extra.clone(),
         pseudonymise_users: redact.pseudonymise_users,
         proxy_paths: redact.proxy_paths,
-        own: blanked.chain(kept).collect(),
+        own: redact.rules.clone(),
         key: Some(key.clone()),
     };
     Ok(Redaction::new(rules, mode)?)
-}
-
-/// One rule for each resource that it names, or one for all resources.
-fn rules(rule: &RedactRule, keep: bool) -> Vec<Rule> {
-    let of = |resource: Option<&String>| Rule {
-        name: rule.place.clone(),
-        resource: resource.cloned(),
-        group: rule.group.clone(),
-        path: rule.path.clone(),
-        key: rule.key.clone(),
-        pattern: rule.pattern.clone(),
-        keep,
-    };
-    if rule.resources.is_empty() {
-        return vec![of(None)];
-    }
-    rule.resources.iter().map(|resource| of(Some(resource))).collect()
 }
 
 /// A key from a file that only its owner may read.

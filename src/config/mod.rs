@@ -48,7 +48,7 @@ pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use paths::is_backup;
 pub(crate) use secret::SecretSource;
 pub(crate) use server::{Server, state_dir};
-pub(crate) use transform::{ConfigMaps, Redact, RedactMode, RedactRule, Transform};
+pub(crate) use transform::{Redact, RedactMode, Transform};
 pub(crate) use value::{duration, size};
 pub(crate) use waits::Waits;
 

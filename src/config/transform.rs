@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::ConfigError;
 use super::item::Item;
 use super::raw::Table;
+use crate::transform::{ConfigMaps, Rule};
 
 /// Which events one output gets, and how they are changed for it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,9 +44,8 @@ pub(crate) struct Redact {
     /// Redacts the whole path and all parameters behind `/proxy/` in a URI. Without it, parameters there that are known
     /// to be harmless are kept.
     pub(crate) proxy_paths: bool,
-    pub(crate) rules: Vec<RedactRule>,
-    /// Values that are kept although a built-in rule by name or shape would redact them.
-    pub(crate) keep: Vec<RedactRule>,
+    /// `rules`, then `keep`: values that are kept although a built-in rule by name or shape would redact them.
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// What replaces a redacted value.
@@ -59,33 +59,6 @@ pub(crate) enum RedactMode {
         /// File of the key. Default: the key in the state directory, which no other node has.
         key_file: Option<PathBuf>,
     },
-}
-
-/// What is redacted in a `ConfigMap`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum ConfigMaps {
-    /// Values with the name or the shape of a secret.
-    #[default]
-    Pattern,
-    All,
-    Off,
-}
-
-/// One of `rules` or `keep`. A value must match all given criteria.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct RedactRule {
-    /// Resource names such as `configmaps`; empty: all.
-    pub(crate) resources: Vec<String>,
-    /// `None`: any API group.
-    pub(crate) group: Option<String>,
-    /// Path from the root of an object, such as `spec.users[].password`.
-    pub(crate) path: Option<String>,
-    /// Name of a key at any depth.
-    pub(crate) key: Option<String>,
-    /// A regular expression. The part of a text that it matches is redacted.
-    pub(crate) pattern: Option<String>,
-    /// File, line and key.
-    pub(crate) place: String,
 }
 
 /// Bounds of `max_event_bytes`: an event without its bodies is expected to fit into the lower one, and no line exceeds
@@ -173,19 +146,21 @@ fn redact(item: &Item<'_>) -> Result<Option<Redact>, ConfigError> {
     };
     let redact = Redact {
         mode,
-        config_maps: match table.get("config_maps") {
-            None => ConfigMaps::Pattern,
-            Some(item) => item.choice(&[
+        config_maps: table.or("config_maps", ConfigMaps::Pattern, |item| {
+            item.choice(&[
                 ("pattern", ConfigMaps::Pattern),
                 ("all", ConfigMaps::All),
                 ("off", ConfigMaps::Off),
-            ])?,
-        },
+            ])
+        })?,
         user_extra: table.or("user_extra", Vec::new(), texts)?,
         pseudonymise_users: table.or("pseudonymise_users", false, Item::flag)?,
         proxy_paths: table.or("proxy_paths", false, Item::flag)?,
-        rules: table.or("rules", Vec::new(), rules)?,
-        keep: table.or("keep", Vec::new(), rules)?,
+        rules: [
+            table.or("rules", Vec::new(), |item| rules(item, false))?,
+            table.or("keep", Vec::new(), |item| rules(item, true))?,
+        ]
+        .concat(),
     };
     table.finish()?;
     Ok(Some(redact))
@@ -195,27 +170,30 @@ fn texts(item: &Item<'_>) -> Result<Vec<String>, ConfigError> {
     item.list()?.into_iter().map(|element| element.filled()).collect()
 }
 
-fn rules(item: &Item<'_>) -> Result<Vec<RedactRule>, ConfigError> {
-    item.list()?.iter().map(rule).collect()
+fn rules(item: &Item<'_>, keep: bool) -> Result<Vec<Rule>, ConfigError> {
+    let rules: Vec<_> =
+        item.list()?.iter().map(|item| rule(item, keep)).collect::<Result<_, _>>()?;
+    Ok(rules.concat())
 }
 
-fn rule(item: &Item<'_>) -> Result<RedactRule, ConfigError> {
+/// One rule for each resource that an element names, or one for all resources.
+fn rule(item: &Item<'_>, keep: bool) -> Result<Vec<Rule>, ConfigError> {
     let mut table = item.table()?;
-    let mut text = |key| table.get(key).map(|item| item.filled()).transpose();
+    let mut text = |key| table.given(key, Item::filled);
     let (path, key, pattern) = (text("path")?, text("key")?, text("pattern")?);
-    let rule = RedactRule {
-        path,
-        key,
-        pattern,
-        group: table.given("group", Item::text)?,
-        resources: table.or("resources", Vec::new(), texts)?,
-        place: item.place(),
-    };
+    let group = table.given("group", Item::text)?;
+    let resources = table.or("resources", Vec::new(), texts)?;
     table.finish()?;
-    if rule.path.is_none() && rule.key.is_none() && rule.pattern.is_none() {
+    if path.is_none() && key.is_none() && pattern.is_none() {
         return Err(item.wrong("say what is meant: give `path`, `key` or `pattern`"));
     }
-    Ok(rule)
+    let name = item.place();
+    let rule = Rule { name, resource: None, group, path, key, pattern, keep };
+    if resources.is_empty() {
+        return Ok(vec![rule]);
+    }
+    let of = |resource| Rule { resource: Some(resource), ..rule.clone() };
+    Ok(resources.into_iter().map(of).collect())
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(crate) struct Rules {
 }
 
 /// One rule. It has at least one of `path`, `key` and `pattern`; a value must match all that are given.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Rule {
     /// The name of the rule in error messages.
     pub(crate) name: String,
