@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::gap::{Gap, LostBytes};
-use crate::event::{Cursor, Fingerprint, Marks, Nanos, Progress, SeenGenerations};
+use crate::event::{Cursor, Fingerprint, LastSeen, Marks, Nanos, Progress, SeenGenerations};
 use crate::input::file::generation::Generation;
 use crate::input::file::names::{is_numbered, server_stamp};
 use crate::input::now::Now;
@@ -20,28 +20,15 @@ const UNSEEN: &str = "?";
 
 /// The facts remembered about a generation in case it is lost.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct LossState {
     /// `None`: it was gone before any process recorded it.
-    name: Option<Arc<str>>,
-    /// Length when it was last seen.
-    length: u64,
-    /// Its length before it was truncated.
-    cut: u64,
-    /// Nothing can have been appended since it was last seen.
-    complete: bool,
-    /// Time of its first event.
-    time: Option<Nanos>,
+    last: Option<LastSeen>,
     /// This process has seen it.
     seen: bool,
     /// [`SeenGenerations`] still remembers it, so it must be remembered here too.
     rolled: bool,
     /// See [`Generation::unnamed`].
     unnamed: Option<Nanos>,
-    /// It was live when last seen, and an earlier process may have been the last to see it.
-    live: bool,
-    /// It could never be opened.
-    unread: bool,
     /// Number of the last look that showed it.
     looks: u64,
     missed: Option<Instant>,
@@ -100,7 +87,7 @@ impl KnownGenerations {
                 continue;
             }
             // The oldest comes first.
-            let place = (known.time, *fingerprint);
+            let place = (known.first_event(), *fingerprint);
             if gone.is_none_or(|(other, _)| place < other) {
                 gone = Some((place, complete));
             }
@@ -120,15 +107,17 @@ impl KnownGenerations {
         let known = self.known.get(&fingerprint)?;
         let before = cursor.generations.get(&fingerprint).cloned().unwrap_or_default();
         let before = Progress { successor_checked: true, marks: Marks::default(), ..before };
-        let file = known.name.clone().unwrap_or_else(|| Arc::from(UNSEEN));
-        let bytes = known.cut.max(known.length).saturating_sub(before.offset);
+        let seen = known.last.as_ref();
+        let file = seen.map_or_else(|| Arc::from(UNSEEN), |last| Arc::clone(&last.file));
+        let length = seen.map_or(0, |last| last.cut.max(last.length));
+        let bytes = length.saturating_sub(before.offset);
+        let complete = seen.is_some_and(|last| last.complete);
         // If a file was live when an earlier process last saw it, nobody knows whether it held more.
-        if bytes == 0 && (known.seen || known.complete) {
+        if bytes == 0 && (known.seen || complete) {
             let progress = Progress { complete: true, ..before };
             return Some(Gone::Read { fingerprint, file, progress });
         }
-        let lost =
-            if known.complete { LostBytes::Exactly(bytes) } else { LostBytes::AtLeast(bytes) };
+        let lost = if complete { LostBytes::Exactly(bytes) } else { LostBytes::AtLeast(bytes) };
         let (from, to) = self.span(fingerprint, cursor);
         let gap = Gap::rest(GapReason::BackupGone, (fingerprint, file), before, lost);
         Some(Gone::Lost(Gap { from, to, ..gap }))
@@ -136,12 +125,12 @@ impl KnownGenerations {
 
     /// Time of the first event of a generation.
     pub(crate) fn first_event(&self, fingerprint: Fingerprint) -> Option<Nanos> {
-        self.known.get(&fingerprint)?.time
+        self.known.get(&fingerprint)?.first_event()
     }
 
     /// Name of a generation's file, as last seen.
     pub(crate) fn name(&self, fingerprint: Fingerprint) -> Option<Arc<str>> {
-        self.known.get(&fingerprint)?.name.clone()
+        Some(Arc::clone(&self.known.get(&fingerprint)?.last.as_ref()?.file))
     }
 
     /// When a generation's file lost its last name, apart from the agent's own link.
@@ -153,7 +142,7 @@ impl KnownGenerations {
     pub(crate) fn after(&self, fingerprint: Fingerprint, last: Option<Nanos>) -> Option<Nanos> {
         let last = last.max(self.first_event(fingerprint))?;
         let others = self.known.iter().filter(|(other, _)| **other != fingerprint);
-        others.filter_map(|(_, known)| known.time).filter(|time| *time > last).min()
+        others.filter_map(|(_, known)| known.first_event()).filter(|time| *time > last).min()
     }
 
     /// The time span of a lost generation's events: after the last event read before it, and before the first known
@@ -176,8 +165,9 @@ impl KnownGenerations {
     /// How long a file that was truncated or altered was before, as far as known. A file that is longer now may have
     /// been truncated in between; only a shorter one surely was.
     pub(crate) fn length_before(&self, generation: &Generation) -> u64 {
-        let Some(known) = self.known.get(&generation.fingerprint) else { return 0 };
-        if generation.length_now() < known.length { known.length } else { known.cut }
+        let known = self.known.get(&generation.fingerprint);
+        let Some(last) = known.and_then(|known| known.last.as_ref()) else { return 0 };
+        if generation.length_now() < last.length { last.length } else { last.cut }
     }
 
     fn take_in(&mut self, view: &View, cursor: &Cursor) {
@@ -186,35 +176,31 @@ impl KnownGenerations {
         // The record also has generations that were created and deleted while this reader was busy.
         self.roll.each(|fingerprint, sighting, seen| {
             let known = self.known.entry(fingerprint).or_default();
-            if known.name.as_ref() != Some(&sighting.file) {
-                known.name = Some(Arc::clone(&sighting.file));
-            }
-            (known.length, known.cut) = (sighting.length, sighting.cut);
-            (known.complete, known.time) = (sighting.complete, sighting.time);
-            (known.seen, known.rolled) = (seen, true);
-            (known.live, known.unread) = (sighting.live, sighting.unread);
+            (known.last, known.seen, known.rolled) = (Some(sighting.clone()), seen, true);
         });
+        let unread = |known: &LossState| known.last.as_ref().is_some_and(|last| last.unread);
         self.known
-            .retain(|fingerprint, known| !known.unread || !self.roll.is_resolved(*fingerprint));
+            .retain(|fingerprint, known| !unread(known) || !self.roll.is_resolved(*fingerprint));
         for generation in view.generations.iter() {
             let known = self.known.entry(generation.fingerprint).or_default();
             (known.looks, known.missed) = (view.looks, None);
             known.unnamed = known.unnamed.or(generation.unnamed);
         }
-        for (fingerprint, progress) in &cursor.generations {
-            let length = progress.offset;
-            self.known
-                .entry(*fingerprint)
-                .or_insert_with(|| LossState { length, ..LossState::default() });
+        for fingerprint in cursor.generations.keys() {
+            self.known.entry(*fingerprint).or_default();
         }
     }
 }
 
 impl LossState {
+    fn first_event(&self) -> Option<Nanos> {
+        self.last.as_ref()?.time
+    }
+
     /// Whether its file may be there under another name by now, so that an unreadable file may be this one.
     fn may_be_renamed(&self) -> bool {
-        self.name
-            .as_ref()
-            .is_none_or(|name| is_numbered(name) || (self.live && server_stamp(name).is_none()))
+        self.last.as_ref().is_none_or(|last| {
+            is_numbered(&last.file) || (last.live && server_stamp(&last.file).is_none())
+        })
     }
 }
