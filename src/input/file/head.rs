@@ -55,12 +55,9 @@ pub(crate) fn read(
     key: &Key,
     search: &HeadSearch<'_>,
 ) -> io::Result<Option<Head>> {
-    let mut walk = HeadWalk { key, probe: Vec::new(), first: None, lines: 0, messages: 0, hole: 0 };
+    let mut walk = HeadWalk::new(key);
     let mut buffer = Vec::new();
     let mut seen = 0;
-    // Lines at the beginning of `buffer` that are parts of a split line, waiting for its last part.
-    let mut parts: Option<Parts> = None;
-    let mut skim: Option<Skim> = None;
     let mut read = 0;
     loop {
         search.pulse.turn()?;
@@ -79,56 +76,32 @@ pub(crate) fn read(
             walk.probe.extend_from_slice(&buffer[start..][..got.min(room)]);
         }
         if got == 0 {
-            return Ok(if closed { walk.end(&mut buffer, parts) } else { None });
+            return Ok(if closed { walk.end(&mut buffer) } else { None });
         }
         let mut at = 0;
         loop {
-            if parts.is_none() && skim.is_none() && seen == 0 {
+            if walk.parts.is_none() && walk.skim.is_none() && seen == 0 {
                 at += blank(&buffer[at..]);
             }
-            let from = at + parts.as_ref().map_or(0, |parts| parts.bytes);
-            let Some(found) = cut(&buffer[from..], seen) else { break };
+            let Some(found) = cut(&buffer[at + walk.held()..], seen) else { break };
             let head;
-            (head, at) = match (found, skim.take()) {
-                (Cut::Line(length), Some(mut skim)) => {
-                    skim.push(&buffer[at..at + length]);
-                    (walk.line(&mut skim.finish().0, true), at + length + 1)
-                }
-                (Cut::Broken(length), Some(mut skim)) => {
-                    skim.push(&buffer[at..at + length]);
-                    (walk.line(&mut skim.finish().0, false), at + length)
-                }
-                (Cut::Line(length), None) => {
-                    let next = walk.part(&mut buffer[at..from + length], from - at, &mut parts);
-                    let done = if parts.is_some() { at } else { from + length + 1 };
-                    (next, done)
-                }
-                _ if parts.is_some() => (walk.parts(&mut buffer[at..from], &mut parts), from),
-                (Cut::Broken(length), None) => {
-                    (walk.line(&mut buffer[at..at + length], false), at + length)
-                }
-                (Cut::Hole(length), skim) => {
-                    walk.hole += length;
-                    let mut kept = skim.map(|skim| skim.finish().0);
-                    (kept.as_mut().and_then(|kept| walk.line(kept, false)), at + length)
-                }
-            };
+            (head, at) = walk.take(&mut buffer, at, found);
             if head.is_some() {
                 return Ok(head);
             }
             seen = 0;
         }
         buffer.drain(..at);
-        let waiting = parts.as_ref().map_or(0, |parts| parts.bytes);
+        let waiting = walk.held();
         seen = buffer.len() - waiting;
-        if seen > HELD && parts.is_some() {
-            if let Some(head) = walk.parts(&mut buffer[..waiting], &mut parts) {
+        if seen > HELD && walk.parts.is_some() {
+            if let Some(head) = walk.joined(&mut buffer[..waiting]) {
                 return Ok(Some(head));
             }
             buffer.drain(..waiting);
         }
-        if parts.is_none() && (buffer.len() > HELD || skim.is_some()) {
-            skim.get_or_insert_default().push(&buffer);
+        if walk.parts.is_none() && (buffer.len() > HELD || walk.skim.is_some()) {
+            walk.skim.get_or_insert_default().push(&buffer);
             buffer.clear();
             seen = 0;
         }
@@ -145,31 +118,74 @@ struct HeadWalk<'a> {
     messages: usize,
     /// NUL bytes.
     hole: usize,
+    /// Lines before the next one that are parts of a split line, waiting for its last part.
+    parts: Option<Parts>,
+    /// The beginning of the next line, if that is too long to be kept.
+    skim: Option<Skim>,
 }
 
-impl HeadWalk<'_> {
+impl<'a> HeadWalk<'a> {
+    fn new(key: &'a Key) -> Self {
+        let (probe, parts, skim) = (Vec::new(), None, None);
+        Self { key, probe, first: None, lines: 0, messages: 0, hole: 0, parts, skim }
+    }
+
+    /// The bytes of the parts that wait for the last part of their line.
+    fn held(&self) -> usize {
+        self.parts.as_ref().map_or(0, |parts| parts.bytes)
+    }
+
+    /// Takes the line or the hole that was found behind the parts, which begin at `at`. Returns where to go on.
+    fn take(&mut self, buffer: &mut [u8], at: usize, found: Cut) -> (Option<Head>, usize) {
+        let from = at + self.held();
+        match (found, self.skim.take()) {
+            (Cut::Line(length), Some(mut skim)) => {
+                skim.push(&buffer[at..at + length]);
+                (self.line(&mut skim.finish().0, true), at + length + 1)
+            }
+            (Cut::Broken(length), Some(mut skim)) => {
+                skim.push(&buffer[at..at + length]);
+                (self.line(&mut skim.finish().0, false), at + length)
+            }
+            (Cut::Line(length), None) => {
+                let next = self.part(&mut buffer[at..from + length], from - at);
+                let done = if self.parts.is_some() { at } else { from + length + 1 };
+                (next, done)
+            }
+            _ if self.parts.is_some() => (self.joined(&mut buffer[at..from]), from),
+            (Cut::Broken(length), None) => {
+                (self.line(&mut buffer[at..at + length], false), at + length)
+            }
+            (Cut::Hole(length), skim) => {
+                self.hole += length;
+                let mut kept = skim.map(|skim| skim.finish().0);
+                (kept.as_mut().and_then(|kept| self.line(kept, false)), at + length)
+            }
+        }
+    }
+
     /// Takes the last line of `text`; the `held` bytes before it are earlier parts of a split line.
-    fn part(&mut self, text: &mut [u8], held: usize, parts: &mut Option<Parts>) -> Option<Head> {
+    fn part(&mut self, text: &mut [u8], held: usize) -> Option<Head> {
         let line = &text[held..];
-        match parts {
+        match &mut self.parts {
             None => {
-                *parts = Parts::begin(line);
-                if parts.is_some() { None } else { self.line(&mut text[held..], true) }
+                self.parts = Parts::begin(line);
+                if self.parts.is_some() { None } else { self.line(&mut text[held..], true) }
             }
             Some(before) => match before.next(line) {
                 NextPart::More if before.bytes <= HELD => None,
-                NextPart::More | NextPart::Last => self.parts(text, parts),
+                NextPart::More | NextPart::Last => self.joined(text),
                 NextPart::Foreign => {
-                    let found = self.parts(&mut text[..held], parts);
-                    found.or_else(|| self.part(&mut text[held..], 0, parts))
+                    let found = self.joined(&mut text[..held]);
+                    found.or_else(|| self.part(&mut text[held..], 0))
                 }
             },
         }
     }
 
     /// Joins the parts of one line and takes it.
-    fn parts(&mut self, text: &mut [u8], parts: &mut Option<Parts>) -> Option<Head> {
-        *parts = None;
+    fn joined(&mut self, text: &mut [u8]) -> Option<Head> {
+        self.parts = None;
         let (joined, _) = join(text);
         self.line(&mut text[joined], true)
     }
@@ -201,14 +217,13 @@ impl HeadWalk<'_> {
     }
 
     /// The file ends here, with an unfinished line or none.
-    fn end(mut self, rest: &mut [u8], mut parts: Option<Parts>) -> Option<Head> {
-        let hole = self.hole;
-        let held = parts.as_ref().map_or(0, |parts| parts.bytes);
-        let last = parts.as_mut().is_some_and(|parts| {
+    fn end(mut self, rest: &mut [u8]) -> Option<Head> {
+        let (hole, held) = (self.hole, self.held());
+        let last = self.parts.as_mut().is_some_and(|parts| {
             held < rest.len() && !matches!(parts.next(&rest[held..]), NextPart::Foreign)
         });
         let joined = if last { rest.len() } else { held };
-        let found = if joined > 0 { self.parts(&mut rest[..joined], &mut parts) } else { None };
+        let found = if joined > 0 { self.joined(&mut rest[..joined]) } else { None };
         let key = self.key;
         // A file of NUL bytes only is a loss to report, so it needs a fingerprint.
         let nothing = || (hole > 0).then(|| key.hash(format!("{hole} NUL bytes").as_bytes()));

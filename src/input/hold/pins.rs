@@ -38,6 +38,7 @@ mod stored_files;
 pub(crate) use listing::{HeldLink, agent_name, held_links, remove_link};
 use name::Naming;
 pub(crate) use name::{rename_links, try_link};
+use stored_files::StoredFiles;
 
 /// Delay before the links are looked at again after a change.
 pub(crate) const SOON: Duration = Duration::from_millis(5);
@@ -63,9 +64,7 @@ pub(crate) struct Pins {
     failed: LogLimiter<Option<io::ErrorKind>>,
     /// The last attempt to make a link failed.
     failing: bool,
-    /// The names of this input's files in systemd's descriptor store; `taken`: those that it kept for this process.
-    stored: BTreeMap<Fingerprint, String>,
-    taken: Vec<(Fingerprint, FilePlace, bool)>,
+    stored: StoredFiles,
 }
 
 /// Whether this process has taken over the links that an earlier one left.
@@ -129,8 +128,7 @@ impl Pins {
             adoption: Adoption::Pending,
             failed: LogLimiter::every(Duration::from_hours(1)),
             failing: false,
-            stored: BTreeMap::new(),
-            taken: Vec::new(),
+            stored: StoredFiles::default(),
         }
     }
 

@@ -83,8 +83,17 @@ impl Anomalies {
     }
 }
 
+/// What is known of the file's bytes before the processed ones, which may be overwritten.
+#[derive(Debug, Default)]
+struct RawTail {
+    /// From this index up to [`Assembly::done`], nothing was removed or overwritten.
+    solid: usize,
+    /// The original file bytes before `solid`, as far as they are needed.
+    bytes: Vec<u8>,
+}
+
 /// A batch being assembled: the bytes read and the events found so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Assembly {
     pub(crate) bytes: Vec<u8>,
     pub(crate) events: Vec<Event>,
@@ -94,10 +103,7 @@ pub(crate) struct Assembly {
     skipped: i64,
     /// The bytes before this index are processed.
     pub(crate) done: usize,
-    /// From this index up to `done`, nothing was removed or overwritten.
-    solid: usize,
-    /// The original file bytes before `solid`, as far as they are needed.
-    raw: Vec<u8>,
+    raw: RawTail,
     /// Whole lines after `done` that are the first parts of a split line, waiting for its last part.
     parts: Option<Parts>,
     /// This many bytes after `done` and `parts` contain no end of line.
@@ -118,24 +124,7 @@ impl Assembly {
         time: Option<Nanos>,
         since: Option<Nanos>,
     ) -> Self {
-        let (events, told) = (Vec::new(), Anomalies::default());
-        let (skipped, done, solid, seen, skim) = (0, 0, 0, 0, None);
-        let (raw, parts) = (Vec::new(), None);
-        Self {
-            bytes,
-            events,
-            start,
-            skipped,
-            done,
-            solid,
-            raw,
-            parts,
-            seen,
-            time,
-            since,
-            told,
-            skim,
-        }
+        Self { bytes, start, time, since, ..Self::default() }
     }
 
     /// The offset just after the processed bytes.
@@ -254,11 +243,11 @@ impl Assembly {
 
     /// Saves the original file bytes up to `end`, which may be overwritten.
     fn keep_raw(&mut self, end: usize) {
-        let new = &self.bytes[self.solid..end];
-        let kept = RAW.saturating_sub(new.len()).min(self.raw.len());
-        self.raw.drain(..self.raw.len() - kept);
-        self.raw.extend_from_slice(&new[new.len().saturating_sub(RAW)..]);
-        self.solid = end;
+        let (raw, new) = (&mut self.raw.bytes, &self.bytes[self.raw.solid..end]);
+        let kept = RAW.saturating_sub(new.len()).min(raw.len());
+        raw.drain(..raw.len() - kept);
+        raw.extend_from_slice(&new[new.len().saturating_sub(RAW)..]);
+        self.raw.solid = end;
     }
 
     /// Skips a hole of NUL bytes. A hole can be as large as the log, so a large one is not kept in memory.
@@ -274,14 +263,13 @@ impl Assembly {
 
     /// Call it when the bytes before `done` differ from the bytes before that offset in the file.
     fn forget_raw(&mut self) {
-        self.raw.clear();
-        self.solid = self.done;
+        self.raw = RawTail { solid: self.done, bytes: Vec::new() };
     }
 
     /// The processed bytes directly before [`Assembly::end`], exactly as they are in the file.
     pub(crate) fn tail(&self) -> Cow<'_, [u8]> {
-        let tail = &self.bytes[self.solid..self.done];
-        if self.raw.is_empty() { tail.into() } else { [&*self.raw, tail].concat().into() }
+        let (raw, tail) = (&*self.raw.bytes, &self.bytes[self.raw.solid..self.done]);
+        if raw.is_empty() { tail.into() } else { [raw, tail].concat().into() }
     }
 
     /// Processes the rest of a file to which nothing more will be written: its last line may be torn.

@@ -119,9 +119,41 @@ impl Catalogue {
         }
         let backups = names.len() - usize::from(live_exists);
         let mut found = Found { live_exists, backups, unfollowed, ..Found::default() };
-        let mut next = NextCatalogue::default();
         let before = std::mem::take(&mut self.tracked);
-        let mut open = 0;
+        let mut next = self.identify(names, &before, now, &mut found)?;
+        next.sort();
+        let needed = |fingerprint| Some(fingerprint) == writer || wanted(fingerprint);
+        let mut next =
+            next.with_nameless(before, now, live_exists, (&needed, writer), self.pins.as_ref());
+        let writer = newest(&next);
+        self.keep(&mut next, now, writer, &mut found);
+        self.files.sweep();
+        open_files::hold(&mut next, self.most, &wanted, writer, self.pins.as_ref());
+        self.renamed.look(&next, empty, now);
+        found.not_reopened = self.renamed.keep_open(&mut next);
+        if let Some(pins) = &mut self.pins {
+            pins.store(&next);
+        }
+        let unsettled = |one: &Tracked| !one.generation.closed && !one.generation.live;
+        found.renaming = self.renamed.is_between(live_exists, now);
+        if found.renaming || self.renamed.is_watching() || next.iter().any(unsettled) {
+            found.again = found.again.into_iter().chain([now.waits.closed]).min();
+        }
+        found.moved = !live_exists && next.iter().any(|old| !old.named && !old.generation.closed);
+        found.generations = next.iter().map(|tracked| Arc::clone(&tracked.generation)).collect();
+        self.tracked = next;
+        Ok(found)
+    }
+
+    /// Identifies the listed files; `before` are the generations of the last look.
+    fn identify(
+        &mut self,
+        names: Vec<Name>,
+        before: &[Tracked],
+        now: Now,
+        found: &mut Found,
+    ) -> io::Result<NextCatalogue> {
+        let (mut next, mut open) = (NextCatalogue::default(), 0);
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
             self.pulse.turn()?;
@@ -162,28 +194,7 @@ impl Catalogue {
                 }
             }
         }
-        next.sort();
-        let needed = |fingerprint| Some(fingerprint) == writer || wanted(fingerprint);
-        let mut next =
-            next.with_nameless(before, now, live_exists, (&needed, writer), self.pins.as_ref());
-        let writer = newest(&next);
-        self.keep(&mut next, now, writer, &mut found);
-        self.files.sweep();
-        open_files::hold(&mut next, self.most, &wanted, writer, self.pins.as_ref());
-        self.renamed.look(&next, empty, now);
-        found.not_reopened = self.renamed.keep_open(&mut next);
-        if let Some(pins) = &mut self.pins {
-            pins.store(&next);
-        }
-        let unsettled = |one: &Tracked| !one.generation.closed && !one.generation.live;
-        found.renaming = self.renamed.is_between(live_exists, now);
-        if found.renaming || self.renamed.is_watching() || next.iter().any(unsettled) {
-            found.again = found.again.into_iter().chain([now.waits.closed]).min();
-        }
-        found.moved = !live_exists && next.iter().any(|old| !old.named && !old.generation.closed);
-        found.generations = next.iter().map(|tracked| Arc::clone(&tracked.generation)).collect();
-        self.tracked = next;
-        Ok(found)
+        Ok(next)
     }
 
     /// Closes a file that was opened to be identified, if the maximum is already open.
@@ -206,30 +217,8 @@ impl Catalogue {
         // A log that was truncated and written again is still the file of its link.
         let live = fs::metadata(self.directory.join(&self.live)).ok().map(|meta| file_id(&meta));
         let mut open = 0;
-        let mut identify = |(named, place, gzip): &(Fingerprint, FilePlace, bool),
-                            found: &mut Found| {
-            let name = Name::backup(&linked(*named, *gzip), *gzip, Stamp::Number(0));
-            match self.files.identify(&name, place, now, |_| None) {
-                Ok(Identified::As(mut known)) => {
-                    if known.head.probe.is_empty() {
-                        // Nothing of it can be read: only the name of its link identifies it.
-                        known.head.fingerprint = *named;
-                    }
-                    self.unread.resolve(&name, place, &known);
-                    Some((name, Identified::As(known)))
-                }
-                // A truncated `.gz` is read once it is surely damaged; an empty plain file was truncated.
-                Ok(Identified::NotYet) if *gzip => {
-                    found.again = found.again.or(Some(now.waits.settled));
-                    None
-                }
-                Ok(other) => Some((name, other)),
-                Err(error) => {
-                    found.unsure = true;
-                    found.failed(place.path(), false, error);
-                    None
-                }
-            }
+        let mut identify = |kept: &_, found: &mut Found| {
+            identify_kept(&mut self.files, &self.unread, kept, now, found)
         };
         for link in pins.unknown(next, live) {
             let Some((name, identified)) = identify(&link, found) else { continue };
@@ -306,6 +295,39 @@ impl Catalogue {
 fn place_of(directory: &Path, name: &Name) -> FilePlace {
     let path = directory.join(&name.file);
     if name.stamp.is_none() { FilePlace::log(path) } else { FilePlace::backup(path) }
+}
+
+/// Identifies a file that only a link or systemd keeps: the expected fingerprint, the place to open it, and whether it
+/// is compressed. `None` if nothing is known of it yet.
+fn identify_kept(
+    files: &mut Files,
+    unread: &Unread,
+    (named, place, gzip): &(Fingerprint, FilePlace, bool),
+    now: Now,
+    found: &mut Found,
+) -> Option<(Name, Identified)> {
+    let name = Name::backup(&linked(*named, *gzip), *gzip, Stamp::Number(0));
+    match files.identify(&name, place, now, |_| None) {
+        Ok(Identified::As(mut known)) => {
+            if known.head.probe.is_empty() {
+                // Nothing of it can be read: only the name of its link identifies it.
+                known.head.fingerprint = *named;
+            }
+            unread.resolve(&name, place, &known);
+            Some((name, Identified::As(known)))
+        }
+        // A truncated `.gz` is read once it is surely damaged; an empty plain file was truncated.
+        Ok(Identified::NotYet) if *gzip => {
+            found.again = found.again.or(Some(now.waits.settled));
+            None
+        }
+        Ok(other) => Some((name, other)),
+        Err(error) => {
+            found.unsure = true;
+            found.failed(place.path(), false, error);
+            None
+        }
+    }
 }
 
 /// The file name shown for a generation of which only a link is left.

@@ -1,6 +1,6 @@
 //! Keeps open files without a link across a restart, in systemd's file descriptor store.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -14,14 +14,22 @@ use crate::telemetry::systemd_fdstore;
 /// The most files stored: `FileDescriptorStoreMax=` of the unit.
 const FILES: usize = 256;
 
+/// This input's files in systemd's descriptor store.
+#[derive(Debug, Default)]
+pub(super) struct StoredFiles {
+    names: BTreeMap<Fingerprint, String>,
+    /// Those that systemd kept for this process and that are not identified yet.
+    taken: Vec<(Fingerprint, FilePlace, bool)>,
+}
+
 impl Pins {
     /// Takes the files that an earlier process stored for this input, and leaves the others.
     pub(crate) fn taking(mut self, stored: &mut Vec<(String, File)>) -> Self {
         for (name, file) in std::mem::take(stored) {
             match self.naming.whose(&name) {
                 Whose::Own { fingerprint, gzip } => {
-                    self.stored.insert(fingerprint, name);
-                    self.taken.push((fingerprint, FilePlace::Kept(Arc::new(file)), gzip));
+                    self.stored.names.insert(fingerprint, name);
+                    self.stored.taken.push((fingerprint, FilePlace::Kept(Arc::new(file)), gzip));
                 }
                 _ => stored.push((name, file)),
             }
@@ -32,12 +40,12 @@ impl Pins {
     /// The files that an earlier process stored: the expected fingerprint, the place to open it, and whether it is
     /// compressed.
     pub(crate) fn taken(&mut self) -> Vec<(Fingerprint, FilePlace, bool)> {
-        std::mem::take(&mut self.taken)
+        std::mem::take(&mut self.stored.taken)
     }
 
     /// Returns a stored file that cannot be identified yet, for the next look.
     pub(crate) fn take_later(&mut self, file: (Fingerprint, FilePlace, bool)) {
-        self.taken.push(file);
+        self.stored.taken.push(file);
     }
 
     /// Whether a generation must be kept and has no link.
@@ -58,13 +66,13 @@ impl Pins {
             let fingerprint = tracked.generation.fingerprint;
             let name = self.naming.name(fingerprint, held.gzip);
             wanted.insert(name.clone());
-            if self.stored.get(&fingerprint) != Some(&name)
+            if self.stored.names.get(&fingerprint) != Some(&name)
                 && systemd_fdstore::put(&name, &*held.file).is_ok()
             {
                 new.push((fingerprint, name));
             }
         }
-        self.stored.retain(|_, name| {
+        self.stored.names.retain(|_, name| {
             let keep = wanted.contains(name);
             if !keep {
                 systemd_fdstore::remove(name);
@@ -73,7 +81,7 @@ impl Pins {
         });
         for (fingerprint, name) in new {
             if let Some(before) =
-                self.stored.insert(fingerprint, name.clone()).filter(|old| *old != name)
+                self.stored.names.insert(fingerprint, name.clone()).filter(|old| *old != name)
             {
                 systemd_fdstore::remove(&before);
             }
