@@ -45,7 +45,7 @@ pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
 pub(crate) use position::{Fingerprint, Position, RecordKind};
 pub(crate) use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};
-pub(crate) use time::{Nanos, rfc3339};
+pub(crate) use time::{Nanos, nanos, rfc3339};
 pub(crate) use transform_stats::{TRANSFORM_ACTIONS, TransformStats};
 pub(crate) use unwrap::{OddLine, unwrap};
 

@@ -1,7 +1,14 @@
 //! Time stamps as the API server writes them, in nanoseconds since 1970.
 
+use std::time::SystemTime;
+
 /// Nanoseconds since the Unix epoch; every year from 1678 to 2261 fits.
 pub(crate) type Nanos = i64;
+
+/// A time of the system clock or of a file; `None` before 1970.
+pub(crate) fn nanos(time: SystemTime) -> Option<Nanos> {
+    Nanos::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
+}
 
 /// Reads an RFC 3339 time stamp.
 ///

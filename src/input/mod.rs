@@ -48,7 +48,7 @@ pub(crate) use scan::findings::not_a_file;
 
 use crate::config::FollowedLog;
 use crate::disk::above;
-use crate::event::{Cursor, Key, Nanos, SeenGenerations, Sightings};
+use crate::event::{Cursor, Key, Nanos, SeenGenerations, Sightings, nanos};
 use crate::telemetry::{Heartbeat, InputStats, Time};
 use hold::pins::Pins;
 use now::Now;
@@ -76,8 +76,7 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn new(config: FollowedLog, key: Key) -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let started = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
+        let started = nanos(SystemTime::now()).unwrap_or_default();
         let shared = Arc::new(Shared::new(config.waits));
         let roll =
             Arc::new(SeenGenerations::new(Arc::clone(&config.name), Sightings::new(), || {}));
@@ -229,8 +228,7 @@ impl Input {
     /// none, or if it is unknown.
     pub(crate) fn time_to_loss(&self, cursor: &Cursor) -> Option<Duration> {
         let (view, _) = self.shared.view();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX);
+        let now = nanos(SystemTime::now()).unwrap_or_default();
         view.outlook.time_to_loss(&view.generations, cursor, now)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::place::FilePlace;
 use crate::disk::ReadFile;
-use crate::event::{Fingerprint, LastSeen, Nanos};
+use crate::event::{Fingerprint, LastSeen, Nanos, nanos};
 
 /// Identity of a file as long as it exists: (device, inode).
 pub(crate) type FileId = (u64, u64);
@@ -16,12 +16,17 @@ pub(crate) fn file_id(meta: &Metadata) -> FileId {
     (meta.dev(), meta.ino())
 }
 
+/// The modification time of a file.
+pub(crate) fn written(meta: &Metadata) -> Option<Nanos> {
+    nanos(meta.modified().ok()?)
+}
+
 /// When a file lost its last name, if only the agent's own links are left. The change time is used if it is later
 /// than the modification time: then the link count changed last, not the content.
 pub(crate) fn unnamed(meta: &Metadata, own: u64) -> Option<Nanos> {
-    let nanos = |seconds, rest| Nanos::from(seconds) * 1_000_000_000 + Nanos::from(rest);
-    let changed = nanos(meta.ctime(), meta.ctime_nsec());
-    (meta.nlink() <= own && changed > nanos(meta.mtime(), meta.mtime_nsec())).then_some(changed)
+    let time = |seconds, rest| Nanos::from(seconds) * 1_000_000_000 + Nanos::from(rest);
+    let changed = time(meta.ctime(), meta.ctime_nsec());
+    (meta.nlink() <= own && changed > time(meta.mtime(), meta.mtime_nsec())).then_some(changed)
 }
 
 /// An open file. Its path may be gone or belong to another file.
@@ -121,9 +126,7 @@ impl Generation {
             None => self.place.metadata(),
         };
         let meta = meta.ok()?;
-        let earlier = meta.created().into_iter().chain(meta.modified()).min()?;
-        let since = earlier.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
-        Nanos::try_from(since.as_nanos()).ok()
+        nanos(meta.created().into_iter().chain(meta.modified()).min()?)
     }
 
     /// The open file to read it from.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::event::{Cursor, Nanos, RecordKind, pieces};
-use crate::input::file::generation::Generation;
+use crate::input::file::generation::{Generation, written};
 
 /// Bytes at the end of a file that are searched: one line of a server that logs bodies fits.
 const WINDOW: u64 = 4 << 20;
@@ -13,7 +13,8 @@ const WINDOW: u64 = 4 << 20;
 pub(crate) fn last_event(generations: &[Arc<Generation>]) -> Option<Nanos> {
     generations.iter().rev().take(3).find_map(|generation| {
         let read = if generation.is_compressed() { None } else { of_tail(generation).ok()? };
-        read.or_else(|| written(generation)).or(generation.time)
+        let written = || written(&generation.place.metadata().ok()?);
+        read.or_else(written).or(generation.time)
     })
 }
 
@@ -32,12 +33,6 @@ fn of_tail(generation: &Generation) -> io::Result<Option<Nanos>> {
         });
         time
     }))
-}
-
-fn written(generation: &Generation) -> Option<Nanos> {
-    let modified = generation.place.metadata().ok()?.modified().ok()?;
-    let age = modified.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
-    Nanos::try_from(age.as_nanos()).ok()
 }
 
 /// Bytes on disk of the files that a cursor has not passed: those that `hold` must keep if the server deletes them

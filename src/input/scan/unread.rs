@@ -13,7 +13,7 @@ use std::time::UNIX_EPOCH;
 use super::identify::IdentifiedFile;
 use super::tracked::Tracked;
 use crate::event::{Fingerprint, Key, Nanos, Readable, SeenGenerations};
-use crate::input::file::generation::{FileId, Generation, file_id};
+use crate::input::file::generation::{FileId, Generation, file_id, written};
 use crate::input::file::names::{Name, Stamp, server_stamp};
 use crate::input::file::place::FilePlace;
 use crate::input::now::Now;
@@ -125,12 +125,6 @@ impl Unread {
             filled: first.zip(last),
         });
     }
-}
-
-/// The modification time of a file.
-fn written(meta: &Metadata) -> Option<Nanos> {
-    let since = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Nanos::try_from(since.as_nanos()).ok()
 }
 
 /// The part of a name that the file keeps. Rotation numbers increase, and the log's own name passes to the next file.
