@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::backups::Backups;
 use super::item::Item;
 use super::paths::Paths;
-use super::raw::{Table, list};
+use super::raw::Table;
 use super::shown::is_word;
 use super::waits::Waits;
 use super::{ConfigError, MinFree};
@@ -194,28 +194,11 @@ pub(super) fn chosen(
 ) -> Result<Vec<Arc<str>>, ConfigError> {
     let names = inputs.iter().map(|input| &input.log().name);
     let Some(item) = item else { return Ok(names.cloned().collect()) };
-    let names: Vec<&str> = names.map(|name| &**name).collect();
-    let mut taken: Vec<Arc<str>> = Vec::new();
-    for element in item.list()? {
-        let typed = element.text()?;
-        let Some(name) = names.iter().find(|name| **name == typed) else {
-            return Err(match super::raw::nearest(&typed, &names) {
-                Some(near) => {
-                    element.wrong(format!("there is no such input: did you mean \"{near}\"?"))
-                }
-                None => {
-                    element.wrong(format!("there is no such input: known are {}", list(&names)))
-                }
-            });
-        };
-        if taken.iter().any(|other| **other == **name) {
-            return Err(element.wrong("named twice: remove one"));
-        }
-        taken.push((*name).into());
-    }
-    if taken.is_empty() {
+    let names: Vec<_> = names.map(|name| (&**name, Arc::clone(name))).collect();
+    let mut selected = item.selection(&names, "there is no such input")?;
+    if selected.is_empty() {
         return Err(item.wrong("name at least one input, or leave `inputs` out to take all"));
     }
-    taken.sort_unstable();
-    Ok(taken)
+    selected.sort_unstable();
+    Ok(selected)
 }

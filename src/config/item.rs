@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::ConfigError;
 use super::expand::expand;
-use super::raw::{ConfigSource, Table, nearest};
+use super::raw::{ConfigSource, Table, list, nearest};
 use super::shown::is_plain;
 use super::value::{self, show_duration, show_size};
 
@@ -203,6 +203,32 @@ impl<'a> Item<'a> {
             None => String::new(),
         };
         Err(self.wrong(accepted))
+    }
+
+    /// A list of known words, each at most once. `unknown` is the error for any other.
+    pub(super) fn selection<T: Clone>(
+        &self,
+        words: &[(&str, T)],
+        unknown: &str,
+    ) -> Result<Vec<T>, ConfigError> {
+        let mut taken = vec![false; words.len()];
+        let mut selected = Vec::new();
+        for element in self.list()? {
+            let typed = element.text()?;
+            let Some(at) = words.iter().position(|(word, _)| *word == typed) else {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                let way_out = match nearest(&typed, &words) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => format!("known are {}", list(&words)),
+                };
+                return Err(element.wrong(format!("{unknown}: {way_out}")));
+            };
+            if std::mem::replace(&mut taken[at], true) {
+                return Err(element.wrong("named twice: remove one"));
+            }
+            selected.push(words[at].1.clone());
+        }
+        Ok(selected)
     }
 
     pub(super) fn table(&self) -> Result<Table<'a>, ConfigError> {

@@ -3,7 +3,7 @@
 use super::ConfigError;
 use super::http::{Http, endpoint, is_telling};
 use super::item::Item;
-use super::raw::{Table, list, nearest};
+use super::raw::Table;
 
 /// The settings of a Loki output.
 #[derive(Clone, Debug)]
@@ -167,23 +167,11 @@ fn labels(item: &Item<'_>) -> Result<Vec<(String, String)>, ConfigError> {
 }
 
 fn metadata(item: &Item<'_>) -> Result<Vec<MetadataField>, ConfigError> {
-    let mut fields = Vec::new();
     for element in item.list()? {
-        let typed = element.text()?;
-        let Some((_, field)) = METADATA.iter().find(|(name, _)| *name == typed) else {
-            let names = METADATA.map(|(name, _)| name);
-            return Err(match nearest(&typed, &names) {
-                _ if typed == "level" => {
-                    element.wrong("Loki would take it for a severity: write \"audit_level\"")
-                }
-                Some(near) => element.wrong(format!("no such field: did you mean \"{near}\"?")),
-                None => element.wrong(format!("no such field: known are {}", list(&names))),
-            });
-        };
-        if fields.contains(field) {
-            return Err(element.wrong("named twice: remove one"));
+        if element.text()? == "level" {
+            let way_out = "write \"audit_level\"";
+            return Err(element.wrong(format!("Loki would take it for a severity: {way_out}")));
         }
-        fields.push(*field);
     }
-    Ok(fields)
+    item.selection(&METADATA, "no such field")
 }

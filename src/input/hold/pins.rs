@@ -35,9 +35,9 @@ mod listing;
 mod name;
 mod stored_files;
 
-pub(crate) use listing::{HeldLink, agent_name, held_links, remove_link};
+pub(crate) use listing::{HeldLink, held_links, remove_link};
 use name::Naming;
-pub(crate) use name::{rename_links, try_link};
+pub(crate) use name::{agent_name, rename_links, try_link};
 use stored_files::StoredFiles;
 
 /// Delay before the links are looked at again after a change.

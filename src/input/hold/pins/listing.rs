@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::name::{LinkName, agent_of};
+use super::name::LinkName;
 use crate::disk::OwnDirectory;
-use crate::event::Key;
 
 /// A link in a hold directory, made by any agent.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,11 +19,6 @@ pub(crate) struct HeldLink {
     pub(crate) bytes: u64,
     /// The link is the file's only name.
     pub(crate) alone: bool,
-}
-
-/// The name that the agent with this key has in its links.
-pub(crate) fn agent_name(key: &Key) -> String {
-    agent_of(key)
 }
 
 /// Lists the links in a hold directory, sorted by name. Other files are left out.

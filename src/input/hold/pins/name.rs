@@ -17,8 +17,8 @@ pub(crate) struct Naming {
     inputs: Vec<Arc<str>>,
 }
 
-/// The short name of an agent, derived from the key in its state directory.
-pub(super) fn agent_of(key: &Key) -> String {
+/// The name that the agent with this key has in its links.
+pub(crate) fn agent_name(key: &Key) -> String {
     let mut agent = key.hash(b"hold").to_string();
     agent.truncate(AGENT);
     agent
@@ -79,7 +79,7 @@ pub(crate) enum Whose {
 
 impl Naming {
     pub(super) fn new(key: &Key, input: &Arc<str>, inputs: &[Arc<str>]) -> Self {
-        let agent = agent_of(key);
+        let agent = agent_name(key);
         Self { agent, input: Arc::clone(input), inputs: inputs.to_vec() }
     }
 
