@@ -46,7 +46,9 @@ impl OpenFile {
     }
 }
 
-/// The bytes between two rotations, and where they can be read. Each field is a fact of its own that one look found.
+/// The bytes between two rotations, and where they can be read.
+///
+/// Many fields: each is a fact of its own that one look found.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Generation {

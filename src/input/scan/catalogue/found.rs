@@ -10,7 +10,9 @@ use crate::input::file::generation::Generation;
 use crate::input::hold::pins::{self, Kept};
 use crate::input::scan::listing::{NotFollowed, Unfollowed};
 
-/// The result of one look. Each field is a fact of its own.
+/// The result of one look.
+///
+/// Many fields: each is a fact of its own.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Found {
