@@ -207,7 +207,8 @@ fn letters_are_sent_again_by_the_running_agent_and_go_when_they_are_taken() {
     let ids: Vec<_> =
         stage.letters().iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
     stage.store.refuse_nothing();
-    stage.store.state().stored.push(Stored::document(&ids[0]));
+    let line = stage.letters()[0]["line"].as_str().unwrap().to_owned();
+    stage.store.state().stored.push(Stored::document(&ids[0], line));
     let one = stage.letters_command(&["resend", &ids[1]]).expect(0);
     assert_eq!(one.stdout, "api to search: 1 of 1 delivered\n");
     assert_eq!((stage.letters().len(), stage.counted()), (2, 2));

@@ -55,7 +55,8 @@ fn holding(store: &FakeStore) -> Place {
 
 #[test]
 fn the_log_and_its_backups_are_the_same_files_after_a_run_as_before() {
-    let place = holding(&FakeStore::new());
+    let store = FakeStore::new();
+    let place = holding(&store);
     let log = place.path("log");
     fs::write(log.join("notes.txt"), "not the agent's").unwrap();
     let before = files(&log);

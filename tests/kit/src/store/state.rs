@@ -21,9 +21,9 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// An empty document under this id.
-    pub fn document(id: &str) -> Self {
-        Self { under: id.to_owned(), tenant: String::new(), time: 0, line: "{}".to_owned() }
+    /// A document under this id.
+    pub fn document(id: &str, line: String) -> Self {
+        Self { under: id.to_owned(), tenant: String::new(), time: 0, line }
     }
 }
 

@@ -91,12 +91,7 @@ fn bulked(request: &Request) -> Vec<Stored> {
     let lines: Vec<_> = body.lines().collect();
     let stored = |pair: &[&str]| {
         let action: Value = serde_json::from_str(pair[0]).unwrap();
-        Stored {
-            under: action["create"]["_id"].as_str().unwrap().to_owned(),
-            tenant: String::new(),
-            time: 0,
-            line: pair[1].to_owned(),
-        }
+        Stored::document(action["create"]["_id"].as_str().unwrap(), pair[1].to_owned())
     };
     lines.chunks(2).map(stored).collect()
 }
