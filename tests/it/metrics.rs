@@ -16,8 +16,9 @@ fn place(store: &FakeStore) -> Place {
     let place = Place::following_recorded();
     let text = fs::read_to_string(place.config()).unwrap();
     let unchanged = "[outputs.search.transform]\nredact = \"off\"\nomit_managed_fields = false\nmax_event_bytes = \"1MiB\"\n";
-    fs::write(place.config(), format!("{text}\n{}\n{unchanged}", tables::search(&store.url, "")))
-        .unwrap();
+    // A store on a busy machine answers late.
+    let table = tables::search(&store.url, "").replace("300ms", "5s");
+    fs::write(place.config(), format!("{text}\n{table}\n{unchanged}")).unwrap();
     place
 }
 

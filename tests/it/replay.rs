@@ -192,12 +192,15 @@ fn refused_events_are_dead_letters_that_the_summary_says_where_to_find() {
     assert!(store.documents().values().all(|(_, times)| *times == 1));
 }
 
+/// The answer of a store whose key has no right to read.
+const FORBIDDEN: &str = r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#;
+
 #[test]
 fn a_store_that_may_not_be_asked_what_it_holds_is_sent_nothing_unless_repeats_are_accepted() {
     let store = FakeStore::new();
     let stage = Stage::new(|_| tables::search(&store.url, ""));
     let all = stage.write_logs(5);
-    store.state().always_look_up = Some(Do::Answer(403, "no right to read"));
+    store.state().always_look_up = Some(Do::Answer(403, FORBIDDEN));
     let refused = stage.replay(&[]).expect(1);
     assert!(refused.stderr.contains("--at-least-once"), "{}", refused.stderr);
     assert_eq!(store.documents().len(), 0);

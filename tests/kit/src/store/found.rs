@@ -1,7 +1,8 @@
 //! The answers of a fake store to questions: look-ups by id, look-ups by selector and time, and what it is.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::http::{Answer, Request};
@@ -44,7 +45,8 @@ fn hits(total: usize, found: &[Value]) -> Answer {
     Answer::json(200, &json!({"timed_out": false, "_shards": {"failed": 0}, "hits": hits}))
 }
 
-/// The parts of a document for a request of these fields, of all, or of none.
+/// The parts of a document for a request of these fields, of all, or of none. Its values are not parsed unless they are
+/// asked for: a look-up may find hundreds of large documents.
 fn only(document: &str, fields: &Value) -> Value {
     let is_asked = |name: &str| match fields {
         Value::Array(fields) => fields
@@ -53,11 +55,10 @@ fn only(document: &str, fields: &Value) -> Value {
             .any(|field| field.split('.').next() == Some(name)),
         other => *other != Value::Bool(false),
     };
-    let mut document: Value = serde_json::from_str(document).unwrap();
-    if let Value::Object(members) = &mut document {
-        members.retain(|name, _| is_asked(name));
-    }
-    document
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(document).unwrap();
+    let asked = members.into_iter().filter(|(name, _)| is_asked(name));
+    let value = |value: &RawValue| serde_json::from_str::<Value>(value.get()).unwrap();
+    Value::Object(asked.map(|(name, raw)| (name, value(raw))).collect())
 }
 
 fn in_range(stored: &[Stored], request: &Request) -> Answer {

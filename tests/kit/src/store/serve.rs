@@ -40,11 +40,13 @@ pub(super) fn serve(mut stream: TcpStream, state: &Shared) {
 
 /// Returns whether the connection stays open.
 fn write(stream: &mut TcpStream, state: &Shared, request: Request) -> bool {
+    // A recorded server reads the request itself. Others are not kept waiting while this one is decoded.
+    let recorded = lock(state).recorded.is_some();
+    let events = if recorded { Vec::new() } else { wire::events(&request) };
     let mut held = lock(state);
-    let events = if held.recorded.is_some() { Vec::new() } else { wire::events(&request) };
     let answer = if let Some(status) = held.down {
         down(status)
-    } else if events.is_empty() && held.recorded.is_none() {
+    } else if events.is_empty() && !recorded {
         held.empty_write(request.is_bulk())
     } else {
         held.note_write(events.len());
