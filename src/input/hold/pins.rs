@@ -38,7 +38,6 @@ mod stored_files;
 pub(crate) use listing::{HeldLink, held_links, remove_link};
 use name::Naming;
 pub(crate) use name::{agent_name, rename_links, try_link};
-use stored_files::StoredFiles;
 
 /// Delay before the links are looked at again after a change.
 pub(crate) const SOON: Duration = Duration::from_millis(5);
@@ -65,6 +64,14 @@ pub(crate) struct Pins {
     /// The last attempt to make a link failed.
     failing: bool,
     stored: StoredFiles,
+}
+
+/// This input's files in systemd's descriptor store.
+#[derive(Debug, Default)]
+struct StoredFiles {
+    names: BTreeMap<Fingerprint, String>,
+    /// Those that systemd kept for this process and that are not identified yet.
+    taken: Vec<(Fingerprint, FilePlace, bool)>,
 }
 
 /// Whether this process has taken over the links that an earlier one left.

@@ -1,6 +1,6 @@
 //! Keeps open files without a link across a restart, in systemd's file descriptor store.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -13,14 +13,6 @@ use crate::telemetry::systemd_fdstore;
 
 /// The most files stored: `FileDescriptorStoreMax=` of the unit.
 const FILES: usize = 256;
-
-/// This input's files in systemd's descriptor store.
-#[derive(Debug, Default)]
-pub(super) struct StoredFiles {
-    names: BTreeMap<Fingerprint, String>,
-    /// Those that systemd kept for this process and that are not identified yet.
-    taken: Vec<(Fingerprint, FilePlace, bool)>,
-}
 
 impl Pins {
     /// Takes the files that an earlier process stored for this input, and leaves the others.
