@@ -15,6 +15,7 @@ mod build;
 pub(crate) mod control;
 pub(crate) mod exposed;
 pub(crate) mod memory;
+pub(crate) mod offline;
 pub(crate) mod own_files;
 pub(crate) mod parts;
 mod renames;
@@ -47,14 +48,8 @@ const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 /// Runs the agent until a signal or an error ends it; returns whether everything that was sent is acknowledged and
 /// in a checkpoint.
 pub(crate) fn run(config: Config, path: &Path) -> anyhow::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Two, so that one can build a request while the other waits for the network. The readers have their own
-        // threads.
-        .worker_threads(2)
-        .max_blocking_threads(4)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    // Two, so that one can build a request while the other waits for the network. The readers have their own threads.
+    let runtime = parts::runtime(2)?;
     let result = runtime.block_on(follow(config, path));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result

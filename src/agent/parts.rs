@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use tokio::runtime::Runtime;
 
 use crate::checkpoint::{Origin, Pair};
 use crate::config::{self, Config, FollowedLog};
@@ -45,6 +46,16 @@ fn host_name() -> anyhow::Result<String> {
         bail!("the host has no name: set `node`");
     }
     Ok(name)
+}
+
+/// A runtime with so many threads.
+pub(crate) fn runtime(threads: usize) -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 /// A list of names for an error message.

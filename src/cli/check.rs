@@ -2,12 +2,12 @@
 //! ok, a warning (events are delivered, but look at it) or FAIL (something prevents delivery, or events can be lost).
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 mod state_dir;
 
-use super::ExitCode;
+use super::{ExitCode, print};
 use crate::agent::exposed::exposed;
 use crate::agent::own_files::conflicts;
 use crate::agent::parts::{inputs_of, node_name, output};
@@ -257,7 +257,6 @@ impl Report {
                 let _ = writeln!(text, "     {:width$}  hint: {}", "", finding.hint);
             }
         }
-        // A closed pipe is no error.
-        let _ = io::stdout().write_all(text.as_bytes());
+        print(&text);
     }
 }

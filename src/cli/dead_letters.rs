@@ -1,26 +1,24 @@
 //! `dead-letters`: lists, resends or drops the events that an output refused, whether or not the agent runs.
 //!
 //! Listing reads the files. Resend and drop are requests to the running agent, which `agent/control.rs` answers. If no
-//! agent runs, this process takes the lock of the state directory and does the work itself.
+//! agent runs, this process takes the lock of the state directory and does the work itself (`agent/offline.rs`).
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use tokio::sync::mpsc;
 
 mod list;
 
-use super::ExitCode;
-use crate::agent::control::{self, ControlReply, ControlRequest, DeadLetterControl, PairResult};
-use crate::agent::parts::{self, inputs_of, node_name, socket, telemetry};
+use super::{ExitCode, print};
+use crate::agent::control::{self, ControlReply, ControlRequest, PairResult};
+use crate::agent::offline;
+use crate::agent::parts::{self, socket};
 use crate::agent::transforms::NotAccepted;
-use crate::agent::wiring::Wiring;
-use crate::checkpoint::{CheckpointError, Store};
+use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::dead_letters as room;
 use crate::server;
@@ -199,7 +197,7 @@ fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResul
         format!("the agent does not answer through {}: see its log; no undelivered dead letter was removed", path.display())
     })?;
     if asked.is_none() {
-        here(config, asking, &mut each)?;
+        offline::serve(config, asking, &mut each)?;
     }
     if let Some(error) = odd {
         return Err(error)
@@ -212,79 +210,6 @@ fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResul
         bail!("the agent ended meanwhile: list the rest with `auditrail dead-letters list`");
     }
     Ok(all)
-}
-
-/// Does the work without an agent, under the lock.
-fn here(
-    config: &Config,
-    asking: &ControlRequest,
-    each: &mut dyn FnMut(ControlReply),
-) -> anyhow::Result<()> {
-    if matches!(asking, ControlRequest::SetAside { .. }) {
-        bail!(
-            "no agent runs on {}: start it, and then run this command again to put the waiting events aside",
-            config.state_dir.display()
-        );
-    }
-    if room::look(&config.state_dir).context("cannot read the dead letters")?.is_empty() {
-        each(ControlReply::End);
-        return Ok(());
-    }
-    let _lock = match Store::open(&config.state_dir) {
-        Err(CheckpointError::Locked { path }) => bail!(
-            "an agent uses {} and does not answer (it may be starting or ending): try again",
-            path.display()
-        ),
-        other => other?,
-    };
-    let boxes = boxes(config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        let (answers, mut said) = mpsc::channel(16);
-        let work = control::serve(&boxes, asking, &answers);
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                Some(said) = said.recv() => each(said),
-                () = &mut work => break,
-            }
-        }
-        while let Ok(rest) = said.try_recv() {
-            each(rest);
-        }
-    });
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
-}
-
-/// One control for each input and output of the configuration.
-fn boxes(config: &Config) -> anyhow::Result<Arc<[DeadLetterControl]>> {
-    let directory = config.state_dir.as_path();
-    let loaded = Store::load(directory)?;
-    let node = node_name(config, &loaded.state.node)?;
-    let telemetry = telemetry(config, &node);
-    let mut boxes = Vec::new();
-    for output in &config.outputs {
-        for input in inputs_of(config, output) {
-            let wiring = Wiring {
-                config,
-                input,
-                output,
-                node: &node,
-                directory,
-                telemetry: &telemetry,
-                lanes: 1,
-            };
-            let known = loaded.state.pair(&input.name, &output.name);
-            boxes.push(DeadLetterControl::new(&wiring, wiring.letters()?, known, None)?);
-        }
-    }
-    Ok(boxes.into())
 }
 
 /// Prints how many events were handled, and returns the exit code.
@@ -319,8 +244,7 @@ fn done(
     if lines.is_empty() && unknown.is_empty() {
         lines.push("there are no dead letters\n".to_owned());
     }
-    // A closed pipe is no error.
-    let _ = std::io::stdout().write_all(lines.concat().as_bytes());
+    print(&lines.concat());
     problems.extend(unknown.iter().map(|id| format!("there is no dead letter {id}")));
     if !problems.is_empty() {
         bail!("some could not be {deed}: {}", problems.join("; "));

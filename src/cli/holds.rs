@@ -4,14 +4,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::ExitCode;
+use super::{ExitCode, print};
 use crate::agent::parts::socket;
 use crate::checkpoint::Store;
 use crate::config::Config;
@@ -105,28 +104,18 @@ fn table(links: &[(Owner, HeldLink)]) -> String {
     if links.is_empty() {
         return "no links\n".into();
     }
-    let mut rows = vec![["AGENT", "INPUT", "SIZE", "KEPT BY", "OWNER", "LINK"].map(String::from)];
-    for (owner, link) in links {
-        rows.push([
+    let rows = links.iter().map(|(owner, link)| {
+        [
             link.agent.clone(),
             human::line(&link.input, 63),
             human::size(link.bytes),
             if link.alone { "the link alone" } else { "the log too" }.into(),
             owner.text().into(),
             human::line(&link.path.to_string_lossy(), 300),
-        ]);
-    }
-    let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<_> = (0..5).map(width).collect();
-    let shown = rows.iter().map(|[agent, input, size, kept, owner, path]| {
-        format!(
-            "{agent:0$}  {input:1$}  {size:>2$}  {kept:3$}  {owner:4$}  {path}\n",
-            widths[0], widths[1], widths[2], widths[3], widths[4]
-        )
+        ]
     });
-    shown.collect()
+    let titles = ["AGENT", "INPUT", "SIZE", "KEPT BY", "OWNER", "LINK"];
+    server::columns(&titles, rows.collect())
 }
 
 /// The conditions for the removal of links.
@@ -208,11 +197,6 @@ fn another_runs(files: &HashSet<(u64, u64)>, own: bool) -> bool {
     let paths = processes.map(|process| process.path());
     let agents = paths.filter(|path| is_agent(path) && follows(path)).count();
     agents > usize::from(own)
-}
-
-fn print(text: &str) {
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

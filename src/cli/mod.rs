@@ -1,5 +1,6 @@
 //! The command line: the arguments, the commands, and the exit codes and errors of the process.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process;
 
@@ -181,6 +182,11 @@ fn with_config(
             || error.downcast_ref().is_some_and(CheckpointError::is_refusal);
         fail(&*error, if refused { ExitCode::Usage } else { ExitCode::Failed })
     })
+}
+
+/// Prints to standard output. A closed pipe (`| head`) is no error.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// Prints an error with its sources to standard error.

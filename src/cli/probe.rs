@@ -5,11 +5,11 @@
 //! `--state`, opens the socket in the state directory, and starts no thread. A broken configuration on disk does not
 //! matter to it, since the running agent has an older one.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Configured, ExitCode, fail};
+use super::{Configured, ExitCode, fail, print};
 use crate::agent::parts::socket_in;
 use crate::config;
 use crate::server::probe::{Health, Probe, probe as ask};
@@ -57,8 +57,8 @@ pub(super) fn probe(arguments: &Arguments) -> ExitCode {
         [] => ("ok\n".to_owned(), ExitCode::Done),
         problems => (problems.join("\n") + "\n", ExitCode::Failed),
     };
-    // The kubelet shows standard output in an event. A closed pipe is no error.
-    let _ = io::stdout().write_all(text.as_bytes());
+    // The kubelet shows standard output in an event.
+    print(&text);
     code
 }
 

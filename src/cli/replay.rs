@@ -70,12 +70,12 @@ pub(super) fn replay(config: Config, arguments: Arguments) -> anyhow::Result<Exi
 
 /// Prints the table of a replay; returns the exit code.
 pub(super) fn print(report: &ReplayReport) -> ExitCode {
-    // A closed pipe is no error.
-    let _ = if report.stdout_holds_events {
-        std::io::stderr().write_all(report.text.as_bytes())
+    if report.stdout_holds_events {
+        // A closed pipe is no error.
+        let _ = std::io::stderr().write_all(report.text.as_bytes());
     } else {
-        std::io::stdout().write_all(report.text.as_bytes())
-    };
+        super::print(&report.text);
+    }
     match report.result {
         ReplayResult::Done => ExitCode::Done,
         ReplayResult::DeadLetters => ExitCode::DeadLetters,

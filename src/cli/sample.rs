@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::ExitCode;
+use super::{ExitCode, print};
 use crate::agent::transforms::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;
@@ -48,9 +48,7 @@ pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     for (name, _, tally) in &outputs {
         let _ = writeln!(text, "outputs.{name}\n{tally}\n");
     }
-    // A closed pipe is no error.
-    let _ = io::stdout().write_all(text.trim_end().as_bytes());
-    let _ = io::stdout().write_all(b"\n");
+    print(&format!("{}\n", text.trim_end()));
     Ok(ExitCode::Done)
 }
 

@@ -1,12 +1,11 @@
 //! `status`: prints the state of the running agent, or else the state in the checkpoint and the directory of the log.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::ExitCode;
+use super::{ExitCode, print};
 use crate::agent::parts::socket;
 use crate::agent::parts::{inputs_of, telemetry};
 use crate::checkpoint::{Budget, Origin, Store};
@@ -34,8 +33,7 @@ pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         server::table(&snapshot)
     };
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text);
     Ok(if snapshot.ready { ExitCode::Done } else { ExitCode::Failed })
 }
 

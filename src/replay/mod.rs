@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::watch;
 
 pub(crate) mod open_log;
@@ -113,12 +112,7 @@ pub(crate) fn replay(
 ///
 /// # Errors As for [`replay`].
 pub(crate) fn ship(config: Config, request: &ReplayRequest) -> anyhow::Result<ReplayReport> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores())
-        .max_blocking_threads(4)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = parts::runtime(cores())?;
     let result = runtime.block_on(run(config, request));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result

@@ -166,7 +166,7 @@ impl Summary {
             if rows.len() > 1 {
                 lines.push(line(&format!("{} files", human::count(rows.len() as u64)), total, ""));
             }
-            server::columns(&mut text, &TITLES, lines);
+            let _ = write!(text, "\n{}", server::columns(&TITLES, lines));
         }
         for note in self.notes(job) {
             let _ = write!(text, "\n{note}\n");

@@ -18,7 +18,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         if !snapshot.running {
             blank(&mut rows, &[2, 3, 6, 7]);
         }
-        columns(&mut text, &titles, rows);
+        let _ = write!(text, "\n{}", columns(&titles, rows));
         for input in &snapshot.inputs {
             for remark in view::input_remarks(input) {
                 let _ = writeln!(text, "  ! {}: {remark}", human::line(&input.name, 60));
@@ -44,7 +44,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         if !snapshot.running {
             blank(&mut rows, &[2, 3, 4, 8, 9]);
         }
-        columns(&mut text, &titles, rows);
+        let _ = write!(text, "\n{}", columns(&titles, rows));
         trails(&mut text, snapshot);
     }
     if let Some(problem) = &snapshot.reload_problem {
@@ -145,24 +145,20 @@ fn pair_row(pair: &PairView, now: Time) -> [String; 12] {
     ]
 }
 
-/// Writes columns two spaces apart, numbers right-aligned, after an empty line.
-pub(crate) fn columns<const N: usize>(
-    text: &mut String,
-    titles: &[&str; N],
-    rows: Vec<[String; N]>,
-) {
+/// Columns two spaces apart, numbers right-aligned.
+pub(crate) fn columns<const N: usize>(titles: &[&str; N], rows: Vec<[String; N]>) -> String {
+    let mut text = String::new();
     let lines: Vec<_> = std::iter::once(titles.map(String::from)).chain(rows).collect();
     let wide =
         |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(wide);
-    text.push('\n');
     for line in &lines {
         let mut row = String::new();
         for ((cell, title), width) in line.iter().zip(titles).zip(widths) {
             let _ = match *title {
                 "READ" | "EVENTS" | "DELIVERED" | "REFUSED" | "BACKUPS" | "HELD" | "WAITING"
                 | "ALREADY THERE" | "LEFT OUT" | "ON DISK" | "IN STORE" | "MISSING" | "DOUBLED"
-                | "EXTRA" | "DIFFERENT" => {
+                | "EXTRA" | "DIFFERENT" | "SIZE" => {
                     write!(row, "{cell:>width$}  ")
                 }
                 _ => write!(row, "{cell:<width$}  "),
@@ -171,6 +167,7 @@ pub(crate) fn columns<const N: usize>(
         text.push_str(row.trim_end());
         text.push('\n');
     }
+    text
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::cli::ExitCode;
 use crate::config::Config;
 use crate::dead_letters::{self, DeadLetter, StoredDeadLetter, StoredPair};
 use crate::event::RecordKind;
+use crate::server;
 use crate::telemetry::human;
 
 /// Characters of an answer in the table.
@@ -54,32 +55,23 @@ fn has(found: &StoredPair, id: &str) -> bool {
 }
 
 fn table(all: &[StoredPair]) -> String {
-    let mut rows =
-        vec![["ID", "EVENT TIME", "INPUT", "OUTPUT", "SIZE", "ANSWER"].map(String::from)];
-    for found in all {
-        for (letter, size) in &found.letters {
-            rows.push([
+    let letters = all.iter().flat_map(|found| found.letters.iter().map(move |one| (found, one)));
+    let rows: Vec<_> = letters
+        .map(|(found, (letter, size))| {
+            [
                 letter.id.clone(),
                 format!("{:.3}", letter.time),
                 found.input.clone(),
                 found.output.clone(),
                 human::size(*size),
                 human::line(&letter.answer, EXCERPT),
-            ]);
-        }
-    }
-    if rows.len() == 1 {
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
         return "there are no dead letters\n".to_owned();
     }
-    let width =
-        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |row: &[String; 6]| {
-        let cells: Vec<_> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+    server::columns(&["ID", "EVENT TIME", "INPUT", "OUTPUT", "SIZE", "ANSWER"], rows)
 }
 
 /// For people: the facts about it, an empty line, and the event as it was.

@@ -33,7 +33,7 @@ pub(super) fn write(
     let mut rows: Vec<_> =
         findings.hours.iter().map(|(hour, tally)| row(hour_text(*hour), tally)).collect();
     rows.push(row("total".to_owned(), &findings.total));
-    server::columns(&mut text, &TITLES, rows);
+    let _ = write!(text, "\n{}", server::columns(&TITLES, rows));
     text.push_str(&beside(&findings.beside, compared));
     // A closed pipe is no error.
     let _ = out.write_all(text.as_bytes());
