@@ -5,7 +5,7 @@
 
 use super::finding::Finding;
 use super::secrets::Secrets;
-use super::{Answer, Held, LookUp, ScanPage, Verdict};
+use super::{Answer, LookUp, ScanPage, Verdict};
 
 /// A value that contains texts for people.
 pub(super) trait Texts: Sized {
@@ -63,17 +63,6 @@ impl Texts for LookUp {
     fn each(&mut self, change: &mut dyn FnMut(&mut String)) {
         match self {
             Self::Found(_) => {}
-            Self::Unavailable { answer } | Self::Retry { answer, after: _, reason: _ } => {
-                change(answer);
-            }
-        }
-    }
-}
-
-impl Texts for Held {
-    fn each(&mut self, change: &mut dyn FnMut(&mut String)) {
-        match self {
-            Self::Yes | Self::No => {}
             Self::Unavailable { answer } | Self::Retry { answer, after: _, reason: _ } => {
                 change(answer);
             }

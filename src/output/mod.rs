@@ -47,7 +47,7 @@ pub(crate) use loki::Loki;
 pub(crate) use meter::{Ended, Exchange, Meter};
 pub(crate) use queryable::Queryable;
 pub(crate) use scan_cursor::{MILLI, ScanCursor, ScanPage, Stored};
-pub(crate) use verdict::{Answer, EventRef, Held, LookUp, Reason, Verdict};
+pub(crate) use verdict::{Answer, EventRef, LookUp, Reason, Verdict};
 
 use secrets::Secrets;
 use verdict::unanswered;

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::door::Texts as _;
 use super::secrets::Secrets;
 use super::{
-    Capabilities, Digest, Elasticsearch, EventIdentity, Finding, Held, Loki, ScanCursor, ScanPage,
-    elasticsearch, loki,
+    Capabilities, Digest, Elasticsearch, EventIdentity, Finding, Loki, LookUp, ScanCursor,
+    ScanPage, elasticsearch, loki,
 };
 use crate::event::{Batch, IdScheme, Nanos};
 
@@ -74,7 +74,7 @@ impl Queryable<'_> {
 
     /// Whether `scope` holds any event of this time range. Asked before the first push of a replay: if there is none,
     /// no event needs to be looked up.
-    pub(crate) async fn holds_any(self, scope: &str, range: Range<Nanos>) -> Held {
+    pub(crate) async fn holds_any(self, scope: &str, range: Range<Nanos>) -> LookUp {
         let held = match self {
             Self::Loki(loki) => loki.holds_any(scope, range).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.holds_any(scope, range).await,

@@ -87,30 +87,12 @@ pub(crate) enum Answer {
 /// The result of a look-up.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum LookUp {
-    /// For each pick, in the same order: whether it is stored.
+    /// For each pick, in the same order, or for the time range that was asked for: whether it is stored.
     Found(Vec<bool>),
     /// The store cannot be queried (no read permission, no such API): send again; duplicates are possible.
     Unavailable { answer: String },
     /// The look-up failed for now: ask again.
     Retry { after: Option<Duration>, reason: Reason, answer: String },
-}
-
-/// Whether the store holds any event of a time range.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Held {
-    Yes,
-    /// Certain: the store answered for the whole range.
-    No,
-    /// The store cannot be queried.
-    Unavailable {
-        answer: String,
-    },
-    /// The query failed for now: ask again.
-    Retry {
-        after: Option<Duration>,
-        reason: Reason,
-        answer: String,
-    },
 }
 
 /// The verdict on a request that got no answer.

@@ -45,8 +45,8 @@ use super::likeness::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, Held, LookUp, MILLI,
-    ScanCursor, ScanPage, Verdict, unanswered,
+    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, LookUp, MILLI, ScanCursor,
+    ScanPage, Verdict, unanswered,
 };
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
@@ -220,7 +220,7 @@ impl Elasticsearch {
     }
 
     /// Whether anything is stored in `scope` in this time range.
-    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> LookUp {
         presence::holds_any(self, scope, range).await
     }
 

@@ -35,8 +35,7 @@ use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Capabilities, Comparable, Digest, EventRef, Held, LookUp, ScanCursor, ScanPage,
-    unanswered,
+    Answer, Capabilities, Comparable, Digest, EventRef, LookUp, ScanCursor, ScanPage, unanswered,
 };
 use crate::config;
 use crate::event::{Batch, LogName, Nanos, RecordKind};
@@ -221,7 +220,7 @@ impl Loki {
     }
 
     /// Whether anything is stored in `scope` in this time range.
-    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> LookUp {
         presence::holds_any(self, scope, range).await
     }
 

@@ -9,31 +9,28 @@ use super::Loki;
 use super::lookup::entries;
 use super::question::{Question, Scope, Trouble, ask};
 use crate::event::Nanos;
-use crate::output::{Held, LookUp};
+use crate::output::LookUp;
 
 const HOUR: Nanos = 3_600_000_000_000;
 /// Longest range of one query: Loki's own limit is 30 days and an hour.
 const LONGEST: Nanos = 720 * HOUR;
 /// No Loki in use limits queries to less than this.
 const SHORTEST: Nanos = HOUR / 4;
+
 /// Whether anything is stored in `scope` in this time range.
-pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> Held {
+pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> LookUp {
     let scope = match Scope::of_text(scope) {
         Ok(scope) => scope,
-        Err(answer) => return Held::Unavailable { answer },
+        Err(answer) => return LookUp::Unavailable { answer },
     };
     match any(loki, &scope, range).await {
-        Ok(true) => Held::Yes,
-        Ok(false) => Held::No,
-        Err(Trouble::Later(LookUp::Retry { after, reason, answer })) => {
-            Held::Retry { after, reason, answer }
-        }
+        Ok(any) => LookUp::Found(vec![any]),
         // An entry that is too large for an answer is stored all the same.
-        Err(Trouble::TooLarge) => Held::Yes,
+        Err(Trouble::TooLarge) => LookUp::Found(vec![true]),
         Err(Trouble::Unavailable(answer) | Trouble::TooLong(answer)) => {
-            Held::Unavailable { answer }
+            LookUp::Unavailable { answer }
         }
-        Err(Trouble::Later(other)) => Held::Unavailable { answer: format!("{other:?}") },
+        Err(Trouble::Later(later)) => later,
     }
 }
 
