@@ -56,6 +56,7 @@ async fn pieces(job: &Job, path: &Path, summary: &mut Summary) -> anyhow::Result
             return Ok(());
         }
         let files = list(&[path.to_owned()], &job.input.path, &job.key)?;
+        let files: Vec<_> = files.into_iter().map(Listed::without_positions).collect();
         if let Some(format) = files.first().filter(|_| is_first).and_then(Listed::foreign) {
             let (name, way_out) = (format.name(), format.way_out().replace(" FILE", ""));
             return Err(NotAccepted::error(format!(

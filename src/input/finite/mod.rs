@@ -12,6 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 mod examine;
 mod same;
 #[cfg(test)]
@@ -80,6 +82,18 @@ impl Listed {
     /// When it was rotated, if its name says so: its events are older, except for a moment.
     pub(crate) fn rotated(&self) -> Option<Nanos> {
         names::server_stamp(&self.generation.name)
+    }
+
+    /// The same file under a fingerprint that no generation of the server has: its offsets are not those of the log, and
+    /// must not take the ids of other events.
+    pub(crate) fn without_positions(mut self) -> Self {
+        let generation = Arc::make_mut(&mut self.generation);
+        let hash = Sha256::new()
+            .chain_update("no position in the log")
+            .chain_update(generation.fingerprint.0)
+            .finalize();
+        generation.fingerprint = Fingerprint::cut(&hash);
+        self
     }
 
     /// Whether the bytes that were read of it to its end are not as many as its gzip trailer says: it consists of several
