@@ -10,7 +10,7 @@
 //!   hold no audit events. The room `json` walks through lines and undoes escapes.
 //! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
 //!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs` and `seen_generations.rs`.
-//! - `gap.rs` makes the event that reports lost events.
+//! - `gap.rs` makes the event that reports lost events, and `reason.rs` says why events are lost or sent again.
 
 use std::borrow::Cow;
 
@@ -30,6 +30,7 @@ mod legacy;
 mod marks;
 mod position;
 mod probe;
+mod reason;
 mod seen_generations;
 mod stamp;
 mod time;
@@ -44,6 +45,7 @@ pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
 pub(crate) use position::{Fingerprint, Position, RecordKind};
+pub(crate) use reason::{GapReason, Label, RetryReason, labels};
 pub(crate) use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};
 pub(crate) use time::{Nanos, nanos, rfc3339};
 pub(crate) use transform_stats::{TRANSFORM_ACTIONS, TransformStats};

@@ -25,10 +25,11 @@ use url::Url;
 use super::connect::{AGENT, AbortOnDrop, BoxError, Connector};
 use super::credentials::{self, Material, Watched};
 use super::meter::Meter;
+use super::no_answer;
 use super::secrets::{self, Secrets};
-use super::{Reason, no_answer};
 use crate::config;
 use crate::disk::{FileStep, at};
+use crate::event::RetryReason;
 
 /// Most bytes kept of an answer, unless the caller sets another bound.
 const ANSWER: usize = 64 * 1024;
@@ -88,7 +89,7 @@ pub(crate) enum Failure {
     /// The server received nothing, or nothing that it would process.
     NotSent { answer: String },
     /// Something was sent; nobody knows whether the server processed it.
-    Lost { reason: Reason, answer: String },
+    Lost { reason: RetryReason, answer: String },
     /// A file that the configuration names cannot be used.
     Setup { answer: String, hint: String },
 }

@@ -10,7 +10,7 @@ use super::verdict::{error_of, said};
 use super::{Elasticsearch, lookup};
 use crate::output::finding::Finding;
 use crate::output::http::{Failure, Request, Response, shown_url};
-use crate::output::{LookUp, Verdict, stranger};
+use crate::output::{QueryError, Verdict, stranger};
 
 pub(super) async fn check(store: &Elasticsearch) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -135,20 +135,20 @@ async fn has(store: &Elasticsearch, wanted: &serde_json::Value) -> Result<Option
 /// Whether events in doubt can be looked up. Tries it with an id that no event has.
 async fn may_look_up(store: &Elasticsearch) -> Finding {
     match lookup::try_out(store, &store.scope()).await {
-        LookUp::Found(_) => Finding::ok(
+        Ok(()) => Finding::ok(
             "what is in doubt after a lost answer can be looked up: events are stored exactly once",
         ),
-        LookUp::Unavailable { answer } if answer.contains("serverless") => Finding::warn(
+        Err(QueryError::Unavailable { answer }) if answer.contains("serverless") => Finding::warn(
             format!("what is in doubt cannot be looked up: {answer}"),
             "nothing can be granted for that: after a lost answer or a kill events may be stored twice there",
         ),
-        LookUp::Unavailable { answer } => Finding::warn(
+        Err(QueryError::Unavailable { answer }) => Finding::warn(
             format!(
                 "what is in doubt cannot be looked up ({answer}): events are stored at least once"
             ),
             "grant the index privileges read and maintenance on the target",
         ),
-        LookUp::Retry { answer, .. } => Finding::warn(
+        Err(QueryError::Retry { answer, .. }) => Finding::warn(
             format!("a look-up failed: {answer}"),
             "see to the cluster's health and run `check` again",
         ),

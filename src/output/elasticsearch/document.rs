@@ -21,7 +21,7 @@
 //! built once, in [`DocumentFrame`].
 //!
 //! `event.ingested` differs each time an event is sent. Nothing compares it: the id decides whether an event is stored,
-//! and `likeness.rs` compares `kubernetes.audit` and `event.original` only.
+//! and `content_digest.rs` compares `kubernetes.audit` and `event.original` only.
 
 use std::borrow::Cow;
 use std::io::Write as _;

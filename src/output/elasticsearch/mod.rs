@@ -3,7 +3,7 @@
 //!
 //! `document.rs` and `fallback.rs` build the documents, `verdict.rs` interprets an answer, `lookup.rs` finds out which
 //! events are stored already and `presence.rs` whether any are. `scan.rs` reads all documents and
-//! `likeness.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs` tells an
+//! `content_digest.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs` tells an
 //! operator what would go wrong, and `preflight.rs` what would go wrong with a certain time range.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id is
@@ -21,13 +21,13 @@ mod addresses;
 mod answer;
 mod body;
 mod check;
+mod content_digest;
 mod document;
 mod endpoints;
 mod fallback;
 mod flavour;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;
-mod likeness;
 mod lookup;
 mod preflight;
 mod presence;
@@ -41,12 +41,12 @@ mod verdict;
 use super::credentials::telling;
 use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::likeness::{parts, repaired};
+use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, Held, LookUp, MILLI,
-    ScanCursor, ScanPage, Verdict, unanswered,
+    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, LookUp, MILLI, QueryError,
+    Verdict, unanswered,
 };
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
@@ -65,6 +65,7 @@ const BULK: [(&str, &str); 1] =
 /// Estimated bytes of a document beside its line.
 const AROUND: usize = 1100;
 
+pub(super) use scan::Pager;
 pub(super) use verdict::most;
 
 /// Most bytes of bulk bodies: the safe form repeats the line as a string.
@@ -220,7 +221,11 @@ impl Elasticsearch {
     }
 
     /// Whether anything is stored in `scope` in this time range.
-    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+    pub(super) async fn holds_any(
+        &self,
+        scope: &str,
+        range: Range<Nanos>,
+    ) -> Result<bool, QueryError> {
         presence::holds_any(self, scope, range).await
     }
 
@@ -230,19 +235,9 @@ impl Elasticsearch {
     }
 
     /// The identity of an event in this store, and a digest of what is stored of it.
-    pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
+    pub(super) fn identity(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         let position = batch.position(index).raw();
-        likeness::likeness(self.config.layout, batch.record(index), &position, digest)
-    }
-
-    /// The next page of all that `scope` holds.
-    pub(super) async fn scan(
-        &self,
-        scope: &str,
-        walk: &mut ScanCursor,
-        digest: &Digest,
-    ) -> ScanPage {
-        scan::scan(self, scope, walk, digest).await
+        content_digest::identity(self.config.layout, batch.record(index), &position, digest)
     }
 
     /// What would go wrong, and what to do about it. Writes nothing.

@@ -12,28 +12,21 @@ use super::Elasticsearch;
 use super::answer::{search, searched};
 use super::lookup::refresh;
 use crate::event::Nanos;
-use crate::output::{Held, LookUp};
+use crate::output::QueryError;
 
 const SECOND: i64 = 1_000_000_000;
 
 /// Whether anything is stored in `scope` in this time range.
-pub(super) async fn holds_any(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Held {
-    match count(store, scope, range).await {
-        Ok(0) => Held::No,
-        Ok(_) => Held::Yes,
-        Err(LookUp::Retry { after, reason, answer }) => Held::Retry { after, reason, answer },
-        Err(LookUp::Unavailable { answer }) => Held::Unavailable { answer },
-        Err(found @ LookUp::Found(_)) => Held::Unavailable { answer: format!("{found:?}") },
-    }
-}
-
-/// One if there is any document, otherwise zero.
-async fn count(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> Result<usize, LookUp> {
+pub(super) async fn holds_any(
+    store: &Elasticsearch,
+    scope: &str,
+    range: Range<Nanos>,
+) -> Result<bool, QueryError> {
     if !refresh(store, scope).await? {
-        return Ok(0);
+        return Ok(false);
     }
-    let Some(body) = search(store, scope, question(range)).await? else { return Ok(0) };
-    Ok(searched::<IgnoredAny>(&body)?.hits.total.value)
+    let Some(body) = search(store, scope, question(range)).await? else { return Ok(false) };
+    Ok(searched::<IgnoredAny>(&body)?.hits.total.value > 0)
 }
 
 /// The query, with a second added at both ends: stores keep milliseconds, and compare a time that is mapped as a

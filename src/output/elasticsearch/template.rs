@@ -19,9 +19,10 @@ use super::template_origin::{Origin, origin};
 use super::verdict::{self, said};
 use super::{Elasticsearch, unanswered};
 use crate::config::{Layout, SetupTemplate, Target};
+use crate::event::RetryReason;
 use crate::output::door::Texts as _;
 use crate::output::http::{Failure, Request, Response};
-use crate::output::{Reason, Verdict, stranger};
+use crate::output::{Verdict, stranger};
 
 pub(super) const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
 /// The catch-all template that Elasticsearch ships with, and its priority.
@@ -221,7 +222,7 @@ fn refused(status: u16, body: &[u8]) -> Verdict {
 }
 
 fn later(status: u16, body: &[u8]) -> Verdict {
-    let reason = if status == 429 { Reason::Throttled } else { Reason::ServerError };
+    let reason = if status == 429 { RetryReason::Throttled } else { RetryReason::ServerError };
     Verdict::Retry { after: None, reason, answer: format!("{status} {}", said(body)) }
 }
 

@@ -14,6 +14,7 @@ use rustls::server::WebPkiClientVerifier;
 
 use super::*;
 use crate::config::{Auth, Http, SecretSource, Tls};
+use crate::event::RetryReason;
 
 mod given_up;
 mod proxies;
@@ -105,7 +106,7 @@ async fn no_answer_in_time_leaves_doubt() {
         thread::sleep(Duration::from_secs(3));
     });
     let found = failure(&url).await;
-    assert!(matches!(found, Failure::Lost { reason: Reason::Timeout, .. }), "{found:?}");
+    assert!(matches!(found, Failure::Lost { reason: RetryReason::Timeout, .. }), "{found:?}");
 }
 
 #[tokio::test]
@@ -116,14 +117,17 @@ async fn an_answer_that_stops_half_way_leaves_doubt() {
         thread::sleep(Duration::from_secs(3));
     });
     let found = failure(&url).await;
-    assert!(matches!(found, Failure::Lost { reason: Reason::Timeout, .. }), "{found:?}");
+    assert!(matches!(found, Failure::Lost { reason: RetryReason::Timeout, .. }), "{found:?}");
 }
 
 #[tokio::test]
 async fn a_connection_closed_without_an_answer_leaves_doubt() {
     let url = listen(|mut stream| drop(read_request(&mut stream)));
     let found = failure(&url).await;
-    assert!(matches!(found, Failure::Lost { reason: Reason::ConnectionLost, .. }), "{found:?}");
+    assert!(
+        matches!(found, Failure::Lost { reason: RetryReason::ConnectionLost, .. }),
+        "{found:?}"
+    );
 }
 
 /// A request may be sent twice only if the server cannot have read the first one.

@@ -5,7 +5,7 @@ use super::{Loki, limits, lookup, verdict};
 use crate::event::{Batch, Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats};
 use crate::output::finding::Finding;
 use crate::output::http::Failure;
-use crate::output::{EventRef, LookUp, Verdict, stranger};
+use crate::output::{EventRef, LookUp, QueryError, Verdict, stranger};
 
 /// Runs the check.
 pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
@@ -52,7 +52,7 @@ async fn push(loki: &Loki) -> Finding {
 /// Proves in another way that Loki receives the pushes: the server answers queries as Loki does, or refuses a push that
 /// cannot be decoded in the words of a push decoder.
 async fn prove(loki: &Loki, answer: String) -> Finding {
-    if matches!(ask_for_nothing(loki).await, LookUp::Found(_)) {
+    if ask_for_nothing(loki).await.is_ok() {
         return Finding::ok("takes pushes");
     }
     match loki.push(super::garbage()).await {
@@ -69,11 +69,13 @@ async fn prove(loki: &Loki, answer: String) -> Finding {
 /// Whether events in doubt can be looked up.
 async fn read(loki: &Loki) -> Finding {
     match ask_for_nothing(loki).await {
-        LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
-        LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
-            format!("does not answer queries, so delivery is at least once: {answer}"),
-            "give these credentials the right to query, or accept repeats after a lost answer or a kill",
-        ),
+        Ok(_) => Finding::ok("answers queries, so that nothing is sent twice"),
+        Err(QueryError::Unavailable { answer } | QueryError::Retry { answer, .. }) => {
+            Finding::warn(
+                format!("does not answer queries, so delivery is at least once: {answer}"),
+                "give these credentials the right to query, or accept repeats after a lost answer or a kill",
+            )
+        }
     }
 }
 

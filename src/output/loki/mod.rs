@@ -34,14 +34,11 @@ use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{
-    Answer, Capabilities, Comparable, Digest, EventRef, Held, LookUp, ScanCursor, ScanPage,
-    unanswered,
-};
+use super::{Answer, Capabilities, Comparable, EventRef, LookUp, QueryError, unanswered};
 use crate::config;
 use crate::event::{Batch, LogName, Nanos, RecordKind};
 use push::Labels;
-pub(super) use scan::likeness;
+pub(super) use scan::{Pager, identity};
 use stream_locks::Turns;
 
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
@@ -210,18 +207,12 @@ impl Loki {
         lookup::look_up(self, scope, batch, picks).await
     }
 
-    /// The next page of all that `scope` holds.
-    pub(super) async fn scan(
+    /// Whether anything is stored in `scope` in this time range.
+    pub(super) async fn holds_any(
         &self,
         scope: &str,
-        walk: &mut ScanCursor,
-        digest: &Digest,
-    ) -> ScanPage {
-        scan::scan(self, scope, walk, digest).await
-    }
-
-    /// Whether anything is stored in `scope` in this time range.
-    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> Held {
+        range: Range<Nanos>,
+    ) -> Result<bool, QueryError> {
         presence::holds_any(self, scope, range).await
     }
 

@@ -6,34 +6,31 @@
 use std::ops::Range;
 
 use super::Loki;
-use super::lookup::entries;
 use super::question::{Question, Scope, Trouble, ask};
+use super::scan::holds_entries;
 use crate::event::Nanos;
-use crate::output::{Held, LookUp};
+use crate::output::QueryError;
 
 const HOUR: Nanos = 3_600_000_000_000;
 /// Longest range of one query: Loki's own limit is 30 days and an hour.
 const LONGEST: Nanos = 720 * HOUR;
 /// No Loki in use limits queries to less than this.
 const SHORTEST: Nanos = HOUR / 4;
+
 /// Whether anything is stored in `scope` in this time range.
-pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> Held {
-    let scope = match Scope::of_text(scope) {
-        Ok(scope) => scope,
-        Err(answer) => return Held::Unavailable { answer },
-    };
-    match any(loki, &scope, range).await {
-        Ok(true) => Held::Yes,
-        Ok(false) => Held::No,
-        Err(Trouble::Later(LookUp::Retry { after, reason, answer })) => {
-            Held::Retry { after, reason, answer }
-        }
+pub(super) async fn holds_any(
+    loki: &Loki,
+    scope: &str,
+    range: Range<Nanos>,
+) -> Result<bool, QueryError> {
+    match any(loki, &Scope::of_text(scope)?, range).await {
+        Ok(found) => Ok(found),
         // An entry that is too large for an answer is stored all the same.
-        Err(Trouble::TooLarge) => Held::Yes,
+        Err(Trouble::TooLarge) => Ok(true),
+        Err(Trouble::Later(error)) => Err(error),
         Err(Trouble::Unavailable(answer) | Trouble::TooLong(answer)) => {
-            Held::Unavailable { answer }
+            Err(QueryError::Unavailable { answer })
         }
-        Err(Trouble::Later(other)) => Held::Unavailable { answer: format!("{other:?}") },
     }
 }
 
@@ -44,7 +41,7 @@ async fn any(loki: &Loki, scope: &Scope, range: Range<Nanos>) -> Result<bool, Tr
     while start < end {
         let part = start..end.min(start.saturating_add(most));
         match ask(loki, scope, &Question { range: part.clone(), limit: 1 }).await {
-            Ok(body) if !entries(&body)?.is_empty() => return Ok(true),
+            Ok(body) if holds_entries(&body)? => return Ok(true),
             Ok(_) => start = part.end,
             Err(Trouble::TooLong(_)) if most > SHORTEST => most /= 2,
             Err(other) => return Err(other),
