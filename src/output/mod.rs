@@ -195,7 +195,7 @@ impl Output {
         trusting: bool,
     ) -> LookUp {
         let found = match self {
-            Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
+            Self::Loki(loki) => loki::look_up(loki, scope, batch, picks).await,
             Self::Elasticsearch(elasticsearch) => {
                 elasticsearch.look_up(scope, batch, picks, trusting).await
             }
@@ -207,8 +207,8 @@ impl Output {
     /// What would go wrong with this output, and what to do about it.
     pub(crate) async fn check(&self) -> Vec<Finding> {
         let findings = match self {
-            Self::Loki(loki) => loki.check().await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.check().await,
+            Self::Loki(loki) => loki::check(loki).await,
+            Self::Elasticsearch(store) => elasticsearch::check(store).await,
             Self::File(file) => file.check(),
         };
         findings.shown(|| self.secrets())

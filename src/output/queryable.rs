@@ -77,8 +77,8 @@ impl<'a> Queryable<'a> {
         range: Range<Nanos>,
     ) -> Result<bool, QueryError> {
         let held = match self {
-            Self::Loki(loki) => loki.holds_any(scope, range).await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.holds_any(scope, range).await,
+            Self::Loki(loki) => loki::holds_any(loki, scope, range).await,
+            Self::Elasticsearch(store) => elasticsearch::holds_any(store, scope, range).await,
         };
         held.shown(|| Some(self.secrets()))
     }
@@ -87,8 +87,8 @@ impl<'a> Queryable<'a> {
     /// replay. If any finding is a failure, the caller should send nothing.
     pub(crate) async fn preflight(self, times: Range<Nanos>) -> Vec<Finding> {
         let findings = match self {
-            Self::Loki(loki) => loki.preflight(times).await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.preflight(times).await,
+            Self::Loki(loki) => loki::preflight(loki, times).await,
+            Self::Elasticsearch(store) => elasticsearch::preflight(store, times).await,
         };
         findings.shown(|| Some(self.secrets()))
     }

@@ -5,9 +5,10 @@
 //! processes them in any order, even if the sender timed out long ago. A look-up in that moment finds less than the
 //! server will hold a moment later.
 
-use crate::event::RetryReason;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::event::RetryReason;
 
 /// The longest time that an output needs to process its buffers after it wakes.
 const LONGEST: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use crate::output::finding::Finding;
 use crate::output::http::{Failure, Request, Response, shown_url};
 use crate::output::{QueryError, Verdict, stranger};
 
-pub(super) async fn check(store: &Elasticsearch) -> Vec<Finding> {
+pub(in crate::output) async fn check(store: &Elasticsearch) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut present = None;
     for at in 0..store.endpoints.len() {

@@ -10,7 +10,6 @@
 //! stored only once in a data stream that rolled over in between; to prevent such duplicates, events in doubt are
 //! looked up first.
 
-use std::ops::Range;
 use std::path::Path;
 
 use ::http::Method;
@@ -39,7 +38,6 @@ mod template_origin;
 mod verdict;
 
 use super::credentials::telling;
-use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::identity::{parts, repaired};
 use super::meter::Meter;
@@ -65,6 +63,9 @@ const BULK: [(&str, &str); 1] =
 /// Estimated bytes of a document beside its line.
 const AROUND: usize = 1100;
 
+pub(super) use check::check;
+pub(super) use preflight::preflight;
+pub(super) use presence::holds_any;
 pub(super) use scan::Pager;
 pub(super) use verdict::most;
 
@@ -220,29 +221,10 @@ impl Elasticsearch {
         lookup::look_up(self, scope, batch, picks, trusting).await
     }
 
-    /// Whether anything is stored in `scope` in this time range.
-    pub(super) async fn holds_any(
-        &self,
-        scope: &str,
-        range: Range<Nanos>,
-    ) -> Result<bool, QueryError> {
-        presence::holds_any(self, scope, range).await
-    }
-
-    /// What would go wrong with events of this time range. Writes nothing.
-    pub(super) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
-        preflight::preflight(self, times).await
-    }
-
     /// The identity of an event in this store, and a digest of what is stored of it.
     pub(super) fn identity(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         let position = batch.position(index).raw();
         content_digest::identity(self.config.layout, batch.record(index), &position, digest)
-    }
-
-    /// What would go wrong, and what to do about it. Writes nothing.
-    pub(super) async fn check(&self) -> Vec<Finding> {
-        check::check(self).await
     }
 
     /// Sends a JSON query by `POST`; without a body it sends no content type either.

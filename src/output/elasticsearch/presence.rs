@@ -17,7 +17,7 @@ use crate::output::QueryError;
 const SECOND: i64 = 1_000_000_000;
 
 /// Whether anything is stored in `scope` in this time range.
-pub(super) async fn holds_any(
+pub(in crate::output) async fn holds_any(
     store: &Elasticsearch,
     scope: &str,
     range: Range<Nanos>,

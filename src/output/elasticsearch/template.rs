@@ -75,32 +75,41 @@ pub(super) async fn plan(
         return Ok(TemplatePlan::Nothing("VictoriaLogs has no templates"));
     }
     let wanted = "index_templates.name,index_templates.index_template.index_patterns,index_templates.index_template.priority";
-    let response =
-        store.get("_index_template", &[("filter_path", wanted)]).await.map_err(unasked)?;
-    match response.status {
-        200 => (),
-        429 | 500.. => return Err(later(response.status, &response.body)),
-        status => return Ok(TemplatePlan::Unknown(format!("{status} {}", said(&response.body)))),
-    }
-    match serde_json::from_slice::<List>(&response.body) {
+    let body = match listed(store, "_index_template", &[("filter_path", wanted)]).await? {
+        Ok(body) => body,
+        Err(unknown) => return Ok(unknown),
+    };
+    match serde_json::from_slice::<List>(&body) {
         Ok(list) => match choose(&list.index_templates, &store.config.target) {
             Some(plan) => Ok(plan),
             None => compare(store).await,
         },
-        Err(_) => Ok(TemplatePlan::Unknown(said(&response.body))),
+        Err(_) => Ok(TemplatePlan::Unknown(said(&body))),
+    }
+}
+
+/// The answer to a request for templates, or the plan if the server does not list them.
+async fn listed(
+    store: &Elasticsearch,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<Result<Bytes, TemplatePlan>, Verdict> {
+    let response = store.get(path, query).await.map_err(unasked)?;
+    match response.status {
+        200 => Ok(Ok(response.body)),
+        429 | 500.. => Err(later(response.status, &response.body)),
+        status => Ok(Err(TemplatePlan::Unknown(format!("{status} {}", said(&response.body))))),
     }
 }
 
 /// The action if a template with our name is in force.
 async fn compare(store: &Elasticsearch) -> Result<TemplatePlan, Verdict> {
     let ours = name(&store.config.target);
-    let response = store.get(&format!("_index_template/{ours}"), &[]).await.map_err(unasked)?;
-    match response.status {
-        200 => (),
-        429 | 500.. => return Err(later(response.status, &response.body)),
-        status => return Ok(TemplatePlan::Unknown(format!("{status} {}", said(&response.body)))),
-    }
-    let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let body = match listed(store, &format!("_index_template/{ours}"), &[]).await? {
+        Ok(body) => body,
+        Err(unknown) => return Ok(unknown),
+    };
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
     Ok(match origin(&answer["index_templates"][0]["index_template"], &store.config.target) {
         Origin::ThisVersion => TemplatePlan::Nothing("installed earlier"),
         Origin::LaterVersion => TemplatePlan::Nothing("a later version of auditrail installed it"),

@@ -8,7 +8,7 @@ use crate::output::http::Failure;
 use crate::output::{EventRef, LookUp, QueryError, Verdict, stranger};
 
 /// Runs the check.
-pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
+pub(in crate::output) async fn check(loki: &Loki) -> Vec<Finding> {
     let mut findings = vec![push(loki).await];
     if findings.iter().all(|finding| !finding.is_failure()) {
         findings.push(read(loki).await);
@@ -109,8 +109,11 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Queries for older entries go to the store only, which has a chunk only after the flush.
     for (key, within) in [
-        ("query_ingesters_within", &settings.querier.query_ingesters_within),
-        ("query_store_max_look_back_period", &settings.ingester.query_store_max_look_back_period),
+        ("query_ingesters_within", &settings.word("querier.query_ingesters_within")),
+        (
+            "query_store_max_look_back_period",
+            &settings.word("ingester.query_store_max_look_back_period"),
+        ),
     ] {
         if within.limit().is_some() {
             findings.push(Finding::warn(
@@ -119,7 +122,7 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
             ));
         }
     }
-    let size = &settings.limits_config.max_line_size;
+    let size = &settings.limit("max_line_size");
     if size.bytes().is_some_and(|bytes| bytes > 0.0) {
         findings.push(Finding::ok(format!(
             "takes lines up to {size}; longer ones are refused and kept in the state directory"

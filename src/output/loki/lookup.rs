@@ -18,7 +18,12 @@ use crate::output::{Digest, EventRef, LookUp, QueryError};
 const APART: Nanos = 60_000_000_000;
 
 /// Which picks are stored in `scope`.
-pub(super) async fn look_up(loki: &Loki, scope: &str, batch: &Batch, picks: &[EventRef]) -> LookUp {
+pub(in crate::output) async fn look_up(
+    loki: &Loki,
+    scope: &str,
+    batch: &Batch,
+    picks: &[EventRef],
+) -> LookUp {
     if picks.iter().any(|pick| batch.events[pick.event as usize].line.range().len() > HELD) {
         let answer = "a single entry is larger than can be held".to_owned();
         return Err(QueryError::Unavailable { answer });

@@ -18,7 +18,7 @@ const LONGEST: Nanos = 720 * HOUR;
 const SHORTEST: Nanos = HOUR / 4;
 
 /// Whether anything is stored in `scope` in this time range.
-pub(super) async fn holds_any(
+pub(in crate::output) async fn holds_any(
     loki: &Loki,
     scope: &str,
     range: Range<Nanos>,
