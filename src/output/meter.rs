@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::http::{Failure, Response};
+use super::exchange::{Failure, Response};
 use crate::event::RetryReason;
 
 /// One finished request.

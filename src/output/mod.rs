@@ -18,6 +18,7 @@ mod connect;
 mod credentials;
 mod door;
 mod elasticsearch;
+mod exchange;
 mod file;
 mod file_opening;
 mod file_tail;
@@ -95,13 +96,13 @@ impl Output {
     /// the schemes by which ids may have been built before.
     ///
     /// # Errors
-    /// Only [`http::Failure::Setup`]: a file that the configuration names cannot be used, or an endpoint is no URL.
+    /// Only [`exchange::Failure::Setup`]: a file that the configuration names cannot be used, or an endpoint is no URL.
     pub(crate) fn new(
         kind: &OutputKind,
         log: LogName,
         path: Option<&Path>,
         earlier: &[IdScheme],
-    ) -> Result<Self, http::Failure> {
+    ) -> Result<Self, exchange::Failure> {
         Ok(match kind {
             OutputKind::Loki(config) => Self::Loki(Box::new(Loki::new(config, &log)?)),
             OutputKind::Elasticsearch(config) => {

@@ -9,7 +9,7 @@ use std::io;
 
 use hyper_util::client::legacy;
 
-use super::http::Failure;
+use super::exchange::Failure;
 use crate::event::RetryReason;
 
 const NO_CONNECTION: &str = "no connection within `timeout`";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::http::Failure;
+use super::exchange::Failure;
 use crate::event::RetryReason;
 
 /// One event of a batch that an output should send.

@@ -23,6 +23,7 @@ mod check;
 mod content_digest;
 mod document;
 mod endpoints;
+mod facts;
 mod fallback;
 mod flavour;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -34,6 +35,7 @@ mod scan;
 mod stored;
 mod target;
 mod template;
+mod template_body;
 mod template_origin;
 mod verdict;
 
