@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::Elasticsearch;
 use super::verdict::{CREDENTIALS, error_of, said};
@@ -20,9 +21,11 @@ pub(super) struct Shards {
     pub(super) failed: u64,
 }
 
-/// `S` is the type for the parsed part of a document.
+/// The answer to a search. `S` is the type for the parsed part of a document. What was not requested is absent.
 #[derive(Deserialize)]
 pub(super) struct Searched<S> {
+    #[serde(default, rename = "_scroll_id")]
+    pub(super) scroll: Option<String>,
     timed_out: bool,
     #[serde(rename = "_shards")]
     shards: Shards,
@@ -31,23 +34,35 @@ pub(super) struct Searched<S> {
 
 #[derive(Deserialize)]
 pub(super) struct Hits<S> {
-    pub(super) total: Total,
+    total: Option<Total>,
     #[serde(default = "Vec::new")]
     pub(super) hits: Vec<Hit<S>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Total {
-    pub(super) value: usize,
+struct Total {
+    value: usize,
+}
+
+impl<S> Hits<S> {
+    /// The number of documents that match, of an answer that has to tell it.
+    pub(super) fn total(&self) -> Result<usize, QueryError> {
+        let no_total =
+            || retry(None, RetryReason::BadAnswer, "an answer without a total".to_owned());
+        self.total.as_ref().map(|total| total.value).ok_or_else(no_total)
+    }
 }
 
 #[derive(Deserialize)]
 pub(super) struct Hit<S> {
+    #[serde(default, rename = "_index")]
+    pub(super) index: String,
     #[serde(rename = "_id")]
     pub(super) id: String,
-    /// Absent if it was not requested.
     #[serde(default = "none", rename = "_source")]
     pub(super) source: Option<S>,
+    #[serde(default)]
+    pub(super) sort: Vec<Value>,
 }
 
 fn none<S>() -> Option<S> {

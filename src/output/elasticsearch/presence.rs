@@ -26,7 +26,7 @@ pub(in crate::output) async fn holds_any(
         return Ok(false);
     }
     let Some(body) = search(store, scope, question(range)).await? else { return Ok(false) };
-    Ok(searched::<IgnoredAny>(&body)?.hits.total.value > 0)
+    Ok(searched::<IgnoredAny>(&body)?.hits.total()? > 0)
 }
 
 /// The query, with a second added at both ends: stores keep milliseconds, and compare a time that is mapped as a

@@ -12,7 +12,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Elasticsearch;
-use super::answer::{Question, Shards, complete, read, usable};
+use super::answer::{Hit, Question, Searched, read, searched, usable};
 use super::content_digest::Parts;
 use super::flavour::Flavour;
 use crate::config::Layout;
@@ -42,34 +42,8 @@ const FIELDS: [&str; 12] = [
     "kubernetes.audit.stageTimestamp",
 ];
 
-#[derive(Deserialize)]
-struct Searched<'a> {
-    #[serde(default, rename = "_scroll_id")]
-    scroll: Option<String>,
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    #[serde(borrow)]
-    hits: Hits<'a>,
-}
-
-#[derive(Deserialize)]
-struct Hits<'a> {
-    #[serde(borrow, default)]
-    hits: Vec<Hit<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Hit<'a> {
-    #[serde(rename = "_index")]
-    index: String,
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(borrow, default, rename = "_source")]
-    source: Option<&'a RawValue>,
-    #[serde(default)]
-    sort: Vec<serde_json::Value>,
-}
+/// A document as it is written.
+type Raw<'a> = &'a RawValue;
 
 /// Why there is no page.
 enum End {
@@ -156,7 +130,7 @@ impl<'a> Pager<'a> {
             self.at.from = self.at.until;
             return Ok(None);
         };
-        let searched = searched(&body)?;
+        let searched = searched::<Raw<'_>>(&body)?;
         let (count, full) = (searched.hits.hits.len(), searched.hits.hits.len() >= self.at.limit);
         let last = searched.hits.hits.last().map(millis).transpose()?;
         let stored = stored(&self.store.log.node, &searched, None, self.bare, digest)?;
@@ -189,7 +163,7 @@ impl<'a> Pager<'a> {
                 .await?
         };
         let Some(body) = body else { return Err(lost()) };
-        let searched = searched(&body)?;
+        let searched = searched::<Raw<'_>>(&body)?;
         let stored = stored(&self.store.log.node, &searched, Some(from), self.bare, digest)?;
         if searched.hits.hits.is_empty() {
             (self.at.from, self.scroll, self.bare) = ((from + 1) * MILLI, None, false);
@@ -297,13 +271,7 @@ async fn search(
     Ok(found)
 }
 
-fn searched(body: &[u8]) -> Result<Searched<'_>, End> {
-    let searched: Searched<'_> = read(body)?;
-    complete(!searched.timed_out && searched.shards.failed == 0, body)?;
-    Ok(searched)
-}
-
-fn millis(hit: &Hit<'_>) -> Result<i64, End> {
+fn millis(hit: &Hit<Raw<'_>>) -> Result<i64, End> {
     let millis = hit.sort.first().and_then(serde_json::Value::as_i64);
     millis.ok_or_else(|| {
         let answer = "a document without a time".to_owned();
@@ -314,7 +282,7 @@ fn millis(hit: &Hit<'_>) -> Result<i64, End> {
 /// The documents of a page that this node sent.
 fn stored(
     node: &str,
-    searched: &Searched<'_>,
+    searched: &Searched<Raw<'_>>,
     at: Option<i64>,
     bare: bool,
     digest: &Digest,
@@ -350,7 +318,7 @@ fn generation(id: &str) -> Option<Fingerprint> {
 /// Fuzz target. Any answer is parsed or refused without a panic.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(body: &[u8]) {
-    if let Ok(searched) = searched(body)
+    if let Ok(searched) = searched::<Raw<'_>>(body)
         && let Ok(stored) = stored("n", &searched, None, false, &Digest::default())
     {
         assert!(stored.len() <= searched.hits.hits.len());
