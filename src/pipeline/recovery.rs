@@ -20,7 +20,10 @@ pub(super) struct RecoveryGrace(Mutex<Option<Instant>>);
 /// Whether no answer came, so that the request may still arrive.
 pub(super) fn is_unheard(reason: RetryReason) -> bool {
     match reason {
-        RetryReason::Connect | RetryReason::Timeout | RetryReason::ConnectionLost => true,
+        RetryReason::Connect
+        | RetryReason::Timeout
+        | RetryReason::ConnectionLost
+        | RetryReason::Restart => true,
         RetryReason::Throttled | RetryReason::ServerError | RetryReason::BadAnswer => false,
     }
 }

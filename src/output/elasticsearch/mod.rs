@@ -45,11 +45,11 @@ use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, LookUp, MILLI, QueryError,
-    Verdict, unanswered,
+    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, LookUp, MILLI, Verdict,
+    unanswered,
 };
 use crate::config::{self, Compression};
-use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
+use crate::event::{Batch, IdScheme, Ids, LogName};
 use body::Body;
 use document::DocumentFrame;
 use endpoints::Endpoints;

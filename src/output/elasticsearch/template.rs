@@ -158,12 +158,12 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         TemplatePlan::Install => false,
         TemplatePlan::Upgrade => true,
         TemplatePlan::Nothing(why) => {
-            info!(why, "index template not touched");
+            info!(why, "index template unchanged");
             return Ok(());
         }
         TemplatePlan::Theirs(template) => {
             let template = template.shown(|| Some(store.secrets()));
-            info!(template, "index template of others in force, or edited here: left alone");
+            info!(template, "another index template applies, or ours was edited: unchanged");
             return Ok(());
         }
         TemplatePlan::Unknown(answer) => {

@@ -26,7 +26,7 @@ pub(super) const CREDENTIALS: &str = "check api_key_file, basic_auth or bearer_t
 const RIGHTS: &str = "give these credentials create_doc (and auto_configure) on the target, and read and maintenance for look-ups";
 
 const GZIP: &str = "the server was given the gzip body as if it were text: what stands between does not take gzip; set compression = \"none\"";
-const UNKNOWN: &str = "this refusal is not known to be about the event: see the server's log; if the events shall be dead letters all the same, \
+const UNKNOWN: &str = "this refusal may not be about the event: see the server's log; to store the events as dead letters, \
      run `auditrail dead-letters set-aside`";
 
 /// A document of the request.
@@ -278,7 +278,7 @@ fn configuration(kind: &str, reason: &str) -> Option<&'static str> {
             if reason.starts_with("index template [")
                 || reason.starts_with("data stream timestamp field") =>
         {
-            Some("mend the index template that matches the target")
+            Some("correct the index template that matches the target")
         }
         _ => None,
     }
@@ -286,7 +286,7 @@ fn configuration(kind: &str, reason: &str) -> Option<&'static str> {
 
 fn block_hint(reason: &str) -> &'static str {
     if reason.contains("disk usage exceeded flood-stage") {
-        "the cluster's disk is full: free space or add nodes; the block goes by itself once there is room"
+        "the cluster's disk is full: free space or add nodes; the server removes the block once there is room"
     } else if reason.contains("read-only") {
         "the index or cluster is read-only: remove the block (index.blocks.*)"
     } else {

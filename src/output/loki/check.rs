@@ -1,11 +1,11 @@
 //! The `check` of a Loki output. It writes nothing: it sends a push without streams, which a Loki that would accept
 //! pushes refuses with 422. A server counts as Loki only if it answers in Loki's words.
 
-use super::{Loki, limits, lookup, verdict};
-use crate::event::{Batch, Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats};
+use super::scan::Pager;
+use super::{Loki, limits, verdict};
 use crate::output::finding::Finding;
 use crate::output::http::Failure;
-use crate::output::{EventRef, LookUp, QueryError, Verdict, stranger};
+use crate::output::{Digest, QueryError, Verdict, stranger};
 
 /// Runs the check.
 pub(in crate::output) async fn check(loki: &Loki) -> Vec<Finding> {
@@ -59,7 +59,7 @@ async fn prove(loki: &Loki, answer: String) -> Finding {
         Ok(response) if verdict::refuses_garbage(&response) => Finding::ok("takes pushes"),
         _ => Finding::fail(
             format!(
-                "nothing shows that this is Loki: a push of nothing was answered with {answer}, and neither a query nor a broken push as Loki does it"
+                "this may not be Loki: it answered an empty push with {answer}, and it answers neither a query nor a broken push as Loki does"
             ),
             "check that `endpoint` is the base URL of Loki, or of what takes Loki's pushes, and no proxy or other service",
         ),
@@ -69,7 +69,7 @@ async fn prove(loki: &Loki, answer: String) -> Finding {
 /// Whether events in doubt can be looked up.
 async fn read(loki: &Loki) -> Finding {
     match ask_for_nothing(loki).await {
-        Ok(_) => Finding::ok("answers queries, so that nothing is sent twice"),
+        Ok(()) => Finding::ok("answers queries, so that nothing is sent twice"),
         Err(QueryError::Unavailable { answer } | QueryError::Retry { answer, .. }) => {
             Finding::warn(
                 format!("does not answer queries, so delivery is at least once: {answer}"),
@@ -79,28 +79,12 @@ async fn read(loki: &Loki) -> Finding {
     }
 }
 
-/// Looks up an event that does not exist.
-async fn ask_for_nothing(loki: &Loki) -> LookUp {
-    let event = Event {
-        offset: 0,
-        whole: RecordKind::Event,
-        form: Form::Unreadable,
-        line: Span::default(),
-        // Any time will do, except small numbers, which Loki reads as seconds.
-        time: super::now(),
-        fields: Fields::default(),
-        depth: 0,
-    };
-    let batch = Batch {
-        generation: Fingerprint([0; 16]),
-        earlier: Vec::new(),
-        start: 0,
-        end: 0,
-        bytes: Vec::new(),
-        events: vec![event],
-        passed: TransformStats::default(),
-    };
-    lookup::look_up(loki, &loki.scope(), &batch, &[EventRef::new(0)]).await
+/// Asks what is stored of one moment.
+async fn ask_for_nothing(loki: &Loki) -> Result<(), QueryError> {
+    // Any time will do, except small numbers, which Loki reads as seconds.
+    let now = super::now();
+    let mut pager = Pager::new(loki, loki.scope(), now..now + 1, 0).asking_for_most();
+    pager.next(&Digest::default()).await.map(|_| ())
 }
 
 /// Warns about settings that would refuse or hide events, if Loki shows its configuration.
@@ -125,7 +109,7 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
     let size = &settings.limit("max_line_size");
     if size.bytes().is_some_and(|bytes| bytes > 0.0) {
         findings.push(Finding::ok(format!(
-            "takes lines up to {size}; longer ones are refused and kept in the state directory"
+            "takes lines up to {size}; longer ones are refused and become dead letters"
         )));
     }
     findings

@@ -32,7 +32,7 @@ use super::credentials::in_query;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Capabilities, Comparable, EventRef, LookUp, QueryError, unanswered};
+use super::{Answer, Capabilities, Comparable, EventRef, unanswered};
 use crate::config;
 use crate::event::{Batch, LogName, Nanos, RecordKind};
 pub(super) use check::check;

@@ -23,7 +23,7 @@ pub(in crate::output) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Ve
         Ok(settings) => settings,
         Err(why) => {
             findings.push(Finding::warn(
-                format!("Loki does not show its settings at /config, so what it would refuse is not known: {why}"),
+                format!("Loki does not show its settings at /config, so auditrail cannot tell what it would refuse: {why}"),
                 "compare `limits_config` with the age of these events, or let the first refusals show it",
             ));
             Settings::default()
@@ -72,7 +72,7 @@ impl Replay {
             ),
             format!(
                 "set `limits_config.reject_old_samples_max_age: {}` in Loki until the replay is over, in the tenant's overrides too \
-                 where those name it, or leave out what is older with --since {}",
+                 where those name it, or leave out older events with --since {}",
                 hours(self.age()),
                 stamp(self.now - most + 10 * MINUTE)
             ),
@@ -89,7 +89,7 @@ impl Replay {
                     stamp(self.times.end)
                 ),
                 format!(
-                    "check the clocks of this machine and of the log's, or leave out what is newer with --until {}",
+                    "check the clocks of this machine and of the log's, or leave out newer events with --until {}",
                     stamp(latest)
                 ),
             )
@@ -108,7 +108,7 @@ impl Replay {
                     stamp(self.times.start)
                 ),
                 format!(
-                    "put a period in front in `schema_config` that begins earlier, or leave out what is older with --since {}",
+                    "put a period in front in `schema_config` that begins earlier, or leave out older events with --since {}",
                     stamp(from)
                 ),
             )
@@ -120,8 +120,8 @@ impl Replay {
         let longest = settings.limit("max_line_size").bytes().filter(|bytes| *bytes > 0.0);
         if settings.limit("max_line_size_truncate").flag() == Some(true) && longest.is_some() {
             findings.push(Finding::fail(
-                format!("Loki cuts lines over {} (`max_line_size_truncate`), so that long events would be stored as remains of themselves", settings.limit("max_line_size")),
-                "set `limits_config.max_line_size_truncate: false` in Loki: what is too long is then refused and kept here",
+                format!("Loki cuts lines over {} (`max_line_size_truncate`), so it would store only the beginning of long events", settings.limit("max_line_size")),
+                "set `limits_config.max_line_size_truncate: false` in Loki: it then refuses longer lines, and they become dead letters",
             ));
         }
         if self.metadata && settings.limit("allow_structured_metadata").flag() == Some(false) {
@@ -138,7 +138,7 @@ impl Replay {
         let lookback = &settings.limit("max_query_lookback");
         lookback.limit().is_some_and(|most| self.age() > most).then(|| {
             Finding::warn(
-                format!("queries see nothing older than {lookback} (`max_query_lookback`), and so no look-up finds what is stored of it already"),
+                format!("queries see nothing older than {lookback} (`max_query_lookback`), so a look-up does not find older events that Loki already holds"),
                 format!("set `limits_config.max_query_lookback` in Loki to 0, or to {} at least", hours(self.age())),
             )
         })
