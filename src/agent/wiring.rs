@@ -13,9 +13,9 @@ use super::transforms::Transforms;
 use crate::checkpoint::{Budget, Ledger, Origin, Pair};
 use crate::config::{self, Config, FollowedLog};
 use crate::dead_letters::DeadLetters;
-use crate::event::{Cursor, IdScheme};
+use crate::event::{Cursor, IdScheme, RetryReason};
 use crate::input::{Input, Large, Reader};
-use crate::output::{Ended, Exchange, File, Meter, Output, Queryable, Reason};
+use crate::output::{Ended, Exchange, File, Meter, Output, Queryable};
 use crate::pipeline::{Counts, InDoubt, Lives, Pipeline, PipelineParts, Selection, Settings};
 use crate::telemetry::{Outcome, PairStats, Telemetry};
 
@@ -150,8 +150,8 @@ fn meter(stats: Arc<PairStats>) -> Meter {
         let requests = &stats.requests;
         let outcome = match ended {
             Ended::Answered(code) => return requests.answered(code, took, sent),
-            Ended::Unanswered(Reason::Connect) => Outcome::Connect,
-            Ended::Unanswered(Reason::Timeout) => Outcome::Timeout,
+            Ended::Unanswered(RetryReason::Connect) => Outcome::Connect,
+            Ended::Unanswered(RetryReason::Timeout) => Outcome::Timeout,
             // There is no answer, so the other reasons do not occur here.
             Ended::Unanswered(_) => Outcome::ConnectionLost,
             Ended::Appended(true) => Outcome::Written,

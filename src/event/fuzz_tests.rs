@@ -119,31 +119,8 @@ fn same_time(raw: &[u8]) {
 }
 
 fn spans(fields: &Fields) -> [Span; 22] {
-    let f = fields;
-    [
-        f.level,
-        f.audit_id,
-        f.stage,
-        f.request_uri,
-        f.verb,
-        f.user,
-        f.username,
-        f.impersonated_user,
-        f.source_ips,
-        f.user_agent,
-        f.object_ref,
-        f.resource,
-        f.subresource,
-        f.namespace,
-        f.name,
-        f.response_status,
-        f.code,
-        f.request_object,
-        f.response_object,
-        f.received,
-        f.stage_time,
-        f.annotations,
-    ]
+    let mut fields = *fields;
+    fields.all_mut().map(|span| *span)
 }
 
 /// Compares the fields with those of the slow parse, if no key is escaped.

@@ -10,7 +10,7 @@
 //!   hold no audit events. The room `json` walks through lines and undoes escapes.
 //! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
 //!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs` and `seen_generations.rs`.
-//! - `gap.rs` makes the event that reports lost events.
+//! - `gap.rs` makes the event that reports lost events, and `reason.rs` says why events are lost or sent again.
 
 use std::borrow::Cow;
 
@@ -30,6 +30,7 @@ mod legacy;
 mod marks;
 mod position;
 mod probe;
+mod reason;
 mod seen_generations;
 mod stamp;
 mod time;
@@ -44,6 +45,7 @@ pub(crate) use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub(crate) use identity::{IdScheme, Ids, LogName};
 pub(crate) use marks::{Earlier, Marks};
 pub(crate) use position::{Fingerprint, Position, RecordKind};
+pub(crate) use reason::{GapReason, Label, RetryReason, labels};
 pub(crate) use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};
 pub(crate) use time::{Nanos, nanos, rfc3339};
 pub(crate) use transform_stats::{TRANSFORM_ACTIONS, TransformStats};
@@ -62,101 +64,63 @@ pub(crate) enum Form {
     Unreadable,
 }
 
-/// The byte ranges of an event's fields in its line.
-///
-/// For a string the range is the text between the quotes; [`Record::text`] undoes its escapes. For objects, arrays and
-/// numbers it is the value as written, braces included. Names are those of `audit.k8s.io/v1`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Fields {
-    pub(crate) level: Span,
-    pub(crate) audit_id: Span,
-    pub(crate) stage: Span,
-    pub(crate) request_uri: Span,
-    pub(crate) verb: Span,
-    /// The object.
-    pub(crate) user: Span,
-    /// `user.username`.
-    pub(crate) username: Span,
-    /// The object.
-    pub(crate) impersonated_user: Span,
-    /// The array. In legacy lines: the single address, without brackets.
-    pub(crate) source_ips: Span,
-    pub(crate) user_agent: Span,
-    /// The object.
-    pub(crate) object_ref: Span,
-    /// `objectRef.resource` and its neighbours.
-    pub(crate) resource: Span,
-    pub(crate) subresource: Span,
-    pub(crate) namespace: Span,
-    pub(crate) name: Span,
-    /// The object.
-    pub(crate) response_status: Span,
-    /// `responseStatus.code`: digits.
-    pub(crate) code: Span,
-    /// The body, any JSON value.
-    pub(crate) request_object: Span,
-    /// The body, any JSON value.
-    pub(crate) response_object: Span,
-    /// `requestReceivedTimestamp`, or `timestamp` of older versions.
-    pub(crate) received: Span,
-    /// `stageTimestamp`, or `metadata.creationTimestamp` of older versions.
-    pub(crate) stage_time: Span,
-    /// The object.
-    pub(crate) annotations: Span,
+/// Declares the fields once, for the struct and for [`Fields::all_mut`].
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The byte ranges of an event's fields in its line.
+        ///
+        /// For a string the range is the text between the quotes; [`Record::text`] undoes its escapes. For objects, arrays and
+        /// numbers it is the value as written, braces included. Names are those of `audit.k8s.io/v1`.
+        ///
+        /// Many fields: one for each field of an event that some room needs.
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+        pub(crate) struct Fields { $($(#[$doc])* pub(crate) $name: Span,)* }
+
+        impl Fields {
+            /// All fields, so that they can be shifted when the line changes.
+            pub(crate) fn all_mut(&mut self) -> [&mut Span; 22] {
+                [$(&mut self.$name,)*]
+            }
+        }
+    };
 }
 
-impl Fields {
-    /// All fields, so that they can be shifted when the line changes.
-    pub(crate) fn all_mut(&mut self) -> [&mut Span; 22] {
-        let Self {
-            level,
-            audit_id,
-            stage,
-            request_uri,
-            verb,
-            user,
-            username,
-            impersonated_user,
-            source_ips,
-            user_agent,
-            object_ref,
-            resource,
-            subresource,
-            namespace,
-            name,
-            response_status,
-            code,
-            request_object,
-            response_object,
-            received,
-            stage_time,
-            annotations,
-        } = self;
-        [
-            level,
-            audit_id,
-            stage,
-            request_uri,
-            verb,
-            user,
-            username,
-            impersonated_user,
-            source_ips,
-            user_agent,
-            object_ref,
-            resource,
-            subresource,
-            namespace,
-            name,
-            response_status,
-            code,
-            request_object,
-            response_object,
-            received,
-            stage_time,
-            annotations,
-        ]
-    }
+fields! {
+    level,
+    audit_id,
+    stage,
+    request_uri,
+    verb,
+    /// The object.
+    user,
+    /// `user.username`.
+    username,
+    /// The object.
+    impersonated_user,
+    /// The array. In legacy lines: the single address, without brackets.
+    source_ips,
+    user_agent,
+    /// The object.
+    object_ref,
+    /// `objectRef.resource` and its neighbours.
+    resource,
+    subresource,
+    namespace,
+    name,
+    /// The object.
+    response_status,
+    /// `responseStatus.code`: digits.
+    code,
+    /// The body, any JSON value.
+    request_object,
+    /// The body, any JSON value.
+    response_object,
+    /// `requestReceivedTimestamp`, or `timestamp` of older versions.
+    received,
+    /// `stageTimestamp`, or `metadata.creationTimestamp` of older versions.
+    stage_time,
+    /// The object.
+    annotations,
 }
 
 /// One event of a batch.

@@ -259,6 +259,36 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_goes_into_values_and_comes_out_behind_them() {
+        let line = br#"{ "a" : [{"b":1}, 2] ,"\u0063":{"d":"}"},"e":null}"#;
+        let mut seen = Vec::new();
+        let end = visit_members(line, 0, |member| {
+            seen.push(member.name().into_owned());
+            match line[member.value] {
+                b'[' => visit_elements(line, member.value, |at| {
+                    seen.push(format!("@{at}"));
+                    skip(line, at)
+                }),
+                b'{' => visit_members(line, member.value, |inner| {
+                    seen.push(inner.name().into_owned());
+                    skip(line, inner.value)
+                }),
+                _ => skip(line, member.value),
+            }
+        });
+        assert_eq!(end, Some(line.len()));
+        assert_eq!(seen, ["a", "@9", "@18", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn a_key_is_known_however_it_is_written() {
+        let key = |key| Member { key, at: 0, value: 0 };
+        assert!(key(br"level").is("level") && key(br"lev\u0065l").is("level"));
+        assert!(!key(br"lev\u0065l2").is("level") && !key(br"\ud800").is("level"));
+        assert!(!key(b"\\\xff").is("level"));
+    }
+
+    #[test]
     fn members_are_given_as_written() {
         check(r#"{"a":"x","b":{"c":[1,"}"]},"d":7}"#, r#"a="x" | b={"c":[1,"}"]} | d=7"#);
         check(" { \"a\" :\n[ ] , \"b\\\"\" : \"\\\\\" } ", r#"a=[ ] | b\"="\\""#);

@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
-use super::http::Failure;
+use super::exchange::Failure;
 use crate::config::{Auth, Http, SecretSource, Tls, is_telling};
 
 /// Credentials, headers and TLS settings, read from the configuration and its files. Never printed.

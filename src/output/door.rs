@@ -5,7 +5,7 @@
 
 use super::finding::Finding;
 use super::secrets::Secrets;
-use super::{Answer, LookUp, ScanPage, Verdict};
+use super::{Answer, QueryError, Verdict};
 
 /// A value that contains texts for people.
 pub(super) trait Texts: Sized {
@@ -59,24 +59,14 @@ impl Texts for Answer {
     }
 }
 
-impl Texts for LookUp {
+impl<T> Texts for Result<T, QueryError> {
     fn each(&mut self, change: &mut dyn FnMut(&mut String)) {
         match self {
-            Self::Found(_) => {}
-            Self::Unavailable { answer } | Self::Retry { answer, after: _, reason: _ } => {
-                change(answer);
-            }
-        }
-    }
-}
-
-impl Texts for ScanPage {
-    fn each(&mut self, change: &mut dyn FnMut(&mut String)) {
-        match self {
-            Self::Page(_) | Self::End => {}
-            Self::Unavailable { answer } | Self::Retry { answer, after: _, reason: _ } => {
-                change(answer);
-            }
+            Ok(_) => {}
+            Err(
+                QueryError::Unavailable { answer }
+                | QueryError::Retry { answer, after: _, reason: _ },
+            ) => change(answer),
         }
     }
 }

@@ -20,10 +20,10 @@ use super::file_opening as opening;
 use super::file_tail::Tail;
 use super::finding::Finding;
 use super::meter::{Ended, Meter};
-use super::{Answer, Capabilities, Comparable, EventRef, LookUp, Reason, Verdict};
+use super::{Answer, Capabilities, Comparable, EventRef, LookUp, QueryError, Verdict};
 use crate::config::Rotate;
 use crate::disk;
-use crate::event::{Batch, FileMark};
+use crate::event::{Batch, FileMark, RetryReason};
 
 pub(super) const CAPABILITIES: Capabilities =
     Capabilities { ordered: true, refuses: false, by_position: false, comparable: Comparable::No };
@@ -279,7 +279,7 @@ impl File {
                 let hint = "see that the disk has room and the path can be written to".to_owned();
                 match error.kind() {
                     io::ErrorKind::Interrupted => {
-                        Verdict::Retry { after: None, reason: Reason::ServerError, answer }
+                        Verdict::Retry { after: None, reason: RetryReason::ServerError, answer }
                     }
                     _ => Verdict::Stop { answer, hint },
                 }
@@ -290,7 +290,9 @@ impl File {
     /// Which picks the file already holds. Only asked after a log was altered; otherwise the file is truncated instead.
     pub(super) fn look_up(&self, batch: &Batch, picks: &[EventRef]) -> LookUp {
         if self.is_stdout() || batch.earlier.is_empty() {
-            return LookUp::Unavailable { answer: "a file is cut back instead".to_owned() };
+            return Err(QueryError::Unavailable {
+                answer: "a file is cut back instead".to_owned(),
+            });
         }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if !open.tail.as_ref().is_some_and(|tail| tail.is_of(batch)) {
@@ -299,12 +301,13 @@ impl File {
                 Ok(tail) => open.tail = Some(tail),
                 Err(error) => {
                     let answer = format!("{}: {error}", self.path.display());
-                    return LookUp::Retry { after: None, reason: Reason::ServerError, answer };
+                    let reason = RetryReason::ServerError;
+                    return Err(QueryError::Retry { after: None, reason, answer });
                 }
             }
         }
         let found = open.tail.as_mut().map(|tail| tail.find(batch, picks));
-        LookUp::Found(found.unwrap_or_default())
+        Ok(found.unwrap_or_default())
     }
 
     fn append(&self, open: &mut Open, lines: &[u8]) -> io::Result<()> {

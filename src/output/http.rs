@@ -3,18 +3,17 @@
 //! It sends each request once: it does not retry and follows no redirect. [`Failure`] says how sure a caller can be
 //! that the server processed nothing. Proxies named in the environment are not used.
 //!
-//! No error and no `Debug` output contains a secret. Texts from a server are shortened by [`excerpt`], since they may
-//! contain log lines. They leave this module through `door.rs`, since they may repeat our [`Secrets`].
+//! Texts from a server leave this module through `door.rs`, since they may repeat our [`Secrets`].
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::http::Uri;
 use ::http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     LOCATION, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
 };
-use ::http::{Method, Uri};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy;
@@ -24,18 +23,15 @@ use url::Url;
 
 use super::connect::{AGENT, AbortOnDrop, BoxError, Connector};
 use super::credentials::{self, Material, Watched};
+pub(crate) use super::exchange::{Failure, Request, Response, excerpt, shown_url};
 use super::meter::Meter;
-use super::secrets::{self, Secrets};
-use super::{Reason, no_answer};
+use super::no_answer;
+use super::secrets::Secrets;
 use crate::config;
 use crate::disk::{FileStep, at};
 
 /// Most bytes kept of an answer, unless the caller sets another bound.
 const ANSWER: usize = 64 * 1024;
-/// Most bytes of an answer that are shown to people.
-const SHOWN: usize = 512;
-/// A longer part of a URL path is not shown, in bytes.
-const LONGEST_WORD: usize = 64;
 /// Longest wait that a server may ask for in `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// Replaces a body that a 204 must not have.
@@ -45,53 +41,6 @@ const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 const IDLE: Duration = Duration::from_secs(90);
 /// Shortest time between two checks of the credential files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// A request without the credentials, which the client adds.
-pub(crate) struct Request {
-    pub(crate) method: Method,
-    pub(crate) url: String,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Bytes,
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({} bytes)", self.method, shown_url(&self.url), self.body.len())
-    }
-}
-
-/// An answer; its body is cut at the caller's bound.
-#[derive(Debug, Default)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-    /// The value of the header; empty if there is none.
-    pub(crate) content_type: String,
-    /// Where a redirect points.
-    pub(crate) location: Option<String>,
-    /// `X-elastic-product`: Elasticsearch sends it, and no proxy has a reason to.
-    pub(crate) product: Option<String>,
-    pub(crate) body: Bytes,
-}
-
-impl Response {
-    /// Whether the `Content-Type` header allows this media type; without the header any type is possible.
-    pub(crate) fn may_be(&self, kind: &str) -> bool {
-        let named = self.content_type.split(';').next().unwrap_or_default().trim();
-        named.is_empty() || named.eq_ignore_ascii_case(kind)
-    }
-}
-
-/// Why a request got no answer.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The server received nothing, or nothing that it would process.
-    NotSent { answer: String },
-    /// Something was sent; nobody knows whether the server processed it.
-    Lost { reason: Reason, answer: String },
-    /// A file that the configuration names cannot be used.
-    Setup { answer: String, hint: String },
-}
 
 /// The HTTP client of one output.
 pub(crate) struct Client {
@@ -217,15 +166,6 @@ impl fmt::Debug for Client {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotSent { answer } | Self::Lost { answer, .. } => f.write_str(answer),
-            Self::Setup { answer, hint } => write!(f, "{answer}: {hint}"),
-        }
-    }
-}
-
 fn build(config: &config::Http) -> Result<(Ready, Secrets), Failure> {
     let Material { headers, sent, tls, rootless } = Material::read(config)?;
     let proxy = config.proxy.as_deref().map(proxy).transpose()?;
@@ -320,39 +260,6 @@ pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration>
         Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO)
     };
     Some(wait.min(LONGEST_WAIT))
-}
-
-/// A URL without user, password and query, for people. A part of its path that may be a token becomes `***`: some
-/// services authenticate the sender by the path alone.
-pub(crate) fn shown_url(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return "(not a URL)".to_owned() };
-    url.set_query(None);
-    url.set_fragment(None);
-    let parts = url.path().split('/').map(|part| if is_word(part) { part } else { "***" });
-    let path = parts.collect::<Vec<_>>().join("/");
-    url.set_path(&path);
-    if url.set_username("").and_then(|()| url.set_password(None)).is_err() {
-        return format!("{}:", url.scheme());
-    }
-    url.to_string()
-}
-
-/// Whether a part of a path is a name that a person chose, such as `v1` or the name of a data stream.
-fn is_word(part: &str) -> bool {
-    let digits = part.bytes().filter(u8::is_ascii_digit).count();
-    let fits =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
-    part.len() <= LONGEST_WORD && digits <= 4 && part.bytes().all(fits)
-}
-
-/// The beginning of an answer's body on one line, for people.
-pub(crate) fn excerpt(body: &[u8]) -> String {
-    // Read a little more than is shown, so that the cut never shows half a character.
-    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN + 4)]);
-    let end = text.floor_char_boundary(SHOWN);
-    let shown = secrets::one_line(&text[..end]);
-    let shown = shown.trim();
-    if body.len() > SHOWN { format!("{shown}…") } else { shown.to_owned() }
 }
 
 #[cfg(test)]

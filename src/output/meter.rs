@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Reason;
-use super::http::{Failure, Response};
+use super::exchange::{Failure, Response};
+use crate::event::RetryReason;
 
 /// One finished request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,7 +21,7 @@ pub(crate) struct Exchange {
 pub(crate) enum Ended {
     /// The server answered with this HTTP status, whatever the body says.
     Answered(u16),
-    Unanswered(Reason),
+    Unanswered(RetryReason),
     /// Whether the lines were appended to a file.
     Appended(bool),
 }
@@ -45,7 +45,7 @@ impl Meter {
     ) {
         let (ended, sent) = match led_to {
             Ok(response) => (Ended::Answered(response.status), sent),
-            Err(Failure::NotSent { .. }) => (Ended::Unanswered(Reason::Connect), 0),
+            Err(Failure::NotSent { .. }) => (Ended::Unanswered(RetryReason::Connect), 0),
             Err(Failure::Lost { reason, .. }) => (Ended::Unanswered(*reason), sent),
             Err(Failure::Setup { .. }) => return,
         };

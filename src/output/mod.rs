@@ -18,6 +18,7 @@ mod connect;
 mod credentials;
 mod door;
 mod elasticsearch;
+mod exchange;
 mod file;
 mod file_opening;
 mod file_tail;
@@ -28,13 +29,13 @@ pub(crate) mod fuzz_tests;
 #[path = "tests/hostile.rs"]
 mod hostile_tests;
 mod http;
-mod likeness;
+mod identity;
 mod loki;
 pub(crate) mod memory;
 mod meter;
 mod no_answer;
 mod queryable;
-mod scan_cursor;
+mod scan;
 mod secrets;
 mod stranger;
 mod verdict;
@@ -42,12 +43,12 @@ mod verdict;
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use file::File;
 pub(crate) use finding::{Finding, FindingState};
-pub(crate) use likeness::{Digest, EventIdentity};
+pub(crate) use identity::{Digest, EventIdentity};
 pub(crate) use loki::Loki;
 pub(crate) use meter::{Ended, Exchange, Meter};
-pub(crate) use queryable::Queryable;
-pub(crate) use scan_cursor::{MILLI, ScanCursor, ScanPage, Stored};
-pub(crate) use verdict::{Answer, EventRef, LookUp, Reason, Verdict};
+pub(crate) use queryable::{Queryable, StoreScan};
+pub(crate) use scan::{MILLI, ScanPage, Stored};
+pub(crate) use verdict::{Answer, EventRef, LookUp, QueryError, Verdict};
 
 use secrets::Secrets;
 use verdict::unanswered;
@@ -95,13 +96,13 @@ impl Output {
     /// the schemes by which ids may have been built before.
     ///
     /// # Errors
-    /// Only [`http::Failure::Setup`]: a file that the configuration names cannot be used, or an endpoint is no URL.
+    /// Only [`exchange::Failure::Setup`]: a file that the configuration names cannot be used, or an endpoint is no URL.
     pub(crate) fn new(
         kind: &OutputKind,
         log: LogName,
         path: Option<&Path>,
         earlier: &[IdScheme],
-    ) -> Result<Self, http::Failure> {
+    ) -> Result<Self, exchange::Failure> {
         Ok(match kind {
             OutputKind::Loki(config) => Self::Loki(Box::new(Loki::new(config, &log)?)),
             OutputKind::Elasticsearch(config) => {
@@ -195,7 +196,7 @@ impl Output {
         trusting: bool,
     ) -> LookUp {
         let found = match self {
-            Self::Loki(loki) => loki.look_up(scope, batch, picks).await,
+            Self::Loki(loki) => loki::look_up(loki, scope, batch, picks).await,
             Self::Elasticsearch(elasticsearch) => {
                 elasticsearch.look_up(scope, batch, picks, trusting).await
             }
@@ -207,8 +208,8 @@ impl Output {
     /// What would go wrong with this output, and what to do about it.
     pub(crate) async fn check(&self) -> Vec<Finding> {
         let findings = match self {
-            Self::Loki(loki) => loki.check().await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.check().await,
+            Self::Loki(loki) => loki::check(loki).await,
+            Self::Elasticsearch(store) => elasticsearch::check(store).await,
             Self::File(file) => file.check(),
         };
         findings.shown(|| self.secrets())

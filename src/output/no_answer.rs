@@ -9,8 +9,8 @@ use std::io;
 
 use hyper_util::client::legacy;
 
-use super::Reason;
-use super::http::Failure;
+use super::exchange::Failure;
+use crate::event::RetryReason;
 
 const NO_CONNECTION: &str = "no connection within `timeout`";
 const NO_ANSWER: &str = "no answer within `timeout`";
@@ -21,13 +21,13 @@ pub(super) fn failure(error: &(dyn StdError + 'static), target: &str) -> Failure
     if is_connect(error) || turned_away(error) {
         return Failure::NotSent { answer };
     }
-    let reason = if is_timeout(error) { Reason::Timeout } else { Reason::ConnectionLost };
+    let reason = if is_timeout(error) { RetryReason::Timeout } else { RetryReason::ConnectionLost };
     Failure::Lost { reason, answer }
 }
 
 /// The failure of a request that exceeded the timeout.
 pub(super) fn too_late(target: &str) -> Failure {
-    Failure::Lost { reason: Reason::Timeout, answer: format!("{target}: {NO_ANSWER}") }
+    Failure::Lost { reason: RetryReason::Timeout, answer: format!("{target}: {NO_ANSWER}") }
 }
 
 /// Whether the error came before there was a connection.

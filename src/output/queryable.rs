@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::door::Texts as _;
 use super::secrets::Secrets;
 use super::{
-    Capabilities, Digest, Elasticsearch, EventIdentity, Finding, Loki, LookUp, ScanCursor,
-    ScanPage, elasticsearch, loki,
+    Capabilities, Digest, Elasticsearch, EventIdentity, Finding, Loki, QueryError, ScanPage,
+    elasticsearch, loki,
 };
 use crate::event::{Batch, IdScheme, Nanos};
 
@@ -18,7 +18,7 @@ pub(crate) enum Queryable<'a> {
     Elasticsearch(&'a Elasticsearch),
 }
 
-impl Queryable<'_> {
+impl<'a> Queryable<'a> {
     /// The secrets to redact in texts from this output.
     pub(super) fn secrets(self) -> Secrets {
         match self {
@@ -51,33 +51,34 @@ impl Queryable<'_> {
     }
 
     /// The identity of an event of a batch in this store, and a digest of what is stored of it.
-    pub(crate) fn likeness(self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
+    pub(crate) fn identity(self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         match self {
-            Self::Loki(_) => loki::likeness(batch.record(index), digest),
-            Self::Elasticsearch(elasticsearch) => elasticsearch.likeness(batch, index, digest),
+            Self::Loki(_) => loki::identity(batch.record(index), digest),
+            Self::Elasticsearch(elasticsearch) => elasticsearch.identity(batch, index, digest),
         }
     }
 
-    /// The next page of all that `scope` holds. Makes one request; the first call may make more.
-    pub(crate) async fn scan(
-        self,
-        scope: &str,
-        walk: &mut ScanCursor,
-        digest: &Digest,
-    ) -> ScanPage {
-        let told = match self {
-            Self::Loki(loki) => loki.scan(scope, walk, digest).await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.scan(scope, walk, digest).await,
-        };
-        told.shown(|| Some(self.secrets()))
+    /// Reads all that `scope` holds of a time range, whose ends are whole milliseconds. `usual`: estimated bytes per
+    /// event.
+    pub(crate) fn scan(self, scope: String, range: Range<Nanos>, usual: usize) -> StoreScan<'a> {
+        match self {
+            Self::Loki(loki) => StoreScan::Loki(loki::Pager::new(loki, scope, range, usual)),
+            Self::Elasticsearch(store) => {
+                StoreScan::Elasticsearch(elasticsearch::Pager::new(store, scope, range, usual))
+            }
+        }
     }
 
     /// Whether `scope` holds any event of this time range. Asked before the first push of a replay: if there is none,
     /// no event needs to be looked up.
-    pub(crate) async fn holds_any(self, scope: &str, range: Range<Nanos>) -> LookUp {
+    pub(crate) async fn holds_any(
+        self,
+        scope: &str,
+        range: Range<Nanos>,
+    ) -> Result<bool, QueryError> {
         let held = match self {
-            Self::Loki(loki) => loki.holds_any(scope, range).await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.holds_any(scope, range).await,
+            Self::Loki(loki) => loki::holds_any(loki, scope, range).await,
+            Self::Elasticsearch(store) => elasticsearch::holds_any(store, scope, range).await,
         };
         held.shown(|| Some(self.secrets()))
     }
@@ -86,9 +87,34 @@ impl Queryable<'_> {
     /// replay. If any finding is a failure, the caller should send nothing.
     pub(crate) async fn preflight(self, times: Range<Nanos>) -> Vec<Finding> {
         let findings = match self {
-            Self::Loki(loki) => loki.preflight(times).await,
-            Self::Elasticsearch(elasticsearch) => elasticsearch.preflight(times).await,
+            Self::Loki(loki) => loki::preflight(loki, times).await,
+            Self::Elasticsearch(store) => elasticsearch::preflight(store, times).await,
         };
         findings.shown(|| Some(self.secrets()))
+    }
+}
+
+/// The scan of one scope of a store, page by page.
+pub(crate) enum StoreScan<'a> {
+    Loki(loki::Pager<'a>),
+    Elasticsearch(elasticsearch::Pager<'a>),
+}
+
+impl StoreScan<'_> {
+    /// The next page. Makes one request; the first call may make more.
+    pub(crate) async fn next(&mut self, digest: &Digest) -> ScanPage {
+        let (page, secrets) = match self {
+            Self::Loki(pager) => (pager.next(digest).await, pager.loki.secrets()),
+            Self::Elasticsearch(pager) => (pager.next(digest).await, pager.store.secrets()),
+        };
+        page.shown(|| Some(secrets.clone()))
+    }
+
+    /// Restarts with another time range.
+    pub(crate) fn again(&mut self, range: Range<Nanos>) {
+        match self {
+            Self::Loki(pager) => pager.again(range),
+            Self::Elasticsearch(pager) => pager.again(range),
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::http::Failure;
+use super::exchange::Failure;
+use crate::event::RetryReason;
 
 /// One event of a batch that an output should send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,9 +32,9 @@ pub(crate) enum Verdict {
     /// Stored, by this request or an earlier one.
     Delivered,
     /// Not stored. The store will take it later: retry after a back-off.
-    Retry { after: Option<Duration>, reason: Reason, answer: String },
+    Retry { after: Option<Duration>, reason: RetryReason, answer: String },
     /// In doubt: nobody knows whether it was stored. Look it up before sending it again.
-    Doubt { reason: Reason, answer: String },
+    Doubt { reason: RetryReason, answer: String },
     /// The store will not take some event of the request; it may have stored the others. Look the events up, then halve
     /// the request. A single event is refused (a dead letter) if the answer is in the store's `own` words; otherwise it
     /// waits for the operator.
@@ -58,23 +59,6 @@ pub(crate) enum Verdict {
     Stranger { answer: String, hint: String },
 }
 
-/// Why an event is retried: the `reason` label of `auditrail_output_retries_total`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Reason {
-    /// No connection, so nothing was sent.
-    Connect,
-    /// No answer within the timeout.
-    Timeout,
-    /// The connection was lost before the answer was complete.
-    ConnectionLost,
-    /// HTTP 429: a rate limit, or a full queue.
-    Throttled,
-    /// HTTP 5xx.
-    ServerError,
-    /// The answer could not be parsed.
-    BadAnswer,
-}
-
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
@@ -84,22 +68,23 @@ pub(crate) enum Answer {
     Each(Vec<Verdict>),
 }
 
-/// The result of a look-up.
+/// Why a store gave no usable answer to a query.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum LookUp {
-    /// For each pick, in the same order, or for the time range that was asked for: whether it is stored.
-    Found(Vec<bool>),
+pub(crate) enum QueryError {
     /// The store cannot be queried (no read permission, no such API): send again; duplicates are possible.
     Unavailable { answer: String },
-    /// The look-up failed for now: ask again.
-    Retry { after: Option<Duration>, reason: Reason, answer: String },
+    /// The query failed for now: ask again.
+    Retry { after: Option<Duration>, reason: RetryReason, answer: String },
 }
+
+/// The result of a look-up. For each pick, in the same order: whether it is stored.
+pub(crate) type LookUp = Result<Vec<bool>, QueryError>;
 
 /// The verdict on a request that got no answer.
 pub(super) fn unanswered(failure: Failure) -> Verdict {
     match failure {
         Failure::NotSent { answer } => {
-            Verdict::Retry { after: None, reason: Reason::Connect, answer }
+            Verdict::Retry { after: None, reason: RetryReason::Connect, answer }
         }
         Failure::Lost { reason, answer } => Verdict::Doubt { reason, answer },
         Failure::Setup { answer, hint } => Verdict::Stop { answer, hint },

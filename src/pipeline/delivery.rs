@@ -11,8 +11,8 @@ use super::context::DeliveryContext;
 use super::recovery::is_unheard;
 use super::refusals::NotStored;
 use super::waits::WaitGuard;
-use crate::event::{Batch, Nanos};
-use crate::output::{Answer, EventRef, LookUp, Output, Reason, Verdict};
+use crate::event::{Batch, Nanos, RetryReason};
+use crate::output::{Answer, EventRef, Output, QueryError, Verdict};
 use part::{AHEAD, ALONE, Doubt, Then, alike};
 pub(super) use part::{History, Part, Refused, alone};
 
@@ -104,14 +104,14 @@ impl Delivery {
         let mut unavailable = false;
         for scope in doubt.scopes.iter() {
             match context.output.look_up(scope, batch, &part.picks, trusting).await {
-                LookUp::Found(here) => {
+                Ok(here) => {
                     found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
                 }
-                LookUp::Unavailable { answer } => {
+                Err(QueryError::Unavailable { answer }) => {
                     unavailable = true;
                     context.reporter.cannot_look_up(&answer);
                 }
-                LookUp::Retry { after, reason, answer } => {
+                Err(QueryError::Retry { after, reason, answer }) => {
                     context.recovery.heard_or_not(reason);
                     context.reporter.retrying(reason, &answer);
                     part.doubt = Some(doubt);
@@ -215,7 +215,7 @@ impl Delivery {
             Answer::Whole(verdict) => self.judge(context, batch, part, verdict),
             Answer::Each(verdicts) if verdicts.len() != part.picks.len() => {
                 let answer = format!("{} verdicts on {} events", verdicts.len(), part.picks.len());
-                let doubt = Verdict::Doubt { reason: Reason::BadAnswer, answer };
+                let doubt = Verdict::Doubt { reason: RetryReason::BadAnswer, answer };
                 self.judge(context, batch, part, doubt)
             }
             Answer::Each(verdicts) => {
@@ -305,15 +305,24 @@ impl Delivery {
     }
 
     /// No answer came, or an unclear one: the part is looked up before it is sent again.
-    fn doubt(&mut self, context: &DeliveryContext, mut part: Part, reason: Reason, answer: &str) {
+    fn doubt(
+        &mut self,
+        context: &DeliveryContext,
+        mut part: Part,
+        reason: RetryReason,
+        answer: &str,
+    ) {
         context.reporter.retrying(reason, answer);
         part.count(reason);
         let until = match reason {
             // After an answer, even a strange one, or after the time-out the request is over.
-            Reason::Throttled | Reason::ServerError | Reason::BadAnswer | Reason::Timeout => {
-                Instant::now()
+            RetryReason::Throttled
+            | RetryReason::ServerError
+            | RetryReason::BadAnswer
+            | RetryReason::Timeout => Instant::now(),
+            RetryReason::Connect | RetryReason::ConnectionLost | RetryReason::Restart => {
+                Instant::now() + context.timeout
             }
-            Reason::Connect | Reason::ConnectionLost => Instant::now() + context.timeout,
         };
         let doubt = Doubt::of(context.output.scope(), Then::Send);
         part.doubt = Some(Doubt { until, unheard: is_unheard(reason), ..doubt });

@@ -16,9 +16,11 @@ use super::flow::AHEAD;
 use super::in_doubt::InDoubt;
 use crate::checkpoint::Ledger;
 use crate::config::Retry;
-use crate::event::{Extent, Fingerprint, GapFacts, GapPlace, GapRecord, Nanos, RecordKind};
+use crate::event::{
+    Extent, Fingerprint, GapFacts, GapPlace, GapReason, GapRecord, Nanos, RecordKind,
+};
 use crate::input::{Chunk, Damage, Gap};
-use crate::telemetry::{GapReason, Time};
+use crate::telemetry::Time;
 
 /// The gaps of one pipeline that are in the ledger and not delivered yet.
 pub(super) struct GapJournal {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::context::DeliveryContext;
 use super::flow::Flow;
 use crate::checkpoint::Ledger;
-use crate::event::Fingerprint;
+use crate::event::{Fingerprint, GapReason};
 use crate::input::{Chunk, Input};
 use crate::telemetry::{
-    FindingKind, GapReason, Heartbeat, InputFinding, InputStats, Severity, Telemetry, Time, human,
+    FindingKind, Heartbeat, InputFinding, InputStats, Severity, Telemetry, Time, human,
 };
 
 /// A generation is forgotten after no listing has shown it for this long; a directory may be unmounted for a while.

@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::output::Reason;
+use crate::event::RetryReason;
 
 /// The longest time that an output needs to process its buffers after it wakes.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -18,10 +18,13 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub(super) struct RecoveryGrace(Mutex<Option<Instant>>);
 
 /// Whether no answer came, so that the request may still arrive.
-pub(super) fn is_unheard(reason: Reason) -> bool {
+pub(super) fn is_unheard(reason: RetryReason) -> bool {
     match reason {
-        Reason::Connect | Reason::Timeout | Reason::ConnectionLost => true,
-        Reason::Throttled | Reason::ServerError | Reason::BadAnswer => false,
+        RetryReason::Connect
+        | RetryReason::Timeout
+        | RetryReason::ConnectionLost
+        | RetryReason::Restart => true,
+        RetryReason::Throttled | RetryReason::ServerError | RetryReason::BadAnswer => false,
     }
 }
 
@@ -32,9 +35,9 @@ impl RecoveryGrace {
     }
 
     /// The output answered or was silent, according to the reason.
-    pub(super) fn heard_or_not(&self, reason: Reason) {
+    pub(super) fn heard_or_not(&self, reason: RetryReason) {
         match reason {
-            Reason::Connect | Reason::Timeout => *self.lock() = None,
+            RetryReason::Connect | RetryReason::Timeout => *self.lock() = None,
             // A server that breaks a connection is awake.
             _ => self.heard(),
         }
@@ -66,8 +69,8 @@ mod tests {
         assert_eq!(waking.settled_at(settled, timeout), None);
         waking.heard();
         assert_eq!(waking.settled_at(settled, timeout), None, "more answers change nothing");
-        waking.heard_or_not(Reason::Timeout);
-        waking.heard_or_not(Reason::Throttled);
+        waking.heard_or_not(RetryReason::Timeout);
+        waking.heard_or_not(RetryReason::Throttled);
         assert!(waking.settled_at(before, timeout) >= Some(settled), "a silence does");
     }
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::counts::{Counts, EventCount};
 use crate::dead_letters::Count as LettersCount;
-use crate::event::{Batch, Fingerprint, GapFacts, Nanos, Progress};
-use crate::output::{EventRef, Reason};
+use crate::event::{Batch, Fingerprint, GapFacts, GapReason, Nanos, Progress, RetryReason};
+use crate::output::EventRef;
 use crate::telemetry::{
-    DeliveredUpTo, EventResult, GapReason, GapSeen, Identity, LogLimiter, LookupResult, PairStats,
-    RetryReason, Telemetry, Time,
+    DeliveredUpTo, EventResult, GapSeen, Identity, LogLimiter, LookupResult, PairStats, Telemetry,
+    Time,
 };
 
 /// Metrics, status and log lines of one input and output.
@@ -36,7 +36,7 @@ struct Limiters {
 #[derive(Clone, Copy, PartialEq)]
 enum ReporterState {
     Running,
-    Retrying(Reason),
+    Retrying(RetryReason),
     Stopped,
 }
 
@@ -147,10 +147,10 @@ impl Reporter {
         self.due(|limits, now| limits.state.now(state, now))
     }
 
-    pub(super) fn retrying(&self, reason: Reason, answer: &str) {
-        self.stats.retrying(Time::now(), label(reason), answer);
+    pub(super) fn retrying(&self, reason: RetryReason, answer: &str) {
+        self.stats.retrying(Time::now(), reason, answer);
         if let Some(unsaid) = self.enters(ReporterState::Retrying(reason)) {
-            let reason = label(reason).to_string();
+            let reason = reason.to_string();
             let what = "output does not take events, trying again";
             log!(self, warn, reason, answer, repeated = repeated(unsaid), "{what}");
         }
@@ -267,15 +267,4 @@ impl Reporter {
 /// How often the line was suppressed since it was last logged; `None`, hence no field, if never.
 fn repeated(unsaid: u64) -> Option<u64> {
     (unsaid > 0).then_some(unsaid)
-}
-
-fn label(reason: Reason) -> RetryReason {
-    match reason {
-        Reason::Connect => RetryReason::Connect,
-        Reason::Timeout => RetryReason::Timeout,
-        Reason::ConnectionLost => RetryReason::ConnectionLost,
-        Reason::Throttled => RetryReason::Throttled,
-        Reason::ServerError => RetryReason::ServerError,
-        Reason::BadAnswer => RetryReason::BadAnswer,
-    }
 }

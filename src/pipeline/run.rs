@@ -22,10 +22,10 @@ use super::selection::Selection;
 use super::waits::Waits;
 use crate::checkpoint::Ledger;
 use crate::dead_letters::DeadLetters;
-use crate::event::{Fingerprint, Progress};
+use crate::event::{Fingerprint, GapReason, Progress};
 use crate::input::{Chunk, Gap, Input, Reader, ReaderItem};
 use crate::output::Output;
-use crate::telemetry::{GapReason, PairStats, Telemetry};
+use crate::telemetry::{PairStats, Telemetry};
 use crate::transform::ReloadableChain;
 
 /// What a pipeline is built from.

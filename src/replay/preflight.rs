@@ -9,7 +9,7 @@ use crate::agent::wiring::Wiring;
 use crate::config::{self, OutputKind};
 use crate::event::{IdScheme, Nanos};
 use crate::input::Listed;
-use crate::output::{FindingState, LookUp, Output, Queryable};
+use crate::output::{FindingState, Output, QueryError, Queryable};
 
 /// Within this time a Loki stream takes events in any order (half of its `max_chunk_age`, 2 h by default). The agent may
 /// have sent events of this moment to it.
@@ -87,12 +87,12 @@ pub(super) async fn is_empty(
     let (from, to) = (times.start - WINDOW / 12, times.end + WINDOW / 12);
     for scope in scopes {
         match store.holds_any(scope, from..to).await {
-            LookUp::Found(any) if any == [false] => {}
-            LookUp::Unavailable { answer } if !job.at_least_once => bail!(
+            Ok(false) => {}
+            Err(QueryError::Unavailable { answer }) if !job.at_least_once => bail!(
                 "it cannot be queried, so events that it holds already would be stored twice: give these credentials the right to read, \
                  or accept that with --at-least-once ({answer})"
             ),
-            _ => return Ok(false),
+            Ok(true) | Err(_) => return Ok(false),
         }
     }
     Ok(true)

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LogLimiter;
 use super::human;
-use super::number::labels;
+use crate::event::labels;
 
 /// A lasting finding is logged again after this time, since log rotation may have removed the first line.
 const AGAIN: Duration = Duration::from_hours(1);

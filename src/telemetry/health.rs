@@ -8,10 +8,10 @@ use super::DiskStats;
 use super::finding::InputFinding;
 use super::human;
 use super::input::InputStats;
-use super::number::Label as _;
 use super::pair::{PairState, PairStats};
 use super::reload::ReloadStats;
 use super::time::Time;
+use crate::event::Label as _;
 
 /// A loop without a beat for this long is stuck: every loop waits for requests and files together with a timer.
 const STUCK_AFTER: Duration = Duration::from_mins(1);

@@ -8,29 +8,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{FindingKind, Findings, InputFinding};
-use super::number::{CounterValue, GaugeValue, Stamp, labels};
-
-labels! {
-    /// Why a stretch of the log can no longer be read.
-    GapReason {
-        /// A backup was deleted before all of it was delivered.
-        BackupGone = "backup_gone",
-        /// The hold budget had no room for a backup that was deleted before all of it was delivered.
-        BudgetSpent = "budget_spent",
-        /// A member of a `.gz` cannot be decompressed.
-        DamagedGzip = "damaged_gzip",
-        /// A torn line: the end of an event was never written.
-        TornLine = "torn_line",
-        /// NUL bytes in place of data that a crash lost.
-        NulHole = "nul_hole",
-        /// A line longer than `max_line_bytes`.
-        OverLongLine = "over_long_line",
-        /// The file was truncated or replaced by a shorter one, below the offset that had been read.
-        Truncated = "truncated",
-        /// A long file without any event; the rest of it is not read.
-        NoEvents = "no_events",
-    }
-}
+use super::number::{CounterValue, GaugeValue, Stamp};
+use crate::event::labels;
 
 labels! {
     /// How an input notices that its log has grown.

@@ -4,9 +4,10 @@
 //! from the configuration, never a path, a user, or anything that a client of the API server can choose.
 
 use super::exposition::{Exposition, Family, Format, Labels, MetricKind, Number};
-use super::number::{Counts, Histogram, Label};
+use super::number::{Counts, Histogram};
 use super::process::Process;
 use super::{FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time};
+use crate::event::Label;
 use crate::transform;
 
 /// A metric: name, help, and how to read its values from a `T`.

@@ -38,11 +38,9 @@ pub(crate) use exposition::Format as MetricsFormat;
 pub(crate) use finding::{FindingKind, InputFinding, Severity};
 pub(crate) use gaps::GapSeen;
 pub(crate) use health::{Check, Heartbeat};
-pub(crate) use input::{GapReason, InputState, InputStats, Watch};
+pub(crate) use input::{InputState, InputStats, Watch};
 pub(crate) use log_limiter::LogLimiter;
-pub(crate) use pair::{
-    DeliveredUpTo, EventResult, LookupResult, PairState, PairStats, RetryReason,
-};
+pub(crate) use pair::{DeliveredUpTo, EventResult, LookupResult, PairState, PairStats};
 pub(crate) use requests::Outcome;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;

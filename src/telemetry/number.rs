@@ -7,37 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::time::Time;
-
-/// The members of a closed set of label values.
-pub(crate) trait Label: Copy + 'static {
-    /// Every member, in the order of their indexes.
-    const ALL: &'static [Self];
-    /// The text of the label value.
-    fn text(self) -> &'static str;
-    fn index(self) -> usize;
-}
-
-/// Defines an enum that is a set of label values: each member has a text, used in metrics and in JSON.
-macro_rules! labels {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $member:ident = $text:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
-        pub(crate) enum $name { $($(#[$doc])* #[serde(rename = $text)] $member,)* }
-
-        impl $crate::telemetry::number::Label for $name {
-            const ALL: &'static [Self] = &[$(Self::$member,)*];
-            fn text(self) -> &'static str { match self { $(Self::$member => $text,)* } }
-            fn index(self) -> usize { self as usize }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad($crate::telemetry::number::Label::text(*self))
-            }
-        }
-    };
-}
-pub(super) use labels;
+use crate::event::Label;
 
 /// A counter: it only grows.
 #[derive(Debug, Default)]

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::gaps::{GapList, GapSeen};
 use super::human;
-use super::input::{GapReason, InputStats};
-use super::number::{CounterValue, Counts, GaugeValue, Histogram, Label as _, Stamp, labels};
+use super::input::InputStats;
+use super::number::{CounterValue, Counts, GaugeValue, Histogram, Stamp};
 use super::requests::Requests;
 use super::time::Time;
-use crate::event::TRANSFORM_ACTIONS;
+use crate::event::{GapReason, Label as _, RetryReason, TRANSFORM_ACTIONS, labels};
 
 /// Longest answer of a back end that the status shows, in characters.
 const ANSWER_MAX: usize = 300;
@@ -30,26 +30,6 @@ labels! {
         Refused = "refused",
         /// Left out because the configuration says so.
         Dropped = "dropped",
-    }
-}
-
-labels! {
-    /// Why a request is retried.
-    RetryReason {
-        /// No connection, so nothing was sent.
-        Connect = "connect",
-        /// No answer in time.
-        Timeout = "timeout",
-        /// The connection ended before the answer did.
-        ConnectionLost = "connection_lost",
-        /// The back end throttles: it answered 429 and asks for a pause.
-        Throttled = "throttled",
-        /// 5xx.
-        ServerError = "server_error",
-        /// The answer cannot be parsed.
-        BadAnswer = "bad_answer",
-        /// An earlier process ended before the answer arrived.
-        Restart = "restart",
     }
 }
 

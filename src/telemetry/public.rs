@@ -1,8 +1,8 @@
 //! Hides the wording of a back end's answers from the pages that are served over TCP, where clients are not
 //! authenticated.
 
-use super::number::Label as _;
 use super::pair::PairState;
+use crate::event::Label as _;
 
 impl PairState {
     /// The state as anybody may see it: with the class of an answer in place of its wording. A back end may repeat in
@@ -60,8 +60,9 @@ fn public_hint(hint: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RetryReason, Time};
+    use super::super::Time;
     use super::*;
+    use crate::event::RetryReason;
 
     #[test]
     fn of_an_answer_everybody_sees_its_class_and_none_of_its_words() {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::number::{CounterValue, Counts, Histogram, Label, labels};
+use super::number::{CounterValue, Counts, Histogram};
+use crate::event::{Label, labels};
 
 labels! {
     /// The result of a request without an HTTP status.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::number::{Counts, Label};
+use super::number::Counts;
 use super::{
-    DeliveredUpTo, EventResult, GapReason, GapSeen, InputFinding, InputState, InputStats,
-    LookupResult, PairState, PairStats, RetryReason, Telemetry, Time, Trail, Watch,
+    DeliveredUpTo, EventResult, GapSeen, InputFinding, InputState, InputStats, LookupResult,
+    PairState, PairStats, Telemetry, Time, Trail, Watch,
 };
+use crate::event::{GapReason, Label, RetryReason};
 
 /// The status at one time. Counts are since the process started, those of gaps since the state directory was created.
 ///

@@ -1,6 +1,7 @@
 //! Tests of readiness and liveness as an operator sees them, and a busy agent's statistics for other tests to show.
 
 use super::*;
+use crate::event::RetryReason;
 
 const SECOND: i64 = 1_000_000_000;
 const MINUTE: Duration = Duration::from_mins(1);

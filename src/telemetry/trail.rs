@@ -8,12 +8,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::InputStats;
 use super::finding::FindingKind;
 use super::human;
-use super::number::Label as _;
 use super::pair::PairStats;
 use super::time::Time;
-use super::{GapReason, InputStats};
+use crate::event::{GapReason, Label as _};
 
 /// Whether the trail of one input in one output is complete.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

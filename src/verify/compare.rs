@@ -73,8 +73,7 @@ impl<'a> Ahead<'a> {
 
     /// The next entry, if it belongs to this event.
     fn of(&mut self, millis: i64, identity: Fingerprint) -> io::Result<Option<DiskEvent>> {
-        let is_it =
-            |entry: &DiskEvent| entry.millis == millis && entry.likeness.identity == identity;
+        let is_it = |entry: &DiskEvent| entry.millis == millis && entry.sent.identity == identity;
         if self.next.as_ref().is_some_and(is_it) { self.step() } else { Ok(None) }
     }
 }
@@ -152,7 +151,7 @@ impl Moment<'_, '_> {
         loop {
             let entry = self.log.next.filter(|entry| entry.millis == self.millis);
             let identities =
-                [entry.map(|entry| entry.likeness.identity), self.next.map(|copy| copy.identity)];
+                [entry.map(|entry| entry.sent.identity), self.next.map(|copy| copy.identity)];
             let Some(identity) = identities.into_iter().flatten().min() else { return Ok(()) };
             self.event(identity, taking)?;
         }
@@ -221,7 +220,7 @@ impl Moment<'_, '_> {
         let (mut shown, mut left) = (Vec::new(), Vec::new());
         for entry in entries {
             if copies.like(&entry) {
-                shown.push((entry.likeness.content, entry.nanos));
+                shown.push((entry.sent.content, entry.nanos));
                 self.there(&entry, taking);
             } else {
                 left.push(entry);
@@ -245,7 +244,7 @@ impl Moment<'_, '_> {
 
     /// Whether the store shows this entry and another, equal one as a single event.
     fn is_shown(&self, shown: &[(u64, u32)], entry: &DiskEvent) -> bool {
-        self.hides_repeats && shown.contains(&(entry.likeness.content, entry.nanos))
+        self.hides_repeats && shown.contains(&(entry.sent.content, entry.nanos))
     }
 
     fn there(&self, entry: &DiskEvent, taking: &mut Taking) {
@@ -296,10 +295,9 @@ impl Copies {
 
     /// Removes a copy whose content matches the entry's, in the usual or in the fallback form.
     fn like(&mut self, entry: &DiskEvent) -> bool {
-        let likeness = entry.likeness;
+        let sent = entry.sent;
         let is_like = |content: Option<u64>| {
-            content
-                .is_none_or(|content| content == likeness.content || content == likeness.fallback)
+            content.is_none_or(|content| content == sent.content || content == sent.fallback)
         };
         let found = self.looked_at.iter().position(|(content, _)| is_like(*content));
         found.map(|at| self.looked_at.swap_remove(at)).is_some()

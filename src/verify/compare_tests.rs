@@ -23,7 +23,7 @@ fn entry(at: usize, (millis, which, content): Event, expect: Expect) -> DiskEven
     let content = u64::from(content);
     DiskEvent {
         millis,
-        likeness: crate::output::EventIdentity {
+        sent: crate::output::EventIdentity {
             identity: identity(which),
             content,
             fallback: content + 100,

@@ -20,7 +20,7 @@ const HOUR: i64 = 3_600_000;
 pub(super) struct DiskEvent {
     /// Milliseconds since 1970.
     pub(super) millis: i64,
-    pub(super) likeness: EventIdentity,
+    pub(super) sent: EventIdentity,
     pub(super) expect: Expect,
     /// Nanoseconds within the millisecond.
     pub(super) nanos: u32,
@@ -140,7 +140,7 @@ impl<'a> Log<'a> {
             let next = batch.events.get(index + 1).map_or(batch.end, |next| next.offset);
             entries.push(DiskEvent {
                 millis: event.time.div_euclid(MILLI),
-                likeness: self.output.likeness(batch, index, self.digest),
+                sent: self.output.identity(batch, index, self.digest),
                 expect: self.delivered.expect(batch.position(index), event.time),
                 nanos: u32::try_from(event.time.rem_euclid(MILLI)).unwrap_or_default(),
                 generation,
@@ -214,10 +214,10 @@ impl DiskEvent {
         };
         // Flips the sign bit, so that times before 1970 sort first.
         put(&(self.millis.cast_unsigned() ^ (1 << 63)).to_be_bytes());
-        put(&self.likeness.identity.0);
+        put(&self.sent.identity.0);
         put(&[self.expect as u8]);
-        put(&self.likeness.content.to_be_bytes());
-        put(&self.likeness.fallback.to_be_bytes());
+        put(&self.sent.content.to_be_bytes());
+        put(&self.sent.fallback.to_be_bytes());
         put(&self.nanos.to_be_bytes()[1..]);
         put(&self.generation.to_be_bytes());
         put(&self.offset.to_be_bytes());
@@ -235,7 +235,7 @@ impl DiskEvent {
         let cut = |number| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             millis,
-            likeness: EventIdentity { identity: Fingerprint(identity), content, fallback },
+            sent: EventIdentity { identity: Fingerprint(identity), content, fallback },
             expect,
             nanos: cut(take(3)),
             generation: cut(take(4)),
@@ -260,11 +260,7 @@ mod tests {
     fn an_entry_reads_back_and_is_sorted_by_time_first() {
         let entry = |millis, expect| DiskEvent {
             millis,
-            likeness: EventIdentity {
-                identity: Fingerprint([9; 16]),
-                content: u64::MAX,
-                fallback: 7,
-            },
+            sent: EventIdentity { identity: Fingerprint([9; 16]), content: u64::MAX, fallback: 7 },
             expect,
             nanos: 999_999,
             generation: 3,

@@ -2,11 +2,12 @@
 //! retries and back-off.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::log::Stretch;
-use crate::event::Nanos;
-use crate::output::{Digest, MILLI, Queryable, Reason, ScanCursor, ScanPage, Stored};
+use crate::event::{Nanos, RetryReason};
+use crate::output::{Digest, MILLI, QueryError, Queryable, StoreScan, Stored};
 
 /// How long to retry while the store answers with errors, and while nobody accepts connections.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -26,21 +27,19 @@ pub(crate) enum StoreError {
 /// The store's events, merged over all scopes.
 pub(super) struct Store<'a> {
     asked: Option<RemoteQuery<'a>>,
-    scopes: Vec<Scope>,
+    scopes: Vec<Scope<'a>>,
 }
 
-/// The output to query, and the parameters of the query.
+/// The parameters of the query.
 #[derive(Clone, Copy)]
 struct RemoteQuery<'a> {
-    output: Queryable<'a>,
     digest: &'a Digest,
     stretches: &'a [Stretch],
     patience: Duration,
 }
 
-struct Scope {
-    name: String,
-    walk: ScanCursor,
+struct Scope<'a> {
+    scan: Option<StoreScan<'a>>,
     /// Index of the time range that is being queried.
     stretch: usize,
     ready: VecDeque<Stored>,
@@ -55,19 +54,15 @@ impl<'a> Store<'a> {
         scopes: &[String],
         usual: usize,
     ) -> Self {
-        let scope = |name: &String| {
-            let (from, until) = stretches.first().map_or((0, 0), nanos);
-            let (stretch, ready, done) = (0, VecDeque::new(), stretches.is_empty());
-            Scope {
-                name: name.clone(),
-                walk: ScanCursor::new(from, until, usual),
-                stretch,
-                ready,
-                done,
-            }
+        let first = stretches.first().map_or(0..0, nanos);
+        let scope = |name: &String| Scope {
+            scan: Some(output.scan(name.clone(), first.clone(), usual)),
+            stretch: 0,
+            ready: VecDeque::new(),
+            done: stretches.is_empty(),
         };
         let scopes = scopes.iter().map(scope).collect();
-        Self { asked: Some(RemoteQuery { output, digest, stretches, patience: PATIENCE }), scopes }
+        Self { asked: Some(RemoteQuery { digest, stretches, patience: PATIENCE }), scopes }
     }
 
     /// The same with less patience.
@@ -80,13 +75,7 @@ impl<'a> Store<'a> {
     /// A store that holds exactly these events, in order.
     #[cfg(test)]
     pub(super) fn holding(all: Vec<Stored>) -> Store<'static> {
-        let scope = Scope {
-            name: String::new(),
-            walk: ScanCursor::new(0, 0, 1),
-            stretch: 0,
-            ready: all.into(),
-            done: true,
-        };
+        let scope = Scope { scan: None, stretch: 0, ready: all.into(), done: true };
         Store { asked: None, scopes: vec![scope] }
     }
 
@@ -114,34 +103,34 @@ impl<'a> Store<'a> {
     }
 }
 
-fn nanos(stretch: &Stretch) -> (Nanos, Nanos) {
-    (stretch.since.saturating_mul(MILLI), stretch.until.saturating_mul(MILLI))
+fn nanos(stretch: &Stretch) -> Range<Nanos> {
+    stretch.since.saturating_mul(MILLI)..stretch.until.saturating_mul(MILLI)
 }
 
 /// Fetches pages until the next event of a scope is buffered, or the scope has no more. Retries with back-off.
-async fn fill(scope: &mut Scope, asked: Option<RemoteQuery<'_>>) -> Result<(), StoreError> {
-    let Some(RemoteQuery { output, digest, stretches, patience }) = asked else { return Ok(()) };
+async fn fill(scope: &mut Scope<'_>, asked: Option<RemoteQuery<'_>>) -> Result<(), StoreError> {
+    let Some(RemoteQuery { digest, stretches, patience }) = asked else { return Ok(()) };
+    let Some(scan) = &mut scope.scan else { return Ok(()) };
     let (mut wait, mut since) = (SHORTEST.min(patience / 4), Instant::now());
     while scope.ready.is_empty() && !scope.done {
-        match output.scan(&scope.name, &mut scope.walk, digest).await {
-            ScanPage::Page(page) => {
+        match scan.next(digest).await {
+            Ok(Some(page)) => {
                 scope.ready.extend(page);
                 (wait, since) = (SHORTEST, Instant::now());
             }
-            ScanPage::End => {
+            Ok(None) => {
                 scope.stretch += 1;
                 match stretches.get(scope.stretch) {
-                    Some(stretch) => {
-                        let (from, until) = nanos(stretch);
-                        scope.walk.again(from, until);
-                    }
+                    Some(stretch) => scan.again(nanos(stretch)),
                     None => scope.done = true,
                 }
             }
-            ScanPage::Unavailable { answer } => return Err(StoreError::Unavailable(answer)),
-            ScanPage::Retry { after, answer, reason } => {
+            Err(QueryError::Unavailable { answer }) => {
+                return Err(StoreError::Unavailable(answer));
+            }
+            Err(QueryError::Retry { after, answer, reason }) => {
                 let patience =
-                    if reason == Reason::Connect { patience.min(ABSENCE) } else { patience };
+                    if reason == RetryReason::Connect { patience.min(ABSENCE) } else { patience };
                 let waited = since.elapsed();
                 if waited >= patience {
                     return Err(StoreError::Patience { waited, answer });

@@ -45,11 +45,11 @@ const TOO_LONG: &[&str] = &["src/config/tests/refused.rs"];
 
 const LONGEST: usize = 400;
 
-/// Type names that parallel rooms share: an output and its configuration, the arguments of each command, and the search
-/// results of Elasticsearch beside the hits of redaction.
+/// Type names that parallel rooms share: an output and its configuration, the pager of each store, the arguments of each
+/// command, and the search results of Elasticsearch beside the hits of redaction.
 #[rustfmt::skip]
 const SHARED_NAMES: &[&str] = &[
-    "Action", "Arguments", "Elasticsearch", "Hit", "Hits", "Loki", "Output",
+    "Action", "Arguments", "Elasticsearch", "Hit", "Hits", "Loki", "Output", "Pager",
 ];
 
 /// Type names that still mean two different things. This list may only become shorter.
@@ -57,11 +57,11 @@ const SHARED_NAMES: &[&str] = &[
 const AMBIGUOUS_NAMES: &[&str] = &[
     "Batch", "Check", "Counts", "Cut", "End", "Ended", "Event",
     "File", "Finding", "Findings", "Form", "Format", "FormatError", "Found", "Generation",
-    "Gzip", "Head", "Identity", "Inner", "Item", "Job", "Key", "Labels", "Limits", "List",
+    "Gzip", "Head", "Inner", "Item", "Job", "Key", "Labels", "List",
     "Listed", "Marks", "Member", "Name", "Naming", "Node", 
     "Open", "Origin", "Pair", "Parts", "Pattern", "Plain", "Probe",
     "Progress", "Question", "Reader", "Reading", "Rule", "Scope", "Scratch",
-    "Searched", "Secrets", "Selector", "Settings", "Shared", "Span", "Stamp", 
+    "Secrets", "Selector", "Settings", "Shared", "Span", "Stamp", 
     "Store", "Time", "Trouble", "Value", "View", "Waits", 
 ];
 

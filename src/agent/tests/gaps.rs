@@ -10,7 +10,8 @@ use kit::store::Do;
 use serde_json::Value;
 
 use super::agent::{Node, Process, TENS, elasticsearch, loki, until};
-use crate::telemetry::{GapReason, PairState};
+use crate::event::GapReason;
+use crate::telemetry::PairState;
 
 pub(super) type Output = fn(&FakeStore, &str) -> String;
 

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::gap::{Gap, LostBytes};
-use crate::event::{Earlier, Fingerprint, Key, Progress};
+use crate::event::{Earlier, Fingerprint, GapReason, Key, Progress};
 use crate::input::file::generation::{Generation, OpenFile};
 use crate::input::file::source::{Source, Trouble};
 use crate::input::pulse::Pulse;
-use crate::telemetry::GapReason;
 
 /// The most earlier fingerprints under which an event is looked up: files are not altered often.
 const EARLIER: u32 = 8;

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Fingerprint, Nanos, Progress};
-use crate::telemetry::GapReason;
+use crate::event::{Fingerprint, GapReason, Nanos, Progress};
 
 /// A stretch of bytes that this output has lost.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::gap::{Gap, LostBytes};
-use crate::event::{Cursor, Fingerprint, LastSeen, Marks, Nanos, Progress, SeenGenerations};
+use crate::event::{
+    Cursor, Fingerprint, GapReason, LastSeen, Marks, Nanos, Progress, SeenGenerations,
+};
 use crate::input::file::generation::Generation;
 use crate::input::file::names::{is_numbered, server_stamp};
 use crate::input::now::Now;
 use crate::input::shared::View;
-use crate::telemetry::GapReason;
 
 /// A generation that was read to its end and is gone is remembered this long, in case somebody restores the file.
 const FORGOTTEN: Duration = Duration::from_hours(1);

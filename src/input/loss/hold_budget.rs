@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::gap::{Gap, LostBytes};
-use crate::event::Progress;
+use crate::event::{GapReason, Progress};
 use crate::input::file::generation::Generation;
-use crate::telemetry::GapReason;
 
 /// The gap of a generation that was removed before this reader had read it to its end; over no bytes if it had.
 pub(crate) fn gap(generation: &Generation, before: Progress) -> Gap {

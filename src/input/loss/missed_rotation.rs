@@ -25,12 +25,11 @@ use std::time::Instant;
 
 use super::gap::{Gap, LostBytes};
 use super::gone::KnownGenerations;
-use crate::event::{Cursor, Fingerprint, Marks, Nanos, Progress, Sightings};
+use crate::event::{Cursor, Fingerprint, GapReason, Marks, Nanos, Progress, Sightings};
 use crate::input::file::generation::Generation;
 use crate::input::file::names::{is_numbered, server_stamp};
 use crate::input::now::Now;
 use crate::input::shared::View;
-use crate::telemetry::GapReason;
 
 /// The stamp in a name is truncated to the millisecond, and the clock may be adjusted slightly between event and
 /// write.

@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::event::{Event, Form, Format, Mark, Nanos, OddLine, Piece, RecordKind, plain, unwrap};
+use crate::event::{
+    Event, Form, Format, GapReason, Mark, Nanos, OddLine, Piece, RecordKind, plain, unwrap,
+};
 use crate::input::file::lines::{Cut, blank, cut};
 use crate::input::file::parts::{NextPart, Parts, join};
 use crate::input::file::skim::Skim;
-use crate::telemetry::GapReason;
 
 /// When a batch is full, and the longest line that is kept whole.
 #[derive(Clone, Copy, Debug)]

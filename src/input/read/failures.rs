@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::disk::descriptors;
-use crate::event::{Fingerprint, Progress};
+use crate::event::{Fingerprint, GapReason, Progress};
 use crate::input::file::generation::Generation;
 use crate::input::file::source::Trouble;
 use crate::input::loss::gap::{Gap, LostBytes};
 use crate::input::now::Now;
 use crate::input::scan::identify::is_settled;
-use crate::telemetry::{GapReason, LogLimiter};
+use crate::telemetry::LogLimiter;
 
 /// The files of one reader that could not be read on.
 pub(super) struct ReadFailures {

@@ -5,11 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::Elasticsearch;
 use super::verdict::{CREDENTIALS, error_of, said};
+use crate::event::RetryReason;
 use crate::output::http::{Failure, Response, excerpt};
-use crate::output::{LookUp, Reason, stranger};
+use crate::output::{QueryError, stranger};
 
 /// Most bytes of an answer that are read.
 pub(super) const ANSWER: usize = 2 * 1024 * 1024;
@@ -19,9 +21,11 @@ pub(super) struct Shards {
     pub(super) failed: u64,
 }
 
-/// `S` is the type for the parsed part of a document.
+/// The answer to a search. `S` is the type for the parsed part of a document. What was not requested is absent.
 #[derive(Deserialize)]
 pub(super) struct Searched<S> {
+    #[serde(default, rename = "_scroll_id")]
+    pub(super) scroll: Option<String>,
     timed_out: bool,
     #[serde(rename = "_shards")]
     shards: Shards,
@@ -30,23 +34,35 @@ pub(super) struct Searched<S> {
 
 #[derive(Deserialize)]
 pub(super) struct Hits<S> {
-    pub(super) total: Total,
+    total: Option<Total>,
     #[serde(default = "Vec::new")]
     pub(super) hits: Vec<Hit<S>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Total {
-    pub(super) value: usize,
+struct Total {
+    value: usize,
+}
+
+impl<S> Hits<S> {
+    /// The number of documents that match, of an answer that has to tell it.
+    pub(super) fn total(&self) -> Result<usize, QueryError> {
+        let no_total =
+            || retry(None, RetryReason::BadAnswer, "an answer without a total".to_owned());
+        self.total.as_ref().map(|total| total.value).ok_or_else(no_total)
+    }
 }
 
 #[derive(Deserialize)]
 pub(super) struct Hit<S> {
+    #[serde(default, rename = "_index")]
+    pub(super) index: String,
     #[serde(rename = "_id")]
     pub(super) id: String,
-    /// Absent if it was not requested.
     #[serde(default = "none", rename = "_source")]
     pub(super) source: Option<S>,
+    #[serde(default)]
+    pub(super) sort: Vec<Value>,
 }
 
 fn none<S>() -> Option<S> {
@@ -77,7 +93,7 @@ pub(super) async fn search(
     store: &Elasticsearch,
     scope: &str,
     query: Bytes,
-) -> Result<Option<Bytes>, LookUp> {
+) -> Result<Option<Bytes>, QueryError> {
     let parameters = [
         ("allow_partial_search_results", "false"),
         (
@@ -91,27 +107,27 @@ pub(super) async fn search(
 }
 
 /// The answer to a search, if it covers everything that is stored.
-pub(super) fn searched<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Searched<S>, LookUp> {
+pub(super) fn searched<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Searched<S>, QueryError> {
     let searched: Searched<S> = read(body)?;
     complete(!searched.timed_out && searched.shards.failed == 0, body)?;
     Ok(searched)
 }
 
-pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LookUp> {
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, QueryError> {
     // A server other than Elasticsearch cannot be queried, but its answer looks like a temporary fault: retry. The
     // UTF-8 of the whole body is checked, since the JSON parser does not check the text of fields that it skips.
     let whole = std::str::from_utf8(body).ok();
     let read = whole.and_then(|text| serde_json::from_str(text).ok());
-    read.ok_or_else(|| retry(None, Reason::BadAnswer, excerpt(body)))
+    read.ok_or_else(|| retry(None, RetryReason::BadAnswer, excerpt(body)))
 }
 
 /// Fails with a retry if the answer does not cover everything that is stored.
-pub(super) fn complete(complete: bool, body: &[u8]) -> Result<(), LookUp> {
-    if complete { Ok(()) } else { Err(retry(None, Reason::ServerError, excerpt(body))) }
+pub(super) fn complete(complete: bool, body: &[u8]) -> Result<(), QueryError> {
+    if complete { Ok(()) } else { Err(retry(None, RetryReason::ServerError, excerpt(body))) }
 }
 
-fn retry(after: Option<Duration>, reason: Reason, answer: String) -> LookUp {
-    LookUp::Retry { after, reason, answer }
+fn retry(after: Option<Duration>, reason: RetryReason, answer: String) -> QueryError {
+    QueryError::Retry { after, reason, answer }
 }
 
 /// The body of a usable answer; `None` if there is no index, so nothing is stored.
@@ -122,26 +138,26 @@ fn retry(after: Option<Duration>, reason: Reason, answer: String) -> LookUp {
 pub(super) async fn usable(
     store: &Elasticsearch,
     question: &Question<'_>,
-) -> Result<Option<Bytes>, LookUp> {
+) -> Result<Option<Bytes>, QueryError> {
     let (answer, hint) = match settled(question.ask(store).await) {
         Ok(found) => return Ok(found),
         Err(Unusable::Said(end)) => return Err(end),
         Err(Unusable::Stranger { answer, hint }) => (answer, hint),
     };
     if !is_there(store).await {
-        return Err(retry(None, Reason::BadAnswer, format!("{answer}: {hint}")));
+        return Err(retry(None, RetryReason::BadAnswer, format!("{answer}: {hint}")));
     }
     // The store may have come back between the two requests: the second answer is certain.
     match settled(question.ask(store).await) {
         Ok(found) => Ok(found),
         Err(Unusable::Said(end)) => Err(end),
-        Err(Unusable::Stranger { answer, .. }) => Err(LookUp::Unavailable { answer }),
+        Err(Unusable::Stranger { answer, .. }) => Err(QueryError::Unavailable { answer }),
     }
 }
 
 /// Why an answer is not usable.
 pub(super) enum Unusable {
-    Said(LookUp),
+    Said(QueryError),
     Stranger { answer: String, hint: String },
 }
 
@@ -149,27 +165,29 @@ pub(super) fn settled(answer: Result<Response, Failure>) -> Result<Option<Bytes>
     let said_so = |end| Err(Unusable::Said(end));
     let response = match answer {
         Ok(response) => response,
-        Err(Failure::NotSent { answer }) => return said_so(retry(None, Reason::Connect, answer)),
+        Err(Failure::NotSent { answer }) => {
+            return said_so(retry(None, RetryReason::Connect, answer));
+        }
         Err(Failure::Lost { reason, answer }) => return said_so(retry(None, reason, answer)),
         Err(Failure::Setup { answer, hint }) => {
-            return said_so(retry(None, Reason::Connect, format!("{answer}: {hint}")));
+            return said_so(retry(None, RetryReason::Connect, format!("{answer}: {hint}")));
         }
     };
     let error = error_of(&response.body).filter(|error| !error.kind.is_empty());
     let answer = format!("{} {}", response.status, said(&response.body)).trim_end().to_owned();
     match (response.status, error) {
         (200, None) if response.body.trim_ascii().is_empty() && response.product.is_some() => {
-            said_so(LookUp::Unavailable { answer: "an empty answer".to_owned() })
+            said_so(QueryError::Unavailable { answer: "an empty answer".to_owned() })
         }
         (200, _) if response.body.trim_ascii_start().starts_with(b"{") => Ok(Some(response.body)),
         (404, Some(error)) if error.kind == "index_not_found_exception" => Ok(None),
-        (429, _) => said_so(retry(response.retry_after, Reason::Throttled, answer)),
-        (408 | 500.., _) => said_so(retry(response.retry_after, Reason::ServerError, answer)),
+        (429, _) => said_so(retry(response.retry_after, RetryReason::Throttled, answer)),
+        (408 | 500.., _) => said_so(retry(response.retry_after, RetryReason::ServerError, answer)),
         (_, Some(error)) if error.kind == "api_not_available_exception" => {
             let answer = format!("this store is serverless and has no such interface ({answer})");
-            said_so(LookUp::Unavailable { answer })
+            said_so(QueryError::Unavailable { answer })
         }
-        (400.., Some(_)) => said_so(LookUp::Unavailable { answer }),
+        (400.., Some(_)) => said_so(QueryError::Unavailable { answer }),
         (401, _) if !stranger::is_page(&response) => {
             Err(Unusable::Stranger { answer, hint: CREDENTIALS.to_owned() })
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flate2::write::DeflateEncoder;
 
 use crate::config::Compression;
+use crate::json::escape;
 
 /// Small pieces are collected up to this size in bytes, since each call of the encoder has a cost.
 const GATHER: usize = 32 * 1024;
@@ -74,6 +75,16 @@ impl Body {
         let written = encoder.put(&self.gathered).and_then(|()| encoder.put(piece));
         self.failed = self.failed.take().or(written.err());
         self.gathered.clear();
+    }
+
+    /// Appends a line as the inside of a JSON string; invalid UTF-8 becomes U+FFFD.
+    pub(super) fn put_escaped(&mut self, line: &[u8]) {
+        for chunk in line.utf8_chunks() {
+            escape(chunk.valid(), &mut |piece| self.put(piece));
+            if !chunk.invalid().is_empty() {
+                self.put("\u{fffd}".as_bytes());
+            }
+        }
     }
 
     pub(super) fn finish(self) -> io::Result<Bytes> {

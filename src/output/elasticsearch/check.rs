@@ -10,9 +10,9 @@ use super::verdict::{error_of, said};
 use super::{Elasticsearch, lookup};
 use crate::output::finding::Finding;
 use crate::output::http::{Failure, Request, Response, shown_url};
-use crate::output::{LookUp, Verdict, stranger};
+use crate::output::{QueryError, Verdict, stranger};
 
-pub(super) async fn check(store: &Elasticsearch) -> Vec<Finding> {
+pub(in crate::output) async fn check(store: &Elasticsearch) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut present = None;
     for at in 0..store.endpoints.len() {
@@ -80,7 +80,7 @@ async fn reach(store: &Elasticsearch, at: usize) -> (Finding, Option<Flavour>) {
             (Finding::warn(answer, hint), Some(Flavour::Elasticsearch { version: String::new() }))
         }
         (404, _) if response.body.is_empty() => {
-            let hint = "this may be Amazon OpenSearch Serverless, which tells nothing of itself and takes no documents under ids of ours; \
+            let hint = "this may be Amazon OpenSearch Serverless, which does not name itself and takes no documents under auditrail's ids; \
                         else the endpoint must be the base URL of Elasticsearch, OpenSearch or VictoriaLogs";
             (Finding::fail(answer, hint), None)
         }
@@ -135,20 +135,18 @@ async fn has(store: &Elasticsearch, wanted: &serde_json::Value) -> Result<Option
 /// Whether events in doubt can be looked up. Tries it with an id that no event has.
 async fn may_look_up(store: &Elasticsearch) -> Finding {
     match lookup::try_out(store, &store.scope()).await {
-        LookUp::Found(_) => Finding::ok(
-            "what is in doubt after a lost answer can be looked up: events are stored exactly once",
-        ),
-        LookUp::Unavailable { answer } if answer.contains("serverless") => Finding::warn(
-            format!("what is in doubt cannot be looked up: {answer}"),
+        Ok(()) => Finding::ok("events in doubt can be looked up: events are stored exactly once"),
+        Err(QueryError::Unavailable { answer }) if answer.contains("serverless") => Finding::warn(
+            format!("events in doubt cannot be looked up: {answer}"),
             "nothing can be granted for that: after a lost answer or a kill events may be stored twice there",
         ),
-        LookUp::Unavailable { answer } => Finding::warn(
+        Err(QueryError::Unavailable { answer }) => Finding::warn(
             format!(
-                "what is in doubt cannot be looked up ({answer}): events are stored at least once"
+                "events in doubt cannot be looked up ({answer}): events are stored at least once"
             ),
             "grant the index privileges read and maintenance on the target",
         ),
-        LookUp::Retry { answer, .. } => Finding::warn(
+        Err(QueryError::Retry { answer, .. }) => Finding::warn(
             format!("a look-up failed: {answer}"),
             "see to the cluster's health and run `check` again",
         ),
@@ -161,7 +159,7 @@ async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
             Finding::warn(
                 "the target has no index template, and there is no right to install one",
                 "grant the cluster privilege manage_index_templates, or have etc/elasticsearch-template.json installed: \
-             with a mapping by guesswork many bodies are refused and go out in safe form",
+             with a dynamic mapping Elasticsearch refuses many bodies, and they are sent in safe form",
             )
         }
         Ok(TemplatePlan::Upgrade) if may_install(store, flavour).await == Ok(Some(false)) => {
@@ -179,7 +177,7 @@ async fn template(store: &Elasticsearch, flavour: &Flavour) -> Finding {
         ),
         Ok(TemplatePlan::Nothing(why)) => Finding::ok(format!("index template: {why}")),
         Ok(TemplatePlan::Theirs(name)) => Finding::ok(format!(
-            "index template `{name}` is in force, not as auditrail makes it, and left alone"
+            "index template `{name}` applies and differs from auditrail's: unchanged"
         )),
         Ok(TemplatePlan::Unknown(answer)) => Finding::warn(
             format!("index templates cannot be listed: {answer}"),

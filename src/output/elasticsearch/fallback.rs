@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use super::addresses::Addresses;
 use super::body::Body;
-use super::document::{Facts, outcome};
+use super::facts::{Facts, outcome};
 use crate::event::{Record, RecordKind, Span, rfc3339};
-use crate::json::{elements, escape, escaped, members};
+use crate::json::{elements, escaped, members};
 
 /// Longest string in bytes. Elasticsearch refuses keywords over 32,766 bytes, and Elastic's mappings (ours too) do not
 /// index keywords over 1,024 characters. The whole line still contains the rest.
@@ -151,16 +151,6 @@ fn put_list(name: &[u8], values: &[Vec<u8>], out: &mut Body) {
     if !values.is_empty() {
         for piece in [b",\"", name, b"\":[\"", &*values.join(&b"\",\""[..]), b"\"]"] {
             out.put(piece);
-        }
-    }
-}
-
-/// The whole line as the inside of a JSON string; invalid UTF-8 becomes U+FFFD.
-pub(super) fn original(line: &[u8], out: &mut Body) {
-    for chunk in line.utf8_chunks() {
-        escape(chunk.valid(), &mut |piece| out.put(piece));
-        if !chunk.invalid().is_empty() {
-            out.put("\u{fffd}".as_bytes());
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::body::Body;
 use super::document::DocumentFrame;
 use super::verdict::Sent;
-use super::{likeness, lookup, scan, verdict};
+use super::{content_digest, lookup, scan, verdict};
 use crate::config::{Compression, Layout, Target};
 use crate::event::{Event, Record, pieces};
 use crate::output::http::Response;
@@ -104,7 +104,7 @@ fn document(record: Record<'_>, layout: Layout, fallback: bool) {
     // The parser limits the depth of values.
     let Ok(value) = serde_json::from_slice::<Value>(&document) else { return };
     assert!(value["@timestamp"].is_string(), "{}", shown());
-    likeness::fuzz(layout, record, &document, became_safe);
+    content_digest::fuzz(layout, record, &document, became_safe);
     if became_safe {
         let original = value["event"]["original"].as_str().unwrap_or_default();
         assert_eq!(original, String::from_utf8_lossy(record.line));

@@ -3,14 +3,13 @@
 //!
 //! `document.rs` and `fallback.rs` build the documents, `verdict.rs` interprets an answer, `lookup.rs` finds out which
 //! events are stored already and `presence.rs` whether any are. `scan.rs` reads all documents and
-//! `likeness.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs` tells an
+//! `content_digest.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs` tells an
 //! operator what would go wrong, and `preflight.rs` what would go wrong with a certain time range.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id is
 //! stored only once in a data stream that rolled over in between; to prevent such duplicates, events in doubt are
 //! looked up first.
 
-use std::ops::Range;
 use std::path::Path;
 
 use ::http::Method;
@@ -21,13 +20,14 @@ mod addresses;
 mod answer;
 mod body;
 mod check;
+mod content_digest;
 mod document;
 mod endpoints;
+mod facts;
 mod fallback;
 mod flavour;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz_tests;
-mod likeness;
 mod lookup;
 mod preflight;
 mod presence;
@@ -35,21 +35,21 @@ mod scan;
 mod stored;
 mod target;
 mod template;
+mod template_body;
 mod template_origin;
 mod verdict;
 
 use super::credentials::telling;
-use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
-use super::likeness::{parts, repaired};
+use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, LookUp, MILLI, ScanCursor,
-    ScanPage, Verdict, unanswered,
+    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, LookUp, MILLI, Verdict,
+    unanswered,
 };
 use crate::config::{self, Compression};
-use crate::event::{Batch, IdScheme, Ids, LogName, Nanos};
+use crate::event::{Batch, IdScheme, Ids, LogName};
 use body::Body;
 use document::DocumentFrame;
 use endpoints::Endpoints;
@@ -65,6 +65,10 @@ const BULK: [(&str, &str); 1] =
 /// Estimated bytes of a document beside its line.
 const AROUND: usize = 1100;
 
+pub(super) use check::check;
+pub(super) use preflight::preflight;
+pub(super) use presence::holds_any;
+pub(super) use scan::Pager;
 pub(super) use verdict::most;
 
 /// Most bytes of bulk bodies: the safe form repeats the line as a string.
@@ -219,35 +223,10 @@ impl Elasticsearch {
         lookup::look_up(self, scope, batch, picks, trusting).await
     }
 
-    /// Whether anything is stored in `scope` in this time range.
-    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> LookUp {
-        presence::holds_any(self, scope, range).await
-    }
-
-    /// What would go wrong with events of this time range. Writes nothing.
-    pub(super) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
-        preflight::preflight(self, times).await
-    }
-
     /// The identity of an event in this store, and a digest of what is stored of it.
-    pub(crate) fn likeness(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
+    pub(super) fn identity(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         let position = batch.position(index).raw();
-        likeness::likeness(self.config.layout, batch.record(index), &position, digest)
-    }
-
-    /// The next page of all that `scope` holds.
-    pub(super) async fn scan(
-        &self,
-        scope: &str,
-        walk: &mut ScanCursor,
-        digest: &Digest,
-    ) -> ScanPage {
-        scan::scan(self, scope, walk, digest).await
-    }
-
-    /// What would go wrong, and what to do about it. Writes nothing.
-    pub(super) async fn check(&self) -> Vec<Finding> {
-        check::check(self).await
+        content_digest::identity(self.config.layout, batch.record(index), &position, digest)
     }
 
     /// Sends a JSON query by `POST`; without a body it sends no content type either.

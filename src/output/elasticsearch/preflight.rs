@@ -40,7 +40,10 @@ struct Bounds {
 }
 
 /// Runs the preflight for events in this time range.
-pub(super) async fn preflight(store: &Elasticsearch, times: Range<Nanos>) -> Vec<Finding> {
+pub(in crate::output) async fn preflight(
+    store: &Elasticsearch,
+    times: Range<Nanos>,
+) -> Vec<Finding> {
     let mut findings = check::check(store).await;
     if let Target::DataStream(name) = &store.config.target
         && !findings.iter().any(Finding::is_failure)

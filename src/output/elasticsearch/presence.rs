@@ -12,20 +12,21 @@ use super::Elasticsearch;
 use super::answer::{search, searched};
 use super::lookup::refresh;
 use crate::event::Nanos;
-use crate::output::LookUp;
+use crate::output::QueryError;
 
 const SECOND: i64 = 1_000_000_000;
 
 /// Whether anything is stored in `scope` in this time range.
-pub(super) async fn holds_any(store: &Elasticsearch, scope: &str, range: Range<Nanos>) -> LookUp {
-    let any = async {
-        if !refresh(store, scope).await? {
-            return Ok(false);
-        }
-        let Some(body) = search(store, scope, question(range)).await? else { return Ok(false) };
-        Ok(searched::<IgnoredAny>(&body)?.hits.total.value > 0)
-    };
-    any.await.map_or_else(|end| end, |any| LookUp::Found(vec![any]))
+pub(in crate::output) async fn holds_any(
+    store: &Elasticsearch,
+    scope: &str,
+    range: Range<Nanos>,
+) -> Result<bool, QueryError> {
+    if !refresh(store, scope).await? {
+        return Ok(false);
+    }
+    let Some(body) = search(store, scope, question(range)).await? else { return Ok(false) };
+    Ok(searched::<IgnoredAny>(&body)?.hits.total()? > 0)
 }
 
 /// The query, with a second added at both ends: stores keep milliseconds, and compare a time that is mapped as a

@@ -4,18 +4,21 @@
 //! open, and `OpenSearch` works in the same way (its point in time has no tie-breaker to continue from). Only if one
 //! millisecond holds more documents than the largest page, the scan reads that millisecond by a scroll.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Elasticsearch;
-use super::answer::{Question, Shards, complete, read, usable};
+use super::answer::{Hit, Question, Searched, read, searched, usable};
+use super::content_digest::Parts;
 use super::flavour::Flavour;
-use super::likeness::Parts;
 use crate::config::Layout;
-use crate::event::{Fingerprint, Position};
-use crate::output::{Digest, LookUp, MILLI, ScanCursor, ScanPage, Stored};
+use crate::event::{Fingerprint, Nanos, Position, RetryReason};
+use crate::output::scan::ScanCursor;
+use crate::output::{Digest, MILLI, QueryError, ScanPage, Stored};
 
 /// Most bytes of an answer that are read.
 const HELD: usize = 8 << 20;
@@ -39,93 +42,155 @@ const FIELDS: [&str; 12] = [
     "kubernetes.audit.stageTimestamp",
 ];
 
-#[derive(Deserialize)]
-struct Searched<'a> {
-    #[serde(default, rename = "_scroll_id")]
-    scroll: Option<String>,
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    #[serde(borrow)]
-    hits: Hits<'a>,
-}
-
-#[derive(Deserialize)]
-struct Hits<'a> {
-    #[serde(borrow, default)]
-    hits: Vec<Hit<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Hit<'a> {
-    #[serde(rename = "_index")]
-    index: String,
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(borrow, default, rename = "_source")]
-    source: Option<&'a RawValue>,
-    #[serde(default)]
-    sort: Vec<serde_json::Value>,
-}
+/// A document as it is written.
+type Raw<'a> = &'a RawValue;
 
 /// Why there is no page.
 enum End {
-    ScanPage(ScanPage),
+    Error(QueryError),
     TooLarge,
 }
 
-impl From<LookUp> for End {
-    fn from(end: LookUp) -> Self {
-        Self::ScanPage(end.into())
+impl From<QueryError> for End {
+    fn from(error: QueryError) -> Self {
+        Self::Error(error)
     }
 }
 
-/// Reads the next page. Makes one request; the first call makes several.
-pub(super) async fn scan(
-    store: &Elasticsearch,
-    scope: &str,
-    walk: &mut ScanCursor,
-    digest: &Digest,
-) -> ScanPage {
-    let told = if walk.filter.is_none() {
-        match begin(store, scope).await {
-            Ok(filter) => {
-                walk.filter = Some(filter);
-                Ok(ScanPage::Page(Vec::new()))
+/// Reads a time range of one scope.
+pub(crate) struct Pager<'a> {
+    pub(in crate::output) store: &'a Elasticsearch,
+    scope: String,
+    at: ScanCursor,
+    /// Whether the search can filter by node; `None` until the store was asked.
+    filter: Option<bool>,
+    /// Leave out the long fields, since a single document is too large.
+    bare: bool,
+    /// The scroll over a moment with more events than a page; empty if it has yet to begin.
+    scroll: Option<String>,
+}
+
+impl<'a> Pager<'a> {
+    /// `usual`: estimated bytes per line.
+    pub(in crate::output) fn new(
+        store: &'a Elasticsearch,
+        scope: String,
+        range: Range<Nanos>,
+        usual: usize,
+    ) -> Self {
+        let at = ScanCursor::new(range, usual);
+        Self { store, scope, at, filter: None, bare: false, scroll: None }
+    }
+
+    /// Restarts with another time range.
+    pub(in crate::output) fn again(&mut self, range: Range<Nanos>) {
+        self.at.again(range);
+        (self.bare, self.scroll) = (false, None);
+    }
+
+    /// Reads the next page. Makes one request; the first call makes several.
+    pub(in crate::output) async fn next(&mut self, digest: &Digest) -> ScanPage {
+        let page = if self.filter.is_none() {
+            self.filter = Some(begin(self.store, &self.scope).await?);
+            return Ok(Some(Vec::new()));
+        } else if self.at.is_done() {
+            return Ok(None);
+        } else if let Some(scroll) = self.scroll.take() {
+            self.moment(&scroll, digest).await
+        } else {
+            self.page(digest).await
+        };
+        match page {
+            Ok(page) => return Ok(page),
+            Err(End::Error(error)) => return Err(error),
+            Err(End::TooLarge) if self.at.limit > 1 && !self.at.crowded => self.at.shrink(),
+            // One moment holds more than fits into a page: the scroll asks for less at a time.
+            Err(End::TooLarge) if self.at.crowded => {
+                (self.at.limit, self.at.crowded) = (self.at.fitting(), false);
+                self.scroll = Some(String::new());
             }
-            Err(told) => Err(End::ScanPage(told)),
+            Err(End::TooLarge) if !self.bare => self.bare = true,
+            Err(End::TooLarge) => {
+                let answer = "a single document is larger than can be held".to_owned();
+                return Err(QueryError::Unavailable { answer });
+            }
         }
-    } else if walk.from >= walk.until {
-        Ok(ScanPage::End)
-    } else if let Some(scroll) = walk.scroll.take() {
-        moment(store, scope, walk, &scroll, digest).await
-    } else {
-        page(store, scope, walk, digest).await
-    };
-    told.unwrap_or_else(|end| match end {
-        End::ScanPage(told) => told,
-        End::TooLarge if walk.limit > 1 && !walk.crowded => {
-            walk.shrink();
-            ScanPage::Page(Vec::new())
+        Ok(Some(Vec::new()))
+    }
+
+    /// The documents from the current position on, or of that one millisecond only.
+    async fn page(&mut self, digest: &Digest) -> Result<Option<Vec<Stored>>, End> {
+        let from = self.at.from.div_euclid(MILLI);
+        // If a moment fills a page, ask for that moment only.
+        let until = if self.at.crowded { from + 1 } else { self.at.until.div_euclid(MILLI) };
+        let mut query = self.question(from, until);
+        query["sort"] = json!([{"@timestamp": {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}}]);
+        let Some(body) = search(self.store, &format!("{}/_search", self.scope), &query).await?
+        else {
+            self.at.from = self.at.until;
+            return Ok(None);
+        };
+        let searched = searched::<Raw<'_>>(&body)?;
+        let (count, full) = (searched.hits.hits.len(), searched.hits.hits.len() >= self.at.limit);
+        let last = searched.hits.hits.last().map(millis).transpose()?;
+        let stored = stored(&self.store.log.node, &searched, None, self.bare, digest)?;
+        match last {
+            Some(last) if full && last > from => {
+                (self.at.from, self.at.crowded, self.bare) = (last * MILLI, false, false);
+            }
+            Some(_) if full && self.at.limit < WINDOW => {
+                (self.at.limit, self.at.crowded) = ((self.at.limit * 4).min(WINDOW), true);
+            }
+            // An empty scroll id means that the scroll has yet to begin.
+            Some(_) if full => (self.at.crowded, self.scroll) = (false, Some(String::new())),
+            _ => (self.at.from, self.at.crowded, self.bare) = (until * MILLI, false, false),
         }
-        // One moment holds more than fits into a page: the scroll asks for less at a time.
-        End::TooLarge if walk.crowded => {
-            (walk.limit, walk.crowded) = (walk.fitting(), false);
-            walk.scroll = Some(String::new());
-            ScanPage::Page(Vec::new())
+        self.at.learn(count, body.len());
+        Ok(Some(stored))
+    }
+
+    /// A page of the current millisecond, by a scroll.
+    async fn moment(&mut self, scroll: &str, digest: &Digest) -> Result<Option<Vec<Stored>>, End> {
+        let from = self.at.from.div_euclid(MILLI);
+        // If anything fails, the scroll starts again from its beginning.
+        self.scroll = Some(String::new());
+        let body = if scroll.is_empty() {
+            let mut query = self.question(from, from + 1);
+            query["sort"] = json!(["_doc"]);
+            search(self.store, &format!("{}/_search?scroll=1m", self.scope), &query).await?
+        } else {
+            search(self.store, "_search/scroll", &json!({"scroll": "1m", "scroll_id": scroll}))
+                .await?
+        };
+        let Some(body) = body else { return Err(lost()) };
+        let searched = searched::<Raw<'_>>(&body)?;
+        let stored = stored(&self.store.log.node, &searched, Some(from), self.bare, digest)?;
+        if searched.hits.hits.is_empty() {
+            (self.at.from, self.scroll, self.bare) = ((from + 1) * MILLI, None, false);
+        } else {
+            self.scroll = Some(searched.scroll.ok_or_else(lost)?);
         }
-        End::TooLarge if !walk.bare => {
-            walk.bare = true;
-            ScanPage::Page(Vec::new())
+        Ok(Some(stored))
+    }
+
+    /// The query for a range of milliseconds.
+    fn question(&self, from: i64, until: i64) -> serde_json::Value {
+        let range =
+            json!({"range": {"@timestamp": {"gte": from, "lt": until, "format": "epoch_millis"}}});
+        let mut filter = vec![range];
+        if self.filter == Some(true) {
+            // A phrase query matches the whole name, whatever the type of the field.
+            filter.push(
+                json!({"match_phrase": {field(self.store.config.layout): self.store.log.node}}),
+            );
         }
-        End::TooLarge => ScanPage::Unavailable {
-            answer: "a single document is larger than can be held".to_owned(),
-        },
-    })
+        let source = if self.bare { json!(FIELDS) } else { true.into() };
+        json!({"query": {"bool": {"filter": filter}}, "size": self.at.limit, "_source": source, "track_total_hits": false})
+    }
 }
 
 /// Asks which server it is, refreshes the index, and finds out whether a search can filter by node.
-async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, ScanPage> {
+async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, QueryError> {
     #[derive(Deserialize)]
     struct Caps {
         #[serde(default)]
@@ -141,7 +206,7 @@ async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, ScanPage> {
         && Flavour::of(&root, true) == Some(Flavour::VictoriaLogs)
     {
         let answer = "VictoriaLogs does not answer searches in the way of Elasticsearch: it cannot be verified";
-        return Err(ScanPage::Unavailable { answer: answer.to_owned() });
+        return Err(QueryError::Unavailable { answer: answer.to_owned() });
     }
     let lenient = [("ignore_unavailable", "true")];
     let path = &format!("{scope}/_refresh");
@@ -163,10 +228,10 @@ async fn begin(store: &Elasticsearch, scope: &str) -> Result<bool, ScanPage> {
 }
 
 /// A request that is denied is optional: `None`.
-fn allowed(answer: Result<Option<Bytes>, LookUp>) -> Result<Option<Bytes>, ScanPage> {
+fn allowed(answer: Result<Option<Bytes>, QueryError>) -> Result<Option<Bytes>, QueryError> {
     match answer {
-        Err(LookUp::Unavailable { .. }) => Ok(None),
-        other => other.map_err(ScanPage::from),
+        Err(QueryError::Unavailable { .. }) => Ok(None),
+        other => other,
     }
 }
 
@@ -178,86 +243,9 @@ fn field(layout: Layout) -> &'static str {
     }
 }
 
-/// The documents from the current position on, or of that one millisecond only.
-async fn page(
-    store: &Elasticsearch,
-    scope: &str,
-    walk: &mut ScanCursor,
-    digest: &Digest,
-) -> Result<ScanPage, End> {
-    let from = walk.from.div_euclid(MILLI);
-    // If a moment fills a page, ask for that moment only.
-    let until = if walk.crowded { from + 1 } else { walk.until.div_euclid(MILLI) };
-    let mut query = question(store, walk, from, until);
-    query["sort"] =
-        json!([{"@timestamp": {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}}]);
-    let Some(body) = search(store, &format!("{scope}/_search"), &query).await? else {
-        walk.from = walk.until;
-        return Ok(ScanPage::End);
-    };
-    let searched = searched(&body)?;
-    let (count, full) = (searched.hits.hits.len(), searched.hits.hits.len() >= walk.limit);
-    let last = searched.hits.hits.last().map(millis).transpose()?;
-    let stored = stored(&store.log.node, &searched, None, walk.bare, digest)?;
-    match last {
-        Some(last) if full && last > from => {
-            (walk.from, walk.crowded, walk.bare) = (last * MILLI, false, false);
-        }
-        Some(_) if full && walk.limit < WINDOW => {
-            (walk.limit, walk.crowded) = ((walk.limit * 4).min(WINDOW), true);
-        }
-        // An empty scroll id means that the scroll has yet to begin.
-        Some(_) if full => (walk.crowded, walk.scroll) = (false, Some(String::new())),
-        _ => (walk.from, walk.crowded, walk.bare) = (until * MILLI, false, false),
-    }
-    walk.learn(count, body.len());
-    Ok(ScanPage::Page(stored))
-}
-
-/// A page of the current millisecond, by a scroll.
-async fn moment(
-    store: &Elasticsearch,
-    scope: &str,
-    walk: &mut ScanCursor,
-    scroll: &str,
-    digest: &Digest,
-) -> Result<ScanPage, End> {
-    let from = walk.from.div_euclid(MILLI);
-    // If anything fails, the scroll starts again from its beginning.
-    walk.scroll = Some(String::new());
-    let body = if scroll.is_empty() {
-        let mut query = question(store, walk, from, from + 1);
-        query["sort"] = json!(["_doc"]);
-        search(store, &format!("{scope}/_search?scroll=1m"), &query).await?
-    } else {
-        search(store, "_search/scroll", &json!({"scroll": "1m", "scroll_id": scroll})).await?
-    };
-    let Some(body) = body else { return Err(lost()) };
-    let searched = searched(&body)?;
-    let stored = stored(&store.log.node, &searched, Some(from), walk.bare, digest)?;
-    if searched.hits.hits.is_empty() {
-        (walk.from, walk.scroll, walk.bare) = ((from + 1) * MILLI, None, false);
-    } else {
-        walk.scroll = Some(searched.scroll.ok_or_else(lost)?);
-    }
-    Ok(ScanPage::Page(stored))
-}
-
 fn lost() -> End {
     let answer = "the scroll has ended before its time".to_owned();
-    LookUp::Retry { after: None, reason: crate::output::Reason::BadAnswer, answer }.into()
-}
-
-fn question(store: &Elasticsearch, walk: &ScanCursor, from: i64, until: i64) -> serde_json::Value {
-    let range =
-        json!({"range": {"@timestamp": {"gte": from, "lt": until, "format": "epoch_millis"}}});
-    let mut filter = vec![range];
-    if walk.filter == Some(true) {
-        // A phrase query matches the whole name, whatever the type of the field.
-        filter.push(json!({"match_phrase": {field(store.config.layout): store.log.node}}));
-    }
-    let source = if walk.bare { json!(FIELDS) } else { true.into() };
-    json!({"query": {"bool": {"filter": filter}}, "size": walk.limit, "_source": source, "track_total_hits": false})
+    QueryError::Retry { after: None, reason: RetryReason::BadAnswer, answer }.into()
 }
 
 async fn search(
@@ -283,24 +271,18 @@ async fn search(
     Ok(found)
 }
 
-fn searched(body: &[u8]) -> Result<Searched<'_>, End> {
-    let searched: Searched<'_> = read(body)?;
-    complete(!searched.timed_out && searched.shards.failed == 0, body)?;
-    Ok(searched)
-}
-
-fn millis(hit: &Hit<'_>) -> Result<i64, End> {
+fn millis(hit: &Hit<Raw<'_>>) -> Result<i64, End> {
     let millis = hit.sort.first().and_then(serde_json::Value::as_i64);
     millis.ok_or_else(|| {
         let answer = "a document without a time".to_owned();
-        End::ScanPage(ScanPage::Unavailable { answer })
+        End::Error(QueryError::Unavailable { answer })
     })
 }
 
 /// The documents of a page that this node sent.
 fn stored(
     node: &str,
-    searched: &Searched<'_>,
+    searched: &Searched<Raw<'_>>,
     at: Option<i64>,
     bare: bool,
     digest: &Digest,
@@ -336,7 +318,7 @@ fn generation(id: &str) -> Option<Fingerprint> {
 /// Fuzz target. Any answer is parsed or refused without a panic.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(body: &[u8]) {
-    if let Ok(searched) = searched(body)
+    if let Ok(searched) = searched::<Raw<'_>>(body)
         && let Ok(stored) = stored("n", &searched, None, false, &Digest::default())
     {
         assert!(stored.len() <= searched.hits.hits.len());

@@ -4,26 +4,26 @@
 //! It indexes the fields of the bodies that Elastic's integration indexes and that Elastic's rules query. `dynamic` is
 //! off everywhere, so that no client of the API server can add fields until the index reaches its limit. `cloud.*` and
 //! `event.type` are mapped but never filled: an audit event does not contain them, but ES|QL and EQL refuse a rule with
-//! unmapped fields. `etc/elasticsearch-template.json` is the template for a data stream in Elastic's layout; the other
-//! combinations are derived from it.
+//! unmapped fields. `template_body.rs` makes the template.
 
 use ::http::Method;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::{info, warn};
 
 use super::flavour::Flavour;
 use super::target::{Naming, scope};
+use super::template_body::made;
 use super::template_origin::{Origin, origin};
 use super::verdict::{self, said};
 use super::{Elasticsearch, unanswered};
-use crate::config::{Layout, SetupTemplate, Target};
+use crate::config::{SetupTemplate, Target};
+use crate::event::RetryReason;
 use crate::output::door::Texts as _;
 use crate::output::http::{Failure, Request, Response};
-use crate::output::{Reason, Verdict, stranger};
+use crate::output::{Verdict, stranger};
 
-pub(super) const TEMPLATE: &str = include_str!("../../../etc/elasticsearch-template.json");
 /// The catch-all template that Elasticsearch ships with, and its priority.
 const BUILT_IN: (&str, i64) = ("logs", 100);
 
@@ -74,32 +74,41 @@ pub(super) async fn plan(
         return Ok(TemplatePlan::Nothing("VictoriaLogs has no templates"));
     }
     let wanted = "index_templates.name,index_templates.index_template.index_patterns,index_templates.index_template.priority";
-    let response =
-        store.get("_index_template", &[("filter_path", wanted)]).await.map_err(unasked)?;
-    match response.status {
-        200 => (),
-        429 | 500.. => return Err(later(response.status, &response.body)),
-        status => return Ok(TemplatePlan::Unknown(format!("{status} {}", said(&response.body)))),
-    }
-    match serde_json::from_slice::<List>(&response.body) {
+    let body = match listed(store, "_index_template", &[("filter_path", wanted)]).await? {
+        Ok(body) => body,
+        Err(unknown) => return Ok(unknown),
+    };
+    match serde_json::from_slice::<List>(&body) {
         Ok(list) => match choose(&list.index_templates, &store.config.target) {
             Some(plan) => Ok(plan),
             None => compare(store).await,
         },
-        Err(_) => Ok(TemplatePlan::Unknown(said(&response.body))),
+        Err(_) => Ok(TemplatePlan::Unknown(said(&body))),
+    }
+}
+
+/// The answer to a request for templates, or the plan if the server does not list them.
+async fn listed(
+    store: &Elasticsearch,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<Result<Bytes, TemplatePlan>, Verdict> {
+    let response = store.get(path, query).await.map_err(unasked)?;
+    match response.status {
+        200 => Ok(Ok(response.body)),
+        429 | 500.. => Err(later(response.status, &response.body)),
+        status => Ok(Err(TemplatePlan::Unknown(format!("{status} {}", said(&response.body))))),
     }
 }
 
 /// The action if a template with our name is in force.
 async fn compare(store: &Elasticsearch) -> Result<TemplatePlan, Verdict> {
     let ours = name(&store.config.target);
-    let response = store.get(&format!("_index_template/{ours}"), &[]).await.map_err(unasked)?;
-    match response.status {
-        200 => (),
-        429 | 500.. => return Err(later(response.status, &response.body)),
-        status => return Ok(TemplatePlan::Unknown(format!("{status} {}", said(&response.body)))),
-    }
-    let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let body = match listed(store, &format!("_index_template/{ours}"), &[]).await? {
+        Ok(body) => body,
+        Err(unknown) => return Ok(unknown),
+    };
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
     Ok(match origin(&answer["index_templates"][0]["index_template"], &store.config.target) {
         Origin::ThisVersion => TemplatePlan::Nothing("installed earlier"),
         Origin::LaterVersion => TemplatePlan::Nothing("a later version of auditrail installed it"),
@@ -149,12 +158,12 @@ pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
         TemplatePlan::Install => false,
         TemplatePlan::Upgrade => true,
         TemplatePlan::Nothing(why) => {
-            info!(why, "index template not touched");
+            info!(why, "index template unchanged");
             return Ok(());
         }
         TemplatePlan::Theirs(template) => {
             let template = template.shown(|| Some(store.secrets()));
-            info!(template, "index template of others in force, or edited here: left alone");
+            info!(template, "another index template applies, or ours was edited: unchanged");
             return Ok(());
         }
         TemplatePlan::Unknown(answer) => {
@@ -221,7 +230,7 @@ fn refused(status: u16, body: &[u8]) -> Verdict {
 }
 
 fn later(status: u16, body: &[u8]) -> Verdict {
-    let reason = if status == 429 { Reason::Throttled } else { Reason::ServerError };
+    let reason = if status == 429 { RetryReason::Throttled } else { RetryReason::ServerError };
     Verdict::Retry { after: None, reason, answer: format!("{status} {}", said(body)) }
 }
 
@@ -229,52 +238,6 @@ pub(super) fn name(target: &Target) -> String {
     let scope = scope(target);
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     format!("auditrail-{}", scope.chars().filter(plain).collect::<String>())
-}
-
-/// The template for a layout, a target and a server.
-fn made(layout: Layout, target: &Target, flavour: &Flavour) -> Value {
-    made_of(TEMPLATE, layout, target, flavour)
-}
-
-/// The same from the template file of another version.
-pub(super) fn made_of(source: &str, layout: Layout, target: &Target, flavour: &Flavour) -> Value {
-    let mut template: Value = serde_json::from_str(source).unwrap_or_default();
-    template["index_patterns"] = Value::from(vec![scope(target)]);
-    if let (Target::Index(_), Some(top)) = (target, template.as_object_mut()) {
-        top.remove("data_stream");
-    }
-    let properties = template["template"]["mappings"]["properties"].take();
-    let mut properties = if layout == Layout::Flat { flat(&properties) } else { properties };
-    if matches!(flavour, Flavour::OpenSearch { .. }) {
-        rename_flattened(&mut properties);
-    }
-    template["template"]["mappings"]["properties"] = properties;
-    template
-}
-
-/// The flat layout: the event's fields at the top, annotations under the names that the API server gave them.
-fn flat(elastic: &Value) -> Value {
-    let mut top = elastic["kubernetes"]["properties"]["audit"]["properties"].clone();
-    if let Some(annotations) = top["annotations"]["properties"].as_object_mut() {
-        let named = std::mem::take(annotations).into_iter();
-        *annotations =
-            named.map(|(name, value)| (name.replace('_', "."), value)).collect::<Map<_, _>>();
-    }
-    top["@timestamp"] = elastic["@timestamp"].clone();
-    for name in ["cluster", "node"] {
-        top[name] = elastic["host"]["properties"]["name"].clone();
-    }
-    top["event"]["properties"]["original"] = elastic["event"]["properties"]["original"].clone();
-    top
-}
-
-/// `OpenSearch` has the same type under another name.
-fn rename_flattened(value: &mut Value) {
-    match value {
-        Value::Object(members) => members.values_mut().for_each(rename_flattened),
-        Value::String(text) if text == "flattened" => "flat_object".clone_into(text),
-        _ => (),
-    }
 }
 
 /// Whether an index pattern with stars matches a name.
@@ -328,29 +291,5 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }
-    }
-
-    #[test]
-    fn the_template_follows_layout_target_and_server() {
-        let index = Target::Index("audit-%Y.%m".to_owned());
-        let open = Flavour::OpenSearch { version: "2.19.1".to_owned() };
-        let flat = made(Layout::Flat, &index, &open);
-        let mapped = &flat["template"]["mappings"]["properties"];
-        assert_eq!(flat["index_patterns"], serde_json::json!(["audit-*.*"]));
-        assert!(flat.get("data_stream").is_none());
-        assert_eq!(mapped["user"]["properties"]["extra"]["type"], "flat_object");
-        assert_eq!(
-            mapped["annotations"]["properties"]["authorization.k8s.io/decision"]["type"],
-            "keyword"
-        );
-        let stream = Target::DataStream("logs-a-b".to_owned());
-        let elastic =
-            made(Layout::Elastic, &stream, &Flavour::Elasticsearch { version: String::new() });
-        assert!(elastic["data_stream"].is_object() && elastic["priority"] == 200);
-        assert_eq!(
-            elastic["template"]["mappings"]["properties"]["source"]["properties"]["ip"]["type"],
-            "ip"
-        );
-        assert_eq!(elastic["template"]["mappings"]["dynamic"], false);
     }
 }

@@ -10,7 +10,7 @@
 use serde_json::{Map, Value};
 
 use super::flavour::Flavour;
-use super::template::{TEMPLATE, made_of};
+use super::template_body::{TEMPLATE, made_of};
 use crate::config::{Layout, Target};
 
 /// The templates of earlier versions.

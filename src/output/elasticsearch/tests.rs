@@ -9,9 +9,10 @@ use axum::http::{StatusCode, Uri};
 
 use super::*;
 use crate::config::{Auth, Http, Layout, SetupTemplate, Target, Tls};
-use crate::event::{Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats, rfc3339};
+use crate::event::{
+    Event, Fields, Fingerprint, Form, RecordKind, RetryReason, Span, TransformStats, rfc3339,
+};
 use crate::json::{blank, members};
-use crate::output::Reason;
 
 pub(super) const RECORDED: &str = include_str!("../../../tests/data/audit-events.ndjson");
 
@@ -164,7 +165,7 @@ async fn an_answer_of_5xx_leaves_doubt_and_the_next_request_goes_elsewhere() {
     let (good, asked_good) = server(200, STORED).await;
     let (store, answer) = sent(&[bad, good]).await;
     assert!(
-        matches!(answer, Answer::Whole(Verdict::Doubt { reason: Reason::ServerError, .. })),
+        matches!(answer, Answer::Whole(Verdict::Doubt { reason: RetryReason::ServerError, .. })),
         "{answer:?}"
     );
     let answer = store.send(&batch(&[b"{}"]), &picks(1)).await;
@@ -176,7 +177,7 @@ async fn an_answer_of_5xx_leaves_doubt_and_the_next_request_goes_elsewhere() {
 async fn with_no_endpoint_up_each_is_tried_once_and_nothing_is_in_doubt() {
     let (_, answer) = sent(&[nobody().await, nobody().await]).await;
     assert!(
-        matches!(answer, Answer::Whole(Verdict::Retry { reason: Reason::Connect, .. })),
+        matches!(answer, Answer::Whole(Verdict::Retry { reason: RetryReason::Connect, .. })),
         "{answer:?}"
     );
 }
@@ -187,19 +188,19 @@ async fn a_look_up_tells_missing_index_from_missing_interface() {
         (
             404,
             r#"{"error":{"type":"index_not_found_exception","reason":"no such index [x]"},"status":404}"#,
-            "Found([false])",
+            "Ok([false])",
         ),
         // No store answers at the moment, so what it holds is as unknown as before.
-        (404, "404 page not found", "Retry"),
-        (403, "<html>Request blocked", "Retry"),
-        (302, "", "Retry"),
-        (200, "<html>Sign in", "Retry"),
-        (200, "{}", "Retry"),
-        (403, r#"{"error":{"type":"security_exception"},"status":403}"#, "Unavailable"),
-        (429, "", "Retry"),
-        (503, "", "Retry"),
-        (200, "", "Unavailable"),
-        (200, r#"{"_shards":{"failed":1}}"#, "Retry"),
+        (404, "404 page not found", "Err(Retry"),
+        (403, "<html>Request blocked", "Err(Retry"),
+        (302, "", "Err(Retry"),
+        (200, "<html>Sign in", "Err(Retry"),
+        (200, "{}", "Err(Retry"),
+        (403, r#"{"error":{"type":"security_exception"},"status":403}"#, "Err(Unavailable"),
+        (429, "", "Err(Retry"),
+        (503, "", "Err(Retry"),
+        (200, "", "Err(Unavailable"),
+        (200, r#"{"_shards":{"failed":1}}"#, "Err(Retry"),
     ];
     for (status, body, expected) in cases {
         let (url, _) = server(status, body).await;

@@ -12,8 +12,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::event::RetryReason;
 use crate::output::http::{Response, excerpt};
-use crate::output::{Answer, Reason, Verdict, stranger};
+use crate::output::{Answer, Verdict, stranger};
 
 /// Most bytes that are read of an answer to so many documents. A longer answer is cut off: fewer documents are sent
 /// next.
@@ -25,7 +26,7 @@ pub(super) const CREDENTIALS: &str = "check api_key_file, basic_auth or bearer_t
 const RIGHTS: &str = "give these credentials create_doc (and auto_configure) on the target, and read and maintenance for look-ups";
 
 const GZIP: &str = "the server was given the gzip body as if it were text: what stands between does not take gzip; set compression = \"none\"";
-const UNKNOWN: &str = "this refusal is not known to be about the event: see the server's log; if the events shall be dead letters all the same, \
+const UNKNOWN: &str = "this refusal may not be about the event: see the server's log; to store the events as dead letters, \
      run `auditrail dead-letters set-aside`";
 
 /// A document of the request.
@@ -127,7 +128,7 @@ fn items(response: &Response, sent: &[Sent]) -> Answer {
         let answer = format!("an answer longer than {most} bytes");
         return Answer::Whole(Verdict::Split { own: false, answer });
     }
-    let doubt = |answer| Answer::Whole(Verdict::Doubt { reason: Reason::BadAnswer, answer });
+    let doubt = |answer| Answer::Whole(Verdict::Doubt { reason: RetryReason::BadAnswer, answer });
     let bulk = match serde_json::from_slice::<Bulk>(body) {
         Ok(bulk) => bulk,
         // The answer may be the store's, cut off.
@@ -183,7 +184,9 @@ fn one(outcome: &Outcome, fallback: bool) -> Verdict {
         // same.
         (409, _) => Verdict::Taken { answer: answer() },
         (429 | 403, "cluster_block_exception") => stop(answer(), block_hint(error.reason())),
-        (429, _) => Verdict::Retry { after: None, reason: Reason::Throttled, answer: answer() },
+        (429, _) => {
+            Verdict::Retry { after: None, reason: RetryReason::Throttled, answer: answer() }
+        }
         (401, _) => stop(answer(), CREDENTIALS),
         (403, _) => stop(answer(), RIGHTS),
         (404, _) => stop(
@@ -192,7 +195,7 @@ fn one(outcome: &Outcome, fallback: bool) -> Verdict {
         ),
         (413, _) => Verdict::TooLarge { own: true, answer: answer() },
         // The document may have reached the primary shard.
-        (500.., _) => Verdict::Doubt { reason: Reason::ServerError, answer: answer() },
+        (500.., _) => Verdict::Doubt { reason: RetryReason::ServerError, answer: answer() },
         (_, kind) => match configuration(kind, error.reason()) {
             Some(hint) => stop(answer(), hint),
             None if !fallback => Verdict::UseFallbackForm { answer: answer() },
@@ -275,7 +278,7 @@ fn configuration(kind: &str, reason: &str) -> Option<&'static str> {
             if reason.starts_with("index template [")
                 || reason.starts_with("data stream timestamp field") =>
         {
-            Some("mend the index template that matches the target")
+            Some("correct the index template that matches the target")
         }
         _ => None,
     }
@@ -283,7 +286,7 @@ fn configuration(kind: &str, reason: &str) -> Option<&'static str> {
 
 fn block_hint(reason: &str) -> &'static str {
     if reason.contains("disk usage exceeded flood-stage") {
-        "the cluster's disk is full: free space or add nodes; the block goes by itself once there is room"
+        "the cluster's disk is full: free space or add nodes; the server removes the block once there is room"
     } else if reason.contains("read-only") {
         "the index or cluster is read-only: remove the block (index.blocks.*)"
     } else {
@@ -323,7 +326,7 @@ fn whole(response: &Response, sent: &[Sent]) -> Verdict {
         (200..300 | ..200 | 600.., _) => strange(response),
         (429 | 403, "cluster_block_exception") => stop(answer, block_hint(reason)),
         (429, _) if never_fits(reason) => Verdict::TooLarge { own, answer },
-        (429, _) => Verdict::Retry { after, reason: Reason::Throttled, answer },
+        (429, _) => Verdict::Retry { after, reason: RetryReason::Throttled, answer },
         // Elasticsearch and OpenSearch send this status without a body; proxies send a page or a sentence.
         (413, _) => {
             let bare = body.trim_ascii().is_empty() && response.content_type.is_empty();
@@ -335,7 +338,7 @@ fn whole(response: &Response, sent: &[Sent]) -> Verdict {
             "cluster_block_exception"
             | "master_not_discovered_exception"
             | "cluster_manager_not_discovered_exception",
-        ) => Verdict::Retry { after, reason: Reason::ServerError, answer },
+        ) => Verdict::Retry { after, reason: RetryReason::ServerError, answer },
         // OpenSearch's answer if no node has the ingest role.
         (500, "illegal_state_exception") if reason.starts_with("There are no ingest nodes") => {
             stop(
@@ -344,7 +347,7 @@ fn whole(response: &Response, sent: &[Sent]) -> Verdict {
             )
         }
         // Also 502 and 504: a proxy may have forwarded the request before it gave up.
-        (408 | 500.., _) => Verdict::Doubt { reason: Reason::ServerError, answer },
+        (408 | 500.., _) => Verdict::Doubt { reason: RetryReason::ServerError, answer },
         (400, "") if names_itself(response) && said.starts_with("cannot decode log message #") => {
             undecoded(answer, sent)
         }

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use ::http::Method;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
@@ -14,6 +15,7 @@ use rustls::server::WebPkiClientVerifier;
 
 use super::*;
 use crate::config::{Auth, Http, SecretSource, Tls};
+use crate::event::RetryReason;
 
 mod given_up;
 mod proxies;
@@ -105,7 +107,7 @@ async fn no_answer_in_time_leaves_doubt() {
         thread::sleep(Duration::from_secs(3));
     });
     let found = failure(&url).await;
-    assert!(matches!(found, Failure::Lost { reason: Reason::Timeout, .. }), "{found:?}");
+    assert!(matches!(found, Failure::Lost { reason: RetryReason::Timeout, .. }), "{found:?}");
 }
 
 #[tokio::test]
@@ -116,14 +118,17 @@ async fn an_answer_that_stops_half_way_leaves_doubt() {
         thread::sleep(Duration::from_secs(3));
     });
     let found = failure(&url).await;
-    assert!(matches!(found, Failure::Lost { reason: Reason::Timeout, .. }), "{found:?}");
+    assert!(matches!(found, Failure::Lost { reason: RetryReason::Timeout, .. }), "{found:?}");
 }
 
 #[tokio::test]
 async fn a_connection_closed_without_an_answer_leaves_doubt() {
     let url = listen(|mut stream| drop(read_request(&mut stream)));
     let found = failure(&url).await;
-    assert!(matches!(found, Failure::Lost { reason: Reason::ConnectionLost, .. }), "{found:?}");
+    assert!(
+        matches!(found, Failure::Lost { reason: RetryReason::ConnectionLost, .. }),
+        "{found:?}"
+    );
 }
 
 /// A request may be sent twice only if the server cannot have read the first one.

@@ -2,21 +2,21 @@
 //! it says neither that something is stored nor that nothing is.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
+use std::collections::BTreeMap;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::value::RawValue;
 
 use crate::event::Nanos;
+use crate::json;
 
-/// `L` is the type for the stream's labels, `T` the type for a line.
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
-pub(super) struct Reply<L, T> {
+struct Reply<'a> {
     #[expect(dead_code, reason = "it has to be there")]
     status: Success,
-    pub(super) data: Data<L, T>,
+    #[serde(borrow)]
+    data: Data<'a>,
 }
 
 #[derive(Deserialize)]
@@ -32,46 +32,43 @@ enum ResultType {
 }
 
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
-pub(super) struct Data<L, T> {
+struct Data<'a> {
     #[expect(dead_code, reason = "it has to be there")]
     #[serde(rename = "resultType")]
     result_type: ResultType,
-    pub(super) result: Vec<LokiStream<L, T>>,
+    #[serde(borrow)]
+    result: Vec<LokiStream<'a>>,
 }
 
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "L: Default + Deserialize<'de>, T: Deserialize<'de>"))]
-pub(super) struct LokiStream<L, T> {
-    #[serde(default)]
-    pub(super) stream: L,
-    pub(super) values: Vec<LogEntry<T>>,
+pub(super) struct LokiStream<'a> {
+    #[serde(default, rename = "stream")]
+    pub(super) labels: BTreeMap<String, String>,
+    /// Timestamp and line of each entry, as they are written, so that the lines do not all exist twice. Newer versions
+    /// add more elements, which are ignored.
+    #[serde(borrow)]
+    values: Vec<Vec<&'a RawValue>>,
 }
 
-/// Timestamp and line; further elements of newer versions are ignored.
-pub(super) struct LogEntry<T>(pub(super) Nanos, pub(super) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for LogEntry<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(EntryVisitor(PhantomData))
+impl LokiStream<'_> {
+    /// Timestamp and line of each entry.
+    pub(super) fn entries(
+        &self,
+    ) -> impl Iterator<Item = serde_json::Result<(Nanos, Cow<'_, str>)>> {
+        self.values.iter().map(|entry| {
+            let [time, line, ..] = entry[..] else {
+                return Err(serde_json::Error::custom("an entry without a time or a line"));
+            };
+            let time: Cow<'_, str> = serde_json::from_str(time.get())?;
+            let time = time.parse().map_err(serde_json::Error::custom)?;
+            let line = json::inside(line.get().as_bytes())
+                .ok_or_else(|| serde_json::Error::custom("a line that is no text"))?;
+            Ok((time, json::unescape(line)))
+        })
     }
 }
 
-struct EntryVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for EntryVisitor<T> {
-    type Value = LogEntry<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[time stamp, line]")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LogEntry<T>, A::Error> {
-        let missing = || serde::de::Error::invalid_length(0, &self);
-        let time: Cow<'_, str> = seq.next_element()?.ok_or_else(missing)?;
-        let time = time.parse().map_err(serde::de::Error::custom)?;
-        let line = seq.next_element()?.ok_or_else(missing)?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(LogEntry(time, line))
-    }
+/// The streams in an answer.
+pub(super) fn streams(body: &[u8]) -> serde_json::Result<Vec<LokiStream<'_>>> {
+    serde_json::from_slice::<Reply<'_>>(body).map(|reply| reply.data.result)
 }

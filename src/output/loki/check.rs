@@ -1,14 +1,14 @@
 //! The `check` of a Loki output. It writes nothing: it sends a push without streams, which a Loki that would accept
 //! pushes refuses with 422. A server counts as Loki only if it answers in Loki's words.
 
-use super::{Loki, limits, lookup, verdict};
-use crate::event::{Batch, Event, Fields, Fingerprint, Form, RecordKind, Span, TransformStats};
+use super::scan::Pager;
+use super::{Loki, limits, verdict};
 use crate::output::finding::Finding;
 use crate::output::http::Failure;
-use crate::output::{EventRef, LookUp, Verdict, stranger};
+use crate::output::{Digest, QueryError, Verdict, stranger};
 
 /// Runs the check.
-pub(super) async fn check(loki: &Loki) -> Vec<Finding> {
+pub(in crate::output) async fn check(loki: &Loki) -> Vec<Finding> {
     let mut findings = vec![push(loki).await];
     if findings.iter().all(|finding| !finding.is_failure()) {
         findings.push(read(loki).await);
@@ -52,14 +52,14 @@ async fn push(loki: &Loki) -> Finding {
 /// Proves in another way that Loki receives the pushes: the server answers queries as Loki does, or refuses a push that
 /// cannot be decoded in the words of a push decoder.
 async fn prove(loki: &Loki, answer: String) -> Finding {
-    if matches!(ask_for_nothing(loki).await, LookUp::Found(_)) {
+    if ask_for_nothing(loki).await.is_ok() {
         return Finding::ok("takes pushes");
     }
     match loki.push(super::garbage()).await {
         Ok(response) if verdict::refuses_garbage(&response) => Finding::ok("takes pushes"),
         _ => Finding::fail(
             format!(
-                "nothing shows that this is Loki: a push of nothing was answered with {answer}, and neither a query nor a broken push as Loki does it"
+                "this may not be Loki: it answered an empty push with {answer}, and it answers neither a query nor a broken push as Loki does"
             ),
             "check that `endpoint` is the base URL of Loki, or of what takes Loki's pushes, and no proxy or other service",
         ),
@@ -69,36 +69,22 @@ async fn prove(loki: &Loki, answer: String) -> Finding {
 /// Whether events in doubt can be looked up.
 async fn read(loki: &Loki) -> Finding {
     match ask_for_nothing(loki).await {
-        LookUp::Found(_) => Finding::ok("answers queries, so that nothing is sent twice"),
-        LookUp::Unavailable { answer } | LookUp::Retry { answer, .. } => Finding::warn(
-            format!("does not answer queries, so delivery is at least once: {answer}"),
-            "give these credentials the right to query, or accept repeats after a lost answer or a kill",
-        ),
+        Ok(()) => Finding::ok("answers queries, so that nothing is sent twice"),
+        Err(QueryError::Unavailable { answer } | QueryError::Retry { answer, .. }) => {
+            Finding::warn(
+                format!("does not answer queries, so delivery is at least once: {answer}"),
+                "give these credentials the right to query, or accept repeats after a lost answer or a kill",
+            )
+        }
     }
 }
 
-/// Looks up an event that does not exist.
-async fn ask_for_nothing(loki: &Loki) -> LookUp {
-    let event = Event {
-        offset: 0,
-        whole: RecordKind::Event,
-        form: Form::Unreadable,
-        line: Span::default(),
-        // Any time will do, except small numbers, which Loki reads as seconds.
-        time: super::now(),
-        fields: Fields::default(),
-        depth: 0,
-    };
-    let batch = Batch {
-        generation: Fingerprint([0; 16]),
-        earlier: Vec::new(),
-        start: 0,
-        end: 0,
-        bytes: Vec::new(),
-        events: vec![event],
-        passed: TransformStats::default(),
-    };
-    lookup::look_up(loki, &loki.scope(), &batch, &[EventRef::new(0)]).await
+/// Asks what is stored of one moment.
+async fn ask_for_nothing(loki: &Loki) -> Result<(), QueryError> {
+    // Any time will do, except small numbers, which Loki reads as seconds.
+    let now = super::now();
+    let mut pager = Pager::new(loki, loki.scope(), now..now + 1, 0).asking_for_most();
+    pager.next(&Digest::default()).await.map(|_| ())
 }
 
 /// Warns about settings that would refuse or hide events, if Loki shows its configuration.
@@ -107,8 +93,11 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Queries for older entries go to the store only, which has a chunk only after the flush.
     for (key, within) in [
-        ("query_ingesters_within", &settings.querier.query_ingesters_within),
-        ("query_store_max_look_back_period", &settings.ingester.query_store_max_look_back_period),
+        ("query_ingesters_within", &settings.word("querier.query_ingesters_within")),
+        (
+            "query_store_max_look_back_period",
+            &settings.word("ingester.query_store_max_look_back_period"),
+        ),
     ] {
         if within.limit().is_some() {
             findings.push(Finding::warn(
@@ -117,10 +106,10 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
             ));
         }
     }
-    let size = &settings.limits_config.max_line_size;
+    let size = &settings.limit("max_line_size");
     if size.bytes().is_some_and(|bytes| bytes > 0.0) {
         findings.push(Finding::ok(format!(
-            "takes lines up to {size}; longer ones are refused and kept in the state directory"
+            "takes lines up to {size}; longer ones are refused and become dead letters"
         )));
     }
     findings

@@ -7,8 +7,7 @@ use std::fmt;
 
 use ::http::Method;
 use bytes::Bytes;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_saphyr::DuplicateKeyPolicy;
 
 use super::Loki;
@@ -21,62 +20,19 @@ const CONFIG: usize = 1 << 20;
 const NOBODY: &str = "fake";
 
 /// The settings that decide what Loki accepts, shows and keeps.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Settings {
-    pub(super) limits_config: Limits,
-    pub(super) ingester: Ingester,
-    pub(super) querier: Querier,
-    pub(super) schema_config: Schema,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Limits {
-    pub(super) reject_old_samples: Word,
-    pub(super) reject_old_samples_max_age: Word,
-    pub(super) creation_grace_period: Word,
-    pub(super) max_line_size: Word,
-    pub(super) max_line_size_truncate: Word,
-    pub(super) allow_structured_metadata: Word,
-    pub(super) unordered_writes: Word,
-    pub(super) max_query_lookback: Word,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Ingester {
-    pub(super) query_store_max_look_back_period: Word,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Querier {
-    pub(super) query_ingesters_within: Word,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Schema {
-    pub(super) configs: Vec<Period>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Period {
-    pub(super) from: Word,
-}
+#[derive(Debug, Default)]
+pub(super) struct Settings(Value);
 
 /// The settings, or why they are unknown.
 pub(super) async fn settings(loki: &Loki) -> Result<Settings, String> {
-    let mut settings: Settings = read(&get(loki, "/config", "").await?)?;
+    let mut settings = Settings::read(&get(loki, "/config", "").await?)?;
     let tenant = loki.config.tenant.as_str();
     let tenant = if tenant.is_empty() { NOBODY } else { tenant };
     // Since Loki 3.0. Without this API the defaults are used for the tenant.
     if let Ok(body) = get(loki, "/config/tenant/v1/limits", tenant).await
-        && let Ok(own) = read(&body)
+        && let Ok(own) = Settings::read(&body)
     {
-        settings.limits_config.overlay(own);
+        settings.overlay_limits(own);
     }
     Ok(settings)
 }
@@ -94,44 +50,57 @@ async fn get(loki: &Loki, path: &str, tenant: &str) -> Result<Bytes, String> {
     }
 }
 
-/// Parses settings from any bytes; fails, but never panics.
-pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, String> {
-    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    let options = serde_saphyr::options! {
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| excerpt(error.to_string().as_bytes()))
+impl Settings {
+    /// Parses settings from any bytes; fails, but never panics.
+    pub(super) fn read(body: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+        let options = serde_saphyr::options! {
+            duplicate_keys: DuplicateKeyPolicy::LastWins,
+            with_snippet: false,
+        };
+        match serde_saphyr::from_str_with_options(text, options) {
+            Ok(settings @ Value::Object(_)) => Ok(Self(settings)),
+            Ok(_) => Err("it holds no settings".to_owned()),
+            Err(error) => Err(excerpt(error.to_string().as_bytes())),
+        }
+    }
+
+    /// The setting under a path of names that are joined by dots.
+    pub(super) fn word(&self, path: &str) -> Word {
+        Word::of(path.split('.').fold(&self.0, |value, name| &value[name]))
+    }
+
+    /// The same below `limits_config`.
+    pub(super) fn limit(&self, path: &str) -> Word {
+        self.word(&format!("limits_config.{path}"))
+    }
+
+    /// When each period of the schema begins.
+    pub(super) fn periods(&self) -> impl Iterator<Item = Word> {
+        let periods = self.0["schema_config"]["configs"].as_array();
+        periods.into_iter().flatten().map(|period| Word::of(&period["from"]))
+    }
+
+    /// Replaces every limit that `own` sets.
+    fn overlay_limits(&mut self, own: Self) {
+        if let Value::Object(all) = &mut self.0 {
+            overlay(all.entry("limits_config").or_insert(Value::Null), own.0);
+        }
+    }
 }
 
-impl Limits {
-    /// Replaces every limit that `own` sets.
-    fn overlay(&mut self, own: Self) {
-        let Self {
-            reject_old_samples,
-            reject_old_samples_max_age,
-            creation_grace_period,
-            max_line_size,
-            max_line_size_truncate,
-            allow_structured_metadata,
-            unordered_writes,
-            max_query_lookback,
-        } = own;
-        for (general, own) in [
-            (&mut self.reject_old_samples, reject_old_samples),
-            (&mut self.reject_old_samples_max_age, reject_old_samples_max_age),
-            (&mut self.creation_grace_period, creation_grace_period),
-            (&mut self.max_line_size, max_line_size),
-            (&mut self.max_line_size_truncate, max_line_size_truncate),
-            (&mut self.allow_structured_metadata, allow_structured_metadata),
-            (&mut self.unordered_writes, unordered_writes),
-            (&mut self.max_query_lookback, max_query_lookback),
-        ] {
-            if !own.0.is_empty() {
-                *general = own;
+fn overlay(general: &mut Value, own: Value) {
+    match own {
+        Value::Object(own) => {
+            if !general.is_object() {
+                *general = Value::Object(serde_json::Map::new());
+            }
+            for (name, own) in own {
+                overlay(&mut general[name], own);
             }
         }
+        own if !Word::of(&own).0.is_empty() => *general = own,
+        _ => {}
     }
 }
 
@@ -140,6 +109,14 @@ impl Limits {
 pub(super) struct Word(pub(super) String);
 
 impl Word {
+    fn of(value: &Value) -> Self {
+        Self(match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+        })
+    }
+
     pub(super) fn flag(&self) -> Option<bool> {
         self.0.parse().ok()
     }
@@ -206,47 +183,6 @@ fn sum(text: &str, unit: impl Fn(&str) -> Option<f64>) -> Option<f64> {
     Some(sum)
 }
 
-impl<'de> Deserialize<'de> for Word {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WordVisitor)
-    }
-}
-
-struct WordVisitor;
-
-/// A visitor method for each scalar type.
-macro_rules! scalars {
-    ($($visit:ident: $scalar:ty),*) => {
-        $(fn $visit<E>(self, scalar: $scalar) -> Result<Word, E> {
-            Ok(Word(scalar.to_string()))
-        })*
-    };
-}
-
-impl<'de> Visitor<'de> for WordVisitor {
-    type Value = Word;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a scalar")
-    }
-
-    scalars! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str }
-
-    fn visit_unit<E>(self) -> Result<Word, E> {
-        Ok(Word::default())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Word, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Word::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Word, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Word::default())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,19 +225,25 @@ mod tests {
     fn settings_of_any_shape_are_read_as_far_as_they_go() {
         let text = "target: all\nlimits_config:\n  reject_old_samples: true\n  max_line_size: {odd: [1]}\n  creation_grace_period: 4\n  \
                     max_query_lookback: 3h\nschema_config:\n  configs: [{from: \"2024-01-01\"}]\n";
-        let mut settings: Settings = read(text.as_bytes()).unwrap();
-        let limits = &mut settings.limits_config;
-        assert_eq!(limits.reject_old_samples.flag(), Some(true));
+        let mut settings = Settings::read(text.as_bytes()).unwrap();
+        assert_eq!(settings.limit("reject_old_samples").flag(), Some(true));
         assert_eq!(
-            (limits.max_line_size.bytes(), limits.creation_grace_period.span()),
+            (
+                settings.limit("max_line_size").bytes(),
+                settings.limit("creation_grace_period").span()
+            ),
             (None, Some(4))
         );
-        assert_eq!(settings.schema_config.configs[0].from, word("2024-01-01"));
-        limits.overlay(read(b"reject_old_samples: false\nmax_query_lookback: ''\n").unwrap());
-        assert_eq!(limits.reject_old_samples.flag(), Some(false));
-        assert_eq!(limits.max_query_lookback, word("3h"));
+        assert_eq!(settings.periods().collect::<Vec<_>>(), [word("2024-01-01")]);
+        let own = "reject_old_samples: false\nmax_query_lookback: ''\n";
+        settings.overlay_limits(Settings::read(own.as_bytes()).unwrap());
+        assert_eq!(settings.limit("reject_old_samples").flag(), Some(false));
+        assert_eq!(settings.limit("max_query_lookback"), word("3h"));
         for odd in ["", "no", "- 1", "limits_config: 7", "\u{0}", "a: &a [*a]", "{"] {
-            let _ = read::<Settings>(odd.as_bytes());
+            if let Ok(mut settings) = Settings::read(odd.as_bytes()) {
+                settings.overlay_limits(Settings::read(own.as_bytes()).unwrap());
+                assert_eq!(settings.limit("reject_old_samples").flag(), Some(false));
+            }
         }
     }
 }

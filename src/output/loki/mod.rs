@@ -9,7 +9,6 @@
 //! one stream: of several, Loki's ingester reports the error of the last one only (`instance.Push`), so lines could be
 //! lost behind a 204.
 
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use ::http::Method;
@@ -30,17 +29,18 @@ mod stream_locks;
 mod verdict;
 
 use super::credentials::in_query;
-use super::finding::Finding;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{
-    Answer, Capabilities, Comparable, Digest, EventRef, LookUp, ScanCursor, ScanPage, unanswered,
-};
+use super::{Answer, Capabilities, Comparable, EventRef, unanswered};
 use crate::config;
 use crate::event::{Batch, LogName, Nanos, RecordKind};
+pub(super) use check::check;
+pub(super) use lookup::look_up;
+pub(super) use preflight::preflight;
+pub(super) use presence::holds_any;
 use push::Labels;
-pub(super) use scan::likeness;
+pub(super) use scan::{Pager, identity};
 use stream_locks::Turns;
 
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
@@ -202,36 +202,6 @@ impl Loki {
         if !tenant.is_empty() {
             headers.push(("x-scope-orgid", tenant.to_owned()));
         }
-    }
-
-    /// Which picks are stored in `scope`.
-    pub(super) async fn look_up(&self, scope: &str, batch: &Batch, picks: &[EventRef]) -> LookUp {
-        lookup::look_up(self, scope, batch, picks).await
-    }
-
-    /// The next page of all that `scope` holds.
-    pub(super) async fn scan(
-        &self,
-        scope: &str,
-        walk: &mut ScanCursor,
-        digest: &Digest,
-    ) -> ScanPage {
-        scan::scan(self, scope, walk, digest).await
-    }
-
-    /// Whether anything is stored in `scope` in this time range.
-    pub(super) async fn holds_any(&self, scope: &str, range: Range<Nanos>) -> LookUp {
-        presence::holds_any(self, scope, range).await
-    }
-
-    /// What Loki would refuse or hide of events of this time range. Writes nothing.
-    pub(super) async fn preflight(&self, times: Range<Nanos>) -> Vec<Finding> {
-        preflight::preflight(self, times).await
-    }
-
-    /// What would go wrong, and what to do about it. Writes nothing.
-    pub(super) async fn check(&self) -> Vec<Finding> {
-        check::check(self).await
     }
 }
 

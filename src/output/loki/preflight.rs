@@ -14,7 +14,7 @@ const MINUTE: Nanos = 60_000_000_000;
 const HOUR: Nanos = 60 * MINUTE;
 const DAY: Nanos = 24 * HOUR;
 /// Runs the preflight for events in this time range.
-pub(super) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> {
+pub(in crate::output) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> {
     let mut findings = check::check(loki).await;
     if findings.iter().any(Finding::is_failure) {
         return findings;
@@ -23,7 +23,7 @@ pub(super) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> 
         Ok(settings) => settings,
         Err(why) => {
             findings.push(Finding::warn(
-                format!("Loki does not show its settings at /config, so what it would refuse is not known: {why}"),
+                format!("Loki does not show its settings at /config, so auditrail cannot tell what it would refuse: {why}"),
                 "compare `limits_config` with the age of these events, or let the first refusals show it",
             ));
             Settings::default()
@@ -60,20 +60,19 @@ impl Replay {
     }
 
     fn too_old(&self, settings: &Settings) -> Option<Finding> {
-        let limits = &settings.limits_config;
-        let most = limits.reject_old_samples_max_age.limit()?;
-        if limits.reject_old_samples.flag() == Some(false) || self.age() <= most {
+        let most = settings.limit("reject_old_samples_max_age").limit()?;
+        if settings.limit("reject_old_samples").flag() == Some(false) || self.age() <= most {
             return None;
         }
         Some(Finding::fail(
             format!(
                 "Loki refuses events older than {} (`reject_old_samples_max_age`), and the oldest here is {} old",
-                limits.reject_old_samples_max_age,
+                settings.limit("reject_old_samples_max_age"),
                 shown(self.age())
             ),
             format!(
                 "set `limits_config.reject_old_samples_max_age: {}` in Loki until the replay is over, in the tenant's overrides too \
-                 where those name it, or leave out what is older with --since {}",
+                 where those name it, or leave out older events with --since {}",
                 hours(self.age()),
                 stamp(self.now - most + 10 * MINUTE)
             ),
@@ -81,7 +80,7 @@ impl Replay {
     }
 
     fn too_new(&self, settings: &Settings) -> Option<Finding> {
-        let grace = &settings.limits_config.creation_grace_period;
+        let grace = &settings.limit("creation_grace_period");
         let latest = self.now.saturating_add(grace.limit()?);
         (self.times.end > latest).then(|| {
             Finding::fail(
@@ -90,7 +89,7 @@ impl Replay {
                     stamp(self.times.end)
                 ),
                 format!(
-                    "check the clocks of this machine and of the log's, or leave out what is newer with --until {}",
+                    "check the clocks of this machine and of the log's, or leave out newer events with --until {}",
                     stamp(latest)
                 ),
             )
@@ -100,8 +99,7 @@ impl Replay {
     /// Loki refuses a new stream with such events with 500 for ever; for an existing stream it accepts them and loses
     /// them.
     fn before_the_schema(&self, settings: &Settings) -> Option<Finding> {
-        let from =
-            settings.schema_config.configs.iter().filter_map(|period| day(&period.from)).min()?;
+        let from = settings.periods().filter_map(|from| day(&from)).min()?;
         (self.times.start < from).then(|| {
             Finding::fail(
                 format!(
@@ -110,7 +108,7 @@ impl Replay {
                     stamp(self.times.start)
                 ),
                 format!(
-                    "put a period in front in `schema_config` that begins earlier, or leave out what is older with --since {}",
+                    "put a period in front in `schema_config` that begins earlier, or leave out older events with --since {}",
                     stamp(from)
                 ),
             )
@@ -118,16 +116,15 @@ impl Replay {
     }
 
     fn cut(&self, settings: &Settings) -> Vec<Finding> {
-        let limits = &settings.limits_config;
         let mut findings = Vec::new();
-        let longest = limits.max_line_size.bytes().filter(|bytes| *bytes > 0.0);
-        if limits.max_line_size_truncate.flag() == Some(true) && longest.is_some() {
+        let longest = settings.limit("max_line_size").bytes().filter(|bytes| *bytes > 0.0);
+        if settings.limit("max_line_size_truncate").flag() == Some(true) && longest.is_some() {
             findings.push(Finding::fail(
-                format!("Loki cuts lines over {} (`max_line_size_truncate`), so that long events would be stored as remains of themselves", limits.max_line_size),
-                "set `limits_config.max_line_size_truncate: false` in Loki: what is too long is then refused and kept here",
+                format!("Loki cuts lines over {} (`max_line_size_truncate`), so it would store only the beginning of long events", settings.limit("max_line_size")),
+                "set `limits_config.max_line_size_truncate: false` in Loki: it then refuses longer lines, and they become dead letters",
             ));
         }
-        if self.metadata && limits.allow_structured_metadata.flag() == Some(false) {
+        if self.metadata && settings.limit("allow_structured_metadata").flag() == Some(false) {
             findings.push(Finding::fail(
                 "Loki takes no structured metadata",
                 "set `limits_config.allow_structured_metadata: true` in Loki, or `metadata = []` on this output",
@@ -138,10 +135,10 @@ impl Replay {
 
     /// Warns if queries do not see these events: a look-up would not find them, and they would be sent again.
     fn hidden(&self, settings: &Settings) -> Option<Finding> {
-        let lookback = &settings.limits_config.max_query_lookback;
+        let lookback = &settings.limit("max_query_lookback");
         lookback.limit().is_some_and(|most| self.age() > most).then(|| {
             Finding::warn(
-                format!("queries see nothing older than {lookback} (`max_query_lookback`), and so no look-up finds what is stored of it already"),
+                format!("queries see nothing older than {lookback} (`max_query_lookback`), so a look-up does not find older events that Loki already holds"),
                 format!("set `limits_config.max_query_lookback` in Loki to 0, or to {} at least", hours(self.age())),
             )
         })
@@ -149,7 +146,7 @@ impl Replay {
 }
 
 fn out_of_order(settings: &Settings) -> Option<Finding> {
-    (settings.limits_config.unordered_writes.flag() == Some(false)).then(|| {
+    (settings.limit("unordered_writes").flag() == Some(false)).then(|| {
         Finding::fail(
             "Loki takes no event that is older than the last one of its stream (`unordered_writes: false`), and audit events are not in order of time",
             "set `limits_config.unordered_writes: true` in Loki",

@@ -1,4 +1,3 @@
-use super::super::limits::read;
 use super::*;
 use crate::output::finding::FindingState;
 
@@ -37,7 +36,7 @@ fn said(ago: Nanos, change: &[(&str, &str)]) -> Vec<Finding> {
         now: NOW,
         metadata: true,
     };
-    replay.findings(&read(text.as_bytes()).unwrap())
+    replay.findings(&Settings::read(text.as_bytes()).unwrap())
 }
 
 #[track_caller]

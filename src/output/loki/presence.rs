@@ -6,10 +6,10 @@
 use std::ops::Range;
 
 use super::Loki;
-use super::lookup::entries;
 use super::question::{Question, Scope, Trouble, ask};
+use super::scan::holds_entries;
 use crate::event::Nanos;
-use crate::output::LookUp;
+use crate::output::QueryError;
 
 const HOUR: Nanos = 3_600_000_000_000;
 /// Longest range of one query: Loki's own limit is 30 days and an hour.
@@ -18,19 +18,19 @@ const LONGEST: Nanos = 720 * HOUR;
 const SHORTEST: Nanos = HOUR / 4;
 
 /// Whether anything is stored in `scope` in this time range.
-pub(super) async fn holds_any(loki: &Loki, scope: &str, range: Range<Nanos>) -> LookUp {
-    let scope = match Scope::of_text(scope) {
-        Ok(scope) => scope,
-        Err(answer) => return LookUp::Unavailable { answer },
-    };
-    match any(loki, &scope, range).await {
-        Ok(any) => LookUp::Found(vec![any]),
+pub(in crate::output) async fn holds_any(
+    loki: &Loki,
+    scope: &str,
+    range: Range<Nanos>,
+) -> Result<bool, QueryError> {
+    match any(loki, &Scope::of_text(scope)?, range).await {
+        Ok(found) => Ok(found),
         // An entry that is too large for an answer is stored all the same.
-        Err(Trouble::TooLarge) => LookUp::Found(vec![true]),
+        Err(Trouble::TooLarge) => Ok(true),
+        Err(Trouble::Later(error)) => Err(error),
         Err(Trouble::Unavailable(answer) | Trouble::TooLong(answer)) => {
-            LookUp::Unavailable { answer }
+            Err(QueryError::Unavailable { answer })
         }
-        Err(Trouble::Later(later)) => later,
     }
 }
 
@@ -41,7 +41,7 @@ async fn any(loki: &Loki, scope: &Scope, range: Range<Nanos>) -> Result<bool, Tr
     while start < end {
         let part = start..end.min(start.saturating_add(most));
         match ask(loki, scope, &Question { range: part.clone(), limit: 1 }).await {
-            Ok(body) if !entries(&body)?.is_empty() => return Ok(true),
+            Ok(body) if holds_entries(&body)? => return Ok(true),
             Ok(_) => start = part.end,
             Err(Trouble::TooLong(_)) if most > SHORTEST => most /= 2,
             Err(other) => return Err(other),

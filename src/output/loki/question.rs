@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Loki, verdict};
-use crate::event::Nanos;
+use crate::event::{Nanos, RetryReason};
 use crate::output::http::{Failure, Request, Response, excerpt};
-use crate::output::{LookUp, Reason, Verdict, stranger, unanswered};
+use crate::output::{QueryError, Verdict, stranger, unanswered};
 
 /// Most bytes of an answer that are read.
 pub(super) const HELD: usize = 8 << 20;
@@ -23,10 +23,11 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Parses the text of [`Scope::to_text`]; the error says why the scope cannot be queried.
-    pub(super) fn of_text(text: &str) -> Result<Self, String> {
-        let unknown =
-            |_| format!("the checkpoint names an unknown scope: {}", excerpt(text.as_bytes()));
+    /// Parses the text of [`Scope::to_text`]. What cannot be parsed cannot be queried.
+    pub(super) fn of_text(text: &str) -> Result<Self, QueryError> {
+        let unknown = |_| QueryError::Unavailable {
+            answer: format!("the checkpoint names an unknown scope: {}", excerpt(text.as_bytes())),
+        };
         serde_json::from_str(text).map_err(unknown)
     }
 
@@ -45,7 +46,7 @@ pub(super) struct Question {
 /// Why there is no usable answer.
 pub(super) enum Trouble {
     Unavailable(String),
-    Later(LookUp),
+    Later(QueryError),
     /// The answer was larger than is read, or than Loki returns: ask for less.
     TooLarge,
     /// The time range is longer than Loki's `max_query_length`.
@@ -80,7 +81,7 @@ fn says_why(response: &Response) -> bool {
 /// An answer that does not come from Loki, so it says nothing about what is stored: retry.
 pub(super) fn stranger(response: &Response) -> Trouble {
     let hint = stranger::way_out(response, "Loki", "/loki/api/v1/query_range");
-    later(Reason::BadAnswer, format!("{}: {hint}", stranger::shown(response)))
+    later(RetryReason::BadAnswer, format!("{}: {hint}", stranger::shown(response)))
 }
 
 fn read(response: Response, limit: usize) -> Result<Bytes, Trouble> {
@@ -90,15 +91,15 @@ fn read(response: Response, limit: usize) -> Result<Bytes, Trouble> {
         200 if stranger::is_page(&response) => Err(stranger(&response)),
         200 if response.body.len() >= HELD => Err(Trouble::TooLarge),
         200 => Ok(response.body),
-        429 => Err(Trouble::Later(LookUp::Retry {
+        429 => Err(Trouble::Later(QueryError::Retry {
             after: response.retry_after,
-            reason: Reason::Throttled,
+            reason: RetryReason::Throttled,
             answer,
         })),
         400 if limit > 1 && says("max entries limit") => Err(Trouble::TooLarge),
         400 if says("time range exceeds the limit") => Err(Trouble::TooLong(answer)),
         500 if limit > 1 && says("larger than max") => Err(Trouble::TooLarge),
-        408 | 500..=599 => Err(later(Reason::ServerError, answer)),
+        408 | 500..=599 => Err(later(RetryReason::ServerError, answer)),
         _ => Err(Trouble::Unavailable(answer)),
     }
 }
@@ -121,11 +122,11 @@ async fn request(loki: &Loki, scope: &Scope, question: &Question) -> Result<Resp
     let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
     loki.client.send_keeping(request, HELD).await.map_err(|failure| match failure {
         Failure::Setup { answer, .. } | Failure::NotSent { answer } => {
-            later(Reason::Connect, answer)
+            later(RetryReason::Connect, answer)
         }
         lost @ Failure::Lost { .. } => match unanswered(lost) {
             Verdict::Doubt { reason, answer } => later(reason, answer),
-            other => later(Reason::ConnectionLost, format!("{other:?}")),
+            other => later(RetryReason::ConnectionLost, format!("{other:?}")),
         },
     })
 }
@@ -133,9 +134,9 @@ async fn request(loki: &Loki, scope: &Scope, question: &Question) -> Result<Resp
 /// A 200 that does not parse as Loki's answer: whether anything is stored is as unknown as before.
 pub(super) fn not_understood(error: &serde_json::Error, body: &[u8]) -> Trouble {
     let answer = format!("200 {}: this is no answer of Loki: {error}", excerpt(body));
-    later(Reason::BadAnswer, answer)
+    later(RetryReason::BadAnswer, answer)
 }
 
-fn later(reason: Reason, answer: String) -> Trouble {
-    Trouble::Later(LookUp::Retry { after: None, reason, answer })
+fn later(reason: RetryReason, answer: String) -> Trouble {
+    Trouble::Later(QueryError::Retry { after: None, reason, answer })
 }

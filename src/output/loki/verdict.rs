@@ -8,8 +8,9 @@
 //! looks up the events of such a push before it sends any of them again.
 
 use super::PUSH;
+use crate::event::RetryReason;
 use crate::output::http::{Response, excerpt};
-use crate::output::{Reason, Verdict, stranger};
+use crate::output::{Verdict, stranger};
 
 const LABELS: &str = "change `labels` of this output, or Loki's limits on label names and values";
 const TENANT: &str = "set `tenant`, or the credentials that the gateway turns into one";
@@ -82,12 +83,12 @@ pub(super) fn judge(response: &Response) -> Verdict {
         200..=299 if begins(response, "ingestion blocked for user") => stop(BLOCKED),
         200..=299 => strange(response),
         // Without stream sharding, the rate limit of a stream accepts the lines that fit and ignores the others.
-        429 if says("Per stream rate limit") && !all_ignored(body) => doubt(Reason::Throttled),
-        429 => retry(Reason::Throttled),
+        429 if says("Per stream rate limit") && !all_ignored(body) => doubt(RetryReason::Throttled),
+        429 => retry(RetryReason::Throttled),
         400 => refused(response),
         401 if says("org id") => stop(TENANT),
         401 | 403 if !stranger::is_page(response) => stop(RIGHTS),
-        408 => doubt(Reason::Timeout),
+        408 => doubt(RetryReason::Timeout),
         413 => {
             Verdict::TooLarge { own: begins(response, "request body too large"), answer: answer() }
         }
@@ -96,8 +97,8 @@ pub(super) fn judge(response: &Response) -> Verdict {
             Verdict::Split { own: begins(response, "rpc error: "), answer: answer() }
         }
         // A gateway timed out: the request that it forwarded may still be in flight.
-        502 | 504 => doubt(Reason::Timeout),
-        500..=599 => doubt(Reason::ServerError),
+        502 | 504 => doubt(RetryReason::Timeout),
+        500..=599 => doubt(RetryReason::ServerError),
         422 if begins(response, NO_STREAMS) => stop(PATH),
         ..200 | 600.. => strange(response),
         _ => Verdict::Stop { answer: answer(), hint: stranger::way_out(response, "Loki", PUSH) },

@@ -173,7 +173,7 @@ async fn no_answer_delivers_refuses_leaks_or_fills_memory_that_the_store_did_not
         for (what, is_wrong) in [
             ("not as expected", found != expected),
             ("shows a secret", texts.contains(&TOKEN[4..])),
-            ("found by a look-up", texts.contains("Found([true")),
+            ("found by a look-up", texts.contains("Ok([true")),
             ("a long text", texts.len() > 8192),
             ("took long", took > TIMEOUT * 3),
             ("took many bytes", written > MOST),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::output::{EventRef, Reason, Verdict};
+use crate::event::RetryReason;
+use crate::output::{EventRef, Verdict};
 
 /// A part is halved after this many requests in a row that were answered "slow down" (throttled): it may be larger
 /// than the output ever lets through. A time-out counts twice: over a slow link a large request may never arrive in
@@ -101,10 +102,10 @@ impl Part {
     }
 
     /// Counts a request for this part that failed for this reason.
-    pub(super) fn count(&mut self, reason: Reason) {
+    pub(super) fn count(&mut self, reason: RetryReason) {
         self.throttled = match reason {
-            Reason::Throttled => self.throttled + 1,
-            Reason::Timeout => self.throttled + PATIENCE / 2,
+            RetryReason::Throttled => self.throttled + 1,
+            RetryReason::Timeout => self.throttled + PATIENCE / 2,
             _ => 0,
         };
     }

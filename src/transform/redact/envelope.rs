@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use super::Redaction;
 use super::context::Context;
-use super::fast_path::plain_uri;
 use super::frame::Flags;
 use super::member::{escaped, name};
 use super::prefilter_cache::Scratch;
+use super::uri::plain_uri;
 use super::walk::{Walk, blank, scalar_end};
 use crate::event::Record;
 use crate::json::{self, escape_like_server, string_end, value};

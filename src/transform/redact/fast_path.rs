@@ -7,6 +7,7 @@ use super::envelope::{AUDIT_ID, USER_AGENT};
 use super::frame::Flags;
 use super::prefilter_cache::Scratch;
 use super::rules::ConfigMaps;
+use super::uri::plain_uri;
 use super::walk::Walk;
 use crate::event::{Record, Span};
 use crate::transform::edit::Edits;
@@ -80,72 +81,4 @@ fn says_status_again(record: &Record<'_>) -> bool {
     let body = record.raw(fields.response_object);
     let body = body.and_then(|body| body.strip_prefix(br#"{"kind":"Status","apiVersion":"v1","#));
     status.is_some() && status == body
-}
-
-/// Whether a URI, as written in JSON, is of the common kind: no proxy, known parameters, nothing encoded.
-pub(super) fn plain_uri(uri: &[u8]) -> bool {
-    if memchr::memchr_iter(b'x', uri).any(|at| uri[..at].ends_with(b"pro"))
-        || memchr::memchr_iter(b'k', uri)
-            .any(|at| uri[at..].starts_with(b"ks/") && uri[..at].ends_with(b"webhoo"))
-    {
-        return false;
-    }
-    let Some(question) = memchr::memchr(b'?', uri) else {
-        return memchr::memchr(b'%', uri).is_none();
-    };
-    if memchr::memchr3(b'%', b'+', b'\\', &uri[..question]).is_some() {
-        return false;
-    }
-    let mut query = &uri[question + 1..];
-    loop {
-        let Some(equals) = memchr::memchr(b'=', query) else { return query.is_empty() };
-        if !is_plain_parameter(&query[..equals]) {
-            return false;
-        }
-        let Some(next) = memchr::memchr3(b'&', b'%', b'\\', query) else { return true };
-        query = match &query[next..] {
-            [b'&', rest @ ..] | [b'\\', b'u', b'0', b'0', b'2', b'6', rest @ ..] => rest,
-            _ => return false,
-        };
-    }
-}
-
-/// Whether a parameter of a URI belongs to Kubernetes and never holds a secret.
-fn is_plain_parameter(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"command"
-            | b"limit"
-            | b"resourceVersion"
-            | b"resourceVersionMatch"
-            | b"watch"
-            | b"timeout"
-            | b"timeoutSeconds"
-            | b"allowWatchBookmarks"
-            | b"sendInitialEvents"
-            | b"labelSelector"
-            | b"fieldSelector"
-            | b"fieldManager"
-            | b"fieldValidation"
-            | b"force"
-            | b"dryRun"
-            | b"pretty"
-            | b"includeObject"
-            | b"propagationPolicy"
-            | b"gracePeriodSeconds"
-            | b"orphanDependents"
-            | b"continue"
-            | b"container"
-            | b"follow"
-            | b"tailLines"
-            | b"previous"
-            | b"timestamps"
-            | b"sinceSeconds"
-            | b"stdin"
-            | b"stdout"
-            | b"stderr"
-            | b"tty"
-            | b"verbose"
-            | b"exclude"
-    )
 }

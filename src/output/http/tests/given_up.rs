@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{Authority, http, request, trusting};
 use crate::config::Http;
-use crate::output::Reason;
+use crate::event::RetryReason;
 use crate::output::http::{Client, Failure, Request};
 
 /// Fits into the client's send buffer, but not into the server's receive buffer.
@@ -66,7 +66,10 @@ async fn read_late(
     match by {
         By::Timeout => {
             let found = sending.await.unwrap_err();
-            assert!(matches!(found, Failure::Lost { reason: Reason::Timeout, .. }), "{found:?}");
+            assert!(
+                matches!(found, Failure::Lost { reason: RetryReason::Timeout, .. }),
+                "{found:?}"
+            );
         }
         By::Drop => {
             tokio::time::timeout(http().timeout / 2, sending).await.unwrap_err();

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{answer, http, listen, read_request, request};
-use crate::output::Reason;
+use crate::event::RetryReason;
 use crate::output::http::{Client, Failure};
 use crate::output::meter::{Ended, Meter};
 
@@ -25,9 +25,9 @@ async fn each_request_is_reported_once_with_how_it_ended_and_what_was_sent() {
     let cut = listen(|mut stream| drop(read_request(&mut stream)));
     for (url, ended, sent) in [
         (busy, Ended::Answered(503), 4),
-        (mute, Ended::Unanswered(Reason::Timeout), 4),
-        (cut, Ended::Unanswered(Reason::ConnectionLost), 4),
-        (gone, Ended::Unanswered(Reason::Connect), 0),
+        (mute, Ended::Unanswered(RetryReason::Timeout), 4),
+        (cut, Ended::Unanswered(RetryReason::ConnectionLost), 4),
+        (gone, Ended::Unanswered(RetryReason::Connect), 0),
     ] {
         let reports = Arc::new(Mutex::new(Vec::new()));
         let taken = Arc::clone(&reports);
@@ -38,7 +38,7 @@ async fn each_request_is_reported_once_with_how_it_ended_and_what_was_sent() {
         let [one] = reports.as_slice() else { panic!("{reports:?}") };
         assert_eq!((one.ended, one.sent), (ended, sent), "{url}");
         let waited = one.took >= http().timeout;
-        assert_eq!(waited, ended == Ended::Unanswered(Reason::Timeout), "{one:?}");
+        assert_eq!(waited, ended == Ended::Unanswered(RetryReason::Timeout), "{one:?}");
     }
     let reports = Arc::new(Mutex::new(0));
     let taken = Arc::clone(&reports);

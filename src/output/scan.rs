@@ -2,12 +2,12 @@
 //! request.
 //!
 //! Each page begins with the last moment of the page before it, so that no event is missed if many share a time, and a
-//! request may be repeated at any point. [`Stored::place`] identifies duplicates that a page returns again. The store
-//! keeps no state for the scan, except an Elasticsearch scroll if a single moment holds more events than a page.
+//! request may be repeated at any point. [`Stored::place`] identifies duplicates that a page returns again. Each store has
+//! a `Pager`, which holds a [`ScanCursor`] and what only that store needs. The store itself keeps no state for the scan, except an Elasticsearch scroll if a single moment holds more events than a page.
 
-use std::time::Duration;
+use std::ops::Range;
 
-use super::{LookUp, Reason};
+use super::QueryError;
 use crate::event::{Fingerprint, Nanos};
 
 /// Bytes of events that one page should return. Loki's components send each other 4 MiB at most, and Loki retries for a
@@ -34,9 +34,12 @@ pub(crate) struct Stored {
     pub(crate) gap: bool,
 }
 
-/// The position of a scan in its time range.
+/// The events of one page; more may follow. `None` at the end.
+pub(crate) type ScanPage = Result<Option<Vec<Stored>>, QueryError>;
+
+/// The position of a scan in its time range, as far as every store has it.
 #[derive(Clone, Debug)]
-pub(crate) struct ScanCursor {
+pub(super) struct ScanCursor {
     /// The range that is left: `from` is inclusive, `until` exclusive.
     pub(super) from: Nanos,
     pub(super) until: Nanos,
@@ -45,62 +48,25 @@ pub(crate) struct ScanCursor {
     /// A page was full of events of one moment: do not ask for fewer.
     pub(super) crowded: bool,
     /// Estimated bytes per event.
-    pub(super) usual: usize,
-    /// Loki: the time span of one query, and its upper bound.
-    pub(super) window: Nanos,
-    pub(super) longest: Nanos,
-    /// Elasticsearch: whether the search can filter by node; `None` until the store was asked.
-    pub(super) filter: Option<bool>,
-    /// Elasticsearch: leave out the long fields, since a single document is too large.
-    pub(super) bare: bool,
-    /// Elasticsearch: the scroll over a moment with more events than a page; empty if it has yet to begin.
-    pub(super) scroll: Option<String>,
+    usual: usize,
 }
-
-/// The result of one request of a scan.
-#[derive(Debug)]
-pub(crate) enum ScanPage {
-    /// The events of one page; more may follow.
-    Page(Vec<Stored>),
-    End,
-    /// The request failed for now: ask again.
-    Retry {
-        after: Option<Duration>,
-        reason: Reason,
-        answer: String,
-    },
-    /// The store cannot be queried.
-    Unavailable {
-        answer: String,
-    },
-}
-
-const HOUR: Nanos = 3_600_000_000_000;
 
 impl ScanCursor {
-    /// `usual`: estimated bytes per line. `from` and `until` are whole milliseconds.
-    pub(crate) fn new(from: Nanos, until: Nanos, usual: usize) -> Self {
-        let (window, longest) = (HOUR, 24 * HOUR);
-        let mut walk = Self {
-            from,
-            until,
-            limit: 1,
-            crowded: false,
-            usual: usual.max(256),
-            window,
-            longest,
-            filter: None,
-            bare: false,
-            scroll: None,
-        };
-        walk.limit = walk.fitting();
-        walk
+    /// `usual`: estimated bytes per line. The ends of the range are whole milliseconds.
+    pub(super) fn new(range: Range<Nanos>, usual: usize) -> Self {
+        let Range { start: from, end: until } = range;
+        let mut cursor = Self { from, until, limit: 1, crowded: false, usual: usual.max(256) };
+        cursor.limit = cursor.fitting();
+        cursor
     }
 
     /// Restarts the scan of the same store with another time range.
-    pub(crate) fn again(&mut self, from: Nanos, until: Nanos) {
-        (self.from, self.until, self.crowded, self.bare) = (from, until, false, false);
-        self.scroll = None;
+    pub(super) fn again(&mut self, range: Range<Nanos>) {
+        (self.from, self.until, self.crowded) = (range.start, range.end, false);
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.from >= self.until
     }
 
     /// The number of events that fill a page, by the current estimate.
@@ -121,16 +87,5 @@ impl ScanCursor {
     /// A page was too large: ask for fewer events.
     pub(super) fn shrink(&mut self) {
         self.limit = if self.limit > 2 { (self.limit / 4).max(2) } else { 1 };
-    }
-}
-
-impl From<LookUp> for ScanPage {
-    /// Turns the failure of a look-up request into the result of a scan.
-    fn from(end: LookUp) -> Self {
-        match end {
-            LookUp::Retry { after, reason, answer } => Self::Retry { after, reason, answer },
-            LookUp::Unavailable { answer } => Self::Unavailable { answer },
-            LookUp::Found(_) => Self::End,
-        }
     }
 }

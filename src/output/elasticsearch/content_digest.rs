@@ -12,7 +12,7 @@ use super::fallback;
 use crate::config::{Compression, Layout};
 use crate::event::Record;
 use crate::json::{self, blank, inside, member, skip, string_end, visit_members};
-use crate::output::likeness::{repaired, shortened};
+use crate::output::identity::{repaired, shortened};
 use crate::output::{Digest, EventIdentity};
 
 /// The members of an event in every version of `audit.k8s.io`, the one of a gap, and those of the record that replaces
@@ -106,13 +106,13 @@ pub(super) fn is_same(record: Record<'_>, document: &serde_json::Value) -> bool 
     let (digest, document) = (Digest::default(), document.to_string());
     let stored = Parts::of(document.as_bytes()).content(&digest);
     [Layout::Elastic, Layout::Flat].iter().any(|layout| {
-        let sent = likeness(*layout, record, &[], &digest);
+        let sent = identity(*layout, record, &[], &digest);
         stored == sent.content || stored == sent.fallback
     })
 }
 
 /// Identity and content of an event as it would be sent; `position` identifies it if its line does not.
-pub(super) fn likeness(
+pub(super) fn identity(
     layout: Layout,
     record: Record<'_>,
     position: &[u8],
@@ -258,12 +258,12 @@ pub(super) fn fuzz(layout: Layout, record: Record<'_>, document: &[u8], fallback
         return;
     }
     let digest = Digest::default();
-    let likeness = likeness(layout, record, b"id", &digest);
+    let own = identity(layout, record, b"id", &digest);
     let parts = Parts::of(document);
-    let wanted = if fallback { likeness.fallback } else { likeness.content };
+    let wanted = if fallback { own.fallback } else { own.content };
     let shown = || String::from_utf8_lossy(document);
     assert_eq!(parts.content(&digest), wanted, "{}", shown());
-    assert_eq!(digest.identity(&parts.line(), b"id"), likeness.identity, "{}", shown());
+    assert_eq!(digest.identity(&parts.line(), b"id"), own.identity, "{}", shown());
 }
 
 #[cfg(test)]
@@ -288,10 +288,10 @@ mod tests {
     fn compare(layout: Layout, line: &str, document: &[u8]) -> (bool, bool, bool) {
         let digest = Digest::default();
         let parts = Parts::of(document);
-        let likeness = likeness(layout, batch(&[line.as_bytes()]).record(0), b"", &digest);
+        let own = identity(layout, batch(&[line.as_bytes()]).record(0), b"", &digest);
         let content = parts.content(&digest);
-        let same = digest.identity(&parts.line(), b"") == likeness.identity;
-        (same, content == likeness.content, content == likeness.fallback)
+        let same = digest.identity(&parts.line(), b"") == own.identity;
+        (same, content == own.content, content == own.fallback)
     }
 
     #[test]
