@@ -36,18 +36,16 @@ mod cli;
 mod config;
 mod dead_letters;
 mod disk;
-mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
-mod json;
 mod output;
 mod pipeline;
 mod replay;
 mod server;
 mod telemetry;
-mod transform;
 mod verify;
 
+pub(crate) use auditrail_events::{event, json, transform};
 pub use cli::main;

@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_hours(1);
 
 labels! {
     /// The kind of a finding: a label value. An input has at most one finding of each kind.
-    FindingKind {
+    pub(crate) FindingKind {
         /// There is no log under the configured path.
         LogMissing = "log_missing",
         /// The log, a backup or their directory cannot be read.

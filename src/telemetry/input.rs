@@ -13,7 +13,7 @@ use crate::event::labels;
 
 labels! {
     /// How an input notices that its log has grown.
-    Watch {
+    pub(crate) Watch {
         /// By a timer: the file system sends no events, or nothing is watched yet.
         Polling = "polling",
         Inotify = "inotify",

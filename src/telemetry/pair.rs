@@ -24,7 +24,7 @@ const LATENCY: [f64; 16] = [
 
 labels! {
     /// The outcome of an event.
-    EventResult {
+    pub(crate) EventResult {
         Delivered = "delivered",
         /// The output refused it for good; it is stored as a dead letter with the answer.
         Refused = "refused",
@@ -35,7 +35,7 @@ labels! {
 
 labels! {
     /// The result of looking up an event in doubt.
-    LookupResult {
+    pub(crate) LookupResult {
         /// The event is stored.
         Found = "found",
         /// The event is not stored, and is sent again.

@@ -7,7 +7,7 @@ use crate::event::{Label, labels};
 
 labels! {
     /// The result of a request without an HTTP status.
-    Outcome {
+    pub(crate) Outcome {
         /// No connection, so nothing was sent.
         Connect = "connect",
         /// No answer in time.

@@ -140,7 +140,7 @@ fn end_of_sentence(text: &str) -> Option<usize> {
 /// The names of all tests in `src` and `tests`.
 fn tests() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for path in ["src", "tests"].iter().flat_map(|folder| files(folder, "rs")) {
+    for path in ["events/src", "src", "tests"].iter().flat_map(|folder| files(folder, "rs")) {
         let text = read(path);
         let mut lines = text.lines().map(str::trim);
         while let Some(line) = lines.next() {

@@ -16,6 +16,16 @@ pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Every source file of the project: those of the agent, and those of the crate `events`.
+pub(crate) fn sources() -> Vec<PathBuf> {
+    ["events/src", "src"].iter().flat_map(|folder| files(folder, "rs")).collect()
+}
+
+/// Whether a path is one of [`sources`].
+pub(crate) fn is_source(path: &Path) -> bool {
+    path.starts_with("src") || path.starts_with("events/src")
+}
+
 fn visit(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

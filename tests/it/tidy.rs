@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sources::{files, is_tests, read, without_tests};
+use crate::sources::{files, is_source, is_tests, read, sources, without_tests};
 
 /// The only files that may touch the file system, and what each reads or writes.
 const TOUCH_FILES: &[(&str, &str)] = &[
@@ -94,7 +94,7 @@ fn defines(line: &str) -> Option<&str> {
 #[test]
 fn a_type_name_means_one_thing() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for path in files("src", "rs").into_iter().filter(|path| !is_tests(path)) {
+    for path in sources().into_iter().filter(|path| !is_tests(path)) {
         for name in without_tests(&read(&path)).lines().filter_map(defines) {
             places.entry(name.to_owned()).or_default().push(path.display().to_string());
         }
@@ -115,9 +115,11 @@ fn a_type_name_means_one_thing() {
 #[test]
 fn rooms_import_exactly_what_the_table_in_architecture_md_says() {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in files("src", "rs") {
+    for path in sources() {
         let parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
-        let &["src", room, _, ..] = parts.as_slice() else { continue };
+        let (&["src", room, _, ..] | &["events", "src", room, _, ..]) = parts.as_slice() else {
+            continue;
+        };
         let imports = found.entry(room.to_owned()).or_default();
         let text = read(&path);
         // `use crate::{…}` would hide the imported rooms from this test.
@@ -135,7 +137,7 @@ fn rooms_import_exactly_what_the_table_in_architecture_md_says() {
 
 #[test]
 fn the_room_table_of_the_library_names_every_room() {
-    let text = read("src/lib.rs");
+    let text = read("src/lib.rs") + &read("events/src/lib.rs");
     for room in may_import().keys() {
         assert!(text.contains(&format!("//! | `{room}` |")), "{room} is not in the table");
         assert!(text.contains(&format!("mod {room};")), "{room} is not in the library");
@@ -160,7 +162,7 @@ fn only_the_files_named_here_touch_the_file_system() {
         "fs::symlink_metadata(",
         "fs::set_permissions(",
     ];
-    let touching: Vec<_> = files("src", "rs")
+    let touching: Vec<_> = sources()
         .into_iter()
         .filter(|path| !is_tests(path))
         .filter(|path| {
@@ -178,7 +180,7 @@ fn only_the_files_named_here_touch_the_file_system() {
 #[test]
 fn only_one_file_sends_requests() {
     const CLIENT: [&str; 2] = ["src/output/http.rs", "src/output/connect.rs"];
-    for path in files("src", "rs") {
+    for path in sources() {
         let text = read(&path);
         if !CLIENT.iter().any(|client| path.to_str() == Some(client)) && !is_tests(&path) {
             let text = without_tests(&text);
@@ -192,7 +194,9 @@ fn only_one_file_sends_requests() {
 #[test]
 fn a_file_has_one_idea() {
     let mut long = Vec::new();
-    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")) {
+    for path in
+        ["events/src", "src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs"))
+    {
         if read(&path).lines().count() > LONGEST {
             long.push(path.to_str().unwrap().to_owned());
         }
@@ -209,12 +213,14 @@ fn nothing_is_left_for_later_and_nothing_unwraps_outside_of_tests() {
     let later = ["TO", "FIX", "XX"].iter().zip(["DO", "ME", "X"]).map(|(a, b)| format!("{a}{b}"));
     let later: Vec<_> =
         later.chain(["todo", "unimplemented"].map(|name| format!("{name}!("))).collect();
-    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")) {
+    for path in
+        ["events/src", "src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs"))
+    {
         let text = read(&path);
         for mark in &later {
             assert!(!text.contains(mark.as_str()), "{}: {mark}", path.display());
         }
-        if path.starts_with("src") && !is_tests(&path) {
+        if is_source(&path) && !is_tests(&path) {
             let text = without_tests(&text);
             for mark in [".unwrap()", ".expect(\"", "panic!(", "unreachable!("] {
                 assert!(!text.contains(mark), "{}: {mark}", path.display());
@@ -225,9 +231,11 @@ fn nothing_is_left_for_later_and_nothing_unwraps_outside_of_tests() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")) {
+    for path in
+        ["events/src", "src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs"))
+    {
         // Tests beside a source file need no header, since that file has one.
-        let beside = path.starts_with("src") && is_tests(&path);
+        let beside = is_source(&path) && is_tests(&path);
         assert!(
             beside || read(&path).starts_with("//! "),
             "{}: open with a header",
@@ -238,7 +246,7 @@ fn every_file_says_what_it_is_for() {
 
 #[test]
 fn names_of_tests_are_sentences() {
-    for path in ["src", "tests"].iter().flat_map(|folder| files(folder, "rs")) {
+    for path in ["events/src", "src", "tests"].iter().flat_map(|folder| files(folder, "rs")) {
         for after in read(&path).split("#[test]\n").skip(1) {
             let name = after.trim_start().trim_start_matches("fn ").split('(').next().unwrap();
             assert!(name.matches('_').count() >= 2, "{}: {name}", path.display());

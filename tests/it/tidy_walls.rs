@@ -16,15 +16,15 @@ const MOST_LINES: usize = 70;
 #[rustfmt::skip]
 const LARGE_STRUCTS: &[&str] = &[
     "src/replay/mod.rs Job",
-    "src/transform/redact/lists.rs Lists",
-    "src/transform/redact/walk.rs Walk",
+    "events/src/transform/redact/lists.rs Lists",
+    "events/src/transform/redact/walk.rs Walk",
 ];
 
 /// Functions with more lines.
 #[rustfmt::skip]
 const LONG_FUNCTIONS: &[&str] = &[
     "src/replay/ship.rs lanes",
-    "src/transform/redact/parted.rs value",
+    "events/src/transform/redact/parted.rs value",
 ];
 
 /// Lints that are about how a line reads. Nothing silences them.
@@ -54,9 +54,9 @@ const SILENCED: &[&str] = &[
     "src/input/scan/catalogue/found.rs struct_excessive_bools",
     "src/input/shared.rs struct_excessive_bools",
     "src/output/tests/rows.rs too_many_lines",
-    "src/transform/redact/frame.rs struct_excessive_bools",
-    "src/transform/redact/member.rs option_option",
-    "src/transform/redact/tests/rules.rs unnecessary_wraps",
+    "events/src/transform/redact/frame.rs struct_excessive_bools",
+    "events/src/transform/redact/member.rs option_option",
+    "events/src/transform/redact/tests/rules.rs unnecessary_wraps",
 ];
 
 /// Files that import each other in a circle.
@@ -68,8 +68,8 @@ const CIRCLES: &[&str] = &[
     "src/config/raw.rs",
     "src/disk/faults.rs",
     "src/disk/steps.rs",
-    "src/event/cursor.rs",
-    "src/event/marks.rs",
+    "events/src/event/cursor.rs",
+    "events/src/event/marks.rs",
     "src/output/secrets.rs",
     "src/output/secrets/shapes.rs",
     "src/output/secrets/views.rs",
@@ -78,21 +78,21 @@ const CIRCLES: &[&str] = &[
     "src/replay/preflight.rs",
     "src/replay/ship.rs",
     "src/replay/summary.rs",
-    "src/transform/redact/assigned.rs",
-    "src/transform/redact/confirm.rs",
-    "src/transform/redact/context.rs",
-    "src/transform/redact/custom.rs",
-    "src/transform/redact/field_error.rs",
-    "src/transform/redact/markup.rs",
-    "src/transform/redact/mod.rs",
-    "src/transform/redact/paired.rs",
-    "src/transform/redact/parted.rs",
-    "src/transform/redact/prefilter.rs",
-    "src/transform/redact/rules.rs",
-    "src/transform/redact/secret_shapes.rs",
-    "src/transform/redact/stretches.rs",
-    "src/transform/redact/vector_search.rs",
-    "src/transform/redact/walk.rs",
+    "events/src/transform/redact/assigned.rs",
+    "events/src/transform/redact/confirm.rs",
+    "events/src/transform/redact/context.rs",
+    "events/src/transform/redact/custom.rs",
+    "events/src/transform/redact/field_error.rs",
+    "events/src/transform/redact/markup.rs",
+    "events/src/transform/redact/mod.rs",
+    "events/src/transform/redact/paired.rs",
+    "events/src/transform/redact/parted.rs",
+    "events/src/transform/redact/prefilter.rs",
+    "events/src/transform/redact/rules.rs",
+    "events/src/transform/redact/secret_shapes.rs",
+    "events/src/transform/redact/stretches.rs",
+    "events/src/transform/redact/vector_search.rs",
+    "events/src/transform/redact/walk.rs",
 ];
 
 /// Compares what a test found with its list of exceptions.

@@ -92,7 +92,7 @@ apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
 kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
 lumberjack() { go_build lumberjack .; }
 receiver() { go_build receiver .; }
-# No server: what kube-apiserver itself makes of an audit policy, for src/transform/policy/tests/.
+# No server: what kube-apiserver itself makes of an audit policy, for events/src/transform/policy/tests/.
 evaluator() { go_build policy-evaluator .; }
 
 rm -f "$out/.ready"
