@@ -103,8 +103,11 @@ fn every_path_in_the_documents_exists() {
         let folder = document.parent().unwrap();
         let links = text.split("](").skip(1).map(|after| after.split(')').next().unwrap());
         for link in links.filter(|link| !link.starts_with("http")) {
-            let path = root().join(folder).join(link);
-            assert!(path.try_exists().unwrap(), "{}: {link}", document.display());
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let page = if path.is_empty() { document.clone() } else { folder.join(path) };
+            assert!(root().join(&page).try_exists().unwrap(), "{}: {link}", document.display());
+            let found = anchor.is_empty() || anchors(&read(&page)).any(|other| other == anchor);
+            assert!(found, "{}: {link} names no heading", document.display());
         }
         for span in spans(&text) {
             if tops.iter().any(|top| span.starts_with(top)) {
@@ -113,6 +116,14 @@ fn every_path_in_the_documents_exists() {
             }
         }
     }
+}
+
+/// The anchors of a page's headings, as GitHub and mdBook make them.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter(|line| line.starts_with('#')).map(|line| {
+        let heading = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        heading.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+    })
 }
 
 #[test]
