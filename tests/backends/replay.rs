@@ -81,7 +81,8 @@ impl Ran {
     /// The last line of an output's table: numbers of events, delivered, already stored.
     fn totals(&self, output: &str) -> [usize; 3] {
         let table = self.out.split(&format!("outputs.{output}\n")).nth(1).expect("its table");
-        let line = table.lines().take_while(|line| !line.is_empty()).last().unwrap();
+        let end = |line: &&str| !line.is_empty() && !line.starts_with("outputs.");
+        let line = table.lines().take_while(end).last().unwrap();
         let cells: Vec<_> =
             line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
         std::array::from_fn(|at| cells[at + 1].replace(',', "").parse().unwrap())

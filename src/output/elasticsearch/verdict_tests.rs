@@ -147,10 +147,10 @@ const ITEMS: &[(u16, &str, &str, (&str, &str))] = &[
         ("under ids of ours", "under ids of ours"),
     ),
     // Unknown refusals: the safe form is tried, and then the document waits for the operator.
-    (400, "odd_exception", "who knows", ("safe", "not known to be about the event")),
-    (400, "illegal_argument_exception", "who knows", ("safe", "not known to be about the event")),
-    (400, "", "", ("safe", "not known to be about the event")),
-    (418, "document_parsing_exception", "", ("safe", "not known to be about the event")),
+    (400, "odd_exception", "who knows", ("safe", "may not be about the event")),
+    (400, "illegal_argument_exception", "who knows", ("safe", "may not be about the event")),
+    (400, "", "", ("safe", "may not be about the event")),
+    (418, "document_parsing_exception", "", ("safe", "may not be about the event")),
 ];
 
 #[test]
