@@ -19,9 +19,16 @@ struct Imports {
     exports: BTreeMap<String, Names>,
 }
 
+/// The crate of the pure rooms, which counts as a module of the agent.
+const EVENTS: &str = "auditrail_events";
+
 fn module_of(path: &str) -> Module {
-    let path = path.strip_prefix("src/").unwrap().strip_suffix(".rs").unwrap();
-    let mut names: Module = path.split('/').map(str::to_owned).collect();
+    let path = path.strip_suffix(".rs").unwrap();
+    let (root, path) = match path.strip_prefix("events/src/") {
+        Some(path) => (Some(EVENTS), path),
+        None => (None, path.strip_prefix("src/").unwrap()),
+    };
+    let mut names: Module = root.into_iter().chain(path.split('/')).map(str::to_owned).collect();
     if names.last().is_some_and(|name| name == "mod" || name == "lib") {
         names.pop();
     }
@@ -104,7 +111,8 @@ fn resolve(all: &BTreeMap<Module, Imports>, from: &Module, path: &[String]) -> O
     let (mut module, mut rest) = (from.clone(), path);
     match rest.first()?.as_str() {
         "crate" => {
-            module.clear();
+            let of_events = module.first().is_some_and(|name| name == EVENTS);
+            module.truncate(usize::from(of_events));
             rest = &rest[1..];
         }
         "self" => rest = &rest[1..],

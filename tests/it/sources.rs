@@ -61,7 +61,7 @@ pub(crate) fn is_tests(path: &Path) -> bool {
 
 /// The sources outside of test files, without their inline tests.
 pub(crate) fn code() -> impl Iterator<Item = (String, String)> {
-    let files = files("src", "rs").into_iter().filter(|path| !is_tests(path));
+    let files = sources().into_iter().filter(|path| !is_tests(path));
     files.map(|path| {
         let text = without_tests(&read(&path)).to_owned();
         (path.to_str().unwrap().to_owned(), text)

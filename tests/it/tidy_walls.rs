@@ -144,10 +144,9 @@ fn a_struct_with_many_fields_says_why() {
             };
             let field = |line: &&&str| {
                 line.strip_prefix("    ").is_some_and(|line| {
-                    let line = line
-                        .split_once(") ")
-                        .filter(|_| line.starts_with("pub("))
-                        .map_or(line, |(_, rest)| rest);
+                    let restricted = line.split_once(") ").filter(|_| line.starts_with("pub("));
+                    let line = restricted.map_or(line, |(_, rest)| rest);
+                    let line = line.strip_prefix("pub ").unwrap_or(line);
                     let name = line.split(": ").next().unwrap_or_default();
                     line.contains(": ") && name.chars().all(|c| c.is_alphanumeric() || c == '_')
                 })
