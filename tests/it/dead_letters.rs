@@ -292,7 +292,8 @@ fn a_resend_that_was_killed_with_a_request_under_way_doubles_nothing() {
     stage.agent.stop();
     stage.store.refuse_nothing();
     stage.store.script([Do::BreakAndTakeLater(Duration::from_secs(2))]);
-    let (arrived, stored) = (stage.store.state().writes.len(), stage.stored());
+    let stored = stage.stored();
+    let arrived = stage.store.state().writes.len();
     let mut child = stage.spawn(&["resend"]);
     wait_for("the bulk to be under way", LIMIT, || {
         if stage.store.state().writes.len() > arrived { Ok(()) } else { Err("no bulk".to_owned()) }
