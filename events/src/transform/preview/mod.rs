@@ -23,7 +23,7 @@ struct PreviewCount {
     examples: Vec<String>,
 }
 
-/// Counts the events given to [`TransformPreview::add`].
+/// Counts the events given to `TransformPreview::add`.
 pub struct TransformPreview {
     /// By action.
     rows: Vec<PreviewCount>,

@@ -20,7 +20,7 @@ const HASH_LENGTH: usize = 22;
 /// How secrets are replaced.
 #[derive(Clone, Debug)]
 pub enum Mode {
-    /// By [`MASK`].
+    /// By `***`.
     Mask,
     /// By `hmac-sha256:` and 128 bits of the hash. With the same key, the same secret gives the same token.
     Hash(Key),
