@@ -158,6 +158,11 @@ impl SeenGenerations {
         self.lock().known.values().any(|sighting| sighting.unread)
     }
 
+    /// Whether a generation is known only from a file that could never be read.
+    pub fn is_unread(&self, fingerprint: Fingerprint) -> bool {
+        self.lock().known.get(&fingerprint).is_some_and(|sighting| sighting.unread)
+    }
+
     /// Call when a file can be read at last: forgets the entry by which it was known before.
     pub fn resolve(&self, file: &Readable<'_>) {
         let mut state = self.lock();

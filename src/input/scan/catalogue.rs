@@ -176,6 +176,9 @@ impl Catalogue {
                 Ok(_) => {
                     found.awaited = true;
                     found.again = found.again.or(name.gzip.then_some(now.waits.settled));
+                    if let Some(tracked) = self.unread.still(&name, &place, now) {
+                        next.add(tracked);
+                    }
                 }
                 Err(error) if Stopped::is(&error) => return Err(error),
                 // The file was renamed or compressed since the listing: the next listing finds it.

@@ -66,6 +66,14 @@ impl Unread {
         Some(Tracked { generation: Arc::new(generation), id, grown: now.steady, named: true })
     }
 
+    /// The generation of a file that can be read again but cannot be identified yet, if it is known only as one that
+    /// could not be read: it stays what it was, so that it does not count as gone.
+    pub(crate) fn still(&self, name: &Name, place: &FilePlace, now: Now) -> Option<Tracked> {
+        let roll = self.roll.as_ref().filter(|roll| roll.has_unread())?;
+        let tracked = self.track(name, place.clone(), now)?;
+        roll.is_unread(tracked.generation.fingerprint).then_some(tracked)
+    }
+
     fn fingerprint(&self, name: &Name, meta: Option<&Metadata>) -> Option<Fingerprint> {
         let own = meta.map(|meta| self.own(meta));
         let stem = lasting(name);

@@ -83,6 +83,19 @@ fn a_log_that_could_never_be_read_is_owed_under_whichever_name_it_has() {
     assert_eq!(told(&play).len(), 1);
 }
 
+/// What identifies it is not complete yet: it is there all the same.
+#[test]
+fn a_log_that_can_be_read_again_while_it_holds_half_an_event_is_not_missed() {
+    for between in ["wait 60", "restart | read | wait 60"] {
+        let mut play = play();
+        play.script("append a | read | rotate 1 | append b- | chmod live 0 | read | wait 60");
+        play.script(&format!("chmod live 600 | read | {between} | read"));
+        assert!(play.gaps.is_empty(), "{between}: {:?}", play.gaps);
+        assert_eq!(play.script("append -b | read | wait 60 | read"), "b | ", "{between}");
+        assert!(play.gaps.is_empty(), "{between}: {:?}", play.gaps);
+    }
+}
+
 /// Neither its name nor its inode identifies it then; only its modification time does.
 #[test]
 fn a_log_that_could_not_be_read_and_is_compressed_while_nobody_looks_is_not_missed() {
