@@ -111,8 +111,12 @@ impl Catalogue {
         let live_exists = names.iter().any(|name| name.stamp.is_none());
         let empty = live_exists
             && fs::metadata(self.directory.join(&self.live)).is_ok_and(|meta| meta.len() == 0);
-        let newest =
-            |all: &[Tracked]| all.last().filter(|_| empty).map(|one| one.generation.fingerprint);
+        let newest = |all: &[Tracked]| {
+            // The empty log itself is listed if it could not be read for a moment.
+            let newest =
+                all.iter().rfind(|one| !one.generation.unread || one.generation.length > 0);
+            newest.filter(|_| empty).map(|one| one.generation.fingerprint)
+        };
         let writer = newest(&self.tracked);
         if let Some(pins) = &mut self.pins {
             pins.look(now, writer);

@@ -36,7 +36,7 @@ struct Writer {
 impl Renamed {
     /// Updates the state from a look. `empty`: the log exists and is empty.
     pub(crate) fn look(&mut self, all: &[Tracked], empty: bool, now: Now) {
-        let newest = all.last().filter(|newest| empty && !newest.generation.live);
+        let newest = all.iter().rfind(|newest| empty && !newest.generation.live);
         let Some(newest) = newest.filter(|newest| !newest.generation.is_compressed()) else {
             self.writer = None;
             return;

@@ -96,6 +96,16 @@ fn a_log_that_can_be_read_again_while_it_holds_half_an_event_is_not_missed() {
     }
 }
 
+/// logrotate creates the log before it gives it to the server's user, and the server keeps writing to the renamed file.
+#[test]
+fn a_log_that_is_empty_and_could_not_be_read_for_a_moment_hides_no_server_that_did_not_reopen_it() {
+    let mut play = play();
+    play.script("append a | read | logrotate | chmod live 0 | look | chmod live 600 | look");
+    assert_eq!(play.script("append b | read | wait 5 | append c | read"), "b | c");
+    assert_eq!(play.not_reopened.as_deref(), Some("audit.log.1"));
+    assert!(play.gaps.is_empty(), "{:?}", play.gaps);
+}
+
 /// Neither its name nor its inode identifies it then; only its modification time does.
 #[test]
 fn a_log_that_could_not_be_read_and_is_compressed_while_nobody_looks_is_not_missed() {
