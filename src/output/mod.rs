@@ -198,7 +198,7 @@ impl Output {
         let found = match self {
             Self::Loki(loki) => loki::look_up(loki, scope, batch, picks).await,
             Self::Elasticsearch(elasticsearch) => {
-                elasticsearch.look_up(scope, batch, picks, trusting).await
+                elasticsearch::look_up(elasticsearch, scope, batch, picks, trusting).await
             }
             Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
         };

@@ -83,8 +83,7 @@ impl<'a> Queryable<'a> {
         held.shown(|| Some(self.secrets()))
     }
 
-    /// What the store would refuse, hide or delete of events of this time range; reported before the first push of a
-    /// replay. If any finding is a failure, the caller should send nothing.
+    /// What the store would refuse or hide of events of this time range; reported before the first push of a replay. If any finding is a failure, the caller should send nothing.
     pub(crate) async fn preflight(self, times: Range<Nanos>) -> Vec<Finding> {
         let findings = match self {
             Self::Loki(loki) => loki::preflight(loki, times).await,
@@ -103,11 +102,12 @@ pub(crate) enum StoreScan<'a> {
 impl StoreScan<'_> {
     /// The next page. Makes one request; the first call may make more.
     pub(crate) async fn next(&mut self, digest: &Digest) -> ScanPage {
-        let (page, secrets) = match self {
-            Self::Loki(pager) => (pager.next(digest).await, pager.loki.secrets()),
-            Self::Elasticsearch(pager) => (pager.next(digest).await, pager.store.secrets()),
-        };
-        page.shown(|| Some(secrets.clone()))
+        match self {
+            Self::Loki(pager) => pager.next(digest).await.shown(|| Some(pager.loki.secrets())),
+            Self::Elasticsearch(pager) => {
+                pager.next(digest).await.shown(|| Some(pager.store.secrets()))
+            }
+        }
     }
 
     /// Restarts with another time range.

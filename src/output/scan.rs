@@ -1,9 +1,11 @@
-//! The scan of a time range for `verify`: everything that a store holds of an output, in order of time, one page per
-//! request.
+//! The scan of a time range: everything that a store holds of an output, in order of time, one page per request.
+//! `verify` and Loki's look-up read so.
 //!
 //! Each page begins with the last moment of the page before it, so that no event is missed if many share a time, and a
-//! request may be repeated at any point. [`Stored::place`] identifies duplicates that a page returns again. Each store has
-//! a `Pager`, which holds a [`ScanCursor`] and what only that store needs. The store itself keeps no state for the scan, except an Elasticsearch scroll if a single moment holds more events than a page.
+//! request may be repeated at any point. [`Stored::place`] identifies duplicates that a page returns again.
+//!
+//! Each store has a `Pager`: a [`ScanCursor`], and what only that store needs. The store itself keeps no state for the
+//! scan, except an Elasticsearch scroll if a single moment holds more events than a page.
 
 use std::ops::Range;
 

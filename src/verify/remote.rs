@@ -26,7 +26,6 @@ pub(crate) enum StoreError {
 
 /// The store's events, merged over all scopes.
 pub(super) struct Store<'a> {
-    asked: Option<RemoteQuery<'a>>,
     scopes: Vec<Scope<'a>>,
 }
 
@@ -39,7 +38,8 @@ struct RemoteQuery<'a> {
 }
 
 struct Scope<'a> {
-    scan: Option<StoreScan<'a>>,
+    /// `None` for a store that a test has filled.
+    asked: Option<(StoreScan<'a>, RemoteQuery<'a>)>,
     /// Index of the time range that is being queried.
     stretch: usize,
     ready: VecDeque<Stored>,
@@ -55,35 +55,36 @@ impl<'a> Store<'a> {
         usual: usize,
     ) -> Self {
         let first = stretches.first().map_or(0..0, nanos);
+        let query = RemoteQuery { digest, stretches, patience: PATIENCE };
         let scope = |name: &String| Scope {
-            scan: Some(output.scan(name.clone(), first.clone(), usual)),
+            asked: Some((output.scan(name.clone(), first.clone(), usual), query)),
             stretch: 0,
             ready: VecDeque::new(),
             done: stretches.is_empty(),
         };
-        let scopes = scopes.iter().map(scope).collect();
-        Self { asked: Some(RemoteQuery { digest, stretches, patience: PATIENCE }), scopes }
+        Self { scopes: scopes.iter().map(scope).collect() }
     }
 
     /// The same with less patience.
     #[cfg(test)]
     fn patient(mut self, patience: Duration) -> Self {
-        self.asked.iter_mut().for_each(|asked| asked.patience = patience);
+        let asked = self.scopes.iter_mut().filter_map(|scope| scope.asked.as_mut());
+        asked.for_each(|(_, query)| query.patience = patience);
         self
     }
 
     /// A store that holds exactly these events, in order.
     #[cfg(test)]
     pub(super) fn holding(all: Vec<Stored>) -> Store<'static> {
-        let scope = Scope { scan: None, stretch: 0, ready: all.into(), done: true };
-        Store { asked: None, scopes: vec![scope] }
+        let scope = Scope { asked: None, stretch: 0, ready: all.into(), done: true };
+        Store { scopes: vec![scope] }
     }
 
     /// Time of the next event, in milliseconds.
     pub(super) async fn peek(&mut self) -> Result<Option<i64>, StoreError> {
         let mut first: Option<i64> = None;
         for scope in &mut self.scopes {
-            fill(scope, self.asked).await?;
+            fill(scope).await?;
             if let Some(next) = scope.ready.front() {
                 first = Some(first.map_or(next.millis, |first| first.min(next.millis)));
             }
@@ -94,7 +95,7 @@ impl<'a> Store<'a> {
     /// The next event, if it is of this millisecond.
     pub(super) async fn next(&mut self, millis: i64) -> Result<Option<Stored>, StoreError> {
         for scope in &mut self.scopes {
-            fill(scope, self.asked).await?;
+            fill(scope).await?;
             if scope.ready.front().is_some_and(|next| next.millis <= millis) {
                 return Ok(scope.ready.pop_front());
             }
@@ -108,9 +109,9 @@ fn nanos(stretch: &Stretch) -> Range<Nanos> {
 }
 
 /// Fetches pages until the next event of a scope is buffered, or the scope has no more. Retries with back-off.
-async fn fill(scope: &mut Scope<'_>, asked: Option<RemoteQuery<'_>>) -> Result<(), StoreError> {
-    let Some(RemoteQuery { digest, stretches, patience }) = asked else { return Ok(()) };
-    let Some(scan) = &mut scope.scan else { return Ok(()) };
+async fn fill(scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    let Some((scan, query)) = &mut scope.asked else { return Ok(()) };
+    let RemoteQuery { digest, stretches, patience } = *query;
     let (mut wait, mut since) = (SHORTEST.min(patience / 4), Instant::now());
     while scope.ready.is_empty() && !scope.done {
         match scan.next(digest).await {

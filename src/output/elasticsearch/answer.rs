@@ -55,8 +55,8 @@ impl<S> Hits<S> {
 
 #[derive(Deserialize)]
 pub(super) struct Hit<S> {
-    #[serde(default, rename = "_index")]
-    pub(super) index: String,
+    #[serde(rename = "_index")]
+    pub(super) index: Option<String>,
     #[serde(rename = "_id")]
     pub(super) id: String,
     #[serde(default = "none", rename = "_source")]
@@ -126,7 +126,7 @@ pub(super) fn complete(complete: bool, body: &[u8]) -> Result<(), QueryError> {
     if complete { Ok(()) } else { Err(retry(None, RetryReason::ServerError, excerpt(body))) }
 }
 
-fn retry(after: Option<Duration>, reason: RetryReason, answer: String) -> QueryError {
+pub(super) fn retry(after: Option<Duration>, reason: RetryReason, answer: String) -> QueryError {
     QueryError::Retry { after, reason, answer }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::body::Body;
 use super::document::{presentable, splice};
-use super::fallback;
+use super::{facts, fallback};
 use crate::config::{Compression, Layout};
 use crate::event::Record;
 use crate::json::{self, blank, inside, member, skip, string_end, visit_members};
@@ -58,16 +58,15 @@ impl<'a> Parts<'a> {
     /// Splits a document of either layout.
     pub(super) fn of(document: &'a [u8]) -> Self {
         let mut parts = Parts { audit: document, ..Parts::default() };
-        let text = |value| inside(value).map(json::unescape);
         each_member(document, |name, value| match name {
             b"kubernetes" => {
                 if let Some(audit) = member(value, b"audit") {
                     parts.audit = audit;
                 }
             }
-            b"event" => parts.original = member(value, b"original").and_then(text),
-            b"host" => parts.node = member(value, b"name").and_then(text),
-            b"node" => parts.node = text(value).or(parts.node.take()),
+            b"event" => parts.original = facts::member(value, b"original").map(json::unescape),
+            b"host" => parts.node = facts::member(value, b"name").map(json::unescape),
+            b"node" => parts.node = inside(value).map(json::unescape).or(parts.node.take()),
             _ => {}
         });
         parts
@@ -82,7 +81,7 @@ impl<'a> Parts<'a> {
     }
 
     pub(super) fn is_gap(&self) -> bool {
-        member(self.audit, b"kind").and_then(inside) == Some(b"Gap")
+        facts::member(self.audit, b"kind") == Some(b"Gap")
     }
 
     pub(super) fn content(&self, digest: &Digest) -> u64 {

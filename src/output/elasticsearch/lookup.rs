@@ -67,7 +67,7 @@ enum Stands {
 
 /// Which of the picks are stored in `scope`. `trusting`: a document whose content is hidden counts as the event, since
 /// this node has probably sent it.
-pub(super) async fn look_up(
+pub(in crate::output) async fn look_up(
     store: &Elasticsearch,
     scope: &str,
     batch: &Batch,

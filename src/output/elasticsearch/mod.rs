@@ -3,8 +3,8 @@
 //!
 //! `document.rs` and `fallback.rs` build the documents, `verdict.rs` interprets an answer, `lookup.rs` finds out which
 //! events are stored already and `presence.rs` whether any are. `scan.rs` reads all documents and
-//! `content_digest.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs` tells an
-//! operator what would go wrong, and `preflight.rs` what would go wrong with a certain time range.
+//! `content_digest.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs`
+//! tells an operator what would go wrong, and `preflight.rs` what would go wrong with a certain time range.
 //!
 //! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id is
 //! stored only once in a data stream that rolled over in between; to prevent such duplicates, events in doubt are
@@ -45,14 +45,14 @@ use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::{
-    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, LookUp, MILLI, Verdict,
-    unanswered,
+    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, MILLI, Verdict, unanswered,
 };
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName};
 use body::Body;
 use document::DocumentFrame;
 use endpoints::Endpoints;
+pub(super) use lookup::look_up;
 use target::Naming;
 use verdict::Sent;
 
@@ -90,8 +90,8 @@ pub(crate) struct Elasticsearch {
 }
 
 impl Elasticsearch {
-    /// `path`: of the log, for the documents. `earlier`: the schemes by which ids may have been built before. Fails only with [`Failure::Setup`]: an endpoint
-    /// is not a URL, or a file cannot be used.
+    /// `path`: of the log, for the documents. `earlier`: the schemes by which ids may have been built before. Fails
+    /// only with [`Failure::Setup`]: an endpoint is not a URL, or a file cannot be used.
     pub(crate) fn new(
         config: &config::Elasticsearch,
         log: LogName,
@@ -209,18 +209,6 @@ impl Elasticsearch {
             body.put(b"\n");
         }
         Ok((body.finish()?, sent))
-    }
-
-    /// Which picks are stored in `scope`, in any backing index. `trusting`: a document with the right id is the event
-    /// even if the store does not show its content.
-    pub(super) async fn look_up(
-        &self,
-        scope: &str,
-        batch: &Batch,
-        picks: &[EventRef],
-        trusting: bool,
-    ) -> LookUp {
-        lookup::look_up(self, scope, batch, picks, trusting).await
     }
 
     /// The identity of an event in this store, and a digest of what is stored of it.

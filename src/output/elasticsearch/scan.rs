@@ -12,7 +12,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Elasticsearch;
-use super::answer::{Hit, Question, Searched, read, searched, usable};
+use super::answer::{Hit, Question, Searched, read, retry, searched, usable};
 use super::content_digest::Parts;
 use super::flavour::Flavour;
 use crate::config::Layout;
@@ -294,13 +294,16 @@ fn stored(
         if parts.node.as_deref() != Some(node) {
             continue;
         }
+        let no_index =
+            || retry(None, RetryReason::BadAnswer, "a document without an index".to_owned());
+        let index = hit.index.as_deref().ok_or_else(no_index)?;
         let position = Position::raw_of_id(&hit.id);
         all.push(Stored {
             millis: at.map_or_else(|| millis(hit), Ok)?,
             identity: digest
                 .identity(&parts.line(), position.as_ref().map_or(hit.id.as_bytes(), |raw| raw)),
             content: (!bare).then(|| parts.content(digest)),
-            place: digest.short(&[hit.index.as_bytes(), hit.id.as_bytes()]),
+            place: digest.short(&[index.as_bytes(), hit.id.as_bytes()]),
             generation: generation(&hit.id),
             gap: parts.is_gap(),
         });

@@ -206,7 +206,7 @@ async fn a_look_up_tells_missing_index_from_missing_interface() {
         let (url, _) = server(status, body).await;
         let store =
             Elasticsearch::new(&configured(&[url], Compression::None), log(), None, &[]).unwrap();
-        let found = store.look_up("x", &batch(&[b"{}"]), &picks(1), true).await;
+        let found = look_up(&store, "x", &batch(&[b"{}"]), &picks(1), true).await;
         assert!(format!("{found:?}").starts_with(expected), "{status} {body}: {found:?}");
     }
 }

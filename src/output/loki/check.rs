@@ -1,18 +1,30 @@
 //! The `check` of a Loki output. It writes nothing: it sends a push without streams, which a Loki that would accept
 //! pushes refuses with 422. A server counts as Loki only if it answers in Loki's words.
 
+use super::limits::Settings;
 use super::scan::Pager;
 use super::{Loki, limits, verdict};
+use crate::event::Nanos;
 use crate::output::finding::Finding;
 use crate::output::http::Failure;
 use crate::output::{Digest, QueryError, Verdict, stranger};
 
 /// Runs the check.
 pub(in crate::output) async fn check(loki: &Loki) -> Vec<Finding> {
+    let mut findings = reach(loki).await;
+    if !findings.iter().any(Finding::is_failure)
+        && let Ok(settings) = limits::settings(loki).await
+    {
+        findings.extend(limits(&settings, Nanos::MAX));
+    }
+    findings
+}
+
+/// Whether the server is Loki and would accept a push, and if so, whether it answers queries.
+pub(super) async fn reach(loki: &Loki) -> Vec<Finding> {
     let mut findings = vec![push(loki).await];
-    if findings.iter().all(|finding| !finding.is_failure()) {
+    if !findings.iter().any(Finding::is_failure) {
         findings.push(read(loki).await);
-        findings.extend(limits(loki).await);
     }
     findings
 }
@@ -87,9 +99,8 @@ async fn ask_for_nothing(loki: &Loki) -> Result<(), QueryError> {
     pager.next(&Digest::default()).await.map(|_| ())
 }
 
-/// Warns about settings that would refuse or hide events, if Loki shows its configuration.
-async fn limits(loki: &Loki) -> Vec<Finding> {
-    let Ok(settings) = limits::settings(loki).await else { return Vec::new() };
+/// Warns about settings that would refuse events, or hide events of this age.
+pub(super) fn limits(settings: &Settings, age: Nanos) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Queries for older entries go to the store only, which has a chunk only after the flush.
     for (key, within) in [
@@ -99,7 +110,7 @@ async fn limits(loki: &Loki) -> Vec<Finding> {
             &settings.word("ingester.query_store_max_look_back_period"),
         ),
     ] {
-        if within.limit().is_some() {
+        if within.limit().is_some_and(|most| age > most) {
             findings.push(Finding::warn(
                 format!("{key} is {within}: queries do not see older events before their chunk is flushed, so old ones may be repeated after a kill"),
                 format!("raise `{key}` in Loki while old logs are delivered, if repeats matter there"),

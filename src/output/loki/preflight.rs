@@ -1,7 +1,7 @@
-//! The preflight of a replay: what Loki would refuse, hide or delete of events of a time range, reported before the
-//! first push.
+//! The preflight of a replay: what Loki would refuse or hide of events of a time range, reported before the first
+//! push.
 //!
-//! It stores nothing: it runs the `check` of the output and reads Loki's settings.
+//! It stores nothing: it asks what `check` asks, and reads Loki's settings once.
 
 use std::ops::Range;
 
@@ -13,9 +13,10 @@ use crate::output::finding::Finding;
 const MINUTE: Nanos = 60_000_000_000;
 const HOUR: Nanos = 60 * MINUTE;
 const DAY: Nanos = 24 * HOUR;
+
 /// Runs the preflight for events in this time range.
 pub(in crate::output) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Vec<Finding> {
-    let mut findings = check::check(loki).await;
+    let mut findings = check::reach(loki).await;
     if findings.iter().any(Finding::is_failure) {
         return findings;
     }
@@ -30,6 +31,7 @@ pub(in crate::output) async fn preflight(loki: &Loki, times: Range<Nanos>) -> Ve
         }
     };
     let replay = Replay { times, now: now(), metadata: !loki.config.metadata.is_empty() };
+    findings.extend(check::limits(&settings, replay.age()));
     findings.extend(replay.findings(&settings));
     findings
 }
