@@ -52,16 +52,16 @@ pub(super) struct PendingAck {
 
 impl Flow {
     pub(super) fn new(
-        context: Arc<DeliveryContext>,
-        ledger: Arc<Ledger>,
+        context: &Arc<DeliveryContext>,
+        ledger: &Arc<Ledger>,
         doubts: InDoubt,
         settings: &Settings,
     ) -> Self {
         let read = ledger.cursor().generations;
         context.reporter.begins_at(&read);
         Self {
-            context,
-            ledger,
+            context: Arc::clone(context),
+            ledger: Arc::clone(ledger),
             doubts,
             retry: settings.retry,
             rate: Rate::new(settings.max_bytes_per_second, Instant::now()),
@@ -112,16 +112,23 @@ impl Flow {
         self.read.remove(&generation);
     }
 
+    /// Whether this is a large chunk that was read again, and its delivery goes on.
+    pub(super) fn resumes(&self, chunk: &Chunk) -> bool {
+        let at = (chunk.generation, chunk.batch.start);
+        self.returned.get(&at).is_some_and(|returned| {
+            returned.stretch.end == chunk.batch.end
+                && returned.revision == chunk.batch.passed.revision
+        })
+    }
+
     /// Enters a chunk; returns its task, and how long the rate limit makes it wait.
     pub(super) fn take(&mut self, chunk: Chunk) -> (ChunkTask, Duration) {
+        let resumes = self.resumes(&chunk);
         let before = self.read.insert(chunk.generation, chunk.progress.clone()).unwrap_or_default();
         let (start, end) = (chunk.batch.start, chunk.batch.end);
         let (ticket, delivery, grant, wait) = match self.returned.remove(&(chunk.generation, start))
         {
-            Some(returned)
-                if returned.stretch.end == end
-                    && returned.revision == chunk.batch.passed.revision =>
-            {
+            Some(returned) if resumes => {
                 (returned.ticket, returned.delivery, returned.grant, Duration::ZERO)
             }
             other => {

@@ -46,14 +46,15 @@ impl GapJournal {
     /// Takes the gaps that an earlier process wrote down. They are sent as recorded, whether or not they are found
     /// again.
     pub(super) fn new(
-        context: Arc<DeliveryContext>,
-        ledger: Arc<Ledger>,
+        context: &Arc<DeliveryContext>,
+        ledger: &Arc<Ledger>,
         retry: Retry,
         is_replay: bool,
     ) -> Self {
         let known = ledger.with_gaps(<[GapRecord]>::to_vec);
         let waiting = known.into_iter().filter(|gap| !gap.delivered);
         let waiting = waiting.map(|gap| WaitingGap { gap, ticket: None, doubt: true }).collect();
+        let (context, ledger) = (Arc::clone(context), Arc::clone(ledger));
         Self { context, ledger, retry, is_replay, waiting, under_way: false }
     }
 

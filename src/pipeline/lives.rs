@@ -1,7 +1,8 @@
 //! Signs that other processes send events under the names of this log: this machine before it was rolled back to a
 //! snapshot, or another machine with the same names.
 //!
-//! All pipelines of a process share them: a sign that one store gives holds for the other stores too.
+//! All pipelines of the agent share them: a sign that one store gives holds for the other stores too. A replay has
+//! them once for each output.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

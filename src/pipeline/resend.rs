@@ -123,11 +123,7 @@ impl Resend {
                 let ended = self.page(page, until, ask, sum).await;
                 self.settle(sum)?;
                 ended?;
-                if !(ask.go_on)(sum) {
-                    return Err(
-                        "stopped, because the command that asked for it has ended".to_owned()
-                    );
-                }
+                goes_on(ask, sum)?;
             }
         }
         self.letters.end_resend().map_err(|error| unwritten(&error))
@@ -159,11 +155,7 @@ impl Resend {
                     if stopped || until > deadline {
                         return Err(self.trouble());
                     }
-                    if !(ask.go_on)(sum) {
-                        return Err(
-                            "stopped, because the command that asked for it has ended".to_owned()
-                        );
-                    }
+                    goes_on(ask, sum)?;
                     tokio::time::sleep_until(until.into()).await;
                 }
             }
@@ -193,6 +185,14 @@ impl Resend {
         sum.refused += noted.refused.len();
         Ok(())
     }
+}
+
+/// An error if the command that asked no longer waits.
+fn goes_on(ask: &Ask<'_>, sum: &Sum) -> Result<(), String> {
+    if (ask.go_on)(sum) {
+        return Ok(());
+    }
+    Err("stopped, because the command that asked for it has ended".to_owned())
 }
 
 fn unwritten(error: &std::io::Error) -> String {

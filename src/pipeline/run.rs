@@ -89,15 +89,12 @@ impl Pipeline {
         let (settings, refusals) = (&parts.settings, RefusalHandling::keep(letters));
         let context = DeliveryContext::new(output, refusals, reporter, settings, parts.lives);
         let context = Arc::new(context);
-        let shared = || (Arc::clone(&context), Arc::clone(&ledger));
-        let (flow_context, flow_ledger) = shared();
-        let (gap_context, gap_ledger) = shared();
         Self {
             source: Some(ReadThread { reader, transform, selection }),
             drain_timeout: settings.drain_timeout,
             tasks: JoinSet::new(),
-            flow: Flow::new(flow_context, flow_ledger, parts.doubts, settings),
-            gaps: GapJournal::new(gap_context, gap_ledger, settings.retry, input.is_finite()),
+            flow: Flow::new(&context, &ledger, parts.doubts, settings),
+            gaps: GapJournal::new(&context, &ledger, settings.retry, input.is_finite()),
             housekeeping: Housekeeping::new(&input, &context, &ledger, telemetry),
             parked: None,
             input,
@@ -220,7 +217,9 @@ impl Pipeline {
     }
 
     fn deliver(&mut self, chunk: Chunk) {
-        self.housekeeping.count(&chunk);
+        if !self.flow.resumes(&chunk) {
+            self.housekeeping.count(&chunk);
+        }
         let (task, wait) = self.flow.take(chunk);
         self.tasks.spawn(task.run(wait));
         self.context.reporter.stats.in_flight.set(self.tasks.len() as u64);
@@ -240,6 +239,9 @@ impl Pipeline {
 
     /// Enters the damage in a chunk as gaps before the chunk; returns whether there is any.
     fn take_damage(&mut self, chunk: &mut Chunk) -> bool {
+        if chunk.told.damage.is_empty() {
+            return false;
+        }
         let read = self.flow.read_in(chunk.generation).time;
         let records = self.gaps.record_damage(chunk, read);
         let any = !records.is_empty();

@@ -5,8 +5,8 @@
 //! `server` and `cli` read a [`Snapshot`], the checks and the metrics. Counters that change with every event are
 //! atomics, without lock or allocation.
 //!
-//! It defines closed sets of label values, and the code that counts translates into them. Only the actions of the
-//! transform steps are defined beside the steps.
+//! Most closed sets of label values are defined here. The reasons of gaps and retries come from `event`, the actions of
+//! the transform steps from `transform`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

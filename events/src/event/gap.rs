@@ -36,7 +36,7 @@ pub struct GapPlace {
     pub altered: u32,
     /// Where the lost part begins, in decompressed bytes.
     pub offset: u64,
-    /// How far it reaches, and why it is lost.
+    /// Where it ends.
     pub extent: Extent,
     /// The reason, as in the label of the metrics.
     pub reason: String,
@@ -68,7 +68,7 @@ pub struct GapFacts<'a> {
     pub output: &'a str,
     /// The name of the file that is lost or damaged.
     pub file: &'a str,
-    /// How many decompressed bytes are lost; 0 if nobody can know.
+    /// How many bytes are lost: compressed ones for a damaged gzip member. With `at_least`, 0 means that nobody knows.
     #[serde(skip)]
     pub bytes: u64,
     /// More bytes than `bytes` may be lost.
@@ -76,10 +76,10 @@ pub struct GapFacts<'a> {
     pub at_least: bool,
     /// Number of consecutive gaps that are reported as this one.
     pub times: u64,
-    /// Time of the last event before the gap and of the first after it, as far as known.
+    /// Time of the last event before the gap, if known.
     #[serde(skip)]
     pub from: Option<Nanos>,
-    /// Event time of the first event behind the gap.
+    /// Time of the first event after the gap, if known.
     #[serde(skip)]
     pub to: Option<Nanos>,
 }

@@ -182,7 +182,7 @@ impl SeenGenerations {
         });
     }
 
-    /// Whether it is settled what became of a generation.
+    /// Whether this entry stood for a file that could not be read, and that has been read since (see `resolve`).
     pub fn is_resolved(&self, fingerprint: Fingerprint) -> bool {
         self.lock().resolved.contains(&fingerprint)
     }

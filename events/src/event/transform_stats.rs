@@ -11,7 +11,7 @@ pub struct TransformStats {
     /// How often the transform configuration had been reloaded by then. If the batch is read again after a reload, it
     /// may hold other events.
     pub revision: u64,
-    /// Times of the first and last event read, dropped or not, and the number of events read.
+    /// Time of the first event read, dropped or not.
     pub first: Option<Nanos>,
     /// Time of the last event read.
     pub last: Option<Nanos>,

@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::block::container_end;
 use super::{Span, unescape};
 
-/// A value: its range (between the quotes, for a string) and its depth.
+/// A value in a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Value {
     /// Its range; for a string, between the quotes.

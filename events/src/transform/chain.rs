@@ -11,6 +11,7 @@ use crate::event::{Batch, Event, Fields, Form, Record, RecordKind, Span, Transfo
 
 /// Capacity in bytes of the buffer for new lines that is kept between batches.
 const ROOM: usize = 1 << 20;
+
 /// The result of the steps for one event.
 enum EventOutcome {
     Same,

@@ -75,6 +75,9 @@ impl EventWork<'_> {
     }
 }
 
+// One bit of `Done::actions` for each.
+const _: () = assert!(TRANSFORM_ACTIONS <= u16::BITS as usize);
+
 /// What the steps did to one event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Done {

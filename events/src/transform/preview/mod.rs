@@ -28,7 +28,7 @@ pub struct TransformPreview {
     /// By action.
     rows: Vec<PreviewCount>,
     untouched: u64,
-    /// Examples kept for each step.
+    /// Most examples kept for each action.
     examples: usize,
     events: u64,
     bytes_before: u64,
@@ -38,7 +38,7 @@ pub struct TransformPreview {
 }
 
 impl TransformPreview {
-    /// A preview that keeps so many examples of each kind.
+    /// Keeps at most this many examples for each action.
     pub fn new(examples: usize) -> Self {
         Self {
             rows: actions().map(|_| PreviewCount::default()).collect(),

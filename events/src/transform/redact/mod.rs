@@ -118,15 +118,9 @@ impl Redaction {
         };
         if read.is_none() {
             let mut extract = Vec::new();
-            self.extract(record, &mut extract);
+            self.fields(record, &mut extract);
             edits.replace(0..record.line.len(), &extract);
         }
-    }
-
-    /// Appends the extract of a piece that cannot be parsed: a JSON object with the fields that could be read, the
-    /// length of the piece and its hash. Only this may leave the node.
-    pub fn extract(&self, record: &Record<'_>, out: &mut Vec<u8>) {
-        self.fields(record, out);
     }
 }
 

@@ -29,9 +29,6 @@ pub(super) fn leaves(redaction: &Redaction, line: &[u8]) -> Vec<u8> {
         };
         assert_ne!(piece.whole, RecordKind::Gap);
         let record = Record { event: &event, line: &line[piece.at.range()] };
-        if event.form == Form::Unreadable {
-            return redaction.extract(&record, &mut out);
-        }
         let mut scratch = Scratch::default();
         let mut once = |out: &mut Vec<u8>| {
             let mut edits = Edits::default();
