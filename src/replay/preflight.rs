@@ -11,9 +11,10 @@ use crate::event::{IdScheme, Nanos};
 use crate::input::Listed;
 use crate::output::{FindingState, Output, QueryError, Queryable};
 
-/// Within this time a Loki stream takes events in any order (half of its `max_chunk_age`, 2 h by default). The agent may
-/// have sent events of this moment to it.
+/// Within this time a Loki stream takes events in any order (half of its `max_chunk_age`, 2 h by default). The agent
+/// may have just sent events of the present time there.
 const WINDOW: Nanos = 3_600_000_000_000;
+
 /// Creates the output, and asks its back end what it would refuse.
 pub(super) async fn output(
     job: &Job,
@@ -21,30 +22,34 @@ pub(super) async fn output(
     files: &[Listed],
     earlier: &[IdScheme],
 ) -> anyhow::Result<Output> {
-    let config = wiring.output;
-    let mut output = wiring.output(earlier)?;
-    let Some(times) = times(job, files) else { return Ok(output) };
-    if let OutputKind::Loki(loki) = &config.kind
-        && !loki.stream_per_hour
-        && times.start < now() - WINDOW / 2
-    {
-        tracing::info!(
-            output = &*config.name,
-            "each hour of events goes to its own stream, with the label `hour`: Loki refuses an event that is far older than the newest of its stream"
-        );
-        let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
-        let hourly = config::Output { kind: OutputKind::Loki(hourly), ..config.clone() };
-        output = Wiring { output: &hourly, ..*wiring }.output(earlier)?;
-    }
-    if let Some(store) = output.queryable() {
+    let times = times(job, files);
+    let hourly = times.as_ref().and_then(|times| hourly(wiring.output, times));
+    let config = hourly.as_ref().unwrap_or(wiring.output);
+    let output = Wiring { output: config, ..*wiring }.output(earlier)?;
+    if let Some((store, times)) = output.queryable().zip(times) {
         ask_first(store, &config.name, times).await?;
     }
     Ok(output)
 }
 
-/// Logs what the back end would refuse, hide or delete.
+/// The output with a stream for each hour, if some event may be too old for Loki's live stream.
+fn hourly(config: &config::Output, times: &Range<Nanos>) -> Option<config::Output> {
+    let OutputKind::Loki(loki) = &config.kind else { return None };
+    if loki.stream_per_hour || times.start >= now() - WINDOW / 2 {
+        return None;
+    }
+    tracing::info!(
+        output = &*config.name,
+        "each hour of events goes to its own stream, with the label `hour`: Loki refuses an event that is far older than the newest of its stream"
+    );
+    let hourly = config::Loki { stream_per_hour: true, ..loki.clone() };
+    Some(config::Output { kind: OutputKind::Loki(hourly), ..config.clone() })
+}
+
+/// Logs what the back end would refuse or hide.
 ///
-/// # Errors If it would not take the events at all.
+/// # Errors
+/// If it would not take the events at all.
 async fn ask_first(store: Queryable<'_>, name: &str, times: Range<Nanos>) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for finding in store.preflight(times).await {
@@ -76,7 +81,8 @@ fn now() -> Nanos {
 
 /// Whether the store holds nothing of these files' times, in any scope. Then no event needs a look-up.
 ///
-/// # Errors If the store cannot be queried, and `--at-least-once` is not set.
+/// # Errors
+/// If the store cannot be queried, and `--at-least-once` is not set.
 pub(super) async fn is_empty(
     job: &Job,
     store: Queryable<'_>,

@@ -49,27 +49,31 @@ async fn pieces(job: &Job, path: &Path, summary: &mut Summary) -> anyhow::Result
     let stdin = BufReader::with_capacity(STEP, io::stdin().lock());
     let mut input =
         tokio::task::block_in_place(|| unpacked(stdin)).context("cannot read standard input")?;
-    let mut is_first = true;
-    loop {
+    for number in 1_u64.. {
         let written = tokio::task::block_in_place(|| piece(&mut *input, path, &budget));
         if written.context("cannot read standard input")? == 0 || *job.stopped.borrow() {
-            return Ok(());
+            break;
         }
+        let name = format!("standard input, part {number}");
         let files = list(&[path.to_owned()], &job.input.path, &job.key)?;
-        let files: Vec<_> = files.into_iter().map(Listed::without_positions).collect();
-        if let Some(format) = files.first().filter(|_| is_first).and_then(Listed::foreign) {
+        let files: Vec<_> = files.into_iter().map(|file| file.without_positions(&name)).collect();
+        if let Some(format) = files.first().filter(|_| number == 1).and_then(Listed::foreign) {
             let (name, way_out) = (format.name(), format.way_out().replace(" FILE", ""));
             return Err(NotAccepted::error(format!(
                 "nothing was sent: standard input is {name}; {way_out}"
             )));
         }
-        is_first = false;
         // Reloads the position in the file of a file output. What is known of one piece says nothing about another one,
         // even if both begin alike.
         let mut loaded = Store::load(job.store.directory())?;
         loaded.state.pairs.iter_mut().for_each(|pair| pair.cursor.generations.clear());
         summary.add(job.ship(&files, &loaded).await?);
+        // Not after the next piece: a pipe may be silent for long.
+        if *job.stopped.borrow() {
+            break;
+        }
     }
+    Ok(())
 }
 
 /// Writes the next whole lines to a file; returns the number of bytes.

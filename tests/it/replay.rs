@@ -209,6 +209,24 @@ fn a_store_that_may_not_be_asked_what_it_holds_is_sent_nothing_unless_repeats_ar
 }
 
 #[test]
+fn events_are_looked_up_only_if_the_store_holds_something_of_their_times() {
+    let store = FakeStore::new();
+    let stage = Stage::new(|_| tables::search(&store.url, ""));
+    stage.write_logs(5);
+    stage.replay(&[]).expect(0);
+    let (asked, written) = {
+        let state = store.state();
+        let first = state.writes[0].at;
+        assert!(state.looked_up.iter().all(|at| *at < first), "no event is looked up");
+        (state.looked_up.len(), state.writes.len())
+    };
+    stage.replay(&[]).expect(0);
+    let state = store.state();
+    assert!(state.looked_up.len() > 2 * asked, "each chunk is looked up");
+    assert_eq!(state.writes.len(), written, "nothing is sent again");
+}
+
+#[test]
 fn what_cannot_be_replayed_is_said_before_anything_is_sent() {
     let stage = Stage::into_file();
     stage.write_logs(2);

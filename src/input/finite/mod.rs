@@ -84,10 +84,11 @@ impl Listed {
         names::server_stamp(&self.generation.name)
     }
 
-    /// The same file under a fingerprint that no generation of the server has: its offsets are not those of the log, and
-    /// must not take the ids of other events.
-    pub(crate) fn without_positions(mut self) -> Self {
+    /// The same file under a name for people, and under a fingerprint that no generation of the server has: its offsets
+    /// are not those of the log, and must not take the ids of other events.
+    pub(crate) fn without_positions(mut self, name: &str) -> Self {
         let generation = Arc::make_mut(&mut self.generation);
+        generation.name = name.into();
         let hash = Sha256::new()
             .chain_update("no position in the log")
             .chain_update(generation.fingerprint.0)

@@ -57,7 +57,9 @@ pub struct Write {
     pub clock: usize,
 }
 
-/// The content of a store, its log, and its faults. More than twelve fields, since tests set and read each by itself.
+/// The content of a store, its log, and its faults.
+///
+/// Many fields: tests set and read each by itself.
 #[derive(Default)]
 pub struct State {
     pub stored: Vec<Stored>,
