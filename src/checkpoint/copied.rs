@@ -6,15 +6,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
 
 use super::State;
-use crate::event::Nanos;
+use crate::event::{Nanos, nanos};
 
 /// Birth time of a file; `None` where the file system does not keep one.
 pub(super) fn born(meta: &fs::Metadata) -> Option<Nanos> {
-    let since = meta.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Nanos::try_from(since.as_nanos()).ok()
+    nanos(meta.created().ok()?)
 }
 
 /// Why this file is a copy, if it is one. A changed clock makes no difference: both times are of the same file.
@@ -36,6 +34,8 @@ mod tests {
     use super::super::permissions::CURRENT;
     use super::super::state_dir::tests::{load, named};
     use super::super::{Origin, Store};
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]

@@ -7,7 +7,6 @@ use std::fs::{self, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::SystemTime;
 
 use super::copied::{born, copied};
 use super::format::{self, Author, FormatError};
@@ -15,7 +14,7 @@ use super::permissions::{self, CURRENT, KEY, LOCK, PREVIOUS, PermissionLook, Rem
 use super::seal::{KEY_FILE, KeyFile};
 use super::{CheckpointError, Loaded, Origin, State};
 use crate::disk::{self, File, NotOurs, OwnFile, read_own};
-use crate::event::{Key, Nanos};
+use crate::event::{Key, Nanos, nanos};
 
 const NEXT: &str = "checkpoint.json.new";
 const NEXT_KEY: &str = "node.key.new";
@@ -143,7 +142,7 @@ impl Store {
     pub(crate) fn saved(directory: &Path) -> Option<Nanos> {
         let written =
             fs::metadata(directory.join(CURRENT)).and_then(|meta| meta.modified()).ok()?;
-        Nanos::try_from(written.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
+        nanos(written)
     }
 
     /// Reads the last checkpoint, or the one before if that is damaged or forged. Reading needs no lock.

@@ -185,9 +185,7 @@ fn put(state: &mut State, pair: &Pair) {
 fn see(state: &mut State, roll: &SeenGenerations, entries: &[LedgerEntry]) {
     let pairs = || entries.iter().map(|entry| &entry.pair);
     let generations = roll.entry(|fingerprint| {
-        let passed = |pair: &Pair| {
-            pair.cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete)
-        };
+        let passed = |pair: &Pair| pair.cursor.is_complete(*fingerprint);
         pairs().filter(|pair| pair.input == roll.input()).all(passed)
     });
     if let Some(seen) = state.inputs.iter_mut().find(|seen| seen.input == roll.input()) {

@@ -78,20 +78,17 @@ impl Elasticsearch {
         if endpoints.is_empty() {
             return Err(list.wrong("name at least one URL, as in `[\"http://127.0.0.1:9200\"]`"));
         }
-        let layout =
-            table.get("layout").map_or(Ok(Layout::Elastic), |item| item.choice(&LAYOUTS))?;
+        let layout = table.or("layout", Layout::Elastic, |item| item.choice(&LAYOUTS))?;
         Ok(Self {
             http: Http::read(table, &urls, true)?,
             endpoints,
             target: Target::read(table, layout)?,
             layout,
             compression: table
-                .get("compression")
-                .map_or(Ok(Compression::Gzip), |item| item.choice(&COMPRESSIONS))?,
+                .or("compression", Compression::Gzip, |item| item.choice(&COMPRESSIONS))?,
             query: table.get("query").map_or(Ok(Vec::new()), |item| query(&item.hide()))?,
             setup_template: table
-                .get("setup_template")
-                .map_or(Ok(SetupTemplate::Auto), |item| item.choice(&TEMPLATES))?,
+                .or("setup_template", SetupTemplate::Auto, |item| item.choice(&TEMPLATES))?,
         })
     }
 }

@@ -136,9 +136,8 @@ impl Config {
         let cluster = document.given("cluster", label)?;
         let state_dir = document.get("state_dir");
         let disk = Disk::read(document.table("disk")?)?;
-        let mut time = |key, default, bounds| {
-            document.get(key).map_or(Ok(default), |item| item.duration(bounds))
-        };
+        let mut time =
+            |key, default, bounds| document.or(key, default, |item| item.duration(bounds));
         let checkpoint_interval = time("checkpoint_interval", Duration::from_secs(1), CHECKPOINT)?;
         let drain_timeout = time("drain_timeout", Duration::from_secs(10), DRAIN)?;
         let unready_after = match document.get("unready_after") {

@@ -180,9 +180,8 @@ impl Shared {
 
     /// A checkpoint was written with these cursors of all outputs of this input.
     pub(crate) fn saved(&self, cursors: &[Option<&Cursor>]) -> Released {
-        let complete = |cursor: &Cursor, fingerprint| {
-            cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete)
-        };
+        let complete =
+            |cursor: &Cursor, fingerprint: &Fingerprint| cursor.is_complete(*fingerprint);
         let first = cursors.first().copied().flatten();
         let candidates = first.into_iter().flat_map(|cursor| cursor.generations.keys());
         let passed: HashSet<Fingerprint> = candidates

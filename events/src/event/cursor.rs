@@ -88,6 +88,13 @@ impl Mark {
 #[derive(Clone)]
 pub struct Key(pub [u8; 32]);
 
+impl Cursor {
+    /// Whether everything of a generation is acknowledged.
+    pub fn is_complete(&self, fingerprint: Fingerprint) -> bool {
+        self.generations.get(&fingerprint).is_some_and(|progress| progress.complete)
+    }
+}
+
 impl Key {
     /// 128 bits of HMAC-SHA-256.
     pub fn hash(&self, bytes: &[u8]) -> Fingerprint {

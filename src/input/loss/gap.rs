@@ -1,11 +1,12 @@
-//! A gap: a stretch of the log that one output has lost. Every detector of this room makes its gaps with [`Gap::rest`].
+//! A gap: a stretch of the log that one output has lost. Every gap of the input is made with
+//! [`Gap::rest`].
 
 use std::sync::Arc;
 
 use crate::event::{Fingerprint, GapReason, Nanos, Progress};
 
 /// A stretch of bytes that this output has lost.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gap {
     pub(crate) reason: GapReason,
     pub(crate) generation: Fingerprint,
@@ -23,14 +24,15 @@ pub(crate) struct Gap {
 }
 
 /// How much is lost.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum LostBytes {
     Exactly(u64),
     AtLeast(u64),
 }
 
 impl Gap {
-    /// A gap over the rest of a generation, of which nothing more will be read. It begins where `before` ends.
+    /// A gap from the end of `before` on. Nothing more is read of the generation, unless the caller replaces
+    /// `progress`.
     pub(crate) fn rest(
         reason: GapReason,
         (generation, file): (Fingerprint, Arc<str>),

@@ -78,8 +78,7 @@ impl KnownGenerations {
                 known.missed = None;
                 continue;
             }
-            let complete =
-                cursor.generations.get(fingerprint).is_some_and(|progress| progress.complete);
+            let complete = cursor.is_complete(*fingerprint);
             self.missed |= !complete;
             let missed = now.steady.duration_since(*known.missed.get_or_insert(now.steady));
             let patience = if complete { FORGOTTEN } else { now.waits.lost };

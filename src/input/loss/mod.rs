@@ -1,6 +1,7 @@
 //! Notices what an output can no longer read, and how long the rest will last.
 //!
-//! Each detector decides from values and returns a [`gap::Gap`]; the reader carries it out.
+//! Each detector returns a [`gap::Gap`] and changes nothing in the reader, which carries it out. Only `altered.rs`
+//! reads files. `time_to_loss.rs` is an estimate, not a detector.
 
 pub(super) mod altered;
 pub(super) mod gap;

@@ -60,8 +60,7 @@ impl Outlook {
         now: Nanos,
     ) -> Option<Duration> {
         let waits = |generation: &&Arc<Generation>| {
-            let known = cursor.generations.get(&generation.fingerprint);
-            !generation.live && !known.is_some_and(|progress| progress.complete)
+            !generation.live && !cursor.is_complete(generation.fingerprint)
         };
         let oldest = generations.iter().find(waits)?;
         let (rate, size) = rate(generations, now)?;

@@ -52,7 +52,7 @@ impl ReadPosition {
     }
 
     pub(super) fn is_complete(&self, fingerprint: Fingerprint) -> bool {
-        self.cursor.generations.get(&fingerprint).is_some_and(|progress| progress.complete)
+        self.cursor.is_complete(fingerprint)
     }
 
     pub(super) fn advance(&mut self, fingerprint: Fingerprint, progress: Progress) {
