@@ -25,10 +25,10 @@
 //! | `server` | `/metrics`, the probes and the status page |
 //! | `agent` | builds all of these from the configuration, runs them, drains them |
 //! | `replay` | ships recorded logs through the agent's pipelines |
-//! | `cli` | the subcommands; the only room that sees every other |
+//! | `cli` | the subcommands: flags, printing, exit codes |
 //!
-//! A reading order: `event/mod.rs`, `input/mod.rs`, `pipeline/mod.rs`, `pipeline/delivery.rs`, `output/mod.rs`,
-//! `checkpoint/mod.rs`, then `agent/mod.rs`, which builds and runs the agent. `ARCHITECTURE.md` has the invariants.
+//! A reading order: `events/src/event/mod.rs`, `input/mod.rs`, `pipeline/mod.rs`, `pipeline/delivery.rs`,
+//! `output/mod.rs`, `checkpoint/mod.rs`, then `agent/mod.rs`, which builds and runs the agent. `ARCHITECTURE.md` has the invariants.
 
 mod agent;
 mod checkpoint;

@@ -1,4 +1,6 @@
-//! The agent's side of the Unix socket in the state directory, over which commands such as `auditrail status` talk to the running agent.
+//! The agent's side of the Unix socket in the state directory, over which commands such as `auditrail status` talk to
+//! the running agent.
+//!
 //! Access control is the socket's mode: whoever may open it may read everything and change the agent's state.
 //!
 //! A question is one line of JSON, for example `{"ask":"status"}`; the answer is one or more lines, and then the

@@ -10,7 +10,8 @@
 //! back end's answer. Whoever may open the socket sees the whole answer.
 //!
 //! Start with `routes.rs`. `hosts.rs` checks the `Host` header, `page.rs` is the page, `table.rs` the output of
-//! `auditrail status`, `local.rs` the socket, `client.rs` what asks there, `probe.rs` the question that `auditrail probe` asks there.
+//! `auditrail status`, `local.rs` the socket. `client.rs` asks there for commands, and `probe.rs` for
+//! `auditrail probe`.
 
 use std::future::Future;
 use std::io;
