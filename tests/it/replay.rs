@@ -53,20 +53,13 @@ impl Stage {
 
     /// Writes three backups and a live log, one hour apart, with `each` events per file. Returns the number of events.
     fn write_logs(&self, each: usize) -> usize {
-        for (number, name) in [
-            "audit-2026-11-21T06-00-00.000.log",
-            "audit-2026-11-21T07-00-00.000.log",
-            "audit-2026-11-21T08-00-00.000.log",
-            "audit.log",
-        ]
-        .iter()
-        .enumerate()
-        {
-            let begun: Timestamp = "2026-11-21T05:30:00Z".parse().unwrap();
-            let hours = SignedDuration::from_hours(i64::try_from(number).unwrap());
-            let mut maker = Maker::from(begun + hours);
+        let mut begun: Timestamp = "2026-11-21T05:30:00Z".parse().unwrap();
+        let backups = [6, 7, 8].map(|hour| format!("audit-2026-11-21T0{hour}-00-00.000.log"));
+        for name in backups.iter().map(String::as_str).chain(["audit.log"]) {
+            let mut maker = Maker::from(begun);
             let events: Vec<_> = (0..each).map(|_| maker.event(200)).collect();
             fs::write(self.path("log").join(name), log_of(&events)).unwrap();
+            begun += SignedDuration::from_hours(1);
         }
         each * 4
     }
