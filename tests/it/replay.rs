@@ -208,15 +208,15 @@ fn events_are_looked_up_only_if_the_store_holds_something_of_their_times() {
     stage.write_logs(5);
     stage.replay(&[]).expect(0);
     let (asked, written) = {
-        let state = store.state();
-        let first = state.writes[0].at;
-        assert!(state.looked_up.iter().all(|at| *at < first), "no event is looked up");
-        (state.looked_up.len(), state.writes.len())
+        let held = store.state();
+        let first = held.writes[0].at;
+        assert!(held.looked_up.iter().all(|at| *at < first), "no event is looked up");
+        (held.looked_up.len(), held.writes.len())
     };
     stage.replay(&[]).expect(0);
-    let state = store.state();
-    assert!(state.looked_up.len() > 2 * asked, "each chunk is looked up");
-    assert_eq!(state.writes.len(), written, "nothing is sent again");
+    let held = store.state();
+    assert!(held.looked_up.len() > 2 * asked, "each chunk is looked up");
+    assert_eq!(held.writes.len(), written, "nothing is sent again");
 }
 
 #[test]
