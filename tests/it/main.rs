@@ -4,7 +4,7 @@
 //! mount, `promtool` or a second file system prints NOT TESTED or SKIPPED where there is none.
 //!
 //! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
-//!   imports.
+//!   imports, `promtool.rs` runs Prometheus' tool.
 //! - Command line: `cli.rs`, `replay.rs`, `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
 //! - Start, signals and shutdown: `starting.rs`.
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
@@ -13,6 +13,7 @@
 //! - Limits and failures: `full_disk.rs`, `memory.rs`, `descriptors.rs`, `checkpoint.rs`, `state.rs`.
 //! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
+//! - Monitoring: `alerts.rs` (rules, their tests and their paragraphs in the runbook).
 //! - The project itself: `docs.rs` (documents against the program), `promises.rs` (a test for each guarantee),
 //!   `tidy.rs` and `tidy_walls.rs` (sources against the house rules).
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
@@ -20,9 +21,11 @@
 
 mod command;
 mod imports;
+mod promtool;
 mod sources;
 
 mod absence;
+mod alerts;
 mod backups;
 mod checkpoint;
 mod cli;

@@ -4,11 +4,10 @@
 #![allow(clippy::cast_precision_loss)]
 
 use std::fs;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::command::{Place, exceeded_by_few, recorded};
+use crate::promtool::promtool;
 use kit::{FakeStore, http, tables, wait_for};
 
 /// A configuration with a file output and this store, which may refuse long documents.
@@ -36,28 +35,11 @@ fn value(metrics: &str, series: &str) -> f64 {
 
 const OPEN: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
 
-/// Checks names, help texts, units and the order of samples with promtool, the linter that comes with Prometheus.
+/// Checks names, help texts, units and the order of samples with promtool, which prints nothing if all is well.
 fn check_with_promtool(metrics: &str) {
-    let promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut promtool = match promtool {
-        Ok(promtool) => promtool,
-        Err(error) => {
-            let why = format!("no promtool ({error}): it is in the Debian package prometheus");
-            assert!(std::env::var_os("CI").is_none(), "{why}");
-            eprintln!("NOT TESTED: {why}");
-            return;
-        }
-    };
-    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
-    let ended = promtool.wait_with_output().unwrap();
-    let said = [&ended.stdout[..], &ended.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(ended.status.success() && said.is_empty(), "{said}\n{metrics}");
+    if let Some(said) = promtool(&["check", "metrics"], metrics) {
+        assert!(said.is_empty(), "{said}\n{metrics}");
+    }
 }
 
 #[test]
