@@ -18,7 +18,7 @@ const GUARANTEES: &[Promise] = &[
     ("Rename, compression, copytruncate and deletion", &["every_event_is_read_once_whatever_happens_to_the_files", "copytruncate_loses_and_doubles_nothing_that_was_copied", "a_deleted_backup_is_read_to_its_end"]),
     ("An answer counts as delivery only if", &["a_sign_in_page_or_a_proxy_in_front_of_a_store_stops_the_output_and_costs_no_event", "an_answer_that_is_not_lokis_neither_delivers_nor_refuses", "documents_count_only_under_the_ids_that_were_sent_and_for_what_was_asked"]),
     ("Two machines with the same names", &["of_two_machines_with_the_same_names_neither_loses_an_event_to_the_other"]),
-    ("An upgrade from the ids", &["an_upgrade_from_the_ids_of_version_0_1_0_doubles_nothing"]),
+    ("An upgrade from the ids", &["an_upgrade_from_the_ids_of_version_0_1_0_doubles_nothing", "what_an_earlier_version_left_when_it_was_killed_is_shipped_once"]),
     ("Events inside the lines", &["the_event_in_a_line_of_each_shipper_is_delivered_as_it_was", "an_event_in_any_wrapper_comes_out_whole_and_once", "an_event_in_parts_of_any_size_is_whole_and_once"]),
     ("Nothing is delivered twice", &["kills_at_any_moment_leave_each_line_once_and_in_order", "kills_at_any_moment_lose_and_double_nothing", "ten_kills_and_two_rollovers_lose_nothing_and_double_nothing"]),
     ("Without the right to read, an event", &["without_the_right_to_read_events_may_come_twice_but_none_is_lost"]),
