@@ -68,8 +68,6 @@ const CIRCLES: &[&str] = &[
     "src/config/raw.rs",
     "src/disk/faults.rs",
     "src/disk/steps.rs",
-    "events/src/event/cursor.rs",
-    "events/src/event/marks.rs",
     "src/output/secrets.rs",
     "src/output/secrets/shapes.rs",
     "src/output/secrets/views.rs",

@@ -4,13 +4,11 @@
 //! The cursor moves only over bytes that are delivered, stored as dead letters, or reported as a gap.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
-use super::{Fingerprint, Marks, Nanos};
+use super::marks::{Mark, Marks};
+use super::{Fingerprint, Nanos};
 
 /// What one output has acknowledged of one input. In each generation this is the contiguous prefix only.
 ///
@@ -62,54 +60,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Hash of the bytes just before an offset. With it the reader notices that a file was truncated or replaced, and does
-/// not read on at the wrong place.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Mark {
-    /// Number of bytes, at most 4096.
-    pub length: u32,
-    /// Keyed hash of these bytes.
-    pub hash: Fingerprint,
-}
-
-impl Mark {
-    /// Bytes hashed: the end of the last line, which holds its time stamps.
-    pub const LENGTH: usize = 4096;
-
-    /// The mark of the offset at which the bytes `before` end.
-    pub fn of(before: &[u8], key: &Key) -> Option<Self> {
-        let bytes = &before[before.len().saturating_sub(Self::LENGTH)..];
-        let length = u32::try_from(bytes.len()).ok().filter(|length| *length > 0)?;
-        Some(Self { length, hash: key.hash(bytes) })
-    }
-}
-
-/// A secret of this node. It keys the hashes on disk, so that nobody can guess the content of a line from them.
-#[derive(Clone)]
-pub struct Key(pub [u8; 32]);
-
 impl Cursor {
     /// Whether everything of a generation is acknowledged.
     pub fn is_complete(&self, fingerprint: Fingerprint) -> bool {
         self.generations.get(&fingerprint).is_some_and(|progress| progress.complete)
-    }
-}
-
-impl Key {
-    /// 128 bits of HMAC-SHA-256.
-    pub fn hash(&self, bytes: &[u8]) -> Fingerprint {
-        // HMAC accepts a key of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
-            return Fingerprint([0; 16]);
-        };
-        mac.update(bytes);
-        Fingerprint::cut(&mac.finalize().into_bytes())
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(***)")
     }
 }
 
@@ -125,16 +79,6 @@ pub struct FileMark {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mark_depends_on_the_bytes_and_on_the_key() {
-        let (key, other) = (Key([1; 32]), Key([2; 32]));
-        let mark = Mark::of(b"line\n", &key).unwrap();
-        assert_eq!(Mark::of(b"line\n", &key), Some(mark));
-        assert_ne!(Mark::of(b"lime\n", &key), Some(mark));
-        assert_ne!(Mark::of(b"line\n", &other), Some(mark));
-        assert_eq!(Mark::of(b"", &key), None);
-    }
 
     #[test]
     fn a_cursor_of_an_earlier_version_is_understood() {

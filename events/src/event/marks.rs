@@ -8,7 +8,29 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Key, Mark, Nanos};
+use super::{Fingerprint, Key, Nanos};
+
+/// Hash of the bytes just before an offset. With it the reader notices that a file was truncated or replaced, and does
+/// not read on at the wrong place.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Mark {
+    /// Number of bytes, at most 4096.
+    pub length: u32,
+    /// Keyed hash of these bytes.
+    pub hash: Fingerprint,
+}
+
+impl Mark {
+    /// Bytes hashed: the end of the last line, which holds its time stamps.
+    pub const LENGTH: usize = 4096;
+
+    /// The mark of the offset at which the bytes `before` end.
+    pub fn of(before: &[u8], key: &Key) -> Option<Self> {
+        let bytes = &before[before.len().saturating_sub(Self::LENGTH)..];
+        let length = u32::try_from(bytes.len()).ok().filter(|length| *length > 0)?;
+        Some(Self { length, hash: key.hash(bytes) })
+    }
+}
 
 /// A place that the cursor has passed, with its mark.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -126,6 +148,16 @@ mod tests {
             at = end;
         }
         at
+    }
+
+    #[test]
+    fn a_mark_depends_on_the_bytes_and_on_the_key() {
+        let (key, other) = (Key([1; 32]), Key([2; 32]));
+        let mark = Mark::of(b"line\n", &key).unwrap();
+        assert_eq!(Mark::of(b"line\n", &key), Some(mark));
+        assert_ne!(Mark::of(b"lime\n", &key), Some(mark));
+        assert_ne!(Mark::of(b"line\n", &other), Some(mark));
+        assert_eq!(Mark::of(b"", &key), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //!   searched) and `stamp.rs` (time stamps in other places). `time.rs` reads time stamps, `format.rs` names logs that
 //!   hold no audit events. The room `json` walks through lines and undoes escapes.
 //! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
-//!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs` and `seen_generations.rs`.
+//!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs`, `key.rs` and `seen_generations.rs`.
 //! - `gap.rs` makes the event that reports lost events, and `reason.rs` says why events are lost or sent again.
 
 use std::borrow::Cow;
@@ -26,6 +26,7 @@ mod gap;
 mod groups;
 mod identity;
 mod inside;
+mod key;
 mod legacy;
 mod marks;
 mod position;
@@ -37,13 +38,14 @@ mod time;
 mod transform_stats;
 mod unwrap;
 
-pub use cursor::{Cursor, FileMark, Key, Mark, Progress};
+pub use cursor::{Cursor, FileMark, Progress};
 pub use decode::{Piece, pieces, plain};
 pub use format::Format;
 pub use frame::TextFrame;
 pub use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub use identity::{IdScheme, Ids, LogName};
-pub use marks::{Earlier, Marks};
+pub use key::Key;
+pub use marks::{Earlier, Mark, Marks};
 pub use position::{Fingerprint, Position, RecordKind};
 pub use reason::{GapReason, Label, RetryReason, labels};
 pub use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};
