@@ -21,7 +21,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 use serde_json::json;
 
-use super::FileStep;
+use super::file_step::FileStep;
 
 /// Which operations a fault applies to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

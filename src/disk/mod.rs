@@ -20,6 +20,7 @@ use rustix::fs::OFlags;
 pub(crate) mod descriptors;
 #[cfg(debug_assertions)]
 mod faults;
+mod file_step;
 mod own_directory;
 pub(crate) mod private;
 mod read;
@@ -29,10 +30,11 @@ mod steps;
 
 #[cfg(test)]
 pub(crate) use faults::{FaultKind, plan};
+pub(crate) use file_step::FileStep;
 pub(crate) use own_directory::{OwnDirectory, Standing};
 pub(crate) use private::{NotOurs, OwnFile, read_own};
 pub(crate) use read::{Links, NoFile, ReadFile, list};
-pub(crate) use steps::{FileStep, at};
+pub(crate) use steps::at;
 use steps::{number, parts, step};
 
 /// A file opened for writing. The agent creates it with mode 0600.

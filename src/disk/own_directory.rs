@@ -17,9 +17,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::above;
+use super::file_step::FileStep;
 use super::private::{self, NotOurs, may_own, own, set_mode};
 use super::read::{Links, ReadFile, directory, walk};
-use super::steps::{FileStep, read_step, step};
+use super::steps::{read_step, step};
 
 /// Mode 0700.
 const PRIVATE: Mode = Mode::RWXU;

@@ -19,7 +19,8 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, open, statat
 use rustix::io::Errno;
 
 use super::above;
-use super::steps::{FileStep, read_step, step};
+use super::file_step::FileStep;
+use super::steps::{read_step, step};
 
 /// Flags added to every open: follow no symbolic link, do not block on a FIFO, do not take a terminal as the
 /// controlling one.

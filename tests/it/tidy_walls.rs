@@ -66,8 +66,6 @@ const CIRCLES: &[&str] = &[
     "src/cli/verify/mod.rs",
     "src/config/item.rs",
     "src/config/raw.rs",
-    "src/disk/faults.rs",
-    "src/disk/steps.rs",
     "src/output/secrets.rs",
     "src/output/secrets/shapes.rs",
     "src/output/secrets/views.rs",
