@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::Arguments;
+use super::arguments::Arguments;
 use crate::agent::parts::{inputs_of, limits, names, node_name, output as output_of, scopes};
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, State, Store};

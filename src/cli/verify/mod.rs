@@ -1,59 +1,25 @@
 //! `verify`: compares the events on disk with those in the store, and lists missing ones and duplicates.
 //!
-//! `job.rs` selects the files to compare with each output and reads them; `report.rs` prints for people, `json.rs`
-//! for programs, `describe.rs` describes missing events. It takes no lock and changes nothing, so it can run beside
-//! the agent.
+//! `arguments.rs` has the flags. `job.rs` selects the files to compare with each output and reads them; `report.rs`
+//! prints for people, `json.rs` for programs, `describe.rs` describes missing events. It takes no lock and changes
+//! nothing, so it can run beside the agent.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+mod arguments;
 mod describe;
 mod job;
 mod json;
 mod report;
 
-use super::times::TimeArg;
 use super::{ExitCode, replay as command};
 use crate::config::Config;
 use crate::replay::{self, ReplayRequest};
 use crate::verify::Missing;
+pub(super) use arguments::Arguments;
 use job::{Compared, Job};
-
-#[derive(clap::Args, Debug)]
-pub(super) struct Arguments {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
-    pub(super) config: PathBuf,
-    /// The node that wrote the log [default: `node` of the configuration, or that of the state directory]
-    #[arg(long, value_name = "NAME")]
-    node: Option<String>,
-    /// Verify this input only; required with PATH if the configuration has several
-    #[arg(long, value_name = "NAME")]
-    input: Option<String>,
-    /// Only this output
-    #[arg(long, value_name = "NAME")]
-    output: Option<String>,
-    /// Skip events before this time: `2026-11-21T06:00:00Z`, `2026-11-21`, or an age such as `24h`
-    #[arg(long, value_name = "TIME")]
-    since: Option<TimeArg>,
-    /// Skip events at or after this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<TimeArg>,
-    /// Print one JSON object that lists every missing event
-    #[arg(long, conflicts_with_all = ["all", "repair"])]
-    json: bool,
-    /// List every missing event, not only the first 20
-    #[arg(long)]
-    all: bool,
-    /// Ship the missing events
-    #[arg(long)]
-    repair: bool,
-    /// Audit logs, compressed or not, or directories of them [default: the log and its backups]
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
-}
 
 /// Runs `verify`.
 pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
