@@ -19,11 +19,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+mod odd;
 mod shapes;
 #[cfg(test)]
 mod tests;
 mod views;
 
+use odd::is_odd;
 use shapes::Shapes;
 use views::View;
 
@@ -193,13 +195,7 @@ fn without(text: &str, mut stretches: Vec<Range<usize>>) -> String {
     out
 }
 
-/// Characters that would change how a line looks: control characters, direction marks and zero-width characters.
-fn is_odd(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
+/// The text on one line: a space in the place of each odd character.
 pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_odd(c) { ' ' } else { c }).collect()
 }

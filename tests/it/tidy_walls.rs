@@ -64,9 +64,6 @@ const SILENCED: &[&str] = &[
 const CIRCLES: &[&str] = &[
     "src/config/item.rs",
     "src/config/raw.rs",
-    "src/output/secrets.rs",
-    "src/output/secrets/shapes.rs",
-    "src/output/secrets/views.rs",
     "src/replay/mod.rs",
     "src/replay/plan.rs",
     "src/replay/preflight.rs",

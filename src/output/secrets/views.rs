@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::odd::is_odd;
+
 /// How many decodings are tried inside each other.
 const DEPTH: usize = 2;
 /// The longest HTML tag that is recognised, in bytes.
@@ -119,7 +121,7 @@ impl View {
 
 /// White space and invisible characters: a page or a proxy may have put them between any two characters.
 pub(super) fn is_nothing(c: char) -> bool {
-    c.is_whitespace() || super::is_odd(c)
+    c.is_whitespace() || is_odd(c)
 }
 
 fn nothing(bytes: &[u8]) -> Vec<bool> {
