@@ -3,7 +3,7 @@
 use super::ConfigError;
 use super::http::{Http, endpoint, is_telling};
 use super::item::Item;
-use super::raw::Table;
+use super::table::Table;
 
 /// The settings of an Elasticsearch or OpenSearch output.
 #[derive(Clone, Debug)]

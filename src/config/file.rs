@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ConfigError;
 use super::item::Item;
 use super::paths::Paths;
-use super::raw::Table;
+use super::table::Table;
 
 /// The settings of a file output.
 #[derive(Clone, Debug)]

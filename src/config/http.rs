@@ -7,7 +7,7 @@ use ::http::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::item::Item;
-use super::raw::Table;
+use super::table::Table;
 use super::{ConfigError, SecretSource};
 
 /// Settings of every HTTP output.

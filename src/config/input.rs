@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::backups::Backups;
 use super::item::Item;
 use super::paths::Paths;
-use super::raw::Table;
 use super::shown::is_word;
+use super::table::Table;
 use super::waits::Waits;
 use super::{ConfigError, MinFree};
 

@@ -1,4 +1,4 @@
-//! One value of the configuration file, and its parsers: text, path, secret, size, duration, choice, list, table.
+//! One value of the configuration file, and its parsers: text, path, secret, size, duration, choice, list.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
 use super::expand::expand;
-use super::raw::{ConfigSource, Table, list, nearest};
 use super::shown::is_plain;
+use super::source::SourcePlace;
+use super::suggest::{list, nearest};
 use super::value::{self, show_duration, show_size};
 
 /// Longest part of a value that an error repeats, in characters.
@@ -19,47 +20,45 @@ const SHOWN: usize = 60;
 
 /// A value and its place in the file.
 pub(super) struct Item<'a> {
-    pub(super) source: &'a ConfigSource<'a>,
-    /// Its dotted name, such as `outputs.loki.batch`.
-    name: String,
-    /// Byte offset of its key in the file.
-    pub(super) at: usize,
-    /// Errors must not show the value.
-    hidden: bool,
+    place: SourcePlace<'a>,
     value: Spanned<DeValue<'a>>,
 }
 
 impl<'a> Item<'a> {
-    pub(super) fn new(
-        source: &'a ConfigSource<'a>,
-        name: String,
-        at: usize,
-        hidden: bool,
-        value: Spanned<DeValue<'a>>,
-    ) -> Self {
-        Self { source, name, at, hidden, value }
+    pub(super) fn new(place: SourcePlace<'a>, value: Spanned<DeValue<'a>>) -> Self {
+        Self { place, value }
     }
 
     /// Hides the value, and all values below it, in errors.
     pub(super) fn hide(mut self) -> Self {
-        self.hidden = true;
+        self.place.hidden = true;
         self
+    }
+
+    /// Its dotted name, such as `outputs.loki.batch`.
+    pub(super) fn name(&self) -> &str {
+        &self.place.name
+    }
+
+    /// Byte offset of its key in the file.
+    pub(super) fn at(&self) -> usize {
+        self.place.at
     }
 
     /// An error at this value.
     pub(super) fn error(&self, what: String) -> ConfigError {
-        self.source.error(self.at, what)
+        self.place.error(what)
     }
 
     /// File, line and name of this value, for errors of other rooms that parse its text.
     pub(super) fn place(&self) -> String {
-        format!("{}:{}: {}", self.source.name.display(), self.source.line(self.at), self.name)
+        format!("{}:{}: {}", self.place.source.name.display(), self.place.line(), self.name())
     }
 
     /// The error that this value is not accepted. It shows the value as typed, with variables not substituted, unless
     /// it may be a secret.
     pub(super) fn wrong(&self, accepted: impl Display) -> ConfigError {
-        let name = self.name.escape_debug();
+        let name = self.name().escape_debug();
         if self.is_table() {
             return self.error(format!("{name}: {accepted}"));
         }
@@ -67,8 +66,8 @@ impl<'a> Item<'a> {
     }
 
     fn typed(&self) -> String {
-        let text = self.source.text.get(self.value.span()).unwrap_or_default();
-        if self.hidden || !is_plain(text) {
+        let text = self.place.source.text.get(self.value.span()).unwrap_or_default();
+        if self.place.hidden || !is_plain(text) {
             return "***".into();
         }
         let mut shown: String = text.chars().take_while(|c| !c.is_control()).take(SHOWN).collect();
@@ -81,7 +80,9 @@ impl<'a> Item<'a> {
     /// A text with its variables substituted.
     pub(super) fn text(&self) -> Result<String, ConfigError> {
         match self.value.get_ref() {
-            DeValue::String(text) => expand(text, self.source.env).map_err(|what| self.wrong(what)),
+            DeValue::String(text) => {
+                expand(text, self.place.source.env).map_err(|what| self.wrong(what))
+            }
             _ => Err(self.wrong("write a text in quotes")),
         }
     }
@@ -96,7 +97,7 @@ impl<'a> Item<'a> {
     pub(super) fn secret(&self) -> Result<String, ConfigError> {
         let secret = self.filled()?;
         if self.value.get_ref().as_str().is_some_and(|text| !text.contains("${")) {
-            self.source.secret_lines.borrow_mut().push(self.source.line(self.at));
+            self.place.source.secret_lines.borrow_mut().push(self.place.line());
         }
         Ok(secret)
     }
@@ -108,7 +109,7 @@ impl<'a> Item<'a> {
         if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
             return self.path();
         }
-        let name = &self.name;
+        let name = self.name();
         let way_out = "the path of a file begins with `/`, `./` or `../`";
         Err(self.error(format!("{name} = ***: {way_out}; the secret itself is written as `{key}`")))
     }
@@ -231,25 +232,24 @@ impl<'a> Item<'a> {
         Ok(selected)
     }
 
-    pub(super) fn table(&self) -> Result<Table<'a>, ConfigError> {
-        match self.value.get_ref() {
-            DeValue::Table(table) => {
-                Ok(Table::new(self.source, self.name.clone(), self.at, self.hidden, table.clone()))
-            }
-            _ => Err(self.wrong(format!("write a table, as `[{}]` or in braces", self.name))),
-        }
-    }
-
     /// The elements of a list.
     pub(super) fn list(&self) -> Result<Vec<Item<'a>>, ConfigError> {
         let DeValue::Array(array) = self.value.get_ref() else {
             return Err(self.wrong("write a list in brackets, as in `[\"a\", \"b\"]`"));
         };
         let element = |(index, value): (usize, &Spanned<DeValue<'a>>)| {
-            let name = format!("{}[{index}]", self.name);
-            Item::new(self.source, name, value.span().start, self.hidden, value.clone())
+            let name = format!("{}[{index}]", self.name());
+            Item::new(self.place.below(name, value.span().start), value.clone())
         };
         Ok(array.iter().enumerate().map(element).collect())
+    }
+
+    /// Its place and its members, if it is a table.
+    pub(super) fn typed_table(&self) -> Option<(SourcePlace<'a>, DeTable<'a>)> {
+        match self.value.get_ref() {
+            DeValue::Table(table) => Some((self.place.clone(), table.clone())),
+            _ => None,
+        }
     }
 
     /// Whether it is a table.

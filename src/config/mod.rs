@@ -1,7 +1,7 @@
 //! The configuration: parses and validates the operator's TOML file. Other rooms receive only the types of this room.
 //!
 //! [`Config::load`] is the only constructor, and fails at the first value that is not accepted. The TOML becomes a
-//! `raw.rs` table. Each file that knows the meaning of some keys takes them from it one by one (`input.rs`, `output.rs`
+//! `table.rs` table. Each file that knows the meaning of some keys takes them from it one by one (`input.rs`, `output.rs`
 //! and one for each kind of output, `http.rs`). `item.rs` and `value.rs` parse single values, `expand.rs` substitutes
 //! environment variables, `paths.rs` ensures that no two writers share a file, and `secret.rs` holds text that must not
 //! be printed. An error names the file, the line and the accepted form. It repeats the value only if that cannot be a
@@ -27,10 +27,12 @@ mod item;
 mod loki;
 mod output;
 mod paths;
-mod raw;
 mod secret;
 mod server;
 mod shown;
+mod source;
+mod suggest;
+mod table;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -54,7 +56,8 @@ pub(crate) use waits::Waits;
 
 use item::Item;
 use paths::Paths;
-use raw::{ConfigSource, Table};
+use source::ConfigSource;
+use table::Table;
 
 /// The whole configuration, every value checked and every default filled in.
 #[derive(Clone, Debug)]
@@ -129,7 +132,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let source = ConfigSource { name, text, env, secret_lines: RefCell::default() };
-        let mut document = source.table()?;
+        let mut document = Table::document(&source)?;
         document.not_yet("detect")?;
         let mut paths = Paths::default();
         let node = document.given("node", label)?;

@@ -13,7 +13,7 @@ use super::input::{InputKind, chosen, later, named};
 use super::item::Item;
 use super::loki::{self, Loki};
 use super::paths::Paths;
-use super::raw::Table;
+use super::table::Table;
 use super::transform::{Given, Transform};
 
 /// `[outputs.NAME]`: one output.

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
-use super::raw::{ConfigSource, Table};
+use super::source::ConfigSource;
+use super::table::Table;
 use super::{ConfigError, STATE_DIR, read};
 
 /// The settings of the HTTP server.
@@ -75,7 +76,7 @@ pub(crate) fn state_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     let env = |name: &str| std::env::var(name).ok();
     let source =
         ConfigSource { name: path, text: &text, env: &env, secret_lines: RefCell::default() };
-    let (mut document, broken) = source.table_as_far_as_it_goes();
+    let (mut document, broken) = Table::as_far_as_it_goes(&source);
     match (document.get("state_dir"), broken) {
         (Some(item), _) => item.path(),
         (None, Some(error)) => Err(error),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::ConfigError;
 use super::item::Item;
-use super::raw::Table;
+use super::table::Table;
 use crate::transform::{ConfigMaps, Rule};
 
 /// Which events one output gets, and how they are changed for it.
