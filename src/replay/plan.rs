@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
+use super::request::{ReplayRequest, STDIN, TimeLimit};
 use super::shard::Shard;
-use super::{Job, ReplayRequest, STDIN, TimeLimit};
 use crate::agent::parts::{names, socket};
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{State, Store};
@@ -16,6 +16,13 @@ use crate::event::{Cursor, Fingerprint, Key, Nanos};
 use crate::input::{Listed, list};
 use crate::pipeline::{Selection, Span};
 use crate::server;
+
+/// Whose log is replayed.
+pub(super) struct RecordedLog {
+    pub(super) input: FollowedLog,
+    pub(super) node: String,
+    pub(super) key: Key,
+}
 
 /// Which files to ship, and which of their events.
 pub(super) struct ReplayPlan {
@@ -130,11 +137,11 @@ impl ReplayPlan {
     }
 
     /// The files to ship, oldest first.
-    pub(super) fn files(&self, job: &Job) -> anyhow::Result<Vec<Listed>> {
+    pub(super) fn files(&self, config: &Config, log: &RecordedLog) -> anyhow::Result<Vec<Listed>> {
         if self.paths.is_empty() {
             return Ok(Vec::new());
         }
-        let mut files = list(&self.paths, &job.input.path, &job.key)?;
+        let mut files = list(&self.paths, &log.input.path, &log.key)?;
         refuse_foreign(&files)?;
         let all = files.len();
         files.retain(|file| self.shard.is_none_or(|shard| shard.takes(file)));
@@ -143,7 +150,7 @@ impl ReplayPlan {
         let outside = all - sharded - files.len();
         // With single positions (`verify --repair`) the agent has passed them, whatever it still does with the file.
         let repairs = self.selection.only.is_some();
-        let left = if repairs { 0 } else { leave(job, &mut files)? };
+        let left = if repairs { 0 } else { leave(config, &log.input, &mut files)? };
         tracing::info!(
             files = files.len(),
             outside_of_time = outside,
@@ -197,17 +204,16 @@ fn span(file: &Listed) -> Span {
 }
 
 /// Skips files that the running agent is still shipping, since both would send them at once. Returns how many.
-fn leave(job: &Job, files: &mut Vec<Listed>) -> anyhow::Result<usize> {
-    let config = &job.config;
+fn leave(config: &Config, input: &FollowedLog, files: &mut Vec<Listed>) -> anyhow::Result<usize> {
     let asked = server::client::status(&socket(config));
     if !matches!(asked, Ok(Some(_))) {
         return Ok(0);
     }
     let state = Store::load(&config.state_dir)?.state;
-    let pairs = config.outputs.iter().filter_map(|to| state.pair(&job.input.name, &to.name));
+    let pairs = config.outputs.iter().filter_map(|to| state.pair(&input.name, &to.name));
     let cursors: Vec<_> = pairs.map(|pair| &pair.cursor).collect();
     let directory = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
-    let followed = directory(&job.input.path);
+    let followed = directory(&input.path);
     let before = files.len();
     files.retain(|file| {
         let begun = |cursor: &&Cursor| match cursor.generations.get(&file.fingerprint()) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::bail;
 
-use super::Job;
+use super::job::Job;
 use crate::agent::wiring::Wiring;
 use crate::config::{self, OutputKind};
 use crate::event::{IdScheme, Nanos};

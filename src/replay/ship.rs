@@ -1,7 +1,7 @@
 //! Connects files to outputs: several pipelines for each output, each with some of the files, which it ships oldest
 //! first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,17 @@ use anyhow::{Context as _, bail};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::preflight::{is_empty, output};
+use super::earlier_run::EarlierRun;
+use super::job::Job;
+use super::plan::RecordedLog;
+use super::preflight;
 use super::progress::Progress as Showing;
-use super::{Job, cores};
 use crate::agent::parts;
 use crate::agent::wiring::{EarlierState, Shared, Wiring};
-use crate::checkpoint::{ALL, CheckpointWriter, Ledger, Loaded, Origin, Pair, State};
+use crate::checkpoint::{CheckpointWriter, Ledger, Loaded, Origin, State};
 use crate::config;
 use crate::dead_letters::DeadLetters;
-use crate::event::{Cursor, Fingerprint, IdScheme, Progress};
+use crate::event::{Fingerprint, Progress};
 use crate::input::{Input, Large, Listed};
 use crate::output::{Capabilities, File, Output};
 use crate::pipeline::{Counts, Ended, Pipeline, Selection};
@@ -57,12 +59,13 @@ pub(super) async fn ship(
 ) -> anyhow::Result<Vec<Shipped>> {
     let moved = Arc::<Notify>::default();
     let selection = Arc::new(job.plan.selection(files));
+    let round = Round { job, files, loaded, selection, moved: Arc::clone(&moved) };
     let mut all = Vec::new();
-    for output in &job.outputs {
-        all.push(lanes(job, output, files, loaded, &selection, &moved).await?);
+    for output in &job.config.outputs {
+        all.push(round.lanes(output).await?);
     }
     let ledgers: Vec<_> = all.iter().flat_map(|lanes| lanes.ledgers.clone()).collect();
-    let state = State { node: job.node.clone(), ..State::default() };
+    let state = State { node: job.log.node.clone(), ..State::default() };
     let interval = job.config.checkpoint_interval;
     let keeper = CheckpointWriter::new(
         Arc::clone(&job.store),
@@ -72,7 +75,7 @@ pub(super) async fn ship(
         job.telemetry.clone(),
     );
     let keeper_stop = Arc::<Notify>::default();
-    let keeper = tokio::spawn(keeper.run(Arc::clone(&moved), Arc::clone(&keeper_stop)));
+    let keeper = tokio::spawn(keeper.run(moved, Arc::clone(&keeper_stop)));
     let counts = all.iter().map(|lanes| Arc::clone(&lanes.shipped.counts)).collect();
     let showing = Showing::start(files, ledgers, counts, &job.telemetry);
     let mut running = JoinSet::new();
@@ -126,100 +129,115 @@ async fn gone(stdout: &[File]) {
     }
 }
 
+/// At most this many files are shipped in parallel, since each has its own chunks in memory.
+const MOST: usize = 8;
+
+/// One file for each core.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST)
+}
+
 /// How many files go to an output at a time: one, if it keeps the order of events.
 fn lanes_of(output: &config::Output, files: usize) -> usize {
     if Capabilities::of(&output.kind).ordered { 1 } else { cores().min(files).max(1) }
 }
 
-/// Builds the pipelines of one output.
-async fn lanes(
-    job: &Job,
-    config: &config::Output,
-    files: &[Listed],
-    loaded: &Loaded,
-    selection: &Arc<Selection>,
-    moved: &Arc<Notify>,
-) -> anyhow::Result<Lanes> {
-    let count = lanes_of(config, files.len());
-    let known = known(loaded, &config.name);
-    // The id schemes of this replay, and of the agent before.
-    let agent = job.agent.pair(&job.input.name, &config.name);
-    let mut ids = parts::all_ids(agent);
-    ids.extend(known.ids.iter().cloned());
-    let wiring = Wiring {
-        config: &job.config,
-        input: &job.input,
-        output: config,
-        node: &job.node,
-        directory: job.store.directory(),
-        telemetry: &job.telemetry,
-        lanes: count,
-    };
-    let output = Arc::new(output(job, &wiring, files, &ids).await?);
-    let stdout = output.cut_back().filter(|file| file.is_stdout()).cloned();
-    // Requests of a killed process may still be in flight.
-    let killed = known.reserved > 0;
-    let until = Instant::now() + if killed { wiring.settings().timeout } else { Duration::ZERO };
-    let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
-    let scopes = parts::scopes(&output, earlier);
-    // Any event may be stored already, by anybody.
-    let mut origin = Origin::Lost(String::new());
-    if let Some(store) = output.queryable() {
-        tokio::time::sleep_until(until.into()).await;
-        let asked = is_empty(job, store, &scopes, files).await;
-        let empty = asked.with_context(|| format!("outputs.{}", config.name))?;
-        // A store may hide for a while what an earlier run has sent.
-        if empty && known.generations.is_empty() && !killed {
-            origin = Origin::First;
-        }
-    }
-    let letters = wiring.letters()?;
-    let counts = Arc::<Counts>::default();
-    let shared = Shared {
-        transforms: &job.transforms,
-        moved,
-        lives: Arc::default(),
-        replay: Some((Arc::clone(selection), Arc::clone(&counts))),
-    };
-    let (large, earlier) = (Large::default(), known.complete());
-    let (mut pipelines, mut ledgers) = (Vec::new(), Vec::new());
-    for lane in 0..count {
-        let mine: Vec<_> = files.iter().skip(lane).step_by(count).cloned().collect();
-        let cursor = known.cursor_of(&mine);
-        let input = Input::finite(job.input.clone(), job.key.clone(), &mine);
-        let reader = wiring.reader(&input, Some(cursor.clone()), &large);
-        let pair = Pair {
-            input: job.input.name.to_string(),
-            output: lane_name(&config.name, lane),
-            cursor,
-            scopes: scopes.clone(),
-            ids: known.ids.clone(),
-            file: known.file,
-            ..Pair::default()
+/// Files that are shipped to all outputs.
+struct Round<'a> {
+    job: &'a Job,
+    files: &'a [Listed],
+    loaded: &'a Loaded,
+    selection: Arc<Selection>,
+    /// Notified when a cursor has moved.
+    moved: Arc<Notify>,
+}
+
+impl Round<'_> {
+    /// Builds the pipelines of one output.
+    async fn lanes(&self, config: &config::Output) -> anyhow::Result<Lanes> {
+        let Self { job, files, .. } = *self;
+        let RecordedLog { input: log, node, key } = &job.log;
+        let count = lanes_of(config, files.len());
+        let known = EarlierRun::of(self.loaded, &config.name);
+        // The id schemes of this replay, and of the agent before.
+        let agent = job.agent.pair(&log.name, &config.name);
+        let mut ids = parts::all_ids(agent);
+        ids.extend(known.ids.iter().cloned());
+        let wiring = Wiring {
+            config: &job.config,
+            input: log,
+            output: config,
+            node,
+            directory: job.store.directory(),
+            telemetry: &job.telemetry,
+            lanes: count,
         };
-        let (pipeline, ledger) = wiring.pipeline(
-            (Arc::new(input), reader),
-            &output,
-            letters.clone(),
-            EarlierState { pair, origin: &origin, until },
-            &shared,
-        )?;
-        pipelines.push(pipeline);
-        ledgers.push(ledger);
+        let output = Arc::new(preflight::output(job, &wiring, files, &ids).await?);
+        let stdout = output.cut_back().filter(|file| file.is_stdout()).cloned();
+        let in_flight =
+            if known.maybe_killed() { wiring.settings().timeout } else { Duration::ZERO };
+        let until = Instant::now() + in_flight;
+        let earlier = known.scopes.iter().chain(agent.into_iter().flat_map(|pair| &pair.scopes));
+        let scopes = parts::scopes(&output, earlier);
+        let origin = self.origin(&output, &config.name, &scopes, &known, until).await?;
+        let shipped = Shipped {
+            output: Arc::clone(&config.name),
+            files: files.to_vec(),
+            counts: Arc::default(),
+            reached: HashMap::new(),
+            earlier: known.complete(),
+            letters: wiring.letters()?,
+            clean: false,
+            reader_gone: false,
+            by_position: Capabilities::of(&config.kind).by_position,
+        };
+        let shared = Shared {
+            transforms: &job.transforms,
+            moved: &self.moved,
+            lives: Arc::default(),
+            replay: Some((Arc::clone(&self.selection), Arc::clone(&shipped.counts))),
+        };
+        let large = Large::default();
+        let (mut pipelines, mut ledgers) = (Vec::new(), Vec::new());
+        for lane in 0..count {
+            let mine: Vec<_> = files.iter().skip(lane).step_by(count).cloned().collect();
+            let cursor = known.cursor_of(&mine);
+            let input = Input::finite(log.clone(), key.clone(), &mine);
+            let reader = wiring.reader(&input, Some(cursor.clone()), &large);
+            let pair = known.pair(&log.name, lane_name(&config.name, lane), cursor, &scopes);
+            let (pipeline, ledger) = wiring.pipeline(
+                (Arc::new(input), reader),
+                &output,
+                shipped.letters.clone(),
+                EarlierState { pair, origin: &origin, until },
+                &shared,
+            )?;
+            pipelines.push(pipeline);
+            ledgers.push(ledger);
+        }
+        refuse_unknown_file(&output, &known)?;
+        Ok(Lanes { shipped, pipelines, ledgers, stdout })
     }
-    refuse_unknown_file(&output, &known)?;
-    let shipped = Shipped {
-        output: Arc::clone(&config.name),
-        files: files.to_vec(),
-        counts,
-        reached: HashMap::new(),
-        earlier,
-        letters,
-        clean: false,
-        reader_gone: false,
-        by_position: Capabilities::of(&config.kind).by_position,
-    };
-    Ok(Lanes { shipped, pipelines, ledgers, stdout })
+
+    /// Which events an output may hold already: any, by anybody, unless its store holds nothing of these times.
+    /// Requests of a killed run may be in flight until `until`.
+    async fn origin(
+        &self,
+        output: &Output,
+        name: &str,
+        scopes: &[String],
+        known: &EarlierRun,
+        until: Instant,
+    ) -> anyhow::Result<Origin> {
+        let any = Origin::Lost(String::new());
+        let Some(store) = output.queryable() else { return Ok(any) };
+        tokio::time::sleep_until(until.into()).await;
+        let empty = preflight::is_empty(self.job, store, scopes, self.files).await;
+        let empty = empty.with_context(|| format!("outputs.{name}"))?;
+        // A store may hide for a while what an earlier run has sent.
+        let first = empty && known.generations.is_empty() && !known.maybe_killed();
+        Ok(if first { Origin::First } else { any })
+    }
 }
 
 /// A file that no earlier run of this command has written.
@@ -238,46 +256,4 @@ fn refuse_unknown_file(output: &Output, known: &EarlierRun) -> anyhow::Result<()
 /// A pipeline's name in the checkpoint. The number of pipelines may change from run to run.
 fn lane_name(output: &str, lane: usize) -> String {
     format!("{output}/{lane}")
-}
-
-/// The progress of an earlier run of the same command at one output.
-#[derive(Default)]
-pub(super) struct EarlierRun {
-    pub(super) generations: BTreeMap<Fingerprint, Progress>,
-    reserved: u64,
-    scopes: Vec<String>,
-    ids: Vec<IdScheme>,
-    file: Option<crate::event::FileMark>,
-}
-
-fn known(loaded: &Loaded, output: &str) -> EarlierRun {
-    let mut known = EarlierRun::default();
-    let is_lane =
-        |pair: &&Pair| pair.output.strip_prefix(output).is_some_and(|rest| rest.starts_with('/'));
-    for pair in loaded.state.pairs.iter().filter(is_lane) {
-        known.generations.extend(pair.cursor.generations.clone());
-        known.reserved = known.reserved.max(pair.reserved);
-        known.scopes.extend(pair.scopes.iter().cloned());
-        let new: Vec<_> = pair.ids.iter().filter(|ids| !known.ids.contains(ids)).cloned().collect();
-        known.ids.extend(new);
-        known.file = pair.file.or(known.file);
-    }
-    if matches!(loaded.origin, Origin::Previous(_) | Origin::Lost(_) | Origin::Restored(_)) {
-        known.reserved = ALL;
-    }
-    known
-}
-
-impl EarlierRun {
-    fn complete(&self) -> HashSet<Fingerprint> {
-        let complete = self.generations.iter().filter(|(_, progress)| progress.complete);
-        complete.map(|(fingerprint, _)| *fingerprint).collect()
-    }
-
-    fn cursor_of(&self, files: &[Listed]) -> Cursor {
-        let of = |file: &Listed| {
-            Some((file.fingerprint(), self.generations.get(&file.fingerprint())?.clone()))
-        };
-        Cursor { generations: files.iter().filter_map(of).collect(), since: None, watched: None }
-    }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::Job;
+use super::job::Job;
 use super::open_log::{STEP, unpacked};
 use super::summary::Summary;
 use crate::agent::transforms::NotAccepted;
@@ -28,7 +28,9 @@ const NAME: &str = "standard-input";
 pub(super) async fn ship(job: &Job, summary: &mut Summary) -> anyhow::Result<()> {
     // Starts over: it is unknown how much of the input is the same as before.
     job.store.forget().context("cannot forget an earlier run")?;
-    for output in job.outputs.iter().filter(|output| Capabilities::of(&output.kind).by_position) {
+    for output in
+        job.config.outputs.iter().filter(|output| Capabilities::of(&output.kind).by_position)
+    {
         tracing::warn!(
             output = &*output.name,
             "standard input does not show the positions of its events in the server's log: events that this output holds already are stored again"
@@ -55,7 +57,7 @@ async fn pieces(job: &Job, path: &Path, summary: &mut Summary) -> anyhow::Result
             break;
         }
         let name = format!("standard input, part {number}");
-        let files = list(&[path.to_owned()], &job.input.path, &job.key)?;
+        let files = list(&[path.to_owned()], &job.log.input.path, &job.log.key)?;
         let files: Vec<_> = files.into_iter().map(|file| file.without_positions(&name)).collect();
         if let Some(format) = files.first().filter(|_| number == 1).and_then(Listed::foreign) {
             let (name, way_out) = (format.name(), format.way_out().replace(" FILE", ""));
@@ -67,7 +69,7 @@ async fn pieces(job: &Job, path: &Path, summary: &mut Summary) -> anyhow::Result
         // even if both begin alike.
         let mut loaded = Store::load(job.store.directory())?;
         loaded.state.pairs.iter_mut().for_each(|pair| pair.cursor.generations.clear());
-        summary.add(job.ship(&files, &loaded).await?);
+        summary.add(super::ship::ship(job, &files, &loaded).await?);
         // Not after the next piece: a pipe may be silent for long.
         if *job.stopped.borrow() {
             break;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::Job;
+use super::job::Job;
 use super::ship::Shipped;
 use crate::config::{self, OutputKind};
 use crate::event::Progress;
@@ -135,7 +135,7 @@ impl Summary {
         ReplayReport {
             result: self.result(*job.stopped.borrow()),
             text: if self.reader_gone { String::new() } else { self.text(job) },
-            stdout_holds_events: job.outputs.iter().any(is_stdout),
+            stdout_holds_events: job.config.outputs.iter().any(is_stdout),
         }
     }
 
@@ -154,7 +154,7 @@ impl Summary {
         if self.rows.is_empty() {
             text.push_str("nothing to ship\n");
         }
-        for output in &job.outputs {
+        for output in &job.config.outputs {
             let rows: Vec<_> = self.rows.iter().filter(|row| *row.output == *output.name).collect();
             if rows.is_empty() {
                 continue;
