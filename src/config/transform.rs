@@ -65,15 +65,30 @@ pub(crate) enum RedactMode {
 /// the upper one.
 const EVENT: RangeInclusive<u64> = 4 << 10..=1 << 30;
 
+/// What a key turns on, or that it turns it off.
+#[derive(Clone)]
+enum Setting<T> {
+    Off,
+    On(T),
+}
+
+impl<T> Setting<T> {
+    fn value(self) -> Option<T> {
+        match self {
+            Self::Off => None,
+            Self::On(value) => Some(value),
+        }
+    }
+}
+
 /// The keys given in one table.
-#[expect(clippy::option_option, reason = "not given, or given as none")]
 #[derive(Clone, Default)]
 pub(super) struct Given {
-    policy_file: Option<Option<PathBuf>>,
-    filter: Option<Option<Placed>>,
-    redact: Option<Option<Redact>>,
+    policy_file: Option<Setting<PathBuf>>,
+    filter: Option<Setting<Placed>>,
+    redact: Option<Setting<Redact>>,
     omit_managed_fields: Option<bool>,
-    max_event_bytes: Option<Option<usize>>,
+    max_event_bytes: Option<Setting<usize>>,
 }
 
 impl Given {
@@ -93,9 +108,12 @@ impl Given {
     pub(super) fn over(self, general: &Self, max_event_bytes: Option<usize>) -> Transform {
         let general = general.clone();
         Transform {
-            policy_file: self.policy_file.or(general.policy_file).flatten(),
-            filter: self.filter.or(general.filter).flatten(),
-            redact: self.redact.or(general.redact).unwrap_or_else(|| Some(Redact::default())),
+            policy_file: self.policy_file.or(general.policy_file).and_then(Setting::value),
+            filter: self.filter.or(general.filter).and_then(Setting::value),
+            redact: self
+                .redact
+                .or(general.redact)
+                .map_or_else(|| Some(Redact::default()), Setting::value),
             omit_managed_fields: self
                 .omit_managed_fields
                 .or(general.omit_managed_fields)
@@ -103,34 +121,36 @@ impl Given {
             max_event_bytes: self
                 .max_event_bytes
                 .or(general.max_event_bytes)
-                .unwrap_or(max_event_bytes),
+                .map_or(max_event_bytes, Setting::value),
         }
     }
 }
 
 /// A path; empty means none.
-fn optional_path(item: &Item<'_>) -> Result<Option<PathBuf>, ConfigError> {
-    if item.text()?.is_empty() { Ok(None) } else { item.path().map(Some) }
+fn optional_path(item: &Item<'_>) -> Result<Setting<PathBuf>, ConfigError> {
+    if item.text()?.is_empty() { Ok(Setting::Off) } else { item.path().map(Setting::On) }
 }
 
 /// An expression; empty means none.
-fn placed(item: &Item<'_>) -> Result<Option<Placed>, ConfigError> {
+fn placed(item: &Item<'_>) -> Result<Setting<Placed>, ConfigError> {
     let text = item.text()?;
-    Ok((!text.trim().is_empty()).then(|| Placed { text, place: item.place() }))
-}
-
-fn limit(item: &Item<'_>) -> Result<Option<usize>, ConfigError> {
-    if item.is_off() {
-        return Ok(None);
+    if text.trim().is_empty() {
+        return Ok(Setting::Off);
     }
-    item.size(EVENT).map(|bytes| Some(usize::try_from(bytes).unwrap_or(usize::MAX)))
+    Ok(Setting::On(Placed { text, place: item.place() }))
 }
 
-fn redact(item: &Item<'_>) -> Result<Option<Redact>, ConfigError> {
+fn limit(item: &Item<'_>) -> Result<Setting<usize>, ConfigError> {
+    if item.is_off() {
+        return Ok(Setting::Off);
+    }
+    item.size(EVENT).map(|bytes| Setting::On(usize::try_from(bytes).unwrap_or(usize::MAX)))
+}
+
+fn redact(item: &Item<'_>) -> Result<Setting<Redact>, ConfigError> {
     if !item.is_table() {
-        return item
-            .choice(&[("default", true), ("off", false)])
-            .map(|on| on.then(Redact::default));
+        let is_on = item.choice(&[("default", true), ("off", false)])?;
+        return Ok(if is_on { Setting::On(Redact::default()) } else { Setting::Off });
     }
     let mut table = item.table()?;
     let key_file = table.get("key_file");
@@ -163,7 +183,7 @@ fn redact(item: &Item<'_>) -> Result<Option<Redact>, ConfigError> {
         .concat(),
     };
     table.finish()?;
-    Ok(Some(redact))
+    Ok(Setting::On(redact))
 }
 
 fn texts(item: &Item<'_>) -> Result<Vec<String>, ConfigError> {

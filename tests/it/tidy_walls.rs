@@ -44,7 +44,6 @@ const ABOUT_READING: &[&str] = &[
 const SILENCED: &[&str] = &[
     "src/agent/tests/model/ideal.rs unused_self",
     "src/config/output.rs struct_field_names",
-    "src/config/transform.rs option_option",
     "src/input/file/generation.rs struct_excessive_bools",
     "src/input/file/skim.rs struct_excessive_bools",
     "src/input/now.rs self_named_constructors",
