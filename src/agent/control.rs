@@ -110,7 +110,7 @@ impl DeadLetterControl {
         let names = (Arc::clone(&input.name), Arc::clone(&output.name));
         let stats = telemetry.pair(&names.0, &names.1);
         let resend = if Capabilities::of(&output.kind).refuses {
-            let limits = (output.batch.max_bytes, output.batch.max_events);
+            let limits = (output.batch.bytes, output.batch.events);
             let (settings, sender) = (wiring.settings(), wiring.output(&all_ids(known))?);
             let (names, letters) = ((&*names.0, &*names.1), letters.clone());
             Some(Resend::new(sender, names, letters, settings, limits, ledger, telemetry))

@@ -50,9 +50,9 @@ pub(crate) fn bound(config: &Config) -> u64 {
 
 fn pair(input: &FollowedLog, output: &Output) -> u64 {
     let line = input.max_line_bytes.min(LARGE as u64);
-    let longest = output.batch.max_bytes as u64 + line + STRIDE as u64;
+    let longest = output.batch.bytes as u64 + line + STRIDE as u64;
     let requests = output.in_flight as u64;
-    let most_events = output.batch.max_events as u64 + GLUED;
+    let most_events = output.batch.events as u64 + GLUED;
     let bytes = (requests * longest).min(RESERVE + longest);
     let held = (2 * requests * longest).min(RESERVE + longest);
     let ahead = AHEAD * longest + line;

@@ -83,9 +83,9 @@ pub(crate) fn telemetry(config: &Config, node: &str) -> Telemetry {
 /// The limits of one batch of an output.
 pub(crate) fn limits(output: &config::Output, input: &FollowedLog) -> Limits {
     Limits {
-        max_bytes: output.batch.max_bytes,
-        max_events: output.batch.max_events,
-        max_line_bytes: usize::try_from(input.max_line_bytes).unwrap_or(usize::MAX),
+        bytes: output.batch.bytes,
+        events: output.batch.events,
+        line_bytes: usize::try_from(input.max_line_bytes).unwrap_or(usize::MAX),
     }
 }
 

@@ -85,7 +85,7 @@ impl Wiring<'_> {
 
     pub(crate) fn reader(&self, input: &Input, cursor: Option<Cursor>, large: &Large) -> Reader {
         let limits = parts::limits(self.output, self.input);
-        input.reader(cursor, limits, self.output.batch.max_age, large.clone())
+        input.reader(cursor, limits, self.output.batch.age, large.clone())
     }
 
     /// The pipeline from the reader to the output, and its ledger. Opens a file output.

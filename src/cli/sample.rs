@@ -95,6 +95,6 @@ fn read(path: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
 
 /// Opens a file and decompresses it; returns batches of about `max_events` events.
 fn open(path: &Path, max_events: usize) -> io::Result<Batches<Box<dyn BufRead>>> {
-    let limits = Limits { max_bytes: BATCH, max_events, max_line_bytes: LONGEST };
+    let limits = Limits { bytes: BATCH, events: max_events, line_bytes: LONGEST };
     Ok(Batches::new(unpacked(BufReader::with_capacity(STEP, File::open(path)?))?, limits))
 }

@@ -33,13 +33,12 @@ pub(crate) struct Output {
 }
 
 /// When a batch is complete: at the first limit that it reaches.
-#[expect(clippy::struct_field_names, reason = "the names of the keys")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
     /// Log bytes. A longer line is a batch of its own.
-    pub(crate) max_bytes: usize,
-    pub(crate) max_events: usize,
-    pub(crate) max_age: Duration,
+    pub(crate) bytes: usize,
+    pub(crate) events: usize,
+    pub(crate) age: Duration,
 }
 
 /// Bounds of the back-off between two retries. Retries never end.
@@ -183,9 +182,9 @@ impl Batch {
             (Some(item), _) => item.size(BATCH_BYTES)?,
         };
         let batch = Self {
-            max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
-            max_events: table.or("max_events", 5000, |item| item.count(1..=100_000))?,
-            max_age: table
+            bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
+            events: table.or("max_events", 5000, |item| item.count(1..=100_000))?,
+            age: table
                 .or("max_age", Duration::from_millis(200), |item| item.duration(BATCH_AGE))?,
         };
         table.finish()?;

@@ -42,8 +42,8 @@ fn what_is_left_out_takes_the_documented_default() {
     assert_eq!((&*input.name, input.rescan), ("apiserver", Duration::from_secs(5)));
     let [output] = config.outputs.as_slice() else { panic!("one output: {:?}", config.outputs) };
     assert_eq!(output.inputs, vec![input.name.clone()]);
-    assert_eq!((output.batch.max_bytes, output.batch.max_events), (1 << 20, 5000));
-    assert_eq!((output.batch.max_age, output.in_flight), (Duration::from_millis(200), 4));
+    assert_eq!((output.batch.bytes, output.batch.events), (1 << 20, 5000));
+    assert_eq!((output.batch.age, output.in_flight), (Duration::from_millis(200), 4));
     assert_eq!(
         (output.retry.min, output.retry.max),
         (Duration::from_millis(500), Duration::from_mins(1))
@@ -64,7 +64,7 @@ fn elasticsearch_has_its_own_defaults() {
         r#"endpoints = ["http://127.0.0.1:9200", "https://es/prefix"]"#,
     ));
     let output = &config.outputs[0];
-    assert_eq!((output.batch.max_bytes, output.batch.max_events), (1 << 20, 5000));
+    assert_eq!((output.batch.bytes, output.batch.events), (1 << 20, 5000));
     let OutputKind::Elasticsearch(elastic) = &output.kind else { panic!("{:?}", output.kind) };
     assert_eq!(elastic.endpoints, ["http://127.0.0.1:9200", "https://es/prefix"]);
     assert_eq!(elastic.target, Target::DataStream("logs-kubernetes.audit_logs-default".into()));

@@ -43,11 +43,9 @@ const ABOUT_READING: &[&str] = &[
 #[rustfmt::skip]
 const SILENCED: &[&str] = &[
     "src/agent/tests/model/ideal.rs unused_self",
-    "src/config/output.rs struct_field_names",
     "src/input/file/generation.rs struct_excessive_bools",
     "src/input/file/skim.rs struct_excessive_bools",
     "src/input/now.rs self_named_constructors",
-    "src/input/read/assembly.rs struct_field_names",
     "src/input/scan/catalogue/found.rs struct_excessive_bools",
     "src/input/shared.rs struct_excessive_bools",
     "src/output/tests/rows.rs too_many_lines",

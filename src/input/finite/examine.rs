@@ -9,7 +9,7 @@ use crate::input::read::assembly::{Assembly, Limits};
 
 /// Bytes at the beginning in which the format is detected.
 const BEGINNING: usize = 64 << 10;
-const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 100 << 20 };
+const LIMITS: Limits = Limits { bytes: 1 << 20, events: 5000, line_bytes: 100 << 20 };
 
 impl Listed {
     /// The format of a file that holds text but no audit event; `None` for other files. An unreadable or damaged file
@@ -34,11 +34,11 @@ impl Listed {
             loop {
                 assembly.take_lines(&LIMITS);
                 // Whoever ships such an over-long line shortens it.
-                ended = assembly.unfinished() > LIMITS.max_line_bytes;
+                ended = assembly.unfinished() > LIMITS.line_bytes;
                 if ended || assembly.is_full(&LIMITS) {
                     break;
                 }
-                match source.read(&mut assembly.bytes, LIMITS.max_bytes) {
+                match source.read(&mut assembly.bytes, LIMITS.bytes) {
                     Ok(0) | Err(Trouble::Damaged { .. }) => {
                         assembly.take_tail();
                         ended = true;

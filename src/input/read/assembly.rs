@@ -13,12 +13,13 @@ use crate::input::file::skim::Skim;
 
 /// When a batch is full, and the longest line that is kept whole.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_field_names, reason = "as the configuration calls them")]
 pub(crate) struct Limits {
-    pub(crate) max_bytes: usize,
-    pub(crate) max_events: usize,
+    /// Most bytes of a batch. A longer line is a batch of its own.
+    pub(crate) bytes: usize,
+    /// Most events of a batch.
+    pub(crate) events: usize,
     /// Longest line kept whole; at most 1 GiB.
-    pub(crate) max_line_bytes: usize,
+    pub(crate) line_bytes: usize,
 }
 
 /// Shortest run of NUL bytes that is cut out of the buffer; removing a shorter one is not worth moving the bytes
@@ -139,7 +140,7 @@ impl Assembly {
     }
 
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
-        self.done >= limits.max_bytes || self.events.len() >= limits.max_events
+        self.done >= limits.bytes || self.events.len() >= limits.events
     }
 
     /// Whether there is nothing to send and nothing was skipped.

@@ -53,7 +53,7 @@ impl<R: Read> Batches<R> {
             if assembly.is_full(&self.limits) || (unfinished > LARGE && !assembly.is_empty()) {
                 return Ok(());
             }
-            if unfinished > self.limits.max_line_bytes && !assembly.give_up() {
+            if unfinished > self.limits.line_bytes && !assembly.give_up() {
                 while !assembly.skim(self.ended) {
                     self.read(assembly)?;
                 }

@@ -279,15 +279,15 @@ impl FileReader {
                     return Ok(End::TooLarge);
                 }
             }
-            if unfinished > limits.max_line_bytes && assembly.give_up() {
+            if unfinished > limits.line_bytes && assembly.give_up() {
                 continue;
             }
-            if unfinished > limits.max_line_bytes {
+            if unfinished > limits.line_bytes {
                 let passed = self.pass_over(assembly, &mut open.source, generation.closed)?;
                 return Ok(if passed { End::Found } else { End::TooLarge });
             }
-            let least = if unfinished > limits.max_bytes { STRIDE } else { 4096 };
-            let room = limits.max_bytes.saturating_sub(assembly.bytes.len()).max(least);
+            let least = if unfinished > limits.bytes { STRIDE } else { 4096 };
+            let room = limits.bytes.saturating_sub(assembly.bytes.len()).max(least);
             match open.source.read(&mut assembly.bytes, room) {
                 Ok(0) => {}
                 Ok(_) => continue,

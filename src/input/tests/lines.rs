@@ -7,8 +7,8 @@ use crate::config::StartAt;
 use crate::input::Limits;
 use kit::log_writer::gzip;
 
-fn limits(max_bytes: usize, max_events: usize, max_line_bytes: usize) -> Limits {
-    Limits { max_bytes, max_events, max_line_bytes }
+fn limits(bytes: usize, events: usize, line_bytes: usize) -> Limits {
+    Limits { bytes, events, line_bytes }
 }
 
 #[test]

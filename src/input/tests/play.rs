@@ -40,7 +40,7 @@ use crate::input::{Chunk, Gap, Large, Limits, Reader, ReaderItem};
 
 const KEY: Key = Key([5; 32]);
 pub(in crate::input) const LIMITS: Limits =
-    Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 100 << 20 };
+    Limits { bytes: 1 << 20, events: 5000, line_bytes: 100 << 20 };
 
 /// Plays a script and compares the events read with the expected ones.
 #[track_caller]
@@ -281,8 +281,8 @@ impl Play {
     /// Reads everything, or one chunk.
     fn read(&mut self, events: Option<u64>, acknowledge: bool) -> Vec<String> {
         self.look();
-        self.reader.files.limits.max_events =
-            events.map_or(self.limits.max_events, |events| usize::try_from(events).unwrap());
+        self.reader.files.limits.events =
+            events.map_or(self.limits.events, |events| usize::try_from(events).unwrap());
         let mut words = Vec::new();
         loop {
             let (view, _) = self.shared.view();

@@ -234,7 +234,7 @@ proptest! {
         acts in prop::collection::vec(act(), 1..40),
         small in any::<bool>(),
     ) {
-        let limits = if small { Limits { max_bytes: 500, ..LIMITS } } else { LIMITS };
+        let limits = if small { Limits { bytes: 500, ..LIMITS } } else { LIMITS };
         let mut model = Model::new(limits);
         for act in acts {
             model.act(act);

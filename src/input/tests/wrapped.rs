@@ -22,7 +22,7 @@ fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, Anomalie
             if assembly.is_full(&limits) {
                 break;
             }
-            if assembly.unfinished() > limits.max_line_bytes && !assembly.give_up() {
+            if assembly.unfinished() > limits.line_bytes && !assembly.give_up() {
                 while !assembly.skim(given == log.len()) {
                     let next = &log.as_bytes()[given..log.len().min(given + step)];
                     given += next.len();
@@ -60,11 +60,11 @@ fn read(log: &str, limits: Limits, step: usize) -> (Vec<(u64, String)>, Anomalie
     }
 }
 
-fn limits(max_bytes: usize, max_events: usize) -> Limits {
-    Limits { max_bytes, max_events, max_line_bytes: 1 << 20 }
+fn limits(bytes: usize, events: usize) -> Limits {
+    Limits { bytes, events, line_bytes: 1 << 20 }
 }
 
-const USUAL: Limits = Limits { max_bytes: 1 << 20, max_events: 5000, max_line_bytes: 1 << 20 };
+const USUAL: Limits = Limits { bytes: 1 << 20, events: 5000, line_bytes: 1 << 20 };
 
 fn texts(log: &str) -> Vec<String> {
     read(log, USUAL, 4096).0.into_iter().map(|(_, text)| text).collect()
@@ -117,7 +117,7 @@ fn parts_whose_end_never_came_are_what_is_left_of_one_event() {
 
 #[test]
 fn parts_that_are_too_long_together_do_not_stay_in_memory() {
-    let small = Limits { max_line_bytes: 2000, ..USUAL };
+    let small = Limits { line_bytes: 2000, ..USUAL };
     let log = format!("{}{}\n", cri(&event("a", 9000), 100), event("b", 10));
     let (events, told) = read(&log, small, 64);
     assert!(told.torn > 1);
