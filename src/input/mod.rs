@@ -182,7 +182,7 @@ impl Input {
         let found = Catalogue::new(&self.config.path, self.key.clone())
             .with(&self.config)
             .remembering(Arc::clone(&self.roll))
-            .look(Now::now(self.config.waits), |_| false);
+            .look(Now::read(self.config.waits), |_| false);
         findings::after_look(stats, &self.config, &found, Looker::Once);
         let found = found?;
         stats.generations.set(found.generations.len() as u64);

@@ -16,8 +16,8 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    #[expect(clippy::self_named_constructors, reason = "it is what it says")]
-    pub(crate) fn now(waits: Waits) -> Self {
+    /// Reads both clocks.
+    pub(crate) fn read(waits: Waits) -> Self {
         Self { steady: Instant::now(), wall: SystemTime::now(), waits }
     }
 }

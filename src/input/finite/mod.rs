@@ -189,7 +189,7 @@ impl<'a> FileSearch<'a> {
         let live = !name.gzip && Some(id) == self.live_id;
         // Nothing is waited for: a truncated file is taken as it is.
         let closed = Name { stamp: name.stamp.or(Some(Stamp::Number(0))), ..name.clone() };
-        let now = Now::now(Waits { settled: std::time::Duration::ZERO, ..Waits::USUAL });
+        let now = Now::read(Waits { settled: std::time::Duration::ZERO, ..Waits::USUAL });
         let name = if live { name } else { &closed };
         // An empty file holds nothing to list.
         let found = self.files.identify(name, &place, now, |_| None).map_err(wrong)?;

@@ -58,7 +58,7 @@ impl Reader {
         loop {
             let (view, news) = self.shared.view();
             self.files.pulse().turn().ok()?;
-            let polled = self.poll(&view, Now::now(self.shared.waits));
+            let polled = self.poll(&view, Now::read(self.shared.waits));
             self.files.pulse().rest();
             if polled.is_some() {
                 return polled;

@@ -120,7 +120,7 @@ impl Follower {
         self.looked = Some(Looked { at: Instant::now(), settled, live_length });
         let found = self
             .catalogue
-            .look(Now::now(self.config.waits), |fingerprint| self.shared.is_wanted(fingerprint));
+            .look(Now::read(self.config.waits), |fingerprint| self.shared.is_wanted(fingerprint));
         let usual = if self.watch.is_notified() {
             self.config.rescan
         } else {

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_log_that_is_renamed_is_not_missing_for_as_long_as_a_new_one_takes() {
         let mut renamed = Renamed::default();
-        let first = Now::now(Waits::USUAL);
+        let first = Now::read(Waits::USUAL);
         let after = |waits: u32, more| Now {
             steady: first.steady + first.waits.closed * waits + more,
             ..first
