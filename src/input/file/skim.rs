@@ -8,12 +8,10 @@ const KEPT: usize = 1 << 20;
 
 /// The state of a line of which only the envelope is kept.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 pub(crate) struct Skim {
     kept: Vec<u8>,
     depth: u32,
-    string: bool,
-    escaped: bool,
+    quotes: Quotes,
     /// Where the current member of the event begins in `kept`.
     member: usize,
     /// Inside a body: nothing is kept.
@@ -21,6 +19,16 @@ pub(crate) struct Skim {
     /// The key of the current member has ended.
     keyed: bool,
     seen: u64,
+}
+
+/// Where the next byte is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Quotes {
+    #[default]
+    Outside,
+    Inside,
+    /// Behind a backslash in a string.
+    Escaped,
 }
 
 impl Skim {
@@ -46,7 +54,7 @@ impl Skim {
     }
 
     fn step(&mut self, byte: u8) {
-        let in_event = self.depth == 1 && !self.string;
+        let in_event = self.depth == 1 && self.quotes == Quotes::Outside;
         if in_event && (byte == b',' || byte == b'}') {
             self.end_member(byte);
             return;
@@ -54,17 +62,17 @@ impl Skim {
         if !self.body && self.kept.len() < KEPT {
             self.kept.push(byte);
         }
-        if self.string {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.string = false,
-                _ => {}
-            }
+        if self.quotes != Quotes::Outside {
+            self.quotes = match byte {
+                _ if self.quotes == Quotes::Escaped => Quotes::Inside,
+                b'\\' => Quotes::Escaped,
+                b'"' => Quotes::Outside,
+                _ => Quotes::Inside,
+            };
             return;
         }
         match byte {
-            b'"' => self.string = true,
+            b'"' => self.quotes = Quotes::Inside,
             b':' if in_event && !self.keyed => {
                 self.keyed = true;
                 let key = self.kept[self.member..].trim_ascii();
