@@ -26,15 +26,11 @@ pub(crate) struct Shared {
 }
 
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct SharedState {
     view: View,
     /// Counts the events after which there may be something to read.
     news: u64,
-    /// Some file has no complete first event yet, so it has no fingerprint.
-    awaited: bool,
-    /// Some file is unreadable until its mode or owner changes.
-    unread_file: bool,
+    look_after: LookAfter,
     /// The list of files is finite: nothing is added after the first look.
     finite: bool,
     readers: Vec<Reading>,
@@ -48,6 +44,17 @@ struct SharedState {
     unread: bool,
     /// Generations that the hold budget had no room for. They are kept here until every reader has been told.
     let_go: BTreeMap<Fingerprint, Arc<Generation>>,
+}
+
+/// After which changes of a file the directory has to be looked at again.
+#[derive(Clone, Copy, Debug, Default)]
+enum LookAfter {
+    #[default]
+    NoChange,
+    /// Some file is unreadable until its mode or owner changes.
+    Access,
+    /// Some file has no complete first event yet, so it has no fingerprint.
+    AnyChange,
 }
 
 /// Whether there are generations that no output needs any more, so that their links can be removed.
@@ -96,7 +103,11 @@ impl Shared {
         let mut state = self.lock();
         state.furthest.retain(|fingerprint, _| fingerprints.contains(fingerprint));
         let unread = generations.iter().any(|generation| generation.unread);
-        (state.awaited, state.unread_file) = (awaited, unread);
+        state.look_after = match (awaited, unread) {
+            (true, _) => LookAfter::AnyChange,
+            (false, true) => LookAfter::Access,
+            (false, false) => LookAfter::NoChange,
+        };
         state.view.awaited = awaited || unread;
         state.view.unsure = unsure || (generations.is_empty() && !awaited);
         state.view.generations = generations.into();
@@ -118,7 +129,11 @@ impl Shared {
         if state.waiting > 0 {
             self.changed.notify_all();
         }
-        state.awaited || (change == FileChange::Access && state.unread_file)
+        match state.look_after {
+            LookAfter::NoChange => false,
+            LookAfter::Access => change == FileChange::Access,
+            LookAfter::AnyChange => true,
+        }
     }
 
     /// Makes the input finite: there is one look, and readers end when all that it found is read.
