@@ -188,7 +188,7 @@ impl Input {
         stats.generations.set(found.generations.len() as u64);
         stats.backups.set(found.backups as u64);
         stats.last_event.set(inspect::last_event(&found.generations).map(Time::from_nanos));
-        self.shared.publish(found.generations, found.awaited, found.unsure);
+        self.shared.publish(found.generations, found.unknown.awaited, found.unknown.unsure);
         Ok(())
     }
 

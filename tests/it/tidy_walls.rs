@@ -44,7 +44,6 @@ const ABOUT_READING: &[&str] = &[
 const SILENCED: &[&str] = &[
     "src/agent/tests/model/ideal.rs unused_self",
     "src/input/file/generation.rs struct_excessive_bools",
-    "src/input/scan/catalogue/found.rs struct_excessive_bools",
     "src/output/tests/rows.rs too_many_lines",
     "events/src/transform/redact/frame.rs struct_excessive_bools",
     "events/src/transform/redact/member.rs option_option",

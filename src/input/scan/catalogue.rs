@@ -178,7 +178,7 @@ impl Catalogue {
                 Ok(Identified::NoEvent) => {}
                 Ok(_) if name.doubled => {}
                 Ok(_) => {
-                    found.awaited = true;
+                    found.unknown.awaited = true;
                     found.again = found.again.or(name.gzip.then_some(now.waits.settled));
                     if let Some(tracked) = self.unread.still(&name, &place, now) {
                         next.add(tracked);
@@ -194,7 +194,7 @@ impl Catalogue {
                         found.again = Some(found.again.unwrap_or(now.waits.again));
                         match self.unread.track(&name, place.clone(), now) {
                             Some(tracked) => next.add(tracked),
-                            None => found.unsure = true,
+                            None => found.unknown.unsure = true,
                         }
                     }
                     found.failed(place.path(), name.stamp.is_none(), error);
@@ -248,7 +248,7 @@ impl Catalogue {
                 insert(next, nameless(&name, place, known, now));
             }
         }
-        found.unsure |= pins.are_hidden();
+        found.unknown.unsure |= pins.are_hidden();
         for file in pins.taken() {
             match identify(&file, found) {
                 None => pins.take_later(file),
@@ -330,7 +330,7 @@ fn identify_kept(
         }
         Ok(other) => Some((name, other)),
         Err(error) => {
-            found.unsure = true;
+            found.unknown.unsure = true;
             found.failed(place.path(), false, error);
             None
         }

@@ -57,7 +57,7 @@ pub(crate) fn after_look(
         }
     };
     let spent = match found {
-        Ok(found) => found.spent,
+        Ok(found) => found.unknown.spent,
         Err(error) => descriptors::is_spent(error),
     };
     let no_descriptors = spent.then(|| no_descriptors(config));

@@ -140,7 +140,11 @@ impl Follower {
         let again = found.again.map_or(usual, |again| again.min(usual));
         self.shared.expect(self.catalogue.outlook());
         self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
-        self.shared.publish(found.generations, found.awaited, found.unsure || found.spent);
+        self.shared.publish(
+            found.generations,
+            found.unknown.awaited,
+            found.unknown.unsure || found.unknown.spent,
+        );
         again
     }
 

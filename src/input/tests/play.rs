@@ -229,7 +229,7 @@ impl Play {
             self.not_reopened = found.not_reopened;
             self.unreadable = found.unreadable.into_iter().map(|(path, _)| path).collect();
             self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
-            self.shared.publish(found.generations, found.awaited, found.unsure);
+            self.shared.publish(found.generations, found.unknown.awaited, found.unknown.unsure);
         }
     }
 

@@ -14,20 +14,14 @@ use crate::input::scan::listing::{NotFollowed, Unfollowed};
 ///
 /// Many fields: each is a fact of its own.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Found {
     /// Oldest first, the live one last.
     pub(crate) generations: Vec<Arc<Generation>>,
     /// Files that could not be read, and why.
     pub(crate) unreadable: Vec<(PathBuf, io::Error)>,
-    /// No file descriptor was left to look into some file, so nothing is known about it.
-    pub(crate) spent: bool,
+    pub(crate) unknown: UnknownFiles,
     /// Something will change with time alone: look again after this.
     pub(crate) again: Option<Duration>,
-    /// Some file has no complete first event yet, so it has no fingerprint.
-    pub(crate) awaited: bool,
-    /// Nothing is known about some file, so no generation can be called missing.
-    pub(crate) unsure: bool,
     pub(crate) live_exists: bool,
     /// The log existed a moment ago: it is being renamed, and a new one is about to be created.
     pub(crate) renaming: bool,
@@ -41,11 +35,22 @@ pub(crate) struct Found {
     pub(crate) unfollowed: Vec<Unfollowed>,
 }
 
+/// Whether there are files of which the look learned too little, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UnknownFiles {
+    /// No file descriptor was left to look into some file, so nothing is known about it.
+    pub(crate) spent: bool,
+    /// Some file has no complete first event yet, so it has no fingerprint.
+    pub(crate) awaited: bool,
+    /// Nothing is known about some file, so no generation can be called missing.
+    pub(crate) unsure: bool,
+}
+
 impl Found {
     /// Records that a file could not be opened or read.
     pub(super) fn failed(&mut self, path: &Path, is_log: bool, error: io::Error) {
         if descriptors::is_spent(&error) {
-            self.spent = true;
+            self.unknown.spent = true;
             self.again = Some(self.again.map_or(pins::LATER, |again| again.min(pins::LATER)));
         } else if let Some(why) = NotFollowed::of(&error).filter(|_| !is_log) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
