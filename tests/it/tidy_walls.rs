@@ -42,7 +42,6 @@ const ABOUT_READING: &[&str] = &[
 /// Files that silence one of them.
 #[rustfmt::skip]
 const SILENCED: &[&str] = &[
-    "src/agent/tests/model/ideal.rs unused_self",
     "src/input/file/generation.rs struct_excessive_bools",
     "src/output/tests/rows.rs too_many_lines",
     "events/src/transform/redact/frame.rs struct_excessive_bools",

@@ -111,7 +111,7 @@ impl Ideal {
             Step::Begin if self.half.is_none() => {
                 self.clock.0 = now.max(self.clock.0 + 1);
                 self.half = Some((self.written, true));
-                let line = self.line(self.written, "", self.clock.0);
+                let line = line(self.written, "", self.clock.0);
                 self.written += 1;
                 vec![Change::Append(halves(&line).0)]
             }
@@ -210,7 +210,7 @@ impl Ideal {
     fn finish(&mut self) -> Vec<Change> {
         match self.half.take() {
             Some((event, true)) => {
-                let line = self.line(event, "", self.clock.0);
+                let line = line(event, "", self.clock.0);
                 self.live.items.push((Item::Whole(event), line.len() as u64));
                 vec![Change::Append(halves(&line).1)]
             }
@@ -228,19 +228,10 @@ impl Ideal {
 
     fn event(&mut self, verb: &str, now: u64) -> Change {
         self.clock.0 = now.max(self.clock.0 + 1);
-        let line = self.line(self.written, verb, self.clock.0);
+        let line = line(self.written, verb, self.clock.0);
         self.live.items.push((Item::Whole(self.written), line.len() as u64));
         self.written += 1;
         Change::Append(line)
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
-    fn line(&self, event: usize, verb: &str, micros: u64) -> Vec<u8> {
-        let time = time(micros);
-        format!(
-            "{{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"auditID\":\"{event}\",\"stage\":\"ResponseComplete\",\"requestReceivedTimestamp\":\"{time}\",\"stageTimestamp\":\"{time}\",\"verb\":\"{verb}\",\"end\":\"z{event}z\"}}\n"
-        )
-        .into_bytes()
     }
 
     /// A line that is not finished when its file is closed is torn.
@@ -311,6 +302,15 @@ impl Ideal {
         }
         changes
     }
+}
+
+/// The line of an event.
+fn line(event: usize, verb: &str, micros: u64) -> Vec<u8> {
+    let time = time(micros);
+    format!(
+        "{{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"auditID\":\"{event}\",\"stage\":\"ResponseComplete\",\"requestReceivedTimestamp\":\"{time}\",\"stageTimestamp\":\"{time}\",\"verb\":\"{verb}\",\"end\":\"z{event}z\"}}\n"
+    )
+    .into_bytes()
 }
 
 fn halves(line: &[u8]) -> (Vec<u8>, Vec<u8>) {
