@@ -43,7 +43,6 @@ const ABOUT_READING: &[&str] = &[
 #[rustfmt::skip]
 const SILENCED: &[&str] = &[
     "src/input/file/generation.rs struct_excessive_bools",
-    "src/output/tests/rows.rs too_many_lines",
     "events/src/transform/redact/frame.rs struct_excessive_bools",
     "events/src/transform/redact/member.rs option_option",
     "events/src/transform/redact/tests/rules.rs unnecessary_wraps",

@@ -15,9 +15,11 @@ use super::elasticsearch::tests::{batch, configured, log, picks};
 use super::*;
 use crate::config::{self, Auth, Compression, SecretSource};
 
+mod bulk_rows;
 mod rows;
 
-use rows::{broken, nearly, redirects, whole};
+use bulk_rows::nearly;
+use rows::{broken_bodies, broken_heads, failures, redirects, successes};
 
 const TIMEOUT: Duration = Duration::from_millis(1200);
 /// Most bytes that a server can write: kernel buffers, and the longest answer that the client reads.
@@ -150,7 +152,8 @@ async fn no_answer_delivers_refuses_leaks_or_fills_memory_that_the_store_did_not
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let to = format!("http://{}/loki/api/v1/push?token={TOKEN}", elsewhere.local_addr().unwrap());
-    let tables = [broken(), whole(), nearly(), redirects(&to)];
+    let tables =
+        [broken_heads(), broken_bodies(), successes(), failures(), nearly(), redirects(&to)];
     // Only a few at a time, so that a loaded machine answers within the timeout.
     let turns = Arc::new(tokio::sync::Semaphore::new(16));
     let mut under_way = tokio::task::JoinSet::new();

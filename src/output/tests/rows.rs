@@ -26,37 +26,8 @@ fn http(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
     http("200 OK", "content-type: application/json\r\nx-elastic-product: Elasticsearch\r\n", body)
-}
-
-/// The ids of the documents in a bulk request.
-fn ids(body: &str) -> Vec<String> {
-    let actions =
-        body.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    actions
-        .filter_map(|action| Some(action.get("create")?.get("_id")?.as_str()?.to_owned()))
-        .collect()
-}
-
-/// An answer to a bulk request, with one item per id.
-fn items(
-    name: &'static str,
-    elastic: &'static str,
-    make: impl Fn(Vec<String>) -> String + Send + Sync + 'static,
-) -> Row {
-    row(name, "Stranger", elastic, move |peer, body| {
-        // The ids in a push cannot be read, and a query has none.
-        let ids = ids(body);
-        let answer = if ids.is_empty() { "{}".to_owned() } else { make(ids) };
-        peer.put(&json(answer));
-    })
-}
-
-fn stored(ids: &[String]) -> String {
-    let items: Vec<_> =
-        ids.iter().map(|id| format!(r#"{{"create":{{"_id":"{id}","status":201}}}}"#)).collect();
-    items.join(",")
 }
 
 /// A gzip bomb: each kilobyte unpacks to a megabyte of NUL bytes.
@@ -68,11 +39,12 @@ fn bomb() -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-/// Heads and bodies that no server should send.
-#[expect(clippy::too_many_lines, reason = "a table")]
-pub(super) fn broken() -> Vec<Row> {
-    let lost = "Doubt(ConnectionLost)";
-    let late = "Doubt(Timeout)";
+const LOST: &str = "Doubt(ConnectionLost)";
+const LATE: &str = "Doubt(Timeout)";
+
+/// Heads that no server should send.
+pub(super) fn broken_heads() -> Vec<Row> {
+    let (lost, late) = (LOST, LATE);
     let endless = |line: &'static [u8]| {
         move |peer: &mut Peer, _: &str| {
             peer.put(b"HTTP/1.1 200 OK\r\n");
@@ -104,6 +76,28 @@ pub(super) fn broken() -> Vec<Row> {
             "Stranger",
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
         ),
+        row("a head of one byte now and then", late, late, |peer, _| {
+            peer.put(b"HTTP/1.1 204 No\r\n");
+            peer.endless(b"x", Duration::from_millis(100));
+        }),
+        row("silence", late, late, |_, _| thread::sleep(TIMEOUT * 2)),
+        bytes("nothing", lost, lost, ""),
+        bytes("half a head", lost, lost, "HTTP/1.1 20"),
+        bytes("HTTP/0.9", lost, lost, "stored\n"),
+        bytes("HTTP/2", lost, lost, "\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"),
+        bytes("HTTP/3.7", lost, lost, "HTTP/3.7 204 No\r\n\r\n"),
+        bytes("another protocol", lost, lost, "SSH-2.0-OpenSSH_9.9\r\n"),
+        bytes("a status of two digits", lost, lost, "HTTP/1.1 20 OK\r\n\r\n"),
+        bytes("a header that folds", lost, lost, "HTTP/1.1 204 No\r\nx-a: b\r\n c\r\n\r\n"),
+        bytes("a header with a NUL", lost, lost, "HTTP/1.1 204 No\r\nx-a: b\0c\r\n\r\n"),
+        row("a reset", lost, lost, |peer, _| reset(peer)),
+    ]
+}
+
+/// Bodies that no server should send.
+pub(super) fn broken_bodies() -> Vec<Row> {
+    let (lost, late) = (LOST, LATE);
+    vec![
         bytes("a negative length", lost, lost, "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"),
         bytes(
             "a length beyond 64 bits",
@@ -149,25 +143,10 @@ pub(super) fn broken() -> Vec<Row> {
             peer.put(b"HTTP/1.1 400 Bad\r\ntransfer-encoding: chunked\r\n\r\n");
             peer.endless(&[&b"10000\r\n"[..], &[b'a'; 65536], b"\r\n"].concat(), Duration::ZERO);
         }),
-        row("a head of one byte now and then", late, late, |peer, _| {
-            peer.put(b"HTTP/1.1 204 No\r\n");
-            peer.endless(b"x", Duration::from_millis(100));
-        }),
         row("a body of one byte now and then", late, late, |peer, _| {
             peer.put(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n");
             peer.endless(b"x", Duration::from_millis(100));
         }),
-        row("silence", late, late, |_, _| thread::sleep(TIMEOUT * 2)),
-        bytes("nothing", lost, lost, ""),
-        bytes("half a head", lost, lost, "HTTP/1.1 20"),
-        bytes("HTTP/0.9", lost, lost, "stored\n"),
-        bytes("HTTP/2", lost, lost, "\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"),
-        bytes("HTTP/3.7", lost, lost, "HTTP/3.7 204 No\r\n\r\n"),
-        bytes("another protocol", lost, lost, "SSH-2.0-OpenSSH_9.9\r\n"),
-        bytes("a status of two digits", lost, lost, "HTTP/1.1 20 OK\r\n\r\n"),
-        bytes("a header that folds", lost, lost, "HTTP/1.1 204 No\r\nx-a: b\r\n c\r\n\r\n"),
-        bytes("a header with a NUL", lost, lost, "HTTP/1.1 204 No\r\nx-a: b\0c\r\n\r\n"),
-        row("a reset", lost, lost, |peer, _| reset(peer)),
         row("a reset in the body", lost, lost, |peer, _| {
             peer.put(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{");
             thread::sleep(Duration::from_millis(100));
@@ -180,14 +159,15 @@ fn reset(peer: &Peer) {
     rustix::net::sockopt::set_socket_linger(&peer.stream, Some(Duration::ZERO)).unwrap();
 }
 
-/// Well-formed answers of various servers.
-#[expect(clippy::too_many_lines, reason = "a table")]
-pub(super) fn whole() -> Vec<Row> {
-    let page = "<html><title>Sign in</title></html>";
-    let html = "content-type: text/html\r\n";
+/// A page for people, and its header.
+const PAGE: &str = "<html><title>Sign in</title></html>";
+const HTML: &str = "content-type: text/html\r\n";
+
+/// Well-formed answers of various servers that report success.
+pub(super) fn successes() -> Vec<Row> {
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let digits = format!("{{\"errors\":false,\"took\":{},\"items\":[]}}", "9".repeat(50_000));
-    let mut rows = vec![
+    vec![
         bytes("204", "Delivered", "Stranger", http("204 No Content", "", "")),
         bytes(
             "204 with cookies",
@@ -217,7 +197,7 @@ pub(super) fn whole() -> Vec<Row> {
         ),
         bytes("299", "Stranger", "Stranger", http("299 Odd", "", "")),
         bytes("200 without a body", "Stranger", "Stranger", http("200 OK", "", "")),
-        bytes("200 with a page", "Stranger", "Stranger", http("200 OK", html, page)),
+        bytes("200 with a page", "Stranger", "Stranger", http("200 OK", HTML, PAGE)),
         bytes(
             "200 and garbage behind",
             "Stranger",
@@ -244,6 +224,12 @@ pub(super) fn whole() -> Vec<Row> {
         ),
         bytes("a deep nest", "Stranger", "Stranger", json(nested)),
         bytes("huge numbers", "Stranger", "Doubt(BadAnswer)", json(digits)),
+    ]
+}
+
+/// Well-formed answers of various servers that report a failure.
+pub(super) fn failures() -> Vec<Row> {
+    let mut rows = vec![
         bytes(
             "NUL and broken UTF-8",
             "Split(false)",
@@ -256,14 +242,14 @@ pub(super) fn whole() -> Vec<Row> {
             "Stop",
             http("400 Bad", "", "a\u{202e}b\u{2066}c\u{200b}d\x1b[31m\x07\x7f"),
         ),
-        bytes("401 of a proxy", "Stop", "Stop", http("401 No", html, page)),
-        bytes("403 of a firewall", "Stop", "Stop", http("403 No", html, page)),
+        bytes("401 of a proxy", "Stop", "Stop", http("401 No", HTML, PAGE)),
+        bytes("403 of a firewall", "Stop", "Stop", http("403 No", HTML, PAGE)),
         bytes("407", "Stop", "Stop", http("407 Proxy", "proxy-authenticate: Basic\r\n", "")),
         bytes(
             "413 of a proxy",
             "TooLarge(false)",
             "TooLarge(false)",
-            http("413 Large", html, page),
+            http("413 Large", HTML, PAGE),
         ),
         bytes("418", "Stop", "Stop", http("418 Tea", "", "short and stout")),
         bytes("451", "Stop", "Stop", http("451 Law", "", "")),
@@ -272,7 +258,7 @@ pub(super) fn whole() -> Vec<Row> {
             "511",
             "Doubt(ServerError)",
             "Doubt(ServerError)",
-            http("511 Network Authentication Required", html, page),
+            http("511 Network Authentication Required", HTML, PAGE),
         ),
         bytes("599", "Doubt(ServerError)", "Doubt(ServerError)", http("599 Odd", "", "")),
         bytes("600", "Stranger", "Stranger", http("600 Odd", "", "")),
@@ -296,81 +282,6 @@ pub(super) fn whole() -> Vec<Row> {
         ));
     }
     rows
-}
-
-/// Nearly valid answers to a bulk request.
-pub(super) fn nearly() -> Vec<Row> {
-    let doubt = "Doubt(BadAnswer)";
-    vec![
-        items("an item for each", "Delivered", |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&ids))
-        }),
-        items("no item", doubt, |_| r#"{"errors":false,"items":[]}"#.to_owned()),
-        items("no items at all", "Stranger", |_| r#"{"errors":false}"#.to_owned()),
-        items("one too few", doubt, |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&ids[1..]))
-        }),
-        items("one too many", doubt, |ids| {
-            format!(r#"{{"errors":false,"items":[{},{}]}}"#, stored(&ids), stored(&ids[..1]))
-        }),
-        items("ids of others", doubt, |ids| {
-            format!(
-                r#"{{"errors":false,"items":[{}]}}"#,
-                stored(&vec!["evil".to_owned(); ids.len()])
-            )
-        }),
-        items("in another order", doubt, |mut ids| {
-            ids.reverse();
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&ids))
-        }),
-        items("one of them twice", doubt, |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&vec![ids[0].clone(); ids.len()]))
-        }),
-        items("another operation", "Stranger", |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&ids).replace("create", "index"))
-        }),
-        items("a key twice", "Stranger", |ids| {
-            format!(r#"{{"errors":true,"errors":false,"items":[],"items":[{}]}}"#, stored(&ids))
-        }),
-        items("a status twice", "Stranger", |ids| {
-            format!(
-                r#"{{"errors":false,"items":[{}]}}"#,
-                stored(&ids).replace(r#""status":201"#, r#""status":400,"status":201"#)
-            )
-        }),
-        items("a status as text", "Stranger", |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&ids).replace("201", "\"201\""))
-        }),
-        items("a status below zero", "Stranger", |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&ids).replace("201", "-201"))
-        }),
-        items("a status that wraps around", "Stranger", |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}}"#, stored(&ids).replace("201", "65737"))
-        }),
-        items("garbage behind", "Stranger", |ids| {
-            format!(r#"{{"errors":false,"items":[{}]}} x"#, stored(&ids))
-        }),
-        items("cut", doubt, |ids| format!(r#"{{"errors":false,"items":[{}"#, stored(&ids))),
-        items("longer than is read", "Split(false)", |ids| {
-            format!(
-                r#"{{"errors":false,"x":"{}","items":[{}]}}"#,
-                "x".repeat(2 << 20),
-                stored(&ids)
-            )
-        }),
-        items("put aside", "UseFallbackForm", |ids| {
-            format!(
-                r#"{{"errors":false,"items":[{}]}}"#,
-                stored(&ids).replace("201", r#"201,"failure_store":"used""#)
-            )
-        }),
-        items("a status unheard of", "UseFallbackForm", |ids| {
-            format!(r#"{{"errors":true,"items":[{}]}}"#, stored(&ids).replace("201", "418"))
-        }),
-        items("a redirect for each", "UseFallbackForm", |ids| {
-            format!(r#"{{"errors":true,"items":[{}]}}"#, stored(&ids).replace("201", "302"))
-        }),
-    ]
 }
 
 /// Redirects to a host that must not be contacted.
