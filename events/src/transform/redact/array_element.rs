@@ -2,7 +2,7 @@
 //! meaning of the next.
 
 use super::custom::Ruling;
-use super::frame::Flags;
+use super::flags::Flags;
 use super::secret_names::Name;
 use super::token::is_token;
 use super::values::is_short_measure;

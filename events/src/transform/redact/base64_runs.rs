@@ -79,10 +79,26 @@ fn capitals(run: &[u8]) -> bool {
     }) || all > 1
 }
 
+/// Whether a run has digits and neighbouring capital letters enough for [`changes_often`] to hold anywhere in it. Names
+/// in camel case have not.
+fn is_varied(run: &[u8]) -> bool {
+    let count = |is: fn(u8) -> bool| run.iter().map(|byte| u32::from(is(*byte))).sum::<u32>();
+    let capital = |byte: u8| byte.is_ascii_uppercase();
+    let pairs = run.iter().zip(run.iter().skip(1));
+    let pairs = pairs.map(|(one, next)| u32::from(capital(*one) & capital(*next))).sum::<u32>();
+    // A sign between two capital letters does not part them.
+    let pairs = pairs + count(|byte| CLASSES[byte as usize] == Class::Sign);
+    let digits = count(|byte| byte.is_ascii_digit());
+    digits > 2 || pairs > 2 || digits > 0 && pairs > 1
+}
+
 /// Whether some part of a run looks random. A path may precede that part, and letters of escapes may interrupt it.
 fn looks_random(run: &[u8]) -> bool {
     if !capitals(run) {
         // Most runs without capitals are identifiers.
+        return false;
+    }
+    if run.len() < 4 * RUN && !is_varied(run) {
         return false;
     }
     if !run.contains(&b'\\') {

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::Redaction;
 use super::context::Context;
-use super::frame::Flags;
+use super::flags::Flags;
+use super::hits::Reach;
 use super::member::name;
 use super::text::{Secrets, secrets, secrets_at};
 use super::token::{Mode, is_token};
@@ -171,7 +172,9 @@ impl Walk<'_> {
             return Inner::TooDeep;
         }
         // Only reading all of it shows whether it is JSON.
-        hits.structural |= json;
+        if json {
+            hits.reach = Reach::Everywhere;
+        }
         if hits.is_empty() && !json && !flags.everything() {
             return Inner::Same;
         }

@@ -1,6 +1,7 @@
 //! Confirms the hits of the prefilter: a second, cheap check of each place. Most hits are harmless.
 
 use super::base64_runs::is_continue;
+use super::hits::Reach;
 use super::markup::tag_of;
 use super::name_words::in_name;
 use super::patterns::What;
@@ -10,10 +11,10 @@ use super::secret_names::{Name, judge_bytes};
 const LONGEST: usize = 128;
 
 /// Checks one place again. Returns false only where no other file of this module would redact anything because of it.
-pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool) -> bool {
+pub(super) fn confirm(text: &[u8], at: usize, what: What, reach: &mut Reach) -> bool {
     let rest = &text[at..];
     match what {
-        What::Word => word(text, at, structural),
+        What::Word => word(text, at, reach),
         What::Url => {
             !rest.starts_with(b"://")
                 || userinfo(&rest[3..])
@@ -33,7 +34,9 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, structural: &mut bool)
                 Some(b"3c" | b"3e" | b"26" | b"3C" | b"3E" | [b'0' | b'1', _])
             );
             let escape = rest.starts_with(b"\\u") && !plain;
-            *structural |= escape;
+            if escape {
+                reach.at_least(Reach::Everywhere);
+            }
             escape
         }
         // Only marks the beginning of a command line.
@@ -63,7 +66,7 @@ pub(super) fn signs(before: Option<&u8>) -> bool {
 }
 
 /// Rejects names and values that occur in every other event, and words of prose.
-fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
+fn word(text: &[u8], at: usize, reach: &mut Reach) -> bool {
     let key = text[at..].get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"key"));
     if key && !behind_key(text, at) {
         return false;
@@ -93,7 +96,9 @@ fn word(text: &[u8], at: usize, structural: &mut bool) -> bool {
         return means(name, before, behind) && matters();
     }
     // The name is the whole string, apart from the `f:` of a managed field.
-    *structural |= name == b"Secret" || name == b"SecretList";
+    if name == b"Secret" || name == b"SecretList" {
+        reach.at_least(Reach::Object);
+    }
     if matches!(behind.get(1), Some(b',' | b']' | b'}')) {
         let any = name.starts_with(b"Secret") || judge_bytes(name) != Name::Plain;
         return !inert(name, &before[..start - 1]) && (any || is_program(name));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::frame::Flags;
+use super::flags::Flags;
 use super::rules::{Compiled, ConfigMaps};
 use super::{Redaction, name_words};
 

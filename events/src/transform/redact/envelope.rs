@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Redaction;
 use super::context::Context;
-use super::frame::Flags;
+use super::flags::Flags;
 use super::member::{escaped, name};
 use super::prefilter_cache::Scratch;
 use super::uri::plain_uri;

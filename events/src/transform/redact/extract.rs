@@ -69,7 +69,7 @@ impl Redaction {
 
     fn reference(&self, record: &Record<'_>, context: &Context<'_>) -> Option<Value> {
         let fields = &record.event.fields;
-        let oauth = context.flags.has(super::frame::Flags::NAMED);
+        let oauth = context.flags.has(super::flags::Flags::NAMED);
         let all: Map<String, Value> = [
             ("resource", fields.resource),
             ("subresource", fields.subresource),

@@ -4,7 +4,7 @@
 use super::Redaction;
 use super::context::{Context, PLAIN_CODES};
 use super::envelope::{AUDIT_ID, USER_AGENT};
-use super::frame::Flags;
+use super::flags::Flags;
 use super::prefilter_cache::Scratch;
 use super::rules::ConfigMaps;
 use super::uri::plain_uri;

@@ -13,12 +13,28 @@ pub(super) struct Hit {
     pub(super) what: What,
 }
 
+/// How far hits reach beyond their places.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Reach {
+    #[default]
+    Place,
+    /// One says that an object is a Secret: other members of the object matter, which have no hits.
+    Object,
+    /// Any place may hold a secret, so everything has to be walked.
+    Everywhere,
+}
+
+impl Reach {
+    pub(super) fn at_least(&mut self, other: Self) {
+        *self = (*self).max(other);
+    }
+}
+
 /// The hits of a line or a text, in order.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
     all: Vec<Hit>,
-    /// A hit concerns its surroundings, so everything has to be walked.
-    pub(super) structural: bool,
+    pub(super) reach: Reach,
     /// There were too many hits, and some are missing.
     pub(super) overflow: bool,
 }
@@ -36,13 +52,13 @@ impl Hits {
 
     pub(super) fn clear(&mut self) {
         self.all.clear();
-        (self.structural, self.overflow) = (false, false);
+        (self.reach, self.overflow) = (Reach::Place, false);
     }
 
     /// Adds the hits of a range that begins at `at`.
     pub(super) fn extend(&mut self, at: usize, other: &Self) {
         other.all.iter().for_each(|hit| self.push(at + hit.at as usize, hit.what));
-        self.structural |= other.structural;
+        self.reach.at_least(other.reach);
         self.overflow |= other.overflow;
     }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::frame::Flags;
+use super::flags::Flags;
 use super::member::name;
 use super::patterns::What;
 use super::secret_names::judge;

@@ -6,12 +6,15 @@ use std::ops::Range;
 
 use super::context::join;
 use super::custom::Ruling;
-use super::frame::{Flags, Frame};
+use super::flags::Flags;
+use super::frame::Frame;
+use super::hits::Reach;
 use super::name_words::mentions;
 use super::patterns::What;
 use super::secret_names::{Name, beside, harmless_end, judge, prose};
 use super::text::{Secrets, secrets};
-use super::walk::{Member, Walk, scalar_end};
+use super::waiting::Member;
+use super::walk::{Walk, scalar_end};
 use crate::json::{self, escape_like_server, string_end};
 
 /// The annotation that holds an object's whole manifest as a string.
@@ -96,7 +99,7 @@ impl Walk<'_> {
         let blank = if is(&["data", "stringData"]) {
             if !flags.has(Flags::SECRET.with(Flags::DATA)) {
                 // Redacted later if the object turns out to be a Secret.
-                self.data.push(Member { key: start, value: at });
+                self.waiting.data.push(Member { key: start, value: at });
                 return flags.has(Flags::OPEN).then(|| self.over(at));
             }
             true
@@ -147,7 +150,7 @@ impl Walk<'_> {
         match name {
             "managedFields" => return self.managed_fields(start, at),
             LAST_APPLIED if string => {
-                self.data.push(Member { key: start, value: at });
+                self.waiting.data.push(Member { key: start, value: at });
                 return self.string(at, flags, true);
             }
             "columnDefinitions" if flags.has(Flags::ROOT) => return self.columns(at),
@@ -282,7 +285,7 @@ impl Walk<'_> {
     }
 
     fn naming(&mut self, at: Range<usize>) {
-        if self.hits.structural || self.any_hit(&at) {
+        if self.reach == Reach::Everywhere || self.any_hit(&at) {
             let text = json::unescape(&self.line[at]);
             // JSON is not a name, and its end may be redacted, so all words in it count.
             let judged =

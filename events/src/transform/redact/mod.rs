@@ -29,6 +29,7 @@ mod extra;
 mod extract;
 mod fast_path;
 mod field_error;
+mod flags;
 mod frame;
 mod hits;
 mod kubernetes_members;
@@ -64,6 +65,7 @@ mod uri;
 mod values;
 mod vector_search;
 mod verdict;
+mod waiting;
 mod walk;
 mod written;
 

@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::frame::{Flags, Frame, PatchTarget};
+use super::flags::Flags;
+use super::frame::{Frame, PatchTarget};
 use super::secret_names::{beside, judge};
-use super::walk::{Member, Walk};
+use super::waiting::Member;
+use super::walk::Walk;
 use crate::json;
 
 impl Walk<'_> {
@@ -24,7 +26,7 @@ impl Walk<'_> {
 
     /// Handles a `value`; the `name` or `path` that it belongs to may not have been read yet.
     pub(super) fn value(&mut self, start: usize, at: usize, flags: Flags) -> Option<usize> {
-        self.values.push(Member { key: start, value: at });
+        self.waiting.values.push(Member { key: start, value: at });
         let verdict = self.frames.last().map_or(PatchTarget::Plain, Frame::verdict);
         let container = matches!(self.line.get(at)?, b'{' | b'[');
         if !container || matches!(verdict, PatchTarget::Secret { .. }) {
@@ -33,7 +35,7 @@ impl Walk<'_> {
         if let PatchTarget::Suspicious(name) = verdict
             && name.is_hot()
         {
-            self.values.pop();
+            self.waiting.values.pop();
             return self.any(at, flags.with(Flags::HOT));
         }
         // A patch may set a whole object, which may be a Secret.

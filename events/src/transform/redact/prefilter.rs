@@ -13,6 +13,8 @@ use memchr::memmem::Finder;
 
 use super::confirm::confirm;
 use super::hits::Hits;
+#[cfg(test)]
+use super::hits::Reach;
 use super::patterns::{OTHER_LETTERS, What};
 use super::search::PatternSearch;
 use super::token_formats::{FormatError, Formats};
@@ -138,7 +140,7 @@ impl Screen {
     #[cfg(test)]
     fn everywhere(&self, text: &[u8], hits: &mut Hits) {
         if self.wary {
-            hits.structural = true;
+            hits.reach = Reach::Everywhere;
             (0..text.len()).for_each(|at| hits.push(at, What::Escape));
         }
     }
@@ -171,11 +173,11 @@ impl Screen {
                         }
                     }
                     Found::Sign(sign) => Self::sign(text, sign, hits),
-                    Found::Maybe { at: place, groups } => {
-                        line.at(text, &at, place, groups, |place, what| {
+                    Found::Maybe(place) => {
+                        line.at(text, &at, place, |place, what| {
                             if what == What::Commands {
                                 begins.push(place);
-                            } else if confirm(text, place, what, &mut hits.structural) {
+                            } else if confirm(text, place, what, &mut hits.reach) {
                                 hits.push(place, what);
                             }
                         });
@@ -258,9 +260,9 @@ impl Screen {
         let commands = &self.built.commands;
         candidates(text, at.clone(), &commands.tables, &mut finds.found);
         for found in finds.found.drain(..) {
-            if let Found::Maybe { at: place, groups } = found {
-                commands.at(text, &at, place, groups, |place, what| {
-                    if confirm(text, place, what, &mut hits.structural) {
+            if let Found::Maybe(place) = found {
+                commands.at(text, &at, place, |place, what| {
+                    if confirm(text, place, what, &mut hits.reach) {
                         hits.push(place, what);
                     }
                 });

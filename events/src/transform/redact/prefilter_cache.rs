@@ -132,11 +132,9 @@ fn all<const N: usize>(bytes: &[u8; N], is: impl Fn(u8) -> bool) -> bool {
 /// The place of a stretch in the cache: a hash of its length and some of its bytes.
 fn place(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks::<8>();
-    let mix = |mixed: u64, word: &[u8; 8]| {
-        (mixed.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    };
+    let mix = |mixed: u64, word: &[u8; 8]| mixed.rotate_left(5) ^ u64::from_le_bytes(*word);
     let mixed = words.iter().step_by(3).fold(bytes.len() as u64, mix);
-    usize::try_from(mixed >> 58).unwrap_or(0) % PLACES
+    usize::try_from(mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58).unwrap_or(0) % PLACES
 }
 
 /// The range from the user to the comma after `userAgent`.

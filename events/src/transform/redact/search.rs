@@ -2,17 +2,20 @@
 
 use std::ops::Range;
 
-use super::patterns::{COMMANDS, DEPTH, FOLD, GROUPS, LINE, Patterns, What};
+use super::patterns::{COMMANDS, DEPTH, FOLD, LINE, Patterns, What};
 use super::vector_search::Tables;
 
 include!(concat!(env!("OUT_DIR"), "/places.rs"));
 
-/// Some patterns, in the groups that `build.rs` chose.
+/// Some patterns, in the groups that `build.rs` chose, and a table to look them up.
 #[derive(Debug)]
 pub(super) struct PatternSearch {
     /// Lookup tables for candidate places.
     pub(super) tables: Tables,
-    groups: [Vec<Pattern>; GROUPS],
+    /// Sorted by slot.
+    patterns: Vec<Pattern>,
+    /// For each slot, the range of its patterns.
+    slots: Box<[(u16, u16); SLOTS]>,
 }
 
 #[derive(Debug)]
@@ -27,6 +30,21 @@ struct Pattern {
 }
 
 const HEAD: usize = 8;
+/// The table has a slot for each value of a hash of the bytes by which patterns are searched for.
+const SLOTS: usize = 1 << SLOT_BITS;
+const SLOT_BITS: u32 = 10;
+/// The length of the shortest patterns. They are searched for by all their bytes.
+const SHORTEST: usize = DEPTH - 1;
+const FOLDS: u64 = u64::from_le_bytes([FOLD; HEAD]);
+
+/// The slot of the patterns with these bytes, of which the first `length` count.
+fn slot(bytes: [u8; DEPTH], length: usize) -> usize {
+    let mut word = u32::from_le_bytes(bytes) | u32::from_le_bytes([FOLD; DEPTH]);
+    if length < DEPTH {
+        word &= u32::MAX >> 8;
+    }
+    (word.wrapping_mul(0x9e37_79b1) >> (u32::BITS - SLOT_BITS)) as usize
+}
 
 impl PatternSearch {
     /// The search for every line.
@@ -40,13 +58,12 @@ impl PatternSearch {
     }
 
     fn new(patterns: Patterns, places: &[(u8, u8)]) -> Self {
-        let mut all = Self { tables: Tables::default(), groups: Default::default() };
-        for ((bytes, what), (group, offset)) in patterns.iter().zip(places) {
+        let mut tables = Tables::default();
+        for ((bytes, _), (group, offset)) in patterns.iter().zip(places) {
             let (group, offset) = (usize::from(*group), usize::from(*offset));
             let (set, bit) = (group / 8, 1 << (group % 8));
             for place in 0..DEPTH {
-                let (low, high) =
-                    (&mut all.tables.low[set][place], &mut all.tables.high[set][place]);
+                let (low, high) = (&mut tables.low[set][place], &mut tables.high[set][place]);
                 match bytes.get(offset + place) {
                     Some(byte) => {
                         low[usize::from(byte & 15)] |= bit;
@@ -57,32 +74,45 @@ impl PatternSearch {
                     None => low.iter_mut().chain(high).for_each(|half| *half |= bit),
                 }
             }
-            all.groups[group].push(Pattern::new(bytes, *what, offset));
         }
-        all
+        let with_places = patterns.iter().zip(places);
+        let mut patterns: Vec<_> = with_places
+            .map(|((bytes, what), (_, offset))| Pattern::new(bytes, *what, usize::from(*offset)))
+            .collect();
+        patterns.sort_by_key(Pattern::slot);
+        let mut slots = Box::new([(0, 0); SLOTS]);
+        for (index, pattern) in (0..).zip(&patterns) {
+            let slot = &mut slots[pattern.slot()];
+            *slot = (if slot.1 == 0 { index } else { slot.0 }, index + 1);
+        }
+        Self { tables, patterns, slots }
     }
 
-    /// Calls `each` for the patterns of these groups whose search bytes are at `at`, if the whole pattern is within
-    /// the range.
+    /// Calls `each` for the patterns whose search bytes are at `at`, if the whole pattern is within the range.
     pub(super) fn at(
         &self,
         text: &[u8],
         within: &Range<usize>,
         at: usize,
-        mut groups: u16,
         mut each: impl FnMut(usize, What),
     ) {
-        while groups != 0 {
-            for pattern in &self.groups[groups.trailing_zeros() as usize] {
+        let mut bytes = [0; DEPTH];
+        match text[at..].first_chunk() {
+            Some(all) => bytes = *all,
+            None => bytes[..text.len() - at].copy_from_slice(&text[at..]),
+        }
+        for length in [SHORTEST, DEPTH] {
+            let (from, to) = self.slots[slot(bytes, length)];
+            for pattern in &self.patterns[from.into()..to.into()] {
                 if let Some(start) = at.checked_sub(pattern.offset)
                     && start >= within.start
                     && start + pattern.bytes.len() <= within.end
+                    && pattern.length() == length
                     && pattern.begins(&text[start..])
                 {
                     each(start, pattern.what);
                 }
             }
-            groups &= groups - 1;
         }
     }
 }
@@ -97,9 +127,20 @@ impl Pattern {
         Self { bytes, what, offset, head, mask }
     }
 
+    /// The number of bytes by which it is searched for.
+    fn length(&self) -> usize {
+        self.bytes.len().clamp(SHORTEST, DEPTH)
+    }
+
+    fn slot(&self) -> usize {
+        let mut bytes = [0; DEPTH];
+        let length = self.length();
+        bytes[..length].copy_from_slice(&self.bytes[self.offset..self.offset + length]);
+        slot(bytes, length)
+    }
+
     /// Whether a text begins with the pattern.
     fn begins(&self, text: &[u8]) -> bool {
-        const FOLDS: u64 = u64::from_le_bytes([FOLD; HEAD]);
         let same = |(byte, other): (&u8, &u8)| byte | FOLD == other | FOLD;
         match text.first_chunk() {
             Some(head) => {
@@ -122,8 +163,8 @@ mod tests {
         let all = 0..text.len();
         candidates(text, all.clone(), &search.tables, &mut maybe);
         for one in maybe {
-            let Found::Maybe { at, groups } = one else { continue };
-            search.at(text, &all, at, groups, |at, _| found.push(at));
+            let Found::Maybe(at) = one else { continue };
+            search.at(text, &all, at, |at, _| found.push(at));
         }
         found
     }

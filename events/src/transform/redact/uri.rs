@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::Redaction;
 use super::command_line::CommandLine;
 use super::context::{Context, OAUTH};
-use super::frame::Flags;
+use super::flags::Flags;
 use super::lists::lists;
 use super::percent::{Plain, decoded};
 use super::secret_names::judge;

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, u8x16, u8x64};
 
-use super::patterns::DEPTH;
+use super::patterns::{DEPTH, GROUPS};
 use super::stretches::{RUN, WORD, WordStretch};
 
 /// The vector instructions of this processor, detected once.
@@ -32,15 +32,15 @@ pub(super) enum Found {
     Run(Range<usize>),
     /// `@` or `$`.
     Sign(usize),
-    /// A candidate: a pattern of one of these groups may match around this place.
-    Maybe { at: usize, groups: u16 },
+    /// A candidate: a pattern may match around this place.
+    Maybe(usize),
 }
 
 /// For each nibble, the groups with a pattern that has it, at each of the four places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
-    pub(super) low: [[[u8; 16]; DEPTH]; 2],
-    pub(super) high: [[[u8; 16]; DEPTH]; 2],
+    pub(super) low: [[[u8; 16]; DEPTH]; GROUPS / 8],
+    pub(super) high: [[[u8; 16]; DEPTH]; GROUPS / 8],
 }
 
 /// The state carried from one part of a text to the next.
@@ -132,14 +132,8 @@ fn places<S: Simd>(block: &Block<'_, S>, tables: &Tables, found: &mut Vec<Found>
         ];
     }
     let mut places = block.mine(!is_zero(groups[0] | groups[1]));
-    if places == 0 {
-        return;
-    }
-    let groups = [*groups[0].as_array(), *groups[1].as_array()];
     while places != 0 {
-        let place = places.trailing_zeros() as usize;
-        let groups = u16::from_le_bytes([groups[0][place], groups[1][place]]);
-        found.push(Found::Maybe { at: block.at + place, groups });
+        found.push(Found::Maybe(block.at + places.trailing_zeros() as usize));
         places &= places - 1;
     }
 }

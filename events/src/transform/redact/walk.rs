@@ -10,8 +10,10 @@ use std::ops::Range;
 use super::Redaction;
 use super::context::Context;
 use super::custom::Steps;
-use super::frame::{Flags, Frame};
-use super::hits::Hits;
+use super::flags::Flags;
+use super::frame::Frame;
+use super::hits::{Hits, Reach};
+use super::waiting::{Member, Skipped, Waiting, WaitingMark};
 use crate::json::{string_end, value};
 use crate::transform::edit::Edits;
 
@@ -22,14 +24,10 @@ pub(super) const DEEPEST: usize = 256;
 pub(super) const NESTED: u8 = 4;
 /// Depth up to which it pays to check first whether a value has hits at all; the check reads the value twice.
 const GUIDED: usize = 8;
-const NEAR: usize = 256;
-
-/// A member that can be judged only when its object ends: the places of its key and of its value.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Member {
-    pub(super) key: usize,
-    pub(super) value: usize,
-}
+/// A hit within this many bytes is near: the walk goes there without skipping. Tests have short bodies.
+const NEAR: usize = if cfg!(test) { 8 } else { 256 };
+/// How many values without hits a walk skips if it has to remember them. It walks all others, so memory is bounded.
+const MOST_SKIPPED: usize = if cfg!(test) { 4 } else { 1 << 16 };
 
 /// The walk through one value.
 pub(super) struct Walk<'w> {
@@ -44,11 +42,10 @@ pub(super) struct Walk<'w> {
     pub(super) nested: u8,
     /// The prefilter has a hit in the current key.
     pub(super) seen: bool,
+    /// How far the hits reach.
+    pub(super) reach: Reach,
     pub(super) frames: Vec<Frame>,
-    /// Members such as `data` of an object that may turn out to be a Secret.
-    pub(super) data: Vec<Member>,
-    /// Members `value` of an object that may turn out to be suspicious.
-    pub(super) values: Vec<Member>,
+    pub(super) waiting: Waiting,
     pub(super) steps: Steps,
     /// Columns of a Table that are secret.
     pub(super) columns: Vec<usize>,
@@ -71,9 +68,9 @@ impl<'w> Walk<'w> {
             edits,
             nested,
             seen: false,
+            reach: hits.reach,
             frames: Vec::with_capacity(GUIDED),
-            data: Vec::new(),
-            values: Vec::new(),
+            waiting: Waiting::default(),
             steps: Steps::default(),
             columns: Vec::new(),
         }
@@ -144,45 +141,82 @@ impl<'w> Walk<'w> {
             self.blank(at..end, false);
             return Some(end);
         }
-        if self.frames.len() < GUIDED && !flags.everything() && !self.hits.structural {
+        if self.frames.len() < GUIDED && !flags.everything() && self.may_skip() {
             let next = self.next_hit(at);
-            if next >= self.line.len() {
-                return value(self.line, at).map(|(_, end)| end);
-            }
-            // If the next hit is near, walking reaches it sooner. If the value ends before the next hit, it has none;
-            // to check that, it is enough to read up to that hit.
-            if next > at + NEAR
-                && let Some((_, end)) = value(&self.line[..next], at)
-            {
-                return Some(end);
+            let end = if next >= self.line.len() {
+                Some(value(self.line, at)?.1)
+            } else if next > at + NEAR {
+                // If the value ends before the next hit, it has none; to check that, it is enough to read up to that
+                // hit.
+                value(&self.line[..next], at).map(|(_, end)| end)
+            } else {
+                // Walking reaches the hit sooner.
+                None
+            };
+            if end.is_some() {
+                if self.reach == Reach::Object {
+                    self.waiting.skipped.push(Skipped { at, flags });
+                }
+                return end;
             }
         }
         let mut frame = Frame::new(self.line[at] == b'{', flags);
-        frame.data = self.data.len();
-        frame.values = self.values.len();
+        frame.waiting = WaitingMark {
+            data: self.waiting.data.len(),
+            values: self.waiting.values.len(),
+            skipped: self.waiting.skipped.len(),
+        };
         frame.steps = self.steps.enter(flags.has(Flags::ROOT) && frame.object, self.context);
         self.frames.push(frame);
         Some(at + 1)
     }
 
+    /// Whether values without hits are skipped.
+    fn may_skip(&self) -> bool {
+        match self.reach {
+            Reach::Place => true,
+            Reach::Object => self.waiting.skipped.len() < MOST_SKIPPED,
+            Reach::Everywhere => false,
+        }
+    }
+
     /// Decides on the members that had to wait for the end of the object.
     fn close(&mut self) {
         let Some(frame) = self.frames.pop() else { return };
-        for index in frame.values..self.values.len() {
-            self.decide(self.values[index], &frame);
+        for index in frame.waiting.values..self.waiting.values.len() {
+            self.decide(self.waiting.values[index], &frame);
         }
-        self.values.truncate(frame.values);
+        self.waiting.values.truncate(frame.waiting.values);
         if frame.secret {
+            self.walk_skipped(frame.waiting.skipped);
+            let mut data = self.waiting.data.split_off(frame.waiting.data);
+            data.sort_unstable_by_key(|member| member.key);
             let mut done = 0;
-            for index in frame.data..self.data.len() {
-                let Member { key, value: at } = self.data[index];
+            for Member { key, value: at } in data {
                 if at >= done {
                     done = self.blank_tree(key, at).unwrap_or(done);
                 }
             }
-            self.data.truncate(frame.data);
         }
         self.steps.leave(frame.steps);
+    }
+
+    /// Walks the values of a Secret that were skipped, from an index on, since they may hold data.
+    fn walk_skipped(&mut self, first: usize) {
+        for Skipped { at, flags } in self.waiting.skipped.split_off(first) {
+            let source = (self.line, self.hits);
+            let mut walk =
+                Walk::new(self.redaction, self.context, source, &mut *self.edits, self.nested);
+            walk.reach = Reach::Everywhere;
+            let end = walk.root(at, flags);
+            let data = walk.waiting.data;
+            self.waiting.data.extend(data);
+            if end.is_none()
+                && let Some(end) = self.over(at)
+            {
+                self.blank(at..end, false);
+            }
+        }
     }
 
     /// Whether the prefilter has a hit in a range.

@@ -155,6 +155,16 @@ fn no_value_of_a_secret_leaves() {
             "things",
             r#""requestObject":{"items":[{"data":{"a":"§B"}}],"kind":"SecretList"}"#,
         ),
+        (
+            "Secrets in a list with more objects than a walk skips",
+            "things",
+            r#""requestObject":{"items":[{"a":[{},[0],{},[0],{},[0]]},{"data":{"a":"§B"}},[{"stringData":{"b":"§M"}}]],"kind":"SecretList"}"#,
+        ),
+        (
+            "Secrets below an object that turns out to be one",
+            "things",
+            r#""requestObject":{"a":{"a":{"a":[0,1,2,3,4,5,6,7,8,9],"data":{"a":"§B"}}},"b":[[{"stringData":{"b":"§M"}}]],"kind":"Secret"}"#,
+        ),
     ]);
 }
 
