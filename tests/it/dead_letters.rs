@@ -270,7 +270,7 @@ fn while_the_output_is_down_or_turns_us_away_sending_again_fails_clearly_and_kee
         assert!(down.stderr.contains("api to search: the output takes nothing"), "{}", down.stderr);
         assert!(down.stderr.contains("503"), "{}", down.stderr);
         stage.store.state().down = Some(401);
-        let away = stage.letters_command(&["resend"]).expect(1);
+        let away = stage.letters_command(&["resend", "--timeout", "1"]).expect(1);
         assert!(away.stderr.contains("api_key_file"), "{}", away.stderr);
         assert_eq!(stage.letters().len(), 2);
     }

@@ -80,8 +80,8 @@ fn a_spent_budget_is_a_gap_with_the_unread_bytes_for_each_output_that_waited_and
  {
     let (hung, well, mut node) = (FakeStore::new(), FakeStore::new(), Node::new());
     hung.state().always = Some(Do::Hang);
-    let outputs = loki(&hung, TENS) + &elasticsearch(&well, TENS);
-    let outputs = outputs.replace("timeout = \"800ms\"", "timeout = \"200ms\"");
+    let outputs = loki(&hung, TENS).replace("timeout = \"800ms\"", "timeout = \"200ms\"");
+    let outputs = outputs + &elasticsearch(&well, TENS);
     let process = node.start_holding("max_bytes = \"60KiB\", min_free = \"0%\"", &outputs);
     for n in 1..=5 {
         // 40 KiB, of which the hung output reads sixty lines ahead: one backup fits into the budget.
