@@ -140,6 +140,12 @@ fn no_value_of_a_secret_leaves() {
             "secrets",
             r#""requestObject":{"kind":"Secret","data":{"release":"§L"},"type":"helm.sh/release.v1"}"#,
         ),
+    ]);
+}
+
+#[test]
+fn what_only_its_kind_calls_a_secret_does_not_leave() {
+    check_bodies(&[
         (
             "Secret of which only the kind says so",
             "applications",
