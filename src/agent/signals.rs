@@ -1,4 +1,5 @@
-//! Signal handling: SIGTERM and Ctrl-C start a drain, a second one exits at once.
+//! Signal handling: SIGTERM and Ctrl-C start the graceful shutdown (drain); a second signal exits at once. Each
+//! pipeline drains in `pipeline/run.rs`.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
-//! When a pipeline may send: two kinds of ledger.
+//! When a pipeline may send, so that a crash leads to no duplicates: two kinds of ledger.
 //!
-//! - *Reserving*, for an output that can be queried: before anything is sent, a checkpoint reserves the bytes. What is
-//!   reserved after a kill is in doubt and is looked up.
+//! - *Reserving*, for an output that can be queried: before anything is sent, a checkpoint reserves the bytes. After a
+//!   kill the reserved bytes are in doubt, and their events are looked up.
 //! - *Cut back*, for a file: at the start the file is truncated to the mark in the checkpoint. So nothing is in doubt,
 //!   and sending is allowed once a checkpoint holds the first mark.
 

@@ -1,4 +1,4 @@
-//! The task that writes the checkpoint.
+//! The task that writes the checkpoint. `state_dir.rs` writes the file and calls fsync.
 //!
 //! Promised: one write serves all pipelines, none happens when nothing moved, and there is at most one per interval.
 //! The exception is a pipeline that has used up half of its reservation: for it the task writes early, so that a

@@ -1,5 +1,5 @@
-//! `[inputs.NAME]`: where events come from. Each kind of input yields a log to follow (tail); here is how its backups
-//! are found and held.
+//! `[inputs.NAME]`: where events come from. Each kind of input yields a log to follow (tail). This file also says
+//! how its backups are found and held. To add an input, read "To add something" in ARCHITECTURE.md.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,9 +1,10 @@
-//! Outputs: a folder or file per back end (Loki, Elasticsearch and `OpenSearch`, a file), and what they share.
+//! Outputs: a folder or file per back end (Loki, Elasticsearch and `OpenSearch`, a file), and what they share. To add
+//! an output, read "To add something" in ARCHITECTURE.md.
 //!
 //! An output takes the picked events of a batch, makes one request, and turns the answer into a [`Verdict`] for each
 //! event (`verdict.rs`). It never retries, backs off or keeps state between requests: the pipeline does that. Its
-//! [`Capabilities`] say how it differs from other outputs, and [`Queryable`] is the part that only stores have which can
-//! be asked what they hold. Only `http.rs` sends requests. Every text about an answer leaves this module through
+//! [`Capabilities`] say how it differs from other outputs. [`Queryable`] is the part of a store that can be asked
+//! which events it holds. Only `http.rs` sends requests. Every text about an answer leaves this module through
 //! `door.rs`, which redacts credentials.
 
 use std::path::Path;

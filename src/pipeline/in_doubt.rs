@@ -2,7 +2,7 @@
 //!
 //! The checkpoint reserves a number of bytes beyond each cursor before they are sent. So after a kill just these
 //! bytes are in doubt, as far as they existed when this process started. Events written since cannot have been sent.
-//! Events in doubt are looked up before they are sent (deduplication).
+//! Events in doubt are looked up before they are sent, which prevents duplicates after a crash.
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -1,4 +1,5 @@
-//! The loop of a pipeline: takes chunks from the reader, starts a task for each, and moves the cursor after them.
+//! The loop of a pipeline: takes chunks from the reader, starts a task for each, and moves the cursor after them. At
+//! shutdown it drains: it waits for the requests in flight, for `drain_timeout` at most.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Readiness and liveness: one check for each thing that can keep the agent from its work, and the loops' heartbeats.
+//! Readiness and liveness: the checks behind `/readyz`, one for each thing that can keep the agent from its work, and
+//! the loops' heartbeats behind `/livez`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};

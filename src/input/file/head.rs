@@ -1,4 +1,5 @@
-//! Reads the head of a file and computes the fingerprint of its generation.
+//! Reads the head of a file and computes the fingerprint of its generation. The fingerprint is the same before and
+//! after gzip, so the agent recognises a compressed backup by it.
 //!
 //! The fingerprint is the hash of auditID, stage and both time stamps of the first readable event. It is not the hash
 //! of its line: a line can hold a secret, and a plain hash would let people guess it. Lines before it that are no

@@ -1,4 +1,5 @@
-//! What an answer to `_bulk` means: one table for Elasticsearch, `OpenSearch` and `VictoriaLogs`.
+//! What an answer to `_bulk` means: one table for Elasticsearch, `OpenSearch` and `VictoriaLogs`, from a 201 over a
+//! 409 (duplicate) to a 429 (throttled).
 //!
 //! Three questions decide. *Does the answer come from the store?* Only a 200 with one item per document, in order, with
 //! its id, does; `VictoriaLogs` returns no ids and is recognised by its header. *Was the event stored?* If nobody

@@ -1,4 +1,6 @@
-//! What an answer to a push means: one table, from the answers of Loki 1.6 to 3.7 and of `VictoriaLogs`.
+//! What an answer to a push means: one table, from the answers of Loki 1.6 to 3.7 and of `VictoriaLogs`. It says, for
+//! instance, whether a 429 (rate limit, throttled) leads to a retry or to a look-up. The pipeline then waits: see
+//! `pipeline/backoff.rs`.
 //!
 //! Only a 204 with an empty body counts as delivered. Only Loki's own words refuse an event; the words of a proxy, a
 //! sign-in page or a firewall stop the output (`stranger.rs`). After a 400 in unknown words the push is halved, so that

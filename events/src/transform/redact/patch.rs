@@ -1,5 +1,5 @@
-//! Handles members named `value`. Their meaning depends on a `name`, or on the `path` of a JSON Patch, in the same
-//! object, which may follow later.
+//! Redacts members named `value`, for instance a secret that a JSON Patch sets. Whether such a value is blanked
+//! depends on the `name` or the `path` in the same object, which may follow later.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,5 +1,5 @@
 //! Merges the files that one look found with the generations that earlier looks knew: each generation once, oldest
-//! first.
+//! first. Here a backup is recognised after a rename or gzip: it has the fingerprint of a known generation.
 
 use std::collections::HashMap;
 use std::io;
