@@ -1,7 +1,7 @@
 //! Integration tests: they run the built binary as an operator would, and check the sources and the documents.
 //!
 //! No test here needs a real back end; the tests against real servers are in `tests/backends`. A test that needs a
-//! mount, `promtool` or a second file system prints NOT TESTED or SKIPPED where there is none.
+//! mount, `promtool`, `prometheus` or a second file system prints NOT TESTED or SKIPPED where there is none.
 //!
 //! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
 //!   imports, `promtool.rs` runs Prometheus' tool.
@@ -13,7 +13,7 @@
 //! - Limits and failures: `full_disk.rs`, `memory.rs`, `descriptors.rs`, `checkpoint.rs`, `state.rs`.
 //! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
-//! - Monitoring: `alerts.rs` (rules, their tests and their paragraphs in the runbook).
+//! - Monitoring: `alerts.rs` (rules, their tests and their paragraphs in the runbook), `dashboards.rs`.
 //! - The project itself: `docs.rs` (documents against the program), `promises.rs` (a test for each guarantee),
 //!   `tidy.rs` and `tidy_walls.rs` (sources against the house rules).
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
@@ -29,6 +29,7 @@ mod alerts;
 mod backups;
 mod checkpoint;
 mod cli;
+mod dashboards;
 mod dead_letters;
 mod delivery;
 mod descriptors;

@@ -4,10 +4,12 @@
 //! - [`FakeStore`] takes events as Loki and as Elasticsearch, and makes faults.
 //! - [`Agent`](agent::Agent) runs the built binary as an operator does; `process.rs` starts and ends it.
 //! - `events` makes audit events and checks that each arrived exactly once; `tables` has TOML that many tests need.
+//! - `grafana` reads the queries of the dashboards.
 //! - This file: waiting with a time limit, free ports, reading folders.
 
 pub mod agent;
 pub mod events;
+pub mod grafana;
 pub mod http;
 pub mod log_writer;
 pub mod process;
