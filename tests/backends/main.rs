@@ -27,6 +27,7 @@ mod accounting;
 mod chaos;
 mod cluster;
 mod confined;
+mod dashboards;
 mod elastic_refusals;
 mod elastic_rules;
 mod everything;

@@ -14,6 +14,8 @@ use kit::tail;
 pub(crate) enum Server {
     /// Version 1.6.1.
     Loki,
+    /// No server: the query language of Loki 2.2.1.
+    LogQl,
     /// Version 7.10.2.
     Elasticsearch,
     OpenSearch2,
@@ -29,6 +31,7 @@ impl Server {
     fn made(self) -> &'static str {
         match self {
             Self::Loki => "bin/loki",
+            Self::LogQl => "bin/logql",
             Self::Elasticsearch => "elasticsearch/java",
             Self::OpenSearch2 => "opensearch2/java",
             Self::OpenSearch3 => "opensearch3/java",

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds or fetches the servers that tests/backends runs against, into target/backends, from the ordinary registries:
-# Maven Central for Elasticsearch 7.10 and OpenSearch, Go modules for Loki 1.6, VictoriaLogs and Kubernetes, Debian for
-# etcd. All of them are under free licences; `licences.sh` checks that. Newer releases of Elasticsearch and Loki are not:
-# the stand-ins of the test kit (tests/kit/src/store) answer in their place.
+# Maven Central for Elasticsearch 7.10 and OpenSearch, Go modules for Loki 1.6, LogQL of Loki 2.2, VictoriaLogs and
+# Kubernetes, Debian for etcd. All of them are under free licences; `licences.sh` checks that. Newer releases of
+# Elasticsearch and Loki are not: the stand-ins of the test kit (tests/kit/src/store) answer in their place.
 # Run again it does only what is missing or changed. Ends with 1, and names what cannot be had, when anything is missing.
 set -uo pipefail
 
@@ -87,6 +87,8 @@ java_server() {
 }
 
 loki() { go_build loki github.com/grafana/loki/cmd/loki; }
+# No server: Loki's query language.
+logql() { go_build logql .; }
 victorialogs() { go_build victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs; }
 apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
 kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
@@ -122,6 +124,7 @@ if have_new_go; then
   server kubernetes bin/kubectl kubectl
   server kubernetes bin/kube-apiserver apiserver
   server loki bin/loki loki
+  server logql bin/logql logql
   server ../../policy/evaluator bin/policy-evaluator evaluator
 else
   missing+=("go: 1.26 or newer is needed for Loki, VictoriaLogs, kube-apiserver and the rotation library; see https://go.dev/dl/")

@@ -20,6 +20,7 @@ modules receiver .
 modules ../../policy/evaluator .
 modules victorialogs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 modules loki github.com/grafana/loki/cmd/loki
+modules logql .
 modules kubernetes k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
 for server in elasticsearch opensearch2 opensearch3; do
   "$work/licences" jars "$out/$server/repository" || failed=1
