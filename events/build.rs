@@ -2,10 +2,10 @@
 //! `src/transform/redact/search.rs`.
 //!
 //! The search looks at four bytes of each pattern, and at their halves (nibbles) only. It stops at a place if each of
-//! the four bytes fits any pattern of a group, and then compares the whole patterns. The more alike the patterns of a
-//! group are, and the rarer their four bytes, the fewer stops are in vain. This script chooses the group and the four
-//! bytes of each pattern: it tries changes and keeps those that stop less often in a sample of audit events. Other
-//! events cost only speed: the search finds every pattern, whatever its group.
+//! the four bytes fits any pattern of a group, and then compares the whole patterns. A stop without a match costs
+//! time. There are fewer such stops if the patterns of a group are alike and their four bytes are rare. This script
+//! chooses the group and the four bytes of each pattern: it tries changes, and keeps those with fewer stops in a
+//! sample of audit events. Other events cost only speed: the search finds every pattern, whatever its group.
 
 use std::fmt::Write as _;
 use std::{env, fs, io, path};

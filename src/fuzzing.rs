@@ -1,7 +1,7 @@
-//! What the fuzz targets in `fuzz/` call: a function each, which takes any bytes and fails if something does not hold.
+//! The functions that the fuzz targets in `fuzz/` call. Each takes any bytes, and fails if something does not hold.
 //!
-//! Only there with the feature `fuzzing`, and for tests: these feed every input that is kept in `fuzz/corpus` to its
-//! target, so that what was found once is looked for each time.
+//! They exist with the feature `fuzzing`, and for tests. The tests feed every input in `fuzz/corpus` to its target,
+//! so every test run repeats an input that failed once.
 
 /// A line of the log.
 pub fn lines(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! Audit events of the Kubernetes API server: what they are, and what of them leaves the node.
+//! Audit events of the Kubernetes API server: how they are read, and which parts of them leave the node.
 //!
 //! | room | holds |
 //! |---|---|

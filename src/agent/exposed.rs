@@ -1,6 +1,6 @@
 //! Finds exposure: who else can read the agent's secrets, change what it does, or listen to its requests. `check`
-//! warns of it, and `run` logs each finding once at its start. Nothing is refused: an audit log that leaves the node
-//! over a bad channel is better than one that does not leave.
+//! shows each finding, and `run` logs it once at its start. `run` starts all the same: an audit log that leaves the
+//! node over a bad channel is better than one that does not leave.
 //!
 //! A pod has its own mounts and network. In a pod only its containers see the files of a read-only mount (secrets,
 //! config maps), and every address is one of the pod's, so neither causes a warning. A process in a pod cannot tell

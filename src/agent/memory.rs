@@ -7,9 +7,9 @@
 //! | each pair | chunks in flight and read ahead, their events, requests and answers (`output/memory.rs`) |
 //! | one line over 4 MiB | 3.5 times `max_line_bytes`, once in the process |
 //!
-//! A chunk ends with the line that fills it, which may have up to 4 MiB. The chunks of a pair in flight never exceed
-//! the reservation in the checkpoint. As many chunks as are being sent may wait aside, because their answers were
-//! lost.
+//! A chunk ends with the line that fills it, and that line may have up to 4 MiB. The chunks of a pair in flight never
+//! exceed the reservation in the checkpoint. Besides the chunks that are being sent, as many chunks can wait for a
+//! retry or a look-up.
 
 use crate::checkpoint::RESERVE;
 use crate::config::{Config, FollowedLog, Output};

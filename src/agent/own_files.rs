@@ -1,4 +1,5 @@
-//! Refuses an output file that the agent, another output or the API server owns, by whatever name it is reached.
+//! Refuses an output file that the agent, another output or the API server owns, even if it is reached by another
+//! name.
 //!
 //! `config/paths.rs` compares paths as written. This file looks at the disk: it follows symbolic links, and compares
 //! hard links and file types. `check` shows the findings; `run` and `replay` do not start with one.

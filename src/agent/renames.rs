@@ -2,8 +2,8 @@
 //!
 //! The checkpoint identifies everything by the names of an input and an output. So a table with a new name would ship
 //! its whole log again. An old name that is gone and a new one belong to the same table if nothing else changed: the
-//! log, by its path or its content; or the type, endpoint and destination of the output. Then cursor, dead letters
-//! and links are taken over. If more than one table fits, the agent does not guess.
+//! log, by its path or its content; or the type, endpoint and destination of the output. Then the new table takes
+//! over the cursor, the dead letters and the links. If more than one table fits, the agent does not guess.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Tells whether a checkpoint file is the original or a copy: restored from a backup, or taken from another machine.
 //!
-//! The file holds its own birth time, and the file system reports one too. They agree for the original, whatever is
-//! done to it (rename, chmod), and differ in every copy. Not recognised: a machine that was rolled back together with
-//! its disk.
+//! The file holds its own birth time, and the file system reports one too. They agree for the original, even after a
+//! rename or chmod, and differ in every copy. The agent does not recognise a machine that was rolled back together
+//! with its disk.
 
 use std::fs;
 use std::path::Path;

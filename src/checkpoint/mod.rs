@@ -7,11 +7,11 @@
 //! with the checkpoint writer, and `allowance.rs` says when the pipeline may send: the two kinds of ledger. `writer.rs`
 //! is the task that writes, `losses.rs` the lasting counts of gaps, `budget.rs` the bounds on disk space.
 //!
-//! Promised: an error never moves a cursor. Nothing is sent beyond the bytes that the last written checkpoint
-//! reserves. One write serves all pipelines; there is at most one per `checkpoint_interval` unless a backlog uses up
-//! the reservation, and none when nothing moved.
-//! Not promised: that the events after the cursor were not sent. Those within the reservation are in doubt after a
-//! kill.
+//! Promised: an error never moves a cursor. A pipeline sends only bytes that the last written checkpoint reserves.
+//! One write serves all pipelines; there is at most one per `checkpoint_interval` unless a backlog uses up the
+//! reservation, and none when nothing moved.
+//! Not promised: that the events after the cursor were not sent. After a kill, those within the reservation are in
+//! doubt.
 
 use std::path::PathBuf;
 

@@ -1,18 +1,19 @@
 //! Authenticates checkpoints: a keyed hash (HMAC-SHA-256) that only a holder of `node.key` can make.
 //!
-//! Without it, whoever may write `checkpoint.json` could move a cursor forward, and the skipped events would be
+//! Without it, a user who may write `checkpoint.json` could move a cursor forward, and the skipped events would be
 //! missing without a trace. The key of the hash is derived from the node's secret. Marks and redacted tokens are made
-//! with the secret itself, so they are of no use to a forger.
+//! with the secret itself, so a forger cannot use them.
 //!
-//! Checkpoints of version 0.1.0 have no such hash and are accepted once. After that `node.key` is *sealed*: the 32
-//! bytes of the secret are followed by 32 bytes derived from it, which say that every checkpoint here has a hash. The
-//! seal is in that file because nobody can remove it and keep the secret without knowing the secret. A directory
-//! whose `node.key` is gone gets a new, sealed one. So a forger cannot strip the hash and pretend that an earlier
-//! version wrote the checkpoint.
+//! Checkpoints of version 0.1.0 have no such hash, and the agent accepts one once. After that it *seals* `node.key`:
+//! it appends 32 bytes to the 32 bytes of the secret, and derives them from the secret. They say that every
+//! checkpoint here has a hash. The seal is in that file because nobody can remove it and keep the secret without
+//! knowing the secret. If `node.key` is gone, the directory gets a new, sealed one. So a forger cannot strip the hash
+//! and pretend that an earlier version wrote the checkpoint.
 //!
 //! Not promised: protection from a user who can replace both files and own them as the agent's user; that user is the
-//! agent. Nor does the hash tell an older checkpoint from the last one (a rollback); `copied.rs` does, if the file
-//! was copied. A state directory without any checkpoint is a first start: everything is sent again, which is visible.
+//! agent. The hash also does not show that a checkpoint is older than the last one (a rollback). `copied.rs` does, if
+//! the file was copied. A state directory without any checkpoint is a first start: the agent sends everything again,
+//! which is visible.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;

@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Promised: a letter is fsynced before the cursor passes its event. An event is stored once, however often it is
-//! refused (deduplicated by position). None is thrown away: when the store is full, recording fails and the pipeline
-//! waits. A torn last letter, which a kill leaves, is cut off. A damaged letter is skipped, counted and kept, and
-//! costs no other letter.
-//! Not promised: that a removed letter never comes back. After a kill it may; it is then looked up in the output
-//! before it is sent.
+//! refused (deduplicated by position). The agent throws no letter away: when the store is full, recording fails and
+//! the pipeline waits. A kill may leave a torn last letter, which is cut off. A damaged letter is skipped, counted
+//! and kept, and costs no other letter.
+//! Not promised: that a removed letter never comes back. It may come back after a kill; the agent then looks it up in
+//! the output before it sends it.
 //!
 //! `dead_letter.rs` is the stored form of one event, `segments.rs` the files.
 

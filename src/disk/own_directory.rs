@@ -1,8 +1,8 @@
 //! A directory that belongs to the agent and lies beside files of other users, such as the directory of held backups.
 //!
-//! Whoever may write to the parent directory can rename this one, or replace it with another directory or a symbolic
-//! link. The agent therefore opens it once and reaches everything in it through that descriptor (`openat`, `renameat`,
-//! `unlinkat`).
+//! A user who may write to the parent directory can rename this one, or replace it with another directory or a
+//! symbolic link. The agent therefore opens it once and reaches everything in it through that descriptor (`openat`,
+//! `renameat`, `unlinkat`).
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

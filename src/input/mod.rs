@@ -3,8 +3,8 @@
 //! The bytes written between two rotations are a *generation*. Offsets count decompressed bytes, so an offset means
 //! the same before the rename, after it, and inside the `.gz`. One thread looks at the directory (`scan/`) and says
 //! which generations there are; `file/` recognises them. Each output has a [`Reader`] on its own thread (`read/`), so
-//! that a slow output blocks no other. Files that a reader still needs are kept (`hold/`), and `loss/` notices what is
-//! lost all the same. The files are the only buffer.
+//! that a slow output blocks no other. `hold/` keeps files that a reader still needs, and `loss/` notices losses. The
+//! files are the only buffer.
 //!
 //! Promised: lines are whole. An older generation is finished before a newer one is begun, unless it is found later.
 //! Bytes that cannot be read are reported as a [`Gap`], never skipped silently.

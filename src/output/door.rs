@@ -1,4 +1,5 @@
-//! The only way out of this module for texts: redacts credentials in everything that an output reports of an answer.
+//! The only way out of this module for texts: redacts credentials in everything that an output reports about an
+//! answer.
 //!
 //! The methods of the back ends that return texts are private to this module. `mod.rs` and `queryable.rs` pass their
 //! results through [`Texts`]. A new variant with a text does not compile before it is listed here.

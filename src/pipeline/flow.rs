@@ -1,5 +1,5 @@
-//! What is between the reader and the cursor of a pipeline: how far the reader has read, which chunks and gaps are in
-//! flight, and how the cursor moves over the contiguous acknowledged prefix.
+//! The state between the reader and the cursor of a pipeline: how far the reader has read, which chunks and gaps are
+//! in flight, and how the cursor moves over the contiguous acknowledged prefix.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The gap journal: each gap is entered in the ledger, written with the checkpoint, then sent; only then may the cursor
-//! pass it.
+//! The gap journal. The pipeline enters each gap in the ledger, has it written with the checkpoint, and then sends
+//! it. Only then may the cursor pass the gap.
 //!
 //! Gaps are sent in the order they were found. If many wait, one request takes many: ten thousand backups deleted at
 //! once do not need ten thousand checkpoints. A file output takes one gap at a time, before the events that follow

@@ -1,8 +1,8 @@
 //! Signs that other processes send events under the names of this log: this machine before it was rolled back to a
 //! snapshot, or another machine with the same names.
 //!
-//! All pipelines of the agent share them: a sign that one store gives holds for the other stores too. A replay has
-//! them once for each output.
+//! All pipelines of the agent share these signs: a sign that one store gives holds for the other stores too. In a
+//! replay, each output has signs of its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! Since when an output answers again: an answer just after a silence may not yet show everything that was sent to
+//! Since when an output answers again. Just after a silence, its answers may not yet show everything that was sent to
 //! it.
 //!
 //! A server that did not run (frozen, swapped out, behind a cut cable) finds the earlier requests in its buffers. It

@@ -1,5 +1,5 @@
 //! The cursor: how much of an input one output has acknowledged (its low watermark in each generation). The reader
-//! starts from it, the pipeline advances it, and the checkpoint stores it.
+//! starts from the cursor, the pipeline advances it, and the checkpoint stores it.
 //!
 //! The cursor moves only over bytes that are delivered, stored as dead letters, or reported as a gap.
 

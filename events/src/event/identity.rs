@@ -1,10 +1,11 @@
 //! Document ids, for idempotent writes: an id identifies the log among all logs in the same store, and the event within
 //! the log.
 //!
-//! An id is base64url of 36 bytes: 12 of a hash over cluster, node and input, then the [`Position`], which can be read
-//! back. Nothing in an id is a secret, and a client of the API server can choose none of it. A replay on another
-//! machine therefore makes the same ids, and the store recognises duplicates. But whoever may write to the store can
-//! compute them too: if an id is taken, that proves nothing until the document under it has been compared.
+//! An id is base64url of 36 bytes: 12 of a hash over cluster, node and input, then the [`Position`], which can be
+//! read back. Nothing in an id is a secret, and a client of the API server can choose none of it. A replay on another
+//! machine therefore makes the same ids, and the store recognises duplicates. But a user who may write to the store
+//! can compute them too. So if an id is taken, the agent compares the document under it before it believes that it is
+//! the event.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

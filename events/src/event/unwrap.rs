@@ -5,9 +5,9 @@
 //! undone. It is written over the wrapper's own bytes, so it needs no memory of its own, and its position is inside the
 //! line.
 //!
-//! A client of the API server must not be able to forge an event. So this never searches inside an event, nor inside an
-//! object that reports a request or is a Kubernetes object ([`Probe::is_opaque`]). It accepts a prefix only if the JSON
-//! after it reaches the end of the line. If the JSON breaks off, it accepts nothing after that.
+//! A client of the API server must not be able to forge an event. So this search never looks inside an event, nor
+//! inside an object that reports a request or is a Kubernetes object ([`Probe::is_opaque`]). It accepts a prefix only
+//! if the JSON after it reaches the end of the line. If the JSON breaks off, it accepts nothing after that.
 
 use super::decode::{Piece, event, legacy_event, object, pieces, unreadable};
 use super::frame::{self, TextFrame};

@@ -24,8 +24,8 @@ const MESSAGES: usize = 1024;
 const HELD: usize = 4 << 20;
 /// Bytes compared to check that a file still has the same beginning.
 pub(crate) const PROBE: usize = 512;
-/// The most work that the search for the first event does: see [`work`]. A file without an event up to there is
-/// identified by its first bytes and read like any other.
+/// The most work that the search for the first event does: see [`work`]. If no event is found by then, the first
+/// bytes of the file identify it, and it is read like any other.
 pub(crate) const MOST: u64 = 64 << 20;
 /// Bytes read at once.
 const STEP: usize = 1 << 20;

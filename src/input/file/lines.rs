@@ -1,7 +1,7 @@
 //! Splits a buffer into lines, and finds holes of NUL bytes. Pure.
 //!
 //! If somebody else truncates the log, the server keeps writing at its old offset, so the file then begins with NUL
-//! bytes. A power cut leaves them too. JSON and the legacy format never contain a raw NUL.
+//! bytes. A power cut can leave NUL bytes too. JSON and the legacy format never contain a raw NUL.
 
 /// The kind of bytes at the beginning of a buffer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

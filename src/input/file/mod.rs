@@ -1,5 +1,5 @@
-//! One file of the log: its name and place, its format, its lines, and the generation that it holds. Nothing here
-//! lists a directory or knows who reads.
+//! One file of the log: its name and place, its format, its lines, and the generation that it holds. This module
+//! lists no directory and does not know the readers.
 
 pub(super) mod decoder;
 pub(super) mod generation;

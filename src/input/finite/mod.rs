@@ -1,8 +1,8 @@
 //! A finite list of files instead of a followed log: what `replay` ships and `verify` compares.
 //!
-//! Files are recognised in the same way as those of a followed log: a plain file takes precedence over its `.gz`,
-//! duplicates of one generation count once (`same.rs`), and positions are those that the agent gives. `examine.rs`
-//! recognises files that hold no events.
+//! Files are recognised in the same way as those of a followed log. A plain file takes precedence over its `.gz`.
+//! Duplicates of one generation count once (`same.rs`). Events have the positions that the agent gives them.
+//! `examine.rs` recognises files that hold no events.
 //!
 //! Not promised: that a compressed file of several joined members or streams (`cat a.gz b.gz`) has the positions of the
 //! server's log. It has those of the first member's generation, continued.

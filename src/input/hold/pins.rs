@@ -1,11 +1,11 @@
 //! Hard links (pins) that keep generations on disk while an output needs them, whatever the server deletes or
 //! compresses.
 //!
-//! Each generation gets one link, in a directory beside the log. The link is made when the file is first seen. It is
-//! removed once two consecutive checkpoints say that every output has passed the generation: a damaged checkpoint
-//! falls back to the one before. If a complete `.gz` stands beside the log, the link moves from the plain file to it.
-//! Files that only a link keeps count against the hold budget. When the budget is exceeded, the oldest link is
-//! removed and its unread rest is a gap.
+//! Each generation gets one link, in a directory beside the log. The agent makes the link when it first sees the
+//! file. It removes the link once two consecutive checkpoints say that every output has passed the generation: if one
+//! is damaged, the agent falls back to the one before. If a complete `.gz` is beside the log, the link moves from the
+//! plain file to it. A file counts against the hold budget if it has no other name than the link. When the budget is
+//! exceeded, the agent removes the oldest link, and its unread rest becomes a gap.
 //!
 //! Promised: no link of this agent is left behind, and no file of anybody else is touched. Where no link can be made,
 //! files that are being read still stay open (`open_files.rs`).

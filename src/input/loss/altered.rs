@@ -1,9 +1,9 @@
-//! Handles an altered file, which no longer holds what was acknowledged: a power cut lost its end, or somebody
-//! truncated, rewrote or replaced it.
+//! Handles an altered file: it no longer holds the bytes that were acknowledged, because a power cut lost its end, or
+//! because somebody truncated, rewrote or replaced it.
 //!
-//! Reading resumes at the furthest acknowledged offset up to which the file is unchanged. Positions get a new
-//! fingerprint, because other events may now stand at the same offsets. Events beyond that offset may have been
-//! delivered already, so they are looked up before they are sent again, to avoid duplicates.
+//! The reader resumes at the furthest acknowledged offset up to which the file is unchanged. Positions get a new
+//! fingerprint, because other events may now be at the same offsets. The agent may have delivered the events beyond
+//! that offset already. So it looks them up before it sends them again, to avoid duplicates.
 
 use std::sync::Arc;
 

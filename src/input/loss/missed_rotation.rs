@@ -1,24 +1,20 @@
 //! Notices missed rotations: generations that were created and deleted while no agent was running. Nobody saw them,
-//! but there is a hole in time between their neighbours. It is reported as a gap of an unknown number of bytes.
+//! but there is a hole in time between their neighbours. The reader reports the hole as a gap of an unknown number of
+//! bytes.
 //!
-//! Every generation that this reader has finished, and the log that was live at the last look of the previous
-//! process, is compared with the next known generation: either that one continues where the first ended, or a file is
-//! missing.
+//! This file compares two kinds of generations with the next known generation: every generation that this reader has
+//! finished, and the log that was live at the last look of the previous process. Either the next generation continues
+//! where the first ended, or a file is missing.
 //!
-//! Proof by the stamp in a name: the server stamps a backup's name at the very write that begins the next file,
-//! and an event is created before it is written. So if the first event of the next file is younger than the stamp, a
-//! file is missing, however short the agent's absence was. The server deletes the oldest backup first. As long as the
-//! backup itself is there, only somebody else can have removed its successor, and whoever moves files by hand under
-//! the server's names may be seconds late with the next one: then the hole must last ten seconds.
-//! Proof by the time of deletion: applies if the server's own names stand beside a file that only the agent keeps.
-//! The server compresses or deletes a file only after it began the next one, and it deletes to make room for files
-//! that were finished by then. So a file that begins after the name was removed is not the next file. If nothing is
-//! compressed, neither is a file that was finished after that. The inode's change time tells when the name was
-//! removed.
+//! Proof by the time of deletion: applies if files with the server's own names are beside a file that only the agent
+//! keeps. The inode's change time tells when the last name of that file was removed. The server compresses or deletes
+//! a file only after it began the next one. So a file that begins after that time is not the next file. When the
+//! server deletes to make room, all backups that it keeps were finished by then. So without compression, a file that
+//! was finished after that time is not the next file either.
 //!
-//! Without a proof nothing is reported: not after a file that only the agent keeps and whose time of deletion is
-//! unknown, nor between files that other programs rotate, since they rotate at any time. An idle or stopped server
-//! leaves no hole: it begins its next file with the write that renames the last one.
+//! Without a proof, this file reports nothing. There is no proof after a file that only the agent keeps and whose
+//! time of deletion is unknown, nor between files that other programs rotate, since they rotate at any time. An idle
+//! or stopped server leaves no hole: it begins its next file with the write that renames the last one.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Notices what an output can no longer read, and how long the rest will last.
+//! Notices which bytes an output can no longer read, and estimates how long the rest will last.
 //!
 //! Each detector returns a [`gap::Gap`] and changes nothing in the reader, which carries it out. Only `altered.rs`
 //! reads files. `time_to_loss.rs` is an estimate, not a detector.

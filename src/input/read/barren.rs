@@ -2,8 +2,8 @@
 //!
 //! A file of half a megabyte can decompress to gigabytes of newlines, or of lines that are no events. The server
 //! never wrote such a file, but reading it delays the events after it. So after too much work without an event, the
-//! rest of the file is reported as a gap. The work is counted in bytes of text. NUL bytes, which a power cut or a
-//! truncation leaves by the gigabyte, are skipped hundreds of times faster and count less.
+//! rest of the file becomes a gap. The work is counted in bytes of text. A power cut or a truncation leaves NUL bytes
+//! by the gigabyte. They are skipped hundreds of times faster, so they count less.
 
 use super::assembly::Assembly;
 use crate::event::{Form, RecordKind};

@@ -1,4 +1,5 @@
-//! Facts that `check` and `status` show about a log: when it was last written to, and the lag of an output in bytes.
+//! Facts about a log that `check` and `status` show: when somebody last wrote to it, and the lag of an output in
+//! bytes.
 
 use std::io;
 use std::sync::Arc;

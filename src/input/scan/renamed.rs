@@ -1,9 +1,9 @@
 //! Finds the renamed file that the server may still be writing to: logrotate with `create`, and a server that does
 //! not reopen its log.
 //!
-//! As long as the new log is empty, the newest other file is the *writer's file*. It is held open and linked even if
-//! all of it was read, since a cron job may compress and delete it at any time. If it grows while the log stays
-//! empty, that proves that the server still writes to it, and it is reported.
+//! As long as the new log is empty, the newest other file is the *writer's file*. The agent keeps it open and linked
+//! even if all of it was read, since a cron job may compress and delete it at any time. If it grows while the log
+//! stays empty, the server still writes to it, and the agent reports that.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,9 +1,8 @@
-//! Files that are listed but cannot be opened (permission denied): their events still have to be delivered or
-//! reported as a gap.
+//! Files that are listed but cannot be opened (permission denied). The agent still has to deliver their events, or
+//! report them as a gap.
 //!
-//! Such a file is identified by its inode and birth time, which survive a rename. Once the server has given it a
-//! backup name, it is also identified by that name, which survives compression. When the file can be read at last,
-//! its content identifies it.
+//! Inode and birth time identify such a file, and survive a rename. Once the server has given it a backup name, that
+//! name identifies it too, and survives compression. When the agent can read the file, its content identifies it.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,4 +1,4 @@
-//! The content of a document that is compared: the event in it, as it would be written now.
+//! The part of a document that is compared: the event in it, as the agent would write it now.
 //!
 //! In Elastic's layout that is `kubernetes.audit`, in the flat layout the members that an audit event has; in safe form
 //! also the whole line in `event.original`. Other fields are ignored, since an ingest pipeline may have added them. The

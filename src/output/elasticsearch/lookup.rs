@@ -4,11 +4,11 @@
 //! `create` prevents duplicates within one backing index only: after a rollover an id may be stored twice. A search
 //! covers all backing indices. A refresh comes first, since a search sees no documents stored after the last refresh.
 //!
-//! An id alone proves nothing: machines cloned from one another, or rolled back, send other events under the same ids,
-//! and whoever may write can take an id beforehand. So a document counts only if it is the event: by the fields that
-//! the API server wrote or, if they do not decide, by all the content that is sent. The look-up asks for the id that an
-//! event would be sent under now, the ids it gets if that one is taken, and the ids that it may have been sent under
-//! earlier.
+//! An id alone proves nothing: machines cloned from one another, or rolled back, send other events under the same
+//! ids, and anybody who may write can take an id beforehand. So a document counts only if it is the event. The fields
+//! that the API server wrote decide that or, if they do not suffice, all the content that is sent. The look-up asks
+//! for the id of an event now, for the ids that it gets if that one is taken, and for the ids under which it may have
+//! been sent earlier.
 
 use std::collections::HashMap;
 use std::ops::Range;

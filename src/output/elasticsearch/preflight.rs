@@ -1,8 +1,8 @@
 //! The preflight of a replay: what would go wrong with events of a time range, beyond what `check.rs` reports. It is
 //! reported before the first push and writes nothing.
 //!
-//! Elasticsearch has no problem with old events as such: they are stored in the index that is written to now, and
-//! deleted with it. Only a data stream of time series accepts nothing but certain times.
+//! Elasticsearch accepts old events: it stores them in the index that is written to now, and deletes them with that
+//! index. Only a data stream of time series accepts nothing but certain times.
 
 use std::ops::Range;
 

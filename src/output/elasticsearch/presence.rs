@@ -1,5 +1,5 @@
-//! Whether anything at all is stored of a time range: asked once before a replay, so that events that are certainly not
-//! stored need no look-up.
+//! Whether the store holds any document of a time range. A replay asks once before it begins. If there is none, its
+//! events need no look-up.
 //!
 //! Any document of the target counts, whichever node wrote it: the same log may have been shipped under another name.
 

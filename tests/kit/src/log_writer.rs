@@ -1,5 +1,6 @@
-//! Writes a log as kube-apiserver does, whose rotation library is lumberjack: it appends to one file, renames the file to
-//! a name with a time stamp, opens a new one, and compresses the backup later. Also what logrotate and people do to it.
+//! Writes a log as kube-apiserver does, whose rotation library is lumberjack: it appends to one file, renames the
+//! file to a name with a time stamp, opens a new one, and compresses the backup later. It can also do to the log what
+//! logrotate and people do.
 
 use std::fs::{self, File};
 use std::io::Write as _;

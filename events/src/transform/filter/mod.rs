@@ -3,11 +3,11 @@
 //! An expression is compiled once; errors in it are reported then, with the place marked. Evaluation reads only the
 //! members that the expression names, so an expression over the envelope costs the same however large the bodies are.
 //!
-//! An audit trail errs on the side of shipping: if the expression fails on an event, the event is kept and the caller
+//! The filter rather keeps an event too many: if the expression fails on an event, the event is kept and the caller
 //! counts the failure. A member that the event does not have is such a failure, as in Kubernetes' own CEL: ask
-//! `has(event.objectRef)` first, or write `event.?objectRef.?resource.orValue("")`. As everywhere in CEL,
-//! `false && failure` is false, and `true || failure` is true. Error messages never contain a value of the event,
-//! because it may be a secret.
+//! `has(event.objectRef)` first, or write `event.?objectRef.?resource.orValue("")`. As everywhere in CEL, `false &&
+//! failure` is false, and `true || failure` is true. Error messages never contain a value of the event, because it
+//! may be a secret.
 //!
 //! Not supported: time zones (times are in UTC), computed patterns, comparing objects of the event with each other.
 

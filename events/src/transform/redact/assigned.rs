@@ -8,8 +8,8 @@ use super::secret_names::{Name, beside, prose};
 use super::values::{is_literal, is_prose};
 use super::{field_error, markup, paired, parted};
 
-/// Calls `each` with the places of the value of the name at `name`; empty ranges do not count. Returns the end of an
-/// indented block below the name, if there is one.
+/// Finds the value that belongs to the name at `name`, and calls `each` with every part of it that is not empty.
+/// Returns the end of an indented block below the name, if there is one.
 ///
 /// `lines` says whether the text has several lines, as a file has.
 pub(super) fn value(

@@ -1,9 +1,9 @@
 //! Prefilter: scans a line at memory speed for places that may hold a secret. Most events have none and are left
 //! alone.
 //!
-//! A secret that the prefilter misses is never redacted. It therefore searches for a piece of every word and shape
-//! that any other file of this module acts on. A false positive costs only time. Escapes can hide a word from it, so
-//! an escape is itself a hit.
+//! Redaction never finds a secret that the prefilter misses. So the prefilter searches for a piece of every word and
+//! shape that any other file of this module acts on. A false positive costs only time. Escapes can hide a word from
+//! it, so an escape is itself a hit.
 
 use std::ops::Range;
 use std::sync::LazyLock;

@@ -105,8 +105,8 @@ impl Scratch {
     }
 }
 
-/// The end of the fixed beginning of a line, as the API server writes it, in which no hit is possible: everything up
-/// to the quote of the URI.
+/// Finds the end of the fixed beginning that the API server gives a line. No hit is possible in it. It extends to the
+/// quote of the URI.
 fn head(line: &[u8]) -> Option<usize> {
     const LEVELS: [&[u8]; 3] = [b"Metadata\"", b"RequestResponse\"", b"Request\""];
     const STAGES: [&[u8]; 4] =

@@ -2,9 +2,10 @@
 //! candidates for patterns.
 //!
 //! The search for patterns is Teddy (<https://github.com/BurntSushi/aho-corasick/tree/master/src/packed/teddy>) for
-//! all patterns at once: four consecutive bytes are looked up by their halves (nibbles), and one bit remains for each
-//! group of patterns of which one may match there. `build.rs` assigns patterns to groups and chooses the four bytes
-//! by which each is searched. The crate `fearless_simd` selects the vector instructions that the processor has.
+//! all patterns at once. It looks four consecutive bytes up by their halves (nibbles). The result has one bit for
+//! each group of patterns, and a set bit means that one pattern of the group may match there. `build.rs` assigns
+//! patterns to groups and chooses the four bytes by which each is searched. The crate `fearless_simd` selects the
+//! vector instructions that the processor has.
 
 use std::ops::Range;
 use std::sync::LazyLock;

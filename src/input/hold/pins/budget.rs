@@ -10,8 +10,8 @@ use crate::input::scan::tracked::Tracked;
 use crate::telemetry::human;
 
 impl Pins {
-    /// Removes the oldest links until the rest is within the budget and `min_free`; returns whether it removed any.
-    /// Only files that nothing but a link keeps count.
+    /// Removes the oldest links until the rest is within the budget and `min_free`; returns whether it removed any. A
+    /// file counts against the budget only if it has no other name than the link.
     pub(crate) fn within_budget(&mut self, all: &mut Vec<Tracked>) -> bool {
         let mut kept = self.kept().alone;
         if kept == 0 {

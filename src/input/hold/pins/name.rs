@@ -1,4 +1,4 @@
-//! The names of links, which tell which agent, input and generation they belong to, and the hints for links that
+//! The names of links: each says which agent, input and generation the link belongs to. Also the hints for links that
 //! cannot be made.
 
 use std::io;

@@ -1,8 +1,8 @@
 //! The fake store: Loki and Elasticsearch, for tests and benches. It runs in the process of the test, stores what it
 //! takes, answers look-ups, and makes the faults of a script ([`Do`]).
 //!
-//! - `http.rs` reads requests and writes answers, `serve.rs` makes the faults, `state.rs` holds what is stored and what
-//!   is refused, `found.rs` answers look-ups, `wire.rs` decodes pushes and bulks.
+//! - `http.rs` reads requests and writes answers, `serve.rs` makes the faults, `state.rs` holds the stored and the
+//!   refused events, `found.rs` answers look-ups, `wire.rs` decodes pushes and bulks.
 //! - [`loki`] and [`elastic`] answer as the real servers were recorded, down to the words of their errors; a
 //!   [`FakeStore`] can be one of them.
 //! - [`Counting`] only counts events, for benches.
