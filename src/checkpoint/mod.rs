@@ -81,14 +81,14 @@ pub(crate) struct Pair {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<String>,
     pub(crate) cursor: Cursor,
-    /// In every generation, nothing was sent further than this many bytes beyond the cursor. [`ALL`]: no bound is
-    /// known.
+    /// The pipeline sent nothing further than this many bytes beyond the cursor, in any generation. [`ALL`]: no bound
+    /// is known.
     pub(crate) reserved: u64,
-    /// Scopes in which the output stored what it sent: the places to query for events in doubt.
+    /// The scopes in which the output may have stored events. The agent queries them for events in doubt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
-    /// The schemes by which event ids were made for anything that was ever sent. Events in doubt are looked up under
-    /// each of them. Empty in a checkpoint of version 0.1.0, which sent under [`IdScheme::Position`].
+    /// Every scheme of event ids that this pair has ever sent under. The agent looks events in doubt up under each of
+    /// them. Empty in a checkpoint of version 0.1.0, which sent under [`IdScheme::Position`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ids: Vec<IdScheme>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

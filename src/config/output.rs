@@ -1,5 +1,5 @@
-//! `[outputs.NAME]`: where events go, in what batches, with how many requests in flight, and with which retry back-off
-//! and rate limit.
+//! `[outputs.NAME]`: where events go, and the limits of delivery: batch size, requests in flight, retry back-off,
+//! rate limit.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Which input reads and which output writes which file; refuses configurations in which two of them conflict.
+//! Knows which input reads and which output writes each file, and refuses a configuration in which two of them
+//! conflict.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -1,4 +1,4 @@
-//! The ways out that an error names: the word that the operator may have meant, or all words that are known.
+//! The suggestions of an error: the word that the operator may have meant, or all known words.
 
 /// The word most similar to the typed one, if any is similar enough.
 pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {

@@ -1,7 +1,7 @@
 //! The TOML as typed: tables from which each file of this room takes the keys that it knows.
 //!
-//! A [`Table`] remembers which keys were read, and [`Table::finish`] refuses the others as unknown. So there is no list
-//! of known keys to keep in step with the code that reads them, and the error for an unknown key names its table, its
+//! A [`Table`] remembers which keys were read, and [`Table::finish`] refuses the others as unknown. So nobody has to
+//! keep a list of known keys in step with the code that reads them. The error for an unknown key names its table, its
 //! line and the most similar key, which a derived `Deserialize` cannot do.
 
 use std::collections::BTreeMap;

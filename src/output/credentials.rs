@@ -1,7 +1,7 @@
 //! Reads what the HTTP client needs for authentication and TLS: headers, client certificate, trusted CA certificates.
 //!
-//! All of it may be in files that are replaced while the agent runs (mounted secrets, rotated tokens, cert-manager).
-//! [`Material`] holds what was read; [`Watched`] detects cheaply whether a file has changed.
+//! All of it may be in files that somebody replaces while the agent runs (mounted secrets, rotated tokens,
+//! cert-manager). [`Material`] is what the agent read; [`Watched`] detects cheaply whether a file has changed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,9 +1,9 @@
 //! Opens the file of an output safely: no other user can redirect the agent to another file.
 //!
-//! In a directory that another user may write to, that user can replace the output's file by a symbolic link, or by a
-//! hard link to another file, and the agent would append to the target. There the last part of the path must be a
-//! regular file of the agent's user with one name, and no link. Where no other user may write, the operator's links are
-//! followed.
+//! A user who may write to the directory can replace the output's file by a symbolic link, or by a hard link to
+//! another file, and the agent would append to the target. If another user may write there, the last part of the path
+//! must be a regular file of the agent's user with one name, and no link. If no other user may write there, the agent
+//! follows the operator's links.
 
 use std::fs;
 use std::io;
@@ -29,8 +29,8 @@ pub(super) fn append(path: &Path) -> io::Result<disk::File> {
     })
 }
 
-/// The directory on the path of a file in which a user other than root and the agent's own may replace the next part of
-/// the path; `None` if there is none.
+/// The directory on the path of a file where another user may replace the next part of the path; `None` if there is
+/// none. Root and the agent's own user do not count.
 pub(super) fn shared_directory(path: &Path) -> Option<PathBuf> {
     let parent = path.parent()?;
     // If a directory cannot be inspected, opening the file reports the error.

@@ -40,8 +40,8 @@ pub(crate) fn requests(kind: &OutputKind, load: &Load) -> u64 {
     }
 }
 
-/// Bytes that a line of this length needs in the buffer for large lines and while it is sent: the line, the request
-/// body with it, and either the buffer for compressing it or the dead letter if it is refused.
+/// Bytes that a line of this length needs at most: for the line in the buffer for large lines, for the request body
+/// with it, and for either the compression buffer or, if the line is refused, the dead letter.
 pub(crate) fn large(line: u64) -> u64 {
     line * 7 / 2
 }

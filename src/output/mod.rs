@@ -54,10 +54,11 @@ pub(crate) use verdict::{Answer, EventRef, LookUp, QueryError, Verdict};
 use secrets::Secrets;
 use verdict::unanswered;
 
-/// How an output differs from others, so that no other room has to ask which one it is.
+/// How an output differs from others. Other rooms ask for this and not for the kind of output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Capabilities {
-    /// It keeps events in the order in which they are sent: one delivery at a time, and a gap before what follows it.
+    /// It keeps events in the order in which they are sent. So the pipeline makes one delivery at a time, and sends a
+    /// gap before the events after it.
     pub(crate) ordered: bool,
     /// It can refuse an event for its content, so an input may have dead letters for it.
     pub(crate) refuses: bool,

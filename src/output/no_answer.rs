@@ -1,8 +1,8 @@
-//! Why a request got no answer (connect error, timeout, TLS error, lost connection), in words that an operator can act
-//! on, and whether it is certain that the server processed nothing.
+//! Why a request got no answer (connect error, timeout, TLS error, lost connection), in words for the operator. Also
+//! says whether it is certain that the server processed nothing.
 //!
-//! The client's errors are chains of causes from several libraries. The deciding cause is found by its type; the whole
-//! chain is shown only if no type is known.
+//! The client's errors are chains of causes from several libraries. This file finds the deciding cause by its type,
+//! and shows the whole chain only if it knows no type in it.
 
 use std::error::Error as StdError;
 use std::io;

@@ -50,7 +50,7 @@ impl<'a> Queryable<'a> {
         }
     }
 
-    /// The identity of an event of a batch in this store, and a digest of what is stored of it.
+    /// The identity of an event of a batch in this store, and a digest of the content that the store keeps of it.
     pub(crate) fn identity(self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         match self {
             Self::Loki(_) => loki::identity(batch.record(index), digest),

@@ -1,7 +1,7 @@
 //! The scan of a time range: everything that a store holds of an output, in order of time, one page per request.
 //! `verify` and Loki's look-up read so.
 //!
-//! Each page begins with the last moment of the page before it, so that no event is missed if many share a time, and a
+//! Each page begins with the last moment of the page before it. So no event is missed if many share a time, and a
 //! request may be repeated at any point. [`Stored::place`] identifies duplicates that a page returns again.
 //!
 //! Each store has a `Pager`: a [`ScanCursor`], and what only that store needs. The store itself keeps no state for the

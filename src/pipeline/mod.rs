@@ -1,8 +1,9 @@
 //! Joins one input to one output: reads chunks of lines, delivers their events, and moves the cursor over
 //! acknowledged events.
 //!
-//! - `run.rs` is the loop. A thread (`read_thread.rs`) reads one chunk ahead. `flow.rs` is what is between the reader
-//!   and the cursor, `gap_journal.rs` the gaps that are not delivered yet, `housekeeping.rs` the periodic work.
+//! - `run.rs` is the loop. A thread (`read_thread.rs`) reads one chunk ahead. `flow.rs` holds the chunks and gaps
+//!   between the reader and the cursor, `gap_journal.rs` the gaps that are not delivered yet. `housekeeping.rs` does
+//!   the periodic work.
 //! - `delivery.rs`: each chunk becomes a task (`chunk_task.rs`). It ends only when the output has acknowledged every
 //!   event, or has refused it and the event is stored as a dead letter (`refusals.rs`). `context.rs` is what the
 //!   deliveries of a pipeline share.
@@ -18,11 +19,12 @@
 //! - `resend.rs` sends dead letters again. `selection.rs` picks the events of a replay, `counts.rs` counts the
 //!   results by file.
 //!
-//! Promised: an event is sent only after a checkpoint has reserved its bytes; an error never moves a cursor; an event
-//! in doubt is looked up before it is sent, to avoid duplicates; the number of chunks in flight bounds memory,
-//! however long an output hangs.
+//! Promised: the pipeline sends an event only after a checkpoint has reserved its bytes. An error never moves a
+//! cursor. The pipeline looks an event in doubt up before it sends it, to avoid duplicates. The number of chunks in
+//! flight bounds memory, however long an output hangs.
 //!
-//! Not promised: no duplicates if the output cannot be queried. Then events in doubt are sent again.
+//! Not promised: that there are no duplicates if the output cannot be queried. The pipeline then sends events in
+//! doubt again.
 
 mod acks;
 mod backoff;

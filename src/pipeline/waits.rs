@@ -1,6 +1,6 @@
-//! Events that wait for an operator, since the output refuses just them for a reason that somebody has to fix: a
-//! read-only index, a clock that is ahead, words that we do not know. Other events are delivered meanwhile. Such an
-//! output counts as stopped, and the status shows how many events wait.
+//! Events that wait for an operator: the output refuses these events only, for a reason that somebody has to fix.
+//! Examples are a read-only index, a clock that is ahead, and a refusal in unknown words. The output accepts other
+//! events meanwhile. It still counts as stopped, and the status shows how many events wait.
 //!
 //! Each delivery enters its waiting events here. The operator can have them stored as dead letters (`dead-letters
 //! set-aside`): every delivery notices that call while it waits.
@@ -61,8 +61,8 @@ impl Waits {
         let _ = self.calls.subscribe().wait_for(|call| *call > heard).await;
     }
 
-    /// Stores all waiting events that may become dead letters as such. Returns how many there were, and how many of
-    /// them still wait: those for which there is no room, or whose delivery did not handle the call within
+    /// Stores all waiting events that may become dead letters as dead letters. Returns how many there were, and how
+    /// many of them still wait: there was no room for them, or their delivery did not handle the call within
     /// `patience`.
     pub(crate) async fn set_aside(&self, patience: Duration) -> (u64, u64) {
         let before = self.with(|books| aside(books, u64::MAX));

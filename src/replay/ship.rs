@@ -219,8 +219,8 @@ impl Round<'_> {
         Ok(Lanes { shipped, pipelines, ledgers, stdout })
     }
 
-    /// Which events an output may hold already: any, by anybody, unless its store holds nothing of these times.
-    /// Requests of a killed run may be in flight until `until`.
+    /// Which events an output may hold already: none if its store holds nothing of these times, or else any of them,
+    /// since anybody may have stored them. Requests of a killed run may be in flight until `until`.
     async fn origin(
         &self,
         output: &Output,

@@ -57,7 +57,7 @@ struct ReportRow {
 }
 
 impl ReportRow {
-    /// Its own line, and one for each copy, of which nothing was sent.
+    /// Its own line, and one for each copy. The replay sent nothing of a copy.
     fn lines(&self) -> Vec<[String; 7]> {
         let mut lines = vec![line(&self.file, self.count, self.state.text())];
         let of = human::line(&self.file, 80);

@@ -17,7 +17,7 @@ use axum::response::Response;
 use super::response::{TEXT, answer};
 
 /// Domains that no registry delegates: those of a cluster's services, `.localhost` (RFC 6761), and `.internal`, which
-/// ICANN reserves and in which clouds name their machines.
+/// ICANN reserves. Clouds name their machines in `.internal`.
 const PRIVATE: [&str; 4] = [".svc", ".cluster.local", ".localhost", ".internal"];
 
 /// The names that pass.

@@ -2,10 +2,10 @@
 //! never keep a quick one out.
 //!
 //! The kernel hands out connections in the order of their arrival, so a probe would wait behind every connection that
-//! is not accepted yet. Therefore all are accepted at once, and wait in user space. There are two sets of places
-//! (`places.rs`): many for connections that have not sent the whole head of their first request, which cost a socket,
-//! a timer and at most [`EARLY`] bytes each; and [`SERVED`] for those that have, which cost more. In both sets a
-//! newcomer always gets a place.
+//! is not accepted yet. Therefore the listener accepts all of them at once, and lets them wait in user space. There
+//! are two sets of places (`places.rs`). Connections that have not sent the whole head of their first request have
+//! many places, and cost a socket, a timer and at most [`EARLY`] bytes each. Connections that have sent it cost more,
+//! and have [`SERVED`] places. In both sets a newcomer always gets a place.
 //!
 //! Timeouts: two seconds for the first byte of a request, ten for the whole request, ten for the client to read the
 //! answer. Each answer closes its connection, so a client with a thousand requests on one connection delays nobody.
@@ -115,8 +115,8 @@ async fn accept_all(listener: TcpListener, waiting: Places, begun: mpsc::Sender<
     }
 }
 
-/// Hands the connection on once the head of a request has arrived. A connection that sends none in time, or whose
-/// place is needed, is reset: no client waits for an answer, and a reset leaves nothing behind in the kernel.
+/// Hands the connection on once the head of a request has arrived. It resets a connection that sends none in time, or
+/// whose place is needed: no client waits for an answer, and a reset leaves nothing behind in the kernel.
 async fn wait_for_request(
     stream: TcpStream,
     from: SocketAddr,

@@ -1,9 +1,9 @@
 //! A fixed number of places for connections, with eviction: a newcomer always gets a place.
 //!
-//! When all places are taken, a connection is evicted. It is one of the address with the most places. Of that
-//! address's connections an idle one is evicted first, then one that is still sending its request, then one that is
-//! still reading its answer; among several in the same stage, the one that has been in it longest. So an attacker
-//! evicts its own connections, and a probe gets in even from the attacker's address.
+//! When all places are taken, the server evicts a connection of the address with the most places. It first evicts an
+//! idle one, then one that is still sending its request, then one that is still reading its answer. Among several in
+//! the same stage it evicts the one that entered the stage first. So an attacker evicts its own connections, and a
+//! probe gets in even from the attacker's address.
 //!
 //! IPv6 addresses are counted by /64, since a host usually has all of one. An IPv4 address written as IPv6
 //! (`::ffff:192.0.2.1`) counts as the IPv4 address.
@@ -51,7 +51,7 @@ pub(super) enum Stage {
 #[derive(Clone, Debug)]
 pub(super) struct Places(Arc<Mutex<PlaceTable>>);
 
-/// A connection's stage, and a growing number that says in which order the stages were entered.
+/// A connection's stage, and a number that grows with each change of stage: it orders the connections in one stage.
 type Since = (Stage, u64);
 
 #[derive(Debug)]

@@ -157,7 +157,7 @@ impl Findings {
     }
 }
 
-/// Offsets at which missing events begin, by generation: sorted ranges that do not touch.
+/// For each generation, the offsets at which missing events begin: sorted ranges that do not touch.
 pub(crate) type Missing = BTreeMap<Fingerprint, Vec<Range<u64>>>;
 
 /// Joins ranges across the smaller half of the gaps between them.

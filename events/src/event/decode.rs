@@ -74,8 +74,8 @@ pub fn plain(line: &[u8], each: impl FnOnce(Piece)) -> bool {
 
 /// Splits a line, given without its newline, into its events.
 ///
-/// `ended` says whether a newline followed. A line without one is a torn tail that was never finished: if it is not
-/// complete, nothing in it is accepted as an event, since a client can choose how a torn body ends.
+/// `ended` says whether a newline followed. A line without one is a torn tail. If it is not complete, no part of it
+/// is accepted as an event, since a client can choose how a torn body ends.
 pub fn pieces(line: &[u8], ended: bool, mut each: impl FnMut(Piece)) {
     let mut at = 0;
     for _ in 0..GLUED {

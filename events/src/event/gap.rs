@@ -1,5 +1,5 @@
-//! Gaps: a part of the log that can no longer be read (lost events), reported as an event of its own that is shipped
-//! like any other.
+//! A gap is a part of the log that nobody can read any more (lost events). The agent reports it as an event of its
+//! own, and ships that like any other.
 //!
 //! The API server never writes such a line: its `kind` is `Gap`, its `apiVersion` is `auditrail/v1`, and the details
 //! stand under `gap`. Its time is the time of detection, since a store may refuse an event as old as the gap; `from`

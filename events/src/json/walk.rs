@@ -3,9 +3,9 @@
 //! There is no recursion and no allocation. The walk ends at anything that is not JSON. A key is the raw text between
 //! its quotes, escapes included.
 //!
-//! [`members`] and [`elements`] find the end of a value before they show it, so whoever descends some levels reads the
-//! same bytes once per level. [`visit_members`] and [`visit_elements`] let the caller step into a value instead, and
-//! stop the walk as soon as nothing of interest follows.
+//! [`members`] and [`elements`] find the end of a value before they show it, so a caller that descends some levels
+//! reads the same bytes once per level. [`visit_members`] and [`visit_elements`] let the caller step into a value
+//! instead, and stop the walk once the caller needs nothing more.
 
 use std::borrow::Cow;
 use std::ops::Range;

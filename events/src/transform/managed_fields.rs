@@ -1,8 +1,8 @@
 //! Removes `metadata.managedFields`, which says who owns which field of an object. It is often half of a body, and of
 //! no use to an auditor.
 //!
-//! The rules are those of the API server's own `omitManagedFields`: in both bodies, in each item of a list and each
-//! object of a Table, but not in a patch, which is the client's own text.
+//! The rules are the API server's own for `omitManagedFields`: both bodies, each item of a list and each object of a
+//! Table, but not a patch, which is the client's own text.
 
 use std::sync::LazyLock;
 

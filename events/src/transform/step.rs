@@ -55,7 +55,7 @@ pub(super) struct EventWork<'a> {
     /// The policy removes `managedFields` from the event.
     pub(super) omit_managed_fields: bool,
     pub(super) edits: &'a mut Edits,
-    /// The new lines of a batch, one after the other. That of this event begins at `begin`.
+    /// The new lines of a batch, one after the other. The line of this event begins at `begin`.
     pub(super) changed: &'a mut Vec<u8>,
     pub(super) begin: usize,
     /// The event has a new line.

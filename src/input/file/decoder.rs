@@ -15,7 +15,8 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::packing::Packing;
 
-/// The largest window that a stream may have, in bytes: that of `xz -9`. `zstd --ultra -22 --long` uses a larger one.
+/// The largest window that a stream may have, in bytes. `xz -9` uses this one, `zstd --ultra -22 --long` a larger
+/// one.
 pub(crate) const WINDOW: u64 = 64 << 20;
 /// Memory that xz needs besides its window, in KiB.
 const XZ_OVERHEAD: u32 = 1024;
@@ -114,7 +115,7 @@ impl<R: BufRead> Zstd<R> {
         Ok(true)
     }
 
-    /// Decodes one block. If that fails, the frame is ended as if the block before had been its last, so that the
+    /// Decodes one block. If that fails, it ends the frame as if the previous block had been the last, so that the
     /// decoder releases the bytes that it keeps as a window.
     fn block(&mut self) {
         let one = BlockDecodingStrategy::UptoBlocks(1);

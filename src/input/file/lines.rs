@@ -32,7 +32,7 @@ pub(crate) fn blank(buffer: &[u8]) -> usize {
 /// NUL bytes that cost as much work as one byte of text.
 const HOLE: u64 = 256;
 
-/// The work of processing `bytes` bytes, of which `holes` are NUL, in bytes of text.
+/// The work of processing `bytes` bytes in bytes of text, if `holes` of them are NUL.
 pub(crate) fn work(bytes: u64, holes: u64) -> u64 {
     bytes.saturating_sub(holes) + holes / HOLE
 }

@@ -6,7 +6,7 @@
 /// The most bytes kept. The envelope of a real event has some kilobytes, since the server limits URI and user agent.
 const KEPT: usize = 1 << 20;
 
-/// The state of a line of which only the envelope is kept.
+/// The state of an over-long line: only its envelope is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Skim {
     kept: Vec<u8>,

@@ -84,8 +84,8 @@ impl Listed {
         names::server_stamp(&self.generation.name)
     }
 
-    /// The same file under a name for people, and under a fingerprint that no generation of the server has: its offsets
-    /// are not those of the log, and must not take the ids of other events.
+    /// The same file, whose offsets are not those of the server's log. It gets `name`, and a fingerprint that no
+    /// generation of the server has, so that its events do not take the ids of other events.
     pub(crate) fn without_positions(mut self, name: &str) -> Self {
         let generation = Arc::make_mut(&mut self.generation);
         generation.name = name.into();

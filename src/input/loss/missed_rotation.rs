@@ -6,6 +6,11 @@
 //! finished, and the log that was live at the last look of the previous process. Either the next generation continues
 //! where the first ended, or a file is missing.
 //!
+//! Proof by the stamp in a name: the server stamps a backup's name at the very write that begins the next file, and
+//! it creates an event before it writes it. So if the first event of the next file is younger than the stamp, a file
+//! is missing, however short the agent's absence was. The server deletes the oldest backup first. So while the backup
+//! itself is still there, only somebody else can have removed its successor. A person who moves files under the
+//! server's names may be seconds late with the next one: then the hole must last ten seconds.
 //! Proof by the time of deletion: applies if files with the server's own names are beside a file that only the agent
 //! keeps. The inode's change time tells when the last name of that file was removed. The server compresses or deletes
 //! a file only after it began the next one. So a file that begins after that time is not the next file. When the
@@ -43,8 +48,8 @@ pub(crate) struct MissedRotations {
 }
 
 impl MissedRotations {
-    /// For an output that resumes: takes the logs that were live at the last look of the previous process and are not
-    /// live now, and the generations that the process finished last.
+    /// For an output that resumes. Takes the logs that were live at the last look of the previous process and are not
+    /// live now, and the generation that the process finished last.
     pub(crate) fn new(remembered: &Sightings, view: &View, cursor: &Cursor) -> Self {
         let live = |fingerprint| {
             view.generations.iter().any(|one| one.live && one.fingerprint == fingerprint)

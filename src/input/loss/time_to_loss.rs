@@ -86,8 +86,8 @@ impl Outlook {
     }
 }
 
-/// Bytes per second and bytes per generation. The rate is that of the last rotations, or that since the last one if
-/// it is higher.
+/// Bytes per second and bytes per generation. The rate is the higher of two: over the last rotations, and since the
+/// last one.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn rate(generations: &[Arc<Generation>], now: Nanos) -> Option<(f64, f64)> {
     let mut rotated: Vec<_> = generations

@@ -55,7 +55,7 @@ pub(crate) struct Anomalies {
 /// merged.
 const APART: usize = 64;
 
-/// A stretch of which nothing, or only a part, can be delivered.
+/// A stretch that cannot be delivered, or only in part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Damage {
     pub(crate) reason: GapReason,

@@ -1,4 +1,4 @@
-//! Decides what happens to a file that cannot be read any further: it is retried, given up, or its rest is reported
+//! Decides what the reader does with a file that it cannot read any further: retry it, give it up, or report its rest
 //! as a gap.
 
 use std::collections::{HashMap, HashSet};

@@ -35,7 +35,8 @@ pub(crate) struct FileReader {
     large: Large,
     pulse: Pulse,
     open: Option<Open>,
-    /// The plain file in which each generation was last read, to recognise a copy, which may be shorter.
+    /// The plain file from which each generation was last read. It shows whether another file is a copy, and a copy
+    /// may be shorter.
     files: HashMap<Fingerprint, FileId>,
     failures: ReadFailures,
 }

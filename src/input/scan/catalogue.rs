@@ -337,7 +337,7 @@ fn identify_kept(
     }
 }
 
-/// The file name shown for a generation of which only a link is left.
+/// The file name shown for a generation if only a link to it is left.
 fn linked(fingerprint: Fingerprint, gzip: bool) -> String {
     format!("{fingerprint}.log{}", if gzip { ".gz" } else { "" })
 }

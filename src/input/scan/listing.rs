@@ -26,7 +26,7 @@ pub(crate) struct Listing {
     pub(crate) unfollowed: Vec<Unfollowed>,
 }
 
-/// A file whose name is almost that of a backup, or a backup in a format that cannot be read.
+/// A file that is not followed: it is named almost like a backup, or it is a backup in a format that cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Unfollowed {
     pub(crate) name: String,

@@ -8,8 +8,8 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 /// Whether a file is mounted without its directory.
 ///
-/// A pod that mounts the file keeps reading the old one after the server's rotation (grafana/loki issue 9699), and a
-/// server that mounts it cannot rename it at all (kubernetes/website pull request 30712).
+/// If the agent's pod mounts the file, it keeps reading the old one after the server's rotation (grafana/loki issue
+/// 9699). If the server's pod mounts it, the server cannot rename it at all (kubernetes/website pull request 30712).
 pub(crate) fn is_mounted_alone(path: &Path) -> bool {
     if let Some(is_root) = is_mount_root(path) {
         return is_root;

@@ -21,7 +21,7 @@ use crate::input::now::Now;
 /// the millisecond.
 const SLACK: Nanos = 10_000_000;
 
-/// Recognises unreadable files by what is remembered of them.
+/// Recognises the unreadable files that an earlier look or an earlier process knew.
 pub(crate) struct Unread {
     key: Key,
     /// `None` if nothing is remembered: for a single look.
@@ -65,8 +65,8 @@ impl Unread {
         Some(Tracked { generation: Arc::new(generation), id, grown: now.steady, named: true })
     }
 
-    /// The generation of a file that can be read again but cannot be identified yet, if it is known only as one that
-    /// could not be read: it stays what it was, so that it does not count as gone.
+    /// A file that the agent could not read before, and that it can read now but not identify yet. It keeps the
+    /// generation that it had as an unreadable file, so that it does not count as gone. `None` for any other file.
     pub(crate) fn still(&self, name: &Name, place: &FilePlace, now: Now) -> Option<Tracked> {
         let roll = self.roll.as_ref().filter(|roll| roll.has_unread())?;
         let tracked = self.track(name, place.clone(), now)?;
@@ -112,7 +112,8 @@ impl Unread {
         self.key.hash(format!("unread {} {} {born}", meta.dev(), meta.ino()).as_bytes())
     }
 
-    /// A file can be read: what is remembered of it as an unreadable file is not reported as missing.
+    /// Forgets the unreadable file that this file was, so that it is not reported as missing. Call it when the file
+    /// can be read.
     pub(crate) fn resolve(&self, name: &Name, place: &FilePlace, known: &IdentifiedFile) {
         let Some(roll) = self.roll.as_ref().filter(|roll| roll.has_unread()) else { return };
         let Ok(meta) = place.metadata() else { return };

@@ -15,8 +15,8 @@ use crate::json::{self, blank, inside, member, skip, string_end, visit_members};
 use crate::output::identity::{repaired, shortened};
 use crate::output::{Digest, EventIdentity};
 
-/// The members of an event in every version of `audit.k8s.io`, the one of a gap, and those of the record that replaces
-/// a line that is no event.
+/// All members that an event can have: those of every version of `audit.k8s.io`, those of a gap, and those of the
+/// record that replaces a line without an event.
 const EVENT: [&[u8]; 24] = [
     b"kind",
     b"apiVersion",

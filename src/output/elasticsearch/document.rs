@@ -15,13 +15,13 @@
 //! | `orchestrator.*` | `apiVersion`, `objectRef`, the configured cluster |
 //! | `kubernetes.audit` | the event, with underscores for the dots in annotation names |
 //!
-//! There are two differences from the integration, neither of which a search can see: empty members are kept, and so is
-//! `metadata` of the bodies, which is not indexed. The line is copied around the annotations; bodies are neither parsed
-//! nor serialised again. Fields that describe the agent and not the event (`host`, `agent`, `input`, `data_stream`) are
-//! built once, in [`DocumentFrame`].
+//! There are two differences from the integration, and no search can see them: empty members are kept, and so is
+//! `metadata` of the bodies, which is not indexed. The line is copied around the annotations; bodies are neither
+//! parsed nor serialised again. Fields that describe the agent and not the event (`host`, `agent`, `input`,
+//! `data_stream`) are built once, in [`DocumentFrame`].
 //!
-//! `event.ingested` differs each time an event is sent. Nothing compares it: the id decides whether an event is stored,
-//! and `content_digest.rs` compares `kubernetes.audit` and `event.original` only.
+//! `event.ingested` differs each time an event is sent. No comparison uses it: the id decides whether an event is
+//! stored, and `content_digest.rs` compares `kubernetes.audit` and `event.original` only.
 
 use std::borrow::Cow;
 use std::io::Write as _;

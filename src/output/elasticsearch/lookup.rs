@@ -115,7 +115,7 @@ pub(super) async fn try_out(store: &Elasticsearch, scope: &str) -> Result<(), Qu
     Ok(())
 }
 
-/// Every id under which the picks may be stored, except those that are used only if the id before is taken.
+/// Every id under which the picks may be stored, except the ids that an event gets only if an earlier id is taken.
 fn asked(store: &Elasticsearch, batch: &Batch, picks: &[EventRef]) -> Vec<AskedId> {
     let mut asked = Vec::with_capacity(picks.len() * (1 + store.earlier.len()));
     for (at, pick) in picks.iter().enumerate() {

@@ -6,9 +6,9 @@
 //! `content_digest.rs` compares them. `template.rs` and `template_origin.rs` manage the index template. `check.rs`
 //! tells an operator what would go wrong, and `preflight.rs` what would go wrong with a certain time range.
 //!
-//! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id is
-//! stored only once in a data stream that rolled over in between; to prevent such duplicates, events in doubt are
-//! looked up first.
+//! Promised: every event is either stored under its id, or has a verdict that says why not. Not promised: that an id
+//! is stored only once in a data stream that rolled over in between. To prevent such duplicates, the pipeline looks
+//! events in doubt up first.
 
 use std::path::Path;
 
@@ -211,7 +211,7 @@ impl Elasticsearch {
         Ok((body.finish()?, sent))
     }
 
-    /// The identity of an event in this store, and a digest of what is stored of it.
+    /// The identity of an event in this store, and a digest of the content that the store keeps of it.
     pub(super) fn identity(&self, batch: &Batch, index: usize, digest: &Digest) -> EventIdentity {
         let position = batch.position(index).raw();
         content_digest::identity(self.config.layout, batch.record(index), &position, digest)

@@ -1,8 +1,8 @@
 //! Who made the installed template with our name: this version, an earlier one, or the operator.
 //!
 //! A template of an earlier version is replaced. A template that somebody edited since, or wrote by hand, is never
-//! replaced: the templates of all versions are known in full, and only one that equals one of them counts as made by
-//! auditrail.
+//! replaced. This file holds the templates of all versions; a template counts as made by auditrail only if it equals
+//! one of them.
 //!
 //! A change to `etc/elasticsearch-template.json` must raise its `version` and add a copy of the previous version to
 //! [`EARLIER`].

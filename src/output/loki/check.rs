@@ -61,8 +61,8 @@ async fn push(loki: &Loki) -> Finding {
     }
 }
 
-/// Proves in another way that Loki receives the pushes: the server answers queries as Loki does, or refuses a push that
-/// cannot be decoded in the words of a push decoder.
+/// Proves in another way that Loki receives the pushes. Either the server answers queries as Loki does, or it refuses
+/// a push that cannot be decoded, in the words of Loki's push decoder.
 async fn prove(loki: &Loki, answer: String) -> Finding {
     if ask_for_nothing(loki).await.is_ok() {
         return Finding::ok("takes pushes");

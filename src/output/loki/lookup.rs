@@ -1,8 +1,8 @@
 //! The look-up that deduplicates: which of some events Loki already stores. It reads all entries of their times
 //! (`scan.rs`) and compares the results as a multiset.
 //!
-//! Loki hides duplicates in log queries only and counts them in metrics, so events that may have been stored are looked
-//! up before they are sent again. `identity.rs` says when two events are the same; lines without the fields that
+//! Loki hides duplicates in log queries only and counts them in metrics. So the pipeline looks up events that may be
+//! stored before it sends them again. `identity.rs` says when two events are the same; lines without the fields that
 //! identify an event are compared as a whole.
 
 use std::collections::{HashMap, HashSet};

@@ -1,5 +1,5 @@
-//! Patterns for places where credentials usually are, whoever owns them: headers, after an auth scheme, in and after
-//! URLs, after names such as `password`.
+//! Patterns for the usual places of credentials, whoever owns them: headers, after an auth scheme, in and after URLs,
+//! after names such as `password`.
 
 use std::ops::Range;
 

@@ -1,8 +1,9 @@
 //! Values of an event for CEL. A member is looked up in the line only when the expression asks for it.
 //!
-//! Objects and lists are not copied and nothing recurses, so the cost of a body of ten thousand levels depends only
-//! on its length. Anything ambiguous (broken text, a number beyond every type, a duplicate key, which other readers
-//! may resolve differently) is recorded as trouble: the event is then kept whatever the expression says.
+//! Objects and lists are not copied and there is no recursion, so the cost of a body of ten thousand levels depends
+//! only on its length. Some members are ambiguous: broken text, a number beyond every type, a duplicate key that
+//! other readers may resolve differently. They are recorded as trouble, and the event is then kept whatever the
+//! expression says.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -115,7 +115,7 @@ fn glued(rest: &[u8], length: usize) -> usize {
     memchr::memchr(quote, &rest[length + 1..]).map_or(0, |end| end + 1)
 }
 
-/// Whether a name is that of a header whose value has several words.
+/// Whether a name is a header whose value has several words.
 fn is_header(name: &[u8]) -> bool {
     [&b"authorization"[..], b"cookie", b"cookies"].iter().any(|end| {
         name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end)

@@ -207,14 +207,14 @@ fn says(before: &[u8]) -> bool {
         .any(|end| key.ends_with(end))
 }
 
-/// Whether the string that goes on here ends as a JSON key. If its end is not near, it may.
+/// Whether the string that continues here ends as a JSON key. `true` if its end is too far away to know.
 fn in_key(near: &[u8]) -> bool {
     memchr::memchr(b'"', near).map_or(near.len() == LONGEST, |quote| {
         near[quote + 1..].trim_ascii_start().first().is_none_or(|byte| *byte == b':')
     })
 }
 
-/// Whether the string that ends here is the value of a key, such as `name`, that names another value.
+/// Whether the string that ends here names another value: it is the value of a key such as `name`.
 fn names(before: &[u8]) -> bool {
     let near = &before[before.len().saturating_sub(LONGEST)..];
     let Some(quote) = memchr::memrchr(b'"', near) else { return near.len() == LONGEST };

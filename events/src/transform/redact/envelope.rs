@@ -1,5 +1,5 @@
-//! Redacts the event's own members. Who did what to which object is kept; parts that a client wrote are checked for
-//! secrets.
+//! Redacts the event's own members. It keeps who did what to which object, and searches the parts that a client wrote
+//! for secrets.
 //!
 //! All members are walked, duplicate keys too: the recorded fields of an event hold only the first of each.
 

@@ -1,5 +1,5 @@
-//! Redacts a user's `extra`: the facts that an authenticator adds to a user's name. Identifiers by which events are
-//! joined are kept. Keys that are on no list are redacted, because they may hold an assertion or a session.
+//! Redacts a user's `extra`: the facts that an authenticator adds to a user's name. It keeps identifiers that link
+//! events. It redacts keys that are on no list, because they may hold an assertion or a session.
 
 use super::Redaction;
 

@@ -12,8 +12,9 @@ use crate::event::{Record, Span, rfc3339};
 use crate::json::{self, elements, members};
 
 impl Redaction {
-    /// Appends the extract of a piece that cannot be parsed: a JSON object with the fields that could be read, the
-    /// length of the piece and its hash, always the same for the same line. Only this may leave the node.
+    /// Appends the extract of a piece that cannot be parsed: a JSON object with the readable fields, the length of
+    /// the piece and its hash. The same line always has the same extract. No other part of such a piece may leave the
+    /// node.
     pub(super) fn fields(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         let mut all = Map::new();
         let fields = &record.event.fields;

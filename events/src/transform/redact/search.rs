@@ -37,7 +37,7 @@ const SLOT_BITS: u32 = 10;
 const SHORTEST: usize = DEPTH - 1;
 const FOLDS: u64 = u64::from_le_bytes([FOLD; HEAD]);
 
-/// The slot of the patterns with these bytes, of which the first `length` count.
+/// The slot of the patterns with these bytes. Only the first `length` bytes count.
 fn slot(bytes: [u8; DEPTH], length: usize) -> usize {
     let mut word = u32::from_le_bytes(bytes) | u32::from_le_bytes([FOLD; DEPTH]);
     if length < DEPTH {

@@ -166,8 +166,8 @@ fn new(name: &str) -> Name {
     if !end && is_password(trimmed) { Name::Password } else { Name::Suspicious }
 }
 
-/// Judges a name that says which Secret, or which key of a Secret, is used. `plain` is the name without its
-/// separators, `last` its last word.
+/// Judges a name that refers to a Secret or to a key of a Secret. `plain` is the name without its separators, `last`
+/// its last word.
 fn of_secret(name: &str, plain: &str, last: &str) -> Option<Name> {
     let stem = plain.strip_suffix(last)?;
     match last {

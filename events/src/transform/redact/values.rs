@@ -101,8 +101,8 @@ pub(super) fn is_object_name(value: &str) -> bool {
         && value.bytes().filter(u8::is_ascii_digit).count() * 3 <= value.len()
 }
 
-/// Whether a value looks like the name of a Secret and not like a password: several lower-case words, of which one
-/// says what the Secret is for, and one is a word that passwords are not made of.
+/// Whether a value looks like the name of a Secret and not like a password. It has several lower-case words. One of
+/// them says what the Secret is for, and one is a word that does not occur in passwords.
 pub(super) fn is_secret_name(value: &str) -> bool {
     let words = || value.split('-');
     words().count() > 1

@@ -240,7 +240,7 @@ impl<'w> Walk<'w> {
         self.frames.last().map_or(Flags::NONE, |frame| frame.flags)
     }
 
-    /// Handles a value of which only the place is known.
+    /// Handles a value, given only its place.
     pub(super) fn any(&mut self, at: usize, flags: Flags) -> Option<usize> {
         match self.line.get(at)? {
             b'{' | b'[' => self.open(at, flags),

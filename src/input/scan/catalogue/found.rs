@@ -35,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) unfollowed: Vec<Unfollowed>,
 }
 
-/// Whether there are files of which the look learned too little, and why.
+/// Whether the look learned too little about some files, and why.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UnknownFiles {
     /// No file descriptor was left to look into some file, so nothing is known about it.
