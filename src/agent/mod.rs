@@ -1,5 +1,5 @@
 //! The running agent: takes over the state of renamed inputs (`renames.rs`), builds its parts (`build.rs`), starts
-//! them, waits for a signal, and drains. `replay` and `dead-letters` build theirs with the same functions
+//! them, waits for a signal, and drains. `replay` and `dead-letters` build their parts with the same functions
 //! (`wiring.rs`, `parts.rs`).
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The steps of the file system and the network between which a test can simulate a crash. In a release build a step
-//! only calls its function.
+//! The steps of the file system and the network. A test can simulate a crash between any two of them. In a release
+//! build a step only calls its function.
 //!
 //! In a debug build, tests set two environment variables:
 //! - `AUDITRAIL_END_AT=N` kills the process with SIGKILL at the N-th crash point, counted over all threads. Each step

@@ -1,5 +1,6 @@
-//! Outputs: a folder or file per back end (Loki, Elasticsearch and `OpenSearch`, a file), and what they share. To add
-//! an output, read "To add something" in ARCHITECTURE.md.
+//! Outputs: a folder or file per back end (Loki, Elasticsearch and `OpenSearch`, a file), and what they share.
+//!
+//! To add an output, read "To add something" in ARCHITECTURE.md.
 //!
 //! An output takes the picked events of a batch, makes one request, and turns the answer into a [`Verdict`] for each
 //! event (`verdict.rs`). It never retries, backs off or keeps state between requests: the pipeline does that. Its

@@ -1,5 +1,5 @@
-//! Handles events that the output refused, and notes delivered ones. A pipeline stores refused events as dead
-//! letters; a resend of dead letters only notes each result.
+//! Handles events that the output refused: a pipeline writes them to the dead letters, and a resend of dead letters
+//! only notes each result. Also notes delivered events.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Rate limit for log lines about a state: one when it changes, one from time to time while it lasts, and for a state
-//! that flips at most one a minute. Suppressed lines are counted.
+//! Limits log lines about a state: one when the state changes, one from time to time while it lasts, and at most one
+//! a minute for a state that flips. It counts the suppressed lines.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Marks (hashes of earlier places) behind a cursor at growing distances. If a file was truncated or altered below the
-//! cursor, they show up to where it is unchanged.
+//! Marks (hashes of earlier places) behind a cursor at growing distances. If a file was truncated or altered below
+//! the cursor, they show how much of it is unchanged.
 //!
 //! There are only few. Where there was a place to keep, each mark is at most four times as far back as the next one.
 //! So the amount to read again is in proportion to the amount that was lost.

@@ -69,8 +69,8 @@ impl MissedRotations {
         missed
     }
 
-    /// The next hole after a log that was read to its end. If that log itself is lost, `gone.rs` reports it together
-    /// with the hole.
+    /// The next hole after a log that was read to its end. If that log itself is lost, `gone.rs` reports one gap for
+    /// the log and the hole.
     pub(crate) fn next(
         &mut self,
         view: &View,

@@ -94,8 +94,8 @@ pub(super) fn users(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) 
     }
 }
 
-/// Passwords, and their hashes, in a rule of a Redis ACL: `user a on >x #hash +@all`. A category such as `+@all` is
-/// at `at`.
+/// Passwords, and their hashes, in a rule of a Redis ACL: `user a on >x #hash +@all`. `at` is the place of a category
+/// such as `+@all`.
 pub(super) fn acl(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>)) {
     let from = at.saturating_sub(512);
     let line = memchr::memrchr(b'\n', &text[from..at]).map_or(from, |at| from + at + 1);
