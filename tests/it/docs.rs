@@ -9,7 +9,7 @@ use crate::sources::{blocks, documents, files, read, sources, spans};
 
 /// Fails unless the configuration is accepted. Runs `status`, which reads it without sending any request: exit code 1
 /// means that no agent runs, 2 that the configuration is wrong.
-fn accepted(what: &str, text: &str) {
+pub(crate) fn accepted(what: &str, text: &str) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("auditrail.toml");
     fs::write(&path, text).unwrap();
@@ -18,7 +18,8 @@ fn accepted(what: &str, text: &str) {
             .args(["status", "--json", "-c"])
             .arg(path)
             .env("NODE_NAME", "cp-1")
-            .env("LOKI_PASSWORD", "not-one"),
+            .env("LOKI_PASSWORD", "not-one")
+            .env("STAGE", "prod"),
     );
     assert_eq!(ran.code, Some(1), "{what}: {}\n{text}", ran.stderr);
 }

@@ -14,8 +14,8 @@
 //! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
 //! - Monitoring: `alerts.rs` (rules, their tests and their paragraphs in the runbook), `dashboards.rs`.
-//! - The project itself: `docs.rs` (documents against the program), `promises.rs` (a test for each guarantee),
-//!   `tidy.rs` and `tidy_walls.rs` (sources against the house rules).
+//! - The project itself: `docs.rs` (documents against the program), `chart.rs` (the Helm chart), `promises.rs` (a test
+//!   for each guarantee), `tidy.rs` and `tidy_walls.rs` (sources against the house rules).
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -27,6 +27,7 @@ mod sources;
 mod absence;
 mod alerts;
 mod backups;
+mod chart;
 mod checkpoint;
 mod cli;
 mod dashboards;
