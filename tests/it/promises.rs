@@ -226,17 +226,31 @@ fn the_unit_has_no_capability_the_pod_one_and_neither_a_way_to_more() {
         "/var/lib/rancher/k3s/server/logs",
     ];
     assert_eq!(writable, logs, "beside the state directory only where logs are");
-    let pod = read("etc/kubernetes/daemonset.yaml");
-    for line in [
-        "drop: [\"ALL\"]",
-        "add: [\"DAC_READ_SEARCH\"]",
-        "allowPrivilegeEscalation: false",
-        "privileged: false",
-        "readOnlyRootFilesystem: true",
-        "automountServiceAccountToken: false",
-        "type: RuntimeDefault",
-    ] {
-        assert!(pod.lines().any(|found| found.trim() == line), "the pod lacks {line}");
+    let pods = files("etc/kubernetes/overlays", "yaml").into_iter();
+    let pods = pods.filter(|path| path.ends_with("auditrail.yaml"));
+    for path in pods.chain(["etc/kubernetes/daemonset.yaml".into()]) {
+        let pod = read(&path);
+        for line in [
+            "allowPrivilegeEscalation: false",
+            "privileged: false",
+            "readOnlyRootFilesystem: true",
+            "automountServiceAccountToken: false",
+            "type: RuntimeDefault",
+        ] {
+            let found = pod.lines().any(|found| found.trim() == line);
+            assert!(found, "{}: the pod lacks {line}", path.display());
+        }
+        let capabilities: Vec<_> = pod
+            .lines()
+            .skip_while(|line| line.trim() != "capabilities:")
+            .map(str::trim)
+            .take_while(|line| *line != "privileged: false")
+            .collect();
+        let on_talos = path.ends_with("talos/auditrail.yaml");
+        let own: &[_] = if on_talos { &["- FOWNER"] } else { &[] };
+        let wanted =
+            [&["capabilities:", "add:", "- DAC_READ_SEARCH"], own, &["drop:", "- ALL"]].concat();
+        assert_eq!(capabilities, wanted, "{}", path.display());
     }
 }
 
