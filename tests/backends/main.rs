@@ -25,6 +25,7 @@ mod victoria;
 
 mod accounting;
 mod chaos;
+mod chart;
 mod cluster;
 mod confined;
 mod dashboards;
