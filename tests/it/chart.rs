@@ -2,7 +2,14 @@
 //! configurations that it renders. `tests/helm/check.sh` renders it, `tests/backends/chart.rs` asks an API server.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use kit::process::{Running, built_binary, log_to};
+use kit::{free_port, wait_for};
+use rustix::process::geteuid;
 
 use crate::command::root;
 use crate::docs::accepted;
@@ -136,13 +143,76 @@ fn the_copies_in_the_chart_are_equal_to_their_sources() {
         }
         for path in list(Path::new(source)) {
             let text = format!("\n{}", read(&path));
-            let copied = copies.join(path.file_name().unwrap());
-            let is_there = root().join(&copied).is_file();
+            let missing = copies.join(path.file_name().unwrap());
+            let is_there = root().join(&missing).is_file();
             assert!(
                 !text.contains(mark) || is_there,
                 "{}: run etc/helm/render.sh",
-                copied.display()
+                missing.display()
             );
         }
+    }
+}
+
+/// On Talos the log and its directory (0700) belong to another user than root. The capabilities of the preset are enough
+/// to read the log and to keep it with hard links. Without `FOWNER` there are no links.
+#[test]
+fn the_capabilities_of_the_talos_preset_keep_a_log_of_another_user() {
+    let has_setpriv = Command::new("setpriv").arg("--version").output().is_ok();
+    if !geteuid().is_root() || !has_setpriv {
+        eprintln!("NOT TESTED: root and setpriv are needed to run with few capabilities");
+        return;
+    }
+    let overlay = "etc/kubernetes/overlays/talos";
+    let pod = read(format!("{overlay}/auditrail.yaml"));
+    let capabilities: Vec<_> = pod
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| *line != "add:")
+        .skip(1)
+        .map_while(|line| line.strip_prefix("- "))
+        .map(|name| format!("+{}", name.to_ascii_lowercase()))
+        .collect();
+    let without: Vec<_> = capabilities.iter().filter(|name| *name != "+fowner").cloned().collect();
+    for (capabilities, links) in [(capabilities, 1), (without, 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("audit/kube");
+        fs::create_dir_all(&logs).unwrap();
+        let log = logs.join("kube-apiserver.log");
+        fs::copy(root().join("etc/recorded/audit/audit.log"), &log).unwrap();
+        for (path, mode) in [(&log, 0o600), (&logs, 0o700)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            chown(path, Some(65534), Some(65534)).unwrap();
+        }
+        // Nothing listens at the output's address, so the links stay.
+        let config = read(format!("{overlay}/auditrail.toml"))
+            .replace("/var/log/audit", dir.path().join("audit").to_str().unwrap())
+            .replace("http://loki-gateway.loki.svc", &format!("http://127.0.0.1:{}", free_port()))
+            .replace("0.0.0.0:9885", "off")
+            .replace("hold = { ", "hold = { min_free = \"1%\", ");
+        let state = dir.path().join("state");
+        let config = format!(
+            "state_dir = \"{}\"\ndisk = {{ min_free = \"1%\" }}\n{config}",
+            state.display()
+        );
+        let path = dir.path().join("auditrail.toml");
+        fs::write(&path, config).unwrap();
+        let said = dir.path().join("said");
+        let mut command = Command::new("setpriv");
+        command
+            .arg(format!("--bounding-set=-all,{}", capabilities.join(",")))
+            .arg("--inh-caps=-all")
+            .arg(built_binary())
+            .args(["run", "-c"])
+            .arg(&path)
+            .env("NODE_NAME", "cp-1");
+        let _running = Running::spawn(log_to(&mut command, &said));
+        wait_for("the agent to try the output", Duration::from_secs(20), || {
+            let text = fs::read_to_string(&said).unwrap();
+            if text.contains("output does not take events") { Ok(()) } else { Err(text) }
+        });
+        let hold = dir.path().join("audit/.auditrail-hold");
+        let found = fs::read_dir(hold).unwrap().count();
+        assert_eq!(found, links, "{capabilities:?}: {}", fs::read_to_string(&said).unwrap());
     }
 }
