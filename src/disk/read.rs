@@ -1,9 +1,9 @@
 //! Reads files in directories that another user may write to, safely against symbolic links, FIFOs and devices.
 //!
 //! Such a user can give the log's name to something else, and swap it between two system calls: a symbolic link to a
-//! file that only root may read, a FIFO that blocks the opener forever, a device that acts when opened. Every open here
-//! therefore does not block, follows no untrusted link, and checks the open descriptor. A symbolic link is followed
-//! only if its owner could read the target anyway: root or the agent's own user.
+//! file that only root may read, a FIFO that blocks the opener forever, a device that acts when opened. Every open
+//! here therefore does not block, follows no untrusted link, and checks the open descriptor. It follows a symbolic
+//! link only if the link's owner could read the target anyway: root or the agent's own user.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -8,9 +8,9 @@
 //! sent, in any of the forms of [`forms`], even if the answer encodes them (`views.rs`) or breaks them with line breaks
 //! or tags. *Anybody's*: every value in a place where credentials usually are (`shapes.rs`).
 //!
-//! Not redacted: one of our secrets that is shorter than [`SHORTEST`], since it may be part of any word; the rest of a
-//! secret that was cut to fewer than eight bytes; the name of a user or a tenant; and the path of a URL that an answer
-//! contains.
+//! Not redacted: one of our secrets that is shorter than [`SHORTEST`], since it may be part of any word. Nor is the
+//! rest of a secret that was cut to fewer than eight bytes, the name of a user or a tenant, or the path of a URL in
+//! an answer.
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;

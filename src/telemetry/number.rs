@@ -1,6 +1,6 @@
 //! Counters and gauges that many threads update and a scrape reads: atomics only, without lock or allocation.
 //!
-//! All orderings are relaxed: a scrape needs each number, not a moment at which all of them held.
+//! All orderings are relaxed: a scrape needs each number, and the numbers need not be of the same moment.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};

@@ -67,7 +67,7 @@ pub(crate) struct Log<'a> {
 pub(crate) struct Sides {
     pub(super) sorted: Sorted<SIZE>,
     pub(crate) generations: Vec<Generation>,
-    /// The times for which the store is queried.
+    /// The time ranges to query the store for.
     pub(crate) stretches: Vec<Stretch>,
     /// Average bytes of a line.
     pub(super) usual: usize,

@@ -1,5 +1,5 @@
-//! Which generations of an input were ever seen. The input records them and the checkpoint stores them, so that the
-//! agent notices a backup that was deleted while it was not running, and reports it as a gap.
+//! Which generations of an input were ever seen. The input records them and the checkpoint stores them. So the agent
+//! notices when a backup was deleted while it was not running, and reports a gap.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -73,7 +73,7 @@ async fn prove(loki: &Loki, answer: String) -> Finding {
             format!(
                 "this may not be Loki: it answered an empty push with {answer}, and it answers neither a query nor a broken push as Loki does"
             ),
-            "check that `endpoint` is the base URL of Loki, or of what takes Loki's pushes, and no proxy or other service",
+            "check that `endpoint` is the base URL of Loki, or of another server that accepts Loki's pushes, and not a proxy or another service",
         ),
     }
 }

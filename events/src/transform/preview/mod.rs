@@ -1,9 +1,9 @@
 //! Preview (dry run): counts what the transform steps would do to a recorded log, with a few examples, so that an
 //! operator can judge a policy before it ships.
 //!
-//! A removed value may be a secret, so the original event is shown only by its verb, kind of object, namespace and
-//! stage, and by how many bytes were removed where. The text around a change is taken from the event as it would
-//! leave the node.
+//! A removed value may be a secret. So the preview shows the original event only by its verb, kind of object,
+//! namespace and stage, and by the number of bytes that were removed at each place. It takes the text around a change
+//! from the event as it would leave the node.
 
 use std::fmt;
 

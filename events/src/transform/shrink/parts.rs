@@ -15,7 +15,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 static LAST_APPLIED_KEY: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(LAST_APPLIED.as_bytes()));
 
-/// Annotations that are kept: the decision, and those that say that something is missing.
+/// Annotations that are kept: the decision, and notes that a part of the event is missing.
 pub(super) const KEPT_ANNOTATIONS: [&str; 4] = [
     "authorization.k8s.io/decision",
     "authorization.k8s.io/reason",

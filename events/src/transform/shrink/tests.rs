@@ -1,4 +1,4 @@
-//! Tests of shrinking from outside: what is left of which event.
+//! Tests of shrinking from outside: which parts of which event remain.
 
 use proptest::prelude::*;
 use serde_json::Value;

@@ -1,6 +1,6 @@
-//! The model: which lines the API server has written, in which files they are, and so which events each output must
-//! hold in the end. Pure: a step returns the changes of files that it means, and the caller makes them and reports
-//! the result.
+//! The model knows which lines the API server has written, in which files they are, and so which events each output
+//! must hold in the end. Pure: a step returns the changes of files that it means, and the caller makes them and
+//! reports the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
