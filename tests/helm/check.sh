@@ -48,6 +48,20 @@ refused() {
   fi
 }
 
+# has TEXT ARGUMENT...: one line of what is rendered is TEXT, apart from its indentation. `hasnt`: no line has it.
+has() {
+  local text=$1 said
+  shift
+  said=$(template -f $chart/ci/loki-values.yaml "$@") || fail "$* does not render"
+  sed 's/^ *//' <<<"$said" | grep -xF -- "$text" >/dev/null || fail "$* renders no line: $text"
+}
+hasnt() {
+  local text=$1 said
+  shift
+  said=$(template -f $chart/ci/loki-values.yaml "$@") || fail "$* does not render"
+  ! grep -F -- "$text" <<<"$said" || fail "$* renders: $text"
+}
+
 # annotation NAME ARGUMENT...: an annotation of the pods.
 annotation() {
   local name=$1
@@ -99,6 +113,26 @@ rolls config --set config.cluster=other
 rolls config --set config.outputs.loki.endpoint=http://other
 rolls secrets --set existingSecret= --set secrets.loki-password=not-one
 
+has 'hold = { max_bytes = 0 }' --set auditLog.readOnly=true
+has 'hold = { max_bytes = 0 }' --set auditLog.readOnly=true --set distribution=talos
+has 'hold = { dir = "/var/log/audit/.auditrail-hold", max_bytes = "9GiB" }' --set distribution=talos \
+  --set config.inputs.apiserver.hold.max_bytes=9GiB
+has 'path = "/data/rke2/server/logs/audit.log"' --set distribution=rke2 --set auditLog.path=/data/rke2/server/logs/audit.log
+has 'path: /data/rke2/server/logs' --set distribution=rke2 --set auditLog.path=/data/rke2/server/logs/audit.log
+has 'listen = "127.0.0.1:9885"' --set hostNetwork=true
+has 'drain_timeout = "50s"' --set terminationGracePeriodSeconds=60
+has 'image: "registry.example.org/auditrail:9"' --set-string image.tag=9
+has 'secretName: auditrail'
+hasnt 'secretName:' --set existingSecret=
+hasnt 'kind: ConfigMap' --set existingConfigMap=own
+hasnt 'checksum/config' --set existingConfigMap=own
+hasnt 'kind: ServiceAccount' --set serviceAccount.create=false --set serviceAccount.name=own
+has 'serviceAccountName: own' --set serviceAccount.create=false --set serviceAccount.name=own
+hasnt 'prometheus.io/scrape' --set podMonitor.enabled=true
+hasnt 'kind: SecurityContextConstraints' --set distribution=openshift --set scc.create=false
+has 'type: auditrail_t' --set distribution=rke2 --set seLinuxOptions.type=auditrail_t
+hasnt 'spc_t' --set distribution=rke2 --set seLinuxOptions.type=auditrail_t
+
 # The chart renders each alert and each dashboard as its source has it. Double braces in them are Prometheus' and Grafana's.
 said=$(template -f $chart/ci/loki-values.yaml --set prometheusRule.enabled=true -s templates/prometheusrule.yaml)
 for mark in '- alert: ' '$labels.instance' 'runbook_url: docs/'; do
@@ -136,9 +170,12 @@ etc/helm/drop-in.sh rke2 "$work/values.yaml" >/dev/null 2>&1 && fail 'a drop-in 
 
 # The values in the documents.
 for document in docs/install-daemonset.md $chart/README.md; do
-  sed -n '/^```yaml$/,/^```$/{/^```/d;p}' "$document" >"$work/values.yaml"
-  grep -q '^distribution:' "$work/values.yaml" || fail "$document has no values"
-  lint -f "$work/values.yaml" || fail "the values in $document are wrong"
+  rm -f "$work"/values-*
+  awk -v to="$work/values-" '/^```yaml$/ {n++; in_block = 1; next} /^```$/ {in_block = 0} in_block {print >(to n)}' "$document"
+  ls "$work"/values-* >/dev/null || fail "$document has no values"
+  for values in "$work"/values-*; do
+    lint -f "$values" || fail "the values in $document are wrong: $(head -1 "$values")"
+  done
 done
 
 # An empty list of peers allows nobody.
