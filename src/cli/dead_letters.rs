@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 
 mod list;
 
-use super::{ExitCode, print};
+use super::{ExitCode, print, say};
 use crate::agent::control::{self, ControlReply, ControlRequest, PairResult};
 use crate::agent::offline;
 use crate::agent::parts::{self, socket};
@@ -250,9 +250,4 @@ fn done(
         bail!("some could not be {deed}: {}", problems.join("; "));
     }
     Ok(code)
-}
-
-#[expect(clippy::print_stderr, reason = "how far it is, for a person who waits")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }

@@ -9,7 +9,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod check;
 mod dead_letters;
 mod holds;
+mod preview;
 mod probe;
+mod recorded;
 mod replay;
 mod sample;
 mod status;
@@ -56,6 +58,8 @@ enum Command {
         #[arg(long, conflicts_with = "sample")]
         strict: bool,
     },
+    /// Print the events as they would leave the node for one output, one a line; nothing is sent
+    Preview(preview::Arguments),
     /// Ship recorded logs, compressed or not, as the agent would; events that are already stored are not sent again
     Replay(replay::Arguments),
     /// Compare the events on disk with those in Loki or Elasticsearch, hour by hour, and list the missing ones
@@ -147,6 +151,9 @@ pub fn main() -> process::ExitCode {
         Command::Check { configured, sample: Some(path), .. } => {
             with_config(&configured.config, |config| sample::sample(&config, &path))
         }
+        Command::Preview(arguments) => {
+            with_config(&arguments.config, |config| preview::preview(&config, &arguments))
+        }
         Command::Replay(arguments) => {
             let path = arguments.config.clone();
             with_config(&path, |config| replay::replay(config, arguments))
@@ -187,6 +194,12 @@ fn with_config(
 /// Prints to standard output. A closed pipe (`| head`) is no error.
 fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints a line to standard error, for people.
+#[expect(clippy::print_stderr, reason = "standard output is for the result")]
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Prints an error with its sources to standard error.

@@ -1,30 +1,22 @@
 //! `check --sample`: a dry run of each output's transform on a recorded log, with counts and examples.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
+use super::recorded::{files, read};
 use super::{ExitCode, print};
 use crate::agent::transforms::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;
-use crate::event::{Batch, Event, Form};
-use crate::input::{Batches, Limits, list};
-use crate::replay::open_log::{STEP, unpacked};
+use crate::event::Batch;
+use crate::input::list;
 use crate::replay::refuse_foreign;
 use crate::transform::TransformPreview;
 
 /// Examples for each step of the transform.
 const EXAMPLES: usize = 2;
-/// Longest line that is kept whole: the default of `max_line_bytes`.
-const LONGEST: usize = 100 << 20;
-/// Approximate bytes and events of one batch.
-const BATCH: usize = 1 << 20;
-const MOST: usize = 1000;
-
 /// Reads the log once for all outputs, and sends nothing.
 pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     let key = Store::key_of(&config.state_dir);
@@ -41,6 +33,7 @@ pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
             for (_, chain, tally) in &mut outputs {
                 chain.try_out(&batch, tally);
             }
+            true
         };
         read(file, each).with_context(|| format!("cannot read {}", file.display()))?;
     }
@@ -50,51 +43,4 @@ pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     }
     print(&format!("{}\n", text.trim_end()));
     Ok(ExitCode::Done)
-}
-
-/// The file, or all files of the directory that begin like an audit log.
-fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let shown = path.display();
-    let kind = fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
-    if !kind.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).with_context(|| format!("cannot list {shown}"))? {
-        let entry = entry.with_context(|| format!("cannot list {shown}"))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            let path = entry.path();
-            if is_log(&path).with_context(|| format!("cannot read {}", path.display()))? {
-                files.push(path);
-            }
-        }
-    }
-    if files.is_empty() {
-        bail!(
-            "no file in {shown} begins with an audit event: name an audit log, or a directory of them"
-        );
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Whether the first line that the agent would not skip is an event.
-fn is_log(path: &Path) -> io::Result<bool> {
-    let first = open(path, 1)?.next()?;
-    let is_event = |event: &Event| event.form != Form::Unreadable;
-    Ok(first.is_some_and(|batch| batch.events.iter().any(is_event)))
-}
-
-fn read(path: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
-    let mut log = open(path, MOST)?;
-    while let Some(batch) = log.next()? {
-        each(batch);
-    }
-    Ok(())
-}
-
-/// Opens a file and decompresses it; returns batches of about `max_events` events.
-fn open(path: &Path, max_events: usize) -> io::Result<Batches<Box<dyn BufRead>>> {
-    let limits = Limits { bytes: BATCH, events: max_events, line_bytes: LONGEST };
-    Ok(Batches::new(unpacked(BufReader::with_capacity(STEP, File::open(path)?))?, limits))
 }

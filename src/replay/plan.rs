@@ -32,7 +32,7 @@ pub(super) struct ReplayPlan {
 }
 
 /// The input whose log is replayed.
-pub(super) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a FollowedLog> {
+pub(crate) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a FollowedLog> {
     let names = || names(config.logs().map(|input| &input.name));
     match (name, &config.inputs[..]) {
         (None, [only]) => Ok(only.log()),

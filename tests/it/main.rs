@@ -5,7 +5,7 @@
 //!
 //! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
 //!   imports, `promtool.rs` runs Prometheus' tool.
-//! - Command line: `cli.rs`, `replay.rs`, `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
+//! - Command line: `cli.rs`, `preview.rs`, `replay.rs`, `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
 //! - Start, signals and shutdown: `starting.rs`.
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
 //! - Delivery and gaps: `delivery.rs` (rotation, kills), `backups.rs`, `absence.rs` (agent down), `holding.rs` (systemd
@@ -45,6 +45,7 @@ mod metrics;
 mod neighbours;
 mod overwriting;
 mod pages;
+mod preview;
 mod privacy;
 mod probes;
 mod promises;
