@@ -5,6 +5,7 @@ use crate::event::{Event, RecordKind, pieces};
 
 mod field;
 mod hostile;
+mod kinds;
 mod leaks;
 mod property;
 mod rules;
