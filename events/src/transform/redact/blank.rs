@@ -13,9 +13,9 @@ use super::hits::Reach;
 use super::member::name;
 use super::text::{Secrets, secrets, secrets_at};
 use super::token::{Mode, is_token};
-use super::walk::{NESTED, Walk, blank, quoted};
+use super::walk::{NESTED, Walk, quoted};
 use super::written;
-use crate::json::{self, escape_like_server, string_end};
+use crate::json::{self, blank, escape_like_server, string_end};
 use crate::transform::edit::Edits;
 
 /// The result for a text that may be JSON.

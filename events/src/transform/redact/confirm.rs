@@ -41,7 +41,7 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, reach: &mut Reach) -> 
         }
         // Only marks the beginning of a command line.
         What::Commands => false,
-        What::Signature => signs(text[..at].last()),
+        What::Signature => super::secret_shapes::signs(text[..at].last()),
         What::Scheme
         | What::Quoted
         | What::Marked
@@ -57,12 +57,6 @@ pub(super) fn confirm(text: &[u8], at: usize, what: What, reach: &mut Reach) -> 
             rest.get(name).is_some_and(|next| b" \t\"'\\+%&".contains(next))
         }
     }
-}
-
-/// Whether the byte before a name can precede a parameter's name: `&` (which may be written `\u0026` or `&amp;`), or
-/// a part of the name.
-pub(super) fn signs(before: Option<&u8>) -> bool {
-    before.is_some_and(|byte| b"?&-6;".contains(byte))
 }
 
 /// Rejects names and values that occur in every other event, and words of prose.

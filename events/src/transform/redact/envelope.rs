@@ -12,9 +12,9 @@ use super::flags::Flags;
 use super::member::{escaped, name};
 use super::prefilter_cache::Scratch;
 use super::uri::plain_uri;
-use super::walk::{Walk, blank, scalar_end};
+use super::walk::{Walk, scalar_end};
 use crate::event::Record;
-use crate::json::{self, escape_like_server, string_end, value};
+use crate::json::{self, blank, escape_like_server, string_end, value};
 use crate::transform::edit::Edits;
 
 /// Longest `userAgent` and `auditID`, in bytes, that are kept uncut.

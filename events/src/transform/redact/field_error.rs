@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use super::assigned::closing;
 use super::name_words::in_name;
+use super::quoting::closing;
 use super::secret_names::judge;
 
 /// The kinds of errors, as they follow the field and its colon. Of the kinds that quote a value, the list has only

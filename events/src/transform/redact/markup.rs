@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::assigned::{closing, opening};
 use super::name_words::in_name;
-use super::walk::blank;
+use super::quoting::{closing, opening};
+use crate::json::blank;
 
 /// Bytes of a tag that are looked at.
 const TAG: usize = 256;

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::Redaction;
-use super::assigned::closing;
 use super::context::{Context, join};
+use super::quoting::closing;
 use super::text::{Secrets, secrets};
 use super::token::is_token;
 

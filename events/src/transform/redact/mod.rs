@@ -49,6 +49,7 @@ mod pipe;
 mod prefilter;
 mod prefilter_cache;
 mod programs;
+mod quoting;
 mod references;
 mod rules;
 mod search;

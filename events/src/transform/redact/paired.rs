@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::assigned::{opening, quoted};
 use super::name_words::in_name;
+use super::quoting::{opening, quoted};
 
 /// The value of the pair (members or lines) whose name is at `name`: `name: PASSWORD` and `value: x`.
 pub(super) fn value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {

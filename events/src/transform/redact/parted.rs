@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::assigned::{begins_line, line_of, quoted};
 use super::lists::lists;
 use super::name_words::{ends_with_word, is_password};
+use super::quoting::{begins_line, line_of, quoted};
 use super::secret_names::Name;
 use super::values;
 

@@ -17,8 +17,9 @@ use super::hits::Hits;
 use super::hits::Reach;
 use super::patterns::{OTHER_LETTERS, What};
 use super::search::PatternSearch;
+use super::stretches::BLOCK;
 use super::token_formats::{FormatError, Formats};
-use super::vector_search::{BLOCK, Found, SearchState, candidates};
+use super::vector_search::{Found, SearchState, candidates};
 use super::{base64_runs, secret_shapes};
 
 /// The prefilter: searches for all patterns at once.

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::base64_runs::{decoded, is_continue};
-use super::confirm::signs;
 use super::token::{HASH, is_token};
 use super::values;
 
@@ -236,6 +235,12 @@ pub(super) fn scheme(text: &[u8], at: usize) -> Option<Range<usize>> {
         value.len() > 2 && value[0].is_ascii_alphanumeric()
     };
     (credential && !prose && !is_token(plain.as_bytes())).then_some(start..end)
+}
+
+/// Whether the byte before a name can precede a parameter's name: `&` (which may be written `\u0026` or `&amp;`), or
+/// a part of the name.
+pub(super) fn signs(before: Option<&u8>) -> bool {
+    before.is_some_and(|byte| b"?&-6;".contains(byte))
 }
 
 /// The signature of a signed URL: the value of `sig` or `X-Amz-Signature`. The last word of the parameter's name is

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::assigned::{closing, opening};
+use super::quoting::{closing, opening};
 
 /// The password of the statement whose `IDENTIFIED` is at `at`.
 pub(super) fn identified(text: &[u8], at: usize) -> Option<Range<usize>> {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::vector_search::BLOCK;
-
+/// Bytes searched in one step.
+pub(super) const BLOCK: usize = 64;
 /// The shortest word that is looked up, in bytes.
 pub(super) const WORD: usize = 16;
 /// The shortest run, in bytes; it encodes 24 bytes (192 bits).

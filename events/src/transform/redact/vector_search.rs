@@ -14,13 +14,11 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, u8x16, u8x64};
 
 use super::patterns::{DEPTH, GROUPS};
-use super::stretches::{RUN, WORD, WordStretch};
+use super::stretches::{BLOCK, RUN, WORD, WordStretch};
 
 /// The vector instructions of this processor, detected once.
 static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 
-/// Bytes searched in one step.
-pub(super) const BLOCK: usize = 64;
 /// Bytes that one step reads: the block, and the bytes after it that a pattern beginning in the block needs.
 const READ: usize = BLOCK + DEPTH - 1;
 

@@ -14,7 +14,7 @@ use super::flags::Flags;
 use super::frame::Frame;
 use super::hits::{Hits, Reach};
 use super::waiting::{Member, Skipped, Waiting, WaitingMark};
-use crate::json::{string_end, value};
+use crate::json::{blank, string_end, value};
 use crate::transform::edit::Edits;
 
 /// Depth of objects and arrays up to which the walk goes. The API server accepts ten thousand levels; no client needs
@@ -270,13 +270,6 @@ pub(super) fn scalar_end(line: &[u8], from: usize) -> Option<usize> {
     let number = || word.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));
     let known = matches!(word, b"true" | b"false" | b"null") || length > 0 && number();
     known.then_some(from + length)
-}
-
-pub(super) fn blank(line: &[u8], mut at: usize) -> usize {
-    while matches!(line.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-        at += 1;
-    }
-    at
 }
 
 /// The range with the quotes around it.
