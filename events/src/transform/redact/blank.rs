@@ -135,7 +135,7 @@ impl Walk<'_> {
             }
         }
         let written = &self.line[at.clone()];
-        let hits = self.hits.read(written, at.clone(), text.as_bytes());
+        let hits = self.hits.all.read(written, at.clone(), text.as_bytes());
         let found = match hits {
             Some(hits) if !flags.has(Flags::EVERY) => {
                 secrets_at(&self.redaction.screen, &text, &hits)

@@ -17,9 +17,17 @@ pub(super) enum PatchTarget {
     },
 }
 
+/// What is read so far of an object that may be an operation of a JSON Patch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PatchOperation {
+    /// It has an `op`; with a `path` it is an operation.
+    pub(super) op: bool,
+    /// The meaning of its `path`.
+    pub(super) target: Option<PatchTarget>,
+}
+
 /// An open object or array.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub(super) struct Frame {
     pub(super) flags: Flags,
     pub(super) object: bool,
@@ -29,9 +37,7 @@ pub(super) struct Frame {
     pub(super) secret: bool,
     /// The judgement on its `name` or `key`; if suspicious, its `value` is a secret.
     pub(super) named: Name,
-    /// It has an `op`; with a `path` it is an operation of a JSON Patch.
-    pub(super) op: bool,
-    pub(super) target: Option<PatchTarget>,
+    pub(super) operation: PatchOperation,
     /// State of the command line in this array, such as a preceding flag that takes a secret.
     pub(super) command: CommandLine,
     pub(super) waiting: WaitingMark,
@@ -47,8 +53,7 @@ impl Frame {
             begun: false,
             secret: false,
             named: Name::Plain,
-            op: false,
-            target: None,
+            operation: PatchOperation::default(),
             command: CommandLine::default(),
             waiting: WaitingMark::default(),
             steps: 0,
@@ -57,8 +62,8 @@ impl Frame {
 
     /// Whether the `value` of this object is a secret, judged by the members read so far.
     pub(super) fn verdict(&self) -> PatchTarget {
-        match self.target {
-            Some(target) if self.op => target,
+        match self.operation.target {
+            Some(target) if self.operation.op => target,
             _ if self.named.is_any() => PatchTarget::Suspicious(self.named),
             _ => PatchTarget::Plain,
         }

@@ -1,5 +1,6 @@
 //! The hits of the prefilter: places of a line or a text that may hold a secret.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::patterns::What;
@@ -132,5 +133,31 @@ impl Hits {
         }
         hits.order();
         Some(hits)
+    }
+}
+
+/// The hits of a line, for a walk that asks again and again for the next one.
+#[derive(Debug)]
+pub(super) struct HitLookup<'h> {
+    pub(super) all: &'h Hits,
+    /// A cached range without hits, and where it ends; most queries fall into it again.
+    quiet: Cell<(usize, usize)>,
+}
+
+impl<'h> HitLookup<'h> {
+    pub(super) fn new(all: &'h Hits) -> Self {
+        Self { all, quiet: Cell::new((1, 0)) }
+    }
+
+    /// The place of the first hit at or after `at`.
+    pub(super) fn next(&self, at: usize) -> usize {
+        let (from, to) = self.quiet.get();
+        if from <= at && at <= to {
+            return to;
+        }
+        let (last, next) = self.all.around(at);
+        let next = next.unwrap_or(usize::MAX);
+        self.quiet.set((last.map_or(0, |last| last + 1), next));
+        next
     }
 }

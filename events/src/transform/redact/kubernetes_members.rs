@@ -16,7 +16,7 @@ impl Walk<'_> {
     pub(super) fn managed_fields(&mut self, start: usize, at: usize) -> Option<usize> {
         let end = self.over(at)?;
         let mut sets = None;
-        let bad = self.hits.within(at..end).iter().any(|hit| {
+        let bad = self.hits.all.within(at..end).iter().any(|hit| {
             let from = hit.at as usize;
             match hit.what {
                 What::Word | What::Key | What::Program | What::Quoted => {

@@ -3,6 +3,8 @@
 use std::sync::LazyLock;
 
 /// The lists, each under its name in the file.
+///
+/// Many fields: one for each list of the file.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     pub(super) word: Vec<&'static str>,

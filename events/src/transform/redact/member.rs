@@ -2,7 +2,7 @@
 //! secrets.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::context::join;
 use super::custom::Ruling;
@@ -73,7 +73,7 @@ impl Walk<'_> {
             self.edits.replace(key, &masked);
         }
         let ruling = self.steps.step(self.context, flags.has(Flags::EVERY).then_some(&*name));
-        if let Some(end) = self.of_secrets(&name, start, at, flags) {
+        if let ControlFlow::Break(end) = self.of_secrets(&name, start, at, flags) {
             return end;
         }
         match self.ruled(ruling, &name) {
@@ -85,22 +85,25 @@ impl Walk<'_> {
         self.known(&name, start, at, flags)
     }
 
-    /// Redacts data because of where it stands (in a Secret). The outer `None` means that this member is not such
+    /// Redacts data because of where it stands (in a Secret); breaks with its end. Continues if this member is not such
     /// data.
-    #[expect(clippy::option_option, reason = "the inner one is an end that was not found")]
     fn of_secrets(
         &mut self,
         name: &str,
         start: usize,
         at: usize,
         flags: Flags,
-    ) -> Option<Option<usize>> {
+    ) -> ControlFlow<Option<usize>> {
         let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
         let blank = if is(&["data", "stringData"]) {
             if !flags.has(Flags::SECRET.with(Flags::DATA)) {
                 // Redacted later if the object turns out to be a Secret.
                 self.waiting.data.push(Member { key: start, value: at });
-                return flags.has(Flags::OPEN).then(|| self.over(at));
+                return if flags.has(Flags::OPEN) {
+                    ControlFlow::Break(self.over(at))
+                } else {
+                    ControlFlow::Continue(())
+                };
             }
             true
         } else if is(&["binaryData"]) {
@@ -110,7 +113,11 @@ impl Walk<'_> {
                 // Managed fields hold names only; `member` handles them.
                 || flags.has(Flags::SECRET) && name == LAST_APPLIED
         };
-        blank.then(|| self.blank_tree(start, at))
+        if blank {
+            ControlFlow::Break(self.blank_tree(start, at))
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     /// Applies the operator's rules by key, if no rule by path applies.
@@ -178,7 +185,7 @@ impl Walk<'_> {
                 "kind" => self.kind(at + 1..end),
                 "name" | "key" | "setting" | "headerName" | "envName" | "variable"
                 | "parameter" | "property" | "option" => self.naming(at + 1..end),
-                "op" => self.top(|frame| frame.op = true),
+                "op" => self.top(|frame| frame.operation.op = true),
                 "path" => self.target(at + 1..end, flags),
                 _ => {}
             }
@@ -298,7 +305,7 @@ impl Walk<'_> {
     pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
         let shape =
             |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
-        if !self.any_hit(&at) || !self.hits.within(at).iter().any(|hit| shape(hit.what)) {
+        if !self.any_hit(&at) || !self.hits.all.within(at).iter().any(|hit| shape(hit.what)) {
             return None;
         }
         let masked = self.redaction.masked(name, self.context)?;

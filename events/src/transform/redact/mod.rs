@@ -3,11 +3,11 @@
 //!
 //! `prefilter.rs` scans each line first and finds the places that may hold a secret; most lines have none and are
 //! left alone (`fast_path.rs`). `envelope.rs` then handles the event's own members, `walk.rs` the bodies, `text.rs`
-//! strings, and `uri.rs` request URIs. `secret_names.rs` judges names by their words (`name_words.rs`) and the lists
-//! of `names.txt`. `verdict.rs` decides whether a value is a secret because of its name; `values.rs` and
-//! `references.rs` judge a value by its own text. Secrets that are recognised by their form alone are in
-//! `formats.txt` (tokens), `secret_shapes.rs` and `base64_runs.rs` (`stretches.rs` finds long words and runs for
-//! both). `token.rs` makes the replacement for a secret.
+//! strings, and `uri.rs` request URIs. `quoting.rs` finds where lines and quoted values end. `secret_names.rs` judges
+//! names by their words (`name_words.rs`) and the lists of `names.txt`. `verdict.rs` decides whether a value is a
+//! secret because of its name; `values.rs` and `references.rs` judge a value by its own text. Secrets that are
+//! recognised by their form alone are in `formats.txt` (tokens), `secret_shapes.rs` and `base64_runs.rs`
+//! (`stretches.rs` finds long words and runs for both). `token.rs` makes the replacement for a secret.
 //!
 //! Promised: everything else stays byte for byte, and the same line always becomes the same bytes. If a place that
 //! may hold a secret cannot be parsed, all of it is redacted.

@@ -56,8 +56,7 @@ pub(super) fn value(
     if blanks == 0 || from >= text.len() || matches!(judged, Name::Beside | Name::Plain) {
         return None;
     }
-    let first = begins_line(text, name.start);
-    let header = text[..name.start].trim_ascii_end().ends_with(b"eader");
+    let header = is_header(text, name);
     if text[from..].get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"for ")) {
         // `SET PASSWORD FOR 'a'@'b' = 'x'`
         let sign = from + memchr::memchr(b'=', line_of(&text[from..]))? + 1;
@@ -68,8 +67,21 @@ pub(super) fn value(
         if text.get(at.end + 1..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{")) {
             return None;
         }
-        return (is_password(word) || header || first && lines).then_some(at);
+        return (is_password(word) || header || lines && begins_line(text, name.start))
+            .then_some(at);
     }
+    unquoted((text, lines), name, judged, from)
+}
+
+/// The value at `from` that is not in quotes.
+fn unquoted(
+    (text, lines): (&[u8], bool),
+    name: &Range<usize>,
+    judged: Name,
+    from: usize,
+) -> Option<Range<usize>> {
+    let word = str::from_utf8(&text[name.clone()]).ok()?;
+    let header = is_header(text, name);
     let rest = &text[from..];
     let line = line_of(rest).trim_ascii_end();
     let line = &line[..memchr::memmem::find(line, b" #").unwrap_or(line.len())];
@@ -114,13 +126,21 @@ pub(super) fn value(
     if user
         || header
         || is_sure_directive(word)
-        || first && file && alone && (is_password(word) || directive || !plain)
+        || file
+            && alone
+            && begins_line(text, name.start)
+            && (is_password(word) || directive || !plain)
     {
         return Some(shown);
     }
     // In the middle of a directive: `neighbor 10.0.0.1 password x`.
     (lines && alone && is_password(word) && value.bytes().any(|byte| byte.is_ascii_digit()))
         .then_some(shown)
+}
+
+/// Whether the name is behind one such as `header`, so that a header follows.
+fn is_header(text: &[u8], name: &Range<usize>) -> bool {
+    text[..name.start].trim_ascii_end().ends_with(b"eader")
 }
 
 /// Whether the two words before are a keyword such as `login` and a user name, as in netrc and `HAProxy`.

@@ -17,10 +17,10 @@ impl Walk<'_> {
         let path = json::unescape(&self.line[at]);
         let target = target(&path, flags);
         // If an object has two paths, the more secret one counts.
-        self.top(|frame| match frame.target {
+        self.top(|frame| match frame.operation.target {
             Some(PatchTarget::Secret { .. }) => {}
             Some(PatchTarget::Suspicious(_)) if target == PatchTarget::Plain => {}
-            _ => frame.target = Some(target),
+            _ => frame.operation.target = Some(target),
         });
     }
 

@@ -4,7 +4,6 @@
 //! whole. JSON inside a string gets a walk of its own, up to [`NESTED`] walks inside each other. `member.rs` handles
 //! keys, `array_element.rs` elements, and `blank.rs` writes the edits.
 
-use std::cell::Cell;
 use std::ops::Range;
 
 use super::Redaction;
@@ -12,7 +11,7 @@ use super::context::Context;
 use super::custom::Steps;
 use super::flags::Flags;
 use super::frame::Frame;
-use super::hits::{Hits, Reach};
+use super::hits::{HitLookup, Hits, Reach};
 use super::waiting::{Member, Skipped, Waiting, WaitingMark};
 use crate::json::{blank, string_end, value};
 use crate::transform::edit::Edits;
@@ -34,9 +33,7 @@ pub(super) struct Walk<'w> {
     pub(super) redaction: &'w Redaction,
     pub(super) context: &'w Context<'w>,
     pub(super) line: &'w [u8],
-    pub(super) hits: &'w Hits,
-    /// A cached range without hits, and where it ends; most queries fall into it again.
-    quiet: Cell<(usize, usize)>,
+    pub(super) hits: HitLookup<'w>,
     pub(super) edits: &'w mut Edits,
     /// Number of walks around this one.
     pub(super) nested: u8,
@@ -63,8 +60,7 @@ impl<'w> Walk<'w> {
             redaction,
             context,
             line,
-            hits,
-            quiet: Cell::new((1, 0)),
+            hits: HitLookup::new(hits),
             edits,
             nested,
             seen: false,
@@ -142,7 +138,7 @@ impl<'w> Walk<'w> {
             return Some(end);
         }
         if self.frames.len() < GUIDED && !flags.everything() && self.may_skip() {
-            let next = self.next_hit(at);
+            let next = self.hits.next(at);
             let end = if next >= self.line.len() {
                 Some(value(self.line, at)?.1)
             } else if next > at + NEAR {
@@ -204,7 +200,7 @@ impl<'w> Walk<'w> {
     /// Walks the values of a Secret that were skipped, from an index on, since they may hold data.
     fn walk_skipped(&mut self, first: usize) {
         for Skipped { at, flags } in self.waiting.skipped.split_off(first) {
-            let source = (self.line, self.hits);
+            let source = (self.line, self.hits.all);
             let mut walk =
                 Walk::new(self.redaction, self.context, source, &mut *self.edits, self.nested);
             walk.reach = Reach::Everywhere;
@@ -221,19 +217,7 @@ impl<'w> Walk<'w> {
 
     /// Whether the prefilter has a hit in a range.
     pub(super) fn any_hit(&self, at: &Range<usize>) -> bool {
-        self.next_hit(at.start) < at.end
-    }
-
-    /// The place of the first hit at or after `at`.
-    fn next_hit(&self, at: usize) -> usize {
-        let (from, to) = self.quiet.get();
-        if from <= at && at <= to {
-            return to;
-        }
-        let (last, next) = self.hits.around(at);
-        let next = next.unwrap_or(usize::MAX);
-        self.quiet.set((last.map_or(0, |last| last + 1), next));
-        next
+        self.hits.next(at.start) < at.end
     }
 
     pub(super) fn flags(&self) -> Flags {

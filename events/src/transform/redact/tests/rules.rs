@@ -12,11 +12,6 @@ fn rule(change: impl FnOnce(&mut Rule)) -> Redaction {
     with(Rules { own: vec![rule], ..Rules::default() })
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "rules want it so")]
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 #[test]
 fn equal_secrets_are_recognised_in_data_and_string_data() {
     let hash = |key| Redaction::new(Rules::default(), Mode::Hash(Key([key; 32]))).unwrap();
@@ -50,8 +45,8 @@ fn config_maps_can_be_blanked_whole_or_left_alone() {
 #[test]
 fn a_path_is_blanked_in_bodies_and_items() {
     let redaction = rule(|rule| {
-        rule.resource = some("users");
-        rule.path = some("spec.people[].mail");
+        rule.resource = Some("users".into());
+        rule.path = Some("spec.people[].mail".into());
     });
     let body = r#"{"spec":{"people":[{"mail":"a@b","name":"n"},{"mail":{"x":1}}],"mail":"c"}}"#;
     let line =
@@ -64,15 +59,15 @@ fn a_path_is_blanked_in_bodies_and_items() {
 
 #[test]
 fn a_key_or_a_pattern_is_blanked_wherever_it_stands() {
-    let redaction = rule(|rule| rule.key = some("account-number"));
+    let redaction = rule(|rule| rule.key = Some("account-number".into()));
     let line = event("things", r#""requestObject":{"a":[{"accountNumber":17,"b":"x"}]}"#);
     assert!(text(&redaction, &line).contains(r#"[{"accountNumber":"***","b":"x"}]"#));
-    let redaction = rule(|rule| rule.pattern = some(r"\bACC-(\d+)"));
+    let redaction = rule(|rule| rule.pattern = Some(r"\bACC-(\d+)".into()));
     let line = event("things", r#""requestObject":{"a":"see ACC-1234, ACC-5"}"#);
     assert!(text(&redaction, &line).contains(r#""see ACC-***, ACC-***""#));
     let redaction = rule(|rule| {
-        rule.path = some("spec.*");
-        rule.pattern = some("[0-9]+");
+        rule.path = Some("spec.*".into());
+        rule.pattern = Some("[0-9]+".into());
     });
     let line = event("things", r#""requestObject":{"spec":{"a":"x12y"},"b":"34"}"#);
     assert!(text(&redaction, &line).contains(r#"{"spec":{"a":"x***y"},"b":"34"}"#));
@@ -92,23 +87,23 @@ fn a_short_secret_with_a_neutral_name_is_missed_until_a_rule_names_it() {
         ),
     );
     assert_eq!(text(&masking(), &line), line);
-    let redaction = rule(|rule| rule.path = some("spec.containers[].env[].value"));
+    let redaction = rule(|rule| rule.path = Some("spec.containers[].env[].value".into()));
     assert!(text(&redaction, &line).contains(r#"{"name":"WIFI","value":"***"}"#));
-    let redaction = rule(|rule| rule.pattern = some("x7rabbit"));
+    let redaction = rule(|rule| rule.pattern = Some("x7rabbit".into()));
     assert!(!text(&redaction, &line).contains("x7rabbit"));
 }
 
 #[test]
 fn an_exception_keeps_what_is_no_secret_but_never_a_secrets_data() {
     let redaction = rule(|rule| {
-        rule.key = some("tokenColour");
+        rule.key = Some("tokenColour".into());
         rule.keep = true;
     });
     let line = event("things", r#""requestObject":{"tokenColour":"red"}"#);
     assert_eq!(text(&redaction, &line), line);
     assert_ne!(text(&masking(), &line), line);
     let redaction = rule(|rule| {
-        rule.path = some("data.a");
+        rule.path = Some("data.a".into());
         rule.keep = true;
     });
     let line = event("secrets", r#""requestObject":{"data":{"a":"eA=="}}"#);
@@ -144,7 +139,11 @@ fn a_rule_that_cannot_be_used_is_named() {
         Redaction::new(rules, Mode::Mask).unwrap_err().to_string()
     };
     let named = || Rule { name: "mine".to_owned(), ..Rule::default() };
-    assert!(error(Rule { pattern: some("("), ..named() }).contains("rule `mine`: pattern `(`"));
-    assert!(error(Rule { path: some("a..b"), ..named() }).contains("rule `mine`: path `a..b`"));
+    assert!(
+        error(Rule { pattern: Some("(".into()), ..named() }).contains("rule `mine`: pattern `(`")
+    );
+    assert!(
+        error(Rule { path: Some("a..b".into()), ..named() }).contains("rule `mine`: path `a..b`")
+    );
     assert!(error(named()).contains("rule `mine` says not what to blank"));
 }
