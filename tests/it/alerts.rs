@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::command::root;
 use crate::docs::check_metrics;
-use crate::promtool::promtool;
+use crate::prometheus::promtool;
 use crate::sources::{blocks, read, spans};
 
 const RULES: &str = "etc/prometheus/auditrail.rules.yaml";

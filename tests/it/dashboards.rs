@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -12,13 +11,12 @@ use serde_json::Value;
 
 use crate::command::{exceeded_by_few, recorded, root};
 use crate::docs::check_metrics;
-use crate::promtool::missing;
+use crate::prometheus::Prometheus;
 use crate::sources::read;
 use kit::agent::Agent;
 use kit::grafana::{dashboard, filled, queries};
 use kit::log_writer::LogWriter;
-use kit::process::Running;
-use kit::{FakeStore, free_port, http, tables, wait_for};
+use kit::{FakeStore, free_port, tables, wait_for};
 
 /// Each dashboard and the kind of its data source.
 const ALL: &[(&str, &str)] = &[
@@ -121,53 +119,14 @@ fn troubled(dir: &Path, store: &FakeStore) -> (Agent, LogWriter) {
     (Agent::start(dir, &config.concat()), writer)
 }
 
-/// A Prometheus that scrapes this port each second and evaluates the alert rules, and its URL. `None` if there is no
-/// Prometheus on this machine.
-fn prometheus(dir: &Path, port: u16) -> Option<(Running, String)> {
-    if let Err(error) = Command::new("prometheus").arg("--version").output() {
-        missing("prometheus", &error);
-        return None;
-    }
-    let rules = root().join("etc/prometheus/auditrail.rules.yaml");
-    let config = format!(
-        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{:?}]\nscrape_configs:\n  \
-         - job_name: auditrail\n    static_configs: [{{targets: [\"127.0.0.1:{port}\"]}}]\n",
-        rules.display().to_string(),
-    );
-    let file = dir.join("prometheus.yml");
-    fs::write(&file, config).unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut command = Command::new("prometheus");
-    command
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.tsdb.path={}", dir.join("tsdb").display()))
-        .arg(format!("--web.listen-address={address}"))
-        .args(["--log.level=error"])
-        .current_dir(dir)
-        .stdin(Stdio::null());
-    let running = Running::spawn(&mut command);
-    let url = format!("http://{address}/api/v1");
-    wait_for("Prometheus to be ready", Duration::from_secs(30), || {
-        let answer = http::get(&format!("http://{address}/-/ready"))?;
-        if answer.status == 200 { Ok(()) } else { Err(answer.text()) }
-    });
-    Some((running, url))
-}
-
-/// The rows of an instant query whose value is a number.
-fn rows(url: &str, query: &str) -> Result<usize, String> {
-    let answer = http::get(&format!("{url}/query?query={}", http::escape(query)))?.json()?;
-    let rows = answer["data"]["result"].as_array().ok_or_else(|| answer.to_string())?;
-    Ok(rows.iter().filter(|row| row["value"][1] != "NaN").count())
-}
-
 #[test]
 fn every_query_of_the_agents_dashboard_returns_rows_from_prometheus_and_every_rule_can_be_evaluated()
  {
     let dir = tempfile::tempdir().unwrap();
     let store = FakeStore::refusing_longer(exceeded_by_few());
     let (agent, mut writer) = troubled(dir.path(), &store);
-    let Some((_prometheus, url)) = prometheus(dir.path(), agent.port()) else { return };
+    let rules = root().join("etc/prometheus/auditrail.rules.yaml");
+    let Some(prometheus) = Prometheus::start(dir.path(), agent.port(), &rules) else { return };
 
     let events = recorded();
     let mut lines = events.split_inclusive(|byte| *byte == b'\n');
@@ -181,18 +140,17 @@ fn every_query_of_the_agents_dashboard_returns_rows_from_prometheus_and_every_ru
         // The rates are those of a log that grows.
         writer.append(&lines.by_ref().take(20).collect::<Vec<_>>().concat());
         thread::sleep(Duration::from_secs(1));
-        open.retain(|(_, query)| rows(&url, query) == Ok(0) || rows(&url, query).is_err());
+        open.retain(|(_, query)| !prometheus.rows(query).is_ok_and(|rows| rows > 0));
         if open.is_empty() { Ok(()) } else { Err(format!("{open:#?}")) }
     });
 
     for name in ["instance", "input", "output"] {
-        let metric = "auditrail_output_whole";
-        let answer = http::get(&format!("{url}/label/{name}/values?match[]={metric}")).unwrap();
-        assert!(!answer.json().unwrap()["data"].as_array().unwrap().is_empty(), "{name}");
+        let question = format!("label/{name}/values?match[]=auditrail_output_whole");
+        assert!(!prometheus.ask(&question).unwrap().as_array().unwrap().is_empty(), "{name}");
     }
     wait_for("every rule to be evaluated", Duration::from_mins(1), || {
-        let answer = http::get(&format!("{url}/rules"))?.json()?;
-        let groups = answer["data"]["groups"].as_array().ok_or("no groups")?;
+        let data = prometheus.ask("rules")?;
+        let groups = data["groups"].as_array().ok_or("no groups")?;
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
         let bad: Vec<_> = rules.filter(|rule| rule["health"] != "ok").collect();
         if bad.is_empty() && !groups.is_empty() { Ok(()) } else { Err(format!("{bad:#?}")) }

@@ -4,7 +4,7 @@
 //! mount, `promtool`, `prometheus` or a second file system prints NOT TESTED or SKIPPED where there is none.
 //!
 //! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
-//!   imports, `promtool.rs` runs Prometheus' tool.
+//!   imports, `prometheus.rs` runs Prometheus and promtool.
 //! - Command line: `cli.rs`, `preview.rs`, `replay.rs`, `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
 //! - Start, signals and shutdown: `starting.rs`.
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
@@ -13,7 +13,8 @@
 //! - Limits and failures: `full_disk.rs`, `memory.rs`, `descriptors.rs`, `checkpoint.rs`, `state.rs`.
 //! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
-//! - Monitoring: `alerts.rs` (rules, their tests and their paragraphs in the runbook), `dashboards.rs`.
+//! - Monitoring: `alerts.rs` (rules, their tests and their paragraphs in the runbook), `lights.rs` (each trouble fires
+//!   its alert), `dashboards.rs`.
 //! - The project itself: `docs.rs` (documents against the program), `chart.rs` (the Helm chart), `promises.rs` (a test
 //!   for each guarantee), `tidy.rs` and `tidy_walls.rs` (sources against the house rules).
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
@@ -21,7 +22,7 @@
 
 mod command;
 mod imports;
-mod promtool;
+mod prometheus;
 mod sources;
 
 mod absence;
@@ -40,6 +41,7 @@ mod full_disk;
 mod holding;
 mod holds;
 mod leaving;
+mod lights;
 mod memory;
 mod metrics;
 mod neighbours;

@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::command::{Place, exceeded_by_few, recorded};
-use crate::promtool::promtool;
+use crate::prometheus::promtool;
 use kit::{FakeStore, http, tables, wait_for};
 
 /// A configuration with a file output and this store, which may refuse long documents.
