@@ -33,11 +33,11 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// The format of log lines on standard error
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    #[arg(long, global = true, help_heading = "Global options", value_enum, default_value_t = Format::Text)]
     log_format: Format,
     /// error, warn, info, debug or trace, or a list such as `info,auditrail::pipeline=debug`; overrides
     /// `AUDITRAIL_LOG`
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = "Global options", value_name = "LEVEL")]
     log_level: Option<String>,
 }
 

@@ -27,6 +27,7 @@ fn help_is_what_it_was() {
         &["replay", "--help"],
         &["status", "--help"],
         &["probe", "--help"],
+        &["preview", "--help"],
         &["verify", "--help"],
         &["holds", "--help"],
         &["holds", "list", "--help"],
