@@ -1,13 +1,12 @@
 //! `check`: preflight of a configuration. Prints one line for each thing it looks at, with a hint for each failure:
 //! ok, a warning (events are delivered, but look at it) or FAIL (something prevents delivery, or events can be lost).
 
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
+mod report;
 mod state_dir;
 
-use super::{ExitCode, print};
+use super::outcome::ExitCode;
 use crate::agent::exposed::exposed;
 use crate::agent::own_files::conflicts;
 use crate::agent::parts::{inputs_of, node_name, output};
@@ -16,11 +15,12 @@ use crate::checkpoint::{State, Store};
 use crate::config::{Config, FollowedLog, StartAt};
 use crate::event::{Cursor, Format, Key};
 use crate::input::{Input, list, try_link};
-use crate::output::{Finding, FindingState};
+use crate::output::Finding;
 use crate::server;
 use crate::telemetry::{
     FindingKind, Identity, InputFinding, Severity, Snapshot, Telemetry, Time, human,
 };
+use report::Report;
 
 /// Runs `check`. `strict`: warnings fail, too.
 pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
@@ -224,39 +224,4 @@ fn link(config: &FollowedLog) -> Option<Finding> {
             hint,
         ),
     })
-}
-
-/// The lines to print.
-#[derive(Default)]
-struct Report {
-    lines: Vec<(String, Finding)>,
-    failed: bool,
-    warned: bool,
-}
-
-impl Report {
-    fn add(&mut self, subject: &str, finding: Finding) {
-        self.failed |= finding.is_failure();
-        self.warned |= finding.state == FindingState::Warn;
-        self.lines.push((subject.to_owned(), finding));
-    }
-
-    fn print(&self) {
-        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let width = self.lines.iter().map(|(subject, _)| subject.len()).max().unwrap_or_default();
-        let mut text = String::new();
-        for (subject, finding) in &self.lines {
-            let (word, code) = match finding.state {
-                FindingState::Ok => ("ok  ", 32),
-                FindingState::Warn => ("warn", 33),
-                FindingState::Fail => ("FAIL", 31),
-            };
-            let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
-            let _ = writeln!(text, "{word} {subject:width$}  {}", finding.what);
-            if !finding.hint.is_empty() {
-                let _ = writeln!(text, "     {:width$}  hint: {}", "", finding.hint);
-            }
-        }
-        print(&text);
-    }
 }

@@ -12,9 +12,11 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 mod list;
+mod selector;
 
-use super::{ExitCode, print, say};
-use crate::agent::control::{self, ControlReply, ControlRequest, PairResult};
+use super::configured::DEFAULT_CONFIG;
+use super::outcome::{ExitCode, print, say};
+use crate::agent::control::{ControlReply, ControlRequest, PairResult};
 use crate::agent::offline;
 use crate::agent::parts::{self, socket};
 use crate::agent::transforms::NotAccepted;
@@ -23,6 +25,7 @@ use crate::config::Config;
 use crate::dead_letters as room;
 use crate::server;
 use crate::telemetry::human;
+use selector::Selector;
 
 /// After this long without a reply, the agent is taken for hung.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -35,7 +38,7 @@ pub(super) struct Arguments {
         long,
         value_name = "FILE",
         global = true,
-        default_value = super::DEFAULT_CONFIG
+        default_value = DEFAULT_CONFIG
     )]
     pub(super) config: PathBuf,
     /// The directory of a replay, as its summary names it, instead of `state_dir`
@@ -83,19 +86,6 @@ enum Action {
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
-}
-
-#[derive(Args, Clone, Debug)]
-struct Selector {
-    /// Only of this input
-    #[arg(long, value_name = "NAME")]
-    input: Option<String>,
-    /// Only of this output
-    #[arg(long, value_name = "NAME")]
-    output: Option<String>,
-    /// Only the dead letters with these ids
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
 }
 
 /// Runs `dead-letters`.
@@ -164,13 +154,6 @@ fn known(config: &Config, which: &Selector) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-impl From<&Selector> for control::Selector {
-    fn from(which: &Selector) -> Self {
-        let ids = Some(which.ids.clone()).filter(|ids| !ids.is_empty());
-        Self { input: which.input.clone(), output: which.output.clone(), ids }
-    }
 }
 
 /// Sends the request to the agent, or does the work in this process; returns the results.

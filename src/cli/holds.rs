@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::{ExitCode, print};
+use super::outcome::{ExitCode, print};
 use crate::agent::parts::socket;
 use crate::checkpoint::Store;
 use crate::config::Config;
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
         long,
         value_name = "FILE",
         global = true,
-        default_value = super::DEFAULT_CONFIG
+        default_value = super::configured::DEFAULT_CONFIG
     )]
     pub(super) config: PathBuf,
     #[command(subcommand)]

@@ -1,14 +1,15 @@
-//! The command line: the arguments, the commands, and the exit codes and errors of the process.
+//! The command line: the arguments and the commands. `outcome.rs` has the exit codes and prints errors.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod configured;
 mod dead_letters;
 mod holds;
+mod outcome;
 mod preview;
 mod probe;
 mod recorded;
@@ -24,6 +25,8 @@ use crate::checkpoint::CheckpointError;
 use crate::config::{Config, ConfigError};
 use crate::disk::descriptors;
 use crate::telemetry::log::{self, LogFormat};
+use configured::Configured;
+use outcome::{ExitCode, fail};
 
 /// Follows the Kubernetes audit log and delivers every event to Loki, Elasticsearch or a file: whole, once, in event
 /// time.
@@ -82,38 +85,10 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
 }
 
-/// Where the configuration is unless `--config` names another place.
-const DEFAULT_CONFIG: &str = "/etc/auditrail/auditrail.toml";
-
-#[derive(clap::Args, Debug)]
-struct Configured {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    config: PathBuf,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
     Text,
     Json,
-}
-
-/// The exit code of the process.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum ExitCode {
-    Done = 0,
-    /// An event is undelivered or missing, or something cannot be reached.
-    Failed = 1,
-    /// The usage is wrong, or the configuration is refused.
-    Usage = 2,
-    /// Finished, but there are dead letters.
-    DeadLetters = 3,
-}
-
-impl From<ExitCode> for process::ExitCode {
-    fn from(code: ExitCode) -> Self {
-        Self::from(code as u8)
-    }
 }
 
 /// Runs the command that the process's arguments name.
@@ -189,33 +164,6 @@ fn with_config(
             || error.downcast_ref().is_some_and(CheckpointError::is_refusal);
         fail(&*error, if refused { ExitCode::Usage } else { ExitCode::Failed })
     })
-}
-
-/// Prints to standard output. A closed pipe (`| head`) is no error.
-fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
-}
-
-/// Prints a line to standard error, for people.
-#[expect(clippy::print_stderr, reason = "standard output is for the result")]
-fn say(text: &str) {
-    eprintln!("{text}");
-}
-
-/// Prints an error with its sources to standard error.
-#[expect(
-    clippy::print_stderr,
-    reason = "the last word of a process that fails, whatever the log level"
-)]
-fn fail<E: std::error::Error + ?Sized>(error: &E, code: ExitCode) -> ExitCode {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    eprintln!("auditrail: {text}");
-    code
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::outcome::{ExitCode, say};
 use super::recorded::{files, read};
-use super::{ExitCode, say};
 use crate::agent::parts::{inputs_of, limits, names, telemetry};
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::Store;
@@ -32,7 +32,7 @@ const AGE: Duration = Duration::from_millis(100);
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
+    #[arg(short, long, value_name = "FILE", default_value = super::configured::DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
     /// The input that follows this log, if the configuration has several
     #[arg(long, value_name = "NAME")]

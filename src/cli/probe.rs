@@ -9,7 +9,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Configured, ExitCode, fail, print};
+use super::configured::Configured;
+use super::outcome::{ExitCode, fail, print};
 use crate::agent::parts::socket_in;
 use crate::config;
 use crate::server::probe::{Health, Probe, probe as ask};

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use super::ExitCode;
+use super::outcome::{self, ExitCode};
 use super::times::TimeArg;
 use crate::config::{self, Config};
 use crate::replay::{self, ReplayReport, ReplayRequest, ReplayResult, Shard};
@@ -11,7 +11,7 @@ use crate::replay::{self, ReplayReport, ReplayRequest, ReplayResult, Shard};
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
+    #[arg(short, long, value_name = "FILE", default_value = super::configured::DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
     /// The node that wrote the log [default: `node` of the configuration, never the name of this machine]
     #[arg(long, value_name = "NAME")]
@@ -74,7 +74,7 @@ pub(super) fn print(report: &ReplayReport) -> ExitCode {
         // A closed pipe is no error.
         let _ = std::io::stderr().write_all(report.text.as_bytes());
     } else {
-        super::print(&report.text);
+        outcome::print(&report.text);
     }
     match report.result {
         ReplayResult::Done => ExitCode::Done,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::outcome::{ExitCode, print};
 use super::recorded::{files, read};
-use super::{ExitCode, print};
 use crate::agent::transforms::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;

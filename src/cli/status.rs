@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{ExitCode, print};
+use super::outcome::{ExitCode, print};
 use crate::agent::parts::socket;
 use crate::agent::parts::{inputs_of, telemetry};
 use crate::checkpoint::{Budget, Origin, Store};

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::Report;
+use super::report::Report;
 use crate::agent::parts::socket;
 use crate::checkpoint::{Budget, CheckpointError, Loaded, Remark, Store, try_directory};
 use crate::config::Config;

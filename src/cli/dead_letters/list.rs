@@ -6,9 +6,9 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Selector;
+use super::selector::Selector;
 use crate::agent::control::pair_matches;
-use crate::cli::{ExitCode, say};
+use crate::cli::outcome::{ExitCode, say};
 use crate::config::Config;
 use crate::dead_letters::{self, DeadLetter, StoredDeadLetter, StoredPair};
 use crate::event::RecordKind;

@@ -7,7 +7,7 @@ use crate::cli::times::TimeArg;
 #[derive(clap::Args, Debug)]
 pub(in crate::cli) struct Arguments {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = crate::cli::DEFAULT_CONFIG)]
+    #[arg(short, long, value_name = "FILE", default_value = crate::cli::configured::DEFAULT_CONFIG)]
     pub(in crate::cli) config: PathBuf,
     /// The node that wrote the log [default: `node` of the configuration, or that of the state directory]
     #[arg(long, value_name = "NAME")]

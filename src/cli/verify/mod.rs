@@ -14,7 +14,8 @@ mod job;
 mod json;
 mod report;
 
-use super::{ExitCode, replay as command};
+use super::outcome::ExitCode;
+use super::replay as command;
 use crate::config::Config;
 use crate::replay::{self, ReplayRequest};
 use crate::verify::Missing;
