@@ -215,17 +215,6 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Whether it is an event of the API server and not any other line.
-    pub fn is_event(&self) -> bool {
-        unwrap::is_event(self.line, self.event.form, &self.event.fields)
-    }
-
-    /// Whether it may be the beginning or the rest of a torn event.
-    pub fn is_torn_event(&self) -> bool {
-        let begins = self.line.iter().zip(decode::MARK).all(|(a, b)| a == b);
-        self.event.whole == RecordKind::Torn && (begins || !self.event.fields.audit_id.is_empty())
-    }
-
     /// The bytes of a field as written; `None` if it is absent.
     pub fn raw(&self, span: Span) -> Option<&'a [u8]> {
         if span.is_empty() { None } else { self.line.get(span.range()) }

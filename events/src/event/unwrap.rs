@@ -9,11 +9,11 @@
 //! inside an object that reports a request or is a Kubernetes object ([`Probe::is_opaque`]). It accepts a prefix only
 //! if the JSON after it reaches the end of the line. If the JSON breaks off, it accepts nothing after that.
 
-use super::decode::{Piece, event, legacy_event, object, pieces, unreadable};
+use super::decode::{MARK, Piece, event, legacy_event, object, pieces, unreadable};
 use super::frame::{self, TextFrame};
 use super::probe::Probe;
 use super::stamp::any_time;
-use super::{Fields, Form, RecordKind, Span, legacy};
+use super::{Fields, Form, Record, RecordKind, Span, legacy};
 use crate::json::{self, Value, blank, elements, members, value};
 
 /// Longest prefix, in bytes.
@@ -83,6 +83,19 @@ impl Piece {
     /// Whether it is an event of the API server; `line` is the line that it is a piece of.
     pub fn is_event(&self, line: &[u8]) -> bool {
         is_event(&line[self.at.range()], self.form, &self.fields)
+    }
+}
+
+impl Record<'_> {
+    /// Whether it is an event of the API server and not any other line.
+    pub fn is_event(&self) -> bool {
+        is_event(self.line, self.event.form, &self.event.fields)
+    }
+
+    /// Whether it may be the beginning or the rest of a torn event.
+    pub fn is_torn_event(&self) -> bool {
+        let begins = self.line.iter().zip(MARK).all(|(a, b)| a == b);
+        self.event.whole == RecordKind::Torn && (begins || !self.event.fields.audit_id.is_empty())
     }
 }
 

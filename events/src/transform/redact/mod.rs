@@ -2,19 +2,19 @@
 //! credential anywhere else, so that secrets do not leave the node.
 //!
 //! `prefilter.rs` scans each line first and finds the places that may hold a secret; most lines have none and are
-//! left alone (`fast_path.rs`). `envelope.rs` then handles the event's own members, `walk.rs` the bodies, `text.rs`
-//! strings, and `uri.rs` request URIs. `quoting.rs` finds where lines and quoted values end. `secret_names.rs` judges
-//! names by their words (`name_words.rs`) and the lists of `names.txt`. `verdict.rs` decides whether a value is a
-//! secret because of its name; `values.rs` and `references.rs` judge a value by its own text. Secrets that are
-//! recognised by their form alone are in `formats.txt` (tokens), `secret_shapes.rs` and `base64_runs.rs`
-//! (`stretches.rs` finds long words and runs for both). `token.rs` makes the replacement for a secret.
+//! left alone (`fast_path.rs`). `line.rs` redacts one line: `envelope.rs` handles the event's own members, `walk.rs`
+//! the bodies, `text.rs` strings, and `uri.rs` request URIs. `quoting.rs` finds where lines and quoted values end.
+//! `secret_names.rs` judges names by their words (`name_words.rs`) and the lists of `names.txt`. `verdict.rs` decides
+//! whether a value is a secret because of its name; `values.rs` and `references.rs` judge a value by its own text.
+//! Secrets that are recognised by their form alone are in `formats.txt` (tokens), `secret_shapes.rs` and
+//! `base64_runs.rs` (`stretches.rs` finds long words and runs for both). `token.rs` makes the replacement for a
+//! secret.
 //!
 //! Promised: everything else stays byte for byte, and the same line always becomes the same bytes. If a place that
 //! may hold a secret cannot be parsed, all of it is redacted.
 //! Not promised: finding a password that stands in prose, has no name before it, and looks like any other word.
 
-use crate::event::{Form, Key, Record};
-use crate::transform::edit::Edits;
+use crate::event::Key;
 
 mod array_element;
 mod assigned;
@@ -34,6 +34,7 @@ mod frame;
 mod hits;
 mod kubernetes_members;
 mod legacy;
+mod line;
 mod lists;
 mod markup;
 mod member;
@@ -109,28 +110,4 @@ impl Redaction {
             key,
         })
     }
-
-    /// Adds the replacements for one line to `edits`; their places refer to the line as it was written. A line that
-    /// cannot be parsed is replaced whole by its extract.
-    pub fn edits(&self, record: &Record<'_>, edits: &mut Edits, scratch: &mut Scratch) {
-        let read = match record.event.form {
-            Form::Json if !is_event(record) => None,
-            Form::Json => self.envelope(record, edits, scratch),
-            Form::Legacy => self.legacy(record, edits),
-            Form::Unreadable => None,
-        };
-        if read.is_none() {
-            let mut extract = Vec::new();
-            self.fields(record, &mut extract);
-            edits.replace(0..record.line.len(), &extract);
-        }
-    }
-}
-
-/// Whether a JSON object has at least one field of an event, or is an extract of one. Anything that wraps events (a
-/// container's log, a list) could hold secrets in any place.
-fn is_event(record: &Record<'_>) -> bool {
-    let fields = &record.event.fields;
-    let own = [fields.audit_id, fields.stage, fields.verb, fields.request_uri];
-    own.iter().any(|at| !at.is_empty()) || extract::is_extract(record.line)
 }

@@ -1,7 +1,8 @@
 //! Helpers that the tests of this module share: a line goes in, the redacted line comes out.
 
 use super::*;
-use crate::event::{Event, RecordKind, pieces};
+use crate::event::{Event, Record, RecordKind, pieces};
+use crate::transform::edit::Edits;
 
 mod field;
 mod hostile;

@@ -5,24 +5,26 @@
 //! If that is not enough, an extract of the envelope remains, in which long strings are cut (`extract.rs`). A line of
 //! the legacy text format loses the ends of its values; a line that cannot be parsed loses its tail (`text.rs`).
 //!
-//! Promised: the result fits, and it is JSON if the line was. Its annotation [`NOTE`] says what is missing, how long
+//! Promised: the result fits, and it is JSON if the line was. Its annotation (`note.rs`) says what is missing, how long
 //! the event was, and a keyed digest (HMAC) of the event: with the node's key, one can prove that a line from a
 //! backup is this event. The event still says who did what to which object, when, from where and with what result.
 //! The same event always becomes the same bytes.
 //! Not promised: removing the largest part first. Events that the API server itself truncated get no special
 //! treatment.
 
-use super::cuts::{Cut, Cuts, NOTE};
+use super::cuts::{Cut, Cuts};
 use super::step::{ActionDetail, EventWork, TransformAction, TransformStep};
-use crate::event::{Fields, Fingerprint, Form, Key, pieces};
+use crate::event::{Fields, Form, Key, pieces};
 
 mod cut;
 mod extract;
+mod note;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use note::Note;
 use parts::ShrinkStep;
 
 /// The smallest limit in bytes that can be guaranteed: an extract fits it whatever the event holds.
@@ -134,29 +136,5 @@ fn json(line: &[u8], fields: &Fields, limit: usize, note: &Note, out: &mut Vec<u
             return cuts;
         }
         cap = (cap / 2).max(extract::SMALLEST);
-    }
-}
-
-/// The facts in the annotation of a shrunk event, besides the parts that were cut.
-struct Note {
-    bytes: usize,
-    digest: Fingerprint,
-}
-
-impl Note {
-    fn value(&self, cuts: Cuts) -> String {
-        format!("cut={cuts} bytes={} hmac-sha256={}", self.bytes, self.digest)
-    }
-
-    /// Inserts the annotation into the event at `out[begin..]` if the event then fits the limit; returns whether it
-    /// did.
-    fn insert(&self, cuts: Cuts, begin: usize, limit: usize, out: &mut Vec<u8>) -> bool {
-        let member = format!(r#""{NOTE}":"{}""#, self.value(cuts));
-        let (at, text) = parts::place_of_annotation(&out[begin..], &member);
-        let fits = out.len() - begin + text.len() <= limit;
-        if fits {
-            out.splice(begin + at..begin + at, text.into_bytes());
-        }
-        fits
     }
 }

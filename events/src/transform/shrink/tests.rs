@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::super::cuts::NOTE;
 use super::*;
 
 const KEY: Key = Key([7; 32]);

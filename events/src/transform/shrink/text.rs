@@ -1,7 +1,7 @@
 //! Shrinks lines that are not JSON: lines of the legacy text format, and lines that cannot be parsed.
 
-use super::Note;
 use super::cut::cut;
+use super::note::Note;
 use crate::json::string_end;
 use crate::transform::cuts::{Cut, Cuts, NOTE};
 
