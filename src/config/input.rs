@@ -118,7 +118,7 @@ impl FollowedLog {
 impl Hold {
     fn read(mut table: Table<'_>, log: &Path) -> Result<Self, ConfigError> {
         let max_bytes = table.or("max_bytes", 2 << 30, |item| item.size(0..=1 << 50))?;
-        let min_free = table.or("min_free", MinFree::Percent(20), super::min_free)?;
+        let min_free = table.or("min_free", MinFree::Percent(20), MinFree::read)?;
         let beside = log.parent().unwrap_or(Path::new("/"));
         let dir = match table.get("dir") {
             None => beside.join(".auditrail-hold"),

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod backups;
+mod disk;
 mod elasticsearch;
 mod error;
 mod expand;
@@ -40,6 +41,7 @@ mod value;
 mod waits;
 
 pub(crate) use backups::Backups;
+pub(crate) use disk::{Disk, MinFree};
 pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate, Target};
 pub(crate) use error::ConfigError;
 pub(crate) use file::Rotate;
@@ -83,26 +85,8 @@ pub(crate) struct Config {
     pub(crate) secret_lines: Vec<usize>,
 }
 
-/// `disk`: limits on everything that the agent writes below `state_dir`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Disk {
-    /// Maximum total size. Default 1 GiB.
-    pub(crate) max_bytes: u64,
-    /// Free space to leave on the file system. Default 20 %.
-    pub(crate) min_free: MinFree,
-}
-
-/// Space that must stay free on the file system.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum MinFree {
-    Bytes(u64),
-    /// 0 to 100.
-    Percent(u8),
-}
-
 /// Default of `state_dir`.
 const STATE_DIR: &str = "/var/lib/auditrail";
-const DISK: RangeInclusive<u64> = 1 << 20..=1 << 50;
 const CHECKPOINT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
 const UNREADY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(168);
@@ -175,30 +159,6 @@ impl Config {
 /// The text of a configuration file.
 fn read(path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })
-}
-
-impl Disk {
-    fn read(mut table: Table<'_>) -> Result<Self, ConfigError> {
-        let max_bytes = table.or("max_bytes", 1 << 30, |item| item.size(DISK))?;
-        let min_free = match table.get("min_free") {
-            None => MinFree::Percent(20),
-            Some(item) => min_free(&item)?,
-        };
-        table.finish()?;
-        Ok(Self { max_bytes, min_free })
-    }
-}
-
-/// Parses a percentage of the file system, or a size.
-fn min_free(item: &Item<'_>) -> Result<MinFree, ConfigError> {
-    if let Ok(text) = item.text()
-        && text.contains('%')
-    {
-        let percent = value::percent(&text)
-            .ok_or_else(|| item.wrong("write a share from \"0%\" to \"100%\""))?;
-        return Ok(MinFree::Percent(percent));
-    }
-    Ok(MinFree::Bytes(item.size(0..=1 << 50)?))
 }
 
 /// A text that can be the value of a label.

@@ -1,15 +1,15 @@
 //! Every change that the agent makes to the file system: create, append, truncate, fsync, rename, link, unlink, mkdir.
 //!
-//! All writes of the crate pass through this file. A debug build can therefore kill the process before and after any of
-//! these steps, and record them, so that a test can work out the state of the disk after a power cut (`steps.rs`); it
-//! can also inject I/O errors (`faults.rs`).
+//! All writes of the crate pass through this file, and those that are about directories through `directories.rs`. A
+//! debug build can therefore kill the process before and after any of these steps, and record them, so that a test
+//! can work out the state of the disk after a power cut (`steps.rs`); it can also inject I/O errors (`faults.rs`).
 //! The agent opens its own files without following symbolic links, for writing ([`File`]) and for reading
 //! (`private.rs`). The one exception is the file of a file output: the operator named it, so it may be a link or a
 //! device ([`File::append_to_output`]).
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use rustix::fs::OFlags;
 
 pub(crate) mod descriptors;
+mod directories;
 #[cfg(debug_assertions)]
 mod faults;
 mod file_step;
@@ -28,6 +29,7 @@ mod read;
 mod read_tests;
 mod steps;
 
+pub(crate) use directories::{above, create_dir_all, sync_directory};
 #[cfg(test)]
 pub(crate) use faults::{FaultKind, plan};
 pub(crate) use file_step::FileStep;
@@ -168,29 +170,6 @@ impl File {
     }
 }
 
-/// The directory that contains the last component of a path.
-pub(crate) fn above(path: &Path) -> &Path {
-    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Creates a directory and its missing parents with mode 0700, and makes their names durable with fsync.
-pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    if path.is_dir() {
-        // An earlier process may have created it and ended before the fsync. The directory above may belong to another
-        // user, so a failure here is ignored.
-        let _ = above.map(sync_directory);
-        return Ok(());
-    }
-    above.map_or(Ok(()), create_dir_all)?;
-    match step(FileStep::Directory(path), || fs::DirBuilder::new().mode(0o700).create(path)) {
-        // Another process created it in the meantime.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        other => other?,
-    }
-    above.map_or(Ok(()), sync_directory)
-}
-
 /// Creates a listening Unix socket; its mode is 0600 when this function returns.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let listener = step(FileStep::Socket(path), || UnixListener::bind(path))?;
@@ -209,11 +188,6 @@ pub(crate) fn hard_link(file: &ReadFile, to: &Path) -> io::Result<()> {
 
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     step(FileStep::Unlink(path), || fs::remove_file(path))
-}
-
-/// Makes the names in a directory durable (fsync of the directory).
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    step(FileStep::Names(path), || fs::File::open(path)?.sync_all())
 }
 
 /// Replaces a file atomically: after a crash it has either all the new bytes or its old content. Writes the file

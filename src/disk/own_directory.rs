@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::above;
+use super::directories::{above, create_dir_all, sync_directory};
 use super::file_step::FileStep;
 use super::private::{self, NotOurs, may_own, own, set_mode};
 use super::read::{Links, ReadFile, directory, walk};
@@ -100,14 +100,14 @@ impl OwnDirectory {
             other => return other,
         }
         let (parent, name) = (above(path), path.file_name().ok_or(Errno::INVAL)?);
-        super::create_dir_all(parent)?;
+        create_dir_all(parent)?;
         let opened = directory(parent)?;
         match step(FileStep::Directory(path), || Ok(mkdirat(&opened, name, PRIVATE)?)) {
             // Another process created it in the meantime; `open` below checks its owner.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other?,
         }
-        super::sync_directory(parent)?;
+        sync_directory(parent)?;
         Self::open(path)
     }
 

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, open, statat};
 use rustix::io::Errno;
 
-use super::above;
+use super::directories::above;
 use super::file_step::FileStep;
 use super::steps::{read_step, step};
 

@@ -19,6 +19,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/config/mod.rs", "the configuration"),
     ("src/config/secret.rs", "secrets in files"),
     ("src/dead_letters/segments.rs", "dead letters"),
+    ("src/disk/directories.rs", "directories and the names in them"),
     ("src/disk/faults.rs", "the tape of a test build"),
     ("src/disk/mod.rs", "every change"),
     ("src/disk/private.rs", "files of the agent's own"),

@@ -1,7 +1,7 @@
 //! Checks whether a file holds audit events at all, before any of it is sent.
 
 use super::super::pulse::Pulse;
-use super::Listed;
+use super::listed::Listed;
 use super::same::beginning;
 use crate::event::{Format, Record};
 use crate::input::file::source::{Source, Trouble};

@@ -12,35 +12,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 mod examine;
+mod listed;
 mod same;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use listed::Listed;
+
 use super::now::Now;
 use crate::config::Waits;
 use crate::disk::descriptors;
-use crate::event::{Fingerprint, Key, Nanos};
+use crate::event::{Key, Nanos};
 use crate::input::file::generation::{FileId, Generation, file_id};
 use crate::input::file::names::{self, Name, Stamp};
-use crate::input::file::packing::{Foreign, Packing};
+use crate::input::file::packing::Foreign;
 use crate::input::file::place::FilePlace;
 use crate::input::scan::identify::{Files, Identified, IdentifiedFile, format_of};
 use crate::input::scan::listing::InputFiles;
-
-/// A file to read, which holds one generation.
-#[derive(Clone, Debug)]
-pub(crate) struct Listed {
-    pub(super) generation: Arc<Generation>,
-    /// The path as it was given or found.
-    pub(crate) path: PathBuf,
-    /// It has no readable event, so its fingerprint depends on this node's key.
-    pub(crate) keyed: bool,
-    /// Names of the files that hold the same bytes as this one, or the beginning of it.
-    pub(crate) copies: Vec<Arc<str>>,
-}
 
 /// Why a path was refused.
 #[derive(Debug, thiserror::Error)]
@@ -57,57 +46,6 @@ pub(crate) enum ListError {
         "{path} is neither a file nor a directory: name an audit log, or `-` for standard input"
     )]
     Kind { path: PathBuf },
-}
-
-impl Listed {
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        self.generation.fingerprint
-    }
-
-    /// The file's name without directories.
-    pub(crate) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.generation.name)
-    }
-
-    /// Decompressed bytes. For a `.gz` the length in its trailer, which is right for one member below 4 GiB.
-    pub(crate) fn length(&self) -> u64 {
-        self.generation.length
-    }
-
-    /// Time of its first event.
-    pub(crate) fn first(&self) -> Option<Nanos> {
-        self.generation.time
-    }
-
-    /// When it was rotated, if its name says so: its events are older, except for a moment.
-    pub(crate) fn rotated(&self) -> Option<Nanos> {
-        names::server_stamp(&self.generation.name)
-    }
-
-    /// The same file, whose offsets are not those of the server's log. It gets `name`, and a fingerprint that no
-    /// generation of the server has, so that its events do not take the ids of other events.
-    pub(crate) fn without_positions(mut self, name: &str) -> Self {
-        let generation = Arc::make_mut(&mut self.generation);
-        generation.name = name.into();
-        let hash = Sha256::new()
-            .chain_update("no position in the log")
-            .chain_update(generation.fingerprint.0)
-            .finalize();
-        generation.fingerprint = Fingerprint::cut(&hash);
-        self
-    }
-
-    /// Whether the bytes that were read of it to its end are not as many as its gzip trailer says: it consists of several
-    /// joined members.
-    pub(crate) fn is_joined(&self, read: u64) -> bool {
-        let packing = self.generation.open().ok().map(|held| format_of(&held.file));
-        matches!(packing, Some(Ok(Ok(Some(Packing::Gzip))))) && read % (1 << 32) != self.length()
-    }
-
-    /// The server may still be writing to it: an unfinished line at its end is not waited for.
-    pub(crate) fn is_live(&self) -> bool {
-        self.generation.live
-    }
 }
 
 /// Lists files and directories, oldest first. `live` is the followed log: the backups in a directory are recognised

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::super::pulse::Pulse;
-use super::Listed;
+use super::listed::Listed;
 use crate::event::Fingerprint;
 use crate::input::file::source::{Source, Trouble};
 
