@@ -44,9 +44,8 @@ use super::http::{Client, Failure, Request, Response};
 use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{
-    Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, MILLI, Verdict, unanswered,
-};
+use super::verdict::unanswered;
+use super::{Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, MILLI, Verdict};
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName};
 use body::Body;
@@ -151,12 +150,6 @@ impl Elasticsearch {
             }
             None => self.ids.other_id(&position, pick.other, &[line.as_bytes()]),
         }
-    }
-
-    /// Installs or upgrades the index template, once. [`Elasticsearch::send`] calls it too; an error is the verdict on
-    /// all events that wait to be sent. It is no error if the server denies it or has no templates.
-    pub(super) async fn prepare(&self) -> Result<(), Verdict> {
-        self.prepared.get_or_try_init(|| template::install(self)).await.copied()
     }
 
     /// Makes one bulk request.

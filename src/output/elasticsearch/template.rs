@@ -12,16 +12,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use tracing::{info, warn};
 
+use super::Elasticsearch;
 use super::flavour::Flavour;
 use super::target::{Naming, scope};
 use super::template_body::made;
 use super::template_origin::{Origin, origin};
 use super::verdict::{self, said};
-use super::{Elasticsearch, unanswered};
 use crate::config::{SetupTemplate, Target};
 use crate::event::RetryReason;
 use crate::output::door::Texts as _;
 use crate::output::http::{Failure, Request, Response};
+use crate::output::verdict::unanswered;
 use crate::output::{Verdict, stranger};
 
 /// The catch-all template that Elasticsearch ships with, and its priority.
@@ -60,6 +61,14 @@ pub(super) enum TemplatePlan {
     Theirs(String),
     /// The server does not list its templates.
     Unknown(String),
+}
+
+impl Elasticsearch {
+    /// Installs or upgrades the index template, once. [`Elasticsearch::send`] calls it too; an error is the verdict on
+    /// all events that wait to be sent. It is no error if the server denies it or has no templates.
+    pub(super) async fn prepare(&self) -> Result<(), Verdict> {
+        self.prepared.get_or_try_init(|| install(self)).await.copied()
+    }
 }
 
 /// Compares with the installed templates. Fails if the server cannot be reached or is not well.
@@ -137,7 +146,7 @@ fn choose(templates: &[Listed], target: &Target) -> Option<TemplatePlan> {
 }
 
 /// Installs or upgrades the template if the plan says so.
-pub(super) async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
+async fn install(store: &Elasticsearch) -> Result<(), Verdict> {
     if store.config.setup_template == SetupTemplate::Never {
         return Ok(());
     }

@@ -56,7 +56,7 @@ async fn push(loki: &Loki) -> Finding {
         }
         _ => Finding::fail(
             format!("refuses pushes: {answer}"),
-            stranger::way_out(&response, "Loki", super::PUSH),
+            stranger::way_out(&response, "Loki", super::urls::PUSH),
         ),
     }
 }

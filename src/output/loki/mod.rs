@@ -25,14 +25,17 @@ mod presence;
 mod push;
 mod question;
 mod scan;
+mod scope;
 mod stream_locks;
+mod urls;
 mod verdict;
 
 use super::credentials::in_query;
 use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Capabilities, Comparable, EventRef, unanswered};
+use super::verdict::unanswered;
+use super::{Answer, Capabilities, Comparable, EventRef};
 use crate::config;
 use crate::event::{Batch, LogName, Nanos, RecordKind};
 pub(super) use check::check;
@@ -40,8 +43,11 @@ pub(super) use lookup::look_up;
 pub(super) use preflight::preflight;
 pub(super) use presence::holds_any;
 use push::Labels;
+pub(super) use question::LOOK_UP;
 pub(super) use scan::{Pager, identity};
+use scope::Scope;
 use stream_locks::Turns;
+use urls::urls;
 
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     ordered: false,
@@ -50,7 +56,6 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     comparable: Comparable::HidesRepeats,
 };
 
-const PUSH: &str = "/loki/api/v1/push";
 const HOUR: Nanos = 3_600_000_000_000;
 
 /// The Loki output of one input.
@@ -78,9 +83,6 @@ const KEPT: usize = 2;
 const USUAL: usize = 2 << 20;
 /// Most bytes of buffers that are kept for later requests.
 pub(super) const KEPT_BYTES: u64 = (KEPT * 2 * USUAL) as u64;
-/// Most bytes of an answer to a look-up.
-pub(super) const LOOK_UP: u64 = question::HELD as u64;
-
 /// Most bytes of a push before compression: metadata repeats parts of the line.
 pub(super) fn plain_bytes(lines: u64, events: u64) -> u64 {
     2 * lines + events * push::AROUND as u64
@@ -119,11 +121,8 @@ impl Loki {
 
     /// Where a look-up has to search for events that are sent under this configuration.
     pub(crate) fn scope(&self) -> String {
-        question::Scope {
-            tenant: self.config.tenant.clone(),
-            selector: self.labels.text(None, false),
-        }
-        .to_text()
+        Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None, false) }
+            .to_text()
     }
 
     /// The events of a batch, grouped by stream: those of one stream may share a request.
@@ -217,36 +216,4 @@ fn nothing() -> Bytes {
 /// A push that cannot be decoded: every server that decodes pushes refuses it in words of its own.
 fn garbage() -> Bytes {
     Bytes::from_static(b"\xff\xff\xff\xff\xff\xff")
-}
-
-/// The base URL and the push URL of an endpoint, which may be given as either.
-fn urls(endpoint: &str) -> (String, String) {
-    let (path, query) =
-        endpoint.split_once('?').map_or((endpoint, ""), |(path, query)| (path, query));
-    let path = path.trim_end_matches('/');
-    let base = path.strip_suffix(PUSH).unwrap_or(path).to_owned();
-    let push = format!("{base}{PUSH}{}{query}", if query.is_empty() { "" } else { "?" });
-    (base, push)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_base_url_a_prefix_and_a_push_url_are_understood() {
-        let table = [
-            ("http://l:3100", "http://l:3100", "http://l:3100/loki/api/v1/push"),
-            ("http://l:3100/", "http://l:3100", "http://l:3100/loki/api/v1/push"),
-            ("https://g/logs", "https://g/logs", "https://g/logs/loki/api/v1/push"),
-            (
-                "http://v/insert/loki/api/v1/push?_x=1",
-                "http://v/insert",
-                "http://v/insert/loki/api/v1/push?_x=1",
-            ),
-        ];
-        for (endpoint, base, push) in table {
-            assert_eq!(urls(endpoint), (base.to_owned(), push.to_owned()));
-        }
-    }
 }

@@ -6,8 +6,9 @@
 use std::ops::Range;
 
 use super::Loki;
-use super::question::{Question, Scope, Trouble, ask};
+use super::question::{Question, Trouble, ask};
 use super::scan::holds_entries;
+use super::scope::Scope;
 use crate::event::Nanos;
 use crate::output::QueryError;
 

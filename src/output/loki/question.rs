@@ -4,38 +4,19 @@ use std::ops::Range;
 
 use ::http::Method;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::scope::Scope;
 use super::{Loki, verdict};
 use crate::event::{Nanos, RetryReason};
 use crate::output::http::{Failure, Request, Response, excerpt};
-use crate::output::{QueryError, Verdict, stranger, unanswered};
+use crate::output::verdict::unanswered;
+use crate::output::{QueryError, Verdict, stranger};
 
 /// Most bytes of an answer that are read.
 pub(super) const HELD: usize = 8 << 20;
-
-/// Where events were sent to: tenant and stream selector.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Scope {
-    pub(super) tenant: String,
-    pub(super) selector: String,
-}
-
-impl Scope {
-    /// Parses the text of [`Scope::to_text`]. What cannot be parsed cannot be queried.
-    pub(super) fn of_text(text: &str) -> Result<Self, QueryError> {
-        let unknown = |_| QueryError::Unavailable {
-            answer: format!("the checkpoint names an unknown scope: {}", excerpt(text.as_bytes())),
-        };
-        serde_json::from_str(text).map_err(unknown)
-    }
-
-    pub(super) fn to_text(&self) -> String {
-        // A struct of two strings can always be serialised.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
+/// Most bytes of an answer to a look-up.
+pub(in crate::output) const LOOK_UP: u64 = HELD as u64;
 
 /// A query for the entries of a time range, at most `limit`.
 pub(super) struct Question {

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::Loki;
 use super::answer::streams;
-use super::question::{Question, Scope, Trouble, ask, not_understood};
+use super::question::{Question, Trouble, ask, not_understood};
+use super::scope::Scope;
 use crate::event::{Nanos, Record};
 use crate::output::identity::{repaired, shortened};
 use crate::output::scan::{MOST, ScanCursor};

@@ -9,7 +9,7 @@
 //! Loki stores the good lines of a push that it answers with 400, and may have stored some before a 500. The agent
 //! looks up the events of such a push before it sends any of them again.
 
-use super::PUSH;
+use super::urls::PUSH;
 use crate::event::RetryReason;
 use crate::output::http::{Response, excerpt};
 use crate::output::{Verdict, stranger};

@@ -1,0 +1,23 @@
+//! How outputs differ.
+
+/// How an output differs from others. Other rooms ask for this and not for the kind of output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Capabilities {
+    /// It keeps events in the order in which they are sent. So the pipeline makes one delivery at a time, and sends a
+    /// gap before the events after it.
+    pub(crate) ordered: bool,
+    /// It can refuse an event for its content, so an input may have dead letters for it.
+    pub(crate) refuses: bool,
+    /// A look-up recognises an event by its position in the log, and not by its content.
+    pub(crate) by_position: bool,
+    pub(crate) comparable: Comparable,
+}
+
+/// Whether `verify` can compare what an output holds with the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Comparable {
+    No,
+    Yes,
+    /// Yes, but queries show several events of the same time, stream and line as one.
+    HidesRepeats,
+}
