@@ -60,6 +60,12 @@ fn expand(before: &str, tree: &str, paths: &mut Vec<String>) {
     }
 }
 
+/// A line without the place from which an item is visible: `pub(in crate::pipeline)` imports nothing.
+fn without_visibility(line: &str) -> &str {
+    let rest = line.trim_start().strip_prefix("pub(in ").and_then(|rest| rest.split_once(')'));
+    rest.map_or(line, |(_, rest)| rest)
+}
+
 fn imports(text: &str) -> Imports {
     let mut imports = Imports::default();
     let code: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
@@ -71,15 +77,10 @@ fn imports(text: &str) -> Imports {
                 || before == "pub"
                 || (before.starts_with("pub(") && before.ends_with(')'))
         }) else {
-            for root in ["crate::", "super::"] {
-                for (at, _) in line.match_indices(root) {
-                    let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-                    let before = line[..at].chars().next_back();
-                    if !before.is_some_and(in_name) {
-                        let path = line[at..].split(|c| !in_name(c)).next().unwrap();
-                        imports.uses.push(path.split("::").map(str::to_owned).collect());
-                    }
-                }
+            let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let paths = without_visibility(line).split(|c| !in_name(c));
+            for path in paths.filter(|path| path.contains("::")) {
+                imports.uses.push(path.split("::").map(str::to_owned).collect());
             }
             continue;
         };
@@ -162,4 +163,12 @@ pub(crate) fn circular() -> BTreeSet<String> {
     };
     let circular = all.keys().filter(|module| reached(module).contains(module));
     circular.filter_map(|module| paths.get(module).cloned()).collect()
+}
+
+#[test]
+fn a_path_needs_no_use_to_be_an_import_and_a_visibility_is_none() {
+    let found =
+        imports("pub(in crate::input) fn list() {\n    check::run::<super::Report>(u8)\n}\n");
+    let found: Vec<_> = found.uses.iter().map(|path| path.join("::")).collect();
+    assert_eq!(found, ["check::run::", "super::Report"]);
 }
