@@ -13,6 +13,7 @@
 //! | `json` | JSON as it is written: members, values, escapes |
 //! | `event` | an event's line, its fields and its position; words that other rooms share |
 //! | `disk` | every change to the file system |
+//! | `discovery` | finds the audit log of this node's API server |
 //! | `config` | the TOML file, checked |
 //! | `transform` | what leaves the node of an event: policy, redaction, shrinking, filter |
 //! | `telemetry` | every number, state and log line |
@@ -35,6 +36,7 @@ mod checkpoint;
 mod cli;
 mod config;
 mod dead_letters;
+mod discovery;
 mod disk;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

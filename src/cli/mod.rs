@@ -9,6 +9,7 @@ mod check;
 mod configured;
 mod dead_letters;
 mod holds;
+mod init;
 mod outcome;
 mod preview;
 mod probe;
@@ -46,6 +47,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Find this node's audit log, write a configuration that follows it, and check it
+    Init(init::Arguments),
     /// Follow the audit log and deliver it until SIGTERM or Ctrl-C
     Run(Configured),
     /// Check configuration, permissions and back ends; print a line for each, and how to fix each failure
@@ -116,6 +119,9 @@ pub fn main() -> process::ExitCode {
     }
     descriptors::raise();
     let code = match arguments.command {
+        Command::Init(arguments) => {
+            init::init(&arguments).unwrap_or_else(|error| fail(&*error, ExitCode::Failed))
+        }
         Command::Run(Configured { config: path }) => with_config(&path, |config| {
             let clean = agent::run(config, &path)?;
             Ok(if clean { ExitCode::Done } else { ExitCode::Failed })

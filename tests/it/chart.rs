@@ -115,7 +115,7 @@ fn every_configuration_that_the_chart_renders_is_accepted() {
 /// The agent names the paths of these logs when an operator's path does not exist.
 #[test]
 fn every_preset_of_the_chart_follows_a_log_that_the_agent_knows() {
-    let known = read("src/input/scan/known_paths.rs");
+    let known = read("src/discovery/known_paths.rs");
     let presets = read(format!("{CHART}/presets.yaml"));
     let logs: Vec<_> = presets.lines().filter_map(|line| line.strip_prefix("  log: ")).collect();
     assert_eq!(logs.len(), 6);

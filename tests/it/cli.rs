@@ -27,6 +27,7 @@ fn help_is_what_it_was() {
         &["replay", "--help"],
         &["status", "--help"],
         &["probe", "--help"],
+        &["init", "--help"],
         &["preview", "--help"],
         &["verify", "--help"],
         &["holds", "--help"],

@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::catalogue::Found;
 use super::inspect::last_event;
-use super::known_paths;
 use super::listing::Unfollowed;
 use super::rotation;
 use crate::config::FollowedLog;
+use crate::discovery;
 use crate::disk::{Links, NoFile, ReadFile, descriptors};
 use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
 
@@ -157,7 +157,7 @@ fn missing(config: &FollowedLog, found: &io::Result<Found>, kept_open: bool) -> 
         Ok(_) => format!("{shown} is not there"),
         Err(_) => format!("the directory of {shown} is not there"),
     };
-    InputFinding::failure(kind, what, known_paths::hint(Path::new("/"), &config.path))
+    InputFinding::failure(kind, what, discovery::hint(Path::new("/"), &config.path))
 }
 
 /// A log whose path is no regular file, or a symbolic link that is not followed. Opening a FIFO would block, a device

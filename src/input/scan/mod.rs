@@ -7,7 +7,6 @@ pub(super) mod findings;
 pub(super) mod follower;
 pub(super) mod identify;
 pub(super) mod inspect;
-mod known_paths;
 pub(super) mod listing;
 mod mounts;
 mod renamed;

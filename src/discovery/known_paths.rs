@@ -1,8 +1,10 @@
-//! Where distributions put the audit log: the hint for an operator whose `path` does not exist.
+//! Where distributions put the audit log, and the hint for an operator whose `path` does not exist.
 
-use std::fs::{self, File};
-use std::io::Read as _;
 use std::path::Path;
+
+use super::files::Tree;
+use super::flags::ApiServerFlags;
+use super::static_pod::StaticPod;
 
 /// Path of a log, and the distribution or tool that puts it there.
 const KNOWN: &[(&str, &str)] = &[
@@ -20,28 +22,28 @@ const KNOWN: &[(&str, &str)] = &[
     ("/var/log/apiserver/audit.log", "minikube"),
 ];
 
-/// Where kubeadm keeps the API server's flags.
-const MANIFEST: &str = "etc/kubernetes/manifests/kube-apiserver.yaml";
-/// The most bytes read of a manifest; a real one has some kilobytes.
-const MANIFEST_MAX: u64 = 1 << 20;
-const FLAG: &str = "--audit-log-path=";
+/// The first of these logs that is there, other than `but`, and who puts it there.
+pub(super) fn log(tree: &Tree, but: Option<&Path>) -> Option<(&'static str, &'static str)> {
+    KNOWN.iter().copied().find(|(path, _)| Some(Path::new(path)) != but && tree.is_file(path))
+}
 
 /// The hint for a log that does not exist. `root` is `/`.
 pub(crate) fn hint(root: &Path, configured: &Path) -> String {
-    let below = |path: &str| root.join(path.trim_start_matches('/'));
-    let manifest = manifest(&below(MANIFEST));
-    let flag = manifest.as_deref().and_then(flag);
-    let named = flag.map(|path| (path, "the API server's own manifest"));
-    let found = named
-        .into_iter()
-        .chain(KNOWN.iter().copied())
-        .find(|(path, _)| Path::new(path) != configured && below(path).is_file());
+    let tree = Tree::new(root);
+    let pod = StaticPod::read(&tree, StaticPod::KUBEADM);
+    let flags = pod.as_ref().map(StaticPod::flags);
+    let named = flags.as_ref().and_then(|flags| flags.log.as_deref());
+    let named = named.and_then(|log| pod.as_ref()?.on_host(log));
+    let named = named.filter(|log| Path::new(log) != configured && tree.is_file(log));
+    let listed = || log(&tree, Some(configured)).map(|(path, whose)| (path.to_owned(), whose));
+    let found = named.map(|path| (path, "the API server's own manifest")).or_else(listed);
     if let Some((path, whose)) = found {
         return format!("there is a log at {path} ({whose}): set `path = \"{path}\"`");
     }
-    if manifest.is_some() && flag.is_none() {
+    if flags.is_some_and(|ApiServerFlags { log, .. }| log.is_none()) {
         return format!(
-            "/{MANIFEST} sets no --audit-log-path: switch the audit log of the API server on"
+            "{} sets no --audit-log-path: switch the audit log of the API server on, as `auditrail init` explains",
+            StaticPod::KUBEADM
         );
     }
     "set `path` to the file that --audit-log-path of kube-apiserver names on this host, and in a pod mount its directory, \
@@ -49,23 +51,9 @@ pub(crate) fn hint(root: &Path, configured: &Path) -> String {
         .into()
 }
 
-fn manifest(path: &Path) -> Option<String> {
-    if !fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let mut text = String::new();
-    File::open(path).ok()?.take(MANIFEST_MAX).read_to_string(&mut text).ok()?;
-    Some(text)
-}
-
-/// The path that a manifest sets. `-` is standard output, which cannot be followed.
-fn flag(manifest: &str) -> Option<&str> {
-    let after = manifest.split(FLAG).nth(1)?;
-    after.split(['\n', '"', '\'', ' ', ',']).next().filter(|path| path.starts_with('/'))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::*;
@@ -92,8 +80,8 @@ mod tests {
 
     #[test]
     fn the_path_in_the_manifest_is_believed_before_any_list() {
-        let manifest = "    - --audit-log-path=/srv/audit/api.log\n    - --audit-log-maxage=30\n";
-        let files = [(MANIFEST, manifest), ("/srv/audit/api.log", ""), (KNOWN[0].0, "")];
+        let manifest = "spec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --audit-log-path=/srv/audit/api.log\n";
+        let files = [(StaticPod::KUBEADM, manifest), ("/srv/audit/api.log", ""), (KNOWN[0].0, "")];
         let (_dir, root) = place(&files);
         let hint = hint(&root, Path::new("/var/log/nowhere.log"));
         assert!(hint.contains("set `path = \"/srv/audit/api.log\"`"), "{hint}");
@@ -101,7 +89,10 @@ mod tests {
 
     #[test]
     fn a_server_without_the_flag_writes_no_log_wherever_one_looks() {
-        let (_dir, root) = place(&[(MANIFEST, "    - --secure-port=6443\n")]);
+        let (_dir, root) = place(&[(
+            StaticPod::KUBEADM,
+            "spec:\n  containers:\n  - command: [kube-apiserver, --secure-port=6443]\n",
+        )]);
         let found = hint(&root, Path::new("/var/log/nowhere.log"));
         assert!(found.contains("sets no --audit-log-path"), "{found}");
         let (_dir, root) = place(&[]);

@@ -1,0 +1,174 @@
+//! `init`: finds the API server's audit log, writes a configuration that follows it, and checks that.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+mod text;
+
+use super::check;
+use super::configured::DEFAULT_CONFIG;
+use super::outcome::{ExitCode, print, say};
+use crate::discovery::{self, AuditLog, advice};
+use crate::disk;
+use text::Destination;
+
+/// A policy to start from.
+const POLICY: &str = include_str!("../../etc/kubernetes/audit-policy.yaml");
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file to write
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    #[command(flatten)]
+    to: To,
+    /// The audit log on this host [default: the one that is found]
+    #[arg(long, value_name = "PATH")]
+    log: Option<PathBuf>,
+    /// The name of the cluster, in labels and documents
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Replace a configuration that is there
+    #[arg(long)]
+    force: bool,
+    /// Print an audit policy to start from, and do nothing else
+    #[arg(long)]
+    print_policy: bool,
+    /// The directory that holds the node's files, where it is not `/`
+    #[arg(long, value_name = "DIRECTORY", default_value = "/", hide_default_value = true)]
+    root: PathBuf,
+}
+
+/// Where the events go.
+#[derive(clap::Args, Debug)]
+#[group(multiple = false)]
+struct To {
+    /// Deliver to Loki, such as `http://loki:3100`
+    #[arg(long, value_name = "URL")]
+    loki: Option<String>,
+    /// Deliver to Elasticsearch, such as `https://elasticsearch:9200`
+    #[arg(long, value_name = "URL")]
+    elasticsearch: Option<String>,
+    /// Deliver to OpenSearch, such as `https://opensearch:9200`
+    #[arg(long, value_name = "URL")]
+    opensearch: Option<String>,
+    /// Deliver to a file
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+}
+
+/// Runs `init`.
+pub(super) fn init(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.print_policy {
+        print(POLICY);
+        return Ok(ExitCode::Done);
+    }
+    let path = &arguments.config;
+    let there = path.try_exists().with_context(|| format!("cannot look at {}", path.display()))?;
+    if there && !arguments.force {
+        bail!("{} is there already: edit it, or add --force to replace it", path.display());
+    }
+    let Some(log) = log(arguments)? else { return Ok(ExitCode::Failed) };
+    let to = match arguments.to.destination() {
+        Some(to) => to,
+        None => ask_destination()?,
+    };
+    let cluster = match &arguments.cluster {
+        Some(cluster) => cluster.clone(),
+        None if io::stdin().is_terminal() => ask("Name of the cluster", "kubernetes")?,
+        None => "kubernetes".to_owned(),
+    };
+    write(path, &text::configuration(&cluster, &log, &to))?;
+    say(&format!("wrote {}", path.display()));
+    Ok(check::check(path, false))
+}
+
+/// The log to follow; `None` if the API server writes none, which this prints.
+fn log(arguments: &Arguments) -> anyhow::Result<Option<PathBuf>> {
+    if let Some(log) = &arguments.log {
+        let log = std::path::absolute(log)
+            .with_context(|| format!("cannot make {} absolute", log.display()))?;
+        return Ok(Some(log));
+    }
+    let Some(node) = discovery::look(&arguments.root) else {
+        bail!(
+            "this node shows no API server: run `auditrail init` on a control-plane node, or add --log with the path of \
+             its audit log"
+        );
+    };
+    say(&format!("found {} ({})", node.distribution, node.source));
+    let advice = advice(&node);
+    if let Some(advice) = &advice {
+        say(&format!("\n{advice}\n"));
+    }
+    match node.log {
+        AuditLog::File(path) => {
+            say(&format!("its audit log is {}", path.display()));
+            Ok(Some(path))
+        }
+        AuditLog::Stdout | AuditLog::Off => {
+            say("Then run `auditrail init` again.");
+            Ok(None)
+        }
+    }
+}
+
+impl To {
+    fn destination(&self) -> Option<Destination> {
+        let Self { loki, elasticsearch, opensearch, file } = self;
+        let loki = loki.clone().map(Destination::Loki);
+        let elasticsearch = elasticsearch.clone().map(Destination::Elasticsearch);
+        let opensearch = opensearch.clone().map(Destination::OpenSearch);
+        loki.or(elasticsearch).or(opensearch).or(file.clone().map(Destination::File))
+    }
+}
+
+fn ask_destination() -> anyhow::Result<Destination> {
+    if !io::stdin().is_terminal() {
+        bail!(
+            "where do the events go? Add --loki, --elasticsearch or --opensearch with a URL, or --file with a path"
+        );
+    }
+    loop {
+        let kind = ask("Deliver to loki, elasticsearch, opensearch or file", "loki")?;
+        return Ok(match kind.as_str() {
+            "loki" => Destination::Loki(ask("URL of Loki", "http://127.0.0.1:3100")?),
+            "elasticsearch" => {
+                Destination::Elasticsearch(ask("URL of Elasticsearch", "http://127.0.0.1:9200")?)
+            }
+            "opensearch" => {
+                Destination::OpenSearch(ask("URL of OpenSearch", "http://127.0.0.1:9200")?)
+            }
+            "file" => Destination::File(
+                ask("Path of the file", "/var/lib/auditrail/events.ndjson")?.into(),
+            ),
+            other => {
+                say(&format!("{other:?} is none of them"));
+                continue;
+            }
+        });
+    }
+}
+
+/// Asks on the terminal; an empty answer means the default.
+fn ask(what: &str, default: &str) -> anyhow::Result<String> {
+    let mut out = io::stderr();
+    let _ = write!(out, "{what} [{default}]: ").and_then(|()| out.flush());
+    let mut answer = String::new();
+    if io::stdin().lock().read_line(&mut answer).context("cannot read the answer")? == 0 {
+        bail!("there was no answer");
+    }
+    let answer = answer.trim();
+    Ok(if answer.is_empty() { default } else { answer }.to_owned())
+}
+
+/// Writes the file atomically, and the directory above it if that is missing.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let directory = disk::above(path);
+    let beside = path.with_extension("toml.new");
+    disk::create_dir_all(directory)
+        .and_then(|()| disk::replace(path, &beside, text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,81 @@
+//! The configuration that `init` writes.
+
+use std::path::{Path, PathBuf};
+
+/// Where the events go.
+pub(super) enum Destination {
+    Loki(String),
+    Elasticsearch(String),
+    OpenSearch(String),
+    File(PathBuf),
+}
+
+/// The text of a configuration file.
+pub(super) fn configuration(cluster: &str, log: &Path, to: &Destination) -> String {
+    format!(
+        "\
+# Follows the audit log of this node's API server and delivers every event once. Written by `auditrail init`.
+# `auditrail check` reports mistakes in this file, wrong permissions and problems with the back end. In a string, ${{NAME}}
+# is an environment variable, and $$ is one dollar sign.
+
+# Name of the cluster, in labels and documents.
+cluster = {}
+
+# Name of this node, in labels and documents. Default: the host name.
+# node = \"cp-1\"
+
+[inputs.apiserver]
+type = \"file\"
+# --audit-log-path of the API server, as the host sees it. The agent finds the backups beside it, compressed or not.
+path = {}
+# Where to begin on the first start: \"beginning\" (the oldest backup), \"current_file\", \"end\", or an age like \"24h\".
+# start_at = \"beginning\"
+
+{}
+# What leaves the node. By default secrets are redacted and metadata.managedFields is removed. `auditrail preview` shows
+# the events as they leave.
+# [transform]
+# redact = \"default\"
+
+# Address of /metrics, /livez, /readyz, /status and the status page at /; \"off\" for none.
+# [server]
+# listen = \"127.0.0.1:9885\"
+",
+        quoted(cluster),
+        quoted(&log.to_string_lossy()),
+        output(to)
+    )
+}
+
+fn output(to: &Destination) -> String {
+    const CREDENTIALS: &str = "\
+# Credentials and certificates, if the back end needs them. The password file holds nothing but the password.
+# basic_auth = { username = \"auditrail\", password_file = \"/etc/auditrail/password\" }
+# tls = { ca_file = \"/etc/auditrail/ca.crt\" }
+";
+    match to {
+        Destination::Loki(url) => format!(
+            "[outputs.loki]\ntype = \"loki\"\nendpoint = {}\n{CREDENTIALS}# tenant = \"audit\"\n",
+            quoted(url)
+        ),
+        Destination::Elasticsearch(url) => format!(
+            "[outputs.elasticsearch]\ntype = \"elasticsearch\"\nendpoints = [{}]\n{CREDENTIALS}",
+            quoted(url)
+        ),
+        // The defaults are those of Elastic's integration, which OpenSearch does not have.
+        Destination::OpenSearch(url) => format!(
+            "[outputs.opensearch]\ntype = \"elasticsearch\"\nendpoints = [{}]\n\
+             index = \"kubernetes-audit-%Y.%m.%d\"\nlayout = \"flat\"\nsetup_template = \"never\"\n{CREDENTIALS}",
+            quoted(url)
+        ),
+        Destination::File(path) => format!(
+            "[outputs.events]\ntype = \"file\"\npath = {}\n",
+            quoted(&path.to_string_lossy())
+        ),
+    }
+}
+
+/// A string of TOML: JSON's escapes are TOML's too. A dollar sign would begin a variable.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text.replace('$', "$$")).to_string()
+}
