@@ -19,6 +19,7 @@ pub(crate) mod offline;
 pub(crate) mod own_files;
 pub(crate) mod parts;
 mod renames;
+pub(crate) mod selection;
 pub(crate) mod signals;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,13 +13,13 @@ use anyhow::Context as _;
 
 use super::outcome::{ExitCode, say};
 use super::recorded::{files, read};
-use crate::agent::parts::{inputs_of, limits, names, telemetry};
+use crate::agent::parts::{limits, names, telemetry};
+use crate::agent::selection::{log_named, takers};
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::Store;
 use crate::config::{self, Config, FollowedLog, StartAt};
 use crate::event::Batch;
-use crate::input::{Input, Large, Limits, ReaderItem, list};
-use crate::replay::{input_of_log, refuse_foreign};
+use crate::input::{Input, Large, Limits, ReaderItem};
 use crate::telemetry::{InputStats, human};
 use crate::transform::{ReloadableChain, TransformScratch};
 
@@ -54,8 +55,8 @@ pub(super) struct Arguments {
 /// Runs `preview`.
 pub(super) fn preview(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let key = Store::key_of(&config.state_dir);
-    let input = input_of_log(config, arguments.input.as_deref())?;
-    let output = output(config, input, arguments.output.as_deref())?;
+    let input = log_named(config, arguments.input.as_deref())?;
+    let output = output(config, input, arguments.output.as_ref())?;
     let transforms = Transforms::with(config, &key, arguments.filter.as_deref())?;
     let mut shown = Preview {
         chain: transforms.of(&output.name)?,
@@ -71,15 +72,13 @@ pub(super) fn preview(config: &Config, arguments: &Arguments) -> anyhow::Result<
         return follow(&log, &stats, limits(output, input), &mut shown);
     }
     for path in &arguments.paths {
-        let files = files(path)?;
-        if !path.is_dir() {
-            refuse_foreign(&list(&files, path, &key)?)?;
-        }
-        for file in files {
+        for file in files(path, &key)? {
             let each = |batch| shown.batch(batch).is_ok();
             read(&file, each).with_context(|| format!("cannot read {}", file.display()))?;
         }
     }
+    // A closed pipe (`| head`) is no error.
+    let _ = shown.out.flush();
     if shown.left_out > 0 && arguments.filter.is_none() {
         let [read, left_out] = [shown.read, shown.left_out].map(human::count);
         say(&format!("the transform drops {left_out} of {read} events for {}", output.name));
@@ -91,26 +90,13 @@ pub(super) fn preview(config: &Config, arguments: &Arguments) -> anyhow::Result<
 fn output<'a>(
     config: &'a Config,
     input: &FollowedLog,
-    asked: Option<&str>,
+    asked: Option<&String>,
 ) -> anyhow::Result<&'a config::Output> {
-    let takes_it =
-        |output: &&config::Output| inputs_of(config, output).any(|taken| taken.name == input.name);
-    let takers: Vec<_> = config.outputs.iter().filter(takes_it).collect();
-    let all = || names(takers.iter().map(|output| &output.name));
-    match (asked, &takers[..]) {
-        (None, [only]) => Ok(only),
-        (None, _) => {
-            Err(NotAccepted::error(format!("which output? Add --output with one of {}", all())))
-        }
-        (Some(name), _) => {
-            let found = takers.iter().find(|output| *output.name == *name);
-            found.copied().ok_or_else(|| {
-                let input = &input.name;
-                NotAccepted::error(format!(
-                    "no output {name:?} takes the input {input}; these do: {}",
-                    all()
-                ))
-            })
+    match &takers(config, input, asked.map_or(&[], slice::from_ref))?[..] {
+        [only] => Ok(only),
+        all => {
+            let names = names(all.iter().map(|output| &output.name));
+            Err(NotAccepted::error(format!("which output? Add --output with one of {names}")))
         }
     }
 }
@@ -125,7 +111,7 @@ fn follow(
 ) -> anyhow::Result<ExitCode> {
     log.look_once(stats).context("cannot follow the log")?;
     let mut reader = log.reader(None, limits, AGE, Large::default());
-    let done = Arc::new(AtomicBool::new(false));
+    let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {

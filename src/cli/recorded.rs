@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::event::{Batch, Event, Form};
-use crate::input::{Batches, Limits};
+use crate::event::{Batch, Event, Form, Key};
+use crate::input::{Batches, Limits, list};
 use crate::replay::open_log::{STEP, unpacked};
+use crate::replay::refuse_foreign;
 
 /// Longest line that is kept whole: the default of `max_line_bytes`.
 const LONGEST: usize = 100 << 20;
@@ -17,11 +18,15 @@ const BATCH: usize = 1 << 20;
 const MOST: usize = 1000;
 
 /// The file, or all files of the directory that begin like an audit log.
-pub(super) fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+///
+/// # Errors If there is none, or if the file is a log of something else.
+pub(super) fn files(path: &Path, key: &Key) -> anyhow::Result<Vec<PathBuf>> {
     let shown = path.display();
     let kind = fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
     if !kind.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        let files = vec![path.to_owned()];
+        refuse_foreign(&list(&files, path, key)?)?;
+        return Ok(files);
     }
     let mut files = Vec::new();
     for entry in fs::read_dir(path).with_context(|| format!("cannot list {shown}"))? {

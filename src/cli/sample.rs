@@ -11,8 +11,6 @@ use crate::agent::transforms::chain;
 use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::event::Batch;
-use crate::input::list;
-use crate::replay::refuse_foreign;
 use crate::transform::TransformPreview;
 
 /// Examples for each step of the transform.
@@ -20,10 +18,7 @@ const EXAMPLES: usize = 2;
 /// Reads the log once for all outputs, and sends nothing.
 pub(super) fn sample(config: &Config, path: &Path) -> anyhow::Result<ExitCode> {
     let key = Store::key_of(&config.state_dir);
-    let files = files(path)?;
-    if !path.is_dir() {
-        refuse_foreign(&list(&files, path, &key)?)?;
-    }
+    let files = files(path, &key)?;
     let mut outputs = Vec::new();
     for output in &config.outputs {
         outputs.push((&output.name, chain(output, &key)?, TransformPreview::new(EXAMPLES)));

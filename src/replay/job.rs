@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::plan::{self, RecordedLog, ReplayPlan};
 use super::request::ReplayRequest;
 use crate::agent::parts;
+use crate::agent::selection::log_named;
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Loaded, State, Store};
 use crate::config::Config;
@@ -44,7 +45,7 @@ impl Job {
                 "`-` cannot be combined with files: replay files and standard input one after the other",
             ));
         }
-        let input = plan::input(&config, request.input.as_deref())?.clone();
+        let input = log_named(&config, request.input.as_deref())?.clone();
         let agent = Store::load(&config.state_dir)?.state;
         let outputs = plan::outputs(&config, &agent, &input, &request.outputs)?;
         let node = request.node.clone().or(config.node.clone()).ok_or_else(|| {

@@ -31,7 +31,7 @@ use crate::agent::parts;
 use crate::agent::signals::stop_on_signal;
 use crate::config::Config;
 use job::Job;
-pub(crate) use plan::{input as input_of_log, refuse_foreign};
+pub(crate) use plan::refuse_foreign;
 pub(crate) use request::{ReplayRequest, TimeLimit};
 pub(crate) use shard::Shard;
 use summary::Summary;

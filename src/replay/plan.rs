@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::request::{ReplayRequest, STDIN, TimeLimit};
 use super::shard::Shard;
-use crate::agent::parts::{names, socket};
+use crate::agent::parts::socket;
+use crate::agent::selection::takers;
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{State, Store};
 use crate::config::{self, Config, FollowedLog, OutputKind};
@@ -31,21 +32,6 @@ pub(super) struct ReplayPlan {
     selection: Selection,
 }
 
-/// The input whose log is replayed.
-pub(crate) fn input<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a FollowedLog> {
-    let names = || names(config.logs().map(|input| &input.name));
-    match (name, &config.inputs[..]) {
-        (None, [only]) => Ok(only.log()),
-        (None, _) => Err(NotAccepted::error(format!(
-            "which input follows this log? Add --input with one of {}",
-            names()
-        ))),
-        (Some(name), _) => config.logs().find(|input| *input.name == *name).ok_or_else(|| {
-            NotAccepted::error(format!("there is no input {name:?}, but {}", names()))
-        }),
-    }
-}
-
 /// The outputs, of those asked for, that take the input. Leaves out files that the agent has written to, as `agent`
 /// shows.
 pub(super) fn outputs(
@@ -54,20 +40,7 @@ pub(super) fn outputs(
     input: &FollowedLog,
     asked: &[String],
 ) -> anyhow::Result<Vec<config::Output>> {
-    let takers = || config.outputs.iter().filter(|output| output.inputs.contains(&input.name));
-    for name in asked {
-        if !takers().any(|output| *output.name == **name) {
-            let names = names(takers().map(|output| &output.name));
-            return Err(NotAccepted::error(format!(
-                "no output {name:?} takes the input {}; these do: {names}",
-                input.name
-            )));
-        }
-    }
-    let wanted = |output: &&config::Output| {
-        asked.is_empty() || asked.iter().any(|name| **name == *output.name)
-    };
-    let outputs: Vec<_> = takers().filter(wanted).cloned().collect();
+    let outputs: Vec<_> = takers(config, input, asked)?.into_iter().cloned().collect();
     for output in &outputs {
         if let OutputKind::File(file) = &output.kind
             && agent.pair(&input.name, &output.name).is_some()
