@@ -4,28 +4,24 @@ use super::node::{AuditLog, Distribution, Node, PolicyState};
 
 /// How to get an audit log from this API server; `None` if it writes one.
 pub(crate) fn advice(node: &Node) -> Option<String> {
-    let (distribution, log) = (node.distribution, &node.log);
-    let silent = match (&node.policy, log) {
-        (PolicyState::Silent(path), AuditLog::File(_)) => Some(format!(
+    let problem = match (&node.log, &node.policy) {
+        (AuditLog::File(_), PolicyState::Writes | PolicyState::Unknown) => return None,
+        (AuditLog::File(_), PolicyState::Missing) => {
+            "no --audit-policy-file is set, so the API server writes nothing".to_owned()
+        }
+        (AuditLog::File(_), PolicyState::Silent(path)) => format!(
             "all rules of the audit policy {} have level None, so the API server writes nothing",
             path.display()
-        )),
-        (PolicyState::Missing, AuditLog::File(_)) => {
-            Some("no --audit-policy-file is set, so the API server writes nothing".to_owned())
-        }
-        _ => None,
-    };
-    let problem = match log {
-        AuditLog::File(_) => silent?,
-        AuditLog::Off => {
+        ),
+        (AuditLog::Off, _) => {
             "no --audit-log-path is set, so the API server writes no audit log".to_owned()
         }
-        AuditLog::Stdout => {
+        (AuditLog::Stdout, _) => {
             "the API server writes its audit log to standard output, among its other messages"
                 .to_owned()
         }
     };
-    Some(format!("{problem}\n\n{}", steps(distribution)))
+    Some(format!("{problem}\n\n{}", steps(node.distribution)))
 }
 
 /// The steps, for people. `init --print-policy` prints the policy that they mention.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::files::Tree;
-use super::flags::ApiServerFlags;
 use super::static_pod::StaticPod;
 
 /// Path of a log, and the distribution or tool that puts it there.
@@ -30,17 +29,16 @@ pub(super) fn log(tree: &Tree, but: Option<&Path>) -> Option<(&'static str, &'st
 /// The hint for a log that does not exist. `root` is `/`.
 pub(crate) fn hint(root: &Path, configured: &Path) -> String {
     let tree = Tree::new(root);
-    let pod = StaticPod::read(&tree, StaticPod::KUBEADM);
-    let flags = pod.as_ref().map(StaticPod::flags);
-    let named = flags.as_ref().and_then(|flags| flags.log.as_deref());
-    let named = named.and_then(|log| pod.as_ref()?.on_host(log));
+    let flags = StaticPod::read(&tree, StaticPod::KUBEADM).map(|pod| pod.flags());
+    let writes_none = flags.as_ref().is_some_and(|flags| flags.log.is_none());
+    let named = flags.and_then(|flags| flags.log);
     let named = named.filter(|log| Path::new(log) != configured && tree.is_file(log));
     let listed = || log(&tree, Some(configured)).map(|(path, whose)| (path.to_owned(), whose));
     let found = named.map(|path| (path, "the API server's own manifest")).or_else(listed);
     if let Some((path, whose)) = found {
         return format!("there is a log at {path} ({whose}): set `path = \"{path}\"`");
     }
-    if flags.is_some_and(|ApiServerFlags { log, .. }| log.is_none()) {
+    if writes_none {
         return format!(
             "{} sets no --audit-log-path: switch the audit log of the API server on, as `auditrail init` explains",
             StaticPod::KUBEADM

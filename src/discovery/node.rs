@@ -76,13 +76,6 @@ pub(crate) fn look(root: &Path) -> Option<Node> {
         .or_else(|| kubeadm(&tree))
         .or_else(|| process(&tree))
         .or_else(|| known(&tree))
-        .map(|node| Node {
-            log: match node.log {
-                AuditLog::File(path) => AuditLog::File(tree.place(path)),
-                other => other,
-            },
-            ..node
-        })
 }
 
 fn rke2(tree: &Tree) -> Option<Node> {
@@ -90,20 +83,19 @@ fn rke2(tree: &Tree) -> Option<Node> {
     let data = config.data_dir.as_deref().unwrap_or("/var/lib/rancher/rke2").to_owned();
     let manifest = format!("{data}/{}", StaticPod::RKE2);
     if let Some(pod) = StaticPod::read(tree, &manifest) {
-        return Some(of_pod(tree, &pod, Distribution::Rke2, manifest));
+        return Some(node(tree, Distribution::Rke2, manifest, pod.flags()));
     }
     // The kubeconfig is on servers only.
     if !tree.is_file("/etc/rancher/rke2/rke2.yaml") && !config.exists {
         return None;
     }
-    let usual = format!("{data}/server/logs/audit.log");
-    let policy = config.flags.policy.as_deref().unwrap_or("/etc/rancher/rke2/audit-policy.yaml");
-    Some(Node {
-        distribution: Distribution::Rke2,
-        source: "/etc/rancher/rke2".to_owned(),
-        log: log_of(config.flags.log.or(Some(usual)), Some),
-        policy: policy_state(tree, Some(policy)),
-    })
+    let usual = || format!("{data}/server/logs/audit.log");
+    let policy = || "/etc/rancher/rke2/audit-policy.yaml".to_owned();
+    let flags = ApiServerFlags {
+        log: Some(config.flags.log.unwrap_or_else(usual)),
+        policy: Some(config.flags.policy.unwrap_or_else(policy)),
+    };
+    Some(node(tree, Distribution::Rke2, "/etc/rancher/rke2".to_owned(), flags))
 }
 
 fn k3s(tree: &Tree) -> Option<Node> {
@@ -111,29 +103,12 @@ fn k3s(tree: &Tree) -> Option<Node> {
     if !tree.is_file("/etc/rancher/k3s/k3s.yaml") && config.flags.log.is_none() {
         return None;
     }
-    let policy = config.flags.policy.as_deref();
-    Some(Node {
-        distribution: Distribution::K3s,
-        source: "/etc/rancher/k3s".to_owned(),
-        policy: policy_state(tree, policy),
-        log: log_of(config.flags.log, Some),
-    })
+    Some(node(tree, Distribution::K3s, "/etc/rancher/k3s".to_owned(), config.flags))
 }
 
 fn kubeadm(tree: &Tree) -> Option<Node> {
-    let pod = StaticPod::read(tree, StaticPod::KUBEADM)?;
-    Some(of_pod(tree, &pod, Distribution::Kubeadm, StaticPod::KUBEADM.to_owned()))
-}
-
-fn of_pod(tree: &Tree, pod: &StaticPod, distribution: Distribution, source: String) -> Node {
-    let flags = pod.flags();
-    let policy = flags.policy.and_then(|path| pod.on_host(&path));
-    Node {
-        distribution,
-        source,
-        log: log_of(flags.log, |path| pod.on_host(&path)),
-        policy: policy_state(tree, policy.as_deref()),
-    }
+    let flags = StaticPod::read(tree, StaticPod::KUBEADM)?.flags();
+    Some(node(tree, Distribution::Kubeadm, StaticPod::KUBEADM.to_owned(), flags))
 }
 
 /// An API server that runs as a process of the host, or inside K3s.
@@ -153,12 +128,7 @@ fn process(tree: &Tree) -> Option<Node> {
             }
             _ => return None,
         };
-        Some(Node {
-            distribution,
-            source: format!("process {id}"),
-            policy: policy_state(tree, flags.policy.as_deref()),
-            log: log_of(flags.log, Some),
-        })
+        Some(node(tree, distribution, format!("process {id}"), flags))
     })
 }
 
@@ -167,17 +137,20 @@ fn known(tree: &Tree) -> Option<Node> {
     Some(Node {
         distribution: Distribution::Known(whose),
         source: path.to_owned(),
-        log: AuditLog::File(path.into()),
+        log: AuditLog::File(tree.place(path)),
         policy: PolicyState::Unknown,
     })
 }
 
-fn log_of(flag: Option<String>, on_host: impl FnOnce(String) -> Option<String>) -> AuditLog {
-    match flag {
+/// The node of an API server with these flags, whose paths are those of the host.
+fn node(tree: &Tree, distribution: Distribution, source: String, flags: ApiServerFlags) -> Node {
+    let policy = policy_state(tree, flags.policy.as_deref());
+    let log = match flags.log {
         None => AuditLog::Off,
         Some(path) if path == "-" => AuditLog::Stdout,
-        Some(path) => on_host(path).map_or(AuditLog::Off, |path| AuditLog::File(path.into())),
-    }
+        Some(path) => AuditLog::File(tree.place(path)),
+    };
+    Node { distribution, source, log, policy }
 }
 
 fn policy_state(tree: &Tree, path: Option<&str>) -> PolicyState {

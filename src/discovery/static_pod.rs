@@ -20,11 +20,17 @@ impl StaticPod {
         tree.yaml(path).filter(Value::is_object).map(Self)
     }
 
-    /// The flags of the container that runs kube-apiserver: the one of that name, or the first one.
+    /// The flags of the container that runs kube-apiserver: the one of that name, or the first one. Their paths are those
+    /// of the host.
     pub(super) fn flags(&self) -> ApiServerFlags {
         let container = self.container();
         let words = ["command", "args"].into_iter().filter_map(|key| container?[key].as_array());
-        ApiServerFlags::of(words.flatten().filter_map(Value::as_str))
+        let ApiServerFlags { log, policy } =
+            ApiServerFlags::of(words.flatten().filter_map(Value::as_str));
+        ApiServerFlags {
+            log: log.and_then(|path| if path == "-" { Some(path) } else { self.on_host(&path) }),
+            policy: policy.and_then(|path| self.on_host(&path)),
+        }
     }
 
     fn container(&self) -> Option<&Value> {
@@ -34,7 +40,7 @@ impl StaticPod {
 
     /// The path on the host of a path in the container. Without a volume there, the path itself: RKE2 mounts each
     /// directory where it is.
-    pub(super) fn on_host(&self, path: &str) -> Option<String> {
+    fn on_host(&self, path: &str) -> Option<String> {
         if !path.starts_with('/') {
             return None;
         }

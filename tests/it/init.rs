@@ -132,6 +132,29 @@ fn the_log_is_found_on_each_kind_of_node() {
 }
 
 #[test]
+fn a_file_that_cannot_be_parsed_is_not_believed_and_the_next_source_is_asked() {
+    let known = ("/var/log/audit/kube/kube-apiserver.log", "");
+    let pod = |spec: &str| format!("spec: {{containers: [{{command: {spec}}}]}}");
+    for manifest in [
+        "{{{ --audit-log-path=/a",
+        "--audit-log-path=/a",
+        "[spec, --audit-log-path=/a]",
+        &"a: ".repeat(1 << 19),
+    ] {
+        assert_eq!(
+            found(&[("/etc/kubernetes/manifests/kube-apiserver.yaml", manifest), known]),
+            known.0
+        );
+        assert_eq!(found(&[("/etc/rancher/k3s/config.yaml", manifest), known]), known.0);
+    }
+    // An API server whose flags cannot be read writes no log that could be named.
+    let node =
+        Node::new(&[("/etc/kubernetes/manifests/kube-apiserver.yaml", &pod("{a: b}")), known]);
+    let ran = node.init(&["--file", "/nonexistent/out"]).expect(1);
+    assert!(ran.stderr.contains("no --audit-log-path is set"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_server_that_writes_nothing_is_answered_with_what_to_change_on_that_distribution() {
     let silent = |files: &[(&str, &str)], says: &[&str], written| {
         let node = Node::new(files);
