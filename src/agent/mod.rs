@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 mod build;
+pub(crate) mod by_name;
 pub(crate) mod control;
 pub(crate) mod exposed;
 pub(crate) mod memory;
@@ -19,7 +20,6 @@ pub(crate) mod offline;
 pub(crate) mod own_files;
 pub(crate) mod parts;
 mod renames;
-pub(crate) mod selection;
 pub(crate) mod signals;
 #[cfg(test)]
 mod tests;

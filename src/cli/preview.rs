@@ -13,8 +13,8 @@ use anyhow::Context as _;
 
 use super::outcome::{ExitCode, say};
 use super::recorded::{files, read};
+use crate::agent::by_name::{log_named, takers};
 use crate::agent::parts::{limits, names, telemetry};
-use crate::agent::selection::{log_named, takers};
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::Store;
 use crate::config::{self, Config, FollowedLog, StartAt};

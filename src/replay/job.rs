@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use super::plan::{self, RecordedLog, ReplayPlan};
 use super::request::ReplayRequest;
+use crate::agent::by_name::log_named;
 use crate::agent::parts;
-use crate::agent::selection::log_named;
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Loaded, State, Store};
 use crate::config::Config;

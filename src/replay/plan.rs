@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::request::{ReplayRequest, STDIN, TimeLimit};
 use super::shard::Shard;
+use crate::agent::by_name::takers;
 use crate::agent::parts::socket;
-use crate::agent::selection::takers;
 use crate::agent::transforms::NotAccepted;
 use crate::checkpoint::{State, Store};
 use crate::config::{self, Config, FollowedLog, OutputKind};
