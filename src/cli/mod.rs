@@ -1,15 +1,19 @@
 //! The command line: the arguments and the commands. `outcome.rs` has the exit codes and prints errors.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 mod check;
+mod completions;
 mod configured;
 mod dead_letters;
 mod holds;
 mod init;
+mod manual;
+mod notes;
 mod outcome;
 mod preview;
 mod probe;
@@ -86,6 +90,11 @@ enum Command {
     /// List, resend or drop the events that an output refused, with or without a running agent
     #[command(visible_alias = "letters")]
     DeadLetters(dead_letters::Arguments),
+    /// Print a script with which a shell completes the commands and flags
+    Completions(completions::Arguments),
+    /// Write a manual page for each command into a directory
+    #[command(hide = true)]
+    Man(manual::Arguments),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -94,10 +103,21 @@ enum Format {
     Json,
 }
 
+/// The program with all its commands, flags and their help.
+fn program() -> clap::Command {
+    notes::annotated(Arguments::command())
+}
+
+fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let mut program = program();
+    let mut matches = program.try_get_matches_from_mut(words)?;
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
+}
+
 /// Runs the command that the process's arguments name.
 #[must_use]
 pub fn main() -> process::ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version count as success.
@@ -152,6 +172,9 @@ pub fn main() -> process::ExitCode {
         Command::DeadLetters(arguments) => {
             with_config(&arguments.config, |config| dead_letters::letters(config, &arguments))
         }
+        Command::Completions(arguments) => completions::completions(&arguments, &program()),
+        Command::Man(arguments) => manual::man(&arguments, &program())
+            .unwrap_or_else(|error| fail(&*error, ExitCode::Failed)),
     };
     code.into()
 }
@@ -174,13 +197,43 @@ fn with_config(
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_arguments_agree_with_one_another() {
-        Arguments::command().debug_assert();
+        program().debug_assert();
+    }
+
+    /// Each command that does something, with its name below the program's.
+    fn leaves(above: &str, command: &clap::Command) -> Vec<String> {
+        let visible = command.get_subcommands().filter(|below| !below.is_hide_set());
+        let below = visible.flat_map(|below| {
+            let name = format!("{above} {}", below.get_name());
+            let own = if below.has_subcommands() { leaves(&name, below) } else { vec![name] };
+            own.into_iter()
+        });
+        below.map(|name| name.trim_start().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_command_has_exit_codes_and_examples_that_are_accepted() {
+        let mut named = leaves("", &program());
+        named.push(String::new());
+        named.sort();
+        assert_eq!(named, notes::CommandNotes::names());
+        for name in named {
+            let notes = notes::CommandNotes::of(&name).unwrap();
+            assert!(notes.exit_codes().len() >= 2 && !notes.examples().is_empty(), "{name}");
+            for (line, _) in notes.examples() {
+                let (line, _) = line.split_once(" >").unwrap_or((line, ""));
+                // The only quotes are around the last argument.
+                let (words, quoted) = line.split_once(" '").unwrap_or((line, ""));
+                let words = words.split(' ').chain(Some(quoted).filter(|text| !text.is_empty()));
+                let parsed = parse(words.map(OsString::from));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+                assert!(line.starts_with(format!("auditrail {name}").trim_end()), "{name}: {line}");
+            }
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn help_is_what_it_was() {
         &["dead-letters", "resend", "--help"],
         &["dead-letters", "set-aside", "--help"],
         &["dead-letters", "drop", "--help"],
+        &["completions", "--help"],
     ];
     let mut found = String::new();
     for page in pages {

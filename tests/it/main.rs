@@ -5,8 +5,8 @@
 //!
 //! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
 //!   imports, `prometheus.rs` runs Prometheus and promtool.
-//! - Command line: `cli.rs`, `init.rs`, `preview.rs`, `replay.rs`, `dead_letters.rs` (list, resend, drop), `holds.rs`
-//!   (list, prune).
+//! - Command line: `cli.rs`, `init.rs`, `manual.rs` (manual pages, completions), `preview.rs`, `replay.rs`,
+//!   `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
 //! - Start, signals and shutdown: `starting.rs`.
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
 //! - Delivery and gaps: `delivery.rs` (rotation, kills), `backups.rs`, `absence.rs` (agent down), `holding.rs` (systemd
@@ -44,6 +44,7 @@ mod holds;
 mod init;
 mod leaving;
 mod lights;
+mod manual;
 mod memory;
 mod metrics;
 mod neighbours;
