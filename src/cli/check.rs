@@ -6,6 +6,7 @@ use std::path::Path;
 mod report;
 mod state_dir;
 
+use super::logging::Detail;
 use super::outcome::ExitCode;
 use crate::agent::exposed::exposed;
 use crate::agent::own_files::conflicts;
@@ -23,7 +24,7 @@ use crate::telemetry::{
 use report::Report;
 
 /// Runs `check`. `strict`: warnings fail, too.
-pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
+pub(super) fn check(path: &Path, strict: bool, detail: Detail) -> ExitCode {
     let mut report = Report::default();
     match Config::load(path) {
         Ok(config) => {
@@ -39,11 +40,11 @@ pub(super) fn check(path: &Path, strict: bool) -> ExitCode {
             let source = std::error::Error::source(&error);
             let source = source.map(|source| format!(": {source}")).unwrap_or_default();
             report.add("configuration", Finding::fail(format!("{error}{source}"), ""));
-            report.print();
+            report.print(detail);
             return ExitCode::Usage;
         }
     }
-    report.print();
+    report.print(detail);
     let fails = report.failed || (strict && report.warned);
     if fails { ExitCode::Failed } else { ExitCode::Done }
 }

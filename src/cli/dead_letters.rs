@@ -15,7 +15,8 @@ mod list;
 mod selector;
 
 use super::configured::DEFAULT_CONFIG;
-use super::outcome::{ExitCode, print, say};
+use super::logging::Detail;
+use super::outcome::{ExitCode, note, print, say};
 use crate::agent::control::{ControlReply, ControlRequest, PairResult};
 use crate::agent::offline;
 use crate::agent::parts::{self, socket};
@@ -89,7 +90,11 @@ enum Action {
 }
 
 /// Runs `dead-letters`.
-pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn letters(
+    mut config: Config,
+    arguments: &Arguments,
+    detail: Detail,
+) -> anyhow::Result<ExitCode> {
     if let Some(state) = &arguments.state {
         // Uses the node label of the replay, not this machine's.
         let known = Store::load(state)?.state.node;
@@ -110,10 +115,10 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
         Action::List { json, .. } => list::list(config, which, *json),
         Action::Resend { timeout, .. } => {
             let asking = ControlRequest::Resend { which: which.into(), patience: *timeout };
-            done(ask(config, &asking)?, which, "sent again", "delivered")
+            done(ask(config, &asking, detail)?, which, "sent again", "delivered")
         }
         Action::SetAside { .. } => {
-            let pairs = ask(config, &ControlRequest::SetAside { which: which.into() })?;
+            let pairs = ask(config, &ControlRequest::SetAside { which: which.into() }, detail)?;
             if pairs.iter().all(|pair| pair.of == 0) {
                 say("auditrail: no event waits that could be put aside");
                 return Ok(ExitCode::Done);
@@ -128,7 +133,7 @@ pub(super) fn letters(mut config: Config, arguments: &Arguments) -> anyhow::Resu
                 return Ok(ExitCode::Usage);
             }
             done(
-                ask(config, &ControlRequest::Drop { which: which.into() })?,
+                ask(config, &ControlRequest::Drop { which: which.into() }, detail)?,
                 which,
                 "dropped",
                 "dropped",
@@ -157,14 +162,19 @@ fn known(config: &Config, which: &Selector) -> anyhow::Result<()> {
 }
 
 /// Sends the request to the agent, or does the work in this process; returns the results.
-fn ask(config: &Config, asking: &ControlRequest) -> anyhow::Result<Vec<PairResult>> {
+fn ask(
+    config: &Config,
+    asking: &ControlRequest,
+    detail: Detail,
+) -> anyhow::Result<Vec<PairResult>> {
     let path = socket(config);
     let mut all = Vec::new();
     let (mut failed, mut complete, mut shown) = (None, false, 0);
     let mut each = |said: ControlReply| match said {
         ControlReply::Progress { input, output, done, of } if done != shown => {
             shown = done;
-            say(&format!("{input} to {output}: {} of {}", human::count(done), human::count(of)));
+            let [done, of] = [done, of].map(human::count);
+            note(detail, &format!("{input} to {output}: {done} of {of}"));
         }
         ControlReply::Pair(done) => all.push(done),
         ControlReply::Failed { error } => failed = Some(error),

@@ -9,7 +9,8 @@ mod text;
 
 use super::check;
 use super::configured::DEFAULT_CONFIG;
-use super::outcome::{ExitCode, print, say};
+use super::logging::Detail;
+use super::outcome::{ExitCode, note, print, say};
 use crate::discovery::{self, AuditLog, advice};
 use crate::disk;
 use text::Destination;
@@ -60,7 +61,7 @@ struct To {
 }
 
 /// Runs `init`.
-pub(super) fn init(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn init(arguments: &Arguments, detail: Detail) -> anyhow::Result<ExitCode> {
     if arguments.print_policy {
         print(POLICY);
         return Ok(ExitCode::Done);
@@ -70,7 +71,7 @@ pub(super) fn init(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if there && !arguments.force {
         bail!("{} is there already: edit it, or add --force to replace it", path.display());
     }
-    let Some(log) = log(arguments)? else { return Ok(ExitCode::Failed) };
+    let Some(log) = log(arguments, detail)? else { return Ok(ExitCode::Failed) };
     let to = match arguments.to.destination() {
         Some(to) => to,
         None => ask_destination()?,
@@ -81,12 +82,12 @@ pub(super) fn init(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => "kubernetes".to_owned(),
     };
     write(path, &text::configuration(&cluster, &log, &to))?;
-    say(&format!("wrote {}", path.display()));
-    Ok(check::check(path, false))
+    note(detail, &format!("wrote {}", path.display()));
+    Ok(check::check(path, false, detail))
 }
 
 /// The log to follow; `None` if the API server writes none, which this prints.
-fn log(arguments: &Arguments) -> anyhow::Result<Option<PathBuf>> {
+fn log(arguments: &Arguments, detail: Detail) -> anyhow::Result<Option<PathBuf>> {
     if let Some(log) = &arguments.log {
         let log = std::path::absolute(log)
             .with_context(|| format!("cannot make {} absolute", log.display()))?;
@@ -98,14 +99,14 @@ fn log(arguments: &Arguments) -> anyhow::Result<Option<PathBuf>> {
              its audit log"
         );
     };
-    say(&format!("found {} ({})", node.distribution, node.source));
+    note(detail, &format!("found {} ({})", node.distribution, node.source));
     let advice = advice(&node);
     if let Some(advice) = &advice {
         say(&format!("\n{advice}\n"));
     }
     match node.log {
         AuditLog::File(path) => {
-            say(&format!("its audit log is {}", path.display()));
+            note(detail, &format!("its audit log is {}", path.display()));
             Ok(Some(path))
         }
         AuditLog::Stdout | AuditLog::Off => {

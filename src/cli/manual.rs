@@ -37,7 +37,10 @@ const FILES: &[(&str, &str)] = &[
 
 /// Environment variables that every page names.
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("AUDITRAIL_LOG", "The level of the log, as `--log-level`, which wins."),
+    (
+        "AUDITRAIL_LOG",
+        "The level of the log, as `--log-level`. Each of the options `--log-level`, `-q` and `-v` overrides it.",
+    ),
     ("NO_COLOR", "If it is set, nothing is coloured."),
 ];
 

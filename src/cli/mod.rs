@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod check;
 mod completions;
@@ -12,6 +12,7 @@ mod configured;
 mod dead_letters;
 mod holds;
 mod init;
+mod logging;
 mod manual;
 mod notes;
 mod outcome;
@@ -29,8 +30,9 @@ use crate::agent::{self, parts::NotTakenOver, transforms::NotAccepted};
 use crate::checkpoint::CheckpointError;
 use crate::config::{Config, ConfigError};
 use crate::disk::descriptors;
-use crate::telemetry::log::{self, LogFormat};
+use crate::telemetry::log;
 use configured::Configured;
+use logging::{Detail, LogArguments};
 use outcome::{ExitCode, fail};
 
 /// Follows the Kubernetes audit log and delivers every event to Loki, Elasticsearch or a file: whole, once, in event
@@ -40,13 +42,8 @@ use outcome::{ExitCode, fail};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// The format of log lines on standard error
-    #[arg(long, global = true, help_heading = "Global options", value_enum, default_value_t = Format::Text)]
-    log_format: Format,
-    /// error, warn, info, debug or trace, or a list such as `info,auditrail::pipeline=debug`; overrides
-    /// `AUDITRAIL_LOG`
-    #[arg(long, global = true, help_heading = "Global options", value_name = "LEVEL")]
-    log_level: Option<String>,
+    #[command(flatten)]
+    log: LogArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,12 +94,6 @@ enum Command {
     Man(manual::Arguments),
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 /// The program with all its commands, flags and their help.
 fn program() -> clap::Command {
     notes::annotated(Arguments::command())
@@ -111,7 +102,10 @@ fn program() -> clap::Command {
 fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let mut program = program();
     let mut matches = program.try_get_matches_from_mut(words)?;
-    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
+    let arguments = Arguments::from_arg_matches_mut(&mut matches);
+    let arguments = arguments.map_err(|error| error.format(&mut program))?;
+    arguments.log.agree(&mut program)?;
+    Ok(arguments)
 }
 
 /// Runs the command that the process's arguments name.
@@ -130,30 +124,30 @@ pub fn main() -> process::ExitCode {
     if let Command::Probe(arguments) = &arguments.command {
         return probe::probe(arguments).into();
     }
-    let format = match arguments.log_format {
-        Format::Text => LogFormat::Text,
-        Format::Json => LogFormat::Json,
-    };
-    if let Err(error) = log::init(format, arguments.log_level.as_deref()) {
+    if let Err(error) = log::init(arguments.log.format(), arguments.log.level()) {
         return fail(&error, ExitCode::Usage).into();
     }
     descriptors::raise();
-    let code = match arguments.command {
+    run(arguments.command, arguments.log.detail()).into()
+}
+
+fn run(command: Command, detail: Detail) -> ExitCode {
+    match command {
         Command::Init(arguments) => {
-            init::init(&arguments).unwrap_or_else(|error| fail(&*error, ExitCode::Failed))
+            init::init(&arguments, detail).unwrap_or_else(|error| fail(&*error, ExitCode::Failed))
         }
         Command::Run(Configured { config: path }) => with_config(&path, |config| {
             let clean = agent::run(config, &path)?;
             Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
         }),
         Command::Check { configured, sample: None, strict } => {
-            check::check(&configured.config, strict)
+            check::check(&configured.config, strict, detail)
         }
         Command::Check { configured, sample: Some(path), .. } => {
             with_config(&configured.config, |config| sample::sample(&config, &path))
         }
         Command::Preview(arguments) => {
-            with_config(&arguments.config, |config| preview::preview(&config, &arguments))
+            with_config(&arguments.config, |config| preview::preview(&config, &arguments, detail))
         }
         Command::Replay(arguments) => {
             let path = arguments.config.clone();
@@ -163,20 +157,19 @@ pub fn main() -> process::ExitCode {
             with_config(&arguments.config, |config| verify::verify(&config, &arguments))
         }
         Command::Status { configured, json } => {
-            with_config(&configured.config, |config| status::status(&config, json))
+            with_config(&configured.config, |config| status::status(&config, json, detail))
         }
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Holds(arguments) => {
             with_config(&arguments.config, |config| holds::holds(&config, &arguments))
         }
-        Command::DeadLetters(arguments) => {
-            with_config(&arguments.config, |config| dead_letters::letters(config, &arguments))
-        }
+        Command::DeadLetters(arguments) => with_config(&arguments.config, |config| {
+            dead_letters::letters(config, &arguments, detail)
+        }),
         Command::Completions(arguments) => completions::completions(&arguments, &program()),
         Command::Man(arguments) => manual::man(&arguments, &program())
             .unwrap_or_else(|error| fail(&*error, ExitCode::Failed)),
-    };
-    code.into()
+    }
 }
 
 fn with_config(

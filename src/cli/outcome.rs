@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::process;
 
+use super::logging::Detail;
+
 /// The exit code of the process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum ExitCode {
@@ -40,6 +42,13 @@ pub(super) fn fail<E: std::error::Error + ?Sized>(error: &E, code: ExitCode) -> 
     }
     eprintln!("auditrail: {text}");
     code
+}
+
+/// Prints a line to standard error that is no result and no problem: `--quiet` leaves it out.
+pub(super) fn note(detail: Detail, text: &str) {
+    if detail != Detail::Less {
+        say(text);
+    }
 }
 
 /// Prints a line to standard error, for people.

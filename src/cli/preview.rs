@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::outcome::{ExitCode, say};
+use super::logging::Detail;
+use super::outcome::{ExitCode, note};
 use super::recorded::{files, read};
 use crate::agent::by_name::{log_named, takers};
 use crate::agent::parts::{limits, names, telemetry};
@@ -53,7 +54,11 @@ pub(super) struct Arguments {
 }
 
 /// Runs `preview`.
-pub(super) fn preview(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn preview(
+    config: &Config,
+    arguments: &Arguments,
+    detail: Detail,
+) -> anyhow::Result<ExitCode> {
     let key = Store::key_of(&config.state_dir);
     let input = log_named(config, arguments.input.as_deref())?;
     let output = output(config, input, arguments.output.as_ref())?;
@@ -81,7 +86,10 @@ pub(super) fn preview(config: &Config, arguments: &Arguments) -> anyhow::Result<
     let _ = shown.out.flush();
     if shown.left_out > 0 && arguments.filter.is_none() {
         let [read, left_out] = [shown.read, shown.left_out].map(human::count);
-        say(&format!("the transform drops {left_out} of {read} events for {}", output.name));
+        note(
+            detail,
+            &format!("the transform drops {left_out} of {read} events for {}", output.name),
+        );
     }
     Ok(ExitCode::Done)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::logging::Detail;
 use super::outcome::{ExitCode, print};
 use crate::agent::parts::socket;
 use crate::agent::parts::{inputs_of, telemetry};
@@ -16,7 +17,7 @@ use crate::server;
 use crate::telemetry::{DeliveredUpTo, Snapshot, Time};
 
 /// Runs `status`. `json`: prints JSON instead of a table.
-pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn status(config: &Config, json: bool, detail: Detail) -> anyhow::Result<ExitCode> {
     let path = socket(config);
     let running = server::client::status(&path)
         .with_context(|| format!("cannot ask the agent through {}", path.display()))?;
@@ -31,7 +32,11 @@ pub(super) fn status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
         }
         serde_json::to_string_pretty(&value)? + "\n"
     } else {
-        server::table(&snapshot)
+        match detail {
+            Detail::Less => server::verdict(&snapshot),
+            Detail::Usual => server::table(&snapshot),
+            Detail::More => server::table(&snapshot) + &server::details(&snapshot),
+        }
     };
     print(&text);
     Ok(if snapshot.ready { ExitCode::Done } else { ExitCode::Failed })

@@ -52,7 +52,8 @@ impl Progress {
             telemetry: telemetry.clone(),
             of,
         };
-        let terminal = io::stderr().is_terminal();
+        // `--quiet` leaves out the bar as well as the lines.
+        let terminal = io::stderr().is_terminal() && tracing::enabled!(tracing::Level::INFO);
         let bar = if terminal { bar(of) } else { ProgressBar::hidden() };
         bar.set_position(work.done());
         // Bytes that an earlier run shipped say nothing about the speed of this one.

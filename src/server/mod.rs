@@ -10,7 +10,7 @@
 //! back end's answer. Whoever may open the socket sees the whole answer.
 //!
 //! Start with `routes.rs`. `hosts.rs` checks the `Host` header, `page.rs` is the page, `table.rs` the output of
-//! `auditrail status`, `local.rs` the socket. `client.rs` asks there for commands, and `probe.rs` for
+//! `auditrail status`, `details.rs` what `--verbose` adds to it, `local.rs` the socket. `client.rs` asks there for commands, and `probe.rs` for
 //! `auditrail probe`.
 
 use std::future::Future;
@@ -26,6 +26,7 @@ use crate::telemetry::Telemetry;
 mod accept;
 mod accepting;
 pub(crate) mod client;
+mod details;
 mod hosts;
 mod listener;
 pub(crate) mod local;
@@ -37,10 +38,11 @@ mod routes;
 mod table;
 mod view;
 
+pub(crate) use details::details;
 pub(crate) use hosts::Hosts;
 pub(crate) use listener::bind;
 pub(crate) use local::ControlCall;
-pub(crate) use table::{columns, table};
+pub(crate) use table::{columns, table, verdict};
 
 /// How long in-flight answers may take once the shutdown has begun.
 const GRACE: Duration = Duration::from_secs(1);

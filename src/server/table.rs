@@ -47,17 +47,8 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         let _ = write!(text, "\n{}", columns(&titles, rows));
         trails(&mut text, snapshot);
     }
-    if let Some(problem) = &snapshot.reload_problem {
-        let _ = writeln!(text, "\n  ! configuration: {}", human::line(problem, 1000));
-    }
+    remarks(&mut text, snapshot);
     let disk = &snapshot.disk;
-    if let Some(what) = &disk.checkpoint_forged {
-        let _ = writeln!(
-            text,
-            "\n  ! checkpoint: failed authentication and was not used: {}",
-            human::line(what, 1000)
-        );
-    }
     // Writing to a String cannot fail.
     let _ = write!(
         text,
@@ -67,6 +58,30 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         human::size(snapshot.memory_bound_bytes)
     );
     text
+}
+
+/// The output of `auditrail status --quiet`: whether the agent is ready and each trail whole, and why not.
+pub(crate) fn verdict(snapshot: &Snapshot) -> String {
+    let mut text = heading(snapshot);
+    for pair in &snapshot.pairs {
+        trail(&mut text, pair);
+    }
+    remarks(&mut text, snapshot);
+    text
+}
+
+/// What concerns the whole agent and needs a look.
+fn remarks(text: &mut String, snapshot: &Snapshot) {
+    if let Some(problem) = &snapshot.reload_problem {
+        let _ = writeln!(text, "\n  ! configuration: {}", human::line(problem, 1000));
+    }
+    if let Some(what) = &snapshot.disk.checkpoint_forged {
+        let _ = writeln!(
+            text,
+            "\n  ! checkpoint: failed authentication and was not used: {}",
+            human::line(what, 1000)
+        );
+    }
 }
 
 /// Blanks the columns that only a running process has.
@@ -82,12 +97,16 @@ fn blank<const N: usize>(rows: &mut [[String; N]], columns: &[usize]) {
 fn trails(text: &mut String, snapshot: &Snapshot) {
     text.push('\n');
     for pair in &snapshot.pairs {
-        let (input, output) = (human::line(&pair.input, 60), human::line(&pair.output, 60));
-        let _ = writeln!(text, "trail of {input} in {output}: {}", pair.trail);
+        trail(text, pair);
         for gap in pair.last_gaps.iter().rev().take(GAPS) {
             let _ = writeln!(text, "  gap {gap}");
         }
     }
+}
+
+fn trail(text: &mut String, pair: &PairView) {
+    let (input, output) = (human::line(&pair.input, 60), human::line(&pair.output, 60));
+    let _ = writeln!(text, "trail of {input} in {output}: {}", pair.trail);
 }
 
 fn heading(snapshot: &Snapshot) -> String {

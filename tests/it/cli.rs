@@ -176,6 +176,51 @@ fn a_warning_fails_the_check_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn quiet_and_verbose_set_the_level_of_the_log_and_what_commands_print() {
+    let place = fresh();
+    assert_eq!(place.ask(&["check", "-q"]).expect(0).stdout, "");
+    let said = place.ask(&["status", "-q"]).expect(1).stdout;
+    assert!(
+        said.contains("trail of recorded in events: ") && !said.contains("DELIVERED"),
+        "{said}"
+    );
+    let said = place.ask(&["-v", "status"]).expect(1).stdout;
+    assert!(said.contains("DELIVERED") && said.contains("  look-ups      none\n"), "{said}");
+    let mut maker = Maker::from_ago(SignedDuration::from_hours(30));
+    fs::write(place.path("audit.log"), log_of(&[maker.event(500)])).unwrap();
+    let said = place.ask(&["check", "--quiet"]).expect(0).stdout;
+    assert!(said.starts_with("warn inputs.recorded  nothing was"), "{said}");
+    assert_eq!(said.matches("warn").count(), said.lines().count() / 2, "{said}");
+
+    let logged = |options: &[&str]| {
+        let place = fresh();
+        let mut command = crate::command::auditrail();
+        command.env("AUDITRAIL_LOG", "error").args(["replay", "audit.log", "-c"]);
+        let ran = finish(command.arg(place.config()).args(options).current_dir(place.path(".")));
+        ran.expect(0).stderr
+    };
+    assert_eq!(logged(&[]), "");
+    assert_eq!(logged(&["-q"]), "");
+    assert!(logged(&["--log-level", "info"]).contains(" INFO "));
+    let verbose = logged(&["-v"]);
+    assert!(verbose.contains(" INFO ") && !verbose.contains("TRACE"), "{verbose}");
+}
+
+/// clap itself sees no conflict between an option before the command and one behind it.
+#[test]
+fn two_options_for_the_level_of_the_log_are_refused() {
+    for wrong in [
+        &["-q", "status", "-v"][..],
+        &["status", "-v", "-q"],
+        &["status", "-q", "--log-level", "info"],
+        &["--log-level", "info", "status", "-v"],
+    ] {
+        let ran = run(wrong).expect(2);
+        assert!(ran.stderr.contains("both set the level of the log"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_log_that_is_a_fifo_or_a_directory_is_refused_by_check_and_run_and_never_waited_for() {
     let place = fresh();
     let fifo = place.path("fifo.log");

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
+use crate::cli::logging::Detail;
 use crate::cli::outcome::print;
 use crate::output::{Finding, FindingState};
 
@@ -21,11 +22,16 @@ impl Report {
         self.lines.push((subject.to_owned(), finding));
     }
 
-    pub(super) fn print(&self) {
+    /// Prints the lines; with `--quiet`, only those that an operator has to look at.
+    pub(super) fn print(&self, detail: Detail) {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let width = self.lines.iter().map(|(subject, _)| subject.len()).max().unwrap_or_default();
+        let shown = |(_, finding): &&(String, Finding)| {
+            detail != Detail::Less || finding.state != FindingState::Ok
+        };
+        let lines: Vec<_> = self.lines.iter().filter(shown).collect();
+        let width = lines.iter().map(|(subject, _)| subject.len()).max().unwrap_or_default();
         let mut text = String::new();
-        for (subject, finding) in &self.lines {
+        for (subject, finding) in lines {
             let (word, code) = match finding.state {
                 FindingState::Ok => ("ok  ", 32),
                 FindingState::Warn => ("warn", 33),
